@@ -1,0 +1,46 @@
+# Thin: every target is one command. ARGS= is passed on, as in `make plan ARGS=--show-requests`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RECONCILER := $(BIN)/reconciler
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help plan apply validate test check bench sandbox clean
+
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+plan: $(VENV)/.runtime ## show what would change (in the embedded sandbox when no credentials are set)
+	@$(RECONCILER) plan $(ARGS)
+
+apply: $(VENV)/.runtime ## make the changes after asking
+	@$(RECONCILER) apply $(ARGS)
+
+validate: $(VENV)/.runtime ## check the manifests without a network
+	@$(RECONCILER) validate $(ARGS)
+
+test: $(VENV)/.dev ## run all tests, with the coverage they must reach
+	@$(BIN)/coverage erase && $(BIN)/coverage run -m pytest $(ARGS) && $(BIN)/coverage combine -q && $(BIN)/coverage report
+
+check: $(VENV)/.dev ## lint, types and all tests: what the pipeline runs
+	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
+	@$(MAKE) --no-print-directory test
+
+bench: $(VENV)/.runtime ## measure speed and memory as ratios
+	@$(BIN)/python tests/bench/bench.py $(ARGS)
+
+sandbox: $(VENV)/.runtime ## run the AlertSite sandbox in the foreground
+	@$(RECONCILER) sandbox $(ARGS)
+
+clean: ## remove the virtual environment, caches and the sandbox's data
+	rm -rf $(VENV) .reconciler .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+
+# The stamp is newer than its inputs while the environment fits them.
+$(VENV)/.%: requirements/%.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "reconciler needs Python 3.11 or newer: make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'Setting up $(VENV) from $< …'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@

@@ -1,0 +1,153 @@
+"""What an answer of AlertSite means.
+
+Documented: errors have a status that is not 200 and `{"errors": [{"code", "message"}]}`. Inferred
+from sibling resources: `fields` names the invalid fields. Unknown: the bodies of 401 and 403, and
+what stands between us and AlertSite; so nothing is taken for granted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from reconciler.errors import (
+    AlertSiteError,
+    CredentialsError,
+    NonsenseError,
+    PermissionRefusedError,
+    RejectedError,
+    UnavailableError,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+    from reconciler.model import JSON
+
+TRANSIENT = frozenset({429, 502, 503, 504})
+"""Statuses after which the same request may succeed."""
+MAY_HAVE_ARRIVED = frozenset({502, 504})
+"""Those of them that a gateway sends when it does not know what became of the request."""
+UNAUTHORISED = 401
+_FORBIDDEN = 403
+_LONGEST_QUOTE = 200
+
+
+def content(response: httpx.Response, request: str, url: str) -> JSON:
+    """The JSON of a successful answer; None if it has no body.
+
+    Raises:
+        AlertSiteError: one of its subclasses, for any other answer.
+    """
+    if not response.is_success:
+        raise _failure(response, request, url)
+    if not response.content:
+        return None
+    try:
+        return json.loads(response.content)
+    except ValueError as error:
+        raise _nonsense(response, request, url) from error
+
+
+def token(response: httpx.Response, url: str) -> tuple[str, float | None]:
+    """The access token, and its life in seconds if the answer says so.
+
+    Raises:
+        CredentialsError: AlertSite refused username or password.
+        AlertSiteError: anything else that is not a token.
+    """
+    if response.status_code in {400, UNAUTHORISED, _FORBIDDEN} and _errors(response):
+        raise CredentialsError(
+            f"AlertSite refuses the login: {words(response)}",
+            "Check ALERTSITE_USERNAME and ALERTSITE_PASSWORD. It was tried once only, because "
+            "AlertSite locks users out.",
+        )
+    data = content(response, "POST /access-tokens", url)
+    value = data.get("access_token") if isinstance(data, dict) else None
+    if not isinstance(value, str) or not value:
+        raise _nonsense(response, "POST /access-tokens", url)
+    life = data.get("expires_in")
+    is_life = type(life) in {int, float} and math.isfinite(life) and life > 0
+    return value, float(life) if is_life else None
+
+
+def words(response: httpx.Response) -> str:
+    """The status and everything the server says about it, on one line."""
+    said = [_error_text(error) for error in _errors(response)]
+    if not said and response.content:
+        text = " ".join(response.text.split())
+        said = [text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"]
+    status = f"{response.status_code} {response.reason_phrase}".strip()
+    return f"{status}: {'; '.join(said)}" if said else status
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds to wait by `Retry-After` (RFC 9110, 10.2.3); None if there is no usable one."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+        now = parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, ValueError):
+        return None
+    return max(0.0, (_aware(moment) - _aware(now)).total_seconds())
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError:
+    status = response.status_code
+    message = f"{request}: {words(response)}"
+    if response.is_redirect:
+        target = response.headers.get("Location", "nowhere")
+        return _nonsense(response, request, url, f"a redirect to {target}, which is not followed")
+    if status == UNAUTHORISED:
+        return CredentialsError(message, "A new token did not help: check the user in AlertSite.")
+    if status == _FORBIDDEN:
+        return PermissionRefusedError(
+            message, "This user may not do that: AlertSite asks for Admin, Co-Admin or Power User."
+        )
+    if response.is_server_error:
+        return UnavailableError(
+            message, "The fault is AlertSite's: try again later.", may_have_arrived=True
+        )
+    if response.is_client_error and (_errors(response) or request.startswith("PATCH")):
+        return RejectedError(message)
+    return _nonsense(response, request, url)
+
+
+def _nonsense(
+    response: httpx.Response, request: str, url: str, what: str | None = None
+) -> NonsenseError:
+    if what is None:
+        kind = response.headers.get("Content-Type", "no content type")
+        what = f"{words(response)} ({kind}), which is not an answer of AlertSite's API"
+    return NonsenseError(
+        f"{request} was answered with {what}",
+        f"Check ALERTSITE_URL, which is {url}; a proxy or a login page may stand in between.",
+    )
+
+
+def _errors(response: httpx.Response) -> list[JSON]:
+    try:
+        data = json.loads(response.content)
+    except ValueError:
+        return []  # not AlertSite's envelope; `words` quotes the text instead
+    errors = data.get("errors") if isinstance(data, dict) else None
+    return errors if isinstance(errors, list) else []
+
+
+def _error_text(error: JSON) -> str:
+    if not isinstance(error, dict):
+        return str(error)
+    message = str(error.get("message", error))
+    fields = error.get("fields")
+    if isinstance(fields, list) and fields:
+        return f"{message} ({', '.join(map(str, fields))})"
+    return message

@@ -1,0 +1,101 @@
+"""Reading and writing monitors.
+
+Planning is given a `Reader`, which has no method that writes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.errors import NonsenseError
+from reconciler.model import JSON, Live
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.alertsite.session import Session
+
+
+class Reader:
+    """Reads the monitors of one account.
+
+    Attributes:
+        account: how plans and results name the account.
+    """
+
+    def __init__(self, session: Session, account: str) -> None:
+        self._session = session
+        self.account = account
+
+    def list_monitors(self, kinds: Iterable[str]) -> list[Live]:
+        """Every monitor of those kinds; others too, if AlertSite ignores the filter.
+
+        One request, and more only if the answer says that it is one page (unknown for monitors,
+        documented for recipients). Stops at a page that brings nothing new.
+
+        Raises:
+            AlertSiteError: AlertSite cannot be reached, refuses, or answers something else.
+        """
+        query = {"type": ",".join(kinds)}
+        found: dict[int, Live] = {}
+        while True:
+            page = self._session.request("GET", "/monitors", query=query)
+            monitors = [_live(item) for item in _items(page)]
+            before = len(found)
+            found.update((monitor.id, monitor) for monitor in monitors)
+            if len(found) == before or not _is_more(page, len(monitors), len(found)):
+                return list(found.values())
+            query = {**query, "offset": str(len(found))}
+
+
+class Writer(Reader):
+    """Reads and changes the monitors of one account."""
+
+    def patch(self, path: str, body: Mapping[str, JSON]) -> None:
+        """Sends one PATCH; any 2xx is success (200 is documented by implication only).
+
+        Raises:
+            AlertSiteError: with `may_have_arrived` where the effect is not known.
+        """
+        self._session.request("PATCH", path, body=body)
+
+
+def _items(page: JSON) -> list[JSON]:
+    """The monitors of an answer: `{"results": […]}`, a bare list or a bare monitor (unknown)."""
+    if isinstance(page, list):
+        return page
+    if isinstance(page, dict):
+        results = page.get("results")
+        if isinstance(results, list):
+            return results
+        if "id" in page:
+            return [page]
+    raise NonsenseError(
+        "GET /monitors was answered with JSON that holds no list of monitors",
+        "Check ALERTSITE_URL: it must end in /api/v3.",
+    )
+
+
+def _live(item: JSON) -> Live:
+    number = _number(item.get("id")) if isinstance(item, dict) else None
+    if number is None:
+        raise NonsenseError("GET /monitors was answered with a monitor that has no numeric id")
+    kind = item.get("type")
+    return Live(number, kind if isinstance(kind, str) and kind else None, item)
+
+
+def _is_more(page: JSON, size: int, found: int) -> bool:
+    """Whether `metadata.resultset` speaks of more; `count` may mean the page or all (unknown)."""
+    metadata = page.get("metadata") if isinstance(page, dict) else None
+    resultset = metadata.get("resultset") if isinstance(metadata, dict) else None
+    if not isinstance(resultset, dict):
+        return False
+    limit, count = _number(resultset.get("limit")), _number(resultset.get("count"))
+    return (limit is not None and 0 < limit <= size) or (count is not None and count > found)
+
+
+def _number(value: JSON) -> int | None:
+    """An id or count, which AlertSite writes as a number or as a string of digits."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    return value if type(value) is int else None

@@ -1,0 +1,230 @@
+"""One authenticated conversation with AlertSite, shared by all threads of a run.
+
+Documented (api/v3/get-access-token.html, api/v3/index.html): `POST /access-tokens` takes username
+and password, a bad login answers 400, a token lives one hour, then requests answer 401. Inferred:
+`expires_in` may stand in the answer. Unknown: rate limits; 429 and `Retry-After` are honoured.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+import httpx
+import tenacity
+
+from reconciler import __version__
+from reconciler.alertsite import answer
+from reconciler.errors import AlertSiteError, CredentialsError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconciler.model import JSON
+
+ATTEMPTS = 5
+BUDGET = 120.0
+"""Seconds that one request may take, with all its repetitions and waits."""
+_TIMEOUT = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=None)
+_TOKEN_LIFE = 3600.0
+_RENEW_EARLY = 300.0
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
+_BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=10)
+_JITTER = tenacity.wait_random(0, 0.25)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A login, or a ready token in its place; neither shows in `repr`."""
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+
+
+class _TransientError(Exception):
+    """A failure that another attempt may mend.
+
+    Attributes:
+        retry_after: seconds that the server asked to wait; None if it did not.
+    """
+
+    def __init__(
+        self, message: str, *, may_have_arrived: bool, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.may_have_arrived = may_have_arrived
+        self.retry_after = retry_after
+
+
+class Session:
+    """Sends requests with a valid token, and again when that can help.
+
+    GET, PATCH and DELETE are repeated on connect errors, timeouts, 429 and 502 to 504, at most
+    `ATTEMPTS` times and for `BUDGET` seconds; all of them may be carried out twice without harm. A
+    refused login is remembered and never tried again: AlertSite locks users out.
+
+    Args:
+        url: the base URL, without a slash at its end.
+        connections: how many requests may be in flight at once.
+        clock: seconds, monotonic.
+        stop: once set, nothing is repeated and no wait goes on.
+        notify: is told, in a sentence, of every repetition.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        credentials: Credentials,
+        *,
+        connections: int,
+        clock: Callable[[], float],
+        stop: threading.Event,
+        notify: Callable[[str], None],
+    ) -> None:
+        self.url = url
+        self._credentials = credentials
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._token = credentials.token
+        self._renew_at = float("inf")
+        self._refused: CredentialsError | None = None
+        self._retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_TransientError),
+            stop=tenacity.stop_after_attempt(ATTEMPTS)
+            | tenacity.stop_before_delay(BUDGET)
+            | tenacity.stop_when_event_set(stop),
+            wait=_wait,
+            sleep=tenacity.sleep_using_event(stop),
+            before_sleep=lambda state: notify(_repetition(state)),
+            reraise=True,
+        )
+        secure = url.startswith("https:")
+        self._client = httpx.Client(
+            headers={"User-Agent": f"reconciler/{__version__}", "Accept": "application/json"},
+            timeout=_TIMEOUT,
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            # Without TLS the trusted certificates, 30 ms to load, would not be used.
+            verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            trust_env=secure,  # plain HTTP is loopback only, where no proxy belongs
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: JSON = None,
+    ) -> JSON:
+        """The JSON of a successful answer; None if it has no body.
+
+        Raises:
+            CredentialsError: the login, the token or the permission was refused.
+            RejectedError: AlertSite refused this request; its words are the message.
+            UnavailableError: no usable answer within the budget.
+            NonsenseError: an answer that is not of AlertSite's API.
+        """
+
+        def once() -> httpx.Response:
+            token = self._valid_token()
+            response = self._exchange(method, path, token, query, body)
+            if response.status_code == answer.UNAUTHORISED:
+                response = self._exchange(method, path, self._renewed_token(token), query, body)
+            return response
+
+        return answer.content(self._persist(once), f"{method} {path}", self.url)
+
+    def _persist(self, once: Callable[[], httpx.Response]) -> httpx.Response:
+        try:
+            return self._retrying(once)
+        except _TransientError as error:
+            raise UnavailableError(
+                str(error),
+                "Nothing is lost: run the same command again when AlertSite can be reached.",
+                may_have_arrived=error.may_have_arrived,
+            ) from error
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        token: str,
+        query: Mapping[str, str] | None = None,
+        body: JSON = None,
+    ) -> httpx.Response:
+        """One request and its answer; failures that a repetition may mend are `_TransientError`."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            response = self._client.request(
+                method, self.url + path, params=query, json=body, headers=headers
+            )
+        except _NEVER_SENT as error:
+            message = f"{self.url} cannot be reached: {error}"
+            raise _TransientError(message, may_have_arrived=False) from error
+        except httpx.TimeoutException as error:
+            message = f"{method} {path}: no answer in time"
+            raise _TransientError(message, may_have_arrived=True) from error
+        except httpx.TransportError as error:
+            message = f"{method} {path}: the connection broke before the answer: {error}"
+            raise _TransientError(message, may_have_arrived=True) from error
+        if response.status_code in answer.TRANSIENT:
+            raise _TransientError(
+                f"{method} {path}: {answer.words(response)}",
+                may_have_arrived=response.status_code in answer.MAY_HAVE_ARRIVED,
+                retry_after=answer.retry_after(response),
+            )
+        return response
+
+    def _valid_token(self) -> str:
+        with self._lock:
+            if not self._token or self._clock() >= self._renew_at:
+                self._log_in()
+            return self._token
+
+    def _renewed_token(self, refused: str) -> str:
+        """A token other than the refused one; one thread fetches it for all that were refused."""
+        with self._lock:
+            if self._token == refused:
+                self._log_in()
+            return self._token
+
+    def _log_in(self) -> None:
+        if self._refused is not None:
+            raise self._refused
+        if not self._credentials.username:
+            self._refused = CredentialsError(
+                "AlertSite refuses the token in ALERTSITE_TOKEN: it is wrong or older than an hour",
+                "Set a new one, or ALERTSITE_USERNAME and ALERTSITE_PASSWORD to log in.",
+            )
+            raise self._refused
+        login = {"username": self._credentials.username, "password": self._credentials.password}
+        started = self._clock()
+        response = self._persist(lambda: self._exchange("POST", "/access-tokens", "", body=login))
+        try:
+            self._token, life = answer.token(response, self.url)
+        except AlertSiteError as error:
+            self._refused = error if isinstance(error, CredentialsError) else None
+            raise
+        life = life or _TOKEN_LIFE
+        self._renew_at = started + life - min(_RENEW_EARLY, life / 10)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, _TransientError) else None
+    return _BACKOFF(state) if asked is None else asked + _JITTER(state)
+
+
+def _repetition(state: tenacity.RetryCallState) -> str:
+    error = state.outcome.exception() if state.outcome else None
+    wait = state.next_action.sleep if state.next_action else 0.0
+    return f"{error}; trying again in {wait:.1f} s ({state.attempt_number} of {ATTEMPTS} failed)"

@@ -1,0 +1,76 @@
+"""The command line: arguments, wiring, printing and the exit code.
+
+Rule: this package is the only importer of click and the only place that catches `ReconcilerError`.
+Data goes to stdout, everything else to stderr. What a command does not need is not imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler import __version__
+from reconciler.cli import commands, output
+from reconciler.errors import ExitCode, ReconcilerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_ISSUES = "Please report this with what stands above: it is a bug in reconciler."
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def reconciler() -> None:
+    """Keeps SmartBear AlertSite's email monitors as the manifests describe them.
+
+    \b
+    Exit codes:
+      0    done, or nothing to do
+      1    unexpected failure (a bug)
+      2    plan --detailed-exitcode: changes present
+      3    invalid manifests or configuration
+      4    credentials or permission refused by AlertSite
+      5    refused by a guard: ambiguous, stale, not ours, no approval
+      6    AlertSite unavailable, or its answer makes no sense
+      7    applied in part: what was done and what was not is listed
+      64   usage
+      130  interrupted: requests in flight were finished
+    """  # noqa: D301 - \b is click's mark for text that is not to be rewrapped
+
+
+for _command in commands.COMMANDS:
+    reconciler.add_command(_command)
+reconciler.add_command(commands.plan, "diff")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command line and returns its exit code; prints every failure, with its next step."""
+    output.prepare()
+    try:
+        code = reconciler.main(list(arguments), prog_name="reconciler", standalone_mode=False)
+    except ReconcilerError as error:
+        return output.fail(error)
+    except click.UsageError as error:
+        error.show()
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.INVALID
+    except (click.Abort, KeyboardInterrupt):
+        output.say("\nInterrupted: nothing was sent.")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # the reader of stdout, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.BUG
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no user sees a traceback
+        if os.environ.get("RECONCILER_DEBUG"):
+            traceback.print_exc()
+        output.say(f"Error: unexpected failure: {type(error).__name__}: {error}")
+        output.say(f"{_ISSUES} RECONCILER_DEBUG=1 adds the traceback.")
+        return ExitCode.BUG
+    return code if isinstance(code, int) else ExitCode.OK

@@ -1,0 +1,139 @@
+"""Wires a run to AlertSite, or to the embedded sandbox when no credentials are set."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reconciler.cli import settings
+from reconciler.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from reconciler.alertsite import Reader, Session, Writer
+    from reconciler.schema import Schemas
+
+EMBEDDED = "embedded sandbox"
+_DATA = Path(".reconciler")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A session, the name of the account it is with, and the event that ends its patience."""
+
+    session: Session
+    account: str
+    stop: threading.Event
+
+    def reader(self) -> Reader:
+        """What planning is given: it cannot write."""
+        from reconciler.alertsite import Reader  # noqa: PLC0415 - 120 ms
+
+        return Reader(self.session, self.account)
+
+    def writer(self) -> Writer:
+        """What applying is given."""
+        from reconciler.alertsite import Writer  # noqa: PLC0415 - 120 ms
+
+        return Writer(self.session, self.account)
+
+
+@contextmanager
+def connect(
+    schemas: Schemas, say: Callable[[str], None], *, parallelism: int = 1
+) -> Iterator[Connection]:
+    """A connection to AlertSite as the environment says.
+
+    Raises:
+        ConfigurationError: the environment is incomplete, or the sandbox is not installed.
+    """
+    found = settings.read(os.environ)
+    if found is not None:
+        with _session(found, say, parallelism, account=found.url) as connection:
+            say(f"AlertSite: {found.url}")
+            yield connection
+        return
+    sandbox = import_sandbox(
+        "no AlertSite credentials are set, and the sandbox that would serve instead needs the "
+        "packages of reconciler[sandbox]"
+    )
+    say(
+        "Sandbox: no AlertSite credentials are set, so this run uses the embedded sandbox and "
+        "nothing reaches AlertSite.\n"
+        "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD (or ALERTSITE_TOKEN) for the real account."
+    )
+    _DATA.mkdir(exist_ok=True)
+    options = sandbox.Options(
+        schemas=schemas.documents, seed=sample_seed(), database=_DATA / "sandbox.db"
+    )
+    with sandbox.running(options) as url:
+        login = settings.Settings(url, sandbox.USERNAME, sandbox.PASSWORD, "")
+        with _session(login, say, parallelism, account=EMBEDDED) as connection:
+            yield connection
+
+
+def import_sandbox(problem: str) -> Any:  # noqa: ANN401 - a module; it may not be installed
+    """The sandbox package.
+
+    Raises:
+        ConfigurationError: the extra that it needs is not installed; the message is `problem`.
+    """
+    try:
+        from reconciler import sandbox  # noqa: PLC0415 - an extra, and 150 ms
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{problem} ({error.name} is missing)",
+            "Install it with: pip install 'reconciler[sandbox]'",
+        ) from error
+    return sandbox
+
+
+def sample_seed() -> list[dict[str, Any]]:
+    """The monitors of the sample fleet, as a new sandbox account holds them."""
+    seed = Path(__file__).parents[1] / "sandbox" / "seed.json"
+    return read_seed(seed)
+
+
+def read_seed(path: Path) -> list[dict[str, Any]]:
+    """The monitors in a seed file: a JSON list of what GET returns for each.
+
+    Raises:
+        ConfigurationError: the file holds something else.
+    """
+    try:
+        monitors = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(monitors, list) or not all(
+        isinstance(item, dict) and type(item.get("id")) is int for item in monitors
+    ):
+        raise ConfigurationError(
+            f"{path} is not a list of monitors with integer ids",
+            "A seed file holds what GET /monitors returns under results.",
+        )
+    return monitors
+
+
+@contextmanager
+def _session(
+    found: settings.Settings, say: Callable[[str], None], parallelism: int, *, account: str
+) -> Iterator[Connection]:
+    from reconciler.alertsite import Credentials, Session  # noqa: PLC0415 - 120 ms
+
+    stop = threading.Event()
+    with Session(
+        found.url,
+        Credentials(found.username, found.password, found.token),
+        connections=parallelism,
+        clock=time.monotonic,
+        stop=stop,
+        notify=say,
+    ) as session:
+        yield Connection(session, account, stop)

@@ -1,0 +1,70 @@
+"""Printing: data to stdout, talk to stderr, colour only where a person reads it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.errors import InvalidManifestsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TextIO
+
+    from reconciler.errors import ExitCode, ReconcilerError
+    from reconciler.result import Outcome
+
+
+def prepare() -> None:
+    """Makes the streams print any text, whatever the locale can encode."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def data(text: str) -> None:
+    """Prints to stdout."""
+    click.echo(text, color=True)
+
+
+def say(text: str) -> None:
+    """Prints to stderr."""
+    click.echo(text, err=True, color=True)
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Whether the stream is a terminal and NO_COLOR (no-color.org) is not set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def fail(error: ReconcilerError) -> ExitCode:
+    """Prints a failure with its next step and returns its exit code."""
+    from reconciler import render  # noqa: PLC0415 - not needed for --version and --help
+
+    if isinstance(error, InvalidManifestsError):
+        say(render.findings_text(error.findings))
+    say(render.error_text(error, colour=has_colour(sys.stderr)))
+    return error.exit_code
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Callable[[Outcome], None]]:
+    """Shows outcomes as they come: a bar on a terminal, a line for each elsewhere."""
+    from reconciler import render  # noqa: PLC0415
+
+    if sys.stderr.isatty():
+        with click.progressbar(length=total, label="Applying", file=sys.stderr) as bar:
+            yield lambda _outcome: bar.update(1)
+        return
+    shown = 0
+
+    def show(outcome: Outcome) -> None:
+        nonlocal shown
+        shown += 1
+        say(render.outcome_line(outcome, shown, total))
+
+    yield show

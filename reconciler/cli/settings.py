@@ -1,0 +1,100 @@
+"""What the environment says about AlertSite: `ALERTSITE_URL` and the credentials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from reconciler.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_URL = "https://api.alertsite.com/api/v3"
+_CREDENTIALS = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where AlertSite is and who asks; nothing else is read from the environment for it."""
+
+    url: str
+    username: str
+    password: str
+    token: str
+
+
+def read(environment: Mapping[str, str]) -> Settings | None:
+    """The settings; None when nothing is set, so that only the sandbox can be meant.
+
+    A variable that is set and empty counts as set: it is what a pipeline makes of a missing secret.
+
+    Raises:
+        ConfigurationError: a part is missing, doubled or malformed, or nothing is set under CI.
+    """
+    names = ("ALERTSITE_URL", *_CREDENTIALS)
+    if not any(name in environment or f"{name}_FILE" in environment for name in names):
+        if environment.get("CI"):
+            raise ConfigurationError(
+                "no AlertSite credentials are set, and CI is: a pipeline never uses the sandbox",
+                "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, or ALERTSITE_TOKEN.",
+            )
+        return None
+    username, password, token = (_value(environment, name) for name in _CREDENTIALS)
+    if not token and not (username and password):
+        missing = [
+            name
+            for name, value in zip(_CREDENTIALS, (username, password, ""), strict=False)
+            if not value and name != "ALERTSITE_TOKEN"
+        ]
+        raise ConfigurationError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set or empty",
+            "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, or ALERTSITE_TOKEN; or unset every "
+            "ALERTSITE_ variable to use the sandbox.",
+        )
+    return Settings(_url(environment), username, password, token)
+
+
+def _value(environment: Mapping[str, str], name: str) -> str:
+    """The variable, or the first line of the file that `NAME_FILE` names; empty if unset."""
+    path = environment.get(f"{name}_FILE")
+    if path is None:
+        return environment.get(name, "")
+    if environment.get(name):
+        raise ConfigurationError(f"{name} and {name}_FILE are both set", "Unset one of them.")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(
+            f"{name}_FILE: cannot read {path}: {reason}", "Name a readable file."
+        ) from error
+
+
+def _url(environment: Mapping[str, str]) -> str:
+    url = (environment.get("ALERTSITE_URL") or DEFAULT_URL).rstrip("/")
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"ALERTSITE_URL is not a URL: {error}") from error
+    if parts.scheme not in {"http", "https"} or not host or parts.username or parts.query:
+        raise ConfigurationError(
+            f"ALERTSITE_URL must be https://HOST/PATH, not {url!r}",
+            f"The default is {DEFAULT_URL}.",
+        )
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ConfigurationError(
+            f"ALERTSITE_URL {url} would send the password unencrypted", "Use https."
+        )
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

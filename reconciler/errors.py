@@ -1,0 +1,159 @@
+"""The one exception tree, positions and exit codes.
+
+Rule: every failure owns its exit code and says what to do next; only `cli` catches the root.
+
+    ReconcilerError
+    ├── UsageError               64  the command line cannot be carried out
+    ├── ConfigurationError        3  environment or settings are missing or contradict each other
+    ├── InvalidManifestsError     3  findings in the manifests
+    ├── RefusedError              5  ambiguous, stale, not ours, not approved
+    ├── InterruptedRunError     130  a signal asked to stop
+    └── AlertSiteError            6  anything between us and AlertSite
+        ├── UnavailableError      6  no answer within the retry budget, or a server fault
+        ├── NonsenseError         6  an answer that is not what AlertSite's API gives
+        ├── RejectedError         7  AlertSite understood one request and said no
+        ├── CredentialsError      4  login or token refused: nothing else can work either
+        └── PermissionRefusedError 4 this user may not do this one thing
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What the process tells a pipeline; the same list stands in the README."""
+
+    OK = 0
+    BUG = 1
+    CHANGES = 2
+    INVALID = 3
+    CREDENTIALS = 4
+    REFUSED = 5
+    UNAVAILABLE = 6
+    PARTIAL = 7
+    LOCKED = 8
+    USAGE = 64
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a file; line and column count from 1."""
+
+    path: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Diagnostic:
+    """One finding in a manifest: where, which rule, and what to do about it."""
+
+    position: Position
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.position}: {self.code}: {self.message}"
+
+
+class ReconcilerError(Exception):
+    """Root of all failures that a user can do something about.
+
+    Attributes:
+        hint: the next step, as a sentence; empty when the message says it already.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.BUG
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(ReconcilerError):
+    """The command line asks for something that does not exist."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ConfigurationError(ReconcilerError):
+    """Environment or settings are missing, malformed or contradict each other."""
+
+    exit_code = ExitCode.INVALID
+
+
+class InvalidManifestsError(ReconcilerError):
+    """The manifests have findings.
+
+    Attributes:
+        findings: all of them, sorted and without duplicates; never empty.
+    """
+
+    exit_code = ExitCode.INVALID
+
+    def __init__(self, findings: tuple[Diagnostic, ...]) -> None:
+        count = len(findings)
+        super().__init__(f"{count} {'finding' if count == 1 else 'findings'} in the manifests")
+        self.findings = findings
+
+
+class RefusedError(ReconcilerError):
+    """A guard of the tool said no; nothing was sent."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class InterruptedRunError(ReconcilerError):
+    """A signal asked to stop before anything was sent."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+
+class AlertSiteError(ReconcilerError):
+    """Root of everything that can go wrong between us and AlertSite.
+
+    Attributes:
+        may_have_arrived: the request could have taken effect although no answer says so.
+    """
+
+    exit_code = ExitCode.UNAVAILABLE
+    may_have_arrived = False
+
+
+class UnavailableError(AlertSiteError):
+    """No usable answer within the retry budget."""
+
+    def __init__(self, message: str, hint: str = "", *, may_have_arrived: bool = False) -> None:
+        super().__init__(message, hint)
+        self.may_have_arrived = may_have_arrived
+
+
+class NonsenseError(AlertSiteError):
+    """An answer that AlertSite's API does not give; a proxy or a wrong URL is likely."""
+
+    may_have_arrived = True
+
+
+class RejectedError(AlertSiteError):
+    """AlertSite understood a request and refused it: unknown id, invalid field."""
+
+    exit_code = ExitCode.PARTIAL
+
+
+class CredentialsError(AlertSiteError):
+    """AlertSite refused the login or the token, and so every request of the run."""
+
+    exit_code = ExitCode.CREDENTIALS
+
+
+class PermissionRefusedError(AlertSiteError):
+    """AlertSite knows the user and does not allow this one thing."""
+
+    exit_code = ExitCode.CREDENTIALS

@@ -1,0 +1,79 @@
+"""Finding and reading manifest files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ConfigurationError, Diagnostic, Position
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MAX_BYTES = 16 * 1024 * 1024
+"""Size of the largest manifest file: room for tens of thousands of monitors."""
+
+
+def find(paths: Sequence[str]) -> list[str]:
+    """The manifest files at and below the paths, sorted.
+
+    A path that is a file is taken whatever its name; below a folder, `*.yaml` and `*.yml`
+    count, and hidden files and folders do not. Links to folders are not followed.
+
+    Raises:
+        ConfigurationError: a path does not exist, or there is no manifest file at all.
+    """
+    files: list[str] = []
+    for path in paths:
+        if Path(path).is_dir():
+            files += _walk(path)
+        elif os.path.lexists(path):
+            files.append(path)
+        else:
+            raise ConfigurationError(
+                f"{path}: there is no such file or folder",
+                "Name the folder that holds the manifests with --manifests DIR.",
+            )
+    if not files:
+        raise ConfigurationError(
+            f"{', '.join(paths)}: there is no manifest (*.yaml, *.yml) here",
+            "Add one, or name another folder with --manifests DIR.",
+        )
+    return sorted(dict.fromkeys(files))
+
+
+def read(path: str) -> bytes | Diagnostic:
+    """The bytes of a manifest file, or why it cannot be read."""
+    start = Position(path, 1, 1)
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            size = os.fstat(descriptor).st_size
+            if size > MAX_BYTES:
+                limit = MAX_BYTES // 1024 // 1024
+                return Diagnostic(start, "too-large", f"a manifest file has at most {limit} MiB")
+            data = os.read(descriptor, size)
+        finally:
+            os.close(descriptor)
+        data.decode("utf-8")
+    except OSError as error:
+        return Diagnostic(start, "unreadable", f"cannot read the file: {error.strerror}")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
+        message = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        return Diagnostic(Position(path, line, column), "not-utf-8", message)
+    return data
+
+
+def _walk(folder: str) -> Iterator[str]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _walk(entry.path)
+            elif entry.name.endswith((".yaml", ".yml")) and not entry.is_dir():
+                yield entry.path

@@ -1,0 +1,201 @@
+"""The values that everything else is about, and what makes two of them the same.
+
+Rule: immutable, no I/O. How a field behaves on the wire is read from its JSON Schema property
+(`readOnly`, `x-set-key`, `x-send-with`, `x-whitespace`, `x-coerce`), so that a new kind needs one
+new schema and no code.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+JSON: TypeAlias = Any
+"""A JSON value as `json.loads` gives it. `None` and `""` both mean "unset"."""
+
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
+
+
+def canonical(value: JSON) -> str:
+    """The text that two normalised values share exactly when they are the same value.
+
+    Comparing texts rather than values keeps `true` and `1` apart, which `==` does not.
+    """
+    return _encode(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """How one top-level field of a kind behaves on the wire."""
+
+    name: str
+    normalise: Callable[[JSON], JSON]
+    set_key: str | None
+    send_with: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One of AlertSite's email monitor types, as its schema describes it."""
+
+    name: str
+    fields: Mapping[str, Field]
+
+    @classmethod
+    def from_schema(cls, schema: Mapping[str, JSON]) -> Kind:
+        """The kind that a manifest schema describes (`kind` const, `spec` properties)."""
+        name = schema["properties"]["kind"]["const"]
+        properties = schema["properties"]["spec"]["properties"]
+        return cls(name, {key: _field(key, value) for key, value in properties.items()})
+
+    def field(self, name: str) -> Field:
+        """The field of that name; one from `extra` is compared as it is written."""
+        return self.fields.get(name) or Field(name, _plain, None, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a manifest stands.
+
+    Attributes:
+        path: the file, as it was found below the manifests folder.
+        document: its number in the file, from 0.
+        line: its first line, from 1.
+    """
+
+    path: str
+    document: int
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What one manifest says.
+
+    Attributes:
+        id: the AlertSite monitor it is bound to; None while it names none.
+        fields: `spec` and `extra` together, as written: what is written is what is sent.
+    """
+
+    kind: Kind
+    name: str
+    id: int | None
+    labels: Mapping[str, str]
+    fields: Mapping[str, JSON]
+    origin: Origin
+
+    @property
+    def address(self) -> str:
+        """`kind/name`: the stable identity in Git."""
+        return f"{self.kind.name}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What AlertSite returned for one monitor.
+
+    Attributes:
+        type: AlertSite's monitor type; None if the answer does not say (it is not documented to).
+        fields: the whole answer; a field is normalised when it is compared.
+    """
+
+    id: int
+    type: str | None
+    fields: Mapping[str, JSON]
+
+
+def _field(name: str, schema: Mapping[str, JSON]) -> Field:
+    return Field(
+        name,
+        _normaliser(schema),
+        schema.get("x-set-key"),
+        tuple(schema.get("x-send-with", ())),
+    )
+
+
+def _normaliser(schema: Mapping[str, JSON]) -> Callable[[JSON], JSON]:
+    """The function that gives every spelling of one value the same form."""
+    if schema.get("x-coerce") == "integer":
+        return _integer
+    if schema.get("x-whitespace") == "ignore":
+        return _without_whitespace
+    if schema.get("type") == "array":
+        return _array(_normaliser(schema["items"]), schema.get("x-set-key"))
+    if schema.get("type") == "object":
+        return _object(schema["properties"])
+    return _plain
+
+
+def _plain(value: JSON) -> JSON:
+    """The value with `""` as None and whole floats as integers, at any depth."""
+    if value == "":
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if item is not None and item != ""}
+    return value
+
+
+def _integer(value: JSON) -> JSON:
+    if isinstance(value, str):
+        text = value.strip()
+        digits = text[1:] if text[:1] in {"-", "+"} else text
+        if digits.isascii() and digits.isdigit():
+            return int(text)
+    return _plain(value)
+
+
+def _without_whitespace(value: JSON) -> JSON:
+    if isinstance(value, str):
+        return "".join(value.split()) or None
+    return _plain(value)
+
+
+def _array(item: Callable[[JSON], JSON], set_key: str | None) -> Callable[[JSON], JSON]:
+    def normalise(value: JSON) -> JSON:
+        if not isinstance(value, list):
+            return _plain(value)
+        items = [item(element) for element in value]
+        if set_key is not None and len(items) > 1:
+            items.sort(key=lambda element: _set_order(element, set_key))
+        return items
+
+    return normalise
+
+
+def _set_order(element: JSON, set_key: str) -> tuple[bool, int, str]:
+    """Sorts integers by size and before all else, so that any server answer has an order."""
+    key = element.get(set_key) if isinstance(element, dict) else None
+    if type(key) is int:
+        return (False, key, canonical(element))
+    return (True, 0, canonical(element))
+
+
+def _object(properties: Mapping[str, Mapping[str, JSON]]) -> Callable[[JSON], JSON]:
+    read_only = frozenset(name for name, schema in properties.items() if schema.get("readOnly"))
+    members = {name: _normaliser(schema) for name, schema in properties.items()}
+
+    def normalise(value: JSON) -> JSON:
+        if not isinstance(value, dict):
+            return _plain(value)
+        result = {}
+        for name, item in value.items():
+            if name not in read_only:
+                kept = members.get(name, _plain)(item)
+                if kept is not None:
+                    result[name] = kept
+        return result
+
+    return normalise

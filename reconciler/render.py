@@ -120,7 +120,7 @@ def _change(change: Change, *, colour: bool, show_requests: bool) -> Iterator[st
     symbol = _SYMBOLS[change.action]
     head = f"{symbol} {change.address}"
     yield f"  {_paint(head, symbol, colour=colour)} (id {change.id}, {change.origin})"
-    for field in change.fields:
+    for field in sorted(change.fields, key=lambda field: field.sent_with is not None):
         yield from _field(field, colour=colour)
     if show_requests:
         yield f"      {change.method} {change.path}"
@@ -136,15 +136,15 @@ def _field(field: FieldChange, *, colour: bool) -> Iterator[str]:
     else:
         yield f"      {field.field}:"
         for leaf in field.leaves:
-            yield f"        {_leaf(leaf, colour=colour)}"
+            yield f"        {_leaf(leaf, leaf.path.removeprefix(field.field), colour=colour)}"
 
 
-def _leaf(leaf: Leaf, *, colour: bool) -> str:
+def _leaf(leaf: Leaf, path: str, *, colour: bool) -> str:
     if leaf.before is None:
-        return _paint(f"+ {leaf.path}: {_value(leaf.after)}", "+", colour=colour)
+        return _paint(f"+ {path}: {_value(leaf.after)}", "+", colour=colour)
     if leaf.after is None:
-        return _paint(f"- {leaf.path}: {_value(leaf.before)}", "-", colour=colour)
-    line = f"~ {leaf.path}: {_value(leaf.before)} → {_value(leaf.after)}"
+        return _paint(f"- {path}: {_value(leaf.before)}", "-", colour=colour)
+    line = f"~ {path}: {_value(leaf.before)} → {_value(leaf.after)}"
     return _paint(line, "~", colour=colour)
 
 

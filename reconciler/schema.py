@@ -1,8 +1,8 @@
 """Manifests against the JSON Schemas: accepted quickly, explained slowly.
 
 Rule: this is the only importer of jsonschema and jsonschema-rs. The Rust validator accepts, 60
-times as fast; the Python one is loaded only to explain what was not accepted. What JSON Schema cannot say
-is an `x-` annotation that is checked here.
+times as fast; the Python one is loaded only to explain what was not accepted. What JSON Schema
+cannot say is an `x-` annotation that is checked here.
 """
 
 from __future__ import annotations

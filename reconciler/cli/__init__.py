@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import __version__
-from reconciler.cli import commands, output
+from reconciler.cli import commands, output, sandbox_command
 from reconciler.errors import ExitCode, ReconcilerError
 
 if TYPE_CHECKING:
@@ -43,9 +43,11 @@ def reconciler() -> None:
     """  # noqa: D301 - \b is click's mark for text that is not to be rewrapped
 
 
-for _command in commands.COMMANDS:
-    reconciler.add_command(_command)
+reconciler.add_command(commands.plan)
 reconciler.add_command(commands.plan, "diff")
+reconciler.add_command(commands.apply)
+reconciler.add_command(commands.validate)
+reconciler.add_command(sandbox_command.sandbox)
 
 
 def run(arguments: Sequence[str]) -> int:

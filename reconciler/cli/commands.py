@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import output
-from reconciler.errors import ExitCode, InvalidManifestsError, RefusedError, UsageError
+from reconciler.errors import ExitCode, InvalidManifestsError, RefusedError
 
 if TYPE_CHECKING:
     import threading
@@ -157,95 +156,6 @@ def validate(paths: tuple[str, ...], form: str) -> int:
         output.data(render.as_json(render.findings_json(())))
     output.say(f"Valid: {_count(len(fleet.desired), 'manifest')} in {_count(fleet.files, 'file')}.")
     return ExitCode.OK
-
-
-@click.command(
-    epilog="Example: reconciler sandbox --port 8080 --fault 'PATCH * status=503 times=2'"
-)
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=0,
-    help="Port to listen on; 0 takes a free one.",
-)
-@click.option(
-    "--db",
-    "database",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="SQLite file that keeps the account; in memory by default.",
-)
-@click.option(
-    "--seed-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="JSON list of monitors, as GET returns them, for a new account; the sample fleet's by "
-    "default.",
-)
-@click.option(
-    "--fault",
-    "faults",
-    multiple=True,
-    metavar="RULE",
-    help="Misbehave: METHOD PATH-GLOB KEY=VALUE…, with status=N, delay=SECONDS, "
-    "drop=before|after, body=truncated|html, retry-after=VALUE, skip=N, times=N. May be repeated.",
-)
-@click.option(
-    "--request-log",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Append one JSON object for each request to this file.",
-)
-@click.option(
-    "--token-life", type=click.FloatRange(min=0), default=3600.0, help="Seconds a token lives."
-)
-@click.option(
-    "--page-size", type=click.IntRange(min=1), help="Split lists into pages of this many monitors."
-)
-@click.option("--strict", is_flag=True, help="Refuse unknown and read-only fields with 400.")
-def sandbox(
-    port: int,
-    database: Path | None,
-    seed_file: Path | None,
-    faults: tuple[str, ...],
-    request_log: Path | None,
-    token_life: float,
-    page_size: int | None,
-    *,
-    strict: bool,
-) -> int:
-    """Serve an AlertSite account on loopback until interrupted.
-
-    Prints the variables that point other commands at it.
-    """
-    from reconciler.cli.connection import import_sandbox, read_seed, sample_seed  # noqa: PLC0415
-    from reconciler.schema import Schemas  # noqa: PLC0415
-
-    package = import_sandbox("the sandbox is not installed")
-    try:
-        rules = tuple(package.parse_fault(fault) for fault in faults)
-    except ValueError as error:
-        raise UsageError(f"--fault: {error}") from error
-    options = package.Options(
-        schemas=Schemas().documents,
-        seed=read_seed(seed_file) if seed_file else sample_seed(),
-        database=database,
-        port=port,
-        faults=rules,
-        request_log=request_log,
-        token_life=token_life,
-        page_size=page_size,
-        strict=strict,
-    )
-
-    def announce(url: str) -> None:
-        output.data(f"export ALERTSITE_URL={url}")
-        output.data(f"export ALERTSITE_USERNAME={package.USERNAME}")
-        output.data(f"export ALERTSITE_PASSWORD={package.PASSWORD}")
-        output.say("The sandbox serves until Ctrl-C; paste the lines above into another shell.")
-
-    package.serve(options, announce)
-    return ExitCode.OK
-
-
-COMMANDS = (plan, apply, validate, sandbox)
 
 
 def _load(manifests: str) -> tuple[Schemas, Fleet]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Locator:
-    """Finds the places of values, by parsing their file again; remembers the files it has parsed."""
+    """Finds the places of values by parsing their file again, once for each file."""
 
     def __init__(self) -> None:
         self._files: dict[str, list[_Place]] = {}

@@ -1,0 +1,233 @@
+"""The routes of the API. Rule: a request comes in, an answer goes out; faults are not known here.
+
+Documented: the paths and methods, that read and delete are not specific to a type while create and
+edit are, ids as text in the answers of create and edit, 204 for a delete, 400 for a bad login,
+401 for a token that is not valid (any more), 403 for a role that may not write, 404 with `Record
+not found`. Inferred (from the pages of the other lists): the list's envelope, with `offset` as
+text, and `limit` and `offset`. Inferred (from the pages of other single records): GET of one
+monitor is bare. Inferred: the errors' envelope for 401, 403, 404 of an unknown path and 405, the
+404 of an edit below the wrong type. Unknown: whether `count` is the total, as it is here, or the
+length of the page.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from reconciler.sandbox.monitors import Kind, Reading, created, edited, read_edit, read_new
+from reconciler.sandbox.openapi import document
+from reconciler.sandbox.options import Options
+from reconciler.sandbox.store import Store
+from reconciler.sandbox.tokens import Tokens
+
+if TYPE_CHECKING:
+    from starlette.types import ExceptionHandler
+
+PREFIX: Final = "/api/v3"
+_BAD_LOGIN: Final = "invalid_request - User authentication failed."
+_NOT_LOGGED_IN: Final = "invalid_token - The access token is invalid or has expired."
+_NOT_FOUND: Final = "Record not found"
+
+
+class RefusedError(Exception):
+    """A request that is answered with the errors' envelope."""
+
+    def __init__(self, status: int, errors: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(status, errors)
+        self.status = status
+        self.errors = errors
+
+
+def application(options: Options, store: Store) -> Starlette:
+    """Return the API over the monitors in `store`."""
+    kinds = [Kind.from_schema(name, schema) for name, schema in options.schemas.items()]
+    handlers: Mapping[Any, ExceptionHandler] = {
+        RefusedError: _refused,
+        HTTPException: _not_routed,
+    }
+    app = Starlette(routes=list(_routes(_Api(options, store), kinds)), exception_handlers=handlers)
+    app.router.redirect_slashes = False
+    return app
+
+
+def errors_response(status: int, message: str) -> Response:
+    """Return the answer that says why a request was refused."""
+    return _json({"errors": [{"code": status, "message": message}]}, status)
+
+
+def _routes(api: "_Api", kinds: Iterable[Kind]) -> Iterable[Route]:
+    def route(method: str, path: str, endpoint: Callable[..., Any]) -> Route:
+        return Route(PREFIX + path, endpoint, methods=[method])
+
+    yield route("GET", "/openapi.json", api.describe)
+    yield route("POST", "/access-tokens", api.log_in)
+    yield route("GET", "/monitors", api.list_monitors)
+    yield route("GET", "/monitors/{id:int}", api.read_monitor)
+    yield route("DELETE", "/monitors/{id:int}", api.delete_monitor)
+    for kind in kinds:
+        path = f"/monitors/{kind.name}"
+        yield route("POST", path, partial(api.create_monitor, kind))
+        yield route("PATCH", f"{path}/{{id:int}}", partial(api.edit_monitor, kind))
+
+
+class _Api:
+    """The endpoints, with what they share."""
+
+    def __init__(self, options: Options, store: Store) -> None:
+        self._options = options
+        self._store = store
+        self._tokens = Tokens(options.token_life)
+
+    async def describe(self, _request: Request) -> Response:
+        return _json(document(self._options.schemas, PREFIX, strict=self._options.strict))
+
+    async def log_in(self, request: Request) -> Response:
+        body = await _object(request)
+        token = self._tokens.issue(body.get("username"), body.get("password"))
+        if token is None:
+            _refuse(400, _BAD_LOGIN)
+        return _json({"access_token": token})
+
+    async def list_monitors(self, request: Request) -> Response:
+        self._authorise(request)
+        query = request.query_params
+        window = _window(query, self._options.page_size)
+        types = query["type"].split(",") if query.get("type") else None
+        page = self._store.page(types, window.limit, window.offset or 0)
+        metadata = {
+            "__permissions": {"acl": 7},
+            "resultset": {
+                "count": page.count,
+                "limit": window.limit,
+                "offset": None if window.offset is None else str(window.offset),
+            },
+        }
+        results = b",".join(_selected(text, query.get("select")) for text in page.texts)
+        head = b'{"metadata":' + json.dumps(metadata).encode() + b',"results":['
+        return _text(b"".join((head, results, b"]}")))
+
+    async def read_monitor(self, request: Request) -> Response:
+        self._authorise(request)
+        text = self._store.find(request.path_params["id"])
+        if text is None:
+            _refuse(404, _NOT_FOUND)
+        return _text(_selected(text, request.query_params.get("select")))
+
+    async def delete_monitor(self, request: Request) -> Response:
+        self._authorise(request, to_write=True)
+        if not self._store.remove(request.path_params["id"]):
+            _refuse(404, _NOT_FOUND)
+        return Response(status_code=204)
+
+    async def create_monitor(self, kind: Kind, request: Request) -> Response:
+        self._authorise(request, to_write=True)
+        reading = read_new(kind, await _object(request), strict=self._options.strict)
+        number = self._store.add(created(kind, _accepted(reading)))
+        return _json({"id": str(number)})
+
+    async def edit_monitor(self, kind: Kind, request: Request) -> Response:
+        self._authorise(request, to_write=True)
+        number = request.path_params["id"]
+        reading = read_edit(kind, await _object(request), strict=self._options.strict)
+        values = _accepted(reading)
+        if not self._store.edit(kind.name, number, lambda monitor: edited(monitor, values)):
+            _refuse(404, _NOT_FOUND)
+        return _json({"id": str(number)})
+
+    def _authorise(self, request: Request, *, to_write: bool = False) -> None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        user = self._tokens.holder(token) if scheme.lower() == "bearer" else None
+        if user is None:
+            _refuse(401, _NOT_LOGGED_IN)
+        if to_write and not user.may_write:
+            _refuse(403, "This user may not change monitors.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The part of the list that is asked for; None: not asked for."""
+
+    limit: int | None
+    offset: int | None
+
+
+def _window(query: Mapping[str, str], page_size: int | None) -> _Window:
+    limit, offset = _whole_number(query, "limit"), _whole_number(query, "offset")
+    limits = [size for size in (limit, page_size) if size is not None]
+    if not limits:
+        return _Window(None, offset)
+    return _Window(min(limits), offset or 0)
+
+
+def _whole_number(query: Mapping[str, str], name: str) -> int | None:
+    text = query.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(2**31))):
+        message = "must be a whole number, 0 or more"
+        raise RefusedError(400, [{"code": 400, "fields": [name], "message": message}])
+    return int(text)
+
+
+def _selected(text: bytes, select: str | None) -> bytes:
+    """Return the monitor with only the fields of `select`; documented for one monitor.
+
+    Unknown names are ignored, and an empty `select` selects nothing.
+    """
+    if select is None:
+        return text
+    names = set(select.split(","))
+    return _dumped({name: value for name, value in json.loads(text).items() if name in names})
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    try:
+        # Python reads NaN and Infinity, which JSON does not have; int refuses them.
+        body = json.loads(await request.body(), parse_constant=int)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        _refuse(400, "invalid_request - The body must be a JSON object.")
+    return body
+
+
+def _accepted(reading: Reading) -> Mapping[str, Any]:
+    if reading.errors:
+        raise RefusedError(400, reading.errors)
+    return reading.values
+
+
+def _refuse(status: int, message: str) -> NoReturn:
+    raise RefusedError(status, [{"code": status, "message": message}])
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)  # noqa: S101 - it is registered for this class
+    return _json({"errors": error.errors}, error.status)
+
+
+async def _not_routed(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for this class
+    response = errors_response(error.status_code, error.detail)
+    response.headers.update(error.headers or {})
+    return response
+
+
+def _dumped(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return _text(_dumped(value), status)
+
+
+def _text(content: bytes, status: int = 200) -> Response:
+    return Response(content, status, media_type="application/json")

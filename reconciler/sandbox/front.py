@@ -1,0 +1,160 @@
+"""What stands between the network and the API: faults and the request log.
+
+Rule: the API is asked at most once per request, and its whole answer is in hand before a byte is
+sent, so that "before" and "after" a change are exact. A request is in the log before its answer is
+on the wire: whoever has the answer finds the line.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from reconciler.sandbox.app import PREFIX, errors_response
+from reconciler.sandbox.faults import Fault, Faults
+
+_HTML: Final = "<html><head><title>Error</title></head><body><h1>Error</h1></body></html>\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """One answer; `is_cut` if its Content-Length promises more than its body holds."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+    is_cut: bool = False
+
+
+class Front:
+    """An ASGI application that lets another one answer, except for faults.
+
+    It needs the connection's `transport` in the scope's state, to close it without an answer.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        faults: Faults,
+        write_log: Callable[[str], object] | None,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._app = app
+        self._faults = faults
+        self._write_log = write_log
+        self._stopping = stopping
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        body = await _whole_body(receive)
+        if body is None:
+            return
+        path = scope["path"].removeprefix(PREFIX)
+        answer = await self._answer(self._faults.take(scope["method"], path), scope, body)
+        if self._write_log is not None:
+            self._write_log(_log_line(scope, path, body, None if answer is None else answer.status))
+        if answer is None:
+            scope["state"]["transport"].abort()
+            await _until_closed(receive)
+            return
+        start = {"status": answer.status, "headers": answer.headers}
+        await send({"type": "http.response.start", **start})
+        await send(
+            {"type": "http.response.body", "body": answer.body, "more_body": answer.is_cut},
+        )
+        if answer.is_cut:
+            scope["state"]["transport"].close()
+            await _until_closed(receive)
+
+    async def _answer(self, fault: Fault | None, scope: Scope, body: bytes) -> _Answer | None:
+        """Return the answer, or None for a connection that closes without one."""
+        if fault is None:
+            return await self._act(scope, body)
+        if fault.delay and await self._stopped_within(fault.delay):
+            return None
+        if fault.drop == "before":
+            return None
+        if fault.status is not None and fault.body is None:
+            return _refusal(fault.status, fault.retry_after)
+        answer = await self._act(scope, body)
+        return None if fault.drop == "after" else _spoilt(answer, fault)
+
+    async def _act(self, scope: Scope, body: bytes) -> _Answer:
+        messages: list[Message] = []
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Message) -> None:
+            messages.append(message)
+
+        await self._app(scope, receive, send)
+        start, *parts = messages
+        content = b"".join(part.get("body", b"") for part in parts)
+        return _Answer(start["status"], start["headers"], content)
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._stopping.wait()
+        except TimeoutError:
+            return False
+
+
+def _refusal(status: int, retry_after: str | None) -> _Answer:
+    response = errors_response(status, "The sandbox was told to answer this.")
+    if retry_after is not None:
+        response.headers["retry-after"] = retry_after
+    return _answer_of(response)
+
+
+def _spoilt(answer: _Answer, fault: Fault) -> _Answer:
+    if fault.body is None:
+        return answer
+    status = fault.status or 200
+    headers = {} if fault.retry_after is None else {"retry-after": fault.retry_after}
+    if fault.body == "html":
+        return _answer_of(Response(_HTML, status, headers, media_type="text/html"))
+    half = answer.body[: len(answer.body) // 2]
+    headers["content-length"] = str(max(len(answer.body), 1))
+    response = Response(half, status, headers, media_type="application/json")
+    return _answer_of(response, is_cut=True)
+
+
+def _answer_of(response: Response, *, is_cut: bool = False) -> _Answer:
+    return _Answer(response.status_code, response.raw_headers, bytes(response.body), is_cut)
+
+
+def _log_line(scope: Scope, path: str, body: bytes, status: int | None) -> str:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        content = None
+    if path == "/access-tokens" and isinstance(content, dict) and "password" in content:
+        content["password"] = "***"  # noqa: S105 - the mask
+    query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+    entry = {"path": path, "query": query, "body": content, "status": status}
+    return json.dumps({"method": scope["method"], **entry}) + "\n"
+
+
+async def _whole_body(receive: Receive) -> bytes | None:
+    """Return the body, or None if the client left before it was complete."""
+    parts = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message["body"])
+        if not message["more_body"]:
+            return b"".join(parts)
+
+
+async def _until_closed(receive: Receive) -> None:
+    """Wait until uvicorn knows that the connection is closed, so that it misses no answer."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,37 @@
+"""What a sandbox is started with. Rule: values only."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reconciler.sandbox.faults import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How one sandbox behaves.
+
+    Attributes:
+        schemas: The manifest schema of each kind that can be created and edited, by kind.
+        seed: Monitors as GET returns them, `id` and `type` included. Loaded into a new database
+            only, so that what was deleted stays deleted.
+        database: The SQLite file; None keeps everything in memory. Sandboxes may share a file.
+        port: The port on 127.0.0.1; 0 takes any free one.
+        faults: Rules, tried in order.
+        request_log: A file that gets one JSON object per line for each request.
+        token_life: Seconds after which a token is refused. Documented: one hour.
+        page_size: The most monitors one list answer holds; None pages only when `limit` is asked
+            for. Unknown whether AlertSite pages this list.
+        strict: Refuse unknown and read-only fields instead of storing or ignoring them.
+    """
+
+    schemas: Mapping[str, Mapping[str, Any]]
+    seed: Sequence[Mapping[str, Any]] = ()
+    database: Path | None = None
+    port: int = 0
+    faults: tuple[Fault, ...] = ()
+    request_log: Path | None = None
+    token_life: float = 3600.0
+    page_size: int | None = None
+    strict: bool = False

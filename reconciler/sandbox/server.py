@@ -1,0 +1,154 @@
+"""The sandbox as a running server. Rule: all sockets, threads and files are opened and closed here.
+
+The server listens on loopback only.
+"""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from reconciler.sandbox.app import PREFIX, application
+from reconciler.sandbox.faults import Faults
+from reconciler.sandbox.front import Front
+from reconciler.sandbox.options import Options
+from reconciler.sandbox.store import Store
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_HOST: Final = "127.0.0.1"
+_KEEP_ALIVE: Final = 75  # seconds; longer than clients keep an idle connection
+_TICK: Final = 0.02  # seconds; how long an end may go unnoticed
+
+
+@contextlib.contextmanager
+def running(options: Options) -> Iterator[str]:
+    """Serve in a thread while the block runs; the value is the base URL.
+
+    Raises:
+        OSError: The port is taken or the request log cannot be written.
+        sqlite3.Error: The database cannot be opened.
+    """
+    with _prepared(options) as prepared:
+        started = threading.Event()
+        server = _Server(prepared.app, prepared.stopping, started.set)
+        thread = threading.Thread(
+            target=server.run, args=([prepared.listener],), name="sandbox", daemon=True
+        )
+        thread.start()
+        try:
+            started.wait()
+            yield prepared.base_url
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def serve(options: Options, announce: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; call `announce` with the base URL as soon as it listens.
+
+    Raises:
+        OSError: The port is taken or the request log cannot be written.
+        sqlite3.Error: The database cannot be opened.
+    """
+    with _prepared(options) as prepared:
+        server = _Server(prepared.app, prepared.stopping, lambda: announce(prepared.base_url))
+        server.run([prepared.listener])
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """Everything that a server needs, opened."""
+
+    app: Front
+    listener: socket.socket
+    stopping: asyncio.Event
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{_HOST}:{self.listener.getsockname()[1]}{PREFIX}"
+
+
+@contextlib.contextmanager
+def _prepared(options: Options) -> Iterator[_Prepared]:
+    with contextlib.ExitStack() as stack:
+        store = stack.enter_context(contextlib.closing(Store(options.database, options.seed)))
+        write_log = None
+        if options.request_log is not None:
+            # Line by line, so that a reader never has to wait for the rest of a buffer.
+            log = options.request_log.open("a", encoding="utf-8", buffering=1)
+            write_log = stack.enter_context(log).write
+        listener = stack.enter_context(_bound(options.port))
+        stopping = asyncio.Event()
+        app = Front(application(options, store), Faults(options.faults), write_log, stopping)
+        yield _Prepared(app, listener, stopping)
+
+
+def _bound(port: int) -> socket.socket:
+    listener = socket.create_server((_HOST, port))
+    # Once more, with the protocol named: asyncio turns Nagle's algorithm off only on sockets that
+    # say they are TCP, and with it on the second half of each answer waits for 40 ms.
+    return socket.socket(
+        listener.family, listener.type, socket.IPPROTO_TCP, fileno=listener.detach()
+    )
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, but it says when it listens, ends without ceremony and leaves signals alone."""
+
+    def __init__(self, app: Front, stopping: asyncio.Event, announce: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=_Connection,
+                loop="asyncio",
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                date_header=False,
+                log_config=None,
+                log_level="warning",
+                timeout_keep_alive=_KEEP_ALIVE,
+            )
+        )
+        self._stopping = stopping
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._announce()
+
+    async def main_loop(self) -> None:
+        # Uvicorn's own looks every 100 ms, which adds up over a test run.
+        while not self.should_exit:  # noqa: ASYNC110 - signals and threads cannot set an event
+            await asyncio.sleep(_TICK)
+
+    def handle_exit(self, sig: int, frame: "FrameType | None") -> None:  # noqa: ARG002
+        # Uvicorn's own would raise the signal once more after the end.
+        self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+        # Uvicorn's own waits in steps of 100 ms for clients to be done with their connections.
+        for server in self.servers:
+            server.close()
+        self._stopping.set()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        # Both empty themselves within a few turns of the loop; there is no event for it.
+        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+class _Connection(H11Protocol):
+    """A connection whose requests can get at its transport."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {"transport": transport}

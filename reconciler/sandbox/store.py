@@ -1,0 +1,135 @@
+"""Monitors in SQLite. Rule: the only module that speaks SQL; one connection, one user at a time.
+
+Each monitor is kept as the JSON text that GET answers, so that a list is those texts joined:
+parsing and printing ten thousand monitors would take most of a second.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+_BEFORE_FIRST_ID: Final = 100_000  # ids of six digits, as in the vendor's samples
+_MAX_ID: Final = 2**63 - 1
+_SCHEMA: Final = (
+    # AUTOINCREMENT: the id of a deleted monitor is never given out again.
+    "CREATE TABLE monitor (id INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT, json TEXT)",
+    f"INSERT INTO sqlite_sequence (name, seq) VALUES ('monitor', {_BEFORE_FIRST_ID})",  # noqa: S608
+)
+_WITH_TYPE: Final = "(?1 IS NULL OR type IN (SELECT value FROM json_each(?1)))"
+_PAGE: Final = f"SELECT json FROM monitor WHERE {_WITH_TYPE} ORDER BY id LIMIT ?2 OFFSET ?3"  # noqa: S608
+_COUNT: Final = f"SELECT count(*) FROM monitor WHERE {_WITH_TYPE}"  # noqa: S608
+_NO_LIMIT: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a list: the JSON texts in it, and how many monitors match in all."""
+
+    texts: Sequence[bytes]
+    count: int
+
+
+class Store:
+    """The monitors of one account.
+
+    Whoever opens it closes it. It may be handed from one thread to another, but not shared.
+    """
+
+    def __init__(self, database: Path | None, seed: Sequence[Mapping[str, Any]]) -> None:
+        self._connection = sqlite3.connect(
+            ":memory:" if database is None else database,
+            isolation_level=None,  # transactions are written out below
+            check_same_thread=False,  # opened by the starting thread, so that it gets the error
+        )
+        try:
+            self._connection.text_factory = bytes
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._create(seed)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    def page(self, types: Sequence[str] | None, limit: int | None, offset: int) -> Page:
+        """Return the monitors of these types, in the order of their ids."""
+        wanted = None if types is None else json.dumps(types)
+        window = (_NO_LIMIT if limit is None else limit, offset)
+        texts = [text for (text,) in self._connection.execute(_PAGE, (wanted, *window))]
+        if limit is None and not offset:
+            return Page(texts, len(texts))
+        (count,) = self._connection.execute(_COUNT, (wanted,)).fetchone()
+        return Page(texts, count)
+
+    def find(self, number: int) -> bytes | None:
+        """Return the JSON text of one monitor."""
+        return self._text("SELECT json FROM monitor WHERE id = ?", number)
+
+    def add(self, monitor: Mapping[str, Any]) -> int:
+        """Store a monitor that has no id yet; return the id it got."""
+        with self._transaction():
+            row = self._connection.execute("INSERT INTO monitor (type) VALUES (?)", [""])
+            number = row.lastrowid
+            assert number is not None  # noqa: S101 - an insert into a table with an integer key
+            self._put({**monitor, "id": number})
+        return number
+
+    def edit(
+        self, kind: str, number: int, change: Callable[[dict[str, Any]], Mapping[str, Any]]
+    ) -> bool:
+        """Replace a monitor by what `change` makes of it; False if there is none of this kind."""
+        with self._transaction():
+            text = self._text("SELECT json FROM monitor WHERE id = ? AND type = ?", number, kind)
+            if text is None:
+                return False
+            self._put(change(json.loads(text)))
+        return True
+
+    def remove(self, number: int) -> bool:
+        """Delete a monitor; False if there is none."""
+        if number > _MAX_ID:
+            return False
+        deleted = self._connection.execute("DELETE FROM monitor WHERE id = ?", (number,))
+        return deleted.rowcount > 0
+
+    def _create(self, seed: Sequence[Mapping[str, Any]]) -> None:
+        with self._transaction():
+            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+            if version:
+                return
+            for statement in _SCHEMA:
+                self._connection.execute(statement)
+            for monitor in seed:
+                self._put(monitor)
+            self._connection.execute("PRAGMA user_version = 1")
+
+    def _put(self, monitor: Mapping[str, Any]) -> None:
+        text = json.dumps(monitor, sort_keys=True, separators=(",", ":"))
+        self._connection.execute(
+            "INSERT INTO monitor (id, type, json) VALUES (?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET type = excluded.type, json = excluded.json",
+            (monitor["id"], monitor["type"], text),
+        )
+
+    def _text(self, query: str, number: int, *others: str) -> bytes | None:
+        if number > _MAX_ID:
+            return None
+        row: tuple[bytes] | None = self._connection.execute(query, (number, *others)).fetchone()
+        return None if row is None else row[0]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")

@@ -8,10 +8,9 @@ companions that `x-send-with` adds; the order of the input changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.model import JSON, Field, canonical
+from reconciler.model import JSON, Field, canonical, same
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 _SCALARS = frozenset({str, int, bool})
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """One difference inside a structured value; None means "not there"."""
 
     path: str
@@ -30,8 +28,7 @@ class Leaf:
     after: JSON
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(NamedTuple):
     """Why one field is in a patch.
 
     Attributes:
@@ -61,7 +58,7 @@ def patch(desired: Desired, live: Live) -> dict[str, JSON]:
         if value.__class__ is other.__class__ and value.__class__ in _SCALARS and value == other:
             continue
         field = kind.field(name)
-        if canonical(field.normalise(value)) != canonical(field.normalise(other)):
+        if not same(field.normalise(value), field.normalise(other)):
             changed.add(name)
     if not changed:
         return {}
@@ -80,7 +77,7 @@ def _explain(field: Field, body: Mapping[str, JSON], live: Live) -> FieldChange:
     after = body[field.name]
     before = field.normalise(live.fields.get(field.name))
     goal = field.normalise(after)
-    if canonical(before) == canonical(goal):
+    if same(before, goal):
         sent_with = next(name for name in field.send_with if name in body)
         return FieldChange(field.name, before, after, sent_with=sent_with)
     if isinstance(goal, dict | list) and isinstance(before, dict | list):

@@ -8,8 +8,8 @@ new schema and no code.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,15 +23,20 @@ _encode = json.JSONEncoder(
 
 
 def canonical(value: JSON) -> str:
-    """The text that two normalised values share exactly when they are the same value.
-
-    Comparing texts rather than values keeps `true` and `1` apart, which `==` does not.
-    """
+    """The text that two normalised values share exactly when they are the same value."""
     return _encode(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+def same(one: JSON, other: JSON) -> bool:
+    """Whether two normalised values are the same value.
+
+    Equal `repr`s decide most pairs, three times as fast; the canonical text settles the rest, such
+    as another order of members. Comparing texts keeps `true` and `1` apart, which `==` does not.
+    """
+    return repr(one) == repr(other) or canonical(one) == canonical(other)
+
+
+class Field(NamedTuple):
     """How one top-level field of a kind behaves on the wire."""
 
     name: str
@@ -40,8 +45,7 @@ class Field:
     send_with: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """One of AlertSite's email monitor types, as its schema describes it."""
 
     name: str
@@ -59,8 +63,7 @@ class Kind:
         return self.fields.get(name) or Field(name, _plain, None, ())
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Where a manifest stands.
 
     Attributes:
@@ -77,8 +80,7 @@ class Origin:
         return f"{self.path}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
+class Desired(NamedTuple):
     """What one manifest says.
 
     Attributes:
@@ -99,8 +101,7 @@ class Desired:
         return f"{self.kind.name}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(NamedTuple):
     """What AlertSite returned for one monitor.
 
     Attributes:
@@ -165,35 +166,39 @@ def _without_whitespace(value: JSON) -> JSON:
 
 def _array(item: Callable[[JSON], JSON], set_key: str | None) -> Callable[[JSON], JSON]:
     def normalise(value: JSON) -> JSON:
-        if not isinstance(value, list):
+        if value.__class__ is not list:
             return _plain(value)
         items = [item(element) for element in value]
         if set_key is not None and len(items) > 1:
-            items.sort(key=lambda element: _set_order(element, set_key))
+            _sort(items, set_key)
         return items
 
     return normalise
 
 
-def _set_order(element: JSON, set_key: str) -> tuple[bool, int, str]:
-    """Sorts integers by size and before all else, so that any server answer has an order."""
-    key = element.get(set_key) if isinstance(element, dict) else None
-    if type(key) is int:
-        return (False, key, canonical(element))
-    return (True, 0, canonical(element))
+def _sort(items: list[JSON], set_key: str) -> None:
+    """Sorts a set by its key, or by their text if an element has no integer there or shares it."""
+    keys = [element.get(set_key) if element.__class__ is dict else None for element in items]
+    if {*map(type, keys)} == {int} and len({*keys}) == len(keys):
+        items.sort(key=itemgetter(set_key))
+    else:
+        items.sort(key=canonical)
 
 
 def _object(properties: Mapping[str, Mapping[str, JSON]]) -> Callable[[JSON], JSON]:
-    read_only = frozenset(name for name, schema in properties.items() if schema.get("readOnly"))
-    members = {name: _normaliser(schema) for name, schema in properties.items()}
+    members = {
+        name: None if schema.get("readOnly") else _normaliser(schema)
+        for name, schema in properties.items()
+    }
 
     def normalise(value: JSON) -> JSON:
-        if not isinstance(value, dict):
+        if value.__class__ is not dict:
             return _plain(value)
         result = {}
         for name, item in value.items():
-            if name not in read_only:
-                kept = members.get(name, _plain)(item)
+            member = members.get(name, _plain)
+            if member is not None:
+                kept = item if item.__class__ is int else member(item)
                 if kept is not None:
                     result[name] = kept
         return result

@@ -157,7 +157,7 @@ def _refusal(refusal: Refusal, *, colour: bool) -> Iterator[str]:
 
 def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
     if plan.changes:
-        numbers = [plan.count(action) for action in Action]
+        numbers = [len(plan.having(action)) for action in Action]
         head = "Plan: {} to add, {} to change, {} to destroy.".format(*numbers)
     elif plan.refusals:
         head = "Nothing can be planned."

@@ -6,9 +6,8 @@ read of AlertSite agreed.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import ExitCode
 
@@ -33,8 +32,7 @@ class Status(StrEnum):
     NOT_STARTED = "not-started"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one change.
 
     Attributes:
@@ -50,8 +48,7 @@ class Outcome:
     not_kept: tuple[FieldChange, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What became of all changes of a plan, in the plan's order."""
 
     account: str
@@ -108,15 +105,14 @@ def _confirm(outcome: Outcome, differing: tuple[FieldChange, ...], refused: str 
     if outcome.status not in {Status.DONE, Status.UNCONFIRMED}:
         return outcome
     if refused is not None:
-        return replace(outcome, status=Status.NOT_KEPT, message=refused)
+        return outcome._replace(status=Status.NOT_KEPT, message=refused)
     sent = outcome.change.body
     not_kept = tuple(item for item in differing if item.field in sent and item.sent_with is None)
     if not not_kept:
-        return replace(outcome, status=Status.DONE, message="")
+        return outcome._replace(status=Status.DONE, message="")
     if outcome.status is Status.UNCONFIRMED:
-        return replace(outcome, status=Status.FAILED)
-    return replace(
-        outcome,
+        return outcome._replace(status=Status.FAILED)
+    return outcome._replace(
         status=Status.NOT_KEPT,
         message="AlertSite accepted the request and has another value",
         not_kept=not_kept,
@@ -130,7 +126,7 @@ def _outcome_to_json(outcome: Outcome) -> dict[str, JSON]:
         "id": change.id,
         "status": outcome.status.value,
         "message": outcome.message,
-        "origin": asdict(change.origin),
+        "origin": change.origin._asdict(),
         "request": {"method": change.method, "path": change.path, "body": change.body},
         "not_kept": [
             {"field": item.field, "sent": item.after, "has": item.before}

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.model import JSON, Kind
 
@@ -33,8 +32,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One way in which a document does not fit its schema.
 
     Attributes:
@@ -67,8 +65,11 @@ class Schemas:
             accepts = self._accepts[name]
         except (KeyError, TypeError):
             return None
-        if not accepts(value) or any(order.broken(value) for order in self._orders[name]):
+        if not accepts(value):
             return None
+        for order in self._orders[name]:
+            if order.broken(value):
+                return None
         return self.kinds[name]
 
     def explain(self, value: JSON) -> Iterator[Problem]:
@@ -104,8 +105,7 @@ class Schemas:
         return Problem(("kind",), "unknown-kind", f"unknown kind {value['kind']}{hint}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
+class _Order(NamedTuple):
     """One duration that must be longer than another (`x-longer-than`, in `x-unit`s)."""
 
     longer: str

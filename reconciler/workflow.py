@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifest
 from reconciler.errors import (
@@ -14,7 +13,6 @@ from reconciler.errors import (
     RefusedError,
     UsageError,
 )
-from reconciler.executor import execute
 from reconciler.model import Desired, Origin
 from reconciler.plan import Plan, decide, matches
 from reconciler.result import Outcome, Result, Status, confirm
@@ -29,16 +27,14 @@ if TYPE_CHECKING:
     from reconciler.schema import Schemas
 
 
-@dataclass(frozen=True, slots=True)
-class Fleet:
+class Fleet(NamedTuple):
     """Every manifest of a workspace, valid, with unique addresses and ids."""
 
     desired: tuple[Desired, ...]
     files: int
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(NamedTuple):
     """How an apply proceeds.
 
     Attributes:
@@ -141,6 +137,7 @@ def apply_plan(
         replan: plans the same manifests against a fresh read.
         execution: how to proceed.
     """
+    from reconciler.executor import execute  # noqa: PLC0415 - 5 ms that planning saves
 
     def send(change: Change) -> None:
         writer.patch(change.path, change.body)
@@ -196,7 +193,7 @@ def _desired(kind: Kind, document: manifest.Document) -> Desired:
         id=metadata.get("id"),
         labels=metadata.get("labels", {}),
         fields=value["spec"] | value["extra"] if "extra" in value else value["spec"],
-        origin=Origin(document.path, document.index, document.line),
+        origin=Origin(document.path, document.number, document.line),
     )
 
 
@@ -205,7 +202,7 @@ def _explain(
 ) -> Iterator[Diagnostic]:
     for problem in schemas.explain(document.value):
         position = locator.position(
-            document.path, document.index, problem.pointer, of_key=problem.of_key
+            document.path, document.number, problem.pointer, of_key=problem.of_key
         )
         yield Diagnostic(position, problem.code, problem.message)
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 import httpx
-import tenacity
 
 from reconciler import __version__
 from reconciler.alertsite import answer
+from reconciler.alertsite.answer import TransientError
 from reconciler.errors import AlertSiteError, CredentialsError, UnavailableError
 
 if TYPE_CHECKING:
@@ -24,15 +24,10 @@ if TYPE_CHECKING:
 
     from reconciler.model import JSON
 
-ATTEMPTS = 5
-BUDGET = 120.0
-"""Seconds that one request may take, with all its repetitions and waits."""
 _TIMEOUT = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=None)
 _TOKEN_LIFE = 3600.0
 _RENEW_EARLY = 300.0
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
-_BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=10)
-_JITTER = tenacity.wait_random(0, 0.25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +39,12 @@ class Credentials:
     token: str = field(default="", repr=False)
 
 
-class _TransientError(Exception):
-    """A failure that another attempt may mend.
-
-    Attributes:
-        retry_after: seconds that the server asked to wait; None if it did not.
-    """
-
-    def __init__(
-        self, message: str, *, may_have_arrived: bool, retry_after: float | None = None
-    ) -> None:
-        super().__init__(message)
-        self.may_have_arrived = may_have_arrived
-        self.retry_after = retry_after
-
-
 class Session:
     """Sends requests with a valid token, and again when that can help.
 
-    GET, PATCH and DELETE are repeated on connect errors, timeouts, 429 and 502 to 504, at most
-    `ATTEMPTS` times and for `BUDGET` seconds; all of them may be carried out twice without harm. A
-    refused login is remembered and never tried again: AlertSite locks users out.
+    GET, PATCH and DELETE are repeated on connect errors, timeouts, 429 and 502 to 504, as
+    `repetition` says; all of them may be carried out twice without harm. A refused login is
+    remembered and never tried again: AlertSite locks users out.
 
     Args:
         url: the base URL, without a slash at its end.
@@ -91,16 +71,8 @@ class Session:
         self._token = credentials.token
         self._renew_at = float("inf")
         self._refused: CredentialsError | None = None
-        self._retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_TransientError),
-            stop=tenacity.stop_after_attempt(ATTEMPTS)
-            | tenacity.stop_before_delay(BUDGET)
-            | tenacity.stop_when_event_set(stop),
-            wait=_wait,
-            sleep=tenacity.sleep_using_event(stop),
-            before_sleep=lambda state: notify(_repetition(state)),
-            reraise=True,
-        )
+        self._stop = stop
+        self._notify = notify
         secure = url.startswith("https:")
         self._client = httpx.Client(
             headers={"User-Agent": f"reconciler/{__version__}", "Accept": "application/json"},
@@ -145,8 +117,14 @@ class Session:
 
     def _persist(self, once: Callable[[], httpx.Response]) -> httpx.Response:
         try:
-            return self._retrying(once)
-        except _TransientError as error:
+            return once()
+        except TransientError as error:
+            first = error
+        from reconciler.alertsite.repetition import repeat  # noqa: PLC0415 - 5 ms, if all goes well
+
+        try:
+            return repeat(once, first, self._stop, self._notify)
+        except TransientError as error:
             raise UnavailableError(
                 str(error),
                 "Nothing is lost: run the same command again when AlertSite can be reached.",
@@ -161,7 +139,7 @@ class Session:
         query: Mapping[str, str] | None = None,
         body: JSON = None,
     ) -> httpx.Response:
-        """One request and its answer; failures that a repetition may mend are `_TransientError`."""
+        """One request and its answer; failures that a repetition may mend are `TransientError`."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             response = self._client.request(
@@ -169,15 +147,15 @@ class Session:
             )
         except _NEVER_SENT as error:
             message = f"{self.url} cannot be reached: {error}"
-            raise _TransientError(message, may_have_arrived=False) from error
+            raise TransientError(message, may_have_arrived=False) from error
         except httpx.TimeoutException as error:
             message = f"{method} {path}: no answer in time"
-            raise _TransientError(message, may_have_arrived=True) from error
+            raise TransientError(message, may_have_arrived=True) from error
         except httpx.TransportError as error:
             message = f"{method} {path}: the connection broke before the answer: {error}"
-            raise _TransientError(message, may_have_arrived=True) from error
+            raise TransientError(message, may_have_arrived=True) from error
         if response.status_code in answer.TRANSIENT:
-            raise _TransientError(
+            raise TransientError(
                 f"{method} {path}: {answer.words(response)}",
                 may_have_arrived=response.status_code in answer.MAY_HAVE_ARRIVED,
                 retry_after=answer.retry_after(response),
@@ -216,15 +194,3 @@ class Session:
             raise
         life = life or _TOKEN_LIFE
         self._renew_at = started + life - min(_RENEW_EARLY, life / 10)
-
-
-def _wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, _TransientError) else None
-    return _BACKOFF(state) if asked is None else asked + _JITTER(state)
-
-
-def _repetition(state: tenacity.RetryCallState) -> str:
-    error = state.outcome.exception() if state.outcome else None
-    wait = state.next_action.sleep if state.next_action else 0.0
-    return f"{error}; trying again in {wait:.1f} s ({state.attempt_number} of {ATTEMPTS} failed)"

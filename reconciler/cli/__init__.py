@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler import __version__
-from reconciler.cli import commands, output, sandbox_command
+from reconciler.cli import output
 from reconciler.errors import ExitCode, ReconcilerError
 
 if TYPE_CHECKING:
@@ -23,7 +23,34 @@ if TYPE_CHECKING:
 _ISSUES = "Please report this with what stands above: it is a bug in reconciler."
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+_COMMANDS = {
+    "plan": "plan",
+    "diff": "plan",
+    "apply": "apply",
+    "validate": "validate",
+    "sandbox": "sandbox",
+}
+"""The module and function of each command."""
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module only when that command, or the list of all, is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        name = _COMMANDS.get(cmd_name)
+        if name is None:
+            return None
+        command: click.Command = getattr(import_module(f"reconciler.cli.{name}"), name)
+        return command
+
+
+@click.group(
+    cls=_LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 def reconciler() -> None:
     """Keeps SmartBear AlertSite's email monitors as the manifests describe them.
@@ -43,18 +70,12 @@ def reconciler() -> None:
     """  # noqa: D301 - \b is click's mark for text that is not to be rewrapped
 
 
-reconciler.add_command(commands.plan)
-reconciler.add_command(commands.plan, "diff")
-reconciler.add_command(commands.apply)
-reconciler.add_command(commands.validate)
-reconciler.add_command(sandbox_command.sandbox)
-
-
 def run(arguments: Sequence[str]) -> int:
     """Runs one command line and returns its exit code; prints every failure, with its next step."""
     output.prepare()
     try:
         code = reconciler.main(list(arguments), prog_name="reconciler", standalone_mode=False)
+        sys.stdout.flush()
     except ReconcilerError as error:
         return output.fail(error)
     except click.UsageError as error:
@@ -71,6 +92,8 @@ def run(arguments: Sequence[str]) -> int:
         return ExitCode.BUG
     except Exception as error:  # noqa: BLE001 - the last line of defence: no user sees a traceback
         if os.environ.get("RECONCILER_DEBUG"):
+            import traceback  # noqa: PLC0415 - 4 ms
+
             traceback.print_exc()
         output.say(f"Error: unexpected failure: {type(error).__name__}: {error}")
         output.say(f"{_ISSUES} RECONCILER_DEBUG=1 adds the traceback.")

@@ -7,9 +7,8 @@ import os
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.cli import settings
 from reconciler.errors import ConfigurationError
@@ -24,8 +23,7 @@ EMBEDDED = "embedded sandbox"
 _DATA = Path(".reconciler")
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(NamedTuple):
     """A session, the name of the account it is with, and the event that ends its patience."""
 
     session: Session

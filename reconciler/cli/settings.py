@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from reconciler.errors import ConfigurationError
@@ -17,8 +16,7 @@ DEFAULT_URL = "https://api.alertsite.com/api/v3"
 _CREDENTIALS = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """Where AlertSite is and who asks; nothing else is read from the environment for it."""
 
     url: str

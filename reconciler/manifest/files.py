@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 16 * 1024 * 1024
 """Size of the largest manifest file: room for tens of thousands of monitors."""
+_CHUNK = 64 * 1024
 
 
 def find(paths: Sequence[str]) -> list[str]:
@@ -45,27 +46,34 @@ def find(paths: Sequence[str]) -> list[str]:
 
 def read(path: str) -> bytes | Diagnostic:
     """The bytes of a manifest file, or why it cannot be read."""
-    start = Position(path, 1, 1)
     try:
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            size = os.fstat(descriptor).st_size
-            if size > MAX_BYTES:
-                limit = MAX_BYTES // 1024 // 1024
-                return Diagnostic(start, "too-large", f"a manifest file has at most {limit} MiB")
-            data = os.read(descriptor, size)
+            data = os.read(descriptor, _CHUNK)
+            if len(data) == _CHUNK:
+                data += _rest(descriptor)
         finally:
             os.close(descriptor)
         data.decode("utf-8")
     except OSError as error:
-        return Diagnostic(start, "unreadable", f"cannot read the file: {error.strerror}")
+        message = f"cannot read the file: {error.strerror}"
+        return Diagnostic(Position(path, 1, 1), "unreadable", message)
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         line = before.count(b"\n") + 1
         column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
         message = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
         return Diagnostic(Position(path, line, column), "not-utf-8", message)
+    if len(data) > MAX_BYTES:
+        message = f"a manifest file has at most {MAX_BYTES // 1024 // 1024} MiB; split it"
+        return Diagnostic(Position(path, 1, 1), "too-large", message)
     return data
+
+
+def _rest(descriptor: int) -> bytes:
+    """What follows the first chunk, up to the byte that makes the file too large."""
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read(MAX_BYTES + 1 - _CHUNK)
 
 
 def _walk(folder: str) -> Iterator[str]:

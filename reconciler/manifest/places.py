@@ -38,7 +38,7 @@ class Locator:
 
         Args:
             path: the file.
-            document: the number of the document in the file, as `Document.index`.
+            document: the number of the document in the file, as `Document.number`.
             pointer: the keys and indices that lead to the value.
             of_key: where its key stands instead.
         """

@@ -1,0 +1,69 @@
+"""When and how often a request is repeated: exponential waits with jitter, within a budget."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import tenacity
+
+from reconciler.alertsite.answer import TransientError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+ATTEMPTS = 5
+BUDGET = 120.0
+"""Seconds that all repetitions of one request may take, with their waits."""
+_BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=10)
+_JITTER = tenacity.wait_random(0, 0.25)
+
+_T = TypeVar("_T")
+
+
+def repeat(
+    once: Callable[[], _T],
+    first: TransientError,
+    stop: threading.Event,
+    notify: Callable[[str], None],
+) -> _T:
+    """What `once` returns at last, after a first attempt that failed.
+
+    Args:
+        once: one more attempt.
+        first: how the first attempt failed.
+        stop: once set, nothing is repeated and no wait goes on.
+        notify: is told, in a sentence, of every repetition.
+
+    Raises:
+        TransientError: of the last attempt.
+    """
+    failed = [first]
+
+    def attempt() -> _T:
+        if failed:
+            raise failed.pop()
+        return once()
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(TransientError),
+        stop=tenacity.stop_after_attempt(ATTEMPTS)
+        | tenacity.stop_before_delay(BUDGET)
+        | tenacity.stop_when_event_set(stop),
+        wait=_wait,
+        sleep=tenacity.sleep_using_event(stop),
+        before_sleep=lambda state: notify(_sentence(state)),
+        reraise=True,
+    )(attempt)
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, TransientError) else None
+    return _BACKOFF(state) if asked is None else asked + _JITTER(state)
+
+
+def _sentence(state: tenacity.RetryCallState) -> str:
+    error = state.outcome.exception() if state.outcome else None
+    wait = state.next_action.sleep if state.next_action else 0.0
+    return f"{error}; trying again in {wait:.1f} s ({state.attempt_number} of {ATTEMPTS} failed)"

@@ -1,0 +1,119 @@
+"""The command that makes the changes, after showing them and asking."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import options, output
+from reconciler.errors import RefusedError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from reconciler.plan import Plan
+    from reconciler.result import Result
+
+_SETTLE = (1.0, 3.0)
+
+
+@click.command(epilog="Example: reconciler apply --auto-approve --parallelism 8")
+@options.manifests
+@options.target
+@options.show_requests
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+@click.option("--auto-approve", is_flag=True, help="Apply without asking.")
+@click.option(
+    "--parallelism",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="How many requests may be in flight at once.",
+)
+@click.option("--fail-fast", is_flag=True, help="Start nothing new after the first failure.")
+def apply(
+    manifests: str,
+    targets: tuple[str, ...],
+    *,
+    show_requests: bool,
+    as_json: bool,
+    auto_approve: bool,
+    parallelism: int,
+    fail_fast: bool,
+) -> int:
+    """Change AlertSite to what the manifests say, after showing the plan and asking."""
+    from reconciler import workflow  # noqa: PLC0415
+    from reconciler.cli.connection import connect  # noqa: PLC0415
+
+    schemas, fleet = options.load(manifests)
+    with connect(schemas, output.say, parallelism=parallelism) as connection:
+        writer = connection.writer()
+
+        def replan() -> Plan:
+            return workflow.plan_workspace(fleet, writer, schemas, targets)
+
+        found = replan()
+        options.print_plan(found, as_json=False, show_requests=show_requests, to_stderr=as_json)
+        workflow.refuse_refusals(found)
+        if found.changes and not auto_approve:
+            _ask()
+            workflow.refuse_stale(found, replan())
+        gc.freeze()
+        gc.enable()  # requests leave garbage behind, and there may be thousands
+        with output.progress(len(found.changes)) as progress, _stopping(connection.stop):
+            execution = workflow.Execution(
+                parallelism, fail_fast, connection.stop, progress, _SETTLE
+            )
+            result = workflow.apply_plan(found, writer, replan, execution)
+    _print_result(result, as_json=as_json)
+    return result.exit_code
+
+
+def _print_result(result: Result, *, as_json: bool) -> None:
+    from reconciler import render  # noqa: PLC0415
+
+    if as_json:
+        output.data(render.as_json(result.to_json()))
+    else:
+        output.data(render.result_text(result, colour=output.has_colour(sys.stdout)))
+
+
+def _ask() -> None:
+    """Asks for approval.
+
+    Raises:
+        RefusedError: the answer is not "yes", or there is no terminal to ask.
+    """
+    if not sys.stdin.isatty():
+        raise RefusedError(
+            "nothing is applied without approval, and there is no terminal to ask",
+            "Read the plan above, then run the same command with --auto-approve.",
+        )
+    answer = click.prompt('Apply these changes? Only "yes" is accepted', err=True)
+    if answer != "yes":
+        raise RefusedError("not approved, so nothing is applied")
+
+
+@contextmanager
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    """Turns SIGINT and SIGTERM into a request to stop after what is in flight."""
+
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        if not stop.is_set():
+            stop.set()
+            output.say("\nStopping: requests in flight are finished, nothing new is started.")
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(number, handle) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, previous, strict=True):
+            signal.signal(number, handler)

@@ -90,9 +90,13 @@ def _leaves(field: Field, before: JSON, after: JSON) -> tuple[Leaf, ...]:
     # ignore_private_variables: False, or keys that start with "__" are silently equal.
     from deepdiff import DeepDiff  # noqa: PLC0415 - 120 ms that a run without such a change saves
 
+    if field.set_key is not None and isinstance(before, list) and isinstance(after, list):
+        keyed = _by_key(before, field.set_key), _by_key(after, field.set_key)
+        if None not in keyed:  # then a leaf is named by identity, not by place
+            before, after = keyed
     difference = DeepDiff(
-        _by_key(before, field.set_key),
-        _by_key(after, field.set_key),
+        before,
+        after,
         view="tree",
         threshold_to_diff_deeper=0,
         ignore_private_variables=False,
@@ -109,13 +113,12 @@ def _leaves(field: Field, before: JSON, after: JSON) -> tuple[Leaf, ...]:
     return tuple(sorted(leaves, key=lambda leaf: (leaf.path, canonical(leaf.after))))
 
 
-def _by_key(value: JSON, set_key: str | None) -> JSON:
-    """A set as a mapping from its key, so that a leaf is named by identity, not by place."""
-    if set_key is None or not isinstance(value, list):
-        return value
+def _by_key(value: list[JSON], set_key: str) -> dict[JSON, JSON] | None:
+    """A set as a mapping from its key; None if an element has no key or shares it."""
     if not all(isinstance(item, dict) and set_key in item for item in value):
-        return value
-    return {item[set_key]: item for item in value}
+        return None
+    items = {item[set_key]: item for item in value}
+    return items if len(items) == len(value) else None
 
 
 def _leaf_path(name: str, steps: list[str | int]) -> str:

@@ -86,11 +86,12 @@ def sandbox(
         strict=strict,
     )
 
-    def announce(url: str) -> None:
-        output.data(f"export ALERTSITE_URL={url}")
-        output.data(f"export ALERTSITE_USERNAME={package.USERNAME}")
-        output.data(f"export ALERTSITE_PASSWORD={package.PASSWORD}")
-        output.say("The sandbox serves until Ctrl-C; paste the lines above into another shell.")
-
-    package.serve(options, announce)
+    package.serve(options, lambda url: _announce(url, package.USERNAME, package.PASSWORD))
     return ExitCode.OK
+
+
+def _announce(url: str, username: str, password: str) -> None:
+    output.data(f"export ALERTSITE_URL={url}")
+    output.data(f"export ALERTSITE_USERNAME={username}")
+    output.data(f"export ALERTSITE_PASSWORD={password}")
+    output.say("The sandbox serves until Ctrl-C; paste the lines above into another shell.")

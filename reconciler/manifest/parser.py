@@ -203,7 +203,7 @@ class _Construction:
         if event.ctag is None:
             return self._plain(event) if event.implicit[0] else text
         tag = str(event.ctag)
-        if tag in {"!", f"{_CORE}str"}:
+        if tag == f"{_CORE}str":
             return text
         value = self._plain(event)
         expected = {"null": type(None), "bool": bool, "int": int, "float": float}.get(
@@ -219,7 +219,7 @@ class _Construction:
 
     def _check_tag(self, event: JSON, name: str) -> None:
         tag = event.ctag
-        if str(tag) not in {"!", f"{_CORE}{name}"}:
+        if str(tag) != f"{_CORE}{name}":
             self._unknown_tag(event, tag)
 
     def _unknown_tag(self, event: JSON, tag: object) -> None:

@@ -1,0 +1,149 @@
+"""The layers of ARCHITECTURE.md, enforced on every run."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import grimp
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "reconciler"
+
+# Highest first. A module imports only from layers below its own; siblings do not know each other.
+LAYERS: list[set[str]] = [
+    {"cli"},
+    {"workflow"},
+    {"manifest", "schema", "alertsite", "render", "executor"},
+    {"result"},
+    {"plan"},
+    {"diff"},
+    {"model"},
+    {"errors"},
+]
+ENTRY, SANDBOX = "reconciler.__main__", "reconciler.sandbox"
+PURE = ["errors", "model", "diff", "plan", "result", "render"]
+# What deciding may import beside the project: no I/O, clock, environment or chance.
+PURE_IMPORTS = {
+    "__future__",
+    "collections",
+    "deepdiff",
+    "enum",
+    "fnmatch",
+    "hashlib",
+    "json",
+    "operator",
+    "typing",
+}
+IMPORTERS = {
+    "_ruamel_yaml": "manifest",
+    "click": "cli",
+    "deepdiff": "diff",
+    "httpx": "alertsite",
+    "jsonschema": "schema",
+    "jsonschema_rs": "schema",
+    "ruamel": "manifest",
+    "starlette": "sandbox",
+    "tenacity": "alertsite",
+    "uvicorn": "sandbox",
+}
+FORBIDDEN_NAMES = {"base", "common", "helpers", "manager", "utils"}
+
+GRAPH = grimp.build_graph("reconciler", include_external_packages=True, cache_dir=None)
+
+
+def modules(part: str) -> set[str]:
+    name = f"reconciler.{part}"
+    return {name} | GRAPH.find_descendants(name)
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def illegal(layers: list[set[str]]) -> set[tuple[str, str]]:
+    ordered = [grimp.Layer(*sorted(layer), independent=True) for layer in layers]
+    broken = GRAPH.find_illegal_dependencies_for_layers(ordered, containers={"reconciler"})
+    return {(dependency.importer, dependency.imported) for dependency in broken}
+
+
+def test_modules_import_from_lower_layers_only() -> None:
+    assert illegal(LAYERS) == set()
+
+
+def test_the_layers_would_be_missed() -> None:
+    assert ("reconciler.plan", "reconciler.diff") in illegal(LAYERS[::-1])
+
+
+def test_every_module_has_a_layer() -> None:
+    known = {part for layer in LAYERS for part in layer} | {"__main__", "sandbox"}
+    children = {name.rpartition(".")[2] for name in GRAPH.find_children("reconciler")}
+    assert children == known
+
+
+def test_the_sandbox_imports_nothing_of_the_tool_and_only_the_cli_imports_it() -> None:
+    imported = {
+        target
+        for module in modules("sandbox")
+        for target in GRAPH.find_modules_directly_imported_by(module)
+        if target.startswith("reconciler") and not target.startswith(SANDBOX)
+    }
+    importers = {
+        source
+        for module in modules("sandbox")
+        for source in GRAPH.find_modules_that_directly_import(module)
+        if not source.startswith(SANDBOX)
+    }
+    assert imported == set()
+    assert importers == {"reconciler.cli.connection"}
+
+
+@pytest.mark.parametrize("part", PURE)
+def test_deciding_and_rendering_are_pure(part: str) -> None:
+    outside = {
+        target.partition(".")[0]
+        for target in GRAPH.find_modules_directly_imported_by(f"reconciler.{part}")
+        if not target.startswith("reconciler")
+    }
+    assert outside <= PURE_IMPORTS
+
+
+@pytest.mark.parametrize(("package", "part"), IMPORTERS.items())
+def test_each_third_party_package_has_one_importer(package: str, part: str) -> None:
+    assert package in GRAPH.modules
+    importers = GRAPH.find_modules_that_directly_import(package)
+    assert importers
+    assert importers <= modules(part)
+
+
+def test_nothing_but_the_listed_packages_is_imported() -> None:
+    outside = {name for name in GRAPH.modules if not name.startswith("reconciler")}
+    third_party = outside - set(sys.stdlib_module_names) - {"__future__"}
+    assert third_party - {"anyio"} == set(IMPORTERS)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: path.name)
+def test_modules_and_functions_are_short_and_well_named(path: Path) -> None:
+    source = path.read_text()
+    assert path.stem not in FORBIDDEN_NAMES
+    assert source.count("\n") <= 300
+    long = [
+        function.name
+        for function in functions(ast.parse(source))
+        if function.end_lineno is not None and function.end_lineno - function.lineno >= 40
+    ]
+    assert long == []
+
+
+def test_only_the_cli_catches_the_root_of_all_errors() -> None:
+    catchers = {
+        path.relative_to(PACKAGE).parts[0]
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ExceptHandler)
+        and isinstance(node.type, ast.Name)
+        and node.type.id in {"ReconcilerError", "Exception", "BaseException"}
+    }
+    assert catchers <= {"cli", "sandbox"}

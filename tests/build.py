@@ -1,0 +1,34 @@
+"""Builders of the values that tests are about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reconciler.model import Desired, Live, Origin
+from reconciler.schema import Schemas
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCHEMAS = Schemas()
+ORIGIN = Origin("monitors/a.yaml", 0, 1)
+
+
+def desired(
+    fields: Mapping[str, Any] | None = None,
+    *,
+    kind: str = "email-smtp",
+    name: str = "relay",
+    id: int | None = 1,  # noqa: A002 - the field's name
+    labels: Mapping[str, str] | None = None,
+) -> Desired:
+    return Desired(SCHEMAS.kinds[kind], name, id, labels or {}, fields or {}, ORIGIN)
+
+
+def live(
+    fields: Mapping[str, Any] | None = None,
+    *,
+    type: str | None = "email-smtp",  # noqa: A002 - the field's name
+    id: int = 1,  # noqa: A002
+) -> Live:
+    return Live(id, type, fields or {})

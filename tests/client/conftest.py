@@ -1,0 +1,41 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from reconciler.alertsite import Credentials, Session
+
+from scripted import Script, serving
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    with serving() as script:
+        yield script
+
+
+@pytest.fixture
+def connect(script: Script) -> Iterator[Callable[..., Session]]:
+    with ExitStack() as stack:
+
+        def connect(
+            credentials: Credentials | None = None,
+            *,
+            url: str | None = None,
+            clock: Callable[[], float] = time.monotonic,
+            stop: threading.Event | None = None,
+            notify: Callable[[str], None] = lambda _: None,
+        ) -> Session:
+            session = Session(
+                url or script.url,
+                credentials or Credentials("me@example.com", "secret"),
+                connections=8,
+                clock=clock,
+                stop=stop or threading.Event(),
+                notify=notify,
+            )
+            return stack.enter_context(session)
+
+        yield connect

@@ -1,0 +1,331 @@
+import json
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from reconciler.alertsite import Credentials, Reader, Session, Writer
+from reconciler.errors import (
+    AlertSiteError,
+    CredentialsError,
+    ExitCode,
+    NonsenseError,
+    PermissionRefusedError,
+    RejectedError,
+    UnavailableError,
+)
+
+from scripted import Answer, Script
+
+Connect = Callable[..., Session]
+PATCH = "PATCH /monitors/email-smtp/1"
+OK = Answer(body=b'{"id": "1"}')
+BUSY = Answer(503, headers=(("Retry-After", "0"),))
+
+
+def error(status: int, message: str, *fields: str) -> Answer:
+    item: dict[str, object] = {"code": status, "message": message}
+    if fields:
+        item["fields"] = list(fields)
+    return Answer(status, json.dumps({"errors": [item]}).encode())
+
+
+def patch(session: Session) -> None:
+    Writer(session, "account").patch("/monitors/email-smtp/1", {"port": 587})
+
+
+class TestToken:
+    def test_it_is_fetched_once_and_sent_with_every_request(
+        self, script: Script, connect: Connect
+    ) -> None:
+        script.on(PATCH, OK)
+        session = connect()
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(patch, [session] * 20))
+        assert script.requests().count("POST /access-tokens") == 1
+        login, *others = script.seen
+        assert json.loads(login.body) == {"username": "me@example.com", "password": "secret"}
+        assert login.authorization is None
+        assert {seen.authorization for seen in others} == {"Bearer token-1"}
+
+    def test_after_401_one_thread_renews_it_for_all(self, script: Script, connect: Connect) -> None:
+        script.on(
+            "POST /access-tokens",
+            Answer(body=b'{"access_token": "old"}'),
+            Answer(body=b'{"access_token": "new"}'),
+        )
+        script.on(PATCH, OK)
+        session = connect()
+        patch(session)
+        script.on(PATCH, *[error(401, "expired")] * 8, OK)
+        barrier = threading.Barrier(8)
+
+        def together(_: int) -> None:
+            barrier.wait()
+            patch(session)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(together, range(8)))
+        assert script.requests().count("POST /access-tokens") == 2
+        assert script.seen[-1].authorization == "Bearer new"
+
+    def test_a_second_401_is_final(self, script: Script, connect: Connect) -> None:
+        script.on(PATCH, error(401, "no"))
+        with pytest.raises(CredentialsError, match="401 Unauthorized: no"):
+            patch(connect())
+        assert script.requests() == ["POST /access-tokens", PATCH, "POST /access-tokens", PATCH]
+
+    def test_it_is_renewed_before_it_ends(self, script: Script, connect: Connect) -> None:
+        now = [0.0]
+        script.on("POST /access-tokens", Answer(body=b'{"access_token": "t", "expires_in": 100}'))
+        script.on(PATCH, OK)
+        session = connect(clock=lambda: now[0])
+        for now[0] in (0.0, 89.0, 90.0):
+            patch(session)
+        assert script.requests().count("POST /access-tokens") == 2
+
+    def test_it_lives_an_hour_unless_the_answer_says_otherwise(
+        self, script: Script, connect: Connect
+    ) -> None:
+        now = [0.0]
+        script.on("POST /access-tokens", Answer(body=b'{"access_token": "t", "expires_in": "x"}'))
+        script.on(PATCH, OK)
+        session = connect(clock=lambda: now[0])
+        for now[0] in (0.0, 3299.0, 3300.0):
+            patch(session)
+        assert script.requests().count("POST /access-tokens") == 2
+
+    def test_a_bad_login_is_never_repeated(self, script: Script, connect: Connect) -> None:
+        script.on(
+            "POST /access-tokens", error(400, "invalid_request - User authentication failed.")
+        )
+        session = connect()
+        for _ in range(3):
+            with pytest.raises(CredentialsError, match="User authentication failed"):
+                patch(session)
+        assert script.requests() == ["POST /access-tokens"]
+
+    def test_a_ready_token_needs_no_login(self, script: Script, connect: Connect) -> None:
+        script.on(PATCH, OK)
+        patch(connect(Credentials(token="ready")))
+        assert [seen.authorization for seen in script.seen] == ["Bearer ready"]
+
+    def test_a_refused_ready_token_is_final_without_a_login(
+        self, script: Script, connect: Connect
+    ) -> None:
+        script.on(PATCH, error(401, "expired"))
+        session = connect(Credentials(token="old"))
+        for _ in range(2):
+            with pytest.raises(CredentialsError, match="ALERTSITE_TOKEN"):
+                patch(session)
+        assert script.requests() == [PATCH, PATCH]
+
+    def test_a_login_takes_over_from_a_refused_ready_token(
+        self, script: Script, connect: Connect
+    ) -> None:
+        script.on(PATCH, error(401, "expired"), OK)
+        patch(connect(Credentials("me@example.com", "secret", token="old")))
+        assert [seen.authorization for seen in script.seen] == [
+            "Bearer old",
+            None,
+            "Bearer token-1",
+        ]
+
+    @pytest.mark.parametrize(
+        "answer", [Answer(body=b"<html>"), Answer(body=b"[]"), Answer(body=b'{"access_token": ""}')]
+    )
+    def test_an_answer_without_a_token(
+        self, script: Script, connect: Connect, answer: Answer
+    ) -> None:
+        script.on("POST /access-tokens", answer)
+        with pytest.raises(NonsenseError, match="POST /access-tokens"):
+            patch(connect())
+
+    def test_neither_password_nor_token_shows(self) -> None:
+        assert "secret" not in repr(Credentials("me", "secret", "secret-token"))
+
+
+class TestRepetition:
+    @pytest.mark.parametrize("status", [429, 502, 503, 504])
+    def test_transient_statuses(self, script: Script, connect: Connect, status: int) -> None:
+        said: list[str] = []
+        script.on(PATCH, Answer(status, headers=(("Retry-After", "0"),)), OK)
+        patch(connect(notify=said.append))
+        assert script.requests().count(PATCH) == 2
+        assert len(said) == 1
+        assert said[0].startswith(f"PATCH /monitors/email-smtp/1: {status} ")
+
+    def test_a_lost_answer(self, script: Script, connect: Connect) -> None:
+        script.on(PATCH, Answer(0), OK)
+        patch(connect())
+        assert script.requests().count(PATCH) == 2
+
+    def test_it_ends(self, script: Script, connect: Connect) -> None:
+        script.on(PATCH, BUSY)
+        with pytest.raises(UnavailableError, match="503") as caught:
+            patch(connect())
+        assert script.requests().count(PATCH) == 5
+        assert not caught.value.may_have_arrived
+
+    def test_a_wait_beyond_the_budget_is_not_begun(self, script: Script, connect: Connect) -> None:
+        script.on(PATCH, Answer(429, headers=(("Retry-After", "3600"),)))
+        with pytest.raises(UnavailableError, match="429"):
+            patch(connect())
+        assert script.requests().count(PATCH) == 1
+
+    def test_a_date_in_retry_after(self, script: Script, connect: Connect) -> None:
+        date = "Sun, 22 Nov 2026 10:00:00 GMT"
+        headers = (("Retry-After", date), ("Date", "Sun, 22 Nov 2026 12:00:00 GMT"))
+        script.on(PATCH, Answer(503, headers=headers), OK)
+        patch(connect())
+        assert script.requests().count(PATCH) == 2
+
+    def test_nothing_is_repeated_once_stopped(self, script: Script, connect: Connect) -> None:
+        stop = threading.Event()
+        script.on(PATCH, Answer(503, headers=(("Retry-After", "30"),)))
+        session = connect(stop=stop, notify=lambda _: stop.set())
+        with pytest.raises(UnavailableError):
+            patch(session)
+        assert script.requests().count(PATCH) <= 2
+
+    def test_an_unreachable_host_has_not_received_it(self, connect: Connect) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        stop = threading.Event()
+        session = connect(url=f"http://127.0.0.1:{port}", stop=stop, notify=lambda _: stop.set())
+        with pytest.raises(UnavailableError, match="cannot be reached") as caught:
+            patch(session)
+        assert not caught.value.may_have_arrived
+
+    @pytest.mark.parametrize("answer", [Answer(0), Answer(502), Answer(504)])
+    def test_what_may_have_arrived_says_so(
+        self, script: Script, connect: Connect, answer: Answer
+    ) -> None:
+        stop = threading.Event()
+        script.on(PATCH, answer)
+        with pytest.raises(UnavailableError) as caught:
+            patch(connect(stop=stop, notify=lambda _: stop.set()))
+        assert caught.value.may_have_arrived
+
+
+FAILURES = {
+    "validation": (
+        error(400, "required and is empty", "hostname", "name"),
+        RejectedError,
+        "400 Bad Request: required and is empty (hostname, name)",
+    ),
+    "unknown id": (error(404, "Record not found"), RejectedError, "404 Not Found: Record not f"),
+    "no permission": (error(403, "not allowed"), PermissionRefusedError, "403 Forbidden: not a"),
+    "server fault": (Answer(500, b"oops"), UnavailableError, "500 Internal Server Error: oops"),
+    "unknown error": (error(409, "conflict"), RejectedError, "409 Conflict: conflict"),
+    "errors that are texts": (
+        Answer(400, b'{"errors": ["no", {"x": 1}]}'),
+        RejectedError,
+        "400 Bad Request: no; {'x': 1}",
+    ),
+    "HTML": (Answer(200, b"<html>\nhi"), NonsenseError, "200 OK: <html> hi (application/json)"),
+    "redirect": (
+        Answer(302, headers=(("Location", "https://example.com/login"),)),
+        NonsenseError,
+        "a redirect to https://example.com/login",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("answer", "kind", "message"), FAILURES.values(), ids=FAILURES)
+def test_what_the_server_says_reaches_the_user(
+    script: Script, connect: Connect, answer: Answer, kind: type[AlertSiteError], message: str
+) -> None:
+    script.on(PATCH, answer)
+    with pytest.raises(AlertSiteError) as caught:
+        patch(connect())
+    assert type(caught.value) is kind
+    assert message in str(caught.value)
+    assert script.requests().count(PATCH) == 1
+
+
+def test_a_long_answer_is_cut(script: Script, connect: Connect) -> None:
+    script.on(PATCH, Answer(500, b"x" * 5000))
+    with pytest.raises(UnavailableError) as caught:
+        patch(connect())
+    assert len(str(caught.value)) < 300
+
+
+def test_errors_share_exit_codes_with_the_documentation() -> None:
+    assert CredentialsError("").exit_code is ExitCode.CREDENTIALS
+    assert PermissionRefusedError("").exit_code is ExitCode.CREDENTIALS
+    assert NonsenseError("").exit_code is ExitCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("answer", [OK, Answer(204), Answer(201, b"[]")])
+def test_any_2xx_is_success(script: Script, connect: Connect, answer: Answer) -> None:
+    script.on(PATCH, answer)
+    patch(connect())
+    assert script.seen[-1].body == b'{"port":587}'
+
+
+MONITORS = "GET /monitors"
+
+
+def page(ids: list[object], **resultset: object) -> Answer:
+    results = [{"id": number, "type": "email-smtp"} for number in ids]
+    data = {"metadata": {"resultset": resultset}, "results": results}
+    return Answer(body=json.dumps(data).encode())
+
+
+class TestList:
+    def ids(self, script: Script, connect: Connect, *answers: Answer) -> list[int]:
+        script.on(MONITORS, *answers)
+        live = Reader(connect(), "account").list_monitors(["email-imap", "email-smtp"])
+        return [monitor.id for monitor in live]
+
+    def test_one_request_with_the_kinds(self, script: Script, connect: Connect) -> None:
+        answer = page([1, 2], count=2, limit=None, offset=None)
+        assert self.ids(script, connect, answer) == [1, 2]
+        assert script.requests()[1:] == ["GET /monitors?type=email-imap%2Cemail-smtp"]
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"results": [{"id": "7"}]}',
+            b'[{"id": 7}]',
+            b'{"id": 7, "type": "email-smtp"}',
+            b'{"metadata": null, "results": [{"id": 7, "type": ""}]}',
+        ],
+    )
+    def test_any_envelope(self, script: Script, connect: Connect, body: bytes) -> None:
+        assert self.ids(script, connect, Answer(body=body)) == [7]
+
+    def test_an_empty_account(self, script: Script, connect: Connect) -> None:
+        assert self.ids(script, connect, page([], count=0)) == []
+
+    def test_pages_by_limit(self, script: Script, connect: Connect) -> None:
+        pages = [page([1, 2], limit=2), page([3, 4], limit="2"), page([5], limit=2)]
+        assert self.ids(script, connect, *pages) == [1, 2, 3, 4, 5]
+        assert [path.partition("offset=")[2] for path in script.requests()[1:]] == ["", "2", "4"]
+
+    def test_pages_by_total(self, script: Script, connect: Connect) -> None:
+        assert self.ids(script, connect, page([1, 2], count=3), page([3], count=3)) == [1, 2, 3]
+
+    def test_a_server_that_repeats_itself(self, script: Script, connect: Connect) -> None:
+        assert self.ids(script, connect, page([1, 2], limit=2, count=9)) == [1, 2]
+        assert len(script.requests()) == 3
+
+    @pytest.mark.parametrize(
+        "body", [b"{}", b'"x"', b"null", b'[{"name": "x"}]', b"[7]", b'[{"id": true}]', b"<html>"]
+    )
+    def test_nonsense(self, script: Script, connect: Connect, body: bytes) -> None:
+        with pytest.raises(NonsenseError, match="GET /monitors"):
+            self.ids(script, connect, Answer(body=body))
+
+    def test_a_wrong_path(self, script: Script, connect: Connect) -> None:
+        with pytest.raises(NonsenseError, match="404") as caught:
+            self.ids(script, connect, Answer(404, b"not here"))
+        assert "ALERTSITE_URL" in caught.value.hint
+
+
+def test_planning_is_given_no_way_to_write() -> None:
+    public = {name for name in dir(Reader) if not name.startswith("_")}
+    assert public == {"list_monitors"}

@@ -1,0 +1,105 @@
+"""Laws of plans: their order, their JSON and the schema of it."""
+
+import json
+from typing import Any
+
+import jsonschema
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.model import Desired, Live, Origin
+from reconciler.plan import Plan, decide
+from reconciler.schema import schema_folder
+
+from build import SCHEMAS, desired, live
+
+SCHEMA = json.loads((schema_folder() / "plan.schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.text(max_size=5),
+        "port": st.integers(1, 3),
+        "enabled": st.booleans(),
+        "locations": st.lists(st.fixed_dictionaries({"id": st.integers(1, 4)}), max_size=3),
+        "home_location": st.integers(1, 4),
+        "unknown": st.dictionaries(st.text(max_size=3), st.integers(0, 2), max_size=2),
+    },
+)
+ORIGINS = st.builds(
+    Origin, st.sampled_from(["a.yaml", "b/ü.yaml"]), st.integers(0, 3), st.integers(1, 99)
+)
+NUMBERS = st.integers(1, 6)
+
+
+@st.composite
+def fleets(draw: st.DrawFn) -> list[Desired]:
+    """Manifests with unique addresses and ids."""
+    numbers = draw(st.lists(NUMBERS, unique=True))
+    return [
+        desired(
+            draw(FIELDS),
+            kind=draw(st.sampled_from(sorted(SCHEMAS.kinds))),
+            name=f"m{number}",
+            id=draw(st.sampled_from([number, number, None])),
+        )._replace(origin=draw(ORIGINS))
+        for number in numbers
+    ]
+
+
+ACCOUNTS = st.lists(
+    st.builds(
+        lambda fields, kind, number: live(fields, type=kind, id=number),
+        FIELDS,
+        st.sampled_from([*SCHEMAS.kinds, "website", None]),
+        NUMBERS,
+    ),
+    unique_by=lambda monitor: monitor.id,
+)
+
+
+def plan(fleet: list[Desired], account: list[Live]) -> Plan:
+    return decide("https://example.com", fleet, account, SCHEMAS.kinds)
+
+
+@given(fleets(), ACCOUNTS)
+def test_json_round_trip(fleet: list[Desired], account: list[Live]) -> None:
+    one = plan(fleet, account)
+    again = Plan.from_json(json.loads(json.dumps(one.to_json())))
+    assert again == one
+    assert again.digest == one.digest
+
+
+@given(fleets(), ACCOUNTS)
+def test_json_fits_its_schema(fleet: list[Desired], account: list[Live]) -> None:
+    VALIDATOR.validate(plan(fleet, account).to_json())
+
+
+@given(fleets(), ACCOUNTS, st.randoms(use_true_random=False))
+def test_the_order_of_the_input_changes_nothing(
+    fleet: list[Desired], account: list[Live], random: Any
+) -> None:
+    one = plan(fleet, account)
+    random.shuffle(fleet)
+    random.shuffle(account)
+    assert json.dumps(plan(fleet, account).to_json()) == json.dumps(one.to_json())
+
+
+@given(fleets(), ACCOUNTS)
+def test_every_manifest_is_decided_once(fleet: list[Desired], account: list[Live]) -> None:
+    one = plan(fleet, account)
+    decided = [item.address for item in (*one.changes, *one.refusals)]
+    assert len(decided) == len(set(decided))
+    assert len(decided) + one.unchanged == len(fleet)
+    assert decided == sorted(decided[: len(one.changes)]) + sorted(decided[len(one.changes) :])
+
+
+@given(fleets(), ACCOUNTS)
+def test_a_plan_after_its_changes_has_none(fleet: list[Desired], account: list[Live]) -> None:
+    bodies = {change.id: change.body for change in plan(fleet, account).changes}
+    after = [
+        monitor._replace(fields={**monitor.fields, **bodies.get(monitor.id, {})})
+        for monitor in account
+    ]
+    assert plan(fleet, after).changes == ()

@@ -1,0 +1,87 @@
+"""A real HTTP server that answers what a test tells it to."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Answer(NamedTuple):
+    """One answer; `status` 0 closes the connection without one."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", "application/json"),)
+
+
+class Seen(NamedTuple):
+    """One request."""
+
+    method: str
+    path: str
+    authorization: str | None
+    body: bytes
+
+
+class Script:
+    """Answers for `METHOD path`; the last one of each stays."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.seen: list[Seen] = []
+        self._answers: dict[str, list[Answer]] = {}
+        self._lock = threading.Lock()
+        self.on("POST /access-tokens", Answer(body=b'{"access_token": "token-1"}'))
+
+    def on(self, request: str, *answers: Answer) -> None:
+        self._answers[request] = list(answers)
+
+    def take(self, seen: Seen) -> Answer:
+        with self._lock:
+            self.seen.append(seen)
+            answers = self._answers[f"{seen.method} {seen.path.partition('?')[0]}"]
+            return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    def requests(self) -> list[str]:
+        return [f"{seen.method} {seen.path}" for seen in self.seen]
+
+
+@contextmanager
+def serving() -> Iterator[Script]:
+    script = Script()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _respond(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            authorization = self.headers.get("Authorization")
+            answer = script.take(Seen(self.command, self.path, authorization, body))
+            if answer.status == 0:
+                self.close_connection = True
+                return
+            self.send_response(answer.status)
+            for name, value in answer.headers:
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        do_GET = do_POST = do_PATCH = _respond  # noqa: N815 - http.server's names
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    script.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield script
+    server.shutdown()
+    thread.join()
+    server.server_close()

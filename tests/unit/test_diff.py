@@ -1,0 +1,117 @@
+import pytest
+
+from reconciler.diff import FieldChange, Leaf, explain, patch
+
+from build import desired, live
+
+
+def test_only_the_fields_that_differ_are_in_the_patch() -> None:
+    manifest = desired({"ipv4": "203.0.113.5", "port": 587, "interval": 5})
+    monitor = live({"ipv4": "203.0.113.4", "port": 25, "interval": 5, "timeout": 30})
+    assert patch(manifest, monitor) == {"ipv4": "203.0.113.5", "port": 587}
+
+
+def test_nothing_differs() -> None:
+    assert patch(desired({"port": 587}), live({"port": "587", "name": "x"})) == {}
+
+
+def test_a_field_that_is_unset_in_live_differs() -> None:
+    assert patch(desired({"note": "hello"}), live({"note": ""})) == {"note": "hello"}
+
+
+def test_an_empty_text_clears_a_field() -> None:
+    assert patch(desired({"note": ""}), live({"note": "hello"})) == {"note": ""}
+
+
+def test_values_are_sent_as_the_manifest_writes_them() -> None:
+    locations = [{"id": 20}, {"id": 10}]
+    body = patch(desired({"locations": locations}), live({"locations": [{"id": 30}]}))
+    assert body == {"locations": locations}
+
+
+class TestCompanions:
+    def test_home_location_accompanies_changed_locations(self) -> None:
+        manifest = desired({"locations": [{"id": 10}], "home_location": 10})
+        monitor = live({"locations": [{"id": 20}], "home_location": 10})
+        body = patch(manifest, monitor)
+        assert body == {"home_location": 10, "locations": [{"id": 10}]}
+        companion, change = explain(manifest, monitor, body)
+        assert companion == FieldChange("home_location", 10, 10, sent_with="locations")
+        assert change.sent_with is None
+
+    def test_locations_do_not_accompany_home_location(self) -> None:
+        manifest = desired({"locations": [{"id": 10}, {"id": 20}], "home_location": 20})
+        monitor = live({"locations": [{"id": 10}, {"id": 20}], "home_location": 10})
+        assert patch(manifest, monitor) == {"home_location": 20}
+
+    def test_an_undeclared_companion_is_not_sent(self) -> None:
+        monitor = live({"locations": [{"id": 20}], "home_location": 10})
+        assert patch(desired({"locations": [{"id": 10}]}), monitor) == {"locations": [{"id": 10}]}
+
+
+def test_a_scalar_has_no_leaves() -> None:
+    manifest, monitor = desired({"port": 587}), live({"port": "25"})
+    assert explain(manifest, monitor, {"port": 587}) == (FieldChange("port", 25, 587),)
+
+
+LEAVES = {
+    "a set is named by key": (
+        "locations",
+        [{"id": 20, "name": "Atlanta"}, {"id": 10}],
+        [{"id": 10}, {"id": 30}],
+        (
+            Leaf("locations[20]", {"id": 20}, None),
+            Leaf("locations[30]", None, {"id": 30}),
+        ),
+    ),
+    "inside an element": (
+        "custom_properties",
+        [{"id": 228, "value_id": 549}],
+        [{"id": 228, "value_id": 550}],
+        (Leaf("custom_properties[228].value_id", 549, 550),),
+    ),
+    "true against one": (
+        "new_field",
+        {"a": {"b": 1}},
+        {"a": {"b": True}},
+        (Leaf("new_field.a.b", 1, True),),
+    ),
+    "a key that looks private": (
+        "new_field",
+        {"__x": 1},
+        {"__x": 2},
+        (Leaf("new_field.__x", 1, 2),),
+    ),
+    "very different mappings": (
+        "new_field",
+        {"a": 1, "b": 2, "c": 3},
+        {"d": 4},
+        (
+            Leaf("new_field.a", 1, None),
+            Leaf("new_field.b", 2, None),
+            Leaf("new_field.c", 3, None),
+            Leaf("new_field.d", None, 4),
+        ),
+    ),
+    "a list by place": (
+        "new_field",
+        ["a", "b"],
+        ["a", "c"],
+        (Leaf("new_field[1]", "b", "c"),),
+    ),
+    "a set without keys": (
+        "locations",
+        [10],
+        [{"id": 10}],
+        (Leaf("locations[0]", 10, {"id": 10}),),
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "before", "after", "leaves"), LEAVES.values(), ids=LEAVES)
+def test_leaves_say_what_differs_inside(
+    name: str, before: object, after: object, leaves: tuple[Leaf, ...]
+) -> None:
+    manifest, monitor = desired({name: after}), live({name: before})
+    (change,) = explain(manifest, monitor, patch(manifest, monitor))
+    assert change.leaves == leaves

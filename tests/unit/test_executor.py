@@ -1,0 +1,112 @@
+import threading
+from collections.abc import Callable
+
+from reconciler.errors import CredentialsError, RejectedError, UnavailableError
+from reconciler.executor import execute
+from reconciler.plan import Change, decide
+from reconciler.result import Outcome, Status
+
+from build import desired, live
+
+NUMBERS = range(1, 21)
+CHANGES = decide(
+    "account",
+    [desired({"port": 587}, name=f"relay-{number:02}", id=number) for number in NUMBERS],
+    [live(id=number) for number in NUMBERS],
+    ("email-smtp",),
+).changes
+
+
+def run(
+    send: Callable[[Change], None],
+    *,
+    parallelism: int = 4,
+    fail_fast: bool = False,
+    stop: threading.Event | None = None,
+) -> tuple[list[Status], list[Outcome]]:
+    shown: list[Outcome] = []
+    outcomes = execute(
+        CHANGES,
+        send,
+        parallelism=parallelism,
+        fail_fast=fail_fast,
+        stop=stop or threading.Event(),
+        progress=shown.append,
+    )
+    assert [outcome.change for outcome in outcomes] == list(CHANGES)
+    assert sorted(shown, key=lambda outcome: outcome.change.address) == list(outcomes)
+    return [outcome.status for outcome in outcomes], shown
+
+
+def test_every_change_is_sent_once_and_all_are_done() -> None:
+    sent: list[Change] = []
+    statuses, _ = run(sent.append)
+    assert set(statuses) == {Status.DONE}
+    assert sorted(sent, key=lambda change: change.address) == list(CHANGES)
+
+
+def test_no_more_are_in_flight_than_asked_for() -> None:
+    lock, both = threading.Lock(), threading.Barrier(2)
+    flying, most = 0, 0
+
+    def send(_: Change) -> None:
+        nonlocal flying, most
+        with lock:
+            flying += 1
+            most = max(most, flying)
+        both.wait(10)
+        with lock:
+            flying -= 1
+
+    run(send, parallelism=2)
+    assert most == 2
+
+
+def test_one_failure_does_not_stop_the_others() -> None:
+    def send(change: Change) -> None:
+        if change.id == 3:
+            raise RejectedError("400 Bad Request: no")
+
+    statuses, _ = run(send)
+    assert statuses.count(Status.DONE) == len(CHANGES) - 1
+    assert statuses[2] is Status.FAILED
+
+
+def test_fail_fast_starts_nothing_new() -> None:
+    def send(change: Change) -> None:
+        if change.id == 3:
+            raise RejectedError("400 Bad Request: no")
+
+    statuses, shown = run(send, parallelism=1, fail_fast=True)
+    assert statuses[:3] == [Status.DONE, Status.DONE, Status.FAILED]
+    assert set(statuses[3:]) == {Status.NOT_STARTED}
+    assert shown[-1].message == "email-smtp/relay-03 failed"
+
+
+def test_refused_credentials_start_nothing_new() -> None:
+    def send(_: Change) -> None:
+        raise CredentialsError("no")
+
+    statuses, _ = run(send, parallelism=1)
+    assert statuses == [Status.FAILED, *[Status.NOT_STARTED] * (len(CHANGES) - 1)]
+
+
+def test_a_stop_lets_what_is_in_flight_finish() -> None:
+    stop = threading.Event()
+
+    def send(change: Change) -> None:
+        if change.id == 2:
+            stop.set()
+
+    statuses, shown = run(send, parallelism=1, stop=stop)
+    assert statuses[:2] == [Status.DONE, Status.DONE]
+    assert set(statuses[2:]) == {Status.NOT_STARTED}
+    assert shown[-1].message == "the run was interrupted"
+
+
+def test_what_may_have_arrived_is_unconfirmed() -> None:
+    def send(_: Change) -> None:
+        raise UnavailableError("lost", may_have_arrived=True)
+
+    statuses, _ = run(send)
+    assert set(statuses) == {Status.UNCONFIRMED}

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+
+from reconciler.cli.settings import DEFAULT_URL, Settings, read
+from reconciler.errors import ConfigurationError
+
+LOGIN = {"ALERTSITE_USERNAME": "me@example.com", "ALERTSITE_PASSWORD": "secret"}
+
+
+def test_nothing_set_means_the_sandbox() -> None:
+    assert read({"PATH": "/bin"}) is None
+
+
+def test_a_login_for_the_vendor() -> None:
+    assert read(LOGIN) == Settings(DEFAULT_URL, "me@example.com", "secret", "")
+
+
+def test_a_token_is_enough() -> None:
+    assert read({"ALERTSITE_TOKEN": "t"}) == Settings(DEFAULT_URL, "", "", "t")
+
+
+def test_a_login_may_stand_beside_a_token() -> None:
+    assert read({**LOGIN, "ALERTSITE_TOKEN": "t"}) == Settings(
+        DEFAULT_URL, "me@example.com", "secret", "t"
+    )
+
+
+def test_values_may_stand_in_files(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("s3cret\n")
+    found = read({"ALERTSITE_USERNAME": "me@example.com", "ALERTSITE_PASSWORD_FILE": str(file)})
+    assert found == Settings(DEFAULT_URL, "me@example.com", "s3cret", "")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://alertsite.example.com/api/v3",
+        "http://127.0.0.1:8080/api/v3",
+        "http://localhost/api/v3",
+        "http://[::1]:8080/api/v3",
+    ],
+)
+def test_urls_that_are_accepted(url: str) -> None:
+    found = read({**LOGIN, "ALERTSITE_URL": url + "/"})
+    assert found is not None
+    assert found.url == url
+
+
+REFUSED = {
+    "CI without credentials": ({"CI": "true"}, "CI is"),
+    "an empty password": ({**LOGIN, "ALERTSITE_PASSWORD": ""}, "ALERTSITE_PASSWORD is not set"),
+    "no username": ({"ALERTSITE_PASSWORD": "x"}, "ALERTSITE_USERNAME is not set"),
+    "only a URL": ({"ALERTSITE_URL": DEFAULT_URL}, "ALERTSITE_USERNAME and ALERTSITE_PASSWORD are"),
+    "an empty token": ({"ALERTSITE_TOKEN": ""}, "ALERTSITE_USERNAME and ALERTSITE_PASSWORD are"),
+    "value and file": ({**LOGIN, "ALERTSITE_PASSWORD_FILE": "x"}, "are both set"),
+    "missing file": (
+        {"ALERTSITE_USERNAME": "a", "ALERTSITE_PASSWORD_FILE": "/nowhere"},
+        "No such file",
+    ),
+    "no scheme": ({**LOGIN, "ALERTSITE_URL": "api.alertsite.com"}, "must be https"),
+    "other scheme": ({**LOGIN, "ALERTSITE_URL": "ftp://example.com"}, "must be https"),
+    "no host": ({**LOGIN, "ALERTSITE_URL": "https:///api"}, "must be https"),
+    "credentials in it": ({**LOGIN, "ALERTSITE_URL": "https://a:b@example.com"}, "must be https"),
+    "bad port": ({**LOGIN, "ALERTSITE_URL": "https://example.com:x/"}, "not a URL"),
+    "unencrypted": ({**LOGIN, "ALERTSITE_URL": "http://example.com/api"}, "unencrypted"),
+    "unencrypted address": ({**LOGIN, "ALERTSITE_URL": "http://192.0.2.1/api"}, "unencrypted"),
+}
+
+
+@pytest.mark.parametrize(("environment", "message"), REFUSED.values(), ids=REFUSED)
+def test_settings_that_are_refused(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message) as caught:
+        read(environment)
+    assert "secret" not in str(caught.value) + caught.value.hint
+
+
+def test_a_file_that_is_not_text(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_bytes(b"\xff")
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
+        read({"ALERTSITE_USERNAME": "a", "ALERTSITE_PASSWORD_FILE": str(file)})

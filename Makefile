@@ -36,11 +36,11 @@ sandbox: $(VENV)/.runtime ## run the AlertSite sandbox in the foreground
 clean: ## remove the virtual environment, caches and the sandbox's data
 	rm -rf $(VENV) .reconciler .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 
-# The stamp is newer than its inputs while the environment fits them.
+# A stamp is newer than its inputs while the environment fits them; dev.txt includes runtime.txt.
 $(VENV)/.%: requirements/%.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "reconciler needs Python 3.11 or newer: make PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo 'Setting up $(VENV) from $< …'
+	@echo 'Setting up $(VENV) from $< …' >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
-	@touch $@
+	@touch $(VENV)/.runtime $@

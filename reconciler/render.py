@@ -156,11 +156,9 @@ def _refusal(refusal: Refusal, *, colour: bool) -> Iterator[str]:
 
 
 def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
-    if plan.changes:
+    if plan.changes or plan.refusals:
         numbers = [len(plan.having(action)) for action in Action]
         head = "Plan: {} to add, {} to change, {} to destroy.".format(*numbers)
-    elif plan.refusals:
-        head = "Nothing can be planned."
     else:
         head = "No changes."
     line = f"{head} {plan.unchanged} unchanged."

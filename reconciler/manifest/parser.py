@@ -38,6 +38,8 @@ _SUSPECTS = frozenset("+-.0123456789~nNtTfF")
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+"""What libyaml counts as the end of a line."""
 _WORDS: dict[str, JSON] = {
     **dict.fromkeys(("null", "Null", "NULL", "~", ""), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -276,10 +278,10 @@ def _count_nodes(value: JSON, limit: int) -> int:
 
 
 def _syntax_finding(path: str, data: bytes, error: YAMLError) -> Diagnostic:
-    lines = data.decode("utf-8").split("\n")
+    lines = _LINE_BREAK.split(data.decode("utf-8"))
     mark = getattr(error, "problem_mark", None)
     if mark is None:  # a forbidden character, for which ruamel.yaml gives an offset only
-        before = data.decode("utf-8")[: getattr(error, "position", 0)].split("\n")
+        before = _LINE_BREAK.split(data.decode("utf-8")[: getattr(error, "position", 0)])
         line, column = len(before) - 1, len(before[-1])
     elif mark.line >= len(lines) or not lines[mark.line].strip():  # the end: show the beginning
         mark = getattr(error, "context_mark", None) or mark

@@ -1,6 +1,7 @@
 """Laws of reading: places lie inside the file, JSON is YAML, and both validators agree."""
 
 import json
+import re
 from copy import deepcopy
 from typing import Any
 
@@ -18,7 +19,7 @@ from build import SCHEMAS
 EXAMPLES = [SCHEMAS.documents[kind]["examples"][0] for kind in sorted(SCHEMAS.documents)]
 TEXT = json.dumps(EXAMPLES[0], indent=1) + "\n---\nkind: email-smtp\nspec: {port: '1', prot: 1}\n"
 
-# libyaml reads \\u escapes up to U+FFFF; above, JSON writes pairs of them, which YAML does not have.
+# libyaml reads \u escapes up to U+FFFF; above, JSON writes pairs of them, which YAML lacks.
 STRINGS = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), max_size=8)
 JSON_VALUES = st.recursive(
     st.none()
@@ -32,7 +33,7 @@ JSON_VALUES = st.recursive(
 
 
 def inside(finding: Diagnostic, text: str) -> bool:
-    lines = text.split("\n")
+    lines = re.split("\r\n|[\r\n\x85\u2028\u2029]", text)  # as libyaml counts them
     position = finding.position
     return (
         1 <= position.line <= len(lines)

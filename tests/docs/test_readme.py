@@ -1,0 +1,139 @@
+"""The README cannot lie: its commands are run, its YAML is read, its tables are compared."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from click.testing import CliRunner
+from ruamel.yaml import YAML
+
+from reconciler.cli import reconciler
+from reconciler.errors import ExitCode
+from reconciler.manifest import Parser
+
+from build import SCHEMAS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+COPIED = ("Makefile", "pyproject.toml", "requirements", "reconciler", "schemas", "monitors")
+ANYTHING = "…"
+
+
+class Command(NamedTuple):
+    """A command of the README and what it prints; a line `…` stands for any lines."""
+
+    line: str
+    output: list[str]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def commands() -> Iterator[Command]:
+    for block in blocks("console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            line, *output = part.splitlines()
+            yield Command(line, output)
+
+
+def as_pattern(output: list[str]) -> str:
+    lines = [r"(?:.*\n)*?" if line == ANYTHING else re.escape(line) + r"\n" for line in output]
+    return "".join(lines)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout that uses the environment the tests run in."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, folder / name)
+    return folder
+
+
+def test_commands_print_what_the_readme_shows(checkout: Path) -> None:
+    coverage = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    environment = {
+        **coverage,
+        "HOME": str(checkout),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PIP_NO_INDEX": "1",  # were the environment stale, this would fail and not fetch
+        "VENV": sys.prefix,
+        "MAKEFLAGS": "--no-print-directory -e",
+        "LC_ALL": "C.UTF-8",
+    }
+    found = list(commands())
+    assert len(found) > 5
+    for command in found:
+        run = subprocess.run(
+            ["bash", "-c", command.line],
+            cwd=checkout,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert re.fullmatch(as_pattern(command.output), run.stdout), (command, run.stdout)
+
+
+def test_other_shell_blocks_are_known() -> None:
+    """These are not run here: the tests themselves, a server, and what needs a network."""
+    words = [block.split("\n")[0].split()[:2] for block in blocks("sh")]
+    assert words == [["make", "test"], ["reconciler", "sandbox"], ["lock()", "{"]]
+
+
+def test_yaml_is_yaml_and_manifests_are_valid() -> None:
+    manifests = 0
+    for block in blocks("yaml"):
+        documents, findings = Parser().parse("README.md", block.encode())
+        if "apiVersion" in block:
+            manifests += 1
+            assert findings == []
+            assert all(SCHEMAS.accept(document.value) for document in documents)
+        else:
+            assert isinstance(YAML(typ="safe", pure=True).load(block), dict)
+    assert manifests == 1
+
+
+def test_targets_of_make_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"\bmake ([a-z]+)\b(?! it\b)", README)) - {"are"}
+    assert named <= targets
+    assert {"plan", "apply", "validate", "test", "check", "bench", "sandbox", "clean"} <= named
+
+
+def test_exit_codes_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", README, re.MULTILINE)
+    assert [int(code) for code, _ in rows] == [int(code) for code in ExitCode]
+    helped = CliRunner().invoke(reconciler, ["--help"]).output
+    for code, meaning in rows:
+        if int(code) != ExitCode.LOCKED:
+            assert re.search(
+                rf"^ +{code} +{re.escape(meaning.replace('`', ''))}$", helped, re.MULTILINE
+            )
+
+
+def test_commands_of_the_table_exist_and_help_with_an_example() -> None:
+    named = re.findall(r"^\| `reconciler ([a-z]+)", README, re.MULTILINE)
+    assert set(named) | {"diff"} == set(reconciler.list_commands(None))  # type: ignore[arg-type]
+    for name in named:
+        result = CliRunner().invoke(reconciler, [name, "--help"])
+        assert "Example: reconciler" in result.output
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target

@@ -1,0 +1,88 @@
+"""Golden folders: manifests and live in, everything that is printed out.
+
+A case is a folder with `manifests/` and `live.json` (a list of monitors as GET returns them), or
+with `manifests/` alone when they are invalid. `pytest tests/golden --update-golden` writes what is
+printed; read the difference before committing it.
+"""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from reconciler import render
+from reconciler.errors import InvalidManifestsError
+from reconciler.model import Live
+from reconciler.plan import decide
+from reconciler.schema import schema_folder
+from reconciler.workflow import load_fleet
+
+from build import SCHEMAS
+
+HERE = Path(__file__).parent
+CASES = sorted(path.parent for path in HERE.glob("*/manifests"))
+
+
+def printed(case: Path) -> dict[str, str]:
+    """What the tool prints for a case, by golden file."""
+    try:
+        fleet = load_fleet(["manifests"], SCHEMAS)
+    except InvalidManifestsError as error:
+        as_json = render.findings_json(error.findings)
+        check(as_json, "findings")
+        return {
+            "findings.txt": render.findings_text(error.findings),
+            "findings.json": render.as_json(as_json),
+            "findings.github.txt": render.findings_github(error.findings),
+        }
+    monitors = [
+        Live(item["id"], item.get("type"), item)
+        for item in json.loads((case / "live.json").read_text())
+    ]
+    plan = decide("https://alertsite.example.com/api/v3", fleet.desired, monitors, SCHEMAS.kinds)
+    check(plan.to_json(), "plan")
+    return {
+        "plan.txt": render.plan_text(plan),
+        "requests.txt": render.plan_text(plan, show_requests=True),
+        "plan.json": render.as_json(plan.to_json()),
+    }
+
+
+def check(value: object, schema: str) -> None:
+    text = (schema_folder() / f"{schema}.schema.json").read_text()
+    jsonschema.Draft202012Validator(json.loads(text)).validate(value)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_golden(
+    case: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(case)
+    found = {name: text + "\n" for name, text in printed(case).items()}
+    if request.config.getoption("--update-golden"):
+        for name, text in found.items():
+            (case / name).write_text(text)
+    expected = {
+        path.name: path.read_text()
+        for path in case.iterdir()
+        if path.is_file() and path.name != "live.json"
+    }
+    assert found == expected
+
+
+def test_there_is_a_case_for_every_kind_of_output() -> None:
+    names = {path.name for case in CASES for path in case.iterdir()}
+    assert {"plan.txt", "requests.txt", "plan.json", "findings.txt", "findings.json"} <= names
+
+
+def test_colour_only_repeats_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = HERE / "every-kind-of-change"
+    monkeypatch.chdir(case)
+    fleet = load_fleet(["manifests"], SCHEMAS)
+    plan = decide("account", fleet.desired, [], SCHEMAS.kinds)
+    coloured = render.plan_text(plan, colour=True)
+    assert "\x1b[31m! email-imap/front" in coloured
+    for code in ("0", "1", "31", "32", "33"):
+        coloured = coloured.replace(f"\x1b[{code}m", "")
+    assert coloured == render.plan_text(plan)

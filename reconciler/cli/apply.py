@@ -67,12 +67,13 @@ def apply(
             workflow.refuse_stale(found, replan())
         gc.freeze()
         gc.enable()  # requests leave garbage behind, and there may be thousands
-        with output.progress(len(found.changes)) as progress, _stopping(connection.stop):
-            execution = workflow.Execution(
-                parallelism, fail_fast, connection.stop, progress, _SETTLE
-            )
-            result = workflow.apply_plan(found, writer, replan, execution)
-    _print_result(result, as_json=as_json)
+        with _stopping(connection.stop):
+            with output.progress(len(found.changes)) as progress:
+                execution = workflow.Execution(
+                    parallelism, fail_fast, connection.stop, progress, _SETTLE
+                )
+                result = workflow.apply_plan(found, writer, replan, execution)
+            _print_result(result, as_json=as_json)
     return result.exit_code
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -67,14 +67,15 @@ def connect(
         "nothing reaches AlertSite.\n"
         "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD (or ALERTSITE_TOKEN) for the real account."
     )
-    _DATA.mkdir(exist_ok=True)
     options = sandbox.Options(
         schemas=schemas.documents, seed=sample_seed(), database=_DATA / "sandbox.db"
     )
-    with sandbox.running(options) as url:
+    with ExitStack() as stack:
+        with starting_sandbox(f"Remove the folder {_DATA} if it is damaged."):
+            _DATA.mkdir(exist_ok=True)
+            url = stack.enter_context(sandbox.running(options))
         login = settings.Settings(url, sandbox.USERNAME, sandbox.PASSWORD, "")
-        with _session(login, say, parallelism, account=EMBEDDED) as connection:
-            yield connection
+        yield stack.enter_context(_session(login, say, parallelism, account=EMBEDDED))
 
 
 def import_sandbox(problem: str) -> Any:  # noqa: ANN401 - a module; it may not be installed
@@ -91,6 +92,21 @@ def import_sandbox(problem: str) -> Any:  # noqa: ANN401 - a module; it may not 
             "Install it with: pip install 'reconciler[sandbox]'",
         ) from error
     return sandbox
+
+
+@contextmanager
+def starting_sandbox(hint: str) -> Iterator[None]:
+    """Translates what a sandbox that cannot start raises.
+
+    Raises:
+        ConfigurationError: its port, database or log cannot be used.
+    """
+    import sqlite3  # noqa: PLC0415 - only for the sandbox
+
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigurationError(f"the sandbox cannot start: {error}", hint) from error
 
 
 def sample_seed() -> list[dict[str, Any]]:
@@ -110,10 +126,11 @@ def read_seed(path: Path) -> list[dict[str, Any]]:
     except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(monitors, list) or not all(
-        isinstance(item, dict) and type(item.get("id")) is int for item in monitors
+        isinstance(item, dict) and type(item.get("id")) is int and isinstance(item.get("type"), str)
+        for item in monitors
     ):
         raise ConfigurationError(
-            f"{path} is not a list of monitors with integer ids",
+            f"{path} is not a list of monitors, each with an integer id and a type",
             "A seed file holds what GET /monitors returns under results.",
         )
     return monitors

@@ -56,7 +56,7 @@ def progress(total: int) -> Iterator[Callable[[Outcome], None]]:
     """Shows outcomes as they come: a bar on a terminal, a line for each elsewhere."""
     from reconciler import render  # noqa: PLC0415
 
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and total:
         with click.progressbar(length=total, label="Applying", file=sys.stderr) as bar:
             yield lambda _outcome: bar.update(1)
         return

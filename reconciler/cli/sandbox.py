@@ -66,7 +66,7 @@ def sandbox(
 
     Prints the variables that point other commands at it.
     """
-    from reconciler.cli.connection import import_sandbox, read_seed, sample_seed  # noqa: PLC0415
+    from reconciler.cli.connection import import_sandbox, read_seed, sample_seed, starting_sandbox  # noqa: PLC0415
     from reconciler.schema import Schemas  # noqa: PLC0415
 
     package = import_sandbox("the sandbox is not installed")
@@ -86,7 +86,8 @@ def sandbox(
         strict=strict,
     )
 
-    package.serve(options, lambda url: _announce(url, package.USERNAME, package.PASSWORD))
+    with starting_sandbox("Choose another --port, --db or --request-log."):
+        package.serve(options, lambda url: _announce(url, package.USERNAME, package.PASSWORD))
     return ExitCode.OK
 
 

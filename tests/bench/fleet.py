@@ -1,0 +1,100 @@
+"""A fleet of any size: manifests, and the account that they fit."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KINDS = ("email-smtp", "email-imap", "email-pop")
+FIRST_ID = 100_000
+
+_MANIFEST = """\
+# yaml-language-server: $schema=../../schemas/{kind}.schema.json
+apiVersion: reconciler/v1
+kind: {kind}
+metadata:
+  name: mail-{number:05}
+  id: {id}
+  labels: {{team: mail-core}}
+spec:
+  name: Production mail server {number:05}
+  billing_plancode: UBM - A/A
+  hostname: mx{number}.example.com
+  ipv4: 192.0.2.{octet}
+  port: {port}
+  interval: {interval}
+  timeout: 30
+  enabled: true
+  notify_on_error: true
+  locations: [{{id: 10}}, {{id: 20}}]
+  note: Managed in Git; see the runbook.
+"""
+
+
+def write(folder: Path, size: int, *, interval: int = 5) -> None:
+    """Writes `size` manifests in folders of 500, and `account.json`, the seed of their account.
+
+    With another interval than 5, the manifests differ from the account in that field. The account
+    is written monitor by monitor: a child's peak memory counts from its parent's.
+    """
+    for number in range(size):
+        file = folder / "monitors" / f"team-{number // 500:03}" / f"mail-{number:05}.yaml"
+        if number % 500 == 0:
+            file.parent.mkdir(parents=True)
+        file.write_text(
+            _MANIFEST.format(
+                kind=KINDS[number % len(KINDS)],
+                number=number,
+                id=FIRST_ID + number,
+                octet=number % 250 + 1,
+                port=587 if number % 2 else 25,
+                interval=interval,
+            )
+        )
+    with (folder / "account.json").open("w") as file:
+        for number in range(size):
+            file.write(("," if number else "[") + json.dumps(_monitor(number)) + "\n")
+        file.write("]\n")
+
+
+def _monitor(number: int) -> dict[str, Any]:
+    """A monitor with all fields that AlertSite's own samples show."""
+    return {
+        "access_type": "Edit",
+        "alert_note": "",
+        "allow_internal_testing": True,
+        "billing_plancode": "UBM - A/A",
+        "blackout_ids": [],
+        "custom_properties": [
+            {"id": 228, "name": "Environment", "value": "development", "value_id": 550}
+        ],
+        "enabled": True,
+        "has_active_performance_alerts": False,
+        "has_performance_alerts": True,
+        "has_sla": False,
+        "home_location": 10,
+        "hostname": f"mx{number}.example.com",
+        "id": FIRST_ID + number,
+        "interval": 5,
+        "ipv4": f"192.0.2.{number % 250 + 1}",
+        "locations": [
+            {"id": 20, "name": "Atlanta (GA)", "region": 1},
+            {"id": 10, "name": "Fort Lauderdale (FL)", "region": 1},
+        ],
+        "mode": "Global Verify",
+        "monitor_location_count": 1,
+        "name": f"Production mail server {number:05}",
+        "note": "Managed in Git; see the runbook.",
+        "notify_on_error": True,
+        "port": 587 if number % 2 else 25,
+        "resolve_dns": True,
+        "retry_on_failure": True,
+        "rotate_locations": True,
+        "sla_id": None,
+        "timeout": 30,
+        "traceroute_on_error": True,
+        "type": KINDS[number % len(KINDS)],
+    }

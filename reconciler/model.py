@@ -8,6 +8,7 @@ new schema and no code.
 from __future__ import annotations
 
 import json
+import re
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 JSON: TypeAlias = Any
 """A JSON value as `json.loads` gives it. `None` and `""` both mean "unset"."""
 
+_DIGITS = re.compile(r"\s*[-+]?[0-9]{1,18}\s*")
 _encode = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 ).encode
@@ -150,11 +152,8 @@ def _plain(value: JSON) -> JSON:
 
 
 def _integer(value: JSON) -> JSON:
-    if isinstance(value, str):
-        text = value.strip()
-        digits = text[1:] if text[:1] in {"-", "+"} else text
-        if digits.isascii() and digits.isdigit():
-            return int(text)
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
     return _plain(value)
 
 

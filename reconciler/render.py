@@ -75,13 +75,13 @@ def result_text(result: Result, *, colour: bool = False) -> str:
 def outcome_line(outcome: Outcome, number: int, total: int) -> str:
     """One line of progress."""
     word = _WORDS[outcome.status][1]
-    reason = f": {outcome.message}" if outcome.message else ""
+    reason = f": {printable(outcome.message)}" if outcome.message else ""
     return f"[{number}/{total}] {outcome.change.address}: {word}{reason}"
 
 
 def findings_text(findings: Iterable[Diagnostic]) -> str:
     """One finding a line: `path:line:col: code: message`."""
-    return "\n".join(_printable(str(finding)) for finding in findings)
+    return "\n".join(printable(str(finding)) for finding in findings)
 
 
 def findings_github(findings: Iterable[Diagnostic]) -> str:
@@ -112,14 +112,14 @@ def findings_json(findings: Iterable[Diagnostic]) -> dict[str, JSON]:
 
 def error_text(error: ReconcilerError, *, colour: bool = False) -> str:
     """What went wrong and what to do next."""
-    text = f"{_paint('Error:', '!', colour=colour)} {_printable(str(error))}"
-    return f"{text}\n{_printable(error.hint)}" if error.hint else text
+    text = f"{_paint('Error:', '!', colour=colour)} {printable(str(error))}"
+    return f"{text}\n{printable(error.hint)}" if error.hint else text
 
 
 def _change(change: Change, *, colour: bool, show_requests: bool) -> Iterator[str]:
     symbol = _SYMBOLS[change.action]
     head = f"{symbol} {change.address}"
-    yield f"  {_paint(head, symbol, colour=colour)} (id {change.id}, {change.origin})"
+    yield f"  {_paint(head, symbol, colour=colour)} (id {change.id}, {_place(change)})"
     for field in sorted(change.fields, key=lambda field: field.sent_with is not None):
         yield from _field(field, colour=colour)
     if show_requests:
@@ -150,8 +150,8 @@ def _leaf(leaf: Leaf, path: str, *, colour: bool) -> str:
 
 def _refusal(refusal: Refusal, *, colour: bool) -> Iterator[str]:
     head = _paint(f"! {refusal.address}", "!", colour=colour)
-    yield f"  {head} refused: {_printable(refusal.message)} ({refusal.origin})"
-    yield f"      {_printable(refusal.hint)}"
+    yield f"  {head} refused: {printable(refusal.message)} ({_place(refusal)})"
+    yield f"      {printable(refusal.hint)}"
     yield ""
 
 
@@ -176,21 +176,25 @@ def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:
     symbol, word = _WORDS[outcome.status]
     change = outcome.change
     head = _paint(f"{symbol} {change.address}", symbol, colour=colour)
-    reason = f": {_printable(outcome.message)}" if outcome.message else ""
-    yield f"  {head} {word}{reason} ({change.origin})"
+    reason = f": {printable(outcome.message)}" if outcome.message else ""
+    yield f"  {head} {word}{reason} ({_place(change)})"
     for field in outcome.not_kept:
         sent, has = _value(field.after), _value(field.before)
         yield f"      {field.field}: sent {sent}, AlertSite has {has}"
+
+
+def _place(item: Change | Refusal) -> str:
+    return printable(str(item.origin))
 
 
 def _value(value: JSON) -> str:
     """One line of JSON; what is not set says so."""
     if value is None:
         return "(unset)"
-    return _printable(json.dumps(value, ensure_ascii=False))
+    return printable(json.dumps(value, ensure_ascii=False))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The text without the characters that could steer a terminal or break a line."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text

@@ -69,11 +69,13 @@ def load_fleet(paths: Sequence[str], schemas: Schemas) -> Fleet:
             continue
         documents, faults = parser.parse(path, data)
         findings += faults
+        known = {fault.position for fault in faults}
         for document in documents:
             if kind := schemas.accept(document.value):
                 desired.append(_desired(kind, document))
             else:
-                findings += _explain(document, locator, schemas)
+                explained = _explain(document, locator, schemas)
+                findings += [item for item in explained if item.position not in known]
     findings += _duplicates(desired, locator)
     if findings:
         raise InvalidManifestsError(tuple(sorted(set(findings))))
@@ -190,7 +192,7 @@ def _desired(kind: Kind, document: manifest.Document) -> Desired:
     return Desired(
         kind=kind,
         name=metadata["name"],
-        id=metadata.get("id"),
+        id=int(metadata["id"]) if "id" in metadata else None,  # JSON Schema takes 7.0 for one
         labels=metadata.get("labels", {}),
         fields=value["spec"] | value["extra"] if "extra" in value else value["spec"],
         origin=Origin(document.path, document.number, document.line),

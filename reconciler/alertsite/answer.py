@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING
 
 from reconciler.errors import (
@@ -31,6 +32,7 @@ MAY_HAVE_ARRIVED = frozenset({502, 504})
 """Those of them that a gateway sends when it does not know what became of the request."""
 UNAUTHORISED = 401
 _FORBIDDEN = 403
+_TOKEN = re.compile("[!-~]+")
 _LONGEST_QUOTE = 200
 
 
@@ -81,7 +83,7 @@ def token(response: httpx.Response, url: str) -> tuple[str, float | None]:
         )
     data = content(response, "POST /access-tokens", url)
     value = data.get("access_token") if isinstance(data, dict) else None
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise _nonsense(response, "POST /access-tokens", url)
     life = data.get("expires_in")
     is_life = type(life) in {int, float} and math.isfinite(life) and life > 0
@@ -127,7 +129,7 @@ def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError
         return UnavailableError(
             message, "The fault is AlertSite's: try again later.", may_have_arrived=True
         )
-    if response.is_client_error and (_errors(response) or request.startswith("PATCH")):
+    if response.is_client_error and request.startswith("PATCH"):
         return RejectedError(message)
     return _nonsense(response, request, url)
 

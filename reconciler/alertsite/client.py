@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from reconciler.alertsite.session import Session
 
 
+_MAX_DIGITS = 18
+
+
 class Reader:
     """Reads the monitors of one account.
 
@@ -96,6 +99,6 @@ def _is_more(page: JSON, size: int, found: int) -> bool:
 
 def _number(value: JSON) -> int | None:
     """An id or count, which AlertSite writes as a number or as a string of digits."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
         return int(value)
     return value if type(value) is int else None

@@ -38,12 +38,18 @@ def repeat(
     Raises:
         TransientError: of the last attempt.
     """
-    failed = [first]
+    last, is_first = first, True
 
     def attempt() -> _T:
-        if failed:
-            raise failed.pop()
-        return once()
+        nonlocal last, is_first
+        if is_first or stop.is_set():
+            is_first = False
+            raise last
+        try:
+            return once()
+        except TransientError as error:
+            last = error
+            raise
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(TransientError),

@@ -7,7 +7,6 @@ Data goes to stdout, everything else to stderr. What a command does not need is 
 from __future__ import annotations
 
 import os
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -75,7 +74,6 @@ def run(arguments: Sequence[str]) -> int:
     output.prepare()
     try:
         code = reconciler.main(list(arguments), prog_name="reconciler", standalone_mode=False)
-        sys.stdout.flush()
     except ReconcilerError as error:
         return output.fail(error)
     except click.UsageError as error:
@@ -87,9 +85,6 @@ def run(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         output.say("\nInterrupted: nothing was sent.")
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:  # the reader of stdout, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.BUG
     except Exception as error:  # noqa: BLE001 - the last line of defence: no user sees a traceback
         if os.environ.get("RECONCILER_DEBUG"):
             import traceback  # noqa: PLC0415 - 4 ms

@@ -141,6 +141,7 @@ def _session(
     found: settings.Settings, say: Callable[[str], None], parallelism: int, *, account: str
 ) -> Iterator[Connection]:
     from reconciler.alertsite import Credentials, Session  # noqa: PLC0415 - 120 ms
+    from reconciler.render import printable  # noqa: PLC0415
 
     stop = threading.Event()
     with Session(
@@ -149,6 +150,6 @@ def _session(
         connections=parallelism,
         clock=time.monotonic,
         stop=stop,
-        notify=say,
+        notify=lambda text: say(printable(text)),
     ) as session:
         yield Connection(session, account, stop)

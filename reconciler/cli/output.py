@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -20,20 +21,36 @@ if TYPE_CHECKING:
 
 
 def prepare() -> None:
-    """Makes the streams print any text, whatever the locale can encode."""
-    for stream in (sys.stdout, sys.stderr):
+    """Gives both streams something to print to, and lets them print what the locale cannot."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller, as in `2>&-`
+            _discard(name)
+        stream = getattr(sys, name)
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
 def data(text: str) -> None:
     """Prints to stdout."""
-    click.echo(text, color=True)
+    _print(text, "stdout")
 
 
 def say(text: str) -> None:
     """Prints to stderr."""
-    click.echo(text, err=True, color=True)
+    _print(text, "stderr")
+
+
+def _print(text: str, name: str) -> None:
+    try:
+        click.echo(text, err=name == "stderr", color=True)
+    except BrokenPipeError:
+        # Its reader, such as `head`, has gone. That must not stop a run half-way, so the rest is
+        # printed to nobody; what became of the run is in the exit code.
+        _discard(name)
+
+
+def _discard(name: str) -> None:
+    setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - to the end
 
 
 def has_colour(stream: TextIO) -> bool:

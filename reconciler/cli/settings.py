@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_URL = "https://api.alertsite.com/api/v3"
+_VISIBLE = re.compile("[!-~]+")
 _CREDENTIALS = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN")
 
 
@@ -53,6 +55,11 @@ def read(environment: Mapping[str, str]) -> Settings | None:
             "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, or ALERTSITE_TOKEN; or unset every "
             "ALERTSITE_ variable to use the sandbox.",
         )
+    if token and not _VISIBLE.fullmatch(token):
+        raise ConfigurationError(
+            "ALERTSITE_TOKEN holds a space, a line break or a character that no token has",
+            "Set it to the access token alone.",
+        )
     return Settings(_url(environment), username, password, token)
 
 
@@ -60,7 +67,10 @@ def _value(environment: Mapping[str, str], name: str) -> str:
     """The variable, or the first line of the file that `NAME_FILE` names; empty if unset."""
     path = environment.get(f"{name}_FILE")
     if path is None:
-        return environment.get(name, "")
+        value = environment.get(name, "")
+        if any("\ud800" <= char <= "\udfff" for char in value):  # how Python shows other bytes
+            raise ConfigurationError(f"{name} is not UTF-8", "Set it as UTF-8 text.")
+        return value
     if environment.get(name):
         raise ConfigurationError(f"{name} and {name}_FILE are both set", "Unset one of them.")
     try:
@@ -74,12 +84,17 @@ def _value(environment: Mapping[str, str], name: str) -> str:
 
 def _url(environment: Mapping[str, str]) -> str:
     url = (environment.get("ALERTSITE_URL") or DEFAULT_URL).rstrip("/")
+    if "@" in url or not _VISIBLE.fullmatch(url):
+        raise ConfigurationError(
+            "ALERTSITE_URL holds a space, a control character or a login",
+            f"Give it as https://HOST/PATH, and the login by itself. The default is {DEFAULT_URL}.",
+        )
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
         raise ConfigurationError(f"ALERTSITE_URL is not a URL: {error}") from error
-    if parts.scheme not in {"http", "https"} or not host or parts.username or parts.query:
+    if parts.scheme not in {"http", "https"} or not host or parts.query:
         raise ConfigurationError(
             f"ALERTSITE_URL must be https://HOST/PATH, not {url!r}",
             f"The default is {DEFAULT_URL}.",

@@ -38,6 +38,8 @@ _SUSPECTS = frozenset("+-.0123456789~nNtTfF")
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_MAX_DIGITS = 100
+_SHORT = 20
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 """What libyaml counts as the end of a line."""
 _WORDS: dict[str, JSON] = {
@@ -173,7 +175,8 @@ class _Construction:
             return self._scalars[text]
         value = _resolve(text)
         if isinstance(value, float) and not math.isfinite(value):
-            self._find(event, "not-finite", f"{text} is not a number that AlertSite can be sent")
+            short = text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
+            self._find(event, "not-finite", f"{short} is not a number that AlertSite can be sent")
             return text
         self._scalars[text] = value
         return value
@@ -256,6 +259,8 @@ class _Construction:
 
 
 def _resolve(text: str) -> JSON:
+    if len(text) > _MAX_DIGITS and _INT.fullmatch(text):
+        return math.inf  # which is refused; Python itself reads no more than 4300 digits
     if _INT.fullmatch(text):
         base = {"0o": 8, "0x": 16}.get(text[:2], 10)
         return int(text[2:] if base != 10 else text, base)  # noqa: PLR2004 - the decimal base

@@ -1,0 +1,412 @@
+"""The real command line as a subprocess, against a real sandbox on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from reconciler.sandbox import PASSWORD, USERNAME, Options, parse_fault, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+_ROOT = Path(__file__).parents[2]
+_KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
+_SECONDS = 45
+"""How long any process may take: far more than it needs on a busy machine."""
+_COMMON = {"name": "Monitor", "billing_plancode": "UBM - A/A"}
+_ROUND_TRIP = {
+    "smtp_hostname": "smtps://smtp.example.com:465",
+    "pop3_hostname": "pop3s://pop.example.com:995",
+    "email": "probe@example.com",
+}
+
+
+def _required(kind: str) -> dict[str, Any]:
+    own = _ROUND_TRIP if kind == "email-round-trip" else {"hostname": "mail.example.com"}
+    return {**_COMMON, **own}
+
+
+def _signalled(process: subprocess.Popen[str], number: signal.Signals | None) -> None:
+    if number is not None:
+        process.send_signal(number)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What one run of the command line left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        return self.out + self.err
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on stdout."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with manifests below `monitors/`; the current folder of every run."""
+
+    root: Path
+
+    def write(self, name: str, text: str | bytes) -> None:
+        path = self.root / "monitors" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+
+    def replace(self, name: str, old: str, new: str) -> None:
+        path = self.root / "monitors" / name
+        text = path.read_text(encoding="utf-8")
+        assert text.count(old) == 1, (old, text)
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Account:
+    """One sandbox: how to reach it, what it was asked and what it holds."""
+
+    url: str
+    log: Path
+    login: Mapping[str, str] = field(
+        default_factory=lambda: {"ALERTSITE_USERNAME": USERNAME, "ALERTSITE_PASSWORD": PASSWORD}
+    )
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"ALERTSITE_URL": self.url, **self.login}
+
+    def requests(self, method: str = "") -> list[dict[str, Any]]:
+        """Every request so far, or those of one method."""
+        lines = self.log.read_text(encoding="utf-8").split("\n")[:-1]
+        entries = [json.loads(line) for line in lines]
+        return [entry for entry in entries if method in {"", entry["method"]}]
+
+    def patches(self) -> list[tuple[str, Any]]:
+        """Path and body of every PATCH so far."""
+        return [(entry["path"], entry["body"]) for entry in self.requests("PATCH")]
+
+    def calls(self) -> list[str]:
+        """Method and path of every request so far."""
+        return [f"{entry['method']} {entry['path']}" for entry in self.requests()]
+
+    def wait_for(self, method: str, count: int = 1) -> None:
+        """Returns as soon as so many requests of the method have been answered."""
+        deadline = time.monotonic() + _SECONDS
+        while len(self.requests(method)) < count:
+            assert time.monotonic() < deadline, self.calls()
+            time.sleep(0.01)
+
+    def token(self) -> str:
+        """A new token for the login; it shows in the requests."""
+        username, password = self.login.values()
+        answer = self._ask("POST", "/access-tokens", {"username": username, "password": password})
+        token: str = answer["access_token"]
+        return token
+
+    def live(self, number: int) -> dict[str, Any]:
+        """One monitor as it is now."""
+        monitor: dict[str, Any] = self._ask("GET", f"/monitors/{number}", token=self.token())
+        return monitor
+
+    def ports(self) -> dict[int, Any]:
+        """The port of every monitor, by its id."""
+        monitors = self._ask("GET", "/monitors?offset=0", token=self.token())["results"]
+        return {monitor["id"]: monitor["port"] for monitor in monitors}
+
+    def edit(self, kind: str, number: int, **fields: Any) -> None:
+        """Changes a monitor as somebody else would."""
+        self._ask("PATCH", f"/monitors/{kind}/{number}", fields, token=self.token())
+
+    def _ask(self, method: str, path: str, body: Any = None, token: str = "") -> Any:
+        parts = urlsplit(self.url)
+        connection = HTTPConnection(parts.netloc, timeout=10)
+        with contextlib.closing(connection):
+            headers = {"Authorization": f"Bearer {token}"}
+            connection.request(method, parts.path + path, json.dumps(body), headers)
+            answer = connection.getresponse()
+            assert answer.status == 200, (method, path, answer.status)
+            return json.loads(answer.read())
+
+
+class Process:
+    """A run that is still going on."""
+
+    def __init__(self, command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> None:
+        self.popen = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        self._watchdog = threading.Timer(_SECONDS, self.popen.kill)
+        self._watchdog.start()
+
+    def read_until(self, word: str, *, stream: str = "stderr") -> str:
+        """What the stream says up to and including the line with that word."""
+        seen = ""
+        for line in getattr(self.popen, stream):
+            seen += line
+            if word in line:
+                return seen
+        raise AssertionError(f"{word!r} is not in {seen!r}")
+
+    def finish(self, number: signal.Signals | None = None) -> Done:
+        """Sends the signal and waits for the end."""
+        _signalled(self.popen, number)
+        out, err = self.popen.communicate()
+        assert "Traceback" not in out + err
+        return Done(self.popen.returncode, out, err)
+
+    def end(self) -> None:
+        self._watchdog.cancel()
+        self._watchdog.join()
+        with self.popen:
+            self.popen.kill()
+
+
+class Terminal:
+    """A run whose three streams are one terminal, or only some of them."""
+
+    def __init__(
+        self, command: Sequence[str], cwd: Path, env: Mapping[str, str], *, stdout: int | None
+    ) -> None:
+        self._master, slave = pty.openpty()
+        try:
+            self.popen = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=env,
+                stdin=slave,
+                stdout=slave if stdout is None else stdout,
+                stderr=slave,
+                start_new_session=True,
+            )
+        finally:
+            os.close(slave)
+        self._deadline = time.monotonic() + _SECONDS
+        self.screen = ""
+
+    def wait_for(self, word: str) -> None:
+        while word not in self.screen:
+            assert self._read(), f"{word!r} is not in {self.screen!r}"
+
+    def interrupt(self) -> None:
+        """Sends SIGINT; again where Python, just before it blocks, has not noticed."""
+        while "Interrupted" not in self.screen:
+            self.popen.send_signal(signal.SIGINT)
+            self._read(within=1.0)
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def finish(self) -> int:
+        """The exit code; all that was shown is then in `screen`."""
+        while self._read():
+            pass
+        assert "Traceback" not in self.screen
+        return self.popen.wait(timeout=_SECONDS)
+
+    def end(self) -> None:
+        os.close(self._master)
+        with self.popen:
+            self.popen.kill()
+
+    def _read(self, within: float | None = None) -> bool:
+        left = self._deadline - time.monotonic()
+        assert left > 0, f"nothing more than {self.screen!r}"
+        ready, _, _ = select.select([self._master], [], [], left if within is None else within)
+        if not ready:
+            return True
+        try:
+            data = os.read(self._master, 4096)
+        except OSError:  # how Linux says that the other side has closed
+            return False
+        self.screen += data.decode()
+        return bool(data)
+
+
+@pytest.fixture
+def base_env(tmp_path: Path) -> dict[str, str]:
+    """The environment that every run starts from: nothing of the caller's but coverage."""
+    passed = {key: value for key, value in os.environ.items() if key.startswith("COVERAGE_")}
+    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **passed}
+
+
+@pytest.fixture(scope="session")
+def executable() -> list[str]:
+    """The command line up to its own arguments."""
+    return [sys.executable, "-m", "reconciler"]
+
+
+@pytest.fixture(scope="session")
+def schemas() -> dict[str, Any]:
+    folder = _ROOT / "schemas"
+    return {kind: json.loads((folder / f"{kind}.schema.json").read_bytes()) for kind in _KINDS}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """A folder without manifests yet."""
+    root = tmp_path / "work"
+    (root / "monitors").mkdir(parents=True)
+    return Workspace(root)
+
+
+@pytest.fixture(scope="session")
+def manifest() -> Callable[..., str]:
+    """One manifest as text: with what its kind requires, and these fields."""
+
+    def text(
+        kind: str,
+        name: str,
+        number: int | None = None,
+        /,
+        *,
+        labels: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+        **spec: Any,
+    ) -> str:
+        lines = ["apiVersion: reconciler/v1", f"kind: {kind}", "metadata:", f"  name: {name}"]
+        if number is not None:
+            lines.append(f"  id: {number}")
+        if labels is not None:
+            lines.append(f"  labels: {json.dumps(labels)}")
+        lines.append("spec:")
+        fields = _required(kind) | spec
+        lines += [
+            f"  {key}: {json.dumps(value, ensure_ascii=False)}" for key, value in fields.items()
+        ]
+        if extra is not None:
+            lines.append(f"extra: {json.dumps(extra)}")
+        return "\n".join(lines) + "\n"
+
+    return text
+
+
+@pytest.fixture(scope="session")
+def monitor() -> Callable[..., dict[str, Any]]:
+    """One monitor as GET returns it; without other fields, the one that `manifest` describes."""
+
+    def live(kind: str, number: int, **fields: Any) -> dict[str, Any]:
+        return {"id": number, "type": kind, **_required(kind), **fields}
+
+    return live
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path, schemas: dict[str, Any]) -> Iterator[Callable[..., Account]]:
+    """Starts a sandbox with a request log, this seed and these faults."""
+    with contextlib.ExitStack() as stack:
+        count = 0
+
+        def start(*seed: Mapping[str, Any], faults: Sequence[str] = (), **options: Any) -> Account:
+            nonlocal count
+            count += 1
+            log = tmp_path / f"requests-{count}.jsonl"
+            rules = tuple(map(parse_fault, faults))
+            prepared = Options(schemas=schemas, seed=seed, faults=rules, request_log=log, **options)
+            return Account(stack.enter_context(running(prepared)), log)
+
+        yield start
+
+
+@pytest.fixture
+def fleet(
+    workspace: Workspace, manifest: Callable[..., str], monitor: Callable[..., dict[str, Any]]
+) -> Callable[[int], list[dict[str, Any]]]:
+    """Writes so many SMTP manifests that want port 587; returns live monitors with port 25.
+
+    Their ids are 1, 2, …; their names, in the same order, are relay-01, relay-02, …
+    """
+
+    def write(count: int) -> list[dict[str, Any]]:
+        numbers = range(1, count + 1)
+        texts = [manifest("email-smtp", f"relay-{id_:02}", id_, port=587) for id_ in numbers]
+        workspace.write("fleet.yaml", "---\n".join(texts))
+        return [monitor("email-smtp", id_, port=25) for id_ in numbers]
+
+    return write
+
+
+@pytest.fixture
+def run(
+    workspace: Workspace, base_env: dict[str, str], executable: list[str]
+) -> Callable[..., Done]:
+    """Runs the command line to its end, with this environment only."""
+
+    def to_its_end(
+        *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> Done:
+        done = subprocess.run(
+            [*executable, *arguments],
+            cwd=cwd or workspace.root,
+            env=base_env | dict(env or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=_SECONDS,
+            check=False,
+        )
+        assert "Traceback" not in done.stdout + done.stderr
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return to_its_end
+
+
+@pytest.fixture
+def start(
+    workspace: Workspace, base_env: dict[str, str], executable: list[str]
+) -> Iterator[Callable[..., Process]]:
+    """Starts the command line and goes on."""
+    with contextlib.ExitStack() as stack:
+
+        def going_on(*arguments: str, env: Mapping[str, str] | None = None) -> Process:
+            environment = base_env | dict(env or {})
+            process = Process([*executable, *arguments], workspace.root, environment)
+            stack.callback(process.end)
+            return process
+
+        yield going_on
+
+
+@pytest.fixture
+def terminal(
+    workspace: Workspace, base_env: dict[str, str], executable: list[str]
+) -> Iterator[Callable[..., Terminal]]:
+    """Starts the command line on a terminal; stdout may go elsewhere."""
+    with contextlib.ExitStack() as stack:
+
+        def on_terminal(
+            *arguments: str, env: Mapping[str, str] | None = None, stdout: int | None = None
+        ) -> Terminal:
+            environment = base_env | {"TERM": "xterm"} | dict(env or {})
+            shown = Terminal([*executable, *arguments], workspace.root, environment, stdout=stdout)
+            stack.callback(shown.end)
+            return shown
+
+        yield on_terminal

@@ -1,0 +1,162 @@
+"""A person at a terminal: the question, the answers, and what happens in between."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Account
+
+_QUESTION = 'Only "yes" is accepted'
+
+
+def test_yes_applies(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
+) -> None:
+    account = sandbox(*fleet(2))
+    session = terminal("apply", env=account.env)
+    session.wait_for(_QUESTION)
+    assert "2 to change" in session.screen
+    assert account.patches() == []
+    session.type("yes\n")
+    assert session.finish() == 0
+    assert "Apply complete! Resources: 0 added, 2 changed, 0 destroyed." in session.screen
+    assert len(account.patches()) == 2
+
+
+@pytest.mark.parametrize("answer", ["no", "y", "YES", "yes please"])
+def test_anything_else_does_not(
+    answer: str,
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    terminal: Callable[..., Any],
+) -> None:
+    account = sandbox(*fleet(2))
+    session = terminal("apply", env=account.env)
+    session.wait_for(_QUESTION)
+    session.type(f"{answer}\n")
+    assert session.finish() == 5
+    assert "not approved, so nothing is applied" in session.screen
+    assert account.patches() == []
+
+
+def test_end_of_input_does_not(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
+) -> None:
+    account = sandbox(*fleet(1))
+    session = terminal("apply", env=account.env)
+    session.wait_for(_QUESTION)
+    session.type("\x04")
+    assert session.finish() in {5, 130}
+    assert account.patches() == []
+
+
+def test_interrupt_at_the_question_does_not(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
+) -> None:
+    account = sandbox(*fleet(1))
+    session = terminal("apply", env=account.env)
+    session.wait_for(_QUESTION)
+    session.interrupt()
+    assert session.finish() == 130
+    assert "nothing was sent" in session.screen
+    assert account.patches() == []
+
+
+def test_live_that_moves_before_the_answer_makes_the_plan_stale(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
+) -> None:
+    account = sandbox(*fleet(2))
+    session = terminal("apply", env=account.env)
+    session.wait_for(_QUESTION)
+    account.edit("email-smtp", 2, port=465)
+    session.type("yes\n")
+    assert session.finish() == 5
+    assert "changed while the plan was being approved" in session.screen
+    assert account.patches() == [("/monitors/email-smtp/2", {"port": 465})]
+
+
+def test_live_that_moves_elsewhere_does_not(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
+) -> None:
+    account = sandbox(*fleet(1))
+    session = terminal("apply", env=account.env)
+    session.wait_for(_QUESTION)
+    account.edit("email-smtp", 1, note="not a field of the manifest")
+    session.type("yes\n")
+    assert session.finish() == 0
+    assert account.live(1)["port"] == 587
+    assert account.live(1)["note"] == "not a field of the manifest"
+
+
+def test_without_changes_nobody_is_asked(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
+) -> None:
+    (relay,) = fleet(1)
+    account = sandbox({**relay, "port": 587})
+    session = terminal("apply", env=account.env)
+    assert session.finish() == 0
+    assert "No changes." in session.screen
+    assert "yes" not in session.screen
+
+
+def test_question_does_not_get_into_the_json(
+    tmp_path: Path,
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    terminal: Callable[..., Any],
+) -> None:
+    account = sandbox(*fleet(1))
+    with Path(tmp_path, "out").open("w+", encoding="utf-8") as out:
+        session = terminal("apply", "--json", env=account.env, stdout=out.fileno())
+        session.wait_for(_QUESTION)
+        session.type("yes\n")
+        assert session.finish() == 0
+        out.seek(0)
+        text = out.read()
+    assert json.loads(text)["summary"]["done"] == 1
+    assert text.startswith("{")
+    assert "port: 25 → 587" in session.screen
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)],
+    ids=str,
+)
+def test_colour_is_for_terminals(
+    environment: dict[str, str],
+    coloured: bool,  # noqa: FBT001 - an example's value
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    terminal: Callable[..., Any],
+) -> None:
+    account = sandbox(*fleet(1))
+    session = terminal("plan", env=account.env | environment)
+    assert session.finish() == 0
+    assert "port: 25 → 587" in session.screen
+    assert ("\x1b[33m~ email-smtp/relay-01\x1b[0m" in session.screen) is coloured
+    assert ("\x1b" in session.screen) is coloured
+
+
+def test_colour_is_not_for_a_redirected_stdout(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
+) -> None:
+    account = sandbox(*fleet(1))
+    reader, writer = os.pipe()
+    try:
+        session = terminal("plan", env=account.env, stdout=writer)
+        assert session.finish() == 0
+    finally:
+        os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as out:
+        text = out.read()
+    assert "1 to change" in text
+    assert "\x1b" not in text

@@ -1,7 +1,8 @@
 """Carries out changes, several at a time, and says what became of each.
 
-Rule: it decides nothing. One failed change does not stop the others; a stop signal, a refused login
-or `fail_fast` lets what is in flight finish and starts nothing new.
+Rule: it decides nothing. One failed change does not stop the others; a stop signal, a refused
+login, an AlertSite that stays away or `fail_fast` lets what is in flight finish and starts nothing
+new.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING
 
-from reconciler.errors import AlertSiteError, CredentialsError
+from reconciler.errors import AlertSiteError, CredentialsError, ExitCode, UnavailableError
 from reconciler.result import Outcome, Status
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from reconciler.plan import Change
+
+PATIENCE = 10
+"""How many changes in a row may find AlertSite unavailable, each after all its repetitions."""
 
 
 def execute(
@@ -54,6 +58,7 @@ class _Halt:
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         self._reason = ""
+        self._unavailable = 0
 
     @property
     def reason(self) -> str:
@@ -61,6 +66,12 @@ class _Halt:
 
     def because(self, reason: str) -> None:
         self._reason = self._reason or reason
+
+    def count(self, error: AlertSiteError | None) -> None:
+        """Notes how a change went; threads may lose a count to each other, which does no harm."""
+        self._unavailable = self._unavailable + 1 if isinstance(error, UnavailableError) else 0
+        if self._unavailable >= PATIENCE:
+            self.because(f"AlertSite was unavailable for {PATIENCE} changes in a row")
 
 
 def _carry_out(
@@ -71,10 +82,15 @@ def _carry_out(
     try:
         send(change)
     except AlertSiteError as error:
+        halt.count(error)
         if isinstance(error, CredentialsError):
             halt.because("AlertSite refuses the credentials")
         elif fail_fast:
             halt.because(f"{change.address} failed")
         status = Status.UNCONFIRMED if error.may_have_arrived else Status.FAILED
         return Outcome(change, status, str(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001 - a bug must not cost the report on all the others
+        message = f"unexpected failure: {type(error).__name__}: {error}"
+        return Outcome(change, Status.UNCONFIRMED, message, ExitCode.BUG)
+    halt.count(None)
     return Outcome(change, Status.DONE)

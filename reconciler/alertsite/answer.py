@@ -63,7 +63,7 @@ def content(response: httpx.Response, request: str, url: str) -> JSON:
     if not response.content:
         return None
     try:
-        return json.loads(response.content)
+        return _parse(response.content)
     except ValueError as error:
         raise _nonsense(response, request, url) from error
 
@@ -122,9 +122,10 @@ def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError
     if status == UNAUTHORISED:
         return CredentialsError(message, "A new token did not help: check the user in AlertSite.")
     if status == _FORBIDDEN:
-        return PermissionRefusedError(
-            message, "This user may not do that: AlertSite asks for Admin, Co-Admin or Power User."
-        )
+        hint = "This user may not do that: AlertSite asks for Admin, Co-Admin or Power User."
+        if not _errors(response):
+            hint += f" Or it is not AlertSite that answers at {url}."
+        return PermissionRefusedError(message, hint)
     if response.is_server_error:
         return UnavailableError(
             message, "The fault is AlertSite's: try again later.", may_have_arrived=True
@@ -146,9 +147,26 @@ def _nonsense(
     )
 
 
+def _parse(text: bytes) -> JSON:
+    """The JSON value of a text.
+
+    Raises:
+        ValueError: it is not JSON, or nested beyond all sense.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def _refuse_constant(name: str) -> JSON:
+    """Python's JSON has NaN and infinities; no other has."""
+    raise ValueError(name)
+
+
 def _errors(response: httpx.Response) -> list[JSON]:
     try:
-        data = json.loads(response.content)
+        data = _parse(response.content)
     except ValueError:
         return []  # not AlertSite's envelope; `words` quotes the text instead
     errors = data.get("errors") if isinstance(data, dict) else None

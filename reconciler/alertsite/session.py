@@ -151,8 +151,8 @@ class Session:
         except httpx.TimeoutException as error:
             message = f"{method} {path}: no answer in time"
             raise TransientError(message, may_have_arrived=True) from error
-        except httpx.TransportError as error:
-            message = f"{method} {path}: the connection broke before the answer: {error}"
+        except httpx.RequestError as error:
+            message = f"{method} {path}: no readable answer: {error}"
             raise TransientError(message, may_have_arrived=True) from error
         if response.status_code in answer.TRANSIENT:
             raise TransientError(

@@ -7,6 +7,7 @@ Data goes to stdout, everything else to stderr. What a command does not need is 
 from __future__ import annotations
 
 import os
+import signal
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,7 @@ def reconciler() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Runs one command line and returns its exit code; prints every failure, with its next step."""
     output.prepare()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: stop in good order
     try:
         code = reconciler.main(list(arguments), prog_name="reconciler", standalone_mode=False)
     except ReconcilerError as error:

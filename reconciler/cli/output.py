@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.errors import InvalidManifestsError
+from reconciler.errors import ConfigurationError, InvalidManifestsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,6 +47,12 @@ def _print(text: str, name: str) -> None:
         # Its reader, such as `head`, has gone. That must not stop a run half-way, so the rest is
         # printed to nobody; what became of the run is in the exit code.
         _discard(name)
+    except OSError as error:
+        _discard(name)
+        if name == "stdout":
+            raise ConfigurationError(
+                f"cannot print to stdout: {error.strerror}", "Send the output somewhere else."
+            ) from error
 
 
 def _discard(name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,17 +48,18 @@ def find(paths: Sequence[str]) -> list[str]:
 def read(path: str) -> bytes | Diagnostic:
     """The bytes of a manifest file, or why it cannot be read."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # or a pipe would block for ever
         try:
             data = os.read(descriptor, _CHUNK)
+            if not data and not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return _unreadable(path, "it is not a regular file")
             if len(data) == _CHUNK:
                 data += _rest(descriptor)
         finally:
             os.close(descriptor)
         data.decode("utf-8")
     except OSError as error:
-        message = f"cannot read the file: {error.strerror}"
-        return Diagnostic(Position(path, 1, 1), "unreadable", message)
+        return _unreadable(path, error.strerror or str(error))
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         line = before.count(b"\n") + 1
@@ -68,6 +70,10 @@ def read(path: str) -> bytes | Diagnostic:
         message = f"a manifest file has at most {MAX_BYTES // 1024 // 1024} MiB; split it"
         return Diagnostic(Position(path, 1, 1), "too-large", message)
     return data
+
+
+def _unreadable(path: str, reason: str) -> Diagnostic:
+    return Diagnostic(Position(path, 1, 1), "unreadable", f"cannot read the file: {reason}")
 
 
 def _rest(descriptor: int) -> bytes:

@@ -23,6 +23,7 @@ from ruamel.yaml.events import (
 )
 
 from reconciler.errors import Diagnostic, Position
+from reconciler.manifest.scalars import SUSPECTS, WORDS, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,20 +34,9 @@ MAX_DEPTH = 64
 MAX_ALIASED_NODES = 10_000
 """How many values the aliases of one file may stand for: the guard against an alias bomb."""
 
-_SUSPECTS = frozenset("+-.0123456789~nNtTfF")
-"""First characters of plain scalars that may be more than a string."""
-_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
-_MAX_DIGITS = 100
 _SHORT = 20
 _LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 """What libyaml counts as the end of a line."""
-_WORDS: dict[str, JSON] = {
-    **dict.fromkeys(("null", "Null", "NULL", "~", ""), None),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-}
 _CORE = "tag:yaml.org,2002:"
 
 
@@ -70,7 +60,7 @@ class Parser:
     """Parses manifest files; one object serves a run, since it remembers scalars between files."""
 
     def __init__(self) -> None:
-        self._scalars: dict[str, JSON] = dict(_WORDS)
+        self._scalars: dict[str, JSON] = dict(WORDS)
         self._keys: dict[str, str] = {}
 
     def parse(self, path: str, data: bytes) -> tuple[list[Document], list[Diagnostic]]:
@@ -137,7 +127,7 @@ class _Construction:
         # Almost every key and value is a plain scalar (`implicit[0]`: unquoted and without a tag).
         # Deciding those here, and not in a call for each, is a tenth of a run's time.
         result: dict[str, JSON] = {}
-        following, known_keys, known, suspects = self._next, self._keys, self._scalars, _SUSPECTS
+        following, known_keys, known, suspects = self._next, self._keys, self._scalars, SUSPECTS
         while (event := following()).__class__ is not MappingEndEvent:
             if event.__class__ is ScalarEvent and event.implicit[0] and event.anchor is None:
                 key = known_keys.get(event.value) or self._new_key(event)
@@ -169,11 +159,11 @@ class _Construction:
     def _plain(self, event: JSON) -> JSON:
         """A plain scalar by the YAML 1.2 core schema."""
         text: str = event.value
-        if text and text[0] not in _SUSPECTS:
+        if text and text[0] not in SUSPECTS:
             return text
         if text in self._scalars:
             return self._scalars[text]
-        value = _resolve(text)
+        value = resolve(text)
         if isinstance(value, float) and not math.isfinite(value):
             short = text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
             self._find(event, "not-finite", f"{short} is not a number that AlertSite can be sent")
@@ -258,17 +248,6 @@ class _Construction:
         self.findings.append(Diagnostic(position, code, message))
 
 
-def _resolve(text: str) -> JSON:
-    if len(text) > _MAX_DIGITS and _INT.fullmatch(text):
-        return math.inf  # which is refused; Python itself reads no more than 4300 digits
-    if _INT.fullmatch(text):
-        base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-        return int(text[2:] if base != 10 else text, base)  # noqa: PLR2004 - the decimal base
-    if _FLOAT.fullmatch(text) or _NOT_FINITE.fullmatch(text):
-        return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
-    return text
-
-
 def _count_nodes(value: JSON, limit: int) -> int:
     """How many values the value consists of; stops counting at the limit."""
     count, pending = 0, [value]
@@ -282,17 +261,23 @@ def _count_nodes(value: JSON, limit: int) -> int:
     return count
 
 
+def _is_blank(lines: list[str], line: int) -> bool:
+    return line >= len(lines) or not lines[line].strip()
+
+
 def _syntax_finding(path: str, data: bytes, error: YAMLError) -> Diagnostic:
     lines = _LINE_BREAK.split(data.decode("utf-8"))
     mark = getattr(error, "problem_mark", None)
     if mark is None:  # a forbidden character, for which ruamel.yaml gives an offset only
         before = _LINE_BREAK.split(data.decode("utf-8")[: getattr(error, "position", 0)])
         line, column = len(before) - 1, len(before[-1])
-    elif mark.line >= len(lines) or not lines[mark.line].strip():  # the end: show the beginning
-        mark = getattr(error, "context_mark", None) or mark
-        line, column = min(mark.line, len(lines) - 1), mark.column
     else:
+        if _is_blank(lines, mark.line):  # it is at the end: show where what is not ended begins
+            mark = getattr(error, "context_mark", None) or mark
         line, column = mark.line, mark.column
+        while line and _is_blank(lines, line):
+            line -= 1
+            column = len(lines[line]) if line < len(lines) else 0
     place = Position(path, line + 1, column + 1)
     if "\t" in lines[line][: column + 1]:
         return Diagnostic(place, "tab", "a tab cannot indent or start a value; use spaces")

@@ -22,6 +22,7 @@ from scripted import Answer, Script
 Connect = Callable[..., Session]
 PATCH = "PATCH /monitors/email-smtp/1"
 OK = Answer(body=b'{"id": "1"}')
+GARBLED = Answer(body=b"garbage", headers=(("Content-Encoding", "gzip"),))
 BUSY = Answer(503, headers=(("Retry-After", "0"),))
 
 
@@ -199,7 +200,7 @@ class TestRepetition:
             patch(session)
         assert not caught.value.may_have_arrived
 
-    @pytest.mark.parametrize("answer", [Answer(0), Answer(502), Answer(504)])
+    @pytest.mark.parametrize("answer", [Answer(0), Answer(502), Answer(504), GARBLED])
     def test_what_may_have_arrived_says_so(
         self, script: Script, connect: Connect, answer: Answer
     ) -> None:
@@ -244,6 +245,13 @@ def test_what_the_server_says_reaches_the_user(
     assert type(caught.value) is kind
     assert message in str(caught.value)
     assert script.requests().count(PATCH) == 1
+
+
+def test_a_403_of_somebody_else_is_suspected(script: Script, connect: Connect) -> None:
+    script.on(PATCH, Answer(403, b"<html>go away</html>"))
+    with pytest.raises(PermissionRefusedError, match="go away") as caught:
+        patch(connect())
+    assert script.url in caught.value.hint
 
 
 def test_a_long_answer_is_cut(script: Script, connect: Connect) -> None:
@@ -314,7 +322,18 @@ class TestList:
         assert len(script.requests()) == 3
 
     @pytest.mark.parametrize(
-        "body", [b"{}", b'"x"', b"null", b'[{"name": "x"}]', b"[7]", b'[{"id": true}]', b"<html>"]
+        "body",
+        [
+            b"{}",
+            b'"x"',
+            b"null",
+            b'[{"name": "x"}]',
+            b"[7]",
+            b'[{"id": true}]',
+            b"<html>",
+            b"[" * 99_999,
+            b"[NaN]",
+        ],
     )
     def test_nonsense(self, script: Script, connect: Connect, body: bytes) -> None:
         with pytest.raises(NonsenseError, match="GET /monitors"):

@@ -225,7 +225,7 @@ def test_token_that_no_header_can_hold_is_refused_and_not_printed(
         [],
         ["* * body=html"],
         ["GET * status=401"],
-        ["PATCH * status=503 retry-after=0"],
+        ["PATCH * status=503 retry-after=0 times=1"],
     ],
     ids=str,
 )

@@ -223,16 +223,6 @@ def test_unavailable_for_ever(
     assert account.patches() == []
 
 
-def test_every_change_unavailable_for_ever(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
-    account = sandbox(*fleet(2), faults=["PATCH * status=503 retry-after=0"])
-    done = run(*_APPLY, env=account.env)
-    assert done.code == 6
-    assert "2 changes: 0 done, 2 failed" in done.out
-    assert len(account.patches()) == 10
-
-
 @pytest.mark.parametrize("command", [["plan"], [*_APPLY]], ids=" ".join)
 def test_url_of_another_api_is_not_applied_in_part(
     command: list[str],

@@ -82,7 +82,6 @@ def test_plan_as_json_with_a_refusal_is_still_one_document(
     ("faults", "code"),
     [
         pytest.param([], 0, id="all-done"),
-        pytest.param(["PATCH * status=503 retry-after=0 times=2"], 0, id="with-repetitions"),
         pytest.param(["PATCH */1 status=400"], 7, id="one-rejected"),
         pytest.param(["PATCH * status=400"], 7, id="all-rejected"),
         pytest.param(["PATCH * status=403"], 4, id="all-forbidden"),

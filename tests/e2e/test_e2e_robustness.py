@@ -23,7 +23,7 @@ def test_refused_token_in_mid_run_is_renewed_once_for_all_threads(
     fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
 ) -> None:
     # The delay lets all eight be under way with the first token before one hears of its end.
-    account = sandbox(*fleet(10), faults=["PATCH * status=401 delay=0.5 times=8"])
+    account = sandbox(*fleet(10), faults=["PATCH * status=401 delay=0.4 times=8"])
     done = run(*_APPLY, "--parallelism", "8", env=account.env)
     assert done.code == 0
     assert "10 changed" in done.out
@@ -190,7 +190,7 @@ def test_fail_fast_starts_nothing_new(
     run: Callable[..., Done],
 ) -> None:
     # The others are slower than the failure: only what is in flight with it may be sent.
-    rules = ["PATCH */1 status=400", "PATCH * delay=0.4"]
+    rules = ["PATCH */1 status=400", "PATCH * delay=0.2"]
     account = sandbox(*fleet(9), faults=rules)
     limit = ("--parallelism", str(parallelism))
     done = run(*_APPLY, "--fail-fast", *limit, "--json", env=account.env)

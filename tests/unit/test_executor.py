@@ -1,8 +1,8 @@
 import threading
 from collections.abc import Callable
 
-from reconciler.errors import CredentialsError, RejectedError, UnavailableError
-from reconciler.executor import execute
+from reconciler.errors import CredentialsError, NonsenseError, RejectedError, UnavailableError
+from reconciler.executor import PATIENCE, execute
 from reconciler.plan import Change, decide
 from reconciler.result import Outcome, Status
 
@@ -106,7 +106,36 @@ def test_a_stop_lets_what_is_in_flight_finish() -> None:
 
 def test_what_may_have_arrived_is_unconfirmed() -> None:
     def send(_: Change) -> None:
-        raise UnavailableError("lost", may_have_arrived=True)
+        raise NonsenseError("<html>")
 
     statuses, _ = run(send)
     assert set(statuses) == {Status.UNCONFIRMED}
+
+
+def test_an_alertsite_that_stays_away_is_not_asked_for_ever() -> None:
+    def send(_: Change) -> None:
+        raise UnavailableError("down")
+
+    statuses, shown = run(send, parallelism=1)
+    assert statuses.count(Status.FAILED) == PATIENCE
+    assert statuses.count(Status.NOT_STARTED) == len(CHANGES) - PATIENCE
+    assert "unavailable" in shown[-1].message
+
+
+def test_an_alertsite_that_comes_back_is_asked_on() -> None:
+    def send(change: Change) -> None:
+        if change.id % PATIENCE:
+            raise UnavailableError("down")
+
+    statuses, _ = run(send, parallelism=1)
+    assert Status.NOT_STARTED not in statuses
+
+
+def test_a_bug_in_one_change_does_not_cost_the_report_on_the_others() -> None:
+    def send(change: Change) -> None:
+        if change.id == 3:
+            raise KeyError("x")
+
+    statuses, shown = run(send)
+    assert statuses.count(Status.DONE) == len(CHANGES) - 1
+    assert [item.message for item in shown if item.message] == ["unexpected failure: KeyError: 'x'"]

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,8 @@ FINDINGS = {
     "tab": ("a:\n\tb: 1\n", (2, 1), "tab"),
     "tab after spaces": ("a:\n  b: 1\n  \tc: 2\n", (3, 3), "tab"),
     "unclosed list": ("a: [1, 2", (1, 4), "syntax"),
+    "unclosed list at the end": ("a: 1\nb: [\n", (2, 5), "syntax"),
+    "nothing but an opening": ("[", (1, 2), "syntax"),
     "unclosed quote": ("a: 1\nb: 'x\n", (2, 4), "syntax"),
     "bad indentation": ("a: 1\n  b: 2\n", (2, 4), "syntax"),
     "control character": ("a: b\nc: \x00", (2, 4), "syntax"),
@@ -228,6 +231,13 @@ class TestRead:
             "unreadable",
             "cannot read the file: No such file or directory",
         )
+
+    def test_a_pipe_does_not_block(self, tmp_path: Path) -> None:
+        pipe = tmp_path / "a.yaml"
+        os.mkfifo(pipe)
+        finding = read(str(pipe))
+        assert isinstance(finding, Diagnostic)
+        assert finding.message == "cannot read the file: it is not a regular file"
 
 
 class TestLocator:

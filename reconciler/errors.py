@@ -7,7 +7,6 @@ Rule: every failure owns its exit code and says what to do next; only `cli` catc
     ├── ConfigurationError        3  environment or settings are missing or contradict each other
     ├── InvalidManifestsError     3  findings in the manifests
     ├── RefusedError              5  ambiguous, stale, not ours, not approved
-    ├── InterruptedRunError     130  a signal asked to stop
     └── AlertSiteError            6  anything between us and AlertSite
         ├── UnavailableError      6  no answer within the retry budget, or a server fault
         ├── NonsenseError         6  an answer that is not what AlertSite's API gives
@@ -107,12 +106,6 @@ class RefusedError(ReconcilerError):
     exit_code = ExitCode.REFUSED
 
 
-class InterruptedRunError(ReconcilerError):
-    """A signal asked to stop before anything was sent."""
-
-    exit_code = ExitCode.INTERRUPTED
-
-
 class AlertSiteError(ReconcilerError):
     """Root of everything that can go wrong between us and AlertSite.
 
@@ -133,9 +126,7 @@ class UnavailableError(AlertSiteError):
 
 
 class NonsenseError(AlertSiteError):
-    """An answer that AlertSite's API does not give; a proxy or a wrong URL is likely."""
-
-    may_have_arrived = True
+    """Something that is not AlertSite's API; a proxy or a wrong URL is likely."""
 
 
 class RejectedError(AlertSiteError):

@@ -10,7 +10,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TYPE_CHECKING
 
-from reconciler.errors import AlertSiteError, CredentialsError, ExitCode, UnavailableError
+from reconciler.errors import (
+    AlertSiteError,
+    CredentialsError,
+    ExitCode,
+    NonsenseError,
+    UnavailableError,
+)
 from reconciler.result import Outcome, Status
 
 if TYPE_CHECKING:
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
 
     from reconciler.plan import Change
 
+_AWAY = (UnavailableError, NonsenseError)
 PATIENCE = 10
 """How many changes in a row may find AlertSite unavailable, each after all its repetitions."""
 
@@ -69,7 +76,7 @@ class _Halt:
 
     def count(self, error: AlertSiteError | None) -> None:
         """Notes how a change went; threads may lose a count to each other, which does no harm."""
-        self._unavailable = self._unavailable + 1 if isinstance(error, UnavailableError) else 0
+        self._unavailable = self._unavailable + 1 if isinstance(error, _AWAY) else 0
         if self._unavailable >= PATIENCE:
             self.because(f"AlertSite was unavailable for {PATIENCE} changes in a row")
 
@@ -88,7 +95,8 @@ def _carry_out(
         elif fail_fast:
             halt.because(f"{change.address} failed")
         status = Status.UNCONFIRMED if error.may_have_arrived else Status.FAILED
-        return Outcome(change, status, str(error), error.exit_code)
+        reason = f"{str(error).rstrip('.')}. {error.hint}" if error.hint else str(error)
+        return Outcome(change, status, reason, error.exit_code)
     except Exception as error:  # noqa: BLE001 - a bug must not cost the report on all the others
         message = f"unexpected failure: {type(error).__name__}: {error}"
         return Outcome(change, Status.UNCONFIRMED, message, ExitCode.BUG)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 JSON: TypeAlias = Any
-"""A JSON value as `json.loads` gives it. `None` and `""` both mean "unset"."""
+"""A JSON value as `json.loads` gives it. What is null or empty means "unset"."""
 
 _DIGITS = re.compile(r"\s*[-+]?[0-9]{1,18}\s*")
 _encode = json.JSONEncoder(
@@ -139,16 +139,15 @@ def _normaliser(schema: Mapping[str, JSON]) -> Callable[[JSON], JSON]:
 
 
 def _plain(value: JSON) -> JSON:
-    """The value with `""` as None and whole floats as integers, at any depth."""
-    if value == "":
-        return None
+    """The value with what is empty as None and whole floats as integers, at any depth."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_plain(item) for item in value] or None
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items() if item is not None and item != ""}
-    return value
+        members = {key: _plain(item) for key, item in value.items()}
+        return {key: item for key, item in members.items() if item is not None} or None
+    return None if value == "" else value
 
 
 def _integer(value: JSON) -> JSON:
@@ -170,7 +169,7 @@ def _array(item: Callable[[JSON], JSON], set_key: str | None) -> Callable[[JSON]
         items = [item(element) for element in value]
         if set_key is not None and len(items) > 1:
             _sort(items, set_key)
-        return items
+        return items or None
 
     return normalise
 
@@ -200,6 +199,6 @@ def _object(properties: Mapping[str, Mapping[str, JSON]]) -> Callable[[JSON], JS
                 kept = item if item.__class__ is int else member(item)
                 if kept is not None:
                     result[name] = kept
-        return result
+        return result or None
 
     return normalise

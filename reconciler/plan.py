@@ -97,7 +97,7 @@ class Plan(NamedTuple):
             [_change_to_json(change) for change in self.changes],
             [_refusal_to_json(refusal) for refusal in self.refusals],
         ]
-        return "sha256:" + sha256(canonical(decisions).encode()).hexdigest()
+        return "sha256:" + sha256(canonical(decisions).encode("utf-8", "surrogatepass")).hexdigest()
 
     def having(self, action: Action) -> tuple[Change, ...]:
         """The changes of that action."""

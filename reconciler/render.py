@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from reconciler.errors import ExitCode
 from reconciler.plan import Action
 from reconciler.result import Status
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
 _ESCAPES = {"+": "32", "~": "33", "-": "31", "!": "31", "bold": "1"}
 _WORDS = {
-    Status.DONE: ("~", "updated"),
+    Status.DONE: ("~", "accepted"),
     Status.FAILED: ("!", "failed"),
     Status.NOT_KEPT: ("!", "not kept"),
     Status.UNCONFIRMED: ("!", "unconfirmed"),
@@ -49,12 +50,12 @@ def plan_text(plan: Plan, *, colour: bool = False, show_requests: bool = False) 
 
 
 def result_text(result: Result, *, colour: bool = False) -> str:
-    """The result: what is not done with its reason and place, and the summary as last line."""
-    lines: list[str] = []
-    for outcome in result.outcomes:
-        if outcome.status is not Status.DONE:
-            lines += _outcome(outcome, colour=colour)
+    """The result: unless all is done what became of each change, and the summary as last line."""
     done = result.having(Status.DONE)
+    lines: list[str] = []
+    if len(done) < len(result.outcomes):
+        for outcome in result.outcomes:
+            lines += _outcome(outcome, colour=colour)
     counts = [
         f"{sum(item.change.action is action for item in done)} {word}"
         for action, word in zip(Action, ("added", "changed", "destroyed"), strict=True)
@@ -68,15 +69,17 @@ def result_text(result: Result, *, colour: bool = False) -> str:
     line = f"{head} Resources: {', '.join(counts)}."
     if left:
         line += f" Of {len(result.outcomes)} changes: {len(done)} done, {', '.join(left)}."
-        line += " Run the same command again to finish."
+        again = any(map(_may_end_better, result.outcomes))
+        line += (
+            " Run the same command again to finish." if again else " Mend what stands above first."
+        )
     return "\n".join([*lines, _paint(line, "bold", colour=colour)])
 
 
 def outcome_line(outcome: Outcome, number: int, total: int) -> str:
-    """One line of progress."""
+    """One line of progress; the reason for a failure stands in the result."""
     word = _WORDS[outcome.status][1]
-    reason = f": {printable(outcome.message)}" if outcome.message else ""
-    return f"[{number}/{total}] {outcome.change.address}: {word}{reason}"
+    return f"[{number}/{total}] {outcome.change.address}: {word}"
 
 
 def findings_text(findings: Iterable[Diagnostic]) -> str:
@@ -174,6 +177,7 @@ def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
 
 def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:
     symbol, word = _WORDS[outcome.status]
+    word = "done" if outcome.status is Status.DONE else word  # "accepted" until it is read again
     change = outcome.change
     head = _paint(f"{symbol} {change.address}", symbol, colour=colour)
     reason = f": {printable(outcome.message)}" if outcome.message else ""
@@ -185,6 +189,13 @@ def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:
 
 def _place(item: Change | Refusal) -> str:
     return printable(str(item.origin))
+
+
+def _may_end_better(outcome: Outcome) -> bool:
+    """Whether the same request may have another outcome next time."""
+    if outcome.status in {Status.NOT_STARTED, Status.UNCONFIRMED}:
+        return True
+    return outcome.status is Status.FAILED and outcome.exit_code is ExitCode.UNAVAILABLE
 
 
 def _value(value: JSON) -> str:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 API_VERSION = "reconciler/v1"
+_MERGE_KEY = "merge keys are not part of YAML 1.2; write the values out"
+_MERGE_KEY = "merge keys are not part of YAML 1.2; write the values out"
 _SECONDS = {"minutes": 60, "seconds": 1}
+_NUMBERS = (int, float)  # JSON Schema takes 5.0 for an integer; true is none
 _TYPES = {
     "array": "a list",
     "boolean": "true or false",
@@ -83,6 +86,15 @@ class Schemas:
             if value.get("apiVersion") != API_VERSION:
                 yield _wrong_version(value)
             return
+        is_explained = False
+        for problem in self._explain_fields(name, value):
+            is_explained = True
+            yield problem
+        if not is_explained and self.accept(value) is None:
+            # The two validators disagree. That is a bug, but nothing may be dropped without a word.
+            yield Problem((), "invalid", f"this does not fit the schema of {name}")
+
+    def _explain_fields(self, name: str, value: JSON) -> Iterator[Problem]:
         for error in _explainer(self.documents[name]).iter_errors(value):
             yield from _problems(error)
         for order in self._orders[name]:
@@ -117,10 +129,11 @@ class _Order(NamedTuple):
         spec = value.get("spec")
         if not isinstance(spec, dict):
             return False
-        longer, shorter = spec.get(self.longer), spec.get(self.shorter)
-        if type(longer) is not int or type(shorter) is not int:
+        longer: JSON = spec.get(self.longer)
+        shorter: JSON = spec.get(self.shorter)
+        if type(longer) not in _NUMBERS or type(shorter) not in _NUMBERS:
             return False
-        return longer * _SECONDS[self.longer_unit] <= shorter * _SECONDS[self.shorter_unit]
+        return bool(longer * _SECONDS[self.longer_unit] <= shorter * _SECONDS[self.shorter_unit])
 
     def message(self, value: Mapping[str, JSON]) -> str:
         longer, shorter = value["spec"][self.longer], value["spec"][self.shorter]
@@ -199,14 +212,13 @@ def _value_message(error: ValidationError) -> tuple[str, str]:
     value: JSON = error.instance
     match error.validator:
         case "type":
-            return "type", f"must be {_TYPES[limit]}, not {_type_name(value)}"
+            advice = "; remove the quotes" if isinstance(value, str) and value.isdigit() else ""
+            return "type", f"must be {_TYPES[limit]}, not {_type_name(value)}{advice}"
         case "const":
             return "api-version", f"must be {limit}"
         case "minimum" | "maximum":
-            return (
-                "range",
-                f"must be {'at least' if limit <= 1 else 'at most'} {limit}, not {value}",
-            )
+            bound = "at least" if error.validator == "minimum" else "at most"
+            return "range", f"must be {bound} {limit}, not {value}"
         case "minLength" | "minItems":
             return "empty", "must not be empty"
         case "maxLength":
@@ -220,6 +232,8 @@ def _value_message(error: ValidationError) -> tuple[str, str]:
 
 
 def _unknown_key(schema: JSON, pointer: tuple[str | int, ...], key: str) -> Problem:
+    if key == "<<":
+        return Problem((*pointer, key), "unknown-key", _MERGE_KEY, of_key=True)
     known = [name for name, item in schema["properties"].items() if not item.get("readOnly")]
     advice = _did_you_mean(key, known)
     if not advice and pointer == ("spec",):
@@ -233,7 +247,8 @@ def _unknown_key(schema: JSON, pointer: tuple[str | int, ...], key: str) -> Prob
 def _bad_name(error: ValidationError, pointer: tuple[str | int, ...]) -> Problem:
     key: JSON = error.instance
     if isinstance(error.validator_value, dict) and "enum" in error.validator_value:
-        message = f"{key} is a field of the schema: write it under spec, not under extra"
+        message = f"{key} does not belong under extra; if a manifest may set it, spec is its place"
+        message = _MERGE_KEY if key == "<<" else message
         return Problem((*pointer, key), "not-extra", message, of_key=True)
     message = (
         f"{key} looks like a secret, which must not be written in a manifest; set it in AlertSite"

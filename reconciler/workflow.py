@@ -8,6 +8,7 @@ from reconciler import manifest
 from reconciler.errors import (
     AlertSiteError,
     Diagnostic,
+    ExitCode,
     InvalidManifestsError,
     Position,
     RefusedError,
@@ -110,7 +111,7 @@ def refuse_refusals(plan: Plan) -> None:
     if count := len(plan.refusals):
         what = "1 manifest is" if count == 1 else f"{count} manifests are"
         raise RefusedError(
-            f"{what} refused, so nothing is applied",
+            f"{what} refused, so nothing can be applied",
             "Mend what the plan says above, or leave it out with --target.",
         )
 
@@ -153,7 +154,10 @@ def apply_plan(
         progress=execution.progress,
     )
     outcomes = _verify(outcomes, replan, execution)
-    return Result(plan.account, outcomes, interrupted=execution.stop.is_set())
+    interrupted = execution.stop.is_set() and any(
+        outcome.status is not Status.DONE for outcome in outcomes
+    )
+    return Result(plan.account, outcomes, interrupted=interrupted)
 
 
 def _verify(
@@ -167,7 +171,9 @@ def _verify(
         execution.stop.wait(wait)
         try:
             confirmed = confirm(outcomes, replan())
-        except AlertSiteError as error:
+        except Exception as error:  # noqa: BLE001 - a bug must not cost the report on what was done
+            if confirmed is not outcomes:
+                return confirmed
             return tuple(_unverified(item, error) for item in outcomes)
         if not any(map(_is_doubtful, outcomes, confirmed)):
             break
@@ -179,11 +185,14 @@ def _is_doubtful(before: Outcome, confirmed: Outcome) -> bool:
     return confirmed.status is not Status.DONE and confirmed.status is not before.status
 
 
-def _unverified(outcome: Outcome, error: AlertSiteError) -> Outcome:
+def _unverified(outcome: Outcome, error: Exception) -> Outcome:
     if outcome.status is not Status.DONE:
         return outcome
-    message = f"AlertSite accepted the request and could not be read again: {error}"
-    return Outcome(outcome.change, Status.UNCONFIRMED, message, error.exit_code)
+    known = isinstance(error, AlertSiteError)
+    reason = str(error) if known else f"unexpected failure: {type(error).__name__}: {error}"
+    message = f"AlertSite accepted the request and could not be read again: {reason}"
+    code = error.exit_code if isinstance(error, AlertSiteError) else ExitCode.BUG
+    return Outcome(outcome.change, Status.UNCONFIRMED, message, code)
 
 
 def _desired(kind: Kind, document: manifest.Document) -> Desired:

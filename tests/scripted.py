@@ -33,6 +33,7 @@ class Script:
 
     def __init__(self) -> None:
         self.url = ""
+        self.refused: set[str | None] = set()
         self.seen: list[Seen] = []
         self._answers: dict[str, list[Answer]] = {}
         self._lock = threading.Lock()
@@ -44,6 +45,8 @@ class Script:
     def take(self, seen: Seen) -> Answer:
         with self._lock:
             self.seen.append(seen)
+            if seen.authorization in self.refused:
+                return Answer(401)
             answers = self._answers[f"{seen.method} {seen.path.partition('?')[0]}"]
             return answers.pop(0) if len(answers) > 1 else answers[0]
 

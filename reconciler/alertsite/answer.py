@@ -62,6 +62,8 @@ def content(response: httpx.Response, request: str, url: str) -> JSON:
         raise _failure(response, request, url)
     if not response.content:
         return None
+    if _errors(response):
+        raise RejectedError(f"{request}: {words(response)}")
     try:
         return _parse(response.content)
     except ValueError as error:
@@ -92,12 +94,23 @@ def token(response: httpx.Response, url: str) -> tuple[str, float | None]:
 
 def words(response: httpx.Response) -> str:
     """The status and everything the server says about it, on one line."""
-    said = [_error_text(error) for error in _errors(response)]
-    if not said and response.content:
-        text = " ".join(response.text.split())
-        said = [text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"]
     status = f"{response.status_code} {response.reason_phrase}".strip()
-    return f"{status}: {'; '.join(said)}" if said else status
+    if not response.content:
+        return status
+    text = "; ".join(_error_text(error) for error in _errors(response)) or response.text
+    if any(secret in text for secret in _secrets(response.request)):
+        return f"{status}: (an answer that repeats a secret, so it is not shown)"
+    line = " ".join(text.split())
+    return f"{status}: {line if len(line) <= _LONGEST_QUOTE else line[:_LONGEST_QUOTE] + '…'}"
+
+
+def _secrets(request: httpx.Request) -> list[str]:
+    """What a request holds that must not come back in a message: its token, its password."""
+    secrets = [request.headers.get("Authorization", "").removeprefix("Bearer ")]
+    if request.url.path.endswith("/access-tokens"):
+        password = json.loads(request.content)["password"]
+        secrets += [password, json.dumps(password)[1:-1]]
+    return [secret for secret in secrets if secret]
 
 
 def retry_after(response: httpx.Response) -> float | None:
@@ -110,7 +123,10 @@ def retry_after(response: httpx.Response) -> float | None:
     moment, now = parsedate_tz(value), parsedate_tz(response.headers.get("Date", ""))
     if moment is None or now is None:
         return None
-    return max(0.0, float(mktime_tz(moment) - mktime_tz(now)))
+    try:
+        return max(0.0, float(mktime_tz(moment) - mktime_tz(now)))
+    except (OverflowError, ValueError):
+        return None  # a date, but not one of this world
 
 
 def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError:
@@ -141,10 +157,12 @@ def _nonsense(
     if what is None:
         kind = response.headers.get("Content-Type", "no content type")
         what = f"{words(response)} ({kind}), which is not an answer of AlertSite's API"
-    return NonsenseError(
+    error = NonsenseError(
         f"{request} was answered with {what}",
         f"Check ALERTSITE_URL, which is {url}; a proxy or a login page may stand in between.",
     )
+    error.may_have_arrived = True
+    return error
 
 
 def _parse(text: bytes) -> JSON:

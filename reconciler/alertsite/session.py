@@ -17,7 +17,13 @@ import httpx
 from reconciler import __version__
 from reconciler.alertsite import answer
 from reconciler.alertsite.answer import TransientError
-from reconciler.errors import AlertSiteError, CredentialsError, UnavailableError
+from reconciler.errors import (
+    AlertSiteError,
+    ConfigurationError,
+    CredentialsError,
+    NonsenseError,
+    UnavailableError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
 _TIMEOUT = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=None)
 _TOKEN_LIFE = 3600.0
 _RENEW_EARLY = 300.0
+_TLS_HINT = "Check ALERTSITE_URL; for an authority of your own, name its file in SSL_CERT_FILE."
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 
 
@@ -70,18 +77,10 @@ class Session:
         self._lock = threading.Lock()
         self._token = credentials.token
         self._renew_at = float("inf")
-        self._refused: CredentialsError | None = None
+        self._refused: AlertSiteError | None = None
         self._stop = stop
         self._notify = notify
-        secure = url.startswith("https:")
-        self._client = httpx.Client(
-            headers={"User-Agent": f"reconciler/{__version__}", "Accept": "application/json"},
-            timeout=_TIMEOUT,
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            # Without TLS the trusted certificates, 30 ms to load, would not be used.
-            verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            trust_env=secure,  # plain HTTP is loopback only, where no proxy belongs
-        )
+        self._client = _client(url, connections)
 
     def __enter__(self) -> Self:
         return self
@@ -105,15 +104,25 @@ class Session:
             UnavailableError: no usable answer within the budget.
             NonsenseError: an answer that is not of AlertSite's API.
         """
+        is_lost = False  # whether an attempt may have taken effect; a later answer does not tell
 
         def once() -> httpx.Response:
+            nonlocal is_lost
             token = self._valid_token()
-            response = self._exchange(method, path, token, query, body)
-            if response.status_code == answer.UNAUTHORISED:
-                response = self._exchange(method, path, self._renewed_token(token), query, body)
+            try:
+                response = self._exchange(method, path, token, query, body)
+                if response.status_code == answer.UNAUTHORISED:
+                    response = self._exchange(method, path, self._renewed_token(token), query, body)
+            except TransientError as error:
+                is_lost = is_lost or error.may_have_arrived
+                raise
             return response
 
-        return answer.content(self._persist(once), f"{method} {path}", self.url)
+        try:
+            return answer.content(self._persist(once), f"{method} {path}", self.url)
+        except AlertSiteError as error:
+            error.may_have_arrived = error.may_have_arrived or is_lost
+            raise
 
     def _persist(self, once: Callable[[], httpx.Response]) -> httpx.Response:
         try:
@@ -127,7 +136,8 @@ class Session:
         except TransientError as error:
             raise UnavailableError(
                 str(error),
-                "Nothing is lost: run the same command again when AlertSite can be reached.",
+                "Check ALERTSITE_URL and the network, or run the same command again later; nothing "
+                "is lost.",
                 may_have_arrived=error.may_have_arrived,
             ) from error
 
@@ -147,6 +157,8 @@ class Session:
             )
         except _NEVER_SENT as error:
             message = f"{self.url} cannot be reached: {error}"
+            if _is_tls(error):
+                raise NonsenseError(message, _TLS_HINT) from error
             raise TransientError(message, may_have_arrived=False) from error
         except httpx.TimeoutException as error:
             message = f"{method} {path}: no answer in time"
@@ -172,6 +184,8 @@ class Session:
         """A token other than the refused one; one thread fetches it for all that were refused."""
         with self._lock:
             if self._token == refused:
+                if refused == self._credentials.token and self._credentials.username:
+                    self._notify("The token in ALERTSITE_TOKEN is refused; logging in instead.")
                 self._log_in()
             return self._token
 
@@ -190,7 +204,35 @@ class Session:
         try:
             self._token, life = answer.token(response, self.url)
         except AlertSiteError as error:
-            self._refused = error if isinstance(error, CredentialsError) else None
+            if not isinstance(error, UnavailableError):
+                self._refused = error
             raise
         life = life or _TOKEN_LIFE
         self._renew_at = started + life - min(_RENEW_EARLY, life / 10)
+
+
+def _is_tls(error: BaseException | None) -> bool:
+    """Whether TLS itself failed, which no repetition mends."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _client(url: str, connections: int) -> httpx.Client:
+    secure = url.startswith("https:")
+    try:
+        return httpx.Client(
+            headers={"User-Agent": f"reconciler/{__version__}", "Accept": "application/json"},
+            timeout=_TIMEOUT,
+            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            # Without TLS the trusted certificates, 30 ms to load, would not be used.
+            verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            trust_env=secure,  # plain HTTP is loopback only, where no proxy belongs
+        )
+    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+        raise ConfigurationError(
+            f"the environment's proxy or certificates cannot be used: {error}",
+            "Check HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
+        ) from error

@@ -7,6 +7,7 @@ Data goes to stdout, everything else to stderr. What a command does not need is 
 from __future__ import annotations
 
 import os
+import re
 import signal
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -80,12 +81,15 @@ def run(arguments: Sequence[str]) -> int:
         return output.fail(error)
     except click.UsageError as error:
         error.show()
+        for argument in arguments:
+            if re.fullmatch("-[a-z][a-z-]+(=.*)?", argument):
+                output.say(f"Long options begin with two dashes: -{argument}")
         return ExitCode.USAGE
     except click.ClickException as error:
         error.show()
         return ExitCode.INVALID
     except (click.Abort, KeyboardInterrupt):
-        output.say("\nInterrupted: nothing was sent.")
+        output.say("Interrupted: nothing was sent.")
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence: no user sees a traceback
         if os.environ.get("RECONCILER_DEBUG"):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -15,13 +16,13 @@ from reconciler.errors import RefusedError
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
     from types import FrameType
 
     from reconciler.plan import Plan
     from reconciler.result import Result
 
 _SETTLE = (1.0, 3.0)
+_STOPPING = b"\nStopping: requests in flight are finished, nothing new is started.\n"
 
 
 @click.command(epilog="Example: reconciler apply --auto-approve --parallelism 8")
@@ -67,13 +68,13 @@ def apply(
             workflow.refuse_stale(found, replan())
         gc.freeze()
         gc.enable()  # requests leave garbage behind, and there may be thousands
-        with _stopping(connection.stop):
-            with output.progress(len(found.changes)) as progress:
-                execution = workflow.Execution(
-                    parallelism, fail_fast, connection.stop, progress, _SETTLE
-                )
-                result = workflow.apply_plan(found, writer, replan, execution)
-            _print_result(result, as_json=as_json)
+        _stop_on_signals(connection.stop)
+        with output.progress(len(found.changes)) as progress:
+            execution = workflow.Execution(
+                parallelism, fail_fast, connection.stop, progress, _SETTLE
+            )
+            result = workflow.apply_plan(found, writer, replan, execution)
+    _print_result(result, as_json=as_json)
     return result.exit_code
 
 
@@ -92,7 +93,7 @@ def _ask() -> None:
     Raises:
         RefusedError: the answer is not "yes", or there is no terminal to ask.
     """
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise RefusedError(
             "nothing is applied without approval, and there is no terminal to ask",
             "Read the plan above, then run the same command with --auto-approve.",
@@ -102,19 +103,15 @@ def _ask() -> None:
         raise RefusedError("not approved, so nothing is applied")
 
 
-@contextmanager
-def _stopping(stop: threading.Event) -> Iterator[None]:
-    """Turns SIGINT and SIGTERM into a request to stop after what is in flight."""
+def _stop_on_signals(stop: threading.Event) -> None:
+    """Turns SIGINT and SIGTERM, from here to the end, into a request to stop in good order."""
 
     def handle(_signal: int, _frame: FrameType | None) -> None:
         if not stop.is_set():
             stop.set()
-            output.say("\nStopping: requests in flight are finished, nothing new is started.")
+            # Not by `output`: the signal may have come in the middle of its printing.
+            with suppress(OSError):
+                os.write(sys.stderr.fileno(), _STOPPING)
 
-    signals = (signal.SIGINT, signal.SIGTERM)
-    previous = [signal.signal(number, handle) for number in signals]
-    try:
-        yield
-    finally:
-        for number, handler in zip(signals, previous, strict=True):
-            signal.signal(number, handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 EMBEDDED = "embedded sandbox"
 _DATA = Path(".reconciler")
+_MOST = 2**53
+"""Above this, numbers in JSON are not the same everywhere."""
 
 
 class Connection(NamedTuple):
@@ -60,7 +62,7 @@ def connect(
         return
     sandbox = import_sandbox(
         "no AlertSite credentials are set, and the sandbox that would serve instead needs the "
-        "packages of reconciler[sandbox]"
+        "packages starlette and uvicorn"
     )
     say(
         "Sandbox: no AlertSite credentials are set, so this run uses the embedded sandbox and "
@@ -71,8 +73,9 @@ def connect(
         schemas=schemas.documents, seed=sample_seed(), database=_DATA / "sandbox.db"
     )
     with ExitStack() as stack:
-        with starting_sandbox(f"Remove the folder {_DATA} if it is damaged."):
+        with starting_sandbox(f"Remove {_DATA} and what is in it: the sandbox makes it anew."):
             _DATA.mkdir(exist_ok=True)
+            (_DATA / ".gitignore").write_text("*\n")
             url = stack.enter_context(sandbox.running(options))
         login = settings.Settings(url, sandbox.USERNAME, sandbox.PASSWORD, "")
         yield stack.enter_context(_session(login, say, parallelism, account=EMBEDDED))
@@ -89,7 +92,7 @@ def import_sandbox(problem: str) -> Any:  # noqa: ANN401 - a module; it may not 
     except ImportError as error:
         raise ConfigurationError(
             f"{problem} ({error.name} is missing)",
-            "Install it with: pip install 'reconciler[sandbox]'",
+            "Install both with: pip install starlette uvicorn",
         ) from error
     return sandbox
 
@@ -124,16 +127,21 @@ def read_seed(path: Path) -> list[dict[str, Any]]:
     try:
         monitors = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(monitors, list) or not all(
-        isinstance(item, dict) and type(item.get("id")) is int and isinstance(item.get("type"), str)
-        for item in monitors
-    ):
+        raise ConfigurationError(
+            f"{path} cannot be read as JSON: {error}", "Name a file with a JSON list of monitors."
+        ) from error
+    if not isinstance(monitors, list) or not all(map(_is_monitor, monitors)):
         raise ConfigurationError(
             f"{path} is not a list of monitors, each with an integer id and a type",
             "A seed file holds what GET /monitors returns under results.",
         )
     return monitors
+
+
+def _is_monitor(item: object) -> bool:
+    if not isinstance(item, dict) or not isinstance(item.get("type"), str):
+        return False
+    return type(item.get("id")) is int and 0 < item["id"] < _MOST
 
 
 @contextmanager

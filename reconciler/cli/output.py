@@ -76,18 +76,20 @@ def fail(error: ReconcilerError) -> ExitCode:
 
 @contextmanager
 def progress(total: int) -> Iterator[Callable[[Outcome], None]]:
-    """Shows outcomes as they come: a bar on a terminal, a line for each elsewhere."""
+    """Shows what was started as it ends: a bar on a terminal, a line for each elsewhere."""
     from reconciler import render  # noqa: PLC0415
+    from reconciler.result import Status  # noqa: PLC0415
 
     if sys.stderr.isatty() and total:
         with click.progressbar(length=total, label="Applying", file=sys.stderr) as bar:
-            yield lambda _outcome: bar.update(1)
+            yield lambda outcome: bar.update(outcome.status is not Status.NOT_STARTED)
         return
     shown = 0
 
     def show(outcome: Outcome) -> None:
         nonlocal shown
-        shown += 1
-        say(render.outcome_line(outcome, shown, total))
+        if outcome.status is not Status.NOT_STARTED:
+            shown += 1
+            say(render.outcome_line(outcome, shown, total))
 
     yield show

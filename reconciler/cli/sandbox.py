@@ -69,7 +69,7 @@ def sandbox(
     from reconciler.cli.connection import import_sandbox, read_seed, sample_seed, starting_sandbox  # noqa: PLC0415
     from reconciler.schema import Schemas  # noqa: PLC0415
 
-    package = import_sandbox("the sandbox is not installed")
+    package = import_sandbox("the sandbox needs the packages starlette and uvicorn")
     try:
         rules = tuple(package.parse_fault(fault) for fault in faults)
     except ValueError as error:

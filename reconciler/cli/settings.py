@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_URL = "https://api.alertsite.com/api/v3"
+_NO = ("", "0", "false")
 _VISIBLE = re.compile("[!-~]+")
 _CREDENTIALS = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN")
 
@@ -31,13 +32,13 @@ def read(environment: Mapping[str, str]) -> Settings | None:
     """The settings; None when nothing is set, so that only the sandbox can be meant.
 
     A variable that is set and empty counts as set: it is what a pipeline makes of a missing secret.
+    So does any other ALERTSITE_ variable: it may be one of these, misspelt.
 
     Raises:
         ConfigurationError: a part is missing, doubled or malformed, or nothing is set under CI.
     """
-    names = ("ALERTSITE_URL", *_CREDENTIALS)
-    if not any(name in environment or f"{name}_FILE" in environment for name in names):
-        if environment.get("CI"):
+    if not any(name.startswith("ALERTSITE_") for name in environment):
+        if environment.get("CI", "") not in _NO:
             raise ConfigurationError(
                 "no AlertSite credentials are set, and CI is: a pipeline never uses the sandbox",
                 "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, or ALERTSITE_TOKEN.",
@@ -64,7 +65,7 @@ def read(environment: Mapping[str, str]) -> Settings | None:
 
 
 def _value(environment: Mapping[str, str], name: str) -> str:
-    """The variable, or the first line of the file that `NAME_FILE` names; empty if unset."""
+    """The variable, or the text of the file that `NAME_FILE` names; empty if unset."""
     path = environment.get(f"{name}_FILE")
     if path is None:
         value = environment.get(name, "")
@@ -83,7 +84,7 @@ def _value(environment: Mapping[str, str], name: str) -> str:
 
 
 def _url(environment: Mapping[str, str]) -> str:
-    url = (environment.get("ALERTSITE_URL") or DEFAULT_URL).rstrip("/")
+    url = (_value(environment, "ALERTSITE_URL") or DEFAULT_URL).rstrip("/")
     if "@" in url or not _VISIBLE.fullmatch(url):
         raise ConfigurationError(
             "ALERTSITE_URL holds a space, a control character or a login",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 16 * 1024 * 1024
 """Size of the largest manifest file: room for tens of thousands of monitors."""
 _CHUNK = 64 * 1024
+_HINT = "Name a folder with manifests: plan and apply take --manifests DIR, validate takes PATH."
 
 
 def find(paths: Sequence[str]) -> list[str]:
@@ -27,21 +28,19 @@ def find(paths: Sequence[str]) -> list[str]:
         ConfigurationError: a path does not exist, or there is no manifest file at all.
     """
     files: list[str] = []
-    for path in paths:
-        if Path(path).is_dir():
+    for given in paths:
+        path = os.path.normpath(given) if given else given
+        if path and Path(path).is_dir():
             files += _walk(path)
         elif os.path.lexists(path):
             files.append(path)
         else:
             raise ConfigurationError(
-                f"{path}: there is no such file or folder",
-                "Name the folder that holds the manifests with --manifests DIR.",
+                f"{path or '(an empty name)'}: there is no such file or folder", _HINT
             )
     if not files:
-        raise ConfigurationError(
-            f"{', '.join(paths)}: there is no manifest (*.yaml, *.yml) here",
-            "Add one, or name another folder with --manifests DIR.",
-        )
+        where = ", ".join(paths)
+        raise ConfigurationError(f"{where}: there is no manifest (*.yaml, *.yml) here", _HINT)
     return sorted(dict.fromkeys(files))
 
 
@@ -83,11 +82,17 @@ def _rest(descriptor: int) -> bytes:
 
 
 def _walk(folder: str) -> Iterator[str]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                yield from _walk(entry.path)
-            elif entry.name.endswith((".yaml", ".yml")) and not entry.is_dir():
-                yield entry.path
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder}: cannot read the folder: {error.strerror}", "Make it readable."
+        ) from error
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path)
+        elif entry.name.endswith((".yaml", ".yml")) and not entry.is_dir():
+            yield entry.path

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.sandbox.app import PREFIX, errors_response
 from reconciler.sandbox.faults import Fault, Faults
 
+_FIRST_ERROR: Final = 300
 _HTML: Final = "<html><head><title>Error</title></head><body><h1>Error</h1></body></html>\n"
 
 
@@ -107,6 +108,8 @@ class Front:
 
 
 def _refusal(status: int, retry_after: str | None) -> _Answer:
+    if status < _FIRST_ERROR:  # it claims to have acted
+        return _answer_of(JSONResponse({}, status))
     response = errors_response(status, "The sandbox was told to answer this.")
     if retry_after is not None:
         response.headers["retry-after"] = retry_after

@@ -124,8 +124,14 @@ def edited(monitor: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, A
 def _named_properties(
     entries: Iterable[Mapping[str, Any]], known: Iterable[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    names = _SAMPLE_PROPERTY_NAMES | {entry["id"]: entry["name"] for entry in known}
-    values = _SAMPLE_PROPERTY_VALUES | {entry["value_id"]: entry["value"] for entry in known}
+    names = _SAMPLE_PROPERTY_NAMES | {
+        entry["id"]: entry["name"] for entry in known if {"id", "name"} <= entry.keys()
+    }
+    values = _SAMPLE_PROPERTY_VALUES | {
+        entry["value_id"]: entry["value"]
+        for entry in known
+        if {"value_id", "value"} <= entry.keys()
+    }
     return [
         {
             "id": entry["id"],

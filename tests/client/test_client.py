@@ -9,6 +9,7 @@ import pytest
 from reconciler.alertsite import Credentials, Reader, Session, Writer
 from reconciler.errors import (
     AlertSiteError,
+    ConfigurationError,
     CredentialsError,
     ExitCode,
     NonsenseError,
@@ -60,7 +61,7 @@ class TestToken:
         script.on(PATCH, OK)
         session = connect()
         patch(session)
-        script.on(PATCH, *[error(401, "expired")] * 8, OK)
+        script.refused.add("Bearer old")
         barrier = threading.Barrier(8)
 
         def together(_: int) -> None:
@@ -147,6 +148,41 @@ class TestToken:
     def test_neither_password_nor_token_shows(self) -> None:
         assert "secret" not in repr(Credentials("me", "secret", "secret-token"))
 
+    def test_any_refused_login_is_never_repeated(self, script: Script, connect: Connect) -> None:
+        script.on("POST /access-tokens", Answer(400, b'{"message": "Authentication failed"}'))
+        session = connect()
+        for _ in range(3):
+            with pytest.raises(AlertSiteError, match="400"):
+                patch(session)
+        assert script.requests() == ["POST /access-tokens"]
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'while sending {"username": "me@example.com", "password": "s3cr\\"et"}',
+            b'{"errors": [{"code": 400, "message": "wrong password s3cr\\"et"}]}',
+        ],
+    )
+    def test_a_password_that_is_echoed_is_not_shown(
+        self, script: Script, connect: Connect, body: bytes
+    ) -> None:
+        script.on("POST /access-tokens", Answer(400, body))
+        with pytest.raises(AlertSiteError, match="400 Bad Request: ") as caught:
+            patch(connect(Credentials("me@example.com", 's3cr"et')))
+        assert "s3cr" not in str(caught.value)
+
+    def test_a_token_that_is_echoed_is_not_shown(self, script: Script, connect: Connect) -> None:
+        script.on(PATCH, Answer(500, b"bad header: Bearer token-1"))
+        with pytest.raises(UnavailableError, match="repeats a secret") as caught:
+            patch(connect())
+        assert "token-1" not in str(caught.value)
+
+    def test_a_login_that_takes_over_says_so(self, script: Script, connect: Connect) -> None:
+        said: list[str] = []
+        script.on(PATCH, error(401, "expired"), OK)
+        patch(connect(Credentials("me@example.com", "secret", token="old"), notify=said.append))
+        assert said == ["The token in ALERTSITE_TOKEN is refused; logging in instead."]
+
 
 class TestRepetition:
     @pytest.mark.parametrize("status", [429, 502, 503, 504])
@@ -183,6 +219,15 @@ class TestRepetition:
         patch(connect())
         assert script.requests().count(PATCH) == 2
 
+    @pytest.mark.parametrize("value", ["soon", "Wed, 21 Oct 99999 07:28:00 GMT", "-1"])
+    def test_a_retry_after_without_sense_is_ignored(
+        self, script: Script, connect: Connect, value: str
+    ) -> None:
+        headers = (("Retry-After", value), ("Date", "Sun, 22 Nov 2026 12:00:00 GMT"))
+        script.on(PATCH, Answer(503, headers=headers), OK)
+        patch(connect())
+        assert script.requests().count(PATCH) == 2
+
     def test_nothing_is_repeated_once_stopped(self, script: Script, connect: Connect) -> None:
         stop = threading.Event()
         script.on(PATCH, Answer(503, headers=(("Retry-After", "30"),)))
@@ -199,6 +244,23 @@ class TestRepetition:
         with pytest.raises(UnavailableError, match="cannot be reached") as caught:
             patch(session)
         assert not caught.value.may_have_arrived
+
+    @pytest.mark.parametrize("last", [BUSY, error(400, "no"), Answer(500)])
+    def test_what_an_earlier_attempt_may_have_done_is_not_forgotten(
+        self, script: Script, connect: Connect, last: Answer
+    ) -> None:
+        script.on(PATCH, Answer(0), last)
+        with pytest.raises(AlertSiteError) as caught:
+            patch(connect())
+        assert caught.value.may_have_arrived
+
+    def test_tls_that_fails_is_not_repeated(self, script: Script, connect: Connect) -> None:
+        said: list[str] = []
+        session = connect(url=script.url.replace("http:", "https:"), notify=said.append)
+        with pytest.raises(NonsenseError, match="cannot be reached") as caught:
+            patch(session)
+        assert "SSL_CERT_FILE" in caught.value.hint
+        assert said == []
 
     @pytest.mark.parametrize("answer", [Answer(0), Answer(502), Answer(504), GARBLED])
     def test_what_may_have_arrived_says_so(
@@ -265,6 +327,22 @@ def test_errors_share_exit_codes_with_the_documentation() -> None:
     assert CredentialsError("").exit_code is ExitCode.CREDENTIALS
     assert PermissionRefusedError("").exit_code is ExitCode.CREDENTIALS
     assert NonsenseError("").exit_code is ExitCode.UNAVAILABLE
+
+
+def test_errors_in_a_good_status_are_errors(script: Script, connect: Connect) -> None:
+    script.on(PATCH, Answer(200, b'{"errors": [{"code": 400, "message": "no"}]}'))
+    with pytest.raises(RejectedError, match="200 OK: no"):
+        patch(connect())
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "SSL_CERT_FILE"])
+def test_an_environment_that_cannot_be_used_is_named(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "foo://nowhere")
+    with pytest.raises(ConfigurationError, match="cannot be used") as caught:
+        connect(url="https://127.0.0.1:1")
+    assert name in caught.value.hint
 
 
 @pytest.mark.parametrize("answer", [OK, Answer(204), Answer(201, b"[]")])

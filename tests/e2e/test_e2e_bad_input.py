@@ -112,7 +112,7 @@ _BAD = {
     "schema-field-in-extra": (
         _GOOD + "extra:\n  port: 25\n",
         "11:3: not-extra:",
-        "write it under spec",
+        "spec is its place",
     ),
     "read-only-field": (
         _GOOD + "  blackout_ids: []\n",

@@ -179,7 +179,7 @@ def test_progress_names_each_change_on_stderr(
     done = run(*_APPLY, env=sandbox(*mixed, faults=["PATCH */1 status=400"]).env)
     progress = [line for line in done.err.splitlines() if line.startswith("[")]
     assert sorted(line.partition("/3] ")[0] for line in progress) == ["[1", "[2", "[3"]
-    assert any("email-smtp/backup: updated" in line for line in progress)
+    assert any("email-smtp/backup: accepted" in line for line in progress)
     assert any("email-smtp/relay: failed" in line for line in progress)
 
 

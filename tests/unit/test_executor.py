@@ -1,7 +1,15 @@
 import threading
 from collections.abc import Callable
 
-from reconciler.errors import CredentialsError, NonsenseError, RejectedError, UnavailableError
+import pytest
+
+from reconciler.errors import (
+    AlertSiteError,
+    CredentialsError,
+    NonsenseError,
+    RejectedError,
+    UnavailableError,
+)
 from reconciler.executor import PATIENCE, execute
 from reconciler.plan import Change, decide
 from reconciler.result import Outcome, Status
@@ -106,15 +114,20 @@ def test_a_stop_lets_what_is_in_flight_finish() -> None:
 
 def test_what_may_have_arrived_is_unconfirmed() -> None:
     def send(_: Change) -> None:
-        raise NonsenseError("<html>")
+        error = RejectedError("400 Bad Request: no")
+        error.may_have_arrived = True
+        raise error
 
     statuses, _ = run(send)
     assert set(statuses) == {Status.UNCONFIRMED}
 
 
-def test_an_alertsite_that_stays_away_is_not_asked_for_ever() -> None:
+@pytest.mark.parametrize("kind", [UnavailableError, NonsenseError])
+def test_an_alertsite_that_stays_away_is_not_asked_for_ever(kind: type[AlertSiteError]) -> None:
     def send(_: Change) -> None:
-        raise UnavailableError("down")
+        error = kind("down")
+        error.may_have_arrived = False
+        raise error
 
     statuses, shown = run(send, parallelism=1)
     assert statuses.count(Status.FAILED) == PATIENCE

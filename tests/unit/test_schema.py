@@ -84,7 +84,7 @@ class TestFiles:
     def test_the_extra_map_refuses_exactly_the_fields_of_the_schema(self) -> None:
         for kind in KINDS:
             names = SCHEMAS.documents[kind]["properties"]["extra"]["propertyNames"]["not"]["enum"]
-            assert names == sorted(fields(kind))
+            assert names == sorted([*fields(kind), "<<"])
 
     def test_annotations_name_fields_that_exist(self) -> None:
         for kind in KINDS:
@@ -156,6 +156,17 @@ PROBLEMS = {
         broken("extra/pop3_password", "x"),
         [("extra.pop3_password", "plain-secret")],
     ),
+    "merge key in extra": (broken("extra/<<", {}), [("extra.<<", "not-extra")]),
+    "AlertSite's own field in extra": (broken("extra/sla_id", 1), [("extra.sla_id", "not-extra")]),
+    "beyond all numbers": (broken("spec/interval", 10**30), [("spec.interval", "range")]),
+    "id beyond all numbers": (
+        broken("spec/locations", [{"id": 1e30}]),
+        [("spec.locations.0.id", "range")],
+    ),
+    "interval not longer, as a fraction": (
+        broken("spec/interval", 5.0, "email-round-trip"),
+        [("spec.interval", "too-short")],
+    ),
     "token deep in extra": (
         broken("extra/auth", [{"apiToken": "x"}]),
         [("extra.auth.0.apiToken", "plain-secret")],
@@ -191,6 +202,7 @@ ACCEPTED = {
     "longest note": broken("spec/note", "é" * 255),
     "free mode": broken("spec/mode", "Any2"),
     "no id": broken("metadata/id", ...),
+    "no secret in extra": broken("extra", {"passive_mode": True, "bypass_proxy": 1}),
     "free extra": broken("extra", {"pop3_user": "x", "nested": [{"a": None}]}),
     "interval just longer": broken("spec/interval", 6, "email-round-trip"),
     "interval alone": broken("spec/timeout", ..., "email-round-trip"),
@@ -209,7 +221,10 @@ MESSAGES = {
         broken("kind", "email-smpt"),
         "unknown kind email-smpt; did you mean email-smtp?",
     ),
-    "type": (broken("spec/port", "1"), "spec.port must be an integer, not a string"),
+    "type": (
+        broken("spec/port", "1"),
+        "spec.port must be an integer, not a string; remove the quotes",
+    ),
     "range": (broken("spec/port", 0), "spec.port must be at least 1, not 0"),
     "upper range": (broken("spec/port", 70000), "spec.port must be at most 65535, not 70000"),
     "missing": (broken("spec/hostname", ...), "missing key spec.hostname"),

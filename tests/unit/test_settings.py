@@ -26,6 +26,19 @@ def test_a_login_may_stand_beside_a_token() -> None:
     )
 
 
+def test_the_url_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("https://alertsite.example.com/api/v3\n")
+    found = read({**LOGIN, "ALERTSITE_URL_FILE": str(file)})
+    assert found is not None
+    assert found.url == "https://alertsite.example.com/api/v3"
+
+
+@pytest.mark.parametrize("value", ["", "0", "false"])
+def test_ci_may_say_no(value: str) -> None:
+    assert read({"CI": value}) is None
+
+
 def test_values_may_stand_in_files(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("s3cret\n")
@@ -53,6 +66,7 @@ REFUSED = {
     "an empty password": ({**LOGIN, "ALERTSITE_PASSWORD": ""}, "ALERTSITE_PASSWORD is not set"),
     "no username": ({"ALERTSITE_PASSWORD": "x"}, "ALERTSITE_USERNAME is not set"),
     "only a URL": ({"ALERTSITE_URL": DEFAULT_URL}, "ALERTSITE_USERNAME and ALERTSITE_PASSWORD are"),
+    "a misspelt name": ({"ALERTSITE_USER": "me"}, "ALERTSITE_USERNAME and ALERTSITE_PASSWORD are"),
     "an empty token": ({"ALERTSITE_TOKEN": ""}, "ALERTSITE_USERNAME and ALERTSITE_PASSWORD are"),
     "value and file": ({**LOGIN, "ALERTSITE_PASSWORD_FILE": "x"}, "are both set"),
     "missing file": (

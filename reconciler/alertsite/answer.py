@@ -62,12 +62,13 @@ def content(response: httpx.Response, request: str, url: str) -> JSON:
         raise _failure(response, request, url)
     if not response.content:
         return None
-    if _errors(response):
-        raise RejectedError(f"{request}: {words(response)}")
     try:
-        return _parse(response.content)
+        data = _parse(response.content)
     except ValueError as error:
         raise _nonsense(response, request, url) from error
+    if _errors_in(data):
+        raise RejectedError(f"{request}: {words(response)}")
+    return data
 
 
 def token(response: httpx.Response, url: str) -> tuple[str, float | None]:
@@ -187,6 +188,10 @@ def _errors(response: httpx.Response) -> list[JSON]:
         data = _parse(response.content)
     except ValueError:
         return []  # not AlertSite's envelope; `words` quotes the text instead
+    return _errors_in(data)
+
+
+def _errors_in(data: JSON) -> list[JSON]:
     errors = data.get("errors") if isinstance(data, dict) else None
     return errors if isinstance(errors, list) else []
 

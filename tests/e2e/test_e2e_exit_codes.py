@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import socket
 from typing import TYPE_CHECKING, Any
@@ -372,6 +373,22 @@ def test_interrupted_apply_lists_what_was_not_started(
     assert done.code == 130
     assert "relay-05 not started: the run was interrupted (monitors/fleet.yaml:" in done.out
     assert "Run the same command again to finish." in done.out
+
+
+def test_signal_in_the_middle_of_printing_does_not_lose_the_result(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], start: Callable[..., Any]
+) -> None:
+    account = sandbox(*fleet(200))
+    process = start(*_APPLY, "--parallelism", "8", "--json", env=account.env)
+    process.read_until("Plan:")
+    if hasattr(fcntl, "F_SETPIPE_SZ"):  # elsewhere the progress fits into the pipe
+        fcntl.fcntl(process.popen.stderr, fcntl.F_SETPIPE_SZ, 4096)
+    account.wait_for("PATCH", 200)  # now the progress waits for somebody to read it
+    done = process.finish(signal.SIGTERM)
+    assert "unexpected failure" not in done.err
+    assert len(done.json["outcomes"]) == 200
+    assert done.code == done.json["exit_code"]
+    assert done.json["summary"]["done"] == len(account.patches())
 
 
 def test_interruption_ends_the_waiting_for_a_retry(

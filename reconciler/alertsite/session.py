@@ -104,24 +104,24 @@ class Session:
             UnavailableError: no usable answer within the budget.
             NonsenseError: an answer that is not of AlertSite's API.
         """
-        is_lost = False  # whether an attempt may have taken effect; a later answer does not tell
+        may_have_arrived = False  # by any attempt: the answer to a later one does not tell
 
         def once() -> httpx.Response:
-            nonlocal is_lost
+            nonlocal may_have_arrived
             token = self._valid_token()
             try:
                 response = self._exchange(method, path, token, query, body)
                 if response.status_code == answer.UNAUTHORISED:
                     response = self._exchange(method, path, self._renewed_token(token), query, body)
             except TransientError as error:
-                is_lost = is_lost or error.may_have_arrived
+                may_have_arrived = may_have_arrived or error.may_have_arrived
                 raise
             return response
 
         try:
             return answer.content(self._persist(once), f"{method} {path}", self.url)
         except AlertSiteError as error:
-            error.may_have_arrived = error.may_have_arrived or is_lost
+            error.may_have_arrived = error.may_have_arrived or may_have_arrived
             raise
 
     def _persist(self, once: Callable[[], httpx.Response]) -> httpx.Response:
@@ -176,7 +176,7 @@ class Session:
 
     def _valid_token(self) -> str:
         with self._lock:
-            if not self._token or self._clock() >= self._renew_at:
+            if self._refused or not self._token or self._clock() >= self._renew_at:
                 self._log_in()
             return self._token
 

@@ -85,9 +85,6 @@ def run(arguments: Sequence[str]) -> int:
             if re.fullmatch("-[a-z][a-z-]+(=.*)?", argument):
                 output.say(f"Long options begin with two dashes: -{argument}")
         return ExitCode.USAGE
-    except click.ClickException as error:
-        error.show()
-        return ExitCode.INVALID
     except (click.Abort, KeyboardInterrupt):
         output.say("Interrupted: nothing was sent.")
         return ExitCode.INTERRUPTED

@@ -122,7 +122,7 @@ class TestToken:
         for _ in range(2):
             with pytest.raises(CredentialsError, match="ALERTSITE_TOKEN"):
                 patch(session)
-        assert script.requests() == [PATCH, PATCH]
+        assert script.requests() == [PATCH]
 
     def test_a_login_takes_over_from_a_refused_ready_token(
         self, script: Script, connect: Connect

@@ -1,0 +1,97 @@
+"""The sandbox command, and the embedded sandbox, when they cannot start."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Done, Workspace
+
+
+def test_it_prints_what_points_other_commands_at_it(
+    start: Callable[..., Any], run: Callable[..., Done], fleet: Callable[[int], Any]
+) -> None:
+    fleet(1)
+    process = start("sandbox")
+    lines = process.read_until("PASSWORD", stream="stdout").splitlines()
+    variables = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+    assert variables["ALERTSITE_USERNAME"] == "demo@example.com"
+    assert variables["ALERTSITE_PASSWORD"] == "demo"
+    with urllib.request.urlopen(variables["ALERTSITE_URL"] + "/openapi.json") as answer:  # noqa: S310
+        assert json.load(answer)["openapi"].startswith("3.1")
+    assert run("plan", env=variables).code == 5  # the sample account has no monitor with the id 1
+    assert process.finish(signal.SIGINT).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--db", "nowhere/sandbox.db"], 3, "unable to open database file"),
+        (["--request-log", "nowhere/log"], 3, "No such file or directory"),
+        (["--seed-file", "text.json"], 3, "cannot be read as JSON"),
+        (["--seed-file", "object.json"], 3, "is not a list of monitors"),
+        (["--seed-file", "text-id.json"], 3, "is not a list of monitors"),
+        (["--seed-file", "huge-id.json"], 3, "is not a list of monitors"),
+        (["--seed-file", "no-type.json"], 3, "is not a list of monitors"),
+        (["--seed-file", "missing.json"], 64, "does not exist"),
+        (["--fault", "PATCH"], 64, "METHOD PATH KEY=VALUE"),
+        (["--port", "70000"], 64, "--port"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_what_keeps_it_from_starting_is_named(
+    workspace: Workspace, run: Callable[..., Done], arguments: list[str], code: int, words: str
+) -> None:
+    for name, value in {
+        "text": "not JSON",
+        "object": {},
+        "text-id": [{"id": "1", "type": "ping"}],
+        "huge-id": [{"id": 10**20, "type": "ping"}],
+        "no-type": [{"id": 1}],
+    }.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        (workspace.root / f"{name}.json").write_text(text)
+    done = run("sandbox", *arguments)
+    assert done.code == code
+    assert words in done.err
+    assert "unexpected failure" not in done.err
+
+
+def test_a_port_that_is_taken_is_named(run: Callable[..., Done]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        done = run("sandbox", "--port", str(server.getsockname()[1]))
+    assert done.code == 3
+    assert "in use" in done.err
+    assert "--port" in done.err
+
+
+def test_damaged_data_of_the_embedded_sandbox(
+    workspace: Workspace, fleet: Callable[[int], Any], run: Callable[..., Done]
+) -> None:
+    fleet(1)
+    (workspace.root / ".reconciler").mkdir()
+    (workspace.root / ".reconciler" / "sandbox.db").write_text("no database")
+    done = run("plan")
+    assert done.code == 3
+    assert "file is not a database" in done.err
+    assert "Remove .reconciler" in done.err
+
+
+def test_without_the_packages_of_the_sandbox(
+    tmp_path: Path, fleet: Callable[[int], Any], run: Callable[..., Done]
+) -> None:
+    fleet(1)
+    (tmp_path / "starlette.py").write_text("raise ImportError('not here', name='starlette')")
+    for command in ("plan", "sandbox"):
+        done = run(command, env={"PYTHONPATH": str(tmp_path)})
+        assert done.code == 3
+        assert "pip install starlette uvicorn" in done.err

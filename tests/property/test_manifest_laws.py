@@ -105,14 +105,18 @@ POINTERS = st.sampled_from(
 PLAIN = st.sampled_from(
     ["reconciler/v1", "", "a", "a-b", "a--b", "a\n", "1.2.3.4", "1.2.3.4\n", "x@y", "é", "x" * 300]
 )
-LOCATIONS = st.lists(
-    st.dictionaries(st.sampled_from(["id", "name", "password"]), st.integers(-1, 3) | PLAIN)
+NUMBERS = (
+    st.integers(-1, 3)
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from([2**31, 2**53, 2**63, 2**64, 10**30, 1e30, 5.0])
 )
+LOCATIONS = st.lists(st.dictionaries(st.sampled_from(["id", "name", "password"]), NUMBERS | PLAIN))
 
 
 @given(
     st.sampled_from(EXAMPLES),
-    st.lists(st.tuples(POINTERS, PLAIN | LOCATIONS | JSON_VALUES), max_size=3),
+    st.lists(st.tuples(POINTERS, PLAIN | NUMBERS | LOCATIONS | JSON_VALUES), max_size=3),
     st.lists(POINTERS, max_size=1),
 )
 def test_both_validators_agree(

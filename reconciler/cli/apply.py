@@ -106,8 +106,8 @@ def _ask() -> None:
 def _stop_on_signals(stop: threading.Event) -> None:
     """Turns SIGINT and SIGTERM, from here to the end, into a request to stop in good order.
 
-    A second signal changes nothing: a pipeline that cancels a job sends both, and the report on what
-    was done must survive them.
+    A second signal changes nothing: a pipeline that cancels a job sends both, and the report on
+    what was done must survive them.
     """
 
     def handle(_signal: int, _frame: FrameType | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -175,11 +176,13 @@ def _array(item: Callable[[JSON], JSON], set_key: str | None) -> Callable[[JSON]
 
 
 def _sort(items: list[JSON], set_key: str) -> None:
-    """Sorts a set by its key, or by their text if an element has no integer there or shares it."""
-    keys = [element.get(set_key) if element.__class__ is dict else None for element in items]
-    if {*map(type, keys)} == {int} and len({*keys}) == len(keys):
+    """Sorts a set by its key, or by its text if an element lacks the key or shares it."""
+    try:
         items.sort(key=itemgetter(set_key))
-    else:
+        is_unique = all(one[set_key] != other[set_key] for one, other in pairwise(items))
+    except (KeyError, TypeError):
+        is_unique = False
+    if not is_unique:
         items.sort(key=canonical)
 
 

@@ -70,11 +70,11 @@ def load_fleet(paths: Sequence[str], schemas: Schemas) -> Fleet:
             continue
         documents, faults = parser.parse(path, data)
         findings += faults
-        known = {fault.position for fault in faults}
         for document in documents:
             if kind := schemas.accept(document.value):
                 desired.append(_desired(kind, document))
             else:
+                known = {fault.position for fault in faults}
                 explained = _explain(document, locator, schemas)
                 findings += [item for item in explained if item.position not in known]
     findings += _duplicates(desired, locator)

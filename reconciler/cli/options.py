@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -44,7 +43,6 @@ def load(*paths: str) -> tuple[Schemas, Fleet]:
     from reconciler import workflow  # noqa: PLC0415
     from reconciler.schema import Schemas  # noqa: PLC0415
 
-    gc.disable()  # all that is loaded stays to the end, and looking for garbage in it takes 10 %
     schemas = Schemas()
     return schemas, workflow.load_fleet(paths, schemas)
 

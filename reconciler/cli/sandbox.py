@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import click
@@ -69,6 +70,7 @@ def sandbox(
     from reconciler.cli.connection import import_sandbox, read_seed, sample_seed, starting_sandbox  # noqa: PLC0415
     from reconciler.schema import Schemas  # noqa: PLC0415
 
+    gc.enable()  # it may serve for days
     package = import_sandbox("the sandbox needs the packages starlette and uvicorn")
     try:
         rules = tuple(package.parse_fault(fault) for fault in faults)

@@ -31,6 +31,7 @@ PURE_IMPORTS = {
     "enum",
     "fnmatch",
     "hashlib",
+    "itertools",
     "json",
     "operator",
     "re",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.model import JSON, Field, canonical, same
+from reconciler.model import JSON, Field, canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +58,7 @@ def patch(desired: Desired, live: Live) -> dict[str, JSON]:
         if value.__class__ is other.__class__ and value.__class__ in _SCALARS and value == other:
             continue
         field = kind.field(name)
-        if not same(field.normalise(value), field.normalise(other)):
+        if field.text(value) != field.text(other):
             changed.add(name)
     if not changed:
         return {}
@@ -77,7 +77,7 @@ def _explain(field: Field, body: Mapping[str, JSON], live: Live) -> FieldChange:
     after = body[field.name]
     before = field.normalise(live.fields.get(field.name))
     goal = field.normalise(after)
-    if same(before, goal):
+    if field.text(after) == field.text(live.fields.get(field.name)):
         sent_with = next(name for name in field.send_with if name in body)
         return FieldChange(field.name, before, after, sent_with=sent_with)
     if isinstance(goal, dict | list) and isinstance(before, dict | list):

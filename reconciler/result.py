@@ -23,7 +23,7 @@ FORMAT_VERSION = "1.0"
 
 
 class Status(StrEnum):
-    """What became of one change."""
+    """What became of one change; before `confirm`, DONE says only that AlertSite accepted it."""
 
     DONE = "done"
     FAILED = "failed"

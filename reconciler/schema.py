@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 API_VERSION = "reconciler/v1"
 _MERGE_KEY = "merge keys are not part of YAML 1.2; write the values out"
-_MERGE_KEY = "merge keys are not part of YAML 1.2; write the values out"
 _SECONDS = {"minutes": 60, "seconds": 1}
 _NUMBERS = (int, float)  # JSON Schema takes 5.0 for an integer; true is none
 _TYPES = {

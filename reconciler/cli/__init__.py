@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ISSUES = "Please report this with what stands above: it is a bug in reconciler."
-
-
 _COMMANDS = {
     "plan": "plan",
     "diff": "plan",

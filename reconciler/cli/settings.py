@@ -20,12 +20,15 @@ _CREDENTIALS = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN")
 
 
 class Settings(NamedTuple):
-    """Where AlertSite is and who asks; nothing else is read from the environment for it."""
+    """Where AlertSite is and who asks; only the URL shows in `repr`."""
 
     url: str
     username: str
     password: str
     token: str
+
+    def __repr__(self) -> str:
+        return f"Settings(url={self.url!r})"
 
 
 def read(environment: Mapping[str, str]) -> Settings | None:
@@ -46,11 +49,8 @@ def read(environment: Mapping[str, str]) -> Settings | None:
         return None
     username, password, token = (_value(environment, name) for name in _CREDENTIALS)
     if not token and not (username and password):
-        missing = [
-            name
-            for name, value in zip(_CREDENTIALS, (username, password, ""), strict=False)
-            if not value and name != "ALERTSITE_TOKEN"
-        ]
+        login = {"ALERTSITE_USERNAME": username, "ALERTSITE_PASSWORD": password}
+        missing = [name for name, value in login.items() if not value]
         raise ConfigurationError(
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set or empty",
             "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, or ALERTSITE_TOKEN; or unset every "

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 16 * 1024 * 1024
 """Size of the largest manifest file: room for tens of thousands of monitors."""
 _CHUNK = 64 * 1024
+_NO_FILE = "it is not a regular file"
 _HINT = "Name a folder with manifests: plan and apply take --manifests DIR, validate takes PATH."
 
 
@@ -49,14 +50,14 @@ def read(path: str) -> bytes | Diagnostic:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # or a pipe would block for ever
         try:
-            data = os.read(descriptor, _CHUNK)
+            data = _content(descriptor)
             if not data and not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return _unreadable(path, "it is not a regular file")
-            if len(data) == _CHUNK:
-                data += _rest(descriptor)
+                return _unreadable(path, _NO_FILE)
         finally:
             os.close(descriptor)
         data.decode("utf-8")
+    except BlockingIOError:  # a pipe that more may come through
+        return _unreadable(path, _NO_FILE)
     except OSError as error:
         return _unreadable(path, error.strerror or str(error))
     except UnicodeDecodeError as error:
@@ -75,10 +76,13 @@ def _unreadable(path: str, reason: str) -> Diagnostic:
     return Diagnostic(Position(path, 1, 1), "unreadable", f"cannot read the file: {reason}")
 
 
-def _rest(descriptor: int) -> bytes:
-    """What follows the first chunk, up to the byte that makes the file too large."""
-    with open(descriptor, "rb", closefd=False) as file:
-        return file.read(MAX_BYTES + 1 - _CHUNK)
+def _content(descriptor: int) -> bytes:
+    """What stands in the file, to its end or to where it is too large."""
+    chunks, size = [], 0
+    while size <= MAX_BYTES and (chunk := os.read(descriptor, _CHUNK)):
+        chunks.append(chunk)
+        size += len(chunk)
+    return b"".join(chunks)
 
 
 def _walk(folder: str) -> Iterator[str]:

@@ -239,6 +239,17 @@ class TestRead:
         assert isinstance(finding, Diagnostic)
         assert finding.message == "cannot read the file: it is not a regular file"
 
+    def test_a_pipe_that_more_may_come_through_is_not_taken_for_whole(self) -> None:
+        reader, writer = os.pipe()
+        try:
+            os.write(writer, b"a: 1\n")
+            finding = read(f"/dev/fd/{reader}")
+        finally:
+            os.close(reader)
+            os.close(writer)
+        assert isinstance(finding, Diagnostic)
+        assert finding.message == "cannot read the file: it is not a regular file"
+
 
 class TestLocator:
     TEXT = "a: 1\n---\n# comment\nspec:\n  port: 25\n  locations:\n    - id: 10\n    - {id: x}\n"

@@ -1,12 +1,19 @@
+import json
+
+import jsonschema
 import pytest
 
 from reconciler.errors import ExitCode
 from reconciler.plan import Change, Plan, decide
 from reconciler.result import Outcome, Result, Status, confirm
+from reconciler.schema import schema_folder
 
 from build import desired, live
 
 KINDS = ("email-smtp",)
+VALIDATOR = jsonschema.Draft202012Validator(
+    json.loads((schema_folder() / "result.schema.json").read_text())
+)
 
 
 def change(name: str = "relay", id: int = 1) -> Change:  # noqa: A002 - the field's name
@@ -27,6 +34,7 @@ NOT_KEPT = outcome(Status.NOT_KEPT)
 NOT_STARTED = outcome(Status.NOT_STARTED)
 
 CODES = {
+    "all ended by a bug": ([outcome(Status.FAILED, ExitCode.BUG)], ExitCode.BUG),
     "nothing to do": ([], ExitCode.OK),
     "all done": ([DONE, DONE], ExitCode.OK),
     "a part done": ([DONE, FORBIDDEN], ExitCode.PARTIAL),
@@ -43,7 +51,9 @@ CODES = {
 
 @pytest.mark.parametrize(("outcomes", "code"), CODES.values(), ids=CODES)
 def test_the_exit_code_of_a_result(outcomes: list[Outcome], code: ExitCode) -> None:
-    assert Result("account", tuple(outcomes)).exit_code is code
+    result = Result("account", tuple(outcomes))
+    assert result.exit_code is code
+    VALIDATOR.validate(result.to_json())
 
 
 def test_an_interrupted_run_says_so_first() -> None:

@@ -16,6 +16,10 @@ def test_a_login_for_the_vendor() -> None:
     assert read(LOGIN) == Settings(DEFAULT_URL, "me@example.com", "secret", "")
 
 
+def test_no_secret_shows() -> None:
+    assert "secret" not in repr(read({**LOGIN, "ALERTSITE_TOKEN": "secret-token"}))
+
+
 def test_a_token_is_enough() -> None:
     assert read({"ALERTSITE_TOKEN": "t"}) == Settings(DEFAULT_URL, "", "", "t")
 

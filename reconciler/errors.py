@@ -7,6 +7,9 @@ Rule: every failure owns its exit code and says what to do next; only `cli` catc
     ├── ConfigurationError        3  environment or settings are missing or contradict each other
     ├── InvalidManifestsError     3  findings in the manifests
     ├── RefusedError              5  ambiguous, stale, not ours, not approved
+    ├── StateError                8  the state cannot be read or saved
+    │   ├── LockedError           8  another run holds the lock
+    │   └── ConflictError         8  somebody else wrote since it was read
     └── AlertSiteError            6  anything between us and AlertSite
         ├── UnavailableError      6  no answer within the retry budget, or a server fault
         ├── NonsenseError         6  an answer that is not what AlertSite's API gives
@@ -104,6 +107,20 @@ class RefusedError(ReconcilerError):
     """A guard of the tool said no; nothing was sent."""
 
     exit_code = ExitCode.REFUSED
+
+
+class StateError(ReconcilerError):
+    """The state cannot be read or saved: corrupt, of another lineage, no permission, no space."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class LockedError(StateError):
+    """Another run holds the lock of the state, or took it over from this one."""
+
+
+class ConflictError(StateError):
+    """Somebody else wrote to the store since it was read."""
 
 
 class AlertSiteError(ReconcilerError):

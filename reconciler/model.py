@@ -14,11 +14,13 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 JSON: TypeAlias = Any
 """A JSON value as `json.loads` gives it. What is null or empty means "unset"."""
 
+SECRET_REF = "secretRef"  # noqa: S105 - the name of a key
+"""The only key of a mapping that stands for a secret."""
 _MOST_KNOWN = 10_000
 _DIGITS = re.compile(r"\s*[-+]?[0-9]{1,18}\s*")
 _encode = json.JSONEncoder(
@@ -82,12 +84,45 @@ class Origin(NamedTuple):
         return f"{self.path}:{self.line}"
 
 
+class SecretRef(NamedTuple):
+    """Where a secret is to be had: `{secretRef: {env: NAME}}` has the scheme `env`."""
+
+    scheme: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.name}"
+
+
+def secret_refs(value: JSON, path: tuple[str | int, ...] = ()) -> Iterator[Found]:
+    """Every secretRef in a value, with the keys and indices that lead to it."""
+    if isinstance(value, dict):
+        if SECRET_REF in value:
+            ((scheme, name),) = value[SECRET_REF].items()
+            yield Found(path, SecretRef(scheme, name))
+            return
+        for key, item in value.items():
+            yield from secret_refs(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from secret_refs(item, (*path, index))
+
+
+class Found(NamedTuple):
+    """A secretRef and where it stands in a value."""
+
+    path: tuple[str | int, ...]
+    ref: SecretRef
+
+
 class Desired(NamedTuple):
     """What one manifest says.
 
     Attributes:
         id: the AlertSite monitor it is bound to; None while it names none.
         fields: `spec` and `extra` together, as written: what is written is what is sent.
+        secrets: the fields of both that hold a secretRef, at any depth; they are never compared
+            with live, and sent with the secrets in place of the references.
     """
 
     kind: Kind
@@ -96,6 +131,7 @@ class Desired(NamedTuple):
     labels: Mapping[str, str]
     fields: Mapping[str, JSON]
     origin: Origin
+    secrets: Mapping[str, JSON] = {}
 
     @property
     def address(self) -> str:

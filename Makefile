@@ -36,7 +36,7 @@ sandbox: $(VENV)/.runtime ## run the AlertSite sandbox in the foreground
 	@$(RECONCILER) sandbox $(ARGS)
 
 clean: ## remove the virtual environment, caches and the sandbox's data
-	rm -rf $(VENV) .reconciler .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf $(VENV) .reconciler/sandbox* .reconciler/bench.json .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 
 # A stamp is newer than its inputs while the environment fits them; dev.txt includes runtime.txt.
 $(VENV)/.%: requirements/%.txt pyproject.toml

@@ -1,4 +1,4 @@
-"""The smallest patch from live to desired, and its explanation for people.
+"""The smallest patch from live to desired, and its explanation for people: what, and who moved.
 
 Rule: equality is decided on canonical values; DeepDiff (imported only here, and only when a
 structured value differs) names the leaves. Laws, for all inputs: applying the patch to live makes
@@ -8,16 +8,28 @@ companions that `x-send-with` adds; the order of the input changes nothing.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.model import JSON, Field, canonical
+from reconciler.model import JSON, Field, canonical, secret_refs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from reconciler.model import Desired, Live
+    from reconciler.model import Desired, Kind, Live
 
 _SCALARS = frozenset({str, int, bool})
+
+
+class Cause(StrEnum):
+    """Who moved since a field was last applied.
+
+    A field that was never applied has the cause `edit`: Git names it for the first time.
+    """
+
+    EDIT = "edit"
+    DRIFT = "drift"
+    BOTH = "both"
 
 
 class Leaf(NamedTuple):
@@ -36,6 +48,10 @@ class FieldChange(NamedTuple):
         after: the desired value as the manifest writes it.
         leaves: what differs inside a structured value, sorted by path; empty for a scalar.
         sent_with: the changed field that this unchanged one must accompany; None for a change.
+        cause: who moved.
+        applied: the normalised value that was last applied; None if it was unset or never applied.
+        source: where the secret in it comes from, such as `env:NAME`; None if it holds none. Then
+            `before` and `applied` are None and `after` holds references only.
     """
 
     field: str
@@ -43,12 +59,16 @@ class FieldChange(NamedTuple):
     after: JSON
     leaves: tuple[Leaf, ...] = ()
     sent_with: str | None = None
+    cause: Cause = Cause.EDIT
+    applied: JSON = None
+    source: str | None = None
 
 
-def patch(desired: Desired, live: Live) -> dict[str, JSON]:
+def patch(desired: Desired, live: Live, secrets: Iterable[str] = ()) -> dict[str, JSON]:
     """The declared top-level fields that differ from live, whole, with their companions.
 
-    Keys are in alphabetical order; values are as the manifest writes them.
+    Keys are in alphabetical order; values are as the manifest writes them. `secrets` names the
+    fields with a secretRef that are to be sent too: live does not tell whether they differ.
     """
     kind, actual = desired.kind, live.fields
     changed = set()
@@ -60,32 +80,100 @@ def patch(desired: Desired, live: Live) -> dict[str, JSON]:
         field = kind.field(name)
         if field.text(value) != field.text(other):
             changed.add(name)
+    changed.update(secrets)
     if not changed:
         return {}
     companions = {
         name for name in desired.fields if not changed.isdisjoint(kind.field(name).send_with)
     }
-    return {name: desired.fields[name] for name in sorted(changed | companions)}
+    values = {**desired.fields, **desired.secrets}
+    return {name: values[name] for name in sorted(changed | companions)}
 
 
-def explain(desired: Desired, live: Live, body: Mapping[str, JSON]) -> tuple[FieldChange, ...]:
-    """What each field of a `patch` body changes, in the order of the body."""
-    return tuple(_explain(desired.kind.field(name), body, live) for name in body)
+def explain(
+    desired: Desired,
+    live: Live,
+    body: Mapping[str, JSON],
+    applied: Mapping[str, JSON] | None = None,
+) -> tuple[FieldChange, ...]:
+    """What each field of a `patch` body changes, in the order of the body.
+
+    Args:
+        desired: what the manifest says.
+        live: what AlertSite has.
+        body: the patch.
+        applied: the fields that were last applied to the address; None if none ever were.
+    """
+    return tuple(_explain(desired, name, body, live, applied or {}) for name in body)
 
 
-def _explain(field: Field, body: Mapping[str, JSON], live: Live) -> FieldChange:
-    after = body[field.name]
-    before = field.normalise(live.fields.get(field.name))
-    goal = field.normalise(after)
-    if field.text(after) == field.text(live.fields.get(field.name)):
-        sent_with = next(name for name in field.send_with if name in body)
-        return FieldChange(field.name, before, after, sent_with=sent_with)
-    if isinstance(goal, dict | list) and isinstance(before, dict | list):
-        return FieldChange(field.name, before, after, _leaves(field, before, goal))
-    return FieldChange(field.name, before, after)
+def explain_create(desired: Desired, body: Mapping[str, JSON]) -> tuple[FieldChange, ...]:
+    """The fields of a monitor that is to be created, in the order of the body."""
+    return tuple(
+        _secret(name, value) if name in desired.secrets else FieldChange(name, None, value)
+        for name, value in body.items()
+    )
+
+
+def drifted(kind: Kind, applied: Mapping[str, JSON], live: Live) -> tuple[FieldChange, ...]:
+    """What AlertSite changed since those fields were applied: from the applied value to live's."""
+    changes = []
+    for name in sorted(applied):
+        field = kind.field(name)
+        was, has = applied[name], live.fields.get(name)
+        if field.text(was) != field.text(has):
+            before, after = field.normalise(was), field.normalise(has)
+            leaves = _leaves(field, before, after)
+            changes.append(
+                FieldChange(name, before, after, leaves, cause=Cause.DRIFT, applied=before)
+            )
+    return tuple(changes)
+
+
+def _explain(
+    desired: Desired,
+    name: str,
+    body: Mapping[str, JSON],
+    live: Live,
+    applied: Mapping[str, JSON],
+) -> FieldChange:
+    after = body[name]
+    if name in desired.secrets:
+        return _secret(name, after)
+    field = desired.kind.field(name)
+    has = live.fields.get(name)
+    before, was = field.normalise(has), field.normalise(applied.get(name))
+    if field.text(after) == field.text(has):
+        sent_with = next(other for other in field.send_with if other in body)
+        return FieldChange(name, before, after, sent_with=sent_with, applied=was)
+    return FieldChange(
+        name,
+        before,
+        after,
+        _leaves(field, before, field.normalise(after)),
+        cause=_cause(field, after, has, applied),
+        applied=was,
+    )
+
+
+def _secret(name: str, value: JSON) -> FieldChange:
+    sources = dict.fromkeys(str(found.ref) for found in secret_refs(value))
+    return FieldChange(name, None, value, source=", ".join(sources))
+
+
+def _cause(field: Field, desired: JSON, live: JSON, applied: Mapping[str, JSON]) -> Cause:
+    if field.name not in applied:
+        return Cause.EDIT
+    was = field.text(applied[field.name])
+    if field.text(live) == was:
+        return Cause.EDIT
+    return Cause.DRIFT if field.text(desired) == was else Cause.BOTH
 
 
 def _leaves(field: Field, before: JSON, after: JSON) -> tuple[Leaf, ...]:
+    """What differs inside a structured value; nothing for any other."""
+    if not (isinstance(before, dict | list) and isinstance(after, dict | list)):
+        return ()
     # threshold_to_diff_deeper: 0, or DeepDiff reports very different values as one replacement.
     # ignore_private_variables: False, or keys that start with "__" are silently equal.
     from deepdiff import DeepDiff  # noqa: PLC0415 - 120 ms that a run without such a change saves

@@ -1,13 +1,15 @@
 """Carries out changes, several at a time, and says what became of each.
 
-Rule: it decides nothing. One failed change does not stop the others; a stop signal, a refused
-login, an AlertSite that stays away or `fail_fast` lets what is in flight finish and starts nothing
-new.
+Rule: it decides nothing and records nothing: outcomes are handed over in batches, in the calling
+thread, which so is the only writer of journal and state. One failed change does not stop the
+others; a reason to halt, a refused login, an AlertSite that stays away or `fail_fast` lets what is
+in flight finish and starts nothing new.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from reconciler.errors import (
@@ -20,7 +22,6 @@ from reconciler.errors import (
 from reconciler.result import Outcome, Status
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
 
     from reconciler.plan import Change
@@ -32,44 +33,62 @@ PATIENCE = 10
 
 def execute(
     changes: Sequence[Change],
-    send: Callable[[Change], None],
+    send: Callable[[Change], int | None],
     *,
     parallelism: int,
     fail_fast: bool,
-    stop: threading.Event,
-    progress: Callable[[Outcome], None],
+    halted: Callable[[], str],
+    note: Callable[[Sequence[Outcome]], None],
 ) -> tuple[Outcome, ...]:
     """One outcome for each change, in the order of the changes.
 
     Args:
         changes: what to carry out.
-        send: carries out one change; called from `parallelism` threads.
+        send: carries out one change and returns the id of a new monitor; called from
+            `parallelism` threads.
         parallelism: how many changes may be in flight at once.
         fail_fast: start nothing new after the first failure.
-        stop: once set, no further change is started.
-        progress: is told each outcome as it is known, in the calling thread.
+        halted: why nothing new may start; empty while it may.
+        note: is told the outcomes as they are known, all that there are at the time.
     """
-    halted = _Halt(stop)
+    halt = _Halt(halted)
+    known: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
+    outcomes: dict[int, Outcome] = {}
+
+    def carry_out(index: int, change: Change) -> None:
+        known.put((index, _carry_out(change, send, halt, fail_fast=fail_fast)))
+
     with ThreadPoolExecutor(parallelism) as pool:
-        futures = [
-            pool.submit(_carry_out, change, send, halted, fail_fast=fail_fast) for change in changes
-        ]
-        for future in as_completed(futures):
-            progress(future.result())
-    return tuple(future.result() for future in futures)
+        for index, change in enumerate(changes):
+            pool.submit(carry_out, index, change)
+        while len(outcomes) < len(changes):
+            batch = _batch(known)
+            outcomes.update(batch)
+            note([outcome for _, outcome in batch])
+    return tuple(outcomes[index] for index in range(len(changes)))
+
+
+def _batch(known: SimpleQueue[tuple[int, Outcome]]) -> list[tuple[int, Outcome]]:
+    """At least one outcome, and all others that are there."""
+    batch = [known.get()]
+    while True:
+        try:
+            batch.append(known.get_nowait())
+        except Empty:
+            return batch
 
 
 class _Halt:
     """Whether nothing new may start, and why."""
 
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
+    def __init__(self, halted: Callable[[], str]) -> None:
+        self._halted = halted
         self._reason = ""
         self._unavailable = 0
 
     @property
     def reason(self) -> str:
-        return self._reason or ("the run was interrupted" if self._stop.is_set() else "")
+        return self._reason or self._halted()
 
     def because(self, reason: str) -> None:
         self._reason = self._reason or reason
@@ -82,12 +101,12 @@ class _Halt:
 
 
 def _carry_out(
-    change: Change, send: Callable[[Change], None], halt: _Halt, *, fail_fast: bool
+    change: Change, send: Callable[[Change], int | None], halt: _Halt, *, fail_fast: bool
 ) -> Outcome:
     if reason := halt.reason:
         return Outcome(change, Status.NOT_STARTED, reason)
     try:
-        send(change)
+        created = send(change)
     except AlertSiteError as error:
         halt.count(error)
         if isinstance(error, CredentialsError):
@@ -101,4 +120,4 @@ def _carry_out(
         message = f"unexpected failure: {type(error).__name__}: {error}"
         return Outcome(change, Status.UNCONFIRMED, message, ExitCode.BUG)
     halt.count(None)
-    return Outcome(change, Status.DONE)
+    return Outcome(change, Status.DONE, created=created)

@@ -1,30 +1,18 @@
-"""From desired and live to a plan: which request goes out for which manifest, and why.
+"""A plan: which request goes out for which manifest, and why.
 
-Rule: a plan is a value. It is decided here, without I/O, clock or environment, from the table:
-
-| desired   | live                         | decision                                      |
-|-----------|------------------------------|-----------------------------------------------|
-| no id     | -                            | refuse: nothing says which monitor is meant   |
-| id        | no such monitor              | refuse: the id is not in this account         |
-| id        | monitor of another kind      | refuse: a kind cannot be changed              |
-| id        | same kind, patch empty       | unchanged                                     |
-| id        | same kind, patch not empty   | update with that patch                        |
-| -         | email monitor                | unmanaged: counted, never touched             |
+Rule: a plan is a value: frozen, sorted, serialisable, with a digest. It is made by `decide`.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.diff import FieldChange, Leaf, explain, patch
-from reconciler.model import JSON, Live, Origin, canonical
+from reconciler.diff import Cause, FieldChange, Leaf
+from reconciler.model import JSON, Origin, canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from reconciler.model import Desired
+    from collections.abc import Mapping
 
 FORMAT_VERSION = "1.0"
 """Of the plan's JSON: the minor number grows with additions, the major with anything else."""
@@ -38,26 +26,38 @@ class Action(StrEnum):
     DELETE = "delete"
 
 
+class Reason(StrEnum):
+    """Why a change is more than a difference between the manifest and AlertSite."""
+
+    DELETED_OUTSIDE = "deleted-outside-git"
+
+
 class Change(NamedTuple):
-    """One request, and the field changes that explain it."""
+    """One request, and the field changes that explain it.
+
+    Attributes:
+        id: the monitor; None for one that is to be created.
+    """
 
     action: Action
     address: str
     kind: str
-    id: int
+    id: int | None
     body: Mapping[str, JSON]
     fields: tuple[FieldChange, ...]
     origin: Origin
+    reason: Reason | None = None
 
     @property
     def method(self) -> str:
         """The HTTP method of the request."""
-        return "PATCH"
+        return _METHODS[self.action]
 
     @property
     def path(self) -> str:
         """The path of the request, below the base URL."""
-        return f"/monitors/{self.kind}/{self.id}"
+        collection = f"/monitors/{self.kind}"
+        return collection if self.action is Action.CREATE else f"{collection}/{self.id}"
 
 
 class Refusal(NamedTuple):
@@ -70,38 +70,69 @@ class Refusal(NamedTuple):
     origin: Origin
 
 
+class NoteCode(StrEnum):
+    """What a plan says beside its changes; `apply` brings the state to it without a request."""
+
+    ADOPTED = "adopted"
+    RECOVERED = "recovered"
+    RELEASED = "released"
+    FORGOTTEN = "forgotten"
+    ORPHAN = "orphan"
+    UNKNOWN = "unknown"
+
+
+class Note(NamedTuple):
+    """One thing that a plan says beside its changes.
+
+    Attributes:
+        id: the monitor it is about; None if there is none.
+        field: the field it is about; None if it is about the whole monitor.
+    """
+
+    address: str
+    code: NoteCode
+    id: int | None = None
+    field: str | None = None
+
+
 class Plan(NamedTuple):
-    """All that a run would do to one account; changes and refusals are sorted by address.
+    """All that a run would do to one account; changes, refusals and notes are sorted by address.
 
     Attributes:
         account: the base URL that live was read from.
         unchanged: manifests that AlertSite already fits.
-        unmanaged: email monitors of the account that no manifest names.
+        unmanaged: email monitors of the account that no manifest names and no record knows.
         excluded: manifests that `--target` left out.
+        untracked: fields with a secret of which nobody can tell whether it was sent.
     """
 
     account: str
     changes: tuple[Change, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    notes: tuple[Note, ...] = ()
     unchanged: int = 0
     unmanaged: int = 0
     excluded: int = 0
+    untracked: int = 0
 
     @property
     def digest(self) -> str:
         """What two plans share exactly when they would do the same: `sha256:` and 64 hex digits."""
-        from hashlib import sha256  # noqa: PLC0415 - 4 ms that a plan in text saves
-
         decisions = [
             self.account,
             [_change_to_json(change) for change in self.changes],
             [_refusal_to_json(refusal) for refusal in self.refusals],
+            [note._asdict() for note in self.notes],
         ]
-        return "sha256:" + sha256(canonical(decisions).encode("utf-8", "surrogatepass")).hexdigest()
+        return fingerprint(decisions)
 
     def having(self, action: Action) -> tuple[Change, ...]:
         """The changes of that action."""
         return tuple(change for change in self.changes if change.action is action)
+
+    def noting(self, code: NoteCode) -> tuple[Note, ...]:
+        """The notes of that code."""
+        return tuple(note for note in self.notes if note.code is code)
 
     def to_json(self) -> dict[str, JSON]:
         """The plan as `schemas/plan.schema.json` describes it."""
@@ -115,9 +146,11 @@ class Plan(NamedTuple):
                 "unmanaged": self.unmanaged,
                 "excluded": self.excluded,
                 "refused": len(self.refusals),
+                "untracked": self.untracked,
             },
             "changes": [_change_to_json(change) for change in self.changes],
             "refusals": [_refusal_to_json(refusal) for refusal in self.refusals],
+            "notes": [note._asdict() for note in self.notes],
         }
 
     @classmethod
@@ -131,105 +164,29 @@ class Plan(NamedTuple):
                 Refusal(**(item | {"origin": Origin(**item["origin"])}))
                 for item in data["refusals"]
             ),
+            notes=tuple(
+                Note(**(item | {"code": NoteCode(item["code"])})) for item in data["notes"]
+            ),
             unchanged=summary["unchanged"],
             unmanaged=summary["unmanaged"],
             excluded=summary["excluded"],
+            untracked=summary["untracked"],
         )
 
 
-def decide(
-    account: str,
-    desired: Iterable[Desired],
-    live: Iterable[Live],
-    kinds: Iterable[str],
-    targets: Sequence[str] = (),
-) -> Plan:
-    """The plan that brings live to desired; the order of the inputs changes nothing.
+def fingerprint(value: JSON) -> str:
+    """What two values share exactly when they are the same: `sha256:` and 64 hex digits."""
+    from hashlib import sha256  # noqa: PLC0415 - 4 ms that a plan in text saves
 
-    Args:
-        account: the base URL that `live` was read from.
-        desired: every manifest, with unique addresses and ids.
-        live: every monitor that AlertSite returned; those of other types are not counted.
-        kinds: the names of the kinds that manifests can have.
-        targets: plan only the manifests that one of these matches; see `matches`.
-    """
-    by_id = {monitor.id: monitor for monitor in live}
-    managed: set[int | None] = set()
-    decisions: list[Change | Refusal] = []
-    unchanged = excluded = 0
-    for manifest in desired:
-        managed.add(manifest.id)
-        if targets and not any(matches(manifest, target) for target in targets):
-            excluded += 1
-            continue
-        decision = _decide(manifest, by_id.get(manifest.id) if manifest.id else None)
-        if decision is None:
-            unchanged += 1
-        else:
-            decisions.append(decision)
-    decisions.sort(key=lambda decision: decision.address)
-    ours = {*kinds, None}
-    return Plan(
-        account=account,
-        changes=tuple(item for item in decisions if isinstance(item, Change)),
-        refusals=tuple(item for item in decisions if isinstance(item, Refusal)),
-        unchanged=unchanged,
-        unmanaged=sum(item.type in ours for item in by_id.values() if item.id not in managed),
-        excluded=excluded,
-    )
+    return "sha256:" + sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def matches(desired: Desired, target: str) -> bool:
-    """Whether a `--target` means that manifest: an address, a glob over them, or label=value."""
-    label, equals, value = target.partition("=")
-    if equals:
-        return desired.labels.get(label) == value
-    return fnmatchcase(desired.address, target)
+def pins(change: Change) -> dict[str, str]:
+    """For each field that a change touches, a fingerprint of what AlertSite had."""
+    return {item.field: fingerprint(item.before) for item in change.fields if item.source is None}
 
 
-def _decide(desired: Desired, live: Live | None) -> Change | Refusal | None:
-    """One row of the table in the module's docstring; None means unchanged."""
-    match desired.id, live:
-        case None, _:
-            return _refusal(
-                desired,
-                "not-bound",
-                "the manifest names no AlertSite monitor",
-                "Add metadata.id with the id of the monitor it describes; creating monitors is "
-                "not supported yet.",
-            )
-        case _, None:
-            return _refusal(
-                desired,
-                "no-such-id",
-                f"AlertSite lists no email monitor with the id {desired.id} in this account",
-                "Correct metadata.id, or check that ALERTSITE_URL and the credentials are those "
-                "of the account that has it.",
-            )
-        case _, Live(type=str(other)) if other != desired.kind.name:
-            return _refusal(
-                desired,
-                "other-kind",
-                f"monitor {desired.id} is of the kind {other}, not {desired.kind.name}",
-                "AlertSite cannot change the kind of a monitor: correct kind or metadata.id.",
-            )
-        case id_, Live():
-            body = patch(desired, live)
-            if not body:
-                return None
-            return Change(
-                action=Action.UPDATE,
-                address=desired.address,
-                kind=desired.kind.name,
-                id=id_,
-                body=body,
-                fields=explain(desired, live, body),
-                origin=desired.origin,
-            )
-
-
-def _refusal(desired: Desired, code: str, message: str, hint: str) -> Refusal:
-    return Refusal(desired.address, code, message, hint, desired.origin)
+_METHODS = {Action.CREATE: "POST", Action.UPDATE: "PATCH", Action.DELETE: "DELETE"}
 
 
 def _refusal_to_json(refusal: Refusal) -> dict[str, JSON]:
@@ -247,6 +204,7 @@ def _change_to_json(change: Change) -> dict[str, JSON]:
         "kind": change.kind,
         "id": change.id,
         "origin": change.origin._asdict(),
+        "reason": change.reason,
         "request": {"method": change.method, "path": change.path, "body": change.body},
         "fields": [_field_to_json(field) for field in change.fields],
     }
@@ -259,9 +217,12 @@ def _change_from_json(data: Mapping[str, JSON]) -> Change:
         kind=data["kind"],
         id=data["id"],
         body=data["request"]["body"],
-        fields=tuple(
-            FieldChange(**(field | {"leaves": tuple(Leaf(**leaf) for leaf in field["leaves"])}))
-            for field in data["fields"]
-        ),
+        fields=tuple(_field_from_json(field) for field in data["fields"]),
         origin=Origin(**data["origin"]),
+        reason=data["reason"] and Reason(data["reason"]),
     )
+
+
+def _field_from_json(data: Mapping[str, JSON]) -> FieldChange:
+    leaves = tuple(Leaf(**leaf) for leaf in data["leaves"])
+    return FieldChange(**{**data, "leaves": leaves, "cause": Cause(data["cause"])})

@@ -10,9 +10,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import ExitCode
+from reconciler.plan import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from reconciler.diff import FieldChange
     from reconciler.model import JSON
@@ -30,6 +31,7 @@ class Status(StrEnum):
     NOT_KEPT = "not-kept"
     UNCONFIRMED = "unconfirmed"
     NOT_STARTED = "not-started"
+    MOVED = "moved"
 
 
 class Outcome(NamedTuple):
@@ -39,6 +41,8 @@ class Outcome(NamedTuple):
         message: the reason when it is not done; AlertSite's own words where it gave any.
         exit_code: the code that the reason would give if it were the whole run's.
         not_kept: the fields in which AlertSite differs from what was sent.
+        moved: the fields that are no longer as the saved plan found them.
+        created: the id that AlertSite gave to a new monitor.
     """
 
     change: Change
@@ -46,14 +50,26 @@ class Outcome(NamedTuple):
     message: str = ""
     exit_code: ExitCode = ExitCode.PARTIAL
     not_kept: tuple[FieldChange, ...] = ()
+    moved: tuple[FieldChange, ...] = ()
+    created: int | None = None
+
+    @property
+    def id(self) -> int | None:
+        """The monitor it is about; None if none came into being."""
+        return self.created or self.change.id
 
 
 class Result(NamedTuple):
-    """What became of all changes of a plan, in the plan's order."""
+    """What became of all changes of a plan, in the plan's order.
+
+    Attributes:
+        run: the id of the run, as records and locks name it.
+    """
 
     account: str
     outcomes: tuple[Outcome, ...]
     interrupted: bool = False
+    run: str = ""
 
     def having(self, status: Status) -> tuple[Outcome, ...]:
         """The outcomes of that status."""
@@ -64,7 +80,7 @@ class Result(NamedTuple):
         """130 if interrupted, 0 if all is done, 7 if a part is; else what stopped everything."""
         if self.interrupted:
             return ExitCode.INTERRUPTED
-        codes = {item.exit_code for item in self.outcomes if item.status is Status.FAILED}
+        codes = {item.exit_code for item in self.outcomes if item.status in _REASONED}
         match len(self.having(Status.DONE)):
             case done if done == len(self.outcomes):
                 return ExitCode.OK
@@ -72,11 +88,17 @@ class Result(NamedTuple):
                 return codes.pop()
         return ExitCode.PARTIAL
 
+    def with_moved(self, moved: tuple[Outcome, ...]) -> Result:
+        """The result with outcomes of changes that were not made since something had moved."""
+        outcomes = sorted((*self.outcomes, *moved), key=lambda outcome: outcome.change.address)
+        return self._replace(outcomes=tuple(outcomes)) if moved else self
+
     def to_json(self) -> dict[str, JSON]:
         """The result as `schemas/result.schema.json` describes it."""
         return {
             "format_version": FORMAT_VERSION,
             "account": self.account,
+            "run": self.run,
             "interrupted": self.interrupted,
             "exit_code": int(self.exit_code),
             "summary": {status.value: len(self.having(status)) for status in Status},
@@ -87,43 +109,76 @@ class Result(NamedTuple):
         return bool(self.having(Status.NOT_KEPT) or self.having(Status.UNCONFIRMED))
 
 
-def confirm(outcomes: Iterable[Outcome], after: Plan) -> tuple[Outcome, ...]:
-    """The outcomes in the light of a plan made after the run: only what AlertSite has counts."""
-    changes = {change.address: change.fields for change in after.changes}
+_REASONED = (Status.FAILED, Status.MOVED)
+
+
+def confirm(
+    outcomes: Iterable[Outcome], after: Plan, ids: Mapping[str, int]
+) -> tuple[Outcome, ...]:
+    """The outcomes in the light of a plan made after the run: only what AlertSite has counts.
+
+    Args:
+        outcomes: what is known of each change.
+        after: a plan of the same manifests, made from a fresh read.
+        ids: the monitor that each address is bound to by now.
+    """
+    changes = {change.address: change for change in after.changes}
     refusals = {refusal.address: refusal.message for refusal in after.refusals}
     return tuple(
         _confirm(
             outcome,
-            changes.get(outcome.change.address, ()),
+            changes.get(outcome.change.address),
             refusals.get(outcome.change.address),
+            ids.get(outcome.change.address),
         )
+        if outcome.status in {Status.DONE, Status.UNCONFIRMED}
+        else outcome
         for outcome in outcomes
     )
 
 
-def _confirm(outcome: Outcome, differing: tuple[FieldChange, ...], refused: str | None) -> Outcome:
-    if outcome.status not in {Status.DONE, Status.UNCONFIRMED}:
-        return outcome
+def _confirm(
+    outcome: Outcome, after: Change | None, refused: str | None, number: int | None
+) -> Outcome:
     if refused is not None:
         return outcome._replace(status=Status.NOT_KEPT, message=refused)
+    if after is not None and after.action is Action.CREATE:
+        return _missing(outcome)
+    if outcome.change.action is Action.CREATE:
+        outcome = outcome._replace(created=number)
     sent = outcome.change.body
-    not_kept = tuple(item for item in differing if item.field in sent and item.sent_with is None)
-    if not not_kept:
-        return outcome._replace(status=Status.DONE, message="")
-    if outcome.status is Status.UNCONFIRMED:
-        return outcome._replace(status=Status.FAILED)
-    return outcome._replace(
-        status=Status.NOT_KEPT,
-        message="AlertSite accepted the request and has another value",
-        not_kept=not_kept,
+    not_kept = tuple(
+        item
+        for item in (after.fields if after else ())
+        if item.field in sent and item.sent_with is None and item.source is None
     )
+    if not_kept and outcome.status is Status.UNCONFIRMED:
+        return outcome._replace(status=Status.FAILED)
+    if not_kept:
+        message = "AlertSite accepted the request and has another value"
+        return outcome._replace(status=Status.NOT_KEPT, message=message, not_kept=not_kept)
+    if outcome.status is Status.UNCONFIRMED and any(item.source for item in outcome.change.fields):
+        return outcome  # whether the secret arrived cannot be read
+    return outcome._replace(status=Status.DONE, message="")
+
+
+def _missing(outcome: Outcome) -> Outcome:
+    """The outcome of a change whose monitor is not in AlertSite's list."""
+    if outcome.status is Status.UNCONFIRMED:
+        return outcome
+    if outcome.change.action is Action.CREATE:
+        message = f"AlertSite accepted the request and does not list monitor {outcome.id}"
+        return outcome._replace(status=Status.UNCONFIRMED, message=message)
+    message = "AlertSite accepted the request, and the monitor was deleted meanwhile"
+    return outcome._replace(status=Status.NOT_KEPT, message=message)
 
 
 def _outcome_to_json(outcome: Outcome) -> dict[str, JSON]:
     change = outcome.change
     return {
         "address": change.address,
-        "id": change.id,
+        "action": change.action.value,
+        "id": outcome.id,
         "status": outcome.status.value,
         "message": outcome.message,
         "origin": change.origin._asdict(),
@@ -131,5 +186,9 @@ def _outcome_to_json(outcome: Outcome) -> dict[str, JSON]:
         "not_kept": [
             {"field": item.field, "sent": item.after, "has": item.before}
             for item in outcome.not_kept
+        ],
+        "moved": [
+            {"field": item.field, "planned": item.after, "has": item.before}
+            for item in outcome.moved
         ],
     }

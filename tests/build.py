@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.model import Desired, Live, Origin
 from reconciler.schema import Schemas
+from reconciler.state import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +22,19 @@ def desired(
     name: str = "relay",
     id: int | None = 1,  # noqa: A002 - the field's name
     labels: Mapping[str, str] | None = None,
+    secrets: Mapping[str, Any] | None = None,
 ) -> Desired:
-    return Desired(SCHEMAS.kinds[kind], name, id, labels or {}, fields or {}, ORIGIN)
+    return Desired(SCHEMAS.kinds[kind], name, id, labels or {}, fields or {}, ORIGIN, secrets or {})
+
+
+def record(
+    fields: Mapping[str, Any] | None = None,
+    *,
+    id: int = 1,  # noqa: A002
+    secrets: Mapping[str, str] | None = None,
+    run: str = "run-1",
+) -> Record:
+    return Record(id, fields or {}, secrets or {}, "2026-01-02T03:04:05Z", run)
 
 
 def live(

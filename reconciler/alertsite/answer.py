@@ -22,6 +22,8 @@ from reconciler.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import httpx
 
     from reconciler.model import JSON
@@ -32,6 +34,8 @@ MAY_HAVE_ARRIVED = frozenset({502, 504})
 """Those of them that a gateway sends when it does not know what became of the request."""
 UNAUTHORISED = 401
 _FORBIDDEN = 403
+SECRETS = "secrets"
+"""The extension of a request that holds the secrets in its body."""
 _TOKEN = re.compile("[!-~]+")
 _LONGEST_QUOTE = 200
 
@@ -99,19 +103,30 @@ def words(response: httpx.Response) -> str:
     if not response.content:
         return status
     text = "; ".join(_error_text(error) for error in _errors(response)) or response.text
-    if any(secret in text for secret in _secrets(response.request)):
+    if any(form in text for secret in _secrets(response.request) for form in _forms(secret)):
         return f"{status}: (an answer that repeats a secret, so it is not shown)"
     line = " ".join(text.split())
     return f"{status}: {line if len(line) <= _LONGEST_QUOTE else line[:_LONGEST_QUOTE] + '…'}"
 
 
-def _secrets(request: httpx.Request) -> list[str]:
-    """What a request holds that must not come back in a message: its token, its password."""
-    secrets = [request.headers.get("Authorization", "").removeprefix("Bearer ")]
+def _secrets(request: httpx.Request) -> Iterator[str]:
+    """What a request holds that must not come back in a message: token, password, secretRefs."""
+    yield request.headers.get("Authorization", "").removeprefix("Bearer ")
     if request.url.path.endswith("/access-tokens"):
-        password = json.loads(request.content)["password"]
-        secrets += [password, json.dumps(password)[1:-1]]
-    return [secret for secret in secrets if secret]
+        yield json.loads(request.content)["password"]
+    yield from request.extensions.get(SECRETS, ())
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """The secret as an answer may spell it; nothing for an empty one."""
+    if secret:
+        from html import escape  # noqa: PLC0415 - only for an error
+        from urllib.parse import quote  # noqa: PLC0415
+
+        yield secret
+        yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
+        yield from (escape(secret), quote(secret), quote(secret, safe=""), repr(secret)[1:-1])
+        yield from ("".join(secret.split()), " ".join(secret.split()))
 
 
 def retry_after(response: httpx.Response) -> float | None:
@@ -147,7 +162,7 @@ def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError
         return UnavailableError(
             message, "The fault is AlertSite's: try again later.", may_have_arrived=True
         )
-    if response.is_client_error and request.startswith("PATCH"):
+    if response.is_client_error and request.startswith(("PATCH", "POST /monitors")):
         return RejectedError(message)
     return _nonsense(response, request, url)
 

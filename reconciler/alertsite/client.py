@@ -11,7 +11,7 @@ from reconciler.errors import NonsenseError
 from reconciler.model import JSON, Live
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.alertsite.session import Session
 
@@ -54,13 +54,42 @@ class Reader:
 class Writer(Reader):
     """Reads and changes the monitors of one account."""
 
-    def patch(self, path: str, body: Mapping[str, JSON]) -> None:
-        """Sends one PATCH; any 2xx is success (200 is documented by implication only).
+    def create(self, path: str, body: Mapping[str, JSON], secrets: Sequence[str] = ()) -> int:
+        """Sends one POST and returns the id of the new monitor (documented: as text).
+
+        A POST that may have arrived is not repeated: the monitor would be there twice.
+
+        Args:
+            path: below the base URL.
+            body: the monitor.
+            secrets: texts in the body that no message may repeat.
 
         Raises:
             AlertSiteError: with `may_have_arrived` where the effect is not known.
         """
-        self._session.request("PATCH", path, body=body)
+        answer = self._session.request("POST", path, body=body, secrets=secrets)
+        number = _number(answer.get("id")) if isinstance(answer, dict) else None
+        if number is None:
+            error = NonsenseError(
+                f"POST {path} was answered without the id of the new monitor",
+                "Run the same command again: it is looked up by kind and name.",
+            )
+            error.may_have_arrived = True
+            raise error
+        return number
+
+    def patch(self, path: str, body: Mapping[str, JSON], secrets: Sequence[str] = ()) -> None:
+        """Sends one PATCH; any 2xx is success (200 is documented by implication only).
+
+        Args:
+            path: below the base URL.
+            body: the fields to change.
+            secrets: texts in the body that no message may repeat.
+
+        Raises:
+            AlertSiteError: with `may_have_arrived` where the effect is not known.
+        """
+        self._session.request("PATCH", path, body=body, secrets=secrets)
 
 
 def _items(page: JSON) -> list[JSON]:

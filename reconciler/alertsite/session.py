@@ -26,7 +26,7 @@ from reconciler.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from reconciler.model import JSON
 
@@ -50,8 +50,9 @@ class Session:
     """Sends requests with a valid token, and again when that can help.
 
     GET, PATCH and DELETE are repeated on connect errors, timeouts, 429 and 502 to 504, as
-    `repetition` says; all of them may be carried out twice without harm. A refused login is
-    remembered and never tried again: AlertSite locks users out.
+    `repetition` says; all of them may be carried out twice without harm. A POST is repeated only
+    while no attempt can have arrived. A refused login is remembered and never tried again:
+    AlertSite locks users out.
 
     Args:
         url: the base URL, without a slash at its end.
@@ -95,8 +96,11 @@ class Session:
         *,
         query: Mapping[str, str] | None = None,
         body: JSON = None,
+        secrets: Sequence[str] = (),
     ) -> JSON:
         """The JSON of a successful answer; None if it has no body.
+
+        `secrets` are texts in the body that no message may repeat.
 
         Raises:
             CredentialsError: the login, the token or the permission was refused.
@@ -108,21 +112,35 @@ class Session:
 
         def once() -> httpx.Response:
             nonlocal may_have_arrived
-            token = self._valid_token()
             try:
-                response = self._exchange(method, path, token, query, body)
-                if response.status_code == answer.UNAUTHORISED:
-                    response = self._exchange(method, path, self._renewed_token(token), query, body)
+                return self._authorised(method, path, query, body, secrets)
             except TransientError as error:
                 may_have_arrived = may_have_arrived or error.may_have_arrived
+                if method == "POST" and may_have_arrived:
+                    raise _unavailable(error) from error
                 raise
-            return response
 
         try:
             return answer.content(self._persist(once), f"{method} {path}", self.url)
         except AlertSiteError as error:
             error.may_have_arrived = error.may_have_arrived or may_have_arrived
             raise
+
+    def _authorised(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        body: JSON,
+        secrets: Sequence[str],
+    ) -> httpx.Response:
+        """One request with a valid token; once more with a new one if the token is refused."""
+        token = self._valid_token()
+        response = self._exchange(method, path, token, query, body, secrets)
+        if response.status_code == answer.UNAUTHORISED:
+            token = self._renewed_token(token)
+            response = self._exchange(method, path, token, query, body, secrets)
+        return response
 
     def _persist(self, once: Callable[[], httpx.Response]) -> httpx.Response:
         try:
@@ -134,12 +152,7 @@ class Session:
         try:
             return repeat(once, first, self._stop, self._notify)
         except TransientError as error:
-            raise UnavailableError(
-                str(error),
-                "Check ALERTSITE_URL and the network, or run the same command again later; nothing "
-                "is lost.",
-                may_have_arrived=error.may_have_arrived,
-            ) from error
+            raise _unavailable(error) from error
 
     def _exchange(
         self,
@@ -148,12 +161,18 @@ class Session:
         token: str,
         query: Mapping[str, str] | None = None,
         body: JSON = None,
+        secrets: Sequence[str] = (),
     ) -> httpx.Response:
         """One request and its answer; failures that a repetition may mend are `TransientError`."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             response = self._client.request(
-                method, self.url + path, params=query, json=body, headers=headers
+                method,
+                self.url + path,
+                params=query,
+                json=body,
+                headers=headers,
+                extensions={answer.SECRETS: secrets} if secrets else None,
             )
         except _NEVER_SENT as error:
             message = f"{self.url} cannot be reached: {error}"
@@ -209,6 +228,15 @@ class Session:
             raise
         life = life or _TOKEN_LIFE
         self._renew_at = started + life - min(_RENEW_EARLY, life / 10)
+
+
+def _unavailable(error: TransientError) -> UnavailableError:
+    return UnavailableError(
+        str(error),
+        "Check ALERTSITE_URL and the network, or run the same command again later; nothing is "
+        "lost.",
+        may_have_arrived=error.may_have_arrived,
+    )
 
 
 def _is_tls(error: BaseException | None) -> bool:

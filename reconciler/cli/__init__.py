@@ -26,6 +26,9 @@ _COMMANDS = {
     "plan": "plan",
     "diff": "plan",
     "apply": "apply",
+    "drift": "drift",
+    "show": "show",
+    "state": "state",
     "validate": "validate",
     "sandbox": "sandbox",
 }
@@ -58,12 +61,13 @@ def reconciler() -> None:
     Exit codes:
       0    done, or nothing to do
       1    unexpected failure (a bug)
-      2    plan --detailed-exitcode: changes present
+      2    plan --detailed-exitcode, drift: changes present
       3    invalid manifests or configuration
       4    credentials or permission refused by AlertSite
       5    refused by a guard: ambiguous, stale, not ours, no approval
       6    AlertSite unavailable, or its answer makes no sense
       7    applied in part: what was done and what was not is listed
+      8    the state is locked, unreadable or cannot be saved
       64   usage
       130  interrupted: requests in flight were finished
     """  # noqa: D301 - \b is click's mark for text that is not to be rewrapped

@@ -7,28 +7,56 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from reconciler.cli import options, output
-from reconciler.errors import RefusedError
+from reconciler.cli import keeping, options, output, settings
+from reconciler.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
     from types import FrameType
 
+    from reconciler.cli.connection import Connection
     from reconciler.plan import Plan
-    from reconciler.result import Result
+    from reconciler.result import Outcome, Result
+    from reconciler.saved_plan import SavedPlan
+    from reconciler.workflow import Look, Workspace
+    from reconciler.workflow.applying import Applied
 
 _SETTLE = (1.0, 3.0)
 _STOPPING = b"\nStopping: requests in flight are finished, nothing new is started.\n"
 
 
-@click.command(epilog="Example: reconciler apply --auto-approve --parallelism 8")
+class _Manner(NamedTuple):
+    """How this apply was asked for."""
+
+    parallelism: int
+    fail_fast: bool
+    auto_approve: bool
+    all_or_nothing: bool
+    show_requests: bool
+    as_json: bool
+
+
+@click.command(
+    epilog="Example: reconciler apply --auto-approve --parallelism 8; or: reconciler apply p.json"
+)
+@click.argument("file", required=False, metavar="[FILE]")
 @options.manifests
 @options.target
 @options.show_requests
+@options.adopt
+@options.write_secrets
+@click.option(
+    "--write-ids",
+    is_flag=True,
+    help="Write the ids of new and adopted monitors into their manifests, as metadata.id.",
+)
+@options.state
+@options.lock_timeout
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 @click.option("--auto-approve", is_flag=True, help="Apply without asking.")
 @click.option(
@@ -39,43 +67,146 @@ _STOPPING = b"\nStopping: requests in flight are finished, nothing new is starte
     help="How many requests may be in flight at once.",
 )
 @click.option("--fail-fast", is_flag=True, help="Start nothing new after the first failure.")
+@click.option(
+    "--all-or-nothing",
+    is_flag=True,
+    help="With FILE: apply nothing if anything has moved since the plan was made.",
+)
 def apply(
+    file: str | None,
     manifests: str,
     targets: tuple[str, ...],
+    location: str | None,
+    lock_timeout: float,
     *,
-    show_requests: bool,
-    as_json: bool,
-    auto_approve: bool,
-    parallelism: int,
-    fail_fast: bool,
+    adopt: bool,
+    write_secrets: bool,
+    write_ids: bool,
+    **manner: bool | int,
 ) -> int:
-    """Change AlertSite to what the manifests say, after showing the plan and asking."""
+    """Change AlertSite to what the manifests say, after showing the plan and asking.
+
+    With FILE, a plan that plan --out has written, it applies exactly that, without asking; what has
+    moved since is refused and listed.
+    """
     from reconciler import workflow  # noqa: PLC0415
     from reconciler.cli.connection import connect  # noqa: PLC0415
+    from reconciler.decide import Rules  # noqa: PLC0415
 
+    asked = _Manner(**manner)  # type: ignore[arg-type]
+    rules = Rules(targets, adopt, write_secrets)
+    saved = _saved(file, asked, is_ruled=bool(targets or adopt or write_secrets))
+    if saved is not None:
+        rules = Rules(saved.basis.targets, saved.basis.adopt, saved.basis.write_secrets)
     schemas, fleet = options.load(manifests)
-    with connect(schemas, output.say, parallelism=parallelism) as connection:
-        writer = connection.writer()
+    run = keeping.begin(location, embedded=settings.is_silent(os.environ))
+    workspace = workflow.Workspace(fleet, schemas, run.vault(), rules)
+    with (
+        connect(schemas, output.say, parallelism=asked.parallelism) as connection,
+        keeping.locked(run, "apply", lock_timeout) as hold,
+    ):
+        applied = _apply(workspace, run, connection, saved, asked, lambda: hold.lost)
+    _print_result(applied.result, as_json=asked.as_json)
+    if write_ids:
+        _write_ids(workspace, applied)
+    if applied.trouble is not None:
+        raise applied.trouble
+    return applied.result.exit_code
 
-        def replan() -> Plan:
-            return workflow.plan_workspace(fleet, writer, schemas, targets)
 
-        found = replan()
-        options.print_plan(found, as_json=False, show_requests=show_requests, to_stderr=as_json)
-        workflow.refuse_refusals(found)
-        if found.changes and not auto_approve:
-            _ask()
-            workflow.refuse_stale(found, replan())
-        gc.freeze()
-        gc.enable()  # requests leave garbage behind, and there may be thousands
-        _stop_on_signals(connection.stop)
-        with output.progress(len(found.changes)) as progress:
-            execution = workflow.Execution(
-                parallelism, fail_fast, connection.stop, progress, _SETTLE
-            )
-            result = workflow.apply_plan(found, writer, replan, execution)
-    _print_result(result, as_json=as_json)
-    return result.exit_code
+def _saved(file: str | None, asked: _Manner, *, is_ruled: bool) -> SavedPlan | None:
+    """The saved plan that is to be applied, if there is one.
+
+    Raises:
+        UsageError: the flags do not go with it.
+    """
+    if file is None:
+        if asked.all_or_nothing:
+            raise UsageError("--all-or-nothing needs FILE, a plan that plan --out has written")
+        return None
+    if is_ruled:
+        raise UsageError(
+            "--target, --adopt and --write-secrets belong to the plan, not to its application",
+            "Give them to plan --out.",
+        )
+    from reconciler.cli import plan_file  # noqa: PLC0415
+
+    return plan_file.read(file)
+
+
+def _apply(
+    workspace: Workspace,
+    run: keeping.Run,
+    connection: Connection,
+    saved: SavedPlan | None,
+    asked: _Manner,
+    lost: Callable[[], str],
+) -> Applied:
+    """One apply, under the lock."""
+    from reconciler import saved_plan, workflow  # noqa: PLC0415
+    from reconciler.cli import plan_file  # noqa: PLC0415
+    from reconciler.workflow.applying import Execution, apply_plan  # noqa: PLC0415
+
+    writer = connection.writer()
+    known = run.known(connection.account)
+    options.say_recovered(known)
+    first = workflow.look(workspace, writer, known.state)
+    plan = first.plan
+    moved: tuple[Outcome, ...] = ()
+    if saved is not None:
+        basis = plan_file.basis(workspace, known.state)
+        saved_plan.refuse_foreign(saved, basis, connection.account)
+        plan, moved = _reviewed(saved, first, asked)
+    _show(plan, asked)
+    workflow.refuse_refusals(plan)
+    if plan.changes and saved is None and not asked.auto_approve:
+        _ask()
+        first = workflow.look(workspace, writer, known.state)
+        workflow.refuse_stale(plan, first.plan)
+    gc.freeze()
+    gc.enable()  # requests leave garbage behind, and there may be thousands
+    _stop_on_signals(connection.stop)
+    with output.progress(len(plan.changes)) as progress:
+        execution = Execution(
+            asked.parallelism, asked.fail_fast, connection.stop, lost, progress, _SETTLE
+        )
+        recorder = run.recorder(known, "apply")
+        applied = apply_plan(plan, first, workspace, writer, recorder, execution)
+    return applied._replace(result=applied.result.with_moved(moved))
+
+
+def _reviewed(saved: SavedPlan, first: Look, asked: _Manner) -> tuple[Plan, tuple[Outcome, ...]]:
+    """What is left of a saved plan, and what of it has moved.
+
+    Raises:
+        RefusedError: something moved, and it is all or nothing.
+    """
+    from reconciler import render, saved_plan  # noqa: PLC0415
+
+    review = saved_plan.review(saved.plan, first.plan)
+    if review.done:
+        noun = "change" if review.done == 1 else "changes"
+        output.say(f"{review.done} {noun} of the plan: AlertSite has them already.")
+    if review.moved and asked.all_or_nothing:
+        output.say(render.outcomes_text(review.moved, colour=output.has_colour(sys.stderr)))
+        raise RefusedError(
+            "what stands above has moved since the plan was made, so nothing is applied",
+            "Make a new plan, or apply the rest by leaving out --all-or-nothing.",
+        )
+    return review.plan, review.moved
+
+
+def _show(plan: Plan, asked: _Manner) -> None:
+    options.print_plan(
+        plan, as_json=False, show_requests=asked.show_requests, to_stderr=asked.as_json
+    )
+
+
+def _write_ids(workspace: Workspace, applied: Applied) -> None:
+    from reconciler.workflow.write_ids import write_ids  # noqa: PLC0415
+
+    for line in write_ids(workspace, applied.bound):
+        output.say(line)
 
 
 def _print_result(result: Result, *, as_json: bool) -> None:

@@ -7,12 +7,29 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import output
+from reconciler.cli import output, settings
 
 if TYPE_CHECKING:
     from reconciler.plan import Plan
+    from reconciler.recorder import Known
     from reconciler.schema import Schemas
     from reconciler.workflow import Fleet
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, written as `90`, `90s`, `10m` or `1h`."""
+
+    name = "duration"
+
+    def convert(
+        self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The seconds; a default is a number already."""
+        seconds = settings.duration(str(value))
+        if seconds is None:
+            self.fail(f"{value!r} is no duration; write it as 90s, 10m or 1h", param, ctx)
+        return seconds
+
 
 manifests = click.option(
     "--manifests",
@@ -32,6 +49,29 @@ target = click.option(
 show_requests = click.option(
     "--show-requests", is_flag=True, help="Show method, path and body of every request."
 )
+adopt = click.option(
+    "--adopt",
+    is_flag=True,
+    help="Bind manifests without an id to the one monitor of the same kind and name.",
+)
+write_secrets = click.option(
+    "--write-secrets", is_flag=True, help="Send every secret, whether it has changed or not."
+)
+state = click.option(
+    "--state",
+    "location",
+    metavar="LOCATION",
+    help="Where the state is kept: file:PATH, git:REMOTE#REF, s3://, gs:// or az://BUCKET/KEY. "
+    "By default RECONCILER_STATE, then state in reconciler.toml, then "
+    "file:.reconciler/state.json.",
+)
+lock_timeout = click.option(
+    "--lock-timeout",
+    type=Duration(),
+    default="0s",
+    show_default=True,
+    help="How long to wait while another run holds the lock of the state.",
+)
 
 
 def load(*paths: str) -> tuple[Schemas, Fleet]:
@@ -45,6 +85,19 @@ def load(*paths: str) -> tuple[Schemas, Fleet]:
 
     schemas = Schemas()
     return schemas, workflow.load_fleet(paths, schemas)
+
+
+def say_recovered(known: Known) -> None:
+    """Says what the journals of runs that did not end add to the state."""
+    for run in known.recovery.runs:
+        output.say(f"Recovery: run {run} did not end; its journal is taken into account.")
+    if outcomes := known.recovery.outcomes:
+        what = (
+            "1 outcome that the state did not have"
+            if outcomes == 1
+            else (f"{outcomes} outcomes that the state did not have")
+        )
+        output.say(f"Recovery: {what}.")
 
 
 def print_plan(plan: Plan, *, as_json: bool, show_requests: bool, to_stderr: bool = False) -> None:

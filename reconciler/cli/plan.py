@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING
+
 import click
 
-from reconciler.cli import options, output
-from reconciler.errors import ExitCode
+from reconciler.cli import keeping, options, output, settings
+from reconciler.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from reconciler.plan import Plan
+    from reconciler.state import State
+    from reconciler.workflow import Workspace
 
 
 @click.command(epilog="Example: reconciler plan --target 'email-smtp/*' --show-requests")
 @options.manifests
 @options.target
 @options.show_requests
+@options.adopt
+@options.write_secrets
+@options.state
+@click.option("--offline", is_flag=True, help="Compare with the state; ask AlertSite nothing.")
+@click.option("--out", metavar="FILE", help="Write the plan down, for apply FILE and show FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes, as Terraform."
@@ -19,18 +32,66 @@ from reconciler.errors import ExitCode
 def plan(
     manifests: str,
     targets: tuple[str, ...],
+    location: str | None,
+    out: str | None,
     *,
     show_requests: bool,
+    adopt: bool,
+    write_secrets: bool,
+    offline: bool,
     as_json: bool,
     detailed_exitcode: bool,
 ) -> int:
-    """Show what apply would change; never writes (alias: diff)."""
+    """Show what apply would change; never writes to AlertSite or the state (alias: diff)."""
     from reconciler import workflow  # noqa: PLC0415
-    from reconciler.cli.connection import connect  # noqa: PLC0415
+    from reconciler.decide import Rules  # noqa: PLC0415
 
+    if offline and out:
+        raise UsageError(
+            "--offline and --out exclude each other", "A plan to be applied is made from AlertSite."
+        )
     schemas, fleet = options.load(manifests)
-    with connect(schemas, output.say) as connection:
-        found = workflow.plan_workspace(fleet, connection.reader(), schemas, targets)
+    rules = Rules(targets, adopt, write_secrets)
+    run = keeping.begin(location, embedded=settings.is_silent(os.environ))
+    workspace = workflow.Workspace(fleet, schemas, run.vault(), rules)
+    if offline:
+        found = _offline(workspace, run, as_json=as_json)
+    elif out is not None:
+        found = _written(workspace, run, out)
+    else:
+        found = _online(workspace, run)[0]
     options.print_plan(found, as_json=as_json, show_requests=show_requests)
     workflow.refuse_refusals(found)
     return ExitCode.CHANGES if detailed_exitcode and found.changes else ExitCode.OK
+
+
+def _online(workspace: Workspace, run: keeping.Run) -> tuple[Plan, State]:
+    from reconciler import workflow  # noqa: PLC0415
+    from reconciler.cli.connection import connect  # noqa: PLC0415
+
+    with connect(workspace.schemas, output.say) as connection:
+        known = run.known(connection.account)
+        options.say_recovered(known)
+        return workflow.look(workspace, connection.reader(), known.state).plan, known.state
+
+
+def _written(workspace: Workspace, run: keeping.Run, path: str) -> Plan:
+    from reconciler.cli import plan_file  # noqa: PLC0415
+
+    found, state = _online(workspace, run)
+    plan_file.write(path, found, workspace, state)
+    return found
+
+
+def _offline(workspace: Workspace, run: keeping.Run, *, as_json: bool) -> Plan:
+    from reconciler import workflow  # noqa: PLC0415
+
+    known = run.known(None)
+    found = workflow.plan_offline(workspace, known.state)
+    state = known.state
+    (output.say if as_json else output.data)(
+        f"Offline: compared with the state that was saved {keeping.age(state.saved_at)} "
+        f"({state.saved_at}, serial {state.serial}); AlertSite was not asked."
+    )
+    options.say_recovered(known)
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -52,6 +53,13 @@ from reconciler.errors import ExitCode, UsageError
     "--page-size", type=click.IntRange(min=1), help="Split lists into pages of this many monitors."
 )
 @click.option("--strict", is_flag=True, help="Refuse unknown and read-only fields with 400.")
+@click.option(
+    "--secret-fields",
+    type=click.Choice(["echoed", "masked", "omitted"]),
+    default="omitted",
+    help="How GET shows fields whose names look like secrets; what AlertSite does is unknown. "
+    "Omitted by default.",
+)
 def sandbox(
     port: int,
     database: Path | None,
@@ -60,6 +68,7 @@ def sandbox(
     request_log: Path | None,
     token_life: float,
     page_size: int | None,
+    secret_fields: str,
     *,
     strict: bool,
 ) -> int:
@@ -72,25 +81,29 @@ def sandbox(
 
     gc.enable()  # it may serve for days
     package = import_sandbox("the sandbox needs the packages starlette and uvicorn")
-    try:
-        rules = tuple(package.parse_fault(fault) for fault in faults)
-    except ValueError as error:
-        raise UsageError(f"--fault: {error}") from error
     options = package.Options(
         schemas=Schemas().documents,
         seed=read_seed(seed_file) if seed_file else sample_seed(),
         database=database,
         port=port,
-        faults=rules,
+        faults=_rules(package, faults),
         request_log=request_log,
         token_life=token_life,
         page_size=page_size,
         strict=strict,
+        secret_fields=secret_fields,
     )
 
     with starting_sandbox("Choose another --port, --db or --request-log."):
         package.serve(options, lambda url: _announce(url, package.USERNAME, package.PASSWORD))
     return ExitCode.OK
+
+
+def _rules(package: Any, faults: tuple[str, ...]) -> tuple[Any, ...]:  # noqa: ANN401 - a module
+    try:
+        return tuple(package.parse_fault(fault) for fault in faults)
+    except ValueError as error:
+        raise UsageError(f"--fault: {error}") from error
 
 
 def _announce(url: str, username: str, password: str) -> None:

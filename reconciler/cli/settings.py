@@ -1,4 +1,4 @@
-"""What the environment says about AlertSite: `ALERTSITE_URL` and the credentials."""
+"""What the environment and `reconciler.toml` say: AlertSite, its credentials, the state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,27 @@ if TYPE_CHECKING:
 DEFAULT_URL = "https://api.alertsite.com/api/v3"
 _NO = ("", "0", "false")
 _VISIBLE = re.compile("[!-~]+")
+_DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h)?")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_KEYS = ("state", "lock_lease")
 _CREDENTIALS = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN")
+
+
+class StateSettings(NamedTuple):
+    """Where the state is kept and how long a lock lives.
+
+    Attributes:
+        location: as `--state` takes it; empty if nothing is set.
+        lease: seconds.
+        secret_key: what fingerprints of secrets are keyed by; empty if they are not tracked.
+    """
+
+    location: str
+    lease: float
+    secret_key: str
+
+    def __repr__(self) -> str:
+        return f"StateSettings(location={self.location!r}, lease={self.lease})"
 
 
 class Settings(NamedTuple):
@@ -40,13 +60,13 @@ def read(environment: Mapping[str, str]) -> Settings | None:
     Raises:
         ConfigurationError: a part is missing, doubled or malformed, or nothing is set under CI.
     """
-    if not any(name.startswith("ALERTSITE_") for name in environment):
-        if environment.get("CI", "") not in _NO:
-            raise ConfigurationError(
-                "no AlertSite credentials are set, and CI is: a pipeline never uses the sandbox",
-                "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, or ALERTSITE_TOKEN.",
-            )
+    if is_silent(environment):
         return None
+    if not any(name.startswith("ALERTSITE_") for name in environment):
+        raise ConfigurationError(
+            "no AlertSite credentials are set, and CI is: a pipeline never uses the sandbox",
+            "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, or ALERTSITE_TOKEN.",
+        )
     username, password, token = (_value(environment, name) for name in _CREDENTIALS)
     if not token and not (username and password):
         login = {"ALERTSITE_USERNAME": username, "ALERTSITE_PASSWORD": password}
@@ -62,6 +82,60 @@ def read(environment: Mapping[str, str]) -> Settings | None:
             "Set it to the access token alone.",
         )
     return Settings(_url(environment), username, password, token)
+
+
+def is_silent(environment: Mapping[str, str]) -> bool:
+    """Whether nothing speaks of AlertSite, so that the embedded sandbox is meant."""
+    is_set = any(name.startswith("ALERTSITE_") for name in environment)
+    return not is_set and environment.get("CI", "") in _NO
+
+
+def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
+    """What is set about the state: in the environment, or else in the project's file.
+
+    Raises:
+        ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
+    """
+    table = _project(project)
+    lease = _value(environment, "RECONCILER_LOCK_LEASE") or str(table.get("lock_lease", "3m"))
+    seconds = duration(lease)
+    if not seconds:
+        raise ConfigurationError(
+            f"the lock's lease is {lease!r}, which is no time", "Give it as 90s or 3m."
+        )
+    return StateSettings(
+        _value(environment, "RECONCILER_STATE") or table.get("state", ""),
+        seconds,
+        _value(environment, "RECONCILER_SECRET_KEY"),
+    )
+
+
+def duration(text: str) -> float | None:
+    """Seconds in a text such as `90s`, `10m`, `1h` or `90`; None if it is no duration."""
+    found = _DURATION.fullmatch(text.strip())
+    return float(found[1]) * _UNITS[found[2] or "s"] if found else None
+
+
+def _project(path: Path) -> dict[str, str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}", "Make it readable.") from error
+    import tomllib  # noqa: PLC0415 - 8 ms that most runs save
+
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is not TOML: {error}", "Mend it.") from error
+    for key, value in table.items():
+        if key not in _KEYS:
+            known = " and ".join(_KEYS)
+            raise ConfigurationError(f"{path}: unknown setting {key}", f"It may hold {known}.")
+        if not isinstance(value, str):
+            raise ConfigurationError(f"{path}: {key} must be a text", 'Write it as in state = "…".')
+    return table
 
 
 def _value(environment: Mapping[str, str], name: str) -> str:

@@ -1,11 +1,21 @@
 """Manifests as they stand in files: found, read, parsed, and located again for a finding.
 
 Rule: this package is the only importer of ruamel.yaml. Positions are kept for nothing that is
-healthy; a file with a finding is parsed again for them.
+healthy; a file with a finding is parsed again for them. All that is ever written is an id.
 """
 
+from reconciler.manifest.edit import NotEditableError, insert_ids, write
 from reconciler.manifest.files import find, read
 from reconciler.manifest.parser import Document, Parser
 from reconciler.manifest.places import Locator
 
-__all__ = ["Document", "Locator", "Parser", "find", "read"]
+__all__ = [
+    "Document",
+    "Locator",
+    "NotEditableError",
+    "Parser",
+    "find",
+    "insert_ids",
+    "read",
+    "write",
+]

@@ -8,6 +8,7 @@ is marked where it is implemented: documented, inferred (from another page) or u
 """
 
 from reconciler.sandbox.faults import Fault, parse_fault
+from reconciler.sandbox.front import Abandon
 from reconciler.sandbox.options import Options
 from reconciler.sandbox.server import running, serve
 from reconciler.sandbox.tokens import PASSWORD, USERNAME, VIEWER
@@ -16,6 +17,7 @@ __all__ = [
     "PASSWORD",
     "USERNAME",
     "VIEWER",
+    "Abandon",
     "Fault",
     "Options",
     "parse_fault",

@@ -17,9 +17,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.sandbox.app import PREFIX, errors_response
 from reconciler.sandbox.faults import Fault, Faults
+from reconciler.sandbox.options import Witness
 
 _FIRST_ERROR: Final = 300
 _HTML: Final = "<html><head><title>Error</title></head><body><h1>Error</h1></body></html>\n"
+_TICK: Final = 0.001  # seconds; how long an empty buffer may go unnoticed
+
+
+class Abandon(Exception):  # noqa: N818 - no error, but what a witness asks for
+    """Raised by a witness: the connection is to close without an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +50,26 @@ class Front:
         faults: Faults,
         write_log: Callable[[str], object] | None,
         stopping: asyncio.Event,
+        witness: Witness | None,
     ) -> None:
         self._app = app
         self._faults = faults
         self._write_log = write_log
         self._stopping = stopping
+        self._witness = witness
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         body = await _whole_body(receive)
         if body is None:
             return
-        path = scope["path"].removeprefix(PREFIX)
-        answer = await self._answer(self._faults.take(scope["method"], path), scope, body)
-        if self._write_log is not None:
-            self._write_log(_log_line(scope, path, body, None if answer is None else answer.status))
+        try:
+            await self._report("before", scope)
+            answer = await self._logged_answer(scope, body)
+            if answer is not None:
+                await self._report("during", scope)
+        except Abandon:
+            answer = None
         if answer is None:
             scope["state"]["transport"].abort()
             await _until_closed(receive)
@@ -71,6 +82,20 @@ class Front:
         if answer.is_cut:
             scope["state"]["transport"].close()
             await _until_closed(receive)
+        await self._report("after", scope)
+
+    async def _report(self, moment: str, scope: Scope) -> None:
+        if self._witness is None:
+            return
+        if moment == "after":
+            await _handed_over(scope["state"]["transport"])
+        await asyncio.to_thread(self._witness, moment, scope["method"], _path(scope))
+
+    async def _logged_answer(self, scope: Scope, body: bytes) -> _Answer | None:
+        answer = await self._answer(self._faults.take(scope["method"], _path(scope)), scope, body)
+        if self._write_log is not None:
+            self._write_log(_log_line(scope, body, None if answer is None else answer.status))
+        return answer
 
     async def _answer(self, fault: Fault | None, scope: Scope, body: bytes) -> _Answer | None:
         """Return the answer, or None for a connection that closes without one."""
@@ -133,7 +158,13 @@ def _answer_of(response: Response, *, is_cut: bool = False) -> _Answer:
     return _Answer(response.status_code, response.raw_headers, bytes(response.body), is_cut)
 
 
-def _log_line(scope: Scope, path: str, body: bytes, status: int | None) -> str:
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    return path.removeprefix(PREFIX)
+
+
+def _log_line(scope: Scope, body: bytes, status: int | None) -> str:
+    path = _path(scope)
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
@@ -155,6 +186,12 @@ async def _whole_body(receive: Receive) -> bytes | None:
         parts.append(message["body"])
         if not message["more_body"]:
             return b"".join(parts)
+
+
+async def _handed_over(transport: asyncio.Transport) -> None:
+    """Wait until the operating system has all that was written; a lost connection holds nothing."""
+    while transport.get_write_buffer_size():  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(_TICK)
 
 
 async def _until_closed(receive: Receive) -> None:

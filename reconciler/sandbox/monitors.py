@@ -208,5 +208,14 @@ def _entry(entry: object, schema: Mapping[str, Any]) -> dict[str, object]:
 
 def _writable(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {
-        name: rule for name, rule in schema["properties"].items() if not rule.get("readOnly", False)
+        name: _on_the_wire(rule)
+        for name, rule in schema["properties"].items()
+        if not rule.get("readOnly", False)
     }
+
+
+def _on_the_wire(rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the rule of a field without what only a manifest may hold: a secretRef for a text."""
+    if not isinstance(rule.get("type"), list):
+        return rule
+    return {key: item for key, item in {**rule, "type": "string"}.items() if key != "$ref"}

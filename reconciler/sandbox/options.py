@@ -1,11 +1,14 @@
 """What a sandbox is started with. Rule: values only."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from reconciler.sandbox.faults import Fault
+
+Showing = Literal["echoed", "masked", "omitted"]
+Witness = Callable[[str, str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,14 @@ class Options:
         page_size: The most monitors one list answer holds; None pages only when `limit` is asked
             for. Unknown whether AlertSite pages this list.
         strict: Refuse unknown and read-only fields instead of storing or ignoring them.
+        secret_fields: How GET shows fields whose names look like secrets, which are stored as they
+            were sent. Unknown how AlertSite shows a mailbox password.
+        witness: Called with a moment, a method and a path below /api/v3; it may block, as each
+            call has a thread of its own. The moments of a request are `before` (it is whole, and
+            nothing is done yet), `during` (what it changes is committed, and no byte of the answer
+            is sent) and `after` (the answer is with the operating system). A request that a fault
+            drops has no more than the first. An `Abandon` raised before drops the request as if it
+            had never arrived; raised during, it drops the answer.
     """
 
     schemas: Mapping[str, Mapping[str, Any]]
@@ -35,3 +46,5 @@ class Options:
     token_life: float = 3600.0
     page_size: int | None = None
     strict: bool = False
+    secret_fields: Showing = "omitted"  # noqa: S105 - how, not what
+    witness: Witness | None = None

@@ -18,6 +18,7 @@ from reconciler.sandbox.app import PREFIX, application
 from reconciler.sandbox.faults import Faults
 from reconciler.sandbox.front import Front
 from reconciler.sandbox.options import Options
+from reconciler.sandbox.secret_fields import SecretFields
 from reconciler.sandbox.store import Store
 
 if TYPE_CHECKING:
@@ -79,7 +80,9 @@ class _Prepared:
 @contextlib.contextmanager
 def _prepared(options: Options) -> Iterator[_Prepared]:
     with contextlib.ExitStack() as stack:
-        store = stack.enter_context(contextlib.closing(Store(options.database, options.seed)))
+        secrets = SecretFields(options.secret_fields, options.schemas)
+        store = Store(options.database, options.seed, secrets)
+        stack.enter_context(contextlib.closing(store))
         write_log = None
         if options.request_log is not None:
             # Line by line, so that a reader never has to wait for the rest of a buffer.
@@ -87,7 +90,13 @@ def _prepared(options: Options) -> Iterator[_Prepared]:
             write_log = stack.enter_context(log).write
         listener = stack.enter_context(_bound(options.port))
         stopping = asyncio.Event()
-        app = Front(application(options, store), Faults(options.faults), write_log, stopping)
+        app = Front(
+            application(options, store),
+            Faults(options.faults),
+            write_log,
+            stopping,
+            options.witness,
+        )
         yield _Prepared(app, listener, stopping)
 
 

@@ -1,7 +1,8 @@
 """Monitors in SQLite. Rule: the only module that speaks SQL; one connection, one user at a time.
 
-Each monitor is kept as the JSON text that GET answers, so that a list is those texts joined:
-parsing and printing ten thousand monitors would take most of a second.
+Each monitor is kept as JSON text. Where `is_plain` says that nothing in it could have to be hidden,
+that is what GET answers, so that a list is such texts joined: parsing and printing ten thousand
+monitors would take most of a second.
 """
 
 import json
@@ -12,15 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.sandbox.secret_fields import SecretFields
+
 _BEFORE_FIRST_ID: Final = 100_000  # ids of six digits, as in the vendor's samples
 _MAX_ID: Final = 2**63 - 1
-_SCHEMA: Final = (
-    # AUTOINCREMENT: the id of a deleted monitor is never given out again.
-    "CREATE TABLE monitor (id INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT, json TEXT)",
-    f"INSERT INTO sqlite_sequence (name, seq) VALUES ('monitor', {_BEFORE_FIRST_ID})",  # noqa: S608
+_VERSIONS: Final = (  # what makes each out of the one before it
+    (
+        # AUTOINCREMENT: the id of a deleted monitor is never given out again.
+        "CREATE TABLE monitor (id INTEGER PRIMARY KEY AUTOINCREMENT, type TEXT, json TEXT)",
+        f"INSERT INTO sqlite_sequence (name, seq) VALUES ('monitor', {_BEFORE_FIRST_ID})",  # noqa: S608
+    ),
+    ("ALTER TABLE monitor ADD COLUMN is_plain INTEGER DEFAULT 0",),
 )
 _WITH_TYPE: Final = "(?1 IS NULL OR type IN (SELECT value FROM json_each(?1)))"
-_PAGE: Final = f"SELECT json FROM monitor WHERE {_WITH_TYPE} ORDER BY id LIMIT ?2 OFFSET ?3"  # noqa: S608
+_ROWS: Final = f"SELECT json, is_plain FROM monitor WHERE {_WITH_TYPE}"  # noqa: S608
+_PAGE: Final = f"{_ROWS} ORDER BY id LIMIT ?2 OFFSET ?3"
 _COUNT: Final = f"SELECT count(*) FROM monitor WHERE {_WITH_TYPE}"  # noqa: S608
 _NO_LIMIT: Final = -1
 
@@ -39,7 +46,10 @@ class Store:
     Whoever opens it closes it. It may be handed from one thread to another, but not shared.
     """
 
-    def __init__(self, database: Path | None, seed: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, database: Path | None, seed: Sequence[Mapping[str, Any]], secrets: SecretFields
+    ) -> None:
+        self._secrets = secrets
         self._connection = sqlite3.connect(
             ":memory:" if database is None else database,
             isolation_level=None,  # transactions are written out below
@@ -62,15 +72,17 @@ class Store:
         """Return the monitors of these types, in the order of their ids."""
         wanted = None if types is None else json.dumps(types)
         window = (_NO_LIMIT if limit is None else limit, offset)
-        texts = [text for (text,) in self._connection.execute(_PAGE, (wanted, *window))]
+        rows = self._connection.execute(_PAGE, (wanted, *window))
+        texts = [text if is_plain else self._secrets.shown(text) for text, is_plain in rows]
         if limit is None and not offset:
             return Page(texts, len(texts))
         (count,) = self._connection.execute(_COUNT, (wanted,)).fetchone()
         return Page(texts, count)
 
     def find(self, number: int) -> bytes | None:
-        """Return the JSON text of one monitor."""
-        return self._text("SELECT json FROM monitor WHERE id = ?", number)
+        """Return the JSON text of one monitor, as GET shows it."""
+        text = self._text("SELECT json FROM monitor WHERE id = ?", number)
+        return None if text is None else self._secrets.shown(text)
 
     def add(self, monitor: Mapping[str, Any]) -> int:
         """Store a monitor that has no id yet; return the id it got."""
@@ -102,20 +114,18 @@ class Store:
     def _create(self, seed: Sequence[Mapping[str, Any]]) -> None:
         with self._transaction():
             (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-            if version:
-                return
-            for statement in _SCHEMA:
-                self._connection.execute(statement)
-            for monitor in seed:
+            for number, statements in enumerate(_VERSIONS[version:], version + 1):
+                for statement in statements:
+                    self._connection.execute(statement)
+                self._connection.execute(f"PRAGMA user_version = {number}")
+            for monitor in () if version else seed:
                 self._put(monitor)
-            self._connection.execute("PRAGMA user_version = 1")
 
     def _put(self, monitor: Mapping[str, Any]) -> None:
         text = json.dumps(monitor, sort_keys=True, separators=(",", ":"))
         self._connection.execute(
-            "INSERT INTO monitor (id, type, json) VALUES (?, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET type = excluded.type, json = excluded.json",
-            (monitor["id"], monitor["type"], text),
+            "INSERT OR REPLACE INTO monitor (id, type, json, is_plain) VALUES (?, ?, ?, ?)",
+            (monitor["id"], monitor["type"], text, not self._secrets.are_in(monitor)),
         )
 
     def _text(self, query: str, number: int, *others: str) -> bytes | None:

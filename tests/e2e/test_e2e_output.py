@@ -52,6 +52,7 @@ def test_plan_as_json(
         "unmanaged": 2,
         "excluded": 0,
         "refused": 0,
+        "untracked": 0,
     }
     addresses = [change["address"] for change in plan["changes"]]
     assert addresses == ["email-imap/relay", "email-smtp/backup", "email-smtp/relay"]

@@ -210,9 +210,10 @@ def test_parallelism_changes_nothing_but_the_speed(
     results, sent = [], []
     for parallelism in ("1", "8"):
         account = sandbox(*seed, faults=["PATCH */7 status=400"])
-        done = run(*_APPLY, "--json", "--parallelism", parallelism, env=account.env)
+        state = f"--state={parallelism}.json"
+        done = run(*_APPLY, "--json", "--parallelism", parallelism, state, env=account.env)
         assert done.code == 7
-        results.append(done.json | {"account": ""})
+        results.append(done.json | {"account": "", "run": ""})
         sent.append(account.patches())
         assert account.ports() == {number: 25 if number == 7 else 587 for number in range(1, 21)}
     assert results[0] == results[1]

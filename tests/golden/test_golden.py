@@ -1,6 +1,7 @@
 """Golden folders: manifests and live in, everything that is printed out.
 
-A case is a folder with `manifests/` and `live.json` (a list of monitors as GET returns them), or
+A case is a folder with `manifests/` and `live.json` (a list of monitors as GET returns them), and
+`records.json` (those of the state) if it has any; or
 with `manifests/` alone when they are invalid. `pytest tests/golden --update-golden` writes what is
 printed; read the difference before committing it.
 """
@@ -12,10 +13,11 @@ import jsonschema
 import pytest
 
 from reconciler import render
+from reconciler.decide import decide
 from reconciler.errors import InvalidManifestsError
 from reconciler.model import Live
-from reconciler.plan import decide
 from reconciler.schema import schema_folder
+from reconciler.state import record_from_json
 from reconciler.workflow import load_fleet
 
 from build import SCHEMAS
@@ -40,7 +42,13 @@ def printed(case: Path) -> dict[str, str]:
         Live(item["id"], item.get("type"), item)
         for item in json.loads((case / "live.json").read_text())
     ]
-    plan = decide("https://alertsite.example.com/api/v3", fleet.desired, monitors, SCHEMAS.kinds)
+    known = case / "records.json"
+    records = {
+        address: record_from_json(item)
+        for address, item in (json.loads(known.read_text()) if known.exists() else {}).items()
+    }
+    account = "https://alertsite.example.com/api/v3"
+    plan = decide(account, fleet.desired, records, monitors, SCHEMAS.kinds)
     check(plan.to_json(), "plan")
     return {
         "plan.txt": render.plan_text(plan),
@@ -66,7 +74,7 @@ def test_golden(
     expected = {
         path.name: path.read_text()
         for path in case.iterdir()
-        if path.is_file() and path.name != "live.json"
+        if path.is_file() and path.name not in {"live.json", "records.json"}
     }
     assert found == expected
 
@@ -80,7 +88,7 @@ def test_colour_only_repeats_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
     case = HERE / "every-kind-of-change"
     monkeypatch.chdir(case)
     fleet = load_fleet(["manifests"], SCHEMAS)
-    plan = decide("account", fleet.desired, [], SCHEMAS.kinds)
+    plan = decide("account", fleet.desired, {}, [], SCHEMAS.kinds)
     coloured = render.plan_text(plan, colour=True)
     assert "\x1b[31m! email-imap/front" in coloured
     for code in ("0", "1", "31", "32", "33"):

@@ -7,11 +7,13 @@ import jsonschema
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.decide import Rules, decide
 from reconciler.model import Desired, Live, Origin
-from reconciler.plan import Plan, decide
+from reconciler.plan import Action, Plan
 from reconciler.schema import schema_folder
+from reconciler.state import Record
 
-from build import SCHEMAS, desired, live
+from build import SCHEMAS, desired, live, record
 
 SCHEMA = json.loads((schema_folder() / "plan.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -59,47 +61,90 @@ ACCOUNTS = st.lists(
 )
 
 
-def plan(fleet: list[Desired], account: list[Live]) -> Plan:
-    return decide("https://example.com", fleet, account, SCHEMAS.kinds)
+RECORDS = st.dictionaries(
+    st.builds("{}/m{}".format, st.sampled_from(sorted(SCHEMAS.kinds)), NUMBERS),
+    st.builds(lambda number, fields: record(fields, id=number), NUMBERS, FIELDS),
+    max_size=4,
+)
+"""Records may contradict the manifests, each other and AlertSite."""
+RULES = st.sampled_from([Rules(), Rules(adopt=True)])
 
 
-@given(fleets(), ACCOUNTS)
-def test_json_round_trip(fleet: list[Desired], account: list[Live]) -> None:
-    one = plan(fleet, account)
+def plan(
+    fleet: list[Desired],
+    account: list[Live],
+    records: dict[str, Record] | None = None,
+    rules: Rules | None = None,
+) -> Plan:
+    return decide(
+        "https://example.com", fleet, records or {}, account, SCHEMAS.kinds, rules or Rules()
+    )
+
+
+@given(fleets(), ACCOUNTS, RECORDS, RULES)
+def test_json_round_trip(
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+) -> None:
+    one = plan(fleet, account, records, rules)
     again = Plan.from_json(json.loads(json.dumps(one.to_json())))
     assert again == one
     assert again.digest == one.digest
 
 
-@given(fleets(), ACCOUNTS)
-def test_json_fits_its_schema(fleet: list[Desired], account: list[Live]) -> None:
-    VALIDATOR.validate(plan(fleet, account).to_json())
-
-
-@given(fleets(), ACCOUNTS, st.randoms(use_true_random=False))
-def test_the_order_of_the_input_changes_nothing(
-    fleet: list[Desired], account: list[Live], random: Any
+@given(fleets(), ACCOUNTS, RECORDS)
+def test_json_fits_its_schema(
+    fleet: list[Desired], account: list[Live], records: dict[str, Record]
 ) -> None:
-    one = plan(fleet, account)
+    VALIDATOR.validate(plan(fleet, account, records).to_json())
+
+
+@given(fleets(), ACCOUNTS, RECORDS, st.randoms(use_true_random=False))
+def test_the_order_of_the_input_changes_nothing(
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], random: Any
+) -> None:
+    one = plan(fleet, account, records)
     random.shuffle(fleet)
     random.shuffle(account)
-    assert json.dumps(plan(fleet, account).to_json()) == json.dumps(one.to_json())
+    pairs = list(records.items())
+    random.shuffle(pairs)
+    again = plan(fleet, account, dict(pairs))
+    assert json.dumps(again.to_json()) == json.dumps(one.to_json())
 
 
-@given(fleets(), ACCOUNTS)
-def test_every_manifest_is_decided_once(fleet: list[Desired], account: list[Live]) -> None:
-    one = plan(fleet, account)
+@given(fleets(), ACCOUNTS, RECORDS, RULES)
+def test_every_manifest_is_decided_once(
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+) -> None:
+    one = plan(fleet, account, records, rules)
     decided = [item.address for item in (*one.changes, *one.refusals)]
     assert len(decided) == len(set(decided))
     assert len(decided) + one.unchanged == len(fleet)
     assert decided == sorted(decided[: len(one.changes)]) + sorted(decided[len(one.changes) :])
 
 
-@given(fleets(), ACCOUNTS)
-def test_a_plan_after_its_changes_has_none(fleet: list[Desired], account: list[Live]) -> None:
-    bodies = {change.id: change.body for change in plan(fleet, account).changes}
+@given(fleets(), ACCOUNTS, RECORDS)
+def test_no_two_changes_are_about_one_monitor(
+    fleet: list[Desired], account: list[Live], records: dict[str, Record]
+) -> None:
+    ids = [change.id for change in plan(fleet, account, records).changes if change.id is not None]
+    assert len(ids) == len(set(ids))
+
+
+@given(fleets(), ACCOUNTS, RECORDS, RULES)
+def test_a_plan_after_its_changes_has_none(
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+) -> None:
+    one = plan(fleet, account, records, rules)
+    bodies = {change.id: change.body for change in one.changes}
     after = [
         monitor._replace(fields={**monitor.fields, **bodies.get(monitor.id, {})})
         for monitor in account
     ]
-    assert plan(fleet, after).changes == ()
+    bound = dict(records)
+    for note in one.notes:
+        if note.code == "adopted" and note.id:
+            bound[note.address] = record(id=note.id)
+    for number, change in enumerate(one.having(Action.CREATE), start=100):
+        after.append(live(dict(change.body), type=change.kind, id=number))
+        bound[change.address] = record(id=number)
+    assert plan(fleet, after, bound, rules).changes == ()

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from reconciler.sandbox import PASSWORD, USERNAME, Options, running
+from reconciler.sandbox.secret_fields import SecretFields
 
 _SCHEMAS = Path(__file__).parents[2] / "schemas"
 _KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
@@ -16,6 +17,12 @@ _KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
 @pytest.fixture(scope="session")
 def schemas() -> dict[str, dict[str, Any]]:
     return {kind: json.loads((_SCHEMAS / f"{kind}.schema.json").read_text()) for kind in _KINDS}
+
+
+@pytest.fixture(scope="session")
+def secret_fields(schemas: Any) -> SecretFields:
+    """What hides nothing."""
+    return SecretFields("echoed", schemas)
 
 
 @pytest.fixture(scope="session")

@@ -154,6 +154,26 @@ def test_a_create_needs_the_required_fields(api: Any, smtp: Any) -> None:
     assert answer.json() == error(400, message, fields=fields)
 
 
+def test_a_display_name_may_be_given_twice(api: Any, smtp: Any) -> None:
+    first, second = (api.post("/monitors/email-smtp", json=smtp).json()["id"] for _ in range(2))
+    assert first != second
+    names = {item["id"]: item["name"] for item in api.get("/monitors").json()["results"]}
+    assert names[int(first)] == names[int(second)] == smtp["name"]
+
+
+def test_a_refused_create_names_the_fields_and_leaves_nothing(start: Any, smtp: Any) -> None:
+    client = start()
+    body = {**smtp, "name": "", "port": "smtp", "note": {"secretRef": {"env": "NOTE"}}}
+    answer = client.post("/monitors/email-smtp", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == [
+        {"code": 400, "fields": ["name"], "message": "required and is empty"},
+        {"code": 400, "fields": ["port"], "message": "must be an integer"},
+        {"code": 400, "fields": ["note"], "message": "must be a string"},
+    ]
+    assert client.get("/monitors").json()["results"] == []
+
+
 def test_an_edit_changes_what_is_sent_and_answers_the_id(api: Any, relay: str) -> None:
     before = api.get(f"/monitors/{relay}").json()
     body = {"ipv4": "74.125.28.108", "port": 587}

@@ -49,6 +49,8 @@ def test_an_integer_is_stored_as_one(kind: Kind, sent: Any, stored: Any) -> None
         ("port", [5], "must be an integer"),
         ("enabled", 1, "must be a boolean"),
         ("name", 5, "must be a string"),
+        ("note", {"secretRef": {"env": "NOTE"}}, "must be a string"),
+        ("billing_plancode", {"secretRef": {"env": "PLAN"}}, "must be a string"),
         ("locations", {"id": 10}, "must be an array"),
         ("locations", [10], "must be an array of objects"),
         ("locations", [{"id": 10}, {}], "each entry needs id"),

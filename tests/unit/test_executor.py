@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
+from reconciler.decide import decide
 from reconciler.errors import (
     AlertSiteError,
     CredentialsError,
@@ -11,7 +12,7 @@ from reconciler.errors import (
     UnavailableError,
 )
 from reconciler.executor import PATIENCE, execute
-from reconciler.plan import Change, decide
+from reconciler.plan import Change
 from reconciler.result import Outcome, Status
 
 from build import desired, live
@@ -20,13 +21,14 @@ NUMBERS = range(1, 21)
 CHANGES = decide(
     "account",
     [desired({"port": 587}, name=f"relay-{number:02}", id=number) for number in NUMBERS],
+    {},
     [live(id=number) for number in NUMBERS],
     ("email-smtp",),
 ).changes
 
 
 def run(
-    send: Callable[[Change], None],
+    send: Callable[[Change], int | None],
     *,
     parallelism: int = 4,
     fail_fast: bool = False,
@@ -38,8 +40,8 @@ def run(
         send,
         parallelism=parallelism,
         fail_fast=fail_fast,
-        stop=stop or threading.Event(),
-        progress=shown.append,
+        halted=lambda: "the run was interrupted" if stop and stop.is_set() else "",
+        note=shown.extend,
     )
     assert [outcome.change for outcome in outcomes] == list(CHANGES)
     assert sorted(shown, key=lambda outcome: outcome.change.address) == list(outcomes)
@@ -48,7 +50,7 @@ def run(
 
 def test_every_change_is_sent_once_and_all_are_done() -> None:
     sent: list[Change] = []
-    statuses, _ = run(sent.append)
+    statuses, _ = run(lambda change: (sent.append(change), None)[1])
     assert set(statuses) == {Status.DONE}
     assert sorted(sent, key=lambda change: change.address) == list(CHANGES)
 
@@ -137,7 +139,7 @@ def test_an_alertsite_that_stays_away_is_not_asked_for_ever(kind: type[AlertSite
 
 def test_an_alertsite_that_comes_back_is_asked_on() -> None:
     def send(change: Change) -> None:
-        if change.id % PATIENCE:
+        if change.id and change.id % PATIENCE:
             raise UnavailableError("down")
 
     statuses, _ = run(send, parallelism=1)
@@ -152,3 +154,21 @@ def test_a_bug_in_one_change_does_not_cost_the_report_on_the_others() -> None:
     statuses, shown = run(send)
     assert statuses.count(Status.DONE) == len(CHANGES) - 1
     assert [item.message for item in shown if item.message] == ["unexpected failure: KeyError: 'x'"]
+
+
+def test_the_id_of_a_new_monitor_is_in_its_outcome() -> None:
+    _, shown = run(lambda change: 1000 + (change.id or 0))
+    assert all(item.id == 1000 + (item.change.id or 0) for item in shown)
+
+
+def test_outcomes_come_in_the_calling_thread() -> None:
+    threads = set()
+    execute(
+        CHANGES,
+        lambda _: None,
+        parallelism=4,
+        fail_fast=False,
+        halted=str,
+        note=lambda _: threads.add(threading.get_ident()),
+    )
+    assert threads == {threading.get_ident()}

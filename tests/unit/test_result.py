@@ -3,12 +3,14 @@ import json
 import jsonschema
 import pytest
 
+from reconciler.decide import Rules, decide
 from reconciler.errors import ExitCode
-from reconciler.plan import Change, Plan, decide
+from reconciler.model import Live
+from reconciler.plan import Change, Plan
 from reconciler.result import Outcome, Result, Status, confirm
 from reconciler.schema import schema_folder
 
-from build import desired, live
+from build import desired, live, record
 
 KINDS = ("email-smtp",)
 VALIDATOR = jsonschema.Draft202012Validator(
@@ -17,8 +19,13 @@ VALIDATOR = jsonschema.Draft202012Validator(
 
 
 def change(name: str = "relay", id: int = 1) -> Change:  # noqa: A002 - the field's name
-    plan = decide("account", [desired({"port": 587}, name=name, id=id)], [live(id=id)], KINDS)
+    plan = decide("account", [desired({"port": 587}, name=name, id=id)], {}, [live(id=id)], KINDS)
     return plan.changes[0]
+
+
+def create() -> Change:
+    manifest = desired({"name": "Relay", "port": 587}, id=None)
+    return decide("account", [manifest], {}, [], KINDS).changes[0]
 
 
 def outcome(status: Status, code: ExitCode = ExitCode.PARTIAL) -> Outcome:
@@ -32,6 +39,7 @@ DOWN = outcome(Status.FAILED, ExitCode.UNAVAILABLE)
 UNCONFIRMED = outcome(Status.UNCONFIRMED, ExitCode.UNAVAILABLE)
 NOT_KEPT = outcome(Status.NOT_KEPT)
 NOT_STARTED = outcome(Status.NOT_STARTED)
+MOVED = outcome(Status.MOVED, ExitCode.REFUSED)
 
 CODES = {
     "all ended by a bug": ([outcome(Status.FAILED, ExitCode.BUG)], ExitCode.BUG),
@@ -46,6 +54,8 @@ CODES = {
     "one may have happened": ([DOWN, UNCONFIRMED], ExitCode.PARTIAL),
     "not kept": ([NOT_KEPT], ExitCode.PARTIAL),
     "not started": ([NOT_STARTED], ExitCode.PARTIAL),
+    "all moved": ([MOVED, MOVED], ExitCode.REFUSED),
+    "a part moved": ([DONE, MOVED], ExitCode.PARTIAL),
 }
 
 
@@ -62,7 +72,7 @@ def test_an_interrupted_run_says_so_first() -> None:
 
 def after(port: object, *, gone: bool = False) -> Plan:
     monitors = [] if gone else [live({"port": port})]
-    return decide("account", [desired({"port": 587})], monitors, KINDS)
+    return decide("account", [desired({"port": 587})], {}, monitors, KINDS)
 
 
 CONFIRMED = {
@@ -78,12 +88,12 @@ CONFIRMED = {
 
 @pytest.mark.parametrize(("before", "plan", "status"), CONFIRMED.values(), ids=CONFIRMED)
 def test_only_what_alertsite_shows_counts(before: Outcome, plan: Plan, status: Status) -> None:
-    (confirmed,) = confirm([before], plan)
+    (confirmed,) = confirm([before], plan, {})
     assert confirmed.status is status
 
 
 def test_a_value_that_was_not_kept_names_both_sides() -> None:
-    (confirmed,) = confirm([DONE], after(25))
+    (confirmed,) = confirm([DONE], after(25), {})
     assert [(item.field, item.after, item.before) for item in confirmed.not_kept] == [
         ("port", 587, 25)
     ]
@@ -91,6 +101,58 @@ def test_a_value_that_was_not_kept_names_both_sides() -> None:
 
 def test_a_field_that_drifts_meanwhile_does_not_take_back_what_was_done() -> None:
     manifest = desired({"port": 587, "note": "x"})
-    plan = decide("account", [manifest], [live({"port": 587, "note": "drift"})], KINDS)
-    (confirmed,) = confirm([DONE], plan)
+    plan = decide("account", [manifest], {}, [live({"port": 587, "note": "drift"})], KINDS)
+    (confirmed,) = confirm([DONE], plan, {})
     assert confirmed.status is Status.DONE
+
+
+class TestCreates:
+    MANIFEST = desired({"name": "Relay", "port": 587}, id=None)
+    LOST = Outcome(create(), Status.UNCONFIRMED, "no answer in time")
+    MADE = Outcome(create(), Status.DONE, created=7)
+
+    def after(self, monitors: list[Live]) -> Plan:
+        records = {"email-smtp/relay": record(id=7)}
+        return decide("account", [self.MANIFEST], records, monitors, KINDS)
+
+    def test_one_that_is_found_is_done_and_has_its_id(self) -> None:
+        plan = self.after([live(dict(self.MANIFEST.fields), id=7)])
+        (confirmed,) = confirm([self.LOST], plan, {"email-smtp/relay": 7})
+        assert (confirmed.status, confirmed.id, confirmed.message) == (Status.DONE, 7, "")
+
+    def test_one_that_is_not_found_stays_unconfirmed(self) -> None:
+        (confirmed,) = confirm([self.LOST], self.after([]), {})
+        assert (confirmed.status, confirmed.id) == (Status.UNCONFIRMED, None)
+
+    def test_one_that_was_accepted_and_is_not_listed_is_unconfirmed(self) -> None:
+        (confirmed,) = confirm([self.MADE], self.after([]), {"email-smtp/relay": 7})
+        assert (confirmed.status, confirmed.id) == (Status.UNCONFIRMED, 7)
+
+    def test_one_with_another_value_is_not_kept(self) -> None:
+        plan = self.after([live({"name": "Relay", "port": 25}, id=7)])
+        (confirmed,) = confirm([self.MADE], plan, {"email-smtp/relay": 7})
+        assert confirmed.status is Status.NOT_KEPT
+        assert [item.field for item in confirmed.not_kept] == ["port"]
+
+
+def test_an_update_whose_monitor_is_gone_is_not_kept() -> None:
+    records = {"email-smtp/relay": record()}
+    plan = decide("account", [desired({"name": "x"}, id=None)], records, [], KINDS)
+    (confirmed,) = confirm([DONE], plan, {})
+    assert (confirmed.status, "deleted" in confirmed.message) == (Status.NOT_KEPT, True)
+
+
+def test_whether_a_secret_arrived_cannot_be_read() -> None:
+    manifest = desired(secrets={"word": {"secretRef": {"env": "X"}}})
+    rules = Rules(write_secrets=True)
+    (change,) = decide("account", [manifest], {}, [live()], KINDS, rules).changes
+    plan = decide("account", [manifest], {}, [live()], KINDS)
+    (confirmed,) = confirm([Outcome(change, Status.UNCONFIRMED)], plan, {})
+    assert confirmed.status is Status.UNCONFIRMED
+
+
+def test_what_moved_takes_its_place_among_the_outcomes() -> None:
+    last, first = Outcome(change("b"), Status.DONE), Outcome(change("a"), Status.MOVED)
+    result = Result("account", (last,)).with_moved((first,))
+    assert [item.change.address for item in result.outcomes] == ["email-smtp/a", "email-smtp/b"]
+    VALIDATOR.validate(result.to_json())

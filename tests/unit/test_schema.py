@@ -6,12 +6,16 @@ from typing import Any
 import jsonschema
 import jsonschema_rs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from reconciler.model import SECRET_REF, secret_refs
 from reconciler.schema import Schemas, schema_folder
 
 from build import SCHEMAS
 
 KINDS = sorted(SCHEMAS.documents)
+REF = {"secretRef": {"env": "MAILBOX_PASSWORD"}}
 FILES = sorted(schema_folder().glob("*.schema.json"))
 
 
@@ -84,7 +88,22 @@ class TestFiles:
     def test_the_extra_map_refuses_exactly_the_fields_of_the_schema(self) -> None:
         for kind in KINDS:
             names = SCHEMAS.documents[kind]["properties"]["extra"]["propertyNames"]["not"]["enum"]
-            assert names == sorted([*fields(kind), "<<"])
+            assert names == sorted([*fields(kind), "<<", SECRET_REF])
+
+    def test_every_text_of_the_spec_but_the_name_may_be_a_secret_ref(self) -> None:
+        for kind in KINDS:
+            for name, field in fields(kind).items():
+                is_text = "string" in field.get("type", ())
+                assert ("$ref" in field) == (is_text and name != "name"), name
+                if "$ref" in field:
+                    assert field["type"] == ["string", "object"]
+                    assert explained(broken(f"spec/{name}", REF, kind)) == []
+
+    def test_kinds_share_what_a_secret_is(self) -> None:
+        definitions = [SCHEMAS.documents[kind]["$defs"] for kind in KINDS]
+        assert definitions.count(definitions[0]) == len(KINDS)
+        for kind in KINDS:
+            assert "mailbox" in SCHEMAS.documents[kind]["properties"]["extra"]["description"]
 
     def test_annotations_name_fields_that_exist(self) -> None:
         for kind in KINDS:
@@ -175,6 +194,80 @@ PROBLEMS = {
         broken("spec/interval", 5, "email-round-trip"),
         [("spec.interval", "too-short")],
     ),
+    "mapping for a text": (broken("spec/note", {"env": "X"}), [("spec.note", "type")]),
+    "empty mapping for a text": (broken("spec/note", {}), [("spec.note", "type")]),
+    "number for a text": (broken("spec/note", 1), [("spec.note", "type")]),
+    "secretRef that is a text": (
+        broken("spec/note", {"secretRef": "env"}),
+        [("spec.note.secretRef", "secret-ref")],
+    ),
+    "secretRef without a scheme": (
+        broken("spec/note", {"secretRef": {}}),
+        [("spec.note.secretRef", "secret-ref")],
+    ),
+    "secretRef with two schemes": (
+        broken("extra/a", {"secretRef": {"env": "X", "file": "x"}}),
+        [("extra.a.secretRef", "secret-ref")],
+    ),
+    "secretRef with an odd scheme": (
+        broken("extra/a", {"secretRef": {"env\n": "X"}}),
+        [("extra.a.secretRef.env\n", "secret-ref")],
+    ),
+    "secretRef with a number": (
+        broken("extra/a", [{"secretRef": {"env": 1}}]),
+        [("extra.a.0.secretRef.env", "secret-ref")],
+    ),
+    "secretRef with an empty name": (
+        broken("extra/password", {"secretRef": {"env": ""}}),
+        [("extra.password.secretRef.env", "secret-ref")],
+    ),
+    "secretRef that is not alone": (
+        broken("extra/password", {**REF, "b": 1, "a": 1}),
+        [("extra.password.a", "secret-ref"), ("extra.password.b", "secret-ref")],
+    ),
+    "secretRef in place of the display name": (broken("spec/name", REF), [("spec.name", "type")]),
+    "secretRef in place of a number": (broken("spec/port", REF), [("spec.port", "type")]),
+    "secretRef in place of a list": (broken("spec/locations", REF), [("spec.locations", "type")]),
+    "secretRef in place of a location": (
+        broken("spec/locations", [REF]),
+        [("spec.locations.0.secretRef", "secret-ref")],
+    ),
+    "secretRef in a location": (
+        broken("spec/locations", [{"id": REF}]),
+        [("spec.locations.0.id", "type")],
+    ),
+    "secretRef in place of the identity": (
+        broken("metadata/name", REF),
+        [("metadata.name", "type")],
+    ),
+    "secretRef in place of the metadata": (
+        broken("metadata", REF),
+        [("metadata.secretRef", "secret-ref")],
+    ),
+    "secretRef in place of the spec": (broken("spec", REF), [("spec.secretRef", "secret-ref")]),
+    "secretRef in place of extra": (broken("extra", REF), [("extra.secretRef", "secret-ref")]),
+    "secretRef as the name of a field": (
+        broken("extra/secretRef", REF),
+        [("extra.secretRef", "secret-ref")],
+    ),
+    "secretRef beside the keys of a manifest": (
+        broken("secretRef", REF),
+        [("secretRef", "secret-ref")],
+    ),
+    "secretRef in place of a label": (
+        broken("metadata/labels", {"a": REF}),
+        [("metadata.labels.a", "type")],
+    ),
+    "mapping for a secret": (
+        broken("extra/credentials", {"password": "x"}),
+        [("extra.credentials", "plain-secret")],
+    ),
+    "secretRef below the name of a secret": (
+        broken("extra/credentials", {"password": REF}),
+        [("extra.credentials", "plain-secret")],
+    ),
+    "nothing for a secret": (broken("extra/token", None), [("extra.token", "plain-secret")]),
+    "secret at the end": (broken("extra", {"a": {"pass": 1}}), [("extra.a.pass", "plain-secret")]),
     "several": (
         {"apiVersion": "v2", "kind": "email-smtp", "spec": {"port": "x"}},
         [
@@ -204,6 +297,10 @@ ACCEPTED = {
     "no id": broken("metadata/id", ...),
     "no secret in extra": broken("extra", {"passive_mode": True, "bypass_proxy": 1}),
     "free extra": broken("extra", {"pop3_user": "x", "nested": [{"a": None}]}),
+    "secret in extra": broken("extra/pop3_password", REF),
+    "secrets deep in extra": broken("extra/a", [{"b": {"apiToken": REF, "user": REF}}, REF]),
+    "secret of a plug-in": broken("spec/note", {"secretRef": {"vault-2": "kv/mail#password"}}),
+    "name that only begins like a secret's": broken("extra", {"passed": 1, "pass\n": 1}),
     "interval just longer": broken("spec/interval", 6, "email-round-trip"),
     "interval alone": broken("spec/timeout", ..., "email-round-trip"),
 }
@@ -229,6 +326,60 @@ MESSAGES = {
     "upper range": (broken("spec/port", 70000), "spec.port must be at most 65535, not 70000"),
     "missing": (broken("spec/hostname", ...), "missing key spec.hostname"),
     "read-only": (broken("spec/id", 1), "spec.id is set by AlertSite; remove it"),
+    "text": (
+        broken("spec/note", 1),
+        "spec.note must be a string or a secretRef, not an integer",
+    ),
+    "mapping": (
+        broken("spec/note", {"env": "X"}),
+        "spec.note must be a string or a secretRef, not another mapping",
+    ),
+    "secretRef for a number": (
+        broken("spec/port", REF),
+        "spec.port must be an integer, not a secretRef",
+    ),
+    "secretRef for the name": (
+        broken("spec/name", REF),
+        "spec.name must be a string, not a secretRef",
+    ),
+    "secretRef for a mapping": (
+        broken("metadata", REF),
+        (
+            "metadata cannot be a secretRef; a secretRef stands for one text in spec (but name), "
+            "or for any value under extra"
+        ),
+    ),
+    "plain secret": (
+        broken("extra/pop3_password", "x"),
+        (
+            "pop3_password looks like a secret, which must not be written in a manifest; write "
+            "a secretRef instead, such as {secretRef: {env: NAME}}"
+        ),
+    ),
+    "not alone": (
+        broken("spec/note", {**REF, "default": "x"}),
+        "spec.note.default cannot stand beside secretRef; remove one",
+    ),
+    "no scheme": (
+        broken("spec/note", {"secretRef": "MAILBOX_PASSWORD"}),
+        "spec.note.secretRef must be one scheme with a name, as in {secretRef: {env: NAME}}",
+    ),
+    "misspelt scheme": (
+        broken("spec/note", {"secretRef": {"ENV": "X"}}),
+        "ENV is not the scheme of a secretRef; did you mean env?",
+    ),
+    "odd scheme": (
+        broken("spec/note", {"secretRef": {"7": "X"}}),
+        "7 is not the scheme of a secretRef: env, file or a plug-in's name",
+    ),
+    "no name": (
+        broken("spec/note", {"secretRef": {"env": ""}}),
+        "spec.note.secretRef.env must not be empty",
+    ),
+    "odd name": (
+        broken("spec/note", {"secretRef": {"env": ["X"]}}),
+        "spec.note.secretRef.env must be a string, not a list",
+    ),
     "order": (
         broken("spec/interval", 5, "email-round-trip"),
         "interval (5 minutes) must be longer than timeout (300 seconds)",
@@ -249,3 +400,49 @@ def test_a_kind_is_a_file_in_the_folder(tmp_path: Path) -> None:
     schemas = Schemas(tmp_path)
     assert list(schemas.kinds) == ["email-jmap"]
     assert schemas.accept(broken("kind", "email-jmap")) is schemas.kinds["email-jmap"]
+
+
+# Values that are secretRefs, nearly are, or hold some.
+NAMES = st.sampled_from(["env", "file", "vault", "ENV", "a\n", "", "secretRef"])
+KEYS = st.sampled_from(["secretRef", "password", "pass", "pass\n", "passed", "a", "env", "<<"])
+LEAVES = st.none() | st.integers(0, 1) | st.sampled_from(["", "X", "a\n"])
+NEARLY = st.recursive(
+    LEAVES | st.fixed_dictionaries({"secretRef": st.dictionaries(NAMES, LEAVES, max_size=2)}),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=2),
+    max_leaves=6,
+)
+PLACES = st.sampled_from(
+    [
+        ("extra",),
+        ("metadata",),
+        ("metadata", "labels"),
+        ("metadata", "name"),
+        ("spec",),
+        ("spec", "alert_note"),
+        ("spec", "billing_plancode"),
+        ("spec", "locations"),
+        ("spec", "mode"),
+        ("spec", "name"),
+        ("extra", "a"),
+        ("extra", "password"),
+        ("extra", "secretRef"),
+    ]
+)
+
+
+@given(st.sampled_from(KINDS), st.lists(st.tuples(PLACES, NEARLY), min_size=1, max_size=3))
+def test_both_validators_agree_on_what_a_secret_ref_is(kind: str, edits: Any) -> None:
+    manifest = example(kind)
+    for (first, *rest), value in edits:
+        if not rest:
+            manifest[first] = value
+        elif isinstance(target := manifest.setdefault(first, {}), dict):
+            target[rest[0]] = value
+    problems = list(SCHEMAS.explain(manifest))
+    assert (SCHEMAS.accept(manifest) is None) == bool(problems)
+    assert "invalid" not in {item.code for item in problems}
+    places = [(item.pointer, item.of_key) for item in problems if item.code != "missing-key"]
+    assert len(places) == len(set(places))  # one for each fault
+    if not problems:  # what was accepted can be read
+        for found in secret_refs([manifest["spec"], *manifest.get("extra", {}).values()]):
+            assert found.ref.name

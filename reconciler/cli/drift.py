@@ -1,0 +1,47 @@
+"""The command that shows what AlertSite changed since the last apply."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from reconciler.cli import keeping, options, output, settings
+from reconciler.errors import ExitCode
+
+
+@click.command(epilog="Example: reconciler drift --state git:origin --json")
+@options.state
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="TARGET",
+    help="Only monitors that match: an address or a glob over addresses. May be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the drift as JSON on stdout.")
+def drift(location: str | None, targets: tuple[str, ...], *, as_json: bool) -> int:
+    """Show what AlertSite did since the last apply; never writes, exits with 2 if there is any.
+
+    It compares AlertSite with the state and needs no manifests.
+    """
+    from reconciler import render  # noqa: PLC0415
+    from reconciler.cli.connection import connect  # noqa: PLC0415
+    from reconciler.drift import find_drift  # noqa: PLC0415
+    from reconciler.schema import Schemas  # noqa: PLC0415
+
+    schemas = Schemas()
+    run = keeping.begin(location, embedded=settings.is_silent(os.environ))
+    with connect(schemas, output.say) as connection:
+        known = run.known(connection.account)
+        options.say_recovered(known)
+        if not known.state.records:
+            output.say(f"{run.store.location} has no records yet: apply makes them.")
+        live = connection.reader().list_monitors(schemas.kinds)
+    found = find_drift(connection.account, known.state.records, live, schemas.kinds, targets)
+    if as_json:
+        output.data(render.as_json(found.to_json()))
+    else:
+        output.data(render.drift_text(found, colour=output.has_colour(sys.stdout)))
+    return ExitCode.CHANGES if found.monitors else ExitCode.OK

@@ -1,0 +1,146 @@
+"""Wires a run to its state: store, lock, journal, clock and run id."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.cli import output, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.recorder import Known, Recorder
+    from reconciler.secrets import Vault
+    from reconciler.store import Store
+
+PROJECT = Path("reconciler.toml")
+_DEFAULT = "file:.reconciler/state.json"
+_SANDBOX = "file:.reconciler/sandbox-state.json"
+_USERS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME", "USERNAME")
+
+
+class Run(NamedTuple):
+    """One run, and the state it works with.
+
+    Attributes:
+        id: what records, journals and locks name it by.
+        lease: seconds that its lock lives without being renewed.
+        key: what fingerprints of secrets are keyed by; empty if they are not tracked.
+    """
+
+    id: str
+    store: Store
+    lease: float
+    key: str
+
+    def __repr__(self) -> str:
+        return f"Run(id={self.id!r}, store={self.store.location!r})"
+
+    def known(self, account: str | None) -> Known:
+        """What the store knows, with what the journals of killed runs add; writes nothing."""
+        from uuid import uuid4  # noqa: PLC0415 - 2 ms
+
+        from reconciler.recorder import read_known  # noqa: PLC0415
+
+        return read_known(self.store, account, str(uuid4()))
+
+    def vault(self) -> Vault:
+        """What resolves secrets."""
+        from reconciler.secrets import Vault  # noqa: PLC0415
+
+        return Vault(os.environ, self.key)
+
+    def recorder(self, known: Known, operation: str) -> Recorder:
+        """What writes down what the run does."""
+        from reconciler.recorder import Recorder  # noqa: PLC0415
+
+        return Recorder(
+            self.store,
+            known,
+            run=self.id,
+            operation=operation,
+            now=now,
+            monotonic=time.monotonic,
+            say=output.say,
+        )
+
+
+class Hold:
+    """A held lock; why it was lost, once it is."""
+
+    def __init__(self) -> None:
+        self.lost = ""
+
+    def lose(self, reason: str) -> None:
+        """Called from the thread that renews the lease."""
+        self.lost = self.lost or f"the lock was lost: {reason}"
+
+
+def begin(location: str | None, *, embedded: bool) -> Run:
+    """A run with the store that the flag, the environment or the project's file names.
+
+    The embedded sandbox has a state of its own, so that trying things out leaves no mark on the
+    state of the account.
+    """
+    from reconciler.store import open_store  # noqa: PLC0415
+
+    found = settings.read_state(os.environ, PROJECT)
+    default = _SANDBOX if embedded else found.location or _DEFAULT
+    return Run(_run_id(), open_store(location or default), found.lease, found.secret_key)
+
+
+@contextmanager
+def locked(run: Run, operation: str, timeout: float) -> Iterator[Hold]:
+    """Holds the lock of the state.
+
+    Raises:
+        LockedError: another run has it, and has it still after the timeout (seconds).
+    """
+    from reconciler.store import Clock, Terms, hold  # noqa: PLC0415
+
+    held = Hold()
+    clock = Clock(lambda: datetime.now(UTC), time.monotonic)
+    with hold(
+        run.store,
+        run=run.id,
+        holder=_holder(),
+        host=socket.gethostname(),
+        operation=operation,
+        clock=clock,
+        terms=Terms(timeout, run.lease),
+        say=output.say,
+        lost=held.lose,
+    ):
+        yield held
+
+
+def now() -> str:
+    """The time of day, RFC 3339 UTC, in whole seconds."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def age(moment: str) -> str:
+    """How long ago a time of day was, for people."""
+    try:
+        then = datetime.fromisoformat(moment)
+    except ValueError:
+        return "at an unknown time"
+    seconds = int((datetime.now(UTC) - then).total_seconds())
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return "just now" if seconds > -60 else "in the future: the clocks disagree"  # noqa: PLR2004
+
+
+def _run_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(4).hex()}"
+
+
+def _holder() -> str:
+    return next((os.environ[name] for name in _USERS if os.environ.get(name)), "somebody")

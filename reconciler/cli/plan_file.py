@@ -1,0 +1,107 @@
+"""Saved plans: written by `plan --out`, read by `apply FILE` and `show FILE`."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler import __version__, render, saved_plan
+from reconciler.cli import output
+from reconciler.errors import ConfigurationError, RefusedError
+from reconciler.plan import FORMAT_VERSION
+from reconciler.saved_plan import Basis, SavedPlan
+from reconciler.schema import problem_of
+
+if TYPE_CHECKING:
+    from reconciler.plan import Plan
+    from reconciler.state import State
+    from reconciler.workflow import Workspace
+
+
+def basis(workspace: Workspace, state: State) -> Basis:
+    """What a plan of this workspace is made from, and how."""
+    rules = workspace.rules
+    return Basis(
+        tool_version=__version__,
+        lineage=state.lineage if state.serial else "",
+        manifests=saved_plan.fleet_digest(workspace.fleet.desired),
+        targets=tuple(rules.targets),
+        adopt=rules.adopt,
+        write_secrets=rules.write_secrets,
+    )
+
+
+def write(path: str, plan: Plan, workspace: Workspace, state: State) -> None:
+    """Writes a plan down, whole or not at all; one that is refused is not written.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+    """
+    if plan.refusals:
+        output.say(f"{path} is not written: a plan that holds refusals cannot be applied.")
+        return
+    saved = SavedPlan(plan, basis(workspace, state))
+    target = Path(os.path.realpath(path))  # of a link, the file that is meant
+    beside = Path(f"{target}.{os.getpid()}.tmp")
+    try:
+        _check_is_file(target)
+        with beside.open("x", encoding="utf-8") as file:
+            file.write(render.as_json(saved_plan.to_json(saved)) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}", "Name another file with --out."
+        ) from error
+    output.say(f"The plan is written to {path}. To apply it: reconciler apply {path}")
+
+
+def _check_is_file(path: Path) -> None:
+    """Stops before a device or a pipe is replaced by a file.
+
+    Raises:
+        OSError: it is something else than a file.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(None, "it is not a regular file")
+
+
+def read(path: str) -> SavedPlan:
+    """The plan in a file.
+
+    Raises:
+        ConfigurationError: the file cannot be read or holds something else.
+        RefusedError: it was written by another version, or changed by hand.
+    """
+    try:
+        data = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
+        raise ConfigurationError(
+            f"{path} cannot be read: {reason}", "Name a file that plan --out has written."
+        ) from error
+    version = data.get("format_version") if isinstance(data, dict) else None
+    if isinstance(version, str) and version != FORMAT_VERSION:
+        raise RefusedError(
+            f"{path} has format {version}, and this reconciler knows {FORMAT_VERSION}",
+            "Use the version that made it, or make a new plan: reconciler plan --out FILE",
+        )
+    if problem := problem_of("plan", data):
+        raise ConfigurationError(
+            f"{path} is not a plan: {problem}", "Name a file that plan --out has written."
+        )
+    if "basis" not in data:
+        raise ConfigurationError(
+            f"{path} was printed by plan --json, which is not for applying",
+            "Make one with: reconciler plan --out FILE",
+        )
+    try:
+        return saved_plan.from_json(data)
+    except RefusedError as error:
+        raise RefusedError(f"{path}: {error}", error.hint) from error

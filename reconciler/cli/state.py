@@ -1,0 +1,148 @@
+"""The commands that look at the state and mend it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import keeping, options, output, settings
+from reconciler.errors import ConfigurationError, ExitCode, StateError, UsageError
+
+if TYPE_CHECKING:
+    from reconciler.state import State
+
+
+@click.group(epilog="Example: reconciler state list --state git:origin")
+def state() -> None:
+    """Look at the state, and mend it."""
+
+
+def _begin(location: str | None) -> keeping.Run:
+    return keeping.begin(location, embedded=settings.is_silent(os.environ))
+
+
+@state.command("list", epilog="Example: reconciler state list")
+@options.state
+def list_(location: str | None) -> int:
+    """List the records: address, id, when and by which run it was applied."""
+    run = _begin(location)
+    known = run.known(None)
+    options.say_recovered(known)
+    if not known.saved.serial:
+        output.say(f"{run.store.location}: there is no state yet.")
+    for address, record in sorted(known.state.records.items()):
+        output.data(f"{address}  id {record.id}  applied {record.applied_at}  run {record.run}")
+    for address, name in sorted(known.state.creating.items()):
+        output.data(f"{address}  being created as {name!r}, outcome unknown")
+    return ExitCode.OK
+
+
+@state.command(epilog="Example: reconciler state show email-smtp/prod-relay")
+@click.argument("address")
+@options.state
+def show(address: str, location: str | None) -> int:
+    """Show one record as JSON."""
+    from reconciler import render  # noqa: PLC0415
+
+    run = _begin(location)
+    record = run.known(None).state.records.get(address)
+    if record is None:
+        raise _no_record(run, address)
+    output.data(render.as_json(record._asdict()))
+    return ExitCode.OK
+
+
+@state.command("rm", epilog="Example: reconciler state rm email-smtp/prod-relay")
+@click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
+@options.state
+@options.lock_timeout
+def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float) -> int:
+    """Forget records; AlertSite and the manifests stay as they are."""
+    from reconciler.state import Transition  # noqa: PLC0415
+
+    run = _begin(location)
+    with keeping.locked(run, "state rm", lock_timeout):
+        known = run.known(None)
+        for address in addresses:
+            if address not in known.state.records and address not in known.state.creating:
+                raise _no_record(run, address)
+        nothing = dict.fromkeys(addresses)
+        run.recorder(known, "state rm").finish(Transition(nothing, nothing))
+    output.say(f"Forgot {', '.join(addresses)}.")
+    return ExitCode.OK
+
+
+@state.command(epilog="Example: reconciler state unlock 20260101T120000Z-0a1b2c3d")
+@click.argument("run_id", metavar="[RUN]", required=False)
+@options.state
+def unlock(run_id: str | None, location: str | None) -> int:
+    """Break the lock of a run that is certainly dead; without RUN, say who holds it."""
+    from reconciler.store import break_lock, current  # noqa: PLC0415
+
+    run = _begin(location)
+    if run_id is None:
+        lease = current(run.store)
+        if lease is None:
+            output.say(f"{run.store.location} is not locked.")
+        else:
+            output.data(
+                f"{lease.id}  held by {lease.holder} on {lease.host} for {lease.operation} since "
+                f"{lease.acquired_at}, until {lease.expires_at} unless renewed"
+            )
+        return ExitCode.OK
+    break_lock(run.store, run_id)
+    output.say(f"The lock of run {run_id} is broken.")
+    return ExitCode.OK
+
+
+@state.command(epilog="Example: reconciler state pull > state.json")
+@options.state
+def pull(location: str | None) -> int:
+    """Print the state as JSON, with what journals of killed runs add."""
+    from reconciler.state import to_text  # noqa: PLC0415
+
+    run = _begin(location)
+    known = run.known(None)
+    if not known.saved.serial and not known.state.records:
+        raise StateError(f"{run.store.location}: there is no state yet", "Run apply once.")
+    output.data(to_text(known.state).rstrip("\n"))
+    return ExitCode.OK
+
+
+@state.command(epilog="Example: reconciler state push state.json --state git:origin")
+@click.argument("file", metavar="FILE")
+@options.state
+@options.lock_timeout
+def push(file: str, location: str | None, lock_timeout: float) -> int:
+    """Put the state in FILE in the place of the one that is kept.
+
+    The one that is kept must be of the same lineage and not newer; or there must be none.
+    """
+    from reconciler.recorder import replace  # noqa: PLC0415
+
+    new = _read(file)
+    run = _begin(location)
+    with keeping.locked(run, "state push", lock_timeout):
+        serial = replace(run.store, new, f"state push {run.id}: {len(new.records)} records")
+    output.say(f"{run.store.location} has serial {serial} with {len(new.records)} records.")
+    return ExitCode.OK
+
+
+def _read(file: str) -> State:
+    from reconciler.state import from_text  # noqa: PLC0415
+
+    try:
+        return from_text(Path(file).read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from error
+    except StateError as error:
+        raise StateError(f"{file}: {error}", error.hint) from error
+
+
+def _no_record(run: keeping.Run, address: str) -> UsageError:
+    return UsageError(
+        f"{run.store.location} has no record of {address}", "reconciler state list shows all."
+    )

@@ -1,0 +1,257 @@
+"""From desired, records and live to a plan.
+
+Rule: no I/O, clock or environment. What is decided in which situation stands in `situation.TABLE`;
+here it is carried out.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.diff import explain, explain_create, patch
+from reconciler.plan import Action, Change, Note, NoteCode, Plan, Reason, Refusal
+from reconciler.situation import TABLE, Decision, View, likeness, situation, without_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from reconciler.diff import FieldChange
+    from reconciler.model import JSON, Desired, Live
+    from reconciler.state import Record
+
+
+_REFUSALS: dict[Decision, tuple[str, str]] = {
+    Decision.NOT_OURS: (
+        (
+            "AlertSite already has a monitor of the kind {kind} named {display!r}, with the id "
+            "{ids}, and nothing says that it is this one"
+        ),
+        "Bind it with --adopt or metadata.id, or give the manifest's monitor another name.",
+    ),
+    Decision.AMBIGUOUS: (
+        "AlertSite has several monitors of the kind {kind} named {display!r}: {ids}",
+        "Say which one is meant with metadata.id, or give the manifest's monitor another name.",
+    ),
+    Decision.NO_SUCH_ID: (
+        "AlertSite lists no email monitor with the id {id} in this account",
+        (
+            "Correct metadata.id, or check that ALERTSITE_URL and the credentials are those of the "
+            "account that has it."
+        ),
+    ),
+    Decision.DELETED: (
+        "monitor {id} was deleted outside Git",
+        "Take metadata.id out of the manifest to create it again, or remove the manifest.",
+    ),
+    Decision.OTHER_KIND: (
+        "monitor {id} is of the kind {type}, not {kind}",
+        "AlertSite cannot change the kind of a monitor: correct kind or metadata.id{forget}.",
+    ),
+    Decision.TWO_BINDINGS: (
+        "the state binds {other} to monitor {record}, and {namer} names {named}",
+        "Correct metadata.id, or forget the record with: reconciler state rm {other}",
+    ),
+    Decision.SAME_NAME: (
+        "{other} describes a {kind} monitor named {display!r} too, and neither has an id",
+        (
+            "Give one of them another name: they could not be told apart, should the answer to a "
+            "create be lost."
+        ),
+    ),
+}
+
+
+class Rules(NamedTuple):
+    """How a plan is to be made.
+
+    Attributes:
+        targets: plan only the manifests that one of these matches; see `matches`.
+        adopt: bind a manifest to the one free monitor of its kind and name.
+        write_secrets: send every secret, changed or not.
+        fingerprint: of the secret in a field, from the monitor's id, the field's name and its
+            value; None if secrets are not tracked.
+    """
+
+    targets: Sequence[str] = ()
+    adopt: bool = False
+    write_secrets: bool = False
+    fingerprint: Callable[[int, str, JSON], str] | None = None
+
+
+def decide(
+    account: str,
+    desired: Iterable[Desired],
+    records: Mapping[str, Record],
+    live: Iterable[Live],
+    kinds: Iterable[str],
+    rules: Rules = Rules(),  # noqa: B008 - an immutable value
+) -> Plan:
+    """The plan that brings live to desired; the order of the inputs changes nothing.
+
+    Args:
+        account: the base URL that `live` was read from.
+        desired: every manifest, with unique addresses and ids.
+        records: what was last applied, by address.
+        live: every monitor that AlertSite returned; those of other types are not counted.
+        kinds: the names of the kinds that manifests can have.
+        rules: how the plan is to be made.
+    """
+    view = View(desired, records, live)
+    targeted = [item for item in view.desired if is_target(item, rules.targets)]
+    found = [_manifest(manifest, view, rules) for manifest in targeted]
+    items = [item for decided in found for item in decided]
+    if not rules.targets:
+        items += _without_manifest(view)
+    items.sort(key=lambda item: item.address)
+    ours = {*kinds, None}
+    bound = view.bound.union(item.id for item in items if isinstance(item, Note) and item.id)
+    is_tracked = rules.fingerprint is not None or rules.write_secrets
+    return Plan(
+        account=account,
+        changes=tuple(item for item in items if isinstance(item, Change)),
+        refusals=tuple(item for item in items if isinstance(item, Refusal)),
+        notes=tuple(item for item in items if isinstance(item, Note)),
+        unchanged=sum(all(isinstance(item, Note) for item in decided) for decided in found),
+        unmanaged=sum(item.type in ours and item.id not in bound for item in view.by_id.values()),
+        excluded=len(view.desired) - len(targeted),
+        untracked=0 if is_tracked else sum(len(item.secrets) for item in targeted),
+    )
+
+
+def is_target(desired: Desired, targets: Sequence[str]) -> bool:
+    """Whether the manifest is to be planned; without targets all are."""
+    return not targets or any(matches(desired, target) for target in targets)
+
+
+def matches(desired: Desired, target: str) -> bool:
+    """Whether a `--target` means that manifest: an address, a glob over them, or label=value."""
+    label, equals, value = target.partition("=")
+    if equals:
+        return desired.labels.get(label) == value
+    return fnmatchcase(desired.address, target)
+
+
+def _manifest(manifest: Desired, view: View, rules: Rules) -> list[Change | Refusal | Note]:
+    decision = TABLE[situation(manifest, view)]
+    record = view.records.get(manifest.address)
+    match decision:
+        case Decision.COMPARE:
+            number = manifest.id or (record.id if record else 0)
+            return _compare(manifest, record, view.by_id[number], rules)
+        case Decision.CREATE | Decision.CREATE_AGAIN | Decision.NOT_OURS if (
+            len(view.twins[likeness(manifest)]) > 1
+        ):
+            return [_refuse(Decision.SAME_NAME, manifest, view)]
+        case Decision.CREATE:
+            return [_create(manifest, None)]
+        case Decision.CREATE_AGAIN:
+            return [_create(manifest, Reason.DELETED_OUTSIDE)]
+        case Decision.NOT_OURS if rules.adopt:
+            (number,) = view.alike[likeness(manifest)]
+            adopted = Note(manifest.address, NoteCode.ADOPTED, number)
+            return [adopted, *_compare(manifest, None, view.by_id[number], rules)]
+        case _:
+            return [_refuse(decision, manifest, view)]
+
+
+def _compare(
+    manifest: Desired, record: Record | None, live: Live, rules: Rules
+) -> list[Change | Refusal | Note]:
+    secrets = _secrets(manifest, record, live.id, rules) if manifest.secrets else ()
+    body = patch(manifest, live, secrets)
+    found: list[Change | Refusal | Note] = []
+    if record is not None and not _names_all(manifest, record):
+        gone = {*record.fields, *record.secrets} - manifest.fields.keys() - manifest.secrets.keys()
+        found += [
+            Note(manifest.address, NoteCode.RELEASED, live.id, field) for field in sorted(gone)
+        ]
+    if body:
+        fields = explain(manifest, live, body, record.fields if record else None)
+        if record is not None and record.secrets:
+            fields = tuple(_masked(field, record) for field in fields)
+        found.append(_change(Action.UPDATE, manifest, live.id, body, fields))
+    return found
+
+
+def _names_all(manifest: Desired, record: Record) -> bool:
+    """Whether the manifest still names every field that the record has."""
+    return record.fields.keys() <= manifest.fields.keys() and not record.secrets
+
+
+def _masked(field: FieldChange, record: Record) -> FieldChange:
+    """The change without what AlertSite has, if that is or was a secret."""
+    if field.field not in record.secrets:
+        return field
+    return field._replace(before=None, applied=None, leaves=())
+
+
+def _secrets(
+    manifest: Desired, record: Record | None, number: int, rules: Rules
+) -> tuple[str, ...]:
+    """The fields with a secret that are to be sent."""
+    if rules.write_secrets:
+        return tuple(manifest.secrets)
+    if rules.fingerprint is None:
+        return ()
+    sent = record.secrets if record else {}
+    return tuple(
+        name
+        for name, value in manifest.secrets.items()
+        if sent.get(name) != rules.fingerprint(number, name, value)
+    )
+
+
+def _create(manifest: Desired, reason: Reason | None) -> Change:
+    body = dict(sorted({**manifest.fields, **manifest.secrets}.items()))
+    fields = explain_create(manifest, body)
+    return _change(Action.CREATE, manifest, None, body, fields)._replace(reason=reason)
+
+
+def _change(
+    action: Action,
+    manifest: Desired,
+    number: int | None,
+    body: Mapping[str, JSON],
+    fields: tuple[FieldChange, ...],
+) -> Change:
+    kind = manifest.kind.name
+    return Change(action, manifest.address, kind, number, body, fields, manifest.origin)
+
+
+def _without_manifest(view: View) -> Iterator[Note]:
+    """What becomes of the records that no manifest names."""
+    if not view.records:
+        return
+    described = {manifest.address for manifest in view.desired}
+    for address, record in view.records.items():
+        if address in described:
+            continue
+        decision = TABLE[without_manifest(address, record, view)]
+        code = NoteCode.ORPHAN if decision is Decision.ORPHAN else NoteCode.FORGOTTEN
+        yield Note(address, code, record.id)
+
+
+def _refuse(decision: Decision, manifest: Desired, view: View) -> Refusal:
+    message, hint = _REFUSALS[decision]
+    record = view.records.get(manifest.address)
+    number = manifest.id or (record.id if record else 0)
+    live = view.by_id.get(number)
+    key = likeness(manifest)
+    twins = [item for item in view.twins.get(key, ()) if item != manifest.address]
+    words = {
+        "kind": manifest.kind.name,
+        "display": manifest.fields.get("name"),
+        "id": number,
+        "ids": ", ".join(map(str, view.alike.get(key, ()))),
+        "forget": f", or forget it: reconciler state rm {manifest.address}" if record else "",
+        "type": live.type if live else None,
+        "record": record.id if record else None,
+        "named": manifest.id or "it",
+        "namer": "its manifest" if manifest.id else view.claimed.get(number),
+        "other": twins[0] if decision is Decision.SAME_NAME else manifest.address,
+    }
+    code = decision.value.removeprefix("refuse ")
+    return Refusal(
+        manifest.address, code, message.format(**words), hint.format(**words), manifest.origin
+    )

@@ -1,0 +1,298 @@
+"""Keeps the state of an account while a run changes AlertSite.
+
+Rule: one writer, the calling thread. What happened is in the journal before the state is saved, and
+the state before the journal goes; so a killed run loses nothing that the next one cannot find.
+Every save is a compare-and-swap: when somebody else has saved since, this run's transitions are
+made on top of theirs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler import state as records
+from reconciler.errors import ConflictError, StateError
+from reconciler.state import Recovery, State, Transition
+from reconciler.store import Cell, Journal, found_journals, read_journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from reconciler.model import JSON
+    from reconciler.state import Record
+    from reconciler.store import Store
+
+SAVE_EVERY = 50
+"""Outcomes after which the state is saved while a run goes on."""
+SAVE_AFTER = 1.0
+"""Seconds after which it is saved whatever their number, and before which it is not."""
+_SHARE = 10
+"""Saving may take one part in so many of a run."""
+_ATTEMPTS = 20
+
+
+class Known(NamedTuple):
+    """What a store knows of an account.
+
+    Attributes:
+        state: the state with what journals add.
+        saved: the state as it was saved; serial 0 if it never was.
+        version: of the saved state in the store; None if there is none.
+        recovery: what journals of runs that did not end add.
+        journals: their files.
+    """
+
+    state: State
+    saved: State
+    version: str | None
+    recovery: Recovery
+    journals: tuple[Path, ...]
+
+
+def read_known(store: Store, account: str | None, lineage: str) -> Known:
+    """What the store knows; writes nothing.
+
+    Args:
+        store: where the state is kept.
+        account: whose state it must be; None takes any.
+        lineage: that of a new state, if there is none yet.
+
+    Raises:
+        StateError: the state is unreadable, corrupt, newer, or that of another account.
+    """
+    held = store.read(Cell.STATE)
+    paths = tuple(found_journals(store))
+    journals = [(path, read_journal(path)) for path in paths]
+    if held is None:
+        head: JSON = next((lines[0] for _, lines in journals if lines), {})
+        fresh = State(str(head.get("lineage", lineage)), account or str(head.get("account", "")))
+        saved, version = fresh, None
+    else:
+        saved, version = _parsed(store, held.data), held.version
+    if account is not None and saved.account != account:
+        raise StateError(
+            f"{store.location} is the state of {saved.account}, and this run is with {account}",
+            "Name another state with --state: each account has its own.",
+        )
+    recovery = _recovered(saved, journals)
+    return Known(recovery.transition.of(saved), saved, version, recovery, paths)
+
+
+def _parsed(store: Store, data: bytes) -> State:
+    try:
+        return records.from_text(data)
+    except StateError as error:
+        raise StateError(
+            f"{store.location}: {error}", error.hint or f"Nothing was changed. {store.backup()}"
+        ) from error
+
+
+def _recovered(saved: State, journals: Iterable[tuple[Path, list[JSON]]]) -> Recovery:
+    for path, lines in journals:
+        try:
+            records.recover(saved, [lines])
+        except (StateError, KeyError, TypeError, AttributeError) as error:
+            what = str(error) if isinstance(error, StateError) else "it is corrupt"
+            raise StateError(
+                f"the journal {path} cannot be used: {what}",
+                "If the run that wrote it needs no finishing, remove the file.",
+            ) from error
+    return records.recover(saved, [lines for _, lines in journals])
+
+
+def replace(store: Store, new: State, message: str) -> int:
+    """Puts a state in the place of the one that is kept; returns its serial.
+
+    Raises:
+        StateError: the one that is kept is of another lineage or account, or newer.
+    """
+    held = store.read(Cell.STATE)
+    serial = new.serial
+    if held is not None:
+        kept = _parsed(store, held.data)
+        for what in ("lineage", "account"):
+            if getattr(kept, what) != getattr(new, what):
+                raise StateError(
+                    f"{store.location} is of the {what} {getattr(kept, what)}, and the file of "
+                    f"{getattr(new, what)}",
+                    "Push it to another location, or remove the state that is there first.",
+                )
+        if kept.serial > new.serial:
+            raise StateError(
+                f"{store.location} has serial {kept.serial}, and the file {new.serial}",
+                "Pull the state again and repeat the change on that.",
+            )
+        serial = kept.serial + 1
+    data = records.to_text(new._replace(serial=max(1, serial))).encode("utf-8", "surrogatepass")
+    store.write(Cell.STATE, data, held and held.version, message)
+    return max(1, serial)
+
+
+class Recorder:
+    """Writes down what a run does.
+
+    Args:
+        store: where the state is kept.
+        known: what was read from it, under the lock.
+        run: the id of the run.
+        operation: what the run does, for the store's history.
+        now: the time of day, RFC 3339 UTC.
+        monotonic: seconds.
+        say: is told, in a sentence, what a person should know.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        known: Known,
+        *,
+        run: str,
+        operation: str,
+        now: Callable[[], str],
+        monotonic: Callable[[], float],
+        say: Callable[[str], None],
+    ) -> None:
+        self.run = run
+        self.now = now
+        self._store = store
+        self._operation = operation
+        self._monotonic = monotonic
+        self._say = say
+        self._saved = known.saved
+        self._version = known.version
+        self._unsaved = known.recovery.transition
+        self._journals = known.journals
+        self._journal: Journal | None = None
+        self._outcomes = self._pending = 0
+        self._saved_at = monotonic()
+        self._took = 0.0
+
+    @property
+    def state(self) -> State:
+        """The state with everything that this run has recorded."""
+        return self._unsaved.of(self._saved)
+
+    def known(self, address: str) -> Record | None:
+        """The record of one address as it is now."""
+        if address in self._unsaved.records:
+            return self._unsaved.records[address]
+        return self._saved.records.get(address)
+
+    def begin(self, bound: Mapping[str, Record], intents: Mapping[str, str | None]) -> None:
+        """Writes down what may be sent from now on, before anything is.
+
+        Args:
+            bound: records that were found again.
+            intents: for each address the display name of a new monitor; None for an update.
+
+        Raises:
+            StateError: it cannot be written; nothing may be sent.
+        """
+        creating = {address: name for address, name in intents.items() if name is not None}
+        self._journal = Journal.create(self._store, self.run)
+        self._note(Transition(bound, dict.fromkeys(bound)))
+        lines = [
+            records.intent_line(address, name, self.known(address))
+            for address, name in intents.items()
+        ]
+        self._journal.append([records.head_line(self._saved, self.run), *lines])
+        # A monitor that is created again has a record; it must not hide the new one.
+        self._note(Transition(dict.fromkeys(creating), creating))
+        if creating or self._version is None:
+            self._save()
+
+    def record(self, outcomes: Mapping[str, Record | None]) -> None:
+        """Writes down how changes ended, durably; saves the state from time to time.
+
+        Raises:
+            StateError: it cannot be written; nothing more may be sent.
+        """
+        if self._journal is not None:
+            self._journal.append(
+                [
+                    records.outcome_line(address, record, self.known(address))
+                    for address, record in outcomes.items()
+                ]
+            )
+        changed = {address: record for address, record in outcomes.items() if record is not None}
+        self._note(Transition(changed, dict.fromkeys(outcomes)))
+        self._outcomes += len(changed)
+        self._pending += len(outcomes)
+        waited = self._monotonic() - self._saved_at
+        is_due = self._pending >= SAVE_EVERY or waited >= SAVE_AFTER
+        if is_due and waited >= self._took * _SHARE:
+            self._save()
+
+    def finish(self, last: Transition) -> bool:
+        """Saves the state if it moved and ends the journals; says whether it had moved.
+
+        Raises:
+            StateError: it cannot be saved; then the journals stay.
+        """
+        self._note(last)
+        moved = self._save()
+        if self._journal is not None:
+            self._journal.remove()
+        for path in self._journals:
+            path.unlink(missing_ok=True)
+        return moved
+
+    def _note(self, transition: Transition) -> None:
+        self._unsaved = Transition(
+            {**self._unsaved.records, **transition.records},
+            {**self._unsaved.creating, **transition.creating},
+        )
+
+    def _save(self) -> bool:
+        started = self._monotonic()
+        for _ in range(_ATTEMPTS):
+            moved = self._unsaved.of(self._saved)
+            if moved == self._saved and (self._version is not None or not moved.records):
+                return False
+            new = moved._replace(serial=moved.serial + 1, saved_at=self.now(), run=self.run)
+            data = records.to_text(new).encode("utf-8", "surrogatepass")
+            try:
+                self._version = self._store.write(
+                    Cell.STATE, data, self._version, self._message(new)
+                )
+            except ConflictError:
+                self._reread()
+                continue
+            self._saved, self._unsaved, self._pending = new, Transition(), 0
+            self._saved_at = self._monotonic()
+            self._took = self._saved_at - started
+            return True
+        raise StateError(
+            f"{self._store.location} was changed by others {_ATTEMPTS} times while it was saved",
+            "Run the same command again when they have ended; the journal keeps what was done.",
+        )
+
+    def _message(self, state: State) -> str:
+        return (
+            f"{self._operation} {self.run}: {self._outcomes} applied, "
+            f"{len(state.records)} records, serial {state.serial}"
+        )
+
+    def _reread(self) -> None:
+        """Takes the state that somebody else has saved as the one to move on from."""
+        held = self._store.read(Cell.STATE)
+        if held is None:
+            theirs, version = self._saved, None  # somebody removed it: it is put back
+        else:
+            theirs, version = _parsed(self._store, held.data), held.version
+        if (theirs.lineage, theirs.account) != (self._saved.lineage, self._saved.account):
+            raise StateError(
+                f"{self._store.location} was replaced by a state of the lineage {theirs.lineage}; "
+                f"this run began with {self._saved.lineage}",
+                "Find out who did that; the journal keeps what this run has done.",
+            )
+        for address, record in self._unsaved.records.items():
+            other = theirs.records.get(address)
+            is_new = address not in self._saved.records
+            if record is not None and is_new and other is not None and other.id != record.id:
+                self._say(
+                    f"{address} was bound to monitor {other.id} by run {other.run} meanwhile; this "
+                    f"run bound it to monitor {record.id}. Delete the one that is not wanted."
+                )
+        self._saved, self._version = theirs, version

@@ -1,0 +1,25 @@
+"""Plans, results, drift and findings as text and JSON.
+
+Rule: values in, text out; no I/O. The same value gives the same bytes. Colour only repeats what the
+words and symbols say.
+"""
+
+from reconciler.render.drifts import drift_text
+from reconciler.render.findings import findings_github, findings_json, findings_text
+from reconciler.render.plans import plan_text
+from reconciler.render.results import outcome_line, outcomes_text, result_text
+from reconciler.render.text import as_json, error_text, printable
+
+__all__ = [
+    "as_json",
+    "drift_text",
+    "error_text",
+    "findings_github",
+    "findings_json",
+    "findings_text",
+    "outcome_line",
+    "outcomes_text",
+    "plan_text",
+    "printable",
+    "result_text",
+]

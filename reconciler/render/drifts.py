@@ -1,0 +1,36 @@
+"""Drift as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.render.text import paint, printable, value_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.drift import Drift, Drifted
+
+
+def drift_text(drift: Drift, *, colour: bool = False) -> str:
+    """What AlertSite changed, and the count as last line."""
+    lines: list[str] = []
+    for monitor in drift.monitors:
+        lines += _monitor(monitor, colour=colour)
+    total = len(drift.monitors) + drift.kept
+    noun = "monitor" if total == 1 else "monitors"
+    line = f"No drift. {total} {noun} as last applied."
+    if drift.monitors:
+        line = f"Drift: {len(drift.monitors)} of {total} {noun} not as last applied."
+    return "\n".join([*lines, paint(line, "bold", colour=colour)])
+
+
+def _monitor(monitor: Drifted, *, colour: bool) -> Iterator[str]:
+    symbol = "~" if monitor.fields else "-"
+    head = paint(f"{symbol} {monitor.address}", symbol, colour=colour)
+    what = "" if monitor.fields else ": deleted in AlertSite"
+    applied = f"applied {monitor.applied_at} by run {monitor.run}"
+    yield f"  {head} (id {monitor.id}, {printable(applied)}){what}"
+    for field in monitor.fields:
+        yield f"      {field.field}: {value_text(field.before)} → {value_text(field.after)}"
+    yield ""

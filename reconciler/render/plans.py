@@ -1,0 +1,137 @@
+"""Plans as text, in Terraform's words."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from reconciler.diff import Cause
+from reconciler.plan import Action, NoteCode, Reason
+from reconciler.render.text import paint, printable, value_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from reconciler.diff import FieldChange, Leaf
+    from reconciler.plan import Change, Note, Plan, Refusal
+
+_SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
+_REASONS = {Reason.DELETED_OUTSIDE: "deleted outside Git, created again"}
+_NOTES = {
+    NoteCode.ADOPTED: ("=", "adopted: bound to this monitor from now on"),
+    NoteCode.RECOVERED: ("=", "recovered: an earlier run created it and could not say so"),
+    NoteCode.RELEASED: (".", "released: {fields} no longer in the manifest, left as in AlertSite"),
+    NoteCode.FORGOTTEN: (".", "forgotten: the record has neither a manifest nor a monitor"),
+    NoteCode.ORPHAN: (".", "orphan: it has no manifest any more and is left as it is"),
+    NoteCode.UNKNOWN: (".", "not compared: the state has no record of it"),
+}
+
+
+def plan_text(plan: Plan, *, colour: bool = False, show_requests: bool = False) -> str:
+    """The plan in Terraform's words: changes, refusals, and the summary as last lines."""
+    lines: list[str] = []
+    for change in plan.changes:
+        lines += _change(change, colour=colour, show_requests=show_requests)
+    for refusal in plan.refusals:
+        lines += _refusal(refusal, colour=colour)
+    lines += _notes(plan.notes, colour=colour)
+    lines += _summary(plan, colour=colour)
+    return "\n".join(lines)
+
+
+def _change(change: Change, *, colour: bool, show_requests: bool) -> Iterator[str]:
+    symbol = _SYMBOLS[change.action]
+    head = f"{symbol} {change.address}"
+    where = f"id {change.id}, {place(change)}" if change.id else place(change)
+    reason = f": {_REASONS[change.reason]}" if change.reason else ""
+    yield f"  {paint(head, symbol, colour=colour)} ({where}){reason}"
+    for field in sorted(change.fields, key=lambda field: field.sent_with is not None):
+        yield from _field(field, change.action, colour=colour)
+    if show_requests:
+        yield f"      {change.method} {change.path}"
+        yield f"      {value_text(dict(change.body))}"
+    yield ""
+
+
+def _field(field: FieldChange, action: Action, *, colour: bool) -> Iterator[str]:
+    name = f"      {field.field}:"
+    if field.sent_with is not None:
+        yield f"{name} {value_text(field.after)} (unchanged, sent with {field.sent_with})"
+    elif field.source is not None:
+        word = "secret" if action is Action.CREATE else "changed"
+        yield f"{name} {word} (source {printable(field.source)})"
+    elif action is Action.CREATE:
+        yield f"{name} {value_text(field.after)}"
+    elif not field.leaves:
+        change = f"{value_text(field.before)} → {value_text(field.after)}"
+        yield f"{name} {change}{_cause(field, colour=colour)}"
+    else:
+        yield f"{name}{_cause(field, colour=colour)}"
+        for leaf in field.leaves:
+            yield f"        {_leaf(leaf, leaf.path.removeprefix(field.field), colour=colour)}"
+
+
+def _cause(field: FieldChange, *, colour: bool) -> str:
+    """Why the field differs, unless it was simply edited."""
+    if field.cause is Cause.EDIT:
+        return ""
+    words = "drift: changed in AlertSite since the last apply"
+    if field.cause is Cause.BOTH:
+        words = f"both: changed here and in AlertSite, last applied {value_text(field.applied)}"
+    return " " + paint(f"({words})", "drift", colour=colour)
+
+
+def _leaf(leaf: Leaf, path: str, *, colour: bool) -> str:
+    if leaf.before is None:
+        return paint(f"+ {path}: {value_text(leaf.after)}", "+", colour=colour)
+    if leaf.after is None:
+        return paint(f"- {path}: {value_text(leaf.before)}", "-", colour=colour)
+    line = f"~ {path}: {value_text(leaf.before)} → {value_text(leaf.after)}"
+    return paint(line, "~", colour=colour)
+
+
+def _refusal(refusal: Refusal, *, colour: bool) -> Iterator[str]:
+    head = paint(f"! {refusal.address}", "!", colour=colour)
+    yield f"  {head} refused: {printable(refusal.message)} ({place(refusal)})"
+    yield f"      {printable(refusal.hint)}"
+    yield ""
+
+
+def _notes(notes: Sequence[Note], *, colour: bool) -> Iterator[str]:
+    for (address, code, number), group in groupby(notes, key=lambda note: note[:3]):
+        symbol, words = _NOTES[code]
+        fields = [note.field for note in group if note.field is not None]
+        verb = "is" if len(fields) == 1 else "are"
+        text = words.format(fields=printable(f"{', '.join(fields)} {verb}"))
+        head = paint(f"{symbol} {address}", symbol, colour=colour)
+        yield f"  {head} (id {number}) {text}"
+    if notes:
+        yield ""
+
+
+def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
+    if plan.changes or plan.refusals:
+        numbers = [len(plan.having(action)) for action in Action]
+        head = "Plan: {} to add, {} to change, {} to destroy.".format(*numbers)
+    else:
+        head = "No changes."
+    line = f"{head} {plan.unchanged} unchanged."
+    if plan.refusals:
+        line += f" {len(plan.refusals)} refused."
+    if plan.excluded:
+        line += f" {plan.excluded} not targeted."
+    yield paint(line, "bold", colour=colour)
+    if plan.unmanaged:
+        noun = "monitor" if plan.unmanaged == 1 else "monitors"
+        yield f"{plan.unmanaged} email {noun} in AlertSite without a manifest: never touched."
+    if plan.untracked:
+        what = "1 secret is" if plan.untracked == 1 else f"{plan.untracked} secrets are"
+        yield (
+            f"{what} not tracked: RECONCILER_SECRET_KEY shows when they change, --write-secrets "
+            "sends them."
+        )
+
+
+def place(item: Change | Refusal) -> str:
+    """Where the manifest of a change or refusal stands."""
+    return printable(str(item.origin))

@@ -1,0 +1,91 @@
+"""Results as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ExitCode
+from reconciler.plan import Action
+from reconciler.render.plans import place
+from reconciler.render.text import paint, printable, value_text
+from reconciler.result import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.result import Outcome, Result
+
+_WORDS = {
+    Status.DONE: ("~", "accepted"),
+    Status.FAILED: ("!", "failed"),
+    Status.NOT_KEPT: ("!", "not kept"),
+    Status.UNCONFIRMED: ("!", "unconfirmed"),
+    Status.NOT_STARTED: ("!", "not started"),
+    Status.MOVED: ("!", "moved"),
+}
+
+
+def result_text(result: Result, *, colour: bool = False) -> str:
+    """The result: unless all is done what became of each change, and the summary as last line."""
+    done = result.having(Status.DONE)
+    lines: list[str] = []
+    if len(done) < len(result.outcomes):
+        lines.append(outcomes_text(result.outcomes, colour=colour))
+    counts = [
+        f"{sum(item.change.action is action for item in done)} {word}"
+        for action, word in zip(Action, ("added", "changed", "destroyed"), strict=True)
+    ]
+    left = [
+        f"{len(result.having(status))} {word}"
+        for status, (_, word) in _WORDS.items()
+        if status is not Status.DONE and result.having(status)
+    ]
+    head = "Apply incomplete!" if left else "Apply complete!"
+    line = f"{head} Resources: {', '.join(counts)}."
+    if left:
+        total = len(result.outcomes)
+        changes = "change" if total == 1 else "changes"
+        line += f" Of {total} {changes}: {len(done)} done, {', '.join(left)}. {_next_step(result)}"
+    return "\n".join([*lines, paint(line, "bold", colour=colour)])
+
+
+def outcomes_text(outcomes: Iterable[Outcome], *, colour: bool = False) -> str:
+    """What became of each change, with its reason and fields."""
+    return "\n".join(line for outcome in outcomes for line in _outcome(outcome, colour=colour))
+
+
+def outcome_line(outcome: Outcome, number: int, total: int) -> str:
+    """One line of progress; the reason for a failure stands in the result."""
+    word = _WORDS[outcome.status][1]
+    return f"[{number}/{total}] {outcome.change.address}: {word}"
+
+
+def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:
+    symbol, word = _WORDS[outcome.status]
+    word = "done" if outcome.status is Status.DONE else word  # "accepted" until it is read again
+    change = outcome.change
+    head = paint(f"{symbol} {change.address}", symbol, colour=colour)
+    reason = f": {printable(outcome.message)}" if outcome.message else ""
+    yield f"  {head} {word}{reason} ({place(change)})"
+    for field in outcome.not_kept:
+        sent, has = value_text(field.after), value_text(field.before)
+        yield f"      {field.field}: sent {sent}, AlertSite has {has}"
+    for field in outcome.moved:
+        planned, has = value_text(field.after), value_text(field.before)
+        yield f"      {field.field}: planned {planned}, AlertSite has {has} by now"
+
+
+def _next_step(result: Result) -> str:
+    """What to do about the changes that are not done."""
+    if any(map(_may_end_better, result.outcomes)):
+        return "Run the same command again to finish."
+    if all(item.status in {Status.DONE, Status.MOVED} for item in result.outcomes):
+        return "What has moved needs a new plan."
+    return "Mend what stands above first."
+
+
+def _may_end_better(outcome: Outcome) -> bool:
+    """Whether the same request may have another outcome next time."""
+    if outcome.status in {Status.NOT_STARTED, Status.UNCONFIRMED}:
+        return True
+    return outcome.status is Status.FAILED and outcome.exit_code is ExitCode.UNAVAILABLE

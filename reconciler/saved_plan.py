@@ -1,0 +1,172 @@
+"""A plan that was written down to be reviewed, and what is left of it when it is applied.
+
+Rule: a saved plan is executed as it was reviewed or refused, change by change; nothing is added.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.errors import ExitCode, RefusedError
+from reconciler.plan import Action, Plan, fingerprint, pins
+from reconciler.result import Outcome, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.diff import FieldChange
+    from reconciler.model import JSON, Desired
+    from reconciler.plan import Change
+
+
+class Basis(NamedTuple):
+    """What a saved plan was made from, and how.
+
+    Attributes:
+        tool_version: of the reconciler that made it.
+        lineage: of the state; empty if there was none, and then it binds to none.
+        manifests: the digest of all manifests; see `fleet_digest`.
+    """
+
+    tool_version: str
+    lineage: str
+    manifests: str
+    targets: tuple[str, ...] = ()
+    adopt: bool = False
+    write_secrets: bool = False
+
+
+class SavedPlan(NamedTuple):
+    """A plan and its basis."""
+
+    plan: Plan
+    basis: Basis
+
+
+class Review(NamedTuple):
+    """What is left of a saved plan.
+
+    Attributes:
+        plan: the changes that can be made as they were reviewed.
+        moved: an outcome for each change that cannot, since something moved.
+        done: how many changes AlertSite already has.
+    """
+
+    plan: Plan
+    moved: tuple[Outcome, ...]
+    done: int
+
+
+def fleet_digest(desired: Iterable[Desired]) -> str:
+    """What two fleets share exactly when their manifests say the same."""
+    return fingerprint(
+        sorted(
+            [item.address, item.id, dict(item.fields), dict(item.secrets), dict(item.labels)]
+            for item in desired
+        )
+    )
+
+
+def to_json(saved: SavedPlan) -> dict[str, JSON]:
+    """The saved plan as `schemas/plan.schema.json` describes it; it holds no secret."""
+    data = saved.plan.to_json()
+    for change, item in zip(saved.plan.changes, data["changes"], strict=True):
+        item["pins"] = pins(change)
+    return data | {"basis": saved.basis._asdict() | {"targets": list(saved.basis.targets)}}
+
+
+def from_json(data: Mapping[str, JSON]) -> SavedPlan:
+    """The saved plan that `to_json` gave; `data` must fit `schemas/plan.schema.json`.
+
+    Raises:
+        RefusedError: it was changed by hand.
+    """
+    plan = Plan.from_json(data)
+    pinned = [item["pins"] for item in data["changes"]]
+    if plan.digest != data["digest"] or pinned != [pins(change) for change in plan.changes]:
+        raise RefusedError(
+            "the plan is not what was written: its digest does not fit",
+            "Make a new plan: reconciler plan --out FILE",
+        )
+    basis = data["basis"]
+    return SavedPlan(plan, Basis(**(basis | {"targets": tuple(basis["targets"])})))
+
+
+def refuse_foreign(saved: SavedPlan, current: Basis, account: str) -> None:
+    """Stops if the plan was made from something else than what is here.
+
+    Raises:
+        RefusedError: naming the first thing that differs.
+    """
+    made = saved.basis
+    differences = (
+        ("the account", saved.plan.account, account),
+        ("reconciler", made.tool_version, current.tool_version),
+        ("the state of the lineage", made.lineage, current.lineage or "without any state"),
+        ("other manifests, with the digest", made.manifests, current.manifests),
+    )
+    for what, then, now in differences:
+        if then not in {now, ""}:
+            raise RefusedError(
+                f"the plan was made for {what} {then}, and this is {now}",
+                "Make a new plan here: reconciler plan --out FILE",
+            )
+
+
+def review(saved: Plan, current: Plan) -> Review:
+    """What is left of a saved plan in the light of a current one of the same manifests."""
+    now = {change.address: change for change in current.changes}
+    refusals = {refusal.address: refusal.message for refusal in current.refusals}
+    changes: list[Change] = []
+    moved: list[Outcome] = []
+    done = 0
+    for planned in saved.changes:
+        change = now.get(planned.address)
+        if refusal := refusals.get(planned.address):
+            moved.append(_moved(planned, refusal))
+        elif change is None:
+            done += 1
+        elif (change.action, change.id) != (planned.action, planned.id):
+            moved.append(_moved(planned, _what_happened(planned, change)))
+        elif fields := _moved_fields(planned, change):
+            names = ", ".join(item.field for item in fields)
+            message = f"{names} moved in AlertSite since the plan was made"
+            moved.append(_moved(planned, message, fields))
+        elif left := _left(planned, change):
+            changes.append(left)
+        else:
+            done += 1
+    plan = current._replace(changes=tuple(changes), refusals=())
+    return Review(plan, tuple(moved), done)
+
+
+def _moved(change: Change, message: str, fields: tuple[FieldChange, ...] = ()) -> Outcome:
+    return Outcome(change, Status.MOVED, message, ExitCode.REFUSED, moved=fields)
+
+
+def _what_happened(planned: Change, change: Change) -> str:
+    if change.action is Action.CREATE:
+        return "the monitor was deleted since the plan was made"
+    if planned.action is Action.CREATE:
+        return f"monitor {change.id} was created since the plan was made"
+    return f"monitor {change.id} took the place of {planned.id} since the plan was made"
+
+
+def _moved_fields(planned: Change, change: Change) -> tuple[FieldChange, ...]:
+    """The fields of the plan that AlertSite has with another value than when it was made."""
+    pinned, has = pins(planned), pins(change)
+    return tuple(
+        item
+        for item in change.fields
+        if item.field in pinned and item.source is None and has[item.field] != pinned[item.field]
+    )
+
+
+def _left(planned: Change, change: Change) -> Change | None:
+    """The part of a planned change that AlertSite does not have yet."""
+    needed = {item.field for item in change.fields}
+    body = {name: value for name, value in planned.body.items() if name in needed}
+    fields = tuple(item for item in change.fields if item.field in body)
+    if all(item.sent_with is not None for item in fields):
+        return None
+    return change._replace(body=body, fields=fields)

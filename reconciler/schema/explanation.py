@@ -1,0 +1,199 @@
+"""From jsonschema's errors to problems, in the words of a manifest. Rule: one for each fault."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
+
+from reconciler.model import JSON, SECRET_REF
+from reconciler.schema.problem import Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from jsonschema.protocols import Validator
+
+_MERGE_KEY = "merge keys are not part of YAML 1.2; write the values out"
+_EXAMPLE = f"{{{SECRET_REF}: {{env: NAME}}}}"
+_ELSEWHERE = "a secretRef stands for one text in spec (but name), or for any value under extra"
+_TYPES = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "an integer",
+    "object": "a mapping",
+    "string": "a string",
+}
+_TEXT_OR_REF = ["string", "object"]
+"""The type of a text in whose place a secretRef may stand."""
+
+
+def problems(schema: Mapping[str, JSON], value: JSON) -> Iterator[Problem]:
+    """What does not fit the schema, in no particular order."""
+    explainer: Validator = _Explainer(schema)
+    for error in explainer.iter_errors(value):
+        yield from _problems(error)
+
+
+def _pattern(
+    _validator: Validator, pattern: str, instance: JSON, _schema: JSON
+) -> Iterator[ValidationError]:
+    """`pattern` as ECMA-262 has it: Python's own `$` also matches before a last newline."""
+    if isinstance(instance, str) and not re.search(pattern.replace("$", r"\Z"), instance):
+        yield ValidationError(f"must match {pattern}")
+
+
+_Explainer = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
+
+
+def _problems(error: ValidationError) -> Iterator[Problem]:
+    pointer = tuple(error.absolute_path)
+    schema: JSON = error.schema
+    expected: JSON = error.validator_value
+    value: JSON = error.instance
+    if _is_secret_ref_fault(error):
+        yield from _secret_ref_problems(error, pointer)
+        return
+    if "propertyNames" in error.absolute_schema_path:
+        yield _not_extra(pointer, value)
+        return
+    match error.validator:
+        case "additionalProperties":
+            for key in sorted(set(value) - set(schema["properties"])):
+                yield _unknown_key(schema, pointer, key)
+        case "required":
+            if set(value) != {SECRET_REF}:  # which is an unknown key here: one fault is enough
+                key = next(key for key in expected if f"'{key}'" in error.message)
+                message = f"missing key {_name((*pointer, key))}"
+                yield Problem(pointer, "missing-key", message, of_key=True)
+        case "not":
+            message = f"{_name(pointer)} is set by AlertSite; remove it"
+            yield Problem(pointer, "read-only", message, of_key=True)
+        case _:
+            code, message = _value_message(error)
+            yield Problem(pointer, code, f"{_name(pointer)} {message}")
+
+
+def _value_message(error: ValidationError) -> tuple[str, str]:
+    limit: JSON = error.validator_value
+    value: JSON = error.instance
+    match error.validator:
+        case "type":
+            advice = "; remove the quotes" if isinstance(value, str) and value.isdigit() else ""
+            wanted = "a string or a secretRef" if limit == _TEXT_OR_REF else _TYPES[limit]
+            return "type", f"must be {wanted}, not {_type_name(value)}{advice}"
+        case "const":
+            return "api-version", f"must be {limit}"
+        case "minimum" | "maximum":
+            bound = "at least" if error.validator == "minimum" else "at most"
+            return "range", f"must be {bound} {limit}, not {value}"
+        case "minLength" | "minItems":
+            return "empty", "must not be empty"
+        case "maxLength":
+            return "too-long", f"has {len(value)} characters; at most {limit} are kept by AlertSite"
+        case "uniqueItems":
+            return "duplicate-item", "holds the same element twice"
+        case "pattern":
+            return "pattern", f"is not of the form {limit}"
+        case _:
+            return "invalid", error.message
+
+
+def _is_secret_ref_fault(error: ValidationError) -> bool:
+    """Whether a secretRef is malformed, or missing where only one may stand."""
+    schema: JSON = error.schema
+    path = error.absolute_schema_path
+    return SECRET_REF in path or "patternProperties" in path or _is_definition(schema)
+
+
+def _is_definition(schema: Mapping[str, JSON]) -> bool:
+    return SECRET_REF in schema.get("properties", ())
+
+
+def _secret_ref_problems(
+    error: ValidationError, pointer: tuple[str | int, ...]
+) -> Iterator[Problem]:
+    value: JSON = error.instance
+    path = list(error.absolute_schema_path)
+    if SECRET_REF in path:
+        yield _bad_secret_ref(error, pointer, path[path.index(SECRET_REF) + 1 :])
+    elif error.validator == "additionalProperties":
+        # Without the key itself, `required` says all there is to say.
+        for key in sorted(set(value) - {SECRET_REF}) if SECRET_REF in value else ():
+            message = f"{_name((*pointer, key))} cannot stand beside {SECRET_REF}; remove one"
+            yield Problem((*pointer, key), "secret-ref", message, of_key=True)
+    elif "patternProperties" in path:
+        message = (
+            f"{pointer[-1]} looks like a secret, which must not be written in a manifest; "
+            f"write a secretRef instead, such as {_EXAMPLE}"
+        )
+        yield Problem(pointer, "plain-secret", message, of_key=True)
+    else:
+        message = f"{_name(pointer)} must be a string or a secretRef, not another mapping"
+        yield Problem(pointer, "type", message)
+
+
+def _bad_secret_ref(
+    error: ValidationError, pointer: tuple[str | int, ...], place: list[str | int]
+) -> Problem:
+    """The problem at a place inside the definition, which begins below `secretRef`."""
+    match place:
+        case ["propertyNames", *_]:
+            key: JSON = error.instance
+            advice = did_you_mean(key.lower(), ("env", "file")) or ": env, file or a plug-in's name"
+            message = f"{key} is not the scheme of a secretRef{advice}"
+            return Problem((*pointer, key), "secret-ref", message, of_key=True)
+        case ["additionalProperties", *_]:
+            _, message = _value_message(error)
+        case _:
+            message = f"must be one scheme with a name, as in {_EXAMPLE}"
+    return Problem(pointer, "secret-ref", f"{_name(pointer)} {message}")
+
+
+def _unknown_key(schema: JSON, pointer: tuple[str | int, ...], key: str) -> Problem:
+    if key == "<<":
+        return Problem((*pointer, key), "unknown-key", _MERGE_KEY, of_key=True)
+    if key == SECRET_REF:
+        return _misplaced_secret_ref(pointer)
+    known = [name for name, item in schema["properties"].items() if not item.get("readOnly")]
+    advice = did_you_mean(key, known)
+    if not advice and pointer == ("spec",):
+        advice = "; a field that AlertSite accepts and the schema does not know goes under extra"
+    elif not advice:
+        advice = f"; the keys here are {', '.join(known)}"
+    message = f"unknown key {_name((*pointer, key))}{advice}"
+    return Problem((*pointer, key), "unknown-key", message, of_key=True)
+
+
+def _misplaced_secret_ref(pointer: tuple[str | int, ...]) -> Problem:
+    message = f"{_name(pointer)} cannot be a secretRef; {_ELSEWHERE}"
+    return Problem((*pointer, SECRET_REF), "secret-ref", message, of_key=True)
+
+
+def _not_extra(pointer: tuple[str | int, ...], key: str) -> Problem:
+    if key == SECRET_REF:
+        return _misplaced_secret_ref(pointer)
+    message = f"{key} does not belong under extra; if a manifest may set it, spec is its place"
+    message = _MERGE_KEY if key == "<<" else message
+    return Problem((*pointer, key), "not-extra", message, of_key=True)
+
+
+def _name(pointer: tuple[str | int, ...]) -> str:
+    """`spec.locations[0].id`, as a person would say it."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in pointer)
+    return text.removeprefix(".") or "the manifest"
+
+
+def _type_name(value: JSON) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, dict) and SECRET_REF in value:
+        return "a secretRef"
+    return {str: "a string", int: "an integer", float: "a fraction", list: "a list"}.get(
+        type(value), "a mapping"
+    )

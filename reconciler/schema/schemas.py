@@ -1,0 +1,140 @@
+"""The manifest schemas, and whether a document fits the one of its kind."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.model import JSON, Kind
+from reconciler.schema.problem import Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+API_VERSION = "reconciler/v1"
+_SECONDS = {"minutes": 60, "seconds": 1}
+_NUMBERS = (int, float)  # JSON Schema takes 5.0 for an integer; true is none
+
+
+class Schemas:
+    """The manifest schemas, by kind; a kind is a schema file whose `kind` is a constant."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.documents = {
+            schema["properties"]["kind"]["const"]: schema
+            for schema in _load(folder or schema_folder())
+            if "const" in schema["properties"].get("kind", {})
+        }
+        self.kinds = {name: Kind.from_schema(schema) for name, schema in self.documents.items()}
+        self._orders = {name: _orders(schema) for name, schema in self.documents.items()}
+
+    def accept(self, value: JSON) -> Kind | None:
+        """The kind of a valid manifest; None for anything else, which `explain` explains."""
+        try:
+            name = value["kind"]
+            accepts = self._accepts[name]
+        except (KeyError, TypeError):
+            return None
+        if not accepts(value):
+            return None
+        for order in self._orders[name]:
+            if order.broken(value):
+                return None
+        return self.kinds[name]
+
+    def explain(self, value: JSON) -> Iterator[Problem]:
+        """Why `accept` does not accept the value: at least one problem."""
+        if not isinstance(value, dict):
+            yield Problem((), "type", "a manifest is a mapping that begins with apiVersion")
+            return
+        name = value.get("kind")
+        if not isinstance(name, str) or name not in self.documents:
+            yield self._unknown_kind(value)
+            if value.get("apiVersion") != API_VERSION:
+                yield _wrong_version(value)
+            return
+        is_explained = False
+        for problem in self._explain_fields(name, value):
+            is_explained = True
+            yield problem
+        if not is_explained and self.accept(value) is None:
+            # The two validators disagree. That is a bug, but nothing may be dropped without a word.
+            yield Problem((), "invalid", f"this does not fit the schema of {name}")
+
+    def _explain_fields(self, name: str, value: JSON) -> Iterator[Problem]:
+        from reconciler.schema.explanation import problems  # noqa: PLC0415 - 130 ms
+
+        yield from problems(self.documents[name], value)
+        for order in self._orders[name]:
+            if order.broken(value):
+                yield Problem(("spec", order.longer), "too-short", order.message(value))
+
+    @cached_property
+    def _accepts(self) -> Mapping[str, Callable[[JSON], bool]]:
+        from jsonschema_rs import Draft202012Validator  # noqa: PLC0415 - 25 ms
+
+        return {
+            name: Draft202012Validator(schema).is_valid for name, schema in self.documents.items()
+        }
+
+    def _unknown_kind(self, value: Mapping[str, JSON]) -> Problem:
+        kinds = ", ".join(sorted(self.documents))
+        if "kind" not in value:
+            return Problem((), "missing-key", f"missing key kind: one of {kinds}")
+        hint = did_you_mean(value["kind"], self.documents) or f"; the kinds are {kinds}"
+        return Problem(("kind",), "unknown-kind", f"unknown kind {value['kind']}{hint}")
+
+
+class _Order(NamedTuple):
+    """One duration that must be longer than another (`x-longer-than`, in `x-unit`s)."""
+
+    longer: str
+    shorter: str
+    longer_unit: str
+    shorter_unit: str
+
+    def broken(self, value: Mapping[str, JSON]) -> bool:
+        spec = value.get("spec")
+        if not isinstance(spec, dict):
+            return False
+        longer: JSON = spec.get(self.longer)
+        shorter: JSON = spec.get(self.shorter)
+        if type(longer) not in _NUMBERS or type(shorter) not in _NUMBERS:
+            return False
+        return bool(longer * _SECONDS[self.longer_unit] <= shorter * _SECONDS[self.shorter_unit])
+
+    def message(self, value: Mapping[str, JSON]) -> str:
+        longer, shorter = value["spec"][self.longer], value["spec"][self.shorter]
+        return (
+            f"{self.longer} ({longer} {self.longer_unit}) must be longer than "
+            f"{self.shorter} ({shorter} {self.shorter_unit})"
+        )
+
+
+def schema_folder() -> Path:
+    """Where the schemas are: in the wheel inside the package, in a checkout beside it."""
+    package = Path(__file__).parents[1]
+    packaged = package / "schemas"
+    return packaged if packaged.is_dir() else package.parent / "schemas"
+
+
+def _load(folder: Path) -> Iterator[dict[str, JSON]]:
+    for path in sorted(folder.glob("*.schema.json")):
+        yield json.loads(path.read_bytes())
+
+
+def _orders(schema: Mapping[str, JSON]) -> tuple[_Order, ...]:
+    fields = schema["properties"]["spec"]["properties"]
+    return tuple(
+        _Order(name, other, field["x-unit"], fields[other]["x-unit"])
+        for name, field in fields.items()
+        if (other := field.get("x-longer-than"))
+    )
+
+
+def _wrong_version(value: Mapping[str, JSON]) -> Problem:
+    if "apiVersion" not in value:
+        return Problem((), "missing-key", f"missing key apiVersion: {API_VERSION}")
+    return Problem(("apiVersion",), "api-version", f"apiVersion must be {API_VERSION}")

@@ -1,0 +1,230 @@
+"""What secretRefs lead to: looked up once, masked, and revealed only to be sent.
+
+Rule: no secret is in an exception, a repr, a text or a pickle that is made here. The schemes `env`
+and `file` are built in; any other is an entry point of the group `reconciler.secrets`, a function
+from a name to a secret.
+"""
+
+from __future__ import annotations
+
+import hmac
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
+
+from reconciler.errors import ConfigurationError
+from reconciler.model import JSON, SECRET_REF, SecretRef, canonical, secret_refs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from importlib.metadata import EntryPoint
+
+Resolver = Callable[[str], str]
+"""Gives the secret of that name; raises LookupError or OSError, whose text says why it cannot."""
+
+_GROUP = "reconciler.secrets"
+_BUILT_IN = ("env", "file")
+_MOST = 64 * 1024
+"""Bytes in the largest file that is taken for a secret; /dev/zero is not."""
+_Value = TypeVar("_Value")
+
+
+class Vault:
+    """Resolves secretRefs once each, into values that no repr, text, JSON or pickle shows.
+
+    It may be used by several threads.
+    """
+
+    __slots__ = ("__environment", "__found", "__key", "__lock")
+
+    def __init__(self, environment: Mapping[str, str], key: str) -> None:
+        """Nothing is looked up yet.
+
+        Args:
+            environment: the variables that `env` names.
+            key: what fingerprints are made with; empty for none.
+        """
+        self.__environment = _Masked(environment)
+        self.__key = _Masked(key)
+        self.__found: dict[SecretRef, _Masked[str] | str] = {}
+        self.__lock = threading.Lock()
+
+    @property
+    def tracks(self) -> bool:
+        """Whether there is a key, and so fingerprints."""
+        return bool(self.__key.reveal())
+
+    def failure(self, ref: SecretRef) -> str:
+        """Why the secret cannot be had; empty if it can."""
+        found = self.__resolved(ref)
+        return found if isinstance(found, str) else ""
+
+    def reveal(self, value: JSON) -> JSON:
+        """The value with the secrets in place of their references. Only for what is sent.
+
+        Raises:
+            ConfigurationError: one of them cannot be had, which `failure` says beforehand.
+        """
+        if isinstance(value, dict):
+            if SECRET_REF in value:
+                (secret,) = self.revealed(value)
+                return secret
+            return {key: self.reveal(item) for key, item in value.items()}
+        return [self.reveal(item) for item in value] if isinstance(value, list) else value
+
+    def revealed(self, value: JSON) -> tuple[str, ...]:
+        """The secrets in the value: what must not stand in anything that is shown.
+
+        Raises:
+            ConfigurationError: as `reveal`.
+        """
+        return tuple(self.__secret(found.ref) for found in secret_refs(value))
+
+    def fingerprint(self, number: int, field: str, value: JSON) -> str:
+        """What tells whether the secrets in a field changed, and nothing else about them.
+
+        The monitor and the field are in it, so that equal secrets do not look equal.
+
+        Raises:
+            ConfigurationError: as `reveal`.
+            ValueError: there is no key.
+        """
+        if not self.tracks:
+            raise ValueError("without a key there are no fingerprints")
+        key = self.__key.reveal().encode(errors="surrogateescape")  # any bytes make a key
+        text = canonical([number, field, self.reveal(value)])
+        return f"hmac-sha256:{hmac.digest(key, text.encode(), 'sha256').hex()}"
+
+    def __secret(self, ref: SecretRef) -> str:
+        found = self.__resolved(ref)
+        if isinstance(found, str):
+            raise ConfigurationError(f"the secret {ref} cannot be had: {found}")
+        return found.reveal()
+
+    def __resolved(self, ref: SecretRef) -> _Masked[str] | str:
+        """The secret, or why it cannot be had."""
+        with self.__lock:
+            if ref not in self.__found:
+                try:
+                    self.__found[ref] = _Masked(_look_up(ref, self.__environment.reveal()))
+                except LookupError as error:
+                    self.__found[ref] = str(error)
+            return self.__found[ref]
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        _refuse()
+
+    def __getstate__(self) -> NoReturn:
+        _refuse()
+
+
+class _Masked(Generic[_Value]):
+    """A value that has to be asked for."""
+
+    __slots__ = ("reveal",)
+
+    def __init__(self, value: _Value) -> None:
+        # In a closure, where what dumps attributes, at whatever depth, does not come.
+        self.reveal: Callable[[], _Value] = lambda: value
+
+    def __repr__(self) -> str:
+        return "(secret)"
+
+    def __format__(self, spec: str) -> str:
+        return format(repr(self), spec)
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        _refuse()
+
+    def __getstate__(self) -> NoReturn:
+        _refuse()
+
+
+def _refuse() -> NoReturn:
+    raise TypeError("a secret is not copied or stored")
+
+
+def _look_up(ref: SecretRef, environment: Mapping[str, str]) -> str:
+    """The secret; whatever goes wrong is a LookupError whose text says why."""
+    match ref.scheme:
+        case "env":
+            return _from_environment(ref.name, environment)
+        case "file":
+            return _from_file(ref.name)
+        case _:
+            return _from_plug_in(ref)
+
+
+def _from_environment(name: str, environment: Mapping[str, str]) -> str:
+    text = environment.get(name, "")
+    if not text:
+        raise LookupError(f"the environment variable {name} is not set or empty")
+    if not _is_unicode(text):  # Python shows other bytes as halves of surrogate pairs
+        raise LookupError(f"the environment variable {name} is not UTF-8")
+    return text
+
+
+def _from_file(path: str) -> str:
+    """The text of a file, without the line break that editors end it with."""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(_MOST + 1)
+    except OSError as error:
+        raise LookupError(f"cannot read {path}: {error.strerror}") from None
+    except ValueError as error:  # a null character in the path
+        raise LookupError(f"cannot read {path}: {error}") from None
+    if len(data) > _MOST:
+        raise LookupError(f"cannot read {path}: it has more than {_MOST // 1024} KiB")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise LookupError(f"cannot read {path}: it is not UTF-8") from None
+    text = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+    if not text:
+        raise LookupError(f"the file {path} is empty")
+    return text
+
+
+def _from_plug_in(ref: SecretRef) -> str:
+    plug_in = _plug_in(ref.scheme)
+    try:
+        resolver: Resolver = plug_in.load()
+        secret: object = resolver(ref.name)
+    except (LookupError, OSError) as error:
+        raise LookupError(f"{ref}: {_reason(error)}") from None
+    except Exception as error:  # noqa: BLE001 - it is not ours, and a run must not end with it
+        failure = f"{type(error).__name__}: {error}"
+        raise LookupError(f"the resolver of the scheme {ref.scheme} failed: {failure}") from None
+    if not isinstance(secret, str) or not secret or not _is_unicode(secret):
+        raise LookupError(f"{ref}: the resolver of the scheme {ref.scheme} gave no text")
+    return secret
+
+
+def _plug_in(scheme: str) -> EntryPoint:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - 50 ms
+
+    installed = entry_points(group=_GROUP)
+    candidates = [entry for entry in installed if entry.name == scheme]
+    if len(candidates) > 1:
+        sources = " and ".join(sorted(entry.value for entry in candidates))
+        raise LookupError(
+            f"several resolvers for the scheme {scheme} are installed: {sources}; keep one"
+        )
+    if not candidates:
+        *others, last = sorted({*_BUILT_IN, *installed.names})
+        raise LookupError(
+            f"no resolver for the scheme {scheme} is installed; "
+            f"there are {', '.join(others)} and {last}"
+        )
+    return candidates[0]
+
+
+def _reason(error: Exception) -> str:
+    """What an exception says; a KeyError would say it in quotes."""
+    first: object = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return str(first) or type(error).__name__
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)

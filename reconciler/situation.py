@@ -1,0 +1,173 @@
+"""Which situation a manifest is in, and the decision that follows: one table.
+
+Rule: no I/O, clock or environment; what the table says is carried out by `decide`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from reconciler.model import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.model import Desired, Live
+    from reconciler.state import Record
+
+
+class Names(StrEnum):
+    """What a manifest says about the monitor it means."""
+
+    NO_MANIFEST = "no manifest"
+    NO_ID = "manifest without id"
+    ID = "manifest with id"
+
+
+class Knows(StrEnum):
+    """What the state says about it."""
+
+    NOTHING = "no record"
+    RECORD = "record"
+    OTHERWISE = "record that contradicts"
+
+
+class Sees(StrEnum):
+    """What AlertSite has: the bound monitor, or else free ones of the same kind and name."""
+
+    NOTHING = "nothing"
+    MONITOR = "the monitor"
+    OTHER_KIND = "a monitor of another kind"
+    ONE_ALIKE = "one alike"
+    SEVERAL_ALIKE = "several alike"
+
+
+class Decision(StrEnum):
+    """What follows; what begins with `refuse` is a refusal."""
+
+    COMPARE = "unchanged, or update"
+    CREATE = "create"
+    CREATE_AGAIN = "create again"
+    ORPHAN = "orphan"
+    FORGET = "forget the record"
+    NOT_OURS = "refuse not-ours"
+    AMBIGUOUS = "refuse ambiguous"
+    NO_SUCH_ID = "refuse no-such-id"
+    DELETED = "refuse deleted"
+    OTHER_KIND = "refuse other-kind"
+    TWO_BINDINGS = "refuse two-bindings"
+    SAME_NAME = "refuse same-name"
+
+
+TABLE: dict[tuple[Names, Knows, Sees], Decision] = {
+    (Names.NO_ID, Knows.RECORD, Sees.MONITOR): Decision.COMPARE,
+    (Names.NO_ID, Knows.RECORD, Sees.NOTHING): Decision.CREATE_AGAIN,
+    (Names.NO_ID, Knows.RECORD, Sees.ONE_ALIKE): Decision.NOT_OURS,
+    (Names.NO_ID, Knows.RECORD, Sees.SEVERAL_ALIKE): Decision.AMBIGUOUS,
+    (Names.NO_ID, Knows.RECORD, Sees.OTHER_KIND): Decision.OTHER_KIND,
+    (Names.NO_ID, Knows.NOTHING, Sees.NOTHING): Decision.CREATE,
+    (Names.NO_ID, Knows.NOTHING, Sees.ONE_ALIKE): Decision.NOT_OURS,
+    (Names.NO_ID, Knows.NOTHING, Sees.SEVERAL_ALIKE): Decision.AMBIGUOUS,
+    (Names.NO_ID, Knows.OTHERWISE, Sees.MONITOR): Decision.TWO_BINDINGS,
+    (Names.NO_ID, Knows.OTHERWISE, Sees.NOTHING): Decision.TWO_BINDINGS,
+    (Names.NO_ID, Knows.OTHERWISE, Sees.OTHER_KIND): Decision.TWO_BINDINGS,
+    (Names.ID, Knows.NOTHING, Sees.MONITOR): Decision.COMPARE,
+    (Names.ID, Knows.NOTHING, Sees.NOTHING): Decision.NO_SUCH_ID,
+    (Names.ID, Knows.NOTHING, Sees.OTHER_KIND): Decision.OTHER_KIND,
+    (Names.ID, Knows.RECORD, Sees.MONITOR): Decision.COMPARE,
+    (Names.ID, Knows.RECORD, Sees.NOTHING): Decision.DELETED,
+    (Names.ID, Knows.RECORD, Sees.OTHER_KIND): Decision.OTHER_KIND,
+    (Names.ID, Knows.OTHERWISE, Sees.MONITOR): Decision.TWO_BINDINGS,
+    (Names.ID, Knows.OTHERWISE, Sees.NOTHING): Decision.TWO_BINDINGS,
+    (Names.ID, Knows.OTHERWISE, Sees.OTHER_KIND): Decision.TWO_BINDINGS,
+    (Names.NO_MANIFEST, Knows.RECORD, Sees.MONITOR): Decision.ORPHAN,
+    (Names.NO_MANIFEST, Knows.RECORD, Sees.OTHER_KIND): Decision.FORGET,
+    (Names.NO_MANIFEST, Knows.RECORD, Sees.NOTHING): Decision.FORGET,
+    (Names.NO_MANIFEST, Knows.OTHERWISE, Sees.MONITOR): Decision.FORGET,
+    (Names.NO_MANIFEST, Knows.OTHERWISE, Sees.OTHER_KIND): Decision.FORGET,
+    (Names.NO_MANIFEST, Knows.OTHERWISE, Sees.NOTHING): Decision.FORGET,
+}
+"""Every situation that can be; a live monitor without manifest and record is not ours: counted."""
+
+
+class View:
+    """Manifests, records and live monitors, as each situation needs to look them up.
+
+    Attributes:
+        claimed: which address each id is bound to; a manifest's word counts more than a record.
+        alike: the ids of free live monitors, by kind and name; only those that a manifest wants.
+        twins: the addresses of the manifests that are bound to nothing, by kind and name.
+    """
+
+    def __init__(
+        self, desired: Iterable[Desired], records: Mapping[str, Record], live: Iterable[Live]
+    ) -> None:
+        self.desired = tuple(desired)
+        self.records = records
+        self.by_id = {monitor.id: monitor for monitor in live}
+        self.claimed = {item.id: item.address for item in self.desired if item.id is not None}
+        loose = sorted(
+            (item for item in self.desired if item.id is None), key=lambda item: item.address
+        )
+        self.twins: dict[tuple[str, str], list[str]] = {}
+        for manifest in loose:
+            record = records.get(manifest.address)
+            if record is not None:
+                self.claimed.setdefault(record.id, manifest.address)
+            if record is None or record.id not in self.by_id:
+                self.twins.setdefault(likeness(manifest), []).append(manifest.address)
+        self.alike = self._alike() if self.twins else {}
+
+    @property
+    def bound(self) -> set[int]:
+        """The ids of all monitors that a manifest or a record is bound to."""
+        return {*self.claimed, *(record.id for record in self.records.values())}
+
+    def _alike(self) -> dict[tuple[str, str], list[int]]:
+        taken = self.bound
+        alike: dict[tuple[str, str], list[int]] = {}
+        wanted = {name for _, name in self.twins}
+        for monitor in self.by_id.values():
+            name = canonical(monitor.fields.get("name"))
+            if name in wanted and monitor.id not in taken:
+                for key in self.twins:
+                    if key[1] == name and monitor.type in {key[0], None}:
+                        alike.setdefault(key, []).append(monitor.id)
+        return {key: sorted(ids) for key, ids in alike.items()}
+
+
+def likeness(desired: Desired) -> tuple[str, str]:
+    """What a monitor that is not bound yet is recognised by: its kind and display name."""
+    return desired.kind.name, canonical(desired.fields.get("name"))
+
+
+def without_manifest(address: str, record: Record, view: View) -> tuple[Names, Knows, Sees]:
+    """The row of `TABLE` that a record stands in whose address no manifest has."""
+    live = view.by_id.get(record.id)
+    knows = Knows.OTHERWISE if record.id in view.claimed else Knows.RECORD
+    if live is None:
+        return Names.NO_MANIFEST, knows, Sees.NOTHING
+    same = live.type in {address.partition("/")[0], None}
+    return Names.NO_MANIFEST, knows, Sees.MONITOR if same else Sees.OTHER_KIND
+
+
+def situation(manifest: Desired, view: View) -> tuple[Names, Knows, Sees]:
+    """The row of `TABLE` that a manifest stands in."""
+    record = view.records.get(manifest.address)
+    names = Names.NO_ID if manifest.id is None else Names.ID
+    if record is None:
+        knows = Knows.NOTHING
+    elif manifest.id is None:
+        is_ours = view.claimed[record.id] == manifest.address
+        knows = Knows.RECORD if is_ours else Knows.OTHERWISE
+    else:
+        knows = Knows.RECORD if record.id == manifest.id else Knows.OTHERWISE
+    live = view.by_id.get(manifest.id or (record.id if record else 0))
+    if live is not None:
+        same = live.type in {manifest.kind.name, None}
+        return names, knows, Sees.MONITOR if same else Sees.OTHER_KIND
+    if names is Names.ID or knows is Knows.OTHERWISE:
+        return names, knows, Sees.NOTHING
+    sees = (Sees.NOTHING, Sees.ONE_ALIKE, Sees.SEVERAL_ALIKE)
+    return names, knows, sees[min(2, len(view.alike.get(likeness(manifest), ())))]

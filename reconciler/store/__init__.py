@@ -1,0 +1,82 @@
+"""Where the state is kept, with its lock and its journals.
+
+Rule: what the state says is nobody's business in here. A store moves bytes with compare-and-swap
+(`port`); one module for each place it can be; lock and journal work with any of them. What the
+operating system, git or a library raises is translated where it is used.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from reconciler.errors import ConfigurationError
+from reconciler.store.heartbeat import Clock
+from reconciler.store.journal import Journal, found_journals, read_journal
+from reconciler.store.lease import Lease
+from reconciler.store.lock import Terms, break_lock, current, hold
+from reconciler.store.port import Cell, Held, Store
+
+__all__ = [
+    "Cell",
+    "Clock",
+    "Held",
+    "Journal",
+    "Lease",
+    "Store",
+    "Terms",
+    "break_lock",
+    "current",
+    "found_journals",
+    "hold",
+    "open_store",
+    "read_journal",
+]
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")
+_SCHEMES = "file:PATH, git:REMOTE#REF, s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY"
+
+
+def open_store(location: str, *, folder: Path = Path()) -> Store:
+    """The store at that location; what its place needs is imported only now.
+
+    Args:
+        location: `file:PATH`, a path alone, `git:REMOTE`, `git:REMOTE#REF`, or `s3://`, `gs://` or
+            `az://` with bucket and key.
+        folder: the current folder.
+
+    Raises:
+        ConfigurationError: it is none of these, or what it needs is not installed.
+    """
+    if not location.isprintable() or not location.strip():
+        raise ConfigurationError(f"{location!r} is no place for a state", f"Write {_SCHEMES}.")
+    found = _SCHEME.match(location)
+    scheme = found.group() if found else "file"
+    rest = location[len(scheme) + 1 :] if found else location
+    if scheme == "file":
+        from reconciler.store.files import open_file  # noqa: PLC0415
+
+        return open_file(location, rest, folder)
+    if scheme == "git":
+        from reconciler.store.git import open_git  # noqa: PLC0415 - starts processes
+
+        return open_git(location, rest, folder)
+    if scheme in {"s3", "gs", "az"} and rest.startswith("//"):
+        return _open_objects(location, folder)
+    raise ConfigurationError(
+        f"{location!r} is no place for a state",
+        f"Write {_SCHEMES}; a file whose path has a colon in front as file:PATH.",
+    )
+
+
+def _open_objects(location: str, folder: Path) -> Store:
+    try:
+        from reconciler.store.objects import open_objects  # noqa: PLC0415 - an optional package
+    except ImportError as error:
+        if error.name != "obstore":
+            raise
+        raise ConfigurationError(
+            f"{location} needs the package obstore, which is not installed",
+            "Install it with: pip install 'reconciler[objects]'",
+        ) from error
+    return open_objects(location, folder)

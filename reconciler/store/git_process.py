@@ -1,0 +1,144 @@
+"""Runs the user's own `git`, so that their credentials, configuration and hooks work.
+
+Rule: every call ends in bounded time, and what git says is cleaned before anybody reads it. Output
+goes through files rather than pipes: an ssh connection that is kept open for the next call, or a
+hook's background process, inherits a pipe and would keep it open long after git has ended.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.errors import StateError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TIMEOUT = 120.0
+_GRACE = 1.0
+_LINES = 5
+_LOGIN = re.compile(r"(?<!ssh:)//[^\s/]*@|//[^\s/]*:[^\s/]*@")
+# At a terminal Ctrl-C goes to every process in the foreground, and would end a push half-way. Whether
+# a run stops, and when, is decided here. Only what is ignored stays so in a hook's shell.
+_DEAF = ("/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class Answer(NamedTuple):
+    """How one call of git ended.
+
+    Attributes:
+        is_ok: it ended by itself and reported success.
+        out: its stdout.
+        words: the last lines of its stderr, or what went wrong with the call itself.
+    """
+
+    is_ok: bool
+    out: bytes
+    words: str
+
+
+class Git:
+    """Git in one folder.
+
+    Args:
+        folder: in the repository whose configuration counts.
+        timeout: seconds that one call may take.
+    """
+
+    def __init__(self, folder: Path, timeout: float = _TIMEOUT) -> None:
+        self._folder = folder
+        self._timeout = timeout
+
+    def run(self, *arguments: str, given: bytes = b"") -> Answer:
+        """Calls git and waits for its end.
+
+        Args:
+            arguments: of the call; the first is the command, or a `-c`.
+            given: what it reads from stdin.
+
+        Raises:
+            StateError: git cannot be started.
+        """
+        with (
+            tempfile.TemporaryFile() as stdin,
+            tempfile.TemporaryFile() as stdout,
+            tempfile.TemporaryFile() as stderr,
+        ):
+            stdin.write(given)
+            stdin.seek(0)
+            process = self._start(arguments, stdin.fileno(), stdout.fileno(), stderr.fileno())
+            try:
+                code = process.wait(self._timeout)
+            except subprocess.TimeoutExpired:
+                words = f"git did not end within {self._timeout:g} s"
+                return Answer(is_ok=False, out=b"", words=words)
+            finally:
+                _end(process)
+            stdout.seek(0)
+            stderr.seek(0)
+            return Answer(code == 0, stdout.read(), _words(stderr.read(), code))
+
+    def _start(
+        self, arguments: tuple[str, ...], stdin: int, stdout: int, stderr: int
+    ) -> subprocess.Popen[bytes]:
+        has_terminal = _has_terminal()
+        environment = {**os.environ, "LC_ALL": "C"}
+        if not has_terminal:
+            environment["GIT_TERMINAL_PROMPT"] = "0"
+        try:
+            return subprocess.Popen(  # noqa: S603 - the shell gets the arguments as they are
+                [*(_DEAF if has_terminal else ()), "git", *arguments],
+                cwd=self._folder,
+                env=environment,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                # Without a terminal nobody can be asked, so ssh shall not try to; with one, a
+                # session of its own would take it away.
+                start_new_session=not has_terminal,
+            )
+        except OSError as error:
+            raise StateError(
+                f"git cannot be started: {error.strerror} ({error.filename})",
+                "Install git, and see that it is on the PATH.",
+            ) from error
+
+
+def without_login(text: str) -> str:
+    """The text without user names, passwords and tokens in its URLs; a user of ssh is no secret."""
+    return _LOGIN.sub("//", text)
+
+
+def _has_terminal() -> bool:
+    return os.isatty(0)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process that has not ended, and what it has started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        with suppress(ProcessLookupError):
+            if os.getpgid(process.pid) == process.pid:
+                os.killpg(process.pid, number)
+            else:
+                process.send_signal(number)  # git passes it on to its own
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+
+
+def _words(stderr: bytes, code: int) -> str:
+    """The last lines of what git, the server and the hooks say, fit to be shown."""
+    text = _ESCAPE.sub("", without_login(stderr.decode("utf-8", "replace")))
+    lines = (
+        "".join(char for char in line if char.isprintable()).strip() for line in text.splitlines()
+    )
+    said = [line for line in lines if line][-_LINES:]
+    return "\n".join(said) or f"git ended with code {code} and said nothing"

@@ -1,0 +1,258 @@
+"""The lock of the state: a lease that is taken, kept alive and given back.
+
+Rule: a lease never blocks others for longer than its length, whatever becomes of its holder or of
+a clock. It is taken over when it has expired; when its process is provably dead; and when somebody
+who waits has seen it unchanged, by a clock that cannot jump, for its whole length. Taking over is a
+compare-and-swap like every write, so only one can; the state itself is guarded by its own.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.errors import ConflictError, LockedError, StateError
+from reconciler.store import lease as leases
+from reconciler.store import process
+from reconciler.store.heartbeat import Clock, Heartbeat
+from reconciler.store.port import Cell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from reconciler.store.lease import Lease
+    from reconciler.store.port import Held, Store
+
+UNREADABLE = "unreadable"
+"""What to call a lock that is no lease, to break it."""
+_POLL = (0.5, 2.0)
+_SHORTEST_POLL = 0.02
+_SAY_EVERY = 10.0
+_RACES = 20
+
+
+class Terms(NamedTuple):
+    """How the lock is wanted.
+
+    Attributes:
+        timeout: seconds to wait while another run holds it; 0: not at all.
+        length: seconds that the lease lives without being renewed.
+    """
+
+    timeout: float
+    length: float
+
+
+class _Taken(NamedTuple):
+    lease: Lease
+    version: str
+    since: float
+
+
+@contextmanager
+def hold(
+    store: Store,
+    *,
+    run: str,
+    holder: str,
+    host: str,
+    operation: str,
+    clock: Clock,
+    terms: Terms,
+    say: Callable[[str], None],
+    lost: Callable[[str], None],
+) -> Iterator[Lease]:
+    """Holds the lock while the body runs.
+
+    Args:
+        store: whose lock.
+        run: the id of the run.
+        holder: the person or account that started it.
+        host: where it runs.
+        operation: what it does.
+        clock: what time it is.
+        terms: how long to wait and to hold.
+        say: is told, in a sentence, what a person should know, from the calling thread.
+        lost: is told once, from another thread, why the lock is not ours any more.
+
+    Raises:
+        LockedError: another run has it, and has it still when the timeout is over.
+        StateError: the store cannot be reached.
+    """
+
+    def wanted() -> Lease:
+        return leases.new(
+            run=run,
+            holder=holder,
+            host=host,
+            operation=operation,
+            process=process.identity(),
+            now=clock.now(),
+            length=terms.length,
+        )
+
+    taken = _Acquisition(store, wanted, clock, terms.timeout, say).acquire()
+    heartbeat = Heartbeat(store, taken.lease, taken.version, taken.since, clock, lost)
+    try:
+        heartbeat.start()
+        yield taken.lease
+    finally:
+        heartbeat.stop()
+        trouble = heartbeat.release()
+        if trouble:
+            say(trouble)
+
+
+def current(store: Store) -> Lease | None:
+    """The lease on the state, expired or not; None if there is none.
+
+    Raises:
+        LockedError: there is something that is no lease.
+        StateError: the store cannot be reached.
+    """
+    held = store.read(Cell.LOCK)
+    return None if held is None else _lease(store, held)
+
+
+def break_lock(store: Store, run: str) -> None:
+    """Takes the lock from a run, whether it is alive or not.
+
+    Args:
+        store: whose lock.
+        run: the id of the run that holds it, or `UNREADABLE` for what is no lease.
+
+    Raises:
+        LockedError: another run holds it.
+        ConflictError: it was renewed or taken at the same time.
+        StateError: nobody holds it, or the store cannot be reached.
+    """
+    held = store.read(Cell.LOCK)
+    if held is None:
+        raise StateError(f"{store.location} is not locked", "There is nothing to unlock.")
+    if run != UNREADABLE or leases.decoded(held.data) is not None:
+        lease = _lease(store, held)
+        if lease.id != run:
+            raise LockedError(
+                f"{store.location} is locked by {lease}, not by {run}",
+                f"If that run is certainly dead: reconciler state unlock {lease.id}",
+            )
+    store.write(Cell.LOCK, b"", held.version, f"Break the lock of run {run}")
+
+
+class _Acquisition:
+    """One attempt to get the lock, with all its waiting."""
+
+    def __init__(
+        self,
+        store: Store,
+        wanted: Callable[[], Lease],
+        clock: Clock,
+        timeout: float,
+        say: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._wanted = wanted
+        self._clock = clock
+        self._timeout = timeout
+        self._say = say
+        self._began = clock.monotonic()
+        self._said_at = float("-inf")
+        self._seen = ""
+        self._seen_at = self._began
+
+    def acquire(self) -> _Taken:
+        """The lock, once it can be had."""
+        for _ in range(_RACES):
+            held, why = self._wait_until_free()
+            taken = self._take(held)
+            if taken is not None:
+                if why:
+                    self._say(why)
+                return taken
+        raise LockedError(
+            f"the lock of {self._store.location} changes hands all the time",
+            "Run the same command again later.",
+        )
+
+    def _wait_until_free(self) -> tuple[Held | None, str]:
+        """What is to be replaced, and a sentence on why it may be if it is a lease."""
+        while True:
+            held = self._store.read(Cell.LOCK)
+            if held is None:
+                return None, ""
+            lease = _lease(self._store, held)
+            self._notice(held)
+            reason = self._reason_to_take(lease)
+            if reason:
+                return held, f"The lock of {lease} {reason}; it is taken over."
+            self._wait(lease)
+
+    def _notice(self, held: Held) -> None:
+        if held.version != self._seen:
+            self._seen, self._seen_at = held.version, self._clock.monotonic()
+
+    def _reason_to_take(self, lease: Lease) -> str:
+        if lease.has_expired(self._clock.now()):
+            return "had expired"
+        if process.is_dead(lease.process):
+            return "is that of a process on this machine which is dead"
+        if self._clock.monotonic() - self._seen_at >= lease.length:
+            return f"has not been renewed for {lease.length:g} s"
+        return ""
+
+    def _wait(self, lease: Lease) -> None:
+        now = self._clock.monotonic()
+        waited = now - self._began
+        if waited >= self._timeout:
+            raise _locked(self._store, lease, waited if self._timeout else 0.0)
+        if now - self._said_at >= _SAY_EVERY:
+            self._said_at = now
+            self._say(
+                f"Waiting for the lock of {lease}, which does {lease.operation}: {waited:.0f} of "
+                f"{self._timeout:.0f} s"
+            )
+        pause = min(
+            random.uniform(*_POLL),  # noqa: S311 - so that those who wait do not ask in step
+            self._timeout - waited,
+            self._seen_at + lease.length - now,
+            lease.left(self._clock.now()),
+        )
+        time.sleep(max(_SHORTEST_POLL, pause))
+
+    def _take(self, held: Held | None) -> _Taken | None:
+        """The lock in place of what was seen; None if somebody else was faster."""
+        since = self._clock.monotonic()
+        lease = self._wanted()
+        try:
+            version = self._store.write(
+                Cell.LOCK,
+                lease.encoded(),
+                held and held.version,
+                f"Lock for {lease.operation} by run {lease.id}",
+            )
+        except ConflictError:
+            return None
+        return _Taken(lease, version, since)
+
+
+def _lease(store: Store, held: Held) -> Lease:
+    lease = leases.decoded(held.data)
+    if lease is None:
+        raise LockedError(
+            f"the lock of {store.location} is not readable as one",
+            f"If no other run is at work: reconciler state unlock {UNREADABLE}",
+        )
+    return lease
+
+
+def _locked(store: Store, lease: Lease, waited: float) -> LockedError:
+    after = f", also after {waited:.0f} s" if waited else ""
+    return LockedError(
+        f"the state {store.location} is locked by {lease.holder} on {lease.host} since "
+        f"{lease.acquired_at} ({lease.operation}, run {lease.id}), until {lease.expires_at} unless "
+        f"renewed{after}",
+        "Wait for it with --lock-timeout, or if that run is certainly dead: "
+        f"reconciler state unlock {lease.id}",
+    )

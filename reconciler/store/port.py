@@ -1,0 +1,95 @@
+"""What a store promises, whichever place it keeps the state in.
+
+Rule: a store moves bytes and compares versions; it does not know what they say. Every write is a
+compare-and-swap, and a write that is reported as failed has not happened as far as can be known.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from reconciler.errors import ConflictError, StateError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Cell(StrEnum):
+    """One of the two things that a store keeps."""
+
+    STATE = "state"
+    LOCK = "lock"
+
+
+class Held(NamedTuple):
+    """What is in a cell.
+
+    Attributes:
+        version: opaque; two of them are equal exactly when nothing was written in between, or the
+            same bytes again.
+    """
+
+    data: bytes
+    version: str
+
+
+class Store(Protocol):
+    """Keeps the state and its lock. Every method may be called from several threads at once.
+
+    Attributes:
+        location: as the user wrote it, but for a password in it; for messages.
+        journals: local folder in which the journals of this store are kept.
+        journal_prefix: what the names of those journals begin with.
+    """
+
+    location: str
+    journals: Path
+    journal_prefix: str
+
+    def read(self, cell: Cell) -> Held | None:
+        """What is in the cell; None if nothing is.
+
+        Raises:
+            StateError: it cannot be read, or is not of this tool.
+        """
+        ...
+
+    def write(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:
+        """Puts data into the cell in place of what has the version `expected`.
+
+        Args:
+            cell: where to.
+            data: the new content. Empty for the lock: it is released, and then there is nothing;
+                releasing what is released already is no conflict.
+            expected: the version that is to be replaced; None if nothing may be there.
+            message: names the run and what it did, where the store keeps a history.
+
+        Returns:
+            The version of what is there now; without meaning after a release.
+
+        Raises:
+            ConflictError: something else is there; it was left as it is.
+            StateError: it cannot be written, or it is not known whether it was.
+        """
+        ...
+
+    def backup(self) -> str:
+        """A phrase for an error message: where an earlier state can be found."""
+        ...
+
+
+def conflict(location: str) -> ConflictError:
+    """What a write raises when something else is there than was expected."""
+    return ConflictError(
+        f"{location} was changed by somebody else since it was read; it was left as it is",
+        "Run the same command again: it begins with what is there now.",
+    )
+
+
+def unknown(location: str, why: str) -> StateError:
+    """What a write raises when its answer was lost and cannot be looked up either."""
+    return StateError(
+        f"it is not known whether {location} was written: {why}",
+        "Run the same command again when it can be reached: it begins with what is there then.",
+    )

@@ -1,0 +1,60 @@
+"""Writing the ids of monitors into the manifests that are bound to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler import manifest
+from reconciler.errors import ConfigurationError, Diagnostic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from reconciler.model import Desired
+    from reconciler.workflow.planning import Workspace
+
+
+def write_ids(workspace: Workspace, bound: Mapping[str, int]) -> Iterator[str]:
+    """Adds `metadata.id` to every planned manifest that has none and is bound to a monitor.
+
+    All else in the files stays as it is, to the byte. Yields a sentence for each file that was
+    written, and for each manifest that could not be.
+
+    Args:
+        workspace: the manifests.
+        bound: the id of the monitor that each address is bound to.
+    """
+    files: dict[str, list[tuple[Desired, int]]] = {}
+    for desired in workspace.targeted:
+        number = bound.get(desired.address)
+        if desired.id is None and number is not None:
+            files.setdefault(desired.origin.path, []).append((desired, number))
+    for path, wanted in sorted(files.items()):
+        yield from _write(path, wanted)
+
+
+def _write(path: str, wanted: list[tuple[Desired, int]]) -> Iterator[str]:
+    original = manifest.read(path)
+    if isinstance(original, Diagnostic):
+        yield f"{original}; the ids are in the state."
+        return
+    ids = {desired.origin.document: number for desired, number in wanted}
+    data = original
+    try:
+        data = manifest.insert_ids(original, ids)
+    except manifest.NotEditableError:
+        for desired, number in wanted:  # one that cannot be written shall not keep the others out
+            try:
+                data = manifest.insert_ids(data, {desired.origin.document: number})
+            except manifest.NotEditableError as error:
+                del ids[desired.origin.document]
+                yield f"{desired.origin}: id {number} is not written: {error}; it is in the state."
+    if not ids:
+        return
+    try:
+        manifest.write(path, data, original)
+    except ConfigurationError as error:
+        yield f"{error}. The ids are in the state."
+        return
+    written = [f"{item.address} {id_}" for item, id_ in wanted if item.origin.document in ids]
+    yield f"{path}: wrote metadata.id of {', '.join(written)}."

@@ -1,0 +1,245 @@
+"""Real places to keep a state in: files, Git repositories and a Git daemon, an S3 server."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from reconciler.store import Store, open_store
+
+Git = Callable[..., str]
+BUCKET = "states"
+WRITER = ("writer", "writersecret")
+READER = ("reader", "readersecret")
+_IDENTITIES = [
+    {"name": "writer", "actions": ["Admin", "Read", "Write", "List"], "credentials": [WRITER]},
+    {"name": "reader", "actions": ["Read", "List"], "credentials": [READER]},
+]
+
+
+class Place(NamedTuple):
+    """Somewhere that a state can be kept; every `open` is another user's, in another folder."""
+
+    location: str
+    folder: Callable[[], Path]
+
+    def open(self) -> Store:
+        return open_store(self.location, folder=self.folder())
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"{process.args!r} does not answer on port {port}")
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing of the user's: no Git configuration, no identity, no cloud account."""
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "AWS_", "GOOGLE_", "AZURE_")) or name == "EMAIL":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.fixture
+def git() -> Git:
+    """Calls git in a folder, as a user named Ann, and returns what it prints."""
+
+    def git(folder: Path, *arguments: str) -> str:
+        ann = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
+        return subprocess.run(
+            ["git", *ann, *arguments], cwd=folder, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    return git
+
+
+@pytest.fixture
+def bare(tmp_path: Path, git: Git) -> Path:
+    path = tmp_path / "remote.git"
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(path))
+    return path
+
+
+@pytest.fixture
+def clone(tmp_path: Path, git: Git, bare: Path) -> Callable[[], Path]:
+    """Makes one more clone; its `origin` is the bare repository."""
+
+    def clone() -> Path:
+        path = Path(tempfile.mkdtemp(prefix="clone-", dir=tmp_path))
+        git(path, "init", "--quiet", "--initial-branch=main")
+        git(path, "remote", "add", "origin", bare.as_uri())
+        return path
+
+    return clone
+
+
+@pytest.fixture(scope="session")
+def git_daemon() -> Iterator[tuple[str, Path]]:
+    """The URL of a Git daemon that takes pushes, and the folder that it serves."""
+    executable = Path(subprocess.check_output(["git", "--exec-path"], text=True).strip())
+    with tempfile.TemporaryDirectory(prefix="daemon-") as folder:
+        (port,) = free_ports(1)
+        process = subprocess.Popen(
+            [
+                *(executable / "git-daemon", "--listen=127.0.0.1", f"--port={port}"),
+                *("--reuseaddr", "--export-all", "--enable=receive-pack"),
+                f"--base-path={folder}",
+            ],
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_for(port, process)
+            yield f"git://127.0.0.1:{port}", Path(folder)
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The URL of an S3 server with one bucket."""
+    # Not pytest's own folder: the path of a socket has at most 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="s3-", dir="/tmp"))  # noqa: S108
+    process = None
+    try:
+        process, port = _start_s3(folder)
+        wait_for(port, process)
+        _wait_for_bucket(f"http://127.0.0.1:{port}", folder / "log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        if process is not None:
+            process.kill()  # asked to end by itself it would write its logs for minutes
+            process.wait()
+        shutil.rmtree(folder)
+
+
+def _start_s3(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    for identity in _IDENTITIES:
+        identity["credentials"] = [
+            {"accessKey": key, "secretKey": secret} for key, secret in identity["credentials"]
+        ]
+    (folder / "identities.json").write_text(json.dumps({"identities": _IDENTITIES}))
+    names = ("master", "volume", "filer", "s3")
+    ports = free_ports(2 * len(names))
+    options = [
+        option
+        for name, http, grpc in zip(names, ports[::2], ports[1::2], strict=True)
+        for option in (f"-{name}.port={http}", f"-{name}.port.grpc={grpc}")
+    ]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(Path(sysconfig.get_path("scripts")) / "weed", "mini", f"-dir={folder}"),
+                *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", *options, f"-bucket={BUCKET}"),
+                *(f"-filer.localSocket={folder}/filer", f"-s3.localSocket={folder}/s3"),
+                *(f"-s3.config={folder}/identities.json", "-s3.autoCreateBucket=false"),
+                *("-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
+                *("-webdav=false", "-admin.ui=false", "-master.telemetry=false"),
+                *("-master.volumeSizeLimitMB=16", "-volume.max=8"),
+            ],
+            cwd=folder,
+            env={"HOME": str(folder), "PATH": os.environ["PATH"]},
+            stdout=log,
+            stderr=log,
+        )
+    return process, ports[-2]
+
+
+def _wait_for_bucket(endpoint: str, log: Path) -> None:
+    import obstore  # noqa: PLC0415
+    from obstore.store import S3Store  # noqa: PLC0415
+
+    client = S3Store(
+        BUCKET,
+        endpoint=endpoint,
+        region="us-east-1",
+        access_key_id=WRITER[0],
+        secret_access_key=WRITER[1],
+        client_options={"allow_http": True},
+        retry_config={"max_retries": 0},
+    )
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            obstore.put(client, "ready", b"")
+        except (OSError, obstore.exceptions.BaseError):
+            assert time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Sets the environment for the S3 server; gives the location of a key in its bucket."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", WRITER[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", WRITER[1])
+    return lambda key: f"s3://{BUCKET}/{key}"
+
+
+@pytest.fixture(params=["file", "git", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Each kind of place in turn, empty; the slow Git daemon only where a test asks for it."""
+    match request.param:
+        case "file":
+            return Place(f"file:{tmp_path}/folder/state.json", lambda: tmp_path)
+        case "git":
+            return Place("git:origin", request.getfixturevalue("clone"))
+        case "git-daemon":
+            url, folder = request.getfixturevalue("git_daemon")
+            name = f"{tmp_path.name}.git"
+            request.getfixturevalue("git")(folder, "init", "--quiet", "--bare", name)
+            return Place(f"git:{url}/{name}", request.getfixturevalue("clone"))
+        case _:
+            s3 = request.getfixturevalue("s3")
+            return Place(s3(f"{tmp_path.name}/state.json"), lambda: tmp_path)
+
+
+@pytest.fixture
+def python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts Python programs, given as text, that are ended with the test."""
+    with ExitStack() as stack:
+
+        def start(program: str, *arguments: object) -> subprocess.Popen[str]:
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", program, *map(str, arguments)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            stack.callback(process.kill)
+            return process
+
+        yield start

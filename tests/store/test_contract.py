@@ -1,0 +1,200 @@
+"""What every store promises, shown with each place that a state can be kept in."""
+
+import json
+import subprocess
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from reconciler.errors import ConflictError, ExitCode, StateError
+from reconciler.store import Cell, Held, Store
+
+Python = Callable[..., subprocess.Popen[str]]
+EVERYWHERE = pytest.mark.parametrize("place", ["file", "git", "git-daemon", "s3"], indirect=True)
+CELLS = pytest.mark.parametrize("cell", list(Cell))
+
+_COUNT = """
+import sys
+from pathlib import Path
+from reconciler.errors import ConflictError
+from reconciler.store import Cell, open_store
+
+store = open_store(sys.argv[1], folder=Path(sys.argv[2]))
+print("ready", flush=True)
+sys.stdin.readline()
+for _ in range(int(sys.argv[3])):
+    while True:
+        held = store.read(Cell.STATE)
+        number = int(held.data) if held else 0
+        try:
+            store.write(Cell.STATE, b"%d" % (number + 1), held and held.version, "count")
+        except ConflictError:
+            continue
+        break
+"""
+
+
+def write(store: Store, data: bytes, expected: str | None, cell: Cell = Cell.STATE) -> str:
+    return store.write(cell, data, expected, "run 1: 1 applied")
+
+
+def content(store: Store, cell: Cell = Cell.STATE) -> bytes | None:
+    held = store.read(cell)
+    return held and held.data
+
+
+def test_at_first_there_is_nothing(place: Any) -> None:
+    store = place.open()
+    assert store.read(Cell.STATE) is None
+    assert store.read(Cell.LOCK) is None
+
+
+@EVERYWHERE
+@CELLS
+def test_what_is_written_is_read_with_its_version(place: Any, cell: Cell) -> None:
+    store, other = place.open(), place.open()
+    first = write(store, b"one", None, cell)
+    assert store.read(cell) == other.read(cell) == Held(b"one", first)
+    second = write(store, b"two", first, cell)
+    assert store.read(cell) == other.read(cell) == Held(b"two", second)
+    assert first != second
+
+
+def test_any_bytes_are_kept(place: Any) -> None:
+    store = place.open()
+    data = bytes(range(256)) * 8192
+    write(store, data, None)
+    assert content(place.open()) == data
+
+
+def test_the_cells_do_not_know_each_other(place: Any) -> None:
+    store = place.open()
+    write(store, b"state", None)
+    lock = write(store, b"lock", None, Cell.LOCK)
+    write(store, b"", lock, Cell.LOCK)
+    assert content(store) == b"state"
+
+
+@CELLS
+def test_nothing_is_overwritten_by_a_first_write(place: Any, cell: Cell) -> None:
+    write(place.open(), b"theirs", None, cell)
+    with pytest.raises(ConflictError, match="changed by somebody else") as error:
+        write(place.open(), b"ours", None, cell)
+    assert content(place.open(), cell) == b"theirs"
+    assert error.value.exit_code is ExitCode.LOCKED
+    assert error.value.hint
+
+
+@CELLS
+def test_nothing_is_overwritten_that_came_after_the_read(place: Any, cell: Cell) -> None:
+    store, other = place.open(), place.open()
+    version = write(store, b"one", None, cell)
+    write(other, b"theirs", version, cell)
+    with pytest.raises(ConflictError):
+        write(store, b"ours", version, cell)
+    assert content(store, cell) == b"theirs"
+
+
+def test_nothing_is_written_in_place_of_what_has_gone(place: Any) -> None:
+    store = place.open()
+    version = write(store, b"one", None, Cell.LOCK)
+    write(place.open(), b"", version, Cell.LOCK)
+    with pytest.raises(ConflictError):
+        write(store, b"two", version, Cell.LOCK)
+    assert store.read(Cell.LOCK) is None
+
+
+@EVERYWHERE
+def test_a_released_lock_is_nothing_and_can_be_taken_again(place: Any) -> None:
+    store, other = place.open(), place.open()
+    for data in (b"one", b"two"):
+        version = write(store, data, None, Cell.LOCK)
+        write(store, b"", version, Cell.LOCK)
+        assert other.read(Cell.LOCK) is None
+    write(other, b"three", None, Cell.LOCK)
+    assert content(store, Cell.LOCK) == b"three"
+
+
+def test_releasing_what_is_released_is_no_conflict(place: Any) -> None:
+    store = place.open()
+    version = write(store, b"one", None, Cell.LOCK)
+    write(place.open(), b"", version, Cell.LOCK)
+    write(store, b"", version, Cell.LOCK)
+    assert store.read(Cell.LOCK) is None
+
+
+def test_the_lock_of_another_is_not_released(place: Any) -> None:
+    store = place.open()
+    version = write(store, b"one", None, Cell.LOCK)
+    write(place.open(), b"theirs", version, Cell.LOCK)
+    with pytest.raises(ConflictError):
+        write(store, b"", version, Cell.LOCK)
+    assert content(store, Cell.LOCK) == b"theirs"
+
+
+def test_of_many_that_want_the_lock_one_gets_it(place: Any) -> None:
+    stores = [place.open() for _ in range(4)]
+    barrier = threading.Barrier(len(stores))
+
+    def take(number: int) -> bool:
+        barrier.wait()
+        try:
+            write(stores[number], b"lock of %d" % number, None, Cell.LOCK)
+        except ConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(stores)) as pool:
+        won = list(pool.map(take, range(len(stores))))
+    assert won.count(True) == 1
+    assert content(place.open(), Cell.LOCK) == b"lock of %d" % won.index(True)
+
+
+@EVERYWHERE
+def test_no_count_of_several_processes_is_lost(place: Any, python: Python) -> None:
+    counters = [python(_COUNT, place.location, place.folder(), 3) for _ in range(3)]
+    for each in counters:
+        assert each.stdout is not None
+        assert each.stdout.readline() == "ready\n"
+    for each in counters:
+        assert each.stdin is not None
+        each.stdin.write("\n")
+        each.stdin.flush()
+    assert [each.wait(60) for each in counters] == [0, 0, 0]
+    assert content(place.open()) == b"9"
+
+
+def test_one_store_serves_a_save_and_a_renewal_at_once(place: Any) -> None:
+    store = place.open()
+    barrier = threading.Barrier(2)
+
+    def keep_writing(cell: Cell) -> str | None:
+        barrier.wait()
+        version = None
+        for number in range(3):
+            data = json.dumps([cell, number]).encode()
+            version = write(store, data, version, cell)
+            assert store.read(cell) == Held(data, version)
+        return version
+
+    with ThreadPoolExecutor(2) as pool:
+        assert all(pool.map(keep_writing, Cell))
+
+
+def test_it_says_where_an_earlier_state_is(place: Any) -> None:
+    assert "state" in place.open().backup()
+
+
+def test_journals_of_different_states_differ_in_name(place: Any) -> None:
+    store = place.open()
+    other = place._replace(location=f"{place.location}x").open()
+    assert store.journals == place.open().journals or place.location.startswith("git")
+    assert store.journal_prefix == place.open().journal_prefix
+    assert store.journal_prefix != other.journal_prefix
+
+
+def test_an_error_of_the_store_is_one_of_the_state() -> None:
+    assert issubclass(ConflictError, StateError)

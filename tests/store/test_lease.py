@@ -1,0 +1,72 @@
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from reconciler.store import Lease
+from reconciler.store.lease import decoded, new
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
+SECOND = timedelta(seconds=1)
+
+
+def lease(**changes: Any) -> Lease:
+    request = {"run": "run-1", "holder": "ann", "host": "a", "operation": "apply", "process": ""}
+    return new(**{**request, "now": NOW, "length": 60.0, **changes})
+
+
+def test_it_says_when_in_utc() -> None:
+    here = NOW.astimezone(timezone(timedelta(hours=5)))
+    assert lease(now=here) == lease()
+    assert lease().acquired_at == "2026-01-02T03:04:05Z"
+    assert lease().expires_at == "2026-01-02T03:05:05.678Z"
+    assert str(lease()) == "run run-1 (ann on a, since 2026-01-02T03:04:05Z)"
+
+
+def test_it_expires_after_its_length() -> None:
+    assert not lease().has_expired(NOW + 59 * SECOND)
+    assert lease().has_expired(NOW + 60 * SECOND)
+    assert lease().left(NOW) == pytest.approx(60, abs=0.001)
+
+
+@pytest.mark.parametrize("passed", [30, 0, -1, -3600])
+def test_a_renewal_ends_later_whatever_the_clock_says(passed: int) -> None:
+    before = lease()
+    after = before.renewed(NOW + passed * SECOND)
+    assert after.expires_at > before.expires_at
+    assert after == before._replace(expires_at=after.expires_at)
+
+
+def test_it_comes_back_as_it_was_kept() -> None:
+    assert decoded(lease().encoded()) == lease()
+    more = {**json.loads(lease().encoded()), "added": "later"}
+    assert decoded(json.dumps(more).encode()) == lease()
+
+
+def test_what_is_not_fit_to_be_shown_is_replaced() -> None:
+    assert decoded(lease(holder="a\x1b[31mb\n").encoded()) == lease(holder="a?[31mb?")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": ""},
+        {"id": 1},
+        {"holder": "a\x1b[31m"},
+        {"expires_at": "soon"},
+        {"expires_at": "2026-01-02T03:04:05"},
+        {"length": 0},
+        {"length": "60"},
+        {"length": float("inf")},
+        {"length": float("nan")},
+        {"process": None},
+    ],
+)
+def test_what_is_no_lease_is_none(changes: dict[str, Any]) -> None:
+    assert decoded(json.dumps({**lease()._asdict(), **changes}).encode()) is None
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b"null", b"\xff", b"[" * 100_000])
+def test_nor_is_what_is_no_json_of_that_form(data: bytes) -> None:
+    assert decoded(data) is None

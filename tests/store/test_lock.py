@@ -1,0 +1,510 @@
+import fcntl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.errors import ConflictError, LockedError, StateError
+from reconciler.store import (
+    Cell,
+    Clock,
+    Held,
+    Lease,
+    Store,
+    Terms,
+    break_lock,
+    current,
+    hold,
+    open_store,
+)
+from reconciler.store.files import FileStore
+from reconciler.store.lease import new
+from reconciler.store.process import identity
+
+LONG = 60.0
+LIVELY = 2.0
+"""A length that is renewed in time even on a machine that is busy with other things."""
+SHORT = 0.4
+"""A length that is waited for."""
+HOUR = timedelta(hours=1)
+PATIENCE = 20.0
+
+_HOLD = """
+import sys, time
+from datetime import UTC, datetime
+from reconciler.store import Clock, Terms, hold, open_store
+
+with hold(
+    open_store(sys.argv[1]), run="run-1", holder="ann", host="there", operation="apply",
+    clock=Clock(lambda: datetime.now(UTC), time.monotonic), terms=Terms(0, float(sys.argv[2])),
+    say=print, lost=print,
+):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Listener:
+    """What a run is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.losses: list[str] = []
+        self.was_lost = threading.Event()
+
+    def lose(self, reason: str) -> None:
+        self.losses.append(reason)
+        self.was_lost.set()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(f"file:{tmp_path}/folder/state.json")
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+def holding(
+    store: Store,
+    listener: Listener | None = None,
+    *,
+    run: str = "run-2",
+    timeout: float = 0,
+    length: float = LONG,
+    clock: Callable[[], datetime] = now,
+    say: Callable[[str], None] = lambda _: None,
+) -> AbstractContextManager[Lease]:
+    listener = listener or Listener()
+
+    def both(text: str) -> None:
+        listener.said.append(text)
+        say(text)
+
+    return hold(
+        store,
+        run=run,
+        holder="bob",
+        host="here",
+        operation="state rm",
+        clock=Clock(clock, time.monotonic),
+        terms=Terms(timeout, length),
+        say=both,
+        lost=listener.lose,
+    )
+
+
+def put(store: Store, data: bytes) -> None:
+    """Puts something in place of whatever the lock is, between two renewals if there are any."""
+    while True:
+        held = store.read(Cell.LOCK)
+        with suppress(ConflictError):
+            store.write(Cell.LOCK, data, held and held.version, "test")
+            return
+
+
+def lease(run: str = "run-1", process: str = "", start: datetime | None = None) -> Lease:
+    return new(
+        run=run,
+        holder="ann",
+        host="there",
+        operation="apply",
+        process=process,
+        now=start or now(),
+        length=LONG,
+    )
+
+
+@contextmanager
+def writing_on_and_on(folder: Path) -> Iterator[None]:
+    """Keeps every other writer out of the store in that folder."""
+    with (folder / "state.json.guard").open() as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        yield
+
+
+def wait_until(happened: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+class TestHolding:
+    def test_it_is_there_while_the_body_runs(self, store: Store, listener: Listener) -> None:
+        with holding(store, listener) as mine:
+            assert current(store) == mine
+            assert mine.id == "run-2"
+            assert (mine.holder, mine.host, mine.operation) == ("bob", "here", "state rm")
+            assert mine.process == identity()
+            assert mine.length == LONG
+        assert current(store) is None
+        assert listener.said == listener.losses == []
+
+    def test_it_works_in_every_place(self, place: Any, listener: Listener) -> None:
+        store, other = place.open(), place.open()
+        for _ in range(2):
+            with holding(store, listener, length=LIVELY) as mine:
+                with pytest.raises(LockedError, match="run run-2"), holding(other):
+                    pass
+                wait_until(lambda mine=mine: current(other).expires_at > mine.expires_at)  # type: ignore[misc]
+            assert current(other) is None
+        assert listener.said == listener.losses == []
+
+    def test_no_thread_stays_behind(self, store: Store) -> None:
+        before = threading.active_count()
+        with holding(store):
+            assert threading.active_count() == before + 2
+        assert threading.active_count() == before
+
+    def test_an_error_of_the_body_gives_it_back(self, store: Store) -> None:
+        with pytest.raises(ZeroDivisionError), holding(store):
+            raise ZeroDivisionError
+        assert current(store) is None
+
+    def test_a_release_that_fails_is_said_and_hides_no_error(
+        self, store: Store, listener: Listener
+    ) -> None:
+        with pytest.raises(ZeroDivisionError), holding(store, listener):
+            folder = store.journals
+            folder.rename(folder.with_name("moved"))
+            folder.touch()
+            raise ZeroDivisionError
+        (said,) = listener.said
+        assert f"The lock of {store.location} could not be released: cannot " in said
+        assert "Not a directory" in said
+        assert "It ends by itself at 2" in said
+
+    def test_a_loss_just_before_the_end_is_said(self, store: Store, listener: Listener) -> None:
+        with holding(store, listener):
+            put(store, lease("run-3").encoded())
+        assert listener.losses == []
+        (said,) = listener.said
+        assert said.startswith("The lock was no longer this run's: run run-3 (ann on there, since ")
+        held = current(store)
+        assert held is not None
+        assert held.id == "run-3"
+
+
+class TestBlocking:
+    def test_a_live_run_blocks(self, store: Store, python: Any) -> None:
+        process = python(_HOLD, store.location, LONG)
+        assert process.stdout.readline() == "held\n"
+        held = current(store)
+        assert held is not None
+        with pytest.raises(LockedError) as error, holding(store):
+            pass
+        assert str(error.value) == (
+            f"the state {store.location} is locked by ann on there since {held.acquired_at} "
+            f"(apply, run run-1), until {held.expires_at} unless renewed"
+        )
+        assert "--lock-timeout" in error.value.hint
+        assert "reconciler state unlock run-1" in error.value.hint
+        process.communicate("\n")
+        with holding(store):
+            pass
+
+    def test_waiting_is_said_and_ends_with_the_release(
+        self, store: Store, listener: Listener
+    ) -> None:
+        first = holding(store, run="run-1")
+        first.__enter__()
+
+        def release(_: str) -> None:
+            first.__exit__(None, None, None)
+
+        with holding(store, listener, timeout=PATIENCE, say=release):
+            pass
+        (said,) = listener.said
+        assert said.startswith("Waiting for the lock of run run-1 (bob on here, since ")
+        assert said.endswith("), which does state rm: 0 of 20 s")
+
+    def test_waiting_ends_with_the_timeout(self, store: Store, listener: Listener) -> None:
+        with (
+            holding(store, run="run-1"),
+            pytest.raises(LockedError, match=r"unless renewed, also after \d+ s$"),
+            holding(store, listener, timeout=0.1),
+        ):
+            pass
+        assert len(listener.said) == 1
+
+    def test_a_run_that_renews_is_waited_for_beyond_its_length(self, tmp_path: Path) -> None:
+        def wait(name: str, ahead: timedelta) -> None:
+            """By the clock, or by watching where the clock of the run is ahead."""
+            store = open_store(f"file:{tmp_path}/{name}")
+            with (
+                holding(store, run="run-1", length=LIVELY, clock=lambda: now() + ahead),
+                pytest.raises(LockedError),
+                holding(store, timeout=1.2 * LIVELY),
+            ):
+                pass
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(wait, ("right", "ahead"), (timedelta(0), HOUR)))
+
+    def test_of_several_at_once_one_gets_it(self, store: Store) -> None:
+        barrier = threading.Barrier(4)
+        inside = threading.Lock()
+
+        def run(number: int) -> bool:
+            barrier.wait()
+            with (
+                suppress(LockedError),
+                holding(open_store(store.location), run=f"run-{number}"),
+            ):
+                assert inside.acquire(blocking=False)
+                barrier.wait()
+                return True
+            barrier.wait()
+            return False
+
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(run, range(4))).count(True) == 1
+
+    def test_several_that_wait_all_get_it_in_turn(self, store: Store) -> None:
+        inside = threading.Lock()
+
+        def run(number: int) -> None:
+            with holding(open_store(store.location), run=f"run-{number}", timeout=PATIENCE):
+                assert inside.acquire(blocking=False)
+                inside.release()
+
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(run, range(3)))
+        assert current(store) is None
+
+    def test_one_that_always_comes_too_late_gives_up(self, tmp_path: Path) -> None:
+        old = lease(start=now() - HOUR)
+        path = tmp_path / "state.json"
+
+        class Busy(FileStore):
+            """One whose expired lock somebody else takes over after each look at it."""
+
+            looks = 0
+
+            def read(self, cell: Cell) -> Held | None:
+                held = super().read(cell)
+                self.looks += 1
+                path.with_name("state.json.lock").write_bytes(
+                    old._replace(id=f"run-{self.looks}").encoded()
+                )
+                return held
+
+        with (
+            pytest.raises(LockedError, match="changes hands all the time"),
+            holding(Busy("file:x", path)),
+        ):
+            pass
+
+
+class TestTakingOver:
+    def said(self, store: Store, **how: Any) -> str:
+        listener = Listener()
+        with holding(store, listener, **how) as mine:
+            assert current(store) == mine
+        assert current(store) is None
+        *waiting, taken = listener.said
+        assert all(text.startswith("Waiting for ") for text in waiting)
+        return taken
+
+    def test_an_expired_lease(self, store: Store) -> None:
+        old = lease(start=now() - HOUR)
+        put(store, old.encoded())
+        assert self.said(store) == f"The lock of {old} had expired; it is taken over."
+
+    def test_a_dead_process(self, store: Store, python: Any) -> None:
+        process = python(_HOLD, store.location, LONG)
+        process.stdout.readline()
+        process.kill()
+        process.wait()
+        said = self.said(store)
+        assert said.startswith("The lock of run run-1 (ann on there, since ")
+        assert said.endswith(
+            ") is that of a process on this machine which is dead; it is taken over."
+        )
+
+    def test_a_killed_run_elsewhere_blocks_for_its_length(self, store: Store, python: Any) -> None:
+        process = python(_HOLD, store.location, SHORT)
+        process.stdout.readline()
+        process.kill()
+        process.wait()
+        held = current(store)
+        assert held is not None
+        put(store, held._replace(process="another/1/2/3").encoded())
+        assert self.said(store, timeout=PATIENCE).endswith("had expired; it is taken over.")
+
+    def test_a_clock_that_is_behind_makes_nobody_wait_longer(self, store: Store) -> None:
+        put(store, lease(start=now() + HOUR)._replace(length=SHORT).encoded())
+        with pytest.raises(LockedError), holding(store):
+            pass
+        said = self.said(store, timeout=PATIENCE)
+        assert said.endswith("has not been renewed for 0.4 s; it is taken over.")
+
+
+class TestKeeping:
+    def test_it_is_renewed_and_only_ever_grows(self, store: Store, listener: Listener) -> None:
+        jumped = threading.Event()
+
+        def clock() -> datetime:
+            return now() - HOUR if jumped.is_set() else now()
+
+        with holding(store, listener, length=LIVELY, clock=clock) as mine:
+            ends = [mine.expires_at]
+
+            def has_grown() -> bool:
+                held = current(store)
+                assert held is not None
+                if held.expires_at == ends[-1]:
+                    return False
+                ends.append(held.expires_at)
+                return True
+
+            wait_until(has_grown)
+            jumped.set()
+            wait_until(has_grown)
+            wait_until(has_grown)
+        assert ends == sorted(ends)
+        assert listener.losses == []
+
+    @pytest.mark.parametrize(
+        ("act", "reason"),
+        [
+            (lambda store: break_lock(store, "run-2"), "somebody has released it"),
+            (lambda store: put(store, b"{}"), "somebody has overwritten it"),
+            (
+                lambda store: put(store, lease("run-3").encoded()),
+                "run run-3 (ann on there, since ",
+            ),
+        ],
+    )
+    def test_a_loss_is_told_once(
+        self, act: Callable[[Store], None], reason: str, store: Store, listener: Listener
+    ) -> None:
+        def lose() -> None:
+            while True:  # a renewal may come between its look and its write
+                with suppress(ConflictError):
+                    return act(open_store(store.location))
+
+        with holding(store, listener, length=LIVELY):
+            lose()
+            assert listener.was_lost.wait(PATIENCE)
+            left = store.read(Cell.LOCK)
+        assert len(listener.losses) == 1
+        assert listener.losses[0].startswith(reason)
+        assert store.read(Cell.LOCK) == left
+        assert listener.said == []
+
+    def test_a_store_that_stays_away_for_the_length_is_a_loss(
+        self, tmp_path: Path, listener: Listener
+    ) -> None:
+        store = FileStore("file:x", tmp_path / "state.json", patience=0.01)
+        with holding(store, listener, length=SHORT), writing_on_and_on(tmp_path):
+            assert listener.was_lost.wait(PATIENCE)
+        assert listener.losses == [
+            "it could not be renewed for 0.4 s: cannot write file:x: another process has been "
+            f"writing for 0.01 s ({tmp_path}/state.json.guard)"
+        ]
+
+    def test_a_store_that_comes_back_in_time_is_none(
+        self, tmp_path: Path, listener: Listener
+    ) -> None:
+        failed = threading.Event()
+
+        class Noting(FileStore):
+            """One that notes a failure."""
+
+            def write(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:
+                try:
+                    return super().write(cell, data, expected, message)
+                except StateError:
+                    failed.set()
+                    raise
+
+        store = Noting("file:x", tmp_path / "state.json", patience=0.01)
+        with holding(store, listener, length=LIVELY) as mine:
+            with writing_on_and_on(tmp_path):
+                assert failed.wait(PATIENCE)
+            wait_until(lambda: current(store).expires_at > mine.expires_at)  # type: ignore[union-attr]
+        assert listener.losses == listener.said == []
+
+    def test_a_store_that_does_not_answer_for_the_length_is_a_loss(
+        self, tmp_path: Path, listener: Listener
+    ) -> None:
+        may_go_on = threading.Event()
+
+        class Slow(FileStore):
+            """One that takes as long as the test wants for each renewal."""
+
+            def write(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:
+                if message.startswith("Renew"):
+                    may_go_on.wait(PATIENCE)
+                return super().write(cell, data, expected, message)
+
+        with holding(Slow("file:x", tmp_path / "state.json"), listener, length=SHORT):
+            assert listener.was_lost.wait(PATIENCE)
+            may_go_on.set()
+        assert listener.losses == ["it could not be renewed for 0.4 s"]
+
+    def test_a_renewal_that_arrives_late_is_no_loss(self, store: Store, listener: Listener) -> None:
+        with holding(store, listener, length=LIVELY) as mine:
+            late = mine.renewed(now() + HOUR)
+            put(store, late.encoded())
+            wait_until(lambda: current(store).expires_at > late.expires_at)  # type: ignore[union-attr]
+        assert listener.losses == listener.said == []
+        assert current(store) is None
+
+    def test_nor_is_one_that_arrives_at_the_end(self, store: Store, listener: Listener) -> None:
+        with holding(store, listener) as mine:
+            put(store, mine.renewed(now() + HOUR).encoded())
+        assert listener.losses == listener.said == []
+        assert current(store) is None
+
+
+class TestBreaking:
+    @contextmanager
+    def refused(self, kind: type[StateError], message: str) -> Iterator[None]:
+        with pytest.raises(kind, match=message) as error:
+            yield
+        assert error.value.hint
+
+    def test_it_takes_the_lock_from_the_run_that_is_named(self, store: Store) -> None:
+        put(store, lease().encoded())
+        with self.refused(LockedError, r"is locked by run run-1 \(ann on there, .*not by run-2"):
+            break_lock(store, "run-2")
+        assert current(store) is not None
+        break_lock(store, "run-1")
+        assert current(store) is None
+
+    def test_where_nobody_has_it_there_is_nothing_to_break(self, store: Store) -> None:
+        with self.refused(StateError, "is not locked"):
+            break_lock(store, "run-1")
+
+    def test_what_is_no_lease_blocks_until_it_is_broken_by_that_name(self, store: Store) -> None:
+        put(store, b"{}")
+        for act in (lambda: current(store), lambda: holding(store).__enter__()):
+            with self.refused(LockedError, "the lock of file:.* is not readable") as _:
+                act()
+        with self.refused(LockedError, "is not readable"):
+            break_lock(store, "run-1")
+        break_lock(store, "unreadable")
+        with holding(store):
+            pass
+
+    def test_a_run_may_have_that_name(self, store: Store) -> None:
+        put(store, lease("unreadable").encoded())
+        break_lock(store, "unreadable")
+        put(store, lease().encoded())
+        with self.refused(LockedError, "not by unreadable"):
+            break_lock(store, "unreadable")

@@ -1,0 +1,338 @@
+"""The decision table, row by row, and what the decisions look like."""
+
+from typing import Any
+
+import pytest
+
+from reconciler.decide import Rules, decide, matches
+from reconciler.diff import Cause
+from reconciler.model import Desired, Live
+from reconciler.plan import Action, NoteCode, Plan, Reason
+from reconciler.situation import TABLE, View, situation, without_manifest
+from reconciler.state import Record
+
+from build import desired, live, record
+
+KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
+ADDRESS = "email-smtp/relay"
+NAMED = desired({"name": "Relay"}, id=None)
+BOUND = desired({"name": "Relay"}, id=1)
+RULES = Rules()
+ALIKE = [live({"name": "Relay"}, id=8), live({"name": "Relay"}, id=9)]
+OTHER = desired({"name": "Other"}, name="other", id=1)
+IMAP = live({"name": "Relay"}, type="email-imap")
+
+# manifests (the first one is meant), the id in its record, live, then what is decided: the action
+# or "unchanged", or the code of a refusal or note.
+ROWS: dict[str, tuple[list[Desired], int | None, list[Live], str]] = {
+    "no id, record, its monitor fits": ([NAMED], 1, [live({"name": "Relay"})], "unchanged"),
+    "no id, record, its monitor differs": ([NAMED], 1, [live({"name": "x"})], "update"),
+    "no id, record, gone": ([NAMED], 1, [], "create"),
+    "no id, record, gone, one alike": ([NAMED], 1, ALIKE[:1], "not-ours"),
+    "no id, record, gone, several alike": ([NAMED], 1, ALIKE, "ambiguous"),
+    "no id, record, another kind": ([NAMED], 1, [IMAP], "other-kind"),
+    "no id, no record, none alike": ([NAMED], None, [live({"name": "x"})], "create"),
+    "no id, no record, one alike": ([NAMED], None, ALIKE[:1], "not-ours"),
+    "no id, no record, one alike of another kind": ([NAMED], None, [IMAP], "create"),
+    "no id, no record, one alike of unknown kind": (
+        [NAMED], None, [live({"name": "Relay"}, type=None)], "not-ours",
+    ),
+    "no id, no record, the one alike bound by a manifest": (
+        [NAMED, OTHER], None, [live({"name": "Relay"})], "create",
+    ),
+    "no id, no record, several alike": ([NAMED], None, ALIKE, "ambiguous"),
+    "no id, record that a manifest contradicts": ([NAMED, OTHER], 1, [live()], "two-bindings"),
+    "the same, and gone": ([NAMED, OTHER], 1, [], "two-bindings"),
+    "the same, and another kind": ([NAMED, OTHER], 1, [IMAP], "two-bindings"),
+    "id, no record, there": ([BOUND], None, [live({"name": "x"})], "update"),
+    "id, no record, there without its type": ([BOUND], None, [live(type=None)], "update"),
+    "id, no record, nothing": ([BOUND], None, ALIKE, "no-such-id"),
+    "id, no record, another kind": ([BOUND], None, [IMAP], "other-kind"),
+    "id, no record, another type": ([BOUND], None, [live(type="website")], "other-kind"),
+    "id, record, there": ([BOUND], 1, [live({"name": "Relay"})], "unchanged"),
+    "id, record, gone": ([BOUND], 1, [], "deleted"),
+    "id, record, another kind": ([BOUND], 1, [IMAP], "other-kind"),
+    "id, record of another id": ([BOUND], 2, [live({"name": "Relay"})], "two-bindings"),
+    "id, record of another id, gone": ([BOUND], 2, [], "two-bindings"),
+    "id, record of another id, another kind": ([BOUND], 2, [IMAP], "two-bindings"),
+    "no manifest, record, there": ([], 1, [live()], "orphan"),
+    "no manifest, record, gone": ([], 1, [], "forgotten"),
+    "no manifest, record, another kind": ([], 1, [IMAP], "forgotten"),
+    "no manifest, record of a monitor that a manifest names": ([OTHER], 1, [live()], "forgotten"),
+    "the same, gone": ([OTHER], 1, [], "forgotten"),
+    "the same, another kind": ([OTHER], 1, [IMAP], "forgotten"),
+}  # fmt: skip
+
+
+def planned(
+    manifests: list[Desired], number: int | None, monitors: list[Live], rules: Rules = RULES
+) -> Plan:
+    records = {} if number is None else {ADDRESS: record(id=number)}
+    return decide("account", manifests, records, monitors, KINDS, rules)
+
+
+@pytest.mark.parametrize(("manifests", "number", "monitors", "decision"), ROWS.values(), ids=ROWS)
+def test_the_decision_table(
+    manifests: list[Desired], number: int | None, monitors: list[Live], decision: str
+) -> None:
+    plan = planned(manifests, number, monitors)
+    decided = [
+        *[item.action.value for item in plan.changes if item.address == ADDRESS],
+        *[item.code for item in plan.refusals if item.address == ADDRESS],
+        *[item.code.value for item in plan.notes if item.address == ADDRESS],
+    ]
+    assert decided == ([] if decision == "unchanged" else [decision])
+
+
+def test_every_row_of_the_table_has_a_case_and_every_case_a_row() -> None:
+    found = set()
+    for manifests, number, monitors, _ in ROWS.values():
+        records = {} if number is None else {ADDRESS: record(id=number)}
+        view = View(manifests, records, monitors)
+        if not manifests or manifests[0] is OTHER:
+            found.add(without_manifest(ADDRESS, records[ADDRESS], view))
+        else:
+            found.add(situation(manifests[0], view))
+    assert found == TABLE.keys()
+
+
+def test_every_refusal_says_what_and_what_next_without_a_gap() -> None:
+    for manifests, number, monitors, _ in ROWS.values():
+        for refusal in planned(manifests, number, monitors).refusals:
+            assert "None" not in refusal.message + refusal.hint
+            assert "{" not in refusal.message + refusal.hint
+            assert refusal.hint.endswith((".", ADDRESS))
+
+
+def test_two_bindings_are_named() -> None:
+    (refusal,) = planned([BOUND], 2, []).refusals
+    assert refusal.message == (
+        "the state binds email-smtp/relay to monitor 2, and its manifest names 1"
+    )
+    (refusal,) = (
+        item for item in planned([NAMED, OTHER], 1, []).refusals if item.address == ADDRESS
+    )
+    assert refusal.message == (
+        "the state binds email-smtp/relay to monitor 1, and email-smtp/other names it"
+    )
+
+
+class TestCreate:
+    def test_it_is_a_post_of_all_that_the_manifest_declares(self) -> None:
+        manifest = desired({"port": 587, "name": "Relay"}, id=None)
+        (change,) = planned([manifest], None, []).changes
+        assert (change.action, change.method, change.path, change.id) == (
+            Action.CREATE,
+            "POST",
+            "/monitors/email-smtp",
+            None,
+        )
+        assert list(change.body.items()) == [("name", "Relay"), ("port", 587)]
+        assert [(item.field, item.before, item.cause) for item in change.fields] == [
+            ("name", None, Cause.EDIT),
+            ("port", None, Cause.EDIT),
+        ]
+        assert change.reason is None
+
+    def test_deleted_outside_git_is_said(self) -> None:
+        (change,) = planned([NAMED], 1, []).changes
+        assert (change.action, change.reason) == (Action.CREATE, Reason.DELETED_OUTSIDE)
+
+    @pytest.mark.parametrize("monitors", [[], ALIKE[:1]])
+    @pytest.mark.parametrize("number", [None, 1])
+    @pytest.mark.parametrize("adopt", [False, True])
+    def test_two_that_could_not_be_told_apart_are_refused(
+        self, monitors: list[Live], number: int | None, *, adopt: bool
+    ) -> None:
+        twin = desired({"name": "Relay"}, name="twin", id=None)
+        plan = planned([NAMED, twin], number, monitors, Rules(adopt=adopt))
+        assert [(item.address, item.code) for item in plan.refusals] == [
+            (ADDRESS, "same-name"),
+            ("email-smtp/twin", "same-name"),
+        ]
+        assert plan.changes == ()
+
+    def test_the_same_name_in_another_kind_is_no_twin(self) -> None:
+        other = desired({"name": "Relay"}, kind="email-imap", id=None)
+        assert len(planned([NAMED, other], None, []).changes) == 2
+
+
+class TestAdopt:
+    RULES = Rules(adopt=True)
+
+    def test_the_one_alike_is_bound_and_updated(self) -> None:
+        manifest = desired({"name": "Relay", "port": 587}, id=None)
+        plan = planned([manifest], None, ALIKE[:1], self.RULES)
+        (note,), (change,) = plan.notes, plan.changes
+        assert (note.code, note.id) == (NoteCode.ADOPTED, 8)
+        assert (change.action, change.id, change.body) == (Action.UPDATE, 8, {"port": 587})
+        assert plan.unmanaged == 0
+
+    def test_one_that_fits_is_only_bound(self) -> None:
+        plan = planned([NAMED], None, ALIKE[:1], self.RULES)
+        assert (plan.changes, plan.unchanged, len(plan.notes)) == ((), 1, 1)
+
+    def test_several_stay_ambiguous_and_are_listed(self) -> None:
+        (refusal,) = planned([NAMED], None, ALIKE, self.RULES).refusals
+        assert refusal.code == "ambiguous"
+        assert "8, 9" in refusal.message
+
+    def test_what_an_orphan_is_bound_to_is_not_adopted(self) -> None:
+        records = {"email-smtp/old": record(id=8)}
+        plan = decide("account", [NAMED], records, ALIKE[:1], KINDS, self.RULES)
+        assert [change.action for change in plan.changes] == [Action.CREATE]
+
+
+CAUSES: dict[str, tuple[dict[str, Any] | None, Any, Any, Cause]] = {
+    "never applied": (None, 25, 587, Cause.EDIT),
+    "named for the first time": ({"note": "x"}, 25, 587, Cause.EDIT),
+    "Git moved": ({"port": 25}, 25, 587, Cause.EDIT),
+    "Git moved, AlertSite spells it otherwise": ({"port": 25}, "25", 587, Cause.EDIT),
+    "AlertSite moved": ({"port": 587}, 25, 587, Cause.DRIFT),
+    "AlertSite moved, applied in another spelling": ({"port": "587"}, 25, 587, Cause.DRIFT),
+    "both moved": ({"port": 465}, 25, 587, Cause.BOTH),
+    "AlertSite unset it": ({"port": 587}, "", 587, Cause.DRIFT),
+}
+
+
+@pytest.mark.parametrize(("applied", "has", "wants", "cause"), CAUSES.values(), ids=CAUSES)
+def test_the_cause_of_a_field_change(
+    applied: dict[str, Any] | None, has: Any, wants: Any, cause: Cause
+) -> None:
+    records = {} if applied is None else {ADDRESS: record(applied)}
+    plan = decide("account", [desired({"port": wants})], records, [live({"port": has})], KINDS)
+    (change,) = plan.changes
+    (field,) = change.fields
+    assert field.cause is cause
+    value = (applied or {}).get("port")
+    assert field.applied == (int(value) if value else None)
+
+
+def test_a_field_that_is_no_longer_named_is_released() -> None:
+    manifest = desired({"port": 25})
+    known = record({"port": 25, "note": "x", "alert_note": "y"})
+    plan = decide("account", [manifest], {ADDRESS: known}, [live({"port": 25})], KINDS)
+    assert [(note.code, note.field) for note in plan.notes] == [
+        (NoteCode.RELEASED, "alert_note"),
+        (NoteCode.RELEASED, "note"),
+    ]
+    assert (plan.changes, plan.unchanged) == ((), 1)
+
+
+class TestSecrets:
+    REF = {"secretRef": {"env": "PASSWORD"}}  # noqa: RUF012 - never changed
+    MANIFEST = desired({"name": "Relay"}, secrets={"pop3_password": REF})
+    FITS = live({"name": "Relay", "pop3_password": "echoed"})
+
+    def plan(self, known: Record | None, rules: Rules) -> Plan:
+        records = {ADDRESS: known} if known else {}
+        return decide("account", [self.MANIFEST], records, [self.FITS], KINDS, rules)
+
+    @staticmethod
+    def fingerprint(number: int, field: str, value: Any) -> str:
+        return f"{number} {field} {value}"
+
+    def test_without_a_key_nothing_is_sent_and_that_is_counted(self) -> None:
+        plan = self.plan(record(), Rules())
+        assert (plan.changes, plan.untracked, plan.unchanged) == ((), 1, 1)
+
+    def test_write_secrets_sends_them(self) -> None:
+        plan = self.plan(record(), Rules(write_secrets=True))
+        (change,) = plan.changes
+        (field,) = change.fields
+        assert change.body == {"pop3_password": self.REF}
+        assert (field.before, field.after, field.source) == (None, self.REF, "env:PASSWORD")
+        assert plan.untracked == 0
+
+    def test_one_that_was_sent_is_not_sent_again(self) -> None:
+        sent = {"pop3_password": self.fingerprint(1, "pop3_password", self.REF)}
+        rules = Rules(fingerprint=self.fingerprint)
+        assert self.plan(record(secrets=sent), rules).changes == ()
+        rotated = {"pop3_password": "another"}
+        assert len(self.plan(record(secrets=rotated), rules).changes) == 1
+        assert len(self.plan(None, rules).changes) == 1
+
+    def test_a_create_sends_them(self) -> None:
+        manifest = self.MANIFEST._replace(id=None)
+        (change,) = decide("account", [manifest], {}, [], KINDS).changes
+        assert change.body == {"name": "Relay", "pop3_password": self.REF}
+
+    def test_what_was_a_secret_is_not_shown(self) -> None:
+        manifest = desired({"hostname": "mx.example.com"})
+        known = record(secrets={"hostname": "hmac"})
+        plan = decide(
+            "account", [manifest], {ADDRESS: known}, [live({"hostname": "s3cret"})], KINDS
+        )
+        (change,) = plan.changes
+        assert "s3cret" not in repr(change)
+        assert plan.notes == ()
+
+    def test_a_secret_that_is_no_longer_named_is_released(self) -> None:
+        known = record({"name": "Relay"}, secrets={"old": "hmac", "pop3_password": "x"})
+        plan = self.plan(known, Rules())
+        assert [note.field for note in plan.notes] == ["old"]
+
+
+def test_email_monitors_without_a_manifest_are_counted_and_others_are_not() -> None:
+    monitors = [live(id=1), live(id=2), live(id=3, type="website"), live(id=4, type=None)]
+    plan = decide("account", [desired(id=1)], {}, monitors, KINDS)
+    assert plan.unmanaged == 2
+    assert plan.changes == ()
+
+
+def test_orphans_and_what_is_bound_by_a_refused_manifest_are_not_unmanaged() -> None:
+    plan = decide("account", [desired(id=1)], {}, [live(type="email-imap")], KINDS)
+    assert plan.unmanaged == 0
+    assert planned([], 1, [live(id=1)]).unmanaged == 0
+
+
+def test_targets_leave_the_others_out() -> None:
+    manifests = [desired({"port": 1}, name="a", id=1), desired({"port": 1}, name="b", id=2)]
+    records = {"email-smtp/gone": record(id=3)}
+    rules = Rules(targets=["email-smtp/b"])
+    plan = decide("account", manifests, records, [live(id=1), live(id=2)], KINDS, rules)
+    assert [change.address for change in plan.changes] == ["email-smtp/b"]
+    assert (plan.excluded, plan.unmanaged, plan.notes) == (1, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("email-smtp/relay", True),
+        ("email-smtp/rel", False),
+        ("relay", False),
+        ("email-smtp/*", True),
+        ("*/relay", True),
+        ("EMAIL-SMTP/relay", False),
+        ("team=mail", True),
+        ("team=mai", False),
+        ("tier=", False),
+        ("owner=mail", False),
+    ],
+)
+def test_targets_are_addresses_globs_or_labels(target: str, *, expected: bool) -> None:
+    assert matches(desired(labels={"team": "mail"}), target) is expected
+
+
+def test_an_update_is_the_request_that_goes_out() -> None:
+    plan = decide("account", [desired({"port": 587}, id=123456)], {}, [live(id=123456)], KINDS)
+    (change,) = plan.changes
+    assert (change.action, change.method, change.path, change.body) == (
+        Action.UPDATE,
+        "PATCH",
+        "/monitors/email-smtp/123456",
+        {"port": 587},
+    )
+
+
+class TestDigest:
+    def plan(self, port: int = 587, account: str = "account", unmanaged: int = 1) -> Plan:
+        monitors = [live(), *(live(id=2 + number) for number in range(unmanaged))]
+        return decide(account, [desired({"port": port})], {}, monitors, KINDS)
+
+    def test_equal_decisions_share_it(self) -> None:
+        assert self.plan().digest == self.plan(unmanaged=5).digest
+
+    def test_other_decisions_and_accounts_do_not(self) -> None:
+        digests = {self.plan().digest, self.plan(25).digest, self.plan(account="x").digest}
+        assert len(digests) == 3

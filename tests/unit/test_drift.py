@@ -1,0 +1,41 @@
+import json
+
+import jsonschema
+
+from reconciler.drift import find_drift
+from reconciler.schema import schema_folder
+
+from build import SCHEMAS, live, record
+
+VALIDATOR = jsonschema.Draft202012Validator(
+    json.loads((schema_folder() / "drift.schema.json").read_text())
+)
+RECORDS = {
+    "email-smtp/kept": record({"port": 587, "locations": [{"id": 1}, {"id": 2}]}, id=1),
+    "email-smtp/moved": record({"port": 587, "note": "x"}, id=2),
+    "email-smtp/gone": record({"port": 587}, id=3),
+}
+LIVE = [
+    live({"port": "587", "locations": [{"id": 2}, {"id": "1"}], "note": "not ours"}, id=1),
+    live({"port": 25, "note": "x", "name": "not ours"}, id=2),
+    live({"port": 1}, id=9),
+]
+
+
+def test_only_what_was_applied_and_is_otherwise_now() -> None:
+    found = find_drift("account", RECORDS, LIVE, SCHEMAS.kinds)
+    gone, moved = found.monitors
+    assert (gone.address, gone.fields, found.kept) == ("email-smtp/gone", (), 1)
+    assert [(item.field, item.before, item.after) for item in moved.fields] == [("port", 587, 25)]
+    VALIDATOR.validate(found.to_json())
+    assert [item["is_deleted"] for item in found.to_json()["monitors"]] == [True, False]
+
+
+def test_targets_are_addresses_or_globs() -> None:
+    found = find_drift("account", RECORDS, LIVE, SCHEMAS.kinds, ["*/mo*", "email-smtp/kept"])
+    assert ([item.address for item in found.monitors], found.kept) == (["email-smtp/moved"], 1)
+
+
+def test_a_kind_that_has_no_schema_any_more_is_compared_as_it_stands() -> None:
+    records = {"email-old/a": record({"port": 587}, id=1)}
+    assert find_drift("account", records, [live({"port": 587})], {}).kept == 1

@@ -1,0 +1,182 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.decide import Rules, decide
+from reconciler.errors import RefusedError
+from reconciler.model import Desired, Live
+from reconciler.plan import Plan
+from reconciler.result import Status
+from reconciler.saved_plan import (
+    Basis,
+    SavedPlan,
+    fleet_digest,
+    from_json,
+    refuse_foreign,
+    review,
+    to_json,
+)
+from reconciler.schema import problem_of
+
+from build import desired, live, record
+
+KINDS = ("email-smtp",)
+BASIS = Basis("1.0", "lineage", "sha256:" + "0" * 64, ("email-smtp/*",), adopt=True)
+RELAY = desired({"port": 587, "note": "x"})
+NEW = desired({"name": "New"}, name="new", id=None)
+WAS = live({"port": 25, "note": "y"})
+
+
+def plan(
+    *monitors: Live, manifests: list[Desired] | None = None, known: dict[str, Any] | None = None
+) -> Plan:
+    fleet = [RELAY] if manifests is None else manifests
+    return decide("account", fleet, known or {}, monitors, KINDS)
+
+
+class TestJSON:
+    SAVED = SavedPlan(plan(WAS, manifests=[RELAY, NEW]), BASIS)
+
+    def test_round_trip_through_its_schema(self) -> None:
+        data = json.loads(json.dumps(to_json(self.SAVED)))
+        assert problem_of("plan", data) == ""
+        assert from_json(data) == self.SAVED
+
+    def test_each_touched_field_is_pinned(self) -> None:
+        new, relay = to_json(self.SAVED)["changes"]
+        assert set(relay["pins"]) == {"port", "note"}
+        assert set(new["pins"]) == {"name"}
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda data: data["changes"][1]["request"]["body"].update(port=1),
+            lambda data: data["changes"][1]["pins"].update(port="sha256:" + "1" * 64),
+            lambda data: data["changes"][1].update(id=9),
+            lambda data: data.update(account="other"),
+            lambda data: data["changes"].pop(),
+        ],
+    )
+    def test_one_that_was_changed_by_hand_is_refused(self, change: Any) -> None:
+        data = json.loads(json.dumps(to_json(self.SAVED)))
+        change(data)
+        with pytest.raises(RefusedError, match="not what was written"):
+            from_json(data)
+
+    def test_a_plan_that_is_none_says_where(self) -> None:
+        data = to_json(self.SAVED)
+        del data["changes"][0]["action"]
+        assert problem_of("plan", data).startswith("changes/0: ")
+
+
+class TestForeign:
+    SAVED = SavedPlan(plan(WAS), BASIS)
+
+    def test_the_same_basis_is_fine(self) -> None:
+        refuse_foreign(self.SAVED, BASIS, "account")
+
+    @pytest.mark.parametrize(
+        ("basis", "account", "words"),
+        [
+            (BASIS, "other", "the account account, and this is other"),
+            (BASIS._replace(tool_version="2"), "account", "reconciler 1.0, and this is 2"),
+            (BASIS._replace(lineage="x"), "account", "lineage lineage, and this is x"),
+            (BASIS._replace(manifests="x"), "account", "other manifests"),
+        ],
+    )
+    def test_another_is_refused_by_name(self, basis: Basis, account: str, words: str) -> None:
+        with pytest.raises(RefusedError, match=words):
+            refuse_foreign(self.SAVED, basis, account)
+
+
+def test_the_digest_of_a_fleet_is_of_what_it_says() -> None:
+    assert fleet_digest([RELAY, NEW]) == fleet_digest([NEW, RELAY])
+    assert fleet_digest([RELAY]) != fleet_digest([RELAY._replace(id=2)])
+    assert fleet_digest([RELAY]) != fleet_digest([RELAY._replace(fields={"port": 588})])
+    secret = RELAY._replace(secrets={"w": {"secretRef": {"env": "X"}}})
+    assert fleet_digest([RELAY]) != fleet_digest([secret])
+
+
+class TestReview:
+    SAVED = plan(WAS)
+
+    def test_what_did_not_move_is_left_as_it_was(self) -> None:
+        found = review(self.SAVED, plan(WAS))
+        assert found.plan.changes == self.SAVED.changes
+        assert (found.moved, found.done) == ((), 0)
+
+    def test_another_spelling_did_not_move(self) -> None:
+        found = review(self.SAVED, plan(live({"port": "25", "note": "y"})))
+        assert [change.body for change in found.plan.changes] == [{"note": "x", "port": 587}]
+
+    def test_what_moved_is_named_with_both_values(self) -> None:
+        found = review(self.SAVED, plan(live({"port": 465, "note": "y"})))
+        (outcome,) = found.moved
+        assert found.plan.changes == ()
+        assert outcome.status is Status.MOVED
+        assert outcome.message == "port moved in AlertSite since the plan was made"
+        assert [(item.field, item.before, item.after) for item in outcome.moved] == [
+            ("port", 465, 587)
+        ]
+
+    def test_what_alertsite_has_already_is_done(self) -> None:
+        found = review(self.SAVED, plan(live({"port": 587, "note": "x"})))
+        assert (found.plan.changes, found.moved, found.done) == ((), (), 1)
+
+    def test_of_a_change_that_is_half_done_the_rest_is_left(self) -> None:
+        found = review(self.SAVED, plan(live({"port": 587, "note": "y"})))
+        assert [change.body for change in found.plan.changes] == [{"note": "x"}]
+
+    def test_a_field_that_the_plan_does_not_touch_is_not_added(self) -> None:
+        saved = plan(live({"port": 25, "note": "x"}))
+        found = review(saved, plan(live({"port": 25, "note": "drift"})))
+        assert [change.body for change in found.plan.changes] == [{"port": 587}]
+
+    def test_a_monitor_that_is_gone_moved(self) -> None:
+        unbound = RELAY._replace(id=None, fields={**RELAY.fields, "name": "Relay"})
+        known = {"email-smtp/relay": record()}
+        monitor = live({"port": 25, "note": "x", "name": "Relay"})
+        saved = plan(monitor, manifests=[unbound], known=known)
+        (outcome,) = review(saved, plan(manifests=[unbound], known=known)).moved
+        assert outcome.message == "the monitor was deleted since the plan was made"
+
+    def test_a_monitor_that_is_there_by_now_moved(self) -> None:
+        saved = plan(manifests=[NEW])
+        monitor = live({"name": "Renamed"}, id=7)
+        current = plan(monitor, manifests=[NEW], known={"email-smtp/new": record(id=7)})
+        (outcome,) = review(saved, current).moved
+        assert outcome.message == "monitor 7 was created since the plan was made"
+
+    def test_a_create_that_was_made_is_done(self) -> None:
+        current = plan(
+            live({"name": "New"}, id=7), manifests=[NEW], known={"email-smtp/new": record(id=7)}
+        )
+        assert review(plan(manifests=[NEW]), current).done == 1
+
+    def test_another_monitor_in_its_place_moved(self) -> None:
+        unbound = RELAY._replace(id=None)
+        known = [{"email-smtp/relay": record(id=number)} for number in (1, 2)]
+        saved = plan(WAS, manifests=[unbound], known=known[0])
+        current = plan(WAS._replace(id=2), manifests=[unbound], known=known[1])
+        (outcome,) = review(saved, current).moved
+        assert "took the place of 1" in outcome.message
+
+    def test_what_is_refused_by_now_moved(self) -> None:
+        (outcome,) = review(self.SAVED, plan()).moved
+        assert "lists no email monitor" in outcome.message
+
+    def test_a_secret_that_was_sent_meanwhile_is_done(self) -> None:
+        secret = desired(secrets={"w": {"secretRef": {"env": "X"}}})
+        rules = Rules(fingerprint=lambda *_: "f")
+        saved = decide("account", [secret], {}, [live()], KINDS, rules)
+        known = {"email-smtp/relay": record(secrets={"w": "f"})}
+        assert review(saved, decide("account", [secret], known, [live()], KINDS, rules)).done == 1
+        assert len(review(saved, saved).plan.changes) == 1
+
+
+def test_a_saved_plan_is_json_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(to_json(SavedPlan(plan(WAS), BASIS))))
+    assert from_json(json.loads(path.read_text())).plan == plan(WAS)

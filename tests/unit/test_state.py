@@ -1,0 +1,197 @@
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.errors import StateError
+from reconciler.model import canonical
+from reconciler.schema import schema_folder
+from reconciler.state import (
+    Record,
+    State,
+    Transition,
+    from_text,
+    head_line,
+    intent_line,
+    outcome_line,
+    record_to_json,
+    recover,
+    settle,
+    to_text,
+)
+
+from build import live, record
+
+ADDRESS = "email-smtp/relay"
+EMPTY = State("lineage", "account")
+STATE = State("lineage", "account", 3, "2026-01-02T03:04:05Z", "run-1", {ADDRESS: record()})
+VALIDATOR = jsonschema.Draft202012Validator(
+    json.loads((schema_folder() / "state.schema.json").read_text())
+)
+NAMES = st.from_regex(r"email-(smtp|imap)/[a-z0-9]{1,5}", fullmatch=True)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=4,
+)
+RECORDS = st.builds(
+    Record,
+    st.integers(1, 2**53),
+    st.dictionaries(st.text(), VALUES, max_size=3),
+    st.dictionaries(st.text(), st.just("hmac-sha256:" + "0" * 64), max_size=2),
+    st.just("2026-01-02T03:04:05Z"),
+    st.text(),
+)
+STATES = st.builds(
+    State,
+    st.text(min_size=1),
+    st.text(),
+    st.integers(0, 10**9),
+    st.sampled_from(["", "2026-01-02T03:04:05Z"]),
+    st.text(),
+    st.dictionaries(NAMES, RECORDS, max_size=4),
+    st.dictionaries(NAMES, st.text(), max_size=2),
+)
+
+
+class TestText:
+    @given(STATES)
+    def test_it_is_read_as_it_was_written_and_fits_its_schema(self, state: State) -> None:
+        text = to_text(state).encode("utf-8", "surrogatepass")
+        assert from_text(text) == state
+        VALIDATOR.validate(json.loads(to_text(state)))
+
+    def test_each_record_is_a_line_so_that_a_diff_shows_what_moved(self) -> None:
+        other = STATE._replace(records={**STATE.records, "email-pop/a": record(id=2)})
+        lines = to_text(other).splitlines()
+        assert [line for line in lines if line not in to_text(STATE).splitlines()] == [
+            f'"email-pop/a": {canonical(record_to_json(record(id=2)))},'
+        ]
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            ("", "corrupt"),
+            ("[]", "no format_version"),
+            ("{", "corrupt"),
+            ("[" * 100_000, "corrupt"),
+            ('{"format_version": 1}', "no format_version"),
+            ('{"format_version": "2.0"}', "has format 2.0"),
+            ('{"format_version": "1.1"}', "has format 1.1"),
+            ('{"format_version": "one"}', "has format one"),
+            ('{"format_version": "1.0"}', "corrupt: KeyError: 'lineage'"),
+            (to_text(STATE).replace('"id":1', '"id":"1"'), "is not a record"),
+            (to_text(STATE).replace('"serial": 3', '"serial": "3"'), "serial is a number"),
+            (to_text(STATE)[:-20], "corrupt"),
+        ],
+    )
+    def test_what_is_no_state_is_refused(self, text: str, words: str) -> None:
+        with pytest.raises(StateError, match=words):
+            from_text(text.encode())
+
+
+class TestTransition:
+    def test_it_adds_replaces_and_takes_out(self) -> None:
+        moved = Transition({ADDRESS: None, "email-pop/a": record(id=2)}, {"email-pop/b": "B"})
+        state = moved.of(STATE)
+        assert state.records == {"email-pop/a": record(id=2)}
+        assert state.creating == {"email-pop/b": "B"}
+        assert Transition({}, {"email-pop/b": None}).of(state).creating == {}
+        assert state.serial == STATE.serial
+
+    def test_on_top_of_somebody_elses_state_nothing_of_theirs_is_lost(self) -> None:
+        theirs = STATE._replace(records={**STATE.records, "email-pop/theirs": record(id=9)})
+        state = Transition({"email-pop/ours": record(id=8)}).of(theirs)
+        assert set(state.records) == {ADDRESS, "email-pop/theirs", "email-pop/ours"}
+
+
+class TestRecover:
+    HEAD = head_line(STATE, "run-2")
+    NEW = record({"port": 587}, run="run-2")
+
+    def lines(self, *lines: Any) -> list[Any]:
+        return json.loads(json.dumps([self.HEAD, *lines]))
+
+    def test_an_outcome_becomes_a_record(self) -> None:
+        line = outcome_line(ADDRESS, self.NEW, record())
+        found = recover(STATE, [self.lines(intent_line(ADDRESS, None, record()), line)])
+        assert (found.runs, found.outcomes) == (("run-2",), 1)
+        assert found.transition.of(STATE).records[ADDRESS] == self.NEW
+
+    def test_one_that_the_state_has_already_counts_no_more(self) -> None:
+        saved = STATE._replace(records={ADDRESS: self.NEW})
+        found = recover(saved, [self.lines(outcome_line(ADDRESS, self.NEW, record()))])
+        assert found.outcomes == 0
+        assert found.transition.of(saved) == saved
+
+    def test_one_that_somebody_has_replaced_since_does_not_come_back(self) -> None:
+        later = STATE._replace(records={ADDRESS: record({"port": 465}, run="run-3")})
+        found = recover(later, [self.lines(outcome_line(ADDRESS, self.NEW, record()))])
+        assert found.transition.of(later) == later
+
+    def test_a_create_without_an_outcome_is_to_be_looked_up(self) -> None:
+        found = recover(EMPTY, [self.lines(intent_line(ADDRESS, "Relay", None))])
+        assert found.transition.of(EMPTY).creating == {ADDRESS: "Relay"}
+
+    @pytest.mark.parametrize("made", [record(id=7, run="run-2"), None])
+    def test_a_create_with_one_is_not(self, made: Record | None) -> None:
+        lines = self.lines(intent_line(ADDRESS, "Relay", None), outcome_line(ADDRESS, made, None))
+        state = recover(EMPTY, [lines]).transition.of(EMPTY._replace(creating={ADDRESS: "Relay"}))
+        assert state.creating == {}
+        assert (ADDRESS in state.records) is (made is not None)
+
+    def test_a_monitor_that_was_created_again_is_found_in_spite_of_its_old_record(self) -> None:
+        intent = self.lines(intent_line(ADDRESS, "Relay", record()))
+        state = recover(STATE, [intent]).transition.of(STATE)
+        assert (state.records, state.creating) == ({}, {ADDRESS: "Relay"})
+        made = outcome_line(ADDRESS, record(id=7, run="run-2"), None)
+        state = recover(STATE, [[*intent, made]]).transition.of(STATE)
+        assert (state.records[ADDRESS].id, state.creating) == (7, {})
+
+    def test_a_create_that_somebody_bound_since_is_not_looked_up(self) -> None:
+        bound = STATE._replace(records={ADDRESS: record(run="run-3")})
+        found = recover(bound, [self.lines(intent_line(ADDRESS, "Relay", record()))])
+        assert found.transition.of(bound) == bound
+
+    def test_a_journal_without_a_line_is_that_of_a_run_that_sent_nothing(self) -> None:
+        assert recover(STATE, [[]]).runs == ()
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"lineage": "x"}, "lineage x, not lineage"),
+            ({"account": "x"}, "account x, not account"),
+            ({"journal": "2.0"}, "no journal"),
+            ({"journal": None}, "no journal"),
+        ],
+    )
+    def test_a_foreign_journal_is_refused(self, change: dict[str, Any], words: str) -> None:
+        with pytest.raises(StateError, match=words):
+            recover(STATE, [[{**self.HEAD, **change}]])
+
+
+class TestSettle:
+    STATE = EMPTY._replace(creating={ADDRESS: "Relay"})
+    MADE = live({"name": "Relay"}, id=7)
+
+    def test_the_one_free_monitor_of_that_kind_and_name_is_it(self) -> None:
+        others = [live({"name": "x"}, id=1), live({"name": "Relay"}, type="email-pop", id=2)]
+        assert settle(self.STATE, [*others, self.MADE], []) == {ADDRESS: 7}
+
+    def test_one_that_does_not_tell_its_kind_counts(self) -> None:
+        assert settle(self.STATE, [self.MADE._replace(type=None)], []) == {ADDRESS: 7}
+
+    def test_none_and_several_settle_nothing(self) -> None:
+        assert settle(self.STATE, [], []) == {}
+        assert settle(self.STATE, [self.MADE, self.MADE._replace(id=8)], []) == {}
+
+    def test_a_bound_one_is_not_free(self) -> None:
+        assert settle(self.STATE, [self.MADE], [7]) == {}
+        bound = self.STATE._replace(records={"email-smtp/other": record(id=7)})
+        assert settle(bound, [self.MADE], []) == {}
+
+    def test_nothing_is_created_nothing_is_looked_up(self) -> None:
+        assert settle(EMPTY, [self.MADE], []) == {}

@@ -141,7 +141,10 @@ def _confirm(
     outcome: Outcome, after: Change | None, refused: str | None, number: int | None
 ) -> Outcome:
     if refused is not None:
-        return outcome._replace(status=Status.NOT_KEPT, message=refused)
+        is_done = outcome.status is Status.DONE
+        return outcome._replace(
+            status=Status.NOT_KEPT if is_done else Status.UNCONFIRMED, message=refused
+        )
     if after is not None and after.action is Action.CREATE:
         return _missing(outcome)
     if outcome.change.action is Action.CREATE:

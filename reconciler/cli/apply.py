@@ -149,7 +149,6 @@ def _apply(
 
     writer = connection.writer()
     known = run.known(connection.account)
-    options.say_recovered(known)
     first = workflow.look(workspace, writer, known.state)
     plan = first.plan
     moved: tuple[Outcome, ...] = ()

@@ -35,7 +35,6 @@ def drift(location: str | None, targets: tuple[str, ...], *, as_json: bool) -> i
     run = keeping.begin(location, embedded=settings.is_silent(os.environ))
     with connect(schemas, output.say) as connection:
         known = run.known(connection.account)
-        options.say_recovered(known)
         if not known.state.records:
             output.say(f"{run.store.location} has no records yet: apply makes them.")
         live = connection.reader().list_monitors(schemas.kinds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -44,11 +43,27 @@ class Run(NamedTuple):
 
     def known(self, account: str | None) -> Known:
         """What the store knows, with what the journals of killed runs add; writes nothing."""
-        from uuid import uuid4  # noqa: PLC0415 - 2 ms
-
         from reconciler.recorder import read_known  # noqa: PLC0415
 
-        return read_known(self.store, account, str(uuid4()))
+        known = read_known(self.store, account, lineage=os.urandom(16).hex())
+        self._say_recovered(known)
+        return known
+
+    def _say_recovered(self, known: Known) -> None:
+        """Says what the journals of runs that did not end add to the state."""
+        if not known.recovery.runs:
+            return
+        from reconciler.store import current  # noqa: PLC0415
+
+        lease = current(self.store)
+        for run in known.recovery.runs:
+            if lease is not None and lease.id == run:
+                output.say(f"Run {run} of {lease.holder} on {lease.host} is still under way.")
+            else:
+                output.say(f"Recovery: run {run} did not end; its journal is taken into account.")
+        if outcomes := known.recovery.outcomes:
+            noun = "outcome" if outcomes == 1 else "outcomes"
+            output.say(f"Recovery: {outcomes} {noun} that the state did not have.")
 
     def vault(self) -> Vault:
         """What resolves secrets."""
@@ -102,6 +117,8 @@ def locked(run: Run, operation: str, timeout: float) -> Iterator[Hold]:
     Raises:
         LockedError: another run has it, and has it still after the timeout (seconds).
     """
+    from socket import gethostname  # noqa: PLC0415 - 3 ms that planning saves
+
     from reconciler.store import Clock, Terms, hold  # noqa: PLC0415
 
     held = Hold()
@@ -110,7 +127,7 @@ def locked(run: Run, operation: str, timeout: float) -> Iterator[Hold]:
         run.store,
         run=run.id,
         holder=_holder(),
-        host=socket.gethostname(),
+        host=gethostname(),
         operation=operation,
         clock=clock,
         terms=Terms(timeout, run.lease),

@@ -11,7 +11,6 @@ from reconciler.cli import output, settings
 
 if TYPE_CHECKING:
     from reconciler.plan import Plan
-    from reconciler.recorder import Known
     from reconciler.schema import Schemas
     from reconciler.workflow import Fleet
 
@@ -85,19 +84,6 @@ def load(*paths: str) -> tuple[Schemas, Fleet]:
 
     schemas = Schemas()
     return schemas, workflow.load_fleet(paths, schemas)
-
-
-def say_recovered(known: Known) -> None:
-    """Says what the journals of runs that did not end add to the state."""
-    for run in known.recovery.runs:
-        output.say(f"Recovery: run {run} did not end; its journal is taken into account.")
-    if outcomes := known.recovery.outcomes:
-        what = (
-            "1 outcome that the state did not have"
-            if outcomes == 1
-            else (f"{outcomes} outcomes that the state did not have")
-        )
-        output.say(f"Recovery: {what}.")
 
 
 def print_plan(plan: Plan, *, as_json: bool, show_requests: bool, to_stderr: bool = False) -> None:

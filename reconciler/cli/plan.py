@@ -55,12 +55,14 @@ def plan(
     run = keeping.begin(location, embedded=settings.is_silent(os.environ))
     workspace = workflow.Workspace(fleet, schemas, run.vault(), rules)
     if offline:
-        found = _offline(workspace, run, as_json=as_json)
-    elif out is not None:
-        found = _written(workspace, run, out)
+        found, state = _offline(workspace, run, as_json=as_json)
     else:
-        found = _online(workspace, run)[0]
+        found, state = _online(workspace, run)
     options.print_plan(found, as_json=as_json, show_requests=show_requests)
+    if out is not None:
+        from reconciler.cli import plan_file  # noqa: PLC0415
+
+        plan_file.write(out, found, workspace, state)
     workflow.refuse_refusals(found)
     return ExitCode.CHANGES if detailed_exitcode and found.changes else ExitCode.OK
 
@@ -70,28 +72,17 @@ def _online(workspace: Workspace, run: keeping.Run) -> tuple[Plan, State]:
     from reconciler.cli.connection import connect  # noqa: PLC0415
 
     with connect(workspace.schemas, output.say) as connection:
-        known = run.known(connection.account)
-        options.say_recovered(known)
-        return workflow.look(workspace, connection.reader(), known.state).plan, known.state
+        state = run.known(connection.account).state
+        return workflow.look(workspace, connection.reader(), state).plan, state
 
 
-def _written(workspace: Workspace, run: keeping.Run, path: str) -> Plan:
-    from reconciler.cli import plan_file  # noqa: PLC0415
-
-    found, state = _online(workspace, run)
-    plan_file.write(path, found, workspace, state)
-    return found
-
-
-def _offline(workspace: Workspace, run: keeping.Run, *, as_json: bool) -> Plan:
+def _offline(workspace: Workspace, run: keeping.Run, *, as_json: bool) -> tuple[Plan, State]:
     from reconciler import workflow  # noqa: PLC0415
 
-    known = run.known(None)
-    found = workflow.plan_offline(workspace, known.state)
-    state = known.state
+    state = run.known(None).state
+    found = workflow.plan_offline(workspace, state)
     (output.say if as_json else output.data)(
         f"Offline: compared with the state that was saved {keeping.age(state.saved_at)} "
         f"({state.saved_at}, serial {state.serial}); AlertSite was not asked."
     )
-    options.say_recovered(known)
-    return found
+    return found, state

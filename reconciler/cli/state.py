@@ -30,7 +30,6 @@ def list_(location: str | None) -> int:
     """List the records: address, id, when and by which run it was applied."""
     run = _begin(location)
     known = run.known(None)
-    options.say_recovered(known)
     if not known.saved.serial:
         output.say(f"{run.store.location}: there is no state yet.")
     for address, record in sorted(known.state.records.items()):

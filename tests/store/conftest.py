@@ -126,7 +126,7 @@ def git_daemon() -> Iterator[tuple[str, Path]]:
 def s3_endpoint() -> Iterator[str]:
     """The URL of an S3 server with one bucket."""
     # Not pytest's own folder: the path of a socket has at most 107 bytes.
-    folder = Path(tempfile.mkdtemp(prefix="s3-", dir="/tmp"))  # noqa: S108
+    folder = Path(tempfile.mkdtemp(prefix="s3-", dir="/tmp"))
     process = None
     try:
         process, port = _start_s3(folder)

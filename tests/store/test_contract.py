@@ -52,7 +52,6 @@ def test_at_first_there_is_nothing(place: Any) -> None:
     assert store.read(Cell.LOCK) is None
 
 
-@EVERYWHERE
 @CELLS
 def test_what_is_written_is_read_with_its_version(place: Any, cell: Cell) -> None:
     store, other = place.open(), place.open()

@@ -172,7 +172,7 @@ class TestFailure:
         (tmp_path / "file").touch()
         store = open_store(f"file:{tmp_path}/file/folder/state.json")
         assert "Not a directory" in self.failure(store)
-        with pytest.raises(StateError, match="cannot read .*: Not a directory"):
+        with pytest.raises(StateError, match=r"cannot read .*: Not a directory"):
             store.read(Cell.STATE)
 
     @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
@@ -191,7 +191,7 @@ class TestFailure:
         open_folder.chmod(0o555)
         with unprivileged():
             assert store.read(Cell.STATE) == (b"1", version)
-            with pytest.raises(StateError, match="cannot write .*: Permission denied"):
+            with pytest.raises(StateError, match=r"cannot write .*: Permission denied"):
                 write(store, b"2", version)
             assert store.read(Cell.STATE) == (b"1", version)
         open_folder.chmod(0o777)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.diff import explain, explain_create, patch
 from reconciler.plan import Action, Change, Note, NoteCode, Plan, Reason, Refusal
 from reconciler.situation import TABLE, Decision, View, likeness, situation, without_manifest
+from reconciler.state import RELEASED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -162,7 +163,8 @@ def _compare(
     body = patch(manifest, live, secrets)
     found: list[Change | Refusal | Note] = []
     if record is not None and not _names_all(manifest, record):
-        gone = {*record.fields, *record.secrets} - manifest.fields.keys() - manifest.secrets.keys()
+        sent = (name for name, value in record.secrets.items() if value != RELEASED)
+        gone = {*record.fields, *sent} - manifest.fields.keys() - manifest.secrets.keys()
         found += [
             Note(manifest.address, NoteCode.RELEASED, live.id, field) for field in sorted(gone)
         ]

@@ -3,24 +3,24 @@
 Rule: one writer, the calling thread. What happened is in the journal before the state is saved, and
 the state before the journal goes; so a killed run loses nothing that the next one cannot find.
 Every save is a compare-and-swap: when somebody else has saved since, this run's transitions are
-made on top of theirs.
+made on top of theirs, but for addresses that they have applied since.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from reconciler import state as records
 from reconciler.errors import ConflictError, StateError
-from reconciler.state import Recovery, State, Transition
-from reconciler.store import Cell, Journal, found_journals, read_journal
+from reconciler.known import parsed
+from reconciler.state import Transition
+from reconciler.store import Cell, Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
-    from reconciler.model import JSON
-    from reconciler.state import Record
+    from reconciler.known import Known
+    from reconciler.state import Record, State
     from reconciler.store import Store
 
 SAVE_EVERY = 50
@@ -32,105 +32,12 @@ _SHARE = 10
 _ATTEMPTS = 20
 
 
-class Known(NamedTuple):
-    """What a store knows of an account.
-
-    Attributes:
-        state: the state with what journals add.
-        saved: the state as it was saved; serial 0 if it never was.
-        version: of the saved state in the store; None if there is none.
-        recovery: what journals of runs that did not end add.
-        journals: their files.
-    """
-
-    state: State
-    saved: State
-    version: str | None
-    recovery: Recovery
-    journals: tuple[Path, ...]
-
-
-def read_known(store: Store, account: str | None, lineage: str) -> Known:
-    """What the store knows; writes nothing.
-
-    Args:
-        store: where the state is kept.
-        account: whose state it must be; None takes any.
-        lineage: that of a new state, if there is none yet.
-
-    Raises:
-        StateError: the state is unreadable, corrupt, newer, or that of another account.
-    """
-    held = store.read(Cell.STATE)
-    paths = tuple(found_journals(store))
-    journals = [(path, read_journal(path)) for path in paths]
-    if held is None:
-        head: JSON = next((lines[0] for _, lines in journals if lines), {})
-        fresh = State(str(head.get("lineage", lineage)), account or str(head.get("account", "")))
-        saved, version = fresh, None
-    else:
-        saved, version = _parsed(store, held.data), held.version
-    if account is not None and saved.account != account:
-        raise StateError(
-            f"{store.location} is the state of {saved.account}, and this run is with {account}",
-            "Name another state with --state: each account has its own.",
-        )
-    recovery = _recovered(saved, journals)
-    return Known(recovery.transition.of(saved), saved, version, recovery, paths)
-
-
-def _parsed(store: Store, data: bytes) -> State:
-    try:
-        return records.from_text(data)
-    except StateError as error:
-        raise StateError(
-            f"{store.location}: {error}", error.hint or f"Nothing was changed. {store.backup()}"
-        ) from error
-
-
-def _recovered(saved: State, journals: Iterable[tuple[Path, list[JSON]]]) -> Recovery:
-    for path, lines in journals:
-        try:
-            records.recover(saved, [lines])
-        except (StateError, KeyError, TypeError, AttributeError) as error:
-            what = str(error) if isinstance(error, StateError) else "it is corrupt"
-            raise StateError(
-                f"the journal {path} cannot be used: {what}",
-                "If the run that wrote it needs no finishing, remove the file.",
-            ) from error
-    return records.recover(saved, [lines for _, lines in journals])
-
-
-def replace(store: Store, new: State, message: str) -> int:
-    """Puts a state in the place of the one that is kept; returns its serial.
-
-    Raises:
-        StateError: the one that is kept is of another lineage or account, or newer.
-    """
-    held = store.read(Cell.STATE)
-    serial = new.serial
-    if held is not None:
-        kept = _parsed(store, held.data)
-        for what in ("lineage", "account"):
-            if getattr(kept, what) != getattr(new, what):
-                raise StateError(
-                    f"{store.location} is of the {what} {getattr(kept, what)}, and the file of "
-                    f"{getattr(new, what)}",
-                    "Push it to another location, or remove the state that is there first.",
-                )
-        if kept.serial > new.serial:
-            raise StateError(
-                f"{store.location} has serial {kept.serial}, and the file {new.serial}",
-                "Pull the state again and repeat the change on that.",
-            )
-        serial = kept.serial + 1
-    data = records.to_text(new._replace(serial=max(1, serial))).encode("utf-8", "surrogatepass")
-    store.write(Cell.STATE, data, held and held.version, message)
-    return max(1, serial)
-
-
 class Recorder:
     """Writes down what a run does.
+
+    Attributes:
+        intruder: who else has saved the state, although this run holds its lock; empty as it should
+            be. Nothing more may be sent then.
 
     Args:
         store: where the state is kept.
@@ -164,6 +71,8 @@ class Recorder:
         self._unsaved = known.recovery.transition
         self._journals = known.journals
         self._journal: Journal | None = None
+        self._foreign: set[str] = set()
+        self.intruder = ""
         self._outcomes = self._pending = 0
         self._saved_at = monotonic()
         self._took = 0.0
@@ -189,18 +98,28 @@ class Recorder:
         Raises:
             StateError: it cannot be written; nothing may be sent.
         """
-        creating = {address: name for address, name in intents.items() if name is not None}
         self._journal = Journal.create(self._store, self.run)
+        try:
+            self._intend(self._journal, bound, intents)
+        except StateError:
+            self._journal.remove()  # nothing was sent
+            raise
+
+    def _intend(
+        self, journal: Journal, bound: Mapping[str, Record], intents: Mapping[str, str | None]
+    ) -> None:
+        creating = {address: name for address, name in intents.items() if name is not None}
         self._note(Transition(bound, dict.fromkeys(bound)))
         lines = [
             records.intent_line(address, name, self.known(address))
             for address, name in intents.items()
         ]
-        self._journal.append([records.head_line(self._saved, self.run), *lines])
+        journal.append([records.head_line(self._saved, self.run), *lines])
         # A monitor that is created again has a record; it must not hide the new one.
         self._note(Transition(dict.fromkeys(creating), creating))
-        if creating or self._version is None:
-            self._save()
+        # What was found again must be saved too, or an outcome that builds on it would count for
+        # nothing in the next run.
+        self._save()
 
     def record(self, outcomes: Mapping[str, Record | None]) -> None:
         """Writes down how changes ended, durably; saves the state from time to time.
@@ -239,9 +158,12 @@ class Recorder:
         return moved
 
     def _note(self, transition: Transition) -> None:
+        records, creating = dict(transition.records), dict(transition.creating)
+        for address in self._foreign.intersection(records):
+            self._yield(address, records.pop(address))
+            creating[address] = None
         self._unsaved = Transition(
-            {**self._unsaved.records, **transition.records},
-            {**self._unsaved.creating, **transition.creating},
+            {**self._unsaved.records, **records}, {**self._unsaved.creating, **creating}
         )
 
     def _save(self) -> bool:
@@ -280,19 +202,29 @@ class Recorder:
         if held is None:
             theirs, version = self._saved, None  # somebody removed it: it is put back
         else:
-            theirs, version = _parsed(self._store, held.data), held.version
+            theirs, version = parsed(self._store, held.data), held.version
         if (theirs.lineage, theirs.account) != (self._saved.lineage, self._saved.account):
             raise StateError(
                 f"{self._store.location} was replaced by a state of the lineage {theirs.lineage}; "
                 f"this run began with {self._saved.lineage}",
                 "Find out who did that; the journal keeps what this run has done.",
             )
-        for address, record in self._unsaved.records.items():
-            other = theirs.records.get(address)
-            is_new = address not in self._saved.records
-            if record is not None and is_new and other is not None and other.id != record.id:
-                self._say(
-                    f"{address} was bound to monitor {other.id} by run {other.run} meanwhile; this "
-                    f"run bound it to monitor {record.id}. Delete the one that is not wanted."
-                )
-        self._saved, self._version = theirs, version
+        self.intruder = f"the state was saved by run {theirs.run} meanwhile"
+        mine = self._unsaved
+        self._foreign.update(
+            address
+            for address, other in theirs.records.items()
+            if other.run != self.run
+            and other not in (self._saved.records.get(address), mine.records.get(address))
+        )
+        self._saved, self._version, self._unsaved = theirs, version, Transition()
+        self._note(mine)
+
+    def _yield(self, address: str, record: Record | None) -> None:
+        """Leaves the record of an address as somebody else has saved it."""
+        other = self._saved.records.get(address)
+        if record is not None and other is not None and other.id != record.id:
+            self._say(
+                f"{address} was bound to monitor {other.id} by run {other.run} meanwhile, and this "
+                f"run has made monitor {record.id}. Delete the one that is not wanted."
+            )

@@ -64,12 +64,14 @@ class Result(NamedTuple):
 
     Attributes:
         run: the id of the run, as records and locks name it.
+        is_recorded: whether the state could be kept.
     """
 
     account: str
     outcomes: tuple[Outcome, ...]
     interrupted: bool = False
     run: str = ""
+    is_recorded: bool = True
 
     def having(self, status: Status) -> tuple[Outcome, ...]:
         """The outcomes of that status."""
@@ -77,9 +79,14 @@ class Result(NamedTuple):
 
     @property
     def exit_code(self) -> ExitCode:
-        """130 if interrupted, 0 if all is done, 7 if a part is; else what stopped everything."""
+        """130 if interrupted, 8 if it is not recorded, 0 if all is done, 7 if a part is.
+
+        Else what stopped everything.
+        """
         if self.interrupted:
             return ExitCode.INTERRUPTED
+        if not self.is_recorded:
+            return ExitCode.LOCKED
         codes = {item.exit_code for item in self.outcomes if item.status in _REASONED}
         match len(self.having(Status.DONE)):
             case done if done == len(self.outcomes):
@@ -148,7 +155,10 @@ def _confirm(
     if after is not None and after.action is Action.CREATE:
         return _missing(outcome)
     if outcome.change.action is Action.CREATE:
-        outcome = outcome._replace(created=number)
+        if outcome.created is not None and number not in {None, outcome.created}:
+            message = f"another run has bound the address to monitor {number} meanwhile"
+            return outcome._replace(status=Status.NOT_KEPT, message=message)
+        outcome = outcome._replace(created=number or outcome.created)
     sent = outcome.change.body
     not_kept = tuple(
         item

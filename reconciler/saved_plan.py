@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import ExitCode, RefusedError
-from reconciler.plan import Action, Plan, fingerprint, pins
+from reconciler.plan import Action, NoteCode, Plan, fingerprint, pins
 from reconciler.result import Outcome, Status
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from reconciler.diff import FieldChange
     from reconciler.model import JSON, Desired
     from reconciler.plan import Change
+
+
+_AGAIN = "Make a new plan here: reconciler plan --out FILE"
 
 
 class Basis(NamedTuple):
@@ -81,15 +84,14 @@ def from_json(data: Mapping[str, JSON]) -> SavedPlan:
     Raises:
         RefusedError: it was changed by hand.
     """
-    plan = Plan.from_json(data)
-    pinned = [item["pins"] for item in data["changes"]]
-    if plan.digest != data["digest"] or pinned != [pins(change) for change in plan.changes]:
+    basis = data["basis"]
+    saved = SavedPlan(Plan.from_json(data), Basis(**(basis | {"targets": tuple(basis["targets"])})))
+    if to_json(saved) != data:  # the digest is of what the changes say
         raise RefusedError(
             "the plan is not what was written: its digest does not fit",
             "Make a new plan: reconciler plan --out FILE",
         )
-    basis = data["basis"]
-    return SavedPlan(plan, Basis(**(basis | {"targets": tuple(basis["targets"])})))
+    return saved
 
 
 def refuse_foreign(saved: SavedPlan, current: Basis, account: str) -> None:
@@ -109,12 +111,22 @@ def refuse_foreign(saved: SavedPlan, current: Basis, account: str) -> None:
         if then not in {now, ""}:
             raise RefusedError(
                 f"the plan was made for {what} {then}, and this is {now}",
-                "Make a new plan here: reconciler plan --out FILE",
+                _AGAIN,
             )
 
 
-def review(saved: Plan, current: Plan) -> Review:
-    """What is left of a saved plan in the light of a current one of the same manifests."""
+def review(saved: Plan, current: Plan, *, tracks: bool) -> Review:
+    """What is left of a saved plan in the light of a current one of the same manifests.
+
+    Args:
+        saved: as it was reviewed.
+        current: as it would be now.
+        tracks: whether it can be told which secrets AlertSite has already.
+
+    Raises:
+        RefusedError: other monitors would be adopted.
+    """
+    _refuse_other_adoptions(saved, current)
     now = {change.address: change for change in current.changes}
     refusals = {refusal.address: refusal.message for refusal in current.refusals}
     changes: list[Change] = []
@@ -124,6 +136,8 @@ def review(saved: Plan, current: Plan) -> Review:
         change = now.get(planned.address)
         if refusal := refusals.get(planned.address):
             moved.append(_moved(planned, refusal))
+        elif not tracks and _has_secret(planned) and not _has_secret(change):
+            moved.append(_moved(planned, _UNTOLD))
         elif change is None:
             done += 1
         elif (change.action, change.id) != (planned.action, planned.id):
@@ -138,6 +152,25 @@ def review(saved: Plan, current: Plan) -> Review:
             done += 1
     plan = current._replace(changes=tuple(changes), refusals=())
     return Review(plan, tuple(moved), done)
+
+
+_UNTOLD = "whether its secret was sent already cannot be told without RECONCILER_SECRET_KEY"
+
+
+def _has_secret(change: Change | None) -> bool:
+    return change is not None and any(item.source is not None for item in change.fields)
+
+
+def _refuse_other_adoptions(saved: Plan, current: Plan) -> None:
+    reviewed = {note.address: note.id for note in saved.noting(NoteCode.ADOPTED)}
+    refused = {refusal.address for refusal in current.refusals}
+    for address in sorted(reviewed.keys() & refused):
+        raise RefusedError(f"{address} cannot be adopted any more as it was reviewed", _AGAIN)
+    for note in current.noting(NoteCode.ADOPTED):
+        if reviewed.get(note.address) != note.id:
+            raise RefusedError(
+                f"{note.address} would adopt monitor {note.id}, which was not reviewed", _AGAIN
+            )
 
 
 def _moved(change: Change, message: str, fields: tuple[FieldChange, ...] = ()) -> Outcome:

@@ -127,12 +127,13 @@ class View:
     def _alike(self) -> dict[tuple[str, str], list[int]]:
         taken = self.bound
         alike: dict[tuple[str, str], list[int]] = {}
-        wanted = {name for _, name in self.twins}
+        wanted: dict[str, list[tuple[str, str]]] = {}
+        for key in self.twins:
+            wanted.setdefault(key[1], []).append(key)
         for monitor in self.by_id.values():
-            name = canonical(monitor.fields.get("name"))
-            if name in wanted and monitor.id not in taken:
-                for key in self.twins:
-                    if key[1] == name and monitor.type in {key[0], None}:
+            if monitor.id not in taken:
+                for key in wanted.get(canonical(monitor.fields.get("name")), ()):
+                    if monitor.type in {key[0], None}:
                         alike.setdefault(key, []).append(monitor.id)
         return {key: sorted(ids) for key, ids in alike.items()}
 

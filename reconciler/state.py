@@ -24,12 +24,19 @@ JOURNAL_VERSION = "1.0"
 """Of a journal's lines, by the same rule."""
 
 
+UNTRACKED = ""
+"""In place of the fingerprint of a secret that was sent without a key."""
+RELEASED = "released"
+"""In place of the fingerprint of a secret that the manifest no longer names."""
+
+
 class Record(NamedTuple):
     """What we last applied to one address.
 
     Attributes:
         fields: the fields as the manifest wrote them when AlertSite was last known to fit them.
-        secrets: for each field with a secret the fingerprint of what was last sent.
+        secrets: for each field with a secret the fingerprint of what was last sent; or `UNTRACKED`
+            or `RELEASED`.
         applied_at: RFC 3339 UTC.
         run: the id of the run that applied it.
     """
@@ -264,6 +271,9 @@ def _state(data: Mapping[str, JSON]) -> State:
     lineage, serial, account = data["lineage"], data["serial"], data["account"]
     if not (isinstance(lineage, str) and isinstance(account, str) and type(serial) is int):
         raise TypeError("lineage and account are texts, serial is a number")
+    texts = (data["saved_at"], data["run"], *data["creating"].values())
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("saved_at, run and the names in creating are texts")
     return State(
         lineage=lineage,
         account=account,

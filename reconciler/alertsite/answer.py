@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from reconciler.errors import (
@@ -98,10 +99,17 @@ def token(response: httpx.Response, url: str) -> tuple[str, float | None]:
 
 
 def words(response: httpx.Response) -> str:
-    """The status and everything the server says about it, on one line."""
-    status = f"{response.status_code} {response.reason_phrase}".strip()
+    """The status and everything the server says about it, on one line.
+
+    Of an answer to a request that holds secrets only what cannot repeat them: codes, and names of
+    fields that were sent.
+    """
+    phrases = {status.value: status.phrase for status in HTTPStatus}
+    status = f"{response.status_code} {phrases.get(response.status_code, '')}".strip()
     if not response.content:
         return status
+    if response.request.extensions.get(SECRETS):
+        return f"{status}: {_harmless(response)}"
     text = "; ".join(_error_text(error) for error in _errors(response)) or response.text
     if any(form in text for secret in _secrets(response.request) for form in _forms(secret)):
         return f"{status}: (an answer that repeats a secret, so it is not shown)"
@@ -109,12 +117,25 @@ def words(response: httpx.Response) -> str:
     return f"{status}: {line if len(line) <= _LONGEST_QUOTE else line[:_LONGEST_QUOTE] + '…'}"
 
 
+def _harmless(response: httpx.Response) -> str:
+    """What an answer says in words that are ours: names of fields that were sent."""
+    sent = json.loads(response.request.content)
+    named = [
+        field
+        for error in _errors(response)
+        if isinstance(error, dict) and isinstance(error.get("fields"), list)
+        for field in error["fields"]
+        if isinstance(field, str) and field in sent
+    ]
+    about = f"about {', '.join(dict.fromkeys(named))}; " if named else ""
+    return f"({about}the rest is not shown, since the request holds a secret)"
+
+
 def _secrets(request: httpx.Request) -> Iterator[str]:
-    """What a request holds that must not come back in a message: token, password, secretRefs."""
+    """What a request holds that must not come back in a message: its token, its password."""
     yield request.headers.get("Authorization", "").removeprefix("Bearer ")
     if request.url.path.endswith("/access-tokens"):
         yield json.loads(request.content)["password"]
-    yield from request.extensions.get(SECRETS, ())
 
 
 def _forms(secret: str) -> Iterator[str]:

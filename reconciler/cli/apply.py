@@ -15,11 +15,10 @@ from reconciler.cli import keeping, options, output, settings
 from reconciler.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
     from types import FrameType
 
-    from reconciler.cli.connection import Connection
+    from reconciler.cli.connection import Connection, Stop
     from reconciler.plan import Plan
     from reconciler.result import Outcome, Result
     from reconciler.saved_plan import SavedPlan
@@ -155,7 +154,7 @@ def _apply(
     if saved is not None:
         basis = plan_file.basis(workspace, known.state)
         saved_plan.refuse_foreign(saved, basis, connection.account)
-        plan, moved = _reviewed(saved, first, asked)
+        plan, moved = _reviewed(saved, first, asked, tracks=workspace.vault.tracks)
     _show(plan, asked)
     workflow.refuse_refusals(plan)
     if plan.changes and saved is None and not asked.auto_approve:
@@ -165,6 +164,7 @@ def _apply(
     gc.freeze()
     gc.enable()  # requests leave garbage behind, and there may be thousands
     _stop_on_signals(connection.stop)
+    connection.stop.reason = lost
     with output.progress(len(plan.changes)) as progress:
         execution = Execution(
             asked.parallelism, asked.fail_fast, connection.stop, lost, progress, _SETTLE
@@ -174,7 +174,9 @@ def _apply(
     return applied._replace(result=applied.result.with_moved(moved))
 
 
-def _reviewed(saved: SavedPlan, first: Look, asked: _Manner) -> tuple[Plan, tuple[Outcome, ...]]:
+def _reviewed(
+    saved: SavedPlan, first: Look, asked: _Manner, *, tracks: bool
+) -> tuple[Plan, tuple[Outcome, ...]]:
     """What is left of a saved plan, and what of it has moved.
 
     Raises:
@@ -182,7 +184,7 @@ def _reviewed(saved: SavedPlan, first: Look, asked: _Manner) -> tuple[Plan, tupl
     """
     from reconciler import render, saved_plan  # noqa: PLC0415
 
-    review = saved_plan.review(saved.plan, first.plan)
+    review = saved_plan.review(saved.plan, first.plan, tracks=tracks)
     if review.done:
         noun = "change" if review.done == 1 else "changes"
         output.say(f"{review.done} {noun} of the plan: AlertSite has them already.")
@@ -233,7 +235,7 @@ def _ask() -> None:
         raise RefusedError("not approved, so nothing is applied")
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
+def _stop_on_signals(stop: Stop) -> None:
     """Turns SIGINT and SIGTERM, from here to the end, into a request to stop in good order.
 
     A second signal changes nothing: a pipeline that cancels a job sends both, and the report on
@@ -241,7 +243,7 @@ def _stop_on_signals(stop: threading.Event) -> None:
     """
 
     def handle(_signal: int, _frame: FrameType | None) -> None:
-        if not stop.is_set():
+        if not stop.by_signal:
             stop.set()
             # Not by `output`: the signal may have come in the middle of its printing.
             with suppress(OSError):

@@ -25,12 +25,31 @@ _MOST = 2**53
 """Above this, numbers in JSON are not the same everywhere."""
 
 
+class Stop(threading.Event):
+    """Set by a signal; and as good as set once there is another reason to send nothing more.
+
+    Attributes:
+        reason: why nothing more may be sent; empty while it may.
+    """
+
+    reason: Callable[[], str] = staticmethod(str)
+
+    def is_set(self) -> bool:
+        """Whether nothing more may be sent."""
+        return super().is_set() or bool(self.reason())
+
+    @property
+    def by_signal(self) -> bool:
+        """Whether a signal is the reason."""
+        return super().is_set()
+
+
 class Connection(NamedTuple):
     """A session, the name of the account it is with, and the event that ends its patience."""
 
     session: Session
     account: str
-    stop: threading.Event
+    stop: Stop
 
     def reader(self) -> Reader:
         """What planning is given: it cannot write."""
@@ -151,7 +170,7 @@ def _session(
     from reconciler.alertsite import Credentials, Session  # noqa: PLC0415 - 120 ms
     from reconciler.render import printable  # noqa: PLC0415
 
-    stop = threading.Event()
+    stop = Stop()
     with Session(
         found.url,
         Credentials(found.username, found.password, found.token),

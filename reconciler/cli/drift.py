@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import keeping, options, output, settings
-from reconciler.errors import ExitCode
+from reconciler.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.state import Record
 
 
 @click.command(epilog="Example: reconciler drift --state git:origin --json")
@@ -37,6 +44,7 @@ def drift(location: str | None, targets: tuple[str, ...], *, as_json: bool) -> i
         known = run.known(connection.account)
         if not known.state.records:
             output.say(f"{run.store.location} has no records yet: apply makes them.")
+        _check_targets(targets, known.state.records)
         live = connection.reader().list_monitors(schemas.kinds)
     found = find_drift(connection.account, known.state.records, live, schemas.kinds, targets)
     if as_json:
@@ -44,3 +52,18 @@ def drift(location: str | None, targets: tuple[str, ...], *, as_json: bool) -> i
     else:
         output.data(render.drift_text(found, colour=output.has_colour(sys.stdout)))
     return ExitCode.CHANGES if found.monitors else ExitCode.OK
+
+
+def _check_targets(targets: Iterable[str], records: Mapping[str, Record]) -> None:
+    """Stops if a target means nothing: a job that looks at nothing would never tell.
+
+    Raises:
+        UsageError: it matches no record.
+    """
+    for target in targets:
+        if not any(fnmatchcase(address, target) for address in records):
+            raise UsageError(
+                f"--target {target} matches no record",
+                "Here a target is an address such as email-smtp/prod-relay or a glob; "
+                "reconciler state list shows all.",
+            )

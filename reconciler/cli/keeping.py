@@ -6,6 +6,7 @@ import os
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +15,8 @@ from reconciler.cli import output, settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.recorder import Known, Recorder
+    from reconciler.known import Known
+    from reconciler.recorder import Recorder
     from reconciler.secrets import Vault
     from reconciler.store import Store
 
@@ -43,7 +45,7 @@ class Run(NamedTuple):
 
     def known(self, account: str | None) -> Known:
         """What the store knows, with what the journals of killed runs add; writes nothing."""
-        from reconciler.recorder import read_known  # noqa: PLC0415
+        from reconciler.known import read_known  # noqa: PLC0415
 
         known = read_known(self.store, account, lineage=os.urandom(16).hex())
         self._say_recovered(known)
@@ -53,11 +55,11 @@ class Run(NamedTuple):
         """Says what the journals of runs that did not end add to the state."""
         if not known.recovery.runs:
             return
-        from reconciler.store import current  # noqa: PLC0415
+        from reconciler.store import current, is_over  # noqa: PLC0415
 
         lease = current(self.store)
         for run in known.recovery.runs:
-            if lease is not None and lease.id == run:
+            if lease is not None and lease.id == run and not is_over(lease, datetime.now(UTC)):
                 output.say(f"Run {run} of {lease.holder} on {lease.host} is still under way.")
             else:
                 output.say(f"Recovery: run {run} did not end; its journal is taken into account.")
@@ -87,14 +89,26 @@ class Run(NamedTuple):
 
 
 class Hold:
-    """A held lock; why it was lost, once it is."""
+    """A held lock."""
 
     def __init__(self) -> None:
-        self.lost = ""
+        self._reason = ""
+        self._ends = inf
+
+    @property
+    def lost(self) -> str:
+        """Why it was lost, once it is; also while nobody has noticed yet that its time is over."""
+        if time.monotonic() >= self._ends:
+            self.lose("it was not renewed in time")
+        return self._reason
+
+    def keep(self, ends: float) -> None:
+        """Called when the lease was renewed."""
+        self._ends = ends
 
     def lose(self, reason: str) -> None:
-        """Called from the thread that renews the lease."""
-        self.lost = self.lost or f"the lock was lost: {reason}"
+        """Called when the lease is not ours any more."""
+        self._reason = self._reason or f"the lock was lost: {reason}"
 
 
 def begin(location: str | None, *, embedded: bool) -> Run:
@@ -108,6 +122,15 @@ def begin(location: str | None, *, embedded: bool) -> Run:
     found = settings.read_state(os.environ, PROJECT)
     default = _SANDBOX if embedded else found.location or _DEFAULT
     return Run(_run_id(), open_store(location or default), found.lease, found.secret_key)
+
+
+def begin_without_account(location: str | None) -> Run:
+    """A run that asks AlertSite nothing: with the store that is named, wherever that is done.
+
+    Only where nothing at all is set, it is that of the embedded sandbox.
+    """
+    found = settings.read_state(os.environ, PROJECT)
+    return begin(location or found.location, embedded=settings.is_silent(os.environ))
 
 
 @contextmanager
@@ -133,6 +156,7 @@ def locked(run: Run, operation: str, timeout: float) -> Iterator[Hold]:
         terms=Terms(timeout, run.lease),
         say=output.say,
         lost=held.lose,
+        kept=held.keep,
     ):
         yield held
 

@@ -52,7 +52,11 @@ def plan(
         )
     schemas, fleet = options.load(manifests)
     rules = Rules(targets, adopt, write_secrets)
-    run = keeping.begin(location, embedded=settings.is_silent(os.environ))
+    run = (
+        keeping.begin_without_account(location)
+        if offline
+        else keeping.begin(location, embedded=settings.is_silent(os.environ))
+    )
     workspace = workflow.Workspace(fleet, schemas, run.vault(), rules)
     if offline:
         found, state = _offline(workspace, run, as_json=as_json)
@@ -80,7 +84,7 @@ def _offline(workspace: Workspace, run: keeping.Run, *, as_json: bool) -> tuple[
     from reconciler import workflow  # noqa: PLC0415
 
     state = run.known(None).state
-    found = workflow.plan_offline(workspace, state)
+    found = workflow.plan_offline(workspace, state, run.store.location)
     (output.say if as_json else output.data)(
         f"Offline: compared with the state that was saved {keeping.age(state.saved_at)} "
         f"({state.saved_at}, serial {state.serial}); AlertSite was not asked."

@@ -101,7 +101,8 @@ def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
     seconds = duration(lease)
     if not seconds:
         raise ConfigurationError(
-            f"the lock's lease is {lease!r}, which is no time", "Give it as 90s or 3m."
+            f"the lock's lease is {lease!r}, which is no time",
+            f"Give it as 90s or 3m, as lock_lease in {project} or as RECONCILER_LOCK_LEASE.",
         )
     return StateSettings(
         _value(environment, "RECONCILER_STATE") or table.get("state", ""),
@@ -122,7 +123,8 @@ def _project(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}", "Make it readable.") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(f"{path} cannot be read: {reason}", "Make it readable.") from error
     import tomllib  # noqa: PLC0415 - 8 ms that most runs save
 
     try:
@@ -134,7 +136,7 @@ def _project(path: Path) -> dict[str, str]:
             known = " and ".join(_KEYS)
             raise ConfigurationError(f"{path}: unknown setting {key}", f"It may hold {known}.")
         if not isinstance(value, str):
-            raise ConfigurationError(f"{path}: {key} must be a text", 'Write it as in state = "…".')
+            raise ConfigurationError(f"{path}: {key} must be a text", f'Write it as {key} = "…".')
     return table
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import keeping, options, output, settings
+from reconciler.cli import keeping, options, output
 from reconciler.errors import ConfigurationError, ExitCode, StateError, UsageError
 
 if TYPE_CHECKING:
@@ -21,21 +20,29 @@ def state() -> None:
 
 
 def _begin(location: str | None) -> keeping.Run:
-    return keeping.begin(location, embedded=settings.is_silent(os.environ))
+    return keeping.begin_without_account(location)
 
 
 @state.command("list", epilog="Example: reconciler state list")
 @options.state
 def list_(location: str | None) -> int:
     """List the records: address, id, when and by which run it was applied."""
+    from reconciler import render  # noqa: PLC0415
+
     run = _begin(location)
     known = run.known(None)
     if not known.saved.serial:
         output.say(f"{run.store.location}: there is no state yet.")
-    for address, record in sorted(known.state.records.items()):
-        output.data(f"{address}  id {record.id}  applied {record.applied_at}  run {record.run}")
-    for address, name in sorted(known.state.creating.items()):
-        output.data(f"{address}  being created as {name!r}, outcome unknown")
+    lines = [
+        f"{address}  id {record.id}  applied {record.applied_at}  run {record.run}"
+        for address, record in sorted(known.state.records.items())
+    ]
+    lines += [
+        f"{address}  being created as {name!r}, outcome unknown"
+        for address, name in sorted(known.state.creating.items())
+    ]
+    for line in lines:
+        output.data(render.printable(line))
     return ExitCode.OK
 
 
@@ -120,7 +127,7 @@ def push(file: str, location: str | None, lock_timeout: float) -> int:
 
     The one that is kept must be of the same lineage and not newer; or there must be none.
     """
-    from reconciler.recorder import replace  # noqa: PLC0415
+    from reconciler.known import replace  # noqa: PLC0415
 
     new = _read(file)
     run = _begin(location)

@@ -27,10 +27,11 @@ def drift_text(drift: Drift, *, colour: bool = False) -> str:
 
 def _monitor(monitor: Drifted, *, colour: bool) -> Iterator[str]:
     symbol = "~" if monitor.fields else "-"
-    head = paint(f"{symbol} {monitor.address}", symbol, colour=colour)
+    head = paint(f"{symbol} {printable(monitor.address)}", symbol, colour=colour)
     what = "" if monitor.fields else ": deleted in AlertSite"
     applied = f"applied {monitor.applied_at} by run {monitor.run}"
     yield f"  {head} (id {monitor.id}, {printable(applied)}){what}"
     for field in monitor.fields:
-        yield f"      {field.field}: {value_text(field.before)} → {value_text(field.after)}"
+        change = f"{value_text(field.before)} → {value_text(field.after)}"
+        yield f"      {printable(field.field)}: {change}"
     yield ""

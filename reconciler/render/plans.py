@@ -54,7 +54,7 @@ def _change(change: Change, *, colour: bool, show_requests: bool) -> Iterator[st
 
 
 def _field(field: FieldChange, action: Action, *, colour: bool) -> Iterator[str]:
-    name = f"      {field.field}:"
+    name = f"      {printable(field.field)}:"
     if field.sent_with is not None:
         yield f"{name} {value_text(field.after)} (unchanged, sent with {field.sent_with})"
     elif field.source is not None:
@@ -68,7 +68,8 @@ def _field(field: FieldChange, action: Action, *, colour: bool) -> Iterator[str]
     else:
         yield f"{name}{_cause(field, colour=colour)}"
         for leaf in field.leaves:
-            yield f"        {_leaf(leaf, leaf.path.removeprefix(field.field), colour=colour)}"
+            path = printable(leaf.path.removeprefix(field.field))
+            yield f"        {_leaf(leaf, path, colour=colour)}"
 
 
 def _cause(field: FieldChange, *, colour: bool) -> str:
@@ -103,7 +104,7 @@ def _notes(notes: Sequence[Note], *, colour: bool) -> Iterator[str]:
         fields = [note.field for note in group if note.field is not None]
         verb = "is" if len(fields) == 1 else "are"
         text = words.format(fields=printable(f"{', '.join(fields)} {verb}"))
-        head = paint(f"{symbol} {address}", symbol, colour=colour)
+        head = paint(f"{symbol} {printable(address)}", symbol, colour=colour)
         yield f"  {head} (id {number}) {text}"
     if notes:
         yield ""

@@ -69,10 +69,10 @@ def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:
     yield f"  {head} {word}{reason} ({place(change)})"
     for field in outcome.not_kept:
         sent, has = value_text(field.after), value_text(field.before)
-        yield f"      {field.field}: sent {sent}, AlertSite has {has}"
+        yield f"      {printable(field.field)}: sent {sent}, AlertSite has {has}"
     for field in outcome.moved:
         planned, has = value_text(field.after), value_text(field.before)
-        yield f"      {field.field}: planned {planned}, AlertSite has {has} by now"
+        yield f"      {printable(field.field)}: planned {planned}, AlertSite has {has} by now"
 
 
 def _next_step(result: Result) -> str:

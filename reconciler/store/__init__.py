@@ -14,7 +14,7 @@ from reconciler.errors import ConfigurationError
 from reconciler.store.heartbeat import Clock
 from reconciler.store.journal import Journal, found_journals, read_journal
 from reconciler.store.lease import Lease
-from reconciler.store.lock import Terms, break_lock, current, hold
+from reconciler.store.lock import Terms, break_lock, current, hold, is_over
 from reconciler.store.port import Cell, Held, Store
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "current",
     "found_journals",
     "hold",
+    "is_over",
     "open_store",
     "read_journal",
 ]
@@ -77,6 +78,6 @@ def _open_objects(location: str, folder: Path) -> Store:
             raise
         raise ConfigurationError(
             f"{location} needs the package obstore, which is not installed",
-            "Install it with: pip install 'reconciler[objects]'",
+            "Install it with: pip install obstore",
         ) from error
     return open_objects(location, folder)

@@ -38,7 +38,8 @@ class GitStore:
 
     Args:
         location: as the user wrote it, without a login in it.
-        remote: what git pushes to.
+        remote: what git pushes to; a relative path starts, as git has it, from the top of the work
+            tree.
         ref: where the state is.
         git: in the repository whose configuration counts.
         folder: in which `.reconciler` with the journals is.
@@ -52,6 +53,7 @@ class GitStore:
         # A token in the URL may be another one tomorrow, and the journals are to be found then.
         digest = hashlib.sha256(f"{without_login(remote)}#{ref}".encode(errors="surrogateescape"))
         self._id = digest.hexdigest()[:12]
+        self._at_hand = ""
         self.journals = folder / ".reconciler"
         self.journal_prefix = f"git-{self._id}."
 
@@ -62,8 +64,9 @@ class GitStore:
             version = self._version(cell)
             if version is None:
                 return None
-            if self._has(version):
-                return Held(self._content(cell, version), version)
+            data = self._content(cell, version)
+            if data is not None:
+                return Held(data, self._known(cell, version))
             if version == last:
                 break
             last, words = version, self._fetch(cell).words
@@ -88,7 +91,7 @@ class GitStore:
             f"{commit}:{ref}",
         )
         if answer.is_ok:
-            return commit
+            return self._known(cell, commit)
         return self._settle(cell, commit, expected, answer)
 
     def backup(self) -> str:
@@ -105,7 +108,7 @@ class GitStore:
         except StateError as error:
             raise unknown(self.location, f"{answer.words}\n{error}") from error
         if (now or "") == commit:
-            return commit
+            return self._known(cell, commit)
         if now != expected:
             raise conflict(self.location)
         raise StateError(
@@ -125,15 +128,18 @@ class GitStore:
                 return commit
         return None
 
-    def _has(self, version: str) -> bool:
-        return self._git.run("cat-file", "-e", version).is_ok
+    def _known(self, cell: Cell, version: str) -> str:
+        """Remembers a commit that is here as the likely parent of the next one."""
+        if cell is Cell.STATE:
+            self._at_hand = version
+        return version
 
     def _need(self, version: str) -> None:
         """Sees to it that a commit of the state which is to be a parent is here."""
-        if self._has(version):
+        if version == self._at_hand or self._content(Cell.STATE, version) is not None:
             return
         answer = self._fetch(Cell.STATE)
-        if self._has(version):
+        if self._content(Cell.STATE, version) is not None:
             return
         if self._version(Cell.STATE) != version:
             raise conflict(self.location)
@@ -154,17 +160,22 @@ class GitStore:
             *("--", self._remote, f"+{self._refs[cell]}:{mine}"),
         )
 
-    def _content(self, cell: Cell, version: str) -> bytes:
-        listed = self._git.run("ls-tree", "--full-tree", "-z", version)
-        entries = listed.out.decode(errors="replace").split("\0")[:-1]
-        kind, _, name = entries[0].partition("\t") if len(entries) == 1 else ("", "", "")
-        if not listed.is_ok or name != _FILES[cell] or not kind.startswith("100"):
+    def _content(self, cell: Cell, version: str) -> bytes | None:
+        """What a commit holds; None if it is not here, or not whole: it may just be coming in."""
+        name = _FILES[cell]
+        wanted = f"{version}\n{version}^{{tree}}\n{version}:{name}\n"
+        found = self._made("cat-file", "--batch", given=wanted.encode())
+        (kind, _), (_, tree), (_, data) = _objects(found, 3)
+        if kind is None or (kind == b"commit" and tree is None):
+            return None
+        mode, _, rest = (tree or b"").partition(b"\0")
+        if mode != f"100644 {name}".encode() or len(rest) != len(version) // 2:
             raise StateError(
                 f"{self.location}: {self._refs[cell]} is not of reconciler: it does not hold "
-                f"{_FILES[cell]} and nothing else" + ("" if listed.is_ok else f": {listed.words}"),
+                f"{name} and nothing else",
                 "Name a ref that nothing else uses, such as git:REMOTE#refs/reconciler/state.",
             )
-        return self._made("cat-file", "blob", kind.split()[-1])
+        return data
 
     def _commit(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:
         parent = expected if cell is Cell.STATE else None
@@ -239,6 +250,24 @@ def open_git(location: str, text: str, folder: Path) -> GitStore:
             "Run it in the clone that holds the manifests, or keep the state elsewhere: "
             "--state file:PATH.",
         )
-    if not ref.startswith("refs/") or not git.run("check-ref-format", ref).is_ok:
+    is_ref = ref == DEFAULT_REF or (
+        ref.startswith("refs/") and git.run("check-ref-format", ref).is_ok
+    )
+    if not is_ref:
         raise ConfigurationError(f"{location!r}: {ref!r} is not a full name of a ref", _SYNTAX)
     return GitStore(location, remote, ref, git, folder)
+
+
+def _objects(found: bytes, count: int) -> list[tuple[bytes | None, bytes | None]]:
+    """Kinds and contents in the output of `git cat-file --batch`; None for what is missing."""
+    objects: list[tuple[bytes | None, bytes | None]] = []
+    for _ in range(count):
+        header, _, found = found.partition(b"\n")
+        if header.endswith(b" missing"):
+            objects.append((None, None))
+            continue
+        _, kind, size = header.split()
+        end = int(size)
+        objects.append((kind, found[:end]))
+        found = found[end + 1 :]
+    return objects

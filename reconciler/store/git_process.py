@@ -12,10 +12,12 @@ import re
 import signal
 import subprocess
 import tempfile
+import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.errors import StateError
+from reconciler.store import disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,8 +66,15 @@ class Git:
             given: what it reads from stdin.
 
         Raises:
-            StateError: git cannot be started.
+            StateError: git cannot be called at all.
         """
+        try:
+            return self._run(arguments, given)
+        except OSError as error:  # no git, or no room in the folder for temporary files
+            hint = "Install git, see that it is on the PATH, and that there is room in TMPDIR."
+            raise disk.problem("git cannot be called", error, hint) from error
+
+    def _run(self, arguments: tuple[str, ...], given: bytes) -> Answer:
         with (
             tempfile.TemporaryFile() as stdin,
             tempfile.TemporaryFile() as stdout,
@@ -74,16 +83,28 @@ class Git:
             stdin.write(given)
             stdin.seek(0)
             process = self._start(arguments, stdin.fileno(), stdout.fileno(), stderr.fileno())
-            try:
-                code = process.wait(self._timeout)
-            except subprocess.TimeoutExpired:
+            if not self._wait(process):
                 words = f"git did not end within {self._timeout:g} s"
                 return Answer(is_ok=False, out=b"", words=words)
-            finally:
-                _end(process)
             stdout.seek(0)
             stderr.seek(0)
-            return Answer(code == 0, stdout.read(), _words(stderr.read(), code))
+            words = _words(stderr.read(), process.returncode)
+            return Answer(process.returncode == 0, stdout.read(), words)
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> bool:
+        """Whether the process ended by itself in time; it has ended in any case."""
+        too_late = time.monotonic() + self._timeout
+        # Waiting with a timeout would look every few milliseconds, for as long as most calls take.
+        timer = threading.Timer(self._timeout, _end, [process])
+        timer.daemon = True
+        timer.start()
+        try:
+            process.wait()
+        finally:
+            timer.cancel()
+            timer.join()
+            _end(process)
+        return time.monotonic() < too_late
 
     def _start(
         self, arguments: tuple[str, ...], stdin: int, stdout: int, stderr: int
@@ -92,23 +113,17 @@ class Git:
         environment = {**os.environ, "LC_ALL": "C"}
         if not has_terminal:
             environment["GIT_TERMINAL_PROMPT"] = "0"
-        try:
-            return subprocess.Popen(  # noqa: S603 - the shell gets the arguments as they are
-                [*(_DEAF if has_terminal else ()), "git", *arguments],
-                cwd=self._folder,
-                env=environment,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                # Without a terminal nobody can be asked, so ssh shall not try to; with one, a
-                # session of its own would take it away.
-                start_new_session=not has_terminal,
-            )
-        except OSError as error:
-            raise StateError(
-                f"git cannot be started: {error.strerror} ({error.filename})",
-                "Install git, and see that it is on the PATH.",
-            ) from error
+        return subprocess.Popen(  # noqa: S603 - the shell gets the arguments as they are
+            [*(_DEAF if has_terminal else ()), "git", *arguments],
+            cwd=self._folder,
+            env=environment,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            # Without a terminal nobody can be asked, so ssh shall not try to; with one, a session
+            # of its own would take it away.
+            start_new_session=not has_terminal,
+        )
 
 
 def without_login(text: str) -> str:

@@ -45,6 +45,7 @@ class Heartbeat:
         version: of the lock with that lease.
         since: when that was, by the monotonic clock; a moment before it was written.
         clock: what time it is.
+        kept: is told until when the lease is ours, by the monotonic clock, as often as that moves.
         lost: is told once, from another thread, why the lease is lost.
     """
 
@@ -55,6 +56,7 @@ class Heartbeat:
         version: str,
         since: float,
         clock: Clock,
+        kept: Callable[[float], None],
         lost: Callable[[str], None],
     ) -> None:
         self._store = store
@@ -62,6 +64,7 @@ class Heartbeat:
         self._version = version
         self._ends = since + lease.length
         self._clock = clock
+        self._kept = kept
         self._lost = lost
         self._failure = ""
         self._told = threading.Lock()
@@ -73,6 +76,7 @@ class Heartbeat:
 
     def start(self) -> None:
         """Begins to renew."""
+        self._kept(self._ends)
         for thread in self._threads:
             thread.start()
 
@@ -127,7 +131,9 @@ class Heartbeat:
         except StateError as error:  # told if the time is over before a later one succeeds
             self._failure = str(error)
         else:
-            self._lease, self._version, self._ends = lease, version, started + lease.length
+            self._lease, self._version, self._failure = lease, version, ""
+            self._ends = started + lease.length
+            self._kept(self._ends)
 
     def _look(self) -> None:
         """Finds out whose the lock is after a renewal that was refused."""

@@ -105,8 +105,9 @@ class Journal:
         """
         self.close()
         try:
-            self.path.unlink(missing_ok=True)
-            disk.sync_folder(self.path.parent)
+            with suppress(FileNotFoundError):
+                self.path.unlink()
+                disk.sync_folder(self.path.parent)
         except OSError as error:
             raise disk.problem(
                 f"cannot remove the journal {self.path}", error, "Remove it by hand."

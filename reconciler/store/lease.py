@@ -62,25 +62,26 @@ class Lease(NamedTuple):
         return (_time(self.expires_at) - now).total_seconds()
 
 
-def new(
-    *,
-    run: str,
-    holder: str,
-    host: str,
-    operation: str,
-    process: str,
-    now: datetime,
-    length: float,
-) -> Lease:
+class Claim(NamedTuple):
+    """Who wants the lock; as in `Lease`, whose id is the run."""
+
+    run: str
+    holder: str
+    host: str
+    operation: str
+    process: str
+
+
+def new(claim: Claim, *, now: datetime, length: float) -> Lease:
     """A lease from now on."""
     return Lease(
-        id=_plain(run),
-        holder=_plain(holder),
-        host=_plain(host),
-        operation=_plain(operation),
+        id=_plain(claim.run),
+        holder=_plain(claim.holder),
+        host=_plain(claim.host),
+        operation=_plain(claim.operation),
         acquired_at=_written(now, "seconds"),
         expires_at=_written(now + timedelta(seconds=length), "milliseconds"),
-        process=process,
+        process=claim.process,
         length=length,
     )
 

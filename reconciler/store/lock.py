@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import ConflictError, LockedError, StateError
@@ -21,6 +22,7 @@ from reconciler.store.port import Cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from reconciler.store.lease import Lease
     from reconciler.store.port import Held, Store
@@ -63,38 +65,23 @@ def hold(
     terms: Terms,
     say: Callable[[str], None],
     lost: Callable[[str], None],
+    kept: Callable[[float], None] = lambda _: None,
 ) -> Iterator[Lease]:
-    """Holds the lock while the body runs.
+    """Holds the lock while the body runs; the lease says the run, its holder, host and operation.
 
-    Args:
-        store: whose lock.
-        run: the id of the run.
-        holder: the person or account that started it.
-        host: where it runs.
-        operation: what it does.
-        clock: what time it is.
-        terms: how long to wait and to hold.
-        say: is told, in a sentence, what a person should know, from the calling thread.
-        lost: is told once, from another thread, why the lock is not ours any more.
+    `say` is told, from the calling thread, what a person should know; `lost` once, from another
+    thread, why the lock is not ours any more. Both get a sentence. `kept` is told until when it is
+    ours, by the monotonic clock, as often as that moves: after a process was stopped for a while,
+    any of its threads may go on before `lost` is called.
 
     Raises:
         LockedError: another run has it, and has it still when the timeout is over.
         StateError: the store cannot be reached.
     """
-
-    def wanted() -> Lease:
-        return leases.new(
-            run=run,
-            holder=holder,
-            host=host,
-            operation=operation,
-            process=process.identity(),
-            now=clock.now(),
-            length=terms.length,
-        )
-
+    who = leases.Claim(run, holder, host, operation, process.identity())
+    wanted = partial(leases.new, who, length=terms.length)
     taken = _Acquisition(store, wanted, clock, terms.timeout, say).acquire()
-    heartbeat = Heartbeat(store, taken.lease, taken.version, taken.since, clock, lost)
+    heartbeat = Heartbeat(store, taken.lease, taken.version, taken.since, clock, kept, lost)
     try:
         heartbeat.start()
         yield taken.lease
@@ -114,6 +101,11 @@ def current(store: Store) -> Lease | None:
     """
     held = store.read(Cell.LOCK)
     return None if held is None else _lease(store, held)
+
+
+def is_over(lease: Lease, now: datetime) -> bool:
+    """Whether the run that holds it cannot be at work any more."""
+    return process.is_dead(lease.process) or lease.has_expired(now)
 
 
 def break_lock(store: Store, run: str) -> None:
@@ -142,12 +134,20 @@ def break_lock(store: Store, run: str) -> None:
 
 
 class _Acquisition:
-    """One attempt to get the lock, with all its waiting."""
+    """One attempt to get the lock, with all its waiting.
+
+    Args:
+        store: whose lock.
+        wanted: the lease that is to be there, when it is told what time it is `now`.
+        clock: what time it is.
+        timeout: seconds to wait.
+        say: is told, in a sentence, what a person should know.
+    """
 
     def __init__(
         self,
         store: Store,
-        wanted: Callable[[], Lease],
+        wanted: Callable[..., Lease],
         clock: Clock,
         timeout: float,
         say: Callable[[str], None],
@@ -194,7 +194,8 @@ class _Acquisition:
             self._seen, self._seen_at = held.version, self._clock.monotonic()
 
     def _reason_to_take(self, lease: Lease) -> str:
-        if lease.has_expired(self._clock.now()):
+        # Our clock may be ahead of theirs; a process that is seen to live is given its whole time.
+        if lease.has_expired(self._clock.now()) and not process.is_alive(lease.process):
             return "had expired"
         if process.is_dead(lease.process):
             return "is that of a process on this machine which is dead"
@@ -224,7 +225,7 @@ class _Acquisition:
     def _take(self, held: Held | None) -> _Taken | None:
         """The lock in place of what was seen; None if somebody else was faster."""
         since = self._clock.monotonic()
-        lease = self._wanted()
+        lease = self._wanted(now=self._clock.now())
         try:
             version = self._store.write(
                 Cell.LOCK,

@@ -5,7 +5,8 @@ here. Comparing and replacing is one conditional put, by ETag or, on Google Clou
 
 Who asks and where is in the environment, under the names that obstore reads:
 - S3 and what speaks it: `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`,
-  `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`; otherwise the role of the machine.
+  `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`; otherwise the role of the machine. Profiles in
+  `~/.aws` are not read.
 - Google Cloud: `GOOGLE_SERVICE_ACCOUNT` (a file), `GOOGLE_APPLICATION_CREDENTIALS`.
 - Azure: `AZURE_STORAGE_ACCOUNT_NAME` with `AZURE_STORAGE_ACCOUNT_KEY` or `AZURE_STORAGE_SAS_KEY`.
 
@@ -15,14 +16,19 @@ Deleting is not conditional on S3, so a released lock is an empty object, which 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from reconciler.errors import ConfigurationError, StateError
@@ -42,19 +48,22 @@ _RETRIES: RetryConfig = {"max_retries": 5, "retry_timeout": timedelta(seconds=25
 _ATTEMPTS = 3
 _FAILURES = (BaseError, OSError, ValueError)
 _REFUSALS = (AlreadyExistsError, PreconditionError)
+_CERTAIN = (FileNotFoundError, PermissionDeniedError, UnauthenticatedError)
+"""Answers that no put gets which took effect."""
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 _CODE = re.compile("<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
 _QUERY = re.compile(r"\?[^\s]+")  # on Azure a signature may stand in it
 _LONGEST_REASON = 300
+# What no object ever has.
+_NEVER = {"s3": '"0"', "gs": "0", "az": '"0"'}
 _MARK = "save"  # Azure takes no hyphen, and some proxies no underscore
-_NEVER: UpdateVersion = {"e_tag": '"0"', "version": "0"}
 
 
 class _Object(NamedTuple):
     """An object as it is now.
 
     Attributes:
-        version: its ETag and generation, as JSON.
+        version: its ETag, or its generation on Google Cloud.
         mark: what the write that made it was marked with; None if the server keeps no metadata.
     """
 
@@ -77,14 +86,16 @@ class ObjectStore:
         self, location: str, client: S3Store | GCSStore | AzureStore, key: str, folder: Path
     ) -> None:
         self.location = location
+        self._scheme = location.partition(":")[0]
         self._client = client
         self._keys = {Cell.STATE: key, Cell.LOCK: f"{key}.lock"}
         self._backup = f"{key}.backup"
         self._is_kept = False
         self._honours_conditions = False
-        scheme = location.partition(":")[0]
         self.journals = folder / ".reconciler"
-        self.journal_prefix = f"{scheme}-{hashlib.sha256(location.encode()).hexdigest()[:12]}."
+        self.journal_prefix = (
+            f"{self._scheme}-{hashlib.sha256(location.encode()).hexdigest()[:12]}."
+        )
 
     def read(self, cell: Cell) -> Held | None:
         """See `Store`."""
@@ -125,17 +136,17 @@ class ObjectStore:
             self._test_conditions(key, data)
         except _FAILURES as error:
             return self._settle(cell, data, expected, mark, error)
-        return _version(done, self.location)
+        return self._version(done)
 
     def _mode(self, cell: Cell, expected: str | None) -> PutMode:
         if expected is not None:
-            return _update(expected)
+            return self._update(expected)
         released = self._get(cell) if cell is Cell.LOCK else None
         if released is None:
             return "create"
         if released.data:
             raise conflict(self.location)
-        return _update(released.version)
+        return self._update(released.version)
 
     def _settle(
         self, cell: Cell, data: bytes, expected: str | None, mark: str, error: Exception
@@ -147,6 +158,8 @@ class ObjectStore:
         try:
             now = self._get(cell)
         except StateError as second:
+            if isinstance(error, _CERTAIN):
+                raise self._problem("write", error) from error
             raise unknown(self.location, f"{_reason(error)}; then {second}") from error
         if now is not None and (mark == now.mark if now.mark is not None else data == now.data):
             return now.version
@@ -154,7 +167,7 @@ class ObjectStore:
             now = None
         if now is None and cell is Cell.LOCK and not data:
             return ""  # released already
-        if not _is_same(now and now.version, expected):
+        if (now and now.version) != expected:
             raise conflict(self.location) from error
         if isinstance(error, _REFUSALS):
             return None
@@ -171,15 +184,13 @@ class ObjectStore:
         except _FAILURES as error:
             raise self._problem("read", error) from error
         mark = found.attributes.get(_MARK)
-        return _Object(
-            data, _version(found.meta, self.location), None if mark is None else str(mark)
-        )
+        return _Object(data, self._version(found.meta), None if mark is None else str(mark))
 
     def _keep(self, expected: str | None) -> None:
         """Copies the state aside before this run writes its first one."""
         if not self._is_kept and expected is not None:
             now = self._get(Cell.STATE)
-            if now is None or not _is_same(now.version, expected):
+            if now is None or now.version != expected:
                 raise conflict(self.location)
             try:
                 obstore.put(self._client, self._backup, now.data, use_multipart=False)
@@ -196,7 +207,13 @@ class ObjectStore:
         if self._honours_conditions:
             return
         try:
-            obstore.put(self._client, key, data, mode=_NEVER, use_multipart=False)
+            obstore.put(
+                self._client,
+                key,
+                data,
+                mode=self._update(_NEVER[self._scheme]),
+                use_multipart=False,
+            )
         except _REFUSALS:
             self._honours_conditions = True
             return
@@ -208,12 +225,24 @@ class ObjectStore:
             "Update the server, or keep the state elsewhere, such as git:REMOTE.",
         )
 
+    def _version(self, meta: Mapping[str, object]) -> str:
+        version = meta["version" if self._scheme == "gs" else "e_tag"]
+        if version is None:
+            raise StateError(
+                f"{self.location} cannot be used: its server gives no ETags, by which writes are "
+                "compared",
+                "Keep the state elsewhere, such as git:REMOTE.",
+            )
+        return str(version)
+
+    def _update(self, version: str) -> UpdateVersion:
+        return {"version": version} if self._scheme == "gs" else {"e_tag": version}
+
     def _problem(self, what: str, error: Exception) -> StateError:
-        scheme = self.location.partition(":")[0]
         return StateError(
             f"cannot {what} {self.location}: {_reason(error)}",
-            f"Check the bucket, the network, the {_SETTINGS[scheme]} variables, and the permission "
-            "to list the bucket and to read and write there.",
+            f"Check the bucket, the network, the {_SETTINGS[self._scheme]} variables, and the "
+            "permission to list the bucket and to read and write there.",
         )
 
 
@@ -244,36 +273,6 @@ def open_objects(location: str, folder: Path) -> ObjectStore:
             f"Check the {_SETTINGS[scheme]} variables.",
         ) from error
     return ObjectStore(location, client, key, folder)
-
-
-def _version(meta: Mapping[str, object], location: str) -> str:
-    if not meta["e_tag"] and not meta["version"]:
-        raise StateError(
-            f"{location} cannot be used: its server gives no ETags, by which writes are compared",
-            "Keep the state elsewhere, such as git:REMOTE.",
-        )
-    return json.dumps([meta["e_tag"], meta["version"]])
-
-
-def _is_same(one: str | None, other: str | None) -> bool:
-    """Whether two versions are; some servers tell the generation only when it is read."""
-    if one is None or other is None:
-        return one is other
-    return all(
-        mine == theirs
-        for mine, theirs in zip(json.loads(one), json.loads(other), strict=True)
-        if mine and theirs
-    )
-
-
-def _update(version: str) -> UpdateVersion:
-    e_tag, generation = json.loads(version)
-    found: UpdateVersion = {}
-    if e_tag:
-        found["e_tag"] = e_tag
-    if generation:
-        found["version"] = generation
-    return found
 
 
 def _reason(error: Exception) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from reconciler.errors import AlertSiteError, ExitCode, StateError
 from reconciler.plan import Action, NoteCode
 from reconciler.result import Outcome, Result, Status, confirm
-from reconciler.state import Record, Transition
+from reconciler.state import RELEASED, UNTRACKED, Record, Transition
 from reconciler.workflow.planning import look
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
 
     from reconciler.alertsite import Writer
@@ -21,11 +20,22 @@ if TYPE_CHECKING:
     from reconciler.workflow.planning import Look, Workspace
 
 
+class Stop(Protocol):
+    """An event that is set when nothing more may be sent."""
+
+    def wait(self, timeout: float) -> bool:
+        """Waits until it is set, or for so many seconds."""
+
+    @property
+    def by_signal(self) -> bool:
+        """Whether a signal has set it."""
+
+
 class Execution(NamedTuple):
     """How an apply proceeds.
 
     Attributes:
-        stop: once set (by a signal), nothing new is started.
+        stop: once set, nothing new is started and nothing is repeated.
         halted: why nothing new may start, for any other reason; empty while it may.
         progress: is told each outcome as it is known.
         settle: seconds to wait before each further look, when AlertSite does not show what it
@@ -34,7 +44,7 @@ class Execution(NamedTuple):
 
     parallelism: int
     fail_fast: bool
-    stop: threading.Event
+    stop: Stop
     halted: Callable[[], str]
     progress: Callable[[Outcome], None]
     settle: tuple[float, ...]
@@ -80,15 +90,14 @@ def apply_plan(
     if plan.changes:
         recorder.begin(first.bound, {item.address: _creates(item) for item in plan.changes})
         last, outcomes = run.verified(run.executed(plan.changes))
+    else:
+        recorder.record(first.bound)
     transition = run.last_transition(last) if last else Transition()
     try:
         recorder.finish(transition)
     except StateError as error:
         run.trouble = run.trouble or error
-    interrupted = execution.stop.is_set() and any(
-        outcome.status is not Status.DONE for outcome in outcomes
-    )
-    result = Result(plan.account, outcomes, interrupted=interrupted, run=recorder.run)
+    result = run.result(plan.account, outcomes)
     bound = {address: record.id for address, record in recorder.state.records.items()}
     return Applied(result, run.trouble, bound)
 
@@ -124,8 +133,10 @@ class _Run:
         )
 
     def _halted(self) -> str:
-        if self._execution.stop.is_set():
+        if self._execution.stop.by_signal:
             return "the run was interrupted"
+        if self._recorder.intruder:
+            return self._recorder.intruder
         if self.trouble is not None:
             return f"the state cannot be kept: {self.trouble}"
         return self._execution.halted()
@@ -166,9 +177,9 @@ class _Run:
             value = change.body[item.field]
             if item.source is None:
                 fields[item.field] = value
-                secrets.pop(item.field, None)
             else:
                 fields.pop(item.field, None)
+                secrets[item.field] = UNTRACKED
                 if vault.tracks:
                     secrets[item.field] = vault.fingerprint(number, item.field, value)
         return Record(number, fields, secrets, self._recorder.now(), self._recorder.run)
@@ -193,6 +204,19 @@ class _Run:
             if not any(map(_is_doubtful, outcomes, confirmed)):
                 break
         return last, confirmed
+
+    def result(self, account: str, outcomes: tuple[Outcome, ...]) -> Result:
+        """What became of the run as a whole."""
+        interrupted = self._execution.stop.by_signal and any(
+            outcome.status is not Status.DONE for outcome in outcomes
+        )
+        return Result(
+            account,
+            outcomes,
+            interrupted=interrupted,
+            run=self._recorder.run,
+            is_recorded=self.trouble is None,
+        )
 
     def last_transition(self, last: Look) -> Transition:
         """What the last look tells that no record says yet."""
@@ -227,7 +251,13 @@ class _Run:
             fits = {name: value for name, value in fields.items() if name not in misfit}
             fields = {**fits, **kept}
         sent = old.secrets if old and old.id == number else {}
-        secrets = {name: sent[name] for name in sent if name in desired.secrets}
+        # What AlertSite still has of a secret is never shown, so the field stays known as one until
+        # another value is seen there; and for good if the manifest no longer names it.
+        secrets = {
+            name: sent[name] if name in desired.secrets else RELEASED
+            for name in sent
+            if name not in desired.fields or name in misfit
+        }
         return Record(number, fields, secrets, self._recorder.now(), self._recorder.run)
 
 

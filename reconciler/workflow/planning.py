@@ -63,10 +63,13 @@ def look(workspace: Workspace, reader: Reader, state: State) -> Look:
     rules = _with_fingerprint(workspace)
     desired = workspace.fleet.desired
     live = tuple(reader.list_monitors(workspace.schemas.kinds))
-    named = (item.id for item in desired if item.id is not None)
+    named = {item.address: item.id for item in desired if item.id is not None}
+    # Of a manifest with an id, its monitor is known by that.
+    unknown = {key: name for key, name in state.creating.items() if key not in named}
+    found = settle(state._replace(creating=unknown), live, named.values())
     bound = {
         address: Record(number, {}, {}, state.saved_at, state.run)
-        for address, number in settle(state, live, named).items()
+        for address, number in found.items()
     }
     records = Transition(bound).of(state).records
     plan = decide(reader.account, desired, records, live, workspace.schemas.kinds, rules)
@@ -76,10 +79,15 @@ def look(workspace: Workspace, reader: Reader, state: State) -> Look:
     return Look(live, plan, bound)
 
 
-def plan_offline(workspace: Workspace, state: State) -> Plan:
+def plan_offline(workspace: Workspace, state: State, location: str) -> Plan:
     """What would bring the state to the fleet: the state stands for AlertSite.
 
     A manifest with an id and no record cannot be compared, which the plan notes.
+
+    Args:
+        workspace: the manifests.
+        state: what is known.
+        location: where that is kept, for messages.
 
     Raises:
         StateError: there is no state.
@@ -88,7 +96,7 @@ def plan_offline(workspace: Workspace, state: State) -> Plan:
     """
     if not state.serial:
         raise StateError(
-            "there is no state yet to compare with offline",
+            f"{location}: there is no state yet to compare with offline",
             "Run apply once, name the state with --state, or plan without --offline.",
         )
     _check_targets(workspace)
@@ -101,14 +109,14 @@ def plan_offline(workspace: Workspace, state: State) -> Plan:
     ]
     plan = decide(state.account, known, records, live, workspace.schemas.kinds, rules)
     told = {item.address for item in known}
-    unknown = [
-        Note(item.address, NoteCode.UNKNOWN, item.id)
-        for item in workspace.fleet.desired
-        if item.address not in told and is_target(item, rules.targets)
-    ]
-    notes = sorted((*plan.notes, *unknown), key=lambda note: note.address)
+    untold = [item for item in workspace.fleet.desired if item.address not in told]
+    unknown = [item for item in untold if is_target(item, rules.targets)]
+    notes = [*plan.notes, *(Note(item.address, NoteCode.UNKNOWN, item.id) for item in unknown)]
     require_secrets(_to_be_sent(known, plan), workspace.vault)
-    return plan._replace(notes=tuple(notes))
+    return plan._replace(
+        notes=tuple(sorted(notes, key=lambda note: note.address)),
+        excluded=plan.excluded + len(untold) - len(unknown),
+    )
 
 
 def refuse_refusals(plan: Plan) -> None:

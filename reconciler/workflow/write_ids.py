@@ -10,7 +10,7 @@ from reconciler.errors import ConfigurationError, Diagnostic
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from reconciler.model import Desired
+    from reconciler.model import JSON, Desired
     from reconciler.workflow.planning import Workspace
 
 
@@ -38,7 +38,15 @@ def _write(path: str, wanted: list[tuple[Desired, int]]) -> Iterator[str]:
     if isinstance(original, Diagnostic):
         yield f"{original}; the ids are in the state."
         return
-    ids = {desired.origin.document: number for desired, number in wanted}
+    ids: dict[int, int] = {}
+    addresses = _addresses(path, original)
+    for desired, number in wanted:
+        if addresses.get(desired.origin.document) == (desired.kind.name, desired.name):
+            ids[desired.origin.document] = number
+        else:
+            reason = "the file was changed meanwhile"
+            yield f"{desired.origin}: id {number} is not written: {reason}; it is in the state."
+    wanted = [(desired, number) for desired, number in wanted if desired.origin.document in ids]
     data = original
     try:
         data = manifest.insert_ids(original, ids)
@@ -58,3 +66,14 @@ def _write(path: str, wanted: list[tuple[Desired, int]]) -> Iterator[str]:
         return
     written = [f"{item.address} {id_}" for item, id_ in wanted if item.origin.document in ids]
     yield f"{path}: wrote metadata.id of {', '.join(written)}."
+
+
+def _addresses(path: str, data: bytes) -> dict[int, tuple[JSON, JSON]]:
+    """Kind and name in each manifest of a file, by the number of its document."""
+    documents, _ = manifest.Parser().parse(path, data)
+    values = {item.number: item.value for item in documents if isinstance(item.value, dict)}
+    return {
+        number: (value.get("kind"), value["metadata"].get("name"))
+        for number, value in values.items()
+        if isinstance(value.get("metadata"), dict)
+    }

@@ -15,6 +15,7 @@ LAYERS: list[set[str]] = [
     {"cli"},
     {"workflow"},
     {"recorder"},
+    {"known"},
     {"manifest", "schema", "secrets", "store", "alertsite", "render", "executor"},
     {"saved_plan"},
     {"result"},

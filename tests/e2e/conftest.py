@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import pty
@@ -19,12 +20,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from store.conftest import git, s3, s3_endpoint  # noqa: F401 - fixtures
 
 from reconciler.sandbox import PASSWORD, USERNAME, Options, parse_fault, running
+from reconciler.store import Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+KILLS = "kill points"
 _ROOT = Path(__file__).parents[2]
 _KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
 _SECONDS = 45
@@ -130,10 +134,14 @@ class Account:
         monitor: dict[str, Any] = self._ask("GET", f"/monitors/{number}", token=self.token())
         return monitor
 
+    def monitors(self) -> list[dict[str, Any]]:
+        """Every monitor as it is now."""
+        found: list[dict[str, Any]] = self._ask("GET", "/monitors", token=self.token())["results"]
+        return found
+
     def ports(self) -> dict[int, Any]:
         """The port of every monitor, by its id."""
-        monitors = self._ask("GET", "/monitors?offset=0", token=self.token())["results"]
-        return {monitor["id"]: monitor["port"] for monitor in monitors}
+        return {monitor["id"]: monitor["port"] for monitor in self.monitors()}
 
     def edit(self, kind: str, number: int, **fields: Any) -> None:
         """Changes a monitor as somebody else would."""
@@ -385,9 +393,11 @@ def start(
     """Starts the command line and goes on."""
     with contextlib.ExitStack() as stack:
 
-        def going_on(*arguments: str, env: Mapping[str, str] | None = None) -> Process:
+        def going_on(
+            *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+        ) -> Process:
             environment = base_env | dict(env or {})
-            process = Process([*executable, *arguments], workspace.root, environment)
+            process = Process([*executable, *arguments], cwd or workspace.root, environment)
             stack.callback(process.end)
             return process
 
@@ -410,3 +420,88 @@ def terminal(
             return shown
 
         yield on_terminal
+
+
+@dataclass(frozen=True)
+class Place:
+    """Somewhere to keep a state.
+
+    Attributes:
+        location: as `--state` takes it.
+        env: what reaching it takes.
+        machine: makes the folder that one more machine works in; its manifests go to `monitors`.
+    """
+
+    location: str
+    env: Mapping[str, str]
+    machine: Callable[[], Workspace]
+
+    def store(self, at: Workspace) -> Store:
+        """The store, as that machine reaches it."""
+        return open_store(self.location, folder=at.root)
+
+
+@pytest.fixture
+def places(
+    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Place]:
+    """Makes one more place of the kind `file`, `git` or `s3`, empty and used by nobody else."""
+    for name in [name for name in os.environ if name.startswith(("GIT_", "AWS_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    counts = itertools.count(1)
+
+    def folder(name: str) -> Path:
+        return tmp_path / f"{name}-{next(counts)}"
+
+    def bare_folder() -> Workspace:
+        made = Workspace(folder("machine"))
+        (made.root / "monitors").mkdir(parents=True)
+        return made
+
+    def one_more(kind: str) -> Place:
+        if kind == "file":
+            return Place(f"file:{folder('shared')}/state.json", {}, bare_folder)
+        if kind == "s3":
+            location = request.getfixturevalue("s3")
+            key = f"{folder(tmp_path.name).name}/state.json"
+            env = {name: os.environ[name] for name in os.environ if name.startswith("AWS_")}
+            return Place(location(key), env, bare_folder)
+        call = request.getfixturevalue("git")
+        remote = folder("remote.git")
+        call(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(remote))
+
+        def clone() -> Workspace:
+            made = folder("clone")
+            call(tmp_path, "clone", "--quiet", remote.as_uri(), str(made))
+            (made / "monitors").mkdir(exist_ok=True)
+            return Workspace(made)
+
+        return Place("git:origin", {"GIT_CONFIG_NOSYSTEM": "1"}, clone)
+
+    return one_more
+
+
+@pytest.fixture
+def serving(
+    tmp_path: Path, schemas: dict[str, Any]
+) -> Callable[..., contextlib.AbstractContextManager[Account]]:
+    """Serves an account with this seed while a block runs; several threads may ask for one."""
+
+    @contextlib.contextmanager
+    def serve(*seed: Mapping[str, Any], **options: Any) -> Iterator[Account]:
+        with running(Options(schemas=schemas, seed=seed, **options)) as url:
+            yield Account(url, options.get("request_log", tmp_path / "no-log"))
+
+    return serve
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says at how many moments runs were killed."""
+    properties = (
+        it for report in terminalreporter.getreports("passed") for it in report.user_properties
+    )
+    counts = [value for name, value in properties if name == KILLS]
+    if counts:
+        terminalreporter.write_line(f"{KILLS}: {sum(counts)}")

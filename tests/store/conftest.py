@@ -8,17 +8,19 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from reconciler.store import Store, open_store
 
 Git = Callable[..., str]
+PATIENCE = 60.0
 BUCKET = "states"
 WRITER = ("writer", "writersecret")
 READER = ("reader", "readersecret")
@@ -73,8 +75,9 @@ def git() -> Git:
 
     def git(folder: Path, *arguments: str) -> str:
         ann = ["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]
+        command = ["git", *ann, *arguments]
         return subprocess.run(
-            ["git", *ann, *arguments], cwd=folder, check=True, capture_output=True, text=True
+            command, cwd=folder, check=True, capture_output=True, text=True, timeout=PATIENCE
         ).stdout.strip()
 
     return git
@@ -83,7 +86,7 @@ def git() -> Git:
 @pytest.fixture
 def bare(tmp_path: Path, git: Git) -> Path:
     path = tmp_path / "remote.git"
-    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(path))
+    git(tmp_path, "init", "--quiet", "--template=", "--bare", "--initial-branch=main", str(path))
     return path
 
 
@@ -93,8 +96,10 @@ def clone(tmp_path: Path, git: Git, bare: Path) -> Callable[[], Path]:
 
     def clone() -> Path:
         path = Path(tempfile.mkdtemp(prefix="clone-", dir=tmp_path))
-        git(path, "init", "--quiet", "--initial-branch=main")
-        git(path, "remote", "add", "origin", bare.as_uri())
+        git(path, "init", "--quiet", "--template=", "--initial-branch=main")
+        with (path / ".git" / "config").open("a") as config:
+            config.write(f'[remote "origin"]\nurl = {bare.as_uri()}\n')
+            config.write("fetch = +refs/heads/*:refs/remotes/origin/*\n")
         return path
 
     return clone
@@ -218,7 +223,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         case "git-daemon":
             url, folder = request.getfixturevalue("git_daemon")
             name = f"{tmp_path.name}.git"
-            request.getfixturevalue("git")(folder, "init", "--quiet", "--bare", name)
+            request.getfixturevalue("git")(folder, "init", "--quiet", "--template=", "--bare", name)
             return Place(f"git:{url}/{name}", request.getfixturevalue("clone"))
         case _:
             s3 = request.getfixturevalue("s3")
@@ -230,16 +235,15 @@ def python() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts Python programs, given as text, that are ended with the test."""
     with ExitStack() as stack:
 
-        def start(program: str, *arguments: object) -> subprocess.Popen[str]:
-            process = stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-c", program, *map(str, arguments)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
+        def start(program: str, *arguments: object, **how: Any) -> subprocess.Popen[str]:
+            how = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, **how}
+            command = [sys.executable, "-c", program, *map(str, arguments)]
+            process: subprocess.Popen[str] = stack.enter_context(subprocess.Popen(command, **how))
             stack.callback(process.kill)
+            # So that a test which waits for one more line fails, and does not hang.
+            timer = threading.Timer(PATIENCE, process.kill)
+            timer.start()
+            stack.callback(timer.cancel)
             return process
 
         yield start

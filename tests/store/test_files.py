@@ -200,7 +200,7 @@ class TestFailure:
     def limited(self, store: Store, letter: str) -> str:
         """What is said when the file may not grow to its size."""
         return subprocess.check_output(
-            [sys.executable, "-c", _LIMITED, store.location, letter], text=True
+            [sys.executable, "-c", _LIMITED, store.location, letter], text=True, timeout=60
         )
 
     def test_with_a_file_that_may_not_grow(self, store: Store, path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from reconciler.store import Lease
-from reconciler.store.lease import decoded, new
+from reconciler.store.lease import Claim, decoded, new
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
 SECOND = timedelta(seconds=1)
@@ -13,7 +13,9 @@ SECOND = timedelta(seconds=1)
 
 def lease(**changes: Any) -> Lease:
     request = {"run": "run-1", "holder": "ann", "host": "a", "operation": "apply", "process": ""}
-    return new(**{**request, "now": NOW, "length": 60.0, **changes})
+    wanted = {**request, "now": NOW, "length": 60.0, **changes}
+    claim = Claim(*(wanted.pop(name) for name in Claim._fields))
+    return new(claim, **wanted)
 
 
 def test_it_says_when_in_utc() -> None:

@@ -70,6 +70,12 @@ def test_an_interrupted_run_says_so_first() -> None:
     assert Result("account", (DONE,), interrupted=True).exit_code is ExitCode.INTERRUPTED
 
 
+def test_a_run_that_could_not_keep_the_state_says_so() -> None:
+    result = Result("account", (DONE,), is_recorded=False)
+    assert result.exit_code is ExitCode.LOCKED
+    VALIDATOR.validate(result.to_json())
+
+
 def after(port: object, *, gone: bool = False) -> Plan:
     monitors = [] if gone else [live({"port": port})]
     return decide("account", [desired({"port": 587})], {}, monitors, KINDS)

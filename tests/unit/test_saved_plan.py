@@ -103,16 +103,16 @@ class TestReview:
     SAVED = plan(WAS)
 
     def test_what_did_not_move_is_left_as_it_was(self) -> None:
-        found = review(self.SAVED, plan(WAS))
+        found = review(self.SAVED, plan(WAS), tracks=True)
         assert found.plan.changes == self.SAVED.changes
         assert (found.moved, found.done) == ((), 0)
 
     def test_another_spelling_did_not_move(self) -> None:
-        found = review(self.SAVED, plan(live({"port": "25", "note": "y"})))
+        found = review(self.SAVED, plan(live({"port": "25", "note": "y"})), tracks=True)
         assert [change.body for change in found.plan.changes] == [{"note": "x", "port": 587}]
 
     def test_what_moved_is_named_with_both_values(self) -> None:
-        found = review(self.SAVED, plan(live({"port": 465, "note": "y"})))
+        found = review(self.SAVED, plan(live({"port": 465, "note": "y"})), tracks=True)
         (outcome,) = found.moved
         assert found.plan.changes == ()
         assert outcome.status is Status.MOVED
@@ -122,16 +122,16 @@ class TestReview:
         ]
 
     def test_what_alertsite_has_already_is_done(self) -> None:
-        found = review(self.SAVED, plan(live({"port": 587, "note": "x"})))
+        found = review(self.SAVED, plan(live({"port": 587, "note": "x"})), tracks=True)
         assert (found.plan.changes, found.moved, found.done) == ((), (), 1)
 
     def test_of_a_change_that_is_half_done_the_rest_is_left(self) -> None:
-        found = review(self.SAVED, plan(live({"port": 587, "note": "y"})))
+        found = review(self.SAVED, plan(live({"port": 587, "note": "y"})), tracks=True)
         assert [change.body for change in found.plan.changes] == [{"note": "x"}]
 
     def test_a_field_that_the_plan_does_not_touch_is_not_added(self) -> None:
         saved = plan(live({"port": 25, "note": "x"}))
-        found = review(saved, plan(live({"port": 25, "note": "drift"})))
+        found = review(saved, plan(live({"port": 25, "note": "drift"})), tracks=True)
         assert [change.body for change in found.plan.changes] == [{"port": 587}]
 
     def test_a_monitor_that_is_gone_moved(self) -> None:
@@ -139,32 +139,32 @@ class TestReview:
         known = {"email-smtp/relay": record()}
         monitor = live({"port": 25, "note": "x", "name": "Relay"})
         saved = plan(monitor, manifests=[unbound], known=known)
-        (outcome,) = review(saved, plan(manifests=[unbound], known=known)).moved
+        (outcome,) = review(saved, plan(manifests=[unbound], known=known), tracks=True).moved
         assert outcome.message == "the monitor was deleted since the plan was made"
 
     def test_a_monitor_that_is_there_by_now_moved(self) -> None:
         saved = plan(manifests=[NEW])
         monitor = live({"name": "Renamed"}, id=7)
         current = plan(monitor, manifests=[NEW], known={"email-smtp/new": record(id=7)})
-        (outcome,) = review(saved, current).moved
+        (outcome,) = review(saved, current, tracks=True).moved
         assert outcome.message == "monitor 7 was created since the plan was made"
 
     def test_a_create_that_was_made_is_done(self) -> None:
         current = plan(
             live({"name": "New"}, id=7), manifests=[NEW], known={"email-smtp/new": record(id=7)}
         )
-        assert review(plan(manifests=[NEW]), current).done == 1
+        assert review(plan(manifests=[NEW]), current, tracks=True).done == 1
 
     def test_another_monitor_in_its_place_moved(self) -> None:
         unbound = RELAY._replace(id=None)
         known = [{"email-smtp/relay": record(id=number)} for number in (1, 2)]
         saved = plan(WAS, manifests=[unbound], known=known[0])
         current = plan(WAS._replace(id=2), manifests=[unbound], known=known[1])
-        (outcome,) = review(saved, current).moved
+        (outcome,) = review(saved, current, tracks=True).moved
         assert "took the place of 1" in outcome.message
 
     def test_what_is_refused_by_now_moved(self) -> None:
-        (outcome,) = review(self.SAVED, plan()).moved
+        (outcome,) = review(self.SAVED, plan(), tracks=True).moved
         assert "lists no email monitor" in outcome.message
 
     def test_a_secret_that_was_sent_meanwhile_is_done(self) -> None:
@@ -172,8 +172,30 @@ class TestReview:
         rules = Rules(fingerprint=lambda *_: "f")
         saved = decide("account", [secret], {}, [live()], KINDS, rules)
         known = {"email-smtp/relay": record(secrets={"w": "f"})}
-        assert review(saved, decide("account", [secret], known, [live()], KINDS, rules)).done == 1
-        assert len(review(saved, saved).plan.changes) == 1
+        current = decide("account", [secret], known, [live()], KINDS, rules)
+        assert review(saved, current, tracks=True).done == 1
+        assert len(review(saved, saved, tracks=True).plan.changes) == 1
+
+    def test_without_a_key_nobody_can_tell_whether_a_secret_was_sent(self) -> None:
+        secret = desired(secrets={"w": {"secretRef": {"env": "X"}}})
+        rules = Rules(fingerprint=lambda *_: "f")
+        saved = decide("account", [secret], {}, [live()], KINDS, rules)
+        current = decide("account", [secret], {}, [live()], KINDS)
+        (outcome,) = review(saved, current, tracks=False).moved
+        assert "cannot be told without RECONCILER_SECRET_KEY" in outcome.message
+
+    def test_another_monitor_than_was_reviewed_is_not_adopted(self) -> None:
+        rules = Rules(adopt=True)
+        manifest = desired({"name": "Relay"}, id=None)
+        one, other = live({"name": "Relay"}, id=1), live({"name": "Relay"}, id=2)
+        saved = decide("account", [manifest], {}, [one], KINDS, rules)
+        assert review(saved, saved, tracks=True).plan.notes == saved.notes
+        with pytest.raises(RefusedError, match="would adopt monitor 2"):
+            review(saved, decide("account", [manifest], {}, [other], KINDS, rules), tracks=True)
+        with pytest.raises(RefusedError, match="cannot be adopted any more"):
+            review(
+                saved, decide("account", [manifest], {}, [one, other], KINDS, rules), tracks=True
+            )
 
 
 def test_a_saved_plan_is_json_on_disk(tmp_path: Path) -> None:

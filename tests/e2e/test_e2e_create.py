@@ -1,0 +1,441 @@
+"""New monitors: created once, bound, adopted or refused, whatever becomes of the answer."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Account, Done, Workspace
+
+_APPLY = ("apply", "--auto-approve")
+_KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
+
+
+def _posts(account: Account) -> list[str]:
+    """The path of every create that was sent."""
+    return [entry["path"] for entry in account.requests("POST") if "monitors" in entry["path"]]
+
+
+def _ids(workspace: Workspace) -> dict[str, int]:
+    """The id in each record."""
+    state = json.loads((workspace.root / ".reconciler" / "state.json").read_bytes())
+    return {address: record["id"] for address, record in state["records"].items()}
+
+
+def _call(account: Account, method: str, path: str, body: Any = None) -> None:
+    """What somebody else does."""
+    request = urllib.request.Request(  # noqa: S310 - on loopback
+        account.url + path,
+        data=None if body is None else json.dumps(body).encode(),
+        method=method,
+        headers={"Authorization": f"Bearer {account.token()}"},
+    )
+    with urllib.request.urlopen(request):  # noqa: S310
+        pass
+
+
+@pytest.fixture
+def four(workspace: Workspace, manifest: Callable[..., str]) -> None:
+    """One manifest without an id of each kind, named as the kind is."""
+    for kind in _KINDS:
+        workspace.write(f"{kind}.yaml", manifest(kind, "new", name=f"New {kind}"))
+
+
+def test_each_kind_is_created_with_what_is_declared_and_nothing_else(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    wanted = {"interval": 15, "locations": [{"id": 20}, {"id": 10}], "note": "made by Git"}
+    for kind in _KINDS:
+        extra = {"colour": {"of": ["the", "badge"]}}
+        text = manifest(kind, "new", name=f"New {kind}", extra=extra, **wanted)
+        workspace.write(f"{kind}.yaml", text)
+    others = monitor("email-smtp", 5), monitor("email-pop", 6), {"id": 7, "type": "website"}
+    account = sandbox(*others)
+    done = run(*_APPLY, "--json", env=account.env)
+    assert done.code == 0
+    assert "Plan: 4 to add, 0 to change, 0 to destroy. 0 unchanged.\n" in done.err
+    assert "2 email monitors in AlertSite without a manifest: never touched." in done.err
+
+    ids = _ids(workspace)
+    assert {item["address"]: item["id"] for item in done.json["outcomes"]} == ids
+    posts = [entry for entry in account.requests("POST") if "monitors" in entry["path"]]
+    assert sorted(entry["path"] for entry in posts) == sorted(
+        f"/monitors/{kind}" for kind in _KINDS
+    )
+    for entry in posts:
+        kind = entry["path"].rpartition("/")[2]
+        required = {"name": f"New {kind}", "billing_plancode": "UBM - A/A"}
+        declared = required | wanted | {"colour": {"of": ["the", "badge"]}}
+        assert {name: entry["body"][name] for name in declared} == declared
+        assert "timeout" not in entry["body"]
+        assert account.live(ids[f"{kind}/new"])["timeout"] == 30
+    assert [item for item in account.monitors() if item["id"] < 10] == list(others)
+
+    again = run("plan", "--detailed-exitcode", env=account.env)
+    assert again.code == 0
+    assert again.out.startswith("No changes. 4 unchanged.\n")
+
+
+_BLOCK = """\
+# yaml-language-server: $schema=../schemas/email-smtp.schema.json
+
+apiVersion: reconciler/v1   # the only one
+kind: email-smtp
+metadata:
+  name: block      # the identity
+  labels: {a: b}
+spec:
+  name:   "Block"
+  billing_plancode: 'UBM - A/A'
+  hostname: >-
+    h.example.com
+"""
+_HEAD = "apiVersion: reconciler/v1, kind: email-smtp"
+_SPEC = "billing_plancode: UBM - A/A, hostname: h.example.com"
+_CRLF = _BLOCK.replace("block  ", "crlf  ").replace("Block", "CRLF").replace("\n", "\r\n")
+_JSON = {
+    "apiVersion": "reconciler/v1",
+    "kind": "email-smtp",
+    "metadata": {"name": "json"},
+    "spec": {"name": "JSON", "billing_plancode": "UBM - A/A", "hostname": "h.example.com"},
+}
+_LAST = f"{_HEAD.replace(', ', chr(10))}\nspec: {{name: Last, {_SPEC}}}\nmetadata:\n    name: last"
+_LAYOUTS: dict[str, tuple[str, str, str]] = {
+    # the text, what the id is written after, and how it is written
+    "block": (_BLOCK, "name: block      # the identity\n", "  id: {}\n"),
+    "crlf": (_CRLF, "name: crlf      # the identity\r\n", "  id: {}\r\n"),
+    "flow": (
+        f"{{{_HEAD}, metadata: {{ name: flow }}, spec: {{name: Flow, {_SPEC}}}}} # end\n",
+        "{ name: flow",
+        ", id: {}",
+    ),
+    "json": (json.dumps(_JSON), '{"name": "json"', ', "id": {}'),
+    "last": (_LAST, "name: last", "\n    id: {}"),
+}
+
+
+def test_ids_are_written_and_every_other_byte_is_kept(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    for name, (text, _, _) in _LAYOUTS.items():
+        workspace.write(f"{name}.yaml", text)
+    several = [manifest(kind, "one-of-four", name="One of four") for kind in _KINDS]
+    workspace.write("several.yaml", "# first\n" + "---\n# next\n".join(several))
+    account = sandbox()
+    assert run(*_APPLY, env=account.env).code == 0
+    folder, ids = workspace.root / "monitors", _ids(workspace)
+    assert (folder / "block.yaml").read_text() == _BLOCK
+
+    done = run(*_APPLY, "--write-ids", env=account.env)  # without a change to make, as well
+    assert done.code == 0
+    for name, (text, before, written) in _LAYOUTS.items():
+        assert text.count(before) == 1
+        number = ids[f"email-smtp/{name}"]
+        expected = text.replace(before, before + written.replace("{}", str(number)))
+        assert (folder / f"{name}.yaml").read_bytes().decode() == expected
+        line = f"monitors/{name}.yaml: wrote metadata.id of email-smtp/{name} {number}.\n"
+        assert line in done.err
+    lines = (folder / "several.yaml").read_text().splitlines()
+    added = [f"  id: {ids[f'{kind}/one-of-four']}" for kind in _KINDS]
+    assert [line for line in lines if line.startswith("  id:")] == added
+    assert len(lines) == len(("# first\n" + "---\n# next\n".join(several)).splitlines()) + 4
+
+    (workspace.root / ".reconciler" / "state.json").unlink()  # the ids are enough
+    again = run(*_APPLY, "--write-ids", env=account.env)
+    assert again.out.startswith("No changes. 9 unchanged.\n")
+    assert "wrote" not in again.err
+    assert len(_posts(account)) == 9
+
+
+def test_id_is_not_written_into_what_was_edited_meanwhile(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    one, two = (manifest("email-smtp", name, name=name) for name in ("one", "two"))
+    swapped, text = f"{two}---\n{one}", "not a manifest\n"
+
+    workspace.write("a.yaml", f"{one}---\n{two}")
+    workspace.write("b.yaml", manifest("email-smtp", "three", name="three"))
+
+    def edit(_moment: str, _method: str, path: str) -> None:
+        if path == "/monitors/email-smtp":
+            workspace.write("a.yaml", swapped)
+            workspace.write("b.yaml", text)
+
+    account = sandbox(witness=edit)
+    done = run(*_APPLY, "--write-ids", env=account.env)
+    assert done.code == 0
+    assert (workspace.root / "monitors" / "a.yaml").read_text() == swapped
+    assert (workspace.root / "monitors" / "b.yaml").read_text() == text
+    ids = _ids(workspace)
+    for place, name in (("a.yaml:1", "one"), ("a.yaml:10", "two"), ("b.yaml:1", "three")):
+        number = ids[f"email-smtp/{name}"]
+        reason = "is not written: the file was changed meanwhile; it is in the state."
+        assert f"monitors/{place}: id {number} {reason}\n" in done.err
+
+
+def test_one_alike_is_refused_until_it_is_adopted(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    workspace.write("one.yaml", manifest("email-smtp", "one", port=587))
+    account = sandbox(monitor("email-smtp", 5, port=25), monitor("email-imap", 6))
+    for command in (("plan",), _APPLY):
+        refused = run(*command, env=account.env)
+        assert refused.code == 5
+        assert (
+            "  ! email-smtp/one refused: AlertSite already has a monitor of the kind email-smtp "
+            "named 'Monitor', with the id 5, and nothing says that it is this one "
+            "(monitors/one.yaml:1)\n"
+            "      Bind it with --adopt or metadata.id, or give the manifest's monitor another "
+            "name.\n"
+        ) in refused.out
+    assert [item["code"] for item in run("plan", "--json", env=account.env).json["refusals"]] == [
+        "not-ours"
+    ]
+    assert account.patches() == []
+
+    adopted = run(*_APPLY, "--adopt", env=account.env)
+    assert adopted.code == 0
+    assert "  = email-smtp/one (id 5) adopted: bound to this monitor from now on\n" in adopted.out
+    assert account.patches() == [("/monitors/email-smtp/5", {"port": 587})]
+    assert _posts(account) == []
+    again = run("plan", "--detailed-exitcode", env=account.env)
+    assert again.code == 0
+    assert again.out.startswith("No changes. 1 unchanged.\n1 email monitor in AlertSite without")
+
+
+def test_adopted_without_a_difference_is_bound_without_a_request(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    workspace.write("one.yaml", manifest("email-smtp", "one"))
+    account = sandbox(monitor("email-smtp", 5))
+    done = run(*_APPLY, "--adopt", "--write-ids", env=account.env)
+    assert done.code == 0
+    assert "wrote metadata.id of email-smtp/one 5." in done.err
+    assert "  id: 5\n" in (workspace.root / "monitors" / "one.yaml").read_text()
+    assert account.patches() == _posts(account) == []
+    assert _ids(workspace) == {"email-smtp/one": 5}
+
+
+def test_what_could_mean_several_monitors_is_refused(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    texts = [
+        manifest("email-smtp", "one"),
+        manifest("email-smtp", "twin", name="Twin"),
+        manifest("email-smtp", "other-twin", name="Twin"),
+        manifest("email-imap", "no-twin", name="Twin"),
+        manifest("email-pop", "same-name-with-id", 8, name="Pop"),
+        manifest("email-pop", "same-name", name="Pop"),
+    ]
+    workspace.write("all.yaml", "---\n".join(texts))
+    alike = monitor("email-smtp", 7), monitor("email-smtp", 5)
+    account = sandbox(*alike, monitor("email-pop", 8, name="Pop"))
+    for flags in ([], ["--adopt"]):
+        done = run(*_APPLY, *flags, env=account.env)
+        assert done.code == 5
+        assert "AlertSite has several monitors of the kind email-smtp named 'Monitor': 5, 7" in (
+            done.out
+        )
+        assert "other-twin refused: email-smtp/twin describes" in done.out
+        assert "/twin refused: email-smtp/other-twin describes" in done.out
+        assert "Plan: 2 to add, 0 to change, 0 to destroy. 1 unchanged. 3 refused." in done.out
+    assert _posts(account) == account.patches() == []
+    done = run(*_APPLY, "--target", "*/no-twin", "--target", "email-pop/*", env=account.env)
+    assert done.code == 0
+    assert sorted(_posts(account)) == ["/monitors/email-imap", "/monitors/email-pop"]
+
+
+def test_deleted_outside_git(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
+    workspace.write("two.yaml", manifest("email-smtp", "two", 2))
+    account = sandbox(monitor("email-smtp", 2))
+    assert run(*_APPLY, env=account.env).code == 0
+    _call(account, "DELETE", "/monitors/100001")
+    _call(account, "DELETE", "/monitors/2")
+
+    both = run("plan", env=account.env)
+    assert both.code == 5
+    assert "+ email-smtp/one (monitors/one.yaml:1): deleted outside Git, created again" in both.out
+    assert "! email-smtp/two refused: monitor 2 was deleted outside Git" in both.out
+    assert "Take metadata.id out of the manifest to create it again" in both.out
+    as_json = run("plan", "--json", env=account.env).json
+    assert [change["reason"] for change in as_json["changes"]] == ["deleted-outside-git"]
+    assert [refusal["code"] for refusal in as_json["refusals"]] == ["deleted"]
+
+    assert run(*_APPLY, "--target", "*/one", env=account.env).code == 0
+    assert _ids(workspace) == {"email-smtp/one": 100002, "email-smtp/two": 2}
+    workspace.replace("two.yaml", "  id: 2\n", "")
+    last = run(*_APPLY, env=account.env)
+    assert last.code == 0
+    assert "email-smtp/two (monitors/two.yaml:1): deleted outside Git, created again" in last.out
+    assert _ids(workspace) == {"email-smtp/one": 100002, "email-smtp/two": 100003}
+    assert "No changes. 2 unchanged." in run("plan", env=account.env).out
+
+
+@pytest.mark.usefixtures("four")
+def test_rejected_create_is_reported_and_not_recorded(
+    workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done]
+) -> None:
+    account = sandbox(faults=["POST /monitors/email-pop status=400 times=1"])
+    done = run(*_APPLY, env=account.env)
+    assert done.code == 7
+    assert (
+        "! email-pop/new failed: POST /monitors/email-pop: 400 Bad Request: The sandbox was told "
+        "to answer this. (monitors/email-pop.yaml:1)\n"
+    ) in done.out
+    assert "Resources: 3 added, 0 changed, 0 destroyed. Of 4 changes: 3 done, 1 failed." in done.out
+    state = json.loads((workspace.root / ".reconciler" / "state.json").read_bytes())
+    assert "email-pop/new" not in {**state["records"], **state["creating"]}
+    assert run(*_APPLY, env=account.env).code == 0
+    assert _posts(account).count("/monitors/email-pop") == 2
+    assert len(account.monitors()) == len(_posts(account)) - 1 == 4
+
+
+_ACTED = (  # the monitor is there, and no answer says so
+    "POST /monitors/email-imap drop=after",
+    "POST /monitors/email-pop body=truncated",
+    "POST /monitors/email-round-trip body=html status=502",
+    "POST /monitors/email-smtp body=html status=504 delay=0.2",
+)
+
+
+@pytest.mark.usefixtures("four")
+def test_lost_answer_is_settled_by_looking(
+    workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done]
+) -> None:
+    account = sandbox(faults=_ACTED)
+    done = run(*_APPLY, env=account.env)
+    assert done.code == 0
+    assert done.err.count(": unconfirmed\n") == 4
+    assert "Apply complete! Resources: 4 added, 0 changed, 0 destroyed.\n" in done.out
+    assert sorted(_posts(account)) == [f"/monitors/{kind}" for kind in _KINDS]
+    assert sorted(_ids(workspace).values()) == [item["id"] for item in account.monitors()]
+    assert "No changes. 4 unchanged." in run("plan", env=account.env).out
+
+
+_NOT_ACTED = (  # it may have arrived, as far as anybody can tell
+    "POST /monitors/email-imap drop=before times=1",
+    "POST /monitors/email-pop status=500 times=1",
+    "POST /monitors/email-round-trip status=502 times=1",
+    "POST /monitors/email-smtp status=200 times=1",
+)
+
+
+@pytest.mark.usefixtures("four")
+def test_create_that_may_have_arrived_is_not_sent_twice_in_a_run(
+    workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done]
+) -> None:
+    account = sandbox(faults=_NOT_ACTED)
+    done = run(*_APPLY, env=account.env)
+    assert done.code == 7
+    assert "Of 4 changes: 0 done, 4 unconfirmed. Run the same command again" in done.out
+    assert len(_posts(account)) == 4
+    listed = run("state", "list", env=account.env).out
+    for kind in _KINDS:
+        assert f"{kind}/new  being created as 'New {kind}', outcome unknown\n" in listed
+
+    again = run(*_APPLY, env=account.env)
+    assert again.code == 0
+    assert "Resources: 4 added, 0 changed, 0 destroyed." in again.out
+    assert len(_posts(account)) == 8
+    assert sorted(_ids(workspace).values()) == [item["id"] for item in account.monitors()]
+    assert "being created" not in run("state", "list", env=account.env).out
+
+
+_UNSEEN = ["POST /monitors/* drop=after times=1", "GET /monitors skip=1 times=1 status=500"]
+
+
+def test_create_that_could_not_even_be_looked_for_is_found_by_the_next_run(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
+    account = sandbox(faults=_UNSEEN)
+    assert run(*_APPLY, env=account.env).code == 7
+    plan = run("plan", env=account.env)
+    assert plan.code == 0
+    found = "= email-smtp/one (id 100001) recovered: an earlier run created it and could not say so"
+    assert f"  {found}\n" in plan.out
+    assert run(*_APPLY, env=account.env).code == 0
+    assert _ids(workspace) == {"email-smtp/one": 100001}
+    assert _posts(account) == ["/monitors/email-smtp"]
+    assert run("plan", env=account.env).out == "No changes. 1 unchanged.\n"
+
+
+def test_lost_create_with_a_namesake_is_not_guessed(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
+    account = sandbox(faults=_UNSEEN)
+    assert run(*_APPLY, env=account.env).code == 7
+    body = {"name": "One", "billing_plancode": "UBM - A/A", "hostname": "by-hand.example.com"}
+    _call(account, "POST", "/monitors/email-smtp", body)
+    done = run(*_APPLY, env=account.env)
+    assert done.code == 5
+    assert "several monitors of the kind email-smtp named 'One': 100001, 100002" in done.out
+    workspace.replace("one.yaml", "name: one\n", "name: one\n  id: 100001\n")
+    assert run(*_APPLY, env=account.env).code == 0
+    assert _ids(workspace) == {"email-smtp/one": 100001}
+    assert account.live(100002)["hostname"] == "by-hand.example.com"
+
+
+@pytest.mark.usefixtures("four")
+def test_create_that_surely_did_not_arrive_is_sent_again(
+    sandbox: Callable[..., Account], run: Callable[..., Done]
+) -> None:
+    account = sandbox(
+        faults=[
+            "POST /monitors/email-imap status=429 retry-after=1 times=1",
+            "POST /monitors/email-pop status=503 retry-after=0 times=2",
+            "POST /monitors/email-smtp status=401 times=1",
+        ]
+    )
+    started = time.monotonic()
+    done = run(*_APPLY, env=account.env)
+    assert time.monotonic() - started >= 1
+    assert done.code == 0
+    assert "429 Too Many Requests" in done.err
+    assert done.err.count("trying again") == 3
+    posts = _posts(account)
+    assert [posts.count(f"/monitors/{kind}") for kind in _KINDS] == [2, 3, 1, 2]
+    assert len(account.monitors()) == 4

@@ -1,0 +1,483 @@
+"""A plan that was reviewed: written down, shown, and applied as far as nothing has moved since."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from reconciler.schema import schema_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Account, Done, Workspace
+
+_APPLY = ("apply", "--auto-approve")
+_OUT = ("plan", "--out", "p.json")
+
+
+def _writes(account: Account, since: int = 0) -> list[str]:
+    """The requests after so many that change something."""
+    return [call for call in account.calls()[since:] if call.startswith(("PATCH", "POST /mon"))]
+
+
+def _check(value: Any, schema: str) -> None:
+    text = (schema_folder() / f"{schema}.schema.json").read_text(encoding="utf-8")
+    jsonschema.Draft202012Validator(json.loads(text)).validate(value)
+
+
+def test_what_moved_is_refused_and_the_rest_is_applied_once(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+) -> None:
+    account = sandbox(*fleet(3))
+    assert run(*_OUT, env=account.env).code == 0
+    account.edit("email-smtp", 2, port=2525)
+    reviewed = len(account.calls())
+
+    first = run("apply", "p.json", env=account.env)
+    assert first.code == 7
+    moved = (
+        "  ! email-smtp/relay-02 moved: port moved in AlertSite since the plan was made "
+        "(monitors/fleet.yaml:12)\n"
+        "      port: planned 587, AlertSite has 2525 by now\n"
+    )
+    assert moved in first.out
+    assert "Of 3 changes: 2 done, 1 moved. What has moved needs a new plan.\n" in first.out
+    written = [f"PATCH /monitors/email-smtp/{number}" for number in (1, 3)]
+    assert sorted(_writes(account, reviewed)) == written
+
+    again = run("apply", "p.json", "--json", env=account.env)
+    assert again.code == again.json["exit_code"] == 5
+    _check(again.json, "result")
+    (outcome,) = again.json["outcomes"]
+    assert (outcome["address"], outcome["status"]) == ("email-smtp/relay-02", "moved")
+    assert outcome["moved"] == [{"field": "port", "planned": 587, "has": 2525}]
+    assert "2 changes of the plan: AlertSite has them already.\n" in again.err
+    assert sorted(_writes(account, reviewed)) == written
+
+    account.edit("email-smtp", 2, port=25)
+    undone = len(account.calls())
+    last = run("apply", "p.json", env=account.env)
+    assert last.code == 0
+    assert "0 added, 1 changed, 0 destroyed" in last.out
+    assert _writes(account, undone) == ["PATCH /monitors/email-smtp/2"]
+
+    done = len(account.calls())
+    nothing = run("apply", "p.json", env=account.env)
+    assert nothing.code == 0
+    assert "3 changes of the plan: AlertSite has them already.\n" in nothing.err
+    assert _writes(account, done) == []
+    assert set(account.ports().values()) == {587}
+
+
+def test_all_or_nothing(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+) -> None:
+    account = sandbox(*fleet(2))
+    run(*_OUT, env=account.env)
+    account.edit("email-smtp", 2, port=2525)
+    reviewed = len(account.calls())
+    done = run("apply", "p.json", "--all-or-nothing", env=account.env)
+    assert done.code == 5
+    assert "relay-02 moved: port moved in AlertSite" in done.err
+    assert "planned 587, AlertSite has 2525 by now" in done.err
+    assert "nothing is applied" in done.err
+    assert _writes(account, reviewed) == []
+    account.edit("email-smtp", 2, port=25)
+    assert run("apply", "p.json", "--all-or-nothing", env=account.env).code == 0
+    assert set(account.ports().values()) == {587}
+
+
+def test_value_that_is_sent_along_counts_too(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    wanted = {"locations": [{"id": 10}, {"id": 20}], "home_location": 10}
+    workspace.write("one.yaml", manifest("email-smtp", "one", 1, **wanted))
+    account = sandbox(monitor("email-smtp", 1, locations=[{"id": 10}], home_location=10))
+    assert "home_location: 10 (unchanged, sent with locations)" in run(*_OUT, env=account.env).out
+    account.edit("email-smtp", 1, home_location=30)
+    done = run("apply", "p.json", env=account.env)
+    assert done.code == 5
+    assert "home_location: planned 10, AlertSite has 30 by now" in done.out
+    assert account.live(1)["home_location"] == 30
+
+
+def test_only_what_was_reviewed_is_sent(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    texts = [manifest("email-smtp", name, id_, port=587, note="n") for name, id_ in _TWO.items()]
+    workspace.write("two.yaml", "---\n".join(texts))
+    account = sandbox(*(monitor("email-smtp", id_, port=25, note="n") for id_ in (1, 2)))
+    assert run(*_OUT, "--target", "*/one", env=account.env).code == 0
+    account.edit("email-smtp", 1, note="by hand")
+    reviewed = len(account.requests("PATCH"))
+    assert run("apply", "p.json", env=account.env).code == 0
+    assert account.patches()[reviewed:] == [("/monitors/email-smtp/1", {"port": 587})]
+    drifted = run("plan", env=account.env).out
+    assert 'note: "by hand" → "n"\n' in drifted
+    assert "port: 25 → 587" in drifted
+
+
+_TWO = {"one": 1, "two": 2}
+
+
+def test_monitor_that_is_gone_or_replaced_moved(
+    workspace: Workspace,
+    fleet: Callable[[int], Any],
+    manifest: Callable[..., str],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(*fleet(1))
+    workspace.write("new.yaml", manifest("email-smtp", "new", name="New"))
+    assert run(*_APPLY, "--target", "*/new", env=account.env).code == 0
+    workspace.write("new.yaml", manifest("email-smtp", "new", name="New", port=587))
+    assert run(*_OUT, env=account.env).code == 0
+    for number in (1, 100001):
+        _delete(account, number)
+    done = run("apply", "p.json", env=account.env)
+    assert done.code == 5
+    assert "relay-01 moved: AlertSite lists no email monitor with the id 1" in done.out
+    assert "new moved: the monitor was deleted since the plan was made" in done.out
+
+
+def _delete(account: Account, number: int) -> None:
+    request = urllib.request.Request(  # noqa: S310 - on loopback
+        f"{account.url}/monitors/{number}",
+        method="DELETE",
+        headers={"Authorization": f"Bearer {account.token()}"},
+    )
+    with urllib.request.urlopen(request):  # noqa: S310
+        pass
+
+
+def test_created_once_however_often_it_is_applied(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    workspace.write("one.yaml", manifest("email-smtp", "one", name="One", port=587))
+    account = sandbox()
+    assert run(*_OUT, env=account.env).code == 0
+    assert run("apply", "p.json", env=account.env).code == 0
+    again = run("apply", "p.json", env=account.env)
+    assert again.code == 0
+    assert "1 change of the plan: AlertSite has them already." in again.err
+    account.edit("email-smtp", 100001, port=25)
+    moved = run("apply", "p.json", env=account.env)
+    assert moved.code == 5
+    assert "one moved: monitor 100001 was created since the plan was made" in moved.out
+    assert [monitor["id"] for monitor in account.monitors()] == [100001]
+
+
+def test_create_whose_monitor_somebody_else_made_is_refused(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
+    account = sandbox()
+    run(*_OUT, env=account.env)
+    assert run(*_APPLY, "--state", "file:theirs.json", env=account.env).code == 0
+    done = run("apply", "p.json", env=account.env)
+    assert done.code == 5
+    assert "one moved: AlertSite already has a monitor of the kind email-smtp" in done.out
+    assert "with the id 100001" in done.out
+    assert len(account.monitors()) == 1
+
+
+def test_ids_that_were_written_make_it_a_plan_for_other_manifests(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
+    account = sandbox()
+    run(*_OUT, env=account.env)
+    assert run("apply", "p.json", "--write-ids", env=account.env).code == 0
+    assert "  id: 100001\n" in (workspace.root / "monitors" / "one.yaml").read_text()
+    again = run("apply", "p.json", env=account.env)
+    assert again.code == 5
+    assert "other manifests" in again.err
+    assert len(account.monitors()) == 1
+
+
+def test_adoption_is_part_of_the_plan(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    workspace.write("one.yaml", manifest("email-smtp", "one", port=587))
+    account = sandbox(monitor("email-smtp", 5, port=25))
+    planned = run(*_OUT, "--adopt", env=account.env)
+    assert "= email-smtp/one (id 5) adopted: bound to this monitor from now on" in planned.out
+    assert run("apply", "p.json", env=account.env).code == 0
+    again = run("plan", "--detailed-exitcode", env=account.env)
+    assert (again.code, again.out) == (0, "No changes. 1 unchanged.\n")
+
+
+def test_made_from_something_else_is_refused_by_name(
+    workspace: Workspace,
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    seed = fleet(2)
+    account, other = sandbox(*seed), sandbox(*seed)
+    assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
+    assert run(*_OUT, env=account.env).code == 0
+    path, state = workspace.root / "p.json", workspace.root / ".reconciler" / "state.json"
+    (workspace.root / "theirs.json").write_text(
+        state.read_text().replace('"lineage": "', '"lineage": "x')
+    )
+    calls = len(account.calls())
+
+    def refused(*flags: str, env: dict[str, str] | None = None) -> str:
+        done = run("apply", "p.json", *flags, env=env or account.env)
+        assert done.code == 5, done
+        assert "Make a new plan here: reconciler plan --out FILE\n" in done.err
+        return done.err
+
+    elsewhere = refused("--state", "file:none.json", env=other.env)
+    assert f"for the account {account.url}, and this is {other.url}" in elsewhere
+    assert "for the state of the lineage" in refused("--state", "file:theirs.json")
+    assert "and this is without any state" in refused("--state", "file:none.json")
+
+    saved = json.loads(path.read_text())
+    older = saved | {"basis": saved["basis"] | {"tool_version": "0.0.1"}}
+    path.write_text(json.dumps(older))
+    assert "for reconciler 0.0.1, and this is" in refused()
+    path.write_text(json.dumps(saved))
+
+    workspace.replace("fleet.yaml", "name: relay-01", "name: relay-01\n  labels: {a: b}")
+    assert "for other manifests" in refused()
+    workspace.replace("fleet.yaml", "name: relay-01\n  labels: {a: b}", "name: relay-01 # same")
+
+    assert _writes(account, calls) == _writes(other) == []
+    assert run("apply", "p.json", env=account.env).code == 0
+
+
+_NO_PLANS: dict[str, tuple[Callable[[dict[str, Any]], object], int, str]] = {
+    "newer": (lambda plan: plan.update(format_version="1.1"), 5, "has format 1.1, and this"),
+    "much-newer": (lambda plan: plan.update(format_version="2.0"), 5, "has format 2.0"),
+    "no-version": (lambda plan: plan.pop("format_version"), 3, "is not a plan"),
+    "odd-version": (lambda plan: plan.update(format_version=[1]), 3, "is not a plan"),
+    "no-digest": (lambda plan: plan.pop("digest"), 3, "is not a plan"),
+    "no-basis": (lambda plan: plan.pop("basis"), 3, "was printed by plan --json"),
+    "body": (lambda plan: _request(plan).update(body={"port": 1}), 5, "not what was written"),
+    "path": (lambda plan: _request(plan).update(path="/monitors/email-smtp/9"), 5, "not what was"),
+    "id": (lambda plan: plan["changes"][0].update(id=9), 5, "not what was written"),
+    "value": (lambda plan: _field(plan).update(after=1), 5, "not what was written"),
+    "pin": (
+        lambda plan: plan["changes"][0]["pins"].update(port=f"sha256:{'0' * 64}"),
+        5,
+        "not what was written",
+    ),
+    "one-change-less": (lambda plan: plan["changes"].pop(), 5, "not what was written"),
+    "counts": (lambda plan: plan["summary"].update(update=0), 5, "not what was written"),
+    "account": (lambda plan: plan.update(account="http://127.0.0.1:1"), 5, "not what was written"),
+}
+
+
+def _request(plan: dict[str, Any]) -> dict[str, Any]:
+    request: dict[str, Any] = plan["changes"][0]["request"]
+    return request
+
+
+def _field(plan: dict[str, Any]) -> dict[str, Any]:
+    field: dict[str, Any] = plan["changes"][0]["fields"][0]
+    return field
+
+
+def test_changed_by_hand_is_nothing_to_apply(
+    workspace: Workspace,
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(*fleet(1))
+    run(*_OUT, env=account.env)
+    path = workspace.root / "p.json"
+    text, calls = path.read_text(encoding="utf-8"), len(account.calls())
+    for name, (change, code, words) in _NO_PLANS.items():
+        plan = json.loads(text)
+        change(plan)
+        path.write_text(json.dumps(plan), encoding="utf-8")
+        done = run("apply", "p.json", env=account.env)
+        assert (name, done.code) == (name, code), done
+        assert words in done.err, done
+        assert "reconciler plan --out FILE" in done.err or "plan --out has written" in done.err
+        assert done.out == ""
+    assert account.calls()[calls:] == []
+
+
+@pytest.mark.parametrize("command", [["apply"], ["show"]], ids=" ".join)
+def test_what_is_no_plan_at_all(
+    command: list[str], workspace: Workspace, fleet: Callable[[int], Any], run: Callable[..., Done]
+) -> None:
+    fleet(1)
+    contents = {
+        "empty": b"",
+        "truncated": b'{"format_version": "1.0", "acc',
+        "list": b"[]",
+        "null": b"null",
+        "binary": b"\xff\xfe\x00",
+        "deep": b"[" * 100_000,
+    }
+    for name, content in contents.items():
+        (workspace.root / name).write_bytes(content)
+    words = "Name a file that plan --out has written.\n"
+    for name in (*contents, "nowhere.json", "monitors"):
+        done = run(*command, name, env={"CI": "1"})
+        assert (name, done.code) == (name, 3)
+        assert done.err.startswith(f"Error: {name} ")
+        assert words in done.err
+        assert done.out == ""
+
+
+def test_plan_json_is_not_for_applying(
+    workspace: Workspace,
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(*fleet(1))
+    printed = run("plan", "--json", env=account.env)
+    (workspace.root / "p.json").write_text(printed.out, encoding="utf-8")
+    done = run("apply", "p.json", env=account.env)
+    assert done.code == 3
+    assert "was printed by plan --json, which is not for applying" in done.err
+    assert "Make one with: reconciler plan --out FILE" in done.err
+    assert _writes(account) == []
+
+
+def test_plan_that_holds_a_refusal_is_not_written(
+    workspace: Workspace,
+    fleet: Callable[[int], Any],
+    manifest: Callable[..., str],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(*fleet(1))
+    workspace.write("odd.yaml", manifest("email-smtp", "odd", 99))
+    done = run(*_OUT, env=account.env)
+    assert done.code == 5
+    assert "p.json is not written" in done.err
+    assert not (workspace.root / "p.json").exists()
+    assert run(*_OUT, "--target", "*/relay-*", env=account.env).code == 0
+    assert run("apply", "p.json", env=account.env).code == 0
+
+
+def test_where_it_cannot_be_written(
+    workspace: Workspace,
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(*fleet(1))
+    os.mkfifo(workspace.root / "pipe")
+    places = {
+        "nowhere/p.json": "No such file or directory",
+        "monitors": "it is not a regular file",
+        "pipe": "it is not a regular file",
+        "monitors/fleet.yaml/p.json": "Not a directory",
+    }
+    for place, reason in places.items():
+        done = run("plan", "--out", place, env=account.env)
+        assert done.code == 3
+        assert f"{place} cannot be written: {reason}" in done.err
+    assert stat.S_ISFIFO((workspace.root / "pipe").stat().st_mode)
+    assert sorted(path.name for path in workspace.root.iterdir()) == ["monitors", "pipe"]
+
+
+def test_link_is_followed_and_an_older_plan_replaced(
+    workspace: Workspace,
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(*fleet(1))
+    (workspace.root / "real.json").write_text("an older plan")
+    (workspace.root / "p.json").symlink_to("real.json")
+    assert run(*_OUT, env=account.env).code == 0
+    assert (workspace.root / "p.json").is_symlink()
+    _check(json.loads((workspace.root / "real.json").read_text(encoding="utf-8")), "plan")
+    assert run("apply", "p.json", env=account.env).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["apply", "p.json", "--target", "*/relay-01"], "Give them to plan --out."),
+        (["apply", "p.json", "--adopt"], "Give them to plan --out."),
+        (["apply", "p.json", "--write-secrets"], "Give them to plan --out."),
+        (["apply", "--auto-approve", "--all-or-nothing"], "--all-or-nothing needs FILE"),
+        (["plan", "--offline", "--out", "q.json"], "exclude each other"),
+        (["show"], "Missing argument 'FILE'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_flags_that_belong_to_the_plan(
+    arguments: list[str], words: str, fleet: Callable[[int], Any], run: Callable[..., Done]
+) -> None:
+    fleet(1)
+    done = run(*arguments, env={"CI": "1"})
+    assert done.code == 64
+    assert words in done.err
+    assert done.out == ""
+
+
+def test_shown_without_network_credentials_or_manifests(
+    workspace: Workspace,
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(*fleet(2))
+    planned = run(*_OUT, env=account.env)
+    path = workspace.root / "p.json"
+    assert "The plan is written to p.json. To apply it: reconciler apply p.json\n" in planned.err
+    (workspace.root / "monitors").rename(workspace.root / "elsewhere")
+    closed = {"ALERTSITE_URL": "http://127.0.0.1:1/api/v3", "CI": "1"}
+    calls = len(account.calls())
+
+    shown = run("show", "p.json", env=closed)
+    assert (shown.code, shown.out) == (0, planned.out)
+    assert shown.err == f"Account: {account.url}\n"
+    requests = run("show", "p.json", "--show-requests", env=closed)
+    assert '      PATCH /monitors/email-smtp/1\n      {"port": 587}\n' in requests.out
+    as_json = run("show", "p.json", "--json", env=closed)
+    assert as_json.json == json.loads(path.read_text(encoding="utf-8"))
+    _check(as_json.json, "plan")
+    assert account.calls()[calls:] == []
+
+
+def test_plan_without_changes_can_be_saved_and_applied(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+) -> None:
+    (seed,) = fleet(1)
+    account = sandbox({**seed, "port": 587})
+    assert run(*_OUT, "--json", "--detailed-exitcode", env=account.env).json["changes"] == []
+    done = run("apply", "p.json", env=account.env)
+    assert done.code == 0
+    assert "0 added, 0 changed, 0 destroyed" in done.out
+    assert _writes(account) == []

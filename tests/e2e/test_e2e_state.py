@@ -1,0 +1,511 @@
+"""Where the state is kept, what looks at it and mends it, and everything wrong with it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from reconciler.schema import schema_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from conftest import Account, Done, Workspace
+
+_APPLY = ("apply", "--auto-approve")
+_CI = {"CI": "1"}
+"""So that the state is that of the account, and nobody could be asked."""
+
+
+def _check(value: Any, schema: str) -> None:
+    text = (schema_folder() / f"{schema}.schema.json").read_text(encoding="utf-8")
+    jsonschema.Draft202012Validator(json.loads(text)).validate(value)
+
+
+@pytest.fixture
+def kept(workspace: Workspace) -> Path:
+    """The file that the state is in by default."""
+    return workspace.root / ".reconciler" / "state.json"
+
+
+@pytest.fixture
+def applied(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+) -> Account:
+    """Two monitors, as applied in two runs."""
+    account = sandbox(*fleet(2))
+    for name in ("relay-01", "relay-02"):
+        assert run(*_APPLY, "--target", f"*/{name}", env=account.env).code == 0
+    return account
+
+
+# list, show, rm
+
+
+def test_records_are_listed_and_shown(
+    kept: Path, applied: Account, run: Callable[..., Done]
+) -> None:
+    records = json.loads(kept.read_bytes())["records"]
+    listed = run("state", "list", env=_CI)
+    assert (listed.code, listed.err) == (0, "")
+    assert listed.out == "".join(
+        f"{address}  id {record['id']}  applied {record['applied_at']}  run {record['run']}\n"
+        for address, record in records.items()
+    )
+    shown = run("state", "show", "email-smtp/relay-02", env=_CI)
+    assert shown.json == records["email-smtp/relay-02"]
+    assert shown.json["fields"]["port"] == 587
+    pulled = run("state", "pull", env=_CI)
+    assert pulled.out == kept.read_text()
+    _check(pulled.json, "state")
+    assert pulled.json["account"] == applied.url
+
+
+def test_before_there_is_a_state(workspace: Workspace, run: Callable[..., Done]) -> None:
+    where = "file:.reconciler/state.json"
+    listed = run("state", "list", env=_CI)
+    assert (listed.code, listed.out) == (0, "")
+    assert listed.err == f"{where}: there is no state yet.\n"
+    for arguments, code, words in (
+        (["pull"], 8, f"{where}: there is no state yet\nRun apply once.\n"),
+        (["show", "email-smtp/one"], 64, f"{where} has no record of email-smtp/one\n"),
+        (["unlock", "20260101T000000Z-0a1b2c3d"], 8, f"{where} is not locked\n"),
+    ):
+        done = run("state", *arguments, env=_CI)
+        assert (done.code, done.out) == (code, "")
+        assert words in done.err
+    assert run("state", "unlock", env=_CI).err == f"{where} is not locked.\n"
+    assert list(workspace.root.iterdir()) == [workspace.root / "monitors"]
+
+
+@pytest.mark.usefixtures("applied")
+def test_forgetting_is_all_or_nothing(kept: Path, run: Callable[..., Done]) -> None:
+    before = kept.read_bytes()
+    one, two, other = (f"email-smtp/{name}" for name in ("relay-01", "relay-02", "nobody"))
+    for arguments in ([other], [one, other], [one, one, "relay-02"]):
+        done = run("state", "rm", *arguments, env=_CI)
+        assert done.code == 64
+        assert f"has no record of {arguments[-1]}\nreconciler state list shows all.\n" in done.err
+    assert run("state", "rm", env=_CI).code == 64
+    assert kept.read_bytes() == before
+
+    done = run("state", "rm", one, two, env=_CI)
+    assert (done.code, done.err) == (0, f"Forgot {one}, {two}.\n")
+    after = json.loads(kept.read_bytes())
+    assert after["records"] == {}
+    assert after["serial"] == json.loads(before)["serial"] + 1
+    assert kept.with_name("state.json.backup").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "Usage: reconciler state"),
+        (["explode"], "No such command 'explode'"),
+        (["list", "extra"], "unexpected extra argument"),
+        (["show"], "Missing argument 'ADDRESS'"),
+        (["push"], "Missing argument 'FILE'"),
+        (["pull", "--lock-timeout", "1s"], "No such option"),
+        (["rm", "a/b", "--lock-timeout", ""], "'' is no duration"),
+        (["rm", "a/b", "--lock-timeout", "soon"], "'soon' is no duration; write it as 90s, 10m"),
+        (["rm", "a/b", "--lock-timeout", "-1s"], "'-1s' is no duration"),
+        (["rm", "a/b", "--lock-timeout", "99999999h"], "is no duration"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_usage(arguments: list[str], words: str, run: Callable[..., Done]) -> None:
+    done = run("state", *arguments, env=_CI)
+    assert done.code == 64
+    assert words in done.err
+    assert done.out == ""
+
+
+# push
+
+
+def test_what_was_pulled_can_be_pushed_elsewhere(
+    workspace: Workspace, kept: Path, applied: Account, run: Callable[..., Done]
+) -> None:
+    (workspace.root / "pulled.json").write_text(run("state", "pull", env=_CI).out)
+    pushed = run("state", "push", "pulled.json", "--state", "file:deep/er/new.json", env=_CI)
+    serial = json.loads(kept.read_bytes())["serial"]
+    assert pushed.code == 0
+    assert pushed.err == f"file:deep/er/new.json has serial {serial} with 2 records.\n"
+    again = run("plan", "--state", "file:deep/er/new.json", env=applied.env)
+    assert again.out == "No changes. 2 unchanged.\n"
+    assert run("drift", "--state", "file:deep/er/new.json", env=applied.env).code == 0
+
+
+_FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "lineage": (lambda state: state.update(lineage="x"), "is of the lineage"),
+    "account": (lambda state: state.update(account="http://x"), "is of the account"),
+    "older": (lambda state: state.update(serial=1), "and the file 1\nPull the state again"),
+    "newer-format": (lambda state: state.update(format_version="2.0"), "has format 2.0, and this"),
+    "later-format": (lambda state: state.update(format_version="1.1"), "has format 1.1, and this"),
+    "no-serial": (lambda state: state.pop("serial"), "the state is corrupt"),
+    "odd-serial": (lambda state: state.update(serial="4"), "the state is corrupt"),
+    "no-records": (lambda state: state.pop("records"), "the state is corrupt"),
+    "odd-record": (lambda state: state.update(records={"a/b": {"id": 1}}), "the state is corrupt"),
+    "odd-id": (
+        lambda state: state["records"]["email-smtp/relay-01"].update(id="1"),
+        "the state is corrupt",
+    ),
+}
+
+
+@pytest.mark.usefixtures("applied")
+def test_what_may_not_be_pushed(workspace: Workspace, kept: Path, run: Callable[..., Done]) -> None:
+    before = kept.read_bytes()
+    pushed = workspace.root / "pushed.json"
+    for name, (change, words) in _FOREIGN.items():
+        state = json.loads(before)
+        change(state)
+        pushed.write_text(json.dumps(state))
+        done = run("state", "push", "pushed.json", env=_CI)
+        assert (name, done.code) == (name, 8)
+        assert words in done.err
+    for content in (b"", b"{", b"[]", b"\xff\xfe\x00", b"[" * 100_000):
+        pushed.write_bytes(content)
+        done = run("state", "push", "pushed.json", env=_CI)
+        assert done.code == 8
+        assert done.err.startswith("Error: pushed.json: the state is corrupt: ")
+    missing = run("state", "push", "nowhere.json", env=_CI)
+    assert missing.code == 3
+    assert "nowhere.json cannot be read: No such file or directory" in missing.err
+    assert kept.read_bytes() == before
+
+
+@pytest.mark.usefixtures("applied")
+def test_pushed_over_the_one_it_was_pulled_from(
+    workspace: Workspace, kept: Path, run: Callable[..., Done]
+) -> None:
+    before = kept.read_bytes()
+    serial = json.loads(before)["serial"]
+    (workspace.root / "pulled.json").write_bytes(before)
+    done = run("state", "push", "pulled.json", env=_CI)
+    assert done.code == 0
+    assert done.err == f"file:.reconciler/state.json has serial {serial + 1} with 2 records.\n"
+    assert kept.with_name("state.json.backup").read_bytes() == before
+    again = run("state", "push", "pulled.json", env=_CI)
+    assert again.code == 8
+    assert f"has serial {serial + 1}, and the file {serial}\nPull the state again" in again.err
+
+
+# a state that cannot be used
+
+
+def _bad(good: bytes) -> dict[str, bytes]:
+    state = json.loads(good)
+    records = {address: {**item, "id": "1"} for address, item in state["records"].items()}
+    return {
+        "empty": b"",
+        "truncated": good[: len(good) // 2],
+        "list": b"[]",
+        "null": b"null",
+        "binary": b"\xff\xfe\x00",
+        "deep": b"[" * 100_000,
+        "no-version": json.dumps({**state, "format_version": None}).encode(),
+        "no-lineage": json.dumps({**state, "lineage": None}).encode(),
+        "odd-ids": json.dumps({**state, "records": records}).encode(),
+    }
+
+
+def test_corrupt_state_is_named_and_left_as_it_is(
+    kept: Path, applied: Account, run: Callable[..., Done]
+) -> None:
+    good, calls = kept.read_bytes(), len(applied.calls())
+    for name, content in _bad(good).items():
+        kept.write_bytes(content)
+        done = run(*_APPLY, env=applied.env)
+        assert (name, done.code) == (name, 8)
+        assert "Error: file:.reconciler/state.json: the state is corrupt: " in done.err
+        assert f"the save before it is in {kept}.backup" in done.err
+        assert done.out == ""
+        assert kept.read_bytes() == content
+    assert applied.calls()[calls:] == []
+    kept.write_bytes(kept.with_name("state.json.backup").read_bytes())
+    assert run("plan", env=applied.env).out == "No changes. 2 unchanged.\n"
+
+
+def test_every_command_refuses_a_corrupt_state(
+    workspace: Workspace, kept: Path, applied: Account, run: Callable[..., Done]
+) -> None:
+    (workspace.root / "good.json").write_bytes(kept.read_bytes())
+    kept.write_bytes(b"{")
+    calls = len(applied.calls())
+    for command in (
+        ["plan"],
+        ["plan", "--offline"],
+        ["plan", "--out", "p.json"],
+        ["drift"],
+        ["state", "list"],
+        ["state", "show", "email-smtp/relay-01"],
+        ["state", "rm", "email-smtp/relay-01"],
+        ["state", "pull"],
+        ["state", "push", "good.json"],
+    ):
+        done = run(*command, env=applied.env)
+        assert (command, done.code) == (command, 8)
+        assert "file:.reconciler/state.json: the state is corrupt" in done.err
+        assert kept.read_bytes() == b"{"
+    assert not (workspace.root / "p.json").exists()
+    assert applied.calls()[calls:] == []
+
+
+def test_newer_state_is_left_to_a_newer_version(
+    kept: Path, applied: Account, run: Callable[..., Done]
+) -> None:
+    text = kept.read_text()
+    for version in ("1.1", "2.0"):
+        newer = text.replace('"format_version": "1.0"', f'"format_version": "{version}"')
+        kept.write_text(newer)
+        for command in (["plan"], _APPLY):
+            done = run(*command, env=applied.env)
+            assert done.code == 8
+            assert f"the state has format {version}, and this reconciler knows 1.0" in done.err
+            assert "Use the version of reconciler that wrote it, or a newer one." in done.err
+        assert kept.read_text() == newer
+
+
+def test_state_of_another_account_is_refused(
+    kept: Path,
+    applied: Account,
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    other = sandbox(*fleet(2))
+    before = kept.read_bytes()
+    for command in (["plan"], _APPLY, ["drift"]):
+        done = run(*command, env=other.env)
+        assert done.code == 8
+        assert (
+            f"file:.reconciler/state.json is the state of {applied.url}, and this run is with "
+            f"{other.url}\nName another state with --state: each account has its own.\n"
+        ) in done.err
+    assert kept.read_bytes() == before
+    assert other.patches() == []
+    assert run(*_APPLY, "--state", "file:other.json", env=other.env).code == 0
+
+
+# where it is kept
+
+
+def test_flag_before_variable_before_file_before_default(
+    workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    def place(*flags: str, **variables: str) -> str:
+        done = run("state", "list", *flags, env=_CI | variables)
+        assert done.code == 0
+        return done.err.removesuffix(": there is no state yet.\n")
+
+    assert place() == "file:.reconciler/state.json"
+    assert place("--state", "a.json") == "a.json"
+    (workspace.root / "reconciler.toml").write_text('state = "file:toml.json"\n')
+    assert place() == "file:toml.json"
+    assert place(RECONCILER_STATE="") == "file:toml.json"
+    assert place(RECONCILER_STATE="file:variable.json") == "file:variable.json"
+    (workspace.root / "where").write_text("file:from-a-file.json\n")
+    assert place(RECONCILER_STATE_FILE="where") == "file:from-a-file.json"
+    flag = ("--state", "file:flag.json")
+    assert place(*flag, RECONCILER_STATE="file:variable.json") == "file:flag.json"
+
+
+_PROJECTS = {
+    b'stat = "file:x"': "unknown setting stat\nIt may hold state and lock_lease.",
+    b"state = 5": 'state must be a text\nWrite it as state = "',
+    b"[state]\nfile = 'x'": "state must be a text",
+    b"lock_lease = 90": 'lock_lease must be a text\nWrite it as lock_lease = "',
+    b"state: file:x": "is not TOML",
+    b'state = "file:x"\nstate = "file:y"': "is not TOML",
+    b"\xff": "cannot be read: it is not UTF-8",
+    b'lock_lease = "soon"': "the lock's lease is 'soon', which is no time\nGive it as 90s or 3m",
+    b'lock_lease = "0s"': "the lock's lease is '0s', which is no time",
+    b'state = "ftp://x"': "'ftp://x' is no place for a state",
+}
+
+
+def test_what_is_wrong_in_the_projects_file(
+    workspace: Workspace, fleet: Callable[[int], Any], run: Callable[..., Done]
+) -> None:
+    fleet(1)
+    path = workspace.root / "reconciler.toml"
+    for content, words in _PROJECTS.items():
+        path.write_bytes(content)
+        done = run("plan", "--offline", env=_CI)
+        assert (content, done.code) == (content, 3)
+        assert words in done.err
+    path.unlink()
+    path.mkdir()
+    assert "reconciler.toml cannot be read: Is a directory" in run("state", "list", env=_CI).err
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"RECONCILER_LOCK_LEASE": "x"},
+        {"RECONCILER_LOCK_LEASE": "-3m"},
+        {"RECONCILER_LOCK_LEASE": "0"},
+        {"RECONCILER_STATE": "a.json", "RECONCILER_STATE_FILE": "b"},
+        {"RECONCILER_STATE_FILE": "nowhere"},
+    ],
+    ids=str,
+)
+def test_what_is_wrong_in_the_environment(
+    variables: Mapping[str, str], run: Callable[..., Done]
+) -> None:
+    done = run("state", "list", env=_CI | variables)
+    assert done.code == 3
+    assert next(iter(variables)).removesuffix("_FILE") in done.err
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("   ", "'   ' is no place for a state"),
+        ("file:", "'file:' names no file"),
+        ("file:folder/", "names no file"),
+        ("file://host/x.json", "names another machine"),
+        ("http://host/x.json", "is no place for a state"),
+        ("s3:bucket/key", "is no place for a state"),
+        ("s3://", "s3://"),
+        ("git:", "'git:' names no remote"),
+        ("git:origin", "git:origin"),
+        ("C:x.json", "a file whose path has a colon in front as file:PATH"),
+        ("file:\x1b[2J", r"'file:\x1b[2J' is no place for a state"),
+    ],
+)
+def test_no_place_for_a_state(location: str, words: str, run: Callable[..., Done]) -> None:
+    done = run("state", "list", "--state", location, env=_CI)
+    assert done.code == 3
+    assert words in done.err
+    assert "\x1b" not in done.text
+
+
+@pytest.mark.parametrize("location", ["monitors", "file:.", "file:monitors/fleet.yaml/x.json"])
+def test_place_that_cannot_be_read(
+    location: str, fleet: Callable[[int], Any], run: Callable[..., Done]
+) -> None:
+    fleet(1)
+    done = run("plan", "--offline", "--state", location, env=_CI)
+    assert done.code == 8
+    assert f"cannot read {location}: " in done.err
+    assert "name another place with --state" in done.err
+
+
+_SANDBOX_STATE = "file:.reconciler/sandbox-state.json"
+
+
+def test_the_embedded_sandbox_has_a_state_of_its_own(
+    workspace: Workspace, manifest: Callable[..., str], run: Callable[..., Done]
+) -> None:
+    workspace.write("new.yaml", manifest("email-smtp", "new", name="New"))
+    (workspace.root / "reconciler.toml").write_text('state = "file:real.json"\n')
+    done = run(*_APPLY, env={"RECONCILER_STATE": "file:real-too.json"})
+    assert done.code == 0
+    assert done.err.startswith("Sandbox: ")
+    names = sorted(path.name for path in (workspace.root / ".reconciler").iterdir())
+    assert "sandbox-state.json" in names
+    assert "state.json" not in names
+    assert not list(workspace.root.glob("real*"))
+    assert run("state", "list").err == "file:real.json: there is no state yet.\n"
+    assert "email-smtp/new  id " in run("state", "list", "--state", _SANDBOX_STATE).out
+    assert "No changes. 1 unchanged." in run("plan").out
+    elsewhere = run("plan", "--adopt", "--state", "file:tried.json")
+    assert "email-smtp/new (id" in elsewhere.out
+    assert run("state", "list", env=_CI).err == "file:real.json: there is no state yet.\n"
+
+
+# the lock
+
+
+def _lease(folder: Path, **changes: Any) -> str:
+    """Puts a lock there that somebody else holds; returns its run."""
+    end = datetime.now(UTC) + timedelta(hours=1)
+    lease = {
+        "id": "20260101T000000Z-0a1b2c3d",
+        "holder": "ann",
+        "host": "elsewhere",
+        "operation": "apply",
+        "acquired_at": "2026-01-01T00:00:00Z",
+        "expires_at": end.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "process": "",
+        "length": 180.0,
+        **changes,
+    }
+    folder.mkdir(exist_ok=True)
+    (folder / "state.json.lock").write_text(json.dumps(lease))
+    return str(lease["id"])
+
+
+def test_locked_by_somebody_else(kept: Path, applied: Account, run: Callable[..., Done]) -> None:
+    lock = kept.with_name("state.json.lock")
+    before, holder = kept.read_bytes(), _lease(kept.parent)
+    held, calls = lock.read_bytes(), len(applied.calls())
+    for command in (_APPLY, ["state", "rm", "email-smtp/relay-01"]):
+        done = run(*command, env=applied.env)
+        assert done.code == 8
+        assert (
+            "the state file:.reconciler/state.json is locked by ann on elsewhere since "
+            f"2026-01-01T00:00:00Z (apply, run {holder}), until "
+        ) in done.err
+        assert f"if that run is certainly dead: reconciler state unlock {holder}\n" in done.err
+    waited = run(*_APPLY, "--lock-timeout", "1s", env=applied.env)
+    assert waited.code == 8
+    assert "0 of 1 s\n" in waited.err
+    assert "unless renewed, also after 1 s\n" in waited.err
+    assert applied.calls()[calls:] == []
+
+    for command in (["plan"], ["drift"], ["state", "list"], ["plan", "--offline"]):  # only look
+        assert run(*command, env=applied.env).code == 0
+    told = run("state", "unlock", env=_CI)
+    assert told.out.startswith(f"{holder}  held by ann on elsewhere for apply since 2026-01-01T")
+    wrong = run("state", "unlock", "20260101T000000Z-ffffffff", env=_CI)
+    assert wrong.code == 8
+    assert f"is locked by run {holder} (ann on elsewhere, since 2026-01-01T" in wrong.err
+    assert (lock.read_bytes(), kept.read_bytes()) == (held, before)
+
+    broken = run("state", "unlock", holder, env=_CI)
+    assert (broken.code, broken.err) == (0, f"The lock of run {holder} is broken.\n")
+    assert not lock.exists()
+    assert run(*_APPLY, env=applied.env).code == 0
+
+
+def test_lock_whose_time_is_over_is_taken_over(
+    kept: Path, applied: Account, run: Callable[..., Done]
+) -> None:
+    holder = _lease(kept.parent, expires_at="2026-01-01T00:03:00.000Z")
+    done = run(*_APPLY, env=applied.env)
+    assert done.code == 0
+    assert (
+        f"The lock of run {holder} (ann on elsewhere, since 2026-01-01T00:00:00Z) had" in done.err
+    )
+    assert not kept.with_name("state.json.lock").exists()
+
+
+def test_lock_of_a_clock_that_is_ahead_ends_all_the_same(
+    kept: Path, applied: Account, run: Callable[..., Done]
+) -> None:
+    _lease(kept.parent, expires_at="2099-01-01T00:00:00.000Z", length=1.0)
+    done = run(*_APPLY, "--lock-timeout", "40s", env=applied.env)
+    assert done.code == 0
+    assert "has not been renewed for 1 s; it is taken over." in done.err
+
+
+def test_lock_that_is_none(kept: Path, applied: Account, run: Callable[..., Done]) -> None:
+    lock = kept.with_name("state.json.lock")
+    for content in (b"garbage", b"{}", b"\xff"):
+        lock.write_bytes(content)
+        for command in (_APPLY, ["state", "unlock"], ["state", "unlock", "somebody"]):
+            done = run(*command, env=applied.env)
+            assert done.code == 8
+            assert "the lock of file:.reconciler/state.json is not readable as one" in done.err
+            assert "reconciler state unlock unreadable\n" in done.err
+        assert lock.read_bytes() == content
+        assert run("state", "unlock", "unreadable", env=applied.env).code == 0
+    assert run(*_APPLY, env=applied.env).code == 0

@@ -1,0 +1,417 @@
+"""No room, no permission, files and clocks that change under a run: it says so, and can go on."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from conftest import Account, Done, Workspace
+
+_APPLY = ("apply", "--auto-approve")
+_ONE = ("--parallelism", "1")
+_SECONDS = 45
+_UNWATCHED = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+"""Measuring coverage writes files too, for which there would be no room either."""
+_BOUNDED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+_AS_ANYBODY = """
+import ctypes, os, sys
+for capability in (1, 2):  # even root may then do only what the permissions of a file say
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel of Linux for it")
+
+
+def _writes(account: Account) -> Counter[str]:
+    """How often each create, by display name, and each update, by path, was sent."""
+    entries = [entry for entry in account.requests() if entry["path"].startswith("/monitors/")]
+    return Counter(
+        entry["body"]["name"] if entry["method"] == "POST" else entry["path"]
+        for entry in entries
+        if entry["method"] in {"POST", "PATCH"}
+    )
+
+
+@pytest.fixture
+def kept(workspace: Workspace) -> Path:
+    """The file that the state is in."""
+    return workspace.root / ".reconciler" / "state.json"
+
+
+@pytest.fixture
+def mixed(
+    workspace: Workspace, manifest: Callable[..., str], fleet: Callable[[int], Any]
+) -> list[dict[str, Any]]:
+    """Three updates and three creates; returns the live monitors."""
+    new = [manifest("email-smtp", f"new-{i}", name=f"New {i}") for i in (1, 2, 3)]
+    workspace.write("new.yaml", "---\n".join(new))
+    return fleet(3)
+
+
+_MIXED = Counter(
+    [f"/monitors/email-smtp/{number}" for number in (1, 2, 3)] + ["New 1", "New 2", "New 3"]
+)
+
+
+@pytest.fixture
+def wrapped(
+    workspace: Workspace, base_env: dict[str, str], executable: list[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Runs the command line after a script of Python has prepared its process."""
+
+    def run(script: Sequence[str], *arguments: str, env: dict[str, str]) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-c", *script, *executable, *arguments],
+            cwd=workspace.root,
+            env=base_env | env | _UNWATCHED,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=_SECONDS,
+            check=False,
+        )
+        assert "Traceback" not in done.stdout + done.stderr
+        assert "unexpected failure" not in done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+class Meddler:
+    """A witness that does something to a process during the first create or update that it sends.
+
+    The next one has to wait for so many seconds, so that the process has time to notice.
+    """
+
+    def __init__(self, meddle: Callable[[int], object], pause: float) -> None:
+        self.pid: Future[int] = Future()
+        self._meddle = meddle
+        self._pause = pause
+        self._lock = threading.Lock()
+        self._seen = 0
+
+    def __call__(self, moment: str, method: str, path: str) -> None:
+        if moment == "during" and method in {"POST", "PATCH"} and path.startswith("/monitors/"):
+            with self._lock:
+                self._seen += 1
+                if self._seen == 1:
+                    self._meddle(self.pid.result(_SECONDS))
+                elif self._seen == 2:
+                    time.sleep(self._pause)
+
+
+@pytest.fixture
+def meddled(
+    sandbox: Callable[..., Account], start: Callable[..., Any]
+) -> Callable[..., tuple[Account, Done]]:
+    """Applies while somebody meddles; returns the account and what the run left behind."""
+
+    def apply(
+        seed: Sequence[Any],
+        meddle: Callable[[int], object],
+        *,
+        before: Callable[[Account], object] = lambda _account: None,
+        pause: float = 1.0,
+        **variables: str,
+    ) -> tuple[Account, Done]:
+        witnesses: list[Meddler] = []
+        account = sandbox(*seed, witness=lambda *seen: [each(*seen) for each in witnesses])
+        before(account)
+        meddler = Meddler(meddle, pause)
+        witnesses.append(meddler)
+        process = start(*_APPLY, *_ONE, env=account.env | _UNWATCHED | variables)
+        meddler.pid.set_result(process.popen.pid)
+        done = process.finish()
+        witnesses.clear()
+        return account, done
+
+    return apply
+
+
+# no permission
+
+
+@_linux
+def test_folder_that_nothing_can_be_written_to(
+    workspace: Workspace,
+    kept: Path,
+    mixed: list[Any],
+    sandbox: Callable[..., Account],
+    wrapped: Callable[..., tuple[int, str, str]],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(*mixed)
+    kept.parent.mkdir()
+    for folder in (kept.parent, workspace.root):
+        if folder == workspace.root:
+            kept.parent.rmdir()
+        folder.chmod(0o555)
+        code, out, err = wrapped([_AS_ANYBODY], *_APPLY, env=account.env)
+        assert (code, out) == (8, "")
+        assert f"cannot write file:.reconciler/state.json: Permission denied ({kept.parent}" in err
+        assert wrapped([_AS_ANYBODY], "plan", env=account.env)[0] == 0
+        code, _, err = wrapped([_AS_ANYBODY], "plan", "--out", "p.json", env=account.env)
+        assert (code, "p.json cannot be written: Permission denied" in err) == (
+            (3, True) if folder == workspace.root else (0, False)
+        )
+        folder.chmod(0o755)
+    assert _writes(account) == Counter()
+    assert run(*_APPLY, env=account.env).code == 0
+    assert _writes(account) == _MIXED
+
+
+@_linux
+def test_state_that_may_not_be_read(
+    kept: Path,
+    mixed: list[Any],
+    sandbox: Callable[..., Account],
+    wrapped: Callable[..., tuple[int, str, str]],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(*mixed)
+    assert run(*_APPLY, env=account.env).code == 0
+    kept.chmod(0)
+    for command in (["plan"], _APPLY, ["state", "list"], ["plan", "--offline"]):
+        code, _, err = wrapped([_AS_ANYBODY], *command, env=account.env)
+        assert code == 8
+        assert "cannot read file:.reconciler/state.json: Permission denied" in err
+    kept.chmod(0o600)
+    assert run("plan", env=account.env).out == "No changes. 6 unchanged.\n"
+
+
+@_linux
+def test_manifest_that_no_id_can_be_written_to(
+    workspace: Workspace,
+    mixed: list[Any],
+    sandbox: Callable[..., Account],
+    wrapped: Callable[..., tuple[int, str, str]],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(*mixed)
+    path = workspace.root / "monitors" / "new.yaml"
+    before = path.read_bytes()
+    for place, mode in ((path, 0o444), (path.parent, 0o555)):
+        old = place.stat().st_mode
+        place.chmod(mode)
+        code, _, err = wrapped([_AS_ANYBODY], *_APPLY, "--write-ids", env=account.env)
+        place.chmod(old)
+        assert code == 0
+        assert "cannot write monitors/new.yaml: Permission denied. The ids are in the state." in err
+        assert path.read_bytes() == before
+    assert [item.name for item in path.parent.iterdir() if item.name.startswith(".")] == []
+    assert _writes(account) == _MIXED
+    assert "wrote metadata.id" in run(*_APPLY, "--write-ids", env=account.env).err
+
+
+def test_something_else_where_the_folder_should_be(
+    workspace: Workspace,
+    mixed: list[Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    (workspace.root / ".reconciler").write_text("a file")
+    account = sandbox(*mixed)
+    done = run(*_APPLY, env=account.env)
+    assert done.code == 8
+    assert "file:.reconciler/state.json: Not a directory" in done.err
+    assert (workspace.root / ".reconciler").read_text() == "a file"
+    assert account.calls() == []
+
+
+# no room
+
+
+@_linux
+@pytest.mark.parametrize("size", [0, 100, 900], ids=["nothing", "no-lock", "no-journal"])
+def test_no_room_to_write_down_what_is_to_be_done(
+    size: int,
+    workspace: Workspace,
+    kept: Path,
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    wrapped: Callable[..., tuple[int, str, str]],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(*fleet(30))
+    code, out, err = wrapped([_BOUNDED, str(size)], *_APPLY, env=account.env)
+    assert code == 8
+    assert re.search(r"Error: cannot write .*: File too large\n", err)
+    assert "run the same command again" in err
+    assert "Apply" not in out
+    assert account.patches() == []
+    code, _, err = wrapped([_BOUNDED, "100"], "plan", "--out", "p.json", env=account.env)
+    assert (code, "p.json cannot be written: File too large" in err) == (3, True)
+    assert sorted(path.name for path in workspace.root.iterdir()) == [".reconciler", "monitors"]
+
+    done = run(*_APPLY, env=account.env)
+    assert done.code == 0
+    assert "outcome" not in done.err
+    assert len(account.patches()) == 30
+    assert run("plan", env=account.env).out == "No changes. 30 unchanged.\n"
+    names = {path.name for path in kept.parent.iterdir()}
+    assert not [name for name in names if name.endswith((".journal", ".lock", ".new"))]
+
+
+@_linux
+def test_no_room_any_more_in_the_middle(
+    kept: Path,
+    mixed: list[Any],
+    meddled: Callable[..., tuple[Account, Done]],
+    run: Callable[..., Done],
+) -> None:
+    account, done = meddled(mixed, lambda pid: resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0)))
+    assert done.code == 8
+    assert "not started: the state cannot be kept: cannot write the journal" in done.out
+    assert "Apply incomplete! Resources: " in done.out
+    assert "Run the same command again to finish.\n" in done.out
+    assert done.err.rstrip().splitlines()[-2].startswith("Error: cannot write the journal ")
+    sent = _writes(account)
+    assert 1 <= sent.total() < 6
+    assert json.loads(kept.read_bytes())["records"] == {}
+
+    again = run(*_APPLY, env=account.env)
+    assert again.code == 0
+    assert "Recovery: run " in again.err
+    assert _writes(account) == _MIXED
+    assert run("plan", env=account.env).out == "No changes. 6 unchanged.\n"
+    assert len(json.loads(kept.read_bytes())["records"]) == 6
+
+
+@pytest.fixture
+def unsaved(
+    kept: Path,
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> Account:
+    """Three updates, and a state that can be read and not be saved."""
+    account = sandbox(*fleet(3))
+    assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
+    (kept.parent / "state.json.new").mkdir()
+    return account
+
+
+def test_state_that_cannot_be_saved_is_made_up_for_by_the_journal(
+    kept: Path, unsaved: Account, run: Callable[..., Done]
+) -> None:
+    before = kept.read_bytes()
+    done = run(*_APPLY, env=unsaved.env)
+    assert done.code == 8
+    assert "Apply complete! Resources: 0 added, 2 changed, 0 destroyed.\n" in done.out
+    assert "Error: cannot write file:.reconciler/state.json: Is a directory" in done.err
+    assert kept.read_bytes() == before
+    (kept.parent / "state.json.new").rmdir()
+    unsaved.edit("email-smtp", 2, port=25)
+    plan = run("plan", env=unsaved.env)
+    assert "Recovery: 2 outcomes that the state did not have.\n" in plan.err
+    assert "port: 25 → 587 (drift: changed in AlertSite since the last apply)\n" in plan.out
+    assert run(*_APPLY, env=unsaved.env).code == 0
+    assert run("drift", env=unsaved.env).out == "No drift. 3 monitors as last applied.\n"
+    assert list(kept.parent.glob("*.journal")) == []
+
+
+def test_result_of_a_run_whose_state_was_not_saved_holds_its_exit_code(
+    unsaved: Account, run: Callable[..., Done]
+) -> None:
+    done = run(*_APPLY, "--json", env=unsaved.env)
+    assert done.json["exit_code"] == done.code
+
+
+# in mid-run
+
+
+def test_state_that_is_deleted_in_mid_run_is_put_back(
+    kept: Path,
+    mixed: list[Any],
+    meddled: Callable[..., tuple[Account, Done]],
+    run: Callable[..., Done],
+) -> None:
+    account, done = meddled(mixed, lambda _pid: kept.unlink(), pause=0.0)
+    assert done.code == 0
+    assert len(json.loads(kept.read_bytes())["records"]) == 6
+    assert _writes(account) == _MIXED
+    assert run("plan", env=account.env).out == "No changes. 6 unchanged.\n"
+
+
+def test_state_that_is_spoilt_in_mid_run_is_not_overwritten(
+    kept: Path,
+    mixed: list[Any],
+    meddled: Callable[..., tuple[Account, Done]],
+    run: Callable[..., Done],
+) -> None:
+    account, done = meddled(
+        mixed,
+        lambda _pid: kept.write_text("{"),
+        before=lambda account: run(*_APPLY, "--target", "*/relay-01", env=account.env),
+    )
+    assert done.code == 8
+    assert "Error: file:.reconciler/state.json: the state is corrupt" in done.err
+    assert kept.read_text() == "{"
+    assert run("plan", env=account.env).code == 8
+    kept.write_bytes(kept.with_name("state.json.backup").read_bytes())  # as the hint says
+    assert run(*_APPLY, env=account.env).code == 0
+    assert _writes(account) == _MIXED
+    assert run("plan", env=account.env).out == "No changes. 6 unchanged.\n"
+
+
+def test_lock_that_is_broken_in_mid_run(
+    kept: Path,
+    mixed: list[Any],
+    meddled: Callable[..., tuple[Account, Done]],
+    run: Callable[..., Done],
+) -> None:
+    def unlock(_pid: int) -> None:
+        holder = json.loads(kept.with_name("state.json.lock").read_bytes())["id"]
+        assert run("state", "unlock", holder, env={"CI": "1"}).code == 0
+
+    account, done = meddled(mixed, unlock, pause=2.0, RECONCILER_LOCK_LEASE="1s")
+    assert done.code == 7
+    assert "not started: the lock was lost: " in done.out
+    assert 1 <= _writes(account).total() < 6
+    assert not kept.with_name("state.json.lock").exists()
+    assert run(*_APPLY, env=account.env).code == 0
+    assert _writes(account) == _MIXED
+    assert run("plan", env=account.env).out == "No changes. 6 unchanged.\n"
+
+
+# clocks
+
+
+def test_clock_that_was_ahead_in_an_earlier_run(
+    kept: Path, mixed: list[Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+) -> None:
+    account = sandbox(*mixed)
+    assert run(*_APPLY, env=account.env).code == 0
+    ahead = re.sub(r"\d{4}(-\d\d-\d\dT\d\d:\d\d:\d\dZ)", r"2099\1", kept.read_text())
+    ahead = re.sub(r"\d{4}(\d{4}T\d{6}Z-)", r"2099\1", ahead)
+    kept.write_text(ahead)
+    account.edit("email-smtp", 1, port=25)
+    with suppress(FileNotFoundError):
+        kept.with_name("state.json.backup").unlink()
+    assert "applied 2099-" in run("drift", env=account.env).out
+    plan = run("plan", env=account.env).out
+    assert "port: 25 → 587 (drift: changed in AlertSite since the last apply)" in plan
+    assert run(*_APPLY, env=account.env).code == 0
+    state = json.loads(kept.read_bytes())
+    assert state["serial"] > json.loads(ahead)["serial"]
+    assert not state["saved_at"].startswith("2099")
+    assert run("drift", env=account.env).out == "No drift. 6 monitors as last applied.\n"

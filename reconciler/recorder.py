@@ -70,6 +70,7 @@ class Recorder:
         self._version = known.version
         self._unsaved = known.recovery.transition
         self._journals = known.journals
+        self._ended = known.recovery.runs
         self._journal: Journal | None = None
         self._foreign: set[str] = set()
         self.intruder = ""
@@ -209,7 +210,8 @@ class Recorder:
                 f"this run began with {self._saved.lineage}",
                 "Find out who did that; the journal keeps what this run has done.",
             )
-        self.intruder = f"the state was saved by run {theirs.run} meanwhile"
+        if theirs.run not in self._ended:  # what it had begun to save may arrive after its end
+            self.intruder = f"the state was saved by run {theirs.run} meanwhile"
         mine = self._unsaved
         self._foreign.update(
             address

@@ -135,11 +135,9 @@ class _Run:
     def _halted(self) -> str:
         if self._execution.stop.by_signal:
             return "the run was interrupted"
-        if self._recorder.intruder:
-            return self._recorder.intruder
         if self.trouble is not None:
             return f"the state cannot be kept: {self.trouble}"
-        return self._execution.halted()
+        return self._execution.halted() or self._recorder.intruder
 
     def _send(self, change: Change) -> int | None:
         vault, body = self._workspace.vault, change.body

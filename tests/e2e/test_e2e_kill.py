@@ -27,7 +27,6 @@ from reconciler.store.lease import decoded
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from conftest import Account, Done, Place, Workspace
 
@@ -199,12 +198,10 @@ class Lab(NamedTuple):
 
         def attempt(points: Sequence[Point], place: Place) -> list[State | None]:
             try:
-                end, states = self._attempt(points, place, past, command, **how)
-                assert end == expected
+                return self._attempt(points, place, past, expected, command, **how)
             except BaseException as error:
                 error.add_note(f"{points}, {place.location}")
                 raise
-            return states
 
         attempts = list(attempts)
         places = [place() for _ in attempts]
@@ -224,12 +221,13 @@ class Lab(NamedTuple):
         points: Sequence[Point],
         place: Place,
         past: Past,
+        expected: End,
         command: Sequence[str],
         *,
         is_moved: bool = False,
         faults: Sequence[Fault] = (),
-    ) -> tuple[End, list[State | None]]:
-        """One attempt: what it ended with, and what was saved at each kill.
+    ) -> list[State | None]:
+        """Makes one attempt; returns what was saved at each kill.
 
         Args:
             is_moved: whether another machine finishes, which has neither the journal of the killed
@@ -242,7 +240,7 @@ class Lab(NamedTuple):
             env = {**self.env, **place.env, **account.env, "RECONCILER_STATE": place.location}
             store = place.store(at)
             _write_state(store, past, account)
-            states = []
+            machines, states = [at], []
             for point in points:
                 killer.aim(point)
                 code = self._killed(killer, command, at, env)
@@ -252,15 +250,14 @@ class Lab(NamedTuple):
                     states.append(_state(store))
             if is_moved:
                 _hide_process(store)
-                other = _furnished(place, past)
-                self._finish(*command, env=env, cwd=other.root)
-            self._finish(*command, env=env, cwd=at.root)
-            self._finish("plan", "--detailed-exitcode", env=env, cwd=at.root)
-            return _end(account, store, past), states
-
-    def _finish(self, *command: str, env: Mapping[str, str], cwd: Path) -> None:
-        done = self.run(*command, env=env, cwd=cwd)
-        assert done.code == 0, done.text
+                machines.insert(0, _furnished(place, past))
+            for each in machines:
+                done = self.run(*command, env=env, cwd=each.root)
+                assert done.code == 0, done.text
+                assert _end(account, place.store(each), past) == expected
+            plan = self.run("plan", "--detailed-exitcode", env=env, cwd=at.root)
+            assert plan.code == 0, plan.text
+            return states
 
     def _killed(
         self, killer: Killer, command: Sequence[str], at: Workspace, env: Mapping[str, str]

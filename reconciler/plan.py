@@ -126,6 +126,11 @@ class Plan(NamedTuple):
         ]
         return fingerprint(decisions)
 
+    @property
+    def is_something(self) -> bool:
+        """Whether there is anything to be approved: a request, or a monitor that becomes ours."""
+        return bool(self.changes or self.noting(NoteCode.ADOPTED))
+
     def having(self, action: Action) -> tuple[Change, ...]:
         """The changes of that action."""
         return tuple(change for change in self.changes if change.action is action)

@@ -210,7 +210,8 @@ class Recorder:
                 f"this run began with {self._saved.lineage}",
                 "Find out who did that; the journal keeps what this run has done.",
             )
-        if theirs.run not in self._ended:  # what it had begun to save may arrive after its end
+        # What a killed run had begun to save may arrive after its end.
+        if held is not None and theirs.run not in self._ended:
             self.intruder = f"the state was saved by run {theirs.run} meanwhile"
         mine = self._unsaved
         self._foreign.update(

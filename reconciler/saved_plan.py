@@ -105,8 +105,9 @@ def refuse_foreign(saved: SavedPlan, current: Basis, account: str) -> None:
         ("the account", saved.plan.account, account),
         ("reconciler", made.tool_version, current.tool_version),
         ("the state of the lineage", made.lineage, current.lineage or "without any state"),
-        ("other manifests, with the digest", made.manifests, current.manifests),
     )
+    if made.manifests != current.manifests:
+        raise RefusedError("the manifests say something else than when the plan was made", _AGAIN)
     for what, then, now in differences:
         if then not in {now, ""}:
             raise RefusedError(

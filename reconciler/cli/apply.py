@@ -155,9 +155,10 @@ def _apply(
         basis = plan_file.basis(workspace, known.state)
         saved_plan.refuse_foreign(saved, basis, connection.account)
         plan, moved = _reviewed(saved, first, asked, tracks=workspace.vault.tracks)
-    _show(plan, asked)
+    if plan.is_something or not moved:
+        _show(plan, asked)
     workflow.refuse_refusals(plan)
-    if plan.changes and saved is None and not asked.auto_approve:
+    if plan.is_something and saved is None and not asked.auto_approve:
         _ask()
         first = workflow.look(workspace, writer, known.state)
         workflow.refuse_stale(plan, first.plan)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import keeping, options, output, settings
-from reconciler.errors import ExitCode, UsageError
+from reconciler.errors import ExitCode, StateError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,8 +42,11 @@ def drift(location: str | None, targets: tuple[str, ...], *, as_json: bool) -> i
     run = keeping.begin(location, embedded=settings.is_silent(os.environ))
     with connect(schemas, output.say) as connection:
         known = run.known(connection.account)
-        if not known.state.records:
-            output.say(f"{run.store.location} has no records yet: apply makes them.")
+        if not known.saved.serial and not known.state.records:
+            raise StateError(
+                f"{run.store.location}: there is no state to compare with",
+                "Check --state; or run apply once, which makes it.",
+            )
         _check_targets(targets, known.state.records)
         live = connection.reader().list_monitors(schemas.kinds)
     found = find_drift(connection.account, known.state.records, live, schemas.kinds, targets)

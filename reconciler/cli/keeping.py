@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PROJECT = Path("reconciler.toml")
 _DEFAULT = "file:.reconciler/state.json"
 _SANDBOX = "file:.reconciler/sandbox-state.json"
-_USERS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME", "USERNAME")
+_USERS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")
 
 
 class Run(NamedTuple):
@@ -184,4 +184,13 @@ def _run_id() -> str:
 
 
 def _holder() -> str:
-    return next((os.environ[name] for name in _USERS if os.environ.get(name)), "somebody")
+    from getpass import getuser  # noqa: PLC0415 - only for a lock
+
+    try:
+        return next(os.environ[name] for name in _USERS if os.environ.get(name))
+    except StopIteration:
+        pass
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a user without a name, as containers have them
+        return f"user {os.getuid()}"

@@ -68,7 +68,7 @@ def plan(
 
         plan_file.write(out, found, workspace, state)
     workflow.refuse_refusals(found)
-    return ExitCode.CHANGES if detailed_exitcode and found.changes else ExitCode.OK
+    return ExitCode.CHANGES if detailed_exitcode and found.is_something else ExitCode.OK
 
 
 def _online(workspace: Workspace, run: keeping.Run) -> tuple[Plan, State]:

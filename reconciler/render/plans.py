@@ -21,7 +21,7 @@ _NOTES = {
     NoteCode.ADOPTED: ("=", "adopted: bound to this monitor from now on"),
     NoteCode.RECOVERED: ("=", "recovered: an earlier run created it and could not say so"),
     NoteCode.RELEASED: (".", "released: {fields} no longer in the manifest, left as in AlertSite"),
-    NoteCode.FORGOTTEN: (".", "forgotten: the record has neither a manifest nor a monitor"),
+    NoteCode.FORGOTTEN: (".", "forgotten: its monitor is gone, or bound to another address"),
     NoteCode.ORPHAN: (".", "orphan: it has no manifest any more and is left as it is"),
     NoteCode.UNKNOWN: (".", "not compared: the state has no record of it"),
 }
@@ -117,6 +117,8 @@ def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
     else:
         head = "No changes."
     line = f"{head} {plan.unchanged} unchanged."
+    if adopted := len(plan.noting(NoteCode.ADOPTED)):
+        line += f" {adopted} to adopt."
     if plan.refusals:
         line += f" {len(plan.refusals)} refused."
     if plan.excluded:

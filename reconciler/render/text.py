@@ -28,8 +28,13 @@ def as_json(value: JSON) -> str:
 
 def error_text(error: ReconcilerError, *, colour: bool = False) -> str:
     """What went wrong and what to do next."""
-    text = f"{paint('Error:', '!', colour=colour)} {printable(str(error))}"
-    return f"{text}\n{printable(error.hint)}" if error.hint else text
+    text = f"{paint('Error:', '!', colour=colour)} {_lines(str(error))}"
+    return f"{text}\n{_lines(error.hint)}" if error.hint else text
+
+
+def _lines(text: str) -> str:
+    """The text without what could steer a terminal; its further lines are set in."""
+    return "\n  ".join(map(printable, text.splitlines()))
 
 
 def value_text(value: JSON) -> str:

@@ -202,7 +202,7 @@ def test_orphan_is_listed_each_time_until_it_is_forgotten(
         "  . email-smtp/three (id 100001) orphan: it has no manifest any more and is left as it "
         "is\n"
     )
-    gone = "  . email-smtp/two (id 2) forgotten: the record has neither a manifest nor a monitor\n"
+    gone = "  . email-smtp/two (id 2) forgotten: its monitor is gone, or bound to another address\n"
     first = run("plan", env=applied.env)
     assert first.out == f"{orphan}{gone}\nNo changes. 1 unchanged.\n"
     for _ in range(2):
@@ -281,8 +281,8 @@ def test_drift_before_anything_was_applied(
     workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done]
 ) -> None:
     done = run("drift", env=sandbox().env)
-    assert (done.code, done.out) == (0, "No drift. 0 monitors as last applied.\n")
-    assert "file:.reconciler/state.json has no records yet: apply makes them." in done.err
+    assert (done.code, done.out) == (8, "")
+    assert "file:.reconciler/state.json: there is no state to compare with" in done.err
     assert _files(workspace) == {}
 
 

@@ -215,7 +215,7 @@ def test_ids_that_were_written_make_it_a_plan_for_other_manifests(
     assert "  id: 100001\n" in (workspace.root / "monitors" / "one.yaml").read_text()
     again = run("apply", "p.json", env=account.env)
     assert again.code == 5
-    assert "other manifests" in again.err
+    assert "something else than when the plan was made" in again.err
     assert len(account.monitors()) == 1
 
 
@@ -269,7 +269,7 @@ def test_made_from_something_else_is_refused_by_name(
     path.write_text(json.dumps(saved))
 
     workspace.replace("fleet.yaml", "name: relay-01", "name: relay-01\n  labels: {a: b}")
-    assert "for other manifests" in refused()
+    assert "something else than when the plan was made" in refused()
     workspace.replace("fleet.yaml", "name: relay-01\n  labels: {a: b}", "name: relay-01 # same")
 
     assert _writes(account, calls) == _writes(other) == []

@@ -83,7 +83,11 @@ class TestForeign:
             (BASIS, "other", "the account account, and this is other"),
             (BASIS._replace(tool_version="2"), "account", "reconciler 1.0, and this is 2"),
             (BASIS._replace(lineage="x"), "account", "lineage lineage, and this is x"),
-            (BASIS._replace(manifests="x"), "account", "other manifests"),
+            (
+                BASIS._replace(manifests="x"),
+                "account",
+                "something else than when the plan was made",
+            ),
         ],
     )
     def test_another_is_refused_by_name(self, basis: Basis, account: str, words: str) -> None:

@@ -179,11 +179,15 @@ class Recorder:
             return self._unsaved.records[address]
         return self._saved.records.get(address)
 
-    def begin(self, bound: Mapping[str, Record], intents: Mapping[str, str | None]) -> None:
+    def bind(self, bound: Mapping[str, Record | None]) -> None:
+        """Notes records that were found again or moved to another address; saved with the rest."""
+        self._note(Transition(bound, dict.fromkeys(bound)))
+
+    def begin(self, bound: Mapping[str, Record | None], intents: Mapping[str, str | None]) -> None:
         """Writes down what may be sent from now on, before anything is.
 
         Args:
-            bound: records that were found again.
+            bound: records that were found again, or (None) moved to another address.
             intents: for each address the display name of a new monitor; None for an update.
 
         Raises:
@@ -191,7 +195,7 @@ class Recorder:
         """
         creating = {address: name for address, name in intents.items() if name is not None}
         self._journal = Journal.create(self._store, self.run)
-        self._note(Transition(bound, dict.fromkeys(bound)))
+        self.bind(bound)
         lines = [
             records.intent_line(address, name, self.known(address))
             for address, name in intents.items()

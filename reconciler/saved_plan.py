@@ -34,6 +34,8 @@ class Basis(NamedTuple):
     targets: tuple[str, ...] = ()
     adopt: bool = False
     write_secrets: bool = False
+    prune: bool = False
+    keep: tuple[str, ...] = ()
 
 
 class SavedPlan(NamedTuple):
@@ -72,7 +74,9 @@ def to_json(saved: SavedPlan) -> dict[str, JSON]:
     data = saved.plan.to_json()
     for change, item in zip(saved.plan.changes, data["changes"], strict=True):
         item["pins"] = pins(change)
-    return data | {"basis": saved.basis._asdict() | {"targets": list(saved.basis.targets)}}
+    basis = saved.basis
+    lists = {"targets": list(basis.targets), "keep": list(basis.keep)}
+    return data | {"basis": basis._asdict() | lists}
 
 
 def from_json(data: Mapping[str, JSON]) -> SavedPlan:
@@ -89,7 +93,8 @@ def from_json(data: Mapping[str, JSON]) -> SavedPlan:
             "Make a new plan: reconciler plan --out FILE",
         )
     basis = data["basis"]
-    return SavedPlan(plan, Basis(**(basis | {"targets": tuple(basis["targets"])})))
+    tuples = {"targets": tuple(basis["targets"]), "keep": tuple(basis["keep"])}
+    return SavedPlan(plan, Basis(**(basis | tuples)))
 
 
 def refuse_foreign(saved: SavedPlan, current: Basis, account: str) -> None:
@@ -136,7 +141,13 @@ def review(saved: Plan, current: Plan) -> Review:
             changes.append(left)
         else:
             done += 1
-    plan = current._replace(changes=tuple(changes), refusals=())
+    kept = {change.address for change in changes}
+    losses = tuple(loss for loss in current.coverage.losses if loss.address in kept)
+    plan = current._replace(
+        changes=tuple(changes),
+        refusals=(),
+        coverage=current.coverage._replace(losses=losses),
+    )
     return Review(plan, tuple(moved), done)
 
 

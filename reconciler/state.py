@@ -32,6 +32,8 @@ class Record(NamedTuple):
         secrets: for each field with a secret the fingerprint of what was last sent.
         applied_at: RFC 3339 UTC.
         run: the id of the run that applied it.
+        protect: deleting the monitor is refused, even without a manifest.
+        retire: what pruning does without a manifest: `delete` or `disable`.
     """
 
     id: int
@@ -39,6 +41,8 @@ class Record(NamedTuple):
     secrets: Mapping[str, str]
     applied_at: str
     run: str
+    protect: bool = False
+    retire: str = "delete"
 
 
 class State(NamedTuple):
@@ -138,8 +142,12 @@ def from_text(text: bytes) -> State:
 
 
 def record_to_json(record: Record) -> dict[str, JSON]:
-    """One record of the state's JSON."""
-    return record._asdict()
+    """One record of the state's JSON; what is as usual is left out."""
+    data = record._asdict()
+    for name, usual in Record._field_defaults.items():
+        if data[name] == usual:
+            del data[name]
+    return data
 
 
 def record_from_json(data: JSON) -> Record:
@@ -149,17 +157,19 @@ def record_from_json(data: JSON) -> Record:
         KeyError: a part is missing.
         TypeError: it is something else.
     """
-    record = Record(*map(data.__getitem__, Record._fields))
+    record: JSON = Record(**data)
     is_one = (
         type(record.id) is int
         and type(record.fields) is dict
         and type(record.secrets) is dict
         and type(record.applied_at) is str
         and type(record.run) is str
+        and type(record.protect) is bool
+        and record.retire in {"delete", "disable"}
     )
     if not is_one:
         raise TypeError(f"{canonical(data)} is not a record")
-    return record
+    return Record(*record)
 
 
 def head_line(state: State, run: str) -> JSON:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from reconciler.workflow.applying import Applied
 
 _SETTLE = (1.0, 3.0)
+_RULES = ("targets", "adopt", "write_secrets", "prune", "keep")
+"""What a plan is made by; the names are those of the flags and of a saved plan."""
 _STOPPING = b"\nStopping: requests in flight are finished, nothing new is started.\n"
 
 
@@ -39,6 +41,8 @@ class _Manner(NamedTuple):
     all_or_nothing: bool
     show_requests: bool
     as_json: bool
+    allow_loss: int | None
+    allow_empty: bool
 
 
 @click.command(
@@ -50,6 +54,17 @@ class _Manner(NamedTuple):
 @options.show_requests
 @options.adopt
 @options.write_secrets
+@options.prune
+@options.keep
+@click.option(
+    "--allow-loss",
+    type=click.IntRange(0),
+    metavar="N",
+    help="In this run, let N monitors lose monitoring, whatever the budget.",
+)
+@click.option(
+    "--allow-empty", is_flag=True, help="In this run, having no manifest at all is meant."
+)
 @click.option(
     "--write-ids",
     is_flag=True,
@@ -75,14 +90,11 @@ class _Manner(NamedTuple):
 def apply(
     file: str | None,
     manifests: str,
-    targets: tuple[str, ...],
     location: str | None,
     lock_timeout: float,
     *,
-    adopt: bool,
-    write_secrets: bool,
     write_ids: bool,
-    **manner: bool | int,
+    **asked_for: Any,  # noqa: ANN401 - click has checked what _RULES and _Manner name
 ) -> int:
     """Change AlertSite to what the manifests say, after showing the plan and asking.
 
@@ -91,14 +103,14 @@ def apply(
     """
     from reconciler import workflow  # noqa: PLC0415
     from reconciler.cli.connection import connect  # noqa: PLC0415
-    from reconciler.decide import Rules  # noqa: PLC0415
+    from reconciler.rules import Rules  # noqa: PLC0415
 
-    asked = _Manner(**manner)  # type: ignore[arg-type]
-    rules = Rules(targets, adopt, write_secrets)
-    saved = _saved(file, asked, is_ruled=bool(targets or adopt or write_secrets))
+    rules = Rules(**{name: asked_for.pop(name) for name in _RULES})
+    asked = _Manner(**asked_for)
+    saved = _saved(file, asked, is_ruled=any(rules))
     if saved is not None:
-        rules = Rules(saved.basis.targets, saved.basis.adopt, saved.basis.write_secrets)
-    schemas, fleet = options.load(manifests)
+        rules = Rules(**{name: getattr(saved.basis, name) for name in _RULES})
+    schemas, fleet = options.load(manifests, may_be_empty=True)
     run = keeping.begin(location, embedded=settings.is_silent(os.environ))
     workspace = workflow.Workspace(fleet, schemas, run.vault(), rules)
     with (
@@ -126,7 +138,8 @@ def _saved(file: str | None, asked: _Manner, *, is_ruled: bool) -> SavedPlan | N
         return None
     if is_ruled:
         raise UsageError(
-            "--target, --adopt and --write-secrets belong to the plan, not to its application",
+            "--target, --adopt, --write-secrets, --prune and --keep belong to the plan, not to its "
+            "application",
             "Give them to plan --out.",
         )
     from reconciler.cli import plan_file  # noqa: PLC0415
@@ -158,6 +171,13 @@ def _apply(
         plan, moved = _reviewed(saved, first, asked)
     _show(plan, asked)
     workflow.refuse_refusals(plan)
+    workflow.refuse_unsafe(
+        plan,
+        workspace.fleet,
+        keeping.budget(),
+        allow_loss=asked.allow_loss,
+        allow_empty=asked.allow_empty,
+    )
     if plan.changes and saved is None and not asked.auto_approve:
         _ask()
         first = workflow.look(workspace, writer, known.state)

@@ -14,6 +14,7 @@ from reconciler.cli import output, settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from reconciler.budget import Budget
     from reconciler.recorder import Known, Recorder
     from reconciler.secrets import Vault
     from reconciler.store import Store
@@ -135,6 +136,11 @@ def locked(run: Run, operation: str, timeout: float) -> Iterator[Hold]:
         lost=held.lose,
     ):
         yield held
+
+
+def budget() -> Budget:
+    """How many monitors may lose monitoring in one run, as the project's file says."""
+    return settings.read_state(os.environ, PROJECT).budget
 
 
 def now() -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 @options.show_requests
 @options.adopt
 @options.write_secrets
+@options.prune
+@options.keep
 @options.state
 @click.option("--offline", is_flag=True, help="Compare with the state; ask AlertSite nothing.")
 @click.option("--out", metavar="FILE", help="Write the plan down, for apply FILE and show FILE.")
@@ -32,26 +34,28 @@ if TYPE_CHECKING:
 def plan(
     manifests: str,
     targets: tuple[str, ...],
+    keep: tuple[str, ...],
     location: str | None,
     out: str | None,
     *,
     show_requests: bool,
     adopt: bool,
     write_secrets: bool,
+    prune: bool,
     offline: bool,
     as_json: bool,
     detailed_exitcode: bool,
 ) -> int:
     """Show what apply would change; never writes to AlertSite or the state (alias: diff)."""
     from reconciler import workflow  # noqa: PLC0415
-    from reconciler.decide import Rules  # noqa: PLC0415
+    from reconciler.rules import Rules  # noqa: PLC0415
 
     if offline and out:
         raise UsageError(
             "--offline and --out exclude each other", "A plan to be applied is made from AlertSite."
         )
-    schemas, fleet = options.load(manifests)
-    rules = Rules(targets, adopt, write_secrets)
+    schemas, fleet = options.load(manifests, may_be_empty=True)
+    rules = Rules(targets, adopt, write_secrets, prune, keep)
     run = keeping.begin(location, embedded=settings.is_silent(os.environ))
     workspace = workflow.Workspace(fleet, schemas, run.vault(), rules)
     if offline:

@@ -66,7 +66,8 @@ def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:
     change = outcome.change
     head = paint(f"{symbol} {change.address}", symbol, colour=colour)
     reason = f": {printable(outcome.message)}" if outcome.message else ""
-    yield f"  {head} {word}{reason} ({place(change)})"
+    where = f" ({place(change)})" if change.origin else ""
+    yield f"  {head} {word}{reason}{where}"
     for field in outcome.not_kept:
         sent, has = value_text(field.after), value_text(field.before)
         yield f"      {field.field}: sent {sent}, AlertSite has {has}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import AlertSiteError, ExitCode, StateError
+from reconciler.model import Lifecycle
 from reconciler.plan import Action, NoteCode
 from reconciler.result import Outcome, Result, Status, confirm
 from reconciler.state import Record, Transition
@@ -12,10 +13,10 @@ from reconciler.workflow.planning import look
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from reconciler.alertsite import Writer
-    from reconciler.model import Desired
+    from reconciler.model import JSON, Desired
     from reconciler.plan import Change, Plan
     from reconciler.recorder import Recorder
     from reconciler.workflow.planning import Look, Workspace
@@ -80,6 +81,8 @@ def apply_plan(
     if plan.changes:
         recorder.begin(first.bound, {item.address: _creates(item) for item in plan.changes})
         last, outcomes = run.verified(run.executed(plan.changes))
+    else:
+        recorder.bind(first.bound)
     transition = run.last_transition(last) if last else Transition()
     try:
         recorder.finish(transition)
@@ -107,17 +110,31 @@ class _Run:
         self.trouble: StateError | None = None
         # A second look asks what AlertSite has; a secret that was sent need not be sent again.
         self._workspace = workspace._replace(rules=workspace.rules._replace(write_secrets=False))
+        self._desired = {item.address: item for item in workspace.fleet.desired}
         self._writer = writer
         self._recorder = recorder
         self._execution = execution
 
     def executed(self, changes: Sequence[Change]) -> tuple[Outcome, ...]:
+        """One outcome for each change; monitors are retired last, if all else is done."""
+        first = self._execute([change for change in changes if not change.is_retirement])
+        retiring = [change for change in changes if change.is_retirement]
+        if all(outcome.status is Status.DONE for outcome in first):
+            last = self._execute(retiring, parallelism=1)
+        else:
+            reason = "monitors are only retired when all other changes are done"
+            last = tuple(Outcome(change, Status.NOT_STARTED, reason) for change in retiring)
+        return tuple(sorted((*first, *last), key=lambda outcome: outcome.change.address))
+
+    def _execute(
+        self, changes: Sequence[Change], *, parallelism: int | None = None
+    ) -> tuple[Outcome, ...]:
         from reconciler.executor import execute  # noqa: PLC0415 - 5 ms that planning saves
 
         return execute(
             changes,
             self._send,
-            parallelism=self._execution.parallelism,
+            parallelism=parallelism or self._execution.parallelism,
             fail_fast=self._execution.fail_fast,
             halted=self._halted,
             note=self._note,
@@ -137,11 +154,19 @@ class _Run:
             secrets, body = vault.revealed(body), vault.reveal(body)
         if change.action is Action.CREATE:
             return self._writer.create(change.path, body, secrets)
-        self._writer.patch(change.path, body, secrets)
+        if change.action is Action.DELETE:
+            self._writer.delete(change.path)
+        else:
+            self._writer.patch(change.path, body, secrets)
         return None
 
     def _note(self, outcomes: Sequence[Outcome]) -> None:
-        settled = [item for item in outcomes if item.status is not Status.UNCONFIRMED]
+        settled = [
+            item
+            for item in outcomes
+            # That a monitor is gone, AlertSite tells.
+            if item.status is not Status.UNCONFIRMED and item.change.action is not Action.DELETE
+        ]
         self._record({item.change.address: self._record_of(item) for item in settled})
         for outcome in outcomes:
             self._execution.progress(outcome)
@@ -171,7 +196,20 @@ class _Run:
                 fields.pop(item.field, None)
                 if vault.tracks:
                     secrets[item.field] = vault.fingerprint(number, item.field, value)
-        return Record(number, fields, secrets, self._recorder.now(), self._recorder.run)
+        return self._made(number, fields, secrets, known, self._desired.get(change.address))
+
+    def _made(
+        self,
+        number: int,
+        fields: Mapping[str, JSON],
+        secrets: Mapping[str, str],
+        known: Record | None,
+        desired: Desired | None,
+    ) -> Record:
+        """A record of now; the lifecycle is the manifest's, or else what is remembered of it."""
+        treated = desired.lifecycle if desired else known or Lifecycle()
+        now, run = self._recorder.now(), self._recorder.run
+        return Record(number, fields, secrets, now, run, treated.protect, treated.retire)
 
     def verified(self, outcomes: tuple[Outcome, ...]) -> tuple[Look | None, tuple[Outcome, ...]]:
         """The outcomes as AlertSite shows them; a few more looks while it shows something else."""
@@ -186,7 +224,7 @@ class _Run:
                 if last is not None:
                     return last, confirmed
                 return None, tuple(_unverified(item, error) for item in outcomes)
-            self._record(dict(last.bound))
+            self._recorder.bind(last.bound)
             records = self._recorder.state.records
             ids = {address: record.id for address, record in records.items()}
             confirmed = confirm(outcomes, last.plan, ids)
@@ -212,7 +250,7 @@ class _Run:
             number = desired.id or adopted.get(address) or (old.id if old else None)
             if number in there and address not in refused:
                 new = self._fitting(desired, old, number, differing.get(address, set()))
-                if old is None or (new.id, new.fields, new.secrets) != old[:3]:
+                if old is None or new._replace(applied_at=old.applied_at, run=old.run) != old:
                     records[address] = new
         return Transition(records)
 
@@ -222,13 +260,14 @@ class _Run:
         """A record of the fields that AlertSite fits; for the others what it was before."""
         before = old.fields if old else {}
         fields = desired.fields
+        misfit |= {item.field for item in desired.lifecycle.ignore}
         if misfit:
             kept = {name: before[name] for name in misfit if name in before}
             fits = {name: value for name, value in fields.items() if name not in misfit}
             fields = {**fits, **kept}
         sent = old.secrets if old and old.id == number else {}
         secrets = {name: sent[name] for name in sent if name in desired.secrets}
-        return Record(number, fields, secrets, self._recorder.now(), self._recorder.run)
+        return self._made(number, fields, secrets, old, desired)
 
 
 def _is_doubtful(before: Outcome, confirmed: Outcome) -> bool:

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.decide import Rules, decide, is_target, matches
+from reconciler.decide import decide
 from reconciler.errors import RefusedError, StateError, UsageError
+from reconciler.manifest import Locator
 from reconciler.model import Live
 from reconciler.plan import Note, NoteCode, Plan
+from reconciler.rules import Rules, is_target, matches
 from reconciler.state import Record, State, Transition, settle
 from reconciler.workflow.loading import require_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reconciler.alertsite import Reader
+    from reconciler.budget import Budget
     from reconciler.model import Desired
+    from reconciler.plan import Change
     from reconciler.schema import Schemas
     from reconciler.secrets import Vault
     from reconciler.workflow.loading import Fleet
+
+
+_ENOUGH = 3
+"""So many monitors are not all deleted by hand between two runs."""
 
 
 class Workspace(NamedTuple):
@@ -43,12 +51,13 @@ class Look(NamedTuple):
     """One look at AlertSite, and the plan that follows.
 
     Attributes:
-        bound: records of monitors that a killed run created and this look found again.
+        bound: records of monitors that a killed run created and this look found again, and of
+            manifests that have another name now; None for the former name.
     """
 
     live: tuple[Live, ...]
     plan: Plan
-    bound: Mapping[str, Record]
+    bound: Mapping[str, Record | None]
 
 
 def look(workspace: Workspace, reader: Reader, state: State) -> Look:
@@ -63,15 +72,22 @@ def look(workspace: Workspace, reader: Reader, state: State) -> Look:
     rules = _with_fingerprint(workspace)
     desired = workspace.fleet.desired
     live = tuple(reader.list_monitors(workspace.schemas.kinds))
+    _refuse_other_account(state, live)
     named = (item.id for item in desired if item.id is not None)
-    bound = {
+    bound: dict[str, Record | None] = {
         address: Record(number, {}, {}, state.saved_at, state.run)
         for address, number in settle(state, live, named).items()
     }
+    notes = [Note(key, NoteCode.RECOVERED, item.id) for key, item in bound.items() if item]
     records = Transition(bound).of(state).records
     plan = decide(reader.account, desired, records, live, workspace.schemas.kinds, rules)
-    notes = [Note(address, NoteCode.RECOVERED, record.id) for address, record in bound.items()]
-    plan = plan._replace(notes=tuple(sorted((*plan.notes, *notes), key=lambda note: note.address)))
+    for note in plan.noting(NoteCode.RENAMED):
+        former = f"{note.address.partition('/')[0]}/{note.name}"
+        bound |= {note.address: records[former], former: None}
+    plan = plan._replace(
+        changes=tuple(_with_defaults(plan.changes, desired)),
+        notes=tuple(sorted((*plan.notes, *notes), key=lambda note: note.address)),
+    )
     require_secrets(_to_be_sent(desired, plan), workspace.vault)
     return Look(live, plan, bound)
 
@@ -111,6 +127,40 @@ def plan_offline(workspace: Workspace, state: State) -> Plan:
     return plan._replace(notes=tuple(notes))
 
 
+def _refuse_other_account(state: State, live: Sequence[Live]) -> None:
+    """Stops before anything else if the state cannot be that of this account.
+
+    Raises:
+        RefusedError: none of the monitors that the state knows is there.
+    """
+    known = {record.id for record in state.records.values()}
+    if len(known) >= _ENOUGH and known.isdisjoint(monitor.id for monitor in live):
+        raise RefusedError(
+            f"none of the {len(known)} monitors that the state knows is in this account",
+            "Check ALERTSITE_URL, the credentials and --state. If they were all deleted there, "
+            "forget their records first: reconciler state rm ADDRESS...",
+        )
+
+
+def _with_defaults(changes: Iterable[Change], desired: Iterable[Desired]) -> Iterator[Change]:
+    """The changes, with the places of the values that are defaults."""
+    inheriting = {item.address: item for item in desired if item.inherited}
+    locator = Locator()
+    for change in changes:
+        manifest = inheriting.get(change.address)
+        if manifest is None or manifest.inherited.keys().isdisjoint(change.body):
+            yield change
+            continue
+        fields = []
+        for field in change.fields:
+            origin = manifest.inherited.get(field.field)
+            place = origin and locator.position(
+                origin.path, origin.document, ("spec", field.field), of_key=True
+            )
+            fields.append(field._replace(default=str(place)) if place else field)
+        yield change._replace(fields=tuple(fields))
+
+
 def refuse_refusals(plan: Plan) -> None:
     """Stops before anything is sent if the plan holds a refusal.
 
@@ -122,6 +172,41 @@ def refuse_refusals(plan: Plan) -> None:
         raise RefusedError(
             f"{what} refused, so nothing can be applied",
             "Mend what the plan says above, or leave it out with --target.",
+        )
+
+
+def refuse_unsafe(
+    plan: Plan, fleet: Fleet, budget: Budget, *, allow_loss: int | None, allow_empty: bool
+) -> None:
+    """Stops before anything is sent if the plan loses too much.
+
+    Args:
+        plan: the plan.
+        fleet: the manifests that it was made from.
+        budget: how much may be lost.
+        allow_loss: how many monitors may lose monitoring in this run instead; None: as the budget.
+        allow_empty: whether a fleet without manifests is meant.
+
+    Raises:
+        RefusedError: naming every guard, and the flag that lifts it for this run.
+    """
+    coverage = plan.coverage
+    reasons, flags = [], []
+    if not fleet.desired and coverage.managed and not allow_empty:
+        reasons.append(f"there is no manifest, and the state knows {coverage.managed} monitors")
+        flags.append("--allow-empty")
+    limit = budget.limit(coverage.managed) if allow_loss is None else allow_loss
+    if len(coverage.losses) > limit:
+        counts = ", ".join(f"{count} {cause}" for cause, count in coverage.by_cause().items())
+        reasons.append(
+            f"{len(coverage.losses)} of {coverage.managed} monitors would lose monitoring "
+            f"({counts}), and the budget is {limit}"
+        )
+        flags.append(f"--allow-loss {len(coverage.losses)}")
+    if reasons:
+        raise RefusedError(
+            "; ".join(reasons) + ": nothing is applied",
+            f"If that is meant, allow it for this run with {' '.join(flags)}.",
         )
 
 

@@ -6,6 +6,7 @@ is said by `x-coverage` in the schemas.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from reconciler.model import JSON
 
 _MINUTES_A_DAY = 1440
+_DIGITS = re.compile("[0-9]{1,18}")
 SMALL = 10
 """A fleet with fewer monitors has no share that could be limited."""
 
@@ -130,7 +132,10 @@ def per_day(fields: Mapping[str, JSON]) -> int | None:
     interval, locations = _number(fields.get("interval")), fields.get("locations")
     if not interval or not isinstance(locations, list) or not locations:
         return None
-    return round(_MINUTES_A_DAY / interval * len(locations))
+    count = len(locations)
+    if fields.get("rotate_locations") is True:  # then a run is made from a part of them
+        count = min(count, _number(fields.get("monitor_location_count")) or count)
+    return round(_MINUTES_A_DAY / interval * count)
 
 
 def _loses(cause: str, before: JSON, after: JSON) -> bool:
@@ -145,7 +150,10 @@ def _loses(cause: str, before: JSON, after: JSON) -> bool:
 
 
 def _number(value: JSON) -> int | None:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    """A number in any spelling that a manifest or AlertSite may have: 5, 5.0, "5"."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if type(value) is int else None
 

@@ -86,11 +86,11 @@ def decide(
     found = [_manifest(manifest, view, rules) for manifest in targeted]
     items = [item for decided in found for item in decided]
     items += orphans(view, rules)
-    items.sort(key=lambda item: item.address)
+    items = sorted(replacements(items), key=lambda item: item.address)
     ours = {*kinds, None}
     bound = view.bound.union(item.id for item in items if isinstance(item, Note) and item.id)
     is_tracked = rules.fingerprint is not None or rules.write_secrets
-    changes = tuple(replacements(item for item in items if isinstance(item, Change)))
+    changes = tuple(item for item in items if isinstance(item, Change))
     return Plan(
         account=account,
         changes=changes,
@@ -106,10 +106,11 @@ def decide(
 
 def _manifest(manifest: Desired, view: View, rules: Rules) -> list[Change | Refusal | Note]:
     found = _decided(manifest, view, rules)
-    if manifest.previously:
+    if manifest.previously and not any(isinstance(item, Refusal) for item in found):
         code = NoteCode.RENAMED if manifest.address in view.renamed else NoteCode.STALE_NAME
         former = view.renamed.get(manifest.address, "").rpartition("/")[2]
-        number = manifest.id or (view.records[manifest.address].id if former else None)
+        record = view.records.get(manifest.address)
+        number = manifest.id or (record.id if record else None)
         name = former or ", ".join(manifest.previously)
         found.append(Note(manifest.address, code, number, name=name))
     return found
@@ -224,6 +225,7 @@ def _change(
 def _refuse(decision: Decision, manifest: Desired, view: View) -> Refusal:
     message, hint = _REFUSALS[decision]
     record = view.records.get(manifest.address)
+    recorded = view.renamed.get(manifest.address, manifest.address)  # as the state has it
     number = manifest.id or (record.id if record else 0)
     live = view.by_id.get(number)
     key = likeness(manifest)
@@ -233,12 +235,12 @@ def _refuse(decision: Decision, manifest: Desired, view: View) -> Refusal:
         "display": manifest.fields.get("name"),
         "id": number,
         "ids": ", ".join(map(str, view.alike.get(key, ()))),
-        "forget": f", or forget it: reconciler state rm {manifest.address}" if record else "",
+        "forget": f", or forget it: reconciler state rm {recorded}" if record else "",
         "type": live.type if live else None,
         "record": record.id if record else None,
         "named": manifest.id or "it",
         "namer": "its manifest" if manifest.id else view.claimed.get(number),
-        "other": twins[0] if decision is Decision.SAME_NAME else manifest.address,
+        "other": twins[0] if decision is Decision.SAME_NAME else recorded,
     }
     code = decision.value.removeprefix("refuse ")
     return Refusal(

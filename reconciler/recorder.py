@@ -203,7 +203,7 @@ class Recorder:
         self._journal.append([records.head_line(self._saved, self.run), *lines])
         # A monitor that is created again has a record; it must not hide the new one.
         self._note(Transition(dict.fromkeys(creating), creating))
-        if creating or self._version is None:
+        if creating or bound or self._version is None:
             self._save()
 
     def record(self, outcomes: Mapping[str, Record | None]) -> None:
@@ -273,10 +273,8 @@ class Recorder:
         )
 
     def _message(self, state: State) -> str:
-        return (
-            f"{self._operation} {self.run}: {self._outcomes} applied, "
-            f"{len(state.records)} records, serial {state.serial}"
-        )
+        counts = f"{self._outcomes} applied, {len(state.records)} records, serial {state.serial}"
+        return f"{self._operation} {self.run}: {counts}"
 
     def _reread(self) -> None:
         """Takes the state that somebody else has saved as the one to move on from."""

@@ -5,6 +5,7 @@ Rule: no I/O, clock or environment. A monitor is only ever retired here.
 
 from __future__ import annotations
 
+from collections import Counter
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
@@ -27,13 +28,15 @@ def orphans(view: View, rules: Rules) -> Iterator[Change | Refusal | Note]:
     if not view.records:
         return
     described = {manifest.address for manifest in view.desired}
-    for address, record in view.records.items():
-        if address in described or not _is_meant(address, rules):
+    alone = {key: item for key, item in view.records.items() if key not in described}
+    counts = Counter(record.id for record in alone.values())
+    for address, record in alone.items():
+        if not _is_meant(address, rules):
             continue
         decision = TABLE[without_manifest(address, record, view)]
         if decision is not Decision.ORPHAN:
             yield Note(address, NoteCode.FORGOTTEN, record.id)
-        elif not rules.prune or any(fnmatchcase(address, kept) for kept in rules.keep):
+        elif _is_left(address, rules) or counts[record.id] > 1:  # whose lifecycle would count?
             yield Note(address, NoteCode.ORPHAN, record.id)
         elif record.protect:
             yield _protected(address, record)
@@ -41,19 +44,22 @@ def orphans(view: View, rules: Rules) -> Iterator[Change | Refusal | Note]:
             yield _retired(address, record, view.by_id[record.id])
 
 
-def replacements(changes: Iterable[Change]) -> Iterator[Change]:
-    """The changes; a monitor whose kind changes is said to be replaced."""
-    changes = tuple(changes)
-    made = {_name(item): item.kind for item in changes if item.action is Action.CREATE}
-    gone = {_name(item): item.kind for item in changes if item.action is Action.DELETE}
-    both = {name for name in made.keys() & gone.keys() if made[name] != gone[name]}
-    for change in changes:
-        if _name(change) not in both or change.action is Action.UPDATE:
-            yield change
-        elif change.action is Action.CREATE:
-            yield change._replace(reason=Reason.REPLACEMENT)
+def replacements(
+    items: Iterable[Change | Refusal | Note],
+) -> Iterator[Change | Refusal | Note]:
+    """The items; of a monitor whose kind changes it is said that it is replaced."""
+    items = tuple(items)
+    made = {_name(item) for item in items if _is(item, Action.CREATE)}
+    left = {_name(item) for item in items if _is_orphan(item)}
+    for item in items:
+        if not isinstance(item, Change) or item.reason or _name(item) not in made & left:
+            yield item
+        elif item.action is Action.CREATE:
+            yield item._replace(reason=Reason.REPLACEMENT)
+        elif item.action is Action.DELETE:
+            yield item._replace(reason=Reason.REPLACED)
         else:
-            yield change._replace(reason=Reason.REPLACED)
+            yield item
 
 
 def coverage(changes: Iterable[Change], view: View) -> Coverage:
@@ -78,8 +84,23 @@ def _is_meant(address: str, rules: Rules) -> bool:
     return not rules.targets or any(fnmatchcase(address, target) for target in rules.targets)
 
 
-def _name(change: Change) -> str:
-    return change.address.partition("/")[2]
+def _is_left(address: str, rules: Rules) -> bool:
+    return not rules.prune or any(fnmatchcase(address, kept) for kept in rules.keep)
+
+
+def _is(item: Change | Refusal | Note, action: Action) -> bool:
+    return isinstance(item, Change) and item.action is action
+
+
+def _is_orphan(item: Change | Refusal | Note) -> bool:
+    """Whether it is about a monitor that has no manifest any more."""
+    if isinstance(item, Note):
+        return item.code is NoteCode.ORPHAN
+    return item.origin is None
+
+
+def _name(item: Change | Refusal | Note) -> str:
+    return item.address.partition("/")[2]
 
 
 def _protected(address: str, record: Record) -> Refusal:

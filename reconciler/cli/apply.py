@@ -170,14 +170,7 @@ def _apply(
         saved_plan.refuse_foreign(saved, basis, connection.account)
         plan, moved = _reviewed(saved, first, asked)
     _show(plan, asked)
-    workflow.refuse_refusals(plan)
-    workflow.refuse_unsafe(
-        plan,
-        workspace.fleet,
-        keeping.budget(),
-        allow_loss=asked.allow_loss,
-        allow_empty=asked.allow_empty,
-    )
+    _refuse(plan, workspace, asked)
     if plan.changes and saved is None and not asked.auto_approve:
         _ask()
         first = workflow.look(workspace, writer, known.state)
@@ -218,6 +211,24 @@ def _reviewed(saved: SavedPlan, first: Look, asked: _Manner) -> tuple[Plan, tupl
 def _show(plan: Plan, asked: _Manner) -> None:
     options.print_plan(
         plan, as_json=False, show_requests=asked.show_requests, to_stderr=asked.as_json
+    )
+
+
+def _refuse(plan: Plan, workspace: Workspace, asked: _Manner) -> None:
+    """Stops before anything is sent if a guard says no.
+
+    Raises:
+        RefusedError: the plan holds a refusal, or loses too much.
+    """
+    from reconciler import workflow  # noqa: PLC0415
+
+    workflow.refuse_refusals(plan)
+    workflow.refuse_unsafe(
+        plan,
+        workspace.fleet,
+        keeping.budget(),
+        allow_loss=asked.allow_loss,
+        allow_empty=asked.allow_empty,
     )
 
 

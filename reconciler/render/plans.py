@@ -24,6 +24,7 @@ _REASONS = {
     Reason.REPLACED: "replaced, deleted last: the kind has changed",
     Reason.RETIRED: "retired: no manifest any more, disabled and kept",
 }
+_GONE = ": no manifest any more"
 _NOTES = {
     NoteCode.ADOPTED: ("=", "adopted: bound to this monitor from now on"),
     NoteCode.RECOVERED: ("=", "recovered: an earlier run created it and could not say so"),
@@ -31,10 +32,13 @@ _NOTES = {
     NoteCode.FORGOTTEN: (".", "forgotten: the record has neither a manifest nor a monitor"),
     NoteCode.ORPHAN: (".", "orphan: it has no manifest any more and is left as it is"),
     NoteCode.UNKNOWN: (".", "not compared: the state has no record of it"),
-    NoteCode.RENAMED: ("=", "renamed: it was {name}, and AlertSite is not touched"),
+    NoteCode.RENAMED: ("=", "renamed: it was {name}; its record moves, and that sends nothing"),
     NoteCode.STALE_NAME: (".", "hint: metadata.previously ({name}) can be removed"),
     NoteCode.IGNORED: (".", "ignored: {fields} not as in AlertSite, and lifecycle.ignore says so"),
 }
+
+_MOST = 10
+"""So many labels are named of those whose monitors lose monitoring."""
 
 
 def plan_text(
@@ -60,13 +64,15 @@ def _change(change: Change, *, colour: bool, show_requests: bool) -> Iterator[st
     symbol = _SYMBOLS[change.action]
     head = f"{symbol} {change.address}"
     where = ", ".join(filter(None, (f"id {change.id}" if change.id else "", place(change))))
-    reason = f": {_REASONS[change.reason]}" if change.reason else ""
+    words = _GONE if change.action is Action.DELETE else ""
+    reason = f": {_REASONS[change.reason]}" if change.reason else words
     yield f"  {paint(head, symbol, colour=colour)} ({where}){reason}"
     for field in sorted(change.fields, key=lambda field: field.sent_with is not None):
         yield from _field(field, change.action, colour=colour)
     if show_requests:
         yield f"      {change.method} {change.path}"
-        yield f"      {value_text(dict(change.body))}"
+        if change.body:
+            yield f"      {value_text(dict(change.body))}"
     yield ""
 
 
@@ -76,7 +82,8 @@ def _field(field: FieldChange, action: Action, *, colour: bool) -> Iterator[str]
         yield f"{name} {value_text(field.after)} (unchanged, sent with {field.sent_with})"
     elif field.source is not None:
         word = "secret" if action is Action.CREATE else "changed"
-        yield f"{name} {word} (source {printable(field.source)})"
+        default = f"; default, {printable(field.default)}" if field.default else ""
+        yield f"{name} {word} (source {printable(field.source)}{default})"
     elif action is Action.CREATE:
         yield f"{name} {value_text(field.after)}{_cause(field, colour=colour)}"
     elif not field.leaves:
@@ -163,7 +170,9 @@ def _coverage(coverage: Coverage, budget: Budget, *, colour: bool) -> Iterator[s
         yield paint(line, "!" if count > limit else "bold", colour=colour)
         labels = coverage.by_label()
         if count > 1 and labels:
-            yield "  " + printable(", ".join(f"{name} {lost}" for name, lost in labels.items()))
+            most = [f"{name} {lost}" for name, lost in labels.items()][:_MOST]
+            more = f" and {len(labels) - _MOST} more labels" if len(labels) > _MOST else ""
+            yield f"  {printable(', '.join(most))}{more}"
     before, after = coverage.measurements
     if before != after:
         yield f"Cost: {before:,} → {after:,} measurements per day ({after - before:+,})"

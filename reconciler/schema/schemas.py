@@ -81,7 +81,10 @@ class Schemas:
         yield from problems(self.documents[name], value)
         for order in self._orders[name]:
             if order.broken(value):
-                yield Problem(("spec", order.longer), "too-short", order.message(value))
+                other = ("spec", order.shorter)
+                yield Problem(
+                    ("spec", order.longer), "too-short", order.message(value), other=other
+                )
 
     @cached_property
     def _accepts(self) -> Mapping[str, Callable[[JSON], bool]]:

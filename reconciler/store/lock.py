@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import ConflictError, LockedError, StateError
@@ -20,7 +21,7 @@ from reconciler.store.heartbeat import Clock, Heartbeat
 from reconciler.store.port import Cell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from reconciler.store.lease import Lease
     from reconciler.store.port import Held, Store
@@ -81,18 +82,8 @@ def hold(
         LockedError: another run has it, and has it still when the timeout is over.
         StateError: the store cannot be reached.
     """
-
-    def wanted() -> Lease:
-        return leases.new(
-            run=run,
-            holder=holder,
-            host=host,
-            operation=operation,
-            process=process.identity(),
-            now=clock.now(),
-            length=terms.length,
-        )
-
+    who = {"run": run, "holder": holder, "host": host, "operation": operation}
+    wanted = partial(_wanted, clock, terms, who)
     taken = _Acquisition(store, wanted, clock, terms.timeout, say).acquire()
     heartbeat = Heartbeat(store, taken.lease, taken.version, taken.since, clock, lost)
     try:
@@ -100,9 +91,13 @@ def hold(
         yield taken.lease
     finally:
         heartbeat.stop()
-        trouble = heartbeat.release()
-        if trouble:
+        if trouble := heartbeat.release():
             say(trouble)
+
+
+def _wanted(clock: Clock, terms: Terms, who: Mapping[str, str]) -> Lease:
+    """A lease of now on."""
+    return leases.new(**who, process=process.identity(), now=clock.now(), length=terms.length)
 
 
 def current(store: Store) -> Lease | None:

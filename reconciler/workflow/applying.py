@@ -9,7 +9,7 @@ from reconciler.model import Lifecycle
 from reconciler.plan import Action, NoteCode
 from reconciler.result import Outcome, Result, Status, confirm
 from reconciler.state import Record, Transition
-from reconciler.workflow.planning import look
+from reconciler.workflow.planning import look_again
 
 if TYPE_CHECKING:
     import threading
@@ -219,7 +219,7 @@ class _Run:
         for wait in (0.0, *self._execution.settle):
             self._execution.stop.wait(wait)
             try:
-                last = look(self._workspace, self._writer, self._recorder.state)
+                last = look_again(self._workspace, self._writer, self._recorder.state)
             except Exception as error:  # noqa: BLE001 - a bug must not cost the report on what was done
                 if last is not None:
                     return last, confirmed

@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 
 
 class Fleet(NamedTuple):
-    """Every manifest of a workspace, valid, with unique addresses and ids."""
+    """Every manifest of a workspace, valid, with unique addresses and ids.
+
+    Attributes:
+        files: how many files they stand in.
+        where: the files and folders that were named, for messages.
+    """
 
     desired: tuple[Desired, ...]
     files: int
+    where: str
 
 
 def load_fleet(
@@ -51,7 +57,7 @@ def load_fleet(
     loading.findings += _duplicates(loading.desired, loading.locator)
     if loading.findings:
         raise InvalidManifestsError(tuple(sorted(set(loading.findings))))
-    return Fleet(tuple(loading.desired), len(manifests))
+    return Fleet(tuple(loading.desired), len(manifests), ", ".join(paths))
 
 
 class _Loading:
@@ -67,9 +73,14 @@ class _Loading:
         self._defaults = defaults.Defaults(schemas)
 
     def read_defaults(self, path: str) -> None:
-        documents, _ = self._documents(path)
+        before = len(self.findings)
+        documents, faults = self._documents(path)
+        known = {fault.position for fault in faults}
         for document in documents:
-            self.findings += self._defaults.add(document, self.locator)
+            found = self._defaults.add(document, self.locator)
+            self.findings += [item for item in found if item.position not in known]
+        if len(self.findings) > before:
+            self._defaults.spoil(path)
 
     def read(self, path: str) -> None:
         documents, faults = self._documents(path)
@@ -121,10 +132,16 @@ class _Loading:
             place = self.locator.position(document.path, document.number, ("kind",))
             yield Diagnostic(place, "misplaced-defaults", message)
             return
+        is_lacking = self._defaults.may_give_more(document.path)
         for problem in self._schemas.explain(value):
+            if is_lacking and problem.code == "missing-key" and problem.pointer == ("spec",):
+                continue  # one fault in a defaults file would be shown for each manifest
             path, number, pointer = document.path, document.number, problem.pointer
-            if pointer[:1] == ("spec",) and pointer[1:2] and pointer[1] in inherited.origins:
-                path, number, _ = inherited.origins[str(pointer[1])]
+            origin = _default_at(pointer, inherited)
+            if origin is not None and problem.other and not _default_at(problem.other, inherited):
+                pointer = problem.other  # of the two, the one that the manifest names itself
+            elif origin is not None:
+                path, number, _ = origin
             position = self.locator.position(path, number, pointer, of_key=problem.of_key)
             yield Diagnostic(position, problem.code, problem.message)
 
@@ -133,7 +150,8 @@ class _Loading:
         origin = desired.origin
         for index, item in enumerate(desired.lifecycle.ignore):
             pointer = ("lifecycle", "ignore", index)
-            if item.field not in desired.fields and item.field not in desired.secrets:
+            is_named = item.field in desired.fields or item.field in desired.secrets
+            if not is_named and not self._defaults.may_give_more(origin.path):
                 place = self.locator.position(origin.path, origin.document, (*pointer, "field"))
                 message = f"the manifest names no field {item.field}; remove it here"
                 yield Diagnostic(place, "ignored-field", message)
@@ -144,6 +162,13 @@ class _Loading:
                     "this, or give it a later day"
                 )
                 yield Diagnostic(place, "expired-ignore", message)
+
+
+def _default_at(pointer: tuple[str | int, ...], inherited: Inherited) -> Origin | None:
+    """The Defaults document that the value there comes from, if it comes from one."""
+    if pointer[:1] != ("spec",) or not pointer[1:]:
+        return None
+    return inherited.origins.get(str(pointer[1]))
 
 
 def require_secrets(wanted: Iterable[tuple[Desired, str]], vault: Vault) -> None:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.decide import decide
-from reconciler.errors import RefusedError, StateError, UsageError
+from reconciler.errors import ConfigurationError, RefusedError, StateError, UsageError
 from reconciler.manifest import Locator
 from reconciler.model import Live
 from reconciler.plan import Note, NoteCode, Plan
 from reconciler.rules import Rules, is_target, matches
+from reconciler.situation import View
 from reconciler.state import Record, State, Transition, settle
 from reconciler.workflow.loading import require_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.alertsite import Reader
     from reconciler.budget import Budget
     from reconciler.model import Desired
-    from reconciler.plan import Change
     from reconciler.schema import Schemas
     from reconciler.secrets import Vault
     from reconciler.workflow.loading import Fleet
@@ -64,15 +65,32 @@ def look(workspace: Workspace, reader: Reader, state: State) -> Look:
     """Reads AlertSite once and plans; writes nothing.
 
     Raises:
-        UsageError: a target matches no manifest.
+        UsageError: a target matches no manifest and no record.
+        ConfigurationError: there is neither a manifest nor a record.
         InvalidManifestsError: a secret that would be used is not to be had.
         AlertSiteError: AlertSite cannot be read.
+        RefusedError: the state is that of another account.
     """
-    _check_targets(workspace)
+    _check_is_something(workspace, state)
+    _check_targets(workspace, state)
+    return _planned(workspace, reader, state, _refuse_other_account)
+
+
+def look_again(workspace: Workspace, reader: Reader, state: State) -> Look:
+    """As `look`, after changes; of the monitors that the state knows none may be left by now."""
+    return _planned(workspace, reader, state, lambda _state, _live: None)
+
+
+def _planned(
+    workspace: Workspace,
+    reader: Reader,
+    state: State,
+    check: Callable[[State, Sequence[Live]], None],
+) -> Look:
     rules = _with_fingerprint(workspace)
     desired = workspace.fleet.desired
     live = tuple(reader.list_monitors(workspace.schemas.kinds))
-    _refuse_other_account(state, live)
+    check(state, live)
     named = (item.id for item in desired if item.id is not None)
     bound: dict[str, Record | None] = {
         address: Record(number, {}, {}, state.saved_at, state.run)
@@ -84,10 +102,8 @@ def look(workspace: Workspace, reader: Reader, state: State) -> Look:
     for note in plan.noting(NoteCode.RENAMED):
         former = f"{note.address.partition('/')[0]}/{note.name}"
         bound |= {note.address: records[former], former: None}
-    plan = plan._replace(
-        changes=tuple(_with_defaults(plan.changes, desired)),
-        notes=tuple(sorted((*plan.notes, *notes), key=lambda note: note.address)),
-    )
+    notes = sorted((*plan.notes, *notes), key=lambda note: note.address)
+    plan = with_default_places(plan._replace(notes=tuple(notes)), desired)
     require_secrets(_to_be_sent(desired, plan), workspace.vault)
     return Look(live, plan, bound)
 
@@ -99,7 +115,8 @@ def plan_offline(workspace: Workspace, state: State) -> Plan:
 
     Raises:
         StateError: there is no state.
-        UsageError: a target matches no manifest.
+        UsageError: a target matches no manifest and no record.
+        ConfigurationError: there is neither a manifest nor a record.
         InvalidManifestsError: a secret that would be used is not to be had.
     """
     if not state.serial:
@@ -107,24 +124,26 @@ def plan_offline(workspace: Workspace, state: State) -> Plan:
             "there is no state yet to compare with offline",
             "Run apply once, name the state with --state, or plan without --offline.",
         )
-    _check_targets(workspace)
+    _check_is_something(workspace, state)
+    _check_targets(workspace, state)
     rules = _with_fingerprint(workspace)
-    records = state.records
-    known = [item for item in workspace.fleet.desired if item.id is None or item.address in records]
+    desired = workspace.fleet.desired
     live = [
         Live(record.id, address.partition("/")[0], record.fields)
-        for address, record in records.items()
+        for address, record in state.records.items()
     ]
-    plan = decide(state.account, known, records, live, workspace.schemas.kinds, rules)
+    bound = View(desired, state.records, live).records
+    known = [item for item in desired if item.id is None or item.address in bound]
+    plan = decide(state.account, known, state.records, live, workspace.schemas.kinds, rules)
     told = {item.address for item in known}
     unknown = [
         Note(item.address, NoteCode.UNKNOWN, item.id)
-        for item in workspace.fleet.desired
+        for item in desired
         if item.address not in told and is_target(item, rules.targets)
     ]
-    notes = sorted((*plan.notes, *unknown), key=lambda note: note.address)
     require_secrets(_to_be_sent(known, plan), workspace.vault)
-    return plan._replace(notes=tuple(notes))
+    notes = sorted((*plan.notes, *unknown), key=lambda note: note.address)
+    return with_default_places(plan._replace(notes=tuple(notes)), desired)
 
 
 def _refuse_other_account(state: State, live: Sequence[Live]) -> None:
@@ -142,23 +161,25 @@ def _refuse_other_account(state: State, live: Sequence[Live]) -> None:
         )
 
 
-def _with_defaults(changes: Iterable[Change], desired: Iterable[Desired]) -> Iterator[Change]:
-    """The changes, with the places of the values that are defaults."""
+def with_default_places(plan: Plan, desired: Iterable[Desired]) -> Plan:
+    """The plan; of each value that is a default it says where that stands."""
     inheriting = {item.address: item for item in desired if item.inherited}
     locator = Locator()
-    for change in changes:
+
+    def place(manifest: Desired, field: str) -> str | None:
+        if field not in manifest.inherited:
+            return None
+        path, document, _ = manifest.inherited[field]
+        return str(locator.position(path, document, ("spec", field), of_key=True))
+
+    changes = []
+    for change in plan.changes:
         manifest = inheriting.get(change.address)
-        if manifest is None or manifest.inherited.keys().isdisjoint(change.body):
-            yield change
-            continue
-        fields = []
-        for field in change.fields:
-            origin = manifest.inherited.get(field.field)
-            place = origin and locator.position(
-                origin.path, origin.document, ("spec", field.field), of_key=True
-            )
-            fields.append(field._replace(default=str(place)) if place else field)
-        yield change._replace(fields=tuple(fields))
+        if manifest is not None and not manifest.inherited.keys().isdisjoint(change.body):
+            fields = [item._replace(default=place(manifest, item.field)) for item in change.fields]
+            change = change._replace(fields=tuple(fields))  # noqa: PLW2901
+        changes.append(change)
+    return plan._replace(changes=tuple(changes))
 
 
 def refuse_refusals(plan: Plan) -> None:
@@ -223,11 +244,21 @@ def refuse_stale(approved: Plan, current: Plan) -> None:
         )
 
 
-def _check_targets(workspace: Workspace) -> None:
+def _check_is_something(workspace: Workspace, state: State) -> None:
+    if not workspace.fleet.desired and not state.records:
+        raise ConfigurationError(
+            f"{workspace.fleet.where}: there is no manifest (*.yaml, *.yml) here, and the state "
+            "knows no monitor",
+            "Name the folder with the manifests: --manifests DIR.",
+        )
+
+
+def _check_targets(workspace: Workspace, state: State) -> None:
     for target in workspace.rules.targets:
-        if not any(matches(item, target) for item in workspace.fleet.desired):
+        is_described = any(matches(item, target) for item in workspace.fleet.desired)
+        if not is_described and not any(fnmatchcase(address, target) for address in state.records):
             raise UsageError(
-                f"--target {target} matches no manifest",
+                f"--target {target} matches no manifest, and no record of a monitor without one",
                 "A target is an address such as email-smtp/prod-relay, a glob or label=value.",
             )
 

@@ -6,16 +6,17 @@ here it is carried out.
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from reconciler.diff import explain, explain_create, patch
 from reconciler.plan import Action, Change, Note, NoteCode, Plan, Reason, Refusal
-from reconciler.situation import TABLE, Decision, View, likeness, situation, without_manifest
+from reconciler.retire import coverage, orphans, replacements
+from reconciler.rules import Rules, is_target
+from reconciler.situation import TABLE, Decision, View, likeness, situation
 from reconciler.state import RELEASED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from reconciler.diff import FieldChange
     from reconciler.model import JSON, Desired, Live
@@ -63,23 +64,6 @@ _REFUSALS: dict[Decision, tuple[str, str]] = {
 }
 
 
-class Rules(NamedTuple):
-    """How a plan is to be made.
-
-    Attributes:
-        targets: plan only the manifests that one of these matches; see `matches`.
-        adopt: bind a manifest to the one free monitor of its kind and name.
-        write_secrets: send every secret, changed or not.
-        fingerprint: of the secret in a field, from the monitor's id, the field's name and its
-            value; None if secrets are not tracked.
-    """
-
-    targets: Sequence[str] = ()
-    adopt: bool = False
-    write_secrets: bool = False
-    fingerprint: Callable[[int, str, JSON], str] | None = None
-
-
 def decide(
     account: str,
     desired: Iterable[Desired],
@@ -102,38 +86,38 @@ def decide(
     targeted = [item for item in view.desired if is_target(item, rules.targets)]
     found = [_manifest(manifest, view, rules) for manifest in targeted]
     items = [item for decided in found for item in decided]
-    if not rules.targets:
-        items += _without_manifest(view)
-    items.sort(key=lambda item: item.address)
+    items += orphans(view, rules)
+    items = sorted(replacements(items), key=lambda item: item.address)
     ours = {*kinds, None}
     bound = view.bound.union(item.id for item in items if isinstance(item, Note) and item.id)
     is_tracked = rules.fingerprint is not None or rules.write_secrets
+    changes = tuple(item for item in items if isinstance(item, Change))
     return Plan(
         account=account,
-        changes=tuple(item for item in items if isinstance(item, Change)),
+        changes=changes,
         refusals=tuple(item for item in items if isinstance(item, Refusal)),
         notes=tuple(item for item in items if isinstance(item, Note)),
         unchanged=sum(all(isinstance(item, Note) for item in decided) for decided in found),
         unmanaged=sum(item.type in ours and item.id not in bound for item in view.by_id.values()),
         excluded=len(view.desired) - len(targeted),
         untracked=0 if is_tracked else sum(len(item.secrets) for item in targeted),
+        coverage=coverage(changes, view),
     )
 
 
-def is_target(desired: Desired, targets: Sequence[str]) -> bool:
-    """Whether the manifest is to be planned; without targets all are."""
-    return not targets or any(matches(desired, target) for target in targets)
-
-
-def matches(desired: Desired, target: str) -> bool:
-    """Whether a `--target` means that manifest: an address, a glob over them, or label=value."""
-    label, equals, value = target.partition("=")
-    if equals:
-        return desired.labels.get(label) == value
-    return fnmatchcase(desired.address, target)
-
-
 def _manifest(manifest: Desired, view: View, rules: Rules) -> list[Change | Refusal | Note]:
+    found = _decided(manifest, view, rules)
+    if manifest.previously and not any(isinstance(item, Refusal) for item in found):
+        code = NoteCode.RENAMED if manifest.address in view.renamed else NoteCode.STALE_NAME
+        former = view.renamed.get(manifest.address, "").rpartition("/")[2]
+        record = view.records.get(manifest.address)
+        number = manifest.id or (record.id if record else None)
+        name = former or ", ".join(manifest.previously)
+        found.append(Note(manifest.address, code, number, name=name))
+    return found
+
+
+def _decided(manifest: Desired, view: View, rules: Rules) -> list[Change | Refusal | Note]:
     decision = TABLE[situation(manifest, view)]
     record = view.records.get(manifest.address)
     match decision:
@@ -159,12 +143,17 @@ def _manifest(manifest: Desired, view: View, rules: Rules) -> list[Change | Refu
 def _compare(
     manifest: Desired, record: Record | None, live: Live, rules: Rules
 ) -> list[Change | Refusal | Note]:
+    found: list[Change | Refusal | Note] = []
+    if manifest.lifecycle.ignore:
+        manifest, ignored = _without_ignored(manifest, live)
+        found += ignored
     secrets = _secrets(manifest, record, live.id, rules) if manifest.secrets else ()
     body = patch(manifest, live, secrets)
-    found: list[Change | Refusal | Note] = []
     if record is not None and not _names_all(manifest, record):
+        ignored_fields = {item.field for item in manifest.lifecycle.ignore}
         sent = (name for name, value in record.secrets.items() if value != RELEASED)
         gone = {*record.fields, *sent} - manifest.fields.keys() - manifest.secrets.keys()
+        gone -= ignored_fields
         found += [
             Note(manifest.address, NoteCode.RELEASED, live.id, field) for field in sorted(gone)
         ]
@@ -174,6 +163,20 @@ def _compare(
             fields = tuple(_masked(field, record) for field in fields)
         found.append(_change(Action.UPDATE, manifest, live.id, body, fields))
     return found
+
+
+def _without_ignored(manifest: Desired, live: Live) -> tuple[Desired, list[Note]]:
+    """The manifest without the fields that are not to be compared; a note for each that differs."""
+    ignored = {item.field for item in manifest.lifecycle.ignore}
+    notes = [
+        Note(manifest.address, NoteCode.IGNORED, live.id, field)
+        for field in sorted(ignored & manifest.fields.keys())
+        if manifest.kind.field(field).text(manifest.fields[field])
+        != manifest.kind.field(field).text(live.fields.get(field))
+    ]
+    fields = {name: value for name, value in manifest.fields.items() if name not in ignored}
+    secrets = {name: value for name, value in manifest.secrets.items() if name not in ignored}
+    return manifest._replace(fields=fields, secrets=secrets), notes
 
 
 def _names_all(manifest: Desired, record: Record) -> bool:
@@ -221,22 +224,10 @@ def _change(
     return Change(action, manifest.address, kind, number, body, fields, manifest.origin)
 
 
-def _without_manifest(view: View) -> Iterator[Note]:
-    """What becomes of the records that no manifest names."""
-    if not view.records:
-        return
-    described = {manifest.address for manifest in view.desired}
-    for address, record in view.records.items():
-        if address in described:
-            continue
-        decision = TABLE[without_manifest(address, record, view)]
-        code = NoteCode.ORPHAN if decision is Decision.ORPHAN else NoteCode.FORGOTTEN
-        yield Note(address, code, record.id)
-
-
 def _refuse(decision: Decision, manifest: Desired, view: View) -> Refusal:
     message, hint = _REFUSALS[decision]
     record = view.records.get(manifest.address)
+    recorded = view.renamed.get(manifest.address, manifest.address)  # as the state has it
     number = manifest.id or (record.id if record else 0)
     live = view.by_id.get(number)
     key = likeness(manifest)
@@ -246,12 +237,12 @@ def _refuse(decision: Decision, manifest: Desired, view: View) -> Refusal:
         "display": manifest.fields.get("name"),
         "id": number,
         "ids": ", ".join(map(str, view.alike.get(key, ()))),
-        "forget": f", or forget it: reconciler state rm {manifest.address}" if record else "",
+        "forget": f", or forget it: reconciler state rm {recorded}" if record else "",
         "type": live.type if live else None,
         "record": record.id if record else None,
         "named": manifest.id or "it",
         "namer": "its manifest" if manifest.id else view.claimed.get(number),
-        "other": twins[0] if decision is Decision.SAME_NAME else manifest.address,
+        "other": twins[0] if decision is Decision.SAME_NAME else recorded,
     }
     code = decision.value.removeprefix("refuse ")
     return Refusal(

@@ -50,6 +50,8 @@ class FieldChange(NamedTuple):
         sent_with: the changed field that this unchanged one must accompany; None for a change.
         cause: who moved.
         applied: the normalised value that was last applied; None if it was unset or never applied.
+        default: where the value stands if it is a default, as `path:line:column`; None if the
+            manifest names it.
         source: where the secret in it comes from, such as `env:NAME`; None if it holds none. Then
             `before` and `applied` are None and `after` holds references only.
     """
@@ -62,6 +64,7 @@ class FieldChange(NamedTuple):
     cause: Cause = Cause.EDIT
     applied: JSON = None
     source: str | None = None
+    default: str | None = None
 
 
 def patch(desired: Desired, live: Live, secrets: Iterable[str] = ()) -> dict[str, JSON]:

@@ -14,6 +14,7 @@ Rule: every failure owns its exit code and says what to do next; only `cli` catc
         ├── UnavailableError      6  no answer within the retry budget, or a server fault
         ├── NonsenseError         6  an answer that is not what AlertSite's API gives
         ├── RejectedError         7  AlertSite understood one request and said no
+        │   └── NotFoundError     7  it has no such monitor
         ├── CredentialsError      4  login or token refused: nothing else can work either
         └── PermissionRefusedError 4 this user may not do this one thing
 """
@@ -150,6 +151,10 @@ class RejectedError(AlertSiteError):
     """AlertSite understood a request and refused it: unknown id, invalid field."""
 
     exit_code = ExitCode.PARTIAL
+
+
+class NotFoundError(RejectedError):
+    """AlertSite has no such monitor."""
 
 
 class CredentialsError(AlertSiteError):

@@ -40,6 +40,7 @@ class Field(NamedTuple):
         normalise: gives every spelling of one value the same form.
         text: the canonical text of the normalised value; two values are the same exactly when their
             texts are, which keeps `true` and `1` apart as `==` does not.
+        coverage: what monitoring is lost by when the field moves the wrong way; None if none is.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Field(NamedTuple):
     text: Callable[[JSON], str]
     set_key: str | None
     send_with: tuple[str, ...]
+    coverage: str | None = None
 
 
 class Kind(NamedTuple):
@@ -115,6 +117,31 @@ class Found(NamedTuple):
     ref: SecretRef
 
 
+class Ignored(NamedTuple):
+    """A field that is not compared for a time.
+
+    Attributes:
+        until: the last such day, as YYYY-MM-DD.
+    """
+
+    field: str
+    reason: str
+    until: str
+
+
+class Lifecycle(NamedTuple):
+    """How a monitor is treated beyond its fields.
+
+    Attributes:
+        protect: deleting it is refused.
+        retire: `delete` or `disable`, when it has no manifest any more.
+    """
+
+    protect: bool = False
+    retire: str = "delete"
+    ignore: tuple[Ignored, ...] = ()
+
+
 class Desired(NamedTuple):
     """What one manifest says.
 
@@ -123,6 +150,9 @@ class Desired(NamedTuple):
         fields: `spec` and `extra` together, as written: what is written is what is sent.
         secrets: the fields of both that hold a secretRef, at any depth; they are never compared
             with live, and sent with the secrets in place of the references.
+        inherited: the fields that the manifest does not name itself, and the Defaults document
+            that each comes from.
+        previously: names that it had before.
     """
 
     kind: Kind
@@ -132,6 +162,9 @@ class Desired(NamedTuple):
     fields: Mapping[str, JSON]
     origin: Origin
     secrets: Mapping[str, JSON] = {}
+    inherited: Mapping[str, Origin] = {}
+    lifecycle: Lifecycle = Lifecycle()
+    previously: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -160,6 +193,7 @@ def _field(name: str, schema: Mapping[str, JSON]) -> Field:
         _text(normalise),
         schema.get("x-set-key"),
         tuple(schema.get("x-send-with", ())),
+        schema.get("x-coverage"),
     )
 
 

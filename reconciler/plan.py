@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.budget import Coverage
 from reconciler.diff import Cause, FieldChange, Leaf
 from reconciler.model import JSON, Origin, canonical
 
@@ -30,6 +31,9 @@ class Reason(StrEnum):
     """Why a change is more than a difference between the manifest and AlertSite."""
 
     DELETED_OUTSIDE = "deleted-outside-git"
+    REPLACEMENT = "replacement"
+    REPLACED = "replaced"
+    RETIRED = "retired"
 
 
 class Change(NamedTuple):
@@ -37,6 +41,7 @@ class Change(NamedTuple):
 
     Attributes:
         id: the monitor; None for one that is to be created.
+        origin: None if it has no manifest any more.
     """
 
     action: Action
@@ -45,8 +50,13 @@ class Change(NamedTuple):
     id: int | None
     body: Mapping[str, JSON]
     fields: tuple[FieldChange, ...]
-    origin: Origin
+    origin: Origin | None
     reason: Reason | None = None
+
+    @property
+    def is_retirement(self) -> bool:
+        """Whether a monitor without manifest is deleted or disabled: last, and one by one."""
+        return self.action is Action.DELETE or self.reason is Reason.RETIRED
 
     @property
     def method(self) -> str:
@@ -56,18 +66,27 @@ class Change(NamedTuple):
     @property
     def path(self) -> str:
         """The path of the request, below the base URL."""
-        collection = f"/monitors/{self.kind}"
-        return collection if self.action is Action.CREATE else f"{collection}/{self.id}"
+        match self.action:
+            case Action.CREATE:
+                return f"/monitors/{self.kind}"
+            case Action.UPDATE:
+                return f"/monitors/{self.kind}/{self.id}"
+            case Action.DELETE:
+                return f"/monitors/{self.id}"
 
 
 class Refusal(NamedTuple):
-    """A manifest that cannot be planned: which guard said no, and what would allow it."""
+    """What cannot be planned: which guard said no, and what would allow it.
+
+    Attributes:
+        origin: None if it has no manifest any more.
+    """
 
     address: str
     code: str
     message: str
     hint: str
-    origin: Origin
+    origin: Origin | None
 
 
 class NoteCode(StrEnum):
@@ -79,6 +98,9 @@ class NoteCode(StrEnum):
     FORGOTTEN = "forgotten"
     ORPHAN = "orphan"
     UNKNOWN = "unknown"
+    RENAMED = "renamed"
+    STALE_NAME = "stale-name"
+    IGNORED = "ignored"
 
 
 class Note(NamedTuple):
@@ -87,12 +109,14 @@ class Note(NamedTuple):
     Attributes:
         id: the monitor it is about; None if there is none.
         field: the field it is about; None if it is about the whole monitor.
+        name: a former name of the manifest, if it is about one.
     """
 
     address: str
     code: NoteCode
     id: int | None = None
     field: str | None = None
+    name: str | None = None
 
 
 class Plan(NamedTuple):
@@ -114,6 +138,7 @@ class Plan(NamedTuple):
     unmanaged: int = 0
     excluded: int = 0
     untracked: int = 0
+    coverage: Coverage = Coverage()
 
     @property
     def digest(self) -> str:
@@ -156,6 +181,7 @@ class Plan(NamedTuple):
             "changes": [_change_to_json(change) for change in self.changes],
             "refusals": [_refusal_to_json(refusal) for refusal in self.refusals],
             "notes": [note._asdict() for note in self.notes],
+            "coverage": self.coverage.to_json(),
         }
 
     @classmethod
@@ -166,8 +192,7 @@ class Plan(NamedTuple):
             account=data["account"],
             changes=tuple(_change_from_json(item) for item in data["changes"]),
             refusals=tuple(
-                Refusal(**(item | {"origin": Origin(**item["origin"])}))
-                for item in data["refusals"]
+                Refusal(**(item | {"origin": _origin(item["origin"])})) for item in data["refusals"]
             ),
             notes=tuple(
                 Note(**(item | {"code": NoteCode(item["code"])})) for item in data["notes"]
@@ -176,6 +201,7 @@ class Plan(NamedTuple):
             unmanaged=summary["unmanaged"],
             excluded=summary["excluded"],
             untracked=summary["untracked"],
+            coverage=Coverage.from_json(data["coverage"]),
         )
 
 
@@ -195,7 +221,7 @@ _METHODS = {Action.CREATE: "POST", Action.UPDATE: "PATCH", Action.DELETE: "DELET
 
 
 def _refusal_to_json(refusal: Refusal) -> dict[str, JSON]:
-    return refusal._asdict() | {"origin": refusal.origin._asdict()}
+    return refusal._asdict() | {"origin": refusal.origin and refusal.origin._asdict()}
 
 
 def _field_to_json(field: FieldChange) -> dict[str, JSON]:
@@ -208,7 +234,7 @@ def _change_to_json(change: Change) -> dict[str, JSON]:
         "address": change.address,
         "kind": change.kind,
         "id": change.id,
-        "origin": change.origin._asdict(),
+        "origin": change.origin and change.origin._asdict(),
         "reason": change.reason,
         "request": {"method": change.method, "path": change.path, "body": change.body},
         "fields": [_field_to_json(field) for field in change.fields],
@@ -223,9 +249,13 @@ def _change_from_json(data: Mapping[str, JSON]) -> Change:
         id=data["id"],
         body=data["request"]["body"],
         fields=tuple(_field_from_json(field) for field in data["fields"]),
-        origin=Origin(**data["origin"]),
+        origin=_origin(data["origin"]),
         reason=data["reason"] and Reason(data["reason"]),
     )
+
+
+def _origin(data: JSON) -> Origin | None:
+    return data and Origin(**data)
 
 
 def _field_from_json(data: Mapping[str, JSON]) -> FieldChange:

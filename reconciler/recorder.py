@@ -89,11 +89,15 @@ class Recorder:
             return self._unsaved.records[address]
         return self._saved.records.get(address)
 
-    def begin(self, bound: Mapping[str, Record], intents: Mapping[str, str | None]) -> None:
+    def bind(self, bound: Mapping[str, Record | None]) -> None:
+        """Notes records that were found again or moved to another address; saved with the rest."""
+        self._note(Transition(bound, dict.fromkeys(bound)))
+
+    def begin(self, bound: Mapping[str, Record | None], intents: Mapping[str, str | None]) -> None:
         """Writes down what may be sent from now on, before anything is.
 
         Args:
-            bound: records that were found again.
+            bound: records that were found again, or (None) moved to another address.
             intents: for each address the display name of a new monitor; None for an update.
 
         Raises:
@@ -107,10 +111,13 @@ class Recorder:
             raise
 
     def _intend(
-        self, journal: Journal, bound: Mapping[str, Record], intents: Mapping[str, str | None]
+        self,
+        journal: Journal,
+        bound: Mapping[str, Record | None],
+        intents: Mapping[str, str | None],
     ) -> None:
         creating = {address: name for address, name in intents.items() if name is not None}
-        self._note(Transition(bound, dict.fromkeys(bound)))
+        self.bind(bound)
         lines = [
             records.intent_line(address, name, self.known(address))
             for address, name in intents.items()
@@ -192,10 +199,8 @@ class Recorder:
         )
 
     def _message(self, state: State) -> str:
-        return (
-            f"{self._operation} {self.run}: {self._outcomes} applied, "
-            f"{len(state.records)} records, serial {state.serial}"
-        )
+        counts = f"{self._outcomes} applied, {len(state.records)} records, serial {state.serial}"
+        return f"{self._operation} {self.run}: {counts}"
 
     def _reread(self) -> None:
         """Takes the state that somebody else has saved as the one to move on from."""

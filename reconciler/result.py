@@ -152,6 +152,8 @@ def _confirm(
         return outcome._replace(
             status=Status.NOT_KEPT if is_done else Status.UNCONFIRMED, message=refused
         )
+    if outcome.change.action is Action.DELETE:
+        return _deleted(outcome, is_there=after is not None)
     if after is not None and after.action is Action.CREATE:
         return _missing(outcome)
     if outcome.change.action is Action.CREATE:
@@ -175,6 +177,16 @@ def _confirm(
     return outcome._replace(status=Status.DONE, message="")
 
 
+def _deleted(outcome: Outcome, *, is_there: bool) -> Outcome:
+    """The outcome of a delete, when it is known whether the monitor is still listed."""
+    if not is_there:
+        return outcome._replace(status=Status.DONE, message="")
+    if outcome.status is Status.UNCONFIRMED:
+        return outcome._replace(status=Status.FAILED)
+    message = "AlertSite accepted the request and still lists the monitor"
+    return outcome._replace(status=Status.NOT_KEPT, message=message)
+
+
 def _missing(outcome: Outcome) -> Outcome:
     """The outcome of a change whose monitor is not in AlertSite's list."""
     if outcome.status is Status.UNCONFIRMED:
@@ -194,7 +206,7 @@ def _outcome_to_json(outcome: Outcome) -> dict[str, JSON]:
         "id": outcome.id,
         "status": outcome.status.value,
         "message": outcome.message,
-        "origin": change.origin._asdict(),
+        "origin": change.origin and change.origin._asdict(),
         "request": {"method": change.method, "path": change.path, "body": change.body},
         "not_kept": [
             {"field": item.field, "sent": item.after, "has": item.before}

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.budget import Measurements
 from reconciler.errors import ExitCode, RefusedError
 from reconciler.plan import Action, NoteCode, Plan, fingerprint, pins
 from reconciler.result import Outcome, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from reconciler.budget import Coverage
     from reconciler.diff import FieldChange
     from reconciler.model import JSON, Desired
     from reconciler.plan import Change
@@ -37,6 +39,8 @@ class Basis(NamedTuple):
     targets: tuple[str, ...] = ()
     adopt: bool = False
     write_secrets: bool = False
+    prune: bool = False
+    keep: tuple[str, ...] = ()
 
 
 class SavedPlan(NamedTuple):
@@ -51,7 +55,8 @@ class Review(NamedTuple):
 
     Attributes:
         plan: the changes that can be made as they were reviewed.
-        moved: an outcome for each change that cannot, since something moved.
+        moved: an outcome for each change that cannot, since it moved; or since another did, and it
+            comes after all others.
         done: how many changes AlertSite already has.
     """
 
@@ -62,12 +67,13 @@ class Review(NamedTuple):
 
 def fleet_digest(desired: Iterable[Desired]) -> str:
     """What two fleets share exactly when their manifests say the same."""
-    return fingerprint(
-        sorted(
-            [item.address, item.id, dict(item.fields), dict(item.secrets), dict(item.labels)]
-            for item in desired
-        )
-    )
+    return fingerprint(sorted((_said(item) for item in desired), key=lambda said: str(said[0])))
+
+
+def _said(item: Desired) -> list[JSON]:
+    """All that a manifest says, with its address first."""
+    fields = [dict(item.fields), dict(item.secrets), dict(item.labels)]
+    return [item.address, item.id, *fields, item.lifecycle, item.previously]
 
 
 def to_json(saved: SavedPlan) -> dict[str, JSON]:
@@ -75,7 +81,9 @@ def to_json(saved: SavedPlan) -> dict[str, JSON]:
     data = saved.plan.to_json()
     for change, item in zip(saved.plan.changes, data["changes"], strict=True):
         item["pins"] = pins(change)
-    return data | {"basis": saved.basis._asdict() | {"targets": list(saved.basis.targets)}}
+    basis = saved.basis
+    lists = {"targets": list(basis.targets), "keep": list(basis.keep)}
+    return data | {"basis": basis._asdict() | lists}
 
 
 def from_json(data: Mapping[str, JSON]) -> SavedPlan:
@@ -85,7 +93,8 @@ def from_json(data: Mapping[str, JSON]) -> SavedPlan:
         RefusedError: it was changed by hand.
     """
     basis = data["basis"]
-    saved = SavedPlan(Plan.from_json(data), Basis(**(basis | {"targets": tuple(basis["targets"])})))
+    tuples = {"targets": tuple(basis["targets"]), "keep": tuple(basis["keep"])}
+    saved = SavedPlan(Plan.from_json(data), Basis(**(basis | tuples)))
     if to_json(saved) != data:  # the digest is of what the changes say
         raise RefusedError(
             "the plan is not what was written: its digest does not fit",
@@ -141,18 +150,29 @@ def review(saved: Plan, current: Plan, *, tracks: bool) -> Review:
             moved.append(_moved(planned, _UNTOLD))
         elif change is None:
             done += 1
-        elif (change.action, change.id) != (planned.action, planned.id):
-            moved.append(_moved(planned, _what_happened(planned, change)))
-        elif fields := _moved_fields(planned, change):
-            names = ", ".join(item.field for item in fields)
-            message = f"{names} moved in AlertSite since the plan was made"
-            moved.append(_moved(planned, message, fields))
+        elif outcome := _what_moved(planned, change):
+            moved.append(outcome)
         elif left := _left(planned, change):
             changes.append(left)
         else:
             done += 1
-    plan = current._replace(changes=tuple(changes), refusals=())
+    if moved:  # a monitor that is replaced stays until its replacement is there
+        moved += [_waiting(change) for change in changes if change.is_retirement]
+        changes = [change for change in changes if not change.is_retirement]
+    moved.sort(key=lambda outcome: outcome.change.address)
+    coverage = _coverage(changes, current)
+    plan = current._replace(changes=tuple(changes), refusals=(), coverage=coverage)
     return Review(plan, tuple(moved), done)
+
+
+def _what_moved(planned: Change, change: Change) -> Outcome | None:
+    """The outcome of a planned change that cannot be made as it was reviewed."""
+    if (change.action, change.id) != (planned.action, planned.id):
+        return _moved(planned, _what_happened(planned, change))
+    if fields := _moved_fields(planned, change):
+        names = ", ".join(item.field for item in fields)
+        return _moved(planned, f"{names} moved in AlertSite since the plan was made", fields)
+    return None
 
 
 _UNTOLD = "whether its secret was sent already cannot be told without RECONCILER_SECRET_KEY"
@@ -174,8 +194,23 @@ def _refuse_other_adoptions(saved: Plan, current: Plan) -> None:
             )
 
 
+def _coverage(changes: Sequence[Change], current: Plan) -> Coverage:
+    """What is left of the coverage of a plan of which only these changes are made."""
+    kept = {change.address for change in changes}
+    losses = tuple(loss for loss in current.coverage.losses if loss.address in kept)
+    found = current.coverage._replace(losses=losses)
+    if len(kept) < len(current.changes):  # then what the others cost cannot be taken out
+        found = found._replace(measurements=Measurements())
+    return found
+
+
 def _moved(change: Change, message: str, fields: tuple[FieldChange, ...] = ()) -> Outcome:
     return Outcome(change, Status.MOVED, message, ExitCode.REFUSED, moved=fields)
+
+
+def _waiting(change: Change) -> Outcome:
+    reason = "monitors are only retired when all other changes are done"
+    return Outcome(change, Status.NOT_STARTED, reason)
 
 
 def _what_happened(planned: Change, change: Change) -> str:
@@ -198,6 +233,8 @@ def _moved_fields(planned: Change, change: Change) -> tuple[FieldChange, ...]:
 
 def _left(planned: Change, change: Change) -> Change | None:
     """The part of a planned change that AlertSite does not have yet."""
+    if change.action is Action.DELETE:
+        return change
     needed = {item.field for item in change.fields}
     body = {name: value for name, value in planned.body.items() if name in needed}
     fields = tuple(item for item in change.fields if item.field in body)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from reconciler.model import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.model import Desired, Live
     from reconciler.state import Record
@@ -98,13 +98,15 @@ class View:
         claimed: which address each id is bound to; a manifest's word counts more than a record.
         alike: the ids of free live monitors, by kind and name; only those that a manifest wants.
         twins: the addresses of the manifests that are bound to nothing, by kind and name.
+        renamed: the former address of each manifest that takes over its record.
     """
 
     def __init__(
         self, desired: Iterable[Desired], records: Mapping[str, Record], live: Iterable[Live]
     ) -> None:
         self.desired = tuple(desired)
-        self.records = records
+        self.renamed = _renamed(self.desired, records)
+        self.records = _moved(records, self.renamed)
         self.by_id = {monitor.id: monitor for monitor in live}
         self.claimed = {item.id: item.address for item in self.desired if item.id is not None}
         loose = sorted(
@@ -112,7 +114,7 @@ class View:
         )
         self.twins: dict[tuple[str, str], list[str]] = {}
         for manifest in loose:
-            record = records.get(manifest.address)
+            record = self.records.get(manifest.address)
             if record is not None:
                 self.claimed.setdefault(record.id, manifest.address)
             if record is None or record.id not in self.by_id:
@@ -136,6 +138,33 @@ class View:
                     if monitor.type in {key[0], None}:
                         alike.setdefault(key, []).append(monitor.id)
         return {key: sorted(ids) for key, ids in alike.items()}
+
+
+def _renamed(desired: Sequence[Desired], records: Mapping[str, Record]) -> dict[str, str]:
+    """By address, the former address whose record a manifest takes over.
+
+    Only a record that no manifest has, and only for a manifest that has none.
+    """
+    wanting = [item for item in desired if item.previously and item.address not in records]
+    if not wanting:
+        return {}
+    free = records.keys() - {item.address for item in desired}
+    found: dict[str, str] = {}
+    for manifest in sorted(wanting, key=lambda item: item.address):
+        former = (f"{manifest.kind.name}/{name}" for name in manifest.previously)
+        address = next((address for address in former if address in free), None)
+        if address is not None:
+            found[manifest.address] = address
+            free.remove(address)
+    return found
+
+
+def _moved(records: Mapping[str, Record], renamed: Mapping[str, str]) -> Mapping[str, Record]:
+    if not renamed:
+        return records
+    former = set(renamed.values())
+    kept = {address: record for address, record in records.items() if address not in former}
+    return kept | {address: records[old] for address, old in renamed.items()}
 
 
 def likeness(desired: Desired) -> tuple[str, str]:

@@ -18,16 +18,12 @@ if TYPE_CHECKING:
 
     from reconciler.model import Live
 
-FORMAT_VERSION = "1.0"
-"""Of the state's JSON: the minor number grows with additions, the major with anything else."""
-JOURNAL_VERSION = "1.0"
-"""Of a journal's lines, by the same rule."""
+FORMAT_VERSION = JOURNAL_VERSION = "1.0"
+"""Of the state's JSON and of journals: additions raise the minor number, all else the major."""
 
 
-UNTRACKED = ""
-"""In place of the fingerprint of a secret that was sent without a key."""
-RELEASED = "released"
-"""In place of the fingerprint of a secret that the manifest no longer names."""
+# In place of the fingerprint of a secret: sent without a key; no longer named by the manifest.
+UNTRACKED, RELEASED = "", "released"
 
 
 class Record(NamedTuple):
@@ -39,6 +35,8 @@ class Record(NamedTuple):
             or `RELEASED`.
         applied_at: RFC 3339 UTC.
         run: the id of the run that applied it.
+        protect: deleting the monitor is refused, even without a manifest.
+        retire: what pruning does without a manifest: `delete` or `disable`.
     """
 
     id: int
@@ -46,6 +44,8 @@ class Record(NamedTuple):
     secrets: Mapping[str, str]
     applied_at: str
     run: str
+    protect: bool = False
+    retire: str = "delete"
 
 
 class State(NamedTuple):
@@ -145,8 +145,12 @@ def from_text(text: bytes) -> State:
 
 
 def record_to_json(record: Record) -> dict[str, JSON]:
-    """One record of the state's JSON."""
-    return record._asdict()
+    """One record of the state's JSON; what is as usual is left out."""
+    data = record._asdict()
+    for name, usual in Record._field_defaults.items():
+        if data[name] == usual:
+            del data[name]
+    return data
 
 
 def record_from_json(data: JSON) -> Record:
@@ -156,17 +160,19 @@ def record_from_json(data: JSON) -> Record:
         KeyError: a part is missing.
         TypeError: it is something else.
     """
-    record = Record(*map(data.__getitem__, Record._fields))
+    record: JSON = Record(**data)
     is_one = (
         type(record.id) is int
         and type(record.fields) is dict
         and type(record.secrets) is dict
         and type(record.applied_at) is str
         and type(record.run) is str
+        and type(record.protect) is bool
+        and record.retire in {"delete", "disable"}
     )
     if not is_one:
         raise TypeError(f"{canonical(data)} is not a record")
-    return record
+    return Record(*record)
 
 
 def head_line(state: State, run: str) -> JSON:

@@ -17,6 +17,7 @@ from reconciler.errors import (
     AlertSiteError,
     CredentialsError,
     NonsenseError,
+    NotFoundError,
     PermissionRefusedError,
     RejectedError,
     UnavailableError,
@@ -35,6 +36,7 @@ MAY_HAVE_ARRIVED = frozenset({502, 504})
 """Those of them that a gateway sends when it does not know what became of the request."""
 UNAUTHORISED = 401
 _FORBIDDEN = 403
+_NOT_FOUND = 404
 SECRETS = "secrets"
 """The extension of a request that holds the secrets in its body."""
 _TOKEN = re.compile("[!-~]+")
@@ -183,8 +185,9 @@ def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError
         return UnavailableError(
             message, "The fault is AlertSite's: try again later.", may_have_arrived=True
         )
-    if response.is_client_error and request.startswith(("PATCH", "POST /monitors")):
-        return RejectedError(message)
+    if response.is_client_error and request.startswith(("PATCH", "DELETE", "POST /monitors")):
+        is_missing = status == _NOT_FOUND and bool(_errors(response))
+        return NotFoundError(message) if is_missing else RejectedError(message)
     return _nonsense(response, request, url)
 
 

@@ -5,9 +5,10 @@ Planning is given a `Reader`, which has no method that writes.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from reconciler.errors import NonsenseError
+from reconciler.errors import NonsenseError, NotFoundError
 from reconciler.model import JSON, Live
 
 if TYPE_CHECKING:
@@ -77,6 +78,15 @@ class Writer(Reader):
             error.may_have_arrived = True
             raise error
         return number
+
+    def delete(self, path: str) -> None:
+        """Sends one DELETE; a monitor that is not there any more is deleted (documented: 404).
+
+        Raises:
+            AlertSiteError: with `may_have_arrived` where the effect is not known.
+        """
+        with suppress(NotFoundError):
+            self._session.request("DELETE", path)
 
     def patch(self, path: str, body: Mapping[str, JSON], secrets: Sequence[str] = ()) -> None:
         """Sends one PATCH; any 2xx is success (200 is documented by implication only).

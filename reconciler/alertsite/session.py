@@ -89,6 +89,17 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
+    def watch(self, see: Callable[[str, int | None, str], None]) -> None:
+        """From now on tells the path of every request, and then status and `Date` of its answer."""
+
+        def answered(response: httpx.Response) -> None:
+            see(response.request.url.path, response.status_code, response.headers.get("Date", ""))
+
+        self._client.event_hooks = {
+            "request": [lambda request: see(request.url.path, None, "")],
+            "response": [answered],
+        }
+
     def request(
         self,
         method: str,

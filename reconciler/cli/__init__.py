@@ -27,10 +27,20 @@ _COMMANDS = {
     "diff": "plan",
     "apply": "apply",
     "drift": "drift",
+    "why": "why",
     "show": "show",
     "state": "state",
+    "pull": "pull",
+    "import": "import_",
+    "fmt": "fmt",
     "validate": "validate",
     "sandbox": "sandbox",
+    "schema": "schema",
+    "explain": "explain",
+    "doctor": "doctor",
+    "probe": "probe",
+    "init": "init",
+    "completion": "completion",
 }
 """The module and function of each command."""
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
     from reconciler.cli.connection import Connection, Stop
     from reconciler.plan import Plan
+    from reconciler.recorder import Recorder
     from reconciler.result import Outcome, Result
     from reconciler.saved_plan import SavedPlan
     from reconciler.workflow import Look, Workspace
-    from reconciler.workflow.applying import Applied
+    from reconciler.workflow.execution import Applied
 
 _SETTLE = (1.0, 3.0)
+_RULES = ("targets", "adopt", "write_secrets", "prune", "keep")
+"""What a plan is made by; the names are those of the flags and of a saved plan."""
 _STOPPING = b"\nStopping: requests in flight are finished, nothing new is started.\n"
 
 
@@ -38,6 +41,8 @@ class _Manner(NamedTuple):
     all_or_nothing: bool
     show_requests: bool
     as_json: bool
+    allow_loss: int | None
+    allow_empty: bool
 
 
 @click.command(
@@ -49,6 +54,17 @@ class _Manner(NamedTuple):
 @options.show_requests
 @options.adopt
 @options.write_secrets
+@options.prune
+@options.keep
+@click.option(
+    "--allow-loss",
+    type=click.IntRange(0),
+    metavar="N",
+    help="In this run, let N monitors lose monitoring, whatever the budget.",
+)
+@click.option(
+    "--allow-empty", is_flag=True, help="In this run, having no manifest at all is meant."
+)
 @click.option(
     "--write-ids",
     is_flag=True,
@@ -74,14 +90,11 @@ class _Manner(NamedTuple):
 def apply(
     file: str | None,
     manifests: str,
-    targets: tuple[str, ...],
     location: str | None,
     lock_timeout: float,
     *,
-    adopt: bool,
-    write_secrets: bool,
     write_ids: bool,
-    **manner: bool | int,
+    **asked_for: Any,  # noqa: ANN401 - click has checked what _RULES and _Manner name
 ) -> int:
     """Change AlertSite to what the manifests say, after showing the plan and asking.
 
@@ -90,14 +103,14 @@ def apply(
     """
     from reconciler import workflow  # noqa: PLC0415
     from reconciler.cli.connection import connect  # noqa: PLC0415
-    from reconciler.decide import Rules  # noqa: PLC0415
+    from reconciler.rules import Rules  # noqa: PLC0415
 
-    asked = _Manner(**manner)  # type: ignore[arg-type]
-    rules = Rules(targets, adopt, write_secrets)
-    saved = _saved(file, asked, is_ruled=bool(targets or adopt or write_secrets))
+    rules = Rules(**{name: asked_for.pop(name) for name in _RULES})
+    asked = _Manner(**asked_for)
+    saved = _saved(file, asked, is_ruled=any(rules))
     if saved is not None:
-        rules = Rules(saved.basis.targets, saved.basis.adopt, saved.basis.write_secrets)
-    schemas, fleet = options.load(manifests)
+        rules = Rules(**{name: getattr(saved.basis, name) for name in _RULES})
+    schemas, fleet = options.load(manifests, may_be_empty=True)
     run = keeping.begin(location, embedded=settings.is_silent(os.environ))
     workspace = workflow.Workspace(fleet, schemas, run.vault(), rules)
     with (
@@ -125,7 +138,8 @@ def _saved(file: str | None, asked: _Manner, *, is_ruled: bool) -> SavedPlan | N
         return None
     if is_ruled:
         raise UsageError(
-            "--target, --adopt and --write-secrets belong to the plan, not to its application",
+            "--target, --adopt, --write-secrets, --prune and --keep belong to the plan, not to its "
+            "application",
             "Give them to plan --out.",
         )
     from reconciler.cli import plan_file  # noqa: PLC0415
@@ -144,8 +158,8 @@ def _apply(
     """One apply, under the lock."""
     from reconciler import saved_plan, workflow  # noqa: PLC0415
     from reconciler.cli import plan_file  # noqa: PLC0415
-    from reconciler.workflow.applying import Execution, apply_plan  # noqa: PLC0415
 
+    connection.stop.reason = lost
     writer = connection.writer()
     known = run.known(connection.account)
     first = workflow.look(workspace, writer, known.state)
@@ -157,22 +171,36 @@ def _apply(
         plan, moved = _reviewed(saved, first, asked, tracks=workspace.vault.tracks)
     if plan.is_something or not moved:
         _show(plan, asked)
-    workflow.refuse_refusals(plan)
+    _refuse(plan, workspace, asked)
     if plan.is_something and saved is None and not asked.auto_approve:
         _ask()
         first = workflow.look(workspace, writer, known.state)
         workflow.refuse_stale(plan, first.plan)
+    applied = _execute(plan, first, workspace, connection, run.recorder(known, "apply"), asked)
+    return applied._replace(result=applied.result.with_moved(moved))
+
+
+def _execute(
+    plan: Plan,
+    first: Look,
+    workspace: Workspace,
+    connection: Connection,
+    recorder: Recorder,
+    asked: _Manner,
+) -> Applied:
+    """Carries the plan out, in good order whatever happens."""
+    from reconciler.workflow.applying import apply_plan  # noqa: PLC0415
+    from reconciler.workflow.execution import Execution  # noqa: PLC0415
+
     gc.freeze()
     gc.enable()  # requests leave garbage behind, and there may be thousands
-    _stop_on_signals(connection.stop)
-    connection.stop.reason = lost
+    stop = connection.stop
+    _stop_on_signals(stop)
     with output.progress(len(plan.changes)) as progress:
         execution = Execution(
-            asked.parallelism, asked.fail_fast, connection.stop, lost, progress, _SETTLE
+            asked.parallelism, asked.fail_fast, stop, stop.reason, progress, _SETTLE
         )
-        recorder = run.recorder(known, "apply")
-        applied = apply_plan(plan, first, workspace, writer, recorder, execution)
-    return applied._replace(result=applied.result.with_moved(moved))
+        return apply_plan(plan, first, workspace, connection.writer(), recorder, execution)
 
 
 def _reviewed(
@@ -201,6 +229,24 @@ def _reviewed(
 def _show(plan: Plan, asked: _Manner) -> None:
     options.print_plan(
         plan, as_json=False, show_requests=asked.show_requests, to_stderr=asked.as_json
+    )
+
+
+def _refuse(plan: Plan, workspace: Workspace, asked: _Manner) -> None:
+    """Stops before anything is sent if a guard says no.
+
+    Raises:
+        RefusedError: the plan holds a refusal, or loses too much.
+    """
+    from reconciler import workflow  # noqa: PLC0415
+
+    workflow.refuse_refusals(plan)
+    workflow.refuse_unsafe(
+        plan,
+        workspace.fleet,
+        keeping.budget(),
+        allow_loss=asked.allow_loss,
+        allow_empty=asked.allow_empty,
     )
 
 

@@ -15,6 +15,7 @@ from reconciler.cli import output, settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from reconciler.budget import Budget
     from reconciler.known import Known
     from reconciler.recorder import Recorder
     from reconciler.secrets import Vault
@@ -159,6 +160,11 @@ def locked(run: Run, operation: str, timeout: float) -> Iterator[Hold]:
         kept=held.keep,
     ):
         yield held
+
+
+def budget() -> Budget:
+    """How many monitors may lose monitoring in one run, as the project's file says."""
+    return settings.read_state(os.environ, PROJECT).budget
 
 
 def now() -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import output, settings
+from reconciler.cli import keeping, output, settings
 
 if TYPE_CHECKING:
     from reconciler.plan import Plan
@@ -56,6 +56,19 @@ adopt = click.option(
 write_secrets = click.option(
     "--write-secrets", is_flag=True, help="Send every secret, whether it has changed or not."
 )
+prune = click.option(
+    "--prune",
+    is_flag=True,
+    help="Retire monitors whose manifest is gone: delete them, or disable them if their lifecycle "
+    "says so.",
+)
+keep = click.option(
+    "--keep",
+    multiple=True,
+    metavar="ADDRESS",
+    help="With --prune: an address, or a glob over addresses, that is not retired. May be "
+    "repeated.",
+)
 state = click.option(
     "--state",
     "location",
@@ -73,7 +86,7 @@ lock_timeout = click.option(
 )
 
 
-def load(*paths: str) -> tuple[Schemas, Fleet]:
+def load(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Fleet]:
     """The schemas and the manifests below the paths.
 
     Raises:
@@ -83,7 +96,8 @@ def load(*paths: str) -> tuple[Schemas, Fleet]:
     from reconciler.schema import Schemas  # noqa: PLC0415
 
     schemas = Schemas()
-    return schemas, workflow.load_fleet(paths, schemas)
+    today = keeping.now()[:10]
+    return schemas, workflow.load_fleet(paths, schemas, today, may_be_empty=may_be_empty)
 
 
 def print_plan(plan: Plan, *, as_json: bool, show_requests: bool, to_stderr: bool = False) -> None:
@@ -94,5 +108,10 @@ def print_plan(plan: Plan, *, as_json: bool, show_requests: bool, to_stderr: boo
         output.data(render.as_json(plan.to_json()))
         return
     stream = sys.stderr if to_stderr else sys.stdout
-    text = render.plan_text(plan, colour=output.has_colour(stream), show_requests=show_requests)
+    text = render.plan_text(
+        plan,
+        budget=keeping.budget(),
+        colour=output.has_colour(stream),
+        show_requests=show_requests,
+    )
     (output.say if to_stderr else output.data)(text)

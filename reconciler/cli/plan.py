@@ -16,12 +16,17 @@ if TYPE_CHECKING:
     from reconciler.workflow import Workspace
 
 
+_WHY = "A plan that is to be applied is made from AlertSite."
+
+
 @click.command(epilog="Example: reconciler plan --target 'email-smtp/*' --show-requests")
 @options.manifests
 @options.target
 @options.show_requests
 @options.adopt
 @options.write_secrets
+@options.prune
+@options.keep
 @options.state
 @click.option("--offline", is_flag=True, help="Compare with the state; ask AlertSite nothing.")
 @click.option("--out", metavar="FILE", help="Write the plan down, for apply FILE and show FILE.")
@@ -32,36 +37,29 @@ if TYPE_CHECKING:
 def plan(
     manifests: str,
     targets: tuple[str, ...],
+    keep: tuple[str, ...],
     location: str | None,
     out: str | None,
     *,
     show_requests: bool,
     adopt: bool,
     write_secrets: bool,
+    prune: bool,
     offline: bool,
     as_json: bool,
     detailed_exitcode: bool,
 ) -> int:
     """Show what apply would change; never writes to AlertSite or the state (alias: diff)."""
     from reconciler import workflow  # noqa: PLC0415
-    from reconciler.decide import Rules  # noqa: PLC0415
+    from reconciler.rules import Rules  # noqa: PLC0415
 
     if offline and out:
-        raise UsageError(
-            "--offline and --out exclude each other", "A plan to be applied is made from AlertSite."
-        )
-    schemas, fleet = options.load(manifests)
-    rules = Rules(targets, adopt, write_secrets)
-    run = (
-        keeping.begin_without_account(location)
-        if offline
-        else keeping.begin(location, embedded=settings.is_silent(os.environ))
-    )
+        raise UsageError("--offline and --out exclude each other", _WHY)
+    schemas, fleet = options.load(manifests, may_be_empty=True)
+    rules = Rules(targets, adopt, write_secrets, prune, keep)
+    run = _begin(location, offline=offline)
     workspace = workflow.Workspace(fleet, schemas, run.vault(), rules)
-    if offline:
-        found, state = _offline(workspace, run, as_json=as_json)
-    else:
-        found, state = _online(workspace, run)
+    found, state = _offline(workspace, run, as_json=as_json) if offline else _online(workspace, run)
     options.print_plan(found, as_json=as_json, show_requests=show_requests)
     if out is not None:
         from reconciler.cli import plan_file  # noqa: PLC0415
@@ -69,6 +67,12 @@ def plan(
         plan_file.write(out, found, workspace, state)
     workflow.refuse_refusals(found)
     return ExitCode.CHANGES if detailed_exitcode and found.is_something else ExitCode.OK
+
+
+def _begin(location: str | None, *, offline: bool) -> keeping.Run:
+    if offline:
+        return keeping.begin_without_account(location)
+    return keeping.begin(location, embedded=settings.is_silent(os.environ))
 
 
 def _online(workspace: Workspace, run: keeping.Run) -> tuple[Plan, State]:

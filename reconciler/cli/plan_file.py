@@ -31,6 +31,8 @@ def basis(workspace: Workspace, state: State) -> Basis:
         targets=tuple(rules.targets),
         adopt=rules.adopt,
         write_secrets=rules.write_secrets,
+        prune=rules.prune,
+        keep=tuple(rules.keep),
     )
 
 

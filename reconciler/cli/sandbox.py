@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli import output
 from reconciler.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @click.command(
@@ -32,6 +35,13 @@ from reconciler.errors import ExitCode, UsageError
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON list of monitors, as GET returns them, for a new account; the sample fleet's by "
     "default.",
+)
+@click.option(
+    "--seed-count",
+    type=click.IntRange(0, 100_000),
+    metavar="N",
+    help="Give a new account N made-up monitors instead, always the same ones, and awkward: odd "
+    "names and notes, numbers as text, unknown fields.",
 )
 @click.option(
     "--fault",
@@ -64,6 +74,7 @@ def sandbox(
     port: int,
     database: Path | None,
     seed_file: Path | None,
+    seed_count: int | None,
     faults: tuple[str, ...],
     request_log: Path | None,
     token_life: float,
@@ -76,14 +87,15 @@ def sandbox(
 
     Prints the variables that point other commands at it.
     """
-    from reconciler.cli.connection import import_sandbox, read_seed, sample_seed, starting_sandbox  # noqa: PLC0415
+    from reconciler.cli.connection import import_sandbox, starting_sandbox  # noqa: PLC0415
     from reconciler.schema import Schemas  # noqa: PLC0415
 
     gc.enable()  # it may serve for days
     package = import_sandbox("the sandbox needs the packages starlette and uvicorn")
+    schemas = Schemas().documents
     options = package.Options(
-        schemas=Schemas().documents,
-        seed=read_seed(seed_file) if seed_file else sample_seed(),
+        schemas=schemas,
+        seed=_seed(package, schemas, seed_file, seed_count),
         database=database,
         port=port,
         faults=_rules(package, faults),
@@ -97,6 +109,28 @@ def sandbox(
     with starting_sandbox("Choose another --port, --db or --request-log."):
         package.serve(options, lambda url: _announce(url, package.USERNAME, package.PASSWORD))
     return ExitCode.OK
+
+
+def _seed(
+    package: Any,  # noqa: ANN401 - a module
+    schemas: Mapping[str, Any],
+    file: Path | None,
+    count: int | None,
+) -> list[dict[str, Any]]:
+    """The monitors of a new account.
+
+    Raises:
+        UsageError: both a file and a number were given.
+        ConfigurationError: the file holds something else.
+    """
+    from reconciler.cli.connection import read_seed, sample_seed  # noqa: PLC0415
+
+    if file is not None and count is not None:
+        raise UsageError("--seed-file and --seed-count exclude each other", "Give one of them.")
+    if count is not None:
+        monitors: list[dict[str, Any]] = package.seeded(count, schemas)
+        return monitors
+    return read_seed(file) if file is not None else sample_seed()
 
 
 def _rules(package: Any, faults: tuple[str, ...]) -> tuple[Any, ...]:  # noqa: ANN401 - a module

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+from reconciler.budget import Budget
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -29,11 +30,13 @@ class StateSettings(NamedTuple):
         location: as `--state` takes it; empty if nothing is set.
         lease: seconds.
         secret_key: what fingerprints of secrets are keyed by; empty if they are not tracked.
+        budget: how many monitors may lose monitoring in one run.
     """
 
     location: str
     lease: float
     secret_key: str
+    budget: Budget
 
     def __repr__(self) -> str:
         return f"StateSettings(location={self.location!r}, lease={self.lease})"
@@ -108,6 +111,7 @@ def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
         _value(environment, "RECONCILER_STATE") or table.get("state", ""),
         seconds,
         _value(environment, "RECONCILER_SECRET_KEY"),
+        Budget(**table.get("budget", {})),
     )
 
 
@@ -117,7 +121,7 @@ def duration(text: str) -> float | None:
     return float(found[1]) * _UNITS[found[2] or "s"] if found else None
 
 
-def _project(path: Path) -> dict[str, str]:
+def _project(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -132,12 +136,30 @@ def _project(path: Path) -> dict[str, str]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path} is not TOML: {error}", "Mend it.") from error
     for key, value in table.items():
-        if key not in _KEYS:
-            known = " and ".join(_KEYS)
-            raise ConfigurationError(f"{path}: unknown setting {key}", f"It may hold {known}.")
-        if not isinstance(value, str):
+        if key == "budget":
+            _check_budget(path, value)
+        elif key not in _KEYS:
+            known = ", ".join(_KEYS)
+            raise ConfigurationError(
+                f"{path}: unknown setting {key}", f"It may hold {known} and [budget]."
+            )
+        elif not isinstance(value, str):
             raise ConfigurationError(f"{path}: {key} must be a text", f'Write it as {key} = "…".')
     return table
+
+
+def _check_budget(path: Path, value: object) -> None:
+    limits = value if isinstance(value, dict) else {}
+    for name, limit in limits.items():
+        if name not in Budget._fields or type(limit) is not int or limit < 0:
+            break
+    else:
+        if isinstance(value, dict):
+            return
+    raise ConfigurationError(
+        f"{path}: budget holds {' and '.join(Budget._fields)}, as whole numbers from 0",
+        "Write it as [budget] with monitors = 10 and percent = 30.",
+    )
 
 
 def _value(environment: Mapping[str, str], name: str) -> str:

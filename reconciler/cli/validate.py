@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from reconciler.cli import options, output
-from reconciler.errors import ExitCode, InvalidManifestsError
+from reconciler.errors import ExitCode, InvalidManifestsError, UsageError
+
+if TYPE_CHECKING:
+    from reconciler.errors import Diagnostic
+    from reconciler.workflow import Fleet
 
 
 @click.command(epilog="Example: reconciler validate monitors/mail-core --format github")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option(
+    "--lint",
+    is_flag=True,
+    help="Say what is valid and looks wrong too, such as port 995 for IMAP. "
+    "reconciler explain lint lists the codes, and how a comment disables one.",
+)
+@click.option("--strict", is_flag=True, help="With --lint: exit with 3 on any finding.")
 @click.option(
     "--format",
     "form",
@@ -18,29 +31,54 @@ from reconciler.errors import ExitCode, InvalidManifestsError
     show_default=True,
     help="How to print the findings.",
 )
-def validate(paths: tuple[str, ...], form: str) -> int:
+def validate(paths: tuple[str, ...], form: str, *, lint: bool, strict: bool) -> int:
     """Check manifests against their schemas; needs no network.
 
-    Every PATH is a file or folder; without one, the folder monitors is checked.
+    Every PATH is a file or folder; without one, the folder monitors is checked. With --lint, errors
+    end the run with 3 as those of a schema do; warnings and infos are printed.
     """
-    from reconciler import render  # noqa: PLC0415
-
+    if strict and not lint:
+        raise UsageError("--strict is about the findings of --lint", "Give both.")
     try:
         _, fleet = options.load(*(paths or ("monitors",)))
     except InvalidManifestsError as error:
-        match form:
-            case "json":
-                output.data(render.as_json(render.findings_json(error.findings)))
-            case "github":
-                output.data(render.findings_github(error.findings))
-            case _:
-                output.data(render.findings_text(error.findings))
+        _print(error.findings, form)
         output.say(f"{error}.")
         return error.exit_code
-    if form == "json":
-        output.data(render.as_json(render.findings_json(())))
+    findings = _lint(fleet) if lint else ()
+    if findings or form == "json":
+        _print(findings, form)
     output.say(f"Valid: {_count(len(fleet.desired), 'manifest')} in {_count(fleet.files, 'file')}.")
-    return ExitCode.OK
+    return _judge(findings, strict=strict) if lint else ExitCode.OK
+
+
+def _lint(fleet: Fleet) -> tuple[Diagnostic, ...]:
+    from reconciler.workflow.linting import lint_fleet  # noqa: PLC0415 - only for --lint
+
+    return lint_fleet(fleet)
+
+
+def _judge(findings: tuple[Diagnostic, ...], *, strict: bool) -> ExitCode:
+    """Says how many findings of lint there are, and whether they are too many."""
+    from reconciler.lint import Severity, severity  # noqa: PLC0415
+
+    found = [severity(finding.code) for finding in findings]
+    numbers = [_count(found.count(one), one) for one in Severity if one in found]
+    output.say(f"Lint: {', '.join(numbers) or 'no findings'}.")
+    is_bad = Severity.ERROR in found or (strict and findings)
+    return ExitCode.INVALID if is_bad else ExitCode.OK
+
+
+def _print(findings: tuple[Diagnostic, ...], form: str) -> None:
+    from reconciler import render  # noqa: PLC0415
+
+    match form:
+        case "json":
+            output.data(render.as_json(render.findings_json(findings)))
+        case "github":
+            output.data(render.findings_github(findings))
+        case _:
+            output.data(render.findings_text(findings))
 
 
 def _count(number: int, noun: str) -> str:

@@ -72,7 +72,7 @@ def insert_ids(data: bytes, ids: Mapping[int, int]) -> bytes:
     Raises:
         NotEditableError: the metadata of one of them is not written out, or holds an id already.
     """
-    documents = _parsed(data)
+    documents = parsed(data)
     found = {document.number: document for document in documents}
     for number in ids:
         _check(found.get(number))
@@ -87,7 +87,7 @@ def insert_ids(data: bytes, ids: Mapping[int, int]) -> bytes:
         pieces += [body[end:place], inserted]
         end = place
     edited = "".join([*pieces, body[end:]]).encode()
-    if _said(_parsed(edited)) != _said(documents):
+    if said(parsed(edited)) != said(documents):
         raise NotEditableError("with an id it would not say the same")
     return edited
 
@@ -128,7 +128,12 @@ def _replace(path: str, data: bytes, mode: int) -> None:
         Path(temporary).unlink(missing_ok=True)
 
 
-def _parsed(data: bytes) -> list[Document]:
+def parsed(data: bytes) -> list[Document]:
+    """The documents of a file that can be edited.
+
+    Raises:
+        NotEditableError: it has findings.
+    """
     try:
         data.decode()
     except UnicodeDecodeError:
@@ -154,7 +159,8 @@ def _with_id(document: Document, number: int) -> Document:
     return document._replace(value={**document.value, "metadata": metadata})
 
 
-def _said(documents: list[Document]) -> list[tuple[int, str]]:
+def said(documents: list[Document]) -> list[tuple[int, str]]:
+    """What two files share exactly when their documents say the same."""
     return [(document.number, canonical(document.value)) for document in documents]
 
 

@@ -19,14 +19,15 @@ _NO_FILE = "it is not a regular file"
 _HINT = "Name a folder with manifests: plan and apply take --manifests DIR, validate takes PATH."
 
 
-def find(paths: Sequence[str]) -> list[str]:
+def find(paths: Sequence[str], *, may_be_empty: bool = False) -> list[str]:
     """The manifest files at and below the paths, sorted.
 
     A path that is a file is taken whatever its name; below a folder, `*.yaml` and `*.yml`
     count, and hidden files and folders do not. Links to folders are not followed.
 
     Raises:
-        ConfigurationError: a path does not exist, or there is no manifest file at all.
+        ConfigurationError: a path does not exist; or there is no manifest file at all, unless there
+            may be none.
     """
     files: list[str] = []
     for given in paths:
@@ -39,7 +40,7 @@ def find(paths: Sequence[str]) -> list[str]:
             raise ConfigurationError(
                 f"{path or '(an empty name)'}: there is no such file or folder", _HINT
             )
-    if not files:
+    if not files and not may_be_empty:
         where = ", ".join(paths)
         raise ConfigurationError(f"{where}: there is no manifest (*.yaml, *.yml) here", _HINT)
     return sorted(dict.fromkeys(files))

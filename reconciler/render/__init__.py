@@ -9,6 +9,7 @@ from reconciler.render.findings import findings_github, findings_json, findings_
 from reconciler.render.plans import plan_text
 from reconciler.render.results import outcome_line, outcomes_text, result_text
 from reconciler.render.text import as_json, error_text, printable
+from reconciler.render.whys import why_text
 
 __all__ = [
     "as_json",
@@ -22,4 +23,5 @@ __all__ = [
     "plan_text",
     "printable",
     "result_text",
+    "why_text",
 ]

@@ -12,16 +12,31 @@ if TYPE_CHECKING:
     from reconciler.errors import Diagnostic
     from reconciler.model import JSON
 
+_COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
+"""What GitHub calls each severity."""
+
 
 def findings_text(findings: Iterable[Diagnostic]) -> str:
-    """One finding a line: `path:line:col: code: message`."""
-    return "\n".join(printable(str(finding)) for finding in findings)
+    """One finding a line: `path:line:col: code: message`.
+
+    The severity stands before the code of lint; invalid manifests have errors only.
+    """
+    return "\n".join(printable(_line(finding)) for finding in findings)
+
+
+def _line(finding: Diagnostic) -> str:
+    from reconciler.lint import CODES  # noqa: PLC0415 - no plan needs it
+
+    if finding.code not in CODES:
+        return str(finding)
+    return f"{finding.position}: {_severity(finding)}: {finding.code}: {finding.message}"
 
 
 def findings_github(findings: Iterable[Diagnostic]) -> str:
     """One workflow command a line, which GitHub shows at the place in the pull request."""
     return "\n".join(
-        f"::error file={_escape_property(finding.position.path)},line={finding.position.line},"
+        f"::{_COMMANDS[_severity(finding)]} "
+        f"file={_escape_property(finding.position.path)},line={finding.position.line},"
         f"col={finding.position.column},title={finding.code}::{_escape_data(finding.message)}"
         for finding in findings
     )
@@ -36,12 +51,19 @@ def findings_json(findings: Iterable[Diagnostic]) -> dict[str, JSON]:
                 "path": finding.position.path,
                 "line": finding.position.line,
                 "column": finding.position.column,
+                "severity": _severity(finding),
                 "code": finding.code,
                 "message": finding.message,
             }
             for finding in findings
         ],
     }
+
+
+def _severity(finding: Diagnostic) -> str:
+    from reconciler.lint import severity  # noqa: PLC0415 - no plan needs it
+
+    return severity(finding.code).value
 
 
 def _escape_data(text: str) -> str:

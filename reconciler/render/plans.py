@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from reconciler.budget import Budget
 from reconciler.diff import Cause
 from reconciler.plan import Action, NoteCode, Reason
 from reconciler.render.text import paint, printable, value_text
@@ -12,11 +13,18 @@ from reconciler.render.text import paint, printable, value_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from reconciler.budget import Coverage
     from reconciler.diff import FieldChange, Leaf
     from reconciler.plan import Change, Note, Plan, Refusal
 
 _SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
-_REASONS = {Reason.DELETED_OUTSIDE: "deleted outside Git, created again"}
+_REASONS = {
+    Reason.DELETED_OUTSIDE: "deleted outside Git, created again",
+    Reason.REPLACEMENT: "replacement, created first: the kind has changed",
+    Reason.REPLACED: "replaced, deleted last: the kind has changed",
+    Reason.RETIRED: "retired: no manifest any more, disabled and kept",
+}
+_GONE = ": no manifest any more"
 _NOTES = {
     NoteCode.ADOPTED: ("=", "adopted: bound to this monitor from now on"),
     NoteCode.RECOVERED: ("=", "recovered: an earlier run created it and could not say so"),
@@ -24,11 +32,23 @@ _NOTES = {
     NoteCode.FORGOTTEN: (".", "forgotten: its monitor is gone, or bound to another address"),
     NoteCode.ORPHAN: (".", "orphan: it has no manifest any more and is left as it is"),
     NoteCode.UNKNOWN: (".", "not compared: the state has no record of it"),
+    NoteCode.RENAMED: ("=", "renamed: it was {name}; its record moves, and that sends nothing"),
+    NoteCode.STALE_NAME: (".", "hint: metadata.previously ({name}) can be removed"),
+    NoteCode.IGNORED: (".", "ignored: {fields} not as in AlertSite, and lifecycle.ignore says so"),
 }
 
+_MOST = 10
+"""So many labels are named of those whose monitors lose monitoring."""
 
-def plan_text(plan: Plan, *, colour: bool = False, show_requests: bool = False) -> str:
-    """The plan in Terraform's words: changes, refusals, and the summary as last lines."""
+
+def plan_text(
+    plan: Plan,
+    *,
+    budget: Budget = Budget(),  # noqa: B008 - an immutable value
+    colour: bool = False,
+    show_requests: bool = False,
+) -> str:
+    """The plan in Terraform's words: changes, refusals, notes, and the summary as last lines."""
     lines: list[str] = []
     for change in plan.changes:
         lines += _change(change, colour=colour, show_requests=show_requests)
@@ -36,20 +56,23 @@ def plan_text(plan: Plan, *, colour: bool = False, show_requests: bool = False) 
         lines += _refusal(refusal, colour=colour)
     lines += _notes(plan.notes, colour=colour)
     lines += _summary(plan, colour=colour)
+    lines += _coverage(plan.coverage, budget, colour=colour)
     return "\n".join(lines)
 
 
 def _change(change: Change, *, colour: bool, show_requests: bool) -> Iterator[str]:
     symbol = _SYMBOLS[change.action]
     head = f"{symbol} {change.address}"
-    where = f"id {change.id}, {place(change)}" if change.id else place(change)
-    reason = f": {_REASONS[change.reason]}" if change.reason else ""
+    where = ", ".join(filter(None, (f"id {change.id}" if change.id else "", place(change))))
+    words = _GONE if change.action is Action.DELETE else ""
+    reason = f": {_REASONS[change.reason]}" if change.reason else words
     yield f"  {paint(head, symbol, colour=colour)} ({where}){reason}"
     for field in sorted(change.fields, key=lambda field: field.sent_with is not None):
         yield from _field(field, change.action, colour=colour)
     if show_requests:
         yield f"      {change.method} {change.path}"
-        yield f"      {value_text(dict(change.body))}"
+        if change.body:
+            yield f"      {value_text(dict(change.body))}"
     yield ""
 
 
@@ -59,9 +82,10 @@ def _field(field: FieldChange, action: Action, *, colour: bool) -> Iterator[str]
         yield f"{name} {value_text(field.after)} (unchanged, sent with {field.sent_with})"
     elif field.source is not None:
         word = "secret" if action is Action.CREATE else "changed"
-        yield f"{name} {word} (source {printable(field.source)})"
+        default = f"; default, {printable(field.default)}" if field.default else ""
+        yield f"{name} {word} (source {printable(field.source)}{default})"
     elif action is Action.CREATE:
-        yield f"{name} {value_text(field.after)}"
+        yield f"{name} {value_text(field.after)}{_cause(field, colour=colour)}"
     elif not field.leaves:
         change = f"{value_text(field.before)} → {value_text(field.after)}"
         yield f"{name} {change}{_cause(field, colour=colour)}"
@@ -73,13 +97,14 @@ def _field(field: FieldChange, action: Action, *, colour: bool) -> Iterator[str]
 
 
 def _cause(field: FieldChange, *, colour: bool) -> str:
-    """Why the field differs, unless it was simply edited."""
+    """Why the field differs, unless it was simply edited in its manifest."""
+    default = f" (default, {printable(field.default)})" if field.default else ""
     if field.cause is Cause.EDIT:
-        return ""
+        return default
     words = "drift: changed in AlertSite since the last apply"
     if field.cause is Cause.BOTH:
         words = f"both: changed here and in AlertSite, last applied {value_text(field.applied)}"
-    return " " + paint(f"({words})", "drift", colour=colour)
+    return default + " " + paint(f"({words})", "drift", colour=colour)
 
 
 def _leaf(leaf: Leaf, path: str, *, colour: bool) -> str:
@@ -93,7 +118,8 @@ def _leaf(leaf: Leaf, path: str, *, colour: bool) -> str:
 
 def _refusal(refusal: Refusal, *, colour: bool) -> Iterator[str]:
     head = paint(f"! {refusal.address}", "!", colour=colour)
-    yield f"  {head} refused: {printable(refusal.message)} ({place(refusal)})"
+    where = f" ({place(refusal)})" if refusal.origin else ""
+    yield f"  {head} refused: {printable(refusal.message)}{where}"
     yield f"      {printable(refusal.hint)}"
     yield ""
 
@@ -101,11 +127,13 @@ def _refusal(refusal: Refusal, *, colour: bool) -> Iterator[str]:
 def _notes(notes: Sequence[Note], *, colour: bool) -> Iterator[str]:
     for (address, code, number), group in groupby(notes, key=lambda note: note[:3]):
         symbol, words = _NOTES[code]
-        fields = [note.field for note in group if note.field is not None]
+        grouped = list(group)
+        fields = [note.field for note in grouped if note.field is not None]
         verb = "is" if len(fields) == 1 else "are"
-        text = words.format(fields=printable(f"{', '.join(fields)} {verb}"))
+        named = printable(f"{', '.join(fields)} {verb}")
+        text = words.format(fields=named, name=grouped[0].name)
         head = paint(f"{symbol} {printable(address)}", symbol, colour=colour)
-        yield f"  {head} (id {number}) {text}"
+        yield f"  {head} (id {number}) {text}" if number else f"  {head} {text}"
     if notes:
         yield ""
 
@@ -135,6 +163,24 @@ def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
         )
 
 
+def _coverage(coverage: Coverage, budget: Budget, *, colour: bool) -> Iterator[str]:
+    if coverage.losses:
+        count = len(coverage.losses)
+        who = "1 monitor loses" if count == 1 else f"{count} monitors lose"
+        how = ", ".join(f"{number} {cause}" for cause, number in coverage.by_cause().items())
+        limit = budget.limit(coverage.managed)
+        line = f"Coverage: {who} monitoring ({how}); budget {limit}"
+        yield paint(line, "!" if count > limit else "bold", colour=colour)
+        labels = coverage.by_label()
+        if count > 1 and labels:
+            most = [f"{name} {lost}" for name, lost in labels.items()][:_MOST]
+            more = f" and {len(labels) - _MOST} more labels" if len(labels) > _MOST else ""
+            yield f"  {printable(', '.join(most))}{more}"
+    before, after = coverage.measurements
+    if before != after:
+        yield f"Cost: {before:,} → {after:,} measurements per day ({after - before:+,})"
+
+
 def place(item: Change | Refusal) -> str:
-    """Where the manifest of a change or refusal stands."""
-    return printable(str(item.origin))
+    """Where the manifest of a change or refusal stands; empty if it is gone."""
+    return printable(str(item.origin)) if item.origin else ""

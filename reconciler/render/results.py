@@ -66,7 +66,8 @@ def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:
     change = outcome.change
     head = paint(f"{symbol} {change.address}", symbol, colour=colour)
     reason = f": {printable(outcome.message)}" if outcome.message else ""
-    yield f"  {head} {word}{reason} ({place(change)})"
+    where = f" ({place(change)})" if change.origin else ""
+    yield f"  {head} {word}{reason}{where}"
     for field in outcome.not_kept:
         sent, has = value_text(field.after), value_text(field.before)
         yield f"      {printable(field.field)}: sent {sent}, AlertSite has {has}"
@@ -77,10 +78,11 @@ def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:
 
 def _next_step(result: Result) -> str:
     """What to do about the changes that are not done."""
-    if any(map(_may_end_better, result.outcomes)):
-        return "Run the same command again to finish."
-    if all(item.status in {Status.DONE, Status.MOVED} for item in result.outcomes):
+    left = [item for item in result.outcomes if item.status not in {Status.DONE, Status.MOVED}]
+    if result.having(Status.MOVED) and all(item.change.is_retirement for item in left):
         return "What has moved needs a new plan."
+    if any(map(_may_end_better, left)):
+        return "Run the same command again to finish."
     return "Mend what stands above first."
 
 

@@ -10,6 +10,7 @@ is marked where it is implemented: documented, inferred (from another page) or u
 from reconciler.sandbox.faults import Fault, parse_fault
 from reconciler.sandbox.front import Abandon
 from reconciler.sandbox.options import Options
+from reconciler.sandbox.seeding import seeded
 from reconciler.sandbox.server import running, serve
 from reconciler.sandbox.tokens import PASSWORD, USERNAME, VIEWER
 
@@ -22,5 +23,6 @@ __all__ = [
     "Options",
     "parse_fault",
     "running",
+    "seeded",
     "serve",
 ]

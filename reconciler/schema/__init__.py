@@ -7,6 +7,6 @@ cannot say is an `x-` annotation that is checked here.
 
 from reconciler.schema.formats import problem_of
 from reconciler.schema.problem import Problem
-from reconciler.schema.schemas import Schemas, schema_folder
+from reconciler.schema.schemas import DEFAULTS, Schemas, schema_folder
 
-__all__ = ["Problem", "Schemas", "problem_of", "schema_folder"]
+__all__ = ["DEFAULTS", "Problem", "Schemas", "problem_of", "schema_folder"]

@@ -160,7 +160,7 @@ def _unknown_key(schema: JSON, pointer: tuple[str | int, ...], key: str) -> Prob
         return _misplaced_secret_ref(pointer)
     known = [name for name, item in schema["properties"].items() if not item.get("readOnly")]
     advice = did_you_mean(key, known)
-    if not advice and pointer == ("spec",):
+    if not advice and pointer == ("spec",) and "required" in schema:  # Defaults have no extra
         advice = "; a field that AlertSite accepts and the schema does not know goes under extra"
     elif not advice:
         advice = f"; the keys here are {', '.join(known)}"

@@ -16,12 +16,14 @@ class Problem(NamedTuple):
     Attributes:
         pointer: the keys and indices that lead to the value.
         of_key: the place to show is that of the key, not of the value.
+        other: where the other value stands, if it is two that do not go together.
     """
 
     pointer: tuple[str | int, ...]
     code: str
     message: str
     of_key: bool = False
+    other: tuple[str, ...] = ()
 
 
 def did_you_mean(word: JSON, known: Iterable[str]) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 API_VERSION = "reconciler/v1"
+DEFAULTS = "Defaults"
+"""The kind of a document with values for manifests."""
 _SECONDS = {"minutes": 60, "seconds": 1}
 _NUMBERS = (int, float)  # JSON Schema takes 5.0 for an integer; true is none
 
@@ -22,11 +24,14 @@ class Schemas:
     """The manifest schemas, by kind; a kind is a schema file whose `kind` is a constant."""
 
     def __init__(self, folder: Path | None = None) -> None:
+        loaded = list(_load(folder or schema_folder()))
         self.documents = {
             schema["properties"]["kind"]["const"]: schema
-            for schema in _load(folder or schema_folder())
+            for schema in loaded
             if "const" in schema["properties"].get("kind", {})
+            and "metadata" in schema["properties"]
         }
+        self._defaults = next((item for item in loaded if item.get("title") == DEFAULTS), {})
         self.kinds = {name: Kind.from_schema(schema) for name, schema in self.documents.items()}
         self._orders = {name: _orders(schema) for name, schema in self.documents.items()}
 
@@ -34,12 +39,12 @@ class Schemas:
         """The kind of a valid manifest; None for anything else, which `explain` explains."""
         try:
             name = value["kind"]
-            accepts = self._accepts[name]
+            orders, accepts = self._orders[name], self._accepts[name]
         except (KeyError, TypeError):
             return None
         if not accepts(value):
             return None
-        for order in self._orders[name]:
+        for order in orders:
             if order.broken(value):
                 return None
         return self.kinds[name]
@@ -63,21 +68,30 @@ class Schemas:
             # The two validators disagree. That is a bug, but nothing may be dropped without a word.
             yield Problem((), "invalid", f"this does not fit the schema of {name}")
 
+    def explain_defaults(self, value: JSON) -> Iterator[Problem]:
+        """Why a document of the kind Defaults does not fit its schema; nothing if it does."""
+        from reconciler.schema.explanation import problems  # noqa: PLC0415 - 130 ms
+
+        if not self._accepts[DEFAULTS](value):
+            yield from problems(self._defaults, value)
+
     def _explain_fields(self, name: str, value: JSON) -> Iterator[Problem]:
         from reconciler.schema.explanation import problems  # noqa: PLC0415 - 130 ms
 
         yield from problems(self.documents[name], value)
         for order in self._orders[name]:
             if order.broken(value):
-                yield Problem(("spec", order.longer), "too-short", order.message(value))
+                other = ("spec", order.shorter)
+                yield Problem(
+                    ("spec", order.longer), "too-short", order.message(value), other=other
+                )
 
     @cached_property
     def _accepts(self) -> Mapping[str, Callable[[JSON], bool]]:
         from jsonschema_rs import Draft202012Validator  # noqa: PLC0415 - 25 ms
 
-        return {
-            name: Draft202012Validator(schema).is_valid for name, schema in self.documents.items()
-        }
+        schemas = {**self.documents, DEFAULTS: self._defaults}
+        return {name: Draft202012Validator(schema).is_valid for name, schema in schemas.items()}
 
     def _unknown_kind(self, value: Mapping[str, JSON]) -> Problem:
         kinds = ", ".join(sorted(self.documents))

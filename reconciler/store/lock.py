@@ -87,8 +87,7 @@ def hold(
         yield taken.lease
     finally:
         heartbeat.stop()
-        trouble = heartbeat.release()
-        if trouble:
+        if trouble := heartbeat.release():
             say(trouble)
 
 

@@ -8,6 +8,7 @@ from reconciler.workflow.planning import (
     plan_offline,
     refuse_refusals,
     refuse_stale,
+    refuse_unsafe,
 )
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "plan_offline",
     "refuse_refusals",
     "refuse_stale",
+    "refuse_unsafe",
 ]

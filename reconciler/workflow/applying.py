@@ -2,65 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING
 
 from reconciler.errors import AlertSiteError, ExitCode, StateError
+from reconciler.model import Lifecycle
 from reconciler.plan import Action, NoteCode
 from reconciler.result import Outcome, Result, Status, confirm
 from reconciler.state import RELEASED, UNTRACKED, Record, Transition
-from reconciler.workflow.planning import look
+from reconciler.workflow.execution import Applied
+from reconciler.workflow.planning import look_again
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from reconciler.alertsite import Writer
-    from reconciler.model import Desired
+    from reconciler.model import JSON, Desired
     from reconciler.plan import Change, Plan
     from reconciler.recorder import Recorder
+    from reconciler.workflow.execution import Execution
     from reconciler.workflow.planning import Look, Workspace
-
-
-class Stop(Protocol):
-    """An event that is set when nothing more may be sent."""
-
-    def wait(self, timeout: float) -> bool:
-        """Waits until it is set, or for so many seconds."""
-
-    @property
-    def by_signal(self) -> bool:
-        """Whether a signal has set it."""
-
-
-class Execution(NamedTuple):
-    """How an apply proceeds.
-
-    Attributes:
-        stop: once set, nothing new is started and nothing is repeated.
-        halted: why nothing new may start, for any other reason; empty while it may.
-        progress: is told each outcome as it is known.
-        settle: seconds to wait before each further look, when AlertSite does not show what it
-            accepted; whether it shows it at once is not documented.
-    """
-
-    parallelism: int
-    fail_fast: bool
-    stop: Stop
-    halted: Callable[[], str]
-    progress: Callable[[Outcome], None]
-    settle: tuple[float, ...]
-
-
-class Applied(NamedTuple):
-    """What became of a plan, and of the state.
-
-    Attributes:
-        trouble: why the state could not be kept; None if it was.
-        bound: the id of the monitor that each address is bound to by now.
-    """
-
-    result: Result
-    trouble: StateError | None
-    bound: dict[str, int]
 
 
 def apply_plan(
@@ -91,7 +51,7 @@ def apply_plan(
         recorder.begin(first.bound, {item.address: _creates(item) for item in plan.changes})
         last, outcomes = run.verified(run.executed(plan.changes))
     else:
-        recorder.record(first.bound)
+        recorder.bind(first.bound)
     transition = run.last_transition(last) if last else Transition()
     try:
         recorder.finish(transition)
@@ -116,17 +76,31 @@ class _Run:
         self.trouble: StateError | None = None
         # A second look asks what AlertSite has; a secret that was sent need not be sent again.
         self._workspace = workspace._replace(rules=workspace.rules._replace(write_secrets=False))
+        self._desired = {item.address: item for item in workspace.fleet.desired}
         self._writer = writer
         self._recorder = recorder
         self._execution = execution
 
     def executed(self, changes: Sequence[Change]) -> tuple[Outcome, ...]:
+        """One outcome for each change; monitors are retired last, if all else is done."""
+        first = self._execute([change for change in changes if not change.is_retirement])
+        retiring = [change for change in changes if change.is_retirement]
+        if all(outcome.status is Status.DONE for outcome in first):
+            last = self._execute(retiring, parallelism=1)
+        else:
+            reason = "monitors are only retired when all other changes are done"
+            last = tuple(Outcome(change, Status.NOT_STARTED, reason) for change in retiring)
+        return tuple(sorted((*first, *last), key=lambda outcome: outcome.change.address))
+
+    def _execute(
+        self, changes: Sequence[Change], *, parallelism: int | None = None
+    ) -> tuple[Outcome, ...]:
         from reconciler.executor import execute  # noqa: PLC0415 - 5 ms that planning saves
 
         return execute(
             changes,
             self._send,
-            parallelism=self._execution.parallelism,
+            parallelism=parallelism or self._execution.parallelism,
             fail_fast=self._execution.fail_fast,
             halted=self._halted,
             note=self._note,
@@ -146,11 +120,19 @@ class _Run:
             secrets, body = vault.revealed(body), vault.reveal(body)
         if change.action is Action.CREATE:
             return self._writer.create(change.path, body, secrets)
-        self._writer.patch(change.path, body, secrets)
+        if change.action is Action.DELETE:
+            self._writer.delete(change.path)
+        else:
+            self._writer.patch(change.path, body, secrets)
         return None
 
     def _note(self, outcomes: Sequence[Outcome]) -> None:
-        settled = [item for item in outcomes if item.status is not Status.UNCONFIRMED]
+        settled = [
+            item
+            for item in outcomes
+            # That a monitor is gone, AlertSite tells.
+            if item.status is not Status.UNCONFIRMED and item.change.action is not Action.DELETE
+        ]
         self._record({item.change.address: self._record_of(item) for item in settled})
         for outcome in outcomes:
             self._execution.progress(outcome)
@@ -180,7 +162,20 @@ class _Run:
                 secrets[item.field] = UNTRACKED
                 if vault.tracks:
                     secrets[item.field] = vault.fingerprint(number, item.field, value)
-        return Record(number, fields, secrets, self._recorder.now(), self._recorder.run)
+        return self._made(number, fields, secrets, known, self._desired.get(change.address))
+
+    def _made(
+        self,
+        number: int,
+        fields: Mapping[str, JSON],
+        secrets: Mapping[str, str],
+        known: Record | None,
+        desired: Desired | None,
+    ) -> Record:
+        """A record of now; the lifecycle is the manifest's, or else what is remembered of it."""
+        treated = desired.lifecycle if desired else known or Lifecycle()
+        now, run = self._recorder.now(), self._recorder.run
+        return Record(number, fields, secrets, now, run, treated.protect, treated.retire)
 
     def verified(self, outcomes: tuple[Outcome, ...]) -> tuple[Look | None, tuple[Outcome, ...]]:
         """The outcomes as AlertSite shows them; a few more looks while it shows something else."""
@@ -190,12 +185,12 @@ class _Run:
         for wait in (0.0, *self._execution.settle):
             self._execution.stop.wait(wait)
             try:
-                last = look(self._workspace, self._writer, self._recorder.state)
+                last = look_again(self._workspace, self._writer, self._recorder.state)
             except Exception as error:  # noqa: BLE001 - a bug must not cost the report on what was done
                 if last is not None:
                     return last, confirmed
                 return None, tuple(_unverified(item, error) for item in outcomes)
-            self._record(dict(last.bound))
+            self._recorder.bind(last.bound)
             records = self._recorder.state.records
             ids = {address: record.id for address, record in records.items()}
             confirmed = confirm(outcomes, last.plan, ids)
@@ -234,7 +229,7 @@ class _Run:
             number = desired.id or adopted.get(address) or (old.id if old else None)
             if number in there and address not in refused:
                 new = self._fitting(desired, old, number, differing.get(address, set()))
-                if old is None or (new.id, new.fields, new.secrets) != old[:3]:
+                if old is None or new._replace(applied_at=old.applied_at, run=old.run) != old:
                     records[address] = new
         return Transition(records)
 
@@ -244,6 +239,7 @@ class _Run:
         """A record of the fields that AlertSite fits; for the others what it was before."""
         before = old.fields if old else {}
         fields = desired.fields
+        misfit |= {item.field for item in desired.lifecycle.ignore}
         if misfit:
             kept = {name: before[name] for name in misfit if name in before}
             fits = {name: value for name, value in fields.items() if name not in misfit}
@@ -256,7 +252,7 @@ class _Run:
             for name in sent
             if name not in desired.fields or name in misfit
         }
-        return Record(number, fields, secrets, self._recorder.now(), self._recorder.run)
+        return self._made(number, fields, secrets, old, desired)
 
 
 def _is_doubtful(before: Outcome, confirmed: Outcome) -> bool:

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifest
 from reconciler.errors import Diagnostic, InvalidManifestsError, Position
-from reconciler.model import SECRET_REF, Desired, Origin, secret_refs
+from reconciler.model import SECRET_REF, Desired, Ignored, Lifecycle, Origin, secret_refs
+from reconciler.schema import DEFAULTS
+from reconciler.workflow import defaults
+from reconciler.workflow.defaults import Inherited
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,41 +20,155 @@ if TYPE_CHECKING:
 
 
 class Fleet(NamedTuple):
-    """Every manifest of a workspace, valid, with unique addresses and ids."""
+    """Every manifest of a workspace, valid, with unique addresses and ids.
+
+    Attributes:
+        files: how many files they stand in.
+        where: the files and folders that were named, for messages.
+    """
 
     desired: tuple[Desired, ...]
     files: int
+    where: str
 
 
-def load_fleet(paths: Sequence[str], schemas: Schemas) -> Fleet:
+def load_fleet(
+    paths: Sequence[str], schemas: Schemas, today: str = "", *, may_be_empty: bool = False
+) -> Fleet:
     """Finds, reads and checks the manifests.
+
+    Args:
+        paths: files and folders.
+        schemas: what manifests must fit.
+        today: the day, as YYYY-MM-DD; what was to be ignored until an earlier one is a finding.
+        may_be_empty: whether a folder without manifests is a fleet too.
 
     Raises:
         ConfigurationError: there are no manifests to read.
         InvalidManifestsError: with every finding of all files.
     """
-    parser, locator = manifest.Parser(), manifest.Locator()
-    desired: list[Desired] = []
-    findings: list[Diagnostic] = []
-    files = manifest.find(paths)
-    for path in files:
-        data = manifest.read(path)
-        if isinstance(data, Diagnostic):
-            findings.append(data)
-            continue
-        documents, faults = parser.parse(path, data)
-        findings += faults
+    loading = _Loading(schemas, today)
+    files = manifest.find(paths, may_be_empty=may_be_empty)
+    for path in sorted({*defaults.above(paths), *filter(defaults.is_defaults, files)}):
+        loading.read_defaults(path)
+    manifests = [path for path in files if not defaults.is_defaults(path)]
+    for path in manifests:
+        loading.read(path)
+    loading.findings += _duplicates(loading.desired, loading.locator)
+    if loading.findings:
+        raise InvalidManifestsError(tuple(sorted(set(loading.findings))))
+    return Fleet(tuple(loading.desired), len(manifests), ", ".join(paths))
+
+
+class _Loading:
+    """What has been read so far."""
+
+    def __init__(self, schemas: Schemas, today: str) -> None:
+        self.desired: list[Desired] = []
+        self.findings: list[Diagnostic] = []
+        self.locator = manifest.Locator()
+        self._schemas = schemas
+        self._today = today
+        self._parser = manifest.Parser()
+        self._defaults = defaults.Defaults(schemas)
+
+    def read_defaults(self, path: str) -> None:
+        before = len(self.findings)
+        documents, faults = self._documents(path)
+        known = {fault.position for fault in faults}
         for document in documents:
-            if kind := schemas.accept(document.value):
-                desired.append(_desired(kind, document))
+            found = self._defaults.add(document, self.locator)
+            self.findings += [item for item in found if item.position not in known]
+        if len(self.findings) > before:
+            self._defaults.spoil(path)
+
+    def read(self, path: str) -> None:
+        documents, faults = self._documents(path)
+        for document in documents:
+            inherited = self._inherited(document)
+            if inherited.values:
+                value = document.value
+                spec = {**inherited.values, **value["spec"]}
+                document = document._replace(value={**value, "spec": spec})  # noqa: PLW2901
+            if kind := self._schemas.accept(document.value):
+                desired = _desired(kind, document, inherited)
+                if desired.lifecycle.ignore:
+                    self.findings += self._ignored(desired)
+                self.desired.append(desired)
             else:
                 known = {fault.position for fault in faults}
-                explained = _explain(document, locator, schemas)
-                findings += [item for item in explained if item.position not in known]
-    findings += _duplicates(desired, locator)
-    if findings:
-        raise InvalidManifestsError(tuple(sorted(set(findings))))
-    return Fleet(tuple(desired), len(files))
+                explained = self._explain(document, inherited)
+                self.findings += [item for item in explained if item.position not in known]
+
+    def _documents(self, path: str) -> tuple[list[manifest.Document], list[Diagnostic]]:
+        data = manifest.read(path)
+        if isinstance(data, Diagnostic):
+            self.findings.append(data)
+            return [], []
+        documents, faults = self._parser.parse(path, data)
+        self.findings += faults
+        return documents, faults
+
+    def _inherited(self, document: manifest.Document) -> Inherited:
+        """What the document gets from defaults, without what it names itself."""
+        value = document.value
+        if not self._defaults or not isinstance(value, dict):
+            return defaults.NOTHING
+        kind, spec = value.get("kind"), value.get("spec")
+        if not isinstance(kind, str) or not isinstance(spec, dict):
+            return defaults.NOTHING
+        found = self._defaults.of(document.path, kind)
+        extra = value.get("extra")
+        named = {*spec, *(extra if isinstance(extra, dict) else ())}
+        if named.isdisjoint(found.values):
+            return found
+        origins = {field: item for field, item in found.origins.items() if field not in named}
+        return Inherited({field: found.values[field] for field in origins}, origins)
+
+    def _explain(self, document: manifest.Document, inherited: Inherited) -> Iterator[Diagnostic]:
+        value = document.value
+        if isinstance(value, dict) and value.get("kind") == DEFAULTS:
+            message = f"{DEFAULTS} belong in a file named {defaults.NAMES[0]}"
+            place = self.locator.position(document.path, document.number, ("kind",))
+            yield Diagnostic(place, "misplaced-defaults", message)
+            return
+        is_lacking = self._defaults.may_give_more(document.path)
+        for problem in self._schemas.explain(value):
+            if is_lacking and problem.code == "missing-key" and problem.pointer == ("spec",):
+                continue  # one fault in a defaults file would be shown for each manifest
+            path, number, pointer = document.path, document.number, problem.pointer
+            origin = _default_at(pointer, inherited)
+            if origin is not None and problem.other and not _default_at(problem.other, inherited):
+                pointer = problem.other  # of the two, the one that the manifest names itself
+            elif origin is not None:
+                path, number, _ = origin
+            position = self.locator.position(path, number, pointer, of_key=problem.of_key)
+            yield Diagnostic(position, problem.code, problem.message)
+
+    def _ignored(self, desired: Desired) -> Iterator[Diagnostic]:
+        """What is wrong with the fields that are not to be compared."""
+        origin = desired.origin
+        for index, item in enumerate(desired.lifecycle.ignore):
+            pointer = ("lifecycle", "ignore", index)
+            is_named = item.field in desired.fields or item.field in desired.secrets
+            if not is_named and not self._defaults.may_give_more(origin.path):
+                place = self.locator.position(origin.path, origin.document, (*pointer, "field"))
+                message = f"the manifest names no field {item.field}; remove it here"
+                yield Diagnostic(place, "ignored-field", message)
+            if item.until < self._today:
+                place = self.locator.position(origin.path, origin.document, (*pointer, "until"))
+                message = (
+                    f"{item.field} was to be ignored until {item.until} ({item.reason}); remove "
+                    "this, or give it a later day"
+                )
+                yield Diagnostic(place, "expired-ignore", message)
+
+
+def _default_at(pointer: tuple[str | int, ...], inherited: Inherited) -> Origin | None:
+    """The Defaults document that the value there comes from, if it comes from one."""
+    if pointer[:1] != ("spec",) or not pointer[1:]:
+        return None
+    return inherited.origins.get(str(pointer[1]))
 
 
 def require_secrets(wanted: Iterable[tuple[Desired, str]], vault: Vault) -> None:
@@ -80,12 +197,11 @@ def _secret_place(
 ) -> Position:
     """Where a secretRef stands: its field is under `spec`, or else under `extra`."""
     section = "spec" if field in desired.kind.fields else "extra"
-    return locator.position(
-        desired.origin.path, desired.origin.document, (section, field, *path, SECRET_REF)
-    )
+    origin = desired.inherited.get(field, desired.origin)
+    return locator.position(origin.path, origin.document, (section, field, *path, SECRET_REF))
 
 
-def _desired(kind: Kind, document: manifest.Document) -> Desired:
+def _desired(kind: Kind, document: manifest.Document, inherited: Inherited) -> Desired:
     value = document.value
     metadata = value["metadata"]
     fields = value["spec"] | value["extra"] if "extra" in value else value["spec"]
@@ -98,7 +214,18 @@ def _desired(kind: Kind, document: manifest.Document) -> Desired:
         fields=_without(fields, secrets) if secrets else fields,
         origin=Origin(document.path, document.number, document.line),
         secrets=secrets,
+        inherited=inherited.origins,
+        lifecycle=_lifecycle(value["lifecycle"]) if "lifecycle" in value else _USUAL,
+        previously=tuple(metadata.get("previously", ())),
     )
+
+
+_USUAL = Lifecycle()
+
+
+def _lifecycle(value: JSON) -> Lifecycle:
+    ignore = tuple(Ignored(**item) for item in value.get("ignore", ()))
+    return Lifecycle(value.get("protect", False), value.get("retire", "delete"), ignore)
 
 
 def _secrets(fields: Mapping[str, JSON]) -> dict[str, JSON]:
@@ -108,16 +235,6 @@ def _secrets(fields: Mapping[str, JSON]) -> dict[str, JSON]:
 
 def _without(fields: Mapping[str, JSON], secrets: Mapping[str, JSON]) -> dict[str, JSON]:
     return {name: value for name, value in fields.items() if name not in secrets}
-
-
-def _explain(
-    document: manifest.Document, locator: manifest.Locator, schemas: Schemas
-) -> Iterator[Diagnostic]:
-    for problem in schemas.explain(document.value):
-        position = locator.position(
-            document.path, document.number, problem.pointer, of_key=problem.of_key
-        )
-        yield Diagnostic(position, problem.code, problem.message)
 
 
 def _duplicates(desired: Sequence[Desired], locator: manifest.Locator) -> Iterator[Diagnostic]:

@@ -232,6 +232,18 @@ def test_corrupt_state_is_named_and_left_as_it_is(
     assert run("plan", env=applied.env).out == "No changes. 2 unchanged.\n"
 
 
+@pytest.mark.xfail(strict=True, reason="a list in place of a mapping is taken for a bug")
+@pytest.mark.parametrize("part", ["records", "creating"])
+def test_state_with_a_list_in_place_of_a_mapping_is_corrupt(
+    part: str, kept: Path, applied: Account, run: Callable[..., Done]
+) -> None:
+    state = json.loads(kept.read_bytes())
+    kept.write_text(json.dumps({**state, part: []}))
+    done = run("plan", env=applied.env)
+    assert done.code == 8
+    assert "the state is corrupt" in done.err
+
+
 def test_every_command_refuses_a_corrupt_state(
     workspace: Workspace, kept: Path, applied: Account, run: Callable[..., Done]
 ) -> None:

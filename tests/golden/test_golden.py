@@ -1,13 +1,14 @@
 """Golden folders: manifests and live in, everything that is printed out.
 
 A case is a folder with `manifests/` and `live.json` (a list of monitors as GET returns them), and
-`records.json` (those of the state) if it has any; or
-with `manifests/` alone when they are invalid. `pytest tests/golden --update-golden` writes what is
+`records.json` (those of the state) and `rules.json` (what the flags say) if it has any; or with
+`manifests/` alone when they are invalid. `pytest tests/golden --update-golden` writes what is
 printed; read the difference before committing it.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -16,14 +17,17 @@ from reconciler import render
 from reconciler.decide import decide
 from reconciler.errors import InvalidManifestsError
 from reconciler.model import Live
+from reconciler.rules import Rules
 from reconciler.schema import schema_folder
 from reconciler.state import record_from_json
 from reconciler.workflow import load_fleet
+from reconciler.workflow.planning import with_default_places
 
 from build import SCHEMAS
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.glob("*/manifests"))
+INPUTS = {"live.json", "records.json", "rules.json"}
 
 
 def printed(case: Path) -> dict[str, str]:
@@ -42,19 +46,25 @@ def printed(case: Path) -> dict[str, str]:
         Live(item["id"], item.get("type"), item)
         for item in json.loads((case / "live.json").read_text())
     ]
-    known = case / "records.json"
     records = {
-        address: record_from_json(item)
-        for address, item in (json.loads(known.read_text()) if known.exists() else {}).items()
+        address: record_from_json(item) for address, item in given(case / "records.json").items()
     }
+    rules = Rules(**given(case / "rules.json"))
     account = "https://alertsite.example.com/api/v3"
-    plan = decide(account, fleet.desired, records, monitors, SCHEMAS.kinds)
+    plan = decide(account, fleet.desired, records, monitors, SCHEMAS.kinds, rules)
+    plan = with_default_places(plan, fleet.desired)
     check(plan.to_json(), "plan")
     return {
         "plan.txt": render.plan_text(plan),
         "requests.txt": render.plan_text(plan, show_requests=True),
         "plan.json": render.as_json(plan.to_json()),
     }
+
+
+def given(path: Path) -> dict[str, Any]:
+    """What a file says; nothing if the case has none."""
+    found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return found
 
 
 def check(value: object, schema: str) -> None:
@@ -74,7 +84,7 @@ def test_golden(
     expected = {
         path.name: path.read_text()
         for path in case.iterdir()
-        if path.is_file() and path.name not in {"live.json", "records.json"}
+        if path.is_file() and path.name not in INPUTS
     }
     assert found == expected
 

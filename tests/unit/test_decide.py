@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from reconciler.decide import Rules, decide, matches
+from reconciler.decide import decide
 from reconciler.diff import Cause
 from reconciler.model import Desired, Live
 from reconciler.plan import Action, NoteCode, Plan, Reason
+from reconciler.rules import Rules, matches
 from reconciler.situation import TABLE, View, situation, without_manifest
 from reconciler.state import Record
 

@@ -3,11 +3,12 @@ import json
 import jsonschema
 import pytest
 
-from reconciler.decide import Rules, decide
+from reconciler.decide import decide
 from reconciler.errors import ExitCode
 from reconciler.model import Live
 from reconciler.plan import Change, Plan
 from reconciler.result import Outcome, Result, Status, confirm
+from reconciler.rules import Rules
 from reconciler.schema import schema_folder
 
 from build import desired, live, record

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.decide import Rules, decide
+from reconciler.decide import decide
 from reconciler.errors import RefusedError
 from reconciler.model import Desired, Live
 from reconciler.plan import Plan
 from reconciler.result import Status
+from reconciler.rules import Rules
 from reconciler.saved_plan import (
     Basis,
     SavedPlan,

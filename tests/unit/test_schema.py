@@ -168,7 +168,7 @@ PROBLEMS = {
     ),
     "misspelt field": (broken("spec/prot", 1), [("spec.prot", "unknown-key")]),
     "unknown field": (broken("spec/zzz", 1), [("spec.zzz", "unknown-key")]),
-    "unknown key": (broken("lifecycle", {}), [("lifecycle", "unknown-key")]),
+    "unknown key": (broken("lifecicle", {}), [("lifecicle", "unknown-key")]),
     "extra that is a list": (broken("extra", []), [("extra", "type")]),
     "field of the schema in extra": (broken("extra/port", 1), [("extra.port", "not-extra")]),
     "password in extra": (

@@ -1,0 +1,82 @@
+"""The command that explains kinds, fields and codes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import output
+from reconciler.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+_LINT = "lint"
+
+
+def _completed(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for a shell
+
+    from reconciler.fields import described  # noqa: PLC0415
+    from reconciler.schema import Schemas  # noqa: PLC0415
+
+    names = [_LINT]
+    for kind, schema in Schemas().documents.items():
+        names.append(kind)
+        if incomplete.startswith(f"{kind}."):
+            found = described(schema)
+            names += [f"{kind}.{field.name.removeprefix('spec.')}" for field in found]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+@click.command(epilog="Example: reconciler explain email-smtp.home_location")
+@click.argument("name", metavar="KIND[.FIELD]", shell_complete=_completed)
+def explain(name: str) -> int:
+    """Explain a kind, or one of its fields, as its schema describes it.
+
+    A field is named as in spec, or with its section: email-smtp.port, email-smtp.locations.id,
+    email-smtp.metadata.id. explain lint lists the codes of validate --lint.
+    """
+    kind, _, field = name.partition(".")
+    output.data(_codes(field) if kind == _LINT else _kind(kind, field))
+    return ExitCode.OK
+
+
+def _codes(name: str) -> str:
+    from reconciler.lint import CODES  # noqa: PLC0415
+    from reconciler.render.fields import code_text, codes_text  # noqa: PLC0415
+    from reconciler.schema.problem import did_you_mean  # noqa: PLC0415
+
+    if not name:
+        return codes_text()
+    if name not in CODES:
+        advice = did_you_mean(name, CODES)
+        raise UsageError(f"lint has no code {name}{advice}", "reconciler explain lint lists all.")
+    return code_text(name)
+
+
+def _kind(kind: str, name: str) -> str:
+    from reconciler import fields  # noqa: PLC0415
+    from reconciler.render.fields import field_text, kind_text  # noqa: PLC0415
+    from reconciler.schema import Schemas  # noqa: PLC0415
+    from reconciler.schema.problem import did_you_mean  # noqa: PLC0415
+
+    documents = Schemas().documents
+    if kind not in documents:
+        longer = [one for one in documents if kind and kind.lower() in one]
+        advice = did_you_mean(longer[0] if longer else kind, documents)
+        kinds = ", ".join(documents)
+        raise UsageError(f"there is no kind {kind or '(empty)'}{advice}", f"The kinds are {kinds}.")
+    found = fields.described(documents[kind])
+    if not name:
+        return kind_text(documents[kind], found)
+    field = fields.find(found, name)
+    if field is None:
+        known = [one.name.removeprefix("spec.").replace(fields.ELEMENT, "") for one in found]
+        advice = did_you_mean(name, known)
+        raise UsageError(
+            f"{kind} has no field {name}{advice}",
+            f"reconciler explain {kind} lists its fields; what it does not know goes under extra.",
+        )
+    return field_text(kind, field)

@@ -1,0 +1,67 @@
+"""The command that puts the keys of manifests in order."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import output
+from reconciler.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.workflow.tidying import Formatted
+
+
+@click.command(epilog="Example: reconciler fmt --check --diff monitors/mail-core")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 3 if a file would change.")
+@click.option("--diff", is_flag=True, help="Show what changes.")
+def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
+    """Put the keys of manifests in the order of their schemas.
+
+    Comments move with their key; values, quotes and all else stay. Files with findings are left as
+    they are. Every PATH is a file or folder; without one, the folder monitors is taken.
+    """
+    from reconciler import manifest, render  # noqa: PLC0415
+    from reconciler.schema import Schemas  # noqa: PLC0415
+    from reconciler.workflow.tidying import find_findings, format_files  # noqa: PLC0415
+
+    schemas = Schemas()
+    given = paths or ("monitors",)
+    findings = find_findings(given, schemas)
+    total = changed = 0
+    for file in format_files(given, schemas, findings):
+        total += 1
+        for line in file.left:
+            output.say(f"{file.path}:{line}: left in its order, which cannot be changed safely.")
+        if not file.is_changed:
+            continue
+        changed += 1
+        output.data(render.printable(file.path))
+        if diff:
+            output.data("\n".join(_diff(file)))
+        if not check:
+            manifest.write(file.path, file.data, file.original)
+    if findings:
+        output.say(render.findings_text(findings))
+        output.say("Files with findings are left as they are.")
+    verb = "would change" if check else "changed"
+    output.say(f"{changed:,} of {total:,} {'file' if total == 1 else 'files'} {verb}.")
+    return ExitCode.INVALID if findings or (check and changed) else ExitCode.OK
+
+
+def _diff(file: Formatted) -> Iterator[str]:
+    from difflib import unified_diff  # noqa: PLC0415 - only for a diff
+
+    from reconciler.render import printable  # noqa: PLC0415
+    from reconciler.render.text import paint  # noqa: PLC0415
+
+    colour = output.has_colour(sys.stdout)
+    before, after = (data.decode().splitlines() for data in (file.original, file.data))
+    for line in unified_diff(before, after, f"a/{file.path}", f"b/{file.path}", lineterm=""):
+        style = line[0] if line[:1] in {"+", "-"} and line[:3] not in {"+++", "---"} else "bold"
+        yield paint(printable(line), style, colour=colour and line[:1] in {"+", "-", "@"})

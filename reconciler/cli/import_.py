@@ -1,0 +1,147 @@
+"""The command that writes manifests for the monitors that an account has."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import keeping, options, output, settings
+from reconciler.errors import ExitCode
+from reconciler.importing import LAYOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.plan import Plan
+    from reconciler.workflow.importing import Imported, Told
+
+
+@click.command(
+    "import",
+    epilog="Example: reconciler import --into staged --layout '{kind}.yaml'; or: reconciler import "
+    "--merge",
+)
+@options.manifests
+@options.state
+@click.option(
+    "--layout",
+    default=LAYOUT,
+    show_default=True,
+    metavar="PATTERN",
+    help="Path of the files, with {kind}, {name} and {id}. Without the last two a file holds "
+    "several manifests.",
+)
+@click.option(
+    "--into", metavar="DIR", help="Write to another folder than that of --manifests, for review."
+)
+@click.option(
+    "--merge",
+    is_flag=True,
+    help="Add manifests for monitors that none describes yet, beside those that are there.",
+)
+@click.option(
+    "--no-defaults",
+    is_flag=True,
+    help="Write every value into every manifest, and nothing that they share into _defaults.yaml.",
+)
+def import_(
+    manifests: str,
+    location: str | None,
+    layout: str,
+    into: str | None,
+    *,
+    merge: bool,
+    no_defaults: bool,
+) -> int:
+    """Write manifests for the email monitors that AlertSite has.
+
+    AlertSite is only read, and no file is overwritten. No secret is written: a list at the end says
+    which variables they have to be in. The manifests that were written are planned at once, against
+    what was read. Exits with 7 if that plan is not empty or a monitor got no manifest; both are
+    listed.
+    """
+    from reconciler.cli.connection import connect  # noqa: PLC0415
+    from reconciler.importing import check_layout  # noqa: PLC0415
+    from reconciler.schema import Schemas  # noqa: PLC0415
+    from reconciler.workflow import importing  # noqa: PLC0415
+
+    check_layout(layout)
+    folder = into or manifests
+    terms = importing.Terms(folder, manifests, layout, merge, not no_defaults)
+    schemas = Schemas()
+    run = keeping.begin(location, embedded=settings.is_silent(os.environ))
+    with connect(schemas, output.say) as connection:
+        state = run.known(connection.account).state
+        live = connection.reader().list_monitors(schemas.kinds)
+    found = importing.draft(live, schemas, state, terms)
+    importing.write(found, folder)
+    for line in _report(found, folder):
+        output.data(line)
+    code = ExitCode.PARTIAL if found.skipped else ExitCode.OK
+    if not found.drafts:
+        return code
+    plan = importing.check(found, live, connection.account, schemas, state, folder)
+    return _show_plan(plan, into) or code
+
+
+def _report(found: Imported, folder: str) -> Iterator[str]:
+    from reconciler.render import printable  # noqa: PLC0415
+
+    yield from map(printable, _totals(found, folder))
+    yield from _list(
+        "fields that the schemas do not know are under extra; take out those that AlertSite sets",
+        (f"{field}: {_count(count, 'manifest')}" for field, count in found.unknown.items()),
+    )
+    yield from _list("left out, as no manifest can say it", map(_line, found.left_out))
+    yield from _list("no manifest was written for these", map(_line, found.skipped))
+    yield from _list(
+        "set these variables, or write other secretRefs",
+        (f"{told.text}: {told.subject} {told.field}" for told in found.secrets),
+    )
+
+
+def _totals(found: Imported, folder: str) -> Iterator[str]:
+    if found.known:
+        yield f"{_count(found.known, 'monitor')} with a manifest already: left as they are."
+    if not found.drafts:
+        yield "Nothing to import."
+        return
+    count = len(found.texts) - len({item.folder for item in found.shared})
+    total = _count(len(found.drafts), "monitor")
+    yield f"Imported {total} into {_count(count, 'file')} below {folder}."
+    for item in found.shared:
+        path = os.path.join(folder, item.folder, "_defaults.yaml")  # noqa: PTH118
+        kinds = f" ({', '.join(item.kinds)})" if item.kinds else ""
+        yield f"{path}{kinds}: {', '.join(item.spec)}"
+
+
+def _line(told: Told) -> str:
+    return f"{told.subject}{f' {told.field}' if told.field else ''}: {told.text}"
+
+
+def _list(title: str, lines: Iterable[str]) -> Iterator[str]:
+    from reconciler.render import printable  # noqa: PLC0415
+
+    items = [f"  - {printable(line)}" for line in lines]
+    if items:
+        yield f"To do: {title}"
+        yield from items
+
+
+def _show_plan(plan: Plan, into: str | None) -> int:
+    """Says what the plan is, and that nothing is managed yet where it only was staged."""
+    unchanged = f"{plan.unchanged:,} unchanged"
+    if plan.changes or plan.refusals:
+        options.print_plan(plan, as_json=False, show_requests=False)
+        output.data(f"Plan after import: not empty, as shown above. {unchanged}.")
+        return ExitCode.PARTIAL
+    output.data(f"Plan after import: no changes. {unchanged}.")
+    if into is not None:
+        output.say("Nothing of it is managed before it is moved to the folder of the manifests.")
+    return ExitCode.OK
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

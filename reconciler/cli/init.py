@@ -1,0 +1,98 @@
+"""The command that lays out a new repository of manifests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import output
+from reconciler.errors import ConfigurationError, ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TEMPLATES = Path(__file__).parents[1] / "templates"
+_MANIFESTS = "monitors"
+_EXAMPLE = "example-smtp.yaml"
+_FILES = {
+    "reconciler.toml": "reconciler.toml",
+    "Makefile": "Makefile",
+    ".gitignore": "gitignore",
+    ".editorconfig": "editorconfig",
+    ".pre-commit-config.yaml": "pre-commit-config.yaml",
+    ".vscode/settings.json": "vscode-settings.json",
+    ".github/workflows/reconcile.yml": "github-reconcile.yml",
+    ".gitlab-ci.yml": "gitlab-ci.yml",
+}
+"""Where each template goes; their own names have no dots in front, or tools would obey them."""
+_NEXT = """\
+Next, {where}:
+  reconciler plan       shows what the example would do, in the embedded sandbox
+  reconciler validate   checks the manifests; write over {example}
+  reconciler doctor     checks your login, once ALERTSITE_USERNAME and ALERTSITE_PASSWORD are set
+Remove the pipeline that you do not use; the other says what it needs."""
+
+
+@click.command(epilog="Example: reconciler init mail-monitors")
+@click.argument("folder", metavar="[DIR]", default=".")
+def init(folder: str) -> int:
+    """Lay out a repository of manifests in DIR, by default the current folder.
+
+    What is there already is kept as it is. The example manifest is only written where there is no
+    folder with manifests yet.
+    """
+    root = Path(folder)
+    written = 0
+    if (root / _MANIFESTS).exists() and not (root / _MANIFESTS / _EXAMPLE).exists():
+        output.data(f"kept   {_MANIFESTS}")
+    for name, content in _contents(root):
+        is_new = _write(root / name, content)
+        written += is_new
+        output.data(f"{'wrote' if is_new else 'kept '}  {name}")
+    if not written:
+        output.say("Everything is there already: nothing was written.")
+        return ExitCode.OK
+    where = "here" if root == Path() else f"in {folder}"
+    output.say(_NEXT.format(where=where, example=f"{_MANIFESTS}/{_EXAMPLE}"))
+    return ExitCode.OK
+
+
+def _contents(root: Path) -> Iterator[tuple[str, bytes]]:
+    """The name and content of every file, the example only for those who have no manifests."""
+    from reconciler.schema import schema_folder  # noqa: PLC0415
+
+    example = f"{_MANIFESTS}/{_EXAMPLE}"
+    if not (root / _MANIFESTS).exists() or (root / example).exists():
+        yield example, (_TEMPLATES / _EXAMPLE).read_bytes()
+    for path in sorted(schema_folder().glob("*.schema.json")):
+        yield f"schemas/{path.name}", path.read_bytes()
+    for name, template in _FILES.items():
+        yield name, (_TEMPLATES / template).read_bytes()
+
+
+def _write(path: Path, content: bytes) -> bool:
+    """Writes a file unless something is there; says whether it did.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as file:
+            file.write(content)
+    except FileExistsError as error:
+        if path.parent.is_dir():
+            return False
+        raise _unwritable(path, "a file is where a folder should be") from error
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from error
+    return True
+
+
+def _unwritable(path: Path, reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{path} cannot be written: {reason}",
+        "Name another folder, or make room there; what was written before stays.",
+    )

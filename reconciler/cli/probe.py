@@ -1,0 +1,36 @@
+"""The command that shows what AlertSite's answers look like."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli import output
+from reconciler.errors import ExitCode
+
+_SHOWN = (
+    "These are names of fields and types: no value is shown. What is not as expected is worth a "
+    "report to the makers of reconciler."
+)
+
+
+@click.command(epilog="Example: reconciler probe --json > probe.json")
+@click.option("--json", "as_json", is_flag=True, help="Print the tables as JSON on stdout.")
+def probe(*, as_json: bool) -> int:
+    """Show which fields AlertSite returns, and of which type; never a value, never writes.
+
+    One list request. For each kind every field is compared with the schema: as expected, of another
+    type, unknown to the schema, or not seen.
+    """
+    from reconciler import probe as probes  # noqa: PLC0415
+    from reconciler import render  # noqa: PLC0415
+    from reconciler.cli.connection import connect  # noqa: PLC0415
+    from reconciler.render.probes import probe_text  # noqa: PLC0415
+    from reconciler.schema import Schemas  # noqa: PLC0415
+
+    schemas = Schemas()
+    with connect(schemas, output.say) as connection:
+        live = connection.reader().list_monitors(schemas.kinds)
+    tables = probes.probe(schemas.documents, live)
+    output.data(render.as_json(probes.to_json(tables)) if as_json else probe_text(tables))
+    output.say(_SHOWN)
+    return ExitCode.OK

@@ -1,0 +1,159 @@
+"""The command that writes into the manifests what AlertSite has."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import keeping, options, output, settings
+from reconciler.errors import ExitCode, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.workflow.pulling import Edit, Pull
+
+
+@click.command(
+    epilog="Example: reconciler pull email-smtp/prod-relay; or: reconciler pull team=mail-core"
+)
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@options.manifests
+@options.state
+@click.option(
+    "--all",
+    "take_all",
+    is_flag=True,
+    help="Also pull fields that only the manifests changed since the last apply, or that were "
+    "never applied.",
+)
+@click.option("--auto-approve", is_flag=True, help="Write without asking.")
+def pull(
+    targets: tuple[str, ...],
+    manifests: str,
+    location: str | None,
+    *,
+    take_all: bool,
+    auto_approve: bool,
+) -> int:
+    """Write what AlertSite changed into the manifests, after showing the edits and asking.
+
+    Only values change: comments, order and quotes stay. AlertSite is only read, and secrets are
+    never pulled. Every TARGET is an address, a glob over addresses or label=value. Exits with 7 if
+    something could not be written; it is listed.
+    """
+    from reconciler import workflow  # noqa: PLC0415
+    from reconciler.cli.connection import connect  # noqa: PLC0415
+    from reconciler.rules import Rules  # noqa: PLC0415
+    from reconciler.secrets import Vault  # noqa: PLC0415
+    from reconciler.workflow.pulling import find_pull, look_without_secrets  # noqa: PLC0415
+
+    schemas, fleet = options.load(manifests)
+    run = keeping.begin(location, embedded=settings.is_silent(os.environ))
+    workspace = workflow.Workspace(fleet, schemas, Vault({}, ""), Rules(targets))
+    with connect(schemas, output.say) as connection:
+        known = run.known(connection.account)
+        look = look_without_secrets(workspace, connection.reader(), known.state)
+    found = find_pull(workspace, look, known.state, take_all=take_all)
+    for line in _lines(found):
+        output.data(line)
+    _say_rest(found)
+    if not found.edits:
+        return ExitCode.PARTIAL if found.skipped else ExitCode.OK
+    if not auto_approve:
+        _ask()
+    return _write(found)
+
+
+def _lines(found: Pull) -> Iterator[str]:
+    """The edits, those that cannot be made, and their count."""
+    from reconciler.render import printable  # noqa: PLC0415
+    from reconciler.render.text import paint  # noqa: PLC0415
+
+    colour = output.has_colour(sys.stdout)
+    address = ""
+    for edit in found.edits:
+        if edit.desired.address != address:
+            address = edit.desired.address
+            yield f"  {paint(f'~ {address}', '~', colour=colour)}"
+        yield f"      {edit.pointer[1]}: {printable(_change(edit))}"
+    for skipped in found.skipped:
+        head = paint(f"! {skipped.desired.address}", "!", colour=colour)
+        reason = printable(f"{skipped.reason} ({skipped.desired.origin})")
+        yield f"  {head} {printable(skipped.field)} is not pulled: {reason}"
+    if found.edits or found.skipped:
+        yield ""
+    if not found.edits:
+        yield paint("Nothing to pull.", "bold", colour=colour)
+        return
+    text = f"Pull: {_count(len(found.edits), 'field')} in {_count(len(found.files), 'file')}."
+    yield paint(text, "bold", colour=colour)
+
+
+def _change(edit: Edit) -> str:
+    from reconciler.diff import Cause  # noqa: PLC0415
+    from reconciler.manifest.wanted import ABSENT  # noqa: PLC0415
+    from reconciler.render.text import value_text  # noqa: PLC0415
+
+    place = f"{edit.place.path}:{edit.place.line}"
+    if edit.after is ABSENT:
+        return f"{value_text(edit.before)} → (removed: AlertSite has none) ({place})"
+    notes = [place]
+    if edit.default:
+        notes.append(f"added, over the default at {edit.default}")
+    if edit.cause is Cause.BOTH:
+        notes.append("both: the edit here is lost")
+    elif edit.cause is Cause.EDIT:
+        notes.append("the edit here is lost")
+    return f"{value_text(edit.before)} → {value_text(edit.after)} ({', '.join(notes)})"
+
+
+def _say_rest(found: Pull) -> None:
+    """Says what else differs, and is not pulled."""
+    if found.edited:
+        verb = "differs" if found.edited == 1 else "differ"
+        output.say(
+            f"{_count(found.edited, 'field')} {verb} only by an edit here, or without having been "
+            "applied: apply sends them, pull --all takes AlertSite's values."
+        )
+    if found.refused:
+        verb = "is" if found.refused == 1 else "are"
+        output.say(
+            f"{_count(found.refused, 'manifest')} {verb} refused by the plan, and not pulled: "
+            "reconciler plan says why."
+        )
+
+
+def _ask() -> None:
+    """Asks for approval.
+
+    Raises:
+        RefusedError: the answer is not "yes", or there is no terminal to ask.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise RefusedError(
+            "nothing is written without approval, and there is no terminal to ask",
+            "Read the edits above, then run the same command with --auto-approve.",
+        )
+    answer = click.prompt('Write these edits? Only "yes" is accepted', err=True)
+    if answer != "yes":
+        raise RefusedError("not approved, so nothing is written")
+
+
+def _write(found: Pull) -> int:
+    from reconciler.workflow.pulling import write  # noqa: PLC0415
+
+    failed = len(found.skipped)
+    for file, trouble in write(found):
+        failed += bool(trouble)
+        output.say(trouble or f"{file.path}: wrote {_count(len(file.edits), 'field')}.")
+    if not failed:
+        output.say("AlertSite was only read. Review the edits, then commit them.")
+    return ExitCode.PARTIAL if failed else ExitCode.OK
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

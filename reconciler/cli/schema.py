@@ -1,0 +1,54 @@
+"""The command that prints the schemas."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import output
+from reconciler.errors import ConfigurationError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.shell_completion import CompletionItem
+
+_ENDING = ".schema.json"
+
+
+def _completed(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for a shell
+
+    return [CompletionItem(name) for name in _files() if name.startswith(incomplete)]
+
+
+@click.command(epilog="Example: reconciler schema email-smtp > schemas/email-smtp.schema.json")
+@click.argument("kind", metavar="[KIND]", required=False, shell_complete=_completed)
+def schema(kind: str | None) -> int:
+    """Print the JSON Schema of a kind, or of a format that reconciler prints or keeps.
+
+    Without KIND, list their names.
+    """
+    files = _files()
+    if kind is None:
+        output.data("\n".join(files))
+        return ExitCode.OK
+    if kind not in files:
+        from reconciler.schema.problem import did_you_mean  # noqa: PLC0415
+
+        advice = did_you_mean(kind, files)
+        raise UsageError(f"there is no schema {kind}{advice}", "reconciler schema lists all.")
+    output.data(files[kind].read_text(encoding="utf-8").rstrip("\n"))
+    return ExitCode.OK
+
+
+def _files() -> dict[str, Path]:
+    """The schemas of this installation, by name."""
+    from reconciler.schema import schema_folder  # noqa: PLC0415
+
+    folder = schema_folder()
+    found = {path.name.removesuffix(_ENDING): path for path in sorted(folder.glob(f"*{_ENDING}"))}
+    if not found:
+        raise ConfigurationError(f"there are no schemas in {folder}", "Install reconciler again.")
+    return found

@@ -1,0 +1,90 @@
+"""Kinds, fields and codes, explained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.fields import ELEMENT
+from reconciler.lint import CODES
+from reconciler.render.text import value_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from reconciler.fields import Described
+    from reconciler.model import JSON
+
+_DISABLING = """\
+A comment disables codes for the value that it stands behind; behind kind: or metadata:, for the
+whole manifest. What follows the codes is for people:
+  notify_on_error: false  # reconciler: disable=silenced,disabled the service desk watches it"""
+_PAGES = "https://support.smartbear.com/alertsite/docs/"
+
+
+def kind_text(schema: Mapping[str, JSON], fields: Sequence[Described]) -> str:
+    """A kind with a line for each of its fields: `*` required, `-` set by AlertSite."""
+    shown = [field for field in fields if ELEMENT not in field.path]
+    width = max(len(field.name) for field in shown)
+    types = max(len(field.type) for field in shown)
+    lines = [
+        f"{_mark(field)} {field.name:{width}}  {field.type:{types}}  {_first(field)}"
+        for field in shown
+    ]
+    legend = "* required    - set by AlertSite, so it cannot stand in a manifest"
+    return "\n".join([schema["title"], "", schema["description"], "", *lines, "", legend])
+
+
+def field_text(kind: str, field: Described) -> str:
+    """All that the schema says of one field."""
+    rows = [(name, text) for name, text in _rows(field) if text]
+    width = max(len(name) for name, _ in rows)
+    lines = [f"  {name:{width}}  {text}" for name, text in rows]
+    return "\n".join([f"{kind}: {field.name}", "", f"  {field.words.summary}", "", *lines])
+
+
+def codes_text() -> str:
+    """Every code of lint, with its severity and meaning."""
+    width = max(map(len, CODES))
+    lines = [f"{name:{width}}  {code.severity:7}  {code.meaning}" for name, code in CODES.items()]
+    return "\n".join([*lines, "", _DISABLING])
+
+
+def code_text(name: str) -> str:
+    """One code of lint."""
+    code = CODES[name]
+    return f"{name} ({code.severity})\n\n  {code.meaning}"
+
+
+def _mark(field: Described) -> str:
+    if field.is_read_only:
+        return "-"
+    return "*" if field.is_required else " "
+
+
+def _first(field: Described) -> str:
+    """The first sentence of the summary, and the unit."""
+    sentence = field.words.summary.partition(". ")[0].removesuffix(".")
+    return f"{sentence} ({field.words.unit})" if field.words.unit else sentence
+
+
+def _rows(field: Described) -> Iterator[tuple[str, str]]:
+    words = field.words
+    yield "type", f"{field.type or 'any'}{', or a secretRef' if field.takes_secret else ''}"
+    yield "required", "set by AlertSite" if field.is_read_only else _yes_no(value=field.is_required)
+    yield "unit", words.unit
+    yield "default", words.default
+    yield "allowed", "; ".join(field.limits)
+    yield "such as", ", ".join(map(value_text, field.examples))
+    yield "each has", ", ".join(field.keys)
+    if field.set_key:
+        yield "order", f"none: it is a set, whose elements are told apart by {field.set_key}"
+    if field.longer_than:
+        yield "longer than", field.longer_than
+    yield "sent with", ", ".join(field.send_with)
+    yield "certainty", words.certainty
+    for page in words.source.split(", ") if words.source else ():
+        yield "source", f"{_PAGES}{page}"
+
+
+def _yes_no(*, value: bool) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,35 @@
+"""What a probe saw, as tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.render.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.probe import Table
+
+_HEAD = ("field", "seen", "expected", "mark")
+
+
+def probe_text(tables: Iterable[Table]) -> str:
+    """A table for each kind."""
+    return "\n\n".join("\n".join(_lines(table)) for table in tables)
+
+
+def _lines(table: Table) -> Iterator[str]:
+    if not table.monitors:
+        yield f"{table.kind}: AlertSite returned no such monitor"
+        return
+    noun = "monitor" if table.monitors == 1 else "monitors"
+    yield f"{table.kind or 'without a type'}: {table.monitors} {noun}"
+    cells = [_HEAD] + [
+        (printable(row.field), ", ".join(row.seen) or "-", row.expected or "-", row.mark.value)
+        for row in table.rows
+    ]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEAD))]
+    for row in cells:
+        padded = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
+        yield f"  {'  '.join(padded)}".rstrip()

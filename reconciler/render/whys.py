@@ -1,0 +1,257 @@
+"""Why a monitor is as it is, as text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.diff import Cause
+from reconciler.render.text import paint, printable, value_text
+from reconciler.why import HIDDEN, ID, Next, Tracking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.model import JSON
+    from reconciler.why import FieldWhy, Why
+
+_WIDTH = 40
+"""Characters of a value in the list of fields; one field alone is shown whole."""
+_NEXT = {
+    Next.UNCHANGED: "unchanged: AlertSite fits",
+    Next.CREATE: "sent when the monitor is created",
+    Next.RELEASED: "released: applied once, no longer in the manifest, left as it is",
+    Next.NOT_MANAGED: "not managed: the manifest does not name it, so it is AlertSite's",
+    Next.FORGOTTEN: "nothing: the record has neither a manifest nor a monitor",
+    Next.UNKNOWN: "not compared: the state has no record of it",
+}
+_TRACKING = {
+    Tracking.SENT: "tracked: as it was last sent",
+    Tracking.CHANGED: "changed since it was last sent",
+    Tracking.UNSENT: "never sent, as far as the state knows",
+    Tracking.UNTRACKED: "not tracked: without RECONCILER_SECRET_KEY a change does not show",
+}
+_SYMBOLS = {Next.UPDATE: "~", Next.CREATE: "+", Next.REFUSED: "!", Next.ORPHAN: "."}
+
+
+def why_text(why: Why, *, age: str = "", only: bool = False, colour: bool = False) -> str:
+    """The monitor with a line for each field, or (only) one field with a line for each question.
+
+    Args:
+        why: what is to be said.
+        age: how long ago the monitor was applied.
+        only: the monitor is left out.
+        colour: whether there is to be colour.
+    """
+    if only:
+        return "\n".join(_one(why, why.fields[0], age, colour=colour))
+    lines = [*_head(why, age, colour=colour)]
+    if why.fields:
+        lines += ["", *_all(why)]
+    return "\n".join(lines)
+
+
+def _line(name: str, text: str) -> str:
+    return f"  {name:<11}{text}"
+
+
+def _head(why: Why, age: str, *, colour: bool) -> Iterator[str]:
+    subject = why.subject
+    yield paint(subject.address, "bold", colour=colour)
+    yield _line("manifest", str(subject.desired.origin) if subject.desired else "none")
+    yield _line("monitor", _binding(why))
+    if subject.former:
+        yield _line("renamed", f"it was {subject.former}; the next apply moves the record")
+    yield _line("applied", _applied(why, age))
+    yield _line("lifecycle", _lifecycle(why))
+    symbol = _SYMBOLS.get(why.next, "bold")
+    yield _line("next", paint(_next(why), symbol, colour=colour))
+    yield from _refusal(why)
+
+
+def _binding(why: Why) -> str:
+    subject = why.subject
+    if subject.number is None:
+        return "none yet: bound to nothing by manifest or state"
+    names = []
+    if ID in subject.places:
+        names.append(f"metadata.id ({printable(subject.places[ID])})")
+    if subject.record is not None and subject.record.id == subject.number:
+        names.append("the state")
+    there = "" if subject.live or subject.is_offline else "; AlertSite does not list it"
+    return f"id {subject.number}, bound by {' and '.join(names)}{there}"
+
+
+def _applied(why: Why, age: str) -> str:
+    record = why.subject.record
+    if record is None:
+        return "never, as far as the state knows"
+    ago = f" ({age})" if age else ""
+    when = f"{record.applied_at}{ago}" if record.applied_at else "at an unknown time"
+    return printable(f"{when} by run {record.run}")
+
+
+def _lifecycle(why: Why) -> str:
+    verb = "disables" if why.lifecycle.retire == "disable" else "deletes"
+    gone = "refuses to retire" if why.lifecycle.protect else verb
+    ignored = "".join(
+        f"; {printable(item.field)} ignored until {item.until}" for item in why.lifecycle.ignore
+    )
+    return f"without its manifest, --prune {gone} it{ignored}"
+
+
+def _next(why: Why) -> str:
+    change = why.subject.change
+    match why.next:
+        case Next.REFUSED:
+            return f"refused: {printable(why.message)}"
+        case Next.ORPHAN:
+            return "nothing: an orphan is left as it is, unless apply --prune retires it"
+        case Next.UPDATE if change is not None:
+            names = ", ".join(item.field for item in change.fields if item.sent_with is None)
+            return f"update of {printable(names)}"
+        case Next.CREATE if change is not None and change.reason is not None:
+            return f"create ({change.reason.value})"
+        case Next.CREATE:
+            return "create"
+        case _:
+            return _word(why, why.next)
+
+
+def _word(why: Why, what: Next) -> str:
+    if what is Next.UNCHANGED and why.subject.is_offline:
+        return "unchanged: as last applied"
+    return _NEXT[what]
+
+
+def _refusal(why: Why) -> Iterator[str]:
+    if why.hint:
+        yield _line("", printable(why.hint))
+
+
+def _all(why: Why) -> Iterator[str]:
+    """A line for each field: its name, its value, what follows, where it stands."""
+    rows = [
+        (printable(field.field), _short(_known(field)), _brief(why, field), _near(why, field))
+        for field in why.fields
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        yield f"  {'  '.join((*cells, row[3]))}".rstrip()
+
+
+def _one(why: Why, field: FieldWhy, age: str, *, colour: bool) -> Iterator[str]:
+    head = printable(f"{why.subject.address}.{field.field}")
+    yield paint(head, "bold", colour=colour)
+    yield _line("value", _value(field))
+    if field.place:
+        yield _line("from", _place(field))
+    yield _line("applied", _applied_value(why, field, age))
+    yield _line("live", _live(why, field))
+    if field.tracking:
+        yield _line("secret", _TRACKING[field.tracking])
+    symbol = _SYMBOLS.get(field.next, "bold")
+    yield _line("next", paint(_next_of(why, field), symbol, colour=colour))
+    yield from _refusal(why)
+
+
+def _value(field: FieldWhy) -> str:
+    if field.source is not None:
+        return f"a secret from {printable(field.source)}"
+    return "none" if field.place is None else value_text(field.value)
+
+
+def _known(field: FieldWhy) -> str:
+    """The value; of a field that no manifest names, the one that was applied."""
+    if field.place is None and field.applied is not None:
+        return f"was {value_text(field.applied)}"
+    return _value(field)
+
+
+def _place(field: FieldWhy) -> str:
+    if field.place is None:
+        return ""
+    return printable(field.place) + (" (default)" if field.is_default else "")
+
+
+def _near(why: Why, field: FieldWhy) -> str:
+    """The place, as short as can be: what the manifest says itself stands in its own file."""
+    origin = why.subject.desired.origin if why.subject.desired else None
+    if origin is None or field.place is None or field.is_default:
+        return _place(field)
+    return f"line {field.place.removeprefix(origin.path).split(':')[1]}"
+
+
+def _applied_value(why: Why, field: FieldWhy, age: str) -> str:
+    if not field.was_applied:
+        return "never, as far as the state knows"
+    what = "a secret" if field.applied is None else value_text(field.applied)
+    return f"{what}, {_applied(why, age)}"
+
+
+def _live(why: Why, field: FieldWhy) -> str:
+    if why.subject.is_offline:
+        return "not asked (--offline)"
+    if why.subject.live is None:
+        return "none: AlertSite has no such monitor"
+    if field.source is not None:
+        return "never compared, as AlertSite need not show secrets"
+    return _text(field.live)
+
+
+def _next_of(why: Why, field: FieldWhy) -> str:
+    if field.next is Next.IGNORED and field.ignored is not None:
+        return printable(f"not compared until {field.ignored.until}: {field.ignored.reason}")
+    if field.next is Next.SENT_WITH:
+        return f"unchanged, sent with {field.sent_with}"
+    if field.next is not Next.UPDATE:
+        whole = field.next in {Next.REFUSED, Next.ORPHAN}
+        return _next(why) if whole else _word(why, field.next)
+    if field.source is not None or why.subject.desired is None:
+        return "sent again" if field.tracking is Tracking.CHANGED else "sent"
+    before = _text(_before(why, field))
+    return f"update {before} → {value_text(field.value)}: {_cause(why, field)}"
+
+
+def _text(value: JSON) -> str:
+    return HIDDEN if value == HIDDEN else value_text(value)
+
+
+def _before(why: Why, field: FieldWhy) -> JSON:
+    """What the manifest is compared with."""
+    return field.applied if why.subject.is_offline else field.live
+
+
+def _cause(why: Why, field: FieldWhy) -> str:
+    match field.cause:
+        case Cause.DRIFT:
+            return "drift, changed in AlertSite since the last apply"
+        case Cause.BOTH:
+            return "both, changed here and in AlertSite since the last apply"
+        case _ if field.was_applied:
+            return "edit, changed in the manifest since the last apply"
+        case _ if why.subject.record:
+            return "edit, named in the manifest for the first time"
+        case _:
+            return "edit, and nothing is known of an earlier apply"
+
+
+def _brief(why: Why, field: FieldWhy) -> str:
+    """What follows, in a few words."""
+    match field.next:
+        case Next.UPDATE if field.source is None and field.cause is not None:
+            return f"update from {_short(_text(_before(why, field)))} ({field.cause.value})"
+        case Next.UPDATE:
+            return f"sent ({field.tracking.value})" if field.tracking else "update"
+        case Next.IGNORED if field.ignored is not None:
+            return f"ignored until {field.ignored.until}"
+        case Next.SENT_WITH:
+            return f"sent with {field.sent_with}"
+        case _ if field.tracking is Tracking.UNTRACKED:
+            return "not tracked"
+        case _:
+            return field.next.value
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"

@@ -1,0 +1,145 @@
+"""What becomes of records without a manifest, and what the changes of a plan do to monitoring.
+
+Rule: no I/O, clock or environment. A monitor is only ever retired here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from reconciler.budget import Coverage, Loss, Measurements, causes, per_day
+from reconciler.diff import FieldChange
+from reconciler.plan import Action, Change, Note, NoteCode, Reason, Refusal
+from reconciler.situation import TABLE, Decision, without_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.model import Desired, Live
+    from reconciler.rules import Rules
+    from reconciler.situation import View
+    from reconciler.state import Record
+
+
+def orphans(view: View, rules: Rules) -> Iterator[Change | Refusal | Note]:
+    """What becomes of the records that no manifest names."""
+    if not view.records:
+        return
+    described = {manifest.address for manifest in view.desired}
+    alone = {key: item for key, item in view.records.items() if key not in described}
+    counts = Counter(record.id for record in alone.values())
+    for address, record in alone.items():
+        if not _is_meant(address, rules):
+            continue
+        decision = TABLE[without_manifest(address, record, view)]
+        if decision is not Decision.ORPHAN:
+            yield Note(address, NoteCode.FORGOTTEN, record.id)
+        elif _is_left(address, rules) or counts[record.id] > 1:  # whose lifecycle would count?
+            yield Note(address, NoteCode.ORPHAN, record.id)
+        elif record.protect:
+            yield _protected(address, record)
+        else:
+            yield _retired(address, record, view.by_id[record.id])
+
+
+def replacements(
+    items: Iterable[Change | Refusal | Note],
+) -> Iterator[Change | Refusal | Note]:
+    """The items; of a monitor whose kind changes it is said that it is replaced."""
+    items = tuple(items)
+    made = {_name(item) for item in items if _is(item, Action.CREATE)}
+    left = {_name(item) for item in items if _is_orphan(item)}
+    for item in items:
+        if not isinstance(item, Change) or item.reason or _name(item) not in made & left:
+            yield item
+        elif item.action is Action.CREATE:
+            yield item._replace(reason=Reason.REPLACEMENT)
+        elif item.action is Action.DELETE:
+            yield item._replace(reason=Reason.REPLACED)
+        else:
+            yield item
+
+
+def coverage(changes: Iterable[Change], view: View) -> Coverage:
+    """What the changes do to monitoring."""
+    manifests = {manifest.address: manifest for manifest in view.desired}
+    losses: list[Loss] = []
+    before = after = 0
+    for change in changes:
+        manifest = manifests.get(change.address)
+        live = view.by_id.get(change.id) if change.id is not None else None
+        lost = _lost(change, manifest)
+        if lost:
+            losses.append(Loss(change.address, lost, manifest.labels if manifest else {}))
+        was, will = _measurements(change, live)
+        if was is not None and will is not None:
+            before, after = before + was, after + will
+    managed = len(manifests.keys() | view.records.keys())
+    return Coverage(managed, tuple(losses), Measurements(before, after))
+
+
+def _is_meant(address: str, rules: Rules) -> bool:
+    return not rules.targets or any(fnmatchcase(address, target) for target in rules.targets)
+
+
+def _is_left(address: str, rules: Rules) -> bool:
+    return not rules.prune or any(fnmatchcase(address, kept) for kept in rules.keep)
+
+
+def _is(item: Change | Refusal | Note, action: Action) -> bool:
+    return isinstance(item, Change) and item.action is action
+
+
+def _is_orphan(item: Change | Refusal | Note) -> bool:
+    """Whether it is about a monitor that has no manifest any more."""
+    if isinstance(item, Note):
+        return item.code is NoteCode.ORPHAN
+    return item.origin is None
+
+
+def _name(item: Change | Refusal | Note) -> str:
+    return item.address.partition("/")[2]
+
+
+def _protected(address: str, record: Record) -> Refusal:
+    return Refusal(
+        address,
+        "protected",
+        f"monitor {record.id} has no manifest any more, and its lifecycle protects it",
+        f"Leave it with --keep {address}, forget it with: reconciler state rm {address}; or bring "
+        "its manifest back, apply it with protect: false, and remove it again.",
+        None,
+    )
+
+
+def _retired(address: str, record: Record, live: Live) -> Change | Note:
+    kind = address.partition("/")[0]
+    if record.retire != "disable":
+        return Change(Action.DELETE, address, kind, record.id, {}, (), None)
+    was = live.fields.get("enabled")
+    if was is False:
+        return Note(address, NoteCode.ORPHAN, record.id)
+    fields = (FieldChange("enabled", was, after=False),)
+    return Change(
+        Action.UPDATE, address, kind, record.id, {"enabled": False}, fields, None, Reason.RETIRED
+    )
+
+
+def _lost(change: Change, manifest: Desired | None) -> tuple[str, ...]:
+    if change.action is Action.DELETE:
+        return ("deleted",)
+    if change.action is Action.CREATE:
+        return ()
+    if manifest is None:
+        return ("disabled",)
+    kinds = {name: field.coverage for name, field in manifest.kind.fields.items() if field.coverage}
+    return causes((item for item in change.fields if item.sent_with is None), kinds)
+
+
+def _measurements(change: Change, live: Live | None) -> tuple[int | None, int | None]:
+    has = dict(live.fields) if live else {}
+    was = per_day(has) if live else 0
+    will = 0 if change.action is Action.DELETE else per_day({**has, **change.body})
+    return was, will

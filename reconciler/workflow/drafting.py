@@ -1,0 +1,261 @@
+"""What the manifest of one existing monitor says.
+
+Rule: fields that AlertSite sets itself, unset ones and documented defaults are left to AlertSite;
+no value that looks like a secret is taken over.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.importing import variable
+from reconciler.manifest.text import NotWritableError, check, is_too_deep
+from reconciler.model import SECRET_REF, canonical
+from reconciler.workflow.expressing import fit, written
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+
+    from reconciler.model import JSON, Kind, Live
+    from reconciler.schema import Schemas
+    from reconciler.workflow.expressing import Pointer
+
+_LITERAL = re.compile(r"\bDefault: (true|false|[0-9]+)\. ")
+"""How a schema's description gives a default that the vendor documents as a value."""
+_LIKE_A_SECRET = "its name looks like a secret, and its value like none; add it by hand"  # noqa: S105
+
+_VariableFor = Callable[[tuple[str | int, ...]], str]
+"""Gives the variable for the secret at a path."""
+
+
+class Secret(NamedTuple):
+    """A secret that a manifest refers to, and the variable that it has to be in."""
+
+    path: tuple[str | int, ...]
+    variable: str
+
+    @property
+    def reference(self) -> JSON:
+        """What stands in the manifest."""
+        return {SECRET_REF: {"env": self.variable}}
+
+
+class Content(NamedTuple):
+    """What a manifest says of a monitor.
+
+    Attributes:
+        left_out: for each field that it cannot say the reason.
+        fault: why there is no valid manifest; empty if there is one.
+    """
+
+    spec: Mapping[str, JSON]
+    extra: Mapping[str, JSON]
+    secrets: tuple[Secret, ...]
+    left_out: Mapping[str, str]
+    fault: str = ""
+
+
+class Drafting:
+    """Drafts manifests; remembers which variables are taken."""
+
+    def __init__(self, schemas: Schemas) -> None:
+        self._schemas = schemas
+        self._known = {name: _Known.of(schema) for name, schema in schemas.documents.items()}
+        self._variables: set[str] = set()
+
+    def content(
+        self,
+        kind: Kind,
+        name: str,
+        live: Live,
+        inherited: Mapping[str, JSON],
+        secret: Collection[str],
+    ) -> Content:
+        """What the manifest of that name says of a monitor.
+
+        Args:
+            kind: the monitor's.
+            name: the manifest's.
+            live: the monitor.
+            inherited: what the manifest gets from defaults if it does not name it.
+            secret: fields of which it is known that they hold a secret.
+        """
+        draft = _Draft(
+            self._known[kind.name], kind, live, lambda path: self._variable(kind, name, path)
+        )
+        draft.want_secrets(secret)
+        draft.want_spec(inherited)
+        draft.want_extra()
+        draft.drop_unwritable()
+        found = fit(self._schemas, head(kind.name, name, live.id), draft.wanted)
+        reasons = draft.left_out | {field: text for (_, field), text in found.reasons.items()}
+        parts: dict[str, dict[str, JSON]] = {"spec": {}, "extra": {}}
+        for (part, field), value in found.values.items():
+            parts[part][field] = value
+        unwanted = [field for field in inherited if field not in parts["spec"]]
+        fault = found.fault
+        if fault:
+            fault = "; ".join(
+                (f"AlertSite lacks what a manifest needs: {fault}", *reasons.values())
+            )
+        elif unwanted:
+            fault = f"it would get {', '.join(unwanted)} from defaults, and has none in AlertSite"
+        kept = {**parts["spec"], **parts["extra"]}
+        secrets = tuple(item for item in draft.secrets if item.path[0] in kept)
+        return Content(parts["spec"], parts["extra"], secrets, reasons, fault)
+
+    def _variable(self, kind: Kind, name: str, path: tuple[str | int, ...]) -> str:
+        found = variable(kind.name, name, path, self._variables)
+        self._variables.add(found)
+        return found
+
+
+class _Draft:
+    """What is wanted in the manifest of one monitor so far."""
+
+    def __init__(self, known: _Known, kind: Kind, live: Live, variable_for: _VariableFor) -> None:
+        self.wanted: dict[Pointer, list[JSON]] = {}
+        self.left_out: dict[str, str] = {}
+        self.secrets: list[Secret] = []
+        self._known = known
+        self._kind = kind
+        self._variable_for = variable_for
+        self._live = {name: value for name, value in live.fields.items() if not is_too_deep(value)}
+        for field in live.fields.keys() - self._live.keys():
+            self.left_out[field] = "it is nested too deeply"
+
+    def want_secrets(self, fields: Iterable[str]) -> None:
+        """Takes in fields that hold a secret whatever they are called."""
+        for field in sorted(fields):
+            if self._live.pop(field, None) is not None:
+                secret = Secret((field,), self._variable_for((field,)))
+                part = "spec" if field in self._kind.fields else "extra"
+                self.wanted[part, field] = [secret.reference]
+                self.secrets.append(secret)
+
+    def want_spec(self, inherited: Container[str]) -> None:
+        """Takes in the fields that the schema knows."""
+        for field, default in self._known.defaults.items():
+            if ("spec", field) in self.wanted:
+                continue
+            value = written(self._kind.field(field), self._live.get(field))
+            if value is None and field in inherited:
+                self.wanted["spec", field] = ["", []]  # so that it stays unset
+            elif value is not None and (field in inherited or canonical_of(value) != default):
+                self.wanted["spec", field] = [value]
+
+    def want_extra(self) -> None:
+        """Takes in the others."""
+        for field in sorted(self._live.keys() - self._kind.fields.keys()):
+            protecting = _Protecting(self._known.is_secret, self._variable_for)
+            value = protecting.value((field,), self._live[field])
+            if protecting.is_bent:
+                self.left_out[field] = _LIKE_A_SECRET
+            elif self._kind.field(field).normalise(value) is not None:
+                self.wanted["extra", field] = [value]
+                self.secrets += protecting.secrets
+
+    def drop_unwritable(self) -> None:
+        """Takes out what YAML cannot hold."""
+        for pointer, values in [*self.wanted.items()]:
+            try:
+                check(pointer[1], values[0])
+            except NotWritableError as error:
+                self.left_out[pointer[1]] = str(error)
+                del self.wanted[pointer]
+
+
+def head(kind: str, name: str, number: int) -> dict[str, JSON]:
+    """A manifest without its fields."""
+    return {
+        "apiVersion": "reconciler/v1",
+        "kind": kind,
+        "metadata": {"name": name, "id": number},
+        "spec": {},
+    }
+
+
+def canonical_of(value: JSON) -> str:
+    """The canonical text of a value, or nothing if JSON has none for it."""
+    try:
+        return canonical(value)
+    except ValueError:
+        return ""
+
+
+class _Known(NamedTuple):
+    """What a schema says of the fields of a kind.
+
+    Attributes:
+        defaults: for each that a manifest may set, the canonical text of its documented default,
+            or None.
+        is_secret: whether a name looks like that of a secret.
+    """
+
+    defaults: Mapping[str, str | None]
+    is_secret: Callable[[str], bool]
+
+    @classmethod
+    def of(cls, schema: Mapping[str, JSON]) -> _Known:
+        fields = schema["properties"]["spec"]["properties"]
+        patterns = [
+            re.compile(each) for each in schema["$defs"]["extraFields"]["patternProperties"]
+        ]
+        return cls(
+            {name: _default(item) for name, item in fields.items() if not item.get("readOnly")},
+            lambda name: any(pattern.search(name) for pattern in patterns),
+        )
+
+
+def _default(schema: Mapping[str, JSON]) -> str | None:
+    found = _LITERAL.search(schema["description"])
+    return canonical(json.loads(found.group(1))) if found else None
+
+
+class _Protecting:
+    """Puts references in place of secrets.
+
+    Attributes:
+        is_bent: whether something was left out that is no secret and looks like one.
+    """
+
+    def __init__(
+        self,
+        is_secret: Callable[[str], bool],
+        variable_for: _VariableFor,
+    ) -> None:
+        self.secrets: list[Secret] = []
+        self.is_bent = False
+        self._is_secret = is_secret
+        self._variable_for = variable_for
+
+    def value(self, path: tuple[str | int, ...], value: JSON) -> JSON:
+        """The value at a path as a manifest may hold it."""
+        if isinstance(path[-1], str) and self._is_secret(path[-1]):
+            return self._reference(path, value)
+        if isinstance(value, list):
+            return [self.value((*path, place), item) for place, item in enumerate(value)]
+        if isinstance(value, dict):
+            return dict(self._members(path, value))
+        return value
+
+    def _members(
+        self, path: tuple[str | int, ...], value: Mapping[str, JSON]
+    ) -> Iterator[tuple[str, JSON]]:
+        for name, item in value.items():
+            held = self.value((*path, name), item)
+            if held is not None or (item is None and not self._is_secret(name)):
+                yield name, held
+
+    def _reference(self, path: tuple[str | int, ...], value: JSON) -> JSON:
+        if value in (None, "", [], {}):
+            return None
+        if isinstance(value, bool | list | dict | float):
+            self.is_bent = True
+            return None
+        found = Secret(path, self._variable_for(path))
+        self.secrets.append(found)
+        return found.reference

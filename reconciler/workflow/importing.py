@@ -1,0 +1,266 @@
+"""From the monitors of an account to manifests that describe them.
+
+Rule: AlertSite is only read, and no file is overwritten. What was written is loaded and planned
+like any other manifest.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler import importing
+from reconciler.decide import decide
+from reconciler.errors import ConfigurationError, RefusedError
+from reconciler.importing import Draft, Shared
+from reconciler.workflow.composing import compose
+from reconciler.workflow.drafting import Drafting, canonical_of
+from reconciler.workflow.loading import load_fleet
+from reconciler.workflow.presence import Presence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reconciler.model import Desired, Live
+    from reconciler.plan import Plan
+    from reconciler.schema import Schemas
+    from reconciler.state import State
+
+_MOST_LISTED = 10
+
+
+class Terms(NamedTuple):
+    """How an import was asked for.
+
+    Attributes:
+        folder: where the files go.
+        manifests: the folder whose manifests count too, if they are to be merged with.
+        layout: the pattern of paths below the folder.
+        merge: whether to add what no manifest describes yet.
+        lift: whether what manifests have in common becomes defaults.
+    """
+
+    folder: str
+    manifests: str
+    layout: str
+    merge: bool
+    lift: bool
+
+
+class Told(NamedTuple):
+    """Something that somebody has to look at; `field` is empty for a whole monitor."""
+
+    subject: str
+    field: str
+    text: str
+
+
+class Imported(NamedTuple):
+    """What is to be written.
+
+    Attributes:
+        texts: by path below the folder.
+        shared: what became defaults.
+        secrets: the variables that secrets have to be in.
+        left_out: fields that no manifest can say.
+        skipped: monitors that get no manifest.
+        unknown: how many manifests have each field that the schemas do not know.
+        known: monitors that manifests describe already.
+    """
+
+    drafts: tuple[Draft, ...]
+    texts: Mapping[str, str]
+    shared: tuple[Shared, ...]
+    secrets: tuple[Told, ...]
+    left_out: tuple[Told, ...]
+    skipped: tuple[Told, ...]
+    unknown: Mapping[str, int]
+    known: int
+
+
+def draft(live: Sequence[Live], schemas: Schemas, state: State, terms: Terms) -> Imported:
+    """The manifests for the monitors of an account; writes nothing.
+
+    Raises:
+        RefusedError: a file or a manifest is there already, and nothing is to be merged.
+        InvalidManifestsError: manifests that are there already have findings.
+    """
+    drafts = _Drafts(schemas, state, terms)
+    for monitor in sorted(live, key=lambda each: each.id):
+        drafts.take(monitor)
+    return drafts.imported()
+
+
+def write(imported: Imported, folder: str) -> None:
+    """Writes the files, none of which is there.
+
+    Raises:
+        ConfigurationError: one cannot be written; those before it have been.
+    """
+    for count, (path, text) in enumerate(imported.texts.items()):
+        target = Path(folder, path)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as file:
+                file.write(text.encode())
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write {target}: {error.strerror or error}; {count:,} files were written",
+                "Run the same command again with --merge: it adds the others.",
+            ) from error
+
+
+def check(
+    imported: Imported,
+    live: Sequence[Live],
+    account: str,
+    schemas: Schemas,
+    state: State,
+    folder: str,
+) -> Plan:
+    """The plan for the manifests in the folder; only the imported ones are in it.
+
+    Raises:
+        InvalidManifestsError: what was written has findings.
+    """
+    fleet = load_fleet([folder], schemas)
+    plan = decide(account, fleet.desired, state.records, live, schemas.kinds)
+    ours = {item.address for item in imported.drafts}
+    changes = tuple(item for item in plan.changes if item.address in ours)
+    refusals = tuple(item for item in plan.refusals if item.address in ours)
+    moved = {item.address for item in changes} | {item.address for item in refusals}
+    unchanged = len(ours - moved)
+    return plan._replace(changes=changes, refusals=refusals, notes=(), unchanged=unchanged)
+
+
+class _Drafts:
+    """What has been drafted so far."""
+
+    def __init__(self, schemas: Schemas, state: State, terms: Terms) -> None:
+        self._schemas = schemas
+        self._terms = terms
+        # What is staged to be merged is moved to the folder of the manifests later.
+        folders = {terms.folder, terms.manifests} if terms.merge else {terms.folder}
+        self._present = [Presence(folder, schemas) for folder in sorted(folders)]
+        self._described: dict[int, Desired] = {}
+        self._loose: dict[tuple[str, str], Desired] = {}
+        for present in self._present:
+            self._described |= present.bound(state)
+            self._loose |= present.loose(state)
+        addresses = {item.address for present in self._present for item in present.fleet}
+        self._named = {
+            record.id: address
+            for address, record in state.records.items()
+            if address not in addresses
+        }
+        self._secret = {record.id: tuple(record.secrets) for record in state.records.values()}
+        self._taken = addresses | state.records.keys()
+        self._drafting = Drafting(schemas)
+        self._drafts: list[Draft] = []
+        self._overlap: list[int] = []
+        self._secrets: list[Told] = []
+        self._left_out: list[Told] = []
+        self._skipped: list[Told] = []
+        self._unknown: dict[str, int] = {}
+
+    def take(self, live: Live) -> None:
+        """Takes in one monitor."""
+        kind = self._schemas.kinds.get(live.type or "")
+        if kind is None:
+            if live.type is None:
+                self._skip(live, "AlertSite does not say of which kind it is")
+            return
+        if live.id in self._described:
+            self._overlap.append(live.id)
+            return
+        loose = self._loose.get((kind.name, canonical_of(live.fields.get("name"))))
+        if loose is not None:
+            other = f"{loose.address} ({loose.origin})"
+            self._skip(live, f"{other} looks like it and has no id; bind it with apply --adopt")
+            return
+        name = self._name(live, kind.name)
+        path = self._terms.layout.format(kind=kind.name, name=name, id=live.id)
+        inherited = {
+            field: value
+            for present in self._present
+            for field, value in present.inherited(path, kind.name).items()
+        }
+        secret = self._secret.get(live.id, ())
+        found = self._drafting.content(kind, name, live, inherited, secret)
+        if found.fault:
+            self._skip(live, found.fault)
+            return
+        made = Draft(kind.name, name, live.id, path, found.spec, found.extra)
+        self._taken.add(made.address)
+        self._drafts.append(made)
+        self._left_out += [Told(made.address, *item) for item in sorted(found.left_out.items())]
+        for item in found.secrets:
+            self._secrets.append(Told(made.address, ".".join(map(str, item.path)), item.variable))
+        for field in found.extra.keys() - {item.path[0] for item in found.secrets}:
+            self._unknown[field] = self._unknown.get(field, 0) + 1
+
+    def imported(self) -> Imported:
+        """All of it.
+
+        Raises:
+            RefusedError: something is there already, and nothing is to be merged.
+        """
+        if self._overlap and not self._terms.merge:
+            first = self._described[self._overlap[0]]
+            raise RefusedError(
+                f"{len(self._overlap):,} of the monitors have manifests already, such as "
+                f"{first.address} ({first.origin})",
+                "Add manifests for the others with --merge, or write elsewhere with --into.",
+            )
+        drafts, shared = self._placed(), list[Shared]()
+        if self._terms.lift:
+            closed = {folder for present in self._present for folder in present.folders}
+            drafts, shared = importing.lifted(drafts, self._schemas.kinds, closed)
+        texts = compose(drafts, shared, self._terms.folder, self._schemas)
+        self._refuse_present([path for path in texts if self._holds(path)])
+        return Imported(
+            drafts=tuple(drafts),
+            texts=texts,
+            shared=tuple(shared),
+            secrets=tuple(self._secrets),
+            left_out=tuple(self._left_out),
+            skipped=tuple(self._skipped),
+            unknown=dict(sorted(self._unknown.items())),
+            known=len(self._overlap),
+        )
+
+    def _name(self, live: Live, kind: str) -> str:
+        """The name of a monitor's manifest: the one that the state has, or else a new one."""
+        recorded, _, name = self._named.get(live.id, "").partition("/")
+        if recorded == kind:
+            return name
+        wanted = importing.slug(str(live.fields.get("name") or ""), live.id)
+        return importing.free_name(wanted, kind, self._taken)
+
+    def _skip(self, live: Live, reason: str) -> None:
+        name = canonical_of(live.fields.get("name"))
+        self._skipped.append(Told(f"monitor {live.id} ({live.type}, {name})", "", reason))
+
+    def _placed(self) -> list[Draft]:
+        """The drafts, each in a file that is not there yet, if they are to be merged."""
+        if not self._terms.merge:
+            return self._drafts
+        free: dict[str, str] = {}
+        for item in self._drafts:
+            if item.path not in free:
+                free[item.path] = importing.free_path(item.path, self._holds)
+        return [item._replace(path=free[item.path]) for item in self._drafts]
+
+    def _holds(self, path: str) -> bool:
+        return any(present.holds(path) for present in self._present)
+
+    def _refuse_present(self, paths: Sequence[str]) -> None:
+        if not paths:
+            return
+        listed = [os.path.join(self._terms.folder, path) for path in paths[:_MOST_LISTED]]  # noqa: PTH118
+        more = f" and {len(paths) - len(listed):,} more" if len(paths) > len(listed) else ""
+        raise RefusedError(
+            f"nothing is overwritten, and there is already: {', '.join(listed)}{more}",
+            "Add manifests for new monitors with --merge, or write elsewhere with --into.",
+        )

@@ -1,0 +1,316 @@
+"""What helps to write manifests: schemas, explanations, a probe, a new repository, completion."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Account, Done
+
+_ROOT = Path(__file__).parents[2]
+_SCHEMAS = _ROOT / "schemas"
+_KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
+
+
+class TestSchema:
+    def test_all_are_listed(self, run: Callable[..., Done]) -> None:
+        done = run("schema")
+        names = {path.name.removesuffix(".schema.json") for path in _SCHEMAS.iterdir()}
+        assert set(done.out.split()) == names
+        assert set(_KINDS) < names
+
+    @pytest.mark.parametrize("name", [*_KINDS, "plan"])
+    def test_one_is_printed_as_it_is(self, name: str, run: Callable[..., Done]) -> None:
+        done = run("schema", name)
+        assert done.code == 0
+        assert done.out == (_SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8")
+
+    def test_another_is_not_known(self, run: Callable[..., Done]) -> None:
+        done = run("schema", "email-smpt")
+        assert done.code == 64
+        assert "there is no schema email-smpt; did you mean email-smtp?" in done.err
+
+
+class TestExplain:
+    @pytest.mark.parametrize("kind", _KINDS)
+    def test_a_kind_lists_its_fields(self, kind: str, run: Callable[..., Done]) -> None:
+        done = run("explain", kind)
+        assert done.code == 0
+        lines = done.out.splitlines()
+        schema = json.loads((_SCHEMAS / f"{kind}.schema.json").read_bytes())
+        spec = schema["properties"]["spec"]
+        for name, field in spec["properties"].items():
+            mark = "-" if field.get("readOnly") else "*" if name in spec["required"] else " "
+            assert sum(line.startswith(f"{mark} spec.{name} ") for line in lines) == 1, name
+        assert any(line.startswith("* metadata.name ") for line in lines)
+
+    def test_a_field(self, run: Callable[..., Done]) -> None:
+        done = run("explain", "email-round-trip.interval")
+        assert done.code == 0
+        rows = dict(line.strip().split("  ", 1) for line in done.out.splitlines()[4:])
+        found = {name: text.strip() for name, text in rows.items()}
+        assert found["type"] == "integer"
+        assert found["unit"] == "minutes"
+        assert found["longer than"] == "timeout"
+        assert found["default"] == "chosen by AlertSite from the account's defaults"
+        assert found["certainty"].startswith("Documented by sample captions")
+        assert found["source"].startswith("https://support.smartbear.com/alertsite/docs/")
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("email-smtp.hostname", "string, or a secretRef"),
+            ("email-smtp.spec.locations", "it is a set, whose elements are told apart by id"),
+            ("email-smtp.locations.id", "email-smtp: spec.locations[].id"),
+            ("email-smtp.home_location", "sent with  locations"),
+            ("email-smtp.metadata.labels", "Labels for selecting"),
+            ("email-smtp.port", "1 to 65535"),
+            ("email-smtp.mode", '"Global Verify", "Primary"'),
+            ("email-smtp.sla_id", "set by AlertSite"),
+            ("lint", "wrong-port      error    "),
+            ("lint.silenced", "silenced (info)"),
+        ],
+    )
+    def test_what_is_said(self, name: str, words: str, run: Callable[..., Done]) -> None:
+        done = run("explain", name)
+        assert done.code == 0
+        assert words in done.out
+
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            ("email-smpt", "there is no kind email-smpt; did you mean email-smtp?"),
+            ("smtp.port", "there is no kind smtp; did you mean email-smtp?"),
+            ("website", "The kinds are email-imap, email-pop, email-round-trip, email-smtp."),
+            ("", "there is no kind (empty)"),
+            ("email-smtp.prot", "email-smtp has no field prot; did you mean port?"),
+            ("email-smtp.capture_level", "what it does not know goes under extra"),
+            ("lint.silence", "lint has no code silence; did you mean silenced?"),
+        ],
+    )
+    def test_what_is_not_known(self, name: str, words: str, run: Callable[..., Done]) -> None:
+        done = run("explain", name)
+        assert (done.code, done.out) == (64, "")
+        assert words in done.err
+
+
+class TestProbe:
+    def test_the_embedded_sandbox_is_as_expected(self, run: Callable[..., Done]) -> None:
+        done = run("probe", "--json")
+        assert done.code == 0
+        schema = json.loads((_SCHEMAS / "probe.schema.json").read_bytes())
+        jsonschema.Draft202012Validator(schema).validate(done.json)
+        assert [table["kind"] for table in done.json["kinds"]] == list(_KINDS)
+
+    def test_one_request_and_no_value(
+        self, run: Callable[..., Done], sandbox: Callable[..., Account], monitor: Callable[..., Any]
+    ) -> None:
+        values = ["Zanzibar relay", "zanzibar@example.com", "s3cr3t-folder"]
+        odd = {"port": "587", "capture_level": values[2], "note": values[1]}
+        account = sandbox(
+            monitor("email-smtp", 4711, **odd | {"name": values[0]}), monitor("email-pop", 4712)
+        )
+        done = run("probe", env=account.env)
+        assert done.code == 0
+        assert account.calls() == ["POST /access-tokens", "GET /monitors"]
+        rows = [line.split() for line in done.out.splitlines()]
+        assert ["port", "string", "integer", "other", "type"] in rows
+        assert ["capture_level", "string", "-", "unknown", "to", "the", "schema"] in rows
+        assert "email-imap: AlertSite returned no such monitor" in done.out
+        as_json = run("probe", "--json", env=account.env)
+        for value in [*values, "4711", "4712", "smtp.example.com", "UBM"]:
+            assert value not in done.text + as_json.text
+
+
+def _init(run: Callable[..., Done], folder: Path, *arguments: str) -> Done:
+    return run("init", *arguments, cwd=folder)
+
+
+class TestInit:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        """An empty folder."""
+        path = tmp_path / "new"
+        path.mkdir()
+        return path
+
+    def test_what_it_lays_out_works_at_once(self, folder: Path, run: Callable[..., Done]) -> None:
+        done = _init(run, folder)
+        assert done.code == 0
+        assert "wrote  monitors/example-smtp.yaml" in done.out
+        assert "reconciler plan" in done.err
+        assert run("validate", "--lint", cwd=folder).code == 0
+        planned = run("plan", cwd=folder)
+        assert planned.code == 0
+        assert "Plan: 1 to add, 0 to change, 0 to destroy." in planned.out
+        assert run("doctor", cwd=folder).code == 0
+
+    def test_its_files_are_what_they_should_be(
+        self, folder: Path, run: Callable[..., Done]
+    ) -> None:
+        _init(run, folder)
+        found = [path for path in folder.rglob("*") if path.suffix in {".yaml", ".yml"}]
+        names = {str(path.relative_to(folder)) for path in found}
+        assert names == {
+            "monitors/example-smtp.yaml",
+            ".gitlab-ci.yml",
+            ".github/workflows/reconcile.yml",
+            ".pre-commit-config.yaml",
+        }
+        for path in found:
+            assert isinstance(YAML(typ="safe", pure=True).load(path.read_text()), dict), path
+        for path in [*folder.rglob("*.json")]:
+            json.loads(path.read_bytes())
+        copied = {path.name: path.read_bytes() for path in (folder / "schemas").iterdir()}
+        assert copied == {path.name: path.read_bytes() for path in _SCHEMAS.iterdir()}
+        example = (folder / "monitors" / "example-smtp.yaml").read_text()
+        schema = example.partition("$schema=")[2].splitlines()[0]
+        assert (folder / "monitors" / schema).is_file()
+
+    def test_its_makefile_calls_the_command(self, folder: Path, run: Callable[..., Done]) -> None:
+        _init(run, folder)
+        command = f"RECONCILER={sys.executable} -m reconciler"
+        for target in ("validate", "plan"):
+            done = subprocess.run(
+                ["make", target, command],
+                cwd=folder,
+                env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+
+    def test_its_settings_are_read(self, folder: Path, run: Callable[..., Done]) -> None:
+        _init(run, folder)
+        path = folder / "reconciler.toml"
+        shown = "\n".join(
+            line.removeprefix("# ")
+            for line in path.read_text().splitlines()
+            if " = " in line or line.startswith("# [")
+        )
+        assert 'state = "git:origin#refs/reconciler/state"' in shown
+        path.write_text(shown.replace("git:origin#refs/reconciler/state", "file:x.json"))
+        done = run("doctor", "--json", cwd=folder)
+        checks = {item["name"]: item["status"] for item in done.json["checks"]}
+        assert checks["settings"] == "ok"
+
+    def test_a_second_time_nothing_is_written(self, folder: Path, run: Callable[..., Done]) -> None:
+        _init(run, folder)
+        before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+        done = _init(run, folder)
+        assert done.code == 0
+        assert "wrote" not in done.out
+        assert "nothing was written" in done.err
+        assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+    def test_what_is_there_is_kept(self, folder: Path, run: Callable[..., Done]) -> None:
+        (folder / "Makefile").write_text("mine:\n")
+        (folder / "monitors").mkdir()
+        (folder / ".gitlab-ci.yml").symlink_to("nowhere")
+        done = _init(run, folder)
+        assert done.code == 0
+        assert "kept   Makefile" in done.out
+        assert "kept   monitors\n" in done.out
+        assert "kept   .gitlab-ci.yml" in done.out
+        assert (folder / "Makefile").read_text() == "mine:\n"
+        assert list((folder / "monitors").iterdir()) == []
+        assert not (folder / "nowhere").exists()
+        assert (folder / "reconciler.toml").is_file()
+
+    def test_in_a_folder_that_is_not_there_yet(
+        self, folder: Path, run: Callable[..., Done]
+    ) -> None:
+        done = _init(run, folder, "a/b")
+        assert done.code == 0
+        assert (folder / "a" / "b" / "monitors" / "example-smtp.yaml").is_file()
+        assert "in a/b" in done.err
+
+    def test_where_it_cannot_be_written(self, folder: Path, run: Callable[..., Done]) -> None:
+        (folder / "file").write_text("")
+        (folder / "odd").mkdir()
+        (folder / "odd" / "schemas").write_text("")
+        for name in ("file", "file/below", "odd"):
+            done = _init(run, folder, name)
+            assert done.code == 3
+            assert "cannot be written" in done.err
+
+
+class TestCompletion:
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_there_is_a_script(self, shell: str, run: Callable[..., Done]) -> None:
+        done = run("completion", shell)
+        assert done.code == 0
+        assert f"_RECONCILER_COMPLETE={shell}_complete" in done.out
+
+    def test_bash_reads_it(self, run: Callable[..., Done]) -> None:
+        script = run("completion", "bash").out
+        done = subprocess.run(["bash", "-n"], input=script, text=True, check=False)
+        assert done.returncode == 0
+
+    @pytest.mark.parametrize(
+        ("words", "offered"),
+        [
+            ("reconciler pl", ["plain,plan"]),
+            ("reconciler plan --offl", ["plain,--offline"]),
+            ("reconciler explain email-s", ["plain,email-smtp"]),
+            ("reconciler explain email-smtp.home", ["plain,email-smtp.home_location"]),
+            ("reconciler schema pl", ["plain,plan"]),
+            ("reconciler completion f", ["plain,fish"]),
+            ("reconciler nonsense x", []),
+        ],
+    )
+    def test_words_are_completed(
+        self, words: str, offered: list[str], run: Callable[..., Done]
+    ) -> None:
+        count = str(len(words.split()) - 1)
+        done = run(
+            env={
+                "_RECONCILER_COMPLETE": "bash_complete",
+                "COMP_WORDS": words,
+                "COMP_CWORD": count,
+            }
+        )
+        assert (done.code, done.err) == (0, "")
+        assert done.out.split() == offered
+
+    def test_the_script_completes_in_bash(self, run: Callable[..., Done], tmp_path: Path) -> None:
+        """As bash does it: the function is called, and puts what it offers into COMPREPLY."""
+        command = tmp_path / "reconciler"
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m reconciler "$@"\n')
+        command.chmod(0o755)
+        script = run("completion", "bash").out + (
+            "COMP_WORDS=(reconciler val); COMP_CWORD=1\n_reconciler_completion reconciler\n"
+            'echo "${COMPREPLY[@]}"\n'
+        )
+        done = subprocess.run(
+            ["bash"],
+            input=script,
+            env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == "validate\n"
+
+    def test_another_shell_is_not_known(self, run: Callable[..., Done]) -> None:
+        assert run("completion", "tcsh").code == 64
+
+
+@pytest.mark.parametrize(
+    "name", ["schema", "explain", "doctor", "probe", "init", "completion", "validate"]
+)
+def test_each_command_helps_with_an_example(name: str, run: Callable[..., Done]) -> None:
+    done = run(name, "--help")
+    assert done.code == 0
+    assert f"Example: reconciler {name}" in done.out

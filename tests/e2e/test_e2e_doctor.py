@@ -1,0 +1,386 @@
+"""doctor: everything that a run needs, checked once, with the next step."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from reconciler.sandbox import VIEWER
+from reconciler.state import State, head_line
+from reconciler.store import Cell, Journal, Lease, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conftest import Account, Done, Workspace
+
+_ROOT = Path(__file__).parents[2]
+_LOGIN = "POST /access-tokens"
+_READ = "GET /monitors"
+_SECRET = "hunter2-c0rrect-h0rse"
+
+
+def _found(done: Done) -> dict[str, tuple[str, str]]:
+    """Status and message of each check."""
+    return {item["name"]: (item["status"], item["message"]) for item in done.json["checks"]}
+
+
+@pytest.fixture
+def doctor(run: Callable[..., Done]) -> Callable[..., Done]:
+    """Runs doctor --json, whose document must be what its schema says."""
+    schema = json.loads((_ROOT / "schemas" / "doctor.schema.json").read_text())
+
+    def examine(*arguments: str, env: dict[str, str] | None = None) -> Done:
+        done = run("doctor", "--json", *arguments, env=env)
+        jsonschema.Draft202012Validator(schema).validate(done.json)
+        return done
+
+    return examine
+
+
+@pytest.fixture
+def account(fleet: Callable[[int], Any], sandbox: Callable[..., Account]) -> Account:
+    """An account with two monitors, and their manifests."""
+    return sandbox(*fleet(2))
+
+
+def test_without_credentials_the_embedded_sandbox_is_checked(
+    fleet: Callable[[int], Any], run: Callable[..., Done]
+) -> None:
+    fleet(2)
+    done = run("doctor")
+    assert done.code == 0
+    lines = [line.split(maxsplit=2) for line in done.out.splitlines()]
+    assert ["ok", "credentials", "none are set, so the embedded sandbox is checked"] in lines
+    assert ["ok", "manifests", "2 valid in 1 file"] in lines
+    assert ["ok", "login", "embedded sandbox accepts it"] in lines
+    assert {line[0] for line in lines} == {"ok", "-"}
+    assert "-     write          not checked: whether this login may change monitors" in done.out
+    assert "Sandbox: no AlertSite credentials are set" in done.err
+
+
+def test_one_login_and_one_list(account: Account, doctor: Callable[..., Done]) -> None:
+    done = doctor(env=account.env)
+    assert done.code == 0
+    found = _found(done)
+    assert found["login"] == ("ok", f"{account.url} accepts it")
+    assert found["read"] == ("ok", "2 email monitors")
+    assert found["clock"][0] == "not checked"
+    assert account.calls() == [_LOGIN, _READ]
+
+
+def test_a_refused_login_is_not_repeated(account: Account, doctor: Callable[..., Done]) -> None:
+    done = doctor(env=account.env | {"ALERTSITE_PASSWORD": _SECRET})
+    assert done.code == 4
+    found = _found(done)
+    assert found["login"][0] == "FAIL"
+    assert found["read"] == ("not checked", "that needs a login")
+    assert account.calls() == [_LOGIN]
+    assert _SECRET not in done.text
+
+
+def test_a_refused_token(account: Account, doctor: Callable[..., Done]) -> None:
+    env = {"ALERTSITE_URL": account.url, "ALERTSITE_TOKEN": _SECRET}
+    done = doctor(env=env)
+    assert done.code == 4
+    assert _found(done)["login"][0] == "FAIL"
+    assert account.calls() == [_READ]
+    assert _SECRET not in done.text
+
+
+def test_a_good_token(account: Account, doctor: Callable[..., Done]) -> None:
+    env = {"ALERTSITE_URL": account.url, "ALERTSITE_TOKEN": account.token()}
+    assert _found(doctor(env=env))["login"][0] == "ok"
+
+
+def test_a_reader_may_read(account: Account, doctor: Callable[..., Done]) -> None:
+    login = dict(zip(("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD"), VIEWER, strict=True))
+    done = doctor(env=account.env | login)
+    assert done.code == 0
+    assert _found(done)["write"][0] == "not checked"
+
+
+@pytest.mark.parametrize(
+    ("fault", "failed", "code", "calls"),
+    [
+        ("GET /monitors status=503", "read", 6, [_LOGIN, _READ]),
+        ("GET /monitors status=403", "read", 4, [_LOGIN, _READ]),
+        ("GET /monitors drop=before", "read", 6, [_LOGIN, _READ]),
+        ("POST /access-tokens status=503", "login", 6, [_LOGIN]),
+        ("POST /access-tokens body=html", "login", 6, [_LOGIN]),
+    ],
+)
+def test_nothing_is_tried_twice(
+    fault: str,
+    failed: str,
+    code: int,
+    calls: list[str],
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    doctor: Callable[..., Done],
+) -> None:
+    account = sandbox(*fleet(1), faults=[fault])
+    done = doctor(env=account.env)
+    assert done.code == code
+    assert [name for name, (status, _) in _found(done).items() if status == "FAIL"] == [failed]
+    assert account.calls() == calls
+
+
+class TestConfiguration:
+    def test_a_pipeline_without_credentials(
+        self, fleet: Callable[[int], Any], doctor: Callable[..., Done]
+    ) -> None:
+        fleet(1)
+        done = doctor(env={"CI": "1"})
+        assert done.code == 3
+        found = _found(done)
+        assert found["credentials"][0] == "FAIL"
+        assert found["login"][0] == "not checked"
+        assert found["manifests"][0] == "ok"
+
+    def test_a_misspelt_variable(self, account: Account, doctor: Callable[..., Done]) -> None:
+        done = doctor(env=account.env | {"ALERTSITE_TOKN": _SECRET})
+        assert done.code == 0
+        assert _found(done)["credentials"] == ("warn", "ALERTSITE_TOKN means nothing to reconciler")
+        assert _SECRET not in done.text
+
+    def test_settings_that_are_not_known(
+        self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
+    ) -> None:
+        (workspace.root / "reconciler.toml").write_text('stat = "file:x"\n')
+        done = doctor(env=account.env)
+        assert done.code == 3
+        found = _found(done)
+        assert found["settings"] == ("FAIL", "reconciler.toml: unknown setting stat")
+        assert {found[name][0] for name in ("state", "lock", "git")} == {"not checked"}
+        assert found["read"][0] == "ok"
+
+    def test_invalid_manifests(
+        self, account: Account, workspace: Workspace, run: Callable[..., Done]
+    ) -> None:
+        workspace.write("bad.yaml", "kind: nonsense\n")
+        done = run("doctor", env=account.env)
+        assert done.code == 3
+        assert "FAIL  manifests      " in done.out
+        assert "reconciler validate monitors lists them." in done.out
+        assert "-     secrets        not checked: that needs valid manifests" in done.out
+
+    def test_the_first_failure_gives_the_exit_code(
+        self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
+    ) -> None:
+        workspace.write("bad.yaml", "kind: nonsense\n")
+        assert doctor(env=account.env | {"ALERTSITE_PASSWORD": "wrong"}).code == 3
+
+    def test_a_damaged_installation(self, tmp_path: Path, workspace: Workspace) -> None:
+        """The package without its schemas; it is not measured, as it is a copy."""
+        package = tmp_path / "damaged" / "reconciler"
+        shutil.copytree(_ROOT / "reconciler", package, ignore=shutil.ignore_patterns("__pycache__"))
+        commands = {("doctor", 1): "FAIL  schemas", ("schema", 3): "Install reconciler again."}
+        for (command, code), words in commands.items():
+            done = subprocess.run(
+                [sys.executable, "-m", "reconciler", command],
+                cwd=workspace.root,
+                env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(package.parent)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == code, done
+            assert words in done.stdout + done.stderr
+            assert "Traceback" not in done.stderr
+
+
+class TestSecrets:
+    @pytest.fixture(autouse=True)
+    def manifests(self, workspace: Workspace, manifest: Callable[..., str]) -> None:
+        extra = {"pop3_password": {"secretRef": {"env": "MAILBOX"}}}
+        workspace.write("trip.yaml", manifest("email-round-trip", "trip", extra=extra))
+
+    def test_one_that_is_missing(self, doctor: Callable[..., Done]) -> None:
+        done = doctor()
+        assert done.code == 3
+        status, message = _found(done)["secrets"]
+        assert status == "FAIL"
+        assert message == (
+            "1 of 1 cannot be had: the environment variable MAILBOX is not set or empty"
+        )
+
+    def test_one_that_nobody_tracks(self, doctor: Callable[..., Done]) -> None:
+        done = doctor(env={"MAILBOX": _SECRET})
+        assert done.code == 0
+        assert _found(done)["secrets"] == ("ok", "all 1 can be had")
+        assert _found(done)["secret key"][0] == "warn"
+        assert _SECRET not in done.text
+
+    def test_all_is_well(self, doctor: Callable[..., Done]) -> None:
+        done = doctor(env={"MAILBOX": _SECRET, "RECONCILER_SECRET_KEY": "key-" + _SECRET})
+        assert _found(done)["secret key"] == ("ok", "RECONCILER_SECRET_KEY is set")
+        assert _SECRET not in done.text
+
+
+class TestState:
+    def test_its_records_are_counted(
+        self, account: Account, run: Callable[..., Done], doctor: Callable[..., Done]
+    ) -> None:
+        before = _found(doctor(env=account.env))["state"]
+        assert before == ("ok", "file:.reconciler/state.json: none yet, the first apply makes it")
+        assert run("apply", "--auto-approve", env=account.env).code == 0
+        status, message = _found(doctor(env=account.env))["state"]
+        assert status == "ok"
+        assert message.startswith("file:.reconciler/state.json: 2 records, serial ")
+
+    def test_one_that_is_corrupt(
+        self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
+    ) -> None:
+        (workspace.root / "state.json").write_text("{")
+        done = doctor("--state", "file:state.json", env=account.env)
+        assert done.code == 8
+        assert _found(done)["state"][0] == "FAIL"
+        assert _found(done)["lock"] == ("ok", "free")
+
+    def test_one_of_another_account(
+        self, account: Account, run: Callable[..., Done], doctor: Callable[..., Done]
+    ) -> None:
+        assert run("apply", "--auto-approve", env=account.env).code == 0
+        status, message = _found(doctor(env=account.env | {"ALERTSITE_URL": account.url + "/x"}))[
+            "state"
+        ]
+        assert status == "FAIL"
+        assert "is the state of" in message
+
+    def test_a_run_that_did_not_end(
+        self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
+    ) -> None:
+        store = open_store("file:.reconciler/state.json", folder=workspace.root)
+        journal = Journal.create(store, "run-9")
+        journal.append([head_line(State("lineage-1", account.url), "run-9")])
+        journal.close()
+        done = doctor(env=account.env)
+        assert done.code == 0
+        message = "file:.reconciler/state.json: run run-9 has not ended"
+        assert _found(done)["state"] == ("warn", message)
+        assert journal.path.exists()
+
+    @pytest.mark.parametrize(("left", "status"), [(60, "warn"), (-60, "ok")])
+    def test_who_holds_the_lock(
+        self,
+        left: int,
+        status: str,
+        account: Account,
+        workspace: Workspace,
+        run: Callable[..., Done],
+        doctor: Callable[..., Done],
+    ) -> None:
+        store = open_store("file:state.json", folder=workspace.root)
+        now = datetime.now(UTC)
+        end = (now + timedelta(seconds=left)).isoformat(timespec="milliseconds")
+        began = now.isoformat(timespec="seconds")
+        lease = Lease("run-7", "ann", "build-1", "apply", began, end, "", 60.0)
+        store.write(Cell.LOCK, lease.encoded(), None, "")
+        done = doctor("--state", "file:state.json", env=account.env)
+        assert done.code == 0
+        found = _found(done)["lock"]
+        assert found[0] == status
+        assert "run-7 (ann on build-1" in found[1]
+        if status == "warn":
+            assert "reconciler state unlock run-7" in done.out
+        assert store.read(Cell.LOCK) is not None
+        assert run("state", "unlock", "run-7", "--state", "file:state.json").code == 0
+
+    def test_git_that_is_missing(
+        self, account: Account, tmp_path: Path, doctor: Callable[..., Done]
+    ) -> None:
+        done = doctor("--state", "git:origin", env=account.env | {"PATH": str(tmp_path)})
+        assert done.code == 3
+        found = _found(done)
+        assert found["git"] == ("FAIL", "git:origin needs git, which is not on the PATH")
+        assert found["state"][0] == "not checked"
+
+    def test_git_without_a_repository_and_with(
+        self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
+    ) -> None:
+        done = doctor("--state", "git:origin", env=account.env)
+        assert done.code == 3
+        assert _found(done)["git"][0] == "ok"
+        assert _found(done)["state"][0] == "FAIL"
+        subprocess.run(["git", "init", "-q"], cwd=workspace.root, check=True)
+        subprocess.run(["git", "init", "-q", "--bare", "up.git"], cwd=workspace.root, check=True)
+        done = doctor("--state", "git:up.git", env=account.env)
+        assert done.code == 0
+        assert _found(done)["state"][1].startswith("git:up.git: none yet")
+
+
+@contextmanager
+def _serving(date: str) -> Iterator[str]:
+    """A server that accepts every login, has no monitors and says that it is this late."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            is_login = self.path.endswith("/access-tokens")
+            body = b'{"access_token": "token-1"}' if is_login else b'{"results": []}'
+            self.send_response_only(200)
+            if date:
+                self.send_header("Date", date)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = _answer  # noqa: N815 - http.server's names
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class TestClock:
+    @pytest.mark.parametrize(
+        ("ahead", "status", "words"),
+        [(0, "ok", "within "), (600, "warn", " s ahead of"), (-600, "warn", " s behind")],
+    )
+    def test_it_is_compared(
+        self,
+        ahead: int,
+        status: str,
+        words: str,
+        fleet: Callable[[int], Any],
+        doctor: Callable[..., Done],
+    ) -> None:
+        fleet(1)
+        there = datetime.now(UTC) - timedelta(seconds=ahead)
+        with _serving(format_datetime(there, usegmt=True)) as url:
+            login = {"ALERTSITE_USERNAME": "a", "ALERTSITE_PASSWORD": "b"}
+            done = doctor(env={"ALERTSITE_URL": url, **login})
+        assert done.code == 0
+        found = _found(done)["clock"]
+        assert found[0] == status
+        assert words in found[1]
+
+    @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 01 Jan 2024 00:00:00"])
+    def test_a_server_that_does_not_say(
+        self, date: str, fleet: Callable[[int], Any], doctor: Callable[..., Done]
+    ) -> None:
+        fleet(1)
+        with _serving(date) as url:
+            login = {"ALERTSITE_USERNAME": "a", "ALERTSITE_PASSWORD": "b"}
+            done = doctor(env={"ALERTSITE_URL": url, **login})
+        assert _found(done)["clock"][0] == "not checked"

@@ -1,0 +1,72 @@
+"""Putting manifests in order, and checking that they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Done, Workspace
+
+HEAD = "apiVersion: reconciler/v1\nkind: email-smtp\n"
+TAIL = "spec: {name: R, billing_plancode: UBM, hostname: mx}\n"
+ODD = f"{HEAD}metadata:\n  id: 1 # by hand\n  name: odd\n{TAIL}"
+EVEN = f"{HEAD}metadata:\n  name: odd\n  id: 1 # by hand\n{TAIL}"
+
+
+def read(workspace: Workspace, name: str) -> str:
+    return (workspace.root / "monitors" / name).read_text()
+
+
+def test_check_then_write(workspace: Workspace, run: Callable[..., Done]) -> None:
+    workspace.write("odd.yaml", ODD)
+    workspace.write("even.yaml", f"{HEAD}metadata: {{name: even}}\n{TAIL}")
+
+    done = run("fmt", "--check")
+    assert (done.code, done.out, done.err) == (
+        3,
+        "monitors/odd.yaml\n",
+        "1 of 2 files would change.\n",
+    )
+    done = run("fmt", "--check", "--diff", "monitors/odd.yaml")
+    assert done.out.splitlines()[1:5] == [
+        "--- a/monitors/odd.yaml",
+        "+++ b/monitors/odd.yaml",
+        "@@ -1,6 +1,6 @@",
+        " apiVersion: reconciler/v1",
+    ]
+    assert "\n+  name: odd\n   id: 1 # by hand\n-  name: odd\n" in done.out
+    assert read(workspace, "odd.yaml") == ODD
+
+    done = run("fmt")
+    assert (done.code, done.err) == (0, "1 of 2 files changed.\n")
+    assert read(workspace, "odd.yaml") == EVEN
+    done = run("fmt", "--check")
+    assert (done.code, done.out, done.err) == (0, "", "0 of 2 files would change.\n")
+
+
+def test_files_with_findings_are_left_alone(workspace: Workspace, run: Callable[..., Done]) -> None:
+    bad = ODD.replace("billing_plancode", "plan")
+    workspace.write("bad.yaml", bad)
+    workspace.write("odd.yaml", ODD.replace("id: 1", "id: 2").replace("name: odd", "name: other"))
+    done = run("fmt")
+    assert done.code == 3
+    assert "monitors/bad.yaml:6:17: unknown-key: unknown key spec.plan" in done.err
+    assert done.err.endswith("Files with findings are left as they are.\n1 of 1 file changed.\n")
+    assert read(workspace, "bad.yaml") == bad
+    assert run("fmt", "nowhere").code == 3
+
+
+def test_what_cannot_be_moved_is_told(workspace: Workspace, run: Callable[..., Done]) -> None:
+    text = ODD.replace("id: 1 # by hand", "labels: {a: &x odd}").replace("name: odd", "name: *x")
+    workspace.write("odd.yaml", text)
+    done = run("fmt")
+    assert (done.code, done.err) == (
+        0,
+        (
+            "monitors/odd.yaml:4: left in its order, which cannot be changed safely.\n"
+            "0 of 1 file changed.\n"
+        ),
+    )
+    assert read(workspace, "odd.yaml") == text

@@ -1,0 +1,290 @@
+"""Pulling drift into the manifests, as a person does it in a git repository."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Account, Done, Workspace
+
+SMTP = """\
+# yaml-language-server: $schema=../schemas/email-smtp.schema.json
+
+# ---- outgoing -------------------------------------------------
+apiVersion: reconciler/v1
+kind:       email-smtp
+metadata: {name: relay, id: 1}   # bound by hand
+spec:
+    name:             "Relay"    # as on the dashboard
+    billing_plancode: UBM - A/A
+
+    # where it is
+    hostname: 'mail.example.com'
+    port:     25                 # submission
+    interval: &often 5
+
+    locations:
+      - id: 10   # Fort Lauderdale
+      - id: 20   # Atlanta
+    mode: Global Verify
+    alert_note: |
+      Runbook: wiki/relay
+      Call the owner.
+
+    note: >-
+      Kept for
+      the printers.
+
+    # monitor_location_count: 1
+...
+"""
+IMAP = """\
+apiVersion: reconciler/v1
+kind: email-imap
+metadata:
+  name: inbox
+  id: 2
+spec: {name: Inbox, billing_plancode: UBM - A/A, hostname: mail.example.com}
+extra:
+  folder: INBOX # the only one
+---
+{"apiVersion": "reconciler/v1", "kind": "email-pop", "metadata": {"name": "pop", "id": 3},
+ "spec": {"name": "Pop", "billing_plancode": "UBM - A/A",
+          "hostname": "mail.example.com",
+          "locations": [
+            {"id": 10},
+            {"id": 20}
+          ]}}
+"""
+
+
+def git(workspace: Workspace, *arguments: str) -> str:
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
+    command = ["git", *identity, *arguments]
+    done = subprocess.run(command, cwd=workspace.root, capture_output=True, check=True, text=True)
+    return done.stdout
+
+
+def added(workspace: Workspace) -> list[str]:
+    """The lines that git shows as new or different."""
+    lines = git(workspace, "diff", "--unified=0").splitlines()
+    return [line.rstrip("\r") for line in lines if line[:1] == "+" and line[:3] != "+++"]
+
+
+@pytest.fixture
+def applied(
+    workspace: Workspace, run: Callable[..., Done], sandbox: Callable[..., Account]
+) -> Account:
+    """An account that the manifests were applied to, which are in git."""
+    workspace.write("relay.yaml", SMTP)
+    workspace.write("others.yaml", IMAP.replace("\n", "\r\n"))
+    common = {"billing_plancode": "UBM - A/A", "hostname": "x"}
+    account = sandbox(
+        {"id": 1, "type": "email-smtp", "name": "Relay", **common},
+        {"id": 2, "type": "email-imap", "name": "Inbox", **common},
+        {"id": 3, "type": "email-pop", "name": "Pop", **common},
+    )
+    assert run("apply", "--auto-approve", env=account.env).code == 0
+    git(workspace, "init", "--quiet")
+    git(workspace, "add", "monitors")
+    git(workspace, "commit", "--quiet", "--message", "as applied")
+    return account
+
+
+def test_ten_fields_are_ten_lines(
+    workspace: Workspace, run: Callable[..., Done], applied: Account
+) -> None:
+    applied.edit("email-smtp", 1, name="Relay 1", port="587", interval=15, mode="Primary: 1")
+    applied.edit("email-smtp", 1, locations=[{"id": 10}, {"id": 30}])
+    applied.edit("email-smtp", 1, alert_note="Runbook: wiki/relay\nCall nobody.\n")
+    applied.edit("email-imap", 2, billing_plancode="UBM - B/B", folder="yes")
+    applied.edit("email-pop", 3, hostname='"pop".example.com', locations=[{"id": 10}, {"id": 40}])
+    before = len(applied.requests())
+    done = run("pull", "--auto-approve", env=applied.env)
+    assert (done.code, done.err.splitlines()[1:]) == (
+        0,
+        [
+            "monitors/others.yaml: wrote 4 fields.",
+            "monitors/relay.yaml: wrote 6 fields.",
+            "AlertSite was only read. Review the edits, then commit them.",
+        ],
+    )
+    assert {entry["method"] for entry in applied.requests()[before + 1 :]} == {"GET"}
+
+    assert "Pull: 10 fields in 2 files." in done.out
+    assert "      port: 25 → 587 (monitors/relay.yaml:13)\n" in done.out
+    assert git(workspace, "diff", "--numstat").splitlines() == [
+        "4\t4\tmonitors/others.yaml",
+        "6\t6\tmonitors/relay.yaml",
+    ]
+    assert added(workspace) == [
+        "+spec: {name: Inbox, billing_plancode: UBM - B/B, hostname: mail.example.com}",
+        "+  folder: yes # the only one",
+        '+          "hostname": "\\"pop\\".example.com",',
+        '+            {"id": 40}',
+        '+    name:             "Relay 1"    # as on the dashboard',
+        "+    port:     587                 # submission",
+        "+    interval: &often 15",
+        "+      - id: 30",
+        "+    mode: 'Primary: 1'",
+        "+      Call nobody.",
+    ]
+
+    assert run("plan", "--detailed-exitcode", env=applied.env).code == 0
+    again = run("pull", "--auto-approve", env=applied.env)
+    assert (again.code, again.out) == (0, "Nothing to pull.\n")
+
+
+def test_nothing_is_written_without_approval(
+    workspace: Workspace, run: Callable[..., Done], applied: Account, terminal: Callable[..., Any]
+) -> None:
+    applied.edit("email-smtp", 1, port=587)
+    done = run("pull", env=applied.env)
+    assert done.code == 5
+    assert "nothing is written without approval" in done.err
+    shown = terminal("pull", env=applied.env)
+    shown.wait_for("Only")
+    shown.type("no\n")
+    assert shown.finish() == 5
+    assert "not approved, so nothing is written" in shown.screen
+    assert git(workspace, "diff") == ""
+
+    shown = terminal("pull", env=applied.env)
+    shown.wait_for("Only")
+    shown.type("yes\n")
+    assert shown.finish() == 0
+    assert git(workspace, "diff", "--numstat") == "1\t1\tmonitors/relay.yaml\n"
+
+
+def test_a_file_that_somebody_edits_meanwhile_is_not_overwritten(
+    workspace: Workspace, applied: Account, terminal: Callable[..., Any]
+) -> None:
+    applied.edit("email-smtp", 1, port=587)
+    applied.edit("email-imap", 2, folder="Sent")
+    shown = terminal("pull", env=applied.env)
+    shown.wait_for("Only")
+    workspace.replace("relay.yaml", "port:     25", "port:     26")
+    shown.type("yes\n")
+    assert shown.finish() == 7
+    assert "relay.yaml was changed by somebody else just now" in shown.screen
+    diff = git(workspace, "diff", "-U0")
+    assert "port:     26" in diff
+    assert "Sent" in diff
+
+
+def test_only_drift_is_pulled_unless_all_is_asked_for(
+    workspace: Workspace, run: Callable[..., Done], applied: Account
+) -> None:
+    workspace.replace("relay.yaml", "port:     25", "port:     26")
+    workspace.replace("relay.yaml", "mode: Global Verify", "mode: Global Notify")
+    applied.edit("email-smtp", 1, mode="Primary")
+    done = run("pull", "--auto-approve", env=applied.env)
+    assert done.code == 0
+    assert (
+        '"Global Notify" → "Primary" (monitors/relay.yaml:19, both: the edit here is lost)'
+        in done.out
+    )
+    assert "1 field differs only by an edit here" in done.err
+    assert "port" not in done.out
+
+    done = run("pull", "--all", "--auto-approve", env=applied.env)
+    assert "port: 26 → 25 (monitors/relay.yaml:13, the edit here is lost)" in done.out
+    assert run("plan", "--detailed-exitcode", env=applied.env).code == 0
+
+
+def test_targets(workspace: Workspace, run: Callable[..., Done], applied: Account) -> None:
+    applied.edit("email-smtp", 1, port=587)
+    applied.edit("email-imap", 2, folder="Sent")
+    assert run("pull", "email-imap/*", "--auto-approve", env=applied.env).code == 0
+    assert git(workspace, "diff", "--numstat") == "1\t1\tmonitors/others.yaml\n"
+    done = run("pull", "email-imap/none", env=applied.env)
+    assert done.code == 64
+    assert "email-imap/none matches no manifest" in done.err
+
+
+def test_unset_fields(workspace: Workspace, run: Callable[..., Done], applied: Account) -> None:
+    applied.edit("email-smtp", 1, note="", alert_note=None, interval=None, mode="")
+    applied.edit("email-imap", 2, folder=None)
+    done = run("pull", "--auto-approve", env=applied.env)
+    assert done.code == 0
+    assert "interval: 5 → (removed: AlertSite has none) (monitors/relay.yaml:14)" in done.out
+    assert [line.strip("+ ") for line in added(workspace)] == [
+        "folder: '' # the only one",
+        'alert_note: ""',
+        'note: ""',
+    ]
+    assert "No changes." in run("plan", env=applied.env).out
+
+
+def test_a_default_is_overruled_in_the_manifest(
+    workspace: Workspace, run: Callable[..., Done], applied: Account
+) -> None:
+    workspace.write(
+        "_defaults.yaml",
+        "apiVersion: reconciler/v1\nkind: Defaults\nspec: {timeout: 30, retry_on_failure: true}\n",
+    )
+    assert run("apply", "--auto-approve", env=applied.env).code == 0
+    applied.edit("email-smtp", 1, timeout=45)
+    applied.edit("email-imap", 2, retry_on_failure=False)
+    applied.edit("email-pop", 3, timeout="")
+    done = run("pull", "--auto-approve", env=applied.env)
+    assert done.code == 7
+    place = "monitors/relay.yaml:8, added, over the default at monitors/_defaults.yaml:1"
+    assert f"timeout: 30 → 45 ({place})" in done.out
+    assert "! email-pop/pop timeout is not pulled: AlertSite's value" in done.out
+    assert added(workspace) == [
+        (
+            "+spec: {name: Inbox, billing_plancode: UBM - A/A, hostname: mail.example.com, "
+            "retry_on_failure: false}"
+        ),
+        "+    timeout: 45",
+    ]
+    out = run("plan", env=applied.env).out
+    assert "1 to change" in out
+    assert "email-pop/pop" in out
+
+
+def test_what_cannot_be_written_is_listed(
+    workspace: Workspace, run: Callable[..., Done], applied: Account
+) -> None:
+    workspace.replace("relay.yaml", "# monitor_location_count: 1", "timeout: *often")
+    workspace.replace("relay.yaml", "mode: Global Verify", "mode: Global Verify\n    enabled: true")
+    assert run("apply", "--auto-approve", env=applied.env).code == 0
+    applied.edit("email-smtp", 1, hostname="two words", interval=15, enabled=False)
+    done = run("pull", "--auto-approve", env=applied.env)
+    assert done.code == 7
+    assert "hostname is not pulled: AlertSite's value: spec.hostname is not of the form" in done.out
+    assert "interval is not pulled: the value is marked &often, and line 29 repeats it" in done.out
+    assert "enabled: true → false" in done.out
+
+
+def test_secrets_are_never_pulled(
+    workspace: Workspace,
+    run: Callable[..., Done],
+    sandbox: Callable[..., Account],
+    manifest: Callable[..., str],
+) -> None:
+    reference = {"secretRef": {"env": "LOGIN"}}
+    workspace.write("a.yaml", manifest("email-smtp", "a", 1, port=25, extra={"login": reference}))
+    account = sandbox(
+        {"id": 1, "type": "email-smtp", "name": "Monitor", "hostname": "mail.example.com"},
+        secret_fields="echoed",
+    )
+    env = {**account.env, "LOGIN": "S3CRET", "RECONCILER_SECRET_KEY": "key"}
+    assert run("apply", "--auto-approve", env=env).code == 0
+    account.edit("email-smtp", 1, login="0THER", port=587)
+    done = run("pull", "--all", "--auto-approve", env=account.env)  # and none need be at hand
+    assert done.code == 0
+    assert "Pull: 1 field in 1 file." in done.out
+
+    workspace.write("a.yaml", manifest("email-smtp", "a", 1, port=587, extra={"login": "plain"}))
+    done = run("pull", "--all", "--auto-approve", env=account.env)
+    assert done.code == 7
+    assert "login is not pulled: it held a secret when it was last applied" in done.out
+    assert "0THER" not in done.text
+    assert "0THER" not in (workspace.root / "monitors" / "a.yaml").read_text()

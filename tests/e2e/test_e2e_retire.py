@@ -1,0 +1,483 @@
+"""Monitors without a manifest, lifecycle and former names, down to the requests."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Account, Done, Workspace
+
+_LOGIN = "POST /access-tokens"
+_READ = "GET /monitors"
+_APPLY = ("apply", "--auto-approve")
+_PRUNE = (*_APPLY, "--prune")
+_SMTP = "email-smtp"
+
+
+class Fleet:
+    """One sandbox, its manifests in a file each, and runs against it."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        manifest: Callable[..., str],
+        monitor: Callable[..., Any],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        self.workspace = workspace
+        self._manifest = manifest
+        self._monitor = monitor
+        self._sandbox = sandbox
+        self._run = run
+        self.account: Account
+        self._seen = 0
+
+    def write(
+        self,
+        name: str,
+        number: int | None = None,
+        /,
+        *,
+        kind: str = _SMTP,
+        tail: str = "",
+        **spec: Any,
+    ) -> None:
+        text = self._manifest(kind, name, number, **{"name": name.title(), **spec})
+        self.workspace.write(f"{name}.yaml", text + tail)
+
+    def remove(self, *names: str) -> None:
+        for name in names:
+            (self.workspace.root / "monitors" / f"{name}.yaml").unlink()
+
+    def begin(self, *names: str, faults: tuple[str, ...] = (), **options: Any) -> None:
+        """Manifests and monitors 1, 2, … of these names, applied once."""
+        seed = []
+        for number, name in enumerate(names, 1):
+            if not (self.workspace.root / "monitors" / f"{name}.yaml").exists():
+                self.write(name, number)
+            seed.append(self._monitor(_SMTP, number, name=name.title(), enabled=True))
+        self.account = self._sandbox(*seed, faults=faults, **options)
+        assert self.run(*_APPLY).code == 0
+        assert self.sent() == []
+
+    def run(self, *arguments: str, **env: str) -> Done:
+        return self._run(*arguments, env=self.account.env | env)
+
+    def sent(self) -> list[str]:
+        """Method and path of what was written since the last time."""
+        entries = [
+            f"{entry['method']} {entry['path']}"
+            for entry in self.account.requests()
+            if entry["method"] != "GET" and entry["path"] != "/access-tokens"
+        ]
+        new, self._seen = entries[self._seen :], len(entries)
+        return new
+
+    def records(self) -> dict[str, Any]:
+        """The records of the state, by address."""
+        text = (self.workspace.root / ".reconciler" / "state.json").read_text(encoding="utf-8")
+        found: dict[str, Any] = json.loads(text)["records"]
+        return found
+
+
+@pytest.fixture
+def fleet(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> Fleet:
+    return Fleet(workspace, manifest, monitor, sandbox, run)
+
+
+class TestPruning:
+    def test_an_orphan_is_listed_each_time_until_it_is_pruned(self, fleet: Fleet) -> None:
+        fleet.begin("a", "b")
+        fleet.remove("b")
+        for command in (["plan"], list(_APPLY), ["plan", "--detailed-exitcode"]):
+            done = fleet.run(*command)
+            assert done.code == 0
+            assert "email-smtp/b (id 2) orphan: it has no manifest any more" in done.out
+        assert fleet.sent() == []
+        plan = fleet.run("plan", "--prune", "--show-requests", "--detailed-exitcode")
+        assert plan.code == 2
+        assert (
+            "- email-smtp/b (id 2): no manifest any more\n      DELETE /monitors/2\n\n" in plan.out
+        )
+        assert "Coverage: 1 monitor loses monitoring (1 deleted); budget 10" in plan.out
+        done = fleet.run(*_PRUNE)
+        assert done.code == 0
+        assert "Apply complete! Resources: 0 added, 0 changed, 1 destroyed." in done.out
+        assert fleet.sent() == ["DELETE /monitors/2"]
+        assert fleet.records().keys() == {"email-smtp/a"}
+        again = fleet.run(*_PRUNE)
+        assert "No changes. 1 unchanged." in again.out
+        assert fleet.sent() == []
+
+    def test_a_flag_keeps_addresses_and_globs(self, fleet: Fleet) -> None:
+        fleet.begin("a", "b-1", "b-2", "c", "d")
+        fleet.remove("b-1", "b-2", "c", "d")
+        done = fleet.run(*_PRUNE, "--keep", "email-smtp/b-*", "--keep", "email-smtp/c")
+        assert done.code == 0
+        assert fleet.sent() == ["DELETE /monitors/5"]
+        assert fleet.records().keys() == {f"email-smtp/{name}" for name in ("a", "b-1", "b-2", "c")}
+
+    def test_a_target_may_be_one_orphan(self, fleet: Fleet) -> None:
+        fleet.begin("a", "b", "c")
+        fleet.remove("b", "c")
+        done = fleet.run(*_PRUNE, "--target", "email-smtp/c")
+        assert done.code == 0
+        assert "1 destroyed" in done.out
+        assert fleet.sent() == ["DELETE /monitors/3"]
+        nobody = fleet.run(*_PRUNE, "--target", "email-smtp/c")
+        assert nobody.code == 64
+        assert "matches no manifest, and no record of a monitor without one" in nobody.err
+
+    def test_deletes_come_last_and_one_by_one(self, fleet: Fleet) -> None:
+        busy, most, lock = 0, 0, threading.Lock()
+
+        def witness(moment: str, method: str, _path: str) -> None:
+            nonlocal busy, most
+            with lock:
+                busy += {"before": 1, "after": -1}.get(moment, 0) * (method == "DELETE")
+                most = max(most, busy)
+
+        names = ["a", "b", "c", *(f"gone-{number}" for number in range(6))]
+        fleet.begin(*names, faults=("DELETE * delay=0.05",), witness=witness)
+        fleet.remove(*names[3:])
+        for number, name in enumerate("abc", 1):
+            fleet.write(name, number, port=587)
+        fleet.write("new", kind="email-imap")
+        done = fleet.run(*_PRUNE, "--parallelism", "8", "--allow-loss", "6", "--json")
+        assert done.code == 0
+        sent = fleet.sent()
+        assert sorted(sent[:4]) == [
+            *(f"PATCH /monitors/email-smtp/{number}" for number in (1, 2, 3)),
+            "POST /monitors/email-imap",
+        ]
+        assert sent[4:] == [f"DELETE /monitors/{number}" for number in range(4, 10)]
+        assert most == 1
+        assert done.json["summary"]["done"] == 10
+
+    def test_a_failed_change_keeps_everything_from_being_retired(self, fleet: Fleet) -> None:
+        fault = "PATCH /monitors/email-smtp/1 status=400 times=1"
+        fleet.begin("a", "b", "c", faults=(fault,))
+        fleet.remove("b", "c")
+        fleet.write("a", 1, port=587)
+        done = fleet.run(*_PRUNE)
+        assert done.code == 7
+        assert "email-smtp/b not started: monitors are only retired when all other" in done.out
+        assert fleet.sent() == ["PATCH /monitors/email-smtp/1"]
+        assert fleet.records().keys() == {"email-smtp/a", "email-smtp/b", "email-smtp/c"}
+        assert fleet.run(*_PRUNE).code == 0
+        assert fleet.sent() == [
+            "PATCH /monitors/email-smtp/1",
+            "DELETE /monitors/2",
+            "DELETE /monitors/3",
+        ]
+
+    @pytest.mark.parametrize(
+        ("fault", "attempts"),
+        [
+            ("drop=before times=1", 2),
+            ("drop=after times=1", 2),  # then it is gone: the second one hears 404
+            ("status=503 retry-after=0 times=2", 3),
+            ("status=429 retry-after=0 times=1", 2),
+        ],
+    )
+    def test_a_delete_is_repeated(self, fault: str, attempts: int, fleet: Fleet) -> None:
+        fleet.begin("a", "b", faults=(f"DELETE * {fault}",))
+        fleet.remove("b")
+        done = fleet.run(*_PRUNE)
+        assert done.code == 0
+        assert "1 destroyed" in done.out
+        assert fleet.sent() == ["DELETE /monitors/2"] * attempts
+        assert fleet.records().keys() == {"email-smtp/a"}
+
+    def test_one_that_fails_is_said_and_finished_by_the_next_run(self, fleet: Fleet) -> None:
+        fleet.begin("a", "b", "c", faults=("DELETE /monitors/2 status=503 retry-after=0 times=5",))
+        fleet.remove("b", "c")
+        done = fleet.run(*_PRUNE)
+        assert done.code == 7
+        assert "! email-smtp/b failed: " in done.out
+        assert "1 destroyed. Of 2 changes: 1 done, 1 failed. Run the same command" in done.out
+        assert fleet.records().keys() == {"email-smtp/a", "email-smtp/b"}
+        assert fleet.run(*_PRUNE).code == 0
+        assert fleet.sent() == ["DELETE /monitors/2"] * 5 + [
+            "DELETE /monitors/3",
+            "DELETE /monitors/2",
+        ]
+
+    def test_one_that_somebody_else_deleted_meanwhile_is_done(self, fleet: Fleet) -> None:
+        def witness(moment: str, method: str, path: str) -> None:
+            if (moment, method, path) == ("before", "PATCH", "/monitors/email-smtp/1"):
+                fleet.account.delete(2)
+
+        fleet.begin("a", "b", witness=witness)
+        fleet.remove("b")
+        fleet.write("a", 1, port=587)
+        done = fleet.run(*_PRUNE)
+        assert done.code == 0
+        assert "1 changed, 1 destroyed" in done.out
+        assert [entry["status"] for entry in fleet.account.requests("DELETE")] == [204, 404]
+
+    def test_a_whole_fleet_can_be_retired_and_the_state_ends_empty(self, fleet: Fleet) -> None:
+        fleet.begin("a", "b", "c", "d")
+        fleet.remove("a", "b", "c", "d")
+        done = fleet.run(*_PRUNE, "--allow-empty")
+        assert done.code == 0
+        assert "4 destroyed" in done.out
+        assert fleet.records() == {}
+        nothing = fleet.run("plan")
+        assert nothing.code == 3
+        assert "monitors: there is no manifest (*.yaml, *.yml) here, and the state" in nothing.err
+
+    def test_offline_a_plan_shows_the_same(self, fleet: Fleet) -> None:
+        fleet.begin("a", "b")
+        fleet.remove("b")
+        done = fleet.run("plan", "--offline", "--prune")
+        assert done.code == 0
+        assert "- email-smtp/b (id 2): no manifest any more" in done.out
+
+
+class TestSavedPlans:
+    def save(self, fleet: Fleet, *flags: str) -> None:
+        assert fleet.run("plan", "--out", "plan.json", "--prune", *flags).code == 0
+
+    def test_a_saved_plan_deletes_what_it_shows(self, fleet: Fleet) -> None:
+        fleet.begin("a", "b", "c")
+        fleet.remove("b", "c")
+        self.save(fleet, "--keep", "email-smtp/c")
+        assert "- email-smtp/b (id 2)" in fleet.run("show", "plan.json").out
+        done = fleet.run("apply", "plan.json")
+        assert done.code == 0
+        assert fleet.sent() == ["DELETE /monitors/2"]
+        again = fleet.run("apply", "plan.json")
+        assert again.code == 0
+        assert "1 change of the plan: AlertSite has them already." in again.err
+        assert fleet.sent() == []
+
+    def test_nothing_is_retired_when_something_has_moved(self, fleet: Fleet) -> None:
+        fleet.begin("a", "b", "c")
+        fleet.remove("c")
+        fleet.write("a", 1, port=587)
+        fleet.write("b", 2, port=587)
+        self.save(fleet)
+        fleet.account.edit(_SMTP, 1, port=465)
+        done = fleet.run("apply", "plan.json")
+        assert done.code == 7
+        assert "email-smtp/a moved: port moved in AlertSite" in done.out
+        assert "email-smtp/c not started: monitors are only retired when all" in done.out
+        assert "What has moved needs a new plan." in done.out
+        assert fleet.sent()[1:] == ["PATCH /monitors/email-smtp/2"]
+
+    def test_its_flags_cannot_be_changed_later(self, fleet: Fleet) -> None:
+        fleet.begin("a", "b")
+        fleet.remove("b")
+        self.save(fleet)
+        for flag in (["--prune"], ["--keep", "*"]):
+            done = fleet.run("apply", "plan.json", *flag)
+            assert done.code == 64
+            assert "belong to the plan" in done.err
+        fleet.write("a", 1, tail="lifecycle: {protect: true}\n")
+        assert "made for other manifests" in fleet.run("apply", "plan.json").err
+        assert fleet.sent() == []
+
+
+class TestLifecycle:
+    def test_protection_outlives_the_manifest(self, fleet: Fleet) -> None:
+        fleet.write("a", 1, tail="lifecycle: {protect: true}\n")
+        fleet.begin("a", "b", "c")
+        assert fleet.records()["email-smtp/a"]["protect"] is True
+        fleet.remove("a", "b")
+        assert "email-smtp/a (id 1) orphan" in fleet.run("plan").out
+        for command in (["plan", "--prune"], list(_PRUNE)):
+            done = fleet.run(*command)
+            assert done.code == 5
+            assert "! email-smtp/a refused: monitor 1 has no manifest any more" in done.out
+            assert "--keep email-smtp/a" in done.out
+            assert "reconciler state rm email-smtp/a" in done.out
+        assert fleet.sent() == []
+        assert fleet.run(*_PRUNE, "--keep", "email-smtp/a").code == 0
+        assert fleet.sent() == ["DELETE /monitors/2"]
+        assert fleet.run("state", "rm", "email-smtp/a").code == 0
+        done = fleet.run(*_PRUNE)
+        assert done.code == 0
+        assert "1 email monitor in AlertSite without a manifest: never touched." in done.out
+        assert fleet.sent() == []
+
+    def test_protection_is_lifted_by_applying_it_so(self, fleet: Fleet) -> None:
+        fleet.write("a", 1, tail="lifecycle: {protect: true}\n")
+        fleet.begin("a", "b")
+        fleet.write("a", 1, tail="lifecycle: {protect: false}\n")
+        done = fleet.run(*_APPLY)
+        assert "No changes. 2 unchanged." in done.out
+        assert "protect" not in fleet.records()["email-smtp/a"]
+        fleet.remove("a")
+        assert fleet.run(*_PRUNE).code == 0
+        assert fleet.sent() == ["DELETE /monitors/1"]
+
+    def test_retire_disable_disables_and_keeps_the_record(self, fleet: Fleet) -> None:
+        fleet.write("a", 1, tail="lifecycle: {retire: disable}\n")
+        fleet.begin("a", "b")
+        fleet.remove("a")
+        plan = fleet.run("plan", "--prune")
+        assert "~ email-smtp/a (id 1): retired: no manifest any more, disabled and kept" in plan.out
+        done = fleet.run(*_PRUNE)
+        assert done.code == 0
+        assert fleet.account.patches() == [("/monitors/email-smtp/1", {"enabled": False})]
+        record = fleet.records()["email-smtp/a"]
+        assert (record["retire"], record["fields"]["enabled"]) == ("disable", False)
+        again = fleet.run(*_PRUNE)
+        assert "No changes. 1 unchanged." in again.out
+        assert "email-smtp/a (id 1) orphan" in again.out
+        assert len(fleet.account.patches()) == 1
+        assert fleet.run("drift").code == 0
+
+    def test_an_ignored_field_is_left_until_its_day(self, fleet: Fleet) -> None:
+        item = "{field: port, reason: a migration, until: 2999-12-31}"
+        fleet.begin("a")
+        fleet.write("a", 1, port=587, timeout=30, tail=f"lifecycle: {{ignore: [{item}]}}\n")
+        fleet.account.edit(_SMTP, 1, port=2525)
+        done = fleet.run(*_APPLY)
+        assert "ignored: port is not as in AlertSite" in done.out
+        assert fleet.account.patches()[1:] == [("/monitors/email-smtp/1", {"timeout": 30})]
+        assert "port" not in fleet.records()["email-smtp/a"]["fields"]
+        fleet.workspace.replace("a.yaml", "2999-12-31", "2026-01-01")
+        for command in ("plan", "validate"):
+            done = fleet.run(command)
+            assert done.code == 3
+            assert "monitors/a.yaml:12:64: expired-ignore: port was to be" in done.text
+        fleet.workspace.replace("a.yaml", "2026-01-01", "2999-12-31")
+        fleet.workspace.replace("a.yaml", "field: port", "field: note")
+        done = fleet.run("validate", "--format", "github")
+        assert done.code == 3
+        assert "line=12,col=30,title=ignored-field::the manifest names no field note" in done.out
+
+
+class TestReplacing:
+    def change(self, fleet: Fleet) -> None:
+        fleet.begin("a", "b")
+        fleet.write("a", kind="email-imap")
+
+    def test_the_new_one_is_created_before_the_old_one_is_deleted(self, fleet: Fleet) -> None:
+        self.change(fleet)
+        done = fleet.run(*_PRUNE)
+        assert done.code == 0
+        assert "+ email-imap/a (monitors/a.yaml:1): replacement, created first" in done.out
+        assert "- email-smtp/a (id 1): replaced, deleted last" in done.out
+        assert fleet.sent() == ["POST /monitors/email-imap", "DELETE /monitors/1"]
+        assert fleet.records().keys() == {"email-imap/a", "email-smtp/b"}
+        assert "No changes. 2 unchanged." in fleet.run("plan").out
+
+    def test_without_pruning_the_old_one_is_left(self, fleet: Fleet) -> None:
+        self.change(fleet)
+        done = fleet.run(*_APPLY)
+        assert "+ email-imap/a (monitors/a.yaml:1): replacement, created first" in done.out
+        assert "email-smtp/a (id 1) orphan" in done.out
+        assert fleet.sent() == ["POST /monitors/email-imap"]
+        assert fleet.run(*_PRUNE).code == 0
+        assert fleet.sent() == ["DELETE /monitors/1"]
+
+    def test_while_the_new_one_is_not_there_the_old_one_stays(self, fleet: Fleet) -> None:
+        fleet.begin("a", "b", faults=("POST /monitors/* status=400 times=1",))
+        fleet.write("a", kind="email-imap")
+        assert fleet.run(*_PRUNE).code == 7
+        assert fleet.sent() == ["POST /monitors/email-imap"]
+        assert fleet.account.live(1)["enabled"] is True
+        assert fleet.run(*_PRUNE).code == 0
+        assert fleet.sent() == ["POST /monitors/email-imap", "DELETE /monitors/1"]
+
+
+class TestRenaming:
+    def rename(self, fleet: Fleet, number: int | None = None, **spec: Any) -> None:
+        fleet.remove("old")
+        fleet.write("new", number, **{"name": "Old", **spec})
+        fleet.workspace.replace("new.yaml", "metadata:\n", "metadata:\n  previously: [old]\n")
+
+    @pytest.mark.parametrize("number", [None, 1])
+    def test_the_record_moves_and_nothing_is_sent(self, number: int | None, fleet: Fleet) -> None:
+        fleet.begin("old", "other")
+        before = fleet.records()["email-smtp/old"]
+        self.rename(fleet, number)
+        for command in (["plan"], ["plan", "--offline"], [*_PRUNE]):
+            done = fleet.run(*command)
+            assert done.code == 0
+            assert "= email-smtp/new (id 1) renamed: it was old" in done.out
+            assert "No changes. 2 unchanged." in done.out
+        assert fleet.sent() == []
+        records = fleet.records()
+        assert records.keys() == {"email-smtp/new", "email-smtp/other"}
+        assert records["email-smtp/new"] == before
+        later = fleet.run("plan")
+        assert ". email-smtp/new (id 1) hint: metadata.previously (old) can be removed" in later.out
+
+    def test_a_secret_is_not_sent_again(self, fleet: Fleet) -> None:
+        key = {"RECONCILER_SECRET_KEY": "key", "NOTE": "hidden words"}
+        secret = {"alert_note": {"secretRef": {"env": "NOTE"}}}
+        fleet.begin("old")
+        fleet.write("old", 1, **secret)
+        assert fleet.run(*_APPLY, **key).code == 0
+        assert fleet.sent() == ["PATCH /monitors/email-smtp/1"]
+        self.rename(fleet, **secret)
+        assert "No changes. 1 unchanged." in fleet.run(*_APPLY, **key).out
+        assert fleet.sent() == []
+        assert "alert_note" in fleet.records()["email-smtp/new"]["secrets"]
+        key["NOTE"] = "rotated"
+        done = fleet.run("plan", **key)
+        assert "alert_note: changed (source env:NOTE)" in done.out
+
+    def test_a_change_at_the_same_time_is_one_patch(self, fleet: Fleet) -> None:
+        fleet.begin("old", "other")
+        self.rename(fleet, port=587)
+        done = fleet.run(*_APPLY)
+        assert done.code == 0
+        assert fleet.sent() == ["PATCH /monitors/email-smtp/1"]
+        assert fleet.records()["email-smtp/new"]["fields"]["port"] == 587
+
+    def test_what_is_not_targeted_keeps_its_record(self, fleet: Fleet) -> None:
+        fleet.begin("old", "other")
+        self.rename(fleet)
+        done = fleet.run(*_PRUNE, "--target", "email-smtp/other")
+        assert done.code == 0
+        assert "1 not targeted" in done.out
+        assert fleet.records().keys() == {"email-smtp/old", "email-smtp/other"}
+        assert fleet.run(*_PRUNE, "--target", "email-smtp/new").code == 0
+        assert fleet.records().keys() == {"email-smtp/new", "email-smtp/other"}
+        assert fleet.sent() == []
+
+    def test_with_both_names_there_the_new_one_is_a_new_monitor(self, fleet: Fleet) -> None:
+        fleet.begin("old")
+        fleet.write("new", tail="")
+        fleet.workspace.replace("new.yaml", "metadata:\n", "metadata:\n  previously: [old]\n")
+        done = fleet.run(*_APPLY)
+        assert done.code == 0
+        assert "+ email-smtp/new" in done.out
+        assert "email-smtp/new hint: metadata.previously (old) can be removed" in done.out
+        assert fleet.sent() == ["POST /monitors/email-smtp"]
+
+
+def test_a_state_none_of_whose_monitors_is_there_is_of_another_account(fleet: Fleet) -> None:
+    fleet.begin("a", "b", "c")
+    for number in (1, 2, 3):
+        fleet.account.delete(number)
+    fleet.sent()
+    for command in (["plan"], ["plan", "--prune"], [*_PRUNE]):
+        done = fleet.run(*command)
+        assert done.code == 5
+        assert "none of the 3 monitors that the state knows is in this account" in done.err
+        assert "reconciler state rm ADDRESS" in done.err
+    assert fleet.sent() == []
+    assert fleet.run("plan", "--offline").code == 0
+    assert fleet.run("state", "rm", "email-smtp/a").code == 0
+    fleet.write("a")
+    done = fleet.run("plan", "--target", "email-smtp/a")
+    assert "+ email-smtp/a" in done.out

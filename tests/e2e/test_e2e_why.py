@@ -1,0 +1,201 @@
+"""`reconciler why` from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Account, Done, Workspace
+
+_SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "why.schema.json").read_bytes())
+_APPLY = ("apply", "--auto-approve")
+_DEFAULTS = "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n  interval: 5\n"
+_REF = {"secretRef": {"env": "POP3_PASSWORD"}}
+
+
+@pytest.fixture
+def account(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> Account:
+    """A relay and a round trip, both applied once; AlertSite shows secrets as they are."""
+    workspace.write("_defaults.yaml", _DEFAULTS)
+    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587))
+    extra = {"pop3_password": _REF}
+    workspace.write("trip.yaml", manifest("email-round-trip", "trip", None, extra=extra))
+    found = sandbox(
+        monitor("email-smtp", 1, port=25, interval=5, note="theirs"), secret_fields="echoed"
+    )
+    assert run(*_APPLY, env=found.env | env("s3cret")).code == 0
+    return found
+
+
+def env(secret: str) -> dict[str, str]:
+    return {"RECONCILER_SECRET_KEY": "key", "POP3_PASSWORD": secret}
+
+
+def test_a_monitor_and_its_fields(account: Account, run: Callable[..., Done]) -> None:
+    before = len(account.calls())
+    done = run("why", "email-smtp/relay", env=account.env)
+    assert done.code == 0
+    head = done.out.splitlines()
+    assert head[0] == "email-smtp/relay"
+    assert head[1] == "  manifest   monitors/relay.yaml:1"
+    assert (
+        head[2] == "  monitor    id 1, bound by metadata.id (monitors/relay.yaml:5:3) and the state"
+    )
+    assert ") by run 20" in head[3]
+    assert head[4] == "  lifecycle  without its manifest, --prune deletes it"
+    assert head[5] == "  next       unchanged: AlertSite fits"
+    fields = {line.split()[0]: line for line in head[7:]}
+    assert fields.keys() == {"billing_plancode", "hostname", "interval", "name", "port"}
+    assert fields["interval"].endswith("unchanged  monitors/_defaults.yaml:4:3 (default)")
+    assert fields["port"].split() == ["port", "587", "unchanged", "line", "10"]
+    assert account.calls()[before:] == ["POST /access-tokens", "GET /monitors"]
+
+
+def test_who_moved_a_field(
+    account: Account, workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    account.edit("email-smtp", 1, port=465)
+    done = run("why", "email-smtp/relay.port", env=account.env)
+    assert done.out.splitlines()[-2:] == [
+        "  live       465",
+        "  next       update 465 → 587: drift, changed in AlertSite since the last apply",
+    ]
+    workspace.replace("relay.yaml", "port: 587", "port: 2525")
+    done = run("why", "email-smtp/relay.port", env=account.env)
+    assert "465 → 2525: both, changed here and in AlertSite" in done.out
+    offline = run("why", "email-smtp/relay.port", "--offline", env=account.env)
+    assert offline.code == 0
+    assert "live       not asked (--offline)" in offline.out
+    assert "587 → 2525: edit, changed in the manifest since the last apply" in offline.out
+
+
+def test_a_default_and_what_nobody_manages(account: Account, run: Callable[..., Done]) -> None:
+    default = run("why", "email-smtp/relay.interval", env=account.env)
+    assert "from       monitors/_defaults.yaml:4:3 (default)" in default.out
+    theirs = run("why", "email-smtp/relay.spec.note", env=account.env)
+    assert 'live       "theirs"' in theirs.out
+    assert "not managed: the manifest does not name it" in theirs.out
+    unset = run("why", "email-smtp/relay.timeout", env=account.env)
+    assert "live       (unset)" in unset.out
+
+
+@pytest.mark.parametrize("flags", [[], ["--json"], ["--offline"], ["--offline", "--json"]])
+def test_a_secret_is_a_source_and_never_a_value(
+    flags: list[str], account: Account, run: Callable[..., Done]
+) -> None:
+    said = []
+    for secret in ("s3cret", "s3cret-rotated"):
+        for asked in ("email-round-trip/trip", "email-round-trip/trip.pop3_password"):
+            done = run("why", asked, *flags, env=account.env | env(secret))
+            assert done.code == 0
+            assert "env:POP3_PASSWORD" in done.out
+            assert "s3cret" not in done.text
+            said.append(done)
+    if "--json" in flags:
+        fields = [field for done in said for field in done.json["fields"] if field["source"]]
+        assert [field["tracking"] for field in fields] == ["sent", "sent", "changed", "changed"]
+    else:
+        assert "secret     tracked: as it was last sent" in said[1].out
+        assert "secret     changed since it was last sent" in said[3].out
+
+
+def test_without_the_key_a_secret_is_not_tracked(
+    account: Account, run: Callable[..., Done], workspace: Workspace
+) -> None:
+    done = run("why", "email-round-trip/trip.pop3_password", env=account.env)
+    assert "not tracked: without RECONCILER_SECRET_KEY" in done.out
+    workspace.replace("trip.yaml", 'extra: {"pop3_password":', 'extra: {"smtp_password":')
+    done = run("why", "email-round-trip/trip.pop3_password", env=account.env)
+    assert "applied    a secret" in done.out
+    assert "live       (hidden)" in done.out
+    assert "released" in done.out
+    assert "s3cret" not in done.text
+
+
+def test_json_is_as_its_schema_says(account: Account, run: Callable[..., Done]) -> None:
+    validator = jsonschema.Draft202012Validator(_SCHEMA)
+    for asked in ("email-smtp/relay", "email-smtp/relay.note", "email-round-trip/trip"):
+        for flags in ([], ["--offline"]):
+            done = run("why", asked, "--json", *flags, env=account.env)
+            assert done.code == 0
+            validator.validate(done.json)
+    data = run("why", "email-smtp/relay.interval", "--json", env=account.env).json
+    assert (data["id"], data["is_live"], data["next"]) == (1, True, "unchanged")
+    assert data["id_place"] == "monitors/relay.yaml:5:3"
+    (field,) = data["fields"]
+    assert (field["place"], field["is_default"]) == ("monitors/_defaults.yaml:4:3", True)
+    assert (field["value"], field["applied"], field["live"]) == (5, 5, 5)
+
+
+def test_what_has_no_manifest_or_no_monitor(
+    account: Account,
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    run: Callable[..., Done],
+) -> None:
+    workspace.write("new.yaml", manifest("email-pop", "new", None, name="New"))
+    workspace.write("twin.yaml", manifest("email-smtp", "twin", None))
+    (workspace.root / "monitors" / "trip.yaml").unlink()
+    new = run("why", "email-pop/new.port", env=account.env)
+    assert "not managed" in new.out
+    assert "live       none: AlertSite has no such monitor" in new.out
+    assert "next       create" in run("why", "email-pop/new", env=account.env).out
+    orphan = run("why", "email-round-trip/trip", env=account.env)
+    assert orphan.code == 0
+    assert "manifest   none" in orphan.out
+    assert "an orphan is left as it is, unless apply --prune retires it" in orphan.out
+    account.edit("email-smtp", 1, name="Theirs")
+    workspace.replace("relay.yaml", "id: 1", "id: 99")
+    refused = run("why", "email-smtp/relay.port", env=account.env)
+    assert refused.code == 0
+    assert "next       refused: the state binds email-smtp/relay to monitor 1" in refused.out
+    assert "reconciler state rm email-smtp/relay" in refused.out
+
+
+def test_unknown_addresses_and_fields_are_usage_errors(
+    account: Account, workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    before = len(account.calls())
+    for asked, said in {
+        "email-smtp/relai": "neither a manifest nor the state knows email-smtp/relai; did you mean "
+        "email-smtp/relay?",
+        "relay": "neither a manifest nor the state knows relay",
+        ".port": "knows (empty)",
+        "email-smtp/*": "knows email-smtp/*",
+    }.items():
+        done = run("why", asked, env=account.env)
+        assert (done.code, done.out) == (64, "")
+        assert said in done.err
+    assert account.calls()[before:] == []
+    field = run("why", "email-smtp/relay.prot", env=account.env)
+    assert field.code == 64
+    assert "email-smtp/relay has no field prot; did you mean port?" in field.err
+    workspace.replace("relay.yaml", "name: relay\n", "name: front\n  previously: [relay]\n")
+    former = run("why", "email-smtp/relay", env=account.env)
+    assert former.code == 64
+    assert "email-smtp/relay is a former name of email-smtp/front" in former.err
+    renamed = run("why", "email-smtp/front", env=account.env)
+    assert "renamed    it was email-smtp/relay" in renamed.out
+
+
+def test_without_state_or_manifests(workspace: Workspace, run: Callable[..., Done]) -> None:
+    assert run("why", "email-smtp/a", "--offline").code == 64
+    workspace.write("a.yaml", "kind: email-smtp\n")
+    broken = run("why", "email-smtp/a", "--offline")
+    assert broken.code == 3
+    assert "monitors/a.yaml:1:1: missing-key" in broken.err
+    shown = run("why", "--help")
+    assert "Example: reconciler why email-smtp/prod-relay.port" in shown.out

@@ -1,0 +1,202 @@
+"""Laws of pruning: what is retired is ours, alone, unprotected and unwanted; then it is over."""
+
+import json
+from fnmatch import fnmatchcase
+from typing import Any
+
+import jsonschema
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.decide import decide
+from reconciler.model import Desired, Live
+from reconciler.plan import Action, NoteCode, Plan
+from reconciler.rules import Rules
+from reconciler.schema import schema_folder
+from reconciler.state import Record
+
+from build import SCHEMAS, desired, live, record
+
+VALIDATOR = jsonschema.Draft202012Validator(
+    json.loads((schema_folder() / "plan.schema.json").read_text())
+)
+KINDS = ["email-imap", "email-smtp"]
+NUMBERS = st.integers(1, 6)
+NAMES = st.builds("m{}".format, NUMBERS)
+FIELDS = st.fixed_dictionaries(
+    {"name": st.sampled_from("abc")},
+    optional={
+        "enabled": st.booleans(),
+        "interval": st.integers(1, 3),
+        "locations": st.lists(st.fixed_dictionaries({"id": st.integers(1, 3)}), max_size=2),
+    },
+)
+RECORDS = st.dictionaries(
+    st.builds("{}/{}".format, st.sampled_from(KINDS), NAMES),
+    st.builds(
+        lambda number, fields, protect, retire: record(fields, id=number)._replace(
+            protect=protect, retire=retire
+        ),
+        NUMBERS,
+        FIELDS,
+        st.booleans(),
+        st.sampled_from(["delete", "delete", "disable"]),
+    ),
+    max_size=5,
+)
+ACCOUNTS = st.lists(
+    st.builds(
+        lambda fields, kind, number: live(fields, type=kind, id=number),
+        FIELDS,
+        st.sampled_from([*KINDS, "website", None]),
+        NUMBERS,
+    ),
+    unique_by=lambda monitor: monitor.id,
+)
+RULES = st.builds(
+    Rules,
+    prune=st.just(True),
+    keep=st.lists(st.sampled_from(["email-smtp/*", "*/m1", "email-imap/m2"]), max_size=1),
+    targets=st.lists(st.sampled_from(["email-smtp/*", "*/m[1-3]"]), max_size=1),
+)
+
+
+@st.composite
+def fleets(draw: st.DrawFn) -> list[Desired]:
+    """Manifests with unique addresses and ids, some with former names."""
+    found = {}
+    for number in draw(st.lists(NUMBERS, unique=True, max_size=4)):
+        item = desired(
+            draw(FIELDS),
+            kind=draw(st.sampled_from(KINDS)),
+            name=draw(NAMES),
+            id=draw(st.sampled_from([number, None])),
+        )
+        found[item.address] = item._replace(previously=tuple(draw(st.lists(NAMES, max_size=2))))
+    return list(found.values())
+
+
+def planned(
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+) -> Plan:
+    return decide("https://example.com", fleet, records, account, SCHEMAS.kinds, rules)
+
+
+def carried_out(plan: Plan, account: list[Live]) -> list[Live]:
+    """The account after all changes of a plan."""
+    gone = {change.id for change in plan.having(Action.DELETE)}
+    bodies = {change.id: change.body for change in plan.having(Action.UPDATE)}
+    after = [
+        monitor._replace(fields={**monitor.fields, **bodies.get(monitor.id, {})})
+        for monitor in account
+        if monitor.id not in gone
+    ]
+    for number, change in enumerate(plan.having(Action.CREATE), start=100):
+        after.append(live(dict(change.body), type=change.kind, id=number))
+    return after
+
+
+def remembered(plan: Plan, records: dict[str, Record]) -> dict[str, Record]:
+    """The records after it."""
+    after = dict(records)
+    for note in plan.noting(NoteCode.RENAMED):
+        after[note.address] = after.pop(f"{note.address.partition('/')[0]}/{note.name}")
+    for note in plan.noting(NoteCode.FORGOTTEN):
+        del after[note.address]
+    for change in plan.having(Action.DELETE):
+        del after[change.address]
+    for number, change in enumerate(plan.having(Action.CREATE), start=100):
+        after[change.address] = record(id=number)
+    return after
+
+
+@given(fleets(), ACCOUNTS, RECORDS, RULES)
+def test_what_is_retired_is_ours_alone_and_neither_wanted_nor_kept(
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+) -> None:
+    plan = planned(fleet, account, records, rules)
+    described = {item.address for item in fleet}
+    wanted = {item.id for item in fleet}
+    former = {note.name for note in plan.noting(NoteCode.RENAMED)}
+    for change in plan.changes:
+        if not change.is_retirement:
+            assert change.origin is not None
+            continue
+        known = records[change.address]
+        assert (change.id, known.protect) == (known.id, False)
+        assert change.address not in described
+        assert change.id not in wanted
+        assert change.address.partition("/")[2] not in former or change.origin is None
+        assert not any(fnmatchcase(change.address, kept) for kept in rules.keep)
+        assert [item.id for item in records.values()].count(change.id) == 1 or all(
+            address == change.address or address in described
+            for address, item in records.items()
+            if item.id == change.id
+        )
+
+
+@given(fleets(), ACCOUNTS, RECORDS, RULES)
+def test_no_two_changes_are_about_one_monitor(
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+) -> None:
+    changes = planned(fleet, account, records, rules).changes
+    ids = [change.id for change in changes if change.id is not None]
+    assert len(ids) == len(set(ids))
+
+
+@given(fleets(), ACCOUNTS, RECORDS, RULES)
+def test_without_pruning_nothing_is_retired_and_the_rest_is_the_same(
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+) -> None:
+    pruned = planned(fleet, account, records, rules)
+    plan = planned(fleet, account, records, rules._replace(prune=False))
+    assert plan.changes == tuple(item for item in pruned.changes if not item.is_retirement)
+    assert (plan.unchanged, plan.unmanaged) == (pruned.unchanged, pruned.unmanaged)
+
+
+@given(fleets(), ACCOUNTS, RECORDS, RULES)
+def test_a_plan_after_its_changes_has_none(
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+) -> None:
+    plan = planned(fleet, account, records, rules)
+    again = planned(fleet, carried_out(plan, account), remembered(plan, records), rules)
+    assert again.changes == ()
+
+
+@given(fleets(), ACCOUNTS, RECORDS, RULES, st.randoms(use_true_random=False))
+def test_the_order_of_the_input_changes_nothing(
+    fleet: list[Desired],
+    account: list[Live],
+    records: dict[str, Record],
+    rules: Rules,
+    random: Any,
+) -> None:
+    plan = planned(fleet, account, records, rules)
+    pairs = list(records.items())
+    for items in (fleet, account, pairs):
+        random.shuffle(items)
+    again = planned(fleet, account, dict(pairs), rules)
+    assert json.dumps(again.to_json()) == json.dumps(plan.to_json())
+
+
+@given(fleets(), ACCOUNTS, RECORDS, RULES)
+def test_json_fits_its_schema_and_gives_the_plan_again(
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+) -> None:
+    plan = planned(fleet, account, records, rules)
+    data = json.loads(json.dumps(plan.to_json()))
+    VALIDATOR.validate(data)
+    assert Plan.from_json(data) == plan
+
+
+@given(fleets(), ACCOUNTS, RECORDS, RULES)
+def test_whoever_is_retired_is_counted_as_a_loss(
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+) -> None:
+    plan = planned(fleet, account, records, rules)
+    lost = {loss.address: loss.causes for loss in plan.coverage.losses}
+    for change in plan.changes:
+        if change.is_retirement:
+            word = "deleted" if change.action is Action.DELETE else "disabled"
+            assert lost[change.address] == (word,)
+    assert len(lost) <= plan.coverage.managed

@@ -1,0 +1,389 @@
+"""What imported manifests are called, where they go, what they share and what they leave out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler.errors import ConfigurationError, RefusedError, UsageError
+from reconciler.importing import (
+    MAX_NAME,
+    Draft,
+    Shared,
+    check_layout,
+    free_name,
+    lifted,
+    slug,
+    variable,
+)
+from reconciler.model import Live
+from reconciler.state import Record, State
+from reconciler.workflow.importing import Imported, Terms, draft, write
+
+from build import SCHEMAS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KINDS = SCHEMAS.kinds
+STATE = State("lineage", "account")
+SMTP = {"name": "Relay", "billing_plancode": "UBM", "hostname": "mx.example.com"}
+
+
+def imported(tmp_path: Path, *live: Live, state: State = STATE, **terms: Any) -> Imported:
+    asked = {"layout": "{kind}/{name}.yaml", "merge": False, "lift": False} | terms
+    folder = str(tmp_path)
+    return draft(live, SCHEMAS, state, Terms(folder=folder, manifests=folder, **asked))
+
+
+def smtp(number: int, **fields: Any) -> Live:
+    return Live(number, "email-smtp", {**SMTP, **fields})
+
+
+@pytest.mark.parametrize(
+    ("display", "name"),
+    [
+        ("Production SMTP relay", "production-smtp-relay"),
+        ("  Büro München (SMTP) ", "buro-munchen-smtp"),
+        ("Łódź / Straße Øst", "lodz-strasse-ost"),
+        ("\uff26\uff55\uff4c\uff4c \u2460", "full-1"),
+        ("587", "587"),
+        ("!!! ***", "monitor-7"),
+        ("", "monitor-7"),
+        ("東京メール", "monitor-7"),
+        ("Почта 5", "monitor-7"),
+        ("東京 mail", "mail"),
+        ("x" * 300, "x" * 128),
+        ("x" * 127 + " y", "x" * 127),
+    ],
+)
+def test_slugs(display: str, name: str) -> None:
+    assert slug(display, 7) == name
+
+
+def test_a_name_that_is_taken_gets_a_number() -> None:
+    taken = {"email-pop/a", "email-pop/a-2", f"email-pop/{'x' * MAX_NAME}"}
+    assert free_name("a", "email-pop", taken) == "a-3"
+    assert free_name("a", "email-imap", taken) == "a"
+    assert free_name("x" * MAX_NAME, "email-pop", taken) == "x" * (MAX_NAME - 2) + "-2"
+
+
+def test_variables() -> None:
+    first = variable("email-pop", "a", ["auth", 0, "api key"], ())
+    assert first == "EMAIL_POP_A_AUTH_0_API_KEY"
+    assert variable("email-pop", "a", ["auth", 0, "api-key"], {first}) == f"{first}_2"
+
+
+@pytest.mark.parametrize("layout", ["{kind}/{name}.yaml", "a.yml", "{id}/{id}.yaml", "{{x}}.yaml"])
+def test_layouts(layout: str) -> None:
+    check_layout(layout)
+
+
+@pytest.mark.parametrize(
+    ("layout", "reason"),
+    [
+        ("{team}.yaml", "the placeholders are {kind}, {name}, {id}"),
+        ("{}.yaml", "the placeholders"),
+        ("{name", "the placeholders"),
+        ("{name!r}.yaml", "the placeholders"),
+        ("{name:>9}.yaml", "the placeholders"),
+        ("{kind.x}.yaml", "the placeholders"),
+        ("", "below the folder"),
+        ("/{name}.yaml", "below the folder"),
+        ("../{name}.yaml", "below the folder"),
+        ("a//{name}.yaml", "below the folder"),
+        (".{name}.yaml", "hidden"),
+        ("{kind}/_defaults.yaml", "below the folder"),
+        ("{name}.json", "end in .yaml or .yml"),
+    ],
+)
+def test_what_is_no_layout(layout: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        check_layout(layout)
+
+
+def drafts(count: int, folder: str = "a", kind: str = "email-smtp", **spec: Any) -> list[Draft]:
+    return [
+        Draft(kind, f"n-{number}", number, f"{folder}/{number}.yaml", {"name": "x", **spec}, {})
+        for number in range(count)
+    ]
+
+
+def lift(*given: Draft, closed: frozenset[str] = frozenset()) -> tuple[list[Any], list[Shared]]:
+    kept, shared = lifted(given, KINDS, closed)
+    return [dict(item.spec) for item in kept], shared
+
+
+def test_what_at_least_five_and_80_percent_say_is_shared() -> None:
+    found = [*drafts(4, port=25), *drafts(1, port=587)]
+    assert lift(*found)[1] == []
+    found = [*drafts(8, port=25, timeout=30), *drafts(2, port=587, timeout=31)]
+    specs, shared = lift(*found)
+    assert shared == [Shared("a", (), {"port": 25, "timeout": 30})]
+    assert specs == [{"name": "x"}] * 8 + [{"name": "x", "port": 587, "timeout": 31}] * 2
+    found = [*drafts(7, port=25), *drafts(3, port=587)]
+    assert lift(*found)[1] == []
+
+
+def test_what_one_of_them_leaves_to_alertsite_is_not_shared() -> None:
+    assert lift(*drafts(9, port=25), *drafts(1))[1] == []
+
+
+def test_names_and_servers_are_not_shared() -> None:
+    assert lift(*drafts(9, hostname="x", ipv4="10.0.0.1"))[1] == []
+
+
+def test_the_same_value_in_another_spelling_is_shared() -> None:
+    found = [
+        *drafts(4, locations=[{"id": 10}, {"id": 20}], billing_plancode="UBM - A/A"),
+        *drafts(4, locations=[{"id": 20}, {"id": 10}], billing_plancode="UBM-A/A"),
+    ]
+    specs, (shared,) = lift(*found)
+    assert specs == [{"name": "x"}] * 8
+    assert shared.spec == {"locations": [{"id": 10}, {"id": 20}], "billing_plancode": "UBM - A/A"}
+
+
+def test_folders_and_kinds_share_apart() -> None:
+    found = [
+        *drafts(5, folder="a", kind="email-smtp", port=25),
+        *drafts(5, folder="a", kind="email-imap", port=25),
+        *drafts(5, folder="a", kind="email-pop", port=110),
+        *drafts(5, folder="b", kind="email-pop", port=110),
+    ]
+    _, shared = lift(*found)
+    assert shared == [
+        Shared("a", ("email-imap", "email-smtp"), {"port": 25}),
+        Shared("a", ("email-pop",), {"port": 110}),
+        Shared("b", (), {"port": 110}),
+    ]
+    assert [item.folder for item in lift(*found, closed=frozenset("a"))[1]] == ["b"]
+
+
+def test_fields_in_the_types_of_the_schema(tmp_path: Path) -> None:
+    fields = {
+        "port": "0587",
+        "interval": 5.0,
+        "timeout": "",
+        "note": None,
+        "alert_note": " as it is\n",
+        "locations": [{"id": "20", "name": "Atlanta", "region": 1}, {"id": 10}],
+        "custom_properties": [],
+        "home_location": "x",
+        "allow_internal_testing": True,
+        "blackout_ids": ["1"],
+        "folder": {"a": "", "b": [None]},
+        "nothing": {},
+    }
+    found = imported(tmp_path, smtp(7, **fields))
+    assert found.drafts[0].spec == {
+        **SMTP,
+        "port": 587,
+        "interval": 5,
+        "locations": [{"id": 10}, {"id": 20}],
+        "alert_note": " as it is\n",
+    }
+    assert found.drafts[0].extra == {"folder": {"a": "", "b": [None]}}
+    assert found.unknown == {"folder": 1}
+    assert [(told.field, told.text) for told in found.left_out] == [
+        ("home_location", "spec.home_location must be an integer, not a string")
+    ]
+
+
+def test_secrets_become_references(tmp_path: Path) -> None:
+    fields = {
+        "pop3_password": "hunter2",
+        "auth": [{"user": "u", "api_key": 5, "token": ""}],
+        "api_keys": ["a"],
+        "settings": {"has_token": True, "a": 1},
+        "empty_secret": None,
+    }
+    found = imported(tmp_path, smtp(7, **fields))
+    assert found.drafts[0].extra == {
+        "auth": [
+            {"user": "u", "api_key": {"secretRef": {"env": "EMAIL_SMTP_RELAY_AUTH_0_API_KEY"}}}
+        ],
+        "pop3_password": {"secretRef": {"env": "EMAIL_SMTP_RELAY_POP3_PASSWORD"}},
+    }
+    assert [told.field for told in found.secrets] == ["auth.0.api_key", "pop3_password"]
+    assert [told.field for told in found.left_out] == ["api_keys", "settings"]
+    assert "hunter2" not in "".join(found.texts.values())
+
+
+def test_what_was_applied_as_a_secret_stays_one(tmp_path: Path) -> None:
+    record = Record(7, {}, {"hostname": "hmac", "login": "hmac"}, "", "run")
+    state = STATE._replace(records={"email-smtp/known": record})
+    (found,) = imported(tmp_path, smtp(7, login="me"), state=state).drafts
+    assert found.address == "email-smtp/known"
+    assert found.spec["hostname"] == {"secretRef": {"env": "EMAIL_SMTP_KNOWN_HOSTNAME"}}
+    assert found.extra == {"login": {"secretRef": {"env": "EMAIL_SMTP_KNOWN_LOGIN"}}}
+
+
+def test_what_yaml_cannot_hold_is_left_out(tmp_path: Path) -> None:
+    deep: Any = 1
+    for _ in range(200):
+        deep = [deep]
+    fields = {"note": "\ud800", "deep": deep, "mode": deep, "big": 10**120, "k" * 600: 1}
+    found = imported(tmp_path, smtp(7, **fields, far=float("inf")))
+    assert {told.field: told.text for told in found.left_out} == {
+        "note": "it holds characters that YAML cannot",
+        "deep": "it is nested too deeply",
+        "mode": "it is nested too deeply",
+        "big": "it has too many digits",
+        "far": "it is not a finite number",
+        "k" * 600: "the key is too long",
+    }
+    assert found.drafts[0].extra == {}
+
+
+def test_names_are_unique_and_in_the_order_of_ids(tmp_path: Path) -> None:
+    live = [smtp(9), smtp(7), Live(8, "email-imap", SMTP), smtp(10, name="relay 2")]
+    found = imported(tmp_path, *live)
+    assert [(item.id, item.name) for item in found.drafts] == [
+        (7, "relay"),
+        (8, "relay"),
+        (9, "relay-2"),
+        (10, "relay-2-2"),
+    ]
+
+
+def test_what_gets_no_manifest_is_told(tmp_path: Path) -> None:
+    live = [
+        Live(1, "website", {"name": "not ours"}),
+        Live(2, None, SMTP),
+        smtp(3, hostname=""),
+        smtp(4, name="\ud800"),
+    ]
+    found = imported(tmp_path, *live)
+    assert [told.subject for told in found.skipped] == [
+        'monitor 2 (None, "Relay")',
+        'monitor 3 (email-smtp, "Relay")',
+        'monitor 4 (email-smtp, "\ud800")',
+    ]
+    assert [told.text for told in found.skipped] == [
+        "AlertSite does not say of which kind it is",
+        "AlertSite lacks what a manifest needs: missing key spec.hostname",
+        (
+            "AlertSite lacks what a manifest needs: missing key spec.name; "
+            "it holds characters that YAML cannot"
+        ),
+    ]
+    assert found.texts == {}
+
+
+def write_manifest(tmp_path: Path, text: str, name: str = "old.yaml") -> None:
+    (tmp_path / name).write_text(f"apiVersion: reconciler/v1\n{text}\n")
+
+
+OLD = (
+    "kind: email-smtp\nmetadata: {{name: {}}}\nspec: {{name: {}, billing_plancode: U, hostname: h}}"
+)
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    live = [smtp(number, name=f"R {number}") for number in range(1, 14)]
+    found = imported(tmp_path, *live)
+    write(found, str(tmp_path))
+    (tmp_path / "email-smtp" / "r-13.yaml").write_text("---\n")
+    with pytest.raises(RefusedError, match="12 of the monitors have manifests already"):
+        imported(tmp_path, *live)
+    for number in range(1, 14):
+        (tmp_path / "email-smtp" / f"r-{number}.yaml").write_text("---\n")
+    with pytest.raises(RefusedError, match=r"already: .*/r-10.yaml and 3 more"):
+        imported(tmp_path, *live)
+    with pytest.raises(ConfigurationError, match=r"r-1.yaml: File exists; 0 files were written"):
+        write(found, str(tmp_path))
+    merged = imported(tmp_path, *live, merge=True)
+    assert min(merged.texts) == "email-smtp/r-1-2.yaml"
+
+
+def test_a_manifest_without_id_that_looks_alike_is_not_doubled(tmp_path: Path) -> None:
+    write_manifest(tmp_path, OLD.format("mine", "Relay"))
+    found = imported(tmp_path, smtp(7), smtp(8, name="Other"), merge=True)
+    assert [item.id for item in found.drafts] == [8]
+    assert "email-smtp/mine" in found.skipped[0].text
+    assert "bind it with apply --adopt" in found.skipped[0].text
+
+    state = STATE._replace(records={"email-smtp/mine": Record(7, {}, {}, "", "run")})
+    found = imported(tmp_path, smtp(7), smtp(8, name="Mine"), state=state, merge=True)
+    assert found.known == 1
+    assert [item.name for item in found.drafts] == ["mine-2"]
+
+
+def test_folders_with_manifests_get_no_defaults(tmp_path: Path) -> None:
+    write_manifest(tmp_path, OLD.format("mine", "Mine"))
+    live = [smtp(number, name=f"R {number}", port=25) for number in range(6)]
+    flat = imported(tmp_path, *live, layout="{name}.yaml", merge=True, lift=True)
+    assert flat.shared == ()
+    below = imported(tmp_path, *live, merge=True, lift=True)
+    assert [item.folder for item in below.shared] == ["email-smtp"]
+    assert next(iter(below.texts)) == "email-smtp/_defaults.yaml"
+
+
+def test_what_defaults_would_give_is_kept_away(tmp_path: Path) -> None:
+    write_manifest(
+        tmp_path,
+        "kind: Defaults\nspec: {note: given, custom_properties: [{id: 1, value_id: 2}]}",
+        "_defaults.yaml",
+    )
+    (found,) = imported(tmp_path, smtp(7), merge=True).drafts
+    assert found.spec == {**SMTP, "note": "", "custom_properties": []}
+
+    write_manifest(tmp_path, "kind: Defaults\nspec: {port: 25}", "_defaults.yaml")
+    found_ = imported(tmp_path, smtp(7), merge=True)
+    assert found_.skipped[0].text == "it would get port from defaults, and has none in AlertSite"
+
+
+def test_several_manifests_in_one_file(tmp_path: Path) -> None:
+    live = [smtp(7), smtp(8, alert_note="a\nb\n"), Live(9, "email-imap", SMTP)]
+    texts = imported(tmp_path, *live, layout="{kind}.yaml").texts
+    assert list(texts) == ["email-smtp.yaml", "email-imap.yaml"]
+    assert texts["email-smtp.yaml"].endswith(
+        """\
+schemas/email-smtp.schema.json
+apiVersion: reconciler/v1
+kind: email-smtp
+metadata:
+  name: relay
+  id: 7
+spec:
+  name: Relay
+  billing_plancode: UBM
+  hostname: mx.example.com
+---
+apiVersion: reconciler/v1
+kind: email-smtp
+metadata:
+  name: relay-2
+  id: 8
+spec:
+  name: Relay
+  billing_plancode: UBM
+  hostname: mx.example.com
+  alert_note: |
+    a
+    b
+"""
+    )
+    assert not imported(tmp_path, *live, layout="all.yaml").texts["all.yaml"].startswith("#")
+
+
+def test_what_is_staged_fits_where_it_will_be_moved(tmp_path: Path) -> None:
+    (tmp_path / "monitors" / "email-smtp").mkdir(parents=True)
+    write_manifest(tmp_path, OLD.format("r-1", "Mine"), "monitors/email-smtp/r-1.yaml")
+    write_manifest(tmp_path, "kind: Defaults\nspec: {note: given}", "monitors/_defaults.yaml")
+    live = [smtp(number, name=f"R {number}", port=25) for number in range(6)]
+    terms = Terms(
+        folder=str(tmp_path / "staged"),
+        manifests=str(tmp_path / "monitors"),
+        layout="{kind}/r.yaml",
+        merge=True,
+        lift=True,
+    )
+    found = draft(live, SCHEMAS, STATE, terms)
+    assert [item.name for item in found.drafts][:3] == ["r-0", "r-1-2", "r-2"]
+    assert {item.spec["note"] for item in found.drafts} == {""}
+    assert found.shared == ()
+
+    write_manifest(tmp_path, OLD.format("x", "X"), "monitors/email-smtp/r.yaml")
+    assert list(draft(live, SCHEMAS, STATE, terms).texts) == ["email-smtp/r-2.yaml"]

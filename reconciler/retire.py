@@ -29,12 +29,15 @@ def orphans(view: View, rules: Rules) -> Iterator[Change | Refusal | Note]:
         return
     described = {manifest.address for manifest in view.desired}
     alone = {key: item for key, item in view.records.items() if key not in described}
-    counts = Counter(record.id for record in alone.values())
+    is_orphan = {
+        address: TABLE[without_manifest(address, record, view)] is Decision.ORPHAN
+        for address, record in alone.items()
+    }
+    counts = Counter(record.id for address, record in alone.items() if is_orphan[address])
     for address, record in alone.items():
         if not _is_meant(address, rules):
             continue
-        decision = TABLE[without_manifest(address, record, view)]
-        if decision is not Decision.ORPHAN:
+        if not is_orphan[address]:
             yield Note(address, NoteCode.FORGOTTEN, record.id)
         elif _is_left(address, rules) or counts[record.id] > 1:  # whose lifecycle would count?
             yield Note(address, NoteCode.ORPHAN, record.id)

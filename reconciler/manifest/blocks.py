@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from reconciler.manifest import text as yaml
 from reconciler.manifest.changes import Change
-from reconciler.manifest.edit import NotEditableError
 from reconciler.manifest.layout import Node, Shape
 
 if TYPE_CHECKING:
@@ -21,22 +20,20 @@ if TYPE_CHECKING:
 
 
 def without_entries(source: Source, node: Node, removed: Collection[int]) -> list[Change]:
-    """The changes that remove some entries of a block mapping, but not all.
-
-    Raises:
-        NotEditableError: one of them shares its line with something else.
-    """
+    """The changes that remove some entries of a block mapping, but not all."""
     changes = []
-    for index in removed:
-        key, value = node.entries[index]
-        start = source.start(key.start)
-        if source.text[start : key.start].strip() in {"", "?"}:
-            changes.append(Change(start, source.following(value.end), ""))
-        elif index + 1 < len(node.entries):  # the first one, behind the dash of a list
-            changes.append(Change(key.start, node.entries[index + 1].key.start, ""))
-        else:
-            raise NotEditableError(f"the key {key.text} shares its line")
-    return changes
+    entries = list(enumerate(node.entries))
+    first = node.entries[0].key.start
+    if 0 in removed and source.text[source.start(first) : first].strip() not in {"", "?"}:
+        # It stands behind the dash of a list: what comes first then moves there.
+        kept = next(index for index, _ in entries if index not in removed)
+        changes.append(Change(first, node.entries[kept].key.start, ""))
+        entries = entries[kept:]
+    return changes + [
+        Change(source.start(key.start), source.following(value.end), "")
+        for index, (key, value) in entries
+        if index in removed
+    ]
 
 
 def with_entries(source: Source, node: Node, added: Mapping[str, JSON]) -> list[Change]:

@@ -197,6 +197,19 @@ def test_only_drift_is_pulled_unless_all_is_asked_for(
     assert run("plan", "--detailed-exitcode", env=applied.env).code == 0
 
 
+def test_what_the_plan_refuses_is_not_pulled(
+    workspace: Workspace, run: Callable[..., Done], applied: Account
+) -> None:
+    applied.edit("email-smtp", 1, port=587)
+    workspace.replace("others.yaml", "  id: 2\n", "")
+    done = run("pull", "--state", "file:none.json", "--auto-approve", env=applied.env)
+    assert done.code == 0
+    assert (
+        "1 manifest is refused by the plan, and not pulled: reconciler plan says why." in done.err
+    )
+    assert "1 field differs only by an edit here, or without having been applied" in done.err
+
+
 def test_targets(workspace: Workspace, run: Callable[..., Done], applied: Account) -> None:
     applied.edit("email-smtp", 1, port=587)
     applied.edit("email-imap", 2, folder="Sent")

@@ -288,7 +288,7 @@ class TestSavedPlans:
             assert done.code == 64
             assert "belong to the plan" in done.err
         fleet.write("a", 1, tail="lifecycle: {protect: true}\n")
-        assert "made for other manifests" in fleet.run("apply", "plan.json").err
+        assert "something else than when the plan was made" in fleet.run("apply", "plan.json").err
         assert fleet.sent() == []
 
 

@@ -271,6 +271,12 @@ EDITS: dict[str, tuple[str, Any, str, str]] = {
         "spec:\n  custom_properties:\n    - id: 228 # x\n      value_id: 550 # y\n",
         "spec:\n  custom_properties:\n    - id: 228 # x\n      value_id: 551 # y\n",
     ),
+    "element without its first keys": (
+        "custom_properties",
+        [{"id": 228}],
+        "spec:\n  custom_properties:\n    - a: 1\n      b: 2\n      id: 228\n      c: 3 # x\n",
+        "spec:\n  custom_properties:\n    - id: 228\n",
+    ),
     "element with two keys": (
         "custom_properties",
         [{"id": 1, "value_id": 2}, {"id": 3, "value_id": 4}],
@@ -357,6 +363,31 @@ EDITS: dict[str, tuple[str, Any, str, str]] = {
         ids(10),
         "spec:\n  locations: [{id: 10}, # x\n    {id: 20}]\n",
         "spec:\n  locations: [{id: 10} # x\n    ]\n",
+    ),
+    "flow line that ends with a comment": (
+        "locations",
+        ids(10, 20),
+        "spec:\n  locations: [{id: 10} # x\n    ]\n",
+        "spec:\n  locations: [{id: 10}, # x\n {id: 20}\n    ]\n",
+    ),
+    "flow list with something new in front": ("x", [1, 2], "spec: {x: [2]}", "spec: {x: [1, 2]}"),
+    "list with something new in front": (
+        "x",
+        [1, 2, 3],
+        "spec:\n  x:\n    - 3 # c\n",
+        "spec:\n  x:\n    - 1\n    - 2\n    - 3 # c\n",
+    ),
+    "list of lists": (
+        "x",
+        [[1, 3]],
+        "spec:\n  x:\n  - - 1\n    - 2\n",
+        "spec:\n  x:\n  - [1, 3]\n",
+    ),
+    "block in a list": (
+        "x",
+        [{"id": 1, "text": "a\nc"}],
+        "spec:\n  x:\n    - text: |-\n        a\n        b\n      id: 1\n",
+        "spec:\n  x:\n    - id: 1\n      text: |-\n        a\n        c\n",
     ),
     "pairs without braces": (
         "locations",

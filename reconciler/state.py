@@ -140,7 +140,7 @@ def from_text(text: bytes) -> State:
         )
     try:
         return _state(data)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StateError(f"the state is corrupt: {type(error).__name__}: {error}") from error
 
 

@@ -52,12 +52,13 @@ def list_(location: str | None) -> int:
 def show(address: str, location: str | None) -> int:
     """Show one record as JSON."""
     from reconciler import render  # noqa: PLC0415
+    from reconciler.state import record_to_json  # noqa: PLC0415
 
     run = _begin(location)
     record = run.known(None).state.records.get(address)
     if record is None:
         raise _no_record(run, address)
-    output.data(render.as_json(record._asdict()))
+    output.data(render.as_json(record_to_json(record)))
     return ExitCode.OK
 
 

@@ -109,6 +109,7 @@ def test_every_difference_has_its_cause(
         f"      port: 465 → 25 {both} 587)\n"
         "\n"
         "Plan: 0 to add, 3 to change, 0 to destroy. 0 unchanged.\n"
+        "Coverage: 1 monitor loses monitoring (1 dropped); budget 10\n"
     )
 
     plan = run("plan", "--json", env=applied.env).json

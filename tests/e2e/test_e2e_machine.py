@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from conftest import Done, Workspace
 
 _SECONDS = 45
-_EXAMPLES, _STEPS = 14, 12
+_EXAMPLES, _STEPS = 8, 10
 _SLOTS = ("email-smtp/a", "email-smtp/b", "email-imap/a", "email-smtp/bound", "email-pop/bound")
 _BOUND = {"email-smtp/bound": 1, "email-pop/bound": 2}
 """Those of the slots that begin with an id."""

@@ -105,7 +105,7 @@ def test_nothing_is_left_after_the_end(schemas: Any, capfd: Any) -> None:
             slow.sendall(b"GET /api/v3/slow HTTP/1.1\r\nHost: x\r\n\r\n")
             client.get(f"{url}/openapi.json")  # the server has read all of the above
             began = time.monotonic()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20  # and not the 60 of the fault
         for open_socket in (half, slow):
             assert open_socket.recv(1) == b""
             open_socket.close()

@@ -132,12 +132,18 @@ def _decided(manifest: Desired, view: View, rules: Rules) -> list[Change | Refus
             return [_create(manifest, None)]
         case Decision.CREATE_AGAIN:
             return [_create(manifest, Reason.DELETED_OUTSIDE)]
-        case Decision.NOT_OURS if rules.adopt:
+        # One that does not tell its kind could be meant by manifests of several kinds.
+        case Decision.NOT_OURS if rules.adopt and _tells_its_kind(manifest, view):
             (number,) = view.alike[likeness(manifest)]
             adopted = Note(manifest.address, NoteCode.ADOPTED, number)
             return [adopted, *_compare(manifest, None, view.by_id[number], rules)]
         case _:
             return [_refuse(decision, manifest, view)]
+
+
+def _tells_its_kind(manifest: Desired, view: View) -> bool:
+    """Whether the one monitor that is alike says of which kind it is."""
+    return all(view.by_id[number].type is not None for number in view.alike[likeness(manifest)])
 
 
 def _compare(

@@ -22,8 +22,7 @@ FORMAT_VERSION = JOURNAL_VERSION = "1.0"
 """Of the state's JSON and of journals: additions raise the minor number, all else the major."""
 
 
-# In place of the fingerprint of a secret: sent without a key; no longer named by the manifest.
-UNTRACKED, RELEASED = "", "released"
+UNTRACKED, RELEASED = "", "released"  # fingerprints of: sent without a key; no longer named
 
 
 class Record(NamedTuple):
@@ -256,7 +255,8 @@ def settle(state: State, live: Iterable[Live], taken: Iterable[int]) -> dict[str
         ids = free.get((kind, name), []) + free.get((None, name), [])
         if len(ids) == 1 and address not in state.records:
             found[address] = ids[0]
-    return found
+    ids = list(found.values())
+    return {key: number for key, number in found.items() if ids.count(number) == 1}
 
 
 def _merged(base: Mapping[str, JSON], changes: Mapping[str, JSON]) -> Mapping[str, JSON]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler import state as records
+from reconciler.clock import written
 from reconciler.errors import ConflictError, StateError
 from reconciler.known import parsed
 from reconciler.state import Transition
@@ -19,6 +20,7 @@ from reconciler.store import Cell, Journal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from reconciler.clock import Clock
     from reconciler.known import Known
     from reconciler.state import Record, State
     from reconciler.store import Store
@@ -44,8 +46,7 @@ class Recorder:
         known: what was read from it, under the lock.
         run: the id of the run.
         operation: what the run does, for the store's history.
-        now: the time of day, RFC 3339 UTC.
-        monotonic: seconds.
+        clock: what time it is.
         say: is told, in a sentence, what a person should know.
     """
 
@@ -56,15 +57,13 @@ class Recorder:
         *,
         run: str,
         operation: str,
-        now: Callable[[], str],
-        monotonic: Callable[[], float],
+        clock: Clock,
         say: Callable[[str], None],
     ) -> None:
         self.run = run
-        self.now = now
         self._store = store
         self._operation = operation
-        self._monotonic = monotonic
+        self._clock = clock
         self._say = say
         self._saved = known.saved
         self._version = known.version
@@ -75,7 +74,7 @@ class Recorder:
         self._foreign: set[str] = set()
         self.intruder = ""
         self._outcomes = self._pending = 0
-        self._saved_at = monotonic()
+        self._saved_at = clock.monotonic()
         self._took = 0.0
 
     @property
@@ -146,7 +145,7 @@ class Recorder:
         self._note(Transition(changed, dict.fromkeys(outcomes)))
         self._outcomes += len(changed)
         self._pending += len(outcomes)
-        waited = self._monotonic() - self._saved_at
+        waited = self._clock.monotonic() - self._saved_at
         is_due = self._pending >= SAVE_EVERY or waited >= SAVE_AFTER
         if is_due and waited >= self._took * _SHARE:
             self._save()
@@ -165,6 +164,10 @@ class Recorder:
             path.unlink(missing_ok=True)
         return moved
 
+    def now(self) -> str:
+        """The time of day, RFC 3339 UTC."""
+        return written(self._clock.now())
+
     def _note(self, transition: Transition) -> None:
         records, creating = dict(transition.records), dict(transition.creating)
         for address in self._foreign.intersection(records):
@@ -175,7 +178,7 @@ class Recorder:
         )
 
     def _save(self) -> bool:
-        started = self._monotonic()
+        started = self._clock.monotonic()
         for _ in range(_ATTEMPTS):
             moved = self._unsaved.of(self._saved)
             if moved == self._saved and (self._version is not None or not moved.records):
@@ -190,7 +193,7 @@ class Recorder:
                 self._reread()
                 continue
             self._saved, self._unsaved, self._pending = new, Transition(), 0
-            self._saved_at = self._monotonic()
+            self._saved_at = self._clock.monotonic()
             self._took = self._saved_at - started
             return True
         raise StateError(

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from reconciler.clock import Clock
+
 ATTEMPTS = 5
 BUDGET = 120.0
 """Seconds that all repetitions of one request may take, with their waits."""
@@ -24,6 +26,7 @@ _T = TypeVar("_T")
 def repeat(
     once: Callable[[], _T],
     first: TransientError,
+    clock: Clock,
     stop: threading.Event,
     notify: Callable[[str], None],
 ) -> _T:
@@ -32,6 +35,7 @@ def repeat(
     Args:
         once: one more attempt.
         first: how the first attempt failed.
+        clock: how to wait.
         stop: once set, nothing is repeated and no wait goes on.
         notify: is told, in a sentence, of every repetition.
 
@@ -57,7 +61,7 @@ def repeat(
         | tenacity.stop_before_delay(BUDGET)
         | tenacity.stop_when_event_set(stop),
         wait=_wait,
-        sleep=tenacity.sleep_using_event(stop),
+        sleep=lambda seconds: clock.sleep(seconds, stop),
         before_sleep=lambda state: notify(_sentence(state)),
         reraise=True,
     )(attempt)

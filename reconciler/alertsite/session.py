@@ -28,6 +28,7 @@ from reconciler.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from reconciler.clock import Clock
     from reconciler.model import JSON
 
 _TIMEOUT = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=None)
@@ -57,7 +58,7 @@ class Session:
     Args:
         url: the base URL, without a slash at its end.
         connections: how many requests may be in flight at once.
-        clock: seconds, monotonic.
+        clock: what time it is.
         stop: once set, nothing is repeated and no wait goes on.
         notify: is told, in a sentence, of every repetition.
     """
@@ -68,7 +69,7 @@ class Session:
         credentials: Credentials,
         *,
         connections: int,
-        clock: Callable[[], float],
+        clock: Clock,
         stop: threading.Event,
         notify: Callable[[str], None],
     ) -> None:
@@ -161,7 +162,7 @@ class Session:
         from reconciler.alertsite.repetition import repeat  # noqa: PLC0415 - 5 ms, if all goes well
 
         try:
-            return repeat(once, first, self._stop, self._notify)
+            return repeat(once, first, self._clock, self._stop, self._notify)
         except TransientError as error:
             raise _unavailable(error) from error
 
@@ -206,7 +207,7 @@ class Session:
 
     def _valid_token(self) -> str:
         with self._lock:
-            if self._refused or not self._token or self._clock() >= self._renew_at:
+            if self._refused or not self._token or self._clock.monotonic() >= self._renew_at:
                 self._log_in()
             return self._token
 
@@ -229,7 +230,7 @@ class Session:
             )
             raise self._refused
         login = {"username": self._credentials.username, "password": self._credentials.password}
-        started = self._clock()
+        started = self._clock.monotonic()
         response = self._persist(lambda: self._exchange("POST", "/access-tokens", "", body=login))
         try:
             self._token, life = answer.token(response, self.url)

@@ -16,6 +16,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli import output
+from reconciler.clock import SYSTEM, Clock
 from reconciler.errors import ExitCode, ReconcilerError
 
 if TYPE_CHECKING:
@@ -83,12 +84,14 @@ def reconciler() -> None:
     """  # noqa: D301 - \b is click's mark for text that is not to be rewrapped
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:
     """Runs one command line and returns its exit code; prints every failure, with its next step."""
     output.prepare()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: stop in good order
     try:
-        code = reconciler.main(list(arguments), prog_name="reconciler", standalone_mode=False)
+        code = reconciler.main(
+            list(arguments), prog_name="reconciler", standalone_mode=False, obj=clock
+        )
     except ReconcilerError as error:
         return output.fail(error)
     except click.UsageError as error:

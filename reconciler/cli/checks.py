@@ -6,7 +6,6 @@ Rule: what fails stops only the checks that cannot be made without it, and nothi
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reconciler.cli import keeping, settings
@@ -199,7 +198,7 @@ class Checkup:
         lease = current(self._run.store)
         if lease is None:
             return _ok("lock", "free")
-        if lease.has_expired(datetime.now(UTC)):
+        if lease.has_expired(keeping.clock().now()):
             return _ok("lock", f"that of {lease} has expired; the next run takes it over")
         return Check(
             "lock",

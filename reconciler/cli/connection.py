@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import threading
-import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.cli import settings
+from reconciler.cli import keeping, settings
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -175,7 +174,7 @@ def _session(
         found.url,
         Credentials(found.username, found.password, found.token),
         connections=parallelism,
-        clock=time.monotonic,
+        clock=keeping.clock(),
         stop=stop,
         notify=lambda text: say(printable(text)),
     ) as session:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import click
+
 from reconciler.cli import output, settings
+from reconciler.clock import Clock, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +62,7 @@ class Run(NamedTuple):
 
         lease = current(self.store)
         for run in known.recovery.runs:
-            if lease is not None and lease.id == run and not is_over(lease, datetime.now(UTC)):
+            if lease is not None and lease.id == run and not is_over(lease, clock().now()):
                 output.say(f"Run {run} of {lease.holder} on {lease.host} is still under way.")
             else:
                 output.say(f"Recovery: run {run} did not end; its journal is taken into account.")
@@ -83,8 +85,7 @@ class Run(NamedTuple):
             known,
             run=self.id,
             operation=operation,
-            now=now,
-            monotonic=time.monotonic,
+            clock=clock(),
             say=output.say,
         )
 
@@ -95,11 +96,12 @@ class Hold:
     def __init__(self) -> None:
         self._reason = ""
         self._ends = inf
+        self._clock = clock()
 
     @property
     def lost(self) -> str:
         """Why it was lost, once it is; also while nobody has noticed yet that its time is over."""
-        if time.monotonic() >= self._ends:
+        if self._clock.monotonic() >= self._ends:
             self.lose("it was not renewed in time")
         return self._reason
 
@@ -143,17 +145,16 @@ def locked(run: Run, operation: str, timeout: float) -> Iterator[Hold]:
     """
     from socket import gethostname  # noqa: PLC0415 - 3 ms that planning saves
 
-    from reconciler.store import Clock, Terms, hold  # noqa: PLC0415
+    from reconciler.store import Terms, hold  # noqa: PLC0415
 
     held = Hold()
-    clock = Clock(lambda: datetime.now(UTC), time.monotonic)
     with hold(
         run.store,
         run=run.id,
         holder=_holder(),
         host=gethostname(),
         operation=operation,
-        clock=clock,
+        clock=clock(),
         terms=Terms(timeout, run.lease),
         say=output.say,
         lost=held.lose,
@@ -167,9 +168,15 @@ def budget() -> Budget:
     return settings.read_state(os.environ, PROJECT).budget
 
 
+def clock() -> Clock:
+    """The clock that this command line was given."""
+    found: Clock = click.get_current_context().find_root().obj
+    return found
+
+
 def now() -> str:
     """The time of day, RFC 3339 UTC, in whole seconds."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return written(clock().now())
 
 
 def age(moment: str) -> str:
@@ -178,7 +185,7 @@ def age(moment: str) -> str:
         then = datetime.fromisoformat(moment)
     except ValueError:
         return "at an unknown time"
-    seconds = int((datetime.now(UTC) - then).total_seconds())
+    seconds = int((clock().now() - then).total_seconds())
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
         if seconds >= size:
             return f"{seconds // size} {unit} ago"
@@ -186,7 +193,7 @@ def age(moment: str) -> str:
 
 
 def _run_id() -> str:
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.urandom(4).hex()}"
+    return f"{clock().now():%Y%m%dT%H%M%SZ}-{os.urandom(4).hex()}"
 
 
 def _holder() -> str:

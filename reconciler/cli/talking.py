@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.cli import output
+from reconciler.cli import keeping, output
 from reconciler.cli.connection import connect
 from reconciler.errors import ReconcilerError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from reconciler.schema import Schemas
 
 _LOGIN = "/access-tokens"
@@ -48,7 +49,7 @@ def talk(schemas: Schemas) -> Talk:
     seen: list[_Seen] = []
 
     def note(path: str, status: int | None, date: str) -> None:
-        seen.append(_Seen(path, status, date, datetime.now(UTC)))
+        seen.append(_Seen(path, status, date, keeping.clock().now()))
 
     live, failure = [], None
     try:

@@ -11,7 +11,6 @@ import re
 from pathlib import Path
 
 from reconciler.errors import ConfigurationError
-from reconciler.store.heartbeat import Clock
 from reconciler.store.journal import Journal, found_journals, read_journal
 from reconciler.store.lease import Lease
 from reconciler.store.lock import Terms, break_lock, current, hold, is_over
@@ -19,7 +18,6 @@ from reconciler.store.port import Cell, Held, Store
 
 __all__ = [
     "Cell",
-    "Clock",
     "Held",
     "Journal",
     "Lease",

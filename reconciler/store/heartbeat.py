@@ -7,7 +7,7 @@ that a store which does not answer cannot keep a loss from being noticed.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from reconciler.errors import ConflictError, StateError
 from reconciler.store.lease import Lease, decoded
@@ -15,25 +15,13 @@ from reconciler.store.port import Cell, Held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
+    from reconciler.clock import Clock
     from reconciler.store.port import Store
 
 _BEATS = 4
 """How often a lease is renewed within its length."""
 _PATIENCE = 15.0
-
-
-class Clock(NamedTuple):
-    """What time it is.
-
-    Attributes:
-        now: the time of day, aware, UTC; it may jump.
-        monotonic: seconds that only ever grow.
-    """
-
-    now: Callable[[], datetime]
-    monotonic: Callable[[], float]
 
 
 class Heartbeat:

@@ -9,7 +9,6 @@ compare-and-swap like every write, so only one can; the state itself is guarded 
 from __future__ import annotations
 
 import random
-import time
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,13 +16,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.errors import ConflictError, LockedError, StateError
 from reconciler.store import lease as leases
 from reconciler.store import process
-from reconciler.store.heartbeat import Clock, Heartbeat
+from reconciler.store.heartbeat import Heartbeat
 from reconciler.store.port import Cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
+    from reconciler.clock import Clock
     from reconciler.store.lease import Lease
     from reconciler.store.port import Held, Store
 
@@ -219,7 +219,7 @@ class _Acquisition:
             self._seen_at + lease.length - now,
             lease.left(self._clock.now()),
         )
-        time.sleep(max(_SHORTEST_POLL, pause))
+        self._clock.sleep(max(_SHORTEST_POLL, pause), None)
 
     def _take(self, held: Held | None) -> _Taken | None:
         """The lock in place of what was seen; None if somebody else was faster."""

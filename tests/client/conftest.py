@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from reconciler.alertsite import Credentials, Session
+from reconciler.clock import SYSTEM
 
 from scripted import Script, serving
 
@@ -24,7 +25,7 @@ def connect(script: Script) -> Iterator[Callable[..., Session]]:
             credentials: Credentials | None = None,
             *,
             url: str | None = None,
-            clock: Callable[[], float] = time.monotonic,
+            monotonic: Callable[[], float] = time.monotonic,
             stop: threading.Event | None = None,
             notify: Callable[[str], None] = lambda _: None,
         ) -> Session:
@@ -32,7 +33,7 @@ def connect(script: Script) -> Iterator[Callable[..., Session]]:
                 url or script.url,
                 credentials or Credentials("me@example.com", "secret"),
                 connections=8,
-                clock=clock,
+                clock=SYSTEM._replace(monotonic=monotonic),
                 stop=stop or threading.Event(),
                 notify=notify,
             )

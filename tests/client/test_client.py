@@ -84,7 +84,7 @@ class TestToken:
         now = [0.0]
         script.on("POST /access-tokens", Answer(body=b'{"access_token": "t", "expires_in": 100}'))
         script.on(PATCH, OK)
-        session = connect(clock=lambda: now[0])
+        session = connect(monotonic=lambda: now[0])
         for now[0] in (0.0, 89.0, 90.0):
             patch(session)
         assert script.requests().count("POST /access-tokens") == 2
@@ -95,7 +95,7 @@ class TestToken:
         now = [0.0]
         script.on("POST /access-tokens", Answer(body=b'{"access_token": "t", "expires_in": "x"}'))
         script.on(PATCH, OK)
-        session = connect(clock=lambda: now[0])
+        session = connect(monotonic=lambda: now[0])
         for now[0] in (0.0, 3299.0, 3300.0):
             patch(session)
         assert script.requests().count("POST /access-tokens") == 2

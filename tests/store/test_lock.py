@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.clock import SYSTEM
 from reconciler.errors import ConflictError, LockedError, StateError
 from reconciler.store import (
     Cell,
-    Clock,
     Held,
     Lease,
     Store,
@@ -40,11 +40,12 @@ PATIENCE = 20.0
 _HOLD = """
 import sys, time
 from datetime import UTC, datetime
-from reconciler.store import Clock, Terms, hold, open_store
+from reconciler.clock import SYSTEM
+from reconciler.store import Terms, hold, open_store
 
 with hold(
     open_store(sys.argv[1]), run="run-1", holder="ann", host="there", operation="apply",
-    clock=Clock(lambda: datetime.now(UTC), time.monotonic), terms=Terms(0, float(sys.argv[2])),
+    clock=SYSTEM, terms=Terms(0, float(sys.argv[2])),
     say=print, lost=print,
 ):
     print("held", flush=True)
@@ -101,7 +102,7 @@ def holding(
         holder="bob",
         host="here",
         operation="state rm",
-        clock=Clock(clock, time.monotonic),
+        clock=SYSTEM._replace(now=clock),
         terms=Terms(timeout, length),
         say=both,
         lost=listener.lose,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.clock import SYSTEM
 from reconciler.decide import decide
 from reconciler.errors import ExitCode, RefusedError
 from reconciler.known import read_known
@@ -439,8 +440,7 @@ def test_a_killed_run_does_not_lose_what_it_did_under_a_new_name(tmp_path: Path)
             read_known(store, "account", "lineage"),
             run=f"20260102T030405Z-0000000{run}",
             operation="apply",
-            now=lambda: "2026-01-02T03:04:05Z",
-            monotonic=lambda: 0.0,
+            clock=SYSTEM,
             say=print,
         )
 

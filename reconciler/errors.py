@@ -13,6 +13,7 @@ Rule: every failure owns its exit code and says what to do next; only `cli` catc
     └── AlertSiteError            6  anything between us and AlertSite
         ├── UnavailableError      6  no answer within the retry budget, or a server fault
         ├── NonsenseError         6  an answer that is not what AlertSite's API gives
+        ├── IncompleteError       6  a list that contradicts itself: absence proves nothing
         ├── RejectedError         7  AlertSite understood one request and said no
         │   └── NotFoundError     7  it has no such monitor
         ├── CredentialsError      4  login or token refused: nothing else can work either
@@ -145,6 +146,10 @@ class UnavailableError(AlertSiteError):
 
 class NonsenseError(AlertSiteError):
     """Something that is not AlertSite's API; a proxy or a wrong URL is likely."""
+
+
+class IncompleteError(AlertSiteError):
+    """A list of monitors that contradicts itself, so that what is not in it may still be there."""
 
 
 class RejectedError(AlertSiteError):

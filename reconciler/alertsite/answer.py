@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
 TRANSIENT = frozenset({429, 502, 503, 504})
 """Statuses after which the same request may succeed."""
-MAY_HAVE_ARRIVED = frozenset({502, 504})
-"""Those of them that a gateway sends when it does not know what became of the request."""
+THROTTLED = 429
 UNAUTHORISED = 401
+_BAD_REQUEST = 400
+_NOT_AUTHENTICATED = "user authentication failed"
 _FORBIDDEN = 403
 _NOT_FOUND = 404
 SECRETS = "secrets"
@@ -48,14 +49,21 @@ class TransientError(Exception):
 
     Attributes:
         may_have_arrived: the request could have taken effect.
+        is_throttled: the server asks for fewer requests.
         retry_after: seconds that the server asked to wait; None if it did not.
     """
 
     def __init__(
-        self, message: str, *, may_have_arrived: bool, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        may_have_arrived: bool,
+        is_throttled: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.may_have_arrived = may_have_arrived
+        self.is_throttled = is_throttled
         self.retry_after = retry_after
 
 
@@ -98,6 +106,19 @@ def token(response: httpx.Response, url: str) -> tuple[str, float | None]:
     life = data.get("expires_in")
     is_life = type(life) in {int, float} and math.isfinite(life) and life > 0
     return value, float(life) if is_life else None
+
+
+def refuses_token(response: httpx.Response) -> bool:
+    """Whether it says that the token is not valid (any more).
+
+    Documented: 401 (api/v3/get-access-token.html). Documented as the only error sample of calls
+    that carry a token: 400 with `invalid_request - User authentication failed.`
+    (api/v3/monitors/edit-pop-imap-smtp-monitor.html, read in November 2026).
+    """
+    if response.status_code == _BAD_REQUEST:
+        texts = (_error_text(error).lower() for error in _errors(response))
+        return any(_NOT_AUTHENTICATED in text for text in texts)
+    return response.status_code == UNAUTHORISED
 
 
 def words(response: httpx.Response) -> str:
@@ -174,7 +195,7 @@ def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError
     if response.is_redirect:
         target = response.headers.get("Location", "nowhere")
         return _nonsense(response, request, url, f"a redirect to {target}, which is not followed")
-    if status == UNAUTHORISED:
+    if refuses_token(response):
         return CredentialsError(message, "A new token did not help: check the user in AlertSite.")
     if status == _FORBIDDEN:
         hint = "This user may not do that: AlertSite asks for Admin, Co-Admin or Power User."
@@ -188,6 +209,10 @@ def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError
     if response.is_client_error and request.startswith(("PATCH", "DELETE", "POST /monitors")):
         is_missing = status == _NOT_FOUND and bool(_errors(response))
         return NotFoundError(message) if is_missing else RejectedError(message)
+    if response.is_client_error and _errors(response):
+        if status == _NOT_FOUND and request.startswith("GET /monitors/"):
+            return NotFoundError(message)
+        return AlertSiteError(message, f"That is what the API at {url} answers to a read.")
     return _nonsense(response, request, url)
 
 

@@ -6,18 +6,31 @@ Planning is given a `Reader`, which has no method that writes.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.errors import NonsenseError, NotFoundError
+from reconciler.errors import IncompleteError, NonsenseError, NotFoundError
 from reconciler.model import JSON, Live
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from reconciler.alertsite.session import Session
 
 
 _MAX_DIGITS = 18
+_READINGS = 3
+"""How often a list is read that changes while it is read."""
+_MOST_PAGES = 10_000
+_IN_FLIGHT = 8
+_INCOMPLETE = (
+    "What a list leaves out may still be there, so nothing is concluded from it: run the same "
+    "command again. If it stays so, AlertSite pages its lists in a way that this reconciler does "
+    "not know: please report what stands above."
+)
+
+
+class _MovedError(Exception):
+    """The list changed between two of its pages, as far as can be told; says how."""
 
 
 class Reader:
@@ -34,22 +47,147 @@ class Reader:
     def list_monitors(self, kinds: Iterable[str]) -> list[Live]:
         """Every monitor of those kinds; others too, if AlertSite ignores the filter.
 
-        One request, and more only if the answer says that it is one page (unknown for monitors,
-        documented for recipients). Stops at a page that brings nothing new.
+        One request, and more only if the answer says that it is one page. That a monitor is not in
+        the list lets others be made or forgotten, so a list must be whole or an error. Whether
+        monitors are paged at all, and whether `count` is that of a page or of all, is not
+        documented; what is documented of sibling lists is that `limit` goes together with `offset`
+        (api/v3/blackouts/get-blackouts.html). So a list is taken for whole if
+
+        - its pages hold as many monitors as its own `count` says, where that is a total;
+        - no page repeats a monitor of another: else `offset` did not do what it says;
+        - it did not move: each page begins with the last monitor of the one before. What was there
+          all the time is then in one of them, whatever came or went meanwhile. A list that moves is
+          read again, a few times.
+
+        Where the answer does not tell the type of a monitor, the list of each kind does.
+
+        Raises:
+            IncompleteError: the list contradicts itself, and says how.
+            AlertSiteError: AlertSite cannot be reached, refuses, or answers something else.
+        """
+        kinds = tuple(kinds)
+        monitors = self._list(",".join(kinds))
+        if all(monitor.type is not None for monitor in monitors):
+            return monitors
+        holders: dict[int, list[str]] = {}
+        for kind in kinds:
+            for monitor in self._list(kind):
+                holders.setdefault(monitor.id, []).append(kind)
+        return [_typed(monitor, holders.get(monitor.id, [])) for monitor in monitors]
+
+    def read_monitor(self, number: int) -> Live | None:
+        """The monitor of that id; None if AlertSite says that it has none (documented: 404).
 
         Raises:
             AlertSiteError: AlertSite cannot be reached, refuses, or answers something else.
         """
-        query = {"type": ",".join(kinds)}
-        found: dict[int, Live] = {}
-        while True:
-            page = self._session.request("GET", "/monitors", query=query)
-            monitors = [_live(item) for item in _items(page)]
-            before = len(found)
-            found.update((monitor.id, monitor) for monitor in monitors)
-            if len(found) == before or not _is_more(page, len(monitors), len(found)):
-                return list(found.values())
-            query = {**query, "offset": str(len(found))}
+        path = f"/monitors/{number}"
+        try:
+            found = self._session.request("GET", path)
+        except NotFoundError:
+            return None
+        items = _items(found, path)
+        if len(items) != 1 or _live(items[0], path).id != number:
+            raise NonsenseError(
+                f"GET {path} was answered with something else than monitor {number}",
+                "Check ALERTSITE_URL: it must end in /api/v3.",
+            )
+        return _live(items[0], path)
+
+    def read_monitors(self, numbers: Collection[int]) -> dict[int, Live | None]:
+        """The monitors of those ids, None for each that AlertSite has not; some at a time.
+
+        Raises:
+            AlertSiteError: as `read_monitor`.
+        """
+        if len(numbers) < 2:  # noqa: PLR2004 - one needs no threads
+            return {number: self.read_monitor(number) for number in numbers}
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms
+
+        with ThreadPoolExecutor(_IN_FLIGHT) as pool:
+            return dict(zip(numbers, pool.map(self.read_monitor, numbers), strict=True))
+
+    def _list(self, types: str) -> list[Live]:
+        moved = ""
+        for _ in range(_READINGS):
+            try:
+                return self._whole_list(types)
+            except _MovedError as error:
+                moved = str(error)
+        raise IncompleteError(
+            f"GET /monitors, read {_READINGS} times, contradicts itself each time: {moved}",
+            _INCOMPLETE,
+        )
+
+    def _whole_list(self, types: str) -> list[Live]:
+        """One reading of all pages.
+
+        Raises:
+            _MovedError: something came or went meanwhile.
+        """
+        query = {"type": types}
+        page = self._page(query)
+        found = {monitor.id: monitor for monitor in page.monitors}
+        if len(found) < len(page.monitors):
+            raise _MovedError("a page holds the same monitor twice")
+        total, size = page.total, page.limit or len(page.monitors)
+        for _ in range(_MOST_PAGES):
+            if not size or not page.is_followed(len(found)):
+                break
+            overlap = min(1, size - 1)
+            query |= {"limit": str(size), "offset": str(len(found) - overlap)}
+            where = f"the page at offset {query['offset']}, of at most {size},"
+            page = self._page(query)
+            if page.total is not None and total not in {None, page.total}:
+                raise _MovedError(f"its count is {total} first and {page.total} on {where[:-1]}")
+            total = page.total if total is None else total
+            expected = [*found][-overlap:] if overlap else []
+            first = [item.id for item in page.monitors[:overlap]]
+            if first != expected:
+                begins = f"begins with monitor {first[0]}" if first else "is empty"
+                raise _MovedError(f"{where} {begins}, where monitor {expected[0]} stood before")
+            new = {item.id: item for item in page.monitors[overlap:]}
+            if not new:
+                break
+            if len(new) < len(page.monitors) - overlap or not found.keys().isdisjoint(new):
+                raise _MovedError(f"{where} repeats a monitor")
+            found |= new
+        if total is not None and total != len(found):
+            raise IncompleteError(
+                f"GET /monitors says that there are {total} monitors and lists {len(found)}",
+                _INCOMPLETE,
+            )
+        return list(found.values())
+
+    def _page(self, query: Mapping[str, str]) -> _Page:
+        answer = self._session.request("GET", "/monitors", query=query)
+        monitors = [_live(item, "/monitors") for item in _items(answer, "/monitors")]
+        metadata = answer.get("metadata") if isinstance(answer, dict) else None
+        resultset = metadata.get("resultset") if isinstance(metadata, dict) else None
+        told = resultset if isinstance(resultset, dict) else {}
+        return _Page(monitors, _number(told.get("limit")), _number(told.get("count")))
+
+
+class _Page(NamedTuple):
+    """One answer to `GET /monitors`, and what it says of itself."""
+
+    monitors: list[Live]
+    limit: int | None
+    counted: int | None
+
+    @property
+    def total(self) -> int | None:
+        """How many monitors there are in all; None if the answer does not say.
+
+        A count that is the page's own length may be just that.
+        """
+        return None if self.counted == len(self.monitors) else self.counted
+
+    def is_followed(self, found: int) -> bool:
+        """Whether there are more pages, as far as this one tells."""
+        if self.total is not None:
+            return self.total > found
+        return self.limit is not None and 0 < self.limit <= len(self.monitors)
 
 
 class Writer(Reader):
@@ -102,38 +240,35 @@ class Writer(Reader):
         self._session.request("PATCH", path, body=body, secrets=secrets)
 
 
-def _items(page: JSON) -> list[JSON]:
+def _items(answer: JSON, path: str) -> list[JSON]:
     """The monitors of an answer: `{"results": […]}`, a bare list or a bare monitor (unknown)."""
-    if isinstance(page, list):
-        return page
-    if isinstance(page, dict):
-        results = page.get("results")
+    if isinstance(answer, list):
+        return answer
+    if isinstance(answer, dict):
+        results = answer.get("results")
         if isinstance(results, list):
             return results
-        if "id" in page:
-            return [page]
+        if "id" in answer:
+            return [answer]
     raise NonsenseError(
-        "GET /monitors was answered with JSON that holds no list of monitors",
+        f"GET {path} was answered with JSON that holds no list of monitors",
         "Check ALERTSITE_URL: it must end in /api/v3.",
     )
 
 
-def _live(item: JSON) -> Live:
+def _live(item: JSON, path: str) -> Live:
     number = _number(item.get("id")) if isinstance(item, dict) else None
     if number is None:
-        raise NonsenseError("GET /monitors was answered with a monitor that has no numeric id")
+        raise NonsenseError(f"GET {path} was answered with a monitor that has no numeric id")
     kind = item.get("type")
     return Live(number, kind if isinstance(kind, str) and kind else None, item)
 
 
-def _is_more(page: JSON, size: int, found: int) -> bool:
-    """Whether `metadata.resultset` speaks of more; `count` may mean the page or all (unknown)."""
-    metadata = page.get("metadata") if isinstance(page, dict) else None
-    resultset = metadata.get("resultset") if isinstance(metadata, dict) else None
-    if not isinstance(resultset, dict):
-        return False
-    limit, count = _number(resultset.get("limit")), _number(resultset.get("count"))
-    return (limit is not None and 0 < limit <= size) or (count is not None and count > found)
+def _typed(monitor: Live, kinds: Sequence[str]) -> Live:
+    """The monitor with the one kind whose list holds it; in several, the filter is ignored."""
+    if monitor.type is not None or len(kinds) != 1:
+        return monitor
+    return monitor._replace(type=kinds[0])
 
 
 def _number(value: JSON) -> int | None:

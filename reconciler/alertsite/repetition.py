@@ -18,6 +18,7 @@ ATTEMPTS = 5
 BUDGET = 120.0
 """Seconds that all repetitions of one request may take, with their waits."""
 _BACKOFF = tenacity.wait_random_exponential(multiplier=0.5, max=10)
+_PATIENT = tenacity.wait_exponential_jitter(initial=1, max=30)
 _JITTER = tenacity.wait_random(0, 0.25)
 
 _T = TypeVar("_T")
@@ -57,9 +58,11 @@ def repeat(
 
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(TransientError),
-        stop=tenacity.stop_after_attempt(ATTEMPTS)
-        | tenacity.stop_before_delay(BUDGET)
-        | tenacity.stop_when_event_set(stop),
+        stop=tenacity.stop_any(
+            _StopUnlessBusy(),
+            tenacity.stop_before_delay(BUDGET),
+            tenacity.stop_when_event_set(stop),
+        ),
         wait=_wait,
         sleep=lambda seconds: clock.sleep(seconds, stop),
         before_sleep=lambda state: notify(_sentence(state)),
@@ -67,13 +70,29 @@ def repeat(
     )(attempt)
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
+class _StopUnlessBusy(tenacity.stop.stop_base):
+    """Ends after so many attempts; a server that is only busy is given the whole budget."""
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
+        return retry_state.attempt_number >= ATTEMPTS and not _error(retry_state).is_throttled
+
+
+def _error(state: tenacity.RetryCallState) -> TransientError:
+    """How the last attempt failed; nothing else is repeated."""
     error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, TransientError) else None
-    return _BACKOFF(state) if asked is None else asked + _JITTER(state)
+    assert isinstance(error, TransientError)  # noqa: S101 - the condition of every repetition
+    return error
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    error = _error(state)
+    if error.retry_after is not None:
+        return error.retry_after + _JITTER(state)
+    return _PATIENT(state) if error.is_throttled else _BACKOFF(state)
 
 
 def _sentence(state: tenacity.RetryCallState) -> str:
-    error = state.outcome.exception() if state.outcome else None
+    error = _error(state)
     wait = state.next_action.sleep if state.next_action else 0.0
-    return f"{error}; trying again in {wait:.1f} s ({state.attempt_number} of {ATTEMPTS} failed)"
+    count = f"{state.attempt_number}{'' if error.is_throttled else f' of {ATTEMPTS}'} failed"
+    return f"{error}; trying again in {wait:.1f} s ({count})"

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from reconciler.clock import Clock
     from reconciler.model import JSON
 
-_TIMEOUT = httpx.Timeout(connect=5.0, read=30.0, write=10.0, pool=None)
+TIMEOUT = 30.0
+"""Seconds that an answer may keep us waiting."""
+_CONNECT, _WRITE = 5.0, 10.0
+_LONGEST_PAUSE = 30.0
 _TOKEN_LIFE = 3600.0
 _RENEW_EARLY = 300.0
 _TLS_HINT = "Check ALERTSITE_URL; for an authority of your own, name its file in SSL_CERT_FILE."
@@ -51,14 +54,18 @@ class Session:
     """Sends requests with a valid token, and again when that can help.
 
     GET, PATCH and DELETE are repeated on connect errors, timeouts, 429 and 502 to 504, as
-    `repetition` says; all of them may be carried out twice without harm. A POST is repeated only
-    while no attempt can have arrived. A refused login is remembered and never tried again:
-    AlertSite locks users out.
+    `repetition` says; all of them may be carried out twice without harm. A POST makes a monitor
+    each time it arrives, and no answer but its own says that it did not: proxies answer 502 to 504
+    for requests that went through, and 429 or 401 may come after the effect as well. So a POST goes
+    out again only after a connection that could not be made; whoever asked for it has to look
+    first. A refused login is remembered and never tried again, and a token that a login has just
+    given and that is refused ends the run: AlertSite locks users out.
 
     Args:
         url: the base URL, without a slash at its end.
         connections: how many requests may be in flight at once.
         clock: what time it is.
+        timeout: seconds that an answer may keep us waiting.
         stop: once set, nothing is repeated and no wait goes on.
         notify: is told, in a sentence, of every repetition.
     """
@@ -70,6 +77,7 @@ class Session:
         *,
         connections: int,
         clock: Clock,
+        timeout: float = TIMEOUT,
         stop: threading.Event,
         notify: Callable[[str], None],
     ) -> None:
@@ -79,10 +87,12 @@ class Session:
         self._lock = threading.Lock()
         self._token = credentials.token
         self._renew_at = float("inf")
+        self._is_proved = True  # whether the token was ever accepted, or may yet be renewed
         self._refused: AlertSiteError | None = None
+        self._not_before = self._pause = 0.0
         self._stop = stop
         self._notify = notify
-        self._client = _client(url, connections)
+        self._client = _client(url, connections, timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -149,9 +159,18 @@ class Session:
         """One request with a valid token; once more with a new one if the token is refused."""
         token = self._valid_token()
         response = self._exchange(method, path, token, query, body, secrets)
-        if response.status_code == answer.UNAUTHORISED:
+        if not answer.refuses_token(response):
+            self._is_proved = True
+            return response
+        try:
             token = self._renewed_token(token)
-            response = self._exchange(method, path, token, query, body, secrets)
+        except AlertSiteError as error:
+            error.may_have_arrived = method == "POST"
+            raise
+        if method == "POST":
+            raise TransientError(f"POST {path}: {answer.words(response)}", may_have_arrived=True)
+        response = self._exchange(method, path, token, query, body, secrets)
+        self._is_proved = self._is_proved or not answer.refuses_token(response)
         return response
 
     def _persist(self, once: Callable[[], httpx.Response]) -> httpx.Response:
@@ -177,6 +196,7 @@ class Session:
     ) -> httpx.Response:
         """One request and its answer; failures that a repetition may mend are `TransientError`."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._wait_our_turn()
         try:
             response = self._client.request(
                 method,
@@ -198,12 +218,30 @@ class Session:
             message = f"{method} {path}: no readable answer: {error}"
             raise TransientError(message, may_have_arrived=True) from error
         if response.status_code in answer.TRANSIENT:
+            is_throttled = response.status_code == answer.THROTTLED
+            retry_after = answer.retry_after(response)
+            if is_throttled:
+                self._slow_down(retry_after)
             raise TransientError(
                 f"{method} {path}: {answer.words(response)}",
-                may_have_arrived=response.status_code in answer.MAY_HAVE_ARRIVED,
-                retry_after=answer.retry_after(response),
+                may_have_arrived=True,
+                is_throttled=is_throttled,
+                retry_after=retry_after,
             )
+        self._pause = 0.0
         return response
+
+    def _wait_our_turn(self) -> None:
+        """Waits while AlertSite wants fewer requests: one 429 slows all threads down."""
+        wait = self._not_before - self._clock.monotonic()
+        if wait > 0:
+            self._clock.sleep(wait, self._stop)
+
+    def _slow_down(self, asked: float | None) -> None:
+        with self._lock:
+            self._pause = min(_LONGEST_PAUSE, max(1.0, 2 * self._pause))
+            wait = self._pause if asked is None else min(asked, _LONGEST_PAUSE)
+            self._not_before = max(self._not_before, self._clock.monotonic() + wait)
 
     def _valid_token(self) -> str:
         with self._lock:
@@ -217,12 +255,19 @@ class Session:
             if self._token == refused:
                 if refused == self._credentials.token and self._credentials.username:
                     self._notify("The token in ALERTSITE_TOKEN is refused; logging in instead.")
+                if not self._is_proved:
+                    self._refused = CredentialsError(
+                        "AlertSite accepts the login and refuses the token that it gave",
+                        "Check the user in AlertSite: its role, and whether it may log in without "
+                        "Single Sign-On.",
+                    )
                 self._log_in()
+                self._is_proved = False
             return self._token
 
     def _log_in(self) -> None:
-        if self._refused is not None:
-            raise self._refused
+        if self._refused is not None:  # a new one: what an error says of its request is its own
+            raise type(self._refused)(str(self._refused), self._refused.hint)
         if not self._credentials.username:
             self._refused = CredentialsError(
                 "AlertSite refuses the token in ALERTSITE_TOKEN: it is wrong or older than an hour",
@@ -260,12 +305,12 @@ def _is_tls(error: BaseException | None) -> bool:
     return False
 
 
-def _client(url: str, connections: int) -> httpx.Client:
+def _client(url: str, connections: int, timeout: float) -> httpx.Client:
     secure = url.startswith("https:")
     try:
         return httpx.Client(
             headers={"User-Agent": f"reconciler/{__version__}", "Accept": "application/json"},
-            timeout=_TIMEOUT,
+            timeout=httpx.Timeout(timeout, connect=_CONNECT, write=_WRITE, pool=None),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             # Without TLS the trusted certificates, 30 ms to load, would not be used.
             verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),

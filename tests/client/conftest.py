@@ -26,6 +26,7 @@ def connect(script: Script) -> Iterator[Callable[..., Session]]:
             *,
             url: str | None = None,
             monotonic: Callable[[], float] = time.monotonic,
+            sleep: Callable[[float, threading.Event | None], None] = SYSTEM.sleep,
             stop: threading.Event | None = None,
             notify: Callable[[str], None] = lambda _: None,
         ) -> Session:
@@ -33,7 +34,7 @@ def connect(script: Script) -> Iterator[Callable[..., Session]]:
                 url or script.url,
                 credentials or Credentials("me@example.com", "secret"),
                 connections=8,
-                clock=SYSTEM._replace(monotonic=monotonic),
+                clock=SYSTEM._replace(monotonic=monotonic, sleep=sleep),
                 stop=stop or threading.Event(),
                 notify=notify,
             )

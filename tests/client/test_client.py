@@ -12,12 +12,14 @@ from reconciler.errors import (
     ConfigurationError,
     CredentialsError,
     ExitCode,
+    IncompleteError,
     NonsenseError,
     NotFoundError,
     PermissionRefusedError,
     RejectedError,
     UnavailableError,
 )
+from reconciler.model import Live
 
 from scripted import Answer, Script
 
@@ -205,7 +207,7 @@ class TestRepetition:
         with pytest.raises(UnavailableError, match="503") as caught:
             patch(connect())
         assert script.requests().count(PATCH) == 5
-        assert not caught.value.may_have_arrived
+        assert caught.value.may_have_arrived
 
     def test_a_wait_beyond_the_budget_is_not_begun(self, script: Script, connect: Connect) -> None:
         script.on(PATCH, Answer(429, headers=(("Retry-After", "3600"),)))
@@ -354,6 +356,7 @@ def test_any_2xx_is_success(script: Script, connect: Connect, answer: Answer) ->
 
 
 MONITORS = "GET /monitors"
+NOT_AUTHENTICATED = "invalid_request - User authentication failed."
 
 
 def page(ids: list[object], **resultset: object) -> Answer:
@@ -389,16 +392,57 @@ class TestList:
         assert self.ids(script, connect, page([], count=0)) == []
 
     def test_pages_by_limit(self, script: Script, connect: Connect) -> None:
-        pages = [page([1, 2], limit=2), page([3, 4], limit="2"), page([5], limit=2)]
-        assert self.ids(script, connect, *pages) == [1, 2, 3, 4, 5]
-        assert [path.partition("offset=")[2] for path in script.requests()[1:]] == ["", "2", "4"]
+        pages = [page([1, 2], limit=2), page([2, 3], limit="2"), page([3], limit=2)]
+        assert self.ids(script, connect, *pages) == [1, 2, 3]
+        asked = [path.partition("smtp")[2] for path in script.requests()[1:]]
+        assert asked == ["", "&limit=2&offset=1", "&limit=2&offset=2"]
 
     def test_pages_by_total(self, script: Script, connect: Connect) -> None:
-        assert self.ids(script, connect, page([1, 2], count=3), page([3], count=3)) == [1, 2, 3]
+        pages = page([1, 2], count=3), page([2, 3], count=3)
+        assert self.ids(script, connect, *pages) == [1, 2, 3]
 
-    def test_a_server_that_repeats_itself(self, script: Script, connect: Connect) -> None:
-        assert self.ids(script, connect, page([1, 2], limit=2, count=9)) == [1, 2]
-        assert len(script.requests()) == 3
+    def test_pages_whose_count_is_their_own(self, script: Script, connect: Connect) -> None:
+        pages = page([1, 2], count=2, limit=2), page([2, 3], count=2, limit=2)
+        assert self.ids(script, connect, *pages, page([3], count=1, limit=2)) == [1, 2, 3]
+
+    @pytest.mark.parametrize(
+        ("answers", "message"),
+        [
+            ([page([1, 2], limit=2, count=9)], "begins with monitor 1, where monitor 2 stood"),
+            ([page([1, 2], count=3), page([], count=3)], "is empty, where monitor 2 stood"),
+            ([page([1, 2], count=3), page([2, 1], count=3)], "repeats a monitor"),
+            ([page([1, 1])], "a page holds the same monitor twice"),
+            ([page([1], count=3), page([], count=3)], "3 monitors and lists 1"),
+            ([page([1, 2], count=1)], "1 monitors and lists 2"),
+        ],
+    )
+    def test_a_list_that_contradicts_itself_proves_nothing(
+        self, script: Script, connect: Connect, answers: list[Answer], message: str
+    ) -> None:
+        with pytest.raises(IncompleteError, match=message) as caught:
+            self.ids(script, connect, *(answers * 4)[: 4 * len(answers) - 1], answers[-1])
+        assert caught.value.exit_code is ExitCode.UNAVAILABLE
+        assert "may still be there" in caught.value.hint
+
+    def test_a_list_that_moves_is_read_again(self, script: Script, connect: Connect) -> None:
+        """Monitor 1 goes between two pages: without a look back, 3 would never be seen."""
+        before, after = page([1, 2], limit=2, count=4), page([3, 4], limit=2, count=3)
+        again = page([2, 3], limit=2, count=3), page([3, 4], limit=2, count=3)
+        assert self.ids(script, connect, before, after, *again) == [2, 3, 4]
+
+    def test_a_list_without_types_is_asked_for_each_kind(
+        self, script: Script, connect: Connect
+    ) -> None:
+        one, two = {"id": 1}, {"id": 2}
+        lists = [Answer(body=json.dumps(items).encode()) for items in ([one, two], [one], [two])]
+        script.on(MONITORS, *lists)
+        live = Reader(connect(), "account").list_monitors(["email-imap", "email-smtp"])
+        assert [(item.id, item.type) for item in live] == [(1, "email-imap"), (2, "email-smtp")]
+
+    def test_a_filter_that_is_ignored_tells_no_type(self, script: Script, connect: Connect) -> None:
+        script.on(MONITORS, Answer(body=b'[{"id": 1}]'))
+        (live,) = Reader(connect(), "account").list_monitors(["email-imap", "email-smtp"])
+        assert live.type is None
 
     @pytest.mark.parametrize(
         "body",
@@ -423,7 +467,117 @@ class TestList:
             self.ids(script, connect, Answer(404, b"not here"))
         assert "ALERTSITE_URL" in caught.value.hint
 
+    def test_a_refusal_in_the_documented_envelope_is_quoted(
+        self, script: Script, connect: Connect
+    ) -> None:
+        with pytest.raises(AlertSiteError, match=r"400 Bad Request: no such type$") as caught:
+            self.ids(script, connect, error(400, "no such type"))
+        assert caught.value.exit_code is ExitCode.UNAVAILABLE
+
+
+class TestOneMonitor:
+    GONE = error(404, "Record not found")
+
+    def read(self, script: Script, connect: Connect, answer: Answer) -> Live | None:
+        script.on("GET /monitors/7", answer)
+        return Reader(connect(), "account").read_monitor(7)
+
+    @pytest.mark.parametrize("body", [b'{"id": "7", "x": 1}', b'{"results": [{"id": 7, "x": 1}]}'])
+    def test_any_envelope(self, script: Script, connect: Connect, body: bytes) -> None:
+        live = self.read(script, connect, Answer(body=body))
+        assert live is not None
+        assert (live.id, live.fields["x"]) == (7, 1)
+
+    def test_one_that_is_gone(self, script: Script, connect: Connect) -> None:
+        assert self.read(script, connect, self.GONE) is None
+
+    @pytest.mark.parametrize(
+        "answer", [Answer(404, b"<html>"), Answer(body=b'{"id": 8}'), Answer(body=b"[]")]
+    )
+    def test_no_other_answer_says_that_it_is_gone(
+        self, script: Script, connect: Connect, answer: Answer
+    ) -> None:
+        with pytest.raises(NonsenseError):
+            self.read(script, connect, answer)
+
+    def test_several_at_once(self, script: Script, connect: Connect) -> None:
+        script.on("GET /monitors/7", Answer(body=b'{"id": 7}'))
+        script.on("GET /monitors/8", self.GONE)
+        found = Reader(connect(), "account").read_monitors([7, 8])
+        assert {number: live and live.id for number, live in found.items()} == {7: 7, 8: None}
+
+
+POST = "POST /monitors/email-smtp"
+
+
+class TestCreate:
+    def create(self, connect: Connect) -> int:
+        return Writer(connect(), "account").create("/monitors/email-smtp", {"name": "x"})
+
+    @pytest.mark.parametrize("status", [0, 429, 500, 502, 503, 504])
+    def test_it_is_not_repeated_whatever_is_answered(
+        self, script: Script, connect: Connect, status: int
+    ) -> None:
+        script.on(POST, Answer(status, headers=(("Retry-After", "0"),)), Answer(body=b'{"id": 1}'))
+        with pytest.raises(UnavailableError) as caught:
+            self.create(connect)
+        assert caught.value.may_have_arrived
+        assert script.requests().count(POST) == 1
+
+    @pytest.mark.parametrize("answer", [error(401, "expired"), error(400, NOT_AUTHENTICATED)])
+    def test_a_token_that_is_refused_is_renewed_and_the_request_left_alone(
+        self, script: Script, connect: Connect, answer: Answer
+    ) -> None:
+        script.on(POST, answer, Answer(body=b'{"id": 1}'))
+        with pytest.raises(UnavailableError) as caught:
+            self.create(connect)
+        assert caught.value.may_have_arrived
+        assert script.requests() == ["POST /access-tokens", POST, "POST /access-tokens"]
+
+
+class TestRefusedToken:
+    def test_400_is_renewed_as_401_is(self, script: Script, connect: Connect) -> None:
+        script.on(PATCH, error(400, NOT_AUTHENTICATED), OK)
+        patch(connect())
+        assert script.requests() == ["POST /access-tokens", PATCH, "POST /access-tokens", PATCH]
+
+    def test_one_that_stays_refused_ends_all(self, script: Script, connect: Connect) -> None:
+        script.on(PATCH, error(400, NOT_AUTHENTICATED))
+        session = connect()
+        for _ in range(3):
+            with pytest.raises(CredentialsError):
+                patch(session)
+        assert script.requests().count("POST /access-tokens") == 2
+
+    def test_one_thread_renews_for_all(self, script: Script, connect: Connect) -> None:
+        script.on(
+            "POST /access-tokens",
+            Answer(body=b'{"access_token": "old"}'),
+            Answer(body=b'{"access_token": "new"}'),
+        )
+        script.on(PATCH, OK)
+        session = connect()
+        patch(session)
+        script.refused.add("Bearer old")
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: patch(session), range(40)))
+        assert script.requests().count("POST /access-tokens") == 2
+
+
+def test_one_429_slows_all_requests_down(script: Script, connect: Connect) -> None:
+    now, slept = [0.0], []
+
+    def sleep(seconds: float, _stop: object) -> None:
+        slept.append(seconds)
+        now[0] += seconds
+
+    script.on(PATCH, *[Answer(429)] * 7, OK)
+    session = connect(monotonic=lambda: now[0], sleep=sleep)
+    patch(session)
+    assert script.requests().count(PATCH) == 8
+    assert sum(slept) > 30
+
 
 def test_planning_is_given_no_way_to_write() -> None:
     public = {name for name in dir(Reader) if not name.startswith("_")}
-    assert public == {"list_monitors"}
+    assert public == {"list_monitors", "read_monitor", "read_monitors"}

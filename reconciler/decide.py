@@ -9,17 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.diff import explain, explain_create, patch
+from reconciler.pending import TARGETS
 from reconciler.plan import Action, Change, Note, NoteCode, Plan, Reason, Refusal
 from reconciler.retire import coverage, orphans, replacements
 from reconciler.rules import Rules, is_target
-from reconciler.situation import TABLE, Decision, View, likeness, situation
+from reconciler.situation import TABLE, Decision, View, likeness, number_of, situation
 from reconciler.state import RELEASED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.diff import FieldChange
-    from reconciler.model import JSON, Desired, Live
+    from reconciler.model import JSON, Account, Desired, Live
     from reconciler.state import Record
 
 
@@ -35,8 +36,28 @@ _REFUSALS: dict[Decision, tuple[str, str]] = {
         "AlertSite has several monitors of the kind {kind} named {display!r}: {ids}",
         "Say which one is meant with metadata.id, or give the manifest's monitor another name.",
     ),
+    Decision.UNCERTAIN: (
+        (
+            "a create of it had no answer, and AlertSite has several monitors that it may have "
+            "made: {ids}"
+        ),
+        (
+            "Delete those that are not wanted in AlertSite, or say which one is meant with "
+            "metadata.id."
+        ),
+    ),
+    Decision.PERHAPS_OURS: (
+        (
+            "AlertSite has no monitor of the kind {kind} named {display!r} to adopt, but others "
+            "that watch the same: {ids}"
+        ),
+        (
+            "If one of them is it, under another name, bind it with metadata.id; if not, create "
+            "this one with a run without --adopt."
+        ),
+    ),
     Decision.NO_SUCH_ID: (
-        "AlertSite lists no email monitor with the id {id} in this account",
+        "AlertSite has no monitor with the id {id} in this account",
         (
             "Correct metadata.id, or check that ALERTSITE_URL and the credentials are those of the "
             "account that has it."
@@ -65,31 +86,38 @@ _REFUSALS: dict[Decision, tuple[str, str]] = {
 
 
 def decide(
-    account: str,
+    account: Account,
     desired: Iterable[Desired],
     records: Mapping[str, Record],
     live: Iterable[Live],
     kinds: Iterable[str],
     rules: Rules = Rules(),  # noqa: B008 - an immutable value
+    uncertain: Mapping[str, tuple[int, ...]] = {},
 ) -> Plan:
     """The plan that brings live to desired; the order of the inputs changes nothing.
 
     Args:
-        account: the base URL that `live` was read from.
+        account: where `live` was read from.
         desired: every manifest, with unique addresses and ids.
         records: what was last applied, by address.
         live: every monitor that AlertSite returned; those of other types are not counted.
         kinds: the names of the kinds that manifests can have.
         rules: how the plan is to be made.
+        uncertain: by address, monitors any of which a pending create may have made.
     """
-    view = View(desired, records, live)
+    view = View(desired, records, live, uncertain)
     targeted = [item for item in view.desired if is_target(item, rules.targets)]
     found = [_manifest(manifest, view, rules) for manifest in targeted]
     items = [item for decided in found for item in decided]
+    items += _beside(view, {item.address for item in targeted})
     items += orphans(view, rules)
     items = sorted(replacements(items), key=lambda item: item.address)
     ours = {*kinds, None}
-    bound = view.bound.union(item.id for item in items if isinstance(item, Note) and item.id)
+    bound = view.bound.union(
+        item.id
+        for item in items
+        if isinstance(item, Note) and item.id is not None and item.code is not NoteCode.DUPLICATE
+    )
     is_tracked = rules.fingerprint is not None or rules.write_secrets
     changes = tuple(item for item in items if isinstance(item, Change))
     return Plan(
@@ -105,15 +133,33 @@ def decide(
     )
 
 
+def _beside(view: View, targeted: set[str]) -> Iterator[Note]:
+    """What is said whether it is targeted or not: of renames and of monitors that are there twice.
+
+    All renames are one permutation: one that was left out would take another's record with it.
+    """
+    for address, former in view.renamed.items():
+        if address not in targeted:
+            yield _renamed(address, former, view)
+    for address, ours, other in view.duplicates():
+        yield Note(address, NoteCode.DUPLICATE, other, name=str(ours))
+
+
+def _renamed(address: str, former: str, view: View) -> Note:
+    record = view.records[address]
+    return Note(address, NoteCode.RENAMED, record.id, name=former.rpartition("/")[2])
+
+
 def _manifest(manifest: Desired, view: View, rules: Rules) -> list[Change | Refusal | Note]:
     found = _decided(manifest, view, rules)
     if manifest.previously and not any(isinstance(item, Refusal) for item in found):
-        code = NoteCode.RENAMED if manifest.address in view.renamed else NoteCode.STALE_NAME
-        former = view.renamed.get(manifest.address, "").rpartition("/")[2]
-        record = view.records.get(manifest.address)
-        number = manifest.id or (record.id if record else None)
-        name = former or ", ".join(manifest.previously)
-        found.append(Note(manifest.address, code, number, name=name))
+        former = view.renamed.get(manifest.address)
+        if former is not None:
+            found.append(_renamed(manifest.address, former, view))
+        else:
+            number = number_of(manifest, view.records.get(manifest.address))
+            names = ", ".join(manifest.previously)
+            found.append(Note(manifest.address, NoteCode.STALE_NAME, number, name=names))
     return found
 
 
@@ -122,12 +168,17 @@ def _decided(manifest: Desired, view: View, rules: Rules) -> list[Change | Refus
     record = view.records.get(manifest.address)
     match decision:
         case Decision.COMPARE:
-            number = manifest.id or (record.id if record else 0)
+            number = number_of(manifest, record)
+            assert number is not None  # noqa: S101 - the table: it is bound to a monitor
             return _compare(manifest, record, view.by_id[number], rules)
+        case Decision.CREATE | Decision.CREATE_AGAIN if manifest.address in view.uncertain:
+            return [_refuse(Decision.UNCERTAIN, manifest, view)]
         case Decision.CREATE | Decision.CREATE_AGAIN | Decision.NOT_OURS if (
             len(view.twins[likeness(manifest)]) > 1
         ):
             return [_refuse(Decision.SAME_NAME, manifest, view)]
+        case Decision.CREATE if rules.adopt and (others := _watching_the_same(manifest, view)):
+            return [_refuse(Decision.PERHAPS_OURS, manifest, view, others)]
         case Decision.CREATE:
             return [_create(manifest, None)]
         case Decision.CREATE_AGAIN:
@@ -139,6 +190,31 @@ def _decided(manifest: Desired, view: View, rules: Rules) -> list[Change | Refus
             return [adopted, *_compare(manifest, None, view.by_id[number], rules)]
         case _:
             return [_refuse(decision, manifest, view)]
+
+
+def _watching_the_same(manifest: Desired, view: View) -> tuple[int, ...]:
+    """Free monitors of that kind which watch the same: one of them may be it, renamed.
+
+    Whoever asks to adopt what is there, after a state was lost, wants nothing made beside it.
+    """
+    kind, taken = manifest.kind, view.bound
+    wanted = {
+        name: kind.field(name).text(manifest.fields[name])
+        for name in (*TARGETS, "port")
+        if name in manifest.fields
+    }
+    return tuple(
+        sorted(
+            monitor.id
+            for monitor in view.by_id.values()
+            if monitor.id not in taken
+            and monitor.type == kind.name
+            and all(
+                kind.field(name).text(monitor.fields.get(name)) == text
+                for name, text in wanted.items()
+            )
+        )
+    )
 
 
 def _tells_its_kind(manifest: Desired, view: View) -> bool:
@@ -164,7 +240,8 @@ def _compare(
             Note(manifest.address, NoteCode.RELEASED, live.id, field) for field in sorted(gone)
         ]
     if body:
-        fields = explain(manifest, live, body, record.fields if record else None)
+        unseen = record.unseen if record is not None else {}
+        fields = explain(manifest, live, body, record.fields if record else None, unseen)
         if record is not None and record.secrets:
             fields = tuple(_masked(field, record) for field in fields)
         found.append(_change(Action.UPDATE, manifest, live.id, body, fields))
@@ -230,24 +307,31 @@ def _change(
     return Change(action, manifest.address, kind, number, body, fields, manifest.origin)
 
 
-def _refuse(decision: Decision, manifest: Desired, view: View) -> Refusal:
+def _refuse(
+    decision: Decision, manifest: Desired, view: View, others: tuple[int, ...] = ()
+) -> Refusal:
     message, hint = _REFUSALS[decision]
     record = view.records.get(manifest.address)
     recorded = view.renamed.get(manifest.address, manifest.address)  # as the state has it
-    number = manifest.id or (record.id if record else 0)
-    live = view.by_id.get(number)
+    number = number_of(manifest, record)
+    live = None if number is None else view.by_id.get(number)
+    others = others or view.uncertain.get(manifest.address, ())
     key = likeness(manifest)
     twins = [item for item in view.twins.get(key, ()) if item != manifest.address]
     words = {
         "kind": manifest.kind.name,
         "display": manifest.fields.get("name"),
         "id": number,
-        "ids": ", ".join(map(str, view.alike.get(key, ()))),
+        "ids": ", ".join(map(str, view.alike.get(key, ()) or others)),
         "forget": f", or forget it: reconciler state rm {recorded}" if record else "",
         "type": live.type if live else None,
         "record": record.id if record else None,
-        "named": manifest.id or "it",
-        "namer": "its manifest" if manifest.id else view.claimed.get(number),
+        "named": "it" if manifest.id is None else manifest.id,
+        "namer": "its manifest"
+        if manifest.id is not None
+        else view.claimed.get(number)
+        if number is not None
+        else None,
         "other": twins[0] if decision is Decision.SAME_NAME else recorded,
     }
     code = decision.value.removeprefix("refuse ")

@@ -24,12 +24,14 @@ _SCALARS = frozenset({str, int, bool})
 class Cause(StrEnum):
     """Who moved since a field was last applied.
 
-    A field that was never applied has the cause `edit`: Git names it for the first time.
+    A field that was never applied has the cause `edit`: Git names it for the first time. One that
+    was sent and that AlertSite shows as it was before has not been kept, or not yet.
     """
 
     EDIT = "edit"
     DRIFT = "drift"
     BOTH = "both"
+    NOT_KEPT = "not-kept"
 
 
 class Leaf(NamedTuple):
@@ -98,6 +100,7 @@ def explain(
     live: Live,
     body: Mapping[str, JSON],
     applied: Mapping[str, JSON] | None = None,
+    unseen: Mapping[str, JSON] = {},
 ) -> tuple[FieldChange, ...]:
     """What each field of a `patch` body changes, in the order of the body.
 
@@ -106,8 +109,9 @@ def explain(
         live: what AlertSite has.
         body: the patch.
         applied: the fields that were last applied to the address; None if none ever were.
+        unseen: what was sent and has not been seen since.
     """
-    return tuple(_explain(desired, name, body, live, applied or {}) for name in body)
+    return tuple(_explain(desired, name, body, live, applied or {}, unseen) for name in body)
 
 
 def explain_create(desired: Desired, body: Mapping[str, JSON]) -> tuple[FieldChange, ...]:
@@ -118,13 +122,19 @@ def explain_create(desired: Desired, body: Mapping[str, JSON]) -> tuple[FieldCha
     )
 
 
-def drifted(kind: Kind, applied: Mapping[str, JSON], live: Live) -> tuple[FieldChange, ...]:
-    """What AlertSite changed since those fields were applied: from the applied value to live's."""
+def drifted(
+    kind: Kind, applied: Mapping[str, JSON], live: Live, unseen: Mapping[str, JSON] = {}
+) -> tuple[FieldChange, ...]:
+    """What AlertSite changed since those fields were applied: from the applied value to live's.
+
+    A field that shows by now what was sent is none of them.
+    """
     changes = []
     for name in sorted(applied):
         field = kind.field(name)
         was, has = applied[name], live.fields.get(name)
-        if field.text(was) != field.text(has):
+        is_late = name in unseen and field.text(unseen[name]) == field.text(has)
+        if field.text(was) != field.text(has) and not is_late:
             before, after = field.normalise(was), field.normalise(has)
             leaves = _leaves(field, before, after)
             changes.append(
@@ -139,6 +149,7 @@ def _explain(
     body: Mapping[str, JSON],
     live: Live,
     applied: Mapping[str, JSON],
+    unseen: Mapping[str, JSON],
 ) -> FieldChange:
     after = body[name]
     if name in desired.secrets:
@@ -154,7 +165,7 @@ def _explain(
         before,
         after,
         _leaves(field, before, field.normalise(after)),
-        cause=_cause(field, after, has, applied),
+        cause=_cause(field, after, has, applied, unseen),
         applied=was,
     )
 
@@ -164,13 +175,26 @@ def _secret(name: str, value: JSON) -> FieldChange:
     return FieldChange(name, None, value, source=", ".join(sources))
 
 
-def _cause(field: Field, desired: JSON, live: JSON, applied: Mapping[str, JSON]) -> Cause:
-    if field.name not in applied:
+def _cause(
+    field: Field,
+    desired: JSON,
+    live: JSON,
+    applied: Mapping[str, JSON],
+    unseen: Mapping[str, JSON],
+) -> Cause:
+    """Who moved since `applied` was seen, or since what is `unseen` was sent."""
+    is_unseen = field.name in unseen
+    if field.name not in applied and not is_unseen:
         return Cause.EDIT
-    was = field.text(applied[field.name])
-    if field.text(live) == was:
+    has, wanted = field.text(live), field.text(desired)
+    was = field.text(applied[field.name]) if field.name in applied else has
+    sent = field.text(unseen[field.name]) if is_unseen else was
+    is_git_still = wanted == sent
+    if has == was:
+        return Cause.NOT_KEPT if is_unseen and is_git_still else Cause.EDIT
+    if has == sent:  # it shows now what was sent before
         return Cause.EDIT
-    return Cause.DRIFT if field.text(desired) == was else Cause.BOTH
+    return Cause.DRIFT if is_git_still else Cause.BOTH
 
 
 def _leaves(field: Field, before: JSON, after: JSON) -> tuple[Leaf, ...]:

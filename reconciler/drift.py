@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.diff import FieldChange
-    from reconciler.model import JSON, Live
+    from reconciler.model import JSON, Account, Live
     from reconciler.state import Record
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "2.0"
 """Of the drift's JSON: the minor number grows with additions, the major with anything else."""
 
 
@@ -43,7 +43,7 @@ class Drift(NamedTuple):
         kept: records that AlertSite still fits.
     """
 
-    account: str
+    account: Account
     monitors: tuple[Drifted, ...]
     kept: int
 
@@ -51,7 +51,7 @@ class Drift(NamedTuple):
         """The drift as `schemas/drift.schema.json` describes it."""
         return {
             "format_version": FORMAT_VERSION,
-            "account": self.account,
+            "account": self.account._asdict(),
             "summary": {"drifted": len(self.monitors), "kept": self.kept},
             "monitors": [
                 item._asdict()
@@ -68,7 +68,7 @@ class Drift(NamedTuple):
 
 
 def find_drift(
-    account: str,
+    account: Account,
     records: Mapping[str, Record],
     live: Iterable[Live],
     kinds: Mapping[str, Kind],
@@ -77,7 +77,7 @@ def find_drift(
     """What of the records AlertSite does not fit any more.
 
     Args:
-        account: the base URL that `live` was read from.
+        account: where `live` was read from.
         records: what was last applied, by address.
         live: every monitor that AlertSite returned.
         kinds: the kinds, by name.
@@ -93,7 +93,9 @@ def find_drift(
         name = address.partition("/")[0]
         fields: tuple[FieldChange, ...] = ()
         if monitor is not None:
-            fields = drifted(kinds.get(name) or Kind(name, {}), record.fields, monitor)
+            fields = drifted(
+                kinds.get(name) or Kind(name, {}), record.fields, monitor, record.unseen
+            )
         if monitor is None or fields:
             monitors.append(Drifted(address, record.id, record.applied_at, record.run, fields))
         else:

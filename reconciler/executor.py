@@ -1,15 +1,18 @@
 """Carries out changes, several at a time, and says what became of each.
 
 Rule: it decides nothing and records nothing: outcomes are handed over in batches, in the calling
-thread, which so is the only writer of journal and state. One failed change does not stop the
-others; a reason to halt, a refused login, an AlertSite that stays away or `fail_fast` lets what is
-in flight finish and starts nothing new.
+thread, which so is the only writer of journal and state. A change starts only while at most
+`_AHEAD` times the parallelism of others have an outcome that was not handed over yet: so a journal
+that cannot be written any more stops the sending, however fast the answers come. One failed change
+does not stop the others; a reason to halt, a refused login, an AlertSite that stays away or
+`fail_fast` lets what is in flight finish and starts nothing new.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
+from threading import Semaphore
 from typing import TYPE_CHECKING
 
 from reconciler.errors import (
@@ -19,6 +22,7 @@ from reconciler.errors import (
     NonsenseError,
     UnavailableError,
 )
+from reconciler.plan import Action
 from reconciler.result import Outcome, Status
 
 if TYPE_CHECKING:
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from reconciler.plan import Change
 
 _AWAY = (UnavailableError, NonsenseError)
+_AHEAD = 2
 PATIENCE = 10
 """How many changes in a row may find AlertSite unavailable, each after all its repetitions."""
 
@@ -55,7 +60,10 @@ def execute(
     known: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
     outcomes: dict[int, Outcome] = {}
 
+    ahead = Semaphore(_AHEAD * parallelism)
+
     def carry_out(index: int, change: Change) -> None:
+        ahead.acquire()
         known.put((index, _carry_out(change, send, halt, fail_fast=fail_fast)))
 
     with ThreadPoolExecutor(parallelism) as pool:
@@ -64,7 +72,13 @@ def execute(
         while len(outcomes) < len(changes):
             batch = _batch(known)
             outcomes.update(batch)
-            note([outcome for _, outcome in batch])
+            try:
+                note([outcome for _, outcome in batch])
+            except BaseException:
+                halt.because("what was done could not be written down")
+                ahead.release(len(changes))
+                raise
+            ahead.release(len(batch))
     return tuple(outcomes[index] for index in range(len(changes)))
 
 
@@ -115,7 +129,8 @@ def _carry_out(
             halt.because(f"{change.address} failed")
         status = Status.UNCONFIRMED if error.may_have_arrived else Status.FAILED
         reason = f"{str(error).rstrip('.')}. {error.hint}" if error.hint else str(error)
-        return Outcome(change, status, reason, error.exit_code)
+        may_repeat = isinstance(error, UnavailableError) and change.action is Action.CREATE
+        return Outcome(change, status, reason, error.exit_code, may_repeat=may_repeat)
     except Exception as error:  # noqa: BLE001 - a bug must not cost the report on all the others
         message = f"unexpected failure: {type(error).__name__}: {error}"
         return Outcome(change, Status.UNCONFIRMED, message, ExitCode.BUG)

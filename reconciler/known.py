@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import state as records
 from reconciler.errors import StateError
+from reconciler.model import DEFAULT_ACCOUNT, Account
 from reconciler.state import Recovery, State
 from reconciler.store import Cell, found_journals, read_journal
 
@@ -38,7 +39,7 @@ class Known(NamedTuple):
     journals: tuple[Path, ...]
 
 
-def read_known(store: Store, account: str | None, lineage: str) -> Known:
+def read_known(store: Store, account: Account | None, lineage: str) -> Known:
     """What the store knows; writes nothing.
 
     Args:
@@ -55,7 +56,7 @@ def read_known(store: Store, account: str | None, lineage: str) -> Known:
     if held is None:
         heads: list[JSON] = [lines[0] for _, lines in journals if lines]
         head = heads[0] if heads and isinstance(heads[0], dict) else {}
-        fresh = State(str(head.get("lineage", lineage)), account or str(head.get("account", "")))
+        fresh = State(str(head.get("lineage", lineage)), account or _account(head.get("account")))
         saved, version = fresh, None
     else:
         saved, version = parsed(store, held.data), held.version
@@ -66,6 +67,11 @@ def read_known(store: Store, account: str | None, lineage: str) -> Known:
         )
     recovery = _recovered(saved, journals)
     return Known(recovery.transition.of(saved), saved, version, recovery, paths)
+
+
+def _account(found: JSON) -> Account:
+    """The account that a journal names; one without any for a journal that is refused anyway."""
+    return Account(**found) if isinstance(found, dict) else Account(DEFAULT_ACCOUNT, "")
 
 
 def parsed(store: Store, data: bytes) -> State:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 JSON: TypeAlias = Any
 """A JSON value as `json.loads` gives it. What is null or empty means "unset"."""
 
+DEFAULT_ACCOUNT = "default"
+"""The name of the account where there is only one."""
 SECRET_REF = "secretRef"  # noqa: S105 - the name of a key
 """The only key of a mapping that stands for a secret."""
 _MOST_KNOWN = 10_000
@@ -31,6 +33,37 @@ _encode = json.JSONEncoder(
 def canonical(value: JSON) -> str:
     """The text that two normalised values share exactly when they are the same value."""
     return _encode(value)
+
+
+def match_key(kind: str, name: JSON) -> tuple[str, str]:
+    """What a monitor that is not bound by an id is recognised by: its kind and display name.
+
+    Whether AlertSite keeps a name as it was sent is not documented, so spellings that differ only
+    in what servers change (white space, case, forms of one character, `&amp;`) are the same name.
+    """
+    return kind, folded(name)
+
+
+def folded(name: JSON) -> str:
+    """The text that two spellings of one display name share."""
+    if not isinstance(name, str):
+        return canonical(name)
+    if not name.isascii() or "&" in name:
+        from html import unescape  # noqa: PLC0415 - rare
+        from unicodedata import normalize  # noqa: PLC0415 - rare
+
+        name = normalize("NFKC", unescape(name))
+    return " ".join(name.split()).casefold()
+
+
+class Account(NamedTuple):
+    """An AlertSite login, by the name that it has here; the URL alone tells none from another."""
+
+    name: str
+    url: str
+
+    def __str__(self) -> str:
+        return self.url if self.name == DEFAULT_ACCOUNT else f"{self.name} ({self.url})"
 
 
 class Field(NamedTuple):
@@ -183,6 +216,18 @@ class Live(NamedTuple):
     id: int
     type: str | None
     fields: Mapping[str, JSON]
+
+
+class Observation(NamedTuple):
+    """What AlertSite has: one complete, checked reading.
+
+    Attributes:
+        live: every monitor of the list, and those that were read by id.
+        unlisted: ids that the list leaves out and `GET /monitors/{id}` has.
+    """
+
+    live: tuple[Live, ...]
+    unlisted: frozenset[int] = frozenset()
 
 
 def _field(name: str, schema: Mapping[str, JSON]) -> Field:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.budget import Coverage
 from reconciler.diff import Cause, FieldChange, Leaf
-from reconciler.model import JSON, Origin, canonical
+from reconciler.model import JSON, Account, Origin, canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "2.0"
 """Of the plan's JSON: the minor number grows with additions, the major with anything else."""
 
 
@@ -101,6 +101,14 @@ class NoteCode(StrEnum):
     RENAMED = "renamed"
     STALE_NAME = "stale-name"
     IGNORED = "ignored"
+    UNLISTED = "unlisted"
+    DUPLICATE = "duplicate"
+    PENDING = "pending"
+    LEFTOVER = "leftover"
+
+
+_REMARKS = frozenset({NoteCode.UNLISTED, NoteCode.DUPLICATE, NoteCode.PENDING, NoteCode.LEFTOVER})
+"""What is said of AlertSite and makes no difference to what a plan does."""
 
 
 class Note(NamedTuple):
@@ -109,7 +117,7 @@ class Note(NamedTuple):
     Attributes:
         id: the monitor it is about; None if there is none.
         field: the field it is about; None if it is about the whole monitor.
-        name: a former name of the manifest, if it is about one.
+        name: a former name of the manifest, or the id of our monitor, if it is about one.
     """
 
     address: str
@@ -123,14 +131,14 @@ class Plan(NamedTuple):
     """All that a run would do to one account; changes, refusals and notes are sorted by address.
 
     Attributes:
-        account: the base URL that live was read from.
+        account: where live was read from.
         unchanged: manifests that AlertSite already fits.
         unmanaged: email monitors of the account that no manifest names and no record knows.
         excluded: manifests that `--target` left out.
         untracked: fields with a secret of which nobody can tell whether it was sent.
     """
 
-    account: str
+    account: Account
     changes: tuple[Change, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[Note, ...] = ()
@@ -144,10 +152,10 @@ class Plan(NamedTuple):
     def digest(self) -> str:
         """What two plans share exactly when they would do the same: `sha256:` and 64 hex digits."""
         decisions = [
-            self.account,
+            self.account._asdict(),
             [_change_to_json(change) for change in self.changes],
             [_refusal_to_json(refusal) for refusal in self.refusals],
-            [note._asdict() for note in self.notes],
+            [note._asdict() for note in self.notes if note.code not in _REMARKS],
         ]
         return fingerprint(decisions)
 
@@ -168,7 +176,7 @@ class Plan(NamedTuple):
         """The plan as `schemas/plan.schema.json` describes it."""
         return {
             "format_version": FORMAT_VERSION,
-            "account": self.account,
+            "account": self.account._asdict(),
             "digest": self.digest,
             "summary": {action.value: len(self.having(action)) for action in Action}
             | {
@@ -189,7 +197,7 @@ class Plan(NamedTuple):
         """The plan that `to_json` wrote; `data` must fit `schemas/plan.schema.json`."""
         summary = data["summary"]
         return cls(
-            account=data["account"],
+            account=Account(**data["account"]),
             changes=tuple(_change_from_json(item) for item in data["changes"]),
             refusals=tuple(
                 Refusal(**(item | {"origin": _origin(item["origin"])})) for item in data["refusals"]

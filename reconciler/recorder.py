@@ -14,14 +14,15 @@ from reconciler import state as records
 from reconciler.clock import written
 from reconciler.errors import ConflictError, StateError
 from reconciler.known import parsed
-from reconciler.state import Transition
+from reconciler.state import PendingCreate, Transition
 from reconciler.store import Cell, Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from reconciler.clock import Clock
     from reconciler.known import Known
+    from reconciler.model import JSON
     from reconciler.state import Record, State
     from reconciler.store import Store
 
@@ -92,19 +93,34 @@ class Recorder:
         """Notes records that were found again or moved to another address; saved with the rest."""
         self._note(Transition(bound, dict.fromkeys(bound)))
 
-    def begin(self, bound: Mapping[str, Record | None], intents: Mapping[str, str | None]) -> None:
+    def drop(self, addresses: Iterable[str]) -> None:
+        """Notes pending creates that made nothing; saved with the rest."""
+        self._note(Transition({}, dict.fromkeys(addresses)))
+
+    def begin(
+        self,
+        addresses: Iterable[str],
+        creates: Mapping[str, Mapping[str, JSON]],
+        deletes: Iterable[str],
+        ids_before: tuple[int, ...],
+    ) -> None:
         """Writes down what may be sent from now on, before anything is.
 
+        The state takes down the creates, since a journal does not outlive the machine of a
+        pipeline, and the next run must know what to look for.
+
         Args:
-            bound: records that were found again, or (None) moved to another address.
-            intents: for each address the display name of a new monitor; None for an update.
+            addresses: of all changes.
+            creates: by address, what is sent for a new monitor, but for secrets.
+            deletes: the addresses whose monitors may be gone from now on.
+            ids_before: the ids that AlertSite has.
 
         Raises:
             StateError: it cannot be written; nothing may be sent.
         """
         self._journal = Journal.create(self._store, self.run)
         try:
-            self._intend(self._journal, bound, intents)
+            self._intend(self._journal, addresses, creates, deletes, ids_before)
         except StateError:
             self._journal.remove()  # nothing was sent
             raise
@@ -112,18 +128,23 @@ class Recorder:
     def _intend(
         self,
         journal: Journal,
-        bound: Mapping[str, Record | None],
-        intents: Mapping[str, str | None],
+        addresses: Iterable[str],
+        creates: Mapping[str, Mapping[str, JSON]],
+        deletes: Iterable[str],
+        ids_before: tuple[int, ...],
     ) -> None:
-        creating = {address: name for address, name in intents.items() if name is not None}
-        self.bind(bound)
-        lines = [
-            records.intent_line(address, name, self.known(address))
-            for address, name in intents.items()
-        ]
+        lines = [records.intent_line(address, self.known(address)) for address in addresses]
         journal.append([records.head_line(self._saved, self.run), *lines])
+        now = self.now()
+        pending = {address: PendingCreate(self.run, now, body) for address, body in creates.items()}
+        going = {
+            address: record._replace(deleting=True)
+            for address in deletes
+            if (record := self.known(address)) is not None
+        }
         # A monitor that is created again has a record; it must not hide the new one.
-        self._note(Transition(dict.fromkeys(creating), creating))
+        before = {self.run: ids_before} if creates else {}
+        self._note(Transition({**dict.fromkeys(creates), **going}, pending, before))
         # What was found again must be saved too, or an outcome that builds on it would count for
         # nothing in the next run.
         self._save()
@@ -169,19 +190,19 @@ class Recorder:
         return written(self._clock.now())
 
     def _note(self, transition: Transition) -> None:
-        records, creating = dict(transition.records), dict(transition.creating)
+        records, pending = dict(transition.records), dict(transition.pending)
         for address in self._foreign.intersection(records):
             self._yield(address, records.pop(address))
-            creating[address] = None
-        self._unsaved = Transition(
-            {**self._unsaved.records, **records}, {**self._unsaved.creating, **creating}
-        )
+            pending[address] = None
+        transition = transition._replace(records=records, pending=pending)
+        self._unsaved = self._unsaved.then(transition)
 
     def _save(self) -> bool:
         started = self._clock.monotonic()
         for _ in range(_ATTEMPTS):
             moved = self._unsaved.of(self._saved)
-            if moved == self._saved and (self._version is not None or not moved.records):
+            is_empty = not (moved.records or moved.pending_creates or moved.applied_plans)
+            if moved == self._saved and (self._version is not None or is_empty):
                 return False
             new = moved._replace(serial=moved.serial + 1, saved_at=self.now(), run=self.run)
             data = records.to_text(new).encode("utf-8", "surrogatepass")

@@ -10,16 +10,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import ExitCode
-from reconciler.plan import Action
+from reconciler.plan import Action, NoteCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from reconciler.diff import FieldChange
-    from reconciler.model import JSON
-    from reconciler.plan import Change, Plan
+    from reconciler.model import JSON, Account
+    from reconciler.plan import Change, Note, Plan
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "2.0"
 """Of the result's JSON: the minor number grows with additions, the major with anything else."""
 
 
@@ -32,6 +32,7 @@ class Status(StrEnum):
     UNCONFIRMED = "unconfirmed"
     NOT_STARTED = "not-started"
     MOVED = "moved"
+    DOUBLED = "doubled"
 
 
 class Outcome(NamedTuple):
@@ -43,6 +44,7 @@ class Outcome(NamedTuple):
         not_kept: the fields in which AlertSite differs from what was sent.
         moved: the fields that are no longer as the saved plan found them.
         created: the id that AlertSite gave to a new monitor.
+        may_repeat: it is a create that could be sent again, were it known to have made nothing.
     """
 
     change: Change
@@ -52,11 +54,18 @@ class Outcome(NamedTuple):
     not_kept: tuple[FieldChange, ...] = ()
     moved: tuple[FieldChange, ...] = ()
     created: int | None = None
+    may_repeat: bool = False
 
     @property
     def id(self) -> int | None:
         """The monitor it is about; None if none came into being."""
-        return self.created or self.change.id
+        return self.change.id if self.created is None else self.created
+
+    @property
+    def is_invisible(self) -> bool:
+        """Whether AlertSite shows nothing of what it accepted, so that it may come yet."""
+        sent = [item for item in self.change.fields if not item.sent_with and not item.source]
+        return bool(self.not_kept) and len(self.not_kept) == len(sent)
 
 
 class Result(NamedTuple):
@@ -67,7 +76,7 @@ class Result(NamedTuple):
         is_recorded: whether the state could be kept.
     """
 
-    account: str
+    account: Account
     outcomes: tuple[Outcome, ...]
     interrupted: bool = False
     run: str = ""
@@ -104,7 +113,7 @@ class Result(NamedTuple):
         """The result as `schemas/result.schema.json` describes it."""
         return {
             "format_version": FORMAT_VERSION,
-            "account": self.account,
+            "account": self.account._asdict(),
             "run": self.run,
             "interrupted": self.interrupted,
             "exit_code": int(self.exit_code),
@@ -113,14 +122,14 @@ class Result(NamedTuple):
         }
 
     def _touched(self) -> bool:
-        return bool(self.having(Status.NOT_KEPT) or self.having(Status.UNCONFIRMED))
+        return any(map(self.having, (Status.NOT_KEPT, Status.UNCONFIRMED, Status.DOUBLED)))
 
 
 _REASONED = (Status.FAILED, Status.MOVED)
 
 
 def confirm(
-    outcomes: Iterable[Outcome], after: Plan, ids: Mapping[str, int]
+    outcomes: Iterable[Outcome], after: Plan, ids: Mapping[str, int], absent: Collection[str] = ()
 ) -> tuple[Outcome, ...]:
     """The outcomes in the light of a plan made after the run: only what AlertSite has counts.
 
@@ -128,20 +137,23 @@ def confirm(
         outcomes: what is known of each change.
         after: a plan of the same manifests, made from a fresh read.
         ids: the monitor that each address is bound to by now.
+        absent: addresses of creates without an answer that are known to have made nothing.
     """
+    doubles = {note.address: note for note in after.noting(NoteCode.DUPLICATE)}
     changes = {change.address: change for change in after.changes}
     refusals = {refusal.address: refusal.message for refusal in after.refusals}
-    return tuple(
-        _confirm(
-            outcome,
-            changes.get(outcome.change.address),
-            refusals.get(outcome.change.address),
-            ids.get(outcome.change.address),
-        )
-        if outcome.status in {Status.DONE, Status.UNCONFIRMED}
-        else outcome
-        for outcome in outcomes
-    )
+    confirmed = []
+    for outcome in outcomes:
+        address, found = outcome.change.address, outcome
+        if outcome.status in {Status.DONE, Status.UNCONFIRMED}:
+            found = _confirm(outcome, changes.get(address), refusals.get(address), ids.get(address))
+            if found.status is Status.UNCONFIRMED and address in absent:
+                found = found._replace(status=Status.FAILED)
+            is_new = outcome.change.action is Action.CREATE and found.created is not None
+            if is_new and address in doubles:
+                found = _doubled(found, doubles[address])
+        confirmed.append(found)
+    return tuple(confirmed)
 
 
 def _confirm(
@@ -167,14 +179,30 @@ def _confirm(
         for item in (after.fields if after else ())
         if item.field in sent and item.sent_with is None and item.source is None
     )
-    if not_kept and outcome.status is Status.UNCONFIRMED:
+    is_update = outcome.change.action is Action.UPDATE
+    if not_kept and outcome.status is Status.UNCONFIRMED and is_update:
         return outcome._replace(status=Status.FAILED)
     if not_kept:
+        had = {item.field: item.before for item in outcome.change.fields}
         message = "AlertSite accepted the request and has another value"
+        if is_update and all(item.before == had[item.field] for item in not_kept):
+            message = (
+                "AlertSite accepted the request and shows what it had before: the value was not "
+                "kept, or is not visible yet"
+            )
         return outcome._replace(status=Status.NOT_KEPT, message=message, not_kept=not_kept)
     if outcome.status is Status.UNCONFIRMED and any(item.source for item in outcome.change.fields):
         return outcome  # whether the secret arrived cannot be read
     return outcome._replace(status=Status.DONE, message="")
+
+
+def _doubled(outcome: Outcome, twin: Note) -> Outcome:
+    message = (
+        f"AlertSite has monitor {twin.id} of the same kind and name too, which was not there when "
+        f"the plan was made; the manifest is bound to {outcome.created}. Another run with a state "
+        "of its own may have made it: delete the one that is not wanted"
+    )
+    return outcome._replace(status=Status.DOUBLED, message=message)
 
 
 def _deleted(outcome: Outcome, *, is_there: bool) -> Outcome:
@@ -192,7 +220,7 @@ def _missing(outcome: Outcome) -> Outcome:
     if outcome.status is Status.UNCONFIRMED:
         return outcome
     if outcome.change.action is Action.CREATE:
-        message = f"AlertSite accepted the request and does not list monitor {outcome.id}"
+        message = f"AlertSite accepted the request and does not have monitor {outcome.id}"
         return outcome._replace(status=Status.UNCONFIRMED, message=message)
     message = "AlertSite accepted the request, and the monitor was deleted meanwhile"
     return outcome._replace(status=Status.NOT_KEPT, message=message)

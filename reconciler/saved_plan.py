@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from reconciler.budget import Coverage
     from reconciler.diff import FieldChange
-    from reconciler.model import JSON, Desired
+    from reconciler.model import JSON, Account, Desired
     from reconciler.plan import Change
 
 
@@ -103,7 +103,7 @@ def from_json(data: Mapping[str, JSON]) -> SavedPlan:
     return saved
 
 
-def refuse_foreign(saved: SavedPlan, current: Basis, account: str) -> None:
+def refuse_foreign(saved: SavedPlan, current: Basis, account: Account) -> None:
     """Stops if the plan was made from something else than what is here.
 
     Raises:
@@ -111,7 +111,7 @@ def refuse_foreign(saved: SavedPlan, current: Basis, account: str) -> None:
     """
     made = saved.basis
     differences = (
-        ("the account", saved.plan.account, account),
+        ("the account", str(saved.plan.account), str(account)),
         ("reconciler", made.tool_version, current.tool_version),
         ("the state of the lineage", made.lineage, current.lineage or "without any state"),
     )

@@ -8,10 +8,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from reconciler.model import canonical
+from reconciler.model import folded, match_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reconciler.model import Desired, Live
     from reconciler.state import Record
@@ -58,6 +58,8 @@ class Decision(StrEnum):
     OTHER_KIND = "refuse other-kind"
     TWO_BINDINGS = "refuse two-bindings"
     SAME_NAME = "refuse same-name"
+    UNCERTAIN = "refuse uncertain"
+    PERHAPS_OURS = "refuse perhaps-ours"
 
 
 TABLE: dict[tuple[Names, Knows, Sees], Decision] = {
@@ -99,11 +101,17 @@ class View:
         alike: the ids of free live monitors, by kind and name; only those that a manifest wants.
         twins: the addresses of the manifests that are bound to nothing, by kind and name.
         renamed: the former address of each manifest that takes over its record.
+        uncertain: by address, monitors any of which a pending create may have made.
     """
 
     def __init__(
-        self, desired: Iterable[Desired], records: Mapping[str, Record], live: Iterable[Live]
+        self,
+        desired: Iterable[Desired],
+        records: Mapping[str, Record],
+        live: Iterable[Live],
+        uncertain: Mapping[str, tuple[int, ...]] = {},
     ) -> None:
+        self.uncertain = uncertain
         self.desired = tuple(desired)
         self.renamed = _renamed(self.desired, records)
         self.records = _moved(records, self.renamed)
@@ -134,29 +142,60 @@ class View:
             wanted.setdefault(key[1], []).append(key)
         for monitor in self.by_id.values():
             if monitor.id not in taken:
-                for key in wanted.get(canonical(monitor.fields.get("name")), ()):
+                for key in wanted.get(folded(monitor.fields.get("name")), ()):
                     if monitor.type in {key[0], None}:
                         alike.setdefault(key, []).append(monitor.id)
         return {key: sorted(ids) for key, ids in alike.items()}
+
+    def duplicates(self) -> Iterator[tuple[str, int, int]]:
+        """Address and id of a monitor of ours, and the id of a free one of its kind and name.
+
+        Somebody else may have made them by hand, or with a state of their own.
+        """
+        taken = self.bound
+        free: dict[str, list[Live]] = {}
+        for monitor in self.by_id.values():
+            if monitor.id not in taken:
+                free.setdefault(folded(monitor.fields.get("name")), []).append(monitor)
+        for number, address in self.claimed.items() if free else ():
+            kind, ours = address.partition("/")[0], self.by_id.get(number)
+            if ours is not None and ours.type in {kind, None}:
+                same = free.get(folded(ours.fields.get("name")), ())
+                yield from (
+                    (address, number, other.id) for other in same if other.type in {kind, None}
+                )
 
 
 def _renamed(desired: Sequence[Desired], records: Mapping[str, Record]) -> dict[str, str]:
     """By address, the former address whose record a manifest takes over.
 
-    Only a record that no manifest has, and only for a manifest that has none.
+    All renames are one permutation of the records. A manifest claims the first of its former names
+    that has a record. Its claim holds if nobody stays at that name, and if its own record, should
+    it have one, goes to another claim that holds: so chains and swaps move as a whole, and a
+    `previously` that was left behind moves nothing. What a claim has moved once, the record
+    remembers (`moved_from`), so that a swap is not undone by the next run.
     """
-    wanting = [item for item in desired if item.previously and item.address not in records]
-    if not wanting:
-        return {}
-    free = records.keys() - {item.address for item in desired}
-    found: dict[str, str] = {}
-    for manifest in sorted(wanting, key=lambda item: item.address):
-        former = (f"{manifest.kind.name}/{name}" for name in manifest.previously)
-        address = next((address for address in former if address in free), None)
-        if address is not None:
-            found[manifest.address] = address
-            free.remove(address)
-    return found
+    claims: dict[str, str] = {}
+    for manifest in sorted((item for item in desired if item.previously), key=lambda i: i.address):
+        own = records.get(manifest.address)
+        former = [f"{manifest.kind.name}/{name}" for name in manifest.previously]
+        address = next((item for item in former if item in records), None)
+        is_done = own is not None and own.moved_from in former
+        if address is not None and not is_done and address not in claims.values():
+            claims[manifest.address] = address
+    described = {item.address for item in desired}
+    while True:
+        taken = set(claims.values())
+        broken = [
+            address
+            for address, former in claims.items()
+            if (former in described and former not in claims)
+            or (address in records and address not in taken)
+        ]
+        if not broken:
+            return claims
+        for address in broken:
+            del claims[address]
 
 
 def _moved(records: Mapping[str, Record], renamed: Mapping[str, str]) -> Mapping[str, Record]:
@@ -164,12 +203,21 @@ def _moved(records: Mapping[str, Record], renamed: Mapping[str, str]) -> Mapping
         return records
     former = set(renamed.values())
     kept = {address: record for address, record in records.items() if address not in former}
-    return kept | {address: records[old] for address, old in renamed.items()}
+    return kept | {
+        address: records[old]._replace(moved_from=old) for address, old in renamed.items()
+    }
+
+
+def number_of(manifest: Desired, record: Record | None) -> int | None:
+    """The monitor that a manifest is bound to, by itself or else by its record."""
+    if manifest.id is not None:
+        return manifest.id
+    return None if record is None else record.id
 
 
 def likeness(desired: Desired) -> tuple[str, str]:
     """What a monitor that is not bound yet is recognised by: its kind and display name."""
-    return desired.kind.name, canonical(desired.fields.get("name"))
+    return match_key(desired.kind.name, desired.fields.get("name"))
 
 
 def without_manifest(address: str, record: Record, view: View) -> tuple[Names, Knows, Sees]:
@@ -193,7 +241,8 @@ def situation(manifest: Desired, view: View) -> tuple[Names, Knows, Sees]:
         knows = Knows.RECORD if is_ours else Knows.OTHERWISE
     else:
         knows = Knows.RECORD if record.id == manifest.id else Knows.OTHERWISE
-    live = view.by_id.get(manifest.id or (record.id if record else 0))
+    number = number_of(manifest, record)
+    live = None if number is None else view.by_id.get(number)
     if live is not None:
         same = live.type in {manifest.kind.name, None}
         return names, knows, Sees.MONITOR if same else Sees.OTHER_KIND

@@ -11,31 +11,37 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import StateError
-from reconciler.model import JSON, canonical
+from reconciler.model import DEFAULT_ACCOUNT, JSON, Account, canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from reconciler.model import Live
-
-FORMAT_VERSION = JOURNAL_VERSION = "1.0"
+FORMAT_VERSION = JOURNAL_VERSION = "2.0"
 """Of the state's JSON and of journals: additions raise the minor number, all else the major."""
 
 
+_MOST_PLANS = 100
 UNTRACKED, RELEASED = "", "released"  # fingerprints of: sent without a key; no longer named
 
 
 class Record(NamedTuple):
-    """What we last applied to one address.
+    """What we last applied to one address, and what AlertSite was seen to have then.
+
+    A field that AlertSite was not seen to have as it was sent is in both `fields`, with what was
+    seen, and `unseen`: it was not kept, or shows later. It is no drift in either case.
 
     Attributes:
-        fields: the fields as the manifest wrote them when AlertSite was last known to fit them.
+        fields: what AlertSite was seen to have after we wrote, as the manifest writes it.
         secrets: for each field with a secret the fingerprint of what was last sent; or `UNTRACKED`
             or `RELEASED`.
         applied_at: RFC 3339 UTC.
         run: the id of the run that applied it.
         protect: deleting the monitor is refused, even without a manifest.
         retire: what pruning does without a manifest: `delete` or `disable`.
+        unseen: what was sent and has not been seen since.
+        moved_from: the former address that a `previously` of the manifest has led to.
+        prior: what AlertSite had before Git first changed a field.
+        deleting: a run was about to delete the monitor: that it is gone surprises nobody.
     """
 
     id: int
@@ -45,6 +51,24 @@ class Record(NamedTuple):
     run: str
     protect: bool = False
     retire: str = "delete"
+    unseen: Mapping[str, JSON] = {}
+    moved_from: str = ""
+    prior: Mapping[str, JSON] = {}
+    deleting: bool = False
+
+
+class PendingCreate(NamedTuple):
+    """A create that was sent, or may have been, and whose outcome is not known.
+
+    Attributes:
+        run: the id of the run that sent it.
+        at: when it was about to, RFC 3339 UTC.
+        body: what was sent, but for secrets.
+    """
+
+    run: str
+    at: str
+    body: Mapping[str, JSON]
 
 
 class State(NamedTuple):
@@ -54,30 +78,52 @@ class State(NamedTuple):
         lineage: what all states that came from one another share.
         serial: grows by one with every save.
         saved_at: RFC 3339 UTC; empty if it was never saved.
-        creating: by address, the display name of each monitor whose create may have been sent
-            without its outcome being known.
+        pending_creates: by address.
+        ids_before: for each run that has pending creates, the ids that AlertSite had before.
+        applied_plans: the digests of saved plans that were applied to their end, the last ones.
     """
 
     lineage: str
-    account: str
+    account: Account
     serial: int = 0
     saved_at: str = ""
     run: str = ""
     records: Mapping[str, Record] = {}
-    creating: Mapping[str, str] = {}
+    pending_creates: Mapping[str, PendingCreate] = {}
+    ids_before: Mapping[str, tuple[int, ...]] = {}
+    applied_plans: tuple[str, ...] = ()
 
 
 class Transition(NamedTuple):
     """What a run has to change in a state; None takes an address out."""
 
     records: Mapping[str, Record | None] = {}
-    creating: Mapping[str, str | None] = {}
+    pending: Mapping[str, PendingCreate | None] = {}
+    ids_before: Mapping[str, tuple[int, ...]] = {}
+    applied_plan: str = ""
 
     def of(self, state: State) -> State:
         """That state with this transition made, whoever saved it; not counted as saved yet."""
+        pending = _merged(state.pending_creates, self.pending)
+        runs = {item.run for item in pending.values()}
+        before = {**state.ids_before, **self.ids_before}
+        plans = [*(item for item in state.applied_plans if item != self.applied_plan)]
+        if self.applied_plan:
+            plans.append(self.applied_plan)
         return state._replace(
             records=_merged(state.records, self.records),
-            creating=_merged(state.creating, self.creating),
+            pending_creates=pending,
+            ids_before={run: ids for run, ids in before.items() if run in runs},
+            applied_plans=tuple(plans[-_MOST_PLANS:]),
+        )
+
+    def then(self, later: Transition) -> Transition:
+        """Both, one after the other."""
+        return Transition(
+            {**self.records, **later.records},
+            {**self.pending, **later.pending},
+            {**self.ids_before, **later.ids_before},
+            later.applied_plan or self.applied_plan,
         )
 
 
@@ -101,10 +147,14 @@ def to_text(state: State) -> str:
         "format_version": FORMAT_VERSION,
         "lineage": state.lineage,
         "serial": state.serial,
-        "account": state.account,
+        "account": state.account._asdict(),
         "saved_at": state.saved_at,
         "run": state.run,
-        "creating": dict(sorted(state.creating.items())),
+        "pending_creates": {
+            address: item._asdict() for address, item in sorted(state.pending_creates.items())
+        },
+        "ids_before": {run: list(ids) for run, ids in sorted(state.ids_before.items())},
+        "applied_plans": list(state.applied_plans),
     }
     lines = [f"{json.dumps(key)}: {canonical(value)}," for key, value in head.items()]
     records = ",\n".join(
@@ -132,7 +182,9 @@ def from_text(text: bytes) -> State:
     version = data.get("format_version") if isinstance(data, dict) else None
     if not isinstance(version, str):
         raise StateError("the state is corrupt: it has no format_version")
-    if not _is_known(version, FORMAT_VERSION):
+    if version == "1.0":
+        data = _upgraded(data)
+    elif not _is_known(version, FORMAT_VERSION):
         raise StateError(
             f"the state has format {version}, and this reconciler knows {FORMAT_VERSION}",
             "Use the version of reconciler that wrote it, or a newer one.",
@@ -168,6 +220,10 @@ def record_from_json(data: JSON) -> Record:
         and type(record.run) is str
         and type(record.protect) is bool
         and record.retire in {"delete", "disable"}
+        and type(record.unseen) is dict
+        and type(record.moved_from) is str
+        and type(record.prior) is dict
+        and type(record.deleting) is bool
     )
     if not is_one:
         raise TypeError(f"{canonical(data)} is not a record")
@@ -180,13 +236,13 @@ def head_line(state: State, run: str) -> JSON:
         "journal": JOURNAL_VERSION,
         "run": run,
         "lineage": state.lineage,
-        "account": state.account,
+        "account": state.account._asdict(),
     }
 
 
-def intent_line(address: str, creates: str | None, replaced: Record | None) -> JSON:
-    """The line that says what may be sent from now on; `creates` is the name of a new monitor."""
-    return {"intent": address, "creates": creates, "replaces": replaced and replaced.run}
+def intent_line(address: str, replaced: Record | None) -> JSON:
+    """The line that says what may be sent from now on."""
+    return {"intent": address, "replaces": replaced and replaced.run}
 
 
 def outcome_line(address: str, record: Record | None, replaced: Record | None) -> JSON:
@@ -209,54 +265,22 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
     """
     runs: list[str] = []
     records: dict[str, Record | None] = {}
-    creating: dict[str, str | None] = {}
+    pending: dict[str, PendingCreate | None] = {}
     outcomes = 0
     for lines in journals:
         if not lines:
             continue  # killed before its first line: nothing was sent
         runs.append(_run(state, lines[0]))
         for line in lines[1:]:
-            address = line["intent"] if "intent" in line else line["outcome"]
-            known = records[address] if address in records else state.records.get(address)
-            is_current = (known and known.run) == line["replaces"]
-            if "intent" in line:
-                if line["creates"] is not None and is_current:
-                    records[address], creating[address] = None, line["creates"]
+            if "intent" in line:  # of a create, the state knows since before it was sent
                 continue
-            creating[address] = None
-            if line["record"] is not None and is_current:
+            address = line["outcome"]
+            known = records[address] if address in records else state.records.get(address)
+            pending[address] = None
+            if line["record"] is not None and (known and known.run) == line["replaces"]:
                 outcomes += 1
                 records[address] = record_from_json(line["record"])
-    return Recovery(tuple(runs), outcomes, Transition(records, creating))
-
-
-def settle(state: State, live: Iterable[Live], taken: Iterable[int]) -> dict[str, int]:
-    """The ids of monitors that a create without a known outcome has made, by address.
-
-    Such a monitor has the kind and the display name of the intent and is bound to nothing: before
-    the create there was none, or it would have been refused. Where there are several, nothing is
-    settled, and planning says so.
-
-    Args:
-        state: with what it is `creating`.
-        live: every monitor that AlertSite returned.
-        taken: ids that manifests name.
-    """
-    if not state.creating:
-        return {}
-    bound = {record.id for record in state.records.values()}.union(taken)
-    free: dict[tuple[str | None, JSON], list[int]] = {}
-    for monitor in live:
-        if monitor.id not in bound:
-            free.setdefault((monitor.type, monitor.fields.get("name")), []).append(monitor.id)
-    found: dict[str, int] = {}
-    for address, name in state.creating.items():
-        kind = address.partition("/")[0]
-        ids = free.get((kind, name), []) + free.get((None, name), [])
-        if len(ids) == 1 and address not in state.records:
-            found[address] = ids[0]
-    ids = list(found.values())
-    return {key: number for key, number in found.items() if ids.count(number) == 1}
+    return Recovery(tuple(runs), outcomes, Transition(records, pending))
 
 
 def _merged(base: Mapping[str, JSON], changes: Mapping[str, JSON]) -> Mapping[str, JSON]:
@@ -273,13 +297,39 @@ def _is_known(version: str, known: str) -> bool:
     return numbers and parts[0] == own[0] and int(parts[1]) <= int(own[1])
 
 
+def _upgraded(data: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """A state of the format 1.0 as 2.0 writes it.
+
+    What was pending then is known by its display name alone, and not what was there before.
+    """
+    creating = data.get("creating", {})
+    head = {key: value for key, value in data.items() if key != "creating"}
+    return head | {
+        "account": {"name": DEFAULT_ACCOUNT, "url": data.get("account")},
+        "pending_creates": {
+            address: {"run": data.get("run"), "at": data.get("saved_at"), "body": {"name": name}}
+            for address, name in creating.items()
+        },
+        "ids_before": {},
+        "applied_plans": [],
+    }
+
+
 def _state(data: Mapping[str, JSON]) -> State:
-    lineage, serial, account = data["lineage"], data["serial"], data["account"]
-    if not (isinstance(lineage, str) and isinstance(account, str) and type(serial) is int):
-        raise TypeError("lineage and account are texts, serial is a number")
-    texts = (data["saved_at"], data["run"], *data["creating"].values())
+    lineage, serial, account = data["lineage"], data["serial"], Account(**data["account"])
+    if not (isinstance(lineage, str) and type(serial) is int):
+        raise TypeError("lineage is a text, serial is a number")
+    pending = {address: PendingCreate(**item) for address, item in data["pending_creates"].items()}
+    bodies = [item.body for item in pending.values()]
+    texts = [*account, data["saved_at"], data["run"], *data["applied_plans"]]
+    texts += [text for item in pending.values() for text in (item.run, item.at)]
+    ids = [number for numbers in data["ids_before"].values() for number in numbers]
     if not all(isinstance(text, str) for text in texts):
-        raise TypeError("saved_at, run and the names in creating are texts")
+        raise TypeError("account, saved_at, run and applied_plans hold texts")
+    if not all(isinstance(body, dict) for body in bodies):
+        raise TypeError("the body of a pending create is an object")
+    if not all(type(number) is int for number in ids):
+        raise TypeError("ids_before holds numbers")
     return State(
         lineage=lineage,
         account=account,
@@ -287,14 +337,20 @@ def _state(data: Mapping[str, JSON]) -> State:
         saved_at=data["saved_at"],
         run=data["run"],
         records={address: record_from_json(item) for address, item in data["records"].items()},
-        creating=dict(data["creating"]),
+        pending_creates=pending,
+        ids_before={run: tuple(numbers) for run, numbers in data["ids_before"].items()},
+        applied_plans=tuple(data["applied_plans"]),
     )
 
 
 def _run(state: State, head: JSON) -> str:
     if not isinstance(head, dict) or not _is_known(str(head.get("journal")), JOURNAL_VERSION):
         raise StateError("it is no journal that this reconciler can read")
-    for key, own in (("lineage", state.lineage), ("account", state.account)):
-        if head[key] != own:
-            raise StateError(f"it belongs to a state of the {key} {head[key]}, not {own}")
+    account = Account(**head["account"])
+    for key, made, own in (
+        ("lineage", head["lineage"], state.lineage),
+        ("account", account, state.account),
+    ):
+        if made != own:
+            raise StateError(f"it belongs to a state of the {key} {made}, not {own}")
     return str(head["run"])

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from reconciler.diff import Cause, FieldChange
-    from reconciler.model import Desired, Ignored, Kind, Live
+    from reconciler.model import Account, Desired, Ignored, Kind, Live
     from reconciler.plan import Change, Plan, Refusal
     from reconciler.state import Record
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "2.0"
 """Of the JSON: the minor number grows with additions, the major with anything else."""
 HIDDEN = "(hidden)"
 """Stands for a live value that may be a secret."""
@@ -143,7 +143,7 @@ class Why(NamedTuple):
         fields: sorted by name.
     """
 
-    account: str
+    account: Account
     subject: Subject
     next: Next
     message: str
@@ -164,7 +164,7 @@ class Why(NamedTuple):
         origin = subject.desired.origin._asdict() if subject.desired else None
         return {
             "format_version": FORMAT_VERSION,
-            "account": self.account,
+            "account": self.account._asdict(),
             "offline": subject.is_offline,
             "address": subject.address,
             "former_address": subject.former,

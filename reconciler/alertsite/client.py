@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import IncompleteError, NonsenseError, NotFoundError
-from reconciler.model import JSON, Live
+from reconciler.model import JSON, Account, Live
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -40,7 +40,7 @@ class Reader:
         account: how plans and results name the account.
     """
 
-    def __init__(self, session: Session, account: str) -> None:
+    def __init__(self, session: Session, account: Account) -> None:
         self._session = session
         self.account = account
 

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from reconciler.cli.connection import Connection, Stop
+    from reconciler.cli.connection import Connection
+    from reconciler.known import Known
     from reconciler.plan import Plan
-    from reconciler.recorder import Recorder
     from reconciler.result import Outcome, Result
     from reconciler.saved_plan import SavedPlan
+    from reconciler.stop import Stop
     from reconciler.workflow import Look, Workspace
     from reconciler.workflow.execution import Applied
 
-_SETTLE = (1.0, 3.0)
 _RULES = ("targets", "adopt", "write_secrets", "prune", "keep")
 """What a plan is made by; the names are those of the flags and of a saved plan."""
 _STOPPING = b"\nStopping: requests in flight are finished, nothing new is started.\n"
@@ -162,7 +162,15 @@ def _apply(
     connection.stop.reason = lost
     writer = connection.writer()
     known = run.known(connection.account)
-    first = workflow.look(workspace, writer, known.state)
+    if saved is not None and saved.plan.digest in known.state.applied_plans:
+        raise RefusedError(
+            "this plan was applied already, and a plan is used once",
+            "Make a new plan: reconciler plan --out FILE",
+        )
+    clock = keeping.clock()
+    # Whoever sent a create that had no answer is over, since this run has the lock.
+    grace = workflow.Grace(clock, run.grace, connection.stop, output.say)
+    first = workflow.look(workspace, writer, known.state, grace, clock.now())
     plan = first.plan
     moved: tuple[Outcome, ...] = ()
     if saved is not None:
@@ -174,9 +182,10 @@ def _apply(
     _refuse(plan, workspace, asked)
     if plan.is_something and saved is None and not asked.auto_approve:
         _ask()
-        first = workflow.look(workspace, writer, known.state)
+        first = workflow.look(workspace, writer, known.state, grace, clock.now())
         workflow.refuse_stale(plan, first.plan)
-    applied = _execute(plan, first, workspace, connection, run.recorder(known, "apply"), asked)
+    used = saved.plan.digest if saved is not None and not moved else None
+    applied = _execute(plan, first, workspace, connection, run, known, asked, used)
     return applied._replace(result=applied.result.with_moved(moved))
 
 
@@ -185,8 +194,10 @@ def _execute(
     first: Look,
     workspace: Workspace,
     connection: Connection,
-    recorder: Recorder,
+    run: keeping.Run,
+    known: Known,
     asked: _Manner,
+    used: str | None,
 ) -> Applied:
     """Carries the plan out, in good order whatever happens."""
     from reconciler.workflow.applying import apply_plan  # noqa: PLC0415
@@ -198,9 +209,17 @@ def _execute(
     _stop_on_signals(stop)
     with output.progress(len(plan.changes)) as progress:
         execution = Execution(
-            asked.parallelism, asked.fail_fast, stop, stop.reason, progress, _SETTLE
+            parallelism=asked.parallelism,
+            fail_fast=asked.fail_fast,
+            stop=stop,
+            halted=stop.reason,
+            progress=progress,
+            clock=keeping.clock(),
+            grace=run.grace,
+            say=output.say,
         )
-        return apply_plan(plan, first, workspace, connection.writer(), recorder, execution)
+        recorder = run.recorder(known, "apply")
+        return apply_plan(plan, first, workspace, connection.writer(), recorder, execution, used)
 
 
 def _reviewed(

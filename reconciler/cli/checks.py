@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli import keeping, settings
 from reconciler.cli.connection import EMBEDDED
 from reconciler.errors import ExitCode, InvalidManifestsError, ReconcilerError
+from reconciler.model import DEFAULT_ACCOUNT, Account
 from reconciler.render.checks import Check, Status
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Checkup:
         self._location = location
         self._is_embedded = settings.is_silent(os.environ)
         self._found: Settings | None = None
-        self._account: str | None = None
+        self._account: Account | None = None
         self._settled: StateSettings | None = None
         self._schemas: Schemas | None = None
         self._fleet: Fleet | None = None
@@ -80,7 +81,7 @@ class Checkup:
         if self._found is None:
             self._account = EMBEDDED
             return _ok("credentials", "none are set, so the embedded sandbox is checked")
-        self._account = self._found.url
+        self._account = Account(DEFAULT_ACCOUNT, self._found.url)
         with_ = "a token" if self._found.token else "a username and a password"
         where = "CI is set" if os.environ.get("CI") else "CI is not set"
         unknown = [name for name in os.environ if name.startswith("ALERTSITE_")]

@@ -4,50 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.cli import keeping, settings
 from reconciler.errors import ConfigurationError
+from reconciler.model import DEFAULT_ACCOUNT, Account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from reconciler.alertsite import Reader, Session, Writer
     from reconciler.schema import Schemas
+    from reconciler.stop import Stop
 
-EMBEDDED = "embedded sandbox"
+EMBEDDED = Account(DEFAULT_ACCOUNT, "embedded sandbox")
 _DATA = Path(".reconciler")
 _MOST = 2**53
 """Above this, numbers in JSON are not the same everywhere."""
-
-
-class Stop(threading.Event):
-    """Set by a signal; and as good as set once there is another reason to send nothing more.
-
-    Attributes:
-        reason: why nothing more may be sent; empty while it may.
-    """
-
-    reason: Callable[[], str] = staticmethod(str)
-
-    def is_set(self) -> bool:
-        """Whether nothing more may be sent."""
-        return super().is_set() or bool(self.reason())
-
-    @property
-    def by_signal(self) -> bool:
-        """Whether a signal is the reason."""
-        return super().is_set()
 
 
 class Connection(NamedTuple):
     """A session, the name of the account it is with, and the event that ends its patience."""
 
     session: Session
-    account: str
+    account: Account
     stop: Stop
 
     def reader(self) -> Reader:
@@ -74,7 +56,9 @@ def connect(
     """
     found = settings.read(os.environ)
     if found is not None:
-        with _session(found, say, parallelism, account=found.url) as connection:
+        with _session(
+            found, say, parallelism, account=Account(DEFAULT_ACCOUNT, found.url)
+        ) as connection:
             say(f"AlertSite: {found.url}")
             yield connection
         return
@@ -164,10 +148,11 @@ def _is_monitor(item: object) -> bool:
 
 @contextmanager
 def _session(
-    found: settings.Settings, say: Callable[[str], None], parallelism: int, *, account: str
+    found: settings.Settings, say: Callable[[str], None], parallelism: int, *, account: Account
 ) -> Iterator[Connection]:
     from reconciler.alertsite import Credentials, Session  # noqa: PLC0415 - 120 ms
     from reconciler.render import printable  # noqa: PLC0415
+    from reconciler.stop import Stop  # noqa: PLC0415 - with threading
 
     stop = Stop()
     with Session(
@@ -175,6 +160,7 @@ def _session(
         Credentials(found.username, found.password, found.token),
         connections=parallelism,
         clock=keeping.clock(),
+        timeout=settings.read_state(os.environ, keeping.PROJECT).timeout,
         stop=stop,
         notify=lambda text: say(printable(text)),
     ) as session:

@@ -33,7 +33,7 @@ def drift(location: str | None, targets: tuple[str, ...], *, as_json: bool) -> i
 
     It compares AlertSite with the state and needs no manifests.
     """
-    from reconciler import render  # noqa: PLC0415
+    from reconciler import render, workflow  # noqa: PLC0415
     from reconciler.cli.connection import connect  # noqa: PLC0415
     from reconciler.drift import find_drift  # noqa: PLC0415
     from reconciler.schema import Schemas  # noqa: PLC0415
@@ -48,7 +48,7 @@ def drift(location: str | None, targets: tuple[str, ...], *, as_json: bool) -> i
                 "Check --state; or run apply once, which makes it.",
             )
         _check_targets(targets, known.state.records)
-        live = connection.reader().list_monitors(schemas.kinds)
+        live = workflow.observe(connection.reader(), schemas.kinds, known.state).live
     found = find_drift(connection.account, known.state.records, live, schemas.kinds, targets)
     if as_json:
         output.data(render.as_json(found.to_json()))

@@ -62,6 +62,7 @@ def import_(
     what was read. Exits with 7 if that plan is not empty or a monitor got no manifest; both are
     listed.
     """
+    from reconciler import workflow  # noqa: PLC0415
     from reconciler.cli.connection import connect  # noqa: PLC0415
     from reconciler.importing import check_layout  # noqa: PLC0415
     from reconciler.schema import Schemas  # noqa: PLC0415
@@ -74,7 +75,7 @@ def import_(
     run = keeping.begin(location, embedded=settings.is_silent(os.environ))
     with connect(schemas, output.say) as connection:
         state = run.known(connection.account).state
-        live = connection.reader().list_monitors(schemas.kinds)
+        live = workflow.observe(connection.reader(), schemas.kinds, state).live
     found = importing.draft(live, schemas, state, terms)
     importing.write(found, folder)
     for line in _report(found, folder):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from reconciler.budget import Budget
     from reconciler.known import Known
+    from reconciler.model import Account
     from reconciler.recorder import Recorder
     from reconciler.secrets import Vault
     from reconciler.store import Store
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 PROJECT = Path("reconciler.toml")
 _DEFAULT = "file:.reconciler/state.json"
 _SANDBOX = "file:.reconciler/sandbox-state.json"
+_GRACE = 1.5
+"""Times as long as an answer may take: what works on a create longer has given up on us too."""
 _USERS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")
 
 
@@ -35,18 +38,25 @@ class Run(NamedTuple):
     Attributes:
         id: what records, journals and locks name it by.
         lease: seconds that its lock lives without being renewed.
+        timeout: seconds that an answer of AlertSite may keep it waiting.
         key: what fingerprints of secrets are keyed by; empty if they are not tracked.
     """
 
     id: str
     store: Store
     lease: float
+    timeout: float
     key: str
 
     def __repr__(self) -> str:
         return f"Run(id={self.id!r}, store={self.store.location!r})"
 
-    def known(self, account: str | None) -> Known:
+    @property
+    def grace(self) -> float:
+        """Seconds after which a create without an answer made nothing, if nothing is seen of it."""
+        return self.timeout * _GRACE
+
+    def known(self, account: Account | None) -> Known:
         """What the store knows, with what the journals of killed runs add; writes nothing."""
         from reconciler.known import read_known  # noqa: PLC0415
 
@@ -124,7 +134,9 @@ def begin(location: str | None, *, embedded: bool) -> Run:
 
     found = settings.read_state(os.environ, PROJECT)
     default = _SANDBOX if embedded else found.location or _DEFAULT
-    return Run(_run_id(), open_store(location or default), found.lease, found.secret_key)
+    return Run(
+        _run_id(), open_store(location or default), found.lease, found.timeout, found.secret_key
+    )
 
 
 def begin_without_account(location: str | None) -> Run:

@@ -19,7 +19,7 @@ _NO = ("", "0", "false")
 _VISIBLE = re.compile("[!-~]+")
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h)?")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_KEYS = ("state", "lock_lease")
+_KEYS = ("state", "lock_lease", "timeout")
 _CREDENTIALS = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN")
 
 
@@ -29,12 +29,14 @@ class StateSettings(NamedTuple):
     Attributes:
         location: as `--state` takes it; empty if nothing is set.
         lease: seconds.
+        timeout: seconds that an answer of AlertSite may take.
         secret_key: what fingerprints of secrets are keyed by; empty if they are not tracked.
         budget: how many monitors may lose monitoring in one run.
     """
 
     location: str
     lease: float
+    timeout: float
     secret_key: str
     budget: Budget
 
@@ -107,9 +109,17 @@ def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
             f"the lock's lease is {lease!r}, which is no time",
             f"Give it as 90s or 3m, as lock_lease in {project} or as RECONCILER_LOCK_LEASE.",
         )
+    patience = _value(environment, "RECONCILER_TIMEOUT") or str(table.get("timeout", "30s"))
+    timeout = duration(patience)
+    if not timeout:
+        raise ConfigurationError(
+            f"the timeout is {patience!r}, which is no time",
+            f"Give it as 30s or 2m, as timeout in {project} or as RECONCILER_TIMEOUT.",
+        )
     return StateSettings(
         _value(environment, "RECONCILER_STATE") or table.get("state", ""),
         seconds,
+        timeout,
         _value(environment, "RECONCILER_SECRET_KEY"),
         Budget(**table.get("budget", {})),
     )

@@ -38,8 +38,9 @@ def list_(location: str | None) -> int:
         for address, record in sorted(known.state.records.items())
     ]
     lines += [
-        f"{address}  being created as {name!r}, outcome unknown"
-        for address, name in sorted(known.state.creating.items())
+        f"{address}  being created as {pending.body.get('name')!r} since {pending.at}, outcome "
+        f"unknown  run {pending.run}"
+        for address, pending in sorted(known.state.pending_creates.items())
     ]
     for line in lines:
         output.data(render.printable(line))
@@ -74,7 +75,7 @@ def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float
     with keeping.locked(run, "state rm", lock_timeout):
         known = run.known(None)
         for address in addresses:
-            if address not in known.state.records and address not in known.state.creating:
+            if address not in known.state.records and address not in known.state.pending_creates:
                 raise _no_record(run, address)
         nothing = dict.fromkeys(addresses)
         run.recorder(known, "state rm").finish(Transition(nothing, nothing))

@@ -34,6 +34,28 @@ _NOTES = {
     NoteCode.UNKNOWN: (".", "not compared: the state has no record of it"),
     NoteCode.RENAMED: ("=", "renamed: it was {name}; its record moves, and that sends nothing"),
     NoteCode.STALE_NAME: (".", "hint: metadata.previously ({name}) can be removed"),
+    NoteCode.UNLISTED: (".", "not in AlertSite's list, read by id"),
+    NoteCode.DUPLICATE: (
+        "!",
+        (
+            "has the kind and name of our monitor {name}: another run with a state of its own may "
+            "have made it; delete the one that is not wanted"
+        ),
+    ),
+    NoteCode.PENDING: (
+        ".",
+        (
+            "pending: an earlier create had no answer and may still be under way; apply waits for "
+            "it before it creates another"
+        ),
+    ),
+    NoteCode.LEFTOVER: (
+        "!",
+        (
+            "left over: an earlier run may have created it, and its manifest is gone; bring that "
+            "back, or delete the monitor in AlertSite"
+        ),
+    ),
     NoteCode.IGNORED: (".", "ignored: {fields} not as in AlertSite, and lifecycle.ignore says so"),
 }
 
@@ -63,7 +85,9 @@ def plan_text(
 def _change(change: Change, *, colour: bool, show_requests: bool) -> Iterator[str]:
     symbol = _SYMBOLS[change.action]
     head = f"{symbol} {change.address}"
-    where = ", ".join(filter(None, (f"id {change.id}" if change.id else "", place(change))))
+    where = ", ".join(
+        filter(None, (f"id {change.id}" if change.id is not None else "", place(change)))
+    )
     words = _GONE if change.action is Action.DELETE else ""
     reason = f": {_REASONS[change.reason]}" if change.reason else words
     yield f"  {paint(head, symbol, colour=colour)} ({where}){reason}"
@@ -102,6 +126,8 @@ def _cause(field: FieldChange, *, colour: bool) -> str:
     if field.cause is Cause.EDIT:
         return default
     words = "drift: changed in AlertSite since the last apply"
+    if field.cause is Cause.NOT_KEPT:
+        words = "not kept: sent before, and AlertSite has not shown it since"
     if field.cause is Cause.BOTH:
         words = f"both: changed here and in AlertSite, last applied {value_text(field.applied)}"
     return default + " " + paint(f"({words})", "drift", colour=colour)
@@ -133,7 +159,7 @@ def _notes(notes: Sequence[Note], *, colour: bool) -> Iterator[str]:
         named = printable(f"{', '.join(fields)} {verb}")
         text = words.format(fields=named, name=grouped[0].name)
         head = paint(f"{symbol} {printable(address)}", symbol, colour=colour)
-        yield f"  {head} (id {number}) {text}" if number else f"  {head} {text}"
+        yield f"  {head} (id {number}) {text}" if number is not None else f"  {head} {text}"
     if notes:
         yield ""
 

@@ -22,6 +22,7 @@ _WORDS = {
     Status.UNCONFIRMED: ("!", "unconfirmed"),
     Status.NOT_STARTED: ("!", "not started"),
     Status.MOVED: ("!", "moved"),
+    Status.DOUBLED: ("!", "doubled"),
 }
 
 
@@ -83,7 +84,7 @@ def _next_step(result: Result) -> str:
         return "What has moved needs a new plan."
     if any(map(_may_end_better, left)):
         return "Run the same command again to finish."
-    return "Mend what stands above first."
+    return "Fix what stands above, then run the same command again."
 
 
 def _may_end_better(outcome: Outcome) -> bool:

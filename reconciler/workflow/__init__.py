@@ -2,9 +2,11 @@
 
 from reconciler.workflow.loading import Fleet, load_fleet
 from reconciler.workflow.planning import (
+    Grace,
     Look,
     Workspace,
     look,
+    observe,
     plan_offline,
     refuse_refusals,
     refuse_stale,
@@ -13,10 +15,12 @@ from reconciler.workflow.planning import (
 
 __all__ = [
     "Fleet",
+    "Grace",
     "Look",
     "Workspace",
     "load_fleet",
     "look",
+    "observe",
     "plan_offline",
     "refuse_refusals",
     "refuse_stale",

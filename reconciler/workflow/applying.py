@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from reconciler.errors import AlertSiteError, ExitCode, StateError
-from reconciler.model import Lifecycle
-from reconciler.plan import Action, NoteCode
+from reconciler.diff import Cause
+from reconciler.errors import AlertSiteError, ExitCode, NonsenseError, StateError
+from reconciler.plan import Action, NoteCode, Reason
 from reconciler.result import Outcome, Result, Status, confirm
 from reconciler.state import RELEASED, UNTRACKED, Record, Transition
 from reconciler.workflow.execution import Applied
-from reconciler.workflow.planning import look_again
+from reconciler.workflow.planning import Grace, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from reconciler.alertsite import Writer
-    from reconciler.model import JSON, Desired
+    from reconciler.model import JSON, Account, Desired, Live
     from reconciler.plan import Change, Plan
     from reconciler.recorder import Recorder
     from reconciler.workflow.execution import Execution
@@ -30,6 +31,7 @@ def apply_plan(
     writer: Writer,
     recorder: Recorder,
     execution: Execution,
+    used: str | None = None,
 ) -> Applied:
     """Carries out the plan's changes, then reads AlertSite again to see what it kept.
 
@@ -40,19 +42,27 @@ def apply_plan(
         writer: what sends the requests.
         recorder: what keeps the state.
         execution: how to proceed.
+        used: the digest of the saved plan that this is; it is not applied again once all is done.
 
     Raises:
         StateError: what is to be done cannot be written down, so nothing was sent.
     """
-    run = _Run(workspace, writer, recorder, execution)
+    run = _Run(workspace, writer, recorder, execution, frozenset(first.ids))
+    recorder.bind(first.bound)
+    recorder.drop(first.dropped)
     last: Look | None = first
     outcomes: tuple[Outcome, ...] = ()
     if plan.changes:
-        recorder.begin(first.bound, {item.address: _creates(item) for item in plan.changes})
-        last, outcomes = run.verified(run.executed(plan.changes))
-    else:
-        recorder.bind(first.bound)
-    transition = run.last_transition(last) if last else Transition()
+        recorder.begin(
+            [change.address for change in plan.changes],
+            {change.address: _told(change) for change in plan.having(Action.CREATE)},
+            [change.address for change in plan.having(Action.DELETE)],
+            first.ids,
+        )
+        last, outcomes = run.carried_out(plan.changes)
+    transition = run.last_transition(last, outcomes) if last else Transition()
+    if used is not None and last is not None and all(map(_is_done, outcomes)):
+        transition = transition._replace(applied_plan=used)
     try:
         recorder.finish(transition)
     except StateError as error:
@@ -62,16 +72,30 @@ def apply_plan(
     return Applied(result, run.trouble, bound)
 
 
-def _creates(change: Change) -> str | None:
-    """The display name of the monitor that the change creates."""
-    return str(change.body["name"]) if change.action is Action.CREATE else None
+def _told(change: Change) -> dict[str, JSON]:
+    """What a create sends, but for secrets."""
+    return {item.field: change.body[item.field] for item in change.fields if item.source is None}
+
+
+def _is_done(outcome: Outcome) -> bool:
+    return outcome.status is Status.DONE
+
+
+_SETTLE = (1.0, 3.0)
+_LATE = (8.0, 20.0)
+"""Seconds before each further look, when AlertSite does not show what it accepted."""
 
 
 class _Run:
     """One apply under way."""
 
     def __init__(
-        self, workspace: Workspace, writer: Writer, recorder: Recorder, execution: Execution
+        self,
+        workspace: Workspace,
+        writer: Writer,
+        recorder: Recorder,
+        execution: Execution,
+        ids_before: frozenset[int],
     ) -> None:
         self.trouble: StateError | None = None
         # A second look asks what AlertSite has; a secret that was sent need not be sent again.
@@ -80,20 +104,81 @@ class _Run:
         self._writer = writer
         self._recorder = recorder
         self._execution = execution
+        self._ids = set(ids_before)  # those that no create may be answered with
 
-    def executed(self, changes: Sequence[Change]) -> tuple[Outcome, ...]:
-        """One outcome for each change; monitors are retired last, if all else is done."""
-        first = self._execute([change for change in changes if not change.is_retirement])
+    def carried_out(self, changes: Sequence[Change]) -> tuple[Look | None, tuple[Outcome, ...]]:
+        """One outcome for each change, as AlertSite was seen to have it, and the last look.
+
+        Monitors are retired last and one by one, and only when a look has shown that all else is
+        done: what is replaced stays until its replacement is there, whole and enabled.
+        """
         retiring = [change for change in changes if change.is_retirement]
-        if all(outcome.status is Status.DONE for outcome in first):
-            last = self._execute(retiring, parallelism=1)
+        others = [change for change in changes if not change.is_retirement]
+        last, first = self._sent_and_seen(others) if others else (None, ())
+        if not retiring:
+            return last, first
+        if all(map(_is_done, first)):
+            ready = [change for change in retiring if self._is_replaced(change, first, last)]
+            seen, done = self._sent_and_seen(ready, parallelism=1) if ready else (last, ())
+            last = seen or last
+            reason = "its replacement is not enabled in AlertSite"
+            waiting = [change for change in retiring if change not in ready]
         else:
             reason = "monitors are only retired when all other changes are done"
-            last = tuple(Outcome(change, Status.NOT_STARTED, reason) for change in retiring)
-        return tuple(sorted((*first, *last), key=lambda outcome: outcome.change.address))
+            done, waiting = (), retiring
+        self._record({change.address: None for change in waiting})
+        kept = tuple(Outcome(change, Status.NOT_STARTED, reason) for change in waiting)
+        outcomes = (*first, *done, *kept)
+        return last, tuple(sorted(outcomes, key=lambda outcome: outcome.change.address))
+
+    def _is_replaced(self, change: Change, outcomes: Sequence[Outcome], last: Look | None) -> bool:
+        """Whether its replacement was seen enabled, or the manifest wants that disabled."""
+        if change.reason is not Reason.REPLACED or last is None:
+            return True
+        name = change.address.partition("/")[2]
+        made = [item for item in outcomes if item.change.address.partition("/")[2] == name]
+        kinds = self._workspace.schemas.kinds
+        ids = {
+            item.id: kinds[item.change.kind].field("enabled")
+            for item in made
+            if item.change.action is Action.CREATE
+        }
+        wanted = (self._desired.get(item.change.address) for item in made)
+        is_meant = any(item is not None and item.fields.get("enabled") is False for item in wanted)
+        return is_meant or any(
+            monitor.id in ids
+            and ids[monitor.id].normalise(monitor.fields.get("enabled")) is not False
+            for monitor in last.live
+        )
+
+    def _sent_and_seen(
+        self, changes: Sequence[Change], *, parallelism: int | None = None
+    ) -> tuple[Look | None, tuple[Outcome, ...]]:
+        """The outcomes of changes that are sent together, as AlertSite was seen to have them.
+
+        A create without an answer that is known to have made nothing is sent once more.
+        """
+        outcomes = self._execute(changes, parallelism=parallelism)
+        last, seen, absent = self._verified(outcomes)
+        again = [
+            item.change for item in outcomes if item.may_repeat and item.change.address in absent
+        ]
+        if again and not self._execution.fail_fast and not self._halted():
+            what = again[0].address if len(again) == 1 else f"{len(again)} monitors"
+            self._execution.say(f"AlertSite has not made {what}: sending again.")
+            repeated = self._execute(again, parallelism=parallelism, is_progress=False)
+            by_address = {item.change.address: item for item in (*seen, *repeated)}
+            seen = tuple(by_address[change.address] for change in changes)
+            last, seen, absent = self._verified(seen)
+        self._recorder.drop(absent)
+        return last, seen
 
     def _execute(
-        self, changes: Sequence[Change], *, parallelism: int | None = None
+        self,
+        changes: Sequence[Change],
+        *,
+        parallelism: int | None = None,
+        is_progress: bool = True,
     ) -> tuple[Outcome, ...]:
         from reconciler.executor import execute  # noqa: PLC0415 - 5 ms that planning saves
 
@@ -103,7 +188,7 @@ class _Run:
             parallelism=parallelism or self._execution.parallelism,
             fail_fast=self._execution.fail_fast,
             halted=self._halted,
-            note=self._note,
+            note=partial(self._note, is_progress=is_progress),
         )
 
     def _halted(self) -> str:
@@ -119,14 +204,23 @@ class _Run:
         if any(field.source for field in change.fields):
             secrets, body = vault.revealed(body), vault.reveal(body)
         if change.action is Action.CREATE:
-            return self._writer.create(change.path, body, secrets)
+            number = self._writer.create(change.path, body, secrets)
+            if number in self._ids:  # nobody else's monitor is ever taken for ours
+                error = NonsenseError(
+                    f"POST {change.path} was answered with the id {number}, which is that of a "
+                    "monitor that was there before"
+                )
+                error.may_have_arrived = True
+                raise error
+            self._ids.add(number)
+            return number
         if change.action is Action.DELETE:
             self._writer.delete(change.path)
         else:
             self._writer.patch(change.path, body, secrets)
         return None
 
-    def _note(self, outcomes: Sequence[Outcome]) -> None:
+    def _note(self, outcomes: Sequence[Outcome], *, is_progress: bool) -> None:
         settled = [
             item
             for item in outcomes
@@ -134,7 +228,7 @@ class _Run:
             if item.status is not Status.UNCONFIRMED and item.change.action is not Action.DELETE
         ]
         self._record({item.change.address: self._record_of(item) for item in settled})
-        for outcome in outcomes:
+        for outcome in outcomes if is_progress else ():
             self._execution.progress(outcome)
 
     def _record(self, records: dict[str, Record | None]) -> None:
@@ -146,59 +240,90 @@ class _Run:
             self.trouble = error
 
     def _record_of(self, outcome: Outcome) -> Record | None:
-        """What was applied by a change that AlertSite accepted."""
+        """A record of what AlertSite accepted, which is not seen yet."""
         number, change = outcome.id, outcome.change
         if outcome.status is not Status.DONE or number is None:
             return None
         vault, known = self._workspace.vault, self._recorder.known(change.address)
-        same = known is not None and known.id == number
-        fields, secrets = (dict(known.fields), dict(known.secrets)) if known and same else ({}, {})
+        if known is None or known.id != number:
+            known = Record(number, {}, {}, "", "")
+        fields, secrets = dict(known.fields), dict(known.secrets)
+        unseen = dict(known.unseen)
         for item in change.fields:
             value = change.body[item.field]
-            if item.source is None:
-                fields[item.field] = value
-            else:
+            if item.source is not None:
                 fields.pop(item.field, None)
                 secrets[item.field] = UNTRACKED
                 if vault.tracks:
                     secrets[item.field] = vault.fingerprint(number, item.field, value)
-        return self._made(number, fields, secrets, known, self._desired.get(change.address))
+            elif item.sent_with is None:
+                unseen[item.field] = value
+                if change.action is not Action.CREATE and item.field not in secrets:
+                    fields[item.field] = item.before
+            else:
+                fields[item.field] = value
+        made = self._made(known, self._desired.get(change.address))
+        return made._replace(fields=fields, secrets=secrets, unseen=unseen)
 
-    def _made(
-        self,
-        number: int,
-        fields: Mapping[str, JSON],
-        secrets: Mapping[str, str],
-        known: Record | None,
-        desired: Desired | None,
-    ) -> Record:
+    def _made(self, known: Record, desired: Desired | None) -> Record:
         """A record of now; the lifecycle is the manifest's, or else what is remembered of it."""
-        treated = desired.lifecycle if desired else known or Lifecycle()
-        now, run = self._recorder.now(), self._recorder.run
-        return Record(number, fields, secrets, now, run, treated.protect, treated.retire)
+        treated = desired.lifecycle if desired else known
+        is_former = desired is not None and known.moved_from.partition("/")[2] in desired.previously
+        return known._replace(
+            applied_at=self._recorder.now(),
+            run=self._recorder.run,
+            protect=treated.protect,
+            retire=treated.retire,
+            moved_from=known.moved_from if is_former else "",
+            deleting=False,
+        )
 
-    def verified(self, outcomes: tuple[Outcome, ...]) -> tuple[Look | None, tuple[Outcome, ...]]:
-        """The outcomes as AlertSite shows them; a few more looks while it shows something else."""
+    def _verified(
+        self, outcomes: tuple[Outcome, ...]
+    ) -> tuple[Look | None, tuple[Outcome, ...], tuple[str, ...]]:
+        """The last look, the outcomes as it shows them, and creates that made nothing.
+
+        A monitor whose create had no answer is waited for until its grace is over; a value that was
+        accepted and is not shown, for some more looks (how soon AlertSite shows a change is not
+        documented): longer if nothing of the change shows, unless that was so before.
+        """
         if not any(item.status in {Status.DONE, Status.UNCONFIRMED} for item in outcomes):
-            return None, outcomes
+            return None, outcomes, ()
+        execution = self._execution
+        grace = Grace(execution.clock, execution.grace, execution.stop, execution.say)
         confirmed, last = outcomes, None
-        for wait in (0.0, *self._execution.settle):
-            self._execution.stop.wait(wait)
+        absent: tuple[str, ...] = ()
+        for wait in (0.0, *_SETTLE, *_LATE):
+            execution.clock.sleep(wait, execution.stop)
             try:
-                last = look_again(self._workspace, self._writer, self._recorder.state)
+                last = verify(self._workspace, self._writer, self._recorder.state, grace)
             except Exception as error:  # noqa: BLE001 - a bug must not cost the report on what was done
                 if last is not None:
-                    return last, confirmed
-                return None, tuple(_unverified(item, error) for item in outcomes)
+                    return last, confirmed, absent
+                return None, tuple(_unverified(item, error) for item in outcomes), ()
             self._recorder.bind(last.bound)
+            absent = last.dropped
             records = self._recorder.state.records
             ids = {address: record.id for address, record in records.items()}
-            confirmed = confirm(outcomes, last.plan, ids)
-            if not any(map(_is_doubtful, outcomes, confirmed)):
+            confirmed = confirm(outcomes, last.plan, ids, absent)
+            doubtful = [
+                now for was, now in zip(outcomes, confirmed, strict=True) if _is_doubtful(was, now)
+            ]
+            if wait >= _SETTLE[-1]:
+                doubtful = [
+                    item for item in doubtful if item.is_invisible and not self._was_unseen(item)
+                ]
+            if not doubtful or execution.stop.is_set():
                 break
-        return last, confirmed
+        return last, confirmed, absent
 
-    def result(self, account: str, outcomes: tuple[Outcome, ...]) -> Result:
+    def _was_unseen(self, outcome: Outcome) -> bool:
+        """Whether AlertSite did not keep the same before."""
+        return all(
+            item.cause is Cause.NOT_KEPT for item in outcome.change.fields if not item.sent_with
+        )
+
+    def result(self, account: Account, outcomes: tuple[Outcome, ...]) -> Result:
         """What became of the run as a whole."""
         interrupted = self._execution.stop.by_signal and any(
             outcome.status is not Status.DONE for outcome in outcomes
@@ -211,7 +336,7 @@ class _Run:
             is_recorded=self.trouble is None,
         )
 
-    def last_transition(self, last: Look) -> Transition:
+    def last_transition(self, last: Look, outcomes: Sequence[Outcome]) -> Transition:
         """What the last look tells that no record says yet."""
         differing = {
             change.address: {item.field for item in change.fields if item.sent_with is None}
@@ -219,40 +344,63 @@ class _Run:
         }
         refused = {refusal.address for refusal in last.plan.refusals}
         adopted = {note.address: note.id for note in last.plan.noting(NoteCode.ADOPTED)}
-        there = {monitor.id for monitor in last.live}
+        there = {monitor.id: monitor for monitor in last.live}
+        accepted = {
+            item.change.address
+            for item in outcomes
+            if item.status in {Status.DONE, Status.NOT_KEPT, Status.DOUBLED}
+        }
         records: dict[str, Record | None] = {
             note.address: None for note in last.plan.noting(NoteCode.FORGOTTEN)
         }
         for desired in self._workspace.targeted:
             address = desired.address
             old = self._recorder.known(address)
-            number = desired.id or adopted.get(address) or (old.id if old else None)
-            if number in there and address not in refused:
-                new = self._fitting(desired, old, number, differing.get(address, set()))
+            number = desired.id if desired.id is not None else adopted.get(address)
+            if number is None and old is not None:
+                number = old.id
+            if number is not None and number in there and address not in refused:
+                known = old or Record(number, {}, {}, "", "")
+                if known.id != number:
+                    known = Record(number, {}, {}, "", "", unseen={})
+                misfit = differing.get(address, set())
+                seen = there[number] if address in accepted else None
+                new = self._fitting(desired, known, misfit, seen)
                 if old is None or new._replace(applied_at=old.applied_at, run=old.run) != old:
                     records[address] = new
         return Transition(records)
 
     def _fitting(
-        self, desired: Desired, old: Record | None, number: int, misfit: set[str]
+        self, desired: Desired, known: Record, misfit: set[str], seen: Live | None
     ) -> Record:
-        """A record of the fields that AlertSite fits; for the others what it was before."""
-        before = old.fields if old else {}
-        fields = desired.fields
-        misfit |= {item.field for item in desired.lifecycle.ignore}
-        if misfit:
-            kept = {name: before[name] for name in misfit if name in before}
-            fits = {name: value for name, value in fields.items() if name not in misfit}
-            fields = {**fits, **kept}
-        sent = old.secrets if old and old.id == number else {}
+        """A record of what AlertSite was seen to have of a manifest.
+
+        Args:
+            desired: the manifest.
+            known: the record so far, of the same monitor.
+            misfit: the fields in which AlertSite differs.
+            seen: the monitor, if this run has changed it: then what it has of the fields that
+                differ is what came of that.
+        """
+        misfit = misfit | {item.field for item in desired.lifecycle.ignore}
+        fields = {name: value for name, value in desired.fields.items() if name not in misfit}
+        unseen: dict[str, JSON] = {}
+        for name in misfit:
+            if name in known.fields:
+                fields[name] = known.fields[name]
+            if name in known.unseen:
+                unseen[name] = known.unseen[name]
+                if seen is not None and name not in known.secrets:
+                    fields[name] = desired.kind.field(name).normalise(seen.fields.get(name))
         # What AlertSite still has of a secret is never shown, so the field stays known as one until
         # another value is seen there; and for good if the manifest no longer names it.
         secrets = {
-            name: sent[name] if name in desired.secrets else RELEASED
-            for name in sent
+            name: known.secrets[name] if name in desired.secrets else RELEASED
+            for name in known.secrets
             if name not in desired.fields or name in misfit
         }
-        return self._made(number, fields, secrets, old, desired)
+        made = self._made(known, desired)
+        return made._replace(fields=fields, secrets=secrets, unseen=unseen)
 
 
 def _is_doubtful(before: Outcome, confirmed: Outcome) -> bool:

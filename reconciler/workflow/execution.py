@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reconciler.clock import Clock
     from reconciler.errors import StateError
     from reconciler.result import Outcome, Result
-
-
-class Stop(Protocol):
-    """An event that is set when nothing more may be sent."""
-
-    def wait(self, timeout: float) -> bool:
-        """Waits until it is set, or for so many seconds."""
-
-    @property
-    def by_signal(self) -> bool:
-        """Whether a signal has set it."""
+    from reconciler.stop import Stop
 
 
 class Execution(NamedTuple):
@@ -29,8 +20,9 @@ class Execution(NamedTuple):
         stop: once set, nothing new is started and nothing is repeated.
         halted: why nothing new may start, for any other reason; empty while it may.
         progress: is told each outcome as it is known.
-        settle: seconds to wait before each further look, when AlertSite does not show what it
-            accepted; whether it shows it at once is not documented.
+        clock: what time it is, and how to wait.
+        grace: seconds after which a create without an answer that nothing is seen of made nothing.
+        say: is told, in a sentence, what a person should know.
     """
 
     parallelism: int
@@ -38,7 +30,9 @@ class Execution(NamedTuple):
     stop: Stop
     halted: Callable[[], str]
     progress: Callable[[Outcome], None]
-    settle: tuple[float, ...]
+    clock: Clock
+    grace: float
+    say: Callable[[str], None]
 
 
 class Applied(NamedTuple):

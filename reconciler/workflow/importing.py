@@ -22,7 +22,7 @@ from reconciler.workflow.presence import Presence
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reconciler.model import Desired, Live
+    from reconciler.model import Account, Desired, Live
     from reconciler.plan import Plan
     from reconciler.schema import Schemas
     from reconciler.state import State
@@ -114,7 +114,7 @@ def write(imported: Imported, folder: str) -> None:
 def check(
     imported: Imported,
     live: Sequence[Live],
-    account: str,
+    account: Account,
     schemas: Schemas,
     state: State,
     folder: str,

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.decide import decide
 from reconciler.errors import ConfigurationError, RefusedError, StateError, UsageError
 from reconciler.manifest import Locator
-from reconciler.model import Live
+from reconciler.model import Live, Observation
+from reconciler.pending import resolve_pending_creates
 from reconciler.plan import Note, NoteCode, Plan
 from reconciler.rules import Rules, is_target, matches
 from reconciler.situation import View
-from reconciler.state import Record, State, Transition, settle
+from reconciler.state import Record, State, Transition
 from reconciler.workflow.loading import require_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    import threading
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.alertsite import Reader
     from reconciler.budget import Budget
+    from reconciler.clock import Clock
     from reconciler.model import Desired
     from reconciler.schema import Schemas
     from reconciler.secrets import Vault
+    from reconciler.state import PendingCreate
     from reconciler.workflow.loading import Fleet
 
 
-_ENOUGH = 3
-"""So many monitors are not all deleted by hand between two runs."""
+_ENOUGH, _MANY = 3, 5
+"""So many monitors are not all, or not most of them, deleted by hand between two runs."""
+_SAMPLE = 20
+"""How many of those that are not listed are asked for before that is believed."""
+_HOUR = timedelta(hours=1)
 
 
 class Workspace(NamedTuple):
@@ -49,20 +57,84 @@ class Workspace(NamedTuple):
 
 
 class Look(NamedTuple):
-    """One look at AlertSite, and the plan that follows.
+    """One observation of AlertSite, and the plan that follows.
 
     Attributes:
-        bound: records of monitors that a killed run created and this look found again, and of
-            manifests that have another name now; None for the former name.
+        bound: records of monitors that a lost create made and this look found again, and of
+            manifests that have another name now; None for a former name.
+        dropped: pending creates that made nothing: they are over.
     """
 
     live: tuple[Live, ...]
     plan: Plan
     bound: Mapping[str, Record | None]
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids that AlertSite has, sorted."""
+        return tuple(sorted(monitor.id for monitor in self.live))
 
 
-def look(workspace: Workspace, reader: Reader, state: State) -> Look:
-    """Reads AlertSite once and plans; writes nothing.
+class Grace:
+    """The time during which the absence of a monitor whose create had no answer proves nothing.
+
+    It runs from the moment at which this object is made: whoever sent the create is over by then,
+    be it this run or another one whose lock this one holds.
+
+    Args:
+        clock: this machine's.
+        seconds: longer than an answer may keep us waiting.
+        stop: ends a wait.
+        say: is told what is waited for.
+    """
+
+    def __init__(
+        self, clock: Clock, seconds: float, stop: threading.Event, say: Callable[[str], None]
+    ) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._stop = stop
+        self._say = say
+        self._began = clock.monotonic()
+        self._pause = 0.5
+
+    @property
+    def is_over(self) -> bool:
+        """Whether absence proves something by now."""
+        return self._clock.monotonic() - self._began >= self._seconds
+
+    def wait(self, missing: Sequence[str]) -> bool:
+        """Waits for a while; False, at once, if the grace is over or the run is to stop."""
+        if self.is_over or self._stop.is_set():
+            return False
+        waited = self._clock.monotonic() - self._began
+        names = missing[0] if len(missing) == 1 else f"{len(missing)} monitors"
+        self._say(
+            f"Waiting for {names}, whose create had no answer and may still be under way: "
+            f"{waited:.0f} of {self._seconds:.0f} s"
+        )
+        self._pause = min(2 * self._pause, 10.0)
+        self._clock.sleep(min(self._pause, self._seconds - waited), self._stop)
+        return not self._stop.is_set()
+
+
+def look(
+    workspace: Workspace,
+    reader: Reader,
+    state: State,
+    grace: Grace | None = None,
+    now: datetime | None = None,
+) -> Look:
+    """Observes AlertSite and plans; writes nothing.
+
+    Args:
+        workspace: the manifests.
+        reader: what reads AlertSite.
+        state: what is known.
+        grace: waits for monitors whose create had no answer, before they are created again; None
+            only notes them.
+        now: the time of day, by which old pending creates without a manifest end.
 
     Raises:
         UsageError: a target matches no manifest and no record.
@@ -73,42 +145,150 @@ def look(workspace: Workspace, reader: Reader, state: State) -> Look:
     """
     _check_is_something(workspace, state)
     _check_targets(workspace, state)
-    return _planned(workspace, reader, state, _refuse_other_account)
+    return _planned(workspace, reader, state, grace, now, refuses=True)
 
 
-def look_again(workspace: Workspace, reader: Reader, state: State) -> Look:
-    """As `look`, after changes; of the monitors that the state knows none may be left by now."""
-    return _planned(workspace, reader, state, lambda _state, _live: None)
+def verify(workspace: Workspace, reader: Reader, state: State, grace: Grace) -> Look:
+    """As `look`, after changes: all monitors that the state knows may be gone by now."""
+    return _planned(workspace, reader, state, grace, None, refuses=False)
+
+
+def observe(
+    reader: Reader,
+    kinds: Iterable[str],
+    state: State,
+    named: Collection[int] = (),
+    *,
+    refuses: bool = True,
+) -> Observation:
+    """One complete reading: the list, and each monitor that it lacks and that should be there.
+
+    That a monitor is not listed lets others be created, forgotten or refused; so absence is proved:
+    `GET /monitors/{id}` must say 404 as well. An account with nothing out of place is one request.
+
+    Args:
+        reader: what reads AlertSite.
+        kinds: the kinds that manifests can have.
+        state: whose monitors should be there.
+        named: ids that manifests name.
+        refuses: whether it matters that most of what the state knows is gone.
+
+    Raises:
+        RefusedError: the state cannot be that of this account: of three or more monitors that it
+            knows none is there, or of five or more not half.
+        AlertSiteError: AlertSite cannot be read.
+    """
+    listed = reader.list_monitors(kinds)
+    ids = {monitor.id for monitor in listed}
+    records = state.records.values()
+    known = {record.id for record in records if not record.deleting}
+    wanted = {record.id for record in records}.union(named)
+    lost = sorted(known - ids)
+    found: dict[int, Live | None] = {}
+    if refuses and _is_too_much(len(lost), len(known)):
+        found = reader.read_monitors(lost[:_SAMPLE])
+        if not any(found.values()):
+            raise _other_account(len(lost), len(known))
+    found |= reader.read_monitors(sorted(wanted - ids - found.keys()))
+    gone = sum(found[number] is None for number in lost)
+    if refuses and _is_too_much(gone, len(known)):
+        raise _other_account(gone, len(known))
+    unlisted = [monitor for monitor in found.values() if monitor is not None]
+    return Observation((*listed, *unlisted), frozenset(monitor.id for monitor in unlisted))
+
+
+def _is_too_much(gone: int, known: int) -> bool:
+    return (known >= _ENOUGH and gone == known) or (known >= _MANY and gone * 2 > known)
+
+
+def _other_account(gone: int, known: int) -> RefusedError:
+    which = f"none of the {known}" if gone == known else f"only {known - gone} of the {known}"
+    return RefusedError(
+        f"{which} monitors that the state knows {'is' if gone >= known - 1 else 'are'} in this "
+        "account",
+        "Check ALERTSITE_URL, the credentials and --state. If they were deleted there, forget "
+        "their records first: reconciler state rm ADDRESS...",
+    )
 
 
 def _planned(
     workspace: Workspace,
     reader: Reader,
     state: State,
-    check: Callable[[State, Sequence[Live]], None],
+    grace: Grace | None,
+    now: datetime | None,
+    *,
+    refuses: bool,
 ) -> Look:
     rules = _with_fingerprint(workspace)
-    desired = workspace.fleet.desired
-    live = tuple(reader.list_monitors(workspace.schemas.kinds))
-    check(state, live)
-    named = {item.address: item.id for item in desired if item.id is not None}
-    # Of a manifest with an id, its monitor is known by that.
-    unknown = {key: name for key, name in state.creating.items() if key not in named}
-    found = settle(state._replace(creating=unknown), live, named.values())
-    bound: dict[str, Record | None] = {
-        address: Record(number, {}, {}, state.saved_at, state.run)
-        for address, number in found.items()
+    desired, kinds = workspace.fleet.desired, workspace.schemas.kinds
+    named = {item.id for item in desired if item.id is not None}
+    asked = {item.address for item in desired if item.id is None}
+    waited_for = asked.intersection(item.address for item in workspace.targeted)
+    # A pending create of an address that is bound by now is over.
+    pending = {
+        address: item
+        for address, item in state.pending_creates.items()
+        if address not in state.records
     }
-    notes = [Note(key, NoteCode.RECOVERED, item.id) for key, item in bound.items() if item]
+    while True:
+        seen = observe(reader, kinds, state, named, refuses=refuses)
+        found = resolve_pending_creates(
+            state._replace(pending_creates=pending), seen.live, kinds, named, asked
+        )
+        there = {monitor.id for monitor in seen.live}
+        unseen = [
+            key for key, item in state.records.items() if _is_new(item) and item.id not in there
+        ]
+        missing = [key for key in (*found.missing, *unseen) if key in waited_for]
+        if not missing or grace is None or not grace.wait(missing):
+            break
+    bound: dict[str, Record | None] = {
+        address: Record(
+            number, {}, {}, state.saved_at, pending[address].run, unseen=pending[address].body
+        )
+        for address, number in found.found.items()
+    }
     records = Transition(bound).of(state).records
-    plan = decide(reader.account, desired, records, live, workspace.schemas.kinds, rules)
-    for note in plan.noting(NoteCode.RENAMED):
-        former = f"{note.address.partition('/')[0]}/{note.name}"
-        bound |= {note.address: records[former], former: None}
-    notes = sorted((*plan.notes, *notes), key=lambda note: note.address)
+    plan = decide(reader.account, desired, records, seen.live, kinds, rules, found.ambiguous)
+    renamed = plan.noting(NoteCode.RENAMED)
+    former = {note.address: f"{note.address.partition('/')[0]}/{note.name}" for note in renamed}
+    bound |= dict.fromkeys(former.values())
+    bound |= {address: records[old]._replace(moved_from=old) for address, old in former.items()}
+    is_over = grace is not None and grace.is_over
+    dropped = [
+        address
+        for address in found.missing
+        if (is_over and address in waited_for)
+        or (address not in asked and (is_over or _is_old(pending[address], now)))
+    ]
+    dropped += state.pending_creates.keys() - pending.keys()
+    addresses = {record.id: address for address, record in records.items()}
+    addresses |= {item.id: item.address for item in desired if item.id is not None}
+    notes = [
+        *plan.notes,
+        *(Note(key, NoteCode.RECOVERED, number) for key, number in found.found.items()),
+        *(Note(key, NoteCode.LEFTOVER, number) for key, number in found.leftover.items()),
+        *(Note(key, NoteCode.PENDING) for key in missing if key not in dropped),
+        *(Note(addresses[number], NoteCode.UNLISTED, number) for number in seen.unlisted),
+    ]
+    notes.sort(key=lambda note: note.address)
     plan = with_default_places(plan._replace(notes=tuple(notes)), desired)
     require_secrets(_to_be_sent(desired, plan), workspace.vault)
-    return Look(live, plan, bound)
+    return Look(seen.live, plan, bound, tuple(sorted(dropped)))
+
+
+def _is_new(record: Record) -> bool:
+    """Whether its monitor was made and has never been seen."""
+    return bool(record.unseen) and not record.fields
+
+
+def _is_old(pending: PendingCreate, now: datetime | None) -> bool:
+    """Whether nothing can come of it any more; nothing is made when a clock errs about that."""
+    try:
+        return now is not None and now - datetime.fromisoformat(pending.at) > _HOUR
+    except ValueError:
+        return True
 
 
 def plan_offline(workspace: Workspace, state: State, location: str) -> Plan:
@@ -157,21 +337,6 @@ def _with_unknown(plan: Plan, untold: Sequence[Desired], rules: Rules) -> Plan:
         notes=tuple(sorted(notes, key=lambda note: note.address)),
         excluded=plan.excluded + len(untold) - len(unknown),
     )
-
-
-def _refuse_other_account(state: State, live: Sequence[Live]) -> None:
-    """Stops before anything else if the state cannot be that of this account.
-
-    Raises:
-        RefusedError: none of the monitors that the state knows is there.
-    """
-    known = {record.id for record in state.records.values()}
-    if len(known) >= _ENOUGH and known.isdisjoint(monitor.id for monitor in live):
-        raise RefusedError(
-            f"none of the {len(known)} monitors that the state knows is in this account",
-            "Check ALERTSITE_URL, the credentials and --state. If they were all deleted there, "
-            "forget their records first: reconciler state rm ADDRESS...",
-        )
 
 
 def with_default_places(plan: Plan, desired: Iterable[Desired]) -> Plan:

@@ -50,7 +50,8 @@ def why(
     if reader is None:
         plan = plan_offline(workspace, state, location)
     else:
-        live, plan, _ = look(workspace, reader, state)
+        seen = look(workspace, reader, state)
+        live, plan = seen.live, seen.plan
     subject = _subject(workspace, address, state, live, plan)
     subject = subject._replace(is_offline=reader is None)
     named, others = fields_of(subject)

@@ -136,11 +136,19 @@ def decide(
 def _beside(view: View, targeted: set[str]) -> Iterator[Note]:
     """What is said whether it is targeted or not: of renames and of monitors that are there twice.
 
-    All renames are one permutation: one that was left out would take another's record with it.
+    A rename that hangs together with a targeted one is made too: left out, it would lose its record
+    to the other.
     """
-    for address, former in view.renamed.items():
-        if address not in targeted:
-            yield _renamed(address, former, view)
+    moved = view.renamed.keys() & targeted
+    while more := {
+        address
+        for address, former in view.renamed.items()
+        if address not in moved
+        and (former in moved or address in {view.renamed[item] for item in moved})
+    }:
+        moved |= more
+    for address in moved - targeted:
+        yield _renamed(address, view.renamed[address], view)
     for address, ours, other in view.duplicates():
         yield Note(address, NoteCode.DUPLICATE, other, name=str(ours))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.model import Desired, Live, Origin
+from reconciler.model import Account, Desired, Live, Origin
 from reconciler.schema import Schemas
 from reconciler.state import Record
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SCHEMAS = Schemas()
+ACCOUNT = Account("default", "https://example.com/api/v3")
 ORIGIN = Origin("monitors/a.yaml", 0, 1)
 
 

@@ -14,6 +14,7 @@ from reconciler import importing
 from reconciler.decide import decide
 from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.importing import Draft, Shared
+from reconciler.model import match_key
 from reconciler.workflow.composing import compose
 from reconciler.workflow.drafting import Drafting, canonical_of
 from reconciler.workflow.loading import load_fleet
@@ -174,7 +175,7 @@ class _Drafts:
         if live.id in self._described:
             self._overlap.append(live.id)
             return
-        loose = self._loose.get((kind.name, canonical_of(live.fields.get("name"))))
+        loose = self._loose.get(match_key(kind.name, live.fields.get("name")))
         if loose is not None:
             other = f"{loose.address} ({loose.origin})"
             self._skip(live, f"{other} looks like it and has no id; bind it with apply --adopt")

@@ -21,11 +21,12 @@ LAYERS: list[set[str]] = [
     {"decide", "drift", "importing", "lint", "probe", "why"},
     {"retire"},
     {"situation"},
+    {"pending"},
     {"plan"},
     {"budget"},
     {"diff", "fields", "rules", "state"},
     {"model"},
-    {"clock", "errors"},
+    {"clock", "errors", "stop"},
 ]
 ENTRY, SANDBOX = "reconciler.__main__", "reconciler.sandbox"
 PURE = [
@@ -36,6 +37,7 @@ PURE = [
     "rules",
     "fields",
     "budget",
+    "pending",
     "plan",
     "situation",
     "retire",
@@ -57,6 +59,7 @@ PURE_IMPORTS = {
     "enum",
     "fnmatch",
     "hashlib",
+    "html",
     "itertools",
     "json",
     "operator",

@@ -21,6 +21,7 @@ from reconciler.errors import (
 )
 from reconciler.model import Live
 
+from build import ACCOUNT
 from scripted import Answer, Script
 
 Connect = Callable[..., Session]
@@ -38,7 +39,7 @@ def error(status: int, message: str, *fields: str) -> Answer:
 
 
 def patch(session: Session) -> None:
-    Writer(session, "account").patch("/monitors/email-smtp/1", {"port": 587})
+    Writer(session, ACCOUNT).patch("/monitors/email-smtp/1", {"port": 587})
 
 
 class TestToken:
@@ -368,7 +369,7 @@ def page(ids: list[object], **resultset: object) -> Answer:
 class TestList:
     def ids(self, script: Script, connect: Connect, *answers: Answer) -> list[int]:
         script.on(MONITORS, *answers)
-        live = Reader(connect(), "account").list_monitors(["email-imap", "email-smtp"])
+        live = Reader(connect(), ACCOUNT).list_monitors(["email-imap", "email-smtp"])
         return [monitor.id for monitor in live]
 
     def test_one_request_with_the_kinds(self, script: Script, connect: Connect) -> None:
@@ -436,12 +437,12 @@ class TestList:
         one, two = {"id": 1}, {"id": 2}
         lists = [Answer(body=json.dumps(items).encode()) for items in ([one, two], [one], [two])]
         script.on(MONITORS, *lists)
-        live = Reader(connect(), "account").list_monitors(["email-imap", "email-smtp"])
+        live = Reader(connect(), ACCOUNT).list_monitors(["email-imap", "email-smtp"])
         assert [(item.id, item.type) for item in live] == [(1, "email-imap"), (2, "email-smtp")]
 
     def test_a_filter_that_is_ignored_tells_no_type(self, script: Script, connect: Connect) -> None:
         script.on(MONITORS, Answer(body=b'[{"id": 1}]'))
-        (live,) = Reader(connect(), "account").list_monitors(["email-imap", "email-smtp"])
+        (live,) = Reader(connect(), ACCOUNT).list_monitors(["email-imap", "email-smtp"])
         assert live.type is None
 
     @pytest.mark.parametrize(
@@ -480,7 +481,7 @@ class TestOneMonitor:
 
     def read(self, script: Script, connect: Connect, answer: Answer) -> Live | None:
         script.on("GET /monitors/7", answer)
-        return Reader(connect(), "account").read_monitor(7)
+        return Reader(connect(), ACCOUNT).read_monitor(7)
 
     @pytest.mark.parametrize("body", [b'{"id": "7", "x": 1}', b'{"results": [{"id": 7, "x": 1}]}'])
     def test_any_envelope(self, script: Script, connect: Connect, body: bytes) -> None:
@@ -503,7 +504,7 @@ class TestOneMonitor:
     def test_several_at_once(self, script: Script, connect: Connect) -> None:
         script.on("GET /monitors/7", Answer(body=b'{"id": 7}'))
         script.on("GET /monitors/8", self.GONE)
-        found = Reader(connect(), "account").read_monitors([7, 8])
+        found = Reader(connect(), ACCOUNT).read_monitors([7, 8])
         assert {number: live and live.id for number, live in found.items()} == {7: 7, 8: None}
 
 
@@ -512,7 +513,7 @@ POST = "POST /monitors/email-smtp"
 
 class TestCreate:
     def create(self, connect: Connect) -> int:
-        return Writer(connect(), "account").create("/monitors/email-smtp", {"name": "x"})
+        return Writer(connect(), ACCOUNT).create("/monitors/email-smtp", {"name": "x"})
 
     @pytest.mark.parametrize("status", [0, 429, 500, 502, 503, 504])
     def test_it_is_not_repeated_whatever_is_answered(

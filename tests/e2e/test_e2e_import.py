@@ -12,6 +12,8 @@ from reconciler.model import Origin
 from reconciler.plan import Plan, Refusal
 from reconciler.sandbox import seeded
 
+from build import ACCOUNT
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -187,7 +189,8 @@ def test_bad_input(
 
 def test_a_plan_that_is_not_empty_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     refusal = Refusal("email-smtp/a", "not-ours", "it is not", "Look.", Origin("a.yaml", 0, 1))
-    assert import_._show_plan(Plan("account", refusals=(refusal,), unchanged=3), None) == 7  # noqa: SLF001
+    plan = Plan(ACCOUNT, refusals=(refusal,), unchanged=3)
+    assert import_._show_plan(plan, None) == 7  # noqa: SLF001
     assert capsys.readouterr().out.endswith(
         "Plan after import: not empty, as shown above. 3 unchanged.\n"
     )

@@ -151,7 +151,7 @@ def test_monitor_that_is_gone_or_replaced_moved(
         _delete(account, number)
     done = run("apply", "p.json", env=account.env)
     assert done.code == 5
-    assert "relay-01 moved: AlertSite lists no email monitor with the id 1" in done.out
+    assert "relay-01 moved: AlertSite has no monitor with the id 1" in done.out
     assert "new moved: the monitor was deleted since the plan was made" in done.out
 
 

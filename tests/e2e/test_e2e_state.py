@@ -63,7 +63,7 @@ def test_records_are_listed_and_shown(
     pulled = run("state", "pull", env=_CI)
     assert pulled.out == kept.read_text()
     _check(pulled.json, "state")
-    assert pulled.json["account"] == applied.url
+    assert pulled.json["account"] == {"name": "default", "url": applied.url}
 
 
 def test_before_there_is_a_state(workspace: Workspace, run: Callable[..., Done]) -> None:
@@ -143,9 +143,9 @@ def test_what_was_pulled_can_be_pushed_elsewhere(
 
 _FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "lineage": (lambda state: state.update(lineage="x"), "is of the lineage"),
-    "account": (lambda state: state.update(account="http://x"), "is of the account"),
+    "account": (lambda state: state["account"].update(url="http://x"), "is of the account"),
     "older": (lambda state: state.update(serial=1), "and the file 1\nPull the state again"),
-    "newer-format": (lambda state: state.update(format_version="2.0"), "has format 2.0, and this"),
+    "newer-format": (lambda state: state.update(format_version="3.0"), "has format 3.0, and this"),
     "later-format": (lambda state: state.update(format_version="1.1"), "has format 1.1, and this"),
     "no-serial": (lambda state: state.pop("serial"), "the state is corrupt"),
     "odd-serial": (lambda state: state.update(serial="4"), "the state is corrupt"),

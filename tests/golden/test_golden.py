@@ -16,7 +16,7 @@ import pytest
 from reconciler import render
 from reconciler.decide import decide
 from reconciler.errors import InvalidManifestsError
-from reconciler.model import Live
+from reconciler.model import Account, Live
 from reconciler.rules import Rules
 from reconciler.schema import schema_folder
 from reconciler.state import record_from_json
@@ -50,7 +50,7 @@ def printed(case: Path) -> dict[str, str]:
         address: record_from_json(item) for address, item in given(case / "records.json").items()
     }
     rules = Rules(**given(case / "rules.json"))
-    account = "https://alertsite.example.com/api/v3"
+    account = Account("default", "https://alertsite.example.com/api/v3")
     plan = decide(account, fleet.desired, records, monitors, SCHEMAS.kinds, rules)
     plan = with_default_places(plan, fleet.desired)
     check(plan.to_json(), "plan")
@@ -98,7 +98,7 @@ def test_colour_only_repeats_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
     case = HERE / "every-kind-of-change"
     monkeypatch.chdir(case)
     fleet = load_fleet(["manifests"], SCHEMAS)
-    plan = decide("account", fleet.desired, {}, [], SCHEMAS.kinds)
+    plan = decide(Account("default", "x"), fleet.desired, {}, [], SCHEMAS.kinds)
     coloured = render.plan_text(plan, colour=True)
     assert "\x1b[31m! email-imap/front" in coloured
     for code in ("0", "1", "31", "32", "33"):

@@ -16,10 +16,10 @@ from reconciler.state import State
 from reconciler.workflow.importing import Terms, check, draft, write
 from reconciler.workflow.tidying import Ordering
 
-from build import SCHEMAS
+from build import ACCOUNT, SCHEMAS
 
 ORDERING = Ordering(SCHEMAS)
-STATE = State("lineage", "account")
+STATE = State("lineage", ACCOUNT)
 SECRET = "S3CRET-VALUE"
 KINDS = sorted(SCHEMAS.kinds)
 NAMES = st.text(min_size=1, max_size=20) | st.sampled_from(
@@ -137,7 +137,7 @@ def test_the_plan_after_an_import_is_empty(live: list[Live], terms: Terms, defau
         )
         write(imported, folder)
         if imported.drafts:
-            plan = check(imported, live, "account", SCHEMAS, STATE, folder)
+            plan = check(imported, live, ACCOUNT, SCHEMAS, STATE, folder)
             assert (plan.changes, plan.refusals) == ((), ())
             assert plan.unchanged == len(imported.drafts)
         for text in imported.texts.values():

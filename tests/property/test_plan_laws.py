@@ -14,7 +14,7 @@ from reconciler.rules import Rules
 from reconciler.schema import schema_folder
 from reconciler.state import Record
 
-from build import SCHEMAS, desired, live, record
+from build import ACCOUNT, SCHEMAS, desired, live, record
 
 SCHEMA = json.loads((schema_folder() / "plan.schema.json").read_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -77,9 +77,7 @@ def plan(
     records: dict[str, Record] | None = None,
     rules: Rules | None = None,
 ) -> Plan:
-    return decide(
-        "https://example.com", fleet, records or {}, account, SCHEMAS.kinds, rules or Rules()
-    )
+    return decide(ACCOUNT, fleet, records or {}, account, SCHEMAS.kinds, rules or Rules())
 
 
 @given(fleets(), ACCOUNTS, RECORDS, RULES)

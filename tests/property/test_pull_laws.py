@@ -20,7 +20,7 @@ from reconciler.state import Record, State
 from reconciler.workflow import Look, Workspace, load_fleet
 from reconciler.workflow.pulling import find_pull, write
 
-from build import SCHEMAS
+from build import ACCOUNT, SCHEMAS
 
 TEXTS = st.text(
     st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30
@@ -180,8 +180,8 @@ def test_after_a_pull_the_plan_is_empty(
         path = Path(folder, "m.yaml")
         path.write_bytes(data)
         fleet = load_fleet([folder], SCHEMAS)
-        plan = decide("account", fleet.desired, records, live, SCHEMAS.kinds)
-        state = State("lineage", "account", records=records)
+        plan = decide(ACCOUNT, fleet.desired, records, live, SCHEMAS.kinds)
+        state = State("lineage", ACCOUNT, records=records)
         workspace = Workspace(fleet, SCHEMAS, Vault({}, ""))
         pull = find_pull(workspace, Look(tuple(live), plan, {}), state, take_all=False)
         assert pull.skipped == ()
@@ -189,7 +189,7 @@ def test_after_a_pull_the_plan_is_empty(
         assert [trouble for _, trouble in write(pull) if trouble] == []
 
         after = load_fleet([folder], SCHEMAS)
-        assert decide("account", after.desired, records, live, SCHEMAS.kinds).changes == ()
+        assert decide(ACCOUNT, after.desired, records, live, SCHEMAS.kinds).changes == ()
         lines = BREAK.split(path.read_bytes().decode().removeprefix("\ufeff"))
         assert is_part(untouched(data, moved), lines)
     event(f"{len(pull.edits)} edits")

@@ -15,7 +15,7 @@ from reconciler.rules import Rules
 from reconciler.schema import schema_folder
 from reconciler.state import Record
 
-from build import SCHEMAS, desired, live, record
+from build import ACCOUNT, SCHEMAS, desired, live, record
 
 VALIDATOR = jsonschema.Draft202012Validator(
     json.loads((schema_folder() / "plan.schema.json").read_text())
@@ -79,7 +79,7 @@ def fleets(draw: st.DrawFn) -> list[Desired]:
 def planned(
     fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
 ) -> Plan:
-    return decide("https://example.com", fleet, records, account, SCHEMAS.kinds, rules)
+    return decide(ACCOUNT, fleet, records, account, SCHEMAS.kinds, rules)
 
 
 def carried_out(plan: Plan, account: list[Live]) -> list[Live]:

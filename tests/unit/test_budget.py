@@ -18,7 +18,7 @@ from reconciler.saved_plan import Basis, SavedPlan, from_json, to_json
 from reconciler.state import Record
 from reconciler.workflow import Fleet, refuse_unsafe
 
-from build import SCHEMAS, desired, live, record
+from build import ACCOUNT, SCHEMAS, desired, live, record
 
 KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
 TWO = [{"id": 10}, {"id": 20}]
@@ -30,7 +30,7 @@ def planned(
     records: dict[str, Record] | None = None,
     rules: Rules | None = None,
 ) -> Plan:
-    return decide("account", manifests, records or {}, monitors, KINDS, rules or Rules())
+    return decide(ACCOUNT, manifests, records or {}, monitors, KINDS, rules or Rules())
 
 
 # What AlertSite has, what the manifest wants, and how monitoring is lost by that.
@@ -253,13 +253,13 @@ def test_json_round_trip() -> None:
 
 
 def test_a_saved_plan_keeps_its_coverage() -> None:
-    saved = SavedPlan(Plan("account", coverage=SOME), Basis("1", "", ""))
+    saved = SavedPlan(Plan(ACCOUNT, coverage=SOME), Basis("1", "", ""))
     assert from_json(json.loads(json.dumps(to_json(saved)))).plan.coverage == SOME
 
 
 class TestText:
     def text(self, coverage: Coverage, budget: Budget | None = None) -> list[str]:
-        plan = Plan("account", coverage=coverage)
+        plan = Plan(ACCOUNT, coverage=coverage)
         return plan_text(plan, budget=budget or Budget()).split("\n")[1:]
 
     def test_who_and_how_and_the_budget_and_the_cost(self) -> None:
@@ -297,7 +297,7 @@ class TestRefusing:
         allow_empty: bool = False,
     ) -> None:
         fleet = Fleet(tuple([desired()] if manifests is None else manifests), 1, "monitors")
-        plan = Plan("account", coverage=coverage)
+        plan = Plan(ACCOUNT, coverage=coverage)
         refuse_unsafe(
             plan, fleet, budget or Budget(), allow_loss=allow_loss, allow_empty=allow_empty
         )

@@ -6,13 +6,13 @@ import pytest
 
 from reconciler.decide import decide
 from reconciler.diff import Cause
-from reconciler.model import Desired, Live
+from reconciler.model import Account, Desired, Live
 from reconciler.plan import Action, NoteCode, Plan, Reason
 from reconciler.rules import Rules, matches
 from reconciler.situation import TABLE, View, situation, without_manifest
 from reconciler.state import Record
 
-from build import desired, live, record
+from build import ACCOUNT, desired, live, record
 
 KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
 ADDRESS = "email-smtp/relay"
@@ -69,7 +69,7 @@ def planned(
     manifests: list[Desired], number: int | None, monitors: list[Live], rules: Rules = RULES
 ) -> Plan:
     records = {} if number is None else {ADDRESS: record(id=number)}
-    return decide("account", manifests, records, monitors, KINDS, rules)
+    return decide(ACCOUNT, manifests, records, monitors, KINDS, rules)
 
 
 @pytest.mark.parametrize(("manifests", "number", "monitors", "decision"), ROWS.values(), ids=ROWS)
@@ -180,7 +180,7 @@ class TestAdopt:
 
     def test_what_an_orphan_is_bound_to_is_not_adopted(self) -> None:
         records = {"email-smtp/old": record(id=8)}
-        plan = decide("account", [NAMED], records, ALIKE[:1], KINDS, self.RULES)
+        plan = decide(ACCOUNT, [NAMED], records, ALIKE[:1], KINDS, self.RULES)
         assert [change.action for change in plan.changes] == [Action.CREATE]
 
 
@@ -201,7 +201,7 @@ def test_the_cause_of_a_field_change(
     applied: dict[str, Any] | None, has: Any, wants: Any, cause: Cause
 ) -> None:
     records = {} if applied is None else {ADDRESS: record(applied)}
-    plan = decide("account", [desired({"port": wants})], records, [live({"port": has})], KINDS)
+    plan = decide(ACCOUNT, [desired({"port": wants})], records, [live({"port": has})], KINDS)
     (change,) = plan.changes
     (field,) = change.fields
     assert field.cause is cause
@@ -212,7 +212,7 @@ def test_the_cause_of_a_field_change(
 def test_a_field_that_is_no_longer_named_is_released() -> None:
     manifest = desired({"port": 25})
     known = record({"port": 25, "note": "x", "alert_note": "y"})
-    plan = decide("account", [manifest], {ADDRESS: known}, [live({"port": 25})], KINDS)
+    plan = decide(ACCOUNT, [manifest], {ADDRESS: known}, [live({"port": 25})], KINDS)
     assert [(note.code, note.field) for note in plan.notes] == [
         (NoteCode.RELEASED, "alert_note"),
         (NoteCode.RELEASED, "note"),
@@ -227,7 +227,7 @@ class TestSecrets:
 
     def plan(self, known: Record | None, rules: Rules) -> Plan:
         records = {ADDRESS: known} if known else {}
-        return decide("account", [self.MANIFEST], records, [self.FITS], KINDS, rules)
+        return decide(ACCOUNT, [self.MANIFEST], records, [self.FITS], KINDS, rules)
 
     @staticmethod
     def fingerprint(number: int, field: str, value: Any) -> str:
@@ -255,15 +255,13 @@ class TestSecrets:
 
     def test_a_create_sends_them(self) -> None:
         manifest = self.MANIFEST._replace(id=None)
-        (change,) = decide("account", [manifest], {}, [], KINDS).changes
+        (change,) = decide(ACCOUNT, [manifest], {}, [], KINDS).changes
         assert change.body == {"name": "Relay", "pop3_password": self.REF}
 
     def test_what_was_a_secret_is_not_shown(self) -> None:
         manifest = desired({"hostname": "mx.example.com"})
         known = record(secrets={"hostname": "hmac"})
-        plan = decide(
-            "account", [manifest], {ADDRESS: known}, [live({"hostname": "s3cret"})], KINDS
-        )
+        plan = decide(ACCOUNT, [manifest], {ADDRESS: known}, [live({"hostname": "s3cret"})], KINDS)
         (change,) = plan.changes
         assert "s3cret" not in repr(change)
         assert plan.notes == ()
@@ -276,13 +274,13 @@ class TestSecrets:
 
 def test_email_monitors_without_a_manifest_are_counted_and_others_are_not() -> None:
     monitors = [live(id=1), live(id=2), live(id=3, type="website"), live(id=4, type=None)]
-    plan = decide("account", [desired(id=1)], {}, monitors, KINDS)
+    plan = decide(ACCOUNT, [desired(id=1)], {}, monitors, KINDS)
     assert plan.unmanaged == 2
     assert plan.changes == ()
 
 
 def test_orphans_and_what_is_bound_by_a_refused_manifest_are_not_unmanaged() -> None:
-    plan = decide("account", [desired(id=1)], {}, [live(type="email-imap")], KINDS)
+    plan = decide(ACCOUNT, [desired(id=1)], {}, [live(type="email-imap")], KINDS)
     assert plan.unmanaged == 0
     assert planned([], 1, [live(id=1)]).unmanaged == 0
 
@@ -291,7 +289,7 @@ def test_targets_leave_the_others_out() -> None:
     manifests = [desired({"port": 1}, name="a", id=1), desired({"port": 1}, name="b", id=2)]
     records = {"email-smtp/gone": record(id=3)}
     rules = Rules(targets=["email-smtp/b"])
-    plan = decide("account", manifests, records, [live(id=1), live(id=2)], KINDS, rules)
+    plan = decide(ACCOUNT, manifests, records, [live(id=1), live(id=2)], KINDS, rules)
     assert [change.address for change in plan.changes] == ["email-smtp/b"]
     assert (plan.excluded, plan.unmanaged, plan.notes) == (1, 0, ())
 
@@ -316,7 +314,7 @@ def test_targets_are_addresses_globs_or_labels(target: str, *, expected: bool) -
 
 
 def test_an_update_is_the_request_that_goes_out() -> None:
-    plan = decide("account", [desired({"port": 587}, id=123456)], {}, [live(id=123456)], KINDS)
+    plan = decide(ACCOUNT, [desired({"port": 587}, id=123456)], {}, [live(id=123456)], KINDS)
     (change,) = plan.changes
     assert (change.action, change.method, change.path, change.body) == (
         Action.UPDATE,
@@ -327,7 +325,7 @@ def test_an_update_is_the_request_that_goes_out() -> None:
 
 
 class TestDigest:
-    def plan(self, port: int = 587, account: str = "account", unmanaged: int = 1) -> Plan:
+    def plan(self, port: int = 587, account: Account = ACCOUNT, unmanaged: int = 1) -> Plan:
         monitors = [live(), *(live(id=2 + number) for number in range(unmanaged))]
         return decide(account, [desired({"port": port})], {}, monitors, KINDS)
 
@@ -335,5 +333,9 @@ class TestDigest:
         assert self.plan().digest == self.plan(unmanaged=5).digest
 
     def test_other_decisions_and_accounts_do_not(self) -> None:
-        digests = {self.plan().digest, self.plan(25).digest, self.plan(account="x").digest}
+        digests = {
+            self.plan().digest,
+            self.plan(25).digest,
+            self.plan(account=Account("x", "y")).digest,
+        }
         assert len(digests) == 3

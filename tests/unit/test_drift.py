@@ -5,7 +5,7 @@ import jsonschema
 from reconciler.drift import find_drift
 from reconciler.schema import schema_folder
 
-from build import SCHEMAS, live, record
+from build import ACCOUNT, SCHEMAS, live, record
 
 VALIDATOR = jsonschema.Draft202012Validator(
     json.loads((schema_folder() / "drift.schema.json").read_text())
@@ -23,7 +23,7 @@ LIVE = [
 
 
 def test_only_what_was_applied_and_is_otherwise_now() -> None:
-    found = find_drift("account", RECORDS, LIVE, SCHEMAS.kinds)
+    found = find_drift(ACCOUNT, RECORDS, LIVE, SCHEMAS.kinds)
     gone, moved = found.monitors
     assert (gone.address, gone.fields, found.kept) == ("email-smtp/gone", (), 1)
     assert [(item.field, item.before, item.after) for item in moved.fields] == [("port", 587, 25)]
@@ -32,10 +32,10 @@ def test_only_what_was_applied_and_is_otherwise_now() -> None:
 
 
 def test_targets_are_addresses_or_globs() -> None:
-    found = find_drift("account", RECORDS, LIVE, SCHEMAS.kinds, ["*/mo*", "email-smtp/kept"])
+    found = find_drift(ACCOUNT, RECORDS, LIVE, SCHEMAS.kinds, ["*/mo*", "email-smtp/kept"])
     assert ([item.address for item in found.monitors], found.kept) == (["email-smtp/moved"], 1)
 
 
 def test_a_kind_that_has_no_schema_any_more_is_compared_as_it_stands() -> None:
     records = {"email-old/a": record({"port": 587}, id=1)}
-    assert find_drift("account", records, [live({"port": 587})], {}).kept == 1
+    assert find_drift(ACCOUNT, records, [live({"port": 587})], {}).kept == 1

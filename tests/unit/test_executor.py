@@ -15,11 +15,11 @@ from reconciler.executor import PATIENCE, execute
 from reconciler.plan import Change
 from reconciler.result import Outcome, Status
 
-from build import desired, live
+from build import ACCOUNT, desired, live
 
 NUMBERS = range(1, 21)
 CHANGES = decide(
-    "account",
+    ACCOUNT,
     [desired({"port": 587}, name=f"relay-{number:02}", id=number) for number in NUMBERS],
     {},
     [live(id=number) for number in NUMBERS],

@@ -21,13 +21,13 @@ from reconciler.model import Live
 from reconciler.state import Record, State
 from reconciler.workflow.importing import Imported, Terms, draft, write
 
-from build import SCHEMAS
+from build import ACCOUNT, SCHEMAS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 KINDS = SCHEMAS.kinds
-STATE = State("lineage", "account")
+STATE = State("lineage", ACCOUNT)
 SMTP = {"name": "Relay", "billing_plancode": "UBM", "hostname": "mx.example.com"}
 
 

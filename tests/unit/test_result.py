@@ -11,7 +11,7 @@ from reconciler.result import Outcome, Result, Status, confirm
 from reconciler.rules import Rules
 from reconciler.schema import schema_folder
 
-from build import desired, live, record
+from build import ACCOUNT, desired, live, record
 
 KINDS = ("email-smtp",)
 VALIDATOR = jsonschema.Draft202012Validator(
@@ -20,13 +20,13 @@ VALIDATOR = jsonschema.Draft202012Validator(
 
 
 def change(name: str = "relay", id: int = 1) -> Change:  # noqa: A002 - the field's name
-    plan = decide("account", [desired({"port": 587}, name=name, id=id)], {}, [live(id=id)], KINDS)
+    plan = decide(ACCOUNT, [desired({"port": 587}, name=name, id=id)], {}, [live(id=id)], KINDS)
     return plan.changes[0]
 
 
 def create() -> Change:
     manifest = desired({"name": "Relay", "port": 587}, id=None)
-    return decide("account", [manifest], {}, [], KINDS).changes[0]
+    return decide(ACCOUNT, [manifest], {}, [], KINDS).changes[0]
 
 
 def outcome(status: Status, code: ExitCode = ExitCode.PARTIAL) -> Outcome:
@@ -62,24 +62,24 @@ CODES = {
 
 @pytest.mark.parametrize(("outcomes", "code"), CODES.values(), ids=CODES)
 def test_the_exit_code_of_a_result(outcomes: list[Outcome], code: ExitCode) -> None:
-    result = Result("account", tuple(outcomes))
+    result = Result(ACCOUNT, tuple(outcomes))
     assert result.exit_code is code
     VALIDATOR.validate(result.to_json())
 
 
 def test_an_interrupted_run_says_so_first() -> None:
-    assert Result("account", (DONE,), interrupted=True).exit_code is ExitCode.INTERRUPTED
+    assert Result(ACCOUNT, (DONE,), interrupted=True).exit_code is ExitCode.INTERRUPTED
 
 
 def test_a_run_that_could_not_keep_the_state_says_so() -> None:
-    result = Result("account", (DONE,), is_recorded=False)
+    result = Result(ACCOUNT, (DONE,), is_recorded=False)
     assert result.exit_code is ExitCode.LOCKED
     VALIDATOR.validate(result.to_json())
 
 
 def after(port: object, *, gone: bool = False) -> Plan:
     monitors = [] if gone else [live({"port": port})]
-    return decide("account", [desired({"port": 587})], {}, monitors, KINDS)
+    return decide(ACCOUNT, [desired({"port": 587})], {}, monitors, KINDS)
 
 
 CONFIRMED = {
@@ -108,7 +108,7 @@ def test_a_value_that_was_not_kept_names_both_sides() -> None:
 
 def test_a_field_that_drifts_meanwhile_does_not_take_back_what_was_done() -> None:
     manifest = desired({"port": 587, "note": "x"})
-    plan = decide("account", [manifest], {}, [live({"port": 587, "note": "drift"})], KINDS)
+    plan = decide(ACCOUNT, [manifest], {}, [live({"port": 587, "note": "drift"})], KINDS)
     (confirmed,) = confirm([DONE], plan, {})
     assert confirmed.status is Status.DONE
 
@@ -120,7 +120,7 @@ class TestCreates:
 
     def after(self, monitors: list[Live]) -> Plan:
         records = {"email-smtp/relay": record(id=7)}
-        return decide("account", [self.MANIFEST], records, monitors, KINDS)
+        return decide(ACCOUNT, [self.MANIFEST], records, monitors, KINDS)
 
     def test_one_that_is_found_is_done_and_has_its_id(self) -> None:
         plan = self.after([live(dict(self.MANIFEST.fields), id=7)])
@@ -144,7 +144,7 @@ class TestCreates:
 
 def test_an_update_whose_monitor_is_gone_is_not_kept() -> None:
     records = {"email-smtp/relay": record()}
-    plan = decide("account", [desired({"name": "x"}, id=None)], records, [], KINDS)
+    plan = decide(ACCOUNT, [desired({"name": "x"}, id=None)], records, [], KINDS)
     (confirmed,) = confirm([DONE], plan, {})
     assert (confirmed.status, "deleted" in confirmed.message) == (Status.NOT_KEPT, True)
 
@@ -152,14 +152,14 @@ def test_an_update_whose_monitor_is_gone_is_not_kept() -> None:
 def test_whether_a_secret_arrived_cannot_be_read() -> None:
     manifest = desired(secrets={"word": {"secretRef": {"env": "X"}}})
     rules = Rules(write_secrets=True)
-    (change,) = decide("account", [manifest], {}, [live()], KINDS, rules).changes
-    plan = decide("account", [manifest], {}, [live()], KINDS)
+    (change,) = decide(ACCOUNT, [manifest], {}, [live()], KINDS, rules).changes
+    plan = decide(ACCOUNT, [manifest], {}, [live()], KINDS)
     (confirmed,) = confirm([Outcome(change, Status.UNCONFIRMED)], plan, {})
     assert confirmed.status is Status.UNCONFIRMED
 
 
 def test_what_moved_takes_its_place_among_the_outcomes() -> None:
     last, first = Outcome(change("b"), Status.DONE), Outcome(change("a"), Status.MOVED)
-    result = Result("account", (last,)).with_moved((first,))
+    result = Result(ACCOUNT, (last,)).with_moved((first,))
     assert [item.change.address for item in result.outcomes] == ["email-smtp/a", "email-smtp/b"]
     VALIDATOR.validate(result.to_json())

@@ -20,7 +20,7 @@ from reconciler.situation import View
 from reconciler.state import Record, Transition
 from reconciler.store import open_store
 
-from build import desired, live, record
+from build import ACCOUNT, desired, live, record
 
 KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
 GONE = "email-smtp/gone"
@@ -33,7 +33,7 @@ def planned(
     monitors: list[Live],
     rules: Rules = PRUNE,
 ) -> Plan:
-    return decide("account", manifests, records, monitors, KINDS, rules)
+    return decide(ACCOUNT, manifests, records, monitors, KINDS, rules)
 
 
 def said(plan: Plan) -> list[tuple[str, str]]:
@@ -382,7 +382,7 @@ class TestSavedPlans:
         ]
         assert found.plan.coverage.losses == ()
         assert found.plan.coverage.measurements == (0, 0)
-        result = Result("account", found.moved)
+        result = Result(ACCOUNT, found.moved)
         assert result.exit_code is ExitCode.REFUSED
         text = result_text(result)
         assert "monitors are only retired when all other changes are done" in text
@@ -403,9 +403,9 @@ class TestSavedPlans:
             Basis("1", "", fleet_digest([self.CREATE, item])) for item in (self.UPDATE, moved)
         )
         saved = SavedPlan(self.plan(), made)
-        refuse_foreign(saved, made, "account")
+        refuse_foreign(saved, made, ACCOUNT)
         with pytest.raises(RefusedError, match="something else than when the plan was made"):
-            refuse_foreign(saved, now, "account")
+            refuse_foreign(saved, now, ACCOUNT)
 
 
 @pytest.mark.parametrize(
@@ -437,7 +437,7 @@ def test_a_killed_run_does_not_lose_what_it_did_under_a_new_name(tmp_path: Path)
     def recorder(run: str) -> Recorder:
         return Recorder(
             store,
-            read_known(store, "account", "lineage"),
+            read_known(store, ACCOUNT, "lineage"),
             run=f"20260102T030405Z-0000000{run}",
             operation="apply",
             clock=SYSTEM,
@@ -447,7 +447,8 @@ def test_a_killed_run_does_not_lose_what_it_did_under_a_new_name(tmp_path: Path)
     old = record({"port": 25}, secrets={"login": "hmac-sha256:" + "0" * 64})
     recorder("1").finish(Transition({"email-smtp/old": old}))
     killed = recorder("2")
-    killed.begin({"email-smtp/new": old, "email-smtp/old": None}, {"email-smtp/new": None})
+    killed.bind({"email-smtp/new": old, "email-smtp/old": None})
+    killed.begin(["email-smtp/new"], {}, [], ())
     new = old._replace(fields={"port": 587}, run="run-2")
     killed.record({"email-smtp/new": new})
-    assert read_known(store, "account", "lineage").state.records == {"email-smtp/new": new}
+    assert read_known(store, ACCOUNT, "lineage").state.records == {"email-smtp/new": new}

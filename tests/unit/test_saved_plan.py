@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.decide import decide
 from reconciler.errors import RefusedError
-from reconciler.model import Desired, Live
+from reconciler.model import Account, Desired, Live
 from reconciler.plan import Plan
 from reconciler.result import Status
 from reconciler.rules import Rules
@@ -21,7 +21,7 @@ from reconciler.saved_plan import (
 )
 from reconciler.schema import problem_of
 
-from build import desired, live, record
+from build import ACCOUNT, desired, live, record
 
 KINDS = ("email-smtp",)
 BASIS = Basis("1.0", "lineage", "sha256:" + "0" * 64, ("email-smtp/*",), adopt=True)
@@ -34,7 +34,7 @@ def plan(
     *monitors: Live, manifests: list[Desired] | None = None, known: dict[str, Any] | None = None
 ) -> Plan:
     fleet = [RELAY] if manifests is None else manifests
-    return decide("account", fleet, known or {}, monitors, KINDS)
+    return decide(ACCOUNT, fleet, known or {}, monitors, KINDS)
 
 
 class TestJSON:
@@ -56,7 +56,7 @@ class TestJSON:
             lambda data: data["changes"][1]["request"]["body"].update(port=1),
             lambda data: data["changes"][1]["pins"].update(port="sha256:" + "1" * 64),
             lambda data: data["changes"][1].update(id=9),
-            lambda data: data.update(account="other"),
+            lambda data: data["account"].update(name="other"),
             lambda data: data["changes"].pop(),
         ],
     )
@@ -76,22 +76,22 @@ class TestForeign:
     SAVED = SavedPlan(plan(WAS), BASIS)
 
     def test_the_same_basis_is_fine(self) -> None:
-        refuse_foreign(self.SAVED, BASIS, "account")
+        refuse_foreign(self.SAVED, BASIS, ACCOUNT)
 
     @pytest.mark.parametrize(
         ("basis", "account", "words"),
         [
-            (BASIS, "other", "the account account, and this is other"),
-            (BASIS._replace(tool_version="2"), "account", "reconciler 1.0, and this is 2"),
-            (BASIS._replace(lineage="x"), "account", "lineage lineage, and this is x"),
+            (BASIS, Account("x", "y"), r"the account https://.*, and this is x \(y\)"),
+            (BASIS._replace(tool_version="2"), ACCOUNT, "reconciler 1.0, and this is 2"),
+            (BASIS._replace(lineage="x"), ACCOUNT, "lineage lineage, and this is x"),
             (
                 BASIS._replace(manifests="x"),
-                "account",
+                ACCOUNT,
                 "something else than when the plan was made",
             ),
         ],
     )
-    def test_another_is_refused_by_name(self, basis: Basis, account: str, words: str) -> None:
+    def test_another_is_refused_by_name(self, basis: Basis, account: Account, words: str) -> None:
         with pytest.raises(RefusedError, match=words):
             refuse_foreign(self.SAVED, basis, account)
 
@@ -170,22 +170,22 @@ class TestReview:
 
     def test_what_is_refused_by_now_moved(self) -> None:
         (outcome,) = review(self.SAVED, plan(), tracks=True).moved
-        assert "lists no email monitor" in outcome.message
+        assert "has no monitor" in outcome.message
 
     def test_a_secret_that_was_sent_meanwhile_is_done(self) -> None:
         secret = desired(secrets={"w": {"secretRef": {"env": "X"}}})
         rules = Rules(fingerprint=lambda *_: "f")
-        saved = decide("account", [secret], {}, [live()], KINDS, rules)
+        saved = decide(ACCOUNT, [secret], {}, [live()], KINDS, rules)
         known = {"email-smtp/relay": record(secrets={"w": "f"})}
-        current = decide("account", [secret], known, [live()], KINDS, rules)
+        current = decide(ACCOUNT, [secret], known, [live()], KINDS, rules)
         assert review(saved, current, tracks=True).done == 1
         assert len(review(saved, saved, tracks=True).plan.changes) == 1
 
     def test_without_a_key_nobody_can_tell_whether_a_secret_was_sent(self) -> None:
         secret = desired(secrets={"w": {"secretRef": {"env": "X"}}})
         rules = Rules(fingerprint=lambda *_: "f")
-        saved = decide("account", [secret], {}, [live()], KINDS, rules)
-        current = decide("account", [secret], {}, [live()], KINDS)
+        saved = decide(ACCOUNT, [secret], {}, [live()], KINDS, rules)
+        current = decide(ACCOUNT, [secret], {}, [live()], KINDS)
         (outcome,) = review(saved, current, tracks=False).moved
         assert "cannot be told without RECONCILER_SECRET_KEY" in outcome.message
 
@@ -193,14 +193,12 @@ class TestReview:
         rules = Rules(adopt=True)
         manifest = desired({"name": "Relay"}, id=None)
         one, other = live({"name": "Relay"}, id=1), live({"name": "Relay"}, id=2)
-        saved = decide("account", [manifest], {}, [one], KINDS, rules)
+        saved = decide(ACCOUNT, [manifest], {}, [one], KINDS, rules)
         assert review(saved, saved, tracks=True).plan.notes == saved.notes
         with pytest.raises(RefusedError, match="would adopt monitor 2"):
-            review(saved, decide("account", [manifest], {}, [other], KINDS, rules), tracks=True)
+            review(saved, decide(ACCOUNT, [manifest], {}, [other], KINDS, rules), tracks=True)
         with pytest.raises(RefusedError, match="cannot be adopted any more"):
-            review(
-                saved, decide("account", [manifest], {}, [one, other], KINDS, rules), tracks=True
-            )
+            review(saved, decide(ACCOUNT, [manifest], {}, [one, other], KINDS, rules), tracks=True)
 
 
 def test_a_saved_plan_is_json_on_disk(tmp_path: Path) -> None:

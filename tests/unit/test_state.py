@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import StateError
-from reconciler.model import canonical
+from reconciler.model import Account, canonical
 from reconciler.schema import schema_folder
 from reconciler.state import (
+    PendingCreate,
     Record,
     State,
     Transition,
@@ -19,15 +20,14 @@ from reconciler.state import (
     outcome_line,
     record_to_json,
     recover,
-    settle,
     to_text,
 )
 
-from build import live, record
+from build import ACCOUNT, record
 
 ADDRESS = "email-smtp/relay"
-EMPTY = State("lineage", "account")
-STATE = State("lineage", "account", 3, "2026-01-02T03:04:05Z", "run-1", {ADDRESS: record()})
+EMPTY = State("lineage", ACCOUNT)
+STATE = State("lineage", ACCOUNT, 3, "2026-01-02T03:04:05Z", "run-1", {ADDRESS: record()})
 VALIDATOR = jsonschema.Draft202012Validator(
     json.loads((schema_folder() / "state.schema.json").read_text())
 )
@@ -44,17 +44,34 @@ RECORDS = st.builds(
     st.dictionaries(st.text(), st.just("hmac-sha256:" + "0" * 64), max_size=2),
     st.just("2026-01-02T03:04:05Z"),
     st.text(),
+    st.booleans(),
+    st.sampled_from(["delete", "disable"]),
+    st.dictionaries(st.text(), VALUES, max_size=2),
+    NAMES | st.just(""),
+    st.dictionaries(st.text(), VALUES, max_size=2),
+    st.booleans(),
+)
+PENDING = st.builds(
+    PendingCreate,
+    st.sampled_from(["run-1", "run-2"]),
+    st.just("2026-01-02T03:04:05Z"),
+    st.dictionaries(st.text(), VALUES, max_size=2),
 )
 STATES = st.builds(
     State,
     st.text(min_size=1),
-    st.text(),
+    st.builds(Account, st.text(), st.text()),
     st.integers(0, 10**9),
     st.sampled_from(["", "2026-01-02T03:04:05Z"]),
     st.text(),
     st.dictionaries(NAMES, RECORDS, max_size=4),
-    st.dictionaries(NAMES, st.text(), max_size=2),
+    st.dictionaries(NAMES, PENDING, max_size=2),
+    st.dictionaries(
+        st.sampled_from(["run-1", "run-2"]), st.lists(st.integers(), max_size=3).map(tuple)
+    ),
+    st.lists(st.text(), max_size=2).map(tuple),
 )
+CREATE = PendingCreate("run-2", "2026-01-02T03:04:05Z", {"name": "Relay"})
 
 
 class TestText:
@@ -79,10 +96,12 @@ class TestText:
             ("{", "corrupt"),
             ("[" * 100_000, "corrupt"),
             ('{"format_version": 1}', "no format_version"),
-            ('{"format_version": "2.0"}', "has format 2.0"),
+            ('{"format_version": "3.0"}', "has format 3.0"),
+            ('{"format_version": "2.1"}', "has format 2.1"),
             ('{"format_version": "1.1"}', "has format 1.1"),
             ('{"format_version": "one"}', "has format one"),
             ('{"format_version": "1.0"}', "corrupt: KeyError: 'lineage'"),
+            ('{"format_version": "2.0"}', "corrupt: KeyError: 'lineage'"),
             (to_text(STATE).replace('"id":1', '"id":"1"'), "is not a record"),
             (to_text(STATE).replace('"serial": 3', '"serial": "3"'), "serial is a number"),
             (to_text(STATE)[:-20], "corrupt"),
@@ -95,11 +114,16 @@ class TestText:
 
 class TestTransition:
     def test_it_adds_replaces_and_takes_out(self) -> None:
-        moved = Transition({ADDRESS: None, "email-pop/a": record(id=2)}, {"email-pop/b": "B"})
+        moved = Transition(
+            {ADDRESS: None, "email-pop/a": record(id=2)}, {"email-pop/b": CREATE}, {"run-2": (1,)}
+        )
         state = moved.of(STATE)
         assert state.records == {"email-pop/a": record(id=2)}
-        assert state.creating == {"email-pop/b": "B"}
-        assert Transition({}, {"email-pop/b": None}).of(state).creating == {}
+        assert state.pending_creates == {"email-pop/b": CREATE}
+        assert state.ids_before == {"run-2": (1,)}
+        assert Transition({}, {"email-pop/b": None}).of(state) == state._replace(
+            pending_creates={}, ids_before={}
+        )
         assert state.serial == STATE.serial
 
     def test_on_top_of_somebody_elses_state_nothing_of_theirs_is_lost(self) -> None:
@@ -117,7 +141,7 @@ class TestRecover:
 
     def test_an_outcome_becomes_a_record(self) -> None:
         line = outcome_line(ADDRESS, self.NEW, record())
-        found = recover(STATE, [self.lines(intent_line(ADDRESS, None, record()), line)])
+        found = recover(STATE, [self.lines(intent_line(ADDRESS, record()), line)])
         assert (found.runs, found.outcomes) == (("run-2",), 1)
         assert found.transition.of(STATE).records[ADDRESS] == self.NEW
 
@@ -132,29 +156,19 @@ class TestRecover:
         found = recover(later, [self.lines(outcome_line(ADDRESS, self.NEW, record()))])
         assert found.transition.of(later) == later
 
-    def test_a_create_without_an_outcome_is_to_be_looked_up(self) -> None:
-        found = recover(EMPTY, [self.lines(intent_line(ADDRESS, "Relay", None))])
-        assert found.transition.of(EMPTY).creating == {ADDRESS: "Relay"}
+    def test_a_create_without_an_outcome_stays_pending(self) -> None:
+        state = EMPTY._replace(pending_creates={ADDRESS: CREATE}, ids_before={"run-2": (1, 2)})
+        assert (
+            recover(state, [self.lines(intent_line(ADDRESS, None))]).transition.of(state) == state
+        )
 
     @pytest.mark.parametrize("made", [record(id=7, run="run-2"), None])
-    def test_a_create_with_one_is_not(self, made: Record | None) -> None:
-        lines = self.lines(intent_line(ADDRESS, "Relay", None), outcome_line(ADDRESS, made, None))
-        state = recover(EMPTY, [lines]).transition.of(EMPTY._replace(creating={ADDRESS: "Relay"}))
-        assert state.creating == {}
+    def test_one_with_an_outcome_does_not(self, made: Record | None) -> None:
+        lines = self.lines(intent_line(ADDRESS, None), outcome_line(ADDRESS, made, None))
+        state = EMPTY._replace(pending_creates={ADDRESS: CREATE})
+        state = recover(state, [lines]).transition.of(state)
+        assert state.pending_creates == {}
         assert (ADDRESS in state.records) is (made is not None)
-
-    def test_a_monitor_that_was_created_again_is_found_in_spite_of_its_old_record(self) -> None:
-        intent = self.lines(intent_line(ADDRESS, "Relay", record()))
-        state = recover(STATE, [intent]).transition.of(STATE)
-        assert (state.records, state.creating) == ({}, {ADDRESS: "Relay"})
-        made = outcome_line(ADDRESS, record(id=7, run="run-2"), None)
-        state = recover(STATE, [[*intent, made]]).transition.of(STATE)
-        assert (state.records[ADDRESS].id, state.creating) == (7, {})
-
-    def test_a_create_that_somebody_bound_since_is_not_looked_up(self) -> None:
-        bound = STATE._replace(records={ADDRESS: record(run="run-3")})
-        found = recover(bound, [self.lines(intent_line(ADDRESS, "Relay", record()))])
-        assert found.transition.of(bound) == bound
 
     def test_a_journal_without_a_line_is_that_of_a_run_that_sent_nothing(self) -> None:
         assert recover(STATE, [[]]).runs == ()
@@ -163,8 +177,8 @@ class TestRecover:
         ("change", "words"),
         [
             ({"lineage": "x"}, "lineage x, not lineage"),
-            ({"account": "x"}, "account x, not account"),
-            ({"journal": "2.0"}, "no journal"),
+            ({"account": {"name": "x", "url": "y"}}, r"account x \(y\), not https://"),
+            ({"journal": "1.0"}, "no journal"),
             ({"journal": None}, "no journal"),
         ],
     )
@@ -173,25 +187,28 @@ class TestRecover:
             recover(STATE, [[{**self.HEAD, **change}]])
 
 
-class TestSettle:
-    STATE = EMPTY._replace(creating={ADDRESS: "Relay"})
-    MADE = live({"name": "Relay"}, id=7)
+def test_a_state_of_the_first_format_is_read() -> None:
+    old = {
+        "format_version": "1.0",
+        "lineage": "lineage",
+        "serial": 3,
+        "account": "https://example.com/api/v3",
+        "saved_at": "2026-01-02T03:04:05Z",
+        "run": "run-2",
+        "creating": {ADDRESS: "Relay"},
+        "records": {"email-pop/a": record_to_json(record(id=2))},
+    }
+    state = from_text(json.dumps(old).encode())
+    assert state.account == ACCOUNT
+    assert state.records == {"email-pop/a": record(id=2)}
+    assert state.pending_creates == {ADDRESS: CREATE}
+    VALIDATOR.validate(json.loads(to_text(state)))
 
-    def test_the_one_free_monitor_of_that_kind_and_name_is_it(self) -> None:
-        others = [live({"name": "x"}, id=1), live({"name": "Relay"}, type="email-pop", id=2)]
-        assert settle(self.STATE, [*others, self.MADE], []) == {ADDRESS: 7}
 
-    def test_one_that_does_not_tell_its_kind_counts(self) -> None:
-        assert settle(self.STATE, [self.MADE._replace(type=None)], []) == {ADDRESS: 7}
-
-    def test_none_and_several_settle_nothing(self) -> None:
-        assert settle(self.STATE, [], []) == {}
-        assert settle(self.STATE, [self.MADE, self.MADE._replace(id=8)], []) == {}
-
-    def test_a_bound_one_is_not_free(self) -> None:
-        assert settle(self.STATE, [self.MADE], [7]) == {}
-        bound = self.STATE._replace(records={"email-smtp/other": record(id=7)})
-        assert settle(bound, [self.MADE], []) == {}
-
-    def test_nothing_is_created_nothing_is_looked_up(self) -> None:
-        assert settle(EMPTY, [self.MADE], []) == {}
+def test_the_last_plans_that_were_applied_are_remembered() -> None:
+    state = EMPTY
+    for number in (*range(150), 149, 60):
+        state = Transition(applied_plan=f"sha256:{number}").of(state)
+    assert len(state.applied_plans) == 100
+    assert state.applied_plans[-2:] == ("sha256:149", "sha256:60")
+    assert "sha256:49" not in state.applied_plans

@@ -16,7 +16,7 @@ from reconciler.situation import View
 from reconciler.state import Record
 from reconciler.why import HIDDEN, ID, Next, Subject, Tracking, Why, explain_why, fields_of
 
-from build import ORIGIN, SCHEMAS, desired, live, record
+from build import ACCOUNT, ORIGIN, SCHEMAS, desired, live, record
 
 ADDRESS = "email-smtp/relay"
 SCHEMA = json.loads((schema_folder() / "why.schema.json").read_text())
@@ -39,7 +39,7 @@ def ask(
     records = {former or ADDRESS: known} if known else {}
     manifests = [*([manifest] if manifest else []), *(others or [])]
     rules = rules or Rules()
-    plan = decide("account", manifests, records, monitors, SCHEMAS.kinds, rules)
+    plan = decide(ACCOUNT, manifests, records, monitors, SCHEMAS.kinds, rules)
     places = {}
     if manifest:
         wanted = {**manifest.fields, **manifest.secrets}
@@ -194,7 +194,7 @@ class TestRefused:
         why = ask(manifest=desired({"name": "Relay"}, id=5), has=live({"name": "Relay"}, id=6))
         assert (why.next, why.fields[0].next) == (Next.REFUSED, Next.REFUSED)
         for shown in (text(why), text(why, only=False)):
-            assert "refused: AlertSite lists no email monitor with the id 5" in shown
+            assert "refused: AlertSite has no monitor with the id 5" in shown
             assert "Correct metadata.id" in shown
 
     def test_the_lifecycle_of_a_protected_orphan(self) -> None:

@@ -1,0 +1,95 @@
+from collections.abc import Collection
+
+from reconciler.model import Live
+from reconciler.pending import Resolution, resolve_pending_creates
+from reconciler.state import PendingCreate, State
+
+from build import ACCOUNT, SCHEMAS, live, record
+
+RELAY, OTHER = "email-smtp/relay", "email-smtp/other"
+BODY = {"name": "Relay of the house in Boston", "hostname": "mail.example.com"}
+AT = "2026-01-02T03:04:05Z"
+
+
+def state(**bodies: str) -> State:
+    pending = {
+        f"email-smtp/{name}": PendingCreate("run-1", AT, {**BODY, "name": body})
+        for name, body in bodies.items()
+    }
+    return State(
+        "lineage", ACCOUNT, pending_creates=pending, ids_before={"run-1": (1, 2)}, run="run-1"
+    )
+
+
+ONE = state(relay=BODY["name"])
+MADE = live(BODY, id=7)
+
+
+def resolve(
+    known: State,
+    *monitors: Live,
+    named: Collection[int] = (),
+    asked: Collection[str] = (RELAY, OTHER),
+) -> Resolution:
+    return resolve_pending_creates(known, monitors, SCHEMAS.kinds, named, asked)
+
+
+def test_the_one_new_monitor_of_that_kind_and_name_is_it() -> None:
+    found = resolve(ONE, live(BODY, id=1), live(BODY, type="email-pop", id=8), MADE)
+    assert found.found == {RELAY: 7}
+    assert found.missing == ()
+
+
+def test_one_that_was_there_before_is_somebody_elses() -> None:
+    found = resolve(ONE, live(BODY, id=1), live(BODY, id=2))
+    assert (found.found, found.missing) == ({}, (RELAY,))
+
+
+def test_a_bound_one_is_not_free() -> None:
+    assert resolve(ONE, MADE, named={7}).missing == (RELAY,)
+    bound = ONE._replace(records={OTHER: record(id=7)})
+    assert resolve(bound, MADE).missing == (RELAY,)
+
+
+def test_one_that_watches_something_else_is_not_it() -> None:
+    other = live({**BODY, "hostname": "elsewhere.example.com"}, id=7)
+    assert resolve(ONE, other).missing == (RELAY,)
+    assert resolve(ONE, live({"name": BODY["name"]}, id=7)).found == {RELAY: 7}  # it does not say
+
+
+def test_spellings_of_servers_are_the_same_name() -> None:
+    known = state(relay="Café & Bar  relay ")
+    for name in ("Cafe\u0301 & Bar relay", "Café &amp; Bar relay", " CAFÉ & bar relay"):
+        assert resolve(known, live({**BODY, "name": name}, id=7)).found == {RELAY: 7}
+
+
+def test_a_name_that_was_cut_counts_where_no_other_has_it() -> None:
+    cut = live({**BODY, "name": BODY["name"][:20]}, id=8)
+    assert resolve(ONE, cut).found == {RELAY: 8}
+    assert resolve(ONE, cut, MADE).found == {RELAY: 7}
+    assert resolve(ONE, live({**BODY, "name": "Relay"}, id=8)).missing == (RELAY,)
+
+
+def test_a_name_that_begins_like_another_is_not_taken_from_it() -> None:
+    known = state(relay="A relay with a long name", other="A relay with a long name 2")
+    first = live({**BODY, "name": "A relay with a long name"}, id=7)
+    found = resolve(known, first)
+    assert (found.found, found.missing) == ({RELAY: 7}, (OTHER,))
+
+
+def test_several_are_ambiguous() -> None:
+    found = resolve(ONE, MADE, MADE._replace(id=8))
+    assert (found.found, found.ambiguous, found.missing) == ({}, {RELAY: (7, 8)}, ())
+
+
+def test_what_no_manifest_asks_for_is_left_over() -> None:
+    found = resolve(ONE, MADE, asked=())
+    assert (found.found, found.leftover) == ({}, {RELAY: 7})
+
+
+def test_a_kind_that_is_not_told_counts() -> None:
+    assert resolve(ONE, MADE._replace(type=None)).found == {RELAY: 7}
+
+
+def test_a_name_that_is_no_text_is_nobodys() -> None:
+    assert resolve(ONE, live({"name": {"x": 1}}, id=7), live({}, id=8)).missing == (RELAY,)

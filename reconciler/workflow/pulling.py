@@ -186,15 +186,15 @@ class _Finding:
                 reason = "it held a secret when it was last applied"
                 self.skipped.append(Skipped(desired, name, reason))
                 continue
-            value = written(desired.kind.field(name), live.fields.get(name))
+            values = written(desired.kind.field(name), live.fields.get(name))
             section = "spec" if name in desired.kind.fields else "extra"
             try:
-                check_value(name, value)
+                for value in values:
+                    check_value(name, value)
             except NotWritableError as error:
                 self.skipped.append(Skipped(desired, name, f"AlertSite's value: {error}"))
                 continue
-            values = [value] if value is not None else _unset(self._schemas, desired, name)
-            wanted[section, name] = values
+            wanted[section, name] = values or _unset(self._schemas, desired, name)
         return wanted
 
     def _edit(self, desired: Desired, pointer: Pointer, value: JSON, cause: Cause) -> Edit:

@@ -124,11 +124,12 @@ class TestLifecycle:
         assert (change.method, change.path) == ("PATCH", "/monitors/email-smtp/1")
         assert (change.body, change.reason) == ({"enabled": False}, Reason.RETIRED)
         assert change.is_retirement
-        assert [field.before for field in change.fields] == [was]
+        assert [field.before for field in change.fields] == [was or None]
 
-    def test_what_is_disabled_already_stays_an_orphan(self) -> None:
+    @pytest.mark.parametrize("was", [False, "n", "0", 0])
+    def test_what_is_disabled_already_stays_an_orphan(self, was: Any) -> None:
         records = {GONE: remembered(retire="disable")}
-        assert said(planned([], records, [live({"enabled": False})])) == [(GONE, "orphan")]
+        assert said(planned([], records, [live({"enabled": was})])) == [(GONE, "orphan")]
 
 
 class TestIgnored:

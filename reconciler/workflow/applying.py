@@ -153,8 +153,11 @@ class _Run:
         vault, known = self._workspace.vault, self._recorder.known(change.address)
         same = known is not None and known.id == number
         fields, secrets = (dict(known.fields), dict(known.secrets)) if known and same else ({}, {})
+        desired = self._desired.get(change.address)
         for item in change.fields:
             value = change.body[item.field]
+            if item.sent_with is not None and (not desired or item.field not in desired.fields):
+                continue  # a companion that AlertSite had already, and no manifest names
             if item.source is None:
                 fields[item.field] = value
             else:
@@ -162,7 +165,7 @@ class _Run:
                 secrets[item.field] = UNTRACKED
                 if vault.tracks:
                     secrets[item.field] = vault.fingerprint(number, item.field, value)
-        return self._made(number, fields, secrets, known, self._desired.get(change.address))
+        return self._made(number, fields, secrets, known, desired)
 
     def _made(
         self,

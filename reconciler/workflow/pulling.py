@@ -98,7 +98,9 @@ def look_without_secrets(workspace: Workspace, reader: Reader, state: State) -> 
     """
     bare = tuple(item._replace(secrets={}) for item in workspace.fleet.desired)
     fleet = workspace.fleet._replace(desired=bare)
-    return look(workspace._replace(fleet=fleet), reader, state)
+    # What it would do to AlertSite does not matter: nothing is sent.
+    rules = workspace.rules._replace(may_strand=True)
+    return look(workspace._replace(fleet=fleet, rules=rules), reader, state)
 
 
 def find_pull(workspace: Workspace, found: Look, state: State, *, take_all: bool) -> Pull:

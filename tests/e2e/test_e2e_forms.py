@@ -213,6 +213,24 @@ class TestHomeLocation:
         again = run("plan", "--detailed-exitcode", env=account.env)
         assert (again.code, "released" in again.out) == (0, False)
 
+    def test_it_is_not_recorded_even_if_the_second_look_fails(
+        self,
+        workspace: Workspace,
+        run: Callable[..., Done],
+        manifest: Callable[..., str],
+        monitor: Callable[..., dict[str, Any]],
+        sandbox: Callable[..., Account],
+    ) -> None:
+        locations = [{"id": 10}, {"id": 30}]
+        workspace.write("one.yaml", manifest("email-pop", "one", 7, locations=locations))
+        faults = ["GET /monitors status=403 skip=1 times=1"]
+        account = sandbox(monitor("email-pop", 7, **self.POOL), faults=faults)
+        assert run(*_APPLY, env=account.env).code == 7
+        shown = run("state", "show", "email-pop/one", env=account.env)
+        assert ("locations" in shown.out, "home_location" in shown.out) == (True, False)
+        again = run("plan", "--detailed-exitcode", env=account.env)
+        assert (again.code, "released" in again.out) == (0, False)
+
     def test_it_is_not_left_out_of_new_locations(
         self,
         account: Account,

@@ -10,6 +10,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.model import boolean
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -127,13 +129,13 @@ def causes(fields: Iterable[FieldChange], coverage: Mapping[str, str]) -> tuple[
 
 def per_day(fields: Mapping[str, JSON]) -> int | None:
     """Measurements per day of a monitor with these fields; None if that cannot be known."""
-    if fields.get("enabled") is False:
+    if boolean(fields.get("enabled")) is False:
         return 0
     interval, locations = _number(fields.get("interval")), fields.get("locations")
     if not interval or not isinstance(locations, list) or not locations:
         return None
     count = len(locations)
-    if fields.get("rotate_locations") is True:  # then a run is made from a part of them
+    if boolean(fields.get("rotate_locations")) is True:  # then a run is made from a part of them
         count = min(count, _number(fields.get("monitor_location_count")) or count)
     return round(_MINUTES_A_DAY / interval * count)
 

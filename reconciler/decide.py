@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.diff import explain, explain_create, patch
+from reconciler.diff import explain, explain_create, patch, stranded
 from reconciler.pending import TARGETS
 from reconciler.plan import Action, Change, Note, NoteCode, Plan, Reason, Refusal
 from reconciler.retire import coverage, orphans, replacements
@@ -19,7 +19,7 @@ from reconciler.state import RELEASED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from reconciler.diff import FieldChange
+    from reconciler.diff import FieldChange, Stranded
     from reconciler.model import JSON, Account, Desired, Live
     from reconciler.state import Record
 
@@ -194,8 +194,10 @@ def _decided(manifest: Desired, view: View, rules: Rules) -> list[Change | Refus
         # One that does not tell its kind could be meant by manifests of several kinds.
         case Decision.NOT_OURS if rules.adopt and _tells_its_kind(manifest, view):
             (number,) = view.alike[likeness(manifest)]
-            adopted = Note(manifest.address, NoteCode.ADOPTED, number)
-            return [adopted, *_compare(manifest, None, view.by_id[number], rules)]
+            compared = _compare(manifest, None, view.by_id[number], rules)
+            if any(isinstance(item, Refusal) for item in compared):
+                return compared
+            return [Note(manifest.address, NoteCode.ADOPTED, number), *compared]
         case _:
             return [_refuse(decision, manifest, view)]
 
@@ -239,6 +241,9 @@ def _compare(
         found += ignored
     secrets = _secrets(manifest, record, live.id, rules) if manifest.secrets else ()
     body = patch(manifest, live, secrets)
+    lost = stranded(manifest, live, body) if body and not rules.may_strand else None
+    if lost is not None:
+        return [_refuse_stranding(manifest, lost)]
     if record is not None and not _names_all(manifest, record):
         ignored_fields = {item.field for item in manifest.lifecycle.ignore}
         sent = (name for name, value in record.secrets.items() if value != RELEASED)
@@ -254,6 +259,22 @@ def _compare(
             fields = tuple(_masked(field, record) for field in fields)
         found.append(_change(Action.UPDATE, manifest, live.id, body, fields))
     return found
+
+
+def _refuse_stranding(manifest: Desired, lost: Stranded) -> Refusal:
+    keys = ", ".join(map(str, lost.keys)) or "none"
+    is_ignored = any(item.field == lost.field for item in manifest.lifecycle.ignore)
+    named = "ignores" if is_ignored else "does not name"
+    ignored = ", and take it out of lifecycle.ignore" if is_ignored else ""
+    return Refusal(
+        manifest.address,
+        lost.field.replace("_", "-"),
+        f"{lost.members} would become {keys}, without the {lost.field} {lost.value} that AlertSite "
+        f"has and that the manifest {named}",
+        f"Write {lost.field} in the manifest, as one of its {lost.members}{ignored}; or add "
+        f"{lost.value} to {lost.members}.",
+        manifest.origin,
+    )
 
 
 def _without_ignored(manifest: Desired, live: Live) -> tuple[Desired, list[Note]]:

@@ -2,8 +2,14 @@
 
 Rule: equality is decided on canonical values; DeepDiff (imported only here, and only when a
 structured value differs) names the leaves. Laws, for all inputs: applying the patch to live makes
-it empty; it holds declared fields only; taking any field out leaves a difference, except for the
-companions that `x-send-with` adds; the order of the input changes nothing.
+it empty; it holds declared fields, and of others only the companions that `x-send-with` asks for,
+with the value that live has; taking any field out leaves a difference, except for companions; the
+order of the input changes nothing.
+
+Companions. AlertSite's samples never send `locations` without `home_location`, and what becomes of
+a home that is not among new locations is not documented. So live's home goes along with them where
+the manifest names none. Where it would be left out of the set (`stranded`) nobody but the author
+can say what it is to be, and `decide` refuses.
 """
 
 from __future__ import annotations
@@ -42,6 +48,21 @@ class Leaf(NamedTuple):
     after: JSON
 
 
+class Stranded(NamedTuple):
+    """A field that the manifest does not name, and that a patch would leave naming nothing.
+
+    Attributes:
+        value: the normalised live value.
+        members: the field with the set that it is to be in.
+        keys: those of the set's elements, as the patch has them.
+    """
+
+    field: str
+    value: JSON
+    members: str
+    keys: tuple[JSON, ...]
+
+
 class FieldChange(NamedTuple):
     """Why one field is in a patch.
 
@@ -49,7 +70,8 @@ class FieldChange(NamedTuple):
         before: the normalised live value; None if it is unset.
         after: the desired value as the manifest writes it.
         leaves: what differs inside a structured value, sorted by path; empty for a scalar.
-        sent_with: the changed field that this unchanged one must accompany; None for a change.
+        sent_with: the changed field that this unchanged one must accompany; None for a change. The
+            manifest need not name it: then `after` is what AlertSite has.
         cause: who moved.
         applied: the normalised value that was last applied; None if it was unset or never applied.
         default: where the value stands if it is a default, as `path:line:column`; None if the
@@ -72,8 +94,9 @@ class FieldChange(NamedTuple):
 def patch(desired: Desired, live: Live, secrets: Iterable[str] = ()) -> dict[str, JSON]:
     """The declared top-level fields that differ from live, whole, with their companions.
 
-    Keys are in alphabetical order; values are as the manifest writes them. `secrets` names the
-    fields with a secretRef that are to be sent too: live does not tell whether they differ.
+    Keys are in alphabetical order; values are as the manifest writes them, or as live has them
+    where it does not name a companion. `secrets` names the fields with a secretRef that are to be
+    sent too: live does not tell whether they differ.
     """
     kind, actual = desired.kind, live.fields
     changed = set()
@@ -88,11 +111,41 @@ def patch(desired: Desired, live: Live, secrets: Iterable[str] = ()) -> dict[str
     changed.update(secrets)
     if not changed:
         return {}
-    companions = {
-        name for name in desired.fields if not changed.isdisjoint(kind.field(name).send_with)
-    }
     values = {**desired.fields, **desired.secrets}
+    companions = set()
+    for name, field in kind.fields.items():
+        if changed.isdisjoint(field.send_with):
+            continue
+        if name not in values:
+            has = field.normalise(actual.get(name))
+            if has is None or _stranded(desired, field, has):
+                continue
+            values[name] = has
+        companions.add(name)
     return {name: values[name] for name in sorted(changed | companions)}
+
+
+def stranded(desired: Desired, live: Live, body: Mapping[str, JSON]) -> Stranded | None:
+    """The field that a `patch` body would leave naming no element of a set it changes."""
+    for name, field in desired.kind.fields.items():
+        if field.member_of in body and name not in desired.fields:
+            found = _stranded(desired, field, field.normalise(live.fields.get(name)))
+            if found:
+                return found
+    return None
+
+
+def _stranded(desired: Desired, field: Field, has: JSON) -> Stranded | None:
+    if field.member_of is None or has is None:
+        return None
+    members = desired.kind.field(field.member_of)
+    elements = members.normalise(desired.fields.get(field.member_of))
+    if members.set_key is None or not isinstance(elements, list):
+        return None
+    keys = tuple(item.get(members.set_key) for item in elements if isinstance(item, dict))
+    if canonical(has) in map(canonical, keys):
+        return None
+    return Stranded(field.name, has, members.name, keys)
 
 
 def explain(

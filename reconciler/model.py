@@ -1,8 +1,15 @@
 """The values that everything else is about, and what makes two of them the same.
 
 Rule: immutable, no I/O. How a field behaves on the wire is read from its JSON Schema property
-(`readOnly`, `x-set-key`, `x-send-with`, `x-whitespace`, `x-coerce`), so that a new kind needs one
-new schema and no code.
+(`type`, `readOnly`, `additionalProperties`, `x-set-key`, `x-send-with`, `x-member-of`,
+`x-whitespace`, `x-text`), so that a new kind needs one new schema and no code.
+
+Normal forms. AlertSite spells one value in several ways: `587` and `"587"`, `true` and `"y"`,
+`MX.example.com` and `mx.example.com`, a text with and without its last line end. A field's normal
+form is the same for all of them. Three things must stay true of each: it is idempotent, since what
+a record or a manifest holds may be normal already; it takes two values together only where they
+mean the same to AlertSite; and what it does not understand it leaves as it is, so that nonsense
+differs from every value instead of passing for one.
 """
 
 from __future__ import annotations
@@ -25,6 +32,10 @@ SECRET_REF = "secretRef"  # noqa: S105 - the name of a key
 """The only key of a mapping that stands for a secret."""
 _MOST_KNOWN = 10_000
 _DIGITS = re.compile(r"\s*[-+]?[0-9]{1,18}\s*")
+_SWITCHES = {
+    **dict.fromkeys(("true", "y", "yes", "1"), True),
+    **dict.fromkeys(("false", "n", "no", "0"), False),
+}
 _encode = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 ).encode
@@ -73,6 +84,7 @@ class Field(NamedTuple):
         normalise: gives every spelling of one value the same form.
         text: the canonical text of the normalised value; two values are the same exactly when their
             texts are, which keeps `true` and `1` apart as `==` does not.
+        member_of: the set of which it names one element by its key; None if it names none.
         coverage: what monitoring is lost by when the field moves the wrong way; None if none is.
     """
 
@@ -82,6 +94,7 @@ class Field(NamedTuple):
     set_key: str | None
     send_with: tuple[str, ...]
     coverage: str | None = None
+    member_of: str | None = None
 
 
 class Kind(NamedTuple):
@@ -239,6 +252,7 @@ def _field(name: str, schema: Mapping[str, JSON]) -> Field:
         schema.get("x-set-key"),
         tuple(schema.get("x-send-with", ())),
         schema.get("x-coverage"),
+        schema.get("x-member-of"),
     )
 
 
@@ -264,15 +278,34 @@ def _text(normalise: Callable[[JSON], JSON]) -> Callable[[JSON], str]:
 
 def _normaliser(schema: Mapping[str, JSON]) -> Callable[[JSON], JSON]:
     """The function that gives every spelling of one value the same form."""
-    if schema.get("x-coerce") == "integer":
-        return _integer
     if schema.get("x-whitespace") == "ignore":
         return _without_whitespace
-    if schema.get("type") == "array":
-        return _array(_normaliser(schema["items"]), schema.get("x-set-key"))
-    if schema.get("type") == "object":
-        return _object(schema["properties"])
-    return _plain
+    if "x-text" in schema:
+        return _TEXTS[schema["x-text"]]
+    match schema.get("type"):
+        case "integer":
+            return _integer
+        case "boolean":
+            return boolean
+        case "array":
+            return _array(_normaliser(schema["items"]), schema.get("x-set-key"))
+        case "object":
+            is_closed = schema.get("additionalProperties") is False
+            return _object(schema["properties"], is_closed=is_closed)
+        case _:
+            return _plain
+
+
+def boolean(value: JSON) -> JSON:
+    """The normal form of a switch: AlertSite's older API says "y" and "n" of the same ones."""
+    if value.__class__ is bool:
+        return value
+    if isinstance(value, str):
+        text = value.strip().lower()
+        return _SWITCHES.get(text, value if text else None)
+    if isinstance(value, int | float) and value in {0, 1}:
+        return value == 1
+    return _plain(value)
 
 
 def _plain(value: JSON) -> JSON:
@@ -291,6 +324,43 @@ def _integer(value: JSON) -> JSON:
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
     return _plain(value)
+
+
+def _trimmed(value: JSON) -> JSON:
+    """A text as it is left by whoever trims it and has line ends of their own."""
+    if isinstance(value, str):
+        if "\r" in value:
+            value = value.replace("\r\n", "\n").replace("\r", "\n")
+        return value.strip() or None
+    return _plain(value)
+
+
+def _host(value: JSON) -> JSON:
+    """A host, or a URL of one: its scheme and its host have no case, all else has."""
+    if isinstance(value, str):
+        scheme, slashes, rest = value.strip().partition("://")
+        if not slashes:
+            scheme, rest = "", scheme
+        server, slash, path = rest.partition("/")
+        login, at, host = server.rpartition("@")
+        return f"{scheme.lower()}{slashes}{login}{at}{host.lower()}{slash}{path}" or None
+    return _plain(value)
+
+
+def _mailbox(value: JSON) -> JSON:
+    """A mail address: its domain has no case, its local part may have (RFC 5321, 2.4)."""
+    if isinstance(value, str):
+        local, at, domain = value.strip().rpartition("@")
+        return f"{local}{at}{domain.lower() if at else domain}" or None
+    return _plain(value)
+
+
+_TEXTS: Mapping[str, Callable[[JSON], JSON]] = {
+    "trimmed": _trimmed,
+    "host": _host,
+    "mailbox": _mailbox,
+}
+"""What `x-text` can say of a text."""
 
 
 def _without_whitespace(value: JSON) -> JSON:
@@ -322,7 +392,11 @@ def _sort(items: list[JSON], set_key: str) -> None:
         items.sort(key=canonical)
 
 
-def _object(properties: Mapping[str, Mapping[str, JSON]]) -> Callable[[JSON], JSON]:
+def _object(
+    properties: Mapping[str, Mapping[str, JSON]], *, is_closed: bool
+) -> Callable[[JSON], JSON]:
+    """Of a closed mapping only what a manifest may write counts: AlertSite may add other keys."""
+    other = None if is_closed else _plain
     members = {
         name: None if schema.get("readOnly") else _normaliser(schema)
         for name, schema in properties.items()
@@ -333,9 +407,9 @@ def _object(properties: Mapping[str, Mapping[str, JSON]]) -> Callable[[JSON], JS
             return _plain(value)
         result = {}
         for name, item in value.items():
-            member = members.get(name, _plain)
+            member = members.get(name, other)
             if member is not None:
-                kept = item if item.__class__ is int else member(item)
+                kept = item if item.__class__ is int and member is _integer else member(item)
                 if kept is not None:
                     result[name] = kept
         return result or None

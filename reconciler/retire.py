@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.budget import Coverage, Loss, Measurements, causes, per_day
 from reconciler.diff import FieldChange
+from reconciler.model import boolean
 from reconciler.plan import Action, Change, Note, NoteCode, Reason, Refusal
 from reconciler.situation import TABLE, Decision, without_manifest
 
@@ -121,7 +122,7 @@ def _retired(address: str, record: Record, live: Live) -> Change | Note:
     kind = address.partition("/")[0]
     if record.retire != "disable":
         return Change(Action.DELETE, address, kind, record.id, {}, (), None)
-    was = live.fields.get("enabled")
+    was = boolean(live.fields.get("enabled"))
     if was is False:
         return Note(address, NoteCode.ORPHAN, record.id)
     fields = (FieldChange("enabled", was, after=False),)

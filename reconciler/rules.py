@@ -20,6 +20,8 @@ class Rules(NamedTuple):
         write_secrets: send every secret, changed or not.
         prune: retire orphans: delete them, or disable them if their lifecycle says so.
         keep: addresses or globs of orphans that are not retired.
+        may_strand: plan a change that leaves a field naming what is not there any more; for a plan
+            that is only read.
         fingerprint: of the secret in a field, from the monitor's id, the field's name and its
             value; None if secrets are not tracked.
     """
@@ -29,6 +31,7 @@ class Rules(NamedTuple):
     write_secrets: bool = False
     prune: bool = False
     keep: Sequence[str] = ()
+    may_strand: bool = False
     fingerprint: Callable[[int, str, JSON], str] | None = None
 
 

@@ -225,9 +225,9 @@ def _field(subject: Subject, name: str) -> FieldWhy:
     )
     if is_secret and found.live is not None:
         found = found._replace(live=HIDDEN)
-    if desired is None or (name not in desired.fields and name not in secrets):
-        return found
     change = _change_of(subject, name)
+    if desired is None or (name not in desired.fields and name not in secrets):
+        return found._replace(sent_with=change.sent_with if change else None)
     value = secrets[name] if name in secrets else desired.fields[name]
     found = found._replace(
         value=value,
@@ -256,6 +256,8 @@ def _next_of(subject: Subject, name: str) -> Next:
     if name not in desired.fields and name not in desired.secrets:
         record = subject.record
         is_known = record is not None and (name in record.fields or name in record.secrets)
+        if change := _change_of(subject, name):
+            return Next.SENT_WITH if change.sent_with else whole
         return Next.RELEASED if is_known else Next.NOT_MANAGED
     if whole in {Next.REFUSED, Next.CREATE, Next.UNKNOWN}:
         return whole

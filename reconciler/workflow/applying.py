@@ -249,6 +249,7 @@ class _Run:
             known = Record(number, {}, {}, "", "")
         fields, secrets = dict(known.fields), dict(known.secrets)
         unseen = dict(known.unseen)
+        desired = self._desired.get(change.address)
         for item in change.fields:
             value = change.body[item.field]
             if item.source is not None:
@@ -260,9 +261,9 @@ class _Run:
                 unseen[item.field] = value
                 if change.action is not Action.CREATE and item.field not in secrets:
                     fields[item.field] = item.before
-            else:
-                fields[item.field] = value
-        made = self._made(known, self._desired.get(change.address))
+            elif desired is not None and item.field in desired.fields:
+                fields[item.field] = value  # else a companion that no manifest names
+        made = self._made(known, desired)
         return made._replace(fields=fields, secrets=secrets, unseen=unseen)
 
     def _made(self, known: Record, desired: Desired | None) -> Record:

@@ -141,11 +141,11 @@ class _Draft:
         for field, default in self._known.defaults.items():
             if ("spec", field) in self.wanted:
                 continue
-            value = written(self._kind.field(field), self._live.get(field))
-            if value is None and field in inherited:
+            values = written(self._kind.field(field), self._live.get(field))
+            if not values and field in inherited:
                 self.wanted["spec", field] = ["", []]  # so that it stays unset
-            elif value is not None and (field in inherited or canonical_of(value) != default):
-                self.wanted["spec", field] = [value]
+            elif values and (field in inherited or canonical_of(values[-1]) != default):
+                self.wanted["spec", field] = values
 
     def want_extra(self) -> None:
         """Takes in the others."""

@@ -33,13 +33,18 @@ class Fit(NamedTuple):
     fault: str = ""
 
 
-def written(field: Field, value: JSON) -> JSON:
-    """A value of AlertSite's in the type that a manifest writes; None if it is unset.
+def written(field: Field, value: JSON) -> list[JSON]:
+    """The ways in which a manifest can write a value of AlertSite's; none if it is unset.
 
-    A text stays as it is spelled: what is ignored when it is compared is not for us to remove.
+    The best first: a text as it is spelled, since what is ignored when it is compared is not for
+    us to remove; then, should that not fit into a manifest, its normal form.
     """
     normalised = field.normalise(value)
-    return value if isinstance(normalised, str) else normalised
+    if normalised is None:
+        return []
+    if isinstance(normalised, str) and value != normalised:
+        return [value, normalised]
+    return [normalised]
 
 
 def fit(

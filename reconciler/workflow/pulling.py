@@ -98,7 +98,9 @@ def look_without_secrets(workspace: Workspace, reader: Reader, state: State) -> 
     """
     bare = tuple(item._replace(secrets={}) for item in workspace.fleet.desired)
     fleet = workspace.fleet._replace(desired=bare)
-    return look(workspace._replace(fleet=fleet), reader, state)
+    # What it would do to AlertSite does not matter: nothing is sent.
+    rules = workspace.rules._replace(may_strand=True)
+    return look(workspace._replace(fleet=fleet, rules=rules), reader, state)
 
 
 def find_pull(workspace: Workspace, found: Look, state: State, *, take_all: bool) -> Pull:
@@ -186,15 +188,15 @@ class _Finding:
                 reason = "it held a secret when it was last applied"
                 self.skipped.append(Skipped(desired, name, reason))
                 continue
-            value = written(desired.kind.field(name), live.fields.get(name))
+            values = written(desired.kind.field(name), live.fields.get(name))
             section = "spec" if name in desired.kind.fields else "extra"
             try:
-                check_value(name, value)
+                for value in values:
+                    check_value(name, value)
             except NotWritableError as error:
                 self.skipped.append(Skipped(desired, name, f"AlertSite's value: {error}"))
                 continue
-            values = [value] if value is not None else _unset(self._schemas, desired, name)
-            wanted[section, name] = values
+            wanted[section, name] = values or _unset(self._schemas, desired, name)
         return wanted
 
     def _edit(self, desired: Desired, pointer: Pointer, value: JSON, cause: Cause) -> Edit:

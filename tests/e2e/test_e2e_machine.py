@@ -51,7 +51,8 @@ _FAULTS = (  # each strikes once
     "GET /monitors drop=before",
     "GET /monitors status=500",
 )
-_PLACES = [[{"id": 10}], [{"id": 20}, {"id": 10}], [{"id": 30}]]
+_PLACES = [[{"id": 10}], [{"id": 20}, {"id": 10}], [{"id": 30}, {"id": 10}]]
+"""Each with the sandbox's home location, without which a plan would be refused."""
 _FIELDS = {
     "port": st.sampled_from([25, 587]),
     "note": st.sampled_from(["one", "two", ""]),

@@ -246,7 +246,7 @@ def test_another_spelling_is_no_change(
 _VALUES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "case": ({"note": "x"}, {"note": "X"}),
     "spaces-in-a-note": ({"note": "a b"}, {"note": "ab"}),
-    "true-is-not-1": ({"enabled": True}, {"enabled": 1}),
+    "true-is-not-0": ({"enabled": True}, {"enabled": 0}),
     "cleared": ({"note": ""}, {"note": "to be cleared"}),
     "one-and-none": ({"locations": [{"id": 10}]}, {"locations": []}),
     "one-and-absent": ({"port": 993}, {}),

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.diff import explain, patch
+from reconciler.diff import explain, patch, stranded
 from reconciler.model import Desired, Live
 
 from build import SCHEMAS, desired, live
@@ -16,7 +16,9 @@ SCALARS = st.one_of(
     st.integers(-3, 70_000),
     st.integers(0, 70_000).map(str),
     st.floats(allow_nan=False, allow_infinity=False),
-    st.sampled_from(["", " ", "UBM - A/A", "UBM-A/A", "Primary", "mx.example.com"]),
+    st.sampled_from(
+        ["", " ", "UBM - A/A", "UBM-A/A", "Primary", "mx.example.com", "y", "0", "a\r\n"]
+    ),
 )
 VALUES = st.recursive(
     SCALARS,
@@ -58,13 +60,44 @@ def test_applying_the_patch_leaves_nothing_to_do(manifest: Desired, monitor: Liv
 
 
 @given(MANIFESTS, MONITORS)
-def test_only_declared_fields_are_sent_as_they_are_written(
+def test_declared_fields_are_sent_as_they_are_written(manifest: Desired, monitor: Live) -> None:
+    body = patch(manifest, monitor)
+    for name in body.keys() & manifest.fields.keys():
+        assert body[name] is manifest.fields[name]
+
+
+@given(MANIFESTS, MONITORS)
+def test_an_undeclared_field_is_only_sent_as_an_unchanged_companion(
     manifest: Desired, monitor: Live
 ) -> None:
     body = patch(manifest, monitor)
-    assert body.items() <= manifest.fields.items() or all(
-        body[name] is manifest.fields[name] for name in body
-    )
+    for name in body.keys() - manifest.fields.keys():
+        field = manifest.kind.field(name)
+        assert not body.keys().isdisjoint(field.send_with)
+        assert body[name] is not None
+        assert body[name] == field.normalise(monitor.fields[name])
+
+
+HOMES = st.integers(1, 5) | st.integers(1, 5).map(str) | st.sampled_from([None, ""])
+
+
+@given(SETS.filter(bool), st.fixed_dictionaries({"locations": SETS, "home_location": HOMES}), KINDS)
+def test_locations_never_go_out_without_a_home_that_is_one_of_them(
+    locations: list[Any], fields: dict[str, Any], kind: str
+) -> None:
+    manifest, monitor = desired({"locations": locations}, kind=kind), live(fields)
+    body = patch(manifest, monitor)
+    lost = stranded(manifest, monitor, body)
+    home = manifest.kind.field("home_location").normalise(fields["home_location"])
+    ids = {int(item["id"]) for item in locations}
+    if not body:
+        assert lost is None
+    elif home is None or home in ids:
+        assert (lost, body.get("home_location")) == (None, home)
+    else:
+        assert lost is not None
+        assert (lost.value, set(lost.keys)) == (home, ids)
+        assert "home_location" not in body
 
 
 @given(MANIFESTS, MONITORS)

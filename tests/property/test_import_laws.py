@@ -36,7 +36,9 @@ JSON = st.recursive(
 )
 NUMBERS = st.integers(1, 3) | st.sampled_from(["25", "", None, "x", 0, 2**60, 5.0])
 FIELDS = {
-    "hostname": st.sampled_from(["mx.example.com", "imaps://x:993", "#x", "", "a b"]),
+    "hostname": st.sampled_from(
+        ["mx.example.com", "IMAPS://X:993", "#x", "", "a b", "mx.example.com\n"]
+    ),
     "smtp_hostname": st.sampled_from(["smtps://x:465", "y"]),
     "pop3_hostname": st.sampled_from(["pop3s://x:995", "y"]),
     "email": st.sampled_from(["a@b", "c@d", "none"]),
@@ -44,14 +46,20 @@ FIELDS = {
     "port": NUMBERS,
     "interval": NUMBERS,
     "timeout": st.sampled_from([30, "45", 300, ""]),
-    "enabled": st.booleans() | st.sampled_from([None, "y"]),
+    "enabled": st.booleans() | st.sampled_from([None, "y", "0", 1, "maybe"]),
+    "notify_on_error": st.sampled_from([True, "n", "true", 0]),
+    "home_location": NUMBERS,
     "locations": st.lists(
         st.fixed_dictionaries(
-            {"id": st.integers(1, 4)}, optional={"name": TEXTS, "weight": NUMBERS}
+            {"id": st.integers(1, 4) | st.integers(1, 4).map(str)},
+            optional={"name": TEXTS, "weight": NUMBERS},
         )
     ),
     "custom_properties": st.lists(
-        st.fixed_dictionaries({"id": st.integers(1, 3), "value_id": NUMBERS, "value": TEXTS}),
+        st.fixed_dictionaries(
+            {"id": st.integers(1, 3), "value_id": NUMBERS, "value": TEXTS},
+            optional={"created": TEXTS},
+        ),
         max_size=2,
     ),
     "note": TEXTS,

@@ -37,6 +37,8 @@ def planned(
 LOSSES: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]] = {
     "disabled": ({"enabled": True}, {"enabled": False}, ("disabled",)),
     "disabled, from nobody knows what": ({}, {"enabled": False}, ("disabled",)),
+    "disabled, from y": ({"enabled": "y"}, {"enabled": False}, ("disabled",)),
+    "disabled already, as n": ({"enabled": "n", "port": 1}, {"enabled": False, "port": 2}, ()),
     "disabled, from empty": ({"enabled": ""}, {"enabled": False}, ("disabled",)),
     "disabled, from another spelling of true": ({"enabled": 1}, {"enabled": False}, ("disabled",)),
     "enabled": ({"enabled": False}, {"enabled": True}, ()),

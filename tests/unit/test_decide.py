@@ -105,6 +105,37 @@ def test_every_refusal_says_what_and_what_next_without_a_gap() -> None:
             assert refusal.hint.endswith((".", ADDRESS))
 
 
+class TestStranding:
+    POOL = live({"name": "Relay", "locations": [{"id": 10}, {"id": 20}], "home_location": 10})
+    MOVED = desired({"name": "Relay", "locations": [{"id": 20}, {"id": 30}]})
+
+    def test_a_home_is_not_left_out_of_its_locations(self) -> None:
+        plan = planned([self.MOVED], 1, [self.POOL])
+        (refusal,) = plan.refusals
+        assert (plan.changes, refusal.code) == ((), "home-location")
+        assert refusal.message == (
+            "locations would become 20, 30, without the home_location 10 that AlertSite has and "
+            "that the manifest does not name"
+        )
+        assert refusal.hint == (
+            "Write home_location in the manifest, as one of its locations; or add 10 to locations."
+        )
+
+    def test_with_a_home_of_its_own_it_is_a_change(self) -> None:
+        manifest = self.MOVED._replace(fields={**self.MOVED.fields, "home_location": 30})
+        (change,) = planned([manifest], 1, [self.POOL]).changes
+        assert change.body == {"home_location": 30, "locations": [{"id": 20}, {"id": 30}]}
+
+    def test_a_plan_that_is_only_read_may_do_it(self) -> None:
+        plan = planned([self.MOVED], 1, [self.POOL], Rules(may_strand=True))
+        assert [change.body for change in plan.changes] == [{"locations": [{"id": 20}, {"id": 30}]}]
+
+    def test_what_is_refused_is_not_adopted(self) -> None:
+        manifest = self.MOVED._replace(id=None)
+        plan = planned([manifest], None, [self.POOL], Rules(adopt=True))
+        assert ([item.code for item in plan.refusals], plan.notes) == (["home-location"], ())
+
+
 def test_two_bindings_are_named() -> None:
     (refusal,) = planned([BOUND], 2, []).refusals
     assert refusal.message == (

@@ -1,6 +1,6 @@
 import pytest
 
-from reconciler.diff import FieldChange, Leaf, explain, patch
+from reconciler.diff import FieldChange, Leaf, Stranded, explain, patch, stranded
 
 from build import desired, live
 
@@ -44,9 +44,48 @@ class TestCompanions:
         monitor = live({"locations": [{"id": 10}, {"id": 20}], "home_location": 10})
         assert patch(manifest, monitor) == {"home_location": 20}
 
-    def test_an_undeclared_companion_is_not_sent(self) -> None:
-        monitor = live({"locations": [{"id": 20}], "home_location": 10})
-        assert patch(desired({"locations": [{"id": 10}]}), monitor) == {"locations": [{"id": 10}]}
+    @pytest.mark.parametrize("home", [10, "10", 10.0])
+    def test_an_undeclared_companion_is_sent_as_live_has_it(self, home: object) -> None:
+        monitor = live({"locations": [{"id": 10}], "home_location": home})
+        manifest = desired({"locations": [{"id": 10}, {"id": 20}]})
+        body = patch(manifest, monitor)
+        assert body == {"home_location": 10, "locations": [{"id": 10}, {"id": 20}]}
+        assert stranded(manifest, monitor, body) is None
+        companion, _ = explain(manifest, monitor, body)
+        assert companion == FieldChange("home_location", 10, 10, sent_with="locations")
+
+    @pytest.mark.parametrize("home", [None, ""])
+    def test_what_is_unset_accompanies_nothing(self, home: object) -> None:
+        monitor = live({"locations": [{"id": 20}], "home_location": home})
+        manifest = desired({"locations": [{"id": 10}]})
+        assert patch(manifest, monitor) == {"locations": [{"id": 10}]}
+        assert stranded(manifest, monitor, patch(manifest, monitor)) is None
+
+    def test_an_undeclared_companion_can_be_stranded(self) -> None:
+        monitor = live({"locations": [{"id": 10}, {"id": 20}], "home_location": "10"})
+        manifest = desired({"locations": [{"id": 20}, {"id": 30}]})
+        body = patch(manifest, monitor)
+        assert body == {"locations": [{"id": 20}, {"id": 30}]}
+        assert stranded(manifest, monitor, body) == Stranded(
+            "home_location", 10, "locations", (20, 30)
+        )
+
+    def test_a_home_is_not_stranded_by_other_fields(self) -> None:
+        monitor = live({"locations": [{"id": 20}], "home_location": 10, "port": 25})
+        manifest = desired({"locations": [{"id": 20}], "port": 587})
+        body = patch(manifest, monitor)
+        assert body == {"port": 587}
+        assert stranded(manifest, monitor, body) is None
+
+    def test_a_home_that_the_manifest_names_is_its_own_affair(self) -> None:
+        monitor = live({"locations": [{"id": 10}], "home_location": 10})
+        manifest = desired({"locations": [{"id": 20}], "home_location": 30})
+        assert stranded(manifest, monitor, patch(manifest, monitor)) is None
+
+    def test_true_is_not_the_location_one(self) -> None:
+        monitor = live({"locations": [{"id": 2}], "home_location": True})
+        manifest = desired({"locations": [{"id": 1}]})
+        assert stranded(manifest, monitor, patch(manifest, monitor)) is not None
 
 
 def test_a_scalar_has_no_leaves() -> None:

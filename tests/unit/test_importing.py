@@ -190,6 +190,31 @@ def test_fields_in_the_types_of_the_schema(tmp_path: Path) -> None:
     ]
 
 
+def test_fields_in_the_normal_form_where_the_schema_has_no_other(tmp_path: Path) -> None:
+    fields = {
+        "hostname": " MX.example.com\n",
+        "note": "x" * 255 + "\r\n",
+        "alert_note": "Runbook\r\n",
+        "enabled": "n",
+        "allow_internal_testing": "y",
+        "notify_on_error": 1,
+        "locations": [{"id": "10", "has_chrome": 1, "country": "US"}],
+        "custom_properties": [{"id": "228", "value_id": "550", "created": "2026"}],
+    }
+    found = imported(tmp_path, smtp(7, **fields))
+    assert found.left_out == ()
+    assert found.drafts[0].spec == {
+        **SMTP,
+        "hostname": "mx.example.com",
+        "note": "x" * 255,
+        "alert_note": "Runbook\r\n",
+        "enabled": False,
+        "notify_on_error": True,
+        "locations": [{"id": 10}],
+        "custom_properties": [{"id": 228, "value_id": 550}],
+    }
+
+
 def test_secrets_become_references(tmp_path: Path) -> None:
     fields = {
         "pop3_password": "hunter2",

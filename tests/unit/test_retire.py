@@ -125,11 +125,12 @@ class TestLifecycle:
         assert (change.method, change.path) == ("PATCH", "/monitors/email-smtp/1")
         assert (change.body, change.reason) == ({"enabled": False}, Reason.RETIRED)
         assert change.is_retirement
-        assert [field.before for field in change.fields] == [was]
+        assert [field.before for field in change.fields] == [was or None]
 
-    def test_what_is_disabled_already_stays_an_orphan(self) -> None:
+    @pytest.mark.parametrize("was", [False, "n", "0", 0])
+    def test_what_is_disabled_already_stays_an_orphan(self, was: Any) -> None:
         records = {GONE: remembered(retire="disable")}
-        assert said(planned([], records, [live({"enabled": False})])) == [(GONE, "orphan")]
+        assert said(planned([], records, [live({"enabled": was})])) == [(GONE, "orphan")]
 
 
 class TestIgnored:
@@ -177,11 +178,18 @@ class TestIgnored:
         assert plan.changes == ()
         assert planned([self.manifest(secrets=secrets)], {}, [live(self.FIELDS)], rules).changes
 
-    def test_a_companion_is_not_sent_either(self) -> None:
+    def test_a_companion_is_sent_as_alertsite_has_it(self) -> None:
+        manifest = self.manifest("home_location")
+        manifest = manifest._replace(fields={**manifest.fields, "home_location": 30})
+        (change,) = self.plan(manifest, {"locations": [], "home_location": 10}).changes
+        assert change.body == {"home_location": 10, "locations": [{"id": 10}]}
+
+    def test_a_companion_that_would_be_stranded_is_refused(self) -> None:
         manifest = self.manifest("home_location")
         manifest = manifest._replace(fields={**manifest.fields, "home_location": 10})
-        (change,) = self.plan(manifest, {"locations": [], "home_location": 20}).changes
-        assert change.body == {"locations": [{"id": 10}]}
+        (refusal,) = self.plan(manifest, {"locations": [], "home_location": 20}).refusals
+        assert refusal.message.endswith("and that the manifest ignores")
+        assert "take it out of lifecycle.ignore" in refusal.hint
 
     def test_a_new_monitor_gets_all_fields(self) -> None:
         manifest = self.manifest("port")._replace(id=None)

@@ -141,6 +141,16 @@ def test_a_field_that_goes_with_another() -> None:
     assert text(why).endswith("next       unchanged, sent with locations")
 
 
+def test_a_field_that_goes_with_another_and_is_not_in_the_manifest() -> None:
+    has = live({"home_location": "10"})
+    manifest = desired({"locations": LOCATIONS})
+    (field,) = ask("home_location", manifest=manifest, has=has).fields
+    assert (field.next, field.sent_with, field.live) == (Next.SENT_WITH, "locations", 10)
+    assert text(ask("home_location", manifest=manifest, has=has)).endswith(
+        "next       unchanged, sent with locations"
+    )
+
+
 @pytest.mark.parametrize("has", [25, 587])
 def test_an_ignored_field(has: int) -> None:
     ignore = Ignored("port", "a migration", "2026-12-31")

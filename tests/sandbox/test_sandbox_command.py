@@ -19,7 +19,7 @@ from reconciler.sandbox import PASSWORD, USERNAME
 from reconciler.sandbox.worlds import KEYS
 
 SIGNALS = pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-SECONDS = 20
+SECONDS = 3
 """How long any end may take on a busy machine; a hang is longer."""
 
 Starting = Callable[..., subprocess.Popen[str]]
@@ -215,3 +215,44 @@ def wait_for_server(port: int, process: subprocess.Popen[str]) -> None:
             time.sleep(0.02)
         else:
             return
+
+
+LOSE = """
+import signal, sys
+
+class Lost:
+    def __del__(self):
+        signal.raise_signal({signum})
+        for _ in range(1000):  # where Python looks for signals
+            pass
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            Lost()
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+@SIGNALS
+@pytest.mark.parametrize("module", ["reconciler.cli.sandbox", "uvicorn", "uvicorn.lifespan.off"])
+def test_it_stops_when_python_loses_the_signal_while_it_starts(
+    command: Starting, tmp_path: Path, signum: int, module: str
+) -> None:
+    # As it does when a signal comes in the callback of a weak reference: each import has one.
+    (tmp_path / "sitecustomize.py").write_text(LOSE.format(signum=int(signum), module=module))
+    process = command(env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode in {0, 130}, (out, err)
+    assert "Traceback" not in err
+
+
+@SIGNALS
+def test_it_is_ended_by_a_signal_before_it_can_say_so(
+    command: Starting, tmp_path: Path, signum: int
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LOSE.format(signum=int(signum), module="click"))
+    process = command(env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out, err) == (-signum, "", "")

@@ -88,6 +88,8 @@ def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:
     """Runs one command line and returns its exit code; prints every failure, with its next step."""
     output.prepare()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: stop in good order
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # it may be ignored, as after `nohup`
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = reconciler.main(
             list(arguments), prog_name="reconciler", standalone_mode=False, obj=clock

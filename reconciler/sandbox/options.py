@@ -1,11 +1,14 @@
 """What a sandbox is started with. Rule: values only."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from reconciler.sandbox.controls import Controls
 from reconciler.sandbox.faults import Fault
+from reconciler.sandbox.worlds import PLAIN, World
 
 Showing = Literal["echoed", "masked", "omitted"]
 Witness = Callable[[str, str, str], None]
@@ -35,6 +38,14 @@ class Options:
             is sent) and `after` (the answer is with the operating system). A request that a fault
             drops has no more than the first. An `Abandon` raised before drops the request as if it
             had never arrived; raised during, it drops the answer.
+        world: Which of the behaviours that the documentation leaves open it has.
+        controls: The world and the faults, in place of `world` and `faults`, for whoever wants to
+            change them while it runs.
+        clock: Seconds that never go back. A test may set them: what waits looks at them again
+            every few milliseconds, and everything else only when a request arrives.
+
+    Raises:
+        ValueError: Both controls and what they hold were given.
     """
 
     schemas: Mapping[str, Mapping[str, Any]]
@@ -48,3 +59,11 @@ class Options:
     strict: bool = False
     secret_fields: Showing = "omitted"  # noqa: S105 - how, not what
     witness: Witness | None = None
+    world: World = PLAIN
+    controls: Controls | None = None
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        """Refuse two worlds, or two lists of faults."""
+        if self.controls is not None and (self.faults or self.world != PLAIN):
+            raise ValueError("give the world and the faults to the controls")

@@ -129,7 +129,8 @@ def _carry_out(
             halt.because(f"{change.address} failed")
         status = Status.UNCONFIRMED if error.may_have_arrived else Status.FAILED
         reason = f"{str(error).rstrip('.')}. {error.hint}" if error.hint else str(error)
-        may_repeat = isinstance(error, UnavailableError) and change.action is Action.CREATE
+        is_create = change.action is Action.CREATE
+        may_repeat = is_create and isinstance(error, UnavailableError | NonsenseError)
         return Outcome(change, status, reason, error.exit_code, may_repeat=may_repeat)
     except Exception as error:  # noqa: BLE001 - a bug must not cost the report on all the others
         message = f"unexpected failure: {type(error).__name__}: {error}"

@@ -106,7 +106,7 @@ class Recorder:
     ) -> None:
         """Writes down what may be sent from now on, before anything is.
 
-        The state takes down the creates, since a journal does not outlive the machine of a
+        The state takes down the creates too, since a journal does not outlive the machine of a
         pipeline, and the next run must know what to look for.
 
         Args:
@@ -133,10 +133,14 @@ class Recorder:
         deletes: Iterable[str],
         ids_before: tuple[int, ...],
     ) -> None:
-        lines = [records.intent_line(address, self.known(address)) for address in addresses]
-        journal.append([records.head_line(self._saved, self.run), *lines])
         now = self.now()
         pending = {address: PendingCreate(self.run, now, body) for address, body in creates.items()}
+        lines = [records.ids_line(ids_before)] if creates else []
+        lines += [
+            records.intent_line(address, pending.get(address), self.known(address))
+            for address in addresses
+        ]
+        journal.append([records.head_line(self._saved, self.run), *lines])
         going = {
             address: record._replace(deleting=True)
             for address in deletes
@@ -156,12 +160,7 @@ class Recorder:
             StateError: it cannot be written; nothing more may be sent.
         """
         if self._journal is not None:
-            self._journal.append(
-                [
-                    records.outcome_line(address, record, self.known(address))
-                    for address, record in outcomes.items()
-                ]
-            )
+            self._journal.append(self._outcome_lines(outcomes))
         changed = {address: record for address, record in outcomes.items() if record is not None}
         self._note(Transition(changed, dict.fromkeys(outcomes)))
         self._outcomes += len(changed)
@@ -177,6 +176,9 @@ class Recorder:
         Raises:
             StateError: it cannot be saved; then the journals stay.
         """
+        if self._journal is not None:
+            seen = {address: record for address, record in last.records.items() if record}
+            self._journal.append(self._outcome_lines(seen))
         self._note(last)
         moved = self._save()
         if self._journal is not None:
@@ -196,6 +198,12 @@ class Recorder:
             pending[address] = None
         transition = transition._replace(records=records, pending=pending)
         self._unsaved = self._unsaved.then(transition)
+
+    def _outcome_lines(self, outcomes: Mapping[str, Record | None]) -> list[JSON]:
+        return [
+            records.outcome_line(address, record, self.known(address))
+            for address, record in outcomes.items()
+        ]
 
     def _save(self) -> bool:
         started = self._clock.monotonic()

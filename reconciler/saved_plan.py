@@ -167,7 +167,7 @@ def review(saved: Plan, current: Plan, *, tracks: bool) -> Review:
 
 def _what_moved(planned: Change, change: Change) -> Outcome | None:
     """The outcome of a planned change that cannot be made as it was reviewed."""
-    if (change.action, change.id) != (planned.action, planned.id):
+    if (change.action, change.id, change.reason) != (planned.action, planned.id, planned.reason):
         return _moved(planned, _what_happened(planned, change))
     if fields := _moved_fields(planned, change):
         names = ", ".join(item.field for item in fields)
@@ -215,7 +215,7 @@ def _waiting(change: Change) -> Outcome:
 
 def _what_happened(planned: Change, change: Change) -> str:
     if change.action is Action.CREATE:
-        return "the monitor was deleted since the plan was made"
+        return "its monitor was deleted since the plan was made"
     if planned.action is Action.CREATE:
         return f"monitor {change.id} was created since the plan was made"
     return f"monitor {change.id} took the place of {planned.id} since the plan was made"

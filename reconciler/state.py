@@ -240,9 +240,18 @@ def head_line(state: State, run: str) -> JSON:
     }
 
 
-def intent_line(address: str, replaced: Record | None) -> JSON:
+def ids_line(ids: Sequence[int]) -> JSON:
+    """The line that says which ids AlertSite had before the creates of a run."""
+    return {"ids_before": list(ids)}
+
+
+def intent_line(address: str, creates: PendingCreate | None, replaced: Record | None) -> JSON:
     """The line that says what may be sent from now on."""
-    return {"intent": address, "replaces": replaced and replaced.run}
+    return {
+        "intent": address,
+        "creates": creates and creates._asdict(),
+        "replaces": replaced and replaced.run,
+    }
 
 
 def outcome_line(address: str, record: Record | None, replaced: Record | None) -> JSON:
@@ -266,21 +275,29 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
     runs: list[str] = []
     records: dict[str, Record | None] = {}
     pending: dict[str, PendingCreate | None] = {}
+    before: dict[str, tuple[int, ...]] = {}
     outcomes = 0
     for lines in journals:
         if not lines:
             continue  # killed before its first line: nothing was sent
         runs.append(_run(state, lines[0]))
         for line in lines[1:]:
-            if "intent" in line:  # of a create, the state knows since before it was sent
+            if "ids_before" in line:
+                before[runs[-1]] = tuple(line["ids_before"])
                 continue
-            address = line["outcome"]
+            address = line["intent"] if "intent" in line else line["outcome"]
             known = records[address] if address in records else state.records.get(address)
+            is_current = (known and known.run) == line["replaces"]
+            if "intent" in line:
+                if line["creates"] is not None and is_current:
+                    records[address] = None
+                    pending[address] = PendingCreate(**line["creates"])
+                continue
             pending[address] = None
-            if line["record"] is not None and (known and known.run) == line["replaces"]:
+            if line["record"] is not None and is_current:
                 outcomes += 1
                 records[address] = record_from_json(line["record"])
-    return Recovery(tuple(runs), outcomes, Transition(records, pending))
+    return Recovery(tuple(runs), outcomes, Transition(records, pending, before))
 
 
 def _merged(base: Mapping[str, JSON], changes: Mapping[str, JSON]) -> Mapping[str, JSON]:

@@ -85,6 +85,7 @@ class Session:
         self._credentials = credentials
         self._clock = clock
         self._lock = threading.Lock()
+        self._pausing = threading.Lock()
         self._token = credentials.token
         self._renew_at = float("inf")
         self._is_proved = True  # whether the token was ever accepted, or may yet be renewed
@@ -238,7 +239,7 @@ class Session:
             self._clock.sleep(wait, self._stop)
 
     def _slow_down(self, asked: float | None) -> None:
-        with self._lock:
+        with self._pausing:
             self._pause = min(_LONGEST_PAUSE, max(1.0, 2 * self._pause))
             wait = self._pause if asked is None else min(asked, _LONGEST_PAUSE)
             self._not_before = max(self._not_before, self._clock.monotonic() + wait)

@@ -162,11 +162,6 @@ def _apply(
     connection.stop.reason = lost
     writer = connection.writer()
     known = run.known(connection.account)
-    if saved is not None and saved.plan.digest in known.state.applied_plans:
-        raise RefusedError(
-            "this plan was applied already, and a plan is used once",
-            "Make a new plan: reconciler plan --out FILE",
-        )
     clock = keeping.clock()
     # Whoever sent a create that had no answer is over, since this run has the lock.
     grace = workflow.Grace(clock, run.grace, connection.stop, output.say)
@@ -177,6 +172,12 @@ def _apply(
         basis = plan_file.basis(workspace, known.state)
         saved_plan.refuse_foreign(saved, basis, connection.account)
         plan, moved = _reviewed(saved, first, asked, tracks=workspace.vault.tracks)
+        if plan.changes and saved.plan.digest in known.state.applied_plans:
+            raise RefusedError(
+                "this plan was applied to its end already, and a plan is used once: what AlertSite "
+                "has otherwise by now has changed since",
+                "Make a new plan: reconciler plan --out FILE",
+            )
     if plan.is_something or not moved:
         _show(plan, asked)
     _refuse(plan, workspace, asked)

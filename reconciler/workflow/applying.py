@@ -81,6 +81,7 @@ def _is_done(outcome: Outcome) -> bool:
     return outcome.status is Status.DONE
 
 
+_REPETITIONS = 2
 _SETTLE = (1.0, 3.0)
 _LATE = (8.0, 20.0)
 """Seconds before each further look, when AlertSite does not show what it accepted."""
@@ -156,20 +157,25 @@ class _Run:
     ) -> tuple[Look | None, tuple[Outcome, ...]]:
         """The outcomes of changes that are sent together, as AlertSite was seen to have them.
 
-        A create without an answer that is known to have made nothing is sent once more.
+        A create without an answer that is known to have made nothing is sent again.
         """
         outcomes = self._execute(changes, parallelism=parallelism)
         last, seen, absent = self._verified(outcomes)
-        again = [
-            item.change for item in outcomes if item.may_repeat and item.change.address in absent
-        ]
-        if again and not self._execution.fail_fast and not self._halted():
+        for _ in range(_REPETITIONS):
+            again = [
+                item.change
+                for item in outcomes
+                if item.may_repeat and item.change.address in absent
+            ]
+            if not again or self._execution.fail_fast or self._halted():
+                break
             what = again[0].address if len(again) == 1 else f"{len(again)} monitors"
             self._execution.say(f"AlertSite has not made {what}: sending again.")
-            repeated = self._execute(again, parallelism=parallelism, is_progress=False)
-            by_address = {item.change.address: item for item in (*seen, *repeated)}
-            seen = tuple(by_address[change.address] for change in changes)
-            last, seen, absent = self._verified(seen)
+            outcomes = self._execute(again, parallelism=parallelism, is_progress=False)
+            by_address = {item.change.address: item for item in (*seen, *outcomes)}
+            last, seen, absent = self._verified(
+                tuple(by_address[change.address] for change in changes)
+            )
         self._recorder.drop(absent)
         return last, seen
 
@@ -354,6 +360,12 @@ class _Run:
         records: dict[str, Record | None] = {
             note.address: None for note in last.plan.noting(NoteCode.FORGOTTEN)
         }
+        for item in outcomes:
+            known = self._recorder.known(item.change.address)
+            is_retired = item.change.reason is Reason.RETIRED and item.status is Status.DONE
+            if is_retired and known is not None:
+                seen = {**known.fields, **item.change.body}
+                records[item.change.address] = known._replace(fields=seen, unseen={})
         for desired in self._workspace.targeted:
             address = desired.address
             old = self._recorder.known(address)
@@ -361,12 +373,9 @@ class _Run:
             if number is None and old is not None:
                 number = old.id
             if number is not None and number in there and address not in refused:
-                known = old or Record(number, {}, {}, "", "")
-                if known.id != number:
-                    known = Record(number, {}, {}, "", "", unseen={})
-                misfit = differing.get(address, set())
-                seen = there[number] if address in accepted else None
-                new = self._fitting(desired, known, misfit, seen)
+                was = old if old and old.id == number else Record(number, {}, {}, "", "")
+                live = there[number] if address in accepted else None
+                new = self._fitting(desired, was, differing.get(address, set()), live)
                 if old is None or new._replace(applied_at=old.applied_at, run=old.run) != old:
                     records[address] = new
         return Transition(records)

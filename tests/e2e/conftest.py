@@ -275,7 +275,9 @@ def base_env(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, str]:
         for key, value in os.environ.items()
         if is_measured and key.startswith("COVERAGE_")
     }
-    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **passed}
+    # Servers in tests answer within 2 s: a create without an answer need not be waited for longer.
+    usual = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "RECONCILER_TIMEOUT": "2s"}
+    return {**usual, **passed}
 
 
 @pytest.fixture(scope="session")

@@ -142,7 +142,7 @@ def _end(account: Account, store: Store, past: Past) -> End:
     assert store.read(Cell.LOCK) is None
     assert [path.name for path in store.journals.glob("*.journal")] == []
     assert [path.name for path in store.journals.glob("*.new")] == []
-    assert state.creating == {}
+    assert state.pending_creates == {}
     monitors = {monitor["id"]: monitor for monitor in account.monitors()}
     for address, record in state.records.items():
         bound = monitors[record.id]

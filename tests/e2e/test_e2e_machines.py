@@ -116,7 +116,7 @@ class Team(NamedTuple):
         assert set(names.values()) == {1}
         state = self.state()
         assert state.records.keys() == addresses
-        assert state.creating == {}
+        assert state.pending_creates == {}
         for address, record in state.records.items():
             assert monitors[record.id]["name"] == address.partition("/")[2].upper()
         for at in (self.one, self.other):

@@ -232,7 +232,7 @@ def test_corrupt_state_is_named_and_left_as_it_is(
     assert run("plan", env=applied.env).out == "No changes. 2 unchanged.\n"
 
 
-@pytest.mark.parametrize("part", ["records", "creating"])
+@pytest.mark.parametrize("part", ["records", "pending_creates"])
 def test_state_with_a_list_in_place_of_a_mapping_is_corrupt(
     part: str, kept: Path, applied: Account, run: Callable[..., Done]
 ) -> None:
@@ -328,7 +328,7 @@ def test_flag_before_variable_before_file_before_default(
 
 
 _PROJECTS = {
-    b'stat = "file:x"': "unknown setting stat\nIt may hold state, lock_lease and [budget].",
+    b'stat = "file:x"': "It may hold state, lock_lease, timeout and [budget].",
     b"state = 5": 'state must be a text\nWrite it as state = "',
     b"[state]\nfile = 'x'": "state must be a text",
     b"lock_lease = 90": 'lock_lease must be a text\nWrite it as lock_lease = "',

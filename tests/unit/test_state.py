@@ -16,6 +16,7 @@ from reconciler.state import (
     Transition,
     from_text,
     head_line,
+    ids_line,
     intent_line,
     outcome_line,
     record_to_json,
@@ -141,7 +142,7 @@ class TestRecover:
 
     def test_an_outcome_becomes_a_record(self) -> None:
         line = outcome_line(ADDRESS, self.NEW, record())
-        found = recover(STATE, [self.lines(intent_line(ADDRESS, record()), line)])
+        found = recover(STATE, [self.lines(intent_line(ADDRESS, None, record()), line)])
         assert (found.runs, found.outcomes) == (("run-2",), 1)
         assert found.transition.of(STATE).records[ADDRESS] == self.NEW
 
@@ -156,15 +157,21 @@ class TestRecover:
         found = recover(later, [self.lines(outcome_line(ADDRESS, self.NEW, record()))])
         assert found.transition.of(later) == later
 
-    def test_a_create_without_an_outcome_stays_pending(self) -> None:
-        state = EMPTY._replace(pending_creates={ADDRESS: CREATE}, ids_before={"run-2": (1, 2)})
-        assert (
-            recover(state, [self.lines(intent_line(ADDRESS, None))]).transition.of(state) == state
+    def test_a_create_without_an_outcome_is_pending(self) -> None:
+        lines = self.lines(ids_line([1, 2]), intent_line(ADDRESS, CREATE, None))
+        state = recover(EMPTY, [lines]).transition.of(EMPTY)
+        assert state == EMPTY._replace(
+            pending_creates={ADDRESS: CREATE}, ids_before={"run-2": (1, 2)}
         )
+
+    def test_a_create_that_somebody_bound_since_is_not(self) -> None:
+        bound = STATE._replace(records={ADDRESS: record(run="run-3")})
+        found = recover(bound, [self.lines(intent_line(ADDRESS, CREATE, record()))])
+        assert found.transition.of(bound) == bound
 
     @pytest.mark.parametrize("made", [record(id=7, run="run-2"), None])
     def test_one_with_an_outcome_does_not(self, made: Record | None) -> None:
-        lines = self.lines(intent_line(ADDRESS, None), outcome_line(ADDRESS, made, None))
+        lines = self.lines(intent_line(ADDRESS, CREATE, None), outcome_line(ADDRESS, made, None))
         state = EMPTY._replace(pending_creates={ADDRESS: CREATE})
         state = recover(state, [lines]).transition.of(state)
         assert state.pending_creates == {}

@@ -1,4 +1,6 @@
-"""Speed and memory as ratios measured in one run: `make bench`; `ARGS='--runs 3'` is a quick look.
+"""Speed and memory as ratios measured in one run: `make bench`.
+
+`ARGS=--quick` takes seconds on small fleets: it shows that everything runs, not how fast.
 
 Every figure is of whole processes, timed in turn with what it is compared with, so that a machine
 that slows down slows both; the ratio is the median of the pairs. The yardstick for whole fleets is
@@ -10,27 +12,22 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from contextlib import contextmanager
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).parent))
 import fleet
+from runner import TOOL, Run, RunError, leave_blocks_on_signals, run, sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 OUTPUT = Path(".reconciler/bench.json")
-SIZES = (100, 1_000, 10_000, 50_000)
 DELAY = 0.05
-PATCHES = 1_000
 YARDSTICK = """
 import os, sys
 from ruamel.yaml.cyaml import CSafeLoader
@@ -40,14 +37,29 @@ for folder, _, names in os.walk(sys.argv[1]):
             CSafeLoader(file.read())._constructor.get_single_data()
 """
 PYTHON = [sys.executable, "-c", "pass"]
-TOOL = [str(Path(sys.executable).with_name("reconciler"))]
 
 
-class Run(NamedTuple):
-    """One finished process: wall seconds and peak resident MiB."""
+class Scale(NamedTuple):
+    """How much is measured.
 
-    seconds: float
-    mebibytes: float
+    Attributes:
+        runs: counted runs of each command.
+        small: monitors of the fleet whose plan is compared with Python's start.
+        large: monitors of the fleet that is compared with the yardstick.
+        patches: monitors that apply changes.
+        growth: monitors of the fleets whose plans are compared with each other: none, or a small
+            one, by whose figures the start of the process is taken off, and at least two more.
+    """
+
+    runs: int
+    small: int
+    large: int
+    patches: int
+    growth: tuple[int, ...]
+
+
+FULL = Scale(5, 100, 10_000, 1_000, (100, 1_000, 10_000, 50_000))
+QUICK = Scale(1, 100, 500, 50, ())
 
 
 class Figure(NamedTuple):
@@ -61,43 +73,6 @@ class Figure(NamedTuple):
     def line(self) -> str:
         limit = "" if self.limit is None else f"   (target: at most {self.limit:g})"
         return f"{self.name:<64} {self.value:8.2f} {self.unit}{limit}"
-
-
-def run(command: Sequence[str], folder: Path, url: str | None = None) -> Run:
-    """Runs a command to its end, which must be a good one."""
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name != "CI" and not name.startswith("ALERTSITE_")
-    }
-    if url is not None:
-        environment |= {
-            "ALERTSITE_URL": url,
-            "ALERTSITE_USERNAME": "demo@example.com",
-            "ALERTSITE_PASSWORD": "demo",
-        }
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} in {folder} ended with {process.returncode}")
-    return Run(seconds, usage.ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024))
-
-
-@contextmanager
-def sandbox(folder: Path, *options: str) -> Iterator[str]:
-    """A sandbox in a process of its own; yields its URL."""
-    command = [*TOOL, "sandbox", "--seed-file", "account.json", *options]
-    with subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip().partition("=")[2]
-        process.terminate()
 
 
 def in_turn(
@@ -119,11 +94,11 @@ def ratio(runs: dict[str, list[Run]], name: str, other: str) -> float:
     return statistics.median(one.seconds / two.seconds for one, two in pairs)
 
 
-def start_up(root: Path, runs: int) -> Iterator[Figure]:
-    folder = root / "100"
+def start_up(root: Path, scale: Scale) -> Iterator[Figure]:
+    folder = root / str(scale.small)
     with sandbox(folder) as url:
         found = in_turn(
-            3 * runs,
+            3 * scale.runs,
             {
                 "python": (PYTHON, folder, None),
                 "version": ([*TOOL, "--version"], folder, None),
@@ -131,15 +106,16 @@ def start_up(root: Path, runs: int) -> Iterator[Figure]:
             },
         )
     yield Figure("reconciler --version / python -c pass", ratio(found, "version", "python"), "x", 5)
-    yield Figure("plan of 100 files / python -c pass", ratio(found, "plan", "python"), "x", 15)
+    name = f"plan of {scale.small} files / python -c pass"
+    yield Figure(name, ratio(found, "plan", "python"), "x", 15)
 
 
-def fleets(root: Path, runs: int) -> Iterator[Figure]:
-    folder = root / "10000"
+def fleets(root: Path, scale: Scale) -> Iterator[Figure]:
+    folder, size = root / str(scale.large), f"{scale.large:,}"
     with sandbox(folder) as url:
         run([*TOOL, "apply", "--auto-approve", "--state", "known.json"], folder, url)
         found = in_turn(
-            runs,
+            scale.runs,
             {
                 "yardstick": ([sys.executable, "-c", YARDSTICK, "monitors"], folder, None),
                 "validate": ([*TOOL, "validate"], folder, None),
@@ -148,72 +124,104 @@ def fleets(root: Path, runs: int) -> Iterator[Figure]:
                 "offline": ([*TOOL, "plan", "--offline", "--state", "known.json"], folder, None),
             },
         )
-    yield Figure("validate of 10,000 / yardstick", ratio(found, "validate", "yardstick"), "x", 0.4)
-    yield Figure(
-        "plan of 10,000, no change / yardstick", ratio(found, "plan", "yardstick"), "x", 0.5
-    )
-    yield Figure(
-        "plan of 10,000 with their state / without", ratio(found, "known", "plan"), "x", 1.15
-    )
-    yield Figure("plan of 10,000 offline / yardstick", ratio(found, "offline", "yardstick"), "x")
+    yield Figure(f"validate of {size} / yardstick", ratio(found, "validate", "yardstick"), "x", 0.4)
+    name = f"plan of {size}, no change / yardstick"
+    yield Figure(name, ratio(found, "plan", "yardstick"), "x", 0.5)
+    name = f"plan of {size} with their state / without"
+    yield Figure(name, ratio(found, "known", "plan"), "x", 1.15)
+    name = f"plan of {size} offline / yardstick"
+    yield Figure(name, ratio(found, "offline", "yardstick"), "x")
     memory = max(finished.mebibytes for finished in found["plan"])
-    yield Figure("plan of 10,000: peak memory", memory, "MiB", 130)
+    yield Figure(f"plan of {size}: peak memory", memory, "MiB", 130)
 
 
-def growth(root: Path) -> Iterator[Figure]:
-    found: dict[int, Run] = {}
-    for size in SIZES:
-        with sandbox(root / str(size)) as url:
-            found[size] = run([*TOOL, "plan"], root / str(size), url)
-        yield Figure(f"plan of {size:,}: wall", found[size].seconds, "s")
-        yield Figure(f"plan of {size:,}: peak memory", found[size].mebibytes, "MiB")
-    small, middle, large = found[SIZES[0]], found[SIZES[-2]], found[SIZES[-1]]
-    times = SIZES[-1] / SIZES[-2]
-    seconds = (large.seconds - small.seconds) / (middle.seconds - small.seconds) / times
-    memory = (large.mebibytes - small.mebibytes) / (middle.mebibytes - small.mebibytes) / times
-    yield Figure("growth from 10,000 to 50,000: wall / linear", seconds, "x")
-    yield Figure("growth from 10,000 to 50,000: memory / linear", memory, "x")
+def requests(root: Path, scale: Scale) -> Iterator[Figure]:
+    """What a plan without a change asks AlertSite for.
+
+    A count is not noisy, so another one than expected fails the benchmark.
+
+    Raises:
+        RunError: the plan made other requests than a login and one list.
+    """
+    folder = root / str(scale.large)
+    with sandbox(folder, "--request-log", "requests.jsonl") as url:
+        run([*TOOL, "plan"], folder, url)
+    lines = (folder / "requests.jsonl").read_text().splitlines()
+    made = Counter(f"{entry['method']} {entry['path']}" for entry in map(json.loads, lines))
+    name = f"plan of {scale.large:,}, no change"
+    yield Figure(f"{name}: lists", made["GET /monitors"], "", 1)
+    by_id = sum(count for call, count in made.items() if call.startswith("GET /monitors/"))
+    yield Figure(f"{name}: GETs by id", by_id, "", 0)
+    if made != {"POST /access-tokens": 1, "GET /monitors": 1}:
+        raise RunError(f"{name}: expected one login and one list, but it made {dict(made)}")
 
 
-def apply(root: Path, runs: int) -> Iterator[Figure]:
+def apply(root: Path, scale: Scale) -> Iterator[Figure]:
     """What apply adds to a plan of the same fleet, against the time that the delays alone take.
 
     Journal and state are written as always; each run begins without them.
     """
     folder = root / "changed"
     for parallelism in (8, 16):
-        limit = math.ceil(PATCHES / parallelism) * DELAY
+        limit = math.ceil(scale.patches / parallelism) * DELAY
         ratios = []
-        for _ in range(runs):
+        for _ in range(scale.runs):
             shutil.rmtree(folder / ".reconciler", ignore_errors=True)
             with sandbox(folder, "--fault", f"PATCH * delay={DELAY}") as url:
                 planned = run([*TOOL, "plan"], folder, url)
                 command = [*TOOL, "apply", "--auto-approve", "--parallelism", str(parallelism)]
                 ratios.append((run(command, folder, url).seconds - planned.seconds) / limit)
-        name = f"apply of {PATCHES:,}, {parallelism} in flight / {limit:.2f} s of delays"
+        name = f"apply of {scale.patches:,}, {parallelism} in flight / {limit:.2f} s of delays"
         yield Figure(name, statistics.median(ratios), "x", 1.15)
 
 
-def prepare(root: Path) -> None:
-    for size in SIZES:
-        fleet.write(root / str(size), size)
-    fleet.write(root / "changed", PATCHES, interval=10)
+def growth(root: Path, scale: Scale) -> Iterator[Figure]:
+    found: dict[int, Run] = {}
+    for size in scale.growth:
+        with sandbox(root / str(size)) as url:
+            found[size] = run([*TOOL, "plan"], root / str(size), url)
+        yield Figure(f"plan of {size:,}: wall", found[size].seconds, "s")
+        yield Figure(f"plan of {size:,}: peak memory", found[size].mebibytes, "MiB")
+    if not scale.growth:
+        return
+    small, *_, middle, large = scale.growth
+    start, shorter, longer = found[small], found[middle], found[large]
+    times = large / middle
+    seconds = (longer.seconds - start.seconds) / (shorter.seconds - start.seconds) / times
+    extra, base = longer.mebibytes - start.mebibytes, shorter.mebibytes - start.mebibytes
+    span = f"growth from {middle:,} to {large:,}"
+    yield Figure(f"{span}: wall / linear", seconds, "x")
+    yield Figure(f"{span}: memory / linear", extra / base / times, "x")
+
+
+def measure(scale: Scale) -> Iterator[Figure]:
+    with tempfile.TemporaryDirectory(prefix="reconciler-bench-") as name:
+        root = Path(name)
+        for size in {scale.small, scale.large, *scale.growth}:
+            fleet.write(root / str(size), size)
+        fleet.write(root / "changed", scale.patches, timeout=45)
+        for part in (start_up, fleets, requests, apply, growth):
+            yield from part(root, scale)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=5, help="counted runs of each command")
-    runs = parser.parse_args().runs
-    root = Path(tempfile.mkdtemp(prefix="reconciler-bench-"))
-    figures: list[Figure] = []
+    parser.add_argument("--runs", type=int, help=f"counted runs of each command ({FULL.runs})")
+    parser.add_argument("--quick", action="store_true", help="small fleets, one run, no targets")
+    options = parser.parse_args()
+    scale = QUICK if options.quick else FULL
+    if options.runs is not None:
+        scale = scale._replace(runs=options.runs)
+
+    leave_blocks_on_signals()
+    figures = []
     try:
-        prepare(root)
-        for part in (start_up(root, runs), fleets(root, runs), apply(root, runs), growth(root)):
-            for figure in part:
-                print(figure.line(), flush=True)
-                figures.append(figure)
-    finally:
-        shutil.rmtree(root)
+        for measured in measure(scale):
+            figure = measured._replace(limit=None) if options.quick else measured
+            print(figure.line(), flush=True)
+            figures.append(figure)
+    except RunError as error:
+        sys.exit(f"The benchmark failed: {error}")
     OUTPUT.parent.mkdir(exist_ok=True)
     OUTPUT.write_text(json.dumps([figure._asdict() for figure in figures], indent=2) + "\n")
     print(f"Written to {OUTPUT}.")

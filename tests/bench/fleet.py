@@ -25,8 +25,8 @@ spec:
   hostname: mx{number}.example.com
   ipv4: 192.0.2.{octet}
   port: {port}
-  interval: {interval}
-  timeout: 30
+  interval: 5
+  timeout: {timeout}
   enabled: true
   notify_on_error: true
   locations: [{{id: 10}}, {{id: 20}}]
@@ -34,11 +34,12 @@ spec:
 """
 
 
-def write(folder: Path, size: int, *, interval: int = 5) -> None:
+def write(folder: Path, size: int, *, timeout: int = 30) -> None:
     """Writes `size` manifests in folders of 500, and `account.json`, the seed of their account.
 
-    With another interval than 5, the manifests differ from the account in that field. The account
-    is written monitor by monitor: a child's peak memory counts from its parent's.
+    With another timeout than 30, the manifests differ from the account in that field, by which no
+    monitor loses monitoring: the safety budget has nothing against it. The account is written
+    monitor by monitor: a child's peak memory counts from its parent's.
     """
     for number in range(size):
         file = folder / "monitors" / f"team-{number // 500:03}" / f"mail-{number:05}.yaml"
@@ -51,7 +52,7 @@ def write(folder: Path, size: int, *, interval: int = 5) -> None:
                 id=FIRST_ID + number,
                 octet=number % 250 + 1,
                 port=587 if number % 2 else 25,
-                interval=interval,
+                timeout=timeout,
             )
         )
     with (folder / "account.json").open("w") as file:

@@ -262,7 +262,13 @@ class Terminal:
         return bool(data)
 
 
-_UNMEASURED = {"test_e2e_machine", "test_e2e_machines", "test_e2e_retire", "test_e2e_secrets"}
+_UNMEASURED = {
+    "test_e2e_bench",
+    "test_e2e_machine",
+    "test_e2e_machines",
+    "test_e2e_retire",
+    "test_e2e_secrets",
+}
 """Files with hundreds of runs, in which coverage would tell nothing new and take minutes."""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.budget import Measurements
 from reconciler.errors import ExitCode, RefusedError
-from reconciler.plan import Action, NoteCode, Plan, fingerprint, pins
+from reconciler.plan import Action, NoteCode, Plan, Reason, fingerprint, pins
 from reconciler.result import Outcome, Status
 
 if TYPE_CHECKING:
@@ -167,7 +167,8 @@ def review(saved: Plan, current: Plan, *, tracks: bool) -> Review:
 
 def _what_moved(planned: Change, change: Change) -> Outcome | None:
     """The outcome of a planned change that cannot be made as it was reviewed."""
-    if (change.action, change.id, change.reason) != (planned.action, planned.id, planned.reason):
+    is_gone = Reason.DELETED_OUTSIDE in {change.reason} - {planned.reason}
+    if (change.action, change.id) != (planned.action, planned.id) or is_gone:
         return _moved(planned, _what_happened(planned, change))
     if fields := _moved_fields(planned, change):
         names = ", ".join(item.field for item in fields)
@@ -215,7 +216,7 @@ def _waiting(change: Change) -> Outcome:
 
 def _what_happened(planned: Change, change: Change) -> str:
     if change.action is Action.CREATE:
-        return "its monitor was deleted since the plan was made"
+        return "the monitor was deleted since the plan was made"
     if planned.action is Action.CREATE:
         return f"monitor {change.id} was created since the plan was made"
     return f"monitor {change.id} took the place of {planned.id} since the plan was made"

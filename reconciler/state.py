@@ -132,7 +132,7 @@ class Recovery(NamedTuple):
 
     Attributes:
         runs: the ids of those runs.
-        outcomes: how many outcomes the state did not have yet.
+        outcomes: how many changes have an outcome that the state did not have yet.
         transition: what they change in the state.
     """
 
@@ -276,7 +276,7 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
     records: dict[str, Record | None] = {}
     pending: dict[str, PendingCreate | None] = {}
     before: dict[str, tuple[int, ...]] = {}
-    outcomes = 0
+    told: set[str] = set()
     for lines in journals:
         if not lines:
             continue  # killed before its first line: nothing was sent
@@ -295,9 +295,9 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
                 continue
             pending[address] = None
             if line["record"] is not None and is_current:
-                outcomes += 1
+                told.add(address)
                 records[address] = record_from_json(line["record"])
-    return Recovery(tuple(runs), outcomes, Transition(records, pending, before))
+    return Recovery(tuple(runs), len(told), Transition(records, pending, before))
 
 
 def _merged(base: Mapping[str, JSON], changes: Mapping[str, JSON]) -> Mapping[str, JSON]:

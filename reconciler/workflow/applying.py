@@ -238,12 +238,10 @@ class _Run:
             self._execution.progress(outcome)
 
     def _record(self, records: dict[str, Record | None]) -> None:
-        if self.trouble is not None:
-            return
         try:
-            self._recorder.record(records)
+            self._recorder.record(records)  # also after trouble: the journal may still take it
         except StateError as error:
-            self.trouble = error
+            self.trouble = self.trouble or error
 
     def _record_of(self, outcome: Outcome) -> Record | None:
         """A record of what AlertSite accepted, which is not seen yet."""

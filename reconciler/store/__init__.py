@@ -13,7 +13,7 @@ from pathlib import Path
 from reconciler.errors import ConfigurationError
 from reconciler.store.journal import Journal, found_journals, read_journal
 from reconciler.store.lease import Lease
-from reconciler.store.lock import Terms, break_lock, current, hold, is_over
+from reconciler.store.lock import Terms, break_lock, current, hold, is_dead
 from reconciler.store.port import Cell, Held, Store
 
 __all__ = [
@@ -27,7 +27,7 @@ __all__ = [
     "current",
     "found_journals",
     "hold",
-    "is_over",
+    "is_dead",
     "open_store",
     "read_journal",
 ]

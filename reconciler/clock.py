@@ -24,7 +24,7 @@ class Clock(NamedTuple):
 
     Attributes:
         now: the time of day, aware, UTC; it may jump, and differs from that of other machines.
-        monotonic: seconds that only ever grow, also while the machine is suspended, where the system
+        monotonic: seconds that only ever grow, also while the machine is suspended where the system
             tells: a run on a laptop that slept must know that its lock may be another's.
         sleep: waits for so many seconds, or until the event is set if there is one.
     """

@@ -36,6 +36,7 @@ class Record(NamedTuple):
         run: the id of the run that applied it.
         protect: deleting the monitor is refused, even without a manifest.
         retire: what pruning does without a manifest: `delete` or `disable`.
+        ignore: the fields that are not compared, and the last such day of each, as YYYY-MM-DD.
     """
 
     id: int
@@ -45,6 +46,7 @@ class Record(NamedTuple):
     run: str
     protect: bool = False
     retire: str = "delete"
+    ignore: Mapping[str, str] = {}
 
 
 class State(NamedTuple):
@@ -168,6 +170,8 @@ def record_from_json(data: JSON) -> Record:
         and type(record.run) is str
         and type(record.protect) is bool
         and record.retire in {"delete", "disable"}
+        and type(record.ignore) is dict
+        and all(type(until) is str for until in record.ignore.values())
     )
     if not is_one:
         raise TypeError(f"{canonical(data)} is not a record")

@@ -124,6 +124,11 @@ class Checkup:
         except InvalidManifestsError as error:
             hint = f"reconciler validate {self._manifests} lists them."
             return Check("manifests", Status.FAIL, str(error), hint, error.exit_code)
+        if self._fleet.warnings:
+            hint = f"reconciler validate {self._manifests} lists them."
+            number = len(self._fleet.warnings)
+            message = f"valid, with {number} {'warning' if number == 1 else 'warnings'}"
+            return Check("manifests", Status.WARN, message, hint)
         count, files = len(self._fleet.desired), self._fleet.files
         return _ok("manifests", f"{count} valid in {files} file{'' if files == 1 else 's'}")
 

@@ -174,8 +174,11 @@ class _Run:
     ) -> Record:
         """A record of now; the lifecycle is the manifest's, or else what is remembered of it."""
         treated = desired.lifecycle if desired else known or Lifecycle()
+        ignore = known.ignore if known else {}
+        if desired:
+            ignore = {item.field: item.until for item in desired.lifecycle.ignore}
         now, run = self._recorder.now(), self._recorder.run
-        return Record(number, fields, secrets, now, run, treated.protect, treated.retire)
+        return Record(number, fields, secrets, now, run, treated.protect, treated.retire, ignore)
 
     def verified(self, outcomes: tuple[Outcome, ...]) -> tuple[Look | None, tuple[Outcome, ...]]:
         """The outcomes as AlertSite shows them; a few more looks while it shows something else."""

@@ -15,7 +15,7 @@ from reconciler.clock import written
 from reconciler.errors import ConflictError, StateError
 from reconciler.known import parsed
 from reconciler.state import Transition
-from reconciler.store import Cell, Journal
+from reconciler.store import Cell, Journal, remove_journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -154,14 +154,14 @@ class Recorder:
         """Saves the state if it moved and ends the journals; says whether it had moved.
 
         Raises:
-            StateError: it cannot be saved; then the journals stay.
+            StateError: it cannot be saved, or a journal not be removed; then the journals stay.
         """
         self._note(last)
         moved = self._save()
         if self._journal is not None:
             self._journal.remove()
         for path in self._journals:
-            path.unlink(missing_ok=True)
+            remove_journal(path)
         return moved
 
     def now(self) -> str:

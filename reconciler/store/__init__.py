@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from reconciler.errors import ConfigurationError
-from reconciler.store.journal import Journal, found_journals, read_journal
+from reconciler.store.journal import Journal, found_journals, read_journal, remove_journal
 from reconciler.store.lease import Lease
 from reconciler.store.lock import Terms, break_lock, current, hold, is_dead
 from reconciler.store.port import Cell, Held, Store
@@ -30,6 +30,7 @@ __all__ = [
     "is_dead",
     "open_store",
     "read_journal",
+    "remove_journal",
 ]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")

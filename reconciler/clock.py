@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+_BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+"""Linux has it; `time.monotonic` stands still there while the machine is suspended (time(7))."""
+
+
 class Clock(NamedTuple):
     """What time it is, and how to wait.
 
     Attributes:
         now: the time of day, aware, UTC; it may jump, and differs from that of other machines.
-        monotonic: seconds that only ever grow.
+        monotonic: seconds that only ever grow, also while the machine is suspended where the system
+            tells: a run on a laptop that slept must know that its lock may be another's.
         sleep: waits for so many seconds, or until the event is set if there is one.
     """
 
@@ -35,6 +40,10 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+def _monotonic() -> float:
+    return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
+
+
 def _sleep(seconds: float, stop: threading.Event | None) -> None:
     if stop is None:
         time.sleep(seconds)
@@ -47,5 +56,5 @@ def written(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-SYSTEM = Clock(_now, time.monotonic, _sleep)
+SYSTEM = Clock(_now, _monotonic, _sleep)
 """This machine's clock."""

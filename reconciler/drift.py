@@ -73,8 +73,9 @@ def find_drift(
     live: Iterable[Live],
     kinds: Mapping[str, Kind],
     targets: Sequence[str] = (),
+    today: str = "",
 ) -> Drift:
-    """What of the records AlertSite does not fit any more.
+    """What of the records AlertSite does not fit any more, without what they ignore.
 
     Args:
         account: where `live` was read from.
@@ -82,6 +83,7 @@ def find_drift(
         live: every monitor that AlertSite returned.
         kinds: the kinds, by name.
         targets: addresses or globs over them; none means all.
+        today: the day, as YYYY-MM-DD; what is ignored until an earlier one is compared.
     """
     by_id = {monitor.id: monitor for monitor in live}
     monitors: list[Drifted] = []
@@ -93,9 +95,12 @@ def find_drift(
         name = address.partition("/")[0]
         fields: tuple[FieldChange, ...] = ()
         if monitor is not None:
-            fields = drifted(
-                kinds.get(name) or Kind(name, {}), record.fields, monitor, record.unseen
-            )
+            applied = {
+                field: value
+                for field, value in record.fields.items()
+                if field not in record.ignore or record.ignore[field] < today
+            }
+            fields = drifted(kinds.get(name) or Kind(name, {}), applied, monitor, record.unseen)
         if monitor is None or fields:
             monitors.append(Drifted(address, record.id, record.applied_at, record.run, fields))
         else:

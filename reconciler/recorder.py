@@ -15,7 +15,7 @@ from reconciler.clock import written
 from reconciler.errors import ConflictError, StateError
 from reconciler.known import parsed
 from reconciler.state import PendingCreate, Transition
-from reconciler.store import Cell, Journal
+from reconciler.store import Cell, Journal, remove_journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -174,7 +174,7 @@ class Recorder:
         """Saves the state if it moved and ends the journals; says whether it had moved.
 
         Raises:
-            StateError: it cannot be saved; then the journals stay.
+            StateError: it cannot be saved, or a journal not be removed; then the journals stay.
         """
         if self._journal is not None:
             seen = {address: record for address, record in last.records.items() if record}
@@ -184,7 +184,7 @@ class Recorder:
         if self._journal is not None:
             self._journal.remove()
         for path in self._journals:
-            path.unlink(missing_ok=True)
+            remove_journal(path)
         return moved
 
     def now(self) -> str:

@@ -42,6 +42,7 @@ class Record(NamedTuple):
         moved_from: the former address that a `previously` of the manifest has led to.
         prior: what AlertSite had before Git first changed a field.
         deleting: a run was about to delete the monitor: that it is gone surprises nobody.
+        ignore: the fields that are not compared, and the last such day of each, as YYYY-MM-DD.
     """
 
     id: int
@@ -55,6 +56,7 @@ class Record(NamedTuple):
     moved_from: str = ""
     prior: Mapping[str, JSON] = {}
     deleting: bool = False
+    ignore: Mapping[str, str] = {}
 
 
 class PendingCreate(NamedTuple):
@@ -224,6 +226,8 @@ def record_from_json(data: JSON) -> Record:
         and type(record.moved_from) is str
         and type(record.prior) is dict
         and type(record.deleting) is bool
+        and type(record.ignore) is dict
+        and all(type(until) is str for until in record.ignore.values())
     )
     if not is_one:
         raise TypeError(f"{canonical(data)} is not a record")

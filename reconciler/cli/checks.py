@@ -125,6 +125,11 @@ class Checkup:
         except InvalidManifestsError as error:
             hint = f"reconciler validate {self._manifests} lists them."
             return Check("manifests", Status.FAIL, str(error), hint, error.exit_code)
+        if self._fleet.warnings:
+            hint = f"reconciler validate {self._manifests} lists them."
+            number = len(self._fleet.warnings)
+            message = f"valid, with {number} {'warning' if number == 1 else 'warnings'}"
+            return Check("manifests", Status.WARN, message, hint)
         count, files = len(self._fleet.desired), self._fleet.files
         return _ok("manifests", f"{count} valid in {files} file{'' if files == 1 else 's'}")
 
@@ -192,19 +197,19 @@ class Checkup:
         return _ok("state", f"{place}: {records} {noun}, serial {known.saved.serial}, {saved}")
 
     def _check_lock(self) -> Check:
-        from reconciler.store import current  # noqa: PLC0415
+        from reconciler.store import current, is_dead  # noqa: PLC0415
 
         if self._run is None:
             return _not_checked("lock", "that needs the state")
         lease = current(self._run.store)
         if lease is None:
             return _ok("lock", "free")
-        if lease.has_expired(keeping.clock().now()):
-            return _ok("lock", f"that of {lease} has expired; the next run takes it over")
+        if is_dead(lease):
+            return _ok("lock", f"that of {lease}, which is dead; the next run takes it over")
         return Check(
             "lock",
             Status.WARN,
-            f"held by {lease} for {lease.operation}, until {lease.expires_at} unless renewed",
+            f"held by {lease} for {lease.operation}",
             f"If that run is certainly dead: reconciler state unlock {lease.id}",
         )
 
@@ -236,7 +241,7 @@ class Checkup:
             "clock",
             Status.WARN,
             f"{seconds} s {'ahead of' if ahead > 0 else 'behind'} AlertSite's",
-            "Set it by NTP: the ends of locks and the times in the state come from it.",
+            "Set it by NTP: the times in the state come from it.",
         )
 
 

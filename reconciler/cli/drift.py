@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 def drift(location: str | None, targets: tuple[str, ...], *, as_json: bool) -> int:
     """Show what AlertSite did since the last apply; never writes, exits with 2 if there is any.
 
-    It compares AlertSite with the state and needs no manifests.
+    It compares AlertSite with the state and needs no manifests; what lifecycle.ignore named at the
+    last apply is left out until its day.
     """
     from reconciler import render, workflow  # noqa: PLC0415
     from reconciler.cli.connection import connect  # noqa: PLC0415
@@ -49,7 +50,8 @@ def drift(location: str | None, targets: tuple[str, ...], *, as_json: bool) -> i
             )
         _check_targets(targets, known.state.records)
         live = workflow.observe(connection.reader(), schemas.kinds, known.state).live
-    found = find_drift(connection.account, known.state.records, live, schemas.kinds, targets)
+    today = keeping.now()[:10]
+    found = find_drift(connection.account, known.state.records, live, schemas.kinds, targets, today)
     if as_json:
         output.data(render.as_json(found.to_json()))
     else:

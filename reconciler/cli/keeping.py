@@ -68,12 +68,14 @@ class Run(NamedTuple):
         """Says what the journals of runs that did not end add to the state."""
         if not known.recovery.runs:
             return
-        from reconciler.store import current, is_over  # noqa: PLC0415
+        from reconciler.store import current, is_dead  # noqa: PLC0415
 
         lease = current(self.store)
         for run in known.recovery.runs:
-            if lease is not None and lease.id == run and not is_over(lease, clock().now()):
-                output.say(f"Run {run} of {lease.holder} on {lease.host} is still under way.")
+            if lease is not None and lease.id == run and not is_dead(lease):
+                output.say(
+                    f"Run {run} of {lease.holder} on {lease.host} has not ended and holds the lock."
+                )
             else:
                 output.say(f"Recovery: run {run} did not end; its journal is taken into account.")
         if outcomes := known.recovery.outcomes:

@@ -87,11 +87,21 @@ lock_timeout = click.option(
 
 
 def load(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Fleet]:
-    """The schemas and the manifests below the paths.
+    """The schemas and the manifests below the paths; what they warn of is said.
 
     Raises:
         ReconcilerError: there are none, or they have findings.
     """
+    schemas, fleet = load_quietly(*paths, may_be_empty=may_be_empty)
+    if fleet.warnings:
+        from reconciler import render  # noqa: PLC0415
+
+        output.say(render.findings_text(fleet.warnings))
+    return schemas, fleet
+
+
+def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Fleet]:
+    """As `load`, and leaves the warnings to be said."""
     from reconciler import workflow  # noqa: PLC0415
     from reconciler.schema import Schemas  # noqa: PLC0415
 

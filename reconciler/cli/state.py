@@ -98,7 +98,7 @@ def unlock(run_id: str | None, location: str | None) -> int:
         else:
             output.data(
                 f"{lease.id}  held by {lease.holder} on {lease.host} for {lease.operation} since "
-                f"{lease.acquired_at}, until {lease.expires_at} unless renewed"
+                f"{lease.acquired_at}, renewed {lease.renewals} times so far"
             )
         return ExitCode.OK
     break_lock(run.store, run_id)

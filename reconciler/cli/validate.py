@@ -40,12 +40,12 @@ def validate(paths: tuple[str, ...], form: str, *, lint: bool, strict: bool) -> 
     if strict and not lint:
         raise UsageError("--strict is about the findings of --lint", "Give both.")
     try:
-        _, fleet = options.load(*(paths or ("monitors",)))
+        _, fleet = options.load_quietly(*(paths or ("monitors",)))
     except InvalidManifestsError as error:
         _print(error.findings, form)
         output.say(f"{error}.")
         return error.exit_code
-    findings = _lint(fleet) if lint else ()
+    findings = tuple(sorted((*fleet.warnings, *(_lint(fleet) if lint else ()))))
     if findings or form == "json":
         _print(findings, form)
     output.say(f"Valid: {_count(len(fleet.desired), 'manifest')} in {_count(fleet.files, 'file')}.")
@@ -59,7 +59,7 @@ def _lint(fleet: Fleet) -> tuple[Diagnostic, ...]:
 
 
 def _judge(findings: tuple[Diagnostic, ...], *, strict: bool) -> ExitCode:
-    """Says how many findings of lint there are, and whether they are too many."""
+    """Says how many findings there are, and whether they are too many."""
     from reconciler.lint import Severity, severity  # noqa: PLC0415
 
     found = [severity(finding.code) for finding in findings]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.lint.alone import of_one
-from reconciler.lint.codes import BAD_COMMENT, CODES, Finding, Severity, severity
+from reconciler.lint.codes import BAD_COMMENT, CODES, EXPIRED_IGNORE, Finding, Severity, severity
 from reconciler.lint.together import of_all
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from reconciler.model import Desired
 
-__all__ = ["BAD_COMMENT", "CODES", "Finding", "Severity", "lint", "severity"]
+__all__ = ["BAD_COMMENT", "CODES", "EXPIRED_IGNORE", "Finding", "Severity", "lint", "severity"]
 
 
 def lint(fleet: Sequence[Desired]) -> Iterator[Finding]:

@@ -38,6 +38,8 @@ class Finding(NamedTuple):
 
 
 BAD_COMMENT = "bad-comment"
+EXPIRED_IGNORE = "expired-ignore"
+"""A warning that is given without lint, and that no comment disables."""
 CODES: Mapping[str, Code] = {
     "wrong-port": Code(
         Severity.ERROR, "The port belongs to another mail protocol than the kind speaks."
@@ -82,9 +84,11 @@ CODES: Mapping[str, Code] = {
     "disabled": Code(Severity.INFO, "enabled is false: the monitor does not run."),
     "silenced": Code(Severity.INFO, "notify_on_error is false: nobody is told of a failure."),
 }
-"""What lint may say; a finding with any other code is one of an invalid manifest."""
+"""What lint may say; any other code but `EXPIRED_IGNORE` is that of an invalid manifest."""
 
 
 def severity(code: str) -> Severity:
     """How severe a finding with that code is; one of an invalid manifest is an error."""
+    if code == EXPIRED_IGNORE:
+        return Severity.WARNING
     return CODES[code].severity if code in CODES else Severity.ERROR

@@ -19,15 +19,15 @@ _COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 def findings_text(findings: Iterable[Diagnostic]) -> str:
     """One finding a line: `path:line:col: code: message`.
 
-    The severity stands before the code of lint; invalid manifests have errors only.
+    The severity stands before the code, but for the errors of invalid manifests.
     """
     return "\n".join(printable(_line(finding)) for finding in findings)
 
 
 def _line(finding: Diagnostic) -> str:
-    from reconciler.lint import CODES  # noqa: PLC0415 - no plan needs it
+    from reconciler.lint import CODES, EXPIRED_IGNORE  # noqa: PLC0415 - no plan needs it
 
-    if finding.code not in CODES:
+    if finding.code not in CODES and finding.code != EXPIRED_IGNORE:
         return str(finding)
     return f"{finding.position}: {_severity(finding)}: {finding.code}: {finding.message}"
 

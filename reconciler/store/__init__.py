@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 
 from reconciler.errors import ConfigurationError
-from reconciler.store.journal import Journal, found_journals, read_journal
+from reconciler.store.journal import Journal, found_journals, read_journal, remove_journal
 from reconciler.store.lease import Lease
-from reconciler.store.lock import Terms, break_lock, current, hold, is_over
+from reconciler.store.lock import Terms, break_lock, current, hold, is_dead
 from reconciler.store.port import Cell, Held, Store
 
 __all__ = [
@@ -27,9 +27,10 @@ __all__ = [
     "current",
     "found_journals",
     "hold",
-    "is_over",
+    "is_dead",
     "open_store",
     "read_journal",
+    "remove_journal",
 ]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")

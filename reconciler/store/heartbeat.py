@@ -93,8 +93,9 @@ class Heartbeat:
                 self._store.write(Cell.LOCK, b"", held.version, message)
         except StateError as error:
             return (
-                f"The lock of {self._store.location} could not be released: {error}. It ends by "
-                f"itself at {self._lease.expires_at}."
+                f"The lock of {self._store.location} could not be released: {error}. A run that "
+                f"waits for it takes it over after {self._lease.length:g} s; or: reconciler state "
+                f"unlock {self._lease.id}"
             )
         return ""
 
@@ -110,7 +111,7 @@ class Heartbeat:
 
     def _renew(self) -> None:
         started = self._clock.monotonic()
-        lease = self._lease.renewed(self._clock.now())
+        lease = self._lease.renewed()
         message = f"Renew the lock of run {lease.id}"
         try:
             version = self._store.write(Cell.LOCK, lease.encoded(), self._version, message)

@@ -104,14 +104,7 @@ class Journal:
             StateError: it cannot be removed.
         """
         self.close()
-        try:
-            with suppress(FileNotFoundError):
-                self.path.unlink()
-                disk.sync_folder(self.path.parent)
-        except OSError as error:
-            raise disk.problem(
-                f"cannot remove the journal {self.path}", error, "Remove it by hand."
-            ) from error
+        remove_journal(self.path)
 
     def _write(self, descriptor: int, data: bytes, size: int) -> None:
         try:
@@ -147,6 +140,21 @@ def found_journals(store: Store) -> list[Path]:
     except OSError as error:
         raise disk.problem(f"cannot read {store.journals}", error, _READ_HINT) from error
     return []
+
+
+def remove_journal(path: Path) -> None:
+    """Removes a journal that the state has all of, if it is still there.
+
+    Raises:
+        StateError: it cannot be removed.
+    """
+    try:
+        with suppress(FileNotFoundError):
+            path.unlink()
+            disk.sync_folder(path.parent)
+    except OSError as error:
+        hint = "The state has all that it says: remove it by hand."
+        raise disk.problem(f"cannot remove the journal {path}", error, hint) from error
 
 
 def read_journal(path: Path) -> list[JSON]:

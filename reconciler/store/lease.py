@@ -1,31 +1,32 @@
 """The lease on the state: what it says and what may become of it.
 
-Rule: no store and no clock in here; what time it is, is passed in. A lease is kept as one JSON
-object with the names of its attributes; members that are not known are left out of account.
+Rule: no store and no clock in here, and no moment at which a lease ends: the clocks of two machines
+differ, so a lease has a length, and whoever wants it measures that by a clock of their own. It is
+kept as one JSON object with the names of its attributes; members that are not known are ignored.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
 
-_TICK = timedelta(milliseconds=1)
+from reconciler.clock import written
 
 
 class Lease(NamedTuple):
-    """Who holds the lock, and until when.
+    """Who holds the lock, and for how long without a renewal.
 
     Attributes:
         id: of the run that holds it.
         holder: the person or account that started the run.
         host: where it runs.
         operation: what it does, such as `apply`.
-        acquired_at: RFC 3339 UTC, whole seconds.
-        expires_at: RFC 3339 UTC, milliseconds; it only ever grows, and with each renewal.
+        acquired_at: RFC 3339 UTC, whole seconds, by the holder's clock; only to be shown.
         process: see `process.identity`; empty if unknown.
         length: seconds that it lives without being renewed.
+        renewals: how often it was renewed.
     """
 
     id: str
@@ -33,9 +34,9 @@ class Lease(NamedTuple):
     host: str
     operation: str
     acquired_at: str
-    expires_at: str
     process: str
     length: float
+    renewals: int = 0
 
     def __str__(self) -> str:
         return f"run {self.id} ({self.holder} on {self.host}, since {self.acquired_at})"
@@ -44,22 +45,12 @@ class Lease(NamedTuple):
         """What is kept in the store."""
         return json.dumps(self._asdict(), indent=2).encode() + b"\n"
 
-    def renewed(self, now: datetime) -> Lease:
+    def renewed(self) -> Lease:
         """The lease as it is to be kept from now on.
 
-        It never ends earlier than before, whatever the clock says, and is never the same: whoever
-        waits for it takes one that does not change as abandoned.
+        It is never the same as before: whoever waits takes one that does not change as abandoned.
         """
-        end = max(now + timedelta(seconds=self.length), _time(self.expires_at) + _TICK)
-        return self._replace(expires_at=_written(end, "milliseconds"))
-
-    def has_expired(self, now: datetime) -> bool:
-        """Whether its time is over by that clock."""
-        return _time(self.expires_at) < now
-
-    def left(self, now: datetime) -> float:
-        """Seconds until it expires by that clock."""
-        return (_time(self.expires_at) - now).total_seconds()
+        return self._replace(renewals=self.renewals + 1)
 
 
 class Claim(NamedTuple):
@@ -79,8 +70,7 @@ def new(claim: Claim, *, now: datetime, length: float) -> Lease:
         holder=_plain(claim.holder),
         host=_plain(claim.host),
         operation=_plain(claim.operation),
-        acquired_at=_written(now, "seconds"),
-        expires_at=_written(now + timedelta(seconds=length), "milliseconds"),
+        acquired_at=written(now.astimezone(UTC)),
         process=claim.process,
         length=length,
     )
@@ -90,14 +80,19 @@ def decoded(data: bytes) -> Lease | None:
     """The lease that is kept as these bytes; None if they are none."""
     try:
         found = json.loads(data)
-        lease = Lease(**{name: found[name] for name in Lease._fields})
-        texts = (found[name] for name in Lease._fields[:-1])
+        known = found.keys() & set(Lease._fields)
+        lease = Lease(**{name: found[name] for name in known})
+        texts: tuple[object, ...] = (
+            *(lease.id, lease.holder, lease.host),
+            *(lease.operation, lease.acquired_at, lease.process),
+        )
         is_sound = (
             all(isinstance(text, str) and text.isprintable() for text in texts)
             and 0 < lease.length < math.inf
-            and None not in {_time(lease.acquired_at).tzinfo, _time(lease.expires_at).tzinfo}
+            and type(lease.renewals) is int
+            and datetime.fromisoformat(lease.acquired_at).tzinfo is not None
         )
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return None
     return lease if is_sound and lease.id else None
 
@@ -105,11 +100,3 @@ def decoded(data: bytes) -> Lease | None:
 def _plain(text: str) -> str:
     """Text that is safe to print; what is not would make the lease unreadable to others."""
     return "".join(char if char.isprintable() else "?" for char in text)
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _written(moment: datetime, precision: str) -> str:
-    return moment.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")

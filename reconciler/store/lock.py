@@ -1,13 +1,17 @@
 """The lock of the state: a lease that is taken, kept alive and given back.
 
-Rule: a lease never blocks others for longer than its length, whatever becomes of its holder or of
-a clock. It is taken over when it has expired; when its process is provably dead; and when somebody
-who waits has seen it unchanged, by a clock that cannot jump, for its whole length. Taking over is a
-compare-and-swap like every write, so only one can; the state itself is guarded by its own.
+Rule: no run trusts another machine's clock, and no clock that can jump. A lease is taken over when
+somebody who waits has seen it unchanged for its whole length, by their own monotonic clock; or when
+its process is provably dead on this machine. That is safe because the holder counts the same length
+from before each renewal was written, and the waiter from after it was read: the holder's time is
+over first. It is enough because a renewal changes the lease, and a dead holder renews nothing.
+Taking over is a compare-and-swap like every write, so only one can; the state itself is guarded by
+its own. Who does not wait sees too little to take anything, but a dead process.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from contextlib import contextmanager
 from functools import partial
@@ -21,7 +25,6 @@ from reconciler.store.port import Cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
 
     from reconciler.clock import Clock
     from reconciler.store.lease import Lease
@@ -92,7 +95,7 @@ def hold(
 
 
 def current(store: Store) -> Lease | None:
-    """The lease on the state, expired or not; None if there is none.
+    """The lease on the state, whether its run is alive or not; None if there is none.
 
     Raises:
         LockedError: there is something that is no lease.
@@ -102,9 +105,9 @@ def current(store: Store) -> Lease | None:
     return None if held is None else _lease(store, held)
 
 
-def is_over(lease: Lease, now: datetime) -> bool:
-    """Whether the run that holds it cannot be at work any more."""
-    return process.is_dead(lease.process) or lease.has_expired(now)
+def is_dead(lease: Lease) -> bool:
+    """Whether the run that holds it is provably dead, on this machine; no proof is no life."""
+    return process.is_dead(lease.process)
 
 
 def break_lock(store: Store, run: str) -> None:
@@ -193,13 +196,10 @@ class _Acquisition:
             self._seen, self._seen_at = held.version, self._clock.monotonic()
 
     def _reason_to_take(self, lease: Lease) -> str:
-        # Our clock may be ahead of theirs; a process that is seen to live is given its whole time.
-        if lease.has_expired(self._clock.now()) and not process.is_alive(lease.process):
-            return "had expired"
-        if process.is_dead(lease.process):
+        if is_dead(lease):
             return "is that of a process on this machine which is dead"
         if self._clock.monotonic() - self._seen_at >= lease.length:
-            return f"has not been renewed for {lease.length:g} s"
+            return f"has not been renewed in {lease.length:g} s of waiting"
         return ""
 
     def _wait(self, lease: Lease) -> None:
@@ -217,7 +217,6 @@ class _Acquisition:
             random.uniform(*_POLL),  # noqa: S311 - so that those who wait do not ask in step
             self._timeout - waited,
             self._seen_at + lease.length - now,
-            lease.left(self._clock.now()),
         )
         self._clock.sleep(max(_SHORTEST_POLL, pause), None)
 
@@ -249,10 +248,11 @@ def _lease(store: Store, held: Held) -> Lease:
 
 def _locked(store: Store, lease: Lease, waited: float) -> LockedError:
     after = f", also after {waited:.0f} s" if waited else ""
+    minutes = math.ceil(lease.length / 60) + 1
     return LockedError(
         f"the state {store.location} is locked by {lease.holder} on {lease.host} since "
-        f"{lease.acquired_at} ({lease.operation}, run {lease.id}), until {lease.expires_at} unless "
-        f"renewed{after}",
-        "Wait for it with --lock-timeout, or if that run is certainly dead: "
-        f"reconciler state unlock {lease.id}",
+        f"{lease.acquired_at} ({lease.operation}, run {lease.id}){after}",
+        f"If that run is still at work, wait for it. If it may be dead, --lock-timeout {minutes}m "
+        f"takes the lock over once it was not renewed for {lease.length:g} s. If it is certainly "
+        f"dead: reconciler state unlock {lease.id}",
     )

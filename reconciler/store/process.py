@@ -28,23 +28,13 @@ def identity(proc: Path = _PROC) -> str:
         return ""
 
 
-def is_alive(name: str, proc: Path = _PROC) -> bool:
-    """Whether the process of that name is on this machine and still there, stopped or not."""
-    return _is_here(name, proc) and not is_dead(name, proc)
-
-
-def _is_here(name: str, proc: Path) -> bool:
+def is_dead(name: str, proc: Path = _PROC) -> bool:
+    """Whether the process of that name was on this machine and is there no more."""
     parts = name.rsplit("/", 2)
     here = identity(proc).rsplit("/", 2)[0]
     is_name = name.count("/") == _PARTS - 1 and parts[1].isdecimal()
-    return bool(here) and is_name and parts[0] == here
-
-
-def is_dead(name: str, proc: Path = _PROC) -> bool:
-    """Whether the process of that name was on this machine and is there no more."""
-    if not _is_here(name, proc):
+    if not here or not is_name or parts[0] != here:
         return False
-    parts = name.rsplit("/", 2)
     pid = int(parts[1])
     try:
         os.kill(pid, 0)  # /proc may hide the processes of other users; this does not

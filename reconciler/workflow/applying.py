@@ -273,6 +273,7 @@ class _Run:
     def _made(self, known: Record, desired: Desired | None) -> Record:
         """A record of now; the lifecycle is the manifest's, or else what is remembered of it."""
         treated = desired.lifecycle if desired else known
+        ignore = {item.field: item.until for item in desired.lifecycle.ignore} if desired else None
         is_former = desired is not None and known.moved_from.partition("/")[2] in desired.previously
         return known._replace(
             applied_at=self._recorder.now(),
@@ -281,6 +282,7 @@ class _Run:
             retire=treated.retire,
             moved_from=known.moved_from if is_former else "",
             deleting=False,
+            ignore=known.ignore if ignore is None else ignore,
         )
 
     def _verified(

@@ -25,11 +25,13 @@ class Fleet(NamedTuple):
     Attributes:
         files: how many files they stand in.
         where: the files and folders that were named, for messages.
+        warnings: what is to be said of manifests that are valid, sorted.
     """
 
     desired: tuple[Desired, ...]
     files: int
     where: str
+    warnings: tuple[Diagnostic, ...] = ()
 
 
 def load_fleet(
@@ -40,7 +42,8 @@ def load_fleet(
     Args:
         paths: files and folders.
         schemas: what manifests must fit.
-        today: the day, as YYYY-MM-DD; what was to be ignored until an earlier one is a finding.
+        today: the day, as YYYY-MM-DD; what was to be ignored until an earlier one is not ignored
+            any more, with a warning.
         may_be_empty: whether a folder without manifests is a fleet too.
 
     Raises:
@@ -57,7 +60,8 @@ def load_fleet(
     loading.findings += _duplicates(loading.desired, loading.locator)
     if loading.findings:
         raise InvalidManifestsError(tuple(sorted(set(loading.findings))))
-    return Fleet(tuple(loading.desired), len(manifests), ", ".join(paths))
+    where, warnings = ", ".join(paths), tuple(sorted(loading.warnings))
+    return Fleet(tuple(loading.desired), len(manifests), where, warnings)
 
 
 class _Loading:
@@ -66,6 +70,7 @@ class _Loading:
     def __init__(self, schemas: Schemas, today: str) -> None:
         self.desired: list[Desired] = []
         self.findings: list[Diagnostic] = []
+        self.warnings: list[Diagnostic] = []
         self.locator = manifest.Locator()
         self._schemas = schemas
         self._today = today
@@ -93,7 +98,7 @@ class _Loading:
             if kind := self._schemas.accept(document.value):
                 desired = _desired(kind, document, inherited)
                 if desired.lifecycle.ignore:
-                    self.findings += self._ignored(desired)
+                    desired = self._still_ignoring(desired)
                 self.desired.append(desired)
             else:
                 known = {fault.position for fault in faults}
@@ -145,23 +150,27 @@ class _Loading:
             position = self.locator.position(path, number, pointer, of_key=problem.of_key)
             yield Diagnostic(position, problem.code, problem.message)
 
-    def _ignored(self, desired: Desired) -> Iterator[Diagnostic]:
-        """What is wrong with the fields that are not to be compared."""
+    def _still_ignoring(self, desired: Desired) -> Desired:
+        """The manifest without what it ignored until a day that is past; notes what is wrong."""
         origin = desired.origin
+        ignore = []
         for index, item in enumerate(desired.lifecycle.ignore):
             pointer = ("lifecycle", "ignore", index)
             is_named = item.field in desired.fields or item.field in desired.secrets
             if not is_named and not self._defaults.may_give_more(origin.path):
                 place = self.locator.position(origin.path, origin.document, (*pointer, "field"))
                 message = f"the manifest names no field {item.field}; remove it here"
-                yield Diagnostic(place, "ignored-field", message)
-            if item.until < self._today:
+                self.findings.append(Diagnostic(place, "ignored-field", message))
+            if item.until >= self._today:
+                ignore.append(item)
+            else:
                 place = self.locator.position(origin.path, origin.document, (*pointer, "until"))
                 message = (
-                    f"{item.field} was to be ignored until {item.until} ({item.reason}); remove "
-                    "this, or give it a later day"
+                    f"{item.field} is compared again, as it was to be ignored until {item.until} "
+                    f"({item.reason}); remove this, or give it a later day"
                 )
-                yield Diagnostic(place, "expired-ignore", message)
+                self.warnings.append(Diagnostic(place, "expired-ignore", message))
+        return desired._replace(lifecycle=desired.lifecycle._replace(ignore=tuple(ignore)))
 
 
 def _default_at(pointer: tuple[str | int, ...], inherited: Inherited) -> Origin | None:

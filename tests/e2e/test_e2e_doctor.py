@@ -20,6 +20,7 @@ import pytest
 from reconciler.sandbox import VIEWER
 from reconciler.state import State, head_line
 from reconciler.store import Cell, Journal, Lease, open_store
+from reconciler.store.process import identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -273,10 +274,10 @@ class TestState:
         assert _found(done)["state"] == ("warn", message)
         assert journal.path.exists()
 
-    @pytest.mark.parametrize(("left", "status"), [(60, "warn"), (-60, "ok")])
+    @pytest.mark.parametrize(("is_dead", "status"), [(False, "warn"), (True, "ok")])
     def test_who_holds_the_lock(
         self,
-        left: int,
+        is_dead: bool,  # noqa: FBT001 - a parameter of pytest
         status: str,
         account: Account,
         workspace: Workspace,
@@ -284,10 +285,8 @@ class TestState:
         doctor: Callable[..., Done],
     ) -> None:
         store = open_store("file:state.json", folder=workspace.root)
-        now = datetime.now(UTC)
-        end = (now + timedelta(seconds=left)).isoformat(timespec="milliseconds")
-        began = now.isoformat(timespec="seconds")
-        lease = Lease("run-7", "ann", "build-1", "apply", began, end, "", 60.0)
+        of = identity().rpartition("/")[0] + "/1" if is_dead else "another/1/2/3"
+        lease = Lease("run-7", "ann", "build-1", "apply", "2001-01-01T00:00:00Z", of, 60.0)
         store.write(Cell.LOCK, lease.encoded(), None, "")
         done = doctor("--state", "file:state.json", env=account.env)
         assert done.code == 0

@@ -351,16 +351,55 @@ class TestLifecycle:
         assert "ignored: port is not as in AlertSite" in done.out
         assert fleet.account.patches()[1:] == [("/monitors/email-smtp/1", {"timeout": 30})]
         assert "port" not in fleet.records()["email-smtp/a"]["fields"]
-        fleet.workspace.replace("a.yaml", "2999-12-31", "2026-01-01")
-        for command in ("plan", "validate"):
-            done = fleet.run(command)
-            assert done.code == 3
-            assert "monitors/a.yaml:12:64: expired-ignore: port was to be" in done.text
-        fleet.workspace.replace("a.yaml", "2026-01-01", "2999-12-31")
         fleet.workspace.replace("a.yaml", "field: port", "field: note")
         done = fleet.run("validate", "--format", "github")
         assert done.code == 3
         assert "line=12,col=30,title=ignored-field::the manifest names no field note" in done.out
+
+    def test_after_its_day_it_is_compared_again_with_a_warning(self, fleet: Fleet) -> None:
+        item = "{field: port, reason: a migration, until: 2026-01-01}"
+        fleet.begin("a", "b")
+        fleet.write("a", 1, port=587, tail=f"lifecycle: {{ignore: [{item}]}}\n")
+        fleet.account.edit(_SMTP, 1, port=2525)
+        warning = (
+            "monitors/a.yaml:11:64: warning: expired-ignore: port is compared again, as it was to "
+            "be ignored until 2026-01-01 (a migration); remove this, or give it a later day\n"
+        )
+        plan = fleet.run("plan")
+        assert plan.code == 0
+        assert warning in plan.err
+        assert "port: 2525 → 587" in plan.out
+        checked = fleet.run("validate")
+        assert (checked.code, checked.out) == (0, warning)
+        assert fleet.run("validate", "--lint", "--strict").code == 3
+        assert fleet.run("validate", "--format", "github").out.startswith("::warning file=")
+        assert (
+            fleet.run("validate", "--format", "json").json["findings"][0]["severity"] == "warning"
+        )
+        other = fleet.run(*_APPLY, "--target", f"{_SMTP}/b")
+        assert other.code == 0
+        assert warning in other.err
+        assert fleet.run(*_APPLY).code == 0
+        assert fleet.account.live(1)["port"] == 587
+
+    def test_drift_leaves_out_what_the_last_apply_ignored(self, fleet: Fleet) -> None:
+        fleet.begin("a")
+        fleet.write("a", 1, port=587)
+        assert fleet.run(*_APPLY).code == 0
+        item = "{field: port, reason: a migration, until: 2999-12-31}"
+        fleet.write("a", 1, port=587, tail=f"lifecycle: {{ignore: [{item}]}}\n")
+        assert fleet.run(*_APPLY).code == 0
+        assert fleet.records()["email-smtp/a"]["ignore"] == {"port": "2999-12-31"}
+        fleet.account.edit(_SMTP, 1, port=2525)
+        assert fleet.run("drift").code == 0
+        fleet.account.edit(_SMTP, 1, name="Moved")
+        found = fleet.run("drift", "--json")
+        assert found.code == 2
+        fields = found.json["monitors"][0]["fields"]
+        assert [field["field"] for field in fields] == ["name"]
+        fleet.write("a", 1, port=587)
+        assert fleet.run(*_APPLY).code == 0
+        assert "ignore" not in fleet.records()["email-smtp/a"]
 
 
 class TestReplacing:

@@ -329,6 +329,34 @@ def test_state_that_cannot_be_saved_is_made_up_for_by_the_journal(
     assert list(kept.parent.glob("*.journal")) == []
 
 
+def test_journal_of_an_earlier_run_that_cannot_be_removed(
+    kept: Path,
+    mixed: list[Any],
+    meddled: Callable[..., tuple[Account, Done]],
+    run: Callable[..., Done],
+) -> None:
+    journal = kept.with_name("state.json.20260101T000000Z-0a1b2c3d.journal")
+
+    def leave(account: Account) -> None:
+        assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
+        state = json.loads(kept.read_bytes())
+        head = {"journal": "1.0", "run": "20260101T000000Z-0a1b2c3d"}
+        head |= {name: state[name] for name in ("lineage", "account")}
+        journal.write_text(json.dumps(head) + "\n")
+
+    def spoil(_pid: int) -> None:
+        journal.unlink()
+        journal.mkdir()
+
+    account, done = meddled(mixed, spoil, before=leave)
+    assert done.code == 8
+    assert "Apply complete! Resources: 3 added, 2 changed, 0 destroyed.\n" in done.out
+    assert f"Error: cannot remove the journal {journal}: " in done.err
+    assert len(json.loads(kept.read_bytes())["records"]) == 6
+    journal.rmdir()
+    assert run("plan", env=account.env).out == "No changes. 6 unchanged.\n"
+
+
 def test_result_of_a_run_whose_state_was_not_saved_holds_its_exit_code(
     unsaved: Account, run: Callable[..., Done]
 ) -> None:

@@ -8,7 +8,6 @@ from reconciler.store import Lease
 from reconciler.store.lease import Claim, decoded, new
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
-SECOND = timedelta(seconds=1)
 
 
 def lease(**changes: Any) -> Lease:
@@ -22,22 +21,21 @@ def test_it_says_when_in_utc() -> None:
     here = NOW.astimezone(timezone(timedelta(hours=5)))
     assert lease(now=here) == lease()
     assert lease().acquired_at == "2026-01-02T03:04:05Z"
-    assert lease().expires_at == "2026-01-02T03:05:05.678Z"
     assert str(lease()) == "run run-1 (ann on a, since 2026-01-02T03:04:05Z)"
 
 
-def test_it_expires_after_its_length() -> None:
-    assert not lease().has_expired(NOW + 59 * SECOND)
-    assert lease().has_expired(NOW + 60 * SECOND)
-    assert lease().left(NOW) == pytest.approx(60, abs=0.001)
+def test_no_two_renewals_are_the_same() -> None:
+    kept = [lease()]
+    for _ in range(5):
+        kept.append(kept[-1].renewed())
+    assert len({each.encoded() for each in kept}) == 6
+    assert {each._replace(renewals=0) for each in kept} == {lease()}
 
 
-@pytest.mark.parametrize("passed", [30, 0, -1, -3600])
-def test_a_renewal_ends_later_whatever_the_clock_says(passed: int) -> None:
-    before = lease()
-    after = before.renewed(NOW + passed * SECOND)
-    assert after.expires_at > before.expires_at
-    assert after == before._replace(expires_at=after.expires_at)
+def test_one_of_an_earlier_version_is_a_lease() -> None:
+    earlier = {**lease()._asdict(), "expires_at": "2026-01-02T03:05:05.678Z"}
+    del earlier["renewals"]
+    assert decoded(json.dumps(earlier).encode()) == lease()
 
 
 def test_it_comes_back_as_it_was_kept() -> None:
@@ -56,8 +54,10 @@ def test_what_is_not_fit_to_be_shown_is_replaced() -> None:
         {"id": ""},
         {"id": 1},
         {"holder": "a\x1b[31m"},
-        {"expires_at": "soon"},
-        {"expires_at": "2026-01-02T03:04:05"},
+        {"acquired_at": "soon"},
+        {"acquired_at": "2026-01-02T03:04:05"},
+        {"renewals": "1"},
+        {"renewals": True},
         {"length": 0},
         {"length": "60"},
         {"length": float("inf")},

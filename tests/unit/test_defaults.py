@@ -231,7 +231,7 @@ class TestWhere:
 
     def test_they_are_no_manifests(self) -> None:
         assert load().files == 1
-        assert load("monitors/_defaults.yaml") == ((), 0, "monitors/_defaults.yaml")
+        assert load("monitors/_defaults.yaml") == ((), 0, "monitors/_defaults.yaml", ())
 
     def test_a_hidden_one_does_not_count(self) -> None:
         defaults("monitors/x/._defaults.yaml", "port: 1")
@@ -426,20 +426,23 @@ class TestIgnoring:
         self.ignore("hostname", "2026-01-31")
         assert load(today=today).desired[0].lifecycle.ignore[0].until == "2026-01-31"
 
-    def test_after_it_is_a_finding(self) -> None:
+    def test_after_it_the_field_is_compared_again_and_that_is_a_warning(self) -> None:
         self.ignore("hostname", "2026-01-31")
-        assert findings(today="2026-02-01") == [
+        fleet = load(today="2026-02-01")
+        assert fleet.desired[0].lifecycle.ignore == ()
+        assert [str(warning) for warning in fleet.warnings] == [
             (
-                "monitors/a.yaml:11:14: expired-ignore: hostname was to be ignored until "
-                "2026-01-31 (the vendor moves it); remove this, or give it a later day"
+                "monitors/a.yaml:11:14: expired-ignore: hostname is compared again, as it was to "
+                "be ignored until 2026-01-31 (the vendor moves it); remove this, or give it a "
+                "later day"
             )
         ]
 
     def test_a_field_that_the_manifest_does_not_name_is_a_finding(self) -> None:
         self.ignore("port", "2026-01-31")
-        assert findings(today="2026-02-01")[0] == (
+        assert findings(today="2026-02-01") == [
             "monitors/a.yaml:9:14: ignored-field: the manifest names no field port; remove it here"
-        )
+        ]
 
     @pytest.mark.parametrize(
         "item",

@@ -39,3 +39,12 @@ def test_targets_are_addresses_or_globs() -> None:
 def test_a_kind_that_has_no_schema_any_more_is_compared_as_it_stands() -> None:
     records = {"email-old/a": record({"port": 587}, id=1)}
     assert find_drift(ACCOUNT, records, [live({"port": 587})], {}).kept == 1
+
+
+def test_what_a_record_ignores_is_left_out_until_its_day() -> None:
+    kept = record({"port": 587, "note": "x"}, id=1)._replace(ignore={"port": "2026-01-31"})
+    records = {"email-smtp/a": kept}
+    moved = [live({"port": 25, "note": "x"}, id=1)]
+    for today, count in (("2026-01-31", 0), ("2026-02-01", 1)):
+        found = find_drift(ACCOUNT, records, moved, SCHEMAS.kinds, today=today)
+        assert len(found.monitors) == count

@@ -209,10 +209,10 @@ def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError
     if response.is_client_error and request.startswith(("PATCH", "DELETE", "POST /monitors")):
         is_missing = status == _NOT_FOUND and bool(_errors(response))
         return NotFoundError(message) if is_missing else RejectedError(message)
-    if response.is_client_error and _errors(response):
+    if response.is_client_error and request.startswith("GET") and _errors(response):
         if status == _NOT_FOUND and request.startswith("GET /monitors/"):
             return NotFoundError(message)
-        return AlertSiteError(message, f"That is what the API at {url} answers to a read.")
+        return AlertSiteError(message, f"Check ALERTSITE_URL, which is {url}, and the account.")
     return _nonsense(response, request, url)
 
 

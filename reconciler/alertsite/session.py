@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from reconciler.clock import Clock
     from reconciler.model import JSON
 
-TIMEOUT = 30.0
-"""Seconds that an answer may keep us waiting."""
 _CONNECT, _WRITE = 5.0, 10.0
 _LONGEST_PAUSE = 30.0
 _TOKEN_LIFE = 3600.0
@@ -77,7 +75,7 @@ class Session:
         *,
         connections: int,
         clock: Clock,
-        timeout: float = TIMEOUT,
+        timeout: float,
         stop: threading.Event,
         notify: Callable[[str], None],
     ) -> None:

@@ -114,7 +114,9 @@ def apply(
     run = keeping.begin(location, embedded=settings.is_silent(os.environ))
     workspace = workflow.Workspace(fleet, schemas, run.vault(), rules)
     with (
-        connect(schemas, output.say, parallelism=asked.parallelism) as connection,
+        connect(
+            schemas, output.say, parallelism=asked.parallelism, timeout=run.timeout
+        ) as connection,
         keeping.locked(run, "apply", lock_timeout) as hold,
     ):
         applied = _apply(workspace, run, connection, saved, asked, lambda: hold.lost)

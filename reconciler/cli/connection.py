@@ -47,7 +47,11 @@ class Connection(NamedTuple):
 
 @contextmanager
 def connect(
-    schemas: Schemas, say: Callable[[str], None], *, parallelism: int = 1
+    schemas: Schemas,
+    say: Callable[[str], None],
+    *,
+    parallelism: int = 1,
+    timeout: float = settings.TIMEOUT,
 ) -> Iterator[Connection]:
     """A connection to AlertSite as the environment says.
 
@@ -57,7 +61,7 @@ def connect(
     found = settings.read(os.environ)
     if found is not None:
         with _session(
-            found, say, parallelism, account=Account(DEFAULT_ACCOUNT, found.url)
+            found, say, parallelism, timeout, account=Account(DEFAULT_ACCOUNT, found.url)
         ) as connection:
             say(f"AlertSite: {found.url}")
             yield connection
@@ -80,7 +84,7 @@ def connect(
             (_DATA / ".gitignore").write_text("*\n")
             url = stack.enter_context(sandbox.running(options))
         login = settings.Settings(url, sandbox.USERNAME, sandbox.PASSWORD, "")
-        yield stack.enter_context(_session(login, say, parallelism, account=EMBEDDED))
+        yield stack.enter_context(_session(login, say, parallelism, timeout, account=EMBEDDED))
 
 
 def import_sandbox(problem: str) -> Any:  # noqa: ANN401 - a module; it may not be installed
@@ -148,7 +152,12 @@ def _is_monitor(item: object) -> bool:
 
 @contextmanager
 def _session(
-    found: settings.Settings, say: Callable[[str], None], parallelism: int, *, account: Account
+    found: settings.Settings,
+    say: Callable[[str], None],
+    parallelism: int,
+    timeout: float,
+    *,
+    account: Account,
 ) -> Iterator[Connection]:
     from reconciler.alertsite import Credentials, Session  # noqa: PLC0415 - 120 ms
     from reconciler.render import printable  # noqa: PLC0415
@@ -160,7 +169,7 @@ def _session(
         Credentials(found.username, found.password, found.token),
         connections=parallelism,
         clock=keeping.clock(),
-        timeout=settings.read_state(os.environ, keeping.PROJECT).timeout,
+        timeout=timeout,
         stop=stop,
         notify=lambda text: say(printable(text)),
     ) as session:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_URL = "https://api.alertsite.com/api/v3"
+TIMEOUT = 30.0
+"""Seconds that an answer of AlertSite may take, unless that is set."""
 _NO = ("", "0", "false")
 _VISIBLE = re.compile("[!-~]+")
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h)?")
@@ -109,7 +111,7 @@ def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
             f"the lock's lease is {lease!r}, which is no time",
             f"Give it as 90s or 3m, as lock_lease in {project} or as RECONCILER_LOCK_LEASE.",
         )
-    patience = _value(environment, "RECONCILER_TIMEOUT") or str(table.get("timeout", "30s"))
+    patience = _value(environment, "RECONCILER_TIMEOUT") or str(table.get("timeout", TIMEOUT))
     timeout = duration(patience)
     if not timeout:
         raise ConfigurationError(

@@ -35,6 +35,7 @@ def connect(script: Script) -> Iterator[Callable[..., Session]]:
                 credentials or Credentials("me@example.com", "secret"),
                 connections=8,
                 clock=SYSTEM._replace(monotonic=monotonic, sleep=sleep),
+                timeout=30.0,
                 stop=stop or threading.Event(),
                 notify=notify,
             )

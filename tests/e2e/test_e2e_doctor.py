@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from reconciler.model import Account as Named
 from reconciler.sandbox import VIEWER
 from reconciler.state import State, head_line
 from reconciler.store import Cell, Journal, Lease, open_store
@@ -266,7 +267,7 @@ class TestState:
     ) -> None:
         store = open_store("file:.reconciler/state.json", folder=workspace.root)
         journal = Journal.create(store, "run-9")
-        journal.append([head_line(State("lineage-1", account.url), "run-9")])
+        journal.append([head_line(State("lineage-1", Named("default", account.url)), "run-9")])
         journal.close()
         done = doctor(env=account.env)
         assert done.code == 0

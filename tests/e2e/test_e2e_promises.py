@@ -1,0 +1,579 @@
+"""Nothing doubled, nothing lost, nothing claimed that was not seen: servers that lie, through the
+command line.
+
+Each test plays one way in which an AlertSite that fits the documentation could behave; none is
+known to be AlertSite's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler.sandbox import parse_world
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Account, Done, Workspace
+
+_APPLY = ("apply", "--auto-approve")
+_SMTP = "email-smtp"
+
+
+@pytest.fixture
+def new(workspace: Workspace, manifest: Callable[..., str]) -> Callable[..., None]:
+    """Writes manifests of so many new monitors, new-1, new-2, …"""
+
+    def write(count: int, **fields: Any) -> None:
+        numbers = range(1, count + 1)
+        texts = [
+            manifest(_SMTP, f"new-{number}", name=f"New {number}", **fields) for number in numbers
+        ]
+        workspace.write("new.yaml", "---\n".join(texts))
+
+    return write
+
+
+def _posts(account: Account) -> int:
+    return sum(entry["path"] != "/access-tokens" for entry in account.requests("POST"))
+
+
+def _names(account: Account) -> list[str]:
+    return sorted(monitor["name"] for monitor in account.monitors())
+
+
+def _state(workspace: Workspace) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads((workspace.root / ".reconciler/state.json").read_bytes())
+    return state
+
+
+def _five() -> list[str]:
+    return [f"New {number}" for number in range(1, 6)]
+
+
+class TestPost:
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            "POST /monitors/* act=first status=503 times=5",
+            "POST /monitors/* act=first status=503 retry-after=0 times=5",
+            "POST /monitors/* act=first status=429 times=2",
+            "POST /monitors/* act=first status=401 times=2",
+            "POST /monitors/* act=first status=400 times=1",
+            "POST /monitors/* body=html status=503 times=5",
+            "POST /monitors/* body=html status=200 times=5",
+            "POST /monitors/* body=truncated times=5",
+            "POST /monitors/* drop=after times=5",
+        ],
+    )
+    def test_one_that_took_effect_is_not_sent_again_whatever_was_answered(
+        self,
+        fault: str,
+        new: Callable[..., None],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        new(5)
+        account = sandbox(faults=[fault])
+        done = run(*_APPLY, env=account.env)
+        assert _names(account) == _five()
+        assert _posts(account) == 5
+        if "status=400" in fault:  # a refusal is believed; what was made all the same is not ours
+            assert done.code == 7
+            return
+        assert done.code == 0
+        assert "Resources: 5 added, 0 changed, 0 destroyed." in done.out
+        assert run("plan", env=account.env).out == "No changes. 5 unchanged.\n"
+
+    @pytest.mark.parametrize("status", [429, 401, 503])
+    def test_one_that_had_none_is_sent_again_after_a_look(
+        self,
+        status: int,
+        new: Callable[..., None],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        new(2)
+        account = sandbox(faults=[f"POST /monitors/* status={status} retry-after=0 times=1"])
+        done = run(*_APPLY, env=account.env)
+        assert done.code == 0
+        assert "AlertSite has not made " in done.err
+        assert _names(account) == ["New 1", "New 2"]
+
+    def test_one_under_way_is_waited_for(
+        self, new: Callable[..., None], sandbox: Callable[..., Account], run: Callable[..., Done]
+    ) -> None:
+        """A gateway answers 504 at once, the backend needs longer; a user repeats as told."""
+        new(3)
+        account = sandbox(
+            world=parse_world("backend=1.5"), faults=["POST /monitors/* act=late status=504"]
+        )
+        for _ in range(2):
+            done = run(*_APPLY, env=account.env)
+            assert done.code == 0
+        time.sleep(2)
+        assert _names(account) == ["New 1", "New 2", "New 3"]
+        assert _posts(account) == 3
+
+    def test_one_of_a_killed_run_is_waited_for(
+        self,
+        new: Callable[..., None],
+        sandbox: Callable[..., Account],
+        start: Callable[..., Any],
+        run: Callable[..., Done],
+    ) -> None:
+        new(1)
+        account = sandbox(world=parse_world("backend=1"))
+        process = start(*_APPLY, env=account.env | {"RECONCILER_LOCK_LEASE": "1s"})
+        deadline = time.monotonic() + 10
+        while not process.has("Plan:") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.25)  # the POST is under way
+        process.popen.kill()
+        process.popen.wait()
+        done = run(*_APPLY, "--lock-timeout", "10s", env=account.env)
+        assert done.code == 0
+        time.sleep(1.2)
+        assert _names(account) == ["New 1"]
+
+    def test_an_id_that_was_there_before_binds_nothing(
+        self,
+        new: Callable[..., None],
+        monitor: Callable[..., Any],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+        workspace: Workspace,
+    ) -> None:
+        new(1)
+        account = sandbox(
+            monitor(_SMTP, 7, name="A stranger's", port=25), world=parse_world("lies=create-id")
+        )
+        before = account.live(7)
+        for _ in range(2):
+            run(*_APPLY, env=account.env)
+            assert account.live(7) == before
+        assert _names(account) == ["A stranger's", "New 1"]
+        assert [record["id"] for record in _state(workspace)["records"].values()] != [7]
+
+    @pytest.mark.parametrize(
+        "world",
+        [
+            "names=trim",
+            "names=cut:20",
+            "names=blanks",
+            "names=nfc",
+            "names=html",
+            "names=cut:20,names=html",
+        ],
+    )
+    def test_a_lost_one_is_recognised_by_whatever_name_the_server_keeps(
+        self,
+        world: str,
+        workspace: Workspace,
+        manifest: Callable[..., str],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        name = "Cafe\u0301 & relay  of the house in Boston"
+        workspace.write("new.yaml", manifest(_SMTP, "new", name=name))
+        account = sandbox(world=parse_world(world), faults=["POST /monitors/* drop=after times=1"])
+        for _ in range(3):
+            run(*_APPLY, env=account.env)
+        assert len(account.monitors()) == 1
+        assert _posts(account) == 1
+        assert _state(workspace)["records"]["email-smtp/new"]["id"] == 100001
+
+
+class TestLists:
+    WORLDS = (
+        "offset=ignored",
+        "offset=page",
+        "offset=ignored,count=page",
+        "short=20",
+        "offset=page,count=page",
+    )
+
+    @pytest.mark.parametrize("world", WORLDS)
+    def test_one_that_is_not_whole_lets_nothing_be_made_or_forgotten(
+        self,
+        world: str,
+        workspace: Workspace,
+        manifest: Callable[..., str],
+        monitor: Callable[..., Any],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        seed = [monitor(_SMTP, number, name=f"M {number}") for number in range(1, 121)]
+        texts = [manifest(_SMTP, f"m-{number}", name=f"M {number}") for number in range(1, 121)]
+        workspace.write("all.yaml", "---\n".join(texts))
+        account = sandbox(*seed, world=parse_world(world), page_size=50)
+        for command in (["plan"], [*_APPLY], ["import", "--merge"], ["plan", "--json"]):
+            done = run(*command, env=account.env)
+            assert done.code == 6, (command, done)
+            assert "What a list leaves out may still be there" in done.err
+        assert _posts(account) == 0
+
+    def test_needs_limit_is_served(
+        self, fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    ) -> None:
+        account = sandbox(*fleet(12), world=parse_world("offset=needs-limit"), page_size=5)
+        assert "12 to change" in run("plan", env=account.env).out
+
+    def test_one_that_silently_leaves_out_what_is_ours(
+        self,
+        workspace: Workspace,
+        fleet: Callable[[int], Any],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        account = sandbox(*fleet(8), world=parse_world("hide=3"))
+        done = run(*_APPLY, env=account.env)
+        assert done.code == 0
+        assert "8 changed" in done.out
+        workspace.write("fleet.yaml", (workspace.root / "monitors/fleet.yaml").read_text())
+        plan = run("plan", env=account.env)
+        assert "email-smtp/relay-08 (id 8) not in AlertSite's list, read by id\n" in plan.out
+        assert "No changes. 8 unchanged.\n" in plan.out
+        (workspace.root / "monitors/fleet.yaml").unlink()
+        workspace.write("one.yaml", "")
+        done = run(*_APPLY, "--allow-empty", env=account.env)
+        assert "forgotten" not in done.out
+        assert len(_state(workspace)["records"]) == 8
+
+    def test_a_monitor_that_goes_between_two_pages_makes_no_double(
+        self,
+        workspace: Workspace,
+        manifest: Callable[..., str],
+        monitor: Callable[..., Any],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        seed = [monitor(_SMTP, number, name=f"M {number}") for number in range(1, 13)]
+        workspace.write("six.yaml", manifest(_SMTP, "six", name="M 6"))
+        account = sandbox(*seed, world=parse_world("vanish=2"), page_size=5)
+        done = run(*_APPLY, env=account.env)
+        assert done.code == 5
+        assert "named 'M 6', with the id 6" in done.out
+        assert _posts(account) == 0
+
+    @pytest.mark.parametrize("count", [3, 10])
+    def test_one_that_lags_doubles_nothing_however_often_it_is_asked(
+        self,
+        count: int,
+        new: Callable[..., None],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        new(count)
+        account = sandbox(world=parse_world("lag=60"))
+        for _ in range(3):
+            done = run(*_APPLY, env=account.env)
+            assert done.code == 0
+        assert "read by id" in done.out
+        assert _posts(account) == count
+
+    def test_one_without_types(
+        self, fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    ) -> None:
+        account = sandbox(*fleet(3), world=parse_world("no-type"))
+        assert run(*_APPLY, env=account.env).code == 0
+        assert run("plan", env=account.env).out == "No changes. 3 unchanged.\n"
+
+    def test_most_that_is_gone_is_another_account(
+        self,
+        fleet: Callable[[int], Any],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+        workspace: Workspace,
+    ) -> None:
+        account = sandbox(*fleet(6))
+        assert run(*_APPLY, env=account.env).code == 0
+        for number in range(1, 5):
+            account.delete(number)
+        for command in (["plan"], [*_APPLY], ["drift"]):
+            done = run(*command, env=account.env)
+            assert done.code == 5
+            assert "only 2 of the 6 monitors that the state knows are in this account" in done.err
+        addresses = [f"email-smtp/relay-0{number}" for number in range(1, 5)]
+        assert run("state", "rm", *addresses, env=account.env).code == 0
+        assert "not in this account" not in run("plan", env=account.env).err
+
+
+class TestSeen:
+    def test_what_was_not_kept_is_never_drift(
+        self,
+        fleet: Callable[[int], Any],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        account = sandbox(*fleet(2), world=parse_world("drop=port"))
+        done = run(*_APPLY, env=account.env)
+        assert done.code == 7
+        assert "it was not kept, or" not in done.out
+        assert "the value was not kept, or is not visible yet" in done.out
+        for _ in range(2):
+            plan = run("plan", env=account.env)
+            assert plan.out.count("(not kept: sent before, and AlertSite has not shown it") == 2
+            assert run("drift", env=account.env).code == 0
+            pull = run("pull", "--auto-approve", env=account.env)
+            assert "port" not in pull.out
+        started = time.monotonic()
+        assert run(*_APPLY, env=account.env).code == 7
+        assert time.monotonic() - started < 15  # it is known by then, and not waited for long
+
+    def test_what_shows_late_is_waited_for_and_never_drift(
+        self,
+        fleet: Callable[[int], Any],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        account = sandbox(*fleet(1), world=parse_world("late=6"))
+        done = run(*_APPLY, env=account.env)
+        assert done.code == 0
+        assert "1 changed" in done.out
+        assert run("drift", env=account.env).code == 0
+
+    def test_what_shows_after_the_run_is_no_drift_either(
+        self,
+        fleet: Callable[[int], Any],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+        workspace: Workspace,
+    ) -> None:
+        account = sandbox(*fleet(1), world=parse_world("drop=port"))
+        assert run(*_APPLY, env=account.env).code == 7
+        state = _state(workspace)["records"]["email-smtp/relay-01"]
+        assert (state["fields"]["port"], state["unseen"]) == (25, {"port": 587})
+
+
+class TestCreates:
+    def test_one_whose_manifest_is_gone_binds_and_prunes_nothing(
+        self,
+        workspace: Workspace,
+        new: Callable[..., None],
+        manifest: Callable[..., str],
+        monitor: Callable[..., Any],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        """A lost create, its manifest goes, weeks later somebody makes one of that name by hand."""
+        workspace.write("kept.yaml", manifest(_SMTP, "kept", 5))
+        new(1)
+        account = sandbox(
+            monitor(_SMTP, 5),
+            faults=["POST /monitors/* drop=before", "GET /monitors skip=1 times=1 status=400"],
+        )
+        assert run(*_APPLY, env=account.env).code == 7
+        assert list(_state(workspace)["pending_creates"]) == ["email-smtp/new-1"]
+        (workspace.root / "monitors/new.yaml").unlink()
+        state = _state(workspace)
+        state["pending_creates"]["email-smtp/new-1"]["at"] = "2026-01-01T00:00:00Z"
+        (workspace.root / ".reconciler/state.json").write_text(json.dumps(state))
+        for _ in range(2):
+            done = run(*_APPLY, "--prune", env=account.env)
+            assert done.code == 0, done
+        assert _state(workspace)["pending_creates"] == {}
+        deletes = [entry["path"] for entry in account.requests("DELETE")]
+        assert deletes == []
+
+    def test_two_runs_with_states_of_their_own_are_named(
+        self,
+        new: Callable[..., None],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+        workspace: Workspace,
+    ) -> None:
+        new(4)
+        account = sandbox(faults=["POST /monitors/* delay=0.3"])
+        results: list[Done] = []
+
+        def apply(state: str) -> None:
+            results.append(run(*_APPLY, "--state", f"file:{state}", env=account.env))
+
+        threads = [threading.Thread(target=apply, args=[name]) for name in ("a.json", "b.json")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        codes = sorted(done.code for done in results)
+        assert codes in ([5, 0], [0, 5], [7, 7], [0, 7]) or 7 in codes, results
+        ids = {
+            name: {
+                record["id"]
+                for record in json.loads((workspace.root / name).read_bytes())["records"].values()
+            }
+            for name in ("a.json", "b.json")
+            if (workspace.root / name).exists()
+        }
+        if len(account.monitors()) > 4:
+            assert 7 in codes
+            said = "".join(done.out for done in results)
+            assert re.search(r"doubled: AlertSite has monitor \d+ of the same kind and name", said)
+            plan = run("plan", "--state", "file:a.json", env=account.env)
+            assert "has the kind and name of our monitor" in plan.out
+        assert all(numbers for numbers in ids.values())
+
+    def test_what_is_replaced_goes_only_after_its_replacement_was_seen(
+        self,
+        workspace: Workspace,
+        manifest: Callable[..., str],
+        monitor: Callable[..., Any],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        workspace.write("a.yaml", manifest("email-pop", "mail", 5, name="Mail"))
+        account = sandbox(
+            monitor("email-pop", 5, name="Mail"), faults=[f"POST /monitors/{_SMTP} status=200"]
+        )
+        assert run(*_APPLY, env=account.env).code == 0
+        workspace.write("a.yaml", manifest(_SMTP, "mail", name="Mail"))
+        done = run(*_APPLY, "--prune", env=account.env)
+        assert done.code == 7
+        assert "monitors are only retired when all other changes are done" in done.out
+        assert account.requests("DELETE") == []
+        calls = account.calls()
+        post = max(index for index, call in enumerate(calls) if call.startswith("POST /monitors/"))
+        assert "GET /monitors" in calls[post:]
+
+    def test_one_that_is_replaced_is_deleted_once_that_is_seen(
+        self,
+        workspace: Workspace,
+        manifest: Callable[..., str],
+        monitor: Callable[..., Any],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        workspace.write("a.yaml", manifest("email-pop", "mail", 5, name="Mail"))
+        account = sandbox(monitor("email-pop", 5, name="Mail"))
+        assert run(*_APPLY, env=account.env).code == 0
+        workspace.write("a.yaml", manifest(_SMTP, "mail", name="Mail"))
+        assert run(*_APPLY, "--prune", env=account.env).code == 0
+        calls = [call for call in account.calls() if "tokens" not in call]
+        post = calls.index(f"POST /monitors/{_SMTP}")
+        delete = calls.index("DELETE /monitors/5")
+        assert "GET /monitors" in calls[post:delete]
+
+    def test_state_that_cannot_be_written_stops_the_sending(
+        self,
+        new: Callable[..., None],
+        sandbox: Callable[..., Account],
+        start: Callable[..., Any],
+        workspace: Workspace,
+    ) -> None:
+        new(50)
+        account = sandbox(faults=["POST /monitors/* delay=0.05"])
+        process = start(*_APPLY, env=account.env)
+        account.wait_for("POST", 2)
+        journal: Path = next((workspace.root / ".reconciler").glob("*.journal"))
+        folder = journal.parent
+        folder.chmod(0o500)
+        held = folder / "state.json"
+        held.unlink()
+        held.mkdir()  # the state cannot be replaced any more
+        done = process.finish()
+        held.rmdir()
+        folder.chmod(0o700)
+        assert done.code == 8
+        assert _posts(account) < 50
+
+    def test_a_refused_token_is_renewed_once_for_all(
+        self, fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    ) -> None:
+        account = sandbox(
+            *fleet(60),
+            world=parse_world("expired=400"),
+            token_life=0.7,
+            faults=["PATCH * delay=0.05"],
+        )
+        done = run(*_APPLY, "--parallelism", "8", env=account.env)
+        assert done.code in {0, 4}, done
+        assert sum(call == "POST /access-tokens" for call in account.calls()) < 8
+
+
+class TestRenames:
+    def rename(self, workspace: Workspace, manifest: Callable[..., str], **names: str) -> None:
+        """Writes manifests by name; `new=old` says that `new` was called `old`."""
+        texts = []
+        for name, old in names.items():
+            text = manifest(_SMTP, name, name=f"Monitor {old}", port=587)
+            texts.append(
+                text.replace(f"  name: {name}\n", f"  name: {name}\n  previously: [{old}]\n", 1)
+                if old != name
+                else text
+            )
+        workspace.write("all.yaml", "---\n".join(texts))
+
+    @pytest.mark.parametrize(
+        "names",
+        [{"b": "a", "c": "b"}, {"a": "b", "b": "a"}, {"b": "a", "c": "b", "a": "c"}],
+        ids=["chain", "swap", "cycle"],
+    )
+    def test_chains_and_swaps_are_one_permutation(
+        self,
+        names: dict[str, str],
+        workspace: Workspace,
+        manifest: Callable[..., str],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        olds = sorted(names.values())
+        self.rename(workspace, manifest, **{name: name for name in olds})
+        account = sandbox()
+        assert run(*_APPLY, env=account.env).code == 0
+        ids = {
+            key.rpartition("/")[2]: item["id"] for key, item in _state(workspace)["records"].items()
+        }
+        calls = len(account.requests("POST"))
+        self.rename(workspace, manifest, **names)
+        for _ in range(2):
+            done = run(*_APPLY, "--prune", env=account.env)
+            assert done.code == 0, done
+            assert "Resources: 0 added, 0 changed, 0 destroyed." in done.out
+            now = {
+                key.rpartition("/")[2]: item["id"]
+                for key, item in _state(workspace)["records"].items()
+            }
+            assert now == {name: ids[old] for name, old in names.items()}
+        posts = account.requests("POST")[calls:]
+        assert all(entry["path"] == "/access-tokens" for entry in posts)
+
+    def test_a_plan_is_used_once(
+        self,
+        workspace: Workspace,
+        manifest: Callable[..., str],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        workspace.write("new.yaml", manifest(_SMTP, "new", name="New"))
+        account = sandbox()
+        assert run("plan", "--out", "p.json", env=account.env).code == 0
+        assert run("apply", "p.json", env=account.env).code == 0
+        account.delete(100001)
+        done = run("apply", "p.json", env=account.env)
+        assert done.code == 5
+        assert "deleted since the plan was made" in done.out
+        assert account.monitors() == []
+
+    def test_a_lost_state_and_another_display_name_double_nothing(
+        self,
+        workspace: Workspace,
+        manifest: Callable[..., str],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+    ) -> None:
+        workspace.write("new.yaml", manifest(_SMTP, "new", name="Old name", port=587))
+        account = sandbox()
+        assert run(*_APPLY, env=account.env).code == 0
+        (workspace.root / ".reconciler/state.json").unlink()
+        workspace.write("new.yaml", manifest(_SMTP, "new", name="New name", port=587))
+        done = run(*_APPLY, "--adopt", env=account.env)
+        assert done.code == 5
+        assert "others that watch the same: 100001" in done.out
+        assert len(account.monitors()) == 1

@@ -7,6 +7,7 @@ Rule: every failure owns its exit code and says what to do next; only `cli` catc
     ├── ConfigurationError        3  environment or settings are missing or contradict each other
     ├── InvalidManifestsError     3  findings in the manifests
     ├── RefusedError              5  ambiguous, stale, not ours, not approved
+    ├── InterruptedRunError     130  stopped by a person or the system, after something was written
     ├── StateError                8  the state cannot be read or saved
     │   ├── LockedError           8  another run holds the lock
     │   └── ConflictError         8  somebody else wrote since it was read
@@ -109,6 +110,12 @@ class RefusedError(ReconcilerError):
     """A guard of the tool said no; nothing was sent."""
 
     exit_code = ExitCode.REFUSED
+
+
+class InterruptedRunError(ReconcilerError):
+    """The run was stopped; the message says what had been written by then."""
+
+    exit_code = ExitCode.INTERRUPTED
 
 
 class StateError(ReconcilerError):

@@ -17,7 +17,7 @@ import click
 from reconciler import __version__
 from reconciler.cli import output
 from reconciler.clock import SYSTEM, Clock
-from reconciler.errors import ExitCode, ReconcilerError
+from reconciler.errors import ExitCode, InterruptedRunError, ReconcilerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,6 +94,9 @@ def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:
         code = reconciler.main(
             list(arguments), prog_name="reconciler", standalone_mode=False, obj=clock
         )
+    except InterruptedRunError as error:
+        output.say(f"Interrupted. {error}")
+        return error.exit_code
     except ReconcilerError as error:
         return output.fail(error)
     except click.UsageError as error:
@@ -103,7 +106,8 @@ def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:
                 output.say(f"Long options begin with two dashes: -{argument}")
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
-        output.say("Interrupted: nothing was sent.")
+        # An apply that may have sent something turns signals into a good end, with its result.
+        output.say("Interrupted: AlertSite was not changed.")
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence: no user sees a traceback
         if os.environ.get("RECONCILER_DEBUG"):

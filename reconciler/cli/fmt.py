@@ -34,23 +34,27 @@ def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
     given = paths or ("monitors",)
     findings = find_findings(given, schemas)
     total = changed = 0
-    for file in format_files(given, schemas, findings):
-        total += 1
-        for line in file.left:
-            output.say(f"{file.path}:{line}: left in its order, which cannot be changed safely.")
-        if not file.is_changed:
-            continue
-        changed += 1
-        output.data(render.printable(file.path))
-        if diff:
-            output.data("\n".join(_diff(file)))
-        if not check:
-            manifest.write(file.path, file.data, file.original)
-    if findings:
-        output.say(render.findings_text(findings))
-        output.say("Files with findings are left as they are.")
-    verb = "would change" if check else "changed"
-    output.say(f"{changed:,} of {total:,} {'file' if total == 1 else 'files'} {verb}.")
+    with output.writing() as writes:
+        for file in format_files(given, schemas, findings):
+            total += 1
+            for line in file.left:
+                output.say(
+                    f"{file.path}:{line}: left in its order, which cannot be changed safely."
+                )
+            if not file.is_changed:
+                continue
+            changed += 1
+            output.data(render.printable(file.path))
+            if diff:
+                output.data("\n".join(_diff(file)))
+            if not check:
+                with writes.one(file.path):
+                    manifest.write(file.path, file.data, file.original)
+        if findings:
+            output.say(render.findings_text(findings))
+            output.say("Files with findings are left as they are.")
+        verb = "would change" if check else "changed"
+        output.say(f"{changed:,} of {total:,} {'file' if total == 1 else 'files'} {verb}.")
     return ExitCode.INVALID if findings or (check and changed) else ExitCode.OK
 
 

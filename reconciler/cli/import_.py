@@ -77,14 +77,15 @@ def import_(
         state = run.known(connection.account).state
         live = workflow.observe(connection.reader(), schemas.kinds, state).live
     found = importing.draft(live, schemas, state, terms)
-    importing.write(found, folder)
-    for line in _report(found, folder):
-        output.data(line)
-    code = ExitCode.PARTIAL if found.skipped else ExitCode.OK
-    if not found.drafts:
-        return code
-    plan = importing.check(found, live, connection.account, schemas, state, folder)
-    return _show_plan(plan, into) or code
+    with output.writing() as writes:
+        importing.write(found, folder, writes.one)
+        for line in _report(found, folder):
+            output.data(line)
+        code = ExitCode.PARTIAL if found.skipped else ExitCode.OK
+        if not found.drafts:
+            return code
+        plan = importing.check(found, live, connection.account, schemas, state, folder)
+        return _show_plan(plan, into) or code
 
 
 def _report(found: Imported, folder: str) -> Iterator[str]:

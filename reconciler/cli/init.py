@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,17 +46,22 @@ def init(folder: str) -> int:
     """
     root = Path(folder)
     written = 0
-    if (root / _MANIFESTS).exists() and not (root / _MANIFESTS / _EXAMPLE).exists():
-        output.data(f"kept   {_MANIFESTS}")
-    for name, content in _contents(root):
-        is_new = _write(root / name, content)
-        written += is_new
-        output.data(f"{'wrote' if is_new else 'kept '}  {name}")
-    if not written:
-        output.say("Everything is there already: nothing was written.")
-        return ExitCode.OK
-    where = "here" if root == Path() else f"in {folder}"
-    output.say(_NEXT.format(where=where, example=f"{_MANIFESTS}/{_EXAMPLE}"))
+    with output.writing() as writes:
+        if (root / _MANIFESTS).exists() and not (root / _MANIFESTS / _EXAMPLE).exists():
+            output.data(f"kept   {_MANIFESTS}")
+        for name, content in _contents(root):
+            if os.path.lexists(root / name):
+                output.data(f"kept   {name}")
+                continue
+            with writes.one(name):
+                is_new = _write(root / name, content)
+            written += is_new
+            output.data(f"{'wrote' if is_new else 'kept '}  {name}")
+        if not written:
+            output.say("Everything is there already: nothing was written.")
+            return ExitCode.OK
+        where = "here" if root == Path() else f"in {folder}"
+        output.say(_NEXT.format(where=where, example=f"{_MANIFESTS}/{_EXAMPLE}"))
     return ExitCode.OK
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.errors import ConfigurationError, InvalidManifestsError
+from reconciler.errors import ConfigurationError, InterruptedRunError, InvalidManifestsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from reconciler.errors import ExitCode, ReconcilerError
     from reconciler.result import Outcome
+
+_MOST = 5
+"""So many names of what was written are said."""
 
 
 def prepare() -> None:
@@ -57,6 +60,50 @@ def _print(text: str, name: str) -> None:
 
 def _discard(name: str) -> None:
     setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - to the end
+
+
+class Writes:
+    """What a command has written so far, in case that it is interrupted."""
+
+    def __init__(self) -> None:
+        self._done: list[str] = []
+        self._under_way = ""
+
+    @contextmanager
+    def one(self, name: str) -> Iterator[None]:
+        """Notes that the body writes what has that name; if it fails, it has not."""
+        self._under_way = name
+        try:
+            yield
+        except Exception:
+            self._under_way = ""
+            raise
+        self._done.append(name)
+        self._under_way = ""
+
+    def __str__(self) -> str:
+        done, rest = self._done[:_MOST], len(self._done) - _MOST
+        more = f" and {rest:,} more" if rest > 0 else ""
+        parts = [f"Written: {', '.join(done)}{more}."] if done else []
+        if self._under_way and self._under_way not in self._done:
+            parts.append(f"Perhaps written: {self._under_way}.")
+        return " ".join(parts)
+
+
+@contextmanager
+def writing() -> Iterator[Writes]:
+    """Lets an interruption of the body say what was written by then.
+
+    Raises:
+        InterruptedRunError: the body was interrupted after it had begun to write.
+    """
+    writes = Writes()
+    try:
+        yield writes
+    except (KeyboardInterrupt, click.Abort) as interrupt:
+        if found := str(writes):
+            raise InterruptedRunError(f"{found} AlertSite was not changed.") from interrupt
+        raise
 
 
 def has_colour(stream: TextIO) -> bool:

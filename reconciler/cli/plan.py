@@ -64,7 +64,8 @@ def plan(
     if out is not None:
         from reconciler.cli import plan_file  # noqa: PLC0415
 
-        plan_file.write(out, found, workspace, state)
+        with output.writing() as writes, writes.one(out):
+            plan_file.write(out, found, workspace, state)
     workflow.refuse_refusals(found)
     return ExitCode.CHANGES if detailed_exitcode and found.is_something else ExitCode.OK
 

@@ -147,11 +147,12 @@ def _write(found: Pull) -> int:
     from reconciler.workflow.pulling import write  # noqa: PLC0415
 
     failed = len(found.skipped)
-    for file, trouble in write(found):
-        failed += bool(trouble)
-        output.say(trouble or f"{file.path}: wrote {_count(len(file.edits), 'field')}.")
-    if not failed:
-        output.say("AlertSite was only read. Review the edits, then commit them.")
+    with output.writing() as writes:
+        for file, trouble in write(found, writes.one):
+            failed += bool(trouble)
+            output.say(trouble or f"{file.path}: wrote {_count(len(file.edits), 'field')}.")
+        if not failed:
+            output.say("AlertSite was only read. Review the edits, then commit them.")
     return ExitCode.PARTIAL if failed else ExitCode.OK
 
 

@@ -72,14 +72,15 @@ def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float
     from reconciler.state import Transition  # noqa: PLC0415
 
     run = _begin(location)
-    with keeping.locked(run, "state rm", lock_timeout):
+    with output.writing() as writes, keeping.locked(run, "state rm", lock_timeout):
         known = run.known(None)
         for address in addresses:
             if address not in known.state.records and address not in known.state.pending_creates:
                 raise _no_record(run, address)
         nothing = dict.fromkeys(addresses)
-        run.recorder(known, "state rm").finish(Transition(nothing, nothing))
-    output.say(f"Forgot {', '.join(addresses)}.")
+        with writes.one(run.store.location):
+            run.recorder(known, "state rm").finish(Transition(nothing, nothing))
+        output.say(f"Forgot {', '.join(addresses)}.")
     return ExitCode.OK
 
 
@@ -101,8 +102,10 @@ def unlock(run_id: str | None, location: str | None) -> int:
                 f"{lease.acquired_at}, renewed {lease.renewals} times so far"
             )
         return ExitCode.OK
-    break_lock(run.store, run_id)
-    output.say(f"The lock of run {run_id} is broken.")
+    with output.writing() as writes:
+        with writes.one(f"the lock of {run.store.location}"):
+            break_lock(run.store, run_id)
+        output.say(f"The lock of run {run_id} is broken.")
     return ExitCode.OK
 
 
@@ -133,9 +136,10 @@ def push(file: str, location: str | None, lock_timeout: float) -> int:
 
     new = _read(file)
     run = _begin(location)
-    with keeping.locked(run, "state push", lock_timeout):
-        serial = replace(run.store, new, f"state push {run.id}: {len(new.records)} records")
-    output.say(f"{run.store.location} has serial {serial} with {len(new.records)} records.")
+    with output.writing() as writes, keeping.locked(run, "state push", lock_timeout):
+        with writes.one(run.store.location):
+            serial = replace(run.store, new, f"state push {run.id}: {len(new.records)} records")
+        output.say(f"{run.store.location} has serial {serial} with {len(new.records)} records.")
     return ExitCode.OK
 
 

@@ -21,7 +21,8 @@ from reconciler.workflow.loading import load_fleet
 from reconciler.workflow.presence import Presence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from reconciler.model import Account, Desired, Live
     from reconciler.plan import Plan
@@ -93,8 +94,12 @@ def draft(live: Sequence[Live], schemas: Schemas, state: State, terms: Terms) ->
     return drafts.imported()
 
 
-def write(imported: Imported, folder: str) -> None:
-    """Writes the files, none of which is there.
+def write(
+    imported: Imported,
+    folder: str,
+    noting: Callable[[str], AbstractContextManager[None]],
+) -> None:
+    """Writes the files, none of which is there, each within what `noting` gives for its path.
 
     Raises:
         ConfigurationError: one cannot be written; those before it have been.
@@ -103,7 +108,7 @@ def write(imported: Imported, folder: str) -> None:
         target = Path(folder, path)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as file:
+            with noting(str(target)), target.open("xb") as file:
                 file.write(text.encode())
         except OSError as error:
             raise ConfigurationError(

@@ -22,7 +22,8 @@ from reconciler.workflow.expressing import fit, written
 from reconciler.workflow.planning import look
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from reconciler.alertsite import Reader
     from reconciler.diff import FieldChange
@@ -120,11 +121,17 @@ def find_pull(workspace: Workspace, found: Look, state: State, *, take_all: bool
     return Pull(files, tuple(finding.skipped), finding.edited, len(found.plan.refusals))
 
 
-def write(pull: Pull) -> Iterator[tuple[File, str]]:
-    """Writes the files one by one; yields each with why it could not be written, or nothing."""
+def write(
+    pull: Pull, noting: Callable[[str], AbstractContextManager[None]]
+) -> Iterator[tuple[File, str]]:
+    """Writes the files one by one; yields each with why it could not be written, or nothing.
+
+    Each is written within what `noting` gives for its path.
+    """
     for file in pull.files:
         try:
-            manifest.write(file.path, file.data, file.original)
+            with noting(file.path):
+                manifest.write(file.path, file.data, file.original)
         except ConfigurationError as error:
             yield file, str(error)
         else:

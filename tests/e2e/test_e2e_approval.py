@@ -66,7 +66,7 @@ def test_interrupt_at_the_question_does_not(
     session.wait_for(_QUESTION)
     session.interrupt()
     assert session.finish() == 130
-    assert "nothing was sent" in session.screen
+    assert "AlertSite was not changed" in session.screen
     assert account.patches() == []
 
 

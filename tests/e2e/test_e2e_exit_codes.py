@@ -416,5 +416,5 @@ def test_interrupted_before_the_first_write(
     account.wait_for("POST")
     done = process.finish(signal.SIGINT)
     assert done.code == 130
-    assert "nothing was sent" in done.err
+    assert "AlertSite was not changed" in done.err
     assert account.patches() == []

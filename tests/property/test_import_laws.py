@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ def test_the_plan_after_an_import_is_empty(live: list[Live], terms: Terms, defau
         assert len(imported.drafts) + len(imported.skipped) == sum(
             item.type in {*KINDS, None} for item in live
         )
-        write(imported, folder)
+        write(imported, folder, nullcontext)
         if imported.drafts:
             plan = check(imported, live, ACCOUNT, SCHEMAS, STATE, folder)
             assert (plan.changes, plan.refusals) == ((), ())

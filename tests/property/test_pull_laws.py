@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ def test_after_a_pull_the_plan_is_empty(
         pull = find_pull(workspace, Look(tuple(live), plan, {}), state, take_all=False)
         assert pull.skipped == ()
         assert pull.edited == 0
-        assert [trouble for _, trouble in write(pull) if trouble] == []
+        assert [trouble for _, trouble in write(pull, nullcontext) if trouble] == []
 
         after = load_fleet([folder], SCHEMAS)
         assert decide(ACCOUNT, after.desired, records, live, SCHEMAS.kinds).changes == ()

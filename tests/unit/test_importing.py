@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -308,7 +309,7 @@ OLD = (
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     live = [smtp(number, name=f"R {number}") for number in range(1, 14)]
     found = imported(tmp_path, *live)
-    write(found, str(tmp_path))
+    write(found, str(tmp_path), nullcontext)
     (tmp_path / "email-smtp" / "r-13.yaml").write_text("---\n")
     with pytest.raises(RefusedError, match="12 of the monitors have manifests already"):
         imported(tmp_path, *live)
@@ -317,7 +318,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match=r"already: .*/r-10.yaml and 3 more"):
         imported(tmp_path, *live)
     with pytest.raises(ConfigurationError, match=r"r-1.yaml: File exists; 0 files were written"):
-        write(found, str(tmp_path))
+        write(found, str(tmp_path), nullcontext)
     merged = imported(tmp_path, *live, merge=True)
     assert min(merged.texts) == "email-smtp/r-1-2.yaml"
 

@@ -167,7 +167,8 @@ class _Finding:
         fields = [
             field for field in change.fields if field.sent_with is None and field.source is None
         ]
-        taken = [field for field in fields if self._take_all or field.cause is not Cause.EDIT]
+        drift = {Cause.DRIFT, Cause.BOTH}
+        taken = [field for field in fields if self._take_all or field.cause in drift]
         self.edited += len(fields) - len(taken)
         if not taken:
             return

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from reconciler.errors import ConflictError
+from reconciler.model import Account as Named
 from reconciler.sandbox import Abandon, Fault
 from reconciler.state import from_text, to_text
 from reconciler.store import Cell
@@ -294,7 +295,7 @@ def _state(store: Store) -> State | None:
 
 def _write_state(store: Store, past: Past, account: Account) -> None:
     if past.state is not None:
-        text = to_text(past.state._replace(account=account.url))
+        text = to_text(past.state._replace(account=Named("default", account.url)))
         store.write(Cell.STATE, text.encode(), None, "what was there before")
 
 

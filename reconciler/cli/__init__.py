@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import threading
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -87,7 +88,9 @@ def reconciler() -> None:
 def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:
     """Runs one command line and returns its exit code; prints every failure, with its next step."""
     output.prepare()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: stop in good order
+    if threading.current_thread() is threading.main_thread():  # elsewhere Python has no signals
+        # SIGINT and SIGTERM both mean: stop in good order.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = reconciler.main(
             list(arguments), prog_name="reconciler", standalone_mode=False, obj=clock

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -194,11 +195,17 @@ def _execute(
 
     gc.freeze()
     gc.enable()  # requests leave garbage behind, and there may be thousands
-    stop = connection.stop
+    stop, clock = connection.stop, keeping.clock()
     _stop_on_signals(stop)
     with output.progress(len(plan.changes)) as progress:
         execution = Execution(
-            asked.parallelism, asked.fail_fast, stop, stop.reason, progress, _SETTLE
+            asked.parallelism,
+            asked.fail_fast,
+            stop,
+            stop.reason,
+            progress,
+            _SETTLE,
+            lambda seconds: clock.sleep(seconds, stop),
         )
         return apply_plan(plan, first, workspace, connection.writer(), recorder, execution)
 
@@ -296,5 +303,6 @@ def _stop_on_signals(stop: Stop) -> None:
             with suppress(OSError):
                 os.write(sys.stderr.fileno(), _STOPPING)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
+    if threading.current_thread() is threading.main_thread():  # elsewhere Python has no signals
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, handle)

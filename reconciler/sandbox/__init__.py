@@ -7,7 +7,7 @@ The base URL of the vendor's pages is https://support.smartbear.com/alertsite/do
 is marked where it is implemented: documented, inferred (from another page) or unknown: permissive.
 """
 
-from reconciler.sandbox.faults import Fault, parse_fault
+from reconciler.sandbox.faults import Fault, Faults, parse_fault
 from reconciler.sandbox.front import Abandon
 from reconciler.sandbox.options import Options
 from reconciler.sandbox.seeding import seeded
@@ -20,6 +20,7 @@ __all__ = [
     "VIEWER",
     "Abandon",
     "Fault",
+    "Faults",
     "Options",
     "parse_fault",
     "running",

@@ -143,6 +143,11 @@ class Faults:
         self._rules = tuple(rules)
         self._seen = [0] * len(self._rules)
 
+    def replace(self, rules: Sequence[Fault]) -> None:
+        """From now on these rules count, each from its beginning."""
+        self._seen = [0] * len(rules)
+        self._rules = tuple(rules)
+
     def take(self, method: str, path: str) -> Fault | None:
         """Return the rule for this request, the first that applies, and count the request.
 

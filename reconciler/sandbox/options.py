@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from reconciler.sandbox.faults import Fault
+from reconciler.sandbox.faults import Fault, Faults
 
 Showing = Literal["echoed", "masked", "omitted"]
 Witness = Callable[[str, str, str], None]
@@ -21,7 +21,7 @@ class Options:
             only, so that what was deleted stays deleted.
         database: The SQLite file; None keeps everything in memory. Sandboxes may share a file.
         port: The port on 127.0.0.1; 0 takes any free one.
-        faults: Rules, tried in order.
+        faults: Rules, tried in order; a `Faults` may be given others while the sandbox serves.
         request_log: A file that gets one JSON object per line for each request.
         token_life: Seconds after which a token is refused. Documented: one hour.
         page_size: The most monitors one list answer holds; None pages only when `limit` is asked
@@ -41,7 +41,7 @@ class Options:
     seed: Sequence[Mapping[str, Any]] = ()
     database: Path | None = None
     port: int = 0
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Fault, ...] | Faults = ()
     request_log: Path | None = None
     token_life: float = 3600.0
     page_size: int | None = None

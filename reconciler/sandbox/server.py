@@ -90,9 +90,10 @@ def _prepared(options: Options) -> Iterator[_Prepared]:
             write_log = stack.enter_context(log).write
         listener = stack.enter_context(_bound(options.port))
         stopping = asyncio.Event()
+        faults = options.faults if isinstance(options.faults, Faults) else Faults(options.faults)
         app = Front(
             application(options, store),
-            Faults(options.faults),
+            faults,
             write_log,
             stopping,
             options.witness,

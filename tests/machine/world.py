@@ -1,0 +1,423 @@
+"""The world of a history: an account, two machines that run the tool, one clock for all of them.
+
+Everything is real but time and death. The account is the sandbox behind a socket; the tool is the
+command line's own entry, in this process; manifests, state, lock and journals are files. What is
+put in between stands where an operating system would:
+
+- **Time** (`Time`) passes only when somebody waits. All share its seconds, as machines share the
+  physics; each machine has its own time of day, hours apart from the other's.
+- **The boundary** (`Boundary`) sees every effect of a run on what outlives it: each HTTP request,
+  when it arrives and when it is done, as the sandbox's witness tells, and each call of the
+  operating system that changes a file. A `Gate` counts the effects of one run. At the n-th it can
+  kill the run: nothing that the run does from then on reaches anything, `finally` clauses included,
+  as with `kill -9`. Or it can let something else happen at that very moment: the whole run of
+  another machine, a hand in AlertSite, time, a full disk.
+- **Machines** do not see each other's processes (no `/proc/self`), so that a lock whose holder was
+  killed looks like the lock of a machine elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import io
+import json
+import os
+import shutil
+import sqlite3
+import sys
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconciler import cli
+from reconciler.clock import Clock
+from reconciler.sandbox import PASSWORD, USERNAME, Abandon, Faults, Options, parse_fault, running
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+ROOT = Path(__file__).parents[2]
+KINDS = ("email-imap", "email-pop", "email-smtp")
+_EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
+_FIRST_ID = 100_000
+
+
+class Killed(BaseException):
+    """The process does not exist any more."""
+
+
+class Time:
+    """Seconds that pass only when somebody waits for them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.begin()
+
+    def begin(self) -> None:
+        self._seconds = 1_000_000.0
+
+    def monotonic(self) -> float:
+        return self._seconds
+
+    def go_on(self, seconds: float) -> None:
+        with self._lock:
+            self._seconds += seconds
+
+    def clock(self, ahead: timedelta, gate: Gate) -> Clock:
+        """The clock of one run on a machine whose time of day is ahead of the others'."""
+
+        def now() -> datetime:
+            return _EPOCH + timedelta(seconds=self._seconds) + ahead
+
+        def sleep(seconds: float, stop: threading.Event | None) -> None:
+            if threading.current_thread().name.startswith("lease"):
+                (stop or threading.Event()).wait()  # a run is over before its first heartbeat
+            elif gate.is_dead:
+                gate.die()
+            elif stop is None or not stop.is_set():
+                self.go_on(seconds)
+
+        return Clock(now, self.monotonic, sleep)
+
+
+class Gate:
+    """Counts the effects of one run, and does something at one of them.
+
+    Args:
+        number: at which effect, from 1; 0: never.
+        act: what happens just before that effect; true if it cannot be yet, but at a later one.
+        only: what the names of the effects that count begin with.
+    """
+
+    def __init__(
+        self, number: int = 0, act: Callable[[Gate], bool | None] | None = None, only: str = ""
+    ) -> None:
+        self.is_dead = False
+        self.count = 0
+        self.at = ""
+        self._number, self._act, self._only = number, act, only
+        self._thread = threading.get_ident()
+        self._lock = threading.Lock()
+
+    def effect(self, name: str) -> None:
+        """Called before each effect; raises `Killed` if it does not happen any more."""
+        with self._lock:
+            self.count += name.startswith(self._only) and not self.is_dead
+            is_it = 0 < self._number <= self.count and not self.at and not self.is_dead
+            if is_it:
+                self.at = name
+        if is_it and self._act is not None and self._act(self):
+            self.at = ""
+        if self.is_dead:
+            raise Killed
+
+    def die(self) -> None:
+        """Ends the run where it stands; its other threads end by themselves, without effect."""
+        self.is_dead = True
+        if threading.get_ident() == self._thread:
+            raise Killed
+
+
+def kill(gate: Gate) -> None:
+    """What a gate does to kill its run."""
+    gate.is_dead = True
+
+
+class Boundary:
+    """The operating system and the network, as the runs of this process see them."""
+
+    def __init__(self) -> None:
+        self._runs: list[Gate] = []
+        self._threads: dict[int, list[Gate]] = {}
+        self._real: dict[str, Any] = {}
+        self._guards: set[int] = set()
+        self.counts: Counter[str] = Counter()
+
+    @contextlib.contextmanager
+    def crossed_by(self, gate: Gate) -> Iterator[None]:
+        """While the block runs, effects of this thread and all requests are those of that run."""
+        own = self._threads.setdefault(threading.get_ident(), [])
+        self._runs.append(gate)
+        own.append(gate)
+        try:
+            yield
+        finally:
+            own.pop()
+            self._runs.pop()
+
+    def witness(self, moment: str, method: str, path: str) -> None:
+        """What the sandbox calls at each moment of a request."""
+        if moment == "after" or not self._runs:  # the run may be on its way by then
+            return
+        try:
+            self._runs[-1].effect(f"{method} {path} {moment}")
+        except Killed:
+            raise Abandon from None
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        """Puts the boundary in place."""
+        wrapped = {
+            "open": self._open,
+            "close": self._close,
+            "write": self._named("write"),
+            "ftruncate": self._named("ftruncate"),
+            "fsync": self._fsync,
+            "replace": self._named("replace"),
+            "rename": self._named("rename"),
+            "unlink": self._named("unlink"),
+            "remove": self._named("remove"),
+            "link": self._named("link"),
+            "mkdir": self._named("mkdir"),
+            "readlink": self._readlink,
+        }
+        self._real = {name: getattr(os, name) for name in wrapped}
+        try:
+            for name, function in wrapped.items():
+                setattr(os, name, function)
+            yield
+        finally:
+            for name, function in self._real.items():
+                setattr(os, name, function)
+
+    def _effect(self, name: str) -> None:
+        runs = self._threads.get(threading.get_ident())
+        if runs:
+            runs[-1].effect(f"file {name}")
+
+    def _named(self, name: str) -> Callable[..., Any]:
+        real = getattr(os, name)
+
+        def effect(*arguments: Any, **options: Any) -> Any:
+            self._effect(f"{name} {Path(str(arguments[0])).name}")
+            return real(*arguments, **options)
+
+        return effect
+
+    def _open(self, path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and threading.get_ident() in self._threads:
+            name = Path(os.fsdecode(path)).name
+            self._effect(f"{'guard' if name.endswith('.guard') else 'open'} {name}")
+            found: int = self._real["open"](path, flags, *arguments, **options)
+            if name.endswith(".guard"):
+                self._guards.add(found)
+            return found
+        return self._real["open"](path, flags, *arguments, **options)  # type: ignore[no-any-return]
+
+    def _close(self, descriptor: int) -> None:
+        self._guards.discard(descriptor)
+        self._real["close"](descriptor)
+
+    def _fsync(self, descriptor: int) -> None:
+        if self._threads.get(threading.get_ident()):
+            self._effect("fsync")  # no power is cut here: the disk need not be asked
+        else:
+            self._real["fsync"](descriptor)
+
+    def _readlink(self, path: Any, *arguments: Any, **options: Any) -> str:
+        if os.fspath(path) == "/proc/self" and self._runs:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/proc/self")
+        return self._real["readlink"](path, *arguments, **options)  # type: ignore[no-any-return]
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether somebody is in the middle of writing the state: others would wait for it."""
+        return bool(self._guards)
+
+
+class Done(NamedTuple):
+    """What one run left behind; the code of a run that was killed is -9."""
+
+    code: int
+    out: str
+    err: str
+    effects: int
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document on stdout; None if there is none."""
+        return json.loads(self.out) if self.out.strip() else None
+
+
+class Account:
+    """What AlertSite holds, seen and touched by hand: past all faults, without a request."""
+
+    def __init__(self, database: Path, schemas: Mapping[str, Any]) -> None:
+        from reconciler.sandbox.monitors import Kind  # noqa: PLC0415
+        from reconciler.sandbox.secret_fields import SecretFields  # noqa: PLC0415
+        from reconciler.sandbox.store import Store  # noqa: PLC0415
+
+        self._store = Store(database, (), SecretFields("echoed", schemas))
+        self._kinds = {name: Kind.from_schema(name, schema) for name, schema in schemas.items()}
+        self._connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+
+    def clear(self) -> None:
+        self._connection.execute("DELETE FROM monitor")
+        self._connection.execute(f"UPDATE sqlite_sequence SET seq = {_FIRST_ID}")  # noqa: S608
+
+    def monitors(self) -> dict[int, dict[str, Any]]:
+        """Every monitor as it is now, by its id."""
+        rows = self._connection.execute("SELECT id, json FROM monitor ORDER BY id")
+        return {number: json.loads(text) for number, text in rows}
+
+    def create(self, kind: str, fields: Mapping[str, Any]) -> int:
+        from reconciler.sandbox.monitors import created  # noqa: PLC0415
+
+        return self._store.add(created(self._kinds[kind], fields))
+
+    def edit(self, number: int, fields: Mapping[str, Any]) -> None:
+        from reconciler.sandbox.monitors import edited  # noqa: PLC0415
+
+        kind = self.monitors()[number]["type"]
+        self._store.edit(kind, number, lambda monitor: edited(monitor, fields))
+
+    def delete(self, number: int) -> None:
+        self._store.remove(number)
+
+    def close(self) -> None:
+        self._connection.close()
+        self._store.close()
+
+
+@dataclass
+class Machine:
+    """One machine: a clone of the repository, a time of day of its own, a place for its state."""
+
+    world: World
+    root: Path
+    ahead: timedelta
+    state: Path
+    files: dict[str, str] = field(default_factory=dict)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / "monitors" / name
+        if self.files.get(name) != text:
+            self.files[name] = text
+            path.write_text(text, encoding="utf-8")
+
+    def read(self, name: str) -> str:
+        self.files[name] = text = (self.root / "monitors" / name).read_text(encoding="utf-8")
+        return text
+
+    def remove(self, name: str) -> None:
+        if self.files.pop(name, None) is not None:
+            (self.root / "monitors" / name).unlink()
+
+    def run(self, *arguments: str, gate: Gate | None = None) -> Done:
+        """One command line, from its start to its end or its death."""
+        return self.world.run(self, arguments, gate or Gate())
+
+
+class World:
+    """All that histories happen in; one for many histories, cleared in between."""
+
+    def __init__(self, folder: Path) -> None:
+        self.time = Time()
+        self.boundary = Boundary()
+        self.counts: Counter[str] = Counter()
+        self._folder = folder
+        self._faults = Faults(())
+        self._schemas = {
+            kind: json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text())
+            for kind in KINDS
+        }
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> World:
+        database = self._folder / "account.db"
+        options = Options(
+            schemas=self._schemas,
+            database=database,
+            faults=self._faults,
+            witness=self.boundary.witness,
+        )
+        self._stack.enter_context(self.boundary.installed())
+        self._url = self._stack.enter_context(running(options))
+        self.account = Account(database, self._schemas)
+        self._stack.callback(self.account.close)
+        self._environment = {
+            "ALERTSITE_URL": self._url,
+            "ALERTSITE_USERNAME": USERNAME,
+            "ALERTSITE_PASSWORD": PASSWORD,
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def begin(self) -> None:
+        """Clears everything for a new history."""
+        self.time.begin()
+        self.account.clear()
+        self.strike(())
+        for path in self._folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+
+    def machine(self, name: str, ahead: timedelta, state: str) -> Machine:
+        root = self._folder / name
+        (root / "monitors").mkdir(parents=True)
+        return Machine(self, root, ahead, self._folder / state / "state.json")
+
+    def strike(self, faults: Sequence[str]) -> None:
+        """From now on AlertSite and the way to it have these faults."""
+        self._faults.replace([parse_fault(text) for text in faults])
+        for text in faults:
+            self.counts[f"fault {text.partition(' skip')[0]}"] += 1
+
+    def run(self, machine: Machine, arguments: Sequence[str], gate: Gate) -> Done:
+        out, err = io.StringIO(), io.StringIO()
+        clock = self.time.clock(machine.ahead, gate)
+        folder = Path.cwd()
+        environment = dict(os.environ)
+        os.environ.update(self._environment, RECONCILER_STATE=f"file:{machine.state}")
+        os.environ.pop("RECONCILER_DEBUG", None)
+        os.chdir(machine.root)
+        handlers = _handlers()
+        try:
+            with (
+                self.boundary.crossed_by(gate),
+                contextlib.redirect_stdout(out),
+                contextlib.redirect_stderr(err),
+            ):
+                code = int(cli.run(arguments, clock))
+        except Killed:
+            code = -9
+        finally:
+            _restore(handlers)
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(environment)
+            gc.unfreeze()
+        if gate.is_dead:  # whatever it may have said after its death
+            code, out = -9, io.StringIO()
+        self.counts[f"run {arguments[0]}"] += 1
+        if os.environ.get("MACHINE_TRACE"):
+            trace(f"  {machine.root.name}$ {' '.join(arguments)} -> {code} {gate.at}")
+            for line in (out.getvalue() + err.getvalue()).splitlines():
+                trace(f"      {line}")
+        return Done(code, out.getvalue(), err.getvalue(), gate.count)
+
+
+def trace(text: str) -> None:
+    if os.environ.get("MACHINE_TRACE"):
+        sys.__stderr__.write(f"{text}\n")  # type: ignore[union-attr]
+
+
+def _handlers() -> dict[int, Any]:
+    import signal  # noqa: PLC0415
+
+    return {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
+def _restore(handlers: Mapping[int, Any]) -> None:
+    import signal  # noqa: PLC0415
+
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
@@ -48,7 +49,7 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "port": st.sampled_from([25, 587, 2525]),
     "interval": st.sampled_from([5, 15]),
     "enabled": st.booleans(),
-    "note": st.sampled_from(["one", "two", "", "long " * 60]),
+    "note": st.sampled_from(["one", "two", ""]),
     "locations": st.sampled_from(_PLACES),
     "hostname": st.sampled_from(["mail.example.com", "relay.example.com"]),
 }
@@ -105,7 +106,7 @@ class Histories(RuleBasedStateMachine):
         self.strike(faults)
 
     def teardown(self) -> None:
-        if hasattr(self, "history"):
+        if hasattr(self, "history") and sys.exc_info()[0] is None:  # nothing has failed yet
             self.history.ends()
 
     def check_invariants(self, *arguments: Any, **options: Any) -> None:

@@ -100,6 +100,7 @@ class Gate:
         self.is_dead = False
         self.count = 0
         self.at = ""
+        self.failure: Exception | None = None
         self._number, self._act, self._only = number, act, only
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
@@ -111,8 +112,12 @@ class Gate:
             is_it = 0 < self._number <= self.count and not self.at and not self.is_dead
             if is_it:
                 self.at = name
-        if is_it and self._act is not None and self._act(self):
-            self.at = ""
+        if is_it and self._act is not None:
+            try:
+                if self._act(self):
+                    self.at = ""
+            except Exception as error:  # noqa: BLE001 - to be raised where the tool cannot catch it
+                self.failure, self.is_dead = error, True
         if self.is_dead:
             raise Killed
 
@@ -394,13 +399,16 @@ class World:
             os.environ.clear()
             os.environ.update(environment)
             gc.unfreeze()
+        if gate.failure is not None:
+            raise gate.failure
         if gate.is_dead:  # whatever it may have said after its death
             code, out = -9, io.StringIO()
         self.counts[f"run {arguments[0]}"] += 1
         if os.environ.get("MACHINE_TRACE"):
             trace(f"  {machine.root.name}$ {' '.join(arguments)} -> {code} {gate.at}")
             for line in (out.getvalue() + err.getvalue()).splitlines():
-                trace(f"      {line}")
+                if arguments[0] != "state":
+                    trace(f"      {line}")
         return Done(code, out.getvalue(), err.getvalue(), gate.count)
 
 

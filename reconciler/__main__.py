@@ -2,7 +2,15 @@
 
 import gc
 import os
+import signal
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+_MOMENT = 0.01
+"""Seconds until a lost interrupt comes again."""
 
 
 def main() -> None:
@@ -15,10 +23,27 @@ def main() -> None:
     It leaves at once: everything is closed and printed by then, and taking a large fleet apart,
     value by value, would be a tenth of a run.
     """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it may be ignored
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # `run` is not there yet to say goodbye
+    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
+    sys.unraisablehook = _interrupt_again
     gc.disable()
     from reconciler.cli import run  # noqa: PLC0415 - after that
 
     os._exit(run(sys.argv[1:]))
+
+
+def _interrupt_again(lost: "UnraisableHookArgs") -> None:
+    """Repeats, a moment later, an interrupt that Python has lost.
+
+    Python prints and forgets an exception that is raised where nobody could catch it, as in the
+    callback of a weak reference, and each import has one. A server that was told to stop would
+    then go on for ever. It comes again as SIGTERM, to whoever handles that by then.
+    """
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+    else:
+        sys.__unraisablehook__(lost)
 
 
 if __name__ == "__main__":

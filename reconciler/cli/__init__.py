@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import threading
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -88,9 +87,9 @@ def reconciler() -> None:
 def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:
     """Runs one command line and returns its exit code; prints every failure, with its next step."""
     output.prepare()
-    if threading.current_thread() is threading.main_thread():  # elsewhere Python has no signals
-        # SIGINT and SIGTERM both mean: stop in good order.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: stop in good order
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # it may be ignored, as after `nohup`
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code = reconciler.main(
             list(arguments), prog_name="reconciler", standalone_mode=False, obj=clock

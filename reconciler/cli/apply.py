@@ -6,7 +6,6 @@ import gc
 import os
 import signal
 import sys
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -195,17 +194,11 @@ def _execute(
 
     gc.freeze()
     gc.enable()  # requests leave garbage behind, and there may be thousands
-    stop, clock = connection.stop, keeping.clock()
+    stop = connection.stop
     _stop_on_signals(stop)
     with output.progress(len(plan.changes)) as progress:
         execution = Execution(
-            asked.parallelism,
-            asked.fail_fast,
-            stop,
-            stop.reason,
-            progress,
-            _SETTLE,
-            lambda seconds: clock.sleep(seconds, stop),
+            asked.parallelism, asked.fail_fast, stop, stop.reason, progress, _SETTLE
         )
         return apply_plan(plan, first, workspace, connection.writer(), recorder, execution)
 
@@ -303,6 +296,5 @@ def _stop_on_signals(stop: Stop) -> None:
             with suppress(OSError):
                 os.write(sys.stderr.fileno(), _STOPPING)
 
-    if threading.current_thread() is threading.main_thread():  # elsewhere Python has no signals
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, handle)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)

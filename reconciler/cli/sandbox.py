@@ -15,9 +15,60 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@click.command(
-    epilog="Example: reconciler sandbox --port 8080 --fault 'PATCH * status=503 times=2'"
-)
+_HELP = """Serve an AlertSite account on loopback until interrupted.
+
+Prints the variables that point other commands at it.
+
+\b
+--fault, keys of a rule; none is known to be AlertSite's behaviour:
+  status=N             answer N with an error; without act or body, do nothing else
+  body=html|truncated  act, then answer a proxy's page, or half of the answer
+  act=first            act, then answer the status (as in status=503 act=first)
+  act=late             the same, but do not wait for a create that is under way
+                       (world backend); body=html does not wait either
+  drop=before|after    close the connection before or after acting, no answer
+  delay=SECONDS        wait before anything else
+  retry-after=VALUE    send this header with the status
+  skip=N, times=N      let N requests pass first; apply to N requests only
+
+\b
+--world, off by default, combined freely; none is known to be AlertSite's behaviour:
+  lag=SECONDS          a created monitor is in the list only after that long
+  late=SECONDS         GET shows what a PATCH changed only after that long
+  backend=SECONDS      a create takes effect that long after it arrived,
+                       whatever becomes of its client and its answer
+  offset=ignored       the list ignores offset
+  offset=page          offset counts pages, not monitors
+  offset=needs-limit   offset has no effect unless limit is sent too
+  count=page           count is the length of the page (total: of all pages)
+  count=none           count is null
+  short=N              lists leave out the last N monitors, but count them
+  hide=N               lists leave out the last N monitors, uncounted
+  locations=merge      PATCH adds to locations and custom_properties
+                       (replace: it replaces them)
+  extra-keys           entries of locations and custom_properties have more keys
+  no-type              GET shows no type
+  no-filter            the list ignores type=
+  trim                 texts are stored without white space around them
+  crlf                 line breaks are stored as CRLF
+  lower-host           hostnames are stored in lower case
+  names=trim           names are stored without white space around them
+  names=blanks         … with one blank for each run of white space inside
+  names=nfc            … in Unicode's composed form
+  names=html           … escaped, as in &amp;
+  names=cut:N          … cut after N characters; names= may be repeated
+  drop=FIELD           POST and PATCH accept FIELD and forget it; may be repeated
+  bools=yn|01|text     GET shows "y" and "n", 1 and 0, or "true" and "false"
+  expired=400          an expired token is refused with 400 (401: with 401)
+  lies=create-id       hostile: a create is answered with another monitor's id
+  vanish=first|ID      a monitor is deleted once the first of several pages is served
+"""
+_EXAMPLES = """\b
+Example: reconciler sandbox --world lag=10,count=page --fault 'PATCH * status=503 times=2'
+A create under way: --world backend=5 --fault 'POST /monitors/* status=504 act=late'"""
+
+
+@click.command(help=_HELP, epilog=_EXAMPLES)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -48,8 +99,15 @@ if TYPE_CHECKING:
     "faults",
     multiple=True,
     metavar="RULE",
-    help="Misbehave: METHOD PATH-GLOB KEY=VALUE…, with status=N, delay=SECONDS, "
-    "drop=before|after, body=truncated|html, retry-after=VALUE, skip=N, times=N. May be repeated.",
+    help="Misbehave: METHOD PATH-GLOB KEY=VALUE…, see above. May be repeated.",
+)
+@click.option(
+    "--world",
+    "worlds",
+    multiple=True,
+    metavar="KEY[=VALUE],…",
+    help="Behave as AlertSite might where its documentation says nothing, see above. May be "
+    "repeated.",
 )
 @click.option(
     "--request-log",
@@ -76,6 +134,7 @@ def sandbox(
     seed_file: Path | None,
     seed_count: int | None,
     faults: tuple[str, ...],
+    worlds: tuple[str, ...],
     request_log: Path | None,
     token_life: float,
     page_size: int | None,
@@ -83,10 +142,7 @@ def sandbox(
     *,
     strict: bool,
 ) -> int:
-    """Serve an AlertSite account on loopback until interrupted.
-
-    Prints the variables that point other commands at it.
-    """
+    """Serve an AlertSite account on loopback until interrupted."""
     from reconciler.cli.connection import import_sandbox, starting_sandbox  # noqa: PLC0415
     from reconciler.schema import Schemas  # noqa: PLC0415
 
@@ -104,6 +160,7 @@ def sandbox(
         page_size=page_size,
         strict=strict,
         secret_fields=secret_fields,
+        world=_world(package, worlds),
     )
 
     with starting_sandbox("Choose another --port, --db or --request-log."):
@@ -138,6 +195,13 @@ def _rules(package: Any, faults: tuple[str, ...]) -> tuple[Any, ...]:  # noqa: A
         return tuple(package.parse_fault(fault) for fault in faults)
     except ValueError as error:
         raise UsageError(f"--fault: {error}") from error
+
+
+def _world(package: Any, worlds: tuple[str, ...]) -> Any:  # noqa: ANN401 - a module, its value
+    try:
+        return package.parse_world(",".join(worlds))
+    except ValueError as error:
+        raise UsageError(f"--world: {error}", "reconciler sandbox --help explains each.") from error
 
 
 def _announce(url: str, username: str, password: str) -> None:

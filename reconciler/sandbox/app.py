@@ -7,7 +7,7 @@ not found`. Inferred (from the pages of the other lists): the list's envelope, w
 text, and `limit` and `offset`. Inferred (from the pages of other single records): GET of one
 monitor is bare. Inferred: the errors' envelope for 401, 403, 404 of an unknown path and 405, the
 404 of an edit below the wrong type. Unknown: whether `count` is the total, as it is here, or the
-length of the page.
+length of the page; `worlds.py` has this and more of what is unknown.
 """
 
 import json
@@ -22,19 +22,26 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from reconciler.sandbox.monitors import Kind, Reading, created, edited, read_edit, read_new
+from reconciler.sandbox.account import Account
+from reconciler.sandbox.backend import Backend, StoppedError
+from reconciler.sandbox.clock import Clock
+from reconciler.sandbox.monitors import Kind, Reading, read_edit, read_new
 from reconciler.sandbox.openapi import document
 from reconciler.sandbox.options import Options
-from reconciler.sandbox.store import Store
+from reconciler.sandbox.store import Page
 from reconciler.sandbox.tokens import Tokens
+from reconciler.sandbox.worlds import World
 
 if TYPE_CHECKING:
+    import asyncio
+
     from starlette.types import ExceptionHandler
 
 PREFIX: Final = "/api/v3"
 _BAD_LOGIN: Final = "invalid_request - User authentication failed."
 _NOT_LOGGED_IN: Final = "invalid_token - The access token is invalid or has expired."
 _NOT_FOUND: Final = "Record not found"
+_MOST: Final = 2**62  # more monitors than there are
 
 
 class RefusedError(Exception):
@@ -46,14 +53,15 @@ class RefusedError(Exception):
         self.errors = errors
 
 
-def application(options: Options, store: Store) -> Starlette:
-    """Return the API over the monitors in `store`."""
+def application(options: Options, account: Account, backend: Backend, clock: Clock) -> Starlette:
+    """Return the API over the monitors of the account."""
     kinds = [Kind.from_schema(name, schema) for name, schema in options.schemas.items()]
     handlers: Mapping[Any, ExceptionHandler] = {
         RefusedError: _refused,
         HTTPException: _not_routed,
     }
-    app = Starlette(routes=list(_routes(_Api(options, store), kinds)), exception_handlers=handlers)
+    api = _Api(options, account, backend, clock)
+    app = Starlette(routes=list(_routes(api, kinds)), exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
 
@@ -81,10 +89,12 @@ def _routes(api: "_Api", kinds: Iterable[Kind]) -> Iterable[Route]:
 class _Api:
     """The endpoints, with what they share."""
 
-    def __init__(self, options: Options, store: Store) -> None:
+    def __init__(self, options: Options, account: Account, backend: Backend, clock: Clock) -> None:
         self._options = options
-        self._store = store
-        self._tokens = Tokens(options.token_life)
+        self._account = account
+        self._backend = backend
+        self._clock = clock
+        self._tokens = Tokens(options.token_life, clock.now)
 
     async def describe(self, _request: Request) -> Response:
         return _json(document(self._options.schemas, PREFIX, strict=self._options.strict))
@@ -99,13 +109,14 @@ class _Api:
     async def list_monitors(self, request: Request) -> Response:
         self._authorise(request)
         query = request.query_params
-        window = _window(query, self._options.page_size)
+        world = self._account.world
+        window = _window(query, self._options.page_size, world)
         types = query["type"].split(",") if query.get("type") else None
-        page = self._store.page(types, window.limit, window.offset or 0)
+        page = self._account.page(types, window.limit, window.start, self._clock.now())
         metadata = {
             "__permissions": {"acl": 7},
             "resultset": {
-                "count": page.count,
+                "count": _count(page, world),
                 "limit": window.limit,
                 "offset": None if window.offset is None else str(window.offset),
             },
@@ -116,21 +127,32 @@ class _Api:
 
     async def read_monitor(self, request: Request) -> Response:
         self._authorise(request)
-        text = self._store.find(request.path_params["id"])
+        text = self._account.find(request.path_params["id"], self._clock.now())
         if text is None:
             _refuse(404, _NOT_FOUND)
         return _text(_selected(text, request.query_params.get("select")))
 
     async def delete_monitor(self, request: Request) -> Response:
         self._authorise(request, to_write=True)
-        if not self._store.remove(request.path_params["id"]):
+        if not self._account.remove(request.path_params["id"]):
             _refuse(404, _NOT_FOUND)
         return Response(status_code=204)
 
     async def create_monitor(self, kind: Kind, request: Request) -> Response:
         self._authorise(request, to_write=True)
         reading = read_new(kind, await _object(request), strict=self._options.strict)
-        number = self._store.add(created(kind, _accepted(reading)))
+        values = _accepted(reading)
+        now, delay = self._clock.now(), self._account.world.backend
+        if not delay:
+            return _json({"id": str(self._account.create(kind, values, now))})
+        is_under_way: asyncio.Event | None = request.scope["state"].get("is_under_way")
+        if is_under_way is not None:
+            is_under_way.set()
+        try:
+            create = partial(self._account.create, kind, values)
+            number = await self._backend.done(now + delay, create)
+        except StoppedError:
+            _refuse(503, "The sandbox stops; this monitor is not created.")
         return _json({"id": str(number)})
 
     async def edit_monitor(self, kind: Kind, request: Request) -> Response:
@@ -138,7 +160,7 @@ class _Api:
         number = request.path_params["id"]
         reading = read_edit(kind, await _object(request), strict=self._options.strict)
         values = _accepted(reading)
-        if not self._store.edit(kind.name, number, lambda monitor: edited(monitor, values)):
+        if not self._account.edit(kind, number, values, self._clock.now()):
             _refuse(404, _NOT_FOUND)
         return _json({"id": str(number)})
 
@@ -146,6 +168,8 @@ class _Api:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         user = self._tokens.holder(token) if scheme.lower() == "bearer" else None
         if user is None:
+            if token and self._account.world.expired == 400:  # noqa: PLR2004 - a status
+                _refuse(400, _BAD_LOGIN)
             _refuse(401, _NOT_LOGGED_IN)
         if to_write and not user.may_write:
             _refuse(403, "This user may not change monitors.")
@@ -153,18 +177,42 @@ class _Api:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The part of the list that is asked for; None: not asked for."""
+    """The part of the list that is asked for.
+
+    Attributes:
+        limit: How many monitors; None: all.
+        offset: What the answer says of it; None: there are no pages.
+        start: How many monitors come before it.
+    """
 
     limit: int | None
     offset: int | None
+    start: int
 
 
-def _window(query: Mapping[str, str], page_size: int | None) -> _Window:
-    limit, offset = _whole_number(query, "limit"), _whole_number(query, "offset")
-    limits = [size for size in (limit, page_size) if size is not None]
-    if not limits:
-        return _Window(None, offset)
-    return _Window(min(limits), offset or 0)
+def _window(query: Mapping[str, str], page_size: int | None, world: World) -> _Window:
+    asked, offset = _whole_number(query, "limit"), _whole_number(query, "offset")
+    limits = [size for size in (asked, page_size) if size is not None]
+    limit = min(limits) if limits else None
+    start = offset or 0
+    match world.offset:
+        case "ignored":
+            start = 0
+        case "needs-limit" if asked is None:
+            start = 0
+        case "page":
+            start = min(start * (_MOST if limit is None else limit), _MOST)
+    return _Window(limit, offset if limit is None else offset or 0, start)
+
+
+def _count(page: Page, world: World) -> int | None:
+    match world.count:
+        case "page":
+            return len(page.texts)
+        case "none":
+            return None
+        case _:
+            return page.count
 
 
 def _whole_number(query: Mapping[str, str], name: str) -> int | None:

@@ -13,6 +13,7 @@ from typing import Final
 _METHODS: Final = ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS", "*")
 _DROPS: Final = ("before", "after")
 _BODIES: Final = ("truncated", "html")
+_ACTS: Final = ("first", "late")
 _STATUSES: Final = frozenset(range(200, 600)) - {204, 304}
 _FORM: Final = "METHOD PATH KEY=VALUE..., as in 'PATCH /monitors/email-smtp/* status=503 times=2'"
 
@@ -24,13 +25,17 @@ class Fault:
     Attributes:
         method: An HTTP method, or `*` for any.
         path: A glob on the path below /api/v3; `*` matches slashes too.
-        status: Answer this with the error envelope and do not act; with `body`, act and answer
-            this status.
+        status: Answer this with the error envelope and do not act; with `body` or `act`, act and
+            answer this status.
         delay: Seconds to wait before anything else. Alone, the request is then served normally.
         drop: Close the connection without one byte of answer: `before` or `after` the change is
             committed.
         body: Act, then answer less than Content-Length promised and close (`truncated`), or a page
             as proxies send it (`html`).
+        act: Act although the answer is `status` or `body`: `first`, so that the answer waits for
+            the effect, or `late`: the answer does not wait for the effect of a create that is under
+            way in a world with a `backend`; any other effect comes first all the same. `html` is
+            `late` unless it is told to be `first`.
         retry_after: Value of the Retry-After header that goes with `status`.
         skip: How many matching requests pass before the rule begins.
         times: How many requests it then applies to; None: all.
@@ -45,6 +50,7 @@ class Fault:
     delay: float = 0.0
     drop: str | None = None
     body: str | None = None
+    act: str | None = None
     retry_after: str | None = None
     skip: int = 0
     times: int | None = None
@@ -68,6 +74,7 @@ class Fault:
         yield not 0 <= self.delay < math.inf, "delay must be a number of seconds, 0 or more"
         yield self.drop not in (None, *_DROPS), f"drop must be one of {', '.join(_DROPS)}"
         yield self.body not in (None, *_BODIES), f"body must be one of {', '.join(_BODIES)}"
+        yield self.act not in (None, *_ACTS), f"act must be one of {', '.join(_ACTS)}"
         yield (
             not (retry_after.isascii() and retry_after.isprintable()),
             ("retry-after must be printable ASCII"),
@@ -75,11 +82,21 @@ class Fault:
         yield self.skip < 0, "skip must be 0 or more"
         yield times < 1, "times must be 1 or more"
 
+    @property
+    def is_late(self) -> bool:
+        """Whether the answer does not wait for a create that is under way."""
+        return self.act == "late" or (self.act is None and self.body == "html")
+
     def _contradictions(self) -> Iterator[tuple[bool, str]]:
         answers = self.status is not None or self.body is not None
         yield (
             self.drop is not None and answers,
             "drop sends no answer, so it cannot have status or body",
+        )
+        yield self.act is not None and not answers, "act needs status or body"
+        yield (
+            self.act == "late" and self.body == "truncated",
+            "a truncated answer waits for the whole one, so act cannot be late",
         )
         yield self.retry_after is not None and self.status is None, "retry-after needs status"
         yield (
@@ -94,6 +111,7 @@ _KEYS: Final[dict[str, Callable[[str], _Value]]] = {
     "delay": float,
     "drop": str,
     "body": str,
+    "act": str,
     "retry-after": str,
     "skip": int,
     "times": int,
@@ -140,13 +158,8 @@ class Faults:
     """The rules of one sandbox, with how many requests each has seen."""
 
     def __init__(self, rules: Sequence[Fault]) -> None:
-        self._rules = tuple(rules)
-        self._seen = [0] * len(self._rules)
-
-    def replace(self, rules: Sequence[Fault]) -> None:
-        """From now on these rules count, each from its beginning."""
-        self._seen = [0] * len(rules)
-        self._rules = tuple(rules)
+        self.rules = tuple(rules)
+        self._seen = [0] * len(self.rules)
 
     def take(self, method: str, path: str) -> Fault | None:
         """Return the rule for this request, the first that applies, and count the request.
@@ -154,7 +167,7 @@ class Faults:
         A request that a rule skips, or that comes after its last time, is left to the rules after
         it.
         """
-        for index, rule in enumerate(self._rules):
+        for index, rule in enumerate(self.rules):
             if rule.method not in ("*", method) or not fnmatchcase(path, rule.path):
                 continue
             self._seen[index] += 1

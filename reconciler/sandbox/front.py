@@ -16,7 +16,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.sandbox.app import PREFIX, errors_response
-from reconciler.sandbox.faults import Fault, Faults
+from reconciler.sandbox.backend import Backend
+from reconciler.sandbox.clock import Clock
+from reconciler.sandbox.controls import Controls
+from reconciler.sandbox.faults import Fault
 from reconciler.sandbox.options import Witness
 
 _FIRST_ERROR: Final = 300
@@ -47,16 +50,19 @@ class Front:
     def __init__(
         self,
         app: ASGIApp,
-        faults: Faults,
+        controls: Controls,
+        backend: Backend,
+        clock: Clock,
         write_log: Callable[[str], object] | None,
-        stopping: asyncio.Event,
         witness: Witness | None,
     ) -> None:
         self._app = app
-        self._faults = faults
+        self._controls = controls
+        self._backend = backend
+        self._clock = clock
         self._write_log = write_log
-        self._stopping = stopping
         self._witness = witness
+        self._under_way: set[asyncio.Task[_Answer]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -92,7 +98,7 @@ class Front:
         await asyncio.to_thread(self._witness, moment, scope["method"], _path(scope))
 
     async def _logged_answer(self, scope: Scope, body: bytes) -> _Answer | None:
-        answer = await self._answer(self._faults.take(scope["method"], _path(scope)), scope, body)
+        answer = await self._answer(self._controls.take(scope["method"], _path(scope)), scope, body)
         if self._write_log is not None:
             self._write_log(_log_line(scope, body, None if answer is None else answer.status))
         return answer
@@ -101,14 +107,27 @@ class Front:
         """Return the answer, or None for a connection that closes without one."""
         if fault is None:
             return await self._act(scope, body)
-        if fault.delay and await self._stopped_within(fault.delay):
+        if fault.delay and not await self._clock.reaches(self._clock.now() + fault.delay):
             return None
         if fault.drop == "before":
             return None
-        if fault.status is not None and fault.body is None:
+        if fault.status is not None and fault.body is None and fault.act is None:
             return _refusal(fault.status, fault.retry_after)
-        answer = await self._act(scope, body)
+        answer = await (self._begun if fault.is_late else self._act)(scope, body)
         return None if fault.drop == "after" else _spoilt(answer, fault)
+
+    async def _begun(self, scope: Scope, body: bytes) -> _Answer | None:
+        """Return the answer, or None as soon as the API says that the request is under way."""
+        is_under_way = asyncio.Event()
+        state = {**scope["state"], "is_under_way": is_under_way}
+        acting = asyncio.create_task(self._act({**scope, "state": state}, body))
+        noticing = asyncio.create_task(is_under_way.wait())
+        # Only a reference keeps a task alive.
+        self._under_way.add(acting)
+        acting.add_done_callback(self._under_way.discard)
+        await asyncio.wait((acting, noticing), return_when=asyncio.FIRST_COMPLETED)
+        noticing.cancel()
+        return acting.result() if acting.done() else None
 
     async def _act(self, scope: Scope, body: bytes) -> _Answer:
         messages: list[Message] = []
@@ -119,17 +138,11 @@ class Front:
         async def send(message: Message) -> None:
             messages.append(message)
 
+        self._backend.settle()
         await self._app(scope, receive, send)
         start, *parts = messages
         content = b"".join(part.get("body", b"") for part in parts)
         return _Answer(start["status"], start["headers"], content)
-
-    async def _stopped_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._stopping.wait()
-        except TimeoutError:
-            return False
 
 
 def _refusal(status: int, retry_after: str | None) -> _Answer:
@@ -141,13 +154,15 @@ def _refusal(status: int, retry_after: str | None) -> _Answer:
     return _answer_of(response)
 
 
-def _spoilt(answer: _Answer, fault: Fault) -> _Answer:
+def _spoilt(answer: _Answer | None, fault: Fault) -> _Answer | None:
     if fault.body is None:
-        return answer
+        return answer if fault.status is None else _refusal(fault.status, fault.retry_after)
     status = fault.status or 200
     headers = {} if fault.retry_after is None else {"retry-after": fault.retry_after}
     if fault.body == "html":
         return _answer_of(Response(_HTML, status, headers, media_type="text/html"))
+    if answer is None:
+        return None
     half = answer.body[: len(answer.body) // 2]
     headers["content-length"] = str(max(len(answer.body), 1))
     response = Response(half, status, headers, media_type="application/json")

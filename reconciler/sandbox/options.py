@@ -1,11 +1,14 @@
 """What a sandbox is started with. Rule: values only."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from reconciler.sandbox.faults import Fault, Faults
+from reconciler.sandbox.controls import Controls
+from reconciler.sandbox.faults import Fault
+from reconciler.sandbox.worlds import PLAIN, World
 
 Showing = Literal["echoed", "masked", "omitted"]
 Witness = Callable[[str, str, str], None]
@@ -21,7 +24,7 @@ class Options:
             only, so that what was deleted stays deleted.
         database: The SQLite file; None keeps everything in memory. Sandboxes may share a file.
         port: The port on 127.0.0.1; 0 takes any free one.
-        faults: Rules, tried in order; a `Faults` may be given others while the sandbox serves.
+        faults: Rules, tried in order.
         request_log: A file that gets one JSON object per line for each request.
         token_life: Seconds after which a token is refused. Documented: one hour.
         page_size: The most monitors one list answer holds; None pages only when `limit` is asked
@@ -33,18 +36,35 @@ class Options:
             call has a thread of its own. The moments of a request are `before` (it is whole, and
             nothing is done yet), `during` (what it changes is committed, and no byte of the answer
             is sent) and `after` (the answer is with the operating system). A request that a fault
-            drops has no more than the first. An `Abandon` raised before drops the request as if it
-            had never arrived; raised during, it drops the answer.
+            drops has no more than the first. A create that a fault answers before its effect (see
+            `World.backend`) has its `during` before the effect too. An `Abandon` raised before
+            drops the request as if it had never arrived; raised during, it drops the answer.
+        world: Which of the behaviours that the documentation leaves open it has.
+        controls: The world and the faults, in place of `world` and `faults`, for whoever wants to
+            change them while it runs.
+        clock: Seconds that never go back. A test may set them: what waits looks at them again
+            every few milliseconds, and everything else only when a request arrives.
+
+    Raises:
+        ValueError: Both controls and what they hold were given.
     """
 
     schemas: Mapping[str, Mapping[str, Any]]
     seed: Sequence[Mapping[str, Any]] = ()
     database: Path | None = None
     port: int = 0
-    faults: tuple[Fault, ...] | Faults = ()
+    faults: tuple[Fault, ...] = ()
     request_log: Path | None = None
     token_life: float = 3600.0
     page_size: int | None = None
     strict: bool = False
     secret_fields: Showing = "omitted"  # noqa: S105 - how, not what
     witness: Witness | None = None
+    world: World = PLAIN
+    controls: Controls | None = None
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        """Refuse two worlds, or two lists of faults."""
+        if self.controls is not None and (self.faults or self.world != PLAIN):
+            raise ValueError("give the world and the faults to the controls")

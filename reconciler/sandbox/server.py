@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from reconciler.sandbox.account import Account
 from reconciler.sandbox.app import PREFIX, application
-from reconciler.sandbox.faults import Faults
+from reconciler.sandbox.backend import Backend
+from reconciler.sandbox.clock import Clock
+from reconciler.sandbox.controls import Controls
 from reconciler.sandbox.front import Front
 from reconciler.sandbox.options import Options
 from reconciler.sandbox.secret_fields import SecretFields
@@ -90,14 +93,12 @@ def _prepared(options: Options) -> Iterator[_Prepared]:
             write_log = stack.enter_context(log).write
         listener = stack.enter_context(_bound(options.port))
         stopping = asyncio.Event()
-        faults = options.faults if isinstance(options.faults, Faults) else Faults(options.faults)
-        app = Front(
-            application(options, store),
-            faults,
-            write_log,
-            stopping,
-            options.witness,
-        )
+        clock = Clock(options.clock, stopping)
+        controls = options.controls or Controls(options.world, options.faults)
+        backend = Backend(clock)
+        stack.callback(backend.settle)  # what was due before the end took place before it
+        api = application(options, Account(store, controls), backend, clock)
+        app = Front(api, controls, backend, clock, write_log, options.witness)
         yield _Prepared(app, listener, stopping)
 
 
@@ -149,10 +150,11 @@ class _Server(uvicorn.Server):
         for server in self.servers:
             server.close()
         self._stopping.set()
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        # Both empty themselves within a few turns of the loop; there is no event for it.
-        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110
+        # Both empty themselves within a few turns of the loop; there is no event for it. A
+        # connection that was just accepted may turn up in the meantime.
+        while self.server_state.connections or self.server_state.tasks:
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()
             await asyncio.sleep(0)
 
 

@@ -6,7 +6,6 @@ not allow an operation get 403.
 """
 
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -29,7 +28,7 @@ _USERS: Final = {(USERNAME, PASSWORD): User(may_write=True), VIEWER: User(may_wr
 class Tokens:
     """The tokens handed out so far, until they expire."""
 
-    def __init__(self, life: float, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, life: float, now: Callable[[], float]) -> None:
         self._life = life
         self._now = now
         self._holders: dict[str, tuple[User, float]] = {}

@@ -183,7 +183,7 @@ class _Run:
             return None, outcomes
         confirmed, last = outcomes, None
         for wait in (0.0, *self._execution.settle):
-            self._execution.pause(wait)
+            self._execution.stop.wait(wait)
             try:
                 last = look_again(self._workspace, self._writer, self._recorder.state)
             except Exception as error:  # noqa: BLE001 - a bug must not cost the report on what was done

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 class Stop(Protocol):
     """An event that is set when nothing more may be sent."""
 
+    def wait(self, timeout: float) -> bool:
+        """Waits until it is set, or for so many seconds."""
+
     @property
     def by_signal(self) -> bool:
         """Whether a signal has set it."""
@@ -28,7 +31,6 @@ class Execution(NamedTuple):
         progress: is told each outcome as it is known.
         settle: seconds to wait before each further look, when AlertSite does not show what it
             accepted; whether it shows it at once is not documented.
-        pause: waits for so many seconds, or until `stop` is set.
     """
 
     parallelism: int
@@ -37,7 +39,6 @@ class Execution(NamedTuple):
     halted: Callable[[], str]
     progress: Callable[[Outcome], None]
     settle: tuple[float, ...]
-    pause: Callable[[float], None]
 
 
 class Applied(NamedTuple):

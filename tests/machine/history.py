@@ -123,9 +123,7 @@ class History:
             return None
         return self._applied(which, self._plans[which], ("plan.json",), gate)
 
-    def applies(
-        self, which: int, flags: Flags, *words: str, gate: Gate | None = None
-    ) -> Done:
+    def applies(self, which: int, flags: Flags, *words: str, gate: Gate | None = None) -> Done:
         return self._applied(which, flags, ("--auto-approve", *flags.words(), *words), gate)
 
     def applies_beside(self, which: int, flags: Flags, *words: str) -> None:
@@ -164,9 +162,7 @@ class History:
             self.world.counts["full disk"] += 1
         assert len({*sent}) <= 1, f"nothing can be recorded, and more was sent: {sent} {done}"
 
-    def _applied(
-        self, which: int, flags: Flags, words: Sequence[str], gate: Gate | None
-    ) -> Done:
+    def _applied(self, which: int, flags: Flags, words: Sequence[str], gate: Gate | None) -> Done:
         machine = self.machines[which]
         gate = gate or Gate()
         start = self.world.account.monitors()

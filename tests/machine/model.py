@@ -198,7 +198,9 @@ class Model:
                 assert (
                     item["cause"] not in {"drift", "both"}
                     or (change["id"], item["field"]) in self.moved
-                ), f"{change['address']}: {item['field']} is called {item['cause']}, and nobody moved it"
+                ), (
+                    f"{change['address']}: {item['field']} is called {item['cause']}, and nobody moved it"
+                )
 
     def _learn(self, segment: Segment) -> None:
         """What becomes ours by what the manifests and the person who runs the tool say."""

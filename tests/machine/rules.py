@@ -136,9 +136,7 @@ class Histories(RuleBasedStateMachine):
         if one and two and one.kind == two.kind:
             names = one.spec["name"], two.spec["name"]
             for manifest, name in ((one, names[1]), (two, names[0])):
-                self.history.write(
-                    which, manifest._replace(spec={**manifest.spec, "name": name})
-                )
+                self.history.write(which, manifest._replace(spec={**manifest.spec, "name": name}))
 
     @rule(which=_which, pick=_picks, slot=_slots)
     def move(self, which: int, pick: int, slot: str) -> None:
@@ -229,9 +227,7 @@ class Histories(RuleBasedStateMachine):
         *,
         is_unlocked: bool,
     ) -> None:
-        self.history.applies(
-            which, self._flags(which, asked), *_alone, gate=killing(number)
-        )
+        self.history.applies(which, self._flags(which, asked), *_alone, gate=killing(number))
         if is_unlocked:
             self.history.unlocks()
         self.world.time.go_on(60 * minutes)
@@ -263,9 +259,7 @@ class Histories(RuleBasedStateMachine):
         self.history.applies(which, self._flags(which, asked), *_alone, gate=gate)
 
     @rule(which=_which, number=st.integers(1, 4), pick=_picks, change=_drifts)
-    def hand_amid_apply(
-        self, which: int, number: int, pick: int, change: tuple[str, Any]
-    ) -> None:
+    def hand_amid_apply(self, which: int, number: int, pick: int, change: tuple[str, Any]) -> None:
         gate = Gate(number, self.history.amid(lambda: self.hand_edits(pick, change)), "PATCH")
         self.history.applies(which, Flags(), *_alone, gate=gate)
 

@@ -25,6 +25,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 import threading
@@ -33,10 +34,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 from reconciler import cli
 from reconciler.clock import Clock
-from reconciler.sandbox import PASSWORD, USERNAME, Abandon, Faults, Options, parse_fault, running
+from reconciler.sandbox import (
+    PASSWORD,
+    USERNAME,
+    Abandon,
+    Controls,
+    Options,
+    parse_fault,
+    parse_world,
+    running,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -182,13 +193,11 @@ class Boundary:
             "readlink": self._readlink,
         }
         self._real = {name: getattr(os, name) for name in wrapped}
-        try:
+        with contextlib.ExitStack() as stack:
             for name, function in wrapped.items():
-                setattr(os, name, function)
+                stack.enter_context(patch.object(os, name, function))
+            stack.enter_context(patch.object(signal, "signal", _in_main_thread(signal.signal)))
             yield
-        finally:
-            for name, function in self._real.items():
-                setattr(os, name, function)
 
     def _effect(self, name: str) -> None:
         runs = self._threads.get(threading.get_ident())
@@ -205,7 +214,10 @@ class Boundary:
         return effect
 
     def _open(self, path: Any, flags: int, *arguments: Any, **options: Any) -> int:
-        if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and threading.get_ident() in self._threads:
+        if (
+            flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+            and threading.get_ident() in self._threads
+        ):
             name = Path(os.fsdecode(path)).name
             self._effect(f"{'guard' if name.endswith('.guard') else 'open'} {name}")
             found: int = self._real["open"](path, flags, *arguments, **options)
@@ -326,7 +338,7 @@ class World:
         self.boundary = Boundary()
         self.counts: Counter[str] = Counter()
         self._folder = folder
-        self._faults = Faults(())
+        self._controls = Controls()
         self._schemas = {
             kind: json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text())
             for kind in KINDS
@@ -338,7 +350,8 @@ class World:
         options = Options(
             schemas=self._schemas,
             database=database,
-            faults=self._faults,
+            controls=self._controls,
+            clock=self.time.monotonic,
             witness=self.boundary.witness,
         )
         self._stack.enter_context(self.boundary.installed())
@@ -360,6 +373,7 @@ class World:
         self.time.begin()
         self.account.clear()
         self.strike(())
+        self.becomes("")
         for path in self._folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
@@ -371,9 +385,16 @@ class World:
 
     def strike(self, faults: Sequence[str]) -> None:
         """From now on AlertSite and the way to it have these faults."""
-        self._faults.replace([parse_fault(text) for text in faults])
+        self._controls.faults = [parse_fault(text) for text in faults]
         for text in faults:
             self.counts[f"fault {text.partition(' skip')[0]}"] += 1
+
+    def becomes(self, world: str) -> None:
+        """From now on AlertSite behaves so, as far as the documentation leaves it open."""
+        self._controls.world = parse_world(world)
+        if world:
+            self.counts[f"world {world}"] += 1
+        trace(f"  the world: {world}")
 
     def run(self, machine: Machine, arguments: Sequence[str], gate: Gate) -> Done:
         out, err = io.StringIO(), io.StringIO()
@@ -412,20 +433,26 @@ class World:
         return Done(code, out.getvalue(), err.getvalue(), gate.count)
 
 
+def _in_main_thread(real: Callable[..., Any]) -> Callable[..., Any]:
+    """Signals are the main thread's; in another one, where a run is nested, nothing happens."""
+
+    def handle(number: int, handler: Any) -> Any:
+        if threading.current_thread() is threading.main_thread():
+            return real(number, handler)
+        return signal.getsignal(number)
+
+    return handle
+
+
 def trace(text: str) -> None:
     if os.environ.get("MACHINE_TRACE"):
         sys.__stderr__.write(f"{text}\n")  # type: ignore[union-attr]
 
 
 def _handlers() -> dict[int, Any]:
-    import signal  # noqa: PLC0415
-
     return {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
 
 def _restore(handlers: Mapping[int, Any]) -> None:
-    import signal  # noqa: PLC0415
-
-    if threading.current_thread() is threading.main_thread():
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

@@ -1,3 +1,5 @@
+import asyncio
+import time
 from typing import Any
 
 import httpx
@@ -5,8 +7,11 @@ import pytest
 from openapi_spec_validator import validate
 from starlette.routing import Route
 
-from reconciler.sandbox import Options
+from reconciler.sandbox import Controls, Options
+from reconciler.sandbox.account import Account
 from reconciler.sandbox.app import PREFIX, application
+from reconciler.sandbox.backend import Backend
+from reconciler.sandbox.clock import Clock
 from reconciler.sandbox.store import Store
 
 
@@ -27,7 +32,9 @@ def test_the_document_names_exactly_the_served_routes(
     served: dict[str, Any], schemas: Any, secret_fields: Any
 ) -> None:
     store = Store(None, (), secret_fields)
-    routes = application(Options(schemas=schemas), store).routes
+    clock = Clock(time.monotonic, asyncio.Event())
+    account = Account(store, Controls())
+    routes = application(Options(schemas=schemas), account, Backend(clock), clock).routes
     store.close()
     listed = {
         (path, method.upper())

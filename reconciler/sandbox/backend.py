@@ -1,0 +1,54 @@
+"""Creates that are under way: arrived, but not yet done. Rule: no effect depends on a timer.
+
+An effect has its moment. All effects whose moment has come take place, in their order, before the
+API is asked again, so that no client can tell when exactly they were carried out, and a test
+may set the clock. The task that waits for an effect carries it out when there is no next request.
+"""
+
+from bisect import insort
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from reconciler.sandbox.clock import Clock
+
+
+class StoppedError(Exception):
+    """The sandbox stops before the moment of an effect; it will not take place."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Effect:
+    moment: float
+    act: Callable[[float], int] = field(compare=False)
+    outcome: Future[int] = field(compare=False, default_factory=Future)
+
+
+class Backend:
+    """The effects that are still to take place."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._waiting: list[_Effect] = []
+
+    def settle(self) -> None:
+        """Carry out every effect whose moment has come."""
+        while self._waiting and self._waiting[0].moment <= self._clock.now():
+            effect = self._waiting.pop(0)
+            try:
+                effect.outcome.set_result(effect.act(effect.moment))
+            except Exception as error:  # noqa: BLE001 - for the task that waits for it
+                effect.outcome.set_exception(error)
+
+    async def done(self, moment: float, act: Callable[[float], int]) -> int:
+        """Return what `act` returns; it is called with its moment, when that has come.
+
+        Raises:
+            StoppedError: The sandbox stops first.
+        """
+        effect = _Effect(moment, act)
+        insort(self._waiting, effect)
+        if not await self._clock.reaches(moment):
+            raise StoppedError
+        self.settle()
+        return effect.outcome.result()

@@ -13,7 +13,7 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from machine.model import Flags, Manifest, Model, Segment, fits, likeness
+from machine.model import Flags, Manifest, Model, Segment, fits
 from machine.world import Gate, kill, trace
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ _REFUSED = {3, 5, 8, 64}
 """Codes of runs that have sent nothing, unless a result says so."""
 _DAY = 86400.0
 _LEASE = 180.0
+_AHEAD = 2
+"""How many requests may go out before the outcome of the first is written down."""
 
 
 class Outer(NamedTuple):
@@ -40,7 +42,6 @@ class History:
     """The steps of a history, and what is known after each."""
 
     def __init__(self, world: World, aheads: Sequence[float], *, is_shared: bool = True) -> None:
-        world.begin()
         self.world = world
         self.model = Model()
         self.is_shared = is_shared
@@ -87,7 +88,7 @@ class History:
 
     def hand_creates(self, kind: str, fields: Mapping[str, Any]) -> int:
         number = self.world.account.create(kind, {**PLAIN, **fields})
-        self.model.hand_made(number, self.world.account.monitors()[number])
+        self.model.hand_made(number, self.world.monitors()[number])
         trace(f"  a hand creates {number} {kind} {fields}")
         return number
 
@@ -104,9 +105,9 @@ class History:
 
     def plans(self, which: int, flags: Flags, *words: str) -> Done:
         """A plan; it changes nothing, and calls nothing drift that nobody moved."""
-        account, kept = self.world.account.monitors(), self._kept()
+        account, kept = self.world.monitors(), self._kept()
         done = self.machines[which].run("plan", *flags.words(), *words)
-        assert account == self.world.account.monitors(), "a plan changed the account"
+        assert account == self.world.monitors(), "a plan changed the account"
         assert kept == self._kept(), "a plan changed the state"
         assert done.code in {0, 2, 4, 5, 6, 64}, done
         if "--json" in words and done.json is not None:
@@ -131,18 +132,18 @@ class History:
         machine, now = self.machines[which], self.world.time.monotonic
         path = machine.state.with_name(f"{machine.state.name}.lock")
         lock, began = path.exists() and path.read_bytes(), now()
-        before = self.world.account.monitors()
+        before = self.world.monitors()
         done = self.applies(which, flags, *words)
         if lock and now() - began < _LEASE:
             is_kept = path.exists() and path.read_bytes() == lock
             assert is_kept, f"a living lock was taken: {done}"
             assert done.code in {4, 5, 6, 8, 64}, f"the lock was disregarded: {done}"
-            assert self.world.account.monitors() == before
+            assert self.world.monitors() == before
 
     def applies_on_full_disk(
         self, which: int, flags: Flags, number: int, fill: Callable[[Gate], None]
     ) -> None:
-        """An apply whose disk is full from some moment on: at most one more request goes out."""
+        """An apply whose disk is full from some moment on: hardly anything more goes out."""
         sent: list[str] = []
 
         def filled(gate: Gate) -> None:
@@ -160,12 +161,12 @@ class History:
         done = self.applies(which, flags, "--parallelism", "1", gate=gate)
         if gate.at:
             self.world.counts["full disk"] += 1
-        assert len({*sent}) <= 1, f"nothing can be recorded, and more was sent: {sent} {done}"
+        assert len({*sent}) <= _AHEAD, f"nothing can be recorded, and more was sent: {sent} {done}"
 
     def _applied(self, which: int, flags: Flags, words: Sequence[str], gate: Gate | None) -> Done:
         machine = self.machines[which]
         gate = gate or Gate()
-        start = self.world.account.monitors()
+        start = self.world.monitors()
         acts: list[int] = []
         with self._segment(machine, which, flags, acts):
             done = machine.run("apply", *words, "--json", gate=gate)
@@ -178,7 +179,7 @@ class History:
             self._doubt(which, flags, start, None)
             return done
         result = done.json
-        after = self.world.account.monitors()
+        after = self.world.monitors()
         if not acts:
             self._check_claims(done, result, start, after)
         if result is None:
@@ -237,10 +238,13 @@ class History:
     def _doubt(self, which: int, flags: Flags, start: Mapping[int, Any], result: Any) -> None:
         """Notes what the tool cannot know after a run."""
         now = self.world.time.monotonic()
-        after = self.world.account.monitors()
+        after = self.world.monitors()
         settled = set()
         for outcome in (result or {}).get("outcomes", ()):
-            if outcome["status"] in {"done", "not-kept", "moved", "not-started"}:
+            seen = {"done", "moved", "not-started"}
+            if "late" not in self.world.way:  # else what was not kept may come yet
+                seen.add("not-kept")
+            if outcome["status"] in seen:
                 settled.add(outcome["id"])
             elif outcome["action"] == "create" and outcome["address"] in self.git[which]:
                 self.model.was_lost(self.git[which][outcome["address"]], now)
@@ -273,30 +277,41 @@ class History:
         self._before, self._known = outer
 
     def _begin_segment(self) -> None:
-        self._before = self.world.account.monitors()
+        self.arrives()
+        self._before = self.world.monitors()
         self._known = {str(item.state): self.records(item) for item in self.machines}
 
     def _end_segment(self, which: int, flags: Flags) -> None:
         machine = self.machines[which]
+        claimed = self._claimed(self._known)
+        self.model.check(
+            Segment(
+                self.git[which],
+                flags,
+                self._before,
+                self.world.monitors(),
+                self._known[str(machine.state)],
+                claimed,
+            )
+        )
+        self.check_records()
+
+    def _claimed(self, known: Mapping[str, Any]) -> dict[int, set[str]]:
         claimed: dict[int, set[str]] = {}
-        for records in self._known.values():
+        for records in known.values():
             for address, record in records.items():
                 claimed.setdefault(record["id"], set()).add(address)
         for git in self.git:
             for address, manifest in git.items():
                 if manifest.id is not None:
                     claimed.setdefault(manifest.id, set()).add(address)
-        self.model.check(
-            Segment(
-                self.git[which],
-                flags,
-                self._before,
-                self.world.account.monitors(),
-                self._known[str(machine.state)],
-                claimed,
-            )
-        )
-        self.check_records()
+        return claimed
+
+    def arrives(self) -> None:
+        """Learns of what AlertSite did late, by itself."""
+        if self.world.is_slow:
+            known = {str(item.state): self.records(item) for item in self.machines}
+            self.model.arrives(self.world.monitors(), self._claimed(known))
 
     def amid(self, act: Callable[[], None]) -> Callable[[Gate], bool]:
         """What a gate does when somebody else acts in the middle of a run."""
@@ -373,8 +388,10 @@ class History:
         """Everybody agrees and goes home: all gets done, and what is refused has a reason."""
         trace("  the end")
         self.world.strike(())
+        self.world.becomes("")
         self.unlocks()
         self.world.time.go_on(_DAY)
+        self.arrives()
         if not self.git[0]:
             return
         self.pull(1)
@@ -383,7 +400,7 @@ class History:
         for which in (0, 1):
             done = self.plans(which, Flags(), "--detailed-exitcode")
             assert done.code == 0, f"there is still something to do: {done}"
-        live = self.world.account.monitors()
+        live = self.world.monitors()
         records = self.records(self.machines[0])
         for address, manifest in self.git[0].items():
             number = manifest.id or records[address]["id"]
@@ -411,7 +428,7 @@ class History:
         raise AssertionError(f"it never ends: {done}")
 
     def _explain_other_account(self, which: int, plan: Done) -> None:
-        records, live = self.records(self.machines[which]), self.world.account.monitors()
+        records, live = self.records(self.machines[which]), self.world.monitors()
         assert "the state knows" in plan.err, plan
         assert not {record["id"] for record in records.values()} & live.keys(), plan
         done = self.machines[which].run("state", "rm", *records)
@@ -420,35 +437,43 @@ class History:
 
     def _resolve(self, which: int, refusal: Mapping[str, Any], flags: Flags) -> Flags:
         """Does what a person would after asking why; there must be a reason."""
-        address, live = refusal["address"], self.world.account.monitors()
+        address, live = refusal["address"], self.world.monitors()
         manifest = self.git[which].get(address)
         records = self.records(self.machines[which])
         assert manifest is not None, refusal
         bound = {record["id"] for record in records.values()}
         bound |= {item.id for item in self.git[which].values() if item.id is not None}
         alike = [
-            number
-            for number, item in live.items()
-            if likeness(item) == manifest.likeness and number not in bound
+            number for number, item in live.items() if manifest.means(item) and number not in bound
         ]
         trace(f"  {address} is refused as {refusal['code']}: {alike}")
         match refusal["code"]:
-            case "ambiguous":
+            case "ambiguous" | "uncertain":
+                if refusal["code"] == "uncertain":
+                    listed = refusal["message"].rpartition(": ")[2].split(", ")
+                    alike = [int(number) for number in listed]
                 assert len(alike) > 1, refusal
                 by_hand = [number for number in alike if number in self.model.hands]
-                doubled = [number for number in alike if number not in by_hand]
-                for number in by_hand if doubled else by_hand[1:]:
+                made = [number for number in alike if number not in by_hand]
+                for number in by_hand if made else by_hand[1:]:
                     self.hand_deletes(number)
-                for number in doubled[1:]:  # a person finds two: how that came must be known
-                    assert not self.model.made[number].is_known, refusal
+                for number in made[1:]:
+                    item = self.model.made[number]
+                    is_its_own = item.is_known and address in item.of
+                    assert not is_its_own, f"{number} was doubled: {refusal}"
                     self.hand_deletes(number)
                 return flags
             case "not-ours":
                 assert len(alike) == 1, refusal
                 (number,) = alike
                 is_ours = number in self.model.made and self.model.made[number].is_known
+                is_ours = is_ours and address in self.model.made[number].of
                 assert not is_ours, f"the tool has made {number} itself: {refusal}"
                 return Flags(adopt=True)
+            case "perhaps-ours":
+                assert not alike, refusal
+                self.applies(which, Flags(target=address), "--parallelism", "1")
+                return flags
             case "deleted" | "no-such-id":
                 assert manifest.id not in live, refusal
                 self.write(which, manifest._replace(id=None))

@@ -5,20 +5,20 @@ was lost, what a hand did. From that follow the laws of `Model`, checked after e
 every run (a segment ends where somebody else acts in the middle of it):
 
 - **None doubled.** A monitor is made only for a manifest that asks for it, while no monitor of that
-  kind and display name is there but those that belong to other addresses; and never while the one
-  that was made for the address before, whose answer was lost, is there untouched and not forgotten.
-- **None lost.** A monitor goes only by `--prune`, without a manifest, and if it is ours; one that is
-  replaced goes only when its replacement is there.
-- **None touched that is not ours.** What a run changes is bound to a manifest, and becomes what that
-  manifest says. *Ours* are for an address: what a run made for it, what its manifest named by id,
+  kind and display name is there but those of other addresses; and never while the one that was made
+  for the address before, whose answer was lost, is there untouched and not forgotten.
+- **None lost.** A monitor goes only by `--prune`, without a manifest, and if it is ours; one that
+  is replaced goes only when its replacement is there.
+- **None touched that is not ours.** What a run changes is bound to a manifest, and becomes what
+  that manifest says. *Ours* are for an address: what a run made for it, what its manifest named by id,
   what `--adopt` found alike, and what came from a former name. A monitor made by hand while a
   create of that name was lost may be mistaken for it, but only until a run could know better, and
   only while a manifest asks for it.
 - **Nothing claimed that is not so.** What a result says is done, the account has; the counts are
   those of what happened; code 0 means that everything is as the manifests say; and a run that
   refuses has touched nothing.
-- **Known means seen.** Each record names a monitor that is ours, and a plan calls a field drift only
-  if something other than an acknowledged request has moved it.
+- **Known means seen.** Each record names a monitor that is ours, and a plan calls a field drift
+  only if something other than an acknowledged request has moved it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Set
+    from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
 GRACE = 120.0
 """Seconds after which a lost create has arrived or never will; longer than any read timeout."""
-_NOT_SENT = ("id", "type")
+_SHORTEST_CUT = 16
 
 
 class Manifest(NamedTuple):
@@ -52,6 +53,10 @@ class Manifest(NamedTuple):
     @property
     def likeness(self) -> tuple[str, str]:
         return self.kind, folded(self.spec["name"])
+
+    def means(self, live: Mapping[str, Any]) -> bool:
+        """Whether it could mean the monitor, by its kind and name."""
+        return is_alike(self.likeness, likeness(live))
 
     @property
     def former(self) -> list[str]:
@@ -100,7 +105,7 @@ class Segment:
     before: Mapping[int, Mapping[str, Any]]
     after: Mapping[int, Mapping[str, Any]]
     records: Mapping[str, Mapping[str, Any]]
-    claimed: Mapping[int, Set[str]]
+    claimed: Mapping[int, AbstractSet[str]]
 
     @property
     def new(self) -> list[int]:
@@ -120,7 +125,7 @@ class Segment:
         return found
 
     def own(self, address: str) -> int | None:
-        """The living monitor that the address is bound to by a record, its own or a former one's."""
+        """The living monitor that the address is bound to, by its record or a former one's."""
         manifest = self.fleet.get(address)
         former = manifest.former if manifest and address not in self.records else []
         for name in (address, *(item for item in former if item not in self.fleet)):
@@ -140,15 +145,22 @@ class Model:
     moved: set[tuple[int, str]] = field(default_factory=set)
     lost: dict[str, dict[str, float]] = field(default_factory=dict)
 
+    mistakable: dict[str, set[int]] = field(default_factory=dict)
+
     # what happens
+
+    def arrives(self, live: Mapping[int, Mapping[str, Any]], claimed: Mapping[int, Any]) -> None:
+        """Learns of what was under way when nobody looked; it must not double anything."""
+        new = live.keys() - self.made.keys() - self.hands
+        before = {number: item for number, item in live.items() if number not in new}
+        if new:
+            self.check(Segment({}, Flags(), before, live, {}, claimed))
 
     def hand_made(self, number: int, live: Mapping[str, Any]) -> None:
         self.hands.add(number)
         for address, names in self.lost.items():
-            if folded(live["name"]) in names and address.startswith(f"{live['type']}/"):
+            if _is_named(live, address, names):
                 self.mistakable.setdefault(address, set()).add(number)
-
-    mistakable: dict[str, set[int]] = field(default_factory=dict)
 
     def hand_moved(self, number: int, names: Iterable[str]) -> None:
         self.moved.update((number, name) for name in names)
@@ -195,11 +207,10 @@ class Model:
     def check_causes(self, plan: Mapping[str, Any]) -> None:
         for change in plan["changes"]:
             for item in change["fields"] if change["action"] == "update" else ():
-                assert (
-                    item["cause"] not in {"drift", "both"}
-                    or (change["id"], item["field"]) in self.moved
-                ), (
-                    f"{change['address']}: {item['field']} is called {item['cause']}, and nobody moved it"
+                is_told = item["cause"] in {"drift", "both"}
+                assert not is_told or (change["id"], item["field"]) in self.moved, (
+                    f"{change['address']}: {item['field']} is called {item['cause']}, and nobody "
+                    f"moved it"
                 )
 
     def _learn(self, segment: Segment) -> None:
@@ -217,8 +228,7 @@ class Model:
                 own |= {
                     number
                     for number, item in living.items()
-                    if likeness(item) == manifest.likeness
-                    and not segment.claimed.get(number, set()) - {address}
+                    if manifest.means(item) and not segment.claimed.get(number, set()) - {address}
                 }
 
     def _check_new(self, number: int, segment: Segment) -> None:
@@ -226,14 +236,19 @@ class Model:
         askers = {
             address
             for address, item in segment.fleet.items()
-            if item.id is None and item.likeness == likeness(new) and segment.flags.means(address)
+            if item.id is None and item.means(new) and segment.flags.means(address)
+        }
+        # What an earlier run had sent may arrive while this one is at work.
+        askers |= {
+            address for address, names in self.lost.items() if _is_named(new, address, names)
         }
         self.made[number] = Made(askers)
         assert askers, f"monitor {number} was made, and no manifest asks for it: {new['name']!r}"
         others = [
             other
             for other, item in {**segment.before, **segment.after}.items()
-            if likeness(item) == likeness(new) and (other in segment.before or other < number)
+            if is_alike(likeness(item), likeness(new))
+            and (other in segment.before or other < number)
         ]
         free = {
             address
@@ -253,7 +268,7 @@ class Model:
                 and not segment.claimed.get(other)
             ]
             assert len(free) > 1 or not before, f"{number} is made for {address} after {before}"
-            self.ours[address].add(number)
+            self.ours.setdefault(address, set()).add(number)
 
     def _check_gone(self, number: int, segment: Segment) -> None:
         addresses = {key for key, item in segment.records.items() if item["id"] == number}
@@ -289,6 +304,19 @@ def likeness(live: Mapping[str, Any]) -> tuple[str, str]:
     return live["type"], folded(live.get("name") or "")
 
 
+def is_alike(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether kind and name are the same, but for a name that AlertSite has cut."""
+    (kind, name), (other_kind, other_name) = one, other
+    short, long = sorted((name, other_name), key=len)
+    is_cut = len(short) >= _SHORTEST_CUT - 1 and long.startswith(short)
+    return kind == other_kind and (name == other_name or is_cut)
+
+
+def _is_named(live: Mapping[str, Any], address: str, names: Iterable[str]) -> bool:
+    kind = address.partition("/")[0]
+    return any(is_alike((kind, name), likeness(live)) for name in names)
+
+
 def folded(text: str) -> str:
     """A display name without what a server may do to one."""
     return " ".join(unicodedata.normalize("NFC", html.unescape(text)).split())
@@ -304,12 +332,14 @@ def is_same(spec: Mapping[str, Any], live: Mapping[str, Any], name: str) -> bool
     if name == "locations":
         return {item["id"] for item in wanted} == {item["id"] for item in has or ()}
     if name == "name":
-        return folded(wanted) == folded(has or "")
-    return bool(wanted == has) or (wanted in (None, "") and has in (None, ""))
+        return is_alike(("", folded(wanted)), ("", folded(has or "")))
+    if isinstance(wanted, str):
+        return " ".join(wanted.split()).casefold() == " ".join((has or "").split()).casefold()
+    return bool(wanted == has)
 
 
 def is_kept(spec: Mapping[str, Any], live: Mapping[str, Any], name: str) -> bool:
     """Whether the value is what was sent, or what AlertSite may have made of it."""
-    if is_same(spec, live, name):
-        return True
-    return isinstance(spec[name], str) and spec[name].startswith(live.get(name) or "-")
+    if name == "locations":
+        return {item["id"] for item in spec[name]} <= {item["id"] for item in live[name]}
+    return is_same(spec, live, name)

@@ -44,14 +44,48 @@ FAULTS = (  # each strikes once
     "GET /monitors status=500",
     "GET /monitors status=401",
 )
-_PLACES = [[{"id": 10}], [{"id": 20}, {"id": 10}], [{"id": 30}]]
+WAYS = (
+    "lag=10",
+    "lag=100",
+    "late=2",
+    "late=60",
+    "backend=5",
+    "backend=30",
+    "short=1",
+    "hide=1",
+    "hide=2",
+    "offset=ignored",
+    "offset=page",
+    "count=none",
+    "count=page",
+    "no-filter",
+    "no-type",
+    "extra-keys",
+    "locations=merge",
+    "bools=yn",
+    "trim",
+    "lower-host",
+    "names=trim,names=blanks",
+    "names=nfc",
+    "names=html",
+    "names=cut:16",
+    "drop=note",
+    "drop=port",
+    "drop=enabled",
+    "drop=hostname",
+    "lies=create-id",
+)
+"""Ways of AlertSite for a while; a tool that refuses then is right."""
+NATURES = ("", "", "", "expired=400", "extra-keys", "no-filter", "trim", "names=blanks,names=trim")
+"""What an AlertSite may be like for good."""
+_PLACES = [[{"id": 10}], [{"id": 20}, {"id": 10}], [{"id": 30}, {"id": 10}]]
 _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "port": st.sampled_from([25, 587, 2525]),
     "interval": st.sampled_from([5, 15]),
     "enabled": st.booleans(),
     "note": st.sampled_from(["one", "two", ""]),
     "locations": st.sampled_from(_PLACES),
-    "hostname": st.sampled_from(["mail.example.com", "relay.example.com"]),
+    "hostname": st.sampled_from(["mail.example.com", "Relay.example.com"]),
 }
 _NAMES = ("{}", "{} renamed", "{} caf\u00e9 & co", " {}  e\u0301 ", "{} by hand")
 _which = st.integers(0, 1)
@@ -84,6 +118,9 @@ class Histories(RuleBasedStateMachine):
         spec=_specs,
         faults=_faults,
         is_applied=st.booleans(),
+        nature=st.sampled_from(NATURES),
+        is_paged=st.booleans(),
+        pace=st.sampled_from([0, 0, 20]),
     )
     def begin(
         self,
@@ -91,11 +128,16 @@ class Histories(RuleBasedStateMachine):
         slots: list[str],
         spec: dict[str, Any],
         faults: list[tuple[str, int]],
+        nature: str,
+        pace: float,
         *,
         is_applied: bool,
+        is_paged: bool,
     ) -> None:
         trace("--- a history")
         self.world.counts["histories"] += 1
+        self.world.begin(nature, is_paged=is_paged)
+        self.world.pace = pace  # seconds that a request takes: a token may expire in a run
         self.history = History(self.world, aheads)
         self.history.hand_creates("email-smtp", {"name": "Not ours"})
         for slot in slots:
@@ -263,10 +305,12 @@ class Histories(RuleBasedStateMachine):
         gate = Gate(number, self.history.amid(lambda: self.hand_edits(pick, change)), "PATCH")
         self.history.applies(which, Flags(), *_alone, gate=gate)
 
-    @rule(which=_which, asked=_asked, number=st.integers(6, 60))
+    @rule(which=_which, asked=_asked, number=st.integers(6, 60), port=st.integers(1, 9))
     def apply_on_full_disk(
-        self, which: int, asked: tuple[bool, bool, str | None], number: int
+        self, which: int, asked: tuple[bool, bool, str | None], number: int, port: int
     ) -> None:
+        for slot in SLOTS:
+            self.write(which, slot, {"port": port})
         self.history.applies_on_full_disk(which, self._flags(which, asked), number, fill_disk)
 
     @rule(which=_which, asked=_asked)
@@ -298,6 +342,14 @@ class Histories(RuleBasedStateMachine):
     def strike(self, faults: list[tuple[str, int]]) -> None:
         self.world.strike([f"{text} skip={skip} times=1" for text, skip in faults])
 
+    @rule(way=st.sampled_from(WAYS))
+    def become(self, way: str) -> None:
+        self.world.becomes(way)
+
+    @rule()
+    def become_sane(self) -> None:
+        self.world.becomes("")
+
     @rule(seconds=st.sampled_from([1, 30, 200, 4000, 200_000]))
     def wait(self, seconds: int) -> None:
         self.world.time.go_on(seconds)
@@ -309,7 +361,7 @@ class Histories(RuleBasedStateMachine):
         return git[sorted(git)[pick % len(git)]] if git else None
 
     def _living(self, pick: int) -> int | None:
-        numbers = sorted(self.world.account.monitors())
+        numbers = sorted(self.world.monitors())
         return numbers[pick % len(numbers)] if numbers else None
 
     def _flags(self, which: int, asked: tuple[bool, bool, str | None]) -> Flags:

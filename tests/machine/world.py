@@ -29,11 +29,12 @@ import signal
 import sqlite3
 import sys
 import threading
+import urllib.request
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from unittest.mock import patch
 
 from reconciler import cli
@@ -56,6 +57,7 @@ ROOT = Path(__file__).parents[2]
 KINDS = ("email-imap", "email-pop", "email-smtp")
 _EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 _FIRST_ID = 100_000
+_TOKEN_LIFE = 60.0
 
 
 class Killed(BaseException):
@@ -168,8 +170,8 @@ class Boundary:
 
     def witness(self, moment: str, method: str, path: str) -> None:
         """What the sandbox calls at each moment of a request."""
-        if moment == "after" or not self._runs:  # the run may be on its way by then
-            return
+        if moment == "after" or not self._runs or path == "/openapi.json":
+            return  # after an answer the run may be on its way already
         try:
             self._runs[-1].effect(f"{method} {path} {moment}")
         except Killed:
@@ -339,41 +341,61 @@ class World:
         self.counts: Counter[str] = Counter()
         self._folder = folder
         self._controls = Controls()
+        self._struck: tuple[str, ...] = ()
+        self.nature = self.way = ""
+        self.pace = 0.0
+        self.is_slow = False
         self._schemas = {
             kind: json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text())
             for kind in KINDS
         }
         self._stack = contextlib.ExitStack()
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> Self:
         database = self._folder / "account.db"
         options = Options(
             schemas=self._schemas,
             database=database,
             controls=self._controls,
             clock=self.time.monotonic,
-            witness=self.boundary.witness,
+            token_life=_TOKEN_LIFE,
+            witness=self._witness,
         )
         self._stack.enter_context(self.boundary.installed())
-        self._url = self._stack.enter_context(running(options))
+        self._urls = [
+            self._stack.enter_context(running(replace(options, page_size=size)))
+            for size in (None, 2)
+        ]
         self.account = Account(database, self._schemas)
         self._stack.callback(self.account.close)
-        self._environment = {
-            "ALERTSITE_URL": self._url,
-            "ALERTSITE_USERNAME": USERNAME,
-            "ALERTSITE_PASSWORD": PASSWORD,
-        }
         return self
+
+    def _witness(self, moment: str, method: str, path: str) -> None:
+        if moment == "before":
+            self.time.go_on(self.pace)
+        self.boundary.witness(moment, method, path)
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def begin(self) -> None:
-        """Clears everything for a new history."""
+    def begin(self, nature: str = "", *, is_paged: bool = False) -> None:
+        """Clears everything for a new history.
+
+        Args:
+            nature: what this AlertSite is like for good, as `parse_world` reads it.
+            is_paged: whether its list comes in pages.
+        """
+        self.nature, self.pace, self._struck = nature, 0.0, ()
+        self.becomes("")
+        self.settle()  # what was under way in the history before
         self.time.begin()
         self.account.clear()
-        self.strike(())
-        self.becomes("")
+        self._environment = {
+            "ALERTSITE_URL": self._urls[is_paged],
+            "ALERTSITE_USERNAME": USERNAME,
+            "ALERTSITE_PASSWORD": PASSWORD,
+        }
+        self.counts[f"nature {nature}{' paged' if is_paged else ''}"] += 1
         for path in self._folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
@@ -385,16 +407,39 @@ class World:
 
     def strike(self, faults: Sequence[str]) -> None:
         """From now on AlertSite and the way to it have these faults."""
-        self._controls.faults = [parse_fault(text) for text in faults]
+        self._struck = tuple(faults)
         for text in faults:
             self.counts[f"fault {text.partition(' skip')[0]}"] += 1
+        self._set()
 
-    def becomes(self, world: str) -> None:
+    def becomes(self, way: str) -> None:
         """From now on AlertSite behaves so, as far as the documentation leaves it open."""
-        self._controls.world = parse_world(world)
-        if world:
-            self.counts[f"world {world}"] += 1
-        trace(f"  the world: {world}")
+        self.way = way
+        if way:
+            self.counts[f"way {way}"] += 1
+        self._set()
+
+    def _set(self) -> None:
+        text = ",".join(filter(None, (self.nature, self.way)))
+        self._controls.world = parse_world(text)
+        # No answer waits for a backend, as nobody lets time pass meanwhile: a proxy gives up.
+        slow = ("POST /monitors/* status=504 body=html",) if "backend" in self.way else ()
+        self._controls.faults = [parse_fault(text) for text in (*self._struck, *slow)]
+        self.is_slow = self.is_slow or bool(slow)
+        trace(f"  the world: {text} {self._struck}")
+
+    def settle(self) -> None:
+        """Lets AlertSite do what it had not done yet and is due."""
+        if self.is_slow:
+            url = f"{self._urls[0]}/openapi.json"
+            urllib.request.urlopen(url).close()  # noqa: S310 - on loopback
+            url = f"{self._urls[1]}/openapi.json"
+            urllib.request.urlopen(url).close()  # noqa: S310 - on loopback
+
+    def monitors(self) -> dict[int, dict[str, Any]]:
+        """What AlertSite holds now."""
+        self.settle()
+        return self.account.monitors()
 
     def run(self, machine: Machine, arguments: Sequence[str], gate: Gate) -> Done:
         out, err = io.StringIO(), io.StringIO()

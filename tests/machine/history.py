@@ -27,6 +27,7 @@ _REFUSED = {3, 5, 8, 64}
 """Codes of runs that have sent nothing, unless a result says so."""
 _DAY = 86400.0
 _LEASE = 180.0
+_BAD = {"failed", "not-kept", "unconfirmed"}
 _AHEAD = 2
 """How many requests may go out before the outcome of the first is written down."""
 
@@ -148,12 +149,17 @@ class History:
 
         def filled(gate: Gate) -> None:
             fill(gate)
-            full = gate.effect
+            full, failures = gate.effect, [False]
 
             def effect(name: str) -> None:
-                if name.endswith("before") and not name.startswith(("GET", "POST /access")):
+                is_write = not name.startswith(("file", "GET", "POST /access"))
+                if failures[0] and is_write and name.endswith("before"):
                     sent.append(name)
-                full(name)
+                try:
+                    full(name)
+                except OSError:
+                    failures[0] = True
+                    raise
 
             gate.effect = effect  # type: ignore[method-assign]
 
@@ -179,6 +185,8 @@ class History:
             self._doubt(which, flags, start, None)
             return done
         result = done.json
+        if self.world.is_sane and not gate.at:
+            self._check_sanity(result)
         after = self.world.monitors()
         if not acts:
             self._check_claims(done, result, start, after)
@@ -221,6 +229,12 @@ class History:
         is_done = all(item["status"] == "done" for item in result["outcomes"])
         assert done.code != 0 or is_done
         assert is_done <= (done.code in {0, 8}), done
+
+    def _check_sanity(self, result: Any) -> None:
+        """Where nothing is wrong, what a monitor is to become it becomes."""
+        for outcome in (result or {}).get("outcomes", ()):
+            is_bad = outcome["action"] == "update" and outcome["status"] in _BAD
+            assert not is_bad, f"nothing is wrong, and it fails: {outcome}"
 
     def _check_all_done(
         self, which: int, flags: Flags, after: Mapping[int, Any], result: Any
@@ -389,6 +403,7 @@ class History:
         trace("  the end")
         self.world.strike(())
         self.world.becomes("")
+        self.world.pace = 0.0
         self.unlocks()
         self.world.time.go_on(_DAY)
         self.arrives()
@@ -489,8 +504,9 @@ class History:
                 if not others or manifest.id is not None:
                     self.write(which, manifest._replace(id=None, previously=()))
             case "same-name":
-                twins = [m for m in self.git[which].values() if m.likeness == manifest.likeness]
-                assert len(twins) > 1, refusal
+                others = [item for item in self.git[which].values() if item != manifest]
+                if not any(item.likeness == manifest.likeness for item in others):
+                    return flags  # the other one has got another name just now
                 spec = {**manifest.spec, "name": f"{address} alone"}
                 self.write(which, manifest._replace(spec=spec))
             case code:

@@ -120,7 +120,7 @@ class Histories(RuleBasedStateMachine):
         is_applied=st.booleans(),
         nature=st.sampled_from(NATURES),
         is_paged=st.booleans(),
-        pace=st.sampled_from([0, 0, 20]),
+        pace=st.sampled_from([0, 0, 2]),
     )
     def begin(
         self,

@@ -57,7 +57,7 @@ ROOT = Path(__file__).parents[2]
 KINDS = ("email-imap", "email-pop", "email-smtp")
 _EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 _FIRST_ID = 100_000
-_TOKEN_LIFE = 60.0
+_TOKEN_LIFE = 6.0
 
 
 class Killed(BaseException):
@@ -412,6 +412,11 @@ class World:
             self.counts[f"fault {text.partition(' skip')[0]}"] += 1
         self._set()
 
+    @property
+    def is_sane(self) -> bool:
+        """Whether nothing is wrong but what AlertSite is like for good."""
+        return not (self._struck or self.way)
+
     def becomes(self, way: str) -> None:
         """From now on AlertSite behaves so, as far as the documentation leaves it open."""
         self.way = way
@@ -420,7 +425,8 @@ class World:
         self._set()
 
     def _set(self) -> None:
-        text = ",".join(filter(None, (self.nature, self.way)))
+        ways = [part for part in (self.nature, self.way) if part]
+        text = ",".join(dict.fromkeys(",".join(ways).split(","))) if ways else ""
         self._controls.world = parse_world(text)
         # No answer waits for a backend, as nobody lets time pass meanwhile: a proxy gives up.
         slow = ("POST /monitors/* status=504 body=html",) if "backend" in self.way else ()

@@ -7,7 +7,7 @@ not found`. Inferred (from the pages of the other lists): the list's envelope, w
 text, and `limit` and `offset`. Inferred (from the pages of other single records): GET of one
 monitor is bare. Inferred: the errors' envelope for 401, 403, 404 of an unknown path and 405, the
 404 of an edit below the wrong type. Unknown: whether `count` is the total, as it is here, or the
-length of the page.
+length of the page; `worlds.py` has this and more of what is unknown.
 """
 
 import json

@@ -36,8 +36,9 @@ class Options:
             call has a thread of its own. The moments of a request are `before` (it is whole, and
             nothing is done yet), `during` (what it changes is committed, and no byte of the answer
             is sent) and `after` (the answer is with the operating system). A request that a fault
-            drops has no more than the first. An `Abandon` raised before drops the request as if it
-            had never arrived; raised during, it drops the answer.
+            drops has no more than the first. A create that a fault answers before its effect (see
+            `World.backend`) has its `during` before the effect too. An `Abandon` raised before
+            drops the request as if it had never arrived; raised during, it drops the answer.
         world: Which of the behaviours that the documentation leaves open it has.
         controls: The world and the faults, in place of `world` and `faults`, for whoever wants to
             change them while it runs.

@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 _EXTRA_IN_LOCATION: Final = {  # keys of the older API's locations
     "backbone": "",
@@ -77,11 +77,11 @@ class World:
     lag: float = 0.0
     late: float = 0.0
     backend: float = 0.0
-    offset: str | None = None
-    count: str = "total"
+    offset: Literal["ignored", "page", "needs-limit"] | None = None
+    count: Literal["total", "page", "none"] = "total"
     short: int = 0
     hide: int = 0
-    locations: str = "replace"
+    locations: Literal["replace", "merge"] = "replace"
     extra_keys: bool = False
     no_type: bool = False
     no_filter: bool = False
@@ -90,10 +90,10 @@ class World:
     lower_host: bool = False
     names: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
-    bools: str | None = None
-    expired: int = 401
-    lies: str | None = None
-    vanish: int | str | None = None
+    bools: Literal["yn", "01", "text"] | None = None
+    expired: Literal[400, 401] = 401
+    lies: Literal["create-id"] | None = None
+    vanish: int | Literal["first"] | None = None
 
     @property
     def shows_as_stored(self) -> bool:

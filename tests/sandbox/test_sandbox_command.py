@@ -19,7 +19,7 @@ from reconciler.sandbox import PASSWORD, USERNAME
 from reconciler.sandbox.worlds import KEYS
 
 SIGNALS = pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-SECONDS = 3
+SECONDS = 20
 """How long any end may take on a busy machine; a hang is longer."""
 
 Starting = Callable[..., subprocess.Popen[str]]

@@ -1,0 +1,535 @@
+"""One history: two machines, one account, and the steps that change them.
+
+Each step leaves the model and the world agreeing, or fails. A step that runs the tool is cut into
+segments where somebody else acts in the middle; each segment is checked by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from machine.model import Flags, Manifest, Model, Segment, fits
+from machine.world import Gate, kill, trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from machine.world import Done, Machine, World
+
+SLOTS = ("email-smtp/a", "email-smtp/b", "email-smtp/c", "email-imap/a", "email-pop/d")
+PLAIN = {"billing_plancode": "UBM - A/A", "hostname": "mail.example.com"}
+_REFUSED = {3, 5, 8, 64}
+"""Codes of runs that have sent nothing, unless a result says so."""
+_DAY = 86400.0
+_LEASE = 180.0
+_BAD = {"failed", "not-kept", "unconfirmed"}
+_AHEAD = 2
+"""How many requests may go out before the outcome of the first is written down."""
+
+
+class Outer(NamedTuple):
+    """A run under way, as those see it who act in the middle of it."""
+
+    machine: Machine
+    flags: Flags
+
+
+class History:
+    """The steps of a history, and what is known after each."""
+
+    def __init__(self, world: World, aheads: Sequence[float], *, is_shared: bool = True) -> None:
+        self.world = world
+        self.model = Model()
+        self.is_shared = is_shared
+        self.machines = [
+            world.machine(name, timedelta(hours=ahead), "store" if is_shared else f"store-{name}")
+            for name, ahead in zip("AB", aheads, strict=True)
+        ]
+        self.git: list[dict[str, Manifest]] = [{}, {}]
+        self._plans: dict[int, Flags] = {}
+        self._under_way: list[Outer] = []
+        self._before: dict[int, Any] = {}
+        self._known: dict[str, Any] = {}
+        self._asked: dict[str, tuple[bytes, dict[str, Any]]] = {}
+
+    # Git
+
+    def write(self, which: int, manifest: Manifest) -> None:
+        self.git[which][manifest.address] = manifest
+        metadata: dict[str, Any] = {"name": manifest.name}
+        if manifest.previously:
+            metadata["previously"] = list(manifest.previously)
+        lines = ["apiVersion: reconciler/v1", f"kind: {manifest.kind}", "metadata:"]
+        lines += [f"  {key}: {json.dumps(value)}" for key, value in metadata.items()]
+        if manifest.id is not None:
+            lines.append(f"  id: {manifest.id}")
+        lines += ["spec:"]
+        lines += [f"  {key}: {json.dumps(value)}" for key, value in manifest.spec.items()]
+        self.machines[which].write(_file(manifest.address), "\n".join(lines) + "\n")
+        trace(f"  {'AB'[which]} writes {manifest}")
+
+    def remove(self, which: int, address: str) -> None:
+        del self.git[which][address]
+        self.machines[which].remove(_file(address))
+        trace(f"  {'AB'[which]} removes {address}")
+
+    def pull(self, which: int) -> None:
+        """One machine gets the other's commit."""
+        for address in set(self.git[which]) - set(self.git[1 - which]):
+            self.remove(which, address)
+        for manifest in self.git[1 - which].values():
+            self.write(which, manifest)
+
+    # hands
+
+    def hand_creates(self, kind: str, fields: Mapping[str, Any]) -> int:
+        number = self.world.account.create(kind, {**PLAIN, **fields})
+        self.model.hand_made(number, self.world.monitors()[number])
+        trace(f"  a hand creates {number} {kind} {fields}")
+        return number
+
+    def hand_edits(self, number: int, fields: Mapping[str, Any]) -> None:
+        self.world.account.edit(number, fields)
+        self.model.hand_moved(number, fields)
+        trace(f"  a hand edits {number} {fields}")
+
+    def hand_deletes(self, number: int) -> None:
+        self.world.account.delete(number)
+        trace(f"  a hand deletes {number}")
+
+    # runs
+
+    def plans(self, which: int, flags: Flags, *words: str) -> Done:
+        """A plan; it changes nothing, and calls nothing drift that nobody moved."""
+        account, kept = self.world.monitors(), self._kept()
+        done = self.machines[which].run("plan", *flags.words(), *words)
+        assert account == self.world.monitors(), "a plan changed the account"
+        assert kept == self._kept(), "a plan changed the state"
+        assert done.code in {0, 2, 4, 5, 6, 64}, done
+        if "--json" in words and done.json is not None:
+            self.model.check_causes(done.json)
+        return done
+
+    def saves_plan(self, which: int, flags: Flags) -> None:
+        done = self.plans(which, flags, "--out", "plan.json")
+        if (self.machines[which].root / "plan.json").exists() and done.code in {0, 2, 5}:
+            self._plans[which] = flags
+
+    def applies_plan(self, which: int, gate: Gate | None = None) -> Done | None:
+        if which not in self._plans:
+            return None
+        return self._applied(which, self._plans[which], ("plan.json",), gate)
+
+    def applies(self, which: int, flags: Flags, *words: str, gate: Gate | None = None) -> Done:
+        return self._applied(which, flags, ("--auto-approve", *flags.words(), *words), gate)
+
+    def applies_beside(self, which: int, flags: Flags, *words: str) -> None:
+        """An apply while another one is under way, which is not to be disturbed."""
+        machine, now = self.machines[which], self.world.time.monotonic
+        path = machine.state.with_name(f"{machine.state.name}.lock")
+        lock, began = path.exists() and path.read_bytes(), now()
+        before = self.world.monitors()
+        done = self.applies(which, flags, *words)
+        if lock and now() - began < _LEASE:
+            is_kept = path.exists() and path.read_bytes() == lock
+            assert is_kept, f"a living lock was taken: {done}"
+            assert done.code in {4, 5, 6, 8, 64}, f"the lock was disregarded: {done}"
+            assert self.world.monitors() == before
+
+    def applies_on_full_disk(
+        self, which: int, flags: Flags, number: int, fill: Callable[[Gate], None]
+    ) -> None:
+        """An apply whose disk is full from some moment on: hardly anything more goes out."""
+        sent: list[str] = []
+
+        def filled(gate: Gate) -> None:
+            fill(gate)
+            full, failures = gate.effect, [False]
+
+            def effect(name: str) -> None:
+                is_write = not name.startswith(("file", "GET", "POST /access"))
+                if failures[0] and is_write and name.endswith("before"):
+                    sent.append(name)
+                try:
+                    full(name)
+                except OSError:
+                    failures[0] = True
+                    raise
+
+            gate.effect = effect  # type: ignore[method-assign]
+
+        gate = Gate(number, filled)
+        done = self.applies(which, flags, "--parallelism", "1", gate=gate)
+        if gate.at:
+            self.world.counts["full disk"] += 1
+        assert len({*sent}) <= _AHEAD, f"nothing can be recorded, and more was sent: {sent} {done}"
+
+    def _applied(self, which: int, flags: Flags, words: Sequence[str], gate: Gate | None) -> Done:
+        machine = self.machines[which]
+        gate = gate or Gate()
+        start = self.world.monitors()
+        acts: list[int] = []
+        with self._segment(machine, which, flags, acts):
+            done = machine.run("apply", *words, "--json", gate=gate)
+        assert done.code in {-9, 0, 4, 5, 6, 7, 8, 64}, done
+        if "--write-ids" in words:
+            self._reread_ids(which)
+        fleet = self.git[which]
+        if done.code == -9:
+            self.world.counts["kill"] += 1
+            self._doubt(which, flags, start, None)
+            return done
+        result = done.json
+        if self.world.is_sane and not gate.at:
+            self._check_sanity(result)
+        after = self.world.monitors()
+        if not acts:
+            self._check_claims(done, result, start, after)
+        if result is None:
+            assert done.code != 7 or acts, done
+        elif done.code == 0:
+            self._check_all_done(which, flags, after, result) if not acts else None
+            self.model.ended_well(fleet, flags, self.world.time.monotonic())
+        self._doubt(which, flags, start, result)
+        return done
+
+    def _check_claims(
+        self, done: Done, result: Any, start: Mapping[int, Any], after: Mapping[int, Any]
+    ) -> None:
+        """What the result says is what happened."""
+        new = after.keys() - start.keys()
+        gone = start.keys() - after.keys()
+        if result is None:
+            assert after == start, f"code {done.code} and no result, but: {new} {gone}"
+            return
+        assert done.code == result["exit_code"] or done.code == 8, done
+        said: dict[str, set[int]] = {"create": set(), "update": set(), "delete": set()}
+        doubtful = False
+        for outcome in result["outcomes"]:
+            doubtful |= outcome["status"] in {"unconfirmed", "not-kept", "failed"}
+            if outcome["status"] != "done":
+                continue
+            said[outcome["action"]].add(outcome["id"])
+            if outcome["action"] == "delete":
+                assert outcome["id"] not in after, f"said to be deleted: {outcome['id']}"
+                continue
+            assert outcome["id"] in after, f"said to be there: {outcome}"
+            live = after[outcome["id"]]
+            assert fits(outcome["request"]["body"], live), f"said to be done: {outcome} {live}"
+        assert said["create"] <= new, f"said to be made: {said['create']}, made: {new}"
+        assert said["delete"] <= gone
+        if not doubtful:
+            assert said["create"] == new, f"said to be made: {said['create']}, made: {new}"
+            assert said["delete"] == gone
+        is_done = all(item["status"] == "done" for item in result["outcomes"])
+        assert done.code != 0 or is_done
+        assert is_done <= (done.code in {0, 8}), done
+
+    def _check_sanity(self, result: Any) -> None:
+        """Where nothing is wrong, what a monitor is to become it becomes."""
+        for outcome in (result or {}).get("outcomes", ()):
+            is_bad = outcome["action"] == "update" and outcome["status"] in _BAD
+            assert not is_bad, f"nothing is wrong, and it fails: {outcome}"
+
+    def _check_all_done(
+        self, which: int, flags: Flags, after: Mapping[int, Any], result: Any
+    ) -> None:
+        records = self.records(self.machines[which])
+        for address, manifest in self.git[which].items():
+            if not flags.means(address):
+                continue
+            if self.machines[which].root.joinpath("plan.json").exists() and not result["outcomes"]:
+                continue
+            number = manifest.id or (records[address]["id"] if address in records else None)
+            assert number in after, f"code 0, and {address} has no monitor"
+            assert fits(manifest.spec, after[number]), f"code 0, and {address} is otherwise"
+
+    def _doubt(self, which: int, flags: Flags, start: Mapping[int, Any], result: Any) -> None:
+        """Notes what the tool cannot know after a run."""
+        now = self.world.time.monotonic()
+        after = self.world.monitors()
+        settled = set()
+        for outcome in (result or {}).get("outcomes", ()):
+            seen = {"done", "moved", "not-started"}
+            if "late" not in self.world.way:  # else what was not kept may come yet
+                seen.add("not-kept")
+            if outcome["status"] in seen:
+                settled.add(outcome["id"])
+            elif outcome["action"] == "create" and outcome["address"] in self.git[which]:
+                self.model.was_lost(self.git[which][outcome["address"]], now)
+        if result is None and after is not None:
+            for address, manifest in self.git[which].items():
+                if flags.means(address) and manifest.id is None:
+                    self.model.was_lost(manifest, now)
+        for number in after.keys() & start.keys():
+            if number not in settled and after[number] != start[number]:
+                self.model.moved.update(
+                    (number, name)
+                    for name in after[number]
+                    if after[number][name] != start[number].get(name)
+                )
+
+    @contextlib.contextmanager
+    def _segment(
+        self, machine: Machine, which: int, flags: Flags, acts: list[int]
+    ) -> Iterator[None]:
+        self._under_way.append(Outer(machine, flags))
+        outer = self._before, self._known
+        self._begin_segment()
+        self._cut = lambda: self._end_segment(which, flags)
+        self._acts = acts
+        try:
+            yield
+        finally:
+            self._under_way.pop()
+        self._end_segment(which, flags)
+        self._before, self._known = outer
+
+    def _begin_segment(self) -> None:
+        self.arrives()
+        self._before = self.world.monitors()
+        self._known = {str(item.state): self.records(item) for item in self.machines}
+
+    def _end_segment(self, which: int, flags: Flags) -> None:
+        machine = self.machines[which]
+        claimed = self._claimed(self._known)
+        self.model.check(
+            Segment(
+                self.git[which],
+                flags,
+                self._before,
+                self.world.monitors(),
+                self._known[str(machine.state)],
+                claimed,
+            )
+        )
+        self.check_records()
+
+    def _claimed(self, known: Mapping[str, Any]) -> dict[int, set[str]]:
+        claimed: dict[int, set[str]] = {}
+        for records in known.values():
+            for address, record in records.items():
+                claimed.setdefault(record["id"], set()).add(address)
+        for git in self.git:
+            for address, manifest in git.items():
+                if manifest.id is not None:
+                    claimed.setdefault(manifest.id, set()).add(address)
+        return claimed
+
+    def arrives(self) -> None:
+        """Learns of what AlertSite did late, by itself."""
+        if self.world.is_slow:
+            known = {str(item.state): self.records(item) for item in self.machines}
+            self.model.arrives(self.world.monitors(), self._claimed(known))
+
+    def amid(self, act: Callable[[], None]) -> Callable[[Gate], bool]:
+        """What a gate does when somebody else acts in the middle of a run."""
+
+        def interrupt(_gate: Gate) -> bool:
+            if self.world.boundary.is_guarded:
+                return True
+            cut, acts = self._cut, self._acts
+            cut()
+            acts.append(1)
+            self.world.counts["nested"] += 1
+            act()
+            self._cut, self._acts = cut, acts
+            self._begin_segment()
+            return False
+
+        return interrupt
+
+    # states
+
+    def records(self, machine: Machine) -> dict[str, Any]:
+        """The records that the next run on the machine will find."""
+        text = machine.state.read_bytes() if machine.state.exists() else b""
+        journals = list(machine.state.parent.glob("*.journal"))
+        if journals:
+            done = machine.run("state", "pull")
+            text = done.out.encode()
+            assert done.code == 0 or "no state yet" in done.err, done
+        return dict(json.loads(text)["records"]) if text.strip() else {}
+
+    def check_records(self) -> None:
+        for machine in self.machines:
+            self.model.check_records(self.records(machine))
+
+    def _kept(self) -> list[tuple[str, bytes]]:
+        return [
+            (str(path), path.read_bytes())
+            for machine in self.machines
+            if machine.state.parent.exists()
+            for path in sorted(machine.state.parent.iterdir())
+        ]
+
+    def removes_record(self, which: int, address: str) -> None:
+        done = self.machines[which].run("state", "rm", address)
+        if done.code == 0:
+            self.model.forgot(address)
+
+    def loses_state(self) -> None:
+        for machine in self.machines:
+            for name in ("state.json", "state.json.backup"):
+                (machine.state.parent / name).unlink(missing_ok=True)
+        self.model.forgot()
+        trace("  the state is lost")
+
+    def unlocks(self) -> None:
+        """A person breaks the locks of runs that are certainly dead."""
+        for machine in self.machines:
+            path = machine.state.with_name(f"{machine.state.name}.lock")
+            if path.exists() and not self._under_way:
+                run = json.loads(path.read_bytes())["id"]
+                done = machine.run("state", "unlock", run)
+                assert done.code == 0, done
+
+    def _reread_ids(self, which: int) -> None:
+        """Takes note of the ids that --write-ids has written."""
+        for address, manifest in self.git[which].items():
+            lines = self.machines[which].read(_file(address)).splitlines()
+            numbers = [int(line.partition(":")[2]) for line in lines if line.startswith("  id:")]
+            self.git[which][address] = manifest._replace(id=numbers[0] if numbers else None)
+
+    # the end
+
+    def ends(self) -> None:
+        """Everybody agrees and goes home: all gets done, and what is refused has a reason."""
+        trace("  the end")
+        self.world.strike(())
+        self.world.becomes("")
+        self.world.pace = 0.0
+        self.unlocks()
+        self.world.time.go_on(_DAY)
+        self.arrives()
+        if not self.git[0]:
+            return
+        self.pull(1)
+        for which in (0,) if self.is_shared else (0, 1):
+            self._converge(which)
+        for which in (0, 1):
+            done = self.plans(which, Flags(), "--detailed-exitcode")
+            assert done.code == 0, f"there is still something to do: {done}"
+        live = self.world.monitors()
+        records = self.records(self.machines[0])
+        for address, manifest in self.git[0].items():
+            number = manifest.id or records[address]["id"]
+            assert fits(manifest.spec, live[number]), address
+
+    def _converge(self, which: int) -> None:
+        flags, settled, done = Flags(), 0, None
+        for _ in range(16):
+            done = self.applies(which, flags, "--parallelism", "1")
+            if done.code == 0:
+                settled += 1
+                if settled == 2:
+                    assert not done.json["outcomes"], f"it is done again: {done}"
+                    return
+                continue
+            assert done.code == 5, f"at the end, with nothing in the way: {done}"
+            plan = self.plans(which, flags, "--json")
+            if plan.code == 5 and plan.json is None:
+                self._explain_other_account(which, plan)
+                continue
+            flags = Flags()
+            for refusal in plan.json["refusals"]:
+                flags = self._resolve(which, refusal, flags)
+            self.pull(1 - which)
+        raise AssertionError(f"it never ends: {done}")
+
+    def _explain_other_account(self, which: int, plan: Done) -> None:
+        records, live = self.records(self.machines[which]), self.world.monitors()
+        assert "the state knows" in plan.err, plan
+        assert not {record["id"] for record in records.values()} & live.keys(), plan
+        done = self.machines[which].run("state", "rm", *records)
+        assert done.code == 0, done
+        self.model.forgot()
+
+    def _resolve(self, which: int, refusal: Mapping[str, Any], flags: Flags) -> Flags:
+        """Does what a person would after asking why; there must be a reason."""
+        address, live = refusal["address"], self.world.monitors()
+        manifest = self.git[which].get(address)
+        records = self.records(self.machines[which])
+        assert manifest is not None, refusal
+        bound = {record["id"] for record in records.values()}
+        bound |= {item.id for item in self.git[which].values() if item.id is not None}
+        alike = [
+            number for number, item in live.items() if manifest.means(item) and number not in bound
+        ]
+        trace(f"  {address} is refused as {refusal['code']}: {alike}")
+        match refusal["code"]:
+            case "ambiguous" | "uncertain":
+                if refusal["code"] == "uncertain":
+                    listed = refusal["message"].rpartition(": ")[2].split(", ")
+                    alike = [int(number) for number in listed]
+                assert len(alike) > 1, refusal
+                by_hand = [number for number in alike if number in self.model.hands]
+                made = [number for number in alike if number not in by_hand]
+                for number in by_hand if made else by_hand[1:]:
+                    self.hand_deletes(number)
+                for number in made[1:]:
+                    item = self.model.made[number]
+                    is_its_own = item.is_known and address in item.of
+                    assert not is_its_own, f"{number} was doubled: {refusal}"
+                    self.hand_deletes(number)
+                return flags
+            case "not-ours":
+                assert len(alike) == 1, refusal
+                (number,) = alike
+                is_ours = number in self.model.made and self.model.made[number].is_known
+                is_ours = is_ours and address in self.model.made[number].of
+                assert not is_ours, f"the tool has made {number} itself: {refusal}"
+                return Flags(adopt=True)
+            case "perhaps-ours":
+                assert not alike, refusal
+                self.applies(which, Flags(target=address), "--parallelism", "1")
+                return flags
+            case "deleted" | "no-such-id":
+                assert manifest.id not in live, refusal
+                self.write(which, manifest._replace(id=None))
+            case "two-bindings" | "other-kind":
+                others = [
+                    key
+                    for key, record in records.items()
+                    if key == address or record["id"] == manifest.id or key in manifest.former
+                ]
+                assert others or refusal["code"] == "other-kind", refusal
+                for other in others:
+                    self.removes_record(which, other)
+                if not others or manifest.id is not None:
+                    self.write(which, manifest._replace(id=None, previously=()))
+            case "same-name":
+                others = [item for item in self.git[which].values() if item != manifest]
+                if not any(item.likeness == manifest.likeness for item in others):
+                    return flags  # the other one has got another name just now
+                spec = {**manifest.spec, "name": f"{address} alone"}
+                self.write(which, manifest._replace(spec=spec))
+            case code:
+                raise AssertionError(code)
+        return flags
+
+
+def fill_disk(gate: Gate) -> None:
+    """What a gate does when the disk is full from now on."""
+    was, wanted = gate.effect, ("open", "write", "link", "mkdir")
+
+    def effect(name: str) -> None:
+        was(name)
+        if name.startswith("file ") and name.split()[1] in wanted:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    gate.effect = effect  # type: ignore[method-assign]
+
+
+def killing(number: int) -> Gate:
+    """A gate that kills its run at its n-th effect."""
+    return Gate(number, kill)
+
+
+def _file(address: str) -> str:
+    return f"{address.replace('/', '-')}.yaml"

@@ -1,0 +1,345 @@
+"""What a careful person expects of a history, kept beside it in plain Python.
+
+The tool cannot see what the model sees: who made each monitor and for which manifest, which answer
+was lost, what a hand did. From that follow the laws of `Model`, checked after every segment of
+every run (a segment ends where somebody else acts in the middle of it):
+
+- **None doubled.** A monitor is made only for a manifest that asks for it, while no monitor of that
+  kind and display name is there but those of other addresses; and never while the one that was made
+  for the address before, whose answer was lost, is there untouched and not forgotten.
+- **None lost.** A monitor goes only by `--prune`, without a manifest, and if it is ours; one that
+  is replaced goes only when its replacement is there.
+- **None touched that is not ours.** What a run changes is bound to a manifest, and becomes what
+  that manifest says. *Ours* are for an address: what a run made for it, what its manifest named by id,
+  what `--adopt` found alike, and what came from a former name. A monitor made by hand while a
+  create of that name was lost may be mistaken for it, but only until a run could know better, and
+  only while a manifest asks for it.
+- **Nothing claimed that is not so.** What a result says is done, the account has; the counts are
+  those of what happened; code 0 means that everything is as the manifests say; and a run that
+  refuses has touched nothing.
+- **Known means seen.** Each record names a monitor that is ours, and a plan calls a field drift
+  only if something other than an acknowledged request has moved it.
+"""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
+
+GRACE = 120.0
+"""Seconds after which a lost create has arrived or never will; longer than any read timeout."""
+_SHORTEST_CUT = 16
+
+
+class Manifest(NamedTuple):
+    """What Git says of one address."""
+
+    kind: str
+    name: str
+    id: int | None
+    spec: Mapping[str, Any]
+    previously: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+    @property
+    def likeness(self) -> tuple[str, str]:
+        return self.kind, folded(self.spec["name"])
+
+    def means(self, live: Mapping[str, Any]) -> bool:
+        """Whether it could mean the monitor, by its kind and name."""
+        return is_alike(self.likeness, likeness(live))
+
+    @property
+    def former(self) -> list[str]:
+        return [f"{self.kind}/{name}" for name in self.previously]
+
+
+class Flags(NamedTuple):
+    """How a run was asked to go about it."""
+
+    adopt: bool = False
+    prune: bool = False
+    target: str = ""
+
+    def words(self) -> list[str]:
+        words = [f"--{name}" for name in ("adopt", "prune") if getattr(self, name)]
+        return [*words, "--target", self.target] if self.target else words
+
+    def means(self, address: str) -> bool:
+        return self.target in {"", address}
+
+
+@dataclass
+class Made:
+    """A monitor that a run made.
+
+    Attributes:
+        of: the addresses whose manifests asked for it at the time.
+        is_known: whether the tool can still know that.
+    """
+
+    of: set[str]
+    is_known: bool = True
+
+
+@dataclass
+class Segment:
+    """What a run did until its end, or until somebody else acted.
+
+    Attributes:
+        fleet: the manifests of its machine.
+        claimed: what the records of each store and the manifests of each machine bind, before.
+    """
+
+    fleet: Mapping[str, Manifest]
+    flags: Flags
+    before: Mapping[int, Mapping[str, Any]]
+    after: Mapping[int, Mapping[str, Any]]
+    records: Mapping[str, Mapping[str, Any]]
+    claimed: Mapping[int, AbstractSet[str]]
+
+    @property
+    def new(self) -> list[int]:
+        return sorted(self.after.keys() - self.before.keys())
+
+    @property
+    def gone(self) -> list[int]:
+        return sorted(self.before.keys() - self.after.keys())
+
+    @property
+    def changed(self) -> dict[int, set[str]]:
+        found = {}
+        for number in self.before.keys() & self.after.keys():
+            was, has = self.before[number], self.after[number]
+            if was != has:
+                found[number] = {name for name in {*was, *has} if was.get(name) != has.get(name)}
+        return found
+
+    def own(self, address: str) -> int | None:
+        """The living monitor that the address is bound to, by its record or a former one's."""
+        manifest = self.fleet.get(address)
+        former = manifest.former if manifest and address not in self.records else []
+        for name in (address, *(item for item in former if item not in self.fleet)):
+            if name in self.records:
+                number = self.records[name]["id"]
+                return number if number in self.before else None
+        return None
+
+
+@dataclass
+class Model:
+    """What is true, whatever the tool thinks."""
+
+    ours: dict[str, set[int]] = field(default_factory=dict)
+    made: dict[int, Made] = field(default_factory=dict)
+    hands: set[int] = field(default_factory=set)
+    moved: set[tuple[int, str]] = field(default_factory=set)
+    lost: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    mistakable: dict[str, set[int]] = field(default_factory=dict)
+
+    # what happens
+
+    def arrives(self, live: Mapping[int, Mapping[str, Any]], claimed: Mapping[int, Any]) -> None:
+        """Learns of what was under way when nobody looked; it must not double anything."""
+        new = live.keys() - self.made.keys() - self.hands
+        before = {number: item for number, item in live.items() if number not in new}
+        if new:
+            self.check(Segment({}, Flags(), before, live, {}, claimed))
+
+    def hand_made(self, number: int, live: Mapping[str, Any]) -> None:
+        self.hands.add(number)
+        for address, names in self.lost.items():
+            if _is_named(live, address, names):
+                self.mistakable.setdefault(address, set()).add(number)
+
+    def hand_moved(self, number: int, names: Iterable[str]) -> None:
+        self.moved.update((number, name) for name in names)
+        if "name" in names and number in self.made:
+            self.made[number].is_known = False
+
+    def forgot(self, address: str = "") -> None:
+        """Somebody took the record of an address, or of all, out of a state."""
+        for item in self.made.values():
+            if not address or address in item.of:
+                item.is_known = False
+
+    def was_lost(self, manifest: Manifest, now: float) -> None:
+        """A create may have been sent, and nobody knows what came of it."""
+        self.lost.setdefault(manifest.address, {})[folded(manifest.spec["name"])] = now
+
+    def ended_well(self, fleet: Mapping[str, Manifest], flags: Flags, now: float) -> None:
+        """A run has looked at everything and done all that it was asked for."""
+        for address, names in list(self.lost.items()):
+            if flags.means(address):
+                left = {name: at for name, at in names.items() if now - at < GRACE}
+                self.lost[address] = left
+        for item in self.made.values():
+            item.is_known = item.is_known and bool(item.of & fleet.keys())
+
+    # what must be true
+
+    def check(self, segment: Segment) -> None:
+        """The laws of what a run may do to the account."""
+        self._learn(segment)
+        for number in segment.new:
+            self._check_new(number, segment)
+        for number in segment.gone:
+            self._check_gone(number, segment)
+        for number, names in segment.changed.items():
+            self._check_changed(number, names, segment)
+
+    def check_records(self, records: Mapping[str, Mapping[str, Any]]) -> None:
+        for address, record in records.items():
+            assert record["id"] in self.ours.get(address, ()), (
+                f"{address} was bound to monitor {record['id']}, which is not its own"
+            )
+
+    def check_causes(self, plan: Mapping[str, Any]) -> None:
+        for change in plan["changes"]:
+            for item in change["fields"] if change["action"] == "update" else ():
+                is_told = item["cause"] in {"drift", "both"}
+                assert not is_told or (change["id"], item["field"]) in self.moved, (
+                    f"{change['address']}: {item['field']} is called {item['cause']}, and nobody "
+                    f"moved it"
+                )
+
+    def _learn(self, segment: Segment) -> None:
+        """What becomes ours by what the manifests and the person who runs the tool say."""
+        living = segment.before
+        for address, manifest in segment.fleet.items():
+            own = self.ours.setdefault(address, set())
+            if manifest.id is not None:
+                own.add(manifest.id)
+            for former in manifest.former:
+                own |= self.ours.get(former, set())
+            if segment.flags.means(address):
+                own |= self.mistakable.get(address, set())
+            if segment.flags.adopt and segment.flags.means(address):
+                own |= {
+                    number
+                    for number, item in living.items()
+                    if manifest.means(item) and not segment.claimed.get(number, set()) - {address}
+                }
+
+    def _check_new(self, number: int, segment: Segment) -> None:
+        new = segment.after[number]
+        askers = {
+            address
+            for address, item in segment.fleet.items()
+            if item.id is None and item.means(new) and segment.flags.means(address)
+        }
+        # What an earlier run had sent may arrive while this one is at work.
+        askers |= {
+            address for address, names in self.lost.items() if _is_named(new, address, names)
+        }
+        self.made[number] = Made(askers)
+        assert askers, f"monitor {number} was made, and no manifest asks for it: {new['name']!r}"
+        others = [
+            other
+            for other, item in {**segment.before, **segment.after}.items()
+            if is_alike(likeness(item), likeness(new))
+            and (other in segment.before or other < number)
+        ]
+        free = {
+            address
+            for address in askers
+            if segment.own(address) is None
+            and all(segment.claimed.get(other, set()) - {address} for other in others)
+        }
+        assert free, f"monitor {number} doubles {others}: {new['name']!r}"
+        for address in free:
+            before = [
+                other
+                for other, item in self.made.items()
+                if other < number
+                and other in segment.before
+                and address in item.of
+                and item.is_known
+                and not segment.claimed.get(other)
+            ]
+            assert len(free) > 1 or not before, f"{number} is made for {address} after {before}"
+            self.ours.setdefault(address, set()).add(number)
+
+    def _check_gone(self, number: int, segment: Segment) -> None:
+        addresses = {key for key, item in segment.records.items() if item["id"] == number}
+        addresses |= {key for key, numbers in self.ours.items() if number in numbers}
+        left = {
+            address
+            for address in addresses - segment.fleet.keys()
+            if number in self.ours.get(address, ())
+        }
+        assert segment.flags.prune, f"monitor {number} was deleted without --prune"
+        assert left, f"monitor {number} was deleted, and it is not ours or has a manifest"
+        assert number not in {item.id for item in segment.fleet.values()}
+        names = {address.partition("/")[2] for address in left}
+        for manifest in segment.fleet.values():
+            if manifest.name in names and manifest.address in self.ours:
+                there = self.ours[manifest.address] & segment.after.keys()
+                assert there, f"monitor {number} was deleted before its replacement was there"
+
+    def _check_changed(self, number: int, names: set[str], segment: Segment) -> None:
+        has = segment.after[number]
+        fitting = [
+            address
+            for address, item in segment.fleet.items()
+            if item.kind == has["type"]
+            and number in self.ours.get(address, ())
+            and segment.flags.means(address)
+            and all(name in item.spec and is_kept(item.spec, has, name) for name in names)
+        ]
+        assert fitting, f"monitor {number} was changed, and no manifest says so: {sorted(names)}"
+
+
+def likeness(live: Mapping[str, Any]) -> tuple[str, str]:
+    return live["type"], folded(live.get("name") or "")
+
+
+def is_alike(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether kind and name are the same, but for a name that AlertSite has cut."""
+    (kind, name), (other_kind, other_name) = one, other
+    short, long = sorted((name, other_name), key=len)
+    is_cut = len(short) >= _SHORTEST_CUT - 1 and long.startswith(short)
+    return kind == other_kind and (name == other_name or is_cut)
+
+
+def _is_named(live: Mapping[str, Any], address: str, names: Iterable[str]) -> bool:
+    kind = address.partition("/")[0]
+    return any(is_alike((kind, name), likeness(live)) for name in names)
+
+
+def folded(text: str) -> str:
+    """A display name without what a server may do to one."""
+    return " ".join(unicodedata.normalize("NFC", html.unescape(text)).split())
+
+
+def fits(spec: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+    """Whether a monitor is as a manifest says."""
+    return all(is_same(spec, live, name) for name in spec)
+
+
+def is_same(spec: Mapping[str, Any], live: Mapping[str, Any], name: str) -> bool:
+    wanted, has = spec[name], live.get(name)
+    if name == "locations":
+        return {item["id"] for item in wanted} == {item["id"] for item in has or ()}
+    if name == "name":
+        return is_alike(("", folded(wanted)), ("", folded(has or "")))
+    if isinstance(wanted, str):
+        return " ".join(wanted.split()).casefold() == " ".join((has or "").split()).casefold()
+    return bool(wanted == has)
+
+
+def is_kept(spec: Mapping[str, Any], live: Mapping[str, Any], name: str) -> bool:
+    """Whether the value is what was sent, or what AlertSite may have made of it."""
+    if name == "locations":
+        return {item["id"] for item in spec[name]} <= {item["id"] for item in live[name]}
+    return is_same(spec, live, name)

@@ -297,9 +297,11 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
                     records[address] = None
                     pending[address] = PendingCreate(**line["creates"])
                 continue
-            pending[address] = None
-            if line["record"] is not None and is_current:
+            if line["record"] is None:
+                pending[address] = None
+            elif is_current:
                 told.add(address)
+                pending[address] = None
                 records[address] = record_from_json(line["record"])
     return Recovery(tuple(runs), len(told), Transition(records, pending, before))
 

@@ -164,6 +164,12 @@ class TestRecover:
             pending_creates={ADDRESS: CREATE}, ids_before={"run-2": (1, 2)}
         )
 
+    def test_what_does_not_count_leaves_a_create_pending(self) -> None:
+        """A record of what was found again, of which the journal does not know that it was."""
+        seen = outcome_line(ADDRESS, record(id=7, run="run-2"), record(id=7, run="run-2"))
+        state = EMPTY._replace(pending_creates={ADDRESS: CREATE})
+        assert recover(state, [self.lines(seen)]).transition.of(state) == state
+
     def test_a_create_that_somebody_bound_since_is_not(self) -> None:
         bound = STATE._replace(records={ADDRESS: record(run="run-3")})
         found = recover(bound, [self.lines(intent_line(ADDRESS, CREATE, record()))])

@@ -195,7 +195,8 @@ class History:
         elif done.code == 0:
             self._check_all_done(which, flags, after, result) if not acts else None
             self.model.ended_well(fleet, flags, self.world.time.monotonic())
-        self._doubt(which, flags, start, result)
+        is_recorded = done.code != 8
+        self._doubt(which, flags, start, result if is_recorded else None)
         return done
 
     def _check_claims(
@@ -306,6 +307,7 @@ class History:
                 self.world.monitors(),
                 self._known[str(machine.state)],
                 claimed,
+                "hide" in self.world.way,
             )
         )
         self.check_records()

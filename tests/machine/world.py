@@ -481,6 +481,8 @@ class World:
             for line in (out.getvalue() + err.getvalue()).splitlines():
                 if arguments[0] != "state":
                     trace(f"      {line}")
+            for path in sorted(machine.state.parent.glob("*")) if code == -9 else ():
+                trace(f"    {path.name}: {path.read_text(encoding='utf-8')}")
         return Done(code, out.getvalue(), err.getvalue(), gate.count)
 
 

@@ -46,7 +46,7 @@ FAULTS = (  # each strikes once
 )
 WAYS = (
     "lag=10",
-    "lag=100",
+    "lag=30",
     "late=2",
     "late=60",
     "backend=5",
@@ -76,7 +76,7 @@ WAYS = (
     "lies=create-id",
 )
 """Ways of AlertSite for a while; a tool that refuses then is right."""
-NATURES = ("", "", "", "expired=400", "extra-keys", "no-filter", "trim", "names=blanks,names=trim")
+NATURES = ("", "", "", "expired=400", "extra-keys", "no-filter")
 """What an AlertSite may be like for good."""
 _PLACES = [[{"id": 10}], [{"id": 20}, {"id": 10}], [{"id": 30}, {"id": 10}]]
 _FIELDS: dict[str, st.SearchStrategy[Any]] = {

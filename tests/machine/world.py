@@ -58,6 +58,7 @@ KINDS = ("email-imap", "email-pop", "email-smtp")
 _EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 _FIRST_ID = 100_000
 _TOKEN_LIFE = 6.0
+_DAY = 86400.0
 
 
 class Killed(BaseException):
@@ -387,7 +388,9 @@ class World:
         """
         self.nature, self.pace, self._struck = nature, 0.0, ()
         self.becomes("")
+        self.time.go_on(_DAY)
         self.settle()  # what was under way in the history before
+        self.is_slow = False
         self.time.begin()
         self.account.clear()
         self._environment = {

@@ -44,7 +44,7 @@ class History:
 
     def __init__(self, world: World, aheads: Sequence[float], *, is_shared: bool = True) -> None:
         self.world = world
-        self.model = Model()
+        self.model = Model(is_shared)
         self.is_shared = is_shared
         self.machines = [
             world.machine(name, timedelta(hours=ahead), "store" if is_shared else f"store-{name}")
@@ -55,6 +55,7 @@ class History:
         self._under_way: list[Outer] = []
         self._before: dict[int, Any] = {}
         self._known: dict[str, Any] = {}
+        self._acts: list[int] = []
         self._asked: dict[str, tuple[bytes, dict[str, Any]]] = {}
 
     # Git
@@ -174,11 +175,16 @@ class History:
         gate = gate or Gate()
         start = self.world.monitors()
         acts: list[int] = []
+        raced = self.model.raced
         with self._segment(machine, which, flags, acts):
             done = machine.run("apply", *words, "--json", gate=gate)
         assert done.code in {-9, 0, 4, 5, 6, 7, 8, 64}, done
         if "--write-ids" in words:
             self._reread_ids(which)
+        if self.model.raced > raced:
+            self.world.counts["race"] += 1
+            is_told = done.code != 0 or self._under_way
+            assert is_told, f"two runs have made the same, and nothing is said: {done}"
         fleet = self.git[which]
         if done.code == -9:
             self.world.counts["kill"] += 1
@@ -271,7 +277,8 @@ class History:
                 if flags.means(address) and manifest.id is None:
                     self.model.was_lost(manifest, now)
         for number in after.keys() & start.keys():
-            if number not in settled and after[number] != start[number]:
+            is_known = number in settled and self.is_shared
+            if not is_known and after[number] != start[number]:
                 self.model.moved.update(
                     (number, name)
                     for name in after[number]
@@ -311,6 +318,7 @@ class History:
                 self._known[str(machine.state)],
                 claimed,
                 "hide" in self.world.way,
+                bool(self._acts) and not self.is_shared,
             )
         )
         self.check_records()
@@ -487,7 +495,7 @@ class History:
                 assert len(alike) == 1, refusal
                 (number,) = alike
                 is_ours = number in self.model.made and self.model.made[number].is_known
-                is_ours = is_ours and address in self.model.made[number].of
+                is_ours = is_ours and address in self.model.made[number].of and self.is_shared
                 assert not is_ours, f"the tool has made {number} itself: {refusal}"
                 return Flags(adopt=True)
             case "perhaps-ours":

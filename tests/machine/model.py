@@ -99,6 +99,8 @@ class Segment:
         fleet: the manifests of its machine.
         claimed: what the records of each store and the manifests of each machine bind, before.
         is_blind: whether AlertSite hid monitors without a trace, so that nobody can know them.
+        is_racing: whether another run, with a state of its own, has acted in the middle of this
+            one, so that nobody can keep them from making the same; then it must be told.
     """
 
     fleet: Mapping[str, Manifest]
@@ -108,6 +110,7 @@ class Segment:
     records: Mapping[str, Mapping[str, Any]]
     claimed: Mapping[int, AbstractSet[str]]
     is_blind: bool = False
+    is_racing: bool = False
 
     @property
     def new(self) -> list[int]:
@@ -139,8 +142,20 @@ class Segment:
 
 @dataclass
 class Model:
-    """What is true, whatever the tool thinks."""
+    """What is true, whatever the tool thinks.
 
+    Attributes:
+        is_shared: whether all machines share one state; otherwise none knows what others lost.
+        ours: by address, the monitors that it may be bound to.
+        made: what runs have made.
+        hands: the monitors that were made by hand.
+        moved: monitors and fields that something else than an acknowledged request may have moved.
+        lost: by address, the names of creates without an answer, and when that was.
+        mistakable: by address, monitors made by hand that look like a lost create.
+        raced: how many monitors were doubled by runs that could not know of each other.
+    """
+
+    is_shared: bool = True
     ours: dict[str, set[int]] = field(default_factory=dict)
     made: dict[int, Made] = field(default_factory=dict)
     hands: set[int] = field(default_factory=set)
@@ -148,6 +163,7 @@ class Model:
     lost: dict[str, dict[str, float]] = field(default_factory=dict)
 
     mistakable: dict[str, set[int]] = field(default_factory=dict)
+    raced: int = 0
 
     # what happens
 
@@ -182,7 +198,7 @@ class Model:
     def ended_well(self, fleet: Mapping[str, Manifest], flags: Flags, now: float) -> None:
         """A run has looked at everything and done all that it was asked for."""
         for address, names in list(self.lost.items()):
-            if flags.means(address):
+            if flags.means(address) and self.is_shared:
                 left = {name: at for name, at in names.items() if now - at < GRACE}
                 self.lost[address] = left
         for item in self.made.values():
@@ -258,7 +274,8 @@ class Model:
             if segment.own(address) is None
             and all(segment.claimed.get(other, set()) - {address} for other in others)
         }
-        if segment.is_blind and not free:
+        if (segment.is_blind or segment.is_racing) and not free:
+            self.raced += segment.is_racing
             self.forgot()
             free = askers
         assert free, f"monitor {number} doubles {others}: {new['name']!r}"

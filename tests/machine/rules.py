@@ -121,6 +121,7 @@ class Histories(RuleBasedStateMachine):
         nature=st.sampled_from(NATURES),
         is_paged=st.booleans(),
         pace=st.sampled_from([0, 0, 2]),
+        is_shared=st.sampled_from([True, True, True, False]),
     )
     def begin(
         self,
@@ -133,12 +134,13 @@ class Histories(RuleBasedStateMachine):
         *,
         is_applied: bool,
         is_paged: bool,
+        is_shared: bool,
     ) -> None:
         trace("--- a history")
         self.world.counts["histories"] += 1
         self.world.begin(nature, is_paged=is_paged)
         self.world.pace = pace  # seconds that a request takes: a token may expire in a run
-        self.history = History(self.world, aheads)
+        self.history = History(self.world, aheads, is_shared=is_shared)
         self.history.hand_creates("email-smtp", {"name": "Not ours"})
         for slot in slots:
             self.history.write(0, _manifest(slot, spec))

@@ -220,7 +220,7 @@ class History:
         said: dict[str, set[int]] = {"create": set(), "update": set(), "delete": set()}
         doubtful = False
         for outcome in result["outcomes"]:
-            doubtful |= outcome["status"] in {"unconfirmed", "not-kept", "failed"}
+            doubtful |= outcome["status"] not in {"done", "moved", "not-started"}
             if outcome["status"] != "done":
                 continue
             said[outcome["action"]].add(outcome["id"])
@@ -477,19 +477,7 @@ class History:
         trace(f"  {address} is refused as {refusal['code']}: {alike}")
         match refusal["code"]:
             case "ambiguous" | "uncertain":
-                if refusal["code"] == "uncertain":
-                    listed = refusal["message"].rpartition(": ")[2].split(", ")
-                    alike = [int(number) for number in listed]
-                assert len(alike) > 1, refusal
-                by_hand = [number for number in alike if number in self.model.hands]
-                made = [number for number in alike if number not in by_hand]
-                for number in by_hand if made else by_hand[1:]:
-                    self.hand_deletes(number)
-                for number in made[1:]:
-                    item = self.model.made[number]
-                    is_its_own = item.is_known and address in item.of
-                    assert not is_its_own, f"{number} was doubled: {refusal}"
-                    self.hand_deletes(number)
+                self._leave_one(refusal, alike)
                 return flags
             case "not-ours":
                 assert len(alike) == 1, refusal
@@ -525,6 +513,22 @@ class History:
             case code:
                 raise AssertionError(code)
         return flags
+
+    def _leave_one(self, refusal: Mapping[str, Any], alike: list[int]) -> None:
+        """Deletes all but one of several that an address may mean; the tool has made but one."""
+        if refusal["code"] == "uncertain":
+            listed = refusal["message"].rpartition(": ")[2].split(", ")
+            alike = [int(number) for number in listed]
+        assert len(alike) > 1, refusal
+        by_hand = [number for number in alike if number in self.model.hands]
+        made = [number for number in alike if number not in by_hand]
+        for number in by_hand if made else by_hand[1:]:
+            self.hand_deletes(number)
+        for number in made[1:]:
+            item = self.model.made[number]
+            is_its_own = item.is_known and refusal["address"] in item.of
+            assert not is_its_own, f"{number} was doubled: {refusal}"
+            self.hand_deletes(number)
 
 
 def fill_disk(gate: Gate) -> None:

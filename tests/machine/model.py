@@ -10,8 +10,8 @@ every run (a segment ends where somebody else acts in the middle of it):
 - **None lost.** A monitor goes only by `--prune`, without a manifest, and if it is ours; one that
   is replaced goes only when its replacement is there.
 - **None touched that is not ours.** What a run changes is bound to a manifest, and becomes what
-  that manifest says. *Ours* are for an address: what a run made for it, what its manifest named by id,
-  what `--adopt` found alike, and what came from a former name. A monitor made by hand while a
+  that manifest says. *Ours* are for an address: what a run made for it, what its manifest named by
+  id, what `--adopt` found alike, and what came from a former name. A monitor made by hand while a
   create of that name was lost may be mistaken for it, but only until a run could know better, and
   only while a manifest asks for it.
 - **Nothing claimed that is not so.** What a result says is done, the account has; the counts are

@@ -258,6 +258,9 @@ class Done(NamedTuple):
     err: str
     effects: int
 
+    def __str__(self) -> str:
+        return f"code {self.code}\n{self.out}{self.err}"
+
     @property
     def json(self) -> Any:
         """The one JSON document on stdout; None if there is none."""

@@ -7,7 +7,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help plan apply validate test check bench sandbox clean
+.PHONY: help plan apply validate test check bench soak sandbox clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ check: $(VENV)/.dev ## lint, types and all tests: what the pipeline runs
 
 bench: $(VENV)/.runtime ## measure speed and memory as ratios
 	@$(BIN)/python tests/bench/bench.py $(ARGS)
+
+soak: $(VENV)/.dev ## search thousands of histories of runs, kills and faults for one that breaks a law
+	@$(BIN)/python tests/machine/soak.py $(ARGS)
 
 sandbox: $(VENV)/.runtime ## run the AlertSite sandbox in the foreground
 	@$(RECONCILER) sandbox $(ARGS)

@@ -10,8 +10,8 @@ every run (a segment ends where somebody else acts in the middle of it):
 - **None lost.** A monitor goes only by `--prune`, without a manifest, and if it is ours; one that
   is replaced goes only when its replacement is there.
 - **None touched that is not ours.** What a run changes is bound to a manifest, and becomes what
-  that manifest says. *Ours* are for an address: what a run made for it, what its manifest named by id,
-  what `--adopt` found alike, and what came from a former name. A monitor made by hand while a
+  that manifest says. *Ours* are for an address: what a run made for it, what its manifest named by
+  id, what `--adopt` found alike, and what came from a former name. A monitor made by hand while a
   create of that name was lost may be mistaken for it, but only until a run could know better, and
   only while a manifest asks for it.
 - **Nothing claimed that is not so.** What a result says is done, the account has; the counts are
@@ -98,6 +98,9 @@ class Segment:
     Attributes:
         fleet: the manifests of its machine.
         claimed: what the records of each store and the manifests of each machine bind, before.
+        is_blind: whether AlertSite hid monitors without a trace, so that nobody can know them.
+        is_racing: whether another run, with a state of its own, has acted in the middle of this
+            one, so that nobody can keep them from making the same; then it must be told.
     """
 
     fleet: Mapping[str, Manifest]
@@ -106,6 +109,8 @@ class Segment:
     after: Mapping[int, Mapping[str, Any]]
     records: Mapping[str, Mapping[str, Any]]
     claimed: Mapping[int, AbstractSet[str]]
+    is_blind: bool = False
+    is_racing: bool = False
 
     @property
     def new(self) -> list[int]:
@@ -137,8 +142,20 @@ class Segment:
 
 @dataclass
 class Model:
-    """What is true, whatever the tool thinks."""
+    """What is true, whatever the tool thinks.
 
+    Attributes:
+        is_shared: whether all machines share one state; otherwise none knows what others lost.
+        ours: by address, the monitors that it may be bound to.
+        made: what runs have made.
+        hands: the monitors that were made by hand.
+        moved: monitors and fields that something else than an acknowledged request may have moved.
+        lost: by address, the names of creates without an answer, and when that was.
+        mistakable: by address, monitors made by hand that look like a lost create.
+        raced: how many monitors were doubled by runs that could not know of each other.
+    """
+
+    is_shared: bool = True
     ours: dict[str, set[int]] = field(default_factory=dict)
     made: dict[int, Made] = field(default_factory=dict)
     hands: set[int] = field(default_factory=set)
@@ -146,6 +163,7 @@ class Model:
     lost: dict[str, dict[str, float]] = field(default_factory=dict)
 
     mistakable: dict[str, set[int]] = field(default_factory=dict)
+    raced: int = 0
 
     # what happens
 
@@ -180,7 +198,7 @@ class Model:
     def ended_well(self, fleet: Mapping[str, Manifest], flags: Flags, now: float) -> None:
         """A run has looked at everything and done all that it was asked for."""
         for address, names in list(self.lost.items()):
-            if flags.means(address):
+            if flags.means(address) and self.is_shared:
                 left = {name: at for name, at in names.items() if now - at < GRACE}
                 self.lost[address] = left
         for item in self.made.values():
@@ -256,6 +274,10 @@ class Model:
             if segment.own(address) is None
             and all(segment.claimed.get(other, set()) - {address} for other in others)
         }
+        if (segment.is_blind or segment.is_racing) and not free:
+            self.raced += segment.is_racing
+            self.forgot()
+            free = askers
         assert free, f"monitor {number} doubles {others}: {new['name']!r}"
         for address in free:
             before = [
@@ -267,7 +289,9 @@ class Model:
                 and item.is_known
                 and not segment.claimed.get(other)
             ]
-            assert len(free) > 1 or not before, f"{number} is made for {address} after {before}"
+            assert len(free) > 1 or not before or segment.is_blind, (
+                f"{number} is made for {address} after {before}"
+            )
             self.ours.setdefault(address, set()).add(number)
 
     def _check_gone(self, number: int, segment: Segment) -> None:

@@ -46,7 +46,7 @@ FAULTS = (  # each strikes once
 )
 WAYS = (
     "lag=10",
-    "lag=100",
+    "lag=30",
     "late=2",
     "late=60",
     "backend=5",
@@ -76,7 +76,7 @@ WAYS = (
     "lies=create-id",
 )
 """Ways of AlertSite for a while; a tool that refuses then is right."""
-NATURES = ("", "", "", "expired=400", "extra-keys", "no-filter", "trim", "names=blanks,names=trim")
+NATURES = ("", "", "", "expired=400", "extra-keys", "no-filter")
 """What an AlertSite may be like for good."""
 _PLACES = [[{"id": 10}], [{"id": 20}, {"id": 10}], [{"id": 30}, {"id": 10}]]
 _FIELDS: dict[str, st.SearchStrategy[Any]] = {
@@ -121,6 +121,7 @@ class Histories(RuleBasedStateMachine):
         nature=st.sampled_from(NATURES),
         is_paged=st.booleans(),
         pace=st.sampled_from([0, 0, 2]),
+        is_shared=st.sampled_from([True, True, True, False]),
     )
     def begin(
         self,
@@ -133,12 +134,13 @@ class Histories(RuleBasedStateMachine):
         *,
         is_applied: bool,
         is_paged: bool,
+        is_shared: bool,
     ) -> None:
         trace("--- a history")
         self.world.counts["histories"] += 1
         self.world.begin(nature, is_paged=is_paged)
         self.world.pace = pace  # seconds that a request takes: a token may expire in a run
-        self.history = History(self.world, aheads)
+        self.history = History(self.world, aheads, is_shared=is_shared)
         self.history.hand_creates("email-smtp", {"name": "Not ours"})
         for slot in slots:
             self.history.write(0, _manifest(slot, spec))

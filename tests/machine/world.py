@@ -58,6 +58,7 @@ KINDS = ("email-imap", "email-pop", "email-smtp")
 _EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 _FIRST_ID = 100_000
 _TOKEN_LIFE = 6.0
+_DAY = 86400.0
 
 
 class Killed(BaseException):
@@ -257,6 +258,9 @@ class Done(NamedTuple):
     err: str
     effects: int
 
+    def __str__(self) -> str:
+        return f"code {self.code}\n{self.out}{self.err}"
+
     @property
     def json(self) -> Any:
         """The one JSON document on stdout; None if there is none."""
@@ -387,7 +391,9 @@ class World:
         """
         self.nature, self.pace, self._struck = nature, 0.0, ()
         self.becomes("")
+        self.time.go_on(_DAY)
         self.settle()  # what was under way in the history before
+        self.is_slow = False
         self.time.begin()
         self.account.clear()
         self._environment = {
@@ -481,6 +487,8 @@ class World:
             for line in (out.getvalue() + err.getvalue()).splitlines():
                 if arguments[0] != "state":
                     trace(f"      {line}")
+            for path in sorted(machine.state.parent.glob("*")) if code == -9 else ():
+                trace(f"    {path.name}: {path.read_text(encoding='utf-8')}")
         return Done(code, out.getvalue(), err.getvalue(), gate.count)
 
 

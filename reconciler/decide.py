@@ -140,12 +140,15 @@ def _beside(view: View, targeted: set[str]) -> Iterator[Note]:
     to the other.
     """
     moved = view.renamed.keys() & targeted
-    while more := {
-        address
-        for address, former in view.renamed.items()
-        if address not in moved
-        and (former in moved or address in {view.renamed[item] for item in moved})
-    }:
+    while True:
+        left = {view.renamed[address] for address in moved}
+        more = {
+            address
+            for address, former in view.renamed.items()
+            if address not in moved and (former in moved or address in left)
+        }
+        if not more:
+            break
         moved |= more
     for address in moved - targeted:
         yield _renamed(address, view.renamed[address], view)

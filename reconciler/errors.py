@@ -144,11 +144,23 @@ class AlertSiteError(ReconcilerError):
 
 
 class UnavailableError(AlertSiteError):
-    """No usable answer within the retry budget."""
+    """No usable answer within the retry budget.
 
-    def __init__(self, message: str, hint: str = "", *, may_have_arrived: bool = False) -> None:
+    Attributes:
+        is_away: AlertSite does not serve anybody; else it wants fewer requests or a new token.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        may_have_arrived: bool = False,
+        is_away: bool = True,
+    ) -> None:
         super().__init__(message, hint)
         self.may_have_arrived = may_have_arrived
+        self.is_away = is_away
 
 
 class NonsenseError(AlertSiteError):

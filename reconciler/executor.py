@@ -30,10 +30,9 @@ if TYPE_CHECKING:
 
     from reconciler.plan import Change
 
-_AWAY = (UnavailableError, NonsenseError)
 _AHEAD = 2
 PATIENCE = 10
-"""How many changes in a row may find AlertSite unavailable, each after all its repetitions."""
+"""How many changes in a row may find AlertSite away."""
 
 
 def execute(
@@ -109,7 +108,10 @@ class _Halt:
 
     def count(self, error: AlertSiteError | None) -> None:
         """Notes how a change went; threads may lose a count to each other, which does no harm."""
-        self._unavailable = self._unavailable + 1 if isinstance(error, _AWAY) else 0
+        is_away = isinstance(error, NonsenseError)
+        if isinstance(error, UnavailableError):
+            is_away = error.is_away
+        self._unavailable = self._unavailable + 1 if is_away else 0
         if self._unavailable >= PATIENCE:
             self.because(f"AlertSite was unavailable for {PATIENCE} changes in a row")
 

@@ -5,14 +5,18 @@ will be. So before the first request of a run, the state takes down what each cr
 which ids AlertSite had. Afterwards a monitor is taken for what a pending create made only if
 
 - its id was not there before, and nothing is bound to it;
-- it is of the kind, and its name is the one that was sent, in any spelling (`model.folded`); or,
-  where no other monitor has it, the name's beginning: servers may cut long names;
-- it watches what was sent (`TARGETS`), as far as AlertSite shows that;
+- it is of the kind and watches what was sent (`TARGETS`), as far as AlertSite shows that;
+- its name is the one that was sent, in any spelling (`model.folded`); or, where no other monitor
+  has it, the name's beginning, since servers may cut long names; or else everything but the name is
+  as it was sent;
 - it is the only such monitor, and no other pending create could have made it.
 
-It is bound only while a manifest asks for it. That it is not there yet proves nothing until the
-grace is over, which is longer than an answer may keep us waiting; only then is the create as good
-as never sent. Whoever waits measures the grace by his own clock, from when the other run was
+A new monitor that has only the name, or only watches the same, may be it all the same: then nothing
+is concluded and nothing created, and a person is asked.
+
+What is found is bound only while a manifest asks for it. That nothing is found proves nothing until
+the grace is over, which is longer than an answer may keep us waiting; only then is the create as
+good as never sent. Whoever waits measures the grace by his own clock, from when the other run was
 certainly over: nobody else's clock is trusted.
 
 Rule: values and a pure function; no I/O, clock or environment.
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 TARGETS = ("hostname", "smtp_hostname", "pop3_hostname", "email")
 """The fields that say what a monitor watches."""
 _SHORTEST_CUT = 16
+_DOUBTFUL = 3
 
 
 class Resolution(NamedTuple):
@@ -71,19 +76,28 @@ def resolve_pending_creates(
         return Resolution({}, {}, {}, ())
     bound = {record.id for record in state.records.values()}.union(named)
     free = [monitor for monitor in live if monitor.id not in bound]
-    exact: dict[str, set[int]] = {}
-    cut: dict[str, set[int]] = {}
+    tiers: list[dict[str, set[int]]] = [{}, {}, {}, {}]
     for address, pending in state.pending_creates.items():
         name = address.partition("/")[0]
         kind = kinds.get(name) or Kind(name, {})
         before = set(state.ids_before.get(pending.run, ()))
-        new = [item for item in free if item.id not in before and _could_be(item, pending, kind)]
-        wanted = folded(pending.body.get("name"))
-        exact[address] = {item.id for item in new if folded(item.fields.get("name")) == wanted}
-        cut[address] = {item.id for item in new if _is_cut(item, wanted)}
-    taken = {number for ids in exact.values() for number in ids}
-    candidates = {address: ids or cut[address] - taken for address, ids in exact.items()}
-    exactly_one = {address: ids for address, ids in candidates.items() if len(ids) == 1}
+        for tier in tiers:
+            tier[address] = set()
+        for item in free:
+            number = None if item.id in before else _tier(item, pending, kind)
+            if number is not None:
+                tiers[number][address].add(item.id)
+    candidates: dict[str, set[int]] = {address: set() for address in state.pending_creates}
+    certain: dict[str, set[int]] = {}
+    taken: set[int] = set()
+    for number, tier in enumerate(tiers):
+        for address, ids in tier.items():
+            if not candidates[address] and ids - taken:
+                candidates[address] = ids - taken
+                if number < _DOUBTFUL:
+                    certain[address] = candidates[address]
+        taken |= {number for ids in candidates.values() for number in ids}
+    exactly_one = {address: ids for address, ids in certain.items() if len(ids) == 1}
     claims = [number for ids in candidates.values() for number in ids]
     made = {
         address: number
@@ -103,19 +117,25 @@ def resolve_pending_creates(
     )
 
 
-def _could_be(monitor: Live, pending: PendingCreate, kind: Kind) -> bool:
-    """Whether the monitor is of the kind and watches what was sent."""
+def _tier(monitor: Live, pending: PendingCreate, kind: Kind) -> int | None:
+    """How surely the create made the monitor: 0 to 2 surely, 3 perhaps; None if it cannot have."""
     if monitor.type not in {kind.name, None}:
-        return False
-    for name in TARGETS:
-        field, has = kind.field(name), monitor.fields.get(name)
-        is_shown = name in pending.body and field.normalise(has) is not None
-        if is_shown and field.text(has) != field.text(pending.body[name]):
-            return False
-    return True
-
-
-def _is_cut(monitor: Live, wanted: str) -> bool:
-    """Whether the monitor's name is the beginning of the one that was sent."""
-    has = folded(monitor.fields.get("name"))
-    return len(has) >= _SHORTEST_CUT and wanted.startswith(has)
+        return None
+    has, wanted = folded(monitor.fields.get("name")), folded(pending.body.get("name"))
+    is_cut = len(has) >= _SHORTEST_CUT and wanted.startswith(has)
+    shown, same = set[str](), set[str]()
+    for name, sent in pending.body.items():
+        field, shows = kind.field(name), monitor.fields.get(name)
+        if field.normalise(shows) is not None:
+            shown.add(name)
+            if field.text(shows) == field.text(sent):
+                same.add(name)
+    targets = [name for name in TARGETS if name in shown]
+    watches_the_same = same.issuperset(targets)
+    if watches_the_same and has == wanted:
+        return 0
+    if watches_the_same and is_cut:
+        return 1
+    if targets and same.issuperset(shown - {"name"}):
+        return 2
+    return _DOUBTFUL if has == wanted or is_cut or (targets and watches_the_same) else None

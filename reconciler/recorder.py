@@ -159,12 +159,13 @@ class Recorder:
         Raises:
             StateError: it cannot be written; nothing more may be sent.
         """
-        if self._journal is not None:
-            self._journal.append(self._outcome_lines(outcomes))
+        lines = self._outcome_lines(outcomes)
         changed = {address: record for address, record in outcomes.items() if record is not None}
         self._note(Transition(changed, dict.fromkeys(outcomes)))
         self._outcomes += len(changed)
         self._pending += len(outcomes)
+        if self._journal is not None:
+            self._journal.append(lines)
         waited = self._clock.monotonic() - self._saved_at
         is_due = self._pending >= SAVE_EVERY or waited >= SAVE_AFTER
         if is_due and waited >= self._took * _SHARE:
@@ -257,8 +258,16 @@ class Recorder:
             if other.run != self.run
             and other not in (self._saved.records.get(address), mine.records.get(address))
         )
+        # A create that somebody else has begun is theirs to finish.
+        pending = {
+            address: item
+            for address, item in mine.pending.items()
+            if (other := theirs.pending_creates.get(address)) is None
+            or other.run == self.run
+            or other == self._saved.pending_creates.get(address)
+        }
         self._saved, self._version, self._unsaved = theirs, version, Transition()
-        self._note(mine)
+        self._note(mine._replace(pending=pending))
 
     def _yield(self, address: str, record: Record | None) -> None:
         """Leaves the record of an address as somebody else has saved it."""

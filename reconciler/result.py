@@ -64,8 +64,13 @@ class Outcome(NamedTuple):
     @property
     def is_invisible(self) -> bool:
         """Whether AlertSite shows nothing of what it accepted, so that it may come yet."""
-        sent = [item for item in self.change.fields if not item.sent_with and not item.source]
-        return bool(self.not_kept) and len(self.not_kept) == len(sent)
+        had = {
+            item.field: item.before
+            for item in self.change.fields
+            if not item.sent_with and not item.source
+        }
+        has = {item.field: item.before for item in self.not_kept}
+        return bool(has) and has == had
 
 
 class Result(NamedTuple):
@@ -125,6 +130,7 @@ class Result(NamedTuple):
         return any(map(self.having, (Status.NOT_KEPT, Status.UNCONFIRMED, Status.DOUBLED)))
 
 
+_MOVED, _SWITCH = object(), "enabled"
 _REASONED = (Status.FAILED, Status.MOVED)
 
 
@@ -173,7 +179,7 @@ def _confirm(
             message = f"another run has bound the address to monitor {number} meanwhile"
             return outcome._replace(status=Status.NOT_KEPT, message=message)
         outcome = outcome._replace(created=number or outcome.created)
-    sent = outcome.change.body
+    sent = {*outcome.change.body, _SWITCH}  # a monitor that is off now is never said to be done
     not_kept = tuple(
         item
         for item in (after.fields if after else ())
@@ -185,7 +191,7 @@ def _confirm(
     if not_kept:
         had = {item.field: item.before for item in outcome.change.fields}
         message = "AlertSite accepted the request and has another value"
-        if is_update and all(item.before == had[item.field] for item in not_kept):
+        if is_update and all(item.before == had.get(item.field, _MOVED) for item in not_kept):
             message = (
                 "AlertSite accepted the request and shows what it had before: the value was not "
                 "kept, or is not visible yet"

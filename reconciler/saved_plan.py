@@ -13,7 +13,7 @@ from reconciler.plan import Action, NoteCode, Plan, Reason, fingerprint, pins
 from reconciler.result import Outcome, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from reconciler.budget import Coverage
     from reconciler.diff import FieldChange
@@ -31,6 +31,7 @@ class Basis(NamedTuple):
         tool_version: of the reconciler that made it.
         lineage: of the state; empty if there was none, and then it binds to none.
         manifests: the digest of all manifests; see `fleet_digest`.
+        id: of the run that made it, which no other plan shares: two plans may do the same.
     """
 
     tool_version: str
@@ -41,6 +42,7 @@ class Basis(NamedTuple):
     write_secrets: bool = False
     prune: bool = False
     keep: tuple[str, ...] = ()
+    id: str = ""
 
 
 class SavedPlan(NamedTuple):
@@ -125,12 +127,13 @@ def refuse_foreign(saved: SavedPlan, current: Basis, account: Account) -> None:
             )
 
 
-def review(saved: Plan, current: Plan, *, tracks: bool) -> Review:
+def review(saved: Plan, current: Plan, there: Container[int] = (), *, tracks: bool) -> Review:
     """What is left of a saved plan in the light of a current one of the same manifests.
 
     Args:
         saved: as it was reviewed.
         current: as it would be now.
+        there: the ids that AlertSite has.
         tracks: whether it can be told which secrets AlertSite has already.
 
     Raises:
@@ -148,6 +151,8 @@ def review(saved: Plan, current: Plan, *, tracks: bool) -> Review:
             moved.append(_moved(planned, refusal))
         elif not tracks and _has_secret(planned) and not _has_secret(change):
             moved.append(_moved(planned, _UNTOLD))
+        elif change is None and planned.action is Action.DELETE and planned.id in there:
+            moved.append(_moved(planned, "the state does not say any more that it is ours"))
         elif change is None:
             done += 1
         elif outcome := _what_moved(planned, change):

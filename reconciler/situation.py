@@ -176,13 +176,15 @@ def _renamed(desired: Sequence[Desired], records: Mapping[str, Record]) -> dict[
     remembers (`moved_from`), so that a swap is not undone by the next run.
     """
     claims: dict[str, str] = {}
+    wanted: set[str] = set()
     for manifest in sorted((item for item in desired if item.previously), key=lambda i: i.address):
         own = records.get(manifest.address)
         former = [f"{manifest.kind.name}/{name}" for name in manifest.previously]
         address = next((item for item in former if item in records), None)
         is_done = own is not None and own.moved_from in former
-        if address is not None and not is_done and address not in claims.values():
+        if address is not None and not is_done and address not in wanted:
             claims[manifest.address] = address
+            wanted.add(address)
     described = {item.address for item in desired}
     while True:
         taken = set(claims.values())

@@ -82,7 +82,7 @@ class State(NamedTuple):
         saved_at: RFC 3339 UTC; empty if it was never saved.
         pending_creates: by address.
         ids_before: for each run that has pending creates, the ids that AlertSite had before.
-        applied_plans: the digests of saved plans that were applied to their end, the last ones.
+        applied_plans: the ids of saved plans that were applied to their end, the last ones.
     """
 
     lineage: str
@@ -184,15 +184,13 @@ def from_text(text: bytes) -> State:
     version = data.get("format_version") if isinstance(data, dict) else None
     if not isinstance(version, str):
         raise StateError("the state is corrupt: it has no format_version")
-    if version == "1.0":
-        data = _upgraded(data)
-    elif not _is_known(version, FORMAT_VERSION):
+    if version != "1.0" and not _is_known(version, FORMAT_VERSION):
         raise StateError(
             f"the state has format {version}, and this reconciler knows {FORMAT_VERSION}",
             "Use the version of reconciler that wrote it, or a newer one.",
         )
     try:
-        return _state(data)
+        return _state(_upgraded(data) if version == "1.0" else data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StateError(f"the state is corrupt: {type(error).__name__}: {error}") from error
 
@@ -292,6 +290,9 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
             address = line["intent"] if "intent" in line else line["outcome"]
             known = records[address] if address in records else state.records.get(address)
             is_current = (known and known.run) == line["replaces"]
+            waiting = pending.get(address, state.pending_creates.get(address))
+            if waiting is not None and waiting.run != runs[-1]:
+                continue  # a later run has begun to create it
             if "intent" in line:
                 if line["creates"] is not None and is_current:
                     records[address] = None
@@ -367,7 +368,10 @@ def _state(data: Mapping[str, JSON]) -> State:
 
 
 def _run(state: State, head: JSON) -> str:
-    if not isinstance(head, dict) or not _is_known(str(head.get("journal")), JOURNAL_VERSION):
+    version = head.get("journal") if isinstance(head, dict) else None
+    if version == "1.0":
+        raise StateError("it was written by an earlier version; finish that run with that version")
+    if not _is_known(str(version), JOURNAL_VERSION):
         raise StateError("it is no journal that this reconciler can read")
     account = Account(**head["account"])
     for key, made, own in (

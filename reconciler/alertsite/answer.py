@@ -35,9 +35,11 @@ TRANSIENT = frozenset({429, 502, 503, 504})
 THROTTLED = 429
 UNAUTHORISED = 401
 _BAD_REQUEST = 400
+_BELIEVED = frozenset({400, 403, 404, 405, 409, 413, 415, 422})
+"""Refusals that say that a create had no effect, in AlertSite's own words."""
 _NOT_AUTHENTICATED = "user authentication failed"
 _FORBIDDEN = 403
-_NOT_FOUND = 404
+_NOT_FOUND, _GONE = 404, 410
 SECRETS = "secrets"
 """The extension of a request that holds the secrets in its body."""
 _TOKEN = re.compile("[!-~]+")
@@ -49,7 +51,7 @@ class TransientError(Exception):
 
     Attributes:
         may_have_arrived: the request could have taken effect.
-        is_throttled: the server asks for fewer requests.
+        is_busy: the server is there, and wants fewer requests or another token.
         retry_after: seconds that the server asked to wait; None if it did not.
     """
 
@@ -58,12 +60,12 @@ class TransientError(Exception):
         message: str,
         *,
         may_have_arrived: bool,
-        is_throttled: bool = False,
+        is_busy: bool = False,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.may_have_arrived = may_have_arrived
-        self.is_throttled = is_throttled
+        self.is_busy = is_busy
         self.retry_after = retry_after
 
 
@@ -82,7 +84,9 @@ def content(response: httpx.Response, request: str, url: str) -> JSON:
     except ValueError as error:
         raise _nonsense(response, request, url) from error
     if _errors_in(data):
-        raise RejectedError(f"{request}: {words(response)}")
+        refusal = RejectedError(f"{request}: {words(response)}")
+        refusal.may_have_arrived = request.startswith("POST")  # its status says that it was done
+        raise refusal
     return data
 
 
@@ -207,11 +211,14 @@ def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError
             message, "The fault is AlertSite's: try again later.", may_have_arrived=True
         )
     if response.is_client_error and request.startswith(("PATCH", "DELETE", "POST /monitors")):
-        is_missing = status == _NOT_FOUND and bool(_errors(response))
-        return NotFoundError(message) if is_missing else RejectedError(message)
+        if _errors(response) and (status in _BELIEVED or not request.startswith("POST")):
+            return NotFoundError(message) if status == _NOT_FOUND else RejectedError(message)
+        if request.startswith("POST"):  # somebody in between, who may have passed it on
+            return _nonsense(response, request, url)
+        return RejectedError(message)
+    if request.startswith("GET /monitors/") and status in {_NOT_FOUND, _GONE}:
+        return NotFoundError(message)  # whatever its words: the list came from the same API
     if response.is_client_error and request.startswith("GET") and _errors(response):
-        if status == _NOT_FOUND and request.startswith("GET /monitors/"):
-            return NotFoundError(message)
         return AlertSiteError(message, f"Check ALERTSITE_URL, which is {url}, and the account.")
     return _nonsense(response, request, url)
 
@@ -237,9 +244,17 @@ def _parse(text: bytes) -> JSON:
         ValueError: it is not JSON, or nested beyond all sense.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
+
+
+def _finite(text: str) -> float:
+    """A number that is one everywhere; `1e400` is infinite in Python."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def _refuse_constant(name: str) -> JSON:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.errors import IncompleteError, NonsenseError, NotFoundError
+from reconciler.errors import AlertSiteError, IncompleteError, NonsenseError, NotFoundError
 from reconciler.model import JSON, Account, Live
 
 if TYPE_CHECKING:
@@ -86,7 +86,15 @@ class Reader:
             found = self._session.request("GET", path)
         except NotFoundError:
             return None
+        except AlertSiteError as error:
+            error.hint += (
+                " It was asked for because the list does not hold it; if it was deleted, forget "
+                "its record: reconciler state list, then state rm ADDRESS."
+            )
+            raise
         items = _items(found, path)
+        if not items:
+            return None
         if len(items) != 1 or _live(items[0], path).id != number:
             raise NonsenseError(
                 f"GET {path} was answered with something else than monitor {number}",

@@ -74,7 +74,7 @@ class _StopUnlessBusy(tenacity.stop.stop_base):
     """Ends after so many attempts; a server that is only busy is given the whole budget."""
 
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
-        return retry_state.attempt_number >= ATTEMPTS and not _error(retry_state).is_throttled
+        return retry_state.attempt_number >= ATTEMPTS and not _error(retry_state).is_busy
 
 
 def _error(state: tenacity.RetryCallState) -> TransientError:
@@ -88,11 +88,11 @@ def _wait(state: tenacity.RetryCallState) -> float:
     error = _error(state)
     if error.retry_after is not None:
         return error.retry_after + _JITTER(state)
-    return _PATIENT(state) if error.is_throttled else _BACKOFF(state)
+    return _PATIENT(state) if error.is_busy else _BACKOFF(state)
 
 
 def _sentence(state: tenacity.RetryCallState) -> str:
     error = _error(state)
     wait = state.next_action.sleep if state.next_action else 0.0
-    count = f"{state.attempt_number}{'' if error.is_throttled else f' of {ATTEMPTS}'} failed"
+    count = f"{state.attempt_number}{'' if error.is_busy else f' of {ATTEMPTS}'} failed"
     return f"{error}; trying again in {wait:.1f} s ({count})"

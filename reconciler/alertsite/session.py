@@ -156,7 +156,11 @@ class Session:
         secrets: Sequence[str],
     ) -> httpx.Response:
         """One request with a valid token; once more with a new one if the token is refused."""
-        token = self._valid_token()
+        try:
+            token = self._valid_token()
+        except (TransientError, AlertSiteError) as error:
+            error.may_have_arrived = False  # the request itself was not sent
+            raise
         response = self._exchange(method, path, token, query, body, secrets)
         if not answer.refuses_token(response):
             self._is_proved = True
@@ -167,7 +171,8 @@ class Session:
             error.may_have_arrived = method == "POST"
             raise
         if method == "POST":
-            raise TransientError(f"POST {path}: {answer.words(response)}", may_have_arrived=True)
+            message = f"POST {path}: {answer.words(response)}"
+            raise TransientError(message, may_have_arrived=True, is_busy=True)
         response = self._exchange(method, path, token, query, body, secrets)
         self._is_proved = self._is_proved or not answer.refuses_token(response)
         return response
@@ -224,7 +229,7 @@ class Session:
             raise TransientError(
                 f"{method} {path}: {answer.words(response)}",
                 may_have_arrived=True,
-                is_throttled=is_throttled,
+                is_busy=is_throttled,
                 retry_after=retry_after,
             )
         self._pause = 0.0
@@ -232,15 +237,16 @@ class Session:
 
     def _wait_our_turn(self) -> None:
         """Waits while AlertSite wants fewer requests: one 429 slows all threads down."""
-        wait = self._not_before - self._clock.monotonic()
-        if wait > 0:
+        while (wait := self._not_before - self._clock.monotonic()) > 0 and not self._stop.is_set():
             self._clock.sleep(wait, self._stop)
 
     def _slow_down(self, asked: float | None) -> None:
         with self._pausing:
-            self._pause = min(_LONGEST_PAUSE, max(1.0, 2 * self._pause))
+            now = self._clock.monotonic()
+            if now >= self._not_before:  # once for all that were in flight together
+                self._pause = min(_LONGEST_PAUSE, max(1.0, 2 * self._pause))
             wait = self._pause if asked is None else min(asked, _LONGEST_PAUSE)
-            self._not_before = max(self._not_before, self._clock.monotonic() + wait)
+            self._not_before = max(self._not_before, now + wait)
 
     def _valid_token(self) -> str:
         with self._lock:
@@ -292,6 +298,7 @@ def _unavailable(error: TransientError) -> UnavailableError:
         "Check ALERTSITE_URL and the network, or run the same command again later; nothing is "
         "lost.",
         may_have_arrived=error.may_have_arrived,
+        is_away=not error.is_busy,
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from reconciler.cli import keeping, options, output, settings
-from reconciler.errors import RefusedError, UsageError
+from reconciler.errors import LockedError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,13 +168,15 @@ def _apply(
     # Whoever sent a create that had no answer is over, since this run has the lock.
     grace = workflow.Grace(clock, run.grace, connection.stop, output.say)
     first = workflow.look(workspace, writer, known.state, grace, clock.now())
+    if lost():  # while it waited: another run may be at work by now
+        raise LockedError(lost(), "Run the same command again; nothing was sent.")
     plan = first.plan
     moved: tuple[Outcome, ...] = ()
     if saved is not None:
-        basis = plan_file.basis(workspace, known.state)
+        basis = plan_file.basis(workspace, known.state, run.id)
         saved_plan.refuse_foreign(saved, basis, connection.account)
         plan, moved = _reviewed(saved, first, asked, tracks=workspace.vault.tracks)
-        if plan.changes and saved.plan.digest in known.state.applied_plans:
+        if plan.changes and saved.basis.id in known.state.applied_plans:
             raise RefusedError(
                 "this plan was applied to its end already, and a plan is used once: what AlertSite "
                 "has otherwise by now has changed since",
@@ -187,7 +189,7 @@ def _apply(
         _ask()
         first = workflow.look(workspace, writer, known.state, grace, clock.now())
         workflow.refuse_stale(plan, first.plan)
-    used = saved.plan.digest if saved is not None and not moved else None
+    used = saved.basis.id if saved is not None and not moved else None
     applied = _execute(plan, first, workspace, connection, run, known, asked, used)
     return applied._replace(result=applied.result.with_moved(moved))
 
@@ -235,7 +237,7 @@ def _reviewed(
     """
     from reconciler import render, saved_plan  # noqa: PLC0415
 
-    review = saved_plan.review(saved.plan, first.plan, tracks=tracks)
+    review = saved_plan.review(saved.plan, first.plan, set(first.ids), tracks=tracks)
     if review.done:
         noun = "change" if review.done == 1 else "changes"
         output.say(f"{review.done} {noun} of the plan: AlertSite has them already.")

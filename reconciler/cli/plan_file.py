@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from reconciler.workflow import Workspace
 
 
-def basis(workspace: Workspace, state: State) -> Basis:
-    """What a plan of this workspace is made from, and how."""
+def basis(workspace: Workspace, state: State, run: str) -> Basis:
+    """What a plan of this workspace is made from, how, and by which run."""
     rules = workspace.rules
     return Basis(
         tool_version=__version__,
         lineage=state.lineage if state.serial else "",
         manifests=saved_plan.fleet_digest(workspace.fleet.desired),
+        id=run,
         targets=tuple(rules.targets),
         adopt=rules.adopt,
         write_secrets=rules.write_secrets,
@@ -36,7 +37,7 @@ def basis(workspace: Workspace, state: State) -> Basis:
     )
 
 
-def write(path: str, plan: Plan, workspace: Workspace, state: State) -> None:
+def write(path: str, plan: Plan, workspace: Workspace, state: State, run: str) -> None:
     """Writes a plan down, whole or not at all; one that is refused is not written.
 
     Raises:
@@ -45,7 +46,7 @@ def write(path: str, plan: Plan, workspace: Workspace, state: State) -> None:
     if plan.refusals:
         output.say(f"{path} is not written: a plan that holds refusals cannot be applied.")
         return
-    saved = SavedPlan(plan, basis(workspace, state))
+    saved = SavedPlan(plan, basis(workspace, state, run))
     target = Path(os.path.realpath(path))  # of a link, the file that is meant
     beside = Path(f"{target}.{os.getpid()}.tmp")
     try:

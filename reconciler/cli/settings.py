@@ -146,7 +146,7 @@ def _project(path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path} is not TOML: {error}", "Mend it.") from error
+        raise ConfigurationError(f"{path} is not TOML: {error}", "Fix it.") from error
     for key, value in table.items():
         if key == "budget":
             _check_budget(path, value)

@@ -45,8 +45,8 @@ _NOTES = {
     NoteCode.PENDING: (
         ".",
         (
-            "pending: an earlier create had no answer and may still be under way; apply waits for "
-            "it before it creates another"
+            "pending: an earlier create is not confirmed and may still be under way; apply waits "
+            "for it before it creates another"
         ),
     ),
     NoteCode.LEFTOVER: (

@@ -210,8 +210,8 @@ class _Acquisition:
         if now - self._said_at >= _SAY_EVERY:
             self._said_at = now
             self._say(
-                f"Waiting for the lock of {lease}, which does {lease.operation}: {waited:.0f} of "
-                f"{self._timeout:.0f} s"
+                f"Waiting for the lock of {lease}, which is running {lease.operation}: "
+                f"{waited:.0f} of {self._timeout:.0f} s"
             )
         pause = min(
             random.uniform(*_POLL),  # noqa: S311 - so that those who wait do not ask in step

@@ -9,6 +9,7 @@ from reconciler.diff import Cause
 from reconciler.errors import AlertSiteError, ExitCode, NonsenseError, StateError
 from reconciler.plan import Action, NoteCode, Reason
 from reconciler.result import Outcome, Result, Status, confirm
+from reconciler.situation import number_of
 from reconciler.state import RELEASED, UNTRACKED, Record, Transition
 from reconciler.workflow.execution import Applied
 from reconciler.workflow.planning import Grace, verify
@@ -42,12 +43,12 @@ def apply_plan(
         writer: what sends the requests.
         recorder: what keeps the state.
         execution: how to proceed.
-        used: the digest of the saved plan that this is; it is not applied again once all is done.
+        used: the id of the saved plan that this is; it is not applied again once all is done.
 
     Raises:
         StateError: what is to be done cannot be written down, so nothing was sent.
     """
-    run = _Run(workspace, writer, recorder, execution, frozenset(first.ids))
+    run = _Run(workspace, writer, recorder, execution, first)
     recorder.bind(first.bound)
     recorder.drop(first.dropped)
     last: Look | None = first
@@ -96,7 +97,7 @@ class _Run:
         writer: Writer,
         recorder: Recorder,
         execution: Execution,
-        ids_before: frozenset[int],
+        first: Look,
     ) -> None:
         self.trouble: StateError | None = None
         # A second look asks what AlertSite has; a secret that was sent need not be sent again.
@@ -105,24 +106,26 @@ class _Run:
         self._writer = writer
         self._recorder = recorder
         self._execution = execution
-        self._ids = set(ids_before)  # those that no create may be answered with
+        self._first = first
+        self._ids = set(first.ids)  # those that no create may be answered with
 
     def carried_out(self, changes: Sequence[Change]) -> tuple[Look | None, tuple[Outcome, ...]]:
         """One outcome for each change, as AlertSite was seen to have it, and the last look.
 
         Monitors are retired last and one by one, and only when a look has shown that all else is
-        done: what is replaced stays until its replacement is there, whole and enabled.
+        settled: what is replaced stays until its replacement is there, whole and enabled.
         """
         retiring = [change for change in changes if change.is_retirement]
         others = [change for change in changes if not change.is_retirement]
-        last, first = self._sent_and_seen(others) if others else (None, ())
+        last, first = self._sent_and_seen(others) if others else (self._first, ())
         if not retiring:
             return last, first
-        if all(map(_is_done, first)):
-            ready = [change for change in retiring if self._is_replaced(change, first, last)]
+        # A value that AlertSite never keeps must not keep the fleet from being pruned for ever.
+        if all(item.status in {Status.DONE, Status.NOT_KEPT} for item in first):
+            ready = [change for change in retiring if last and self._is_replaced(change, last)]
             seen, done = self._sent_and_seen(ready, parallelism=1) if ready else (last, ())
             last = seen or last
-            reason = "its replacement is not enabled in AlertSite"
+            reason = "its replacement is not there as it was sent, or not enabled"
             waiting = [change for change in retiring if change not in ready]
         else:
             reason = "monitors are only retired when all other changes are done"
@@ -132,25 +135,27 @@ class _Run:
         outcomes = (*first, *done, *kept)
         return last, tuple(sorted(outcomes, key=lambda outcome: outcome.change.address))
 
-    def _is_replaced(self, change: Change, outcomes: Sequence[Outcome], last: Look | None) -> bool:
-        """Whether its replacement was seen enabled, or the manifest wants that disabled."""
-        if change.reason is not Reason.REPLACED or last is None:
-            return True
-        name = change.address.partition("/")[2]
-        made = [item for item in outcomes if item.change.address.partition("/")[2] == name]
-        kinds = self._workspace.schemas.kinds
-        ids = {
-            item.id: kinds[item.change.kind].field("enabled")
-            for item in made
-            if item.change.action is Action.CREATE
-        }
-        wanted = (self._desired.get(item.change.address) for item in made)
-        is_meant = any(item is not None and item.fields.get("enabled") is False for item in wanted)
-        return is_meant or any(
-            monitor.id in ids
-            and ids[monitor.id].normalise(monitor.fields.get("enabled")) is not False
-            for monitor in last.live
-        )
+    def _is_replaced(self, change: Change, last: Look) -> bool:
+        """Whether what takes the monitor's place was seen: a manifest of its name and another kind.
+
+        It counts in whichever run it was made, and whether it is targeted or not: the last look
+        must show its monitor, enabled unless the manifest wants that otherwise, and all it wants.
+        """
+        kind, _, name = change.address.partition("/")
+        live = {monitor.id: monitor for monitor in last.live}
+        unsettled = {item.address for item in last.plan.changes}
+        unsettled |= {item.address for item in last.plan.refusals}
+        for manifest in self._workspace.fleet.desired:
+            if manifest.name != name or manifest.kind.name == kind:
+                continue
+            number = number_of(manifest, self._recorder.known(manifest.address))
+            monitor = live.get(number) if number is not None else None
+            if monitor is None or manifest.address in unsettled:
+                return False
+            enabled = manifest.kind.field("enabled").normalise(monitor.fields.get("enabled"))
+            if enabled is False and manifest.fields.get("enabled") is not False:
+                return False
+        return True
 
     def _sent_and_seen(
         self, changes: Sequence[Change], *, parallelism: int | None = None
@@ -309,7 +314,8 @@ class _Run:
                     return last, confirmed, absent
                 return None, tuple(_unverified(item, error) for item in outcomes), ()
             self._recorder.bind(last.bound)
-            absent = last.dropped
+            refused = {refusal.address for refusal in last.plan.refusals}
+            absent = tuple(address for address in last.dropped if address not in refused)
             records = self._recorder.state.records
             ids = {address: record.id for address, record in records.items()}
             confirmed = confirm(outcomes, last.plan, ids, absent)

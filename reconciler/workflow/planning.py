@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.decide import decide
 from reconciler.errors import ConfigurationError, RefusedError, StateError, UsageError
 from reconciler.manifest import Locator
-from reconciler.model import Live, Observation
+from reconciler.model import Live, Observation, match_key
 from reconciler.pending import resolve_pending_creates
 from reconciler.plan import Note, NoteCode, Plan
 from reconciler.rules import Rules, is_target, matches
-from reconciler.situation import View
+from reconciler.situation import View, likeness
 from reconciler.state import Record, State, Transition
 from reconciler.workflow.loading import require_secrets
 
@@ -36,6 +36,7 @@ _ENOUGH, _MANY = 3, 5
 _SAMPLE = 20
 """How many of those that are not listed are asked for before that is believed."""
 _HOUR = timedelta(hours=1)
+_UNTOLD = "(not told)"
 
 
 class Workspace(NamedTuple):
@@ -105,13 +106,13 @@ class Grace:
         return self._clock.monotonic() - self._began >= self._seconds
 
     def wait(self, missing: Sequence[str]) -> bool:
-        """Waits for a while; False, at once, if the grace is over or the run is to stop."""
-        if self.is_over or self._stop.is_set():
+        """Waits for a while, at most until the grace is over; False if the run is to stop."""
+        if self._stop.is_set():
             return False
-        waited = self._clock.monotonic() - self._began
+        waited = min(self._seconds, self._clock.monotonic() - self._began)
         names = missing[0] if len(missing) == 1 else f"{len(missing)} monitors"
         self._say(
-            f"Waiting for {names}, whose create had no answer and may still be under way: "
+            f"Waiting for {names}, whose create is not confirmed and may still be under way: "
             f"{waited:.0f} of {self._seconds:.0f} s"
         )
         self._pause = min(2 * self._pause, 10.0)
@@ -193,7 +194,14 @@ def observe(
     gone = sum(found[number] is None for number in lost)
     if refuses and _is_too_much(gone, len(known)):
         raise _other_account(gone, len(known))
-    unlisted = [monitor for monitor in found.values() if monitor is not None]
+    ours = {record.id for record in records}
+    # One that no list of email monitors holds, that no record knows and that does not tell its type
+    # is taken for nothing that it does not say.
+    unlisted = [
+        monitor if monitor.type or monitor.id in ours else monitor._replace(type=_UNTOLD)
+        for monitor in found.values()
+        if monitor is not None
+    ]
     return Observation((*listed, *unlisted), frozenset(monitor.id for monitor in unlisted))
 
 
@@ -225,13 +233,33 @@ def _planned(
     named = {item.id for item in desired if item.id is not None}
     asked = {item.address for item in desired if item.id is None}
     waited_for = asked.intersection(item.address for item in workspace.targeted)
-    # A pending create of an address that is bound by now is over.
+    # A pending create of an address that is bound by now is over; one goes along with a rename.
     pending = {
         address: item
         for address, item in state.pending_creates.items()
         if address not in state.records
     }
+    moved: dict[str, str] = {}
+    described = {item.address for item in desired}
+    for item in desired:
+        for name in item.previously if item.id is None else ():
+            before = f"{item.kind.name}/{name}"
+            is_free = item.address not in state.records and item.address not in pending
+            if before in pending and before not in described and is_free:
+                pending[item.address] = pending.pop(before)
+                moved[item.address] = before
+    wanted = {
+        likeness(item)
+        for item in workspace.targeted
+        if item.id is None and item.address not in state.records
+    }
+    alike = {
+        address
+        for address, item in pending.items()
+        if match_key(address.partition("/")[0], item.body.get("name")) in wanted
+    }
     while True:
+        was_over = grace is not None and grace.is_over  # before: what is seen is older than its end
         seen = observe(reader, kinds, state, named, refuses=refuses)
         found = resolve_pending_creates(
             state._replace(pending_creates=pending), seen.live, kinds, named, asked
@@ -240,8 +268,8 @@ def _planned(
         unseen = [
             key for key, item in state.records.items() if _is_new(item) and item.id not in there
         ]
-        missing = [key for key in (*found.missing, *unseen) if key in waited_for]
-        if not missing or grace is None or not grace.wait(missing):
+        missing = [key for key in (*found.missing, *unseen) if key in waited_for | alike]
+        if not missing or grace is None or was_over or not grace.wait(missing):
             break
     bound: dict[str, Record | None] = {
         address: Record(
@@ -255,14 +283,15 @@ def _planned(
     former = {note.address: f"{note.address.partition('/')[0]}/{note.name}" for note in renamed}
     bound |= dict.fromkeys(former.values())
     bound |= {address: records[old]._replace(moved_from=old) for address, old in former.items()}
-    is_over = grace is not None and grace.is_over
     dropped = [
         address
         for address in found.missing
-        if (is_over and address in waited_for)
-        or (address not in asked and (is_over or _is_old(pending[address], now)))
+        if (was_over and address in waited_for | alike)
+        or (address not in asked and (was_over or _is_old(pending[address], now)))
     ]
-    dropped += state.pending_creates.keys() - pending.keys()
+    settled = {*dropped, *found.found}
+    dropped += state.pending_creates.keys() - pending.keys() - set(moved.values())
+    dropped += [before for address, before in moved.items() if address in settled]
     addresses = {record.id: address for address, record in records.items()}
     addresses |= {item.id: item.address for item in desired if item.id is not None}
     notes = [
@@ -287,7 +316,7 @@ def _is_old(pending: PendingCreate, now: datetime | None) -> bool:
     """Whether nothing can come of it any more; nothing is made when a clock errs about that."""
     try:
         return now is not None and now - datetime.fromisoformat(pending.at) > _HOUR
-    except ValueError:
+    except (TypeError, ValueError):  # no time, or one without an offset
         return True
 
 
@@ -370,7 +399,7 @@ def refuse_refusals(plan: Plan) -> None:
         what = "1 manifest is" if count == 1 else f"{count} manifests are"
         raise RefusedError(
             f"{what} refused, so nothing can be applied",
-            "Mend what the plan says above, or leave it out with --target.",
+            "Fix what the plan says above, or leave it out with --target.",
         )
 
 

@@ -238,7 +238,7 @@ class _Finding:
     def _made(self, original: bytes, edits: Sequence[Edit]) -> tuple[bytes, list[Edit]]:
         try:
             return _set(original, edits), list(edits)
-        except NotEditableError:  # one that cannot be made shall not keep the others out
+        except NotEditableError:  # one that cannot be made must not keep the others out
             data, made = original, []
         for edit in edits:
             try:

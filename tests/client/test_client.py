@@ -489,11 +489,14 @@ class TestOneMonitor:
         assert live is not None
         assert (live.id, live.fields["x"]) == (7, 1)
 
-    def test_one_that_is_gone(self, script: Script, connect: Connect) -> None:
-        assert self.read(script, connect, self.GONE) is None
+    @pytest.mark.parametrize(
+        "answer", [GONE, Answer(404), Answer(404, b"<html>"), Answer(410), Answer(body=b"[]")]
+    )
+    def test_one_that_is_gone(self, script: Script, connect: Connect, answer: Answer) -> None:
+        assert self.read(script, connect, answer) is None
 
     @pytest.mark.parametrize(
-        "answer", [Answer(404, b"<html>"), Answer(body=b'{"id": 8}'), Answer(body=b"[]")]
+        "answer", [Answer(200, b"<html>"), Answer(body=b'{"id": 8}'), Answer(body=b"[1, 2]")]
     )
     def test_no_other_answer_says_that_it_is_gone(
         self, script: Script, connect: Connect, answer: Answer

@@ -52,7 +52,7 @@ def test_a_bound_one_is_not_free() -> None:
 
 
 def test_one_that_watches_something_else_is_not_it() -> None:
-    other = live({**BODY, "hostname": "elsewhere.example.com"}, id=7)
+    other = live({"name": "Another", "hostname": "elsewhere.example.com"}, id=7)
     assert resolve(ONE, other).missing == (RELAY,)
     assert resolve(ONE, live({"name": BODY["name"]}, id=7)).found == {RELAY: 7}  # it does not say
 
@@ -67,7 +67,19 @@ def test_a_name_that_was_cut_counts_where_no_other_has_it() -> None:
     cut = live({**BODY, "name": BODY["name"][:20]}, id=8)
     assert resolve(ONE, cut).found == {RELAY: 8}
     assert resolve(ONE, cut, MADE).found == {RELAY: 7}
-    assert resolve(ONE, live({**BODY, "name": "Relay"}, id=8)).missing == (RELAY,)
+    assert resolve(ONE, live({"name": "Relay"}, id=8)).missing == (RELAY,)
+
+
+def test_everything_but_the_name_is_enough_if_it_is_the_only_one() -> None:
+    one = live({**BODY, "name": "ACME: something"}, id=7)
+    assert resolve(ONE, one).found == {RELAY: 7}
+    assert resolve(ONE, one, one._replace(id=8)).ambiguous == {RELAY: (7, 8)}
+
+
+def test_what_may_be_it_is_neither_bound_nor_taken_for_nothing() -> None:
+    moved = live({**BODY, "hostname": "elsewhere.example.com"}, id=7)
+    found = resolve(ONE, moved)
+    assert (found.found, found.ambiguous, found.missing) == ({}, {RELAY: (7,)}, ())
 
 
 def test_a_name_that_begins_like_another_is_not_taken_from_it() -> None:

@@ -191,7 +191,8 @@ class TestRecover:
         [
             ({"lineage": "x"}, "lineage x, not lineage"),
             ({"account": {"name": "x", "url": "y"}}, r"account x \(y\), not https://"),
-            ({"journal": "1.0"}, "no journal"),
+            ({"journal": "1.0"}, "an earlier version"),
+            ({"journal": "3.0"}, "no journal"),
             ({"journal": None}, "no journal"),
         ],
     )

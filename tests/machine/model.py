@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 GRACE = 120.0
 """Seconds after which a lost create has arrived or never will; longer than any read timeout."""
-_SHORTEST_CUT = 16
+_SHORTEST_CUT = 14
+"""What may be left of a name, blanks folded, that AlertSite has cut."""
 
 
 class Manifest(NamedTuple):
@@ -332,7 +333,7 @@ def is_alike(one: tuple[str, str], other: tuple[str, str]) -> bool:
     """Whether kind and name are the same, but for a name that AlertSite has cut."""
     (kind, name), (other_kind, other_name) = one, other
     short, long = sorted((name, other_name), key=len)
-    is_cut = len(short) >= _SHORTEST_CUT - 1 and long.startswith(short)
+    is_cut = len(short) >= _SHORTEST_CUT and long.startswith(short)
     return kind == other_kind and (name == other_name or is_cut)
 
 
@@ -343,7 +344,7 @@ def _is_named(live: Mapping[str, Any], address: str, names: Iterable[str]) -> bo
 
 def folded(text: str) -> str:
     """A display name without what a server may do to one."""
-    return " ".join(unicodedata.normalize("NFC", html.unescape(text)).split())
+    return " ".join(unicodedata.normalize("NFD", html.unescape(text)).split())
 
 
 def fits(spec: Mapping[str, Any], live: Mapping[str, Any]) -> bool:

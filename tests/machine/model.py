@@ -235,6 +235,12 @@ class Model:
     def _learn(self, segment: Segment) -> None:
         """What becomes ours by what the manifests and the person who runs the tool say."""
         living = segment.before
+        bound: dict[int, set[str]] = {}  # as the run's own state and manifests have it
+        for address, record in segment.records.items():
+            bound.setdefault(record["id"], set()).add(address)
+        for address, manifest in segment.fleet.items():
+            if manifest.id is not None:
+                bound.setdefault(manifest.id, set()).add(address)
         for address, manifest in segment.fleet.items():
             own = self.ours.setdefault(address, set())
             if manifest.id is not None:
@@ -247,7 +253,7 @@ class Model:
                 own |= {
                     number
                     for number, item in living.items()
-                    if manifest.means(item) and not segment.claimed.get(number, set()) - {address}
+                    if manifest.means(item) and not bound.get(number, set()) - {address}
                 }
 
     def _check_new(self, number: int, segment: Segment) -> None:

@@ -423,8 +423,8 @@ class History:
         if not self.git[0]:
             return
         self.pull(1)
-        for which in (0,) if self.is_shared else (0, 1, 0, 1):
-            self._converge(which)
+        self.machines[1].state = self.machines[0].state  # two would fight over what both have bound
+        self._converge(0)
         for which in (0, 1):
             done = self.plans(which, Flags(), "--detailed-exitcode")
             assert done.code == 0, f"there is still something to do: {done}"
@@ -521,10 +521,7 @@ class History:
             alike = [int(number) for number in listed]
         assert len(alike) > 1, refusal
         by_hand = [number for number in alike if number in self.model.hands]
-        known = {str(item.state): self.records(item) for item in self.machines}
-        claimed = self._claimed(known)  # what another state has is better left to it
         made = [number for number in alike if number not in by_hand]
-        made.sort(key=lambda number: (number not in claimed, number))
         for number in by_hand if made else by_hand[1:]:
             self.hand_deletes(number)
         for number in made[1:]:

@@ -269,11 +269,14 @@ class Model:
         }
         self.made[number] = Made(askers)
         assert askers, f"monitor {number} was made, and no manifest asks for it: {new['name']!r}"
+        wanted = {segment.fleet[address].likeness for address in askers & segment.fleet.keys()}
         others = [
             other
             for other, item in {**segment.before, **segment.after}.items()
             if is_alike(likeness(item), likeness(new))
             and (other in segment.before or other < number)
+            # A name that was cut is only known by those who know what was sent.
+            and (not wanted or likeness(item) in wanted or self._is_known(other))
         ]
         free = {
             address
@@ -296,10 +299,12 @@ class Model:
                 and item.is_known
                 and not segment.claimed.get(other)
             ]
-            assert len(free) > 1 or not before or segment.is_blind, (
-                f"{number} is made for {address} after {before}"
-            )
+            can_know = self.is_shared and not segment.is_blind and len(free) == 1
+            assert not (before and can_know), f"{number} is made for {address} after {before}"
             self.ours.setdefault(address, set()).add(number)
+
+    def _is_known(self, number: int) -> bool:
+        return number in self.made and self.made[number].is_known
 
     def _check_gone(self, number: int, segment: Segment) -> None:
         addresses = {key for key, item in segment.records.items() if item["id"] == number}

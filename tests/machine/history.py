@@ -310,18 +310,18 @@ class History:
     def _end_segment(self, which: int, flags: Flags) -> None:
         machine = self.machines[which]
         claimed = self._claimed(self._known)
-        self.model.check(
-            Segment(
-                self.git[which],
-                flags,
-                self._before,
-                self.world.monitors(),
-                self._known[str(machine.state)],
-                claimed,
-                "hide" in self.world.way or (self.world.has_lagged and not self.is_shared),
-                bool(self._acts) and not self.is_shared,
-            )
+        segment = Segment(
+            self.git[which],
+            flags,
+            self._before,
+            self.world.monitors(),
+            self._known[str(machine.state)],
+            claimed,
+            "hide" in self.world.way or (self.world.has_lagged and not self.is_shared),
+            bool(self._acts) and not self.is_shared,
         )
+        self.model.check(segment)
+        self.model.check_forgotten(segment, self.records(machine))
         self.check_records()
 
     def _claimed(self, known: Mapping[str, Any]) -> dict[int, set[str]]:

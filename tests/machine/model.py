@@ -17,8 +17,8 @@ every run (a segment ends where somebody else acts in the middle of it):
 - **Nothing claimed that is not so.** What a result says is done, the account has; the counts are
   those of what happened; code 0 means that everything is as the manifests say; and a run that
   refuses has touched nothing.
-- **Known means seen.** Each record names a monitor that is ours, and a plan calls a field drift
-  only if something other than an acknowledged request has moved it.
+- **Known means seen.** Each record names a monitor that is ours, and stays while that is there; and
+  a plan calls a field drift only if something other than an acknowledged request has moved it.
 """
 
 from __future__ import annotations
@@ -223,6 +223,16 @@ class Model:
                 f"{address} was bound to monitor {record['id']}, which is not its own"
             )
 
+    def check_forgotten(self, segment: Segment, records: Mapping[str, Mapping[str, Any]]) -> None:
+        """A record goes only when its monitor has gone, or has come to another address."""
+        bound = {record["id"] for record in records.values()}
+        bound |= {manifest.id for manifest in segment.fleet.values() if manifest.id is not None}
+        for address in segment.records.keys() - records.keys():
+            number = segment.records[address]["id"]
+            assert number in bound or number not in segment.after, (
+                f"{address} was forgotten, and its monitor {number} is there"
+            )
+
     def check_causes(self, plan: Mapping[str, Any]) -> None:
         for change in plan["changes"]:
             for item in change["fields"] if change["action"] == "update" else ():
@@ -287,7 +297,7 @@ class Model:
         if (segment.is_blind or segment.is_racing) and not free:
             self.raced += segment.is_racing
             self.forgot()
-            free = askers
+            free = {address for address in askers if segment.own(address) is None}
         assert free, f"monitor {number} doubles {others}: {new['name']!r}"
         for address in free:
             before = [

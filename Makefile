@@ -21,7 +21,7 @@ apply: $(VENV)/.runtime ## make the changes after asking
 validate: $(VENV)/.runtime ## check the manifests without a network
 	@$(RECONCILER) validate $(ARGS)
 
-test: $(VENV)/.dev ## run all tests, with the coverage they must reach: about two minutes
+test: $(VENV)/.dev ## run all tests, with the coverage they must reach
 	@$(BIN)/coverage erase; $(BIN)/coverage run -m pytest -n 2 $(ARGS); code=$$?; \
 	  $(BIN)/coverage combine -q && $(BIN)/coverage report && exit $$code
 

@@ -65,7 +65,7 @@ class TestPost:
             "POST /monitors/* act=first status=503 times=5",
             "POST /monitors/* act=first status=503 retry-after=0 times=5",
             "POST /monitors/* act=first status=429 times=2",
-            "POST /monitors/* act=first status=401 times=2",
+            "POST /monitors/* act=first status=401 times=1",
             "POST /monitors/* act=first status=400 times=1",
             "POST /monitors/* body=html status=503 times=5",
             "POST /monitors/* body=html status=200 times=5",

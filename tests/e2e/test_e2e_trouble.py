@@ -340,7 +340,7 @@ def test_journal_of_an_earlier_run_that_cannot_be_removed(
     def leave(account: Account) -> None:
         assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
         state = json.loads(kept.read_bytes())
-        head = {"journal": "1.0", "run": "20260101T000000Z-0a1b2c3d"}
+        head = {"journal": "2.0", "run": "20260101T000000Z-0a1b2c3d"}
         head |= {name: state[name] for name in ("lineage", "account")}
         journal.write_text(json.dumps(head) + "\n")
 

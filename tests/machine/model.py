@@ -17,8 +17,8 @@ every run (a segment ends where somebody else acts in the middle of it):
 - **Nothing claimed that is not so.** What a result says is done, the account has; the counts are
   those of what happened; code 0 means that everything is as the manifests say; and a run that
   refuses has touched nothing.
-- **Known means seen.** Each record names a monitor that is ours, and a plan calls a field drift
-  only if something other than an acknowledged request has moved it.
+- **Known means seen.** Each record names a monitor that is ours, and stays while that is there; and
+  a plan calls a field drift only if something other than an acknowledged request has moved it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 GRACE = 120.0
 """Seconds after which a lost create has arrived or never will; longer than any read timeout."""
-_SHORTEST_CUT = 16
+_SHORTEST_CUT = 14
+"""What may be left of a name, blanks folded, that AlertSite has cut."""
 
 
 class Manifest(NamedTuple):
@@ -222,6 +223,16 @@ class Model:
                 f"{address} was bound to monitor {record['id']}, which is not its own"
             )
 
+    def check_forgotten(self, segment: Segment, records: Mapping[str, Mapping[str, Any]]) -> None:
+        """A record goes only when its monitor has gone, or has come to another address."""
+        bound = {record["id"] for record in records.values()}
+        bound |= {manifest.id for manifest in segment.fleet.values() if manifest.id is not None}
+        for address in segment.records.keys() - records.keys():
+            number = segment.records[address]["id"]
+            assert number in bound or number not in segment.after, (
+                f"{address} was forgotten, and its monitor {number} is there"
+            )
+
     def check_causes(self, plan: Mapping[str, Any]) -> None:
         for change in plan["changes"]:
             for item in change["fields"] if change["action"] == "update" else ():
@@ -234,6 +245,12 @@ class Model:
     def _learn(self, segment: Segment) -> None:
         """What becomes ours by what the manifests and the person who runs the tool say."""
         living = segment.before
+        bound: dict[int, set[str]] = {}  # as the run's own state and manifests have it
+        for address, record in segment.records.items():
+            bound.setdefault(record["id"], set()).add(address)
+        for address, manifest in segment.fleet.items():
+            if manifest.id is not None:
+                bound.setdefault(manifest.id, set()).add(address)
         for address, manifest in segment.fleet.items():
             own = self.ours.setdefault(address, set())
             if manifest.id is not None:
@@ -246,7 +263,7 @@ class Model:
                 own |= {
                     number
                     for number, item in living.items()
-                    if manifest.means(item) and not segment.claimed.get(number, set()) - {address}
+                    if manifest.means(item) and not bound.get(number, set()) - {address}
                 }
 
     def _check_new(self, number: int, segment: Segment) -> None:
@@ -262,11 +279,14 @@ class Model:
         }
         self.made[number] = Made(askers)
         assert askers, f"monitor {number} was made, and no manifest asks for it: {new['name']!r}"
+        wanted = {segment.fleet[address].likeness for address in askers & segment.fleet.keys()}
         others = [
             other
             for other, item in {**segment.before, **segment.after}.items()
             if is_alike(likeness(item), likeness(new))
             and (other in segment.before or other < number)
+            # A name that was cut is only known by those who know what was sent.
+            and (not wanted or likeness(item) in wanted or self._is_known(other))
         ]
         free = {
             address
@@ -277,7 +297,7 @@ class Model:
         if (segment.is_blind or segment.is_racing) and not free:
             self.raced += segment.is_racing
             self.forgot()
-            free = askers
+            free = {address for address in askers if segment.own(address) is None}
         assert free, f"monitor {number} doubles {others}: {new['name']!r}"
         for address in free:
             before = [
@@ -289,10 +309,12 @@ class Model:
                 and item.is_known
                 and not segment.claimed.get(other)
             ]
-            assert len(free) > 1 or not before or segment.is_blind, (
-                f"{number} is made for {address} after {before}"
-            )
+            can_know = self.is_shared and not segment.is_blind and len(free) == 1
+            assert not (before and can_know), f"{number} is made for {address} after {before}"
             self.ours.setdefault(address, set()).add(number)
+
+    def _is_known(self, number: int) -> bool:
+        return number in self.made and self.made[number].is_known
 
     def _check_gone(self, number: int, segment: Segment) -> None:
         addresses = {key for key, item in segment.records.items() if item["id"] == number}
@@ -332,7 +354,7 @@ def is_alike(one: tuple[str, str], other: tuple[str, str]) -> bool:
     """Whether kind and name are the same, but for a name that AlertSite has cut."""
     (kind, name), (other_kind, other_name) = one, other
     short, long = sorted((name, other_name), key=len)
-    is_cut = len(short) >= _SHORTEST_CUT - 1 and long.startswith(short)
+    is_cut = len(short) >= _SHORTEST_CUT and long.startswith(short)
     return kind == other_kind and (name == other_name or is_cut)
 
 
@@ -343,7 +365,7 @@ def _is_named(live: Mapping[str, Any], address: str, names: Iterable[str]) -> bo
 
 def folded(text: str) -> str:
     """A display name without what a server may do to one."""
-    return " ".join(unicodedata.normalize("NFC", html.unescape(text)).split())
+    return " ".join(unicodedata.normalize("NFD", html.unescape(text)).split())
 
 
 def fits(spec: Mapping[str, Any], live: Mapping[str, Any]) -> bool:

@@ -348,7 +348,7 @@ class World:
         self._struck: tuple[str, ...] = ()
         self.nature = self.way = ""
         self.pace = 0.0
-        self.is_slow = False
+        self.is_slow = self.has_lagged = False
         self._schemas = {
             kind: json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text())
             for kind in KINDS
@@ -393,7 +393,7 @@ class World:
         self.becomes("")
         self.time.go_on(_DAY)
         self.settle()  # what was under way in the history before
-        self.is_slow = False
+        self.is_slow = self.has_lagged = False
         self.time.begin()
         self.account.clear()
         self._environment = {
@@ -438,6 +438,7 @@ class World:
         slow = ("POST /monitors/* status=504 body=html",) if "backend" in self.way else ()
         self._controls.faults = [parse_fault(text) for text in (*self._struck, *slow)]
         self.is_slow = self.is_slow or bool(slow)
+        self.has_lagged = self.has_lagged or bool(slow) or "lag" in self.way
         trace(f"  the world: {text} {self._struck}")
 
     def settle(self) -> None:

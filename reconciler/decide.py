@@ -38,12 +38,12 @@ _REFUSALS: dict[Decision, tuple[str, str]] = {
     ),
     Decision.UNCERTAIN: (
         (
-            "a create of it had no answer, and AlertSite has several monitors that it may have "
+            "a create of it is not confirmed, and AlertSite has new monitors that it may have "
             "made: {ids}"
         ),
         (
-            "Delete those that are not wanted in AlertSite, or say which one is meant with "
-            "metadata.id."
+            "Say which one it is with metadata.id, or delete in AlertSite what is not wanted; if "
+            "none of them is it: reconciler state rm {address}"
         ),
     ),
     Decision.PERHAPS_OURS: (
@@ -351,6 +351,7 @@ def _refuse(
     key = likeness(manifest)
     twins = [item for item in view.twins.get(key, ()) if item != manifest.address]
     words = {
+        "address": manifest.address,
         "kind": manifest.kind.name,
         "display": manifest.fields.get("name"),
         "id": number,

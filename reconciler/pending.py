@@ -7,8 +7,7 @@ which ids AlertSite had. Afterwards a monitor is taken for what a pending create
 - its id was not there before, and nothing is bound to it;
 - it is of the kind and watches what was sent (`TARGETS`), as far as AlertSite shows that;
 - its name is the one that was sent, in any spelling (`model.folded`); or, where no other monitor
-  has it, the name's beginning, since servers may cut long names; or else everything but the name is
-  as it was sent;
+  has it, the name's beginning, since servers may cut long names;
 - it is the only such monitor, and no other pending create could have made it.
 
 A new monitor that has only the name, or only watches the same, may be it all the same: then nothing
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 TARGETS = ("hostname", "smtp_hostname", "pop3_hostname", "email")
 """The fields that say what a monitor watches."""
 _SHORTEST_CUT = 16
-_DOUBTFUL = 3
+_DOUBTFUL = 2
 
 
 class Resolution(NamedTuple):
@@ -76,7 +75,7 @@ def resolve_pending_creates(
         return Resolution({}, {}, {}, ())
     bound = {record.id for record in state.records.values()}.union(named)
     free = [monitor for monitor in live if monitor.id not in bound]
-    tiers: list[dict[str, set[int]]] = [{}, {}, {}, {}]
+    tiers: list[dict[str, set[int]]] = [{}, {}, {}]
     for address, pending in state.pending_creates.items():
         name = address.partition("/")[0]
         kind = kinds.get(name) or Kind(name, {})
@@ -118,24 +117,22 @@ def resolve_pending_creates(
 
 
 def _tier(monitor: Live, pending: PendingCreate, kind: Kind) -> int | None:
-    """How surely the create made the monitor: 0 to 2 surely, 3 perhaps; None if it cannot have."""
+    """How surely the create made the monitor: 0 and 1 surely, 2 perhaps; None if it cannot have."""
     if monitor.type not in {kind.name, None}:
         return None
     has, wanted = folded(monitor.fields.get("name")), folded(pending.body.get("name"))
     is_cut = len(has) >= _SHORTEST_CUT and wanted.startswith(has)
-    shown, same = set[str](), set[str]()
-    for name, sent in pending.body.items():
-        field, shows = kind.field(name), monitor.fields.get(name)
-        if field.normalise(shows) is not None:
-            shown.add(name)
-            if field.text(shows) == field.text(sent):
-                same.add(name)
-    targets = [name for name in TARGETS if name in shown]
-    watches_the_same = same.issuperset(targets)
+    targets = [
+        name
+        for name in TARGETS
+        if name in pending.body and kind.field(name).normalise(monitor.fields.get(name)) is not None
+    ]
+    watches_the_same = all(
+        kind.field(name).text(monitor.fields.get(name)) == kind.field(name).text(pending.body[name])
+        for name in targets
+    )
     if watches_the_same and has == wanted:
         return 0
     if watches_the_same and is_cut:
         return 1
-    if targets and same.issuperset(shown - {"name"}):
-        return 2
     return _DOUBTFUL if has == wanted or is_cut or (targets and watches_the_same) else None

@@ -362,7 +362,9 @@ def test_create_that_may_have_arrived_is_looked_for_before_it_is_sent_again(
     account = sandbox(faults=_NOT_ACTED)
     done = run(*_APPLY, env=account.env)
     assert done.code == 0
-    assert "Waiting for 4 monitors, whose create is not confirmed and may still be under" in done.err
+    assert (
+        "Waiting for 4 monitors, whose create is not confirmed and may still be under" in done.err
+    )
     assert "AlertSite has not made 4 monitors: sending again.\n" in done.err
     assert "Resources: 4 added, 0 changed, 0 destroyed." in done.out
     assert len(_posts(account)) == 8

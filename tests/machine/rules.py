@@ -221,12 +221,12 @@ class Histories(RuleBasedStateMachine):
 
     # hands in AlertSite
 
-    @rule(which=_which, pick=_picks, spec=_specs)
-    def hand_creates(self, which: int, pick: int, spec: dict[str, Any]) -> None:
-        if manifest := self._picked(which, pick):
-            self.history.hand_creates(
-                manifest.kind, {**spec, "name": manifest.spec["name"], "note": "by hand"}
-            )
+    @rule(which=_which, slot=_slots, spec=_specs)
+    def hand_creates(self, which: int, slot: str, spec: dict[str, Any]) -> None:
+        """Somebody makes what a manifest describes, or did before it was removed."""
+        manifest = self.history.git[which].get(slot, _manifest(slot, spec))
+        fields = {**spec, "name": manifest.spec["name"], "note": "by hand"}
+        self.history.hand_creates(manifest.kind, fields)
 
     @rule(pick=_picks, change=_drifts)
     def hand_edits(self, pick: int, change: tuple[str, Any]) -> None:

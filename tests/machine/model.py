@@ -322,7 +322,7 @@ class Model:
             self.ours.setdefault(address, set()).add(number)
 
     def _is_known(self, number: int) -> bool:
-        return number in self.made and self.made[number].is_known
+        return self.is_shared and number in self.made and self.made[number].is_known
 
     def _is_out_of_sight(self, number: int, segment: Segment) -> bool:
         return number in self.made and segment.began < self.made[number].listed_at

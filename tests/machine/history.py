@@ -56,6 +56,7 @@ class History:
         self._before: dict[int, Any] = {}
         self._known: dict[str, Any] = {}
         self._acts: list[int] = []
+        self._began = 0.0
         self._asked: dict[str, tuple[bytes, dict[str, Any]]] = {}
 
     # Git
@@ -291,7 +292,7 @@ class History:
         self, machine: Machine, which: int, flags: Flags, acts: list[int]
     ) -> Iterator[None]:
         self._under_way.append(Outer(machine, flags))
-        outer = self._before, self._known
+        outer = self._before, self._known, self._began
         self._begin_segment()
         self._cut = lambda: self._end_segment(which, flags)
         self._acts = acts
@@ -300,10 +301,11 @@ class History:
         finally:
             self._under_way.pop()
         self._end_segment(which, flags)
-        self._before, self._known = outer
+        self._before, self._known, self._began = outer
 
     def _begin_segment(self) -> None:
         self.arrives()
+        self._began = self.world.time.monotonic()
         self._before = self.world.monitors()
         self._known = {str(item.state): self.records(item) for item in self.machines}
 
@@ -319,6 +321,9 @@ class History:
             claimed,
             "hide" in self.world.way or (self.world.has_lagged and not self.is_shared),
             bool(self._acts) and not self.is_shared,
+            self._began,
+            self.world.time.monotonic(),
+            self.world.lag,
         )
         self.model.check(segment)
         self.model.check_forgotten(segment, self.records(machine))

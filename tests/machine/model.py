@@ -86,10 +86,12 @@ class Made:
     Attributes:
         of: the addresses whose manifests asked for it at the time.
         is_known: whether the tool can still know that.
+        listed_at: when AlertSite's list shows it.
     """
 
     of: set[str]
     is_known: bool = True
+    listed_at: float = 0.0
 
 
 @dataclass
@@ -100,6 +102,8 @@ class Segment:
         fleet: the manifests of its machine.
         claimed: what the records of each store and the manifests of each machine bind, before.
         is_blind: whether AlertSite hid monitors without a trace, so that nobody can know them.
+        began, ended: when.
+        lag: seconds until the list shows what is made.
         is_racing: whether another run, with a state of its own, has acted in the middle of this
             one, so that nobody can keep them from making the same; then it must be told.
     """
@@ -112,6 +116,9 @@ class Segment:
     claimed: Mapping[int, AbstractSet[str]]
     is_blind: bool = False
     is_racing: bool = False
+    began: float = 0.0
+    ended: float = 0.0
+    lag: float = 0.0
 
     @property
     def new(self) -> list[int]:
@@ -277,7 +284,7 @@ class Model:
         askers |= {
             address for address, names in self.lost.items() if _is_named(new, address, names)
         }
-        self.made[number] = Made(askers)
+        self.made[number] = Made(askers, listed_at=segment.ended + segment.lag)
         assert askers, f"monitor {number} was made, and no manifest asks for it: {new['name']!r}"
         wanted = {segment.fleet[address].likeness for address in askers & segment.fleet.keys()}
         others = [
@@ -287,6 +294,7 @@ class Model:
             and (other in segment.before or other < number)
             # A name that was cut is only known by those who know what was sent.
             and (not wanted or likeness(item) in wanted or self._is_known(other))
+            and (self._is_known(other) or not self._is_out_of_sight(other, segment))
         ]
         free = {
             address
@@ -314,7 +322,10 @@ class Model:
             self.ours.setdefault(address, set()).add(number)
 
     def _is_known(self, number: int) -> bool:
-        return number in self.made and self.made[number].is_known
+        return self.is_shared and number in self.made and self.made[number].is_known
+
+    def _is_out_of_sight(self, number: int, segment: Segment) -> bool:
+        return number in self.made and segment.began < self.made[number].listed_at
 
     def _check_gone(self, number: int, segment: Segment) -> None:
         addresses = {key for key, item in segment.records.items() if item["id"] == number}

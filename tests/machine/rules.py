@@ -65,9 +65,8 @@ WAYS = (
     "bools=yn",
     "trim",
     "lower-host",
-    "names=trim,names=blanks",
-    "names=nfc",
-    "names=html",
+    "names=trim,names=blanks,names=nfc",
+    "names=blanks,names=html",
     "names=cut:16",
     "drop=note",
     "drop=port",
@@ -88,6 +87,12 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "hostname": st.sampled_from(["mail.example.com", "Relay.example.com"]),
 }
 _NAMES = ("{}", "{} renamed", "{} caf\u00e9 & co", " {}  e\u0301 ", "{} by hand")
+_DISPLAYED = {
+    "email-smtp/b": "email-smtp/b  re\u0301gion ",
+    "email-smtp/c": "email-smtp/c  & co",
+    "email-pop/d": " email-pop/d  caf\u00e9 & co",
+}
+"""Names that servers like to spell otherwise."""
 _which = st.integers(0, 1)
 _slots = st.sampled_from(SLOTS)
 _picks = st.integers(0, 7)
@@ -221,12 +226,12 @@ class Histories(RuleBasedStateMachine):
 
     # hands in AlertSite
 
-    @rule(which=_which, pick=_picks, spec=_specs)
-    def hand_creates(self, which: int, pick: int, spec: dict[str, Any]) -> None:
-        if manifest := self._picked(which, pick):
-            self.history.hand_creates(
-                manifest.kind, {**spec, "name": manifest.spec["name"], "note": "by hand"}
-            )
+    @rule(which=_which, slot=_slots, spec=_specs)
+    def hand_creates(self, which: int, slot: str, spec: dict[str, Any]) -> None:
+        """Somebody makes what a manifest describes, or did before it was removed."""
+        manifest = self.history.git[which].get(slot, _manifest(slot, spec))
+        fields = {**spec, "name": manifest.spec["name"], "note": "by hand"}
+        self.history.hand_creates(manifest.kind, fields)
 
     @rule(pick=_picks, change=_drifts)
     def hand_edits(self, pick: int, change: tuple[str, Any]) -> None:
@@ -302,6 +307,14 @@ class Histories(RuleBasedStateMachine):
         gate = Gate(number, self.history.amid(act), only)
         self.history.applies(which, self._flags(which, asked), *_alone, gate=gate)
 
+    @rule(which=_which, slot=_slots, spec=_specs, number=st.integers(1, 2))
+    def race(self, which: int, slot: str, spec: dict[str, Any], number: int) -> None:
+        """A commit comes to both machines, and both apply it at once."""
+        self.write(which, slot, spec)
+        self.history.pull(1 - which)
+        nothing = (False, False, None)
+        self.apply_amid_apply(which, nothing, number, "POST /m", nothing, "0s")
+
     @rule(which=_which, number=st.integers(1, 4), pick=_picks, change=_drifts)
     def hand_amid_apply(self, which: int, number: int, pick: int, change: tuple[str, Any]) -> None:
         gate = Gate(number, self.history.amid(lambda: self.hand_edits(pick, change)), "PATCH")
@@ -374,4 +387,4 @@ class Histories(RuleBasedStateMachine):
 
 def _manifest(slot: str, spec: dict[str, Any]) -> Manifest:
     kind, _, name = slot.partition("/")
-    return Manifest(kind, name, None, {**PLAIN, "name": slot, **spec})
+    return Manifest(kind, name, None, {**PLAIN, "name": _DISPLAYED.get(slot, slot), **spec})

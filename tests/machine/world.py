@@ -423,6 +423,11 @@ class World:
         """Whether nothing is wrong but what AlertSite is like for good."""
         return not (self._struck or self.way)
 
+    @property
+    def lag(self) -> float:
+        """Seconds until the list shows what is made now."""
+        return self._controls.world.lag
+
     def becomes(self, way: str) -> None:
         """From now on AlertSite behaves so, as far as the documentation leaves it open."""
         self.way = way

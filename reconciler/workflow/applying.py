@@ -83,9 +83,9 @@ def _is_done(outcome: Outcome) -> bool:
 
 
 _REPETITIONS = 2
-_SETTLE = (1.0, 3.0)
-_LATE = (8.0, 20.0)
-"""Seconds before each further look, when AlertSite does not show what it accepted."""
+_SETTLE = (0.02, 0.07)
+_LATE = (0.18, 0.44)
+"""Shares of the grace before each further look, when AlertSite does not show what it accepted."""
 
 
 class _Run:
@@ -306,7 +306,7 @@ class _Run:
         confirmed, last = outcomes, None
         absent: tuple[str, ...] = ()
         for wait in (0.0, *_SETTLE, *_LATE):
-            execution.clock.sleep(wait, execution.stop)
+            execution.clock.sleep(wait * execution.grace, execution.stop)
             try:
                 last = verify(self._workspace, self._writer, self._recorder.state, grace)
             except Exception as error:  # noqa: BLE001 - a bug must not cost the report on what was done

@@ -330,7 +330,7 @@ class TestSeen:
         sandbox: Callable[..., Account],
         run: Callable[..., Done],
     ) -> None:
-        account = sandbox(*fleet(1), world=parse_world("late=6"))
+        account = sandbox(*fleet(1), world=parse_world("late=1"))
         done = run(*_APPLY, env=account.env)
         assert done.code == 0
         assert "1 changed" in done.out

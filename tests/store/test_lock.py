@@ -229,7 +229,7 @@ class TestBlocking:
             pass
         (said,) = listener.said
         assert said.startswith("Waiting for the lock of run run-1 (bob on here, since ")
-        assert said.endswith("), which does state rm: 0 of 20 s")
+        assert said.endswith("), which is running state rm: 0 of 20 s")
 
     def test_waiting_ends_with_the_timeout(self, store: Store, listener: Listener) -> None:
         with (

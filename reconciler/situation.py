@@ -173,16 +173,19 @@ def _renamed(desired: Sequence[Desired], records: Mapping[str, Record]) -> dict[
     that has a record. Its claim holds if nobody stays at that name, and if its own record, should
     it have one, goes to another claim that holds: so chains and swaps move as a whole, and a
     `previously` that was left behind moves nothing. What a claim has moved once, the record
-    remembers (`moved_from`), so that a swap is not undone by the next run.
+    remembers (`Record.previously`), as it does of names that led nowhere: so the next run does not
+    undo a swap, and two new manifests that list each other's names exchange nothing.
     """
     claims: dict[str, str] = {}
     wanted: set[str] = set()
     for manifest in sorted((item for item in desired if item.previously), key=lambda i: i.address):
         own = records.get(manifest.address)
-        former = [f"{manifest.kind.name}/{name}" for name in manifest.previously]
+        settled = own.previously if own is not None else ()
+        former = [
+            f"{manifest.kind.name}/{name}" for name in manifest.previously if name not in settled
+        ]
         address = next((item for item in former if item in records), None)
-        is_done = own is not None and own.moved_from in former
-        if address is not None and not is_done and address not in wanted:
+        if address is not None and address not in wanted:
             claims[manifest.address] = address
             wanted.add(address)
     described = {item.address for item in desired}
@@ -205,9 +208,7 @@ def _moved(records: Mapping[str, Record], renamed: Mapping[str, str]) -> Mapping
         return records
     former = set(renamed.values())
     kept = {address: record for address, record in records.items() if address not in former}
-    return kept | {
-        address: records[old]._replace(moved_from=old) for address, old in renamed.items()
-    }
+    return kept | {address: records[old] for address, old in renamed.items()}
 
 
 def number_of(manifest: Desired, record: Record | None) -> int | None:

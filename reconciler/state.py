@@ -39,7 +39,8 @@ class Record(NamedTuple):
         protect: deleting the monitor is refused, even without a manifest.
         retire: what pruning does without a manifest: `delete` or `disable`.
         unseen: what was sent and has not been seen since.
-        moved_from: the former address that a `previously` of the manifest has led to.
+        previously: the former names that the manifest listed then: they have led to this record, or
+            to none.
         prior: what AlertSite had before Git first changed a field.
         deleting: a run was about to delete the monitor: that it is gone surprises nobody.
         ignore: the fields that are not compared, and the last such day of each, as YYYY-MM-DD.
@@ -53,7 +54,7 @@ class Record(NamedTuple):
     protect: bool = False
     retire: str = "delete"
     unseen: Mapping[str, JSON] = {}
-    moved_from: str = ""
+    previously: tuple[str, ...] = ()
     prior: Mapping[str, JSON] = {}
     deleting: bool = False
     ignore: Mapping[str, str] = {}
@@ -221,7 +222,8 @@ def record_from_json(data: JSON) -> Record:
         and type(record.protect) is bool
         and record.retire in {"delete", "disable"}
         and type(record.unseen) is dict
-        and type(record.moved_from) is str
+        and type(record.previously) in {tuple, list}
+        and all(type(name) is str for name in record.previously)
         and type(record.prior) is dict
         and type(record.deleting) is bool
         and type(record.ignore) is dict
@@ -229,7 +231,7 @@ def record_from_json(data: JSON) -> Record:
     )
     if not is_one:
         raise TypeError(f"{canonical(data)} is not a record")
-    return Record(*record)
+    return Record(*record)._replace(previously=tuple(record.previously))
 
 
 def head_line(state: State, run: str) -> JSON:

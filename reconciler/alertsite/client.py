@@ -8,7 +8,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.errors import AlertSiteError, IncompleteError, NonsenseError, NotFoundError
+from reconciler.errors import (
+    AlertSiteError,
+    CredentialsError,
+    IncompleteError,
+    NonsenseError,
+    NotFoundError,
+)
 from reconciler.model import JSON, Account, Live
 
 if TYPE_CHECKING:
@@ -86,11 +92,14 @@ class Reader:
             found = self._session.request("GET", path)
         except NotFoundError:
             return None
+        except CredentialsError:
+            raise
         except AlertSiteError as error:
-            error.hint += (
-                " It was asked for because the list does not hold it; if it was deleted, forget "
-                "its record: reconciler state list, then state rm ADDRESS."
+            why = (
+                "It was asked for because the list does not hold it; if it was deleted, forget its "
+                "record: reconciler state list, then state rm ADDRESS."
             )
+            error.hint = f"{error.hint} {why}".lstrip()
             raise
         items = _items(found, path)
         if not items:

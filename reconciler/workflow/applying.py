@@ -279,13 +279,12 @@ class _Run:
         """A record of now; the lifecycle is the manifest's, or else what is remembered of it."""
         treated = desired.lifecycle if desired else known
         ignore = {item.field: item.until for item in desired.lifecycle.ignore} if desired else None
-        is_former = desired is not None and known.moved_from.partition("/")[2] in desired.previously
         return known._replace(
             applied_at=self._recorder.now(),
             run=self._recorder.run,
             protect=treated.protect,
             retire=treated.retire,
-            moved_from=known.moved_from if is_former else "",
+            previously=desired.previously if desired else known.previously,
             deleting=False,
             ignore=known.ignore if ignore is None else ignore,
         )
@@ -372,6 +371,9 @@ class _Run:
             if is_retired and known is not None:
                 seen = {**known.fields, **item.change.body}
                 records[item.change.address] = known._replace(fields=seen, unseen={})
+            is_left = item.change.action is Action.DELETE and item.change.id in there
+            if is_left and known is not None:
+                records[item.change.address] = known._replace(deleting=False)
         for desired in self._workspace.targeted:
             address = desired.address
             old = self._recorder.known(address)

@@ -181,7 +181,7 @@ def _default_at(pointer: tuple[str | int, ...], inherited: Inherited) -> Origin 
 
 
 def require_secrets(wanted: Iterable[tuple[Desired, str]], vault: Vault) -> None:
-    """Stops if a secret that would be used is not to be had.
+    """Stops if a secret that would be used is not available.
 
     Args:
         wanted: manifests, and the names of their fields with a secret.

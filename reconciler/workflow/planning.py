@@ -140,7 +140,7 @@ def look(
     Raises:
         UsageError: a target matches no manifest and no record.
         ConfigurationError: there is neither a manifest nor a record.
-        InvalidManifestsError: a secret that would be used is not to be had.
+        InvalidManifestsError: a secret that would be used is not available.
         AlertSiteError: AlertSite cannot be read.
         RefusedError: the state is that of another account.
     """
@@ -271,9 +271,16 @@ def _planned(
         missing = [key for key in (*found.missing, *unseen) if key in waited_for | alike]
         if not missing or grace is None or was_over or not grace.wait(missing):
             break
+    listed = {item.address: item.previously for item in desired}
     bound: dict[str, Record | None] = {
         address: Record(
-            number, {}, {}, state.saved_at, pending[address].run, unseen=pending[address].body
+            number,
+            {},
+            {},
+            state.saved_at,
+            pending[address].run,
+            unseen=pending[address].body,
+            previously=listed[address],
         )
         for address, number in found.found.items()
     }
@@ -282,7 +289,10 @@ def _planned(
     renamed = plan.noting(NoteCode.RENAMED)
     former = {note.address: f"{note.address.partition('/')[0]}/{note.name}" for note in renamed}
     bound |= dict.fromkeys(former.values())
-    bound |= {address: records[old]._replace(moved_from=old) for address, old in former.items()}
+    bound |= {
+        address: records[old]._replace(previously=listed[address])
+        for address, old in former.items()
+    }
     dropped = [
         address
         for address in found.missing
@@ -334,7 +344,7 @@ def plan_offline(workspace: Workspace, state: State, location: str) -> Plan:
         StateError: there is no state.
         UsageError: a target matches no manifest and no record.
         ConfigurationError: there is neither a manifest nor a record.
-        InvalidManifestsError: a secret that would be used is not to be had.
+        InvalidManifestsError: a secret that would be used is not available.
     """
     if not state.serial:
         raise StateError(

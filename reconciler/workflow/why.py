@@ -40,7 +40,7 @@ def why(
     Raises:
         UsageError: there is no such address or field.
         StateError: nobody is to be asked, and there is no state.
-        InvalidManifestsError: a secret that would be used is not to be had.
+        InvalidManifestsError: a secret that would be used is not available.
         AlertSiteError: AlertSite cannot be read.
     """
     address, dot, field = asked.partition(".")

@@ -455,7 +455,7 @@ class TestRenaming:
         assert fleet.sent() == []
         records = fleet.records()
         assert records.keys() == {"email-smtp/new", "email-smtp/other"}
-        assert records["email-smtp/new"] == {**before, "moved_from": "email-smtp/old"}
+        assert records["email-smtp/new"] == {**before, "previously": ["old"]}
         later = fleet.run("plan")
         assert ". email-smtp/new (id 1) hint: metadata.previously (old) can be removed" in later.out
 

@@ -48,7 +48,7 @@ RECORDS = st.builds(
     st.booleans(),
     st.sampled_from(["delete", "disable"]),
     st.dictionaries(st.text(), VALUES, max_size=2),
-    NAMES | st.just(""),
+    st.lists(st.text(), max_size=2).map(tuple),
     st.dictionaries(st.text(), VALUES, max_size=2),
     st.booleans(),
 )

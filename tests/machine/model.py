@@ -264,8 +264,7 @@ class Model:
                 own.add(manifest.id)
             for former in manifest.former:
                 own |= self.ours.get(former, set())
-            if segment.flags.means(address):
-                own |= self.mistakable.get(address, set())
+            own |= self.mistakable.get(address, set())  # what is found again needs no target
             if segment.flags.adopt and segment.flags.means(address):
                 own |= {
                     number

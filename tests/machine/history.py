@@ -484,7 +484,7 @@ class History:
         trace(f"  {address} is refused as {refusal['code']}: {alike}")
         match refusal["code"]:
             case "ambiguous" | "uncertain":
-                self._leave_one(refusal, alike)
+                self._leave_one(which, refusal, alike)
                 return flags
             case "not-ours":
                 assert len(alike) == 1, refusal
@@ -521,11 +521,14 @@ class History:
                 raise AssertionError(code)
         return flags
 
-    def _leave_one(self, refusal: Mapping[str, Any], alike: list[int]) -> None:
+    def _leave_one(self, which: int, refusal: Mapping[str, Any], alike: list[int]) -> None:
         """Deletes all but one of several that an address may mean; the tool has made but one."""
         if refusal["code"] == "uncertain":
             listed = refusal["message"].rpartition(": ")[2].split(", ")
             alike = [int(number) for number in listed]
+            if len(alike) == 1:  # it only watches the same, or has only the name
+                self.removes_record(which, refusal["address"])
+                return
         assert len(alike) > 1, refusal
         by_hand = [number for number in alike if number in self.model.hands]
         made = [number for number in alike if number not in by_hand]

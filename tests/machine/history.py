@@ -388,9 +388,10 @@ class History:
         ]
 
     def removes_record(self, which: int, address: str) -> None:
+        number = self.records(self.machines[which]).get(address, {}).get("id")
         done = self.machines[which].run("state", "rm", address)
         if done.code == 0:
-            self.model.forgot(address)
+            self.model.forgot(address, number)
 
     def loses_state(self) -> None:
         for machine in self.machines:

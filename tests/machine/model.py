@@ -193,10 +193,10 @@ class Model:
         if "name" in names and number in self.made:
             self.made[number].is_known = False
 
-    def forgot(self, address: str = "") -> None:
-        """Somebody took the record of an address, or of all, out of a state."""
-        for item in self.made.values():
-            if not address or address in item.of:
+    def forgot(self, address: str = "", number: int | None = None) -> None:
+        """Somebody took the record of an address, which named a monitor, or all out of a state."""
+        for key, item in self.made.items():
+            if not address or address in item.of or key == number:
                 item.is_known = False
 
     def was_lost(self, manifest: Manifest, now: float) -> None:
@@ -301,10 +301,11 @@ class Model:
             if segment.own(address) is None
             and all(segment.claimed.get(other, set()) - {address} for other in others)
         }
-        if (segment.is_blind or segment.is_racing) and not free:
-            self.raced += segment.is_racing
-            self.forgot()
-            free = {address for address in askers if segment.own(address) is None}
+        if segment.is_blind or segment.is_racing:
+            if not free:
+                self.raced += segment.is_racing
+                self.forgot()
+            free |= {address for address in askers if segment.own(address) is None}
         assert free, f"monitor {number} doubles {others}: {new['name']!r}"
         for address in free:
             before = [

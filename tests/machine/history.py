@@ -13,7 +13,7 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from machine.model import Flags, Manifest, Model, Segment, fits
+from machine.model import Flags, Manifest, Model, Segment, fits, is_same
 from machine.world import Gate, kill, trace
 
 if TYPE_CHECKING:
@@ -522,12 +522,21 @@ class History:
                 raise AssertionError(code)
         return flags
 
+    def _check_is_other(self, which: int, address: str, number: int) -> None:
+        """What the tool has made is known again by its name and by what it watches."""
+        live, manifest = self.world.monitors()[number], self.git[which][address]
+        item = self.model.made.get(number)
+        is_it = item is not None and item.is_known and address in item.of and self.is_shared
+        is_it = is_it and manifest.means(live)
+        assert not (is_it and is_same(manifest.spec, live, "hostname")), f"{number} is {address}"
+
     def _leave_one(self, which: int, refusal: Mapping[str, Any], alike: list[int]) -> None:
         """Deletes all but one of several that an address may mean; the tool has made but one."""
         if refusal["code"] == "uncertain":
             listed = refusal["message"].rpartition(": ")[2].split(", ")
             alike = [int(number) for number in listed]
             if len(alike) == 1:  # it only watches the same, or has only the name
+                self._check_is_other(which, refusal["address"], *alike)
                 self.removes_record(which, refusal["address"])
                 return
         assert len(alike) > 1, refusal

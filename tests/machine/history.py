@@ -200,7 +200,8 @@ class History:
         if result is None:
             assert done.code != 7 or acts, done
         elif done.code == 0:
-            self._check_all_done(which, flags, after, result) if not acts else None
+            if not acts and "plan.json" not in words:  # a saved plan leaves what moved since
+                self._check_all_done(which, flags, after)
             self.model.ended_well(fleet, flags, self.world.time.monotonic())
         is_recorded = done.code != 8
         self._doubt(which, flags, start, result if is_recorded else None)
@@ -248,18 +249,13 @@ class History:
             is_bad = outcome["action"] == "update" and outcome["status"] in _BAD
             assert not is_bad, f"nothing is wrong, and it fails: {outcome}"
 
-    def _check_all_done(
-        self, which: int, flags: Flags, after: Mapping[int, Any], result: Any
-    ) -> None:
+    def _check_all_done(self, which: int, flags: Flags, after: Mapping[int, Any]) -> None:
         records = self.records(self.machines[which])
         for address, manifest in self.git[which].items():
-            if not flags.means(address):
-                continue
-            if self.machines[which].root.joinpath("plan.json").exists() and not result["outcomes"]:
-                continue
-            number = manifest.id or (records[address]["id"] if address in records else None)
-            assert number in after, f"code 0, and {address} has no monitor"
-            assert fits(manifest.spec, after[number]), f"code 0, and {address} is otherwise"
+            if flags.means(address):
+                number = manifest.id or records.get(address, {}).get("id")
+                assert number in after, f"code 0, and {address} has no monitor"
+                assert fits(manifest.spec, after[number]), f"code 0, and {address} is otherwise"
 
     def _doubt(self, which: int, flags: Flags, start: Mapping[int, Any], result: Any) -> None:
         """Notes what the tool cannot know after a run."""

@@ -265,6 +265,8 @@ class Model:
             for former in manifest.former:
                 own |= self.ours.get(former, set())
             own |= self.mistakable.get(address, set())  # what is found again needs no target
+            if segment.is_blind:  # what was hidden when a create went out looks as if it were new
+                own |= {number for number, item in segment.after.items() if manifest.means(item)}
             if segment.flags.adopt and segment.flags.means(address):
                 own |= {
                     number

@@ -192,7 +192,9 @@ class History:
             self._doubt(which, flags, start, None)
             return done
         result = done.json
-        if self.world.is_sane and not gate.at:
+        # Of several requests at once, slow ones may use up a new token before it is used again.
+        is_hasty = self.world.pace and "4" in words
+        if self.world.is_sane and not gate.at and not is_hasty:
             self._check_sanity(result)
         after = self.world.monitors()
         if not acts:

@@ -119,7 +119,7 @@ class History:
 
     def saves_plan(self, which: int, flags: Flags) -> None:
         done = self.plans(which, flags, "--out", "plan.json")
-        if (self.machines[which].root / "plan.json").exists() and done.code in {0, 2, 5}:
+        if (self.machines[which].root / "plan.json").exists() and done.code in {0, 2}:
             self._plans[which] = flags
 
     def applies_plan(self, which: int, gate: Gate | None = None) -> Done | None:

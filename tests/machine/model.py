@@ -263,7 +263,7 @@ class Model:
             if manifest.id is not None:
                 own.add(manifest.id)
             for former in manifest.former:
-                own |= self.ours.get(former, set())
+                own |= self.ours.get(former, set()) | self.mistakable.get(former, set())
             own |= self.mistakable.get(address, set())  # what is found again needs no target
             if segment.is_blind:  # what was hidden when a create went out looks as if it were new
                 own |= {number for number, item in segment.after.items() if manifest.means(item)}

@@ -193,10 +193,10 @@ class Model:
         if "name" in names and number in self.made:
             self.made[number].is_known = False
 
-    def forgot(self, address: str = "") -> None:
-        """Somebody took the record of an address, or of all, out of a state."""
-        for item in self.made.values():
-            if not address or address in item.of:
+    def forgot(self, address: str = "", number: int | None = None) -> None:
+        """Somebody took the record of an address, which named a monitor, or all out of a state."""
+        for key, item in self.made.items():
+            if not address or address in item.of or key == number:
                 item.is_known = False
 
     def was_lost(self, manifest: Manifest, now: float) -> None:
@@ -263,9 +263,10 @@ class Model:
             if manifest.id is not None:
                 own.add(manifest.id)
             for former in manifest.former:
-                own |= self.ours.get(former, set())
-            if segment.flags.means(address):
-                own |= self.mistakable.get(address, set())
+                own |= self.ours.get(former, set()) | self.mistakable.get(former, set())
+            own |= self.mistakable.get(address, set())  # what is found again needs no target
+            if segment.is_blind:  # what was hidden when a create went out looks as if it were new
+                own |= {number for number, item in segment.after.items() if manifest.means(item)}
             if segment.flags.adopt and segment.flags.means(address):
                 own |= {
                     number
@@ -302,10 +303,11 @@ class Model:
             if segment.own(address) is None
             and all(segment.claimed.get(other, set()) - {address} for other in others)
         }
-        if (segment.is_blind or segment.is_racing) and not free:
-            self.raced += segment.is_racing
-            self.forgot()
-            free = {address for address in askers if segment.own(address) is None}
+        if segment.is_blind or segment.is_racing:
+            if not free:
+                self.raced += segment.is_racing
+                self.forgot()
+            free |= {address for address in askers if segment.own(address) is None}
         assert free, f"monitor {number} doubles {others}: {new['name']!r}"
         for address in free:
             before = [

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from machine.history import PLAIN, SLOTS, History, fill_disk, killing
 from machine.model import Flags, Manifest
-from machine.world import Gate, trace
+from machine.world import Gate, kill, trace
 
 if TYPE_CHECKING:
     from machine.world import World
@@ -314,6 +314,21 @@ class Histories(RuleBasedStateMachine):
         self.history.pull(1 - which)
         nothing = (False, False, None)
         self.apply_amid_apply(which, nothing, number, "POST /m", nothing, "0s")
+
+    @rule(which=_which, slot=_slots, spec=_specs, seconds=st.sampled_from([0, 200]))
+    def give_up(self, which: int, slot: str, spec: dict[str, Any], seconds: int) -> None:
+        """A create gets lost, its manifest is taken back, and somebody makes it by hand."""
+        self.write(which, slot, spec)
+        flags = self._flags(which, (False, False, slot))
+        gate = Gate(1, kill, "POST /m")
+        self.history.applies(which, flags, *_alone, gate=gate)
+        self.history.unlocks()
+        self.world.time.go_on(seconds)
+        manifest = self.history.git[which][slot]
+        for machine in (0, 1):
+            if slot in self.history.git[machine] and len(self.history.git[machine]) > 1:
+                self.history.remove(machine, slot)
+        self.history.hand_creates(manifest.kind, manifest.spec)
 
     @rule(which=_which, number=st.integers(1, 4), pick=_picks, change=_drifts)
     def hand_amid_apply(self, which: int, number: int, pick: int, change: tuple[str, Any]) -> None:

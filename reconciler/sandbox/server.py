@@ -5,6 +5,7 @@ The server listens on loopback only.
 
 import asyncio
 import contextlib
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -64,6 +65,10 @@ def serve(options: Options, announce: Callable[[str], None]) -> None:
     """
     with _prepared(options) as prepared:
         server = _Server(prepared.app, prepared.stopping, lambda: announce(prepared.base_url))
+        # Also before uvicorn takes the signals over, and after it has given them back: whoever asks
+        # twice must not turn a good end into a bad one.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, server.handle_exit)
         server.run([prepared.listener])
 
 

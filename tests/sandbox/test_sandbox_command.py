@@ -162,18 +162,18 @@ def test_it_stops_while_a_client_reads_slowly(command: Starting, signum: int) ->
 def test_it_stops_while_clients_keep_coming(command: Starting, signum: int) -> None:
     process = command()
     address = ("127.0.0.1", httpx.URL(url_of(process)).port or 0)
-    held = [socket.create_connection(address) for _ in range(50)]
-    process.send_signal(signum)
-    deadline = time.monotonic() + SECONDS
-    while process.poll() is None:
-        assert time.monotonic() < deadline
-        try:
-            held.append(socket.create_connection(address))
-        except ConnectionError:
-            break
-    stops(process, signum)
-    for connection in held:
-        connection.close()
+    with contextlib.ExitStack() as held:
+        for _ in range(50):
+            held.enter_context(socket.create_connection(address))
+        process.send_signal(signum)
+        deadline = time.monotonic() + SECONDS
+        while process.poll() is None:
+            assert time.monotonic() < deadline
+            try:
+                held.enter_context(socket.create_connection(address))
+            except ConnectionError:
+                break
+        stops(process, signum)
 
 
 @SIGNALS

@@ -1,8 +1,9 @@
-"""The real command line as a subprocess, against a real sandbox on loopback."""
+"""The command line against a real sandbox on loopback: in process, or as one if that is tested."""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import json
 import os
@@ -22,6 +23,8 @@ from urllib.parse import urlsplit
 import pytest
 from store.conftest import git, s3, s3_endpoint  # noqa: F401 - fixtures
 
+import reconciler.cli
+from reconciler.clock import SYSTEM, Clock
 from reconciler.sandbox import PASSWORD, USERNAME, Options, parse_fault, running
 from reconciler.store import Store, open_store
 
@@ -383,10 +386,94 @@ def fleet(
 
 
 @pytest.fixture
-def run(
+def run(workspace: Workspace, base_env: dict[str, str]) -> Callable[..., Done]:
+    """Runs the command line to its end in this process, with this environment only.
+
+    Environment, folder and streams belong to the whole process, so only one runs at a time. Runs
+    that are many at once, or whose end is that of a process, take `run_process` or `start`.
+    """
+
+    def to_its_end(
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        clock: Clock = SYSTEM,
+    ) -> Done:
+        out, err = _stream(), _stream()
+        with (
+            _as_if(base_env | dict(env or {}), cwd or workspace.root),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = reconciler.cli.run(arguments, clock)
+        done = Done(int(code), _text(out), _text(err))
+        assert "Traceback" not in done.text
+        return done
+
+    return to_its_end
+
+
+@pytest.fixture
+def hurried() -> Clock:
+    """A clock on which waiting takes no time: where nothing changes while the tool waits."""
+    passed = 0.0
+
+    def sleep(seconds: float, _stop: threading.Event | None = None) -> None:
+        nonlocal passed
+        passed += max(0.0, seconds)
+
+    return SYSTEM._replace(monotonic=lambda: time.monotonic() + passed, sleep=sleep)
+
+
+def _stream() -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    written = stream.buffer
+    assert isinstance(written, io.BytesIO)
+    return written.getvalue().decode()
+
+
+@contextlib.contextmanager
+def _as_if(environment: Mapping[str, str], folder: Path) -> Iterator[None]:
+    """Lets a block find this environment and folder, no input, and a limit on its time."""
+    assert threading.current_thread() is threading.main_thread()
+    before, place, stdin = dict(os.environ), Path.cwd(), sys.stdin
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    alarm = signal.signal(signal.SIGALRM, _take_too_long)
+    try:
+        with Path(os.devnull).open(encoding="utf-8") as nothing:
+            sys.stdin = nothing
+            os.chdir(folder)
+            _set_environment(environment)
+            signal.alarm(_SECONDS)
+            yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, alarm)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        sys.stdin = stdin
+        _set_environment(before)
+        os.chdir(place)
+
+
+def _set_environment(environment: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+def _take_too_long(*_: object) -> None:
+    raise TimeoutError(f"it takes longer than {_SECONDS} s")
+
+
+@pytest.fixture
+def run_process(
     workspace: Workspace, base_env: dict[str, str], executable: list[str]
 ) -> Callable[..., Done]:
-    """Runs the command line to its end, with this environment only."""
+    """Runs the command line as a process to its end, with this environment only."""
 
     def to_its_end(
         *arguments: str, env: Mapping[str, str] | None = None, cwd: Path | None = None

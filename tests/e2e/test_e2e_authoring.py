@@ -271,10 +271,10 @@ class TestCompletion:
         ],
     )
     def test_words_are_completed(
-        self, words: str, offered: list[str], run: Callable[..., Done]
+        self, words: str, offered: list[str], run_process: Callable[..., Done]
     ) -> None:
         count = str(len(words.split()) - 1)
-        done = run(
+        done = run_process(
             env={
                 "_RECONCILER_COMPLETE": "bash_complete",
                 "COMP_WORDS": words,

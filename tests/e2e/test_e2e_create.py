@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from conftest import Account, Done, Workspace
 
+    from reconciler.clock import Clock
+
 _APPLY = ("apply", "--auto-approve")
 _KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
 
@@ -357,10 +359,10 @@ _NOT_ACTED = (  # it may have arrived, as far as anybody can tell
 
 @pytest.mark.usefixtures("four")
 def test_create_that_may_have_arrived_is_looked_for_before_it_is_sent_again(
-    workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done]
+    workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done], hurried: Clock
 ) -> None:
     account = sandbox(faults=_NOT_ACTED)
-    done = run(*_APPLY, env=account.env)
+    done = run(*_APPLY, env=account.env, clock=hurried)
     assert done.code == 0
     assert (
         "Waiting for 4 monitors, whose create is not confirmed and may still be under" in done.err
@@ -369,7 +371,7 @@ def test_create_that_may_have_arrived_is_looked_for_before_it_is_sent_again(
     assert "Resources: 4 added, 0 changed, 0 destroyed." in done.out
     assert len(_posts(account)) == 8
     assert sorted(_ids(workspace).values()) == [item["id"] for item in account.monitors()]
-    assert "being created" not in run("state", "list", env=account.env).out
+    assert "being created" not in run("state", "list", env=account.env, clock=hurried).out
 
 
 _UNSEEN = ["POST /monitors/* drop=after times=1", "GET /monitors skip=1 times=1 status=500"]
@@ -417,7 +419,7 @@ def test_lost_create_with_a_double_is_not_guessed(
 
 @pytest.mark.usefixtures("four")
 def test_create_that_did_not_arrive_is_sent_again(
-    sandbox: Callable[..., Account], run: Callable[..., Done]
+    sandbox: Callable[..., Account], run: Callable[..., Done], hurried: Clock
 ) -> None:
     account = sandbox(
         faults=[
@@ -426,7 +428,7 @@ def test_create_that_did_not_arrive_is_sent_again(
             "POST /monitors/email-smtp status=401 times=1",
         ]
     )
-    done = run(*_APPLY, env=account.env)
+    done = run(*_APPLY, env=account.env, clock=hurried)
     assert done.code == 0
     assert "AlertSite has not made 3 monitors: sending again." in done.err
     assert "AlertSite has not made email-pop/new: sending again." in done.err

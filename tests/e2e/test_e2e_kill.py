@@ -315,12 +315,12 @@ def _hide_process(store: Store) -> None:
 @pytest.fixture
 def lab(
     serving: Callable[..., AbstractContextManager[Account]],
-    run: Callable[..., Done],
+    run_process: Callable[..., Done],
     base_env: Mapping[str, str],
     executable: Sequence[str],
 ) -> Lab:
     unmeasured = {name: "" for name in base_env if name.startswith("COVERAGE_")}  # saves minutes
-    return Lab(serving, run, executable, {**base_env, **unmeasured, **_SECRETS})
+    return Lab(serving, run_process, executable, {**base_env, **unmeasured, **_SECRETS})
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from conftest import Account, Done, Workspace
 
+    from reconciler.clock import Clock
+
 _APPLY = ("apply", "--auto-approve")
 _SMTP = "email-smtp"
 
@@ -104,10 +106,11 @@ class TestPost:
         new: Callable[..., None],
         sandbox: Callable[..., Account],
         run: Callable[..., Done],
+        hurried: Clock,
     ) -> None:
         new(2)
         account = sandbox(faults=[f"POST /monitors/* status={status} retry-after=0 times=1"])
-        done = run(*_APPLY, env=account.env)
+        done = run(*_APPLY, env=account.env, clock=hurried)
         assert done.code == 0
         assert "AlertSite has not made " in done.err
         assert _names(account) == ["New 1", "New 2"]
@@ -152,6 +155,7 @@ class TestPost:
         monitor: Callable[..., Any],
         sandbox: Callable[..., Account],
         run: Callable[..., Done],
+        hurried: Clock,
         workspace: Workspace,
     ) -> None:
         new(1)
@@ -160,7 +164,7 @@ class TestPost:
         )
         before = account.live(7)
         for _ in range(2):
-            run(*_APPLY, env=account.env)
+            run(*_APPLY, env=account.env, clock=hurried)
             assert account.live(7) == before
         assert _names(account) == ["A stranger's", "New 1"]
         assert [record["id"] for record in _state(workspace)["records"].values()] != [7]
@@ -314,19 +318,20 @@ class TestSeen:
         fleet: Callable[[int], Any],
         sandbox: Callable[..., Account],
         run: Callable[..., Done],
+        hurried: Clock,
     ) -> None:
         account = sandbox(*fleet(2), world=parse_world("drop=port"))
-        done = run(*_APPLY, env=account.env)
+        done = run(*_APPLY, env=account.env, clock=hurried)
         assert done.code == 7
         assert "the value was not kept, or is not visible yet" in done.out
         for _ in range(2):
-            plan = run("plan", env=account.env)
+            plan = run("plan", env=account.env, clock=hurried)
             assert plan.out.count("(not kept: sent before, and AlertSite has not shown it") == 2
-            assert run("drift", env=account.env).code == 0
-            pull = run("pull", "--auto-approve", env=account.env)
+            assert run("drift", env=account.env, clock=hurried).code == 0
+            pull = run("pull", "--auto-approve", env=account.env, clock=hurried)
             assert "port" not in pull.out
         started = time.monotonic()
-        assert run(*_APPLY, env=account.env).code == 7
+        assert run(*_APPLY, env=account.env, clock=hurried).code == 7
         assert time.monotonic() - started < 15  # it is known by then, and not waited for long
 
     def test_what_shows_late_is_waited_for_and_never_drift(
@@ -388,7 +393,7 @@ class TestCreates:
         self,
         new: Callable[..., None],
         sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        run_process: Callable[..., Done],
         workspace: Workspace,
     ) -> None:
         new(4)
@@ -396,7 +401,7 @@ class TestCreates:
         results: list[Done] = []
 
         def apply(state: str) -> None:
-            results.append(run(*_APPLY, "--state", f"file:{state}", env=account.env))
+            results.append(run_process(*_APPLY, "--state", f"file:{state}", env=account.env))
 
         threads = [threading.Thread(target=apply, args=[name]) for name in ("a.json", "b.json")]
         for thread in threads:
@@ -417,7 +422,7 @@ class TestCreates:
             assert 7 in codes
             said = "".join(done.out for done in results)
             assert re.search(r"doubled: AlertSite has monitor \d+ of the same kind and name", said)
-            plan = run("plan", "--state", "file:a.json", env=account.env)
+            plan = run_process("plan", "--state", "file:a.json", env=account.env)
             assert "has the kind and name of our monitor" in plan.out
         assert all(numbers for numbers in ids.values())
 
@@ -428,14 +433,15 @@ class TestCreates:
         monitor: Callable[..., Any],
         sandbox: Callable[..., Account],
         run: Callable[..., Done],
+        hurried: Clock,
     ) -> None:
         workspace.write("a.yaml", manifest("email-pop", "mail", 5, name="Mail"))
         account = sandbox(
             monitor("email-pop", 5, name="Mail"), faults=[f"POST /monitors/{_SMTP} status=200"]
         )
-        assert run(*_APPLY, env=account.env).code == 0
+        assert run(*_APPLY, env=account.env, clock=hurried).code == 0
         workspace.write("a.yaml", manifest(_SMTP, "mail", name="Mail"))
-        done = run(*_APPLY, "--prune", env=account.env)
+        done = run(*_APPLY, "--prune", env=account.env, clock=hurried)
         assert done.code == 6
         assert "monitors are only retired when all other changes are done" in done.out
         assert account.requests("DELETE") == []
@@ -504,7 +510,11 @@ class TestCreates:
         assert _posts(account) < 50
 
     def test_a_refused_token_is_renewed_once_for_all(
-        self, fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+        self,
+        fleet: Callable[[int], Any],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+        hurried: Clock,
     ) -> None:
         account = sandbox(
             *fleet(60),
@@ -512,7 +522,7 @@ class TestCreates:
             token_life=0.7,
             faults=["PATCH * delay=0.05"],
         )
-        done = run(*_APPLY, "--parallelism", "8", env=account.env)
+        done = run(*_APPLY, "--parallelism", "8", env=account.env, clock=hurried)
         assert done.code in {0, 4}, done
         assert sum(call == "POST /access-tokens" for call in account.calls()) < 8
 

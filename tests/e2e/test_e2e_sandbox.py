@@ -87,11 +87,11 @@ def test_damaged_data_of_the_embedded_sandbox(
 
 
 def test_without_the_packages_of_the_sandbox(
-    tmp_path: Path, fleet: Callable[[int], Any], run: Callable[..., Done]
+    tmp_path: Path, fleet: Callable[[int], Any], run_process: Callable[..., Done]
 ) -> None:
     fleet(1)
     (tmp_path / "starlette.py").write_text("raise ImportError('not here', name='starlette')")
     for command in ("plan", "sandbox"):
-        done = run(command, env={"PYTHONPATH": str(tmp_path)})
+        done = run_process(command, env={"PYTHONPATH": str(tmp_path)})
         assert done.code == 3
         assert "pip install starlette uvicorn" in done.err

@@ -501,7 +501,7 @@ def test_what_is_wrong_with_a_reference_is_said_at_its_place(
     manifest: Callable[..., str],
     monitor: Callable[..., Any],
     sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    run_process: Callable[..., Done],
 ) -> None:
     (workspace.root / "binary").write_bytes(b"\xff")
     (workspace.root / "empty").write_bytes(b"\n")
@@ -516,7 +516,7 @@ def test_what_is_wrong_with_a_reference_is_said_at_its_place(
         kinds["malformed" if "secret-ref" in words or "must be" in words else "missing"] += [number]
     for name, numbers in kinds.items():
         workspace.write("all.yaml", "---\n".join(texts[number] for number in numbers))
-        done = run(*_APPLY, "--write-secrets", env=account.env | plug_ins)
+        done = run_process(*_APPLY, "--write-secrets", env=account.env | plug_ins)
         assert (name, done.code) == (name, 3)
         findings = done.err.splitlines()
         for place, number in enumerate(numbers):
@@ -531,17 +531,17 @@ def test_installed_plug_in_gives_secrets(
     manifest: Callable[..., str],
     monitor: Callable[..., Any],
     sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    run_process: Callable[..., Done],
 ) -> None:
     extra = {"a_password": _ref("vault", "mail/probe")}
     workspace.write("one.yaml", manifest("email-smtp", "one", 1, extra=extra))
     account = sandbox(monitor("email-smtp", 1))
     env = account.env | plug_ins | _KEY
-    done = Witness(workspace, "mail/probe from the vault").sees(run(*_APPLY, env=env))
+    done = Witness(workspace, "mail/probe from the vault").sees(run_process(*_APPLY, env=env))
     assert "      a_password: changed (source vault:mail/probe)\n" in done.out
     sent = {"a_password": "mail/probe from the vault"}
     assert account.patches() == [("/monitors/email-smtp/1", sent)]
-    assert run("plan", env=env).out == "No changes. 1 unchanged.\n"
+    assert run_process("plan", env=env).out == "No changes. 1 unchanged.\n"
 
 
 def test_plain_secret_in_a_manifest_is_refused_and_not_repeated(

@@ -405,20 +405,20 @@ def test_lock_that_is_broken_in_mid_run(
     kept: Path,
     mixed: list[Any],
     meddled: Callable[..., tuple[Account, Done]],
-    run: Callable[..., Done],
+    run_process: Callable[..., Done],
 ) -> None:
     def unlock(_pid: int) -> None:
         holder = json.loads(kept.with_name("state.json.lock").read_bytes())["id"]
-        assert run("state", "unlock", holder, env={"CI": "1"}).code == 0
+        assert run_process("state", "unlock", holder, env={"CI": "1"}).code == 0
 
     account, done = meddled(mixed, unlock, pause=2.0, RECONCILER_LOCK_LEASE="1s")
     assert done.code == 7
     assert "not started: the lock was lost: " in done.out
     assert 1 <= _writes(account).total() < 6
     assert not kept.with_name("state.json.lock").exists()
-    assert run(*_APPLY, env=account.env).code == 0
+    assert run_process(*_APPLY, env=account.env).code == 0
     assert _writes(account) == _MIXED
-    assert run("plan", env=account.env).out == "No changes. 6 unchanged.\n"
+    assert run_process("plan", env=account.env).out == "No changes. 6 unchanged.\n"
 
 
 # clocks

@@ -16,7 +16,9 @@ from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from machine.crashes import Crashes
 from machine.search import search
+from machine.world import World
 
 _HISTORIES = 3000
 _AT_ONCE = 100
@@ -39,9 +41,19 @@ def main() -> int:
                 print(f"A law is broken: MACHINE_SEED={seed} MACHINE_HISTORIES={count} make soak")
                 raise
         print(f"{total['histories']} of {wanted} histories", file=sys.stderr)
+    total["kills at every effect"], total["kills at every pair"] = _crashed(wanted)
     print(_table(total, time.monotonic() - began))
     print("lost 0, doubled 0, touched 0, claimed wrongly 0")
     return 0
+
+
+def _crashed(wanted: int) -> tuple[int, int]:
+    """Kills one run, and then two in a row, at every effect; or at as many pairs as wanted."""
+    place = TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
+    with place as folder, World(Path(folder)) as world:
+        crashes = Crashes(world)
+        once = crashes.kill(crashes.points())
+        return once, crashes.kill(crashes.pairs(max(1, crashes.effects**2 // wanted)))
 
 
 def _table(total: Counter[str], seconds: float) -> str:

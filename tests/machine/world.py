@@ -382,12 +382,19 @@ class World:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def begin(self, nature: str = "", *, is_paged: bool = False) -> None:
+    def begin(
+        self,
+        nature: str = "",
+        *,
+        is_paged: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """Clears everything for a new history.
 
         Args:
             nature: what this AlertSite is like for good, as `parse_world` reads it.
             is_paged: whether its list comes in pages.
+            environment: of every run, beside what it takes to log in.
         """
         self.nature, self.pace, self._struck = nature, 0.0, ()
         self.becomes("")
@@ -400,6 +407,7 @@ class World:
             "ALERTSITE_URL": self._urls[is_paged],
             "ALERTSITE_USERNAME": USERNAME,
             "ALERTSITE_PASSWORD": PASSWORD,
+            **(environment or {}),
         }
         self.counts[f"nature {nature}{' paged' if is_paged else ''}"] += 1
         for path in self._folder.iterdir():

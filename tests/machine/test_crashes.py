@@ -1,0 +1,31 @@
+"""A run that is killed at any moment is finished by running the same command again."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from machine.crashes import Crashes
+from machine.world import World
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PAIRS = 150
+"""So many of the moments at which two runs can be killed, one after the other; soak takes all."""
+
+
+def test_killed_before_any_effect_of_a_run(tmp_path: Path) -> None:
+    with World(tmp_path) as world:
+        crashes = Crashes(world)
+        assert crashes.kill(crashes.points()) == crashes.effects > 40
+
+
+def test_killed_twice(tmp_path: Path) -> None:
+    with World(tmp_path) as world:
+        crashes = Crashes(world)
+        wanted = int(os.environ.get("MACHINE_PAIRS", _PAIRS))
+        stride = max(1, crashes.effects**2 // wanted)
+        if stride % crashes.effects == 0:  # or it would be the same second moment each time
+            stride += 1
+        assert crashes.kill(crashes.pairs(stride)) > wanted

@@ -265,28 +265,11 @@ class Terminal:
         return bool(data)
 
 
-_UNMEASURED = {
-    "test_e2e_bench",
-    "test_e2e_machine",
-    "test_e2e_machines",
-    "test_e2e_retire",
-    "test_e2e_secrets",
-}
-"""Files with hundreds of runs, in which coverage would tell nothing new and take minutes."""
-
-
 @pytest.fixture
-def base_env(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, str]:
-    """The environment that every run starts from: nothing of the caller's but coverage."""
-    is_measured = request.path.stem not in _UNMEASURED
-    passed = {
-        key: value
-        for key, value in os.environ.items()
-        if is_measured and key.startswith("COVERAGE_")
-    }
+def base_env(tmp_path: Path) -> dict[str, str]:
+    """The environment that every run starts from: nothing of the caller's."""
     # Servers in tests answer within 2 s: a create without an answer need not be waited for longer.
-    usual = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "RECONCILER_TIMEOUT": "2s"}
-    return {**usual, **passed}
+    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "RECONCILER_TIMEOUT": "2s"}
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _APPLY = ("apply", "--auto-approve")
 _ONE = ("--parallelism", "1")
 _SECONDS = 45
-_UNWATCHED = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
 """Measuring coverage writes files too, for which there would be no room either."""
 _BOUNDED = """
 import os, resource, sys
@@ -82,7 +81,7 @@ def wrapped(
         done = subprocess.run(
             [sys.executable, "-c", *script, *executable, *arguments],
             cwd=workspace.root,
-            env=base_env | env | _UNWATCHED,
+            env=base_env | env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -138,7 +137,7 @@ def meddled(
         before(account)
         meddler = Meddler(meddle, pause)
         witnesses.append(meddler)
-        process = start(*_APPLY, *_ONE, env=account.env | _UNWATCHED | variables)
+        process = start(*_APPLY, *_ONE, env=account.env | variables)
         meddler.pid.set_result(process.popen.pid)
         done = process.finish()
         witnesses.clear()

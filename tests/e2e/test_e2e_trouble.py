@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _APPLY = ("apply", "--auto-approve")
 _ONE = ("--parallelism", "1")
 _SECONDS = 45
-"""Measuring coverage writes files too, for which there would be no room either."""
 _BOUNDED = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from reconciler import durable
 from reconciler.cli import keeping, settings
 from reconciler.errors import ConfigurationError
 from reconciler.model import DEFAULT_ACCOUNT, Account
@@ -80,8 +81,7 @@ def connect(
     )
     with ExitStack() as stack:
         with starting_sandbox(f"Remove {_DATA} and what is in it: the sandbox makes it anew."):
-            _DATA.mkdir(exist_ok=True)
-            (_DATA / ".gitignore").write_text("*\n")
+            durable.make_folder(_DATA)
             url = stack.enter_context(sandbox.running(options))
         login = settings.Settings(url, sandbox.USERNAME, sandbox.PASSWORD, "")
         yield stack.enter_context(_session(login, say, parallelism, timeout, account=EMBEDDED))

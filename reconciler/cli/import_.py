@@ -82,10 +82,18 @@ def import_(
         for line in _report(found, folder):
             output.data(line)
         code = ExitCode.PARTIAL if found.skipped else ExitCode.OK
-        if not found.drafts:
+        if not found.drafts and (into or not found.known):
             return code
-        plan = importing.check(found, live, connection.account, schemas, state, folder)
-        return _show_plan(plan, into) or code
+        checked = importing.check(found, live, connection.account, schemas, state, folder)
+        if found.drafts:
+            code = _show_plan(checked.plan, into) or code
+        if checked.others:
+            was, differs = ("was", "differs") if checked.others == 1 else ("were", "differ")
+            output.data(
+                f"{_count(checked.others, 'manifest')} that {was} there before {differs} from "
+                "AlertSite: reconciler plan shows how."
+            )
+        return code
 
 
 def _report(found: Imported, folder: str) -> Iterator[str]:
@@ -132,7 +140,7 @@ def _list(title: str, lines: Iterable[str]) -> Iterator[str]:
         yield from items
 
 
-def _show_plan(plan: Plan, into: str | None) -> int:
+def _show_plan(plan: Plan, into: str | None) -> ExitCode:
     """Says what the plan is, and that nothing is managed yet where it only was staged."""
     unchanged = f"{plan.unchanged:,} unchanged"
     if plan.changes or plan.refusals:

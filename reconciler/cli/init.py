@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler import durable
 from reconciler.cli import output
 from reconciler.errors import ConfigurationError, ExitCode
 
@@ -85,12 +86,11 @@ def _write(path: Path, content: bytes) -> bool:
         ConfigurationError: it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as file:
-            file.write(content)
-    except FileExistsError as error:
-        if path.parent.is_dir():
-            return False
+        durable.make_folder(path.parent)
+        durable.create(path, content)
+    except FileExistsError:
+        return False
+    except NotADirectoryError as error:
         raise _unwritable(path, "a file is where a folder should be") from error
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from error

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler import __version__, render, saved_plan
+from reconciler import __version__, durable, render, saved_plan
 from reconciler.cli import output
 from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.plan import FORMAT_VERSION
@@ -47,32 +45,14 @@ def write(path: str, plan: Plan, workspace: Workspace, state: State, run: str) -
         output.say(f"{path} is not written: a plan that holds refusals cannot be applied.")
         return
     saved = SavedPlan(plan, basis(workspace, state, run))
-    target = Path(os.path.realpath(path))  # of a link, the file that is meant
-    beside = Path(f"{target}.{os.getpid()}.tmp")
     try:
-        _check_is_file(target)
-        with beside.open("x", encoding="utf-8") as file:
-            file.write(render.as_json(saved_plan.to_json(saved)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
+        text = render.as_json(saved_plan.to_json(saved)) + "\n"
+        durable.replace(Path(path), text.encode())
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}", "Name another file with --out."
         ) from error
     output.say(f"The plan is written to {path}. To apply it: reconciler apply {path}")
-
-
-def _check_is_file(path: Path) -> None:
-    """Stops before a device or a pipe is replaced by a file.
-
-    Raises:
-        OSError: it is something else than a file.
-    """
-    if path.exists() and not path.is_file():
-        raise OSError(None, "it is not a regular file")
 
 
 def read(path: str) -> SavedPlan:

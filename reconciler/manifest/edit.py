@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +24,7 @@ from ruamel.yaml.events import (
     StreamEndEvent,
 )
 
+from reconciler import durable
 from reconciler.errors import ConfigurationError
 from reconciler.manifest.parser import Document, Parser
 from reconciler.model import canonical
@@ -98,34 +98,17 @@ def write(path: str, data: bytes, original: bytes) -> None:
     Raises:
         ConfigurationError: the file cannot be written, or no longer holds `original`.
     """
-    target = os.path.realpath(path)
+    target = Path(os.path.realpath(path))
     try:
-        with Path(target).open("r+b") as file:  # for writing: a read-only file stays as it is
+        with target.open("r+b") as file:  # for writing: a read-only file stays as it is
             found = file.read()
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
         if found != original:
             raise ConfigurationError(f"{path} was changed by somebody else just now", _HINT)
-        _replace(target, data, mode)
+        durable.replace(target, data)
     except OSError as error:
         raise ConfigurationError(
             f"cannot write {path}: {error.strerror or error}", _HINT
         ) from error
-
-
-def _replace(path: str, data: bytes, mode: int) -> None:
-    import tempfile  # noqa: PLC0415 - 10 ms, for a file that is written
-
-    folder = str(Path(path).parent)
-    descriptor, temporary = tempfile.mkstemp(".tmp", ".", folder)  # hidden: it is no manifest
-    try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
-            os.fchmod(descriptor, mode)
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def parsed(data: bytes) -> list[Document]:

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler import durable
 from reconciler.errors import ConfigurationError, StateError
-from reconciler.store import disk
-from reconciler.store.port import Cell, Held, conflict
+from reconciler.store.port import Cell, Held, conflict, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,9 +54,9 @@ class FileStore:
     def read(self, cell: Cell) -> Held | None:
         """See `Store`."""
         try:
-            data = disk.read(self._paths[cell])
+            data = durable.read(self._paths[cell])
         except OSError as error:
-            raise disk.problem(f"cannot read {self.location}", error, _READ_HINT) from error
+            raise problem(f"cannot read {self.location}", error, _READ_HINT) from error
         if data is None or (cell is Cell.LOCK and not data):
             return None
         return Held(data, _version(data))
@@ -65,7 +65,7 @@ class FileStore:
         """See `Store`."""
         is_release = cell is Cell.LOCK and not data
         try:
-            disk.make_folder(self.journals)
+            durable.make_folder(self.journals)
             with self._guarded():
                 now = self.read(cell)
                 if now is None and is_release:
@@ -74,11 +74,11 @@ class FileStore:
                     raise conflict(self.location)
                 if is_release:
                     self._paths[cell].unlink(missing_ok=True)
-                    disk.sync_folder(self.journals)
+                    durable.sync_folder(self.journals)
                 else:
                     self._replace(cell, data)
         except OSError as error:
-            raise disk.problem(f"cannot write {self.location}", error, _WRITE_HINT) from error
+            raise problem(f"cannot write {self.location}", error, _WRITE_HINT) from error
         return _version(data)
 
     def backup(self) -> str:
@@ -87,12 +87,15 @@ class FileStore:
 
     def _replace(self, cell: Cell, data: bytes) -> None:
         try:
-            disk.replace(
-                self._paths[cell], data, backup=self._backup if cell is Cell.STATE else None
+            durable.replace(
+                self._paths[cell],
+                data,
+                mode=durable.PRIVATE,  # the state names monitors and what watches them
+                backup=self._backup if cell is Cell.STATE else None,
             )
         except OSError:
             # Syncing the folder may have failed after the file was put in place.
-            if disk.read(self._paths[cell]) != data:
+            if durable.read(self._paths[cell]) != data:
                 raise
 
     @contextmanager

@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.store import disk
+from reconciler.store.port import problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,7 +72,7 @@ class Git:
             return self._run(arguments, given)
         except OSError as error:  # no git, or no room in the folder for temporary files
             hint = "Install git, see that it is on the PATH, and that there is room in TMPDIR."
-            raise disk.problem("git cannot be called", error, hint) from error
+            raise problem("git cannot be called", error, hint) from error
 
     def _run(self, arguments: tuple[str, ...], given: bytes) -> Answer:
         with (

@@ -14,8 +14,9 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from reconciler import durable
 from reconciler.errors import StateError
-from reconciler.store import disk
+from reconciler.store.port import problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,15 +59,15 @@ class Journal:
         path = store.journals / f"{store.journal_prefix}{run}{_SUFFIX}"
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            disk.make_folder(path.parent)
+            durable.make_folder(path.parent)
             descriptor = os.open(path, flags, 0o600)
             try:
-                disk.sync_folder(path.parent)
+                durable.sync_folder(path.parent)
             except OSError:
                 os.close(descriptor)
                 raise
         except OSError as error:
-            raise disk.problem(f"cannot make the journal {path}", error, _WRITE_HINT) from error
+            raise problem(f"cannot make the journal {path}", error, _WRITE_HINT) from error
         return cls(path, descriptor)
 
     def append(self, entries: Sequence[Mapping[str, JSON]]) -> None:
@@ -86,7 +87,7 @@ class Journal:
                 size = os.fstat(self._descriptor).st_size
                 self._write(self._descriptor, lines.encode("ascii"), size)
             except OSError as error:
-                raise disk.problem(
+                raise problem(
                     f"cannot write the journal {self.path}", error, _WRITE_HINT
                 ) from error
 
@@ -138,7 +139,7 @@ def found_journals(store: Store) -> list[Path]:
                 and _RUN.fullmatch(path.name[len(prefix) : -len(_SUFFIX)])
             )
     except OSError as error:
-        raise disk.problem(f"cannot read {store.journals}", error, _READ_HINT) from error
+        raise problem(f"cannot read {store.journals}", error, _READ_HINT) from error
     return []
 
 
@@ -151,10 +152,10 @@ def remove_journal(path: Path) -> None:
     try:
         with suppress(FileNotFoundError):
             path.unlink()
-            disk.sync_folder(path.parent)
+            durable.sync_folder(path.parent)
     except OSError as error:
         hint = "The state has all that it says: remove it by hand."
-        raise disk.problem(f"cannot remove the journal {path}", error, hint) from error
+        raise problem(f"cannot remove the journal {path}", error, hint) from error
 
 
 def read_journal(path: Path) -> list[JSON]:
@@ -164,9 +165,9 @@ def read_journal(path: Path) -> list[JSON]:
         StateError: it cannot be read, or a line before the last is not JSON.
     """
     try:
-        data = disk.read(path)
+        data = durable.read(path)
     except OSError as error:
-        raise disk.problem(f"cannot read the journal {path}", error, _READ_HINT) from error
+        raise problem(f"cannot read the journal {path}", error, _READ_HINT) from error
     *lines, torn = (data or b"").split(b"\n")
     entries = []
     for number, line in enumerate(lines, 1):

@@ -6,6 +6,7 @@ compare-and-swap, and a write that is reported as failed has not happened as far
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -77,6 +78,13 @@ class Store(Protocol):
     def backup(self) -> str:
         """A phrase for an error message: where an earlier state can be found."""
         ...
+
+
+def problem(what: str, error: OSError, hint: str) -> StateError:
+    """An error of the operating system as one of the state's."""
+    reason = error.strerror or str(error)
+    where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, str | bytes) else ""
+    return StateError(f"{what}: {reason}{where}", hint)
 
 
 def conflict(location: str) -> ConflictError:

@@ -7,10 +7,11 @@ like any other manifest.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler import importing
+from reconciler import durable, importing
 from reconciler.decide import decide
 from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.importing import Draft, Shared
@@ -21,7 +22,7 @@ from reconciler.workflow.loading import load_fleet
 from reconciler.workflow.presence import Presence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from reconciler.model import Account, Desired, Live
@@ -101,20 +102,43 @@ def write(
 ) -> None:
     """Writes the files, none of which is there, each within what `noting` gives for its path.
 
+    Defaults come first, so a manifest never lacks what it was written without.
+
     Raises:
-        ConfigurationError: one cannot be written; those before it have been.
+        ConfigurationError: they cannot be written; it says which are there all the same.
     """
-    for count, (path, text) in enumerate(imported.texts.items()):
-        target = Path(folder, path)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with noting(str(target)), target.open("xb") as file:
-                file.write(text.encode())
-        except OSError as error:
-            raise ConfigurationError(
-                f"cannot write {target}: {error.strerror or error}; {count:,} files were written",
-                "Run the same command again with --merge: it adds the others.",
-            ) from error
+    placed: list[str] = []
+
+    @contextmanager
+    def placing(path: Path) -> Iterator[None]:
+        with noting(str(path)):
+            yield
+        placed.append(str(path))
+
+    files = {path: text.encode() for path, text in imported.texts.items()}
+    try:
+        durable.create_all(Path(folder), files, placing)
+    except OSError as error:
+        where = f" ({os.fsdecode(error.filename)})" if error.filename else ""
+        listed = f": {_listed(placed)}" if placed else ""
+        raise ConfigurationError(
+            f"cannot write manifests below {folder}: {error.strerror or error}{where}; "
+            f"{len(placed):,} of {len(files):,} files were written{listed}",
+            "Make room, or give yourself the permission, then run the same command again"
+            + (" with --merge: it adds the others." if placed else "."),
+        ) from error
+
+
+class Checked(NamedTuple):
+    """What a plan says of manifests that were just written.
+
+    Attributes:
+        plan: only the imported ones are in it.
+        others: manifests that were there before and differ from AlertSite.
+    """
+
+    plan: Plan
+    others: int
 
 
 def check(
@@ -124,8 +148,8 @@ def check(
     schemas: Schemas,
     state: State,
     folder: str,
-) -> Plan:
-    """The plan for the manifests in the folder; only the imported ones are in it.
+) -> Checked:
+    """The plan for the manifests in the folder.
 
     Raises:
         InvalidManifestsError: what was written has findings.
@@ -133,11 +157,19 @@ def check(
     fleet = load_fleet([folder], schemas)
     plan = decide(account, fleet.desired, state.records, live, schemas.kinds)
     ours = {item.address for item in imported.drafts}
+    all_moved = {item.address for item in plan.changes}
+    all_moved |= {item.address for item in plan.refusals}
     changes = tuple(item for item in plan.changes if item.address in ours)
     refusals = tuple(item for item in plan.refusals if item.address in ours)
-    moved = {item.address for item in changes} | {item.address for item in refusals}
-    unchanged = len(ours - moved)
-    return plan._replace(changes=changes, refusals=refusals, notes=(), unchanged=unchanged)
+    unchanged = len(ours - all_moved)
+    plan = plan._replace(changes=changes, refusals=refusals, notes=(), unchanged=unchanged)
+    return Checked(plan, len(all_moved - ours))
+
+
+def _listed(paths: Sequence[str]) -> str:
+    """The first of the paths, and how many more there are."""
+    rest = len(paths) - _MOST_LISTED
+    return ", ".join(paths[:_MOST_LISTED]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 class _Drafts:
@@ -264,9 +296,8 @@ class _Drafts:
     def _refuse_present(self, paths: Sequence[str]) -> None:
         if not paths:
             return
-        listed = [os.path.join(self._terms.folder, path) for path in paths[:_MOST_LISTED]]  # noqa: PTH118
-        more = f" and {len(paths) - len(listed):,} more" if len(paths) > len(listed) else ""
+        there = [os.path.join(self._terms.folder, path) for path in paths]  # noqa: PTH118 - a text
         raise RefusedError(
-            f"nothing is overwritten, and there is already: {', '.join(listed)}{more}",
+            f"nothing is overwritten, and there is already: {_listed(there)}",
             "Add manifests for new monitors with --merge, or write elsewhere with --into.",
         )

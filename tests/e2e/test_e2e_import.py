@@ -168,7 +168,7 @@ def test_what_has_no_manifest_is_an_exit_code(
     ("arguments", "code", "reason"),
     [
         (["--layout", "{team}.yaml"], 64, "the placeholders are {kind}, {name}, {id}"),
-        (["--into", "file"], 3, "cannot write file/email-"),
+        (["--into", "file"], 3, "cannot write manifests below file: Not a directory (file); 0 of"),
         (["--manifests", "broken"], 3, "unknown-kind"),
     ],
 )

@@ -304,7 +304,7 @@ def unsaved(
     """Three updates, and a state that can be read and not be saved."""
     account = sandbox(*fleet(3))
     assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
-    (kept.parent / "state.json.new").mkdir()
+    (kept.parent / "state.json.backup.new").mkdir()
     return account
 
 
@@ -317,7 +317,7 @@ def test_state_that_cannot_be_saved_is_made_up_for_by_the_journal(
     assert "Apply complete! Resources: 0 added, 2 changed, 0 destroyed.\n" in done.out
     assert "Error: cannot write file:.reconciler/state.json: Is a directory" in done.err
     assert kept.read_bytes() == before
-    (kept.parent / "state.json.new").rmdir()
+    (kept.parent / "state.json.backup.new").rmdir()
     unsaved.edit("email-smtp", 2, port=25)
     plan = run("plan", env=unsaved.env)
     assert "Recovery: 2 outcomes that the state did not have.\n" in plan.err

@@ -139,7 +139,7 @@ class TestWriting:
 
     def test_what_a_killed_run_left_aside_does_no_harm(self, store: Store, path: Path) -> None:
         version = write(store, b"1")
-        for name in ("state.json.new", "state.json.backup.new"):
+        for name in (".reconciler-0.tmp", "state.json.backup.new"):
             path.with_name(name).write_bytes(b"half")
         write(store, b"2", version)
         assert path.read_bytes() == b"2"

@@ -1,0 +1,315 @@
+"""The one way in which a file is written: aside, synced, put in place, folder synced.
+
+Whoever reads a file that is written here finds all of the old content or all of the new one, and
+after a kill, a full disk or a power cut finds the same. New files that belong together are all
+written aside before the first of them is put in place, so that a disk that is full leaves none.
+
+What is aside is `.reconciler-NUMBER.tmp` in the same folder: hidden, so that it is no manifest, and
+of a fixed length, since the name of what is written may have as many bytes as a name can have. Its
+writer holds a lock of the operating system on it (flock(2)), which ends with the process. So three
+things hold:
+
+- Two writers never share one: its number is the first that is free.
+- A file of that name whose lock is free was left by a run that was killed. The next run that writes
+  in the folder removes it. What is locked, is not ours to remove or is something else stays.
+- Nobody removes what somebody else has just made. Between looking and removing, whoever removes has
+  the lock of the very file that bears the name, and only who has that lock takes the name away.
+
+Where the file system has no such locks, leftovers stay, and files are whole all the same.
+
+Rule: an `OSError` passes through here; who knows what the file is for says so.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+
+PRIVATE = 0o600
+"""For its user alone."""
+USUAL = 0o666
+"""For whoever the user's umask lets read it."""
+_OWN_FOLDER = ".reconciler"
+_MOST = 1000
+"""Files aside in one folder: far more than writers that could be at work there."""
+_NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
+"""What some network file systems answer when a folder is synced: they do that by themselves."""
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP)
+"""What file systems without hard links answer."""
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder if it is missing; one that is this tool's own is kept out of Git."""
+    if folder.is_dir():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:  # true, but no help
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
+    if folder.name == _OWN_FOLDER:
+        with suppress(FileExistsError):
+            create(folder / ".gitignore", b"*\n")
+
+
+def read(path: Path) -> bytes | None:
+    """The content of a regular file; None if it is missing."""
+    try:
+        # A pipe with no writer would otherwise block for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_regular(path)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def replace(path: Path, data: bytes, *, mode: int = USUAL, backup: Path | None = None) -> None:
+    """Puts a file in place whole, whether there is one already or not.
+
+    Args:
+        path: what to write. An existing file keeps its permissions; of a link, the file that it
+            leads to is written.
+        data: the new content.
+        mode: the permissions of a new file, before the umask.
+        backup: where the file that is replaced is kept, if there is one. No two writers may have
+            the same backup at once.
+    """
+    path = Path(os.path.realpath(path))
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        found = None
+    if found is not None and not stat.S_ISREG(found.st_mode):
+        raise _not_regular(path)
+    with _file_aside(path.parent, mode if found is None else PRIVATE) as (aside, descriptor):
+        if found is not None:
+            os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
+        _fill(descriptor, data)
+        if found is not None and backup is not None:
+            _keep(path, backup)
+        aside.replace(path)
+    sync_folder(path.parent)
+
+
+def create(path: Path, data: bytes, *, mode: int = USUAL) -> None:
+    """Puts a new file in place whole.
+
+    Raises:
+        FileExistsError: there is something at its path; it stays as it is.
+    """
+    with _file_aside(path.parent, mode) as (aside, descriptor):
+        _fill(descriptor, data)
+        _place(aside, path)
+    sync_folder(path.parent)
+
+
+def create_all(
+    folder: Path,
+    files: Mapping[str, bytes],
+    placing: Callable[[Path], AbstractContextManager[None]],
+) -> None:
+    """Puts new files in place, each of them whole and in the given order.
+
+    All of them are on the disk before the first is put in place: what fails for want of room leaves
+    none. Putting them in place can fail half-way, or be killed: then those at the beginning are
+    there.
+
+    Args:
+        folder: where they all are; it is made if it is missing, as the folders below it are.
+        files: by path below the folder.
+        placing: gives for the whole path of a file what it is put in place within.
+
+    Raises:
+        FileExistsError: there is something at one of the paths; it stays as it is.
+    """
+    make_folder(folder)
+    with _folder_aside(folder) as aside:
+        written = [(aside / str(number), folder / name) for number, name in enumerate(files)]
+        for (path, _), data in zip(written, files.values(), strict=True):
+            path.write_bytes(data)
+        for path, _ in written:  # only now, so that one sync writes what many others wait for
+            _sync(path)
+        for path, target in written:
+            with placing(target):
+                make_folder(target.parent)
+                _place(path, target)
+    below = {parent for name in files for parent in Path(name).parents}
+    for parent in below:  # with "." for the folder itself
+        sync_folder(folder / parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes durable which names are in the folder."""
+    try:
+        _sync(folder)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _not_regular(path: Path) -> OSError:
+    return OSError(None, "it is not a regular file", str(path))
+
+
+def _fill(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    os.fsync(descriptor)
+
+
+def _place(aside: Path, path: Path) -> None:
+    """Gives a file that is written its name, unless that is taken."""
+    try:
+        path.hardlink_to(aside)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            error.filename, error.filename2 = str(path), None
+            raise
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        aside.rename(path)
+
+
+def _keep(path: Path, backup: Path) -> None:
+    """Gives the content of a file that is about to be replaced a second name."""
+    aside = backup.with_name(f"{backup.name}.new")
+    aside.unlink(missing_ok=True)
+    try:
+        aside.hardlink_to(path)
+    except OSError:  # a file system without hard links; what else is wrong fails here again
+        replace(backup, path.read_bytes(), mode=PRIVATE)
+        return
+    try:
+        aside.replace(backup)
+    finally:
+        aside.unlink(missing_ok=True)  # replacing one name of a file by another leaves both
+
+
+@contextmanager
+def _file_aside(folder: Path, mode: int) -> Iterator[tuple[Path, int]]:
+    """A new file beside those of the folder, locked; it is gone at the end, unless it has moved."""
+
+    def make(path: Path) -> int:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+
+    path, descriptor = _aside(folder, make)
+    try:
+        yield path, descriptor
+    finally:
+        if _is_at(path, descriptor):
+            _remove(path)
+        os.close(descriptor)
+
+
+@contextmanager
+def _folder_aside(folder: Path) -> Iterator[Path]:
+    """A new folder below that one, locked; it and the files in it are gone at the end."""
+
+    def make(path: Path) -> int:
+        path.mkdir(0o700)
+        try:
+            return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError as error:  # another run took it for a leftover
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+
+    path, descriptor = _aside(folder, make)
+    try:
+        yield path
+    finally:
+        if _is_at(path, descriptor):
+            _remove(path)
+        os.close(descriptor)
+
+
+def _aside(folder: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
+    """What is made under the first name that is free, locked; removes what dead runs have left."""
+    for number in range(_MOST):
+        path = folder / f".reconciler-{number}.tmp"
+        _remove_leftover(path)
+        try:
+            descriptor = make(path)
+        except FileExistsError:  # of a run that is at work, or not ours to remove
+            continue
+        except OSError as error:
+            error.filename = str(folder)  # a name that nobody has heard of would be no help
+            raise
+        if _lock(descriptor) and _is_at(path, descriptor):
+            _remove_leftovers_behind(folder, number)
+            return path, descriptor
+        os.close(descriptor)  # another run took it for a leftover before it was locked
+    raise OSError(errno.EEXIST, f"{_MOST} files .reconciler-*.tmp are there already", str(folder))
+
+
+def _remove_leftovers_behind(folder: Path, number: int) -> None:
+    """Removes what several runs that were killed at once have left."""
+    for other in range(number + 1, _MOST):
+        path = folder / f".reconciler-{other}.tmp"
+        if not os.path.lexists(path):
+            return
+        _remove_leftover(path)
+
+
+def _lock(descriptor: int) -> bool:
+    """Locks a file of our own; False if somebody else has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # there are no locks here, so nobody removes it either
+    return True
+
+
+def _remove_leftover(path: Path) -> None:
+    """Removes what a run that is dead has left aside, if it is that."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return  # nothing is there, as nearly always; or it is a link or not ours, and stays
+    found = os.fstat(descriptor)
+    is_kind = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
+    if is_kind and found.st_uid == os.geteuid():
+        with suppress(OSError):  # its writer is alive, or it cannot be removed: it stays
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(path, descriptor):
+                _remove(path)
+    os.close(descriptor)
+
+
+def _remove(path: Path) -> None:
+    """Removes a file, or a folder with files of ours alone."""
+    if not stat.S_ISDIR(path.lstat().st_mode):
+        path.unlink()
+        return
+    for entry in path.iterdir():
+        if entry.name.isdecimal():
+            entry.unlink()
+    path.rmdir()
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the file that is open still bears that name."""
+    try:
+        return os.path.samestat(path.lstat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

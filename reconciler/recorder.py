@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from reconciler.clock import Clock
+    from reconciler.generation import Generation
     from reconciler.known import Known
     from reconciler.model import JSON
     from reconciler.state import Record, State
@@ -88,6 +89,10 @@ class Recorder:
         if address in self._unsaved.records:
             return self._unsaved.records[address]
         return self._saved.records.get(address)
+
+    def claim(self, generation: Generation) -> None:
+        """Notes that the state is to be that of these manifests; saved with the rest."""
+        self._note(Transition(generation=generation))
 
     def bind(self, bound: Mapping[str, Record | None]) -> None:
         """Notes records that were found again or moved to another address; saved with the rest."""

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import ExitCode
+from reconciler.generation import Generation
 from reconciler.plan import Action, NoteCode
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Result(NamedTuple):
     Attributes:
         run: the id of the run, as records and locks name it.
         is_recorded: whether the state could be kept.
+        generation: of the manifests.
     """
 
     account: Account
@@ -86,6 +88,7 @@ class Result(NamedTuple):
     interrupted: bool = False
     run: str = ""
     is_recorded: bool = True
+    generation: Generation = Generation()
 
     def having(self, status: Status) -> tuple[Outcome, ...]:
         """The outcomes of that status."""
@@ -120,6 +123,7 @@ class Result(NamedTuple):
             "format_version": FORMAT_VERSION,
             "account": self.account._asdict(),
             "run": self.run,
+            "generation": self.generation._asdict(),
             "interrupted": self.interrupted,
             "exit_code": int(self.exit_code),
             "summary": {status.value: len(self.having(status)) for status in Status},

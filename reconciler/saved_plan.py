@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.budget import Measurements
 from reconciler.errors import ExitCode, RefusedError
+from reconciler.generation import Generation
 from reconciler.plan import Action, NoteCode, Plan, Reason, fingerprint, pins
 from reconciler.result import Outcome, Status
 
@@ -32,6 +33,7 @@ class Basis(NamedTuple):
         lineage: of the state; empty if there was none, and then it binds to none.
         manifests: the digest of all manifests; see `fleet_digest`.
         id: of the run that made it, which no other plan shares: two plans may do the same.
+        generation: of the manifests.
     """
 
     tool_version: str
@@ -43,6 +45,7 @@ class Basis(NamedTuple):
     prune: bool = False
     keep: tuple[str, ...] = ()
     id: str = ""
+    generation: Generation = Generation()
 
 
 class SavedPlan(NamedTuple):
@@ -85,7 +88,8 @@ def to_json(saved: SavedPlan) -> dict[str, JSON]:
         item["pins"] = pins(change)
     basis = saved.basis
     lists = {"targets": list(basis.targets), "keep": list(basis.keep)}
-    return data | {"basis": basis._asdict() | lists}
+    generation = {"generation": basis.generation._asdict()}
+    return data | {"basis": basis._asdict() | lists | generation}
 
 
 def from_json(data: Mapping[str, JSON]) -> SavedPlan:
@@ -96,7 +100,8 @@ def from_json(data: Mapping[str, JSON]) -> SavedPlan:
     """
     basis = data["basis"]
     tuples = {"targets": tuple(basis["targets"]), "keep": tuple(basis["keep"])}
-    saved = SavedPlan(Plan.from_json(data), Basis(**(basis | tuples)))
+    generation = {"generation": Generation(**basis["generation"])}
+    saved = SavedPlan(Plan.from_json(data), Basis(**(basis | tuples | generation)))
     if to_json(saved) != data:  # the digest is of what the changes say
         raise RefusedError(
             "the plan is not what was written: its digest does not fit",

@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import StateError
+from reconciler.generation import Generation
 from reconciler.model import DEFAULT_ACCOUNT, JSON, Account, canonical
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class State(NamedTuple):
         pending_creates: by address.
         ids_before: for each run that has pending creates, the ids that AlertSite had before.
         applied_plans: the ids of saved plans that were applied to their end, the last ones.
+        generation: of the manifests that were applied last, all of them together.
     """
 
     lineage: str
@@ -95,6 +97,7 @@ class State(NamedTuple):
     pending_creates: Mapping[str, PendingCreate] = {}
     ids_before: Mapping[str, tuple[int, ...]] = {}
     applied_plans: tuple[str, ...] = ()
+    generation: Generation = Generation()
 
 
 class Transition(NamedTuple):
@@ -104,6 +107,7 @@ class Transition(NamedTuple):
     pending: Mapping[str, PendingCreate | None] = {}
     ids_before: Mapping[str, tuple[int, ...]] = {}
     applied_plan: str = ""
+    generation: Generation | None = None
 
     def of(self, state: State) -> State:
         """That state with this transition made, whoever saved it; not counted as saved yet."""
@@ -118,6 +122,7 @@ class Transition(NamedTuple):
             pending_creates=pending,
             ids_before={run: ids for run, ids in before.items() if run in runs},
             applied_plans=tuple(plans[-_MOST_PLANS:]),
+            generation=self.generation or state.generation,
         )
 
     def then(self, later: Transition) -> Transition:
@@ -127,6 +132,7 @@ class Transition(NamedTuple):
             {**self.pending, **later.pending},
             {**self.ids_before, **later.ids_before},
             later.applied_plan or self.applied_plan,
+            later.generation or self.generation,
         )
 
 
@@ -158,6 +164,7 @@ def to_text(state: State) -> str:
         },
         "ids_before": {run: list(ids) for run, ids in sorted(state.ids_before.items())},
         "applied_plans": list(state.applied_plans),
+        "generation": state.generation._asdict(),
     }
     lines = [f"{json.dumps(key)}: {canonical(value)}," for key, value in head.items()]
     records = ",\n".join(
@@ -347,11 +354,14 @@ def _state(data: Mapping[str, JSON]) -> State:
         raise TypeError("lineage is a text, serial is a number")
     pending = {address: PendingCreate(**item) for address, item in data["pending_creates"].items()}
     bodies = [item.body for item in pending.values()]
-    texts = [*account, data["saved_at"], data["run"], *data["applied_plans"]]
+    generation = Generation(**data.get("generation", {}))
+    if type(generation.dirty) is not bool:
+        raise TypeError("generation says with true or false whether it is dirty")
+    texts = [*account, data["saved_at"], data["run"], *data["applied_plans"], generation.commit]
     texts += [text for item in pending.values() for text in (item.run, item.at)]
     ids = [number for numbers in data["ids_before"].values() for number in numbers]
     if not all(isinstance(text, str) for text in texts):
-        raise TypeError("account, saved_at, run and applied_plans hold texts")
+        raise TypeError("account, saved_at, run, applied_plans and generation hold texts")
     if not all(isinstance(body, dict) for body in bodies):
         raise TypeError("the body of a pending create is an object")
     if not all(type(number) is int for number in ids):
@@ -366,6 +376,7 @@ def _state(data: Mapping[str, JSON]) -> State:
         pending_creates=pending,
         ids_before={run: tuple(numbers) for run, numbers in data["ids_before"].items()},
         applied_plans=tuple(data["applied_plans"]),
+        generation=generation,
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from reconciler.cli.connection import Connection
+    from reconciler.generation import Generation
     from reconciler.known import Known
     from reconciler.plan import Plan
     from reconciler.result import Outcome, Result
@@ -43,6 +44,7 @@ class _Manner(NamedTuple):
     as_json: bool
     allow_loss: int | None
     allow_empty: bool
+    allow_older: bool
 
 
 @click.command(
@@ -64,6 +66,11 @@ class _Manner(NamedTuple):
 )
 @click.option(
     "--allow-empty", is_flag=True, help="In this run, having no manifest at all is meant."
+)
+@click.option(
+    "--allow-older",
+    is_flag=True,
+    help="In this run, apply manifests of a commit that is older than that of the last apply.",
 )
 @click.option(
     "--write-ids",
@@ -119,7 +126,9 @@ def apply(
         ) as connection,
         keeping.locked(run, "apply", lock_timeout) as hold,
     ):
-        applied = _apply(workspace, run, connection, saved, asked, lambda: hold.lost)
+        applied = _apply(
+            workspace, run, connection, saved, asked, lambda: hold.lost, manifests=manifests
+        )
     _print_result(applied.result, as_json=asked.as_json)
     if write_ids:
         _write_ids(workspace, applied)
@@ -156,6 +165,8 @@ def _apply(
     saved: SavedPlan | None,
     asked: _Manner,
     lost: Callable[[], str],
+    *,
+    manifests: str,
 ) -> Applied:
     """One apply, under the lock."""
     from reconciler import saved_plan, workflow  # noqa: PLC0415
@@ -164,6 +175,7 @@ def _apply(
     connection.stop.reason = lost
     writer = connection.writer()
     known = run.known(connection.account)
+    generation = _generation(manifests, known, saved, asked)
     clock = keeping.clock()
     # Whoever sent a create that had no answer is over, since this run has the lock.
     grace = workflow.Grace(clock, run.grace, connection.stop, output.say)
@@ -173,7 +185,7 @@ def _apply(
     plan = first.plan
     moved: tuple[Outcome, ...] = ()
     if saved is not None:
-        basis = plan_file.basis(workspace, known.state, run.id)
+        basis = plan_file.basis(workspace, known.state, run.id, generation)
         saved_plan.refuse_foreign(saved, basis, connection.account)
         plan, moved = _reviewed(saved, first, asked, tracks=workspace.vault.tracks)
         if plan.changes and saved.basis.id in known.state.applied_plans:
@@ -190,7 +202,7 @@ def _apply(
         first = workflow.look(workspace, writer, known.state, grace, clock.now())
         workflow.refuse_stale(plan, first.plan)
     used = saved.basis.id if saved is not None and not moved else None
-    applied = _execute(plan, first, workspace, connection, run, known, asked, used)
+    applied = _execute(plan, first, workspace, connection, run, known, asked, generation, used)
     return applied._replace(result=applied.result.with_moved(moved))
 
 
@@ -202,6 +214,7 @@ def _execute(
     run: keeping.Run,
     known: Known,
     asked: _Manner,
+    generation: Generation,
     used: str | None,
 ) -> Applied:
     """Carries the plan out, in good order whatever happens."""
@@ -224,7 +237,32 @@ def _execute(
             say=output.say,
         )
         recorder = run.recorder(known, "apply")
-        return apply_plan(plan, first, workspace, connection.writer(), recorder, execution, used)
+        return apply_plan(
+            plan, first, workspace, connection.writer(), recorder, execution, generation, used
+        )
+
+
+def _generation(
+    manifests: str, known: Known, saved: SavedPlan | None, asked: _Manner
+) -> Generation:
+    """The commit of the manifests; says what there is to say of it.
+
+    Where they are in none here, a saved plan tells which they were of when it was made.
+
+    Raises:
+        RefusedError: it is older than that of the last apply.
+    """
+    from reconciler.generation import check  # noqa: PLC0415
+    from reconciler.workflow.checkout import find_relation, read_generation  # noqa: PLC0415
+
+    now = read_generation(manifests, output.say)
+    if saved is not None and not now.commit:
+        now = saved.basis.generation
+    last = known.state.generation
+    relation = find_relation(manifests, now, last)
+    if said := check(now, last, relation, allow_older=asked.allow_older):
+        output.say(said)
+    return now
 
 
 def _reviewed(

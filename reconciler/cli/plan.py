@@ -65,7 +65,7 @@ def plan(
         from reconciler.cli import plan_file  # noqa: PLC0415
 
         with output.writing() as writes, writes.one(out):
-            plan_file.write(out, found, workspace, state, run.id)
+            plan_file.write(out, found, workspace, state, run.id, manifests)
     workflow.refuse_refusals(found)
     return ExitCode.CHANGES if detailed_exitcode and found.is_something else ExitCode.OK
 

@@ -12,14 +12,16 @@ from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.plan import FORMAT_VERSION
 from reconciler.saved_plan import Basis, SavedPlan
 from reconciler.schema import problem_of
+from reconciler.workflow.checkout import read_generation
 
 if TYPE_CHECKING:
+    from reconciler.generation import Generation
     from reconciler.plan import Plan
     from reconciler.state import State
     from reconciler.workflow import Workspace
 
 
-def basis(workspace: Workspace, state: State, run: str) -> Basis:
+def basis(workspace: Workspace, state: State, run: str, generation: Generation) -> Basis:
     """What a plan of this workspace is made from, how, and by which run."""
     rules = workspace.rules
     return Basis(
@@ -32,10 +34,13 @@ def basis(workspace: Workspace, state: State, run: str) -> Basis:
         write_secrets=rules.write_secrets,
         prune=rules.prune,
         keep=tuple(rules.keep),
+        generation=generation,
     )
 
 
-def write(path: str, plan: Plan, workspace: Workspace, state: State, run: str) -> None:
+def write(
+    path: str, plan: Plan, workspace: Workspace, state: State, run: str, manifests: str
+) -> None:
     """Writes a plan down, whole or not at all; one that is refused is not written.
 
     Raises:
@@ -44,7 +49,8 @@ def write(path: str, plan: Plan, workspace: Workspace, state: State, run: str) -
     if plan.refusals:
         output.say(f"{path} is not written: a plan that holds refusals cannot be applied.")
         return
-    saved = SavedPlan(plan, basis(workspace, state, run))
+    generation = read_generation(manifests, output.say)
+    saved = SavedPlan(plan, basis(workspace, state, run, generation))
     try:
         text = render.as_json(saved_plan.to_json(saved)) + "\n"
         durable.replace(Path(path), text.encode())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.alertsite import Writer
+    from reconciler.generation import Generation
     from reconciler.model import JSON, Account, Desired, Live
     from reconciler.plan import Change, Plan
     from reconciler.recorder import Recorder
@@ -32,6 +33,7 @@ def apply_plan(
     writer: Writer,
     recorder: Recorder,
     execution: Execution,
+    generation: Generation,
     used: str | None = None,
 ) -> Applied:
     """Carries out the plan's changes, then reads AlertSite again to see what it kept.
@@ -43,12 +45,15 @@ def apply_plan(
         writer: what sends the requests.
         recorder: what keeps the state.
         execution: how to proceed.
+        generation: of the manifests; a part of them does not stand for all.
         used: the id of the saved plan that this is; it is not applied again once all is done.
 
     Raises:
         StateError: what is to be done cannot be written down, so nothing was sent.
     """
     run = _Run(workspace, writer, recorder, execution, first)
+    if generation.commit and not workspace.rules.targets:
+        recorder.claim(generation)
     recorder.bind(first.bound)
     recorder.drop(first.dropped)
     last: Look | None = first
@@ -68,7 +73,7 @@ def apply_plan(
         recorder.finish(transition)
     except StateError as error:
         run.trouble = run.trouble or error
-    result = run.result(plan.account, outcomes)
+    result = run.result(plan.account, outcomes)._replace(generation=generation)
     bound = {address: record.id for address, record in recorder.state.records.items()}
     return Applied(result, run.trouble, bound)
 

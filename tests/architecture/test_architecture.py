@@ -25,12 +25,13 @@ LAYERS: list[set[str]] = [
     {"plan"},
     {"budget"},
     {"diff", "fields", "rules", "state"},
-    {"model"},
+    {"generation", "model"},
     {"clock", "durable", "errors", "stop"},
 ]
 ENTRY, SANDBOX = "reconciler.__main__", "reconciler.sandbox"
 PURE = [
     "errors",
+    "generation",
     "model",
     "diff",
     "state",

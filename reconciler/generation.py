@@ -1,0 +1,84 @@
+"""Which commit the manifests are of, and whether an apply would go back behind the last one.
+
+An old pipeline that runs again has manifests that are valid and old: to it, what was added since is
+an orphan, and what was changed is drift. So the state remembers the commit of the last apply of all
+manifests, from the moment at which that apply begins to send. What is older, that is, an ancestor
+of it in Git, is refused. What cannot be told is permitted and said: nobody's clone must know every
+commit. A revert is a new commit and passes.
+
+Rule: values and decisions; no I/O.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from reconciler.errors import RefusedError
+
+_SHOWN = 12
+
+
+class Generation(NamedTuple):
+    """The commit that manifests are of.
+
+    Attributes:
+        commit: its name in Git; empty if they are in none.
+        dirty: whether the manifests have changes that are not committed.
+    """
+
+    commit: str = ""
+    dirty: bool = False
+
+    def __str__(self) -> str:
+        changes = " with changes that are not committed" if self.dirty else ""
+        return f"{self.commit[:_SHOWN]}{changes}"
+
+
+class Relation(Enum):
+    """How the commit of an apply stands to that of the last one."""
+
+    SAME = "same"
+    NEWER = "newer"
+    OLDER = "older"
+    PARTED = "parted"
+    UNKNOWN = "unknown"
+
+
+def check(now: Generation, last: Generation, relation: Relation, *, allow_older: bool) -> str:
+    """What is to be said before manifests of `now` are applied; empty if nothing is.
+
+    Raises:
+        RefusedError: they are older than what was applied last, and that is not allowed.
+    """
+    dirty = f"The manifests are of commit {now}." if now.dirty else ""
+    if not last.commit or relation in {Relation.SAME, Relation.NEWER}:
+        return dirty
+    new, old = now.commit[:_SHOWN], last.commit[:_SHOWN]
+    if not now.commit:
+        return (
+            f"The manifests are in no commit, and those that were applied last are of {old}: "
+            "whether these are older cannot be told."
+        )
+    if relation is Relation.OLDER and not allow_older:
+        raise RefusedError(
+            f"the manifests are of an old commit: commit {new} is older than {old}, which was "
+            "applied last; nothing is applied",
+            "Apply the newest commit; to go back, revert in Git, which makes a new one. If the old "
+            "one is meant, allow it for this run with --allow-older.",
+        )
+    match relation:
+        case Relation.OLDER:
+            said = f"Commit {new} is older than {old}, which was applied last: allowed in this run."
+        case Relation.PARTED:
+            said = (
+                f"Commit {new} does not descend from {old}, which was applied last: it is of "
+                "another branch, or the history was rewritten."
+            )
+        case _:
+            said = (
+                f"Whether commit {new} is older than {old}, which was applied last, cannot be "
+                "told: the repository here does not know both. A shallow clone does not; "
+                "fetch-depth: 0 (GitHub) or GIT_DEPTH: 0 (GitLab) fetches all."
+            )
+    return f"{dirty} {said}".strip()

@@ -1,0 +1,233 @@
+"""An apply of an older commit than the last one: refused, unless it is meant."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Account, Done, Workspace
+
+_APPLY = ("apply", "--auto-approve")
+_PRUNE = (*_APPLY, "--prune")
+
+
+@pytest.fixture
+def commit(workspace: Workspace, git: Callable[..., str]) -> Callable[[], str]:
+    """Commits all manifests; returns the commit."""
+    git(workspace.root, "init", "--quiet", "--initial-branch=main")
+    (workspace.root / ".gitignore").write_text(".reconciler/\n*.json\n")
+
+    def made() -> str:
+        git(workspace.root, "add", "--all")
+        git(workspace.root, "commit", "--quiet", "--allow-empty", "--message", "x")
+        return git(workspace.root, "rev-parse", "HEAD").strip()
+
+    return made
+
+
+@pytest.fixture
+def two(
+    workspace: Workspace,
+    commit: Callable[[], str],
+    manifest: Callable[..., str],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> tuple[Account, str, str]:
+    """An account to which two commits were applied, the second with six more monitors."""
+    account = sandbox()
+
+    def write(*numbers: int) -> str:
+        for number in numbers:
+            name = f"relay-{number:02}"
+            workspace.write(f"{name}.yaml", manifest("email-smtp", name, port=number, name=name))
+        return commit()
+
+    first = write(*range(1, 31))
+    assert run(*_PRUNE, env=account.env).code == 0
+    second = write(*range(31, 37))
+    assert run(*_PRUNE, env=account.env).code == 0
+    return account, first, second
+
+
+def _state(workspace: Workspace) -> Any:
+    return json.loads((workspace.root / ".reconciler" / "state.json").read_bytes())
+
+
+def test_an_old_pipeline_that_runs_again_is_refused(
+    workspace: Workspace,
+    two: tuple[Account, str, str],
+    git: Callable[..., str],
+    run: Callable[..., Done],
+) -> None:
+    account, first, second = two
+    git(workspace.root, "checkout", "--quiet", first)
+    for more in ((), ("--prune",), ("--target", "*/relay-01")):
+        done = run(*_APPLY, *more, env=account.env)
+        assert done.code == 5
+        assert f"commit {first[:12]} is older than {second[:12]}" in done.err
+        assert "--allow-older" in done.err
+    assert len(account.monitors()) == 36
+    assert run("plan", env=account.env).code == 0
+
+    done = run(*_PRUNE, "--allow-older", "--json", env=account.env)
+    assert done.code == 0
+    assert done.json["generation"] == {"commit": first, "dirty": False}
+    assert len(account.monitors()) == 30
+    assert _state(workspace)["generation"] == {"commit": first, "dirty": False}
+    git(workspace.root, "checkout", "--quiet", second)
+    assert run(*_PRUNE, env=account.env).code == 0
+
+
+def test_a_revert_is_a_new_commit(
+    workspace: Workspace,
+    two: tuple[Account, str, str],
+    git: Callable[..., str],
+    run: Callable[..., Done],
+) -> None:
+    account, _, second = two
+    git(workspace.root, "revert", "--no-edit", second)
+    assert run(*_PRUNE, env=account.env).code == 0
+    assert len(account.monitors()) == 30
+
+
+def test_an_apply_without_changes_counts_too(
+    workspace: Workspace,
+    two: tuple[Account, str, str],
+    commit: Callable[[], str],
+    git: Callable[..., str],
+    run: Callable[..., Done],
+) -> None:
+    account, _, second = two
+    third = commit()
+    assert run(*_PRUNE, env=account.env).code == 0
+    state = _state(workspace)
+    assert state["generation"] == {"commit": third, "dirty": False}
+    assert run(*_PRUNE, env=account.env).code == 0
+    assert _state(workspace) == state  # nothing is saved where nothing has moved
+    git(workspace.root, "checkout", "--quiet", second)
+    assert run(*_PRUNE, env=account.env).code == 5
+
+
+def test_an_apply_of_a_part_does_not_stand_for_all(
+    workspace: Workspace,
+    two: tuple[Account, str, str],
+    commit: Callable[[], str],
+    git: Callable[..., str],
+    run: Callable[..., Done],
+) -> None:
+    account, _, second = two
+    workspace.replace("relay-01.yaml", "port: 1\n", "port: 101\n")
+    commit()
+    assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
+    assert _state(workspace)["generation"]["commit"] == second
+    git(workspace.root, "checkout", "--quiet", second)
+    assert run(*_PRUNE, env=account.env).code == 0
+
+
+def test_what_was_begun_counts_although_it_failed(
+    workspace: Workspace,
+    fleet: Callable[[int], Any],
+    commit: Callable[[], str],
+    sandbox: Callable[..., Account],
+    git: Callable[..., str],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(*fleet(3), faults=["PATCH */2 status=400"])
+    first = commit()
+    second = commit()
+    assert run(*_PRUNE, env=account.env).code == 7
+    assert _state(workspace)["generation"] == {"commit": second, "dirty": False}
+    git(workspace.root, "checkout", "--quiet", first)
+    assert run(*_PRUNE, env=account.env).code == 5
+
+
+def test_what_was_refused_does_not_count(
+    workspace: Workspace,
+    two: tuple[Account, str, str],
+    commit: Callable[[], str],
+    run: Callable[..., Done],
+) -> None:
+    account, _, second = two
+    for number in range(1, 31):
+        (workspace.root / "monitors" / f"relay-{number:02}.yaml").unlink()
+    commit()
+    assert run(*_PRUNE, env=account.env).code == 5
+    assert _state(workspace)["generation"]["commit"] == second
+
+
+def test_changes_that_are_not_committed_are_said(
+    workspace: Workspace, two: tuple[Account, str, str], run: Callable[..., Done]
+) -> None:
+    account, _, second = two
+    workspace.replace("relay-01.yaml", "port: 1\n", "port: 101\n")
+    done = run(*_APPLY, env=account.env)
+    assert f"commit {second[:12]} with changes that are not committed" in done.err
+    assert _state(workspace)["generation"] == {"commit": second, "dirty": True}
+    workspace.replace("relay-01.yaml", "port: 101\n", "port: 1\n")
+    assert run(*_APPLY, env=account.env).code == 0
+    assert _state(workspace)["generation"] == {"commit": second, "dirty": False}
+
+
+def test_what_cannot_be_told_is_permitted_and_said(
+    workspace: Workspace,
+    two: tuple[Account, str, str],
+    git: Callable[..., str],
+    run: Callable[..., Done],
+    tmp_path: Path,
+) -> None:
+    account, first, second = two
+    state = f"file:{workspace.root}/.reconciler/state.json"
+    git(workspace.root, "branch", "old", first)
+    shallow = tmp_path / "shallow"
+    git(
+        tmp_path,
+        *("clone", "--quiet", "--depth=1", "--branch=old", workspace.root.as_uri(), str(shallow)),
+    )
+    done = run(*_APPLY, "--state", state, env=account.env, cwd=shallow)
+    assert done.code == 0
+    assert f"Whether commit {first[:12]} is older than {second[:12]}" in done.err
+    assert "fetch-depth: 0" in done.err
+
+    git(workspace.root, "checkout", "--quiet", "--orphan", "other")
+    git(workspace.root, "commit", "--quiet", "--message", "rewritten")
+    done = run(*_APPLY, env=account.env)
+    assert done.code == 0
+    assert "does not descend from" in done.err
+
+    plain = tmp_path / "plain"
+    (workspace.root / "monitors").rename(plain)
+    done = run(*_APPLY, "--state", state, "--manifests", str(plain), env=account.env)
+    assert done.code == 0
+    assert "The manifests are in no commit" in done.err
+
+
+def test_a_saved_plan_knows_its_commit(
+    workspace: Workspace,
+    two: tuple[Account, str, str],
+    git: Callable[..., str],
+    run: Callable[..., Done],
+    tmp_path: Path,
+) -> None:
+    account, first, second = two
+    git(workspace.root, "checkout", "--quiet", first)
+    assert run("plan", "--prune", "--out", "p.json", env=account.env).code == 0
+    assert json.loads((workspace.root / "p.json").read_bytes())["basis"]["generation"] == {
+        "commit": first,
+        "dirty": False,
+    }
+    assert run("apply", "p.json", env=account.env).code == 5
+    # Elsewhere, without Git, the plan is all that tells.
+    bare = tmp_path / "bare"
+    (bare / "monitors").mkdir(parents=True)
+    for path in (workspace.root / "monitors").iterdir():
+        (bare / "monitors" / path.name).write_bytes(path.read_bytes())
+    state = f"file:{workspace.root}/.reconciler/state.json"
+    done = run("apply", str(workspace.root / "p.json"), "--state", state, env=account.env, cwd=bare)
+    assert (done.code, second[:12] in done.err) == (0, True), done.err
+    assert f"Whether commit {first[:12]} is older than" in done.err

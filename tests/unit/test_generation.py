@@ -1,0 +1,118 @@
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from store.conftest import git  # noqa: F401 - a fixture
+
+from reconciler.errors import RefusedError
+from reconciler.generation import Generation, Relation, check
+from reconciler.workflow.checkout import find_relation, read_generation
+
+OLD, NEW = "a" * 40, "b" * 40
+Git = Callable[..., str]
+
+
+@pytest.mark.parametrize(
+    ("now", "last", "relation", "said"),
+    [
+        (Generation(), Generation(), Relation.SAME, ""),
+        (Generation(NEW), Generation(), Relation.UNKNOWN, ""),
+        (Generation(NEW), Generation(NEW), Relation.SAME, ""),
+        (Generation(NEW), Generation(OLD), Relation.NEWER, ""),
+        (Generation(NEW, dirty=True), Generation(OLD), Relation.NEWER, "not committed"),
+        (
+            Generation(NEW),
+            Generation(OLD),
+            Relation.PARTED,
+            "bbbbbbbbbbbb does not descend from aa",
+        ),
+        (Generation(NEW), Generation(OLD), Relation.UNKNOWN, "cannot be told: the repository here"),
+        (Generation(), Generation(OLD), Relation.UNKNOWN, "The manifests are in no commit"),
+    ],
+)
+def test_what_is_said(now: Generation, last: Generation, relation: Relation, said: str) -> None:
+    found = check(now, last, relation, allow_older=False)
+    assert said in found
+    assert bool(said) is bool(found)
+
+
+def test_what_is_older_is_refused_unless_it_is_allowed() -> None:
+    now, last = Generation(OLD, dirty=True), Generation(NEW)
+    with pytest.raises(RefusedError) as caught:
+        check(now, last, Relation.OLDER, allow_older=False)
+    assert "commit aaaaaaaaaaaa is older than bbbbbbbbbbbb" in str(caught.value)
+    assert "--allow-older" in caught.value.hint
+    assert "allowed in this run" in check(now, last, Relation.OLDER, allow_older=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, git: Git) -> Path:  # noqa: F811
+    root = tmp_path / "repository"
+    (root / "monitors").mkdir(parents=True)
+    git(root, "init", "--quiet", "--initial-branch=main")
+    return root
+
+
+def commit(root: Path, git: Git) -> Generation:  # noqa: F811
+    git(root, "add", "--all")
+    git(root, "commit", "--quiet", "--allow-empty", "--message", "x")
+    return Generation(git(root, "rev-parse", "HEAD").strip())
+
+
+def read(path: Path) -> Generation:
+    said: list[str] = []
+    found = read_generation(str(path), said.append)
+    assert said == []
+    return found
+
+
+def test_a_folder_is_of_a_commit_if_git_has_it(repository: Path, git: Git) -> None:  # noqa: F811
+    folder = repository / "monitors"
+    assert read(folder) == Generation()  # no commit yet
+    (repository / "other").touch()
+    commit(repository, git)
+    assert read(folder) == Generation()  # not in it
+    (folder / "a.yaml").touch()
+    made = commit(repository, git)
+    assert read(folder) == read(folder / "a.yaml") == read(repository) == made
+    (repository / "other").write_text("1")
+    assert read(folder) == made
+    (folder / "b.yaml").touch()
+    assert read(folder) == made._replace(dirty=True)
+    link = repository.parent / "link"
+    link.symlink_to(folder)
+    assert read(link) == made._replace(dirty=True)
+
+
+def test_a_folder_outside_of_git_starts_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # so that there is no git
+    assert read(tmp_path) == Generation()
+    assert find_relation(str(tmp_path), Generation(NEW), Generation(OLD)) is Relation.UNKNOWN
+
+
+def test_without_git_nothing_is_known(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.devnull)
+    said: list[str] = []
+    assert read_generation(str(repository), said.append) == Generation()
+    assert "git cannot be called" in said[0]
+
+
+def test_relations(repository: Path, git: Git) -> None:  # noqa: F811
+    first, second = commit(repository, git), commit(repository, git)
+    git(repository, "checkout", "--quiet", "-b", "branch", first.commit)
+    (repository / "x").touch()
+    third = commit(repository, git)
+    expected = {
+        (second, second): Relation.SAME,
+        (second, first): Relation.NEWER,
+        (first, second): Relation.OLDER,
+        (third, second): Relation.PARTED,
+        (second, Generation(NEW)): Relation.UNKNOWN,
+        (Generation(), second): Relation.UNKNOWN,
+        (second, Generation("--help")): Relation.UNKNOWN,
+    }
+    for (now, last), relation in expected.items():
+        assert find_relation(str(repository), now, last) is relation

@@ -1,7 +1,7 @@
 """The values that everything else is about, and what makes two of them the same.
 
 Rule: immutable, no I/O. How a field behaves on the wire is read from its JSON Schema property
-(`type`, `readOnly`, `additionalProperties`, `x-set-key`, `x-send-with`, `x-member-of`,
+(`type`, `readOnly`, `writeOnly`, `additionalProperties`, `x-set-key`, `x-send-with`, `x-member-of`,
 `x-whitespace`, `x-text`), so that a new kind needs one new schema and no code.
 
 Normal forms. AlertSite spells one value in several ways: `587` and `"587"`, `true` and `"y"`,
@@ -86,6 +86,7 @@ class Field(NamedTuple):
             texts are, which keeps `true` and `1` apart as `==` does not.
         member_of: the set of which it names one element by its key; None if it names none.
         coverage: what monitoring is lost by when the field moves the wrong way; None if none is.
+        is_shown: whether AlertSite shows its value to those who may see the monitor.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Field(NamedTuple):
     send_with: tuple[str, ...]
     coverage: str | None = None
     member_of: str | None = None
+    is_shown: bool = True
 
 
 class Kind(NamedTuple):
@@ -253,6 +255,7 @@ def _field(name: str, schema: Mapping[str, JSON]) -> Field:
         tuple(schema.get("x-send-with", ())),
         schema.get("x-coverage"),
         schema.get("x-member-of"),
+        not schema.get("writeOnly"),
     )
 
 

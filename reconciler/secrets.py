@@ -8,13 +8,15 @@ from a name to a secret.
 from __future__ import annotations
 
 import hmac
+import os
+import stat
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from reconciler.errors import ConfigurationError
 from reconciler.model import JSON, SECRET_REF, SecretRef, canonical, secret_refs
+from reconciler.secret_rules import SecretRules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +29,7 @@ _GROUP = "reconciler.secrets"
 _BUILT_IN = ("env", "file")
 _MOST = 64 * 1024
 """Bytes in the largest file that is taken for a secret; /dev/zero is not."""
+_UNLISTED = SecretRules()
 _Value = TypeVar("_Value")
 
 
@@ -36,15 +39,19 @@ class Vault:
     It may be used by several threads.
     """
 
-    __slots__ = ("__environment", "__found", "__key", "__lock")
+    __slots__ = ("__environment", "__found", "__key", "__lock", "__rules")
 
-    def __init__(self, environment: Mapping[str, str], key: str) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], key: str, rules: SecretRules = _UNLISTED
+    ) -> None:
         """Nothing is looked up yet.
 
         Args:
             environment: the variables that `env` names.
             key: what fingerprints are made with; empty for none.
+            rules: which secrets may be resolved.
         """
+        self.__rules = rules
         self.__environment = _Masked(environment)
         self.__key = _Masked(key)
         self.__found: dict[SecretRef, _Masked[str] | str] = {}
@@ -107,7 +114,9 @@ class Vault:
         with self.__lock:
             if ref not in self.__found:
                 try:
-                    self.__found[ref] = _Masked(_look_up(ref, self.__environment.reveal()))
+                    self.__found[ref] = self.__rules.refusal(ref) or _Masked(
+                        _look_up(ref, self.__environment.reveal())
+                    )
                 except LookupError as error:
                     self.__found[ref] = str(error)
             return self.__found[ref]
@@ -168,7 +177,12 @@ def _from_environment(name: str, environment: Mapping[str, str]) -> str:
 def _from_file(path: str) -> str:
     """The text of a file, without the line break that editors end it with."""
     try:
-        with Path(path).open("rb") as file:
+        # A pipe that nobody writes to would keep us waiting for ever, with the lock held.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise LookupError(f"cannot read {path}: it is not a regular file")
+        with os.fdopen(descriptor, "rb") as file:
             data = file.read(_MOST + 1)
     except OSError as error:
         raise LookupError(f"cannot read {path}: {error.strerror}") from None

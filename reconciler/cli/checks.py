@@ -121,7 +121,8 @@ class Checkup:
             return _not_checked("manifests", "that needs the schemas")
         today = keeping.now()[:10]
         try:
-            self._fleet = load_fleet((self._manifests,), self._schemas, today)
+            rules = settings.read_secret_rules(os.environ, keeping.PROJECT)
+            self._fleet = load_fleet((self._manifests,), self._schemas, today, rules)
         except InvalidManifestsError as error:
             hint = f"reconciler validate {self._manifests} lists them."
             return Check("manifests", Status.FAIL, str(error), hint, error.exit_code)
@@ -141,7 +142,7 @@ class Checkup:
             return _not_checked("secrets", "that needs valid manifests")
         values = [value for item in self._fleet.desired for value in item.secrets.values()]
         refs = sorted({found.ref for value in values for found in secret_refs(value)})
-        vault = Vault(os.environ, "")
+        vault = Vault(os.environ, "", settings.read_secret_rules(os.environ, keeping.PROJECT))
         failures = [failure for ref in refs if (failure := vault.failure(ref))]
         if failures:
             message = f"{len(failures)} of {len(refs)} cannot be had: {'; '.join(failures)}"

@@ -86,7 +86,7 @@ class Run(NamedTuple):
         """What resolves secrets."""
         from reconciler.secrets import Vault  # noqa: PLC0415
 
-        return Vault(os.environ, self.key)
+        return Vault(os.environ, self.key, settings.read_secret_rules(os.environ, PROJECT))
 
     def recorder(self, known: Known, operation: str) -> Recorder:
         """What writes down what the run does."""

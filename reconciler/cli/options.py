@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -107,7 +108,8 @@ def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Flee
 
     schemas = Schemas()
     today = keeping.now()[:10]
-    return schemas, workflow.load_fleet(paths, schemas, today, may_be_empty=may_be_empty)
+    rules = settings.read_secret_rules(os.environ, keeping.PROJECT)
+    return schemas, workflow.load_fleet(paths, schemas, today, rules, may_be_empty=may_be_empty)
 
 
 def print_plan(plan: Plan, *, as_json: bool, show_requests: bool, to_stderr: bool = False) -> None:

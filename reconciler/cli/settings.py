@@ -14,6 +14,8 @@ from reconciler.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.secret_rules import SecretRules
+
 DEFAULT_URL = "https://api.alertsite.com/api/v3"
 TIMEOUT = 30.0
 """Seconds that an answer of AlertSite may take, unless that is set."""
@@ -22,6 +24,7 @@ _VISIBLE = re.compile("[!-~]+")
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h)?")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _KEYS = ("state", "lock_lease", "timeout")
+_LISTS = ("env", "files", "plugins", "fields")
 _CREDENTIALS = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN")
 
 
@@ -127,6 +130,18 @@ def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
     )
 
 
+def read_secret_rules(environment: Mapping[str, str], project: Path) -> SecretRules:
+    """Which secrets manifests may name: `[secrets]` of the project's file.
+
+    Raises:
+        ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
+    """
+    from reconciler.secret_rules import SecretRules, own_files  # noqa: PLC0415
+
+    lists = {name: tuple(items) for name, items in _project(project).get("secrets", {}).items()}
+    return SecretRules(**lists, own_files=own_files(environment))
+
+
 def duration(text: str) -> float | None:
     """Seconds in a text such as `90s`, `10m`, `1h` or `90`; None if it is no duration."""
     found = _DURATION.fullmatch(text.strip())
@@ -150,10 +165,12 @@ def _project(path: Path) -> dict[str, Any]:
     for key, value in table.items():
         if key == "budget":
             _check_budget(path, value)
+        elif key == "secrets":
+            _check_secrets(path, value)
         elif key not in _KEYS:
             known = ", ".join(_KEYS)
             raise ConfigurationError(
-                f"{path}: unknown setting {key}", f"It may hold {known} and [budget]."
+                f"{path}: unknown setting {key}", f"It may hold {known}, [budget] and [secrets]."
             )
         elif not isinstance(value, str):
             raise ConfigurationError(f"{path}: {key} must be a text", f'Write it as {key} = "…".')
@@ -172,6 +189,18 @@ def _check_budget(path: Path, value: object) -> None:
         f"{path}: budget holds {' and '.join(Budget._fields)}, as whole numbers from 0",
         "Write it as [budget] with monitors = 10 and percent = 30.",
     )
+
+
+def _check_secrets(path: Path, value: object) -> None:
+    lists = value if isinstance(value, dict) else {"": None}
+    for name, items in lists.items():
+        is_list = isinstance(items, list) and all(isinstance(item, str) for item in items)
+        if name not in _LISTS or not is_list:
+            raise ConfigurationError(
+                f"{path}: [secrets] holds {', '.join(_LISTS[:-1])} and {_LISTS[-1]}, each a list "
+                "of patterns",
+                'Write it as [secrets] with env = ["POP3_*"] and files = ["/run/secrets/*"].',
+            )
 
 
 def _value(environment: Mapping[str, str], name: str) -> str:

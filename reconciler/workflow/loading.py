@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from reconciler.model import JSON, Kind
     from reconciler.schema import Schemas
+    from reconciler.secret_rules import SecretRules
     from reconciler.secrets import Vault
 
 
@@ -35,7 +36,12 @@ class Fleet(NamedTuple):
 
 
 def load_fleet(
-    paths: Sequence[str], schemas: Schemas, today: str = "", *, may_be_empty: bool = False
+    paths: Sequence[str],
+    schemas: Schemas,
+    today: str = "",
+    rules: SecretRules | None = None,
+    *,
+    may_be_empty: bool = False,
 ) -> Fleet:
     """Finds, reads and checks the manifests.
 
@@ -44,13 +50,15 @@ def load_fleet(
         schemas: what manifests must fit.
         today: the day, as YYYY-MM-DD; what was to be ignored until an earlier one is not ignored
             any more, with a warning.
+        rules: which secrets the manifests may name; None where none is going to be resolved, and
+            what they name does not matter.
         may_be_empty: whether a folder without manifests is a fleet too.
 
     Raises:
         ConfigurationError: there are no manifests to read.
         InvalidManifestsError: with every finding of all files.
     """
-    loading = _Loading(schemas, today)
+    loading = _Loading(schemas, today, rules)
     files = manifest.find(paths, may_be_empty=may_be_empty)
     for path in sorted({*defaults.above(paths), *filter(defaults.is_defaults, files)}):
         loading.read_defaults(path)
@@ -67,13 +75,14 @@ def load_fleet(
 class _Loading:
     """What has been read so far."""
 
-    def __init__(self, schemas: Schemas, today: str) -> None:
+    def __init__(self, schemas: Schemas, today: str, rules: SecretRules | None) -> None:
         self.desired: list[Desired] = []
         self.findings: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
         self.locator = manifest.Locator()
         self._schemas = schemas
         self._today = today
+        self._rules = rules
         self._parser = manifest.Parser()
         self._defaults = defaults.Defaults(schemas)
 
@@ -99,6 +108,8 @@ class _Loading:
                 desired = _desired(kind, document, inherited)
                 if desired.lifecycle.ignore:
                     desired = self._still_ignoring(desired)
+                if self._rules is not None and desired.secrets:
+                    self.findings += _refused_secrets(desired, self._rules, self.locator)
                 self.desired.append(desired)
             else:
                 known = {fault.position for fault in faults}
@@ -199,6 +210,25 @@ def require_secrets(wanted: Iterable[tuple[Desired, str]], vault: Vault) -> None
                 findings.append(Diagnostic(place, "missing-secret", failure))
     if findings:
         raise InvalidManifestsError(tuple(sorted(set(findings))))
+
+
+def _refused_secrets(
+    desired: Desired, rules: SecretRules, locator: manifest.Locator
+) -> Iterator[Diagnostic]:
+    """A finding for each secret that must not be resolved, or not go where it stands."""
+    for field, value in desired.secrets.items():
+        is_shown = rules.shows(desired, field)
+        for path, ref in secret_refs(value):
+            place = _secret_place(locator, desired, field, path)
+            if refusal := rules.refusal(ref):
+                yield Diagnostic(place, "refused-secret", refusal)
+            if is_shown:
+                message = (
+                    f"spec.{field} is shown by AlertSite to all who may see the monitor, so it "
+                    "holds no secret; if that is meant, name it as one of fields under [secrets] "
+                    "in reconciler.toml"
+                )
+                yield Diagnostic(place, "shown-secret", message)
 
 
 def _secret_place(

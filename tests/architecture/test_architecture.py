@@ -24,7 +24,7 @@ LAYERS: list[set[str]] = [
     {"pending"},
     {"plan"},
     {"budget"},
-    {"diff", "fields", "rules", "state"},
+    {"diff", "fields", "rules", "secret_rules", "state"},
     {"generation", "model"},
     {"clock", "durable", "errors", "stop"},
 ]

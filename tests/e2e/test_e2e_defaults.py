@@ -164,6 +164,10 @@ def test_a_secret_for_many_rotates_for_all_of_them(
 ) -> None:
     workspace.replace("_defaults.yaml", "port: 587", "alert_note: {secretRef: {env: NOTE}}")
     env = account.env | {"RECONCILER_SECRET_KEY": "key"}
+    shown = run("plan", env=env)
+    assert shown.code == 3
+    assert "monitors/_defaults.yaml:6:27: shown-secret" in shown.err
+    (workspace.root / "reconciler.toml").write_text('[secrets]\nfields = ["alert_note"]\n')
     missing = run("plan", env=env)
     assert missing.code == 3
     assert "monitors/_defaults.yaml:6:27: missing-secret" in missing.err

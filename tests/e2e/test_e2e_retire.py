@@ -463,6 +463,8 @@ class TestRenaming:
         key = {"RECONCILER_SECRET_KEY": "key", "NOTE": "hidden words"}
         secret = {"alert_note": {"secretRef": {"env": "NOTE"}}}
         fleet.begin("old")
+        shown = '[secrets]\nfields = ["alert_note"]\n'
+        (fleet.workspace.root / "reconciler.toml").write_text(shown)
         fleet.write("old", 1, **secret)
         assert fleet.run(*_APPLY, **key).code == 0
         assert fleet.sent() == ["PATCH /monitors/email-smtp/1"]

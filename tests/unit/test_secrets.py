@@ -111,7 +111,7 @@ def test_a_file_that_holds_no_secret(
     ("path", "reason"),
     [
         ("missing", "cannot read missing: No such file or directory"),
-        (".", "cannot read .: Is a directory"),
+        (".", "cannot read .: it is not a regular file"),
         ("a\0b", "cannot read a\0b: embedded null byte"),
     ],
 )

@@ -13,6 +13,7 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from reconciler import json_text
 from reconciler.errors import (
     AlertSiteError,
     CredentialsError,
@@ -80,7 +81,7 @@ def content(response: httpx.Response, request: str, url: str) -> JSON:
     if not response.content:
         return None
     try:
-        data = _parse(response.content)
+        data = json_text.read(response.content)
     except ValueError as error:
         raise _nonsense(response, request, url) from error
     if _errors_in(data):
@@ -237,34 +238,9 @@ def _nonsense(
     return error
 
 
-def _parse(text: bytes) -> JSON:
-    """The JSON value of a text.
-
-    Raises:
-        ValueError: it is not JSON, or nested beyond all sense.
-    """
-    try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-    except RecursionError as error:
-        raise ValueError("nested too deep") from error
-
-
-def _finite(text: str) -> float:
-    """A number that is one everywhere; `1e400` is infinite in Python."""
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number
-
-
-def _refuse_constant(name: str) -> JSON:
-    """Python's JSON has NaN and infinities; no other has."""
-    raise ValueError(name)
-
-
 def _errors(response: httpx.Response) -> list[JSON]:
     try:
-        data = _parse(response.content)
+        data = json_text.read(response.content)
     except ValueError:
         return []  # not AlertSite's envelope; `words` quotes the text instead
     return _errors_in(data)

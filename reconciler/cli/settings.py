@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+from reconciler import regular_file
 from reconciler.budget import Budget
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 DEFAULT_URL = "https://api.alertsite.com/api/v3"
 TIMEOUT = 30.0
@@ -22,6 +23,8 @@ _VISIBLE = re.compile("[!-~]+")
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h)?")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _KEYS = ("state", "lock_lease", "timeout")
+_MOST_BYTES = 64 * 1024
+"""Of a file with settings or with one of them."""
 _CREDENTIALS = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN")
 
 
@@ -135,7 +138,7 @@ def duration(text: str) -> float | None:
 
 def _project(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = regular_file.read(path, _MOST_BYTES).decode("utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -185,7 +188,7 @@ def _value(environment: Mapping[str, str], name: str) -> str:
     if environment.get(name):
         raise ConfigurationError(f"{name} and {name}_FILE are both set", "Unset one of them.")
     try:
-        return Path(path).read_text(encoding="utf-8").strip("\r\n")
+        return regular_file.read(path, _MOST_BYTES).decode("utf-8").strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigurationError(

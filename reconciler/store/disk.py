@@ -11,6 +11,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from reconciler import regular_file
 from reconciler.errors import StateError
 
 if TYPE_CHECKING:
@@ -43,15 +44,9 @@ def make_folder(folder: Path) -> None:
 def read(path: Path) -> bytes | None:
     """The content of a regular file; None if it is missing."""
     try:
-        # A pipe with no writer would otherwise block for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return regular_file.read(path)
     except FileNotFoundError:
         return None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(None, "it is not a regular file", str(path))
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read()
 
 
 def replace(path: Path, data: bytes, backup: Path | None = None) -> None:

@@ -26,11 +26,13 @@ LAYERS: list[set[str]] = [
     {"budget"},
     {"diff", "fields", "rules", "state"},
     {"model"},
-    {"clock", "errors", "stop"},
+    {"clock", "errors", "json_text", "printable", "regular_file", "stop"},
 ]
 ENTRY, SANDBOX = "reconciler.__main__", "reconciler.sandbox"
 PURE = [
     "errors",
+    "json_text",
+    "printable",
     "model",
     "diff",
     "state",
@@ -62,6 +64,7 @@ PURE_IMPORTS = {
     "html",
     "itertools",
     "json",
+    "math",
     "operator",
     "re",
     "string",

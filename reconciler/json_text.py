@@ -49,16 +49,15 @@ def _is_surely_flat(data: bytes) -> bool:
 
 
 def _is_too_deep(value: JSON) -> bool:
-    level, depth = [value], 0
-    while level and depth <= MAX_DEPTH:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        holders = [item for item in level if isinstance(item, dict | list)]
         level = [
             item
-            for holder in level
-            if isinstance(holder, dict | list)
+            for holder in holders
             for item in (holder.values() if isinstance(holder, dict) else holder)
         ]
-        depth += 1
-    return bool(level)
+    return any(isinstance(item, dict | list) for item in level)
 
 
 def _without_halves(value: JSON) -> JSON:

@@ -20,6 +20,10 @@ MAX_DEPTH = 64
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
+class _NumberError(ValueError):
+    """A number that Python has and JSON has not."""
+
+
 def read(data: bytes) -> JSON:
     """The value of a JSON text.
 
@@ -31,6 +35,10 @@ def read(data: bytes) -> JSON:
         value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
+    except (json.JSONDecodeError, _NumberError):
+        raise
+    except ValueError as error:  # Python reads no more than 4300 digits
+        raise ValueError("a number has too many digits") from error
     if not _is_surely_flat(data) and _is_too_deep(value):
         raise ValueError("it is nested too deep")
     if "\\" in text and ("\\ud" in text or "\\uD" in text):
@@ -41,7 +49,7 @@ def read(data: bytes) -> JSON:
 def _is_surely_flat(data: bytes) -> bool:
     """Whether its brackets alone show that it is not too deep; quick, as most texts have few."""
     brackets = data.translate(None, _NOT_BRACKETS)
-    for _ in range(MAX_DEPTH):
+    for _ in range(MAX_DEPTH // 2):  # each round may take two levels away
         if not brackets:
             return True
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
@@ -70,10 +78,10 @@ def _finite(text: str) -> float:
     """A number that is one everywhere; `1e400` is infinite in Python."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text[:20]} is not a number that fits")
+        raise _NumberError(f"{text[:20]} is not a number that fits")
     return number
 
 
 def _refuse_constant(name: str) -> JSON:
     """Python's JSON has NaN and infinities; no other has."""
-    raise ValueError(f"{name} is not JSON")
+    raise _NumberError(f"{name} is not JSON")

@@ -83,7 +83,7 @@ def content(response: httpx.Response, request: str, url: str) -> JSON:
     try:
         data = json_text.read(response.content)
     except ValueError as error:
-        raise _nonsense(response, request, url) from error
+        raise _nonsense(response, request, url, why=str(error)) from error
     if _errors_in(data):
         refusal = RejectedError(f"{request}: {words(response)}")
         refusal.may_have_arrived = request.startswith("POST")  # its status says that it was done
@@ -225,11 +225,12 @@ def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError
 
 
 def _nonsense(
-    response: httpx.Response, request: str, url: str, what: str | None = None
+    response: httpx.Response, request: str, url: str, what: str | None = None, *, why: str = ""
 ) -> NonsenseError:
     if what is None:
         kind = response.headers.get("Content-Type", "no content type")
         what = f"{words(response)} ({kind}), which is not an answer of AlertSite's API"
+        what += f": {why}" if why else ""
     error = NonsenseError(
         f"{request} was answered with {what}",
         f"Check ALERTSITE_URL, which is {url}; a proxy or a login page may stand in between.",

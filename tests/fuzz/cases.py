@@ -197,8 +197,11 @@ class Corpus:
     def answer(self, random: Random) -> bytes:
         """Any answer, as bytes, status and headers."""
         request = random.choice(
-            ("GET /monitors", "POST /access-tokens", "POST /monitors/email-smtp", "PATCH /monitors")
+            ("GET /monitors", "POST /access-tokens", "POST /monitors", "PATCH /monitors")
         )
+        if request == "POST /monitors":  # then there is one to be made
+            (self.folder / _STATE).unlink()
+            del self.account.monitors[max(self.account.monitors)]
         values = ({"results": self.live}, {"access_token": "token", "expires_in": 60}, _ERROR)
         body = as_json(random, odd_value(random, random.choice((*values, {"id": "101"}))))
         if random.randrange(2):

@@ -24,7 +24,21 @@ class Figures:
     slowest: tuple[float, str] = (0.0, "")
     memory: tuple[int, str] = (0, "")
 
-    def add(self, case: Case, ran: target.Ran) -> None:
+    def search(self, folder: Path, seed: int, numbers: range) -> None:
+        """Adds what became of the cases with these numbers.
+
+        Raises:
+            BrokenError: a command line did what none may; says how to repeat it.
+        """
+        with target.serving() as account:
+            corpus = Corpus(folder, account)
+            try:
+                for number in numbers:
+                    self._add(*_one(corpus, seed, number))
+            finally:
+                target.clear(folder)
+
+    def _add(self, case: Case, ran: target.Ran) -> None:
         label = f"{case.kind}: {' '.join(case.arguments)[:80]}"
         self.kinds[case.kind] += 1
         self.codes[ran.code] += 1
@@ -37,23 +51,6 @@ class Figures:
         rows.append((f"{self.slowest[0]:.2f}", f"seconds, the slowest ({self.slowest[1]})"))
         rows.append((f"{self.memory[0] / 1024:.0f}", f"MiB, the largest ({self.memory[1]})"))
         return "\n".join(f"{figure:>8}  {what}" for figure, what in rows)
-
-
-def search(folder: Path, seed: int, numbers: range) -> Figures:
-    """What became of the cases with these numbers.
-
-    Raises:
-        BrokenError: a command line did what none may; says how to repeat it.
-    """
-    figures = Figures()
-    with target.serving() as account:
-        corpus = Corpus(folder, account)
-        try:
-            for number in numbers:
-                figures.add(*_one(corpus, seed, number))
-        finally:
-            target.clear(folder)
-    return figures
 
 
 def _one(corpus: Corpus, seed: int, number: int) -> tuple[Case, target.Ran]:

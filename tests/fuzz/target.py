@@ -79,8 +79,8 @@ class Account:
     def answer(self, method: str, path: str, body: bytes) -> Answer:
         path = path.partition("?")[0]
         request = f"{method} {path.removeprefix('/api/v3')}"
-        head = " ".join(request.split("/")[:2])
-        if (odd := self.odd.get(request) or self.odd.get(head.replace(" ", " /"))) is not None:
+        odd = self.odd.get(request if method == "GET" else f"{method} /{request.split('/')[1]}")
+        if odd is not None:
             self.strikes += 1
             if self.strikes <= _MOST_STRIKES:
                 return odd

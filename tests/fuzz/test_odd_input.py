@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from fuzz import target
 from fuzz.cases import Corpus
 from fuzz.target import Account, Answer, Ran, serving

@@ -129,10 +129,10 @@ def read_seed(path: Path) -> list[dict[str, Any]]:
     Raises:
         ConfigurationError: the file holds something else.
     """
-    from reconciler import json_text, regular_file  # noqa: PLC0415 - only for the sandbox
+    from reconciler import file_content, json_text  # noqa: PLC0415 - only for the sandbox
 
     try:
-        monitors = json_text.read(regular_file.read(path))
+        monitors = json_text.read(file_content.read_any(path))
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"{path} cannot be read as JSON: {error}", "Name a file with a JSON list of monitors."

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler import __version__, json_text, regular_file, render, saved_plan
+from reconciler import __version__, file_content, json_text, render, saved_plan
 from reconciler.cli import output
 from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.plan import FORMAT_VERSION
@@ -82,7 +82,7 @@ def read(path: str) -> SavedPlan:
         RefusedError: it was written by another version, or changed by hand.
     """
     try:
-        data = json_text.read(regular_file.read(path))
+        data = json_text.read(file_content.read_any(path))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
         raise ConfigurationError(

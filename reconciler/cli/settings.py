@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from reconciler import regular_file
+from reconciler import file_content
 from reconciler.budget import Budget
 from reconciler.errors import ConfigurationError
 
@@ -138,7 +138,7 @@ def duration(text: str) -> float | None:
 
 def _project(path: Path) -> dict[str, Any]:
     try:
-        text = regular_file.read(path, _MOST_BYTES).decode("utf-8")
+        text = file_content.read_regular(path, _MOST_BYTES).decode("utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -188,7 +188,7 @@ def _value(environment: Mapping[str, str], name: str) -> str:
     if environment.get(name):
         raise ConfigurationError(f"{name} and {name}_FILE are both set", "Unset one of them.")
     try:
-        return regular_file.read(path, _MOST_BYTES).decode("utf-8").strip("\r\n")
+        return file_content.read_any(path, _MOST_BYTES).decode("utf-8").strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigurationError(

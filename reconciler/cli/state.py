@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler import regular_file
+from reconciler import file_content
 from reconciler.cli import keeping, options, output
 from reconciler.errors import ConfigurationError, ExitCode, StateError, UsageError
 
@@ -146,7 +146,7 @@ def _read(file: str) -> State:
     from reconciler.state import from_text  # noqa: PLC0415
 
     try:
-        return from_text(regular_file.read(file))
+        return from_text(file_content.read_any(file))
     except OSError as error:
         raise ConfigurationError(
             f"{file} cannot be read: {error.strerror}", "Name a file that state pull has printed."

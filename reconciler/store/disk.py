@@ -11,7 +11,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from reconciler import regular_file
+from reconciler import file_content
 from reconciler.errors import StateError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def make_folder(folder: Path) -> None:
 def read(path: Path) -> bytes | None:
     """The content of a regular file; None if it is missing."""
     try:
-        return regular_file.read(path)
+        return file_content.read_regular(path)
     except FileNotFoundError:
         return None
 

@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"budget"},
     {"diff", "fields", "rules", "state"},
     {"model"},
-    {"clock", "errors", "json_text", "printable", "regular_file", "stop"},
+    {"clock", "errors", "json_text", "printable", "file_content", "stop"},
 ]
 ENTRY, SANDBOX = "reconciler.__main__", "reconciler.sandbox"
 PURE = [

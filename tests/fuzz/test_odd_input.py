@@ -161,7 +161,7 @@ def test_folders_may_be_nested_deeper_than_pythons_stack(
         (".reconciler/state.json", ("state", "list"), 8),
         ("plan.json", ("show", "plan.json"), 3),
         ("plan.json", ("apply", "plan.json"), 3),
-        ("plan.json", ("state", "push", "plan.json"), 3),
+        ("plan.json", ("state", "push", "plan.json"), 8),
         ("monitors/relay.yaml", ("plan",), 3),
     ],
 )
@@ -172,7 +172,8 @@ def test_pipe_in_the_place_of_a_file_holds_nobody_up(
     os.mkfifo(corpus.folder / name)
     ran = run(*arguments)
     assert ran.code == code
-    assert "it is not a regular file" in ran.err
+    if name != "plan.json":  # which a person has named, so that it may be a pipe with an end
+        assert "it is not a regular file" in ran.err
 
 
 def test_settings_of_any_size_are_refused(corpus: Corpus, run: Callable[..., Ran]) -> None:

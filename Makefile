@@ -32,7 +32,7 @@ check: $(VENV)/.dev ## lint, types and all tests: what the pipeline runs
 bench: $(VENV)/.runtime ## measure speed and memory as ratios
 	@$(BIN)/python tests/bench/bench.py $(ARGS)
 
-soak: $(VENV)/.dev ## search thousands of histories of runs, kills and faults for one that breaks a law
+soak: $(VENV)/.dev ## search thousands of histories, and of odd inputs, for one that breaks a law
 	@$(BIN)/python tests/machine/soak.py $(ARGS)
 
 sandbox: $(VENV)/.runtime ## run the AlertSite sandbox in the foreground

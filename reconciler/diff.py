@@ -17,7 +17,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.model import JSON, Field, canonical, secret_refs
+from reconciler.model import JSON, Field, canonical, elements_by_key, secret_refs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -259,7 +259,7 @@ def _leaves(field: Field, before: JSON, after: JSON) -> tuple[Leaf, ...]:
     from deepdiff import DeepDiff  # noqa: PLC0415 - 120 ms that a run without such a change saves
 
     if field.set_key is not None and isinstance(before, list) and isinstance(after, list):
-        keyed = _by_key(before, field.set_key), _by_key(after, field.set_key)
+        keyed = elements_by_key(before, field.set_key), elements_by_key(after, field.set_key)
         if None not in keyed:  # then a leaf is named by identity, not by place
             before, after = keyed
     difference = DeepDiff(
@@ -279,14 +279,6 @@ def _leaves(field: Field, before: JSON, after: JSON) -> tuple[Leaf, ...]:
         for item in items
     ]
     return tuple(sorted(leaves, key=lambda leaf: (leaf.path, canonical(leaf.after))))
-
-
-def _by_key(value: list[JSON], set_key: str) -> dict[JSON, JSON] | None:
-    """A set as a mapping from its key; None if an element has no key or shares it."""
-    if not all(isinstance(item, dict) and set_key in item for item in value):
-        return None
-    items = {item[set_key]: item for item in value}
-    return items if len(items) == len(value) else None
 
 
 def _leaf_path(name: str, steps: list[str | int]) -> str:

@@ -30,6 +30,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler import file_content
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
@@ -63,15 +65,9 @@ def make_folder(folder: Path) -> None:
 def read(path: Path) -> bytes | None:
     """The content of a regular file; None if it is missing."""
     try:
-        # A pipe with no writer would otherwise block for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return file_content.read_regular(path)
     except FileNotFoundError:
         return None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise _not_regular(path)
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read()
 
 
 def replace(path: Path, data: bytes, *, mode: int = USUAL, backup: Path | None = None) -> None:

@@ -21,7 +21,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 JSON: TypeAlias = Any
 """A JSON value as `json.loads` gives it. What is null or empty means "unset"."""
@@ -393,6 +393,19 @@ def _sort(items: list[JSON], set_key: str) -> None:
         is_unique = False
     if not is_unique:
         items.sort(key=canonical)
+
+
+def elements_by_key(items: Sequence[JSON], set_key: str | None) -> dict[int | str, JSON] | None:
+    """The elements of a set by what tells them apart; None where nothing does.
+
+    AlertSite may show anything: elements without a key, two with the same, or a key that is a list.
+    """
+    if set_key is None:
+        return None
+    if not all(isinstance(item, dict) and type(item.get(set_key)) in {int, str} for item in items):
+        return None
+    found = {item[set_key]: item for item in items}
+    return found if len(found) == len(items) else None
 
 
 def _object(

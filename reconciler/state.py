@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler import json_text
 from reconciler.errors import StateError
 from reconciler.generation import Generation
 from reconciler.model import DEFAULT_ACCOUNT, JSON, Account, canonical
@@ -186,8 +187,8 @@ def from_text(text: bytes) -> State:
         StateError: it is corrupt or of a newer format; the message does not say where it is kept.
     """
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        data = json_text.read(text)
+    except ValueError as error:
         raise StateError(f"the state is corrupt: {error}") from error
     version = data.get("format_version") if isinstance(data, dict) else None
     if not isinstance(version, str):

@@ -13,6 +13,7 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from reconciler import json_text
 from reconciler.errors import (
     AlertSiteError,
     CredentialsError,
@@ -80,9 +81,9 @@ def content(response: httpx.Response, request: str, url: str) -> JSON:
     if not response.content:
         return None
     try:
-        data = _parse(response.content)
+        data = json_text.read(response.content)
     except ValueError as error:
-        raise _nonsense(response, request, url) from error
+        raise _nonsense(response, request, url, why=str(error)) from error
     if _errors_in(data):
         refusal = RejectedError(f"{request}: {words(response)}")
         refusal.may_have_arrived = request.startswith("POST")  # its status says that it was done
@@ -224,11 +225,12 @@ def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError
 
 
 def _nonsense(
-    response: httpx.Response, request: str, url: str, what: str | None = None
+    response: httpx.Response, request: str, url: str, what: str | None = None, *, why: str = ""
 ) -> NonsenseError:
     if what is None:
         kind = response.headers.get("Content-Type", "no content type")
         what = f"{words(response)} ({kind}), which is not an answer of AlertSite's API"
+        what += f": {why}" if why else ""
     error = NonsenseError(
         f"{request} was answered with {what}",
         f"Check ALERTSITE_URL, which is {url}; a proxy or a login page may stand in between.",
@@ -237,34 +239,9 @@ def _nonsense(
     return error
 
 
-def _parse(text: bytes) -> JSON:
-    """The JSON value of a text.
-
-    Raises:
-        ValueError: it is not JSON, or nested beyond all sense.
-    """
-    try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-    except RecursionError as error:
-        raise ValueError("nested too deep") from error
-
-
-def _finite(text: str) -> float:
-    """A number that is one everywhere; `1e400` is infinite in Python."""
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(text)
-    return number
-
-
-def _refuse_constant(name: str) -> JSON:
-    """Python's JSON has NaN and infinities; no other has."""
-    raise ValueError(name)
-
-
 def _errors(response: httpx.Response) -> list[JSON]:
     try:
-        data = _parse(response.content)
+        data = json_text.read(response.content)
     except ValueError:
         return []  # not AlertSite's envelope; `words` quotes the text instead
     return _errors_in(data)

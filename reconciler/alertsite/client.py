@@ -5,6 +5,7 @@ Planning is given a `Reader`, which has no method that writes.
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 
 _MAX_DIGITS = 18
+_LONGEST_ID = 40
+_ID_HINT = (
+    "Nothing can be planned for it, nor told about it. Look for it in AlertSite; if it is a usual "
+    "monitor there, please report what stands above."
+)
 _READINGS = 3
 """How often a list is read that changes while it is read."""
 _MOST_PAGES = 10_000
@@ -274,9 +280,15 @@ def _items(answer: JSON, path: str) -> list[JSON]:
 
 
 def _live(item: JSON, path: str) -> Live:
-    number = _number(item.get("id")) if isinstance(item, dict) else None
+    if not isinstance(item, dict) or "id" not in item:
+        raise NonsenseError(f"GET {path} was answered with a monitor that has no id", _ID_HINT)
+    number = _number(item["id"])
     if number is None:
-        raise NonsenseError(f"GET {path} was answered with a monitor that has no numeric id")
+        shown = json.dumps(item["id"], ensure_ascii=False)
+        if len(shown) > _LONGEST_ID:
+            shown = f"{shown[:_LONGEST_ID]}…"
+        what = f"a monitor whose id is {shown}, which is no number of at most {_MAX_DIGITS} digits"
+        raise NonsenseError(f"GET {path} was answered with {what}", _ID_HINT)
     kind = item.get("type")
     return Live(number, kind if isinstance(kind, str) and kind else None, item)
 
@@ -292,4 +304,4 @@ def _number(value: JSON) -> int | None:
     """An id or count, which AlertSite writes as a number or as a string of digits."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS:
         return int(value)
-    return value if type(value) is int else None
+    return value if type(value) is int and 0 <= value < 10**_MAX_DIGITS else None

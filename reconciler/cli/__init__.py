@@ -10,6 +10,7 @@ import os
 import re
 import signal
 from importlib import import_module
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +18,8 @@ import click
 from reconciler import __version__
 from reconciler.cli import output
 from reconciler.clock import SYSTEM, Clock
-from reconciler.errors import ExitCode, InterruptedRunError, ReconcilerError
+from reconciler.errors import ExitCode, InterruptedRunError, ReconcilerError, UsageError
+from reconciler.printable import joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,6 +93,7 @@ def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # it may be ignored, as after `nohup`
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        _check(arguments)
         code = reconciler.main(
             list(arguments), prog_name="reconciler", standalone_mode=False, obj=clock
         )
@@ -100,7 +103,9 @@ def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:
     except ReconcilerError as error:
         return output.fail(error)
     except click.UsageError as error:
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        output.say(joined(shown.getvalue().splitlines()))
         for argument in arguments:
             if re.fullmatch("-[a-z][a-z-]+(=.*)?", argument):
                 output.say(f"Long options begin with two dashes: -{argument}")
@@ -113,8 +118,22 @@ def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:
         if os.environ.get("RECONCILER_DEBUG"):
             import traceback  # noqa: PLC0415 - 4 ms
 
-            traceback.print_exc()
+            output.say(joined(traceback.format_exc().splitlines()))
         output.say(f"Error: unexpected failure: {type(error).__name__}: {error}")
         output.say(f"{_ISSUES} RECONCILER_DEBUG=1 adds the traceback.")
         return ExitCode.BUG
     return code if isinstance(code, int) else ExitCode.OK
+
+
+def _check(arguments: Sequence[str]) -> None:
+    """Stops at an argument that could be neither printed nor written down.
+
+    Raises:
+        UsageError: it is not text in the encoding of the locale.
+    """
+    for argument in arguments:
+        if any("\ud800" <= char <= "\udfff" for char in argument):  # how Python shows other bytes
+            raise UsageError(
+                f"the argument {argument} is not text: some of its bytes mean nothing here",
+                "Rename what it names, or set LANG to the encoding that it is written in.",
+            )

@@ -6,6 +6,7 @@ import click
 
 from reconciler.cli import output
 from reconciler.errors import ExitCode
+from reconciler.printable import Lines
 
 _VARIABLE = "_RECONCILER_COMPLETE"
 """What click derives from the name of the program; the script sets it for each completion."""
@@ -30,5 +31,5 @@ def completion(ctx: click.Context, shell: str) -> int:
         "fish": shell_completion.FishComplete,
     }
     made = makers[shell](ctx.find_root().command, {}, "reconciler", _VARIABLE)
-    output.data(made.source().strip("\n"))
+    output.data(Lines(made.source().strip("\n")))
     return ExitCode.OK

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -73,9 +72,9 @@ def connect(
     )
     say(
         "Sandbox: no AlertSite credentials are set, so this run uses the embedded sandbox and "
-        "nothing reaches AlertSite.\n"
-        "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD (or ALERTSITE_TOKEN) for the real account."
+        "nothing reaches AlertSite."
     )
+    say("Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD (or ALERTSITE_TOKEN) for the real account.")
     options = sandbox.Options(
         schemas=schemas.documents, seed=sample_seed(), database=_DATA / "sandbox.db"
     )
@@ -130,8 +129,10 @@ def read_seed(path: Path) -> list[dict[str, Any]]:
     Raises:
         ConfigurationError: the file holds something else.
     """
+    from reconciler import file_content, json_text  # noqa: PLC0415 - only for the sandbox
+
     try:
-        monitors = json.loads(path.read_bytes())
+        monitors = json_text.read(file_content.read_any(path))
     except (OSError, ValueError) as error:
         raise ConfigurationError(
             f"{path} cannot be read as JSON: {error}", "Name a file with a JSON list of monitors."
@@ -160,7 +161,6 @@ def _session(
     account: Account,
 ) -> Iterator[Connection]:
     from reconciler.alertsite import Credentials, Session  # noqa: PLC0415 - 120 ms
-    from reconciler.render import printable  # noqa: PLC0415
     from reconciler.stop import Stop  # noqa: PLC0415 - with threading
 
     stop = Stop()
@@ -171,6 +171,6 @@ def _session(
         clock=keeping.clock(),
         timeout=timeout,
         stop=stop,
-        notify=lambda text: say(printable(text)),
+        notify=say,
     ) as session:
         yield Connection(session, account, stop)

@@ -44,9 +44,9 @@ def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
             if not file.is_changed:
                 continue
             changed += 1
-            output.data(render.printable(file.path))
+            output.data(file.path)
             if diff:
-                output.data("\n".join(_diff(file)))
+                output.data(render.joined(_diff(file), colour=output.has_colour(sys.stdout)))
             if not check:
                 with writes.one(file.path):
                     manifest.write(file.path, file.data, file.original)
@@ -61,11 +61,10 @@ def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
 def _diff(file: Formatted) -> Iterator[str]:
     from difflib import unified_diff  # noqa: PLC0415 - only for a diff
 
-    from reconciler.render import printable  # noqa: PLC0415
     from reconciler.render.text import paint  # noqa: PLC0415
 
     colour = output.has_colour(sys.stdout)
     before, after = (data.decode().splitlines() for data in (file.original, file.data))
     for line in unified_diff(before, after, f"a/{file.path}", f"b/{file.path}", lineterm=""):
         style = line[0] if line[:1] in {"+", "-"} and line[:3] not in {"+++", "---"} else "bold"
-        yield paint(printable(line), style, colour=colour and line[:1] in {"+", "-", "@"})
+        yield paint(line, style, colour=colour and line[:1] in {"+", "-", "@"})

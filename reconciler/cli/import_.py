@@ -97,9 +97,7 @@ def import_(
 
 
 def _report(found: Imported, folder: str) -> Iterator[str]:
-    from reconciler.render import printable  # noqa: PLC0415
-
-    yield from map(printable, _totals(found, folder))
+    yield from _totals(found, folder)
     yield from _list(
         "fields that the schemas do not know are under extra; take out those that AlertSite sets",
         (f"{field}: {_count(count, 'manifest')}" for field, count in found.unknown.items()),
@@ -132,9 +130,7 @@ def _line(told: Told) -> str:
 
 
 def _list(title: str, lines: Iterable[str]) -> Iterator[str]:
-    from reconciler.render import printable  # noqa: PLC0415
-
-    items = [f"  - {printable(line)}" for line in lines]
+    items = [f"  - {line}" for line in lines]
     if items:
         yield f"To do: {title}"
         yield from items

@@ -11,6 +11,7 @@ import click
 from reconciler import durable
 from reconciler.cli import output
 from reconciler.errors import ConfigurationError, ExitCode
+from reconciler.printable import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,8 @@ def init(folder: str) -> int:
             output.say("Everything is there already: nothing was written.")
             return ExitCode.OK
         where = "here" if root == Path() else f"in {folder}"
-        output.say(_NEXT.format(where=where, example=f"{_MANIFESTS}/{_EXAMPLE}"))
+        example = f"{_MANIFESTS}/{_EXAMPLE}"
+        output.say(joined(line.format(where=where, example=example) for line in _NEXT.splitlines()))
     return ExitCode.OK
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.errors import ConfigurationError, InterruptedRunError, InvalidManifestsError
+from reconciler.printable import Lines, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,16 +35,18 @@ def prepare() -> None:
 
 
 def data(text: str) -> None:
-    """Prints to stdout."""
+    """Prints to stdout: `Lines` as they are, any other text as one line."""
     _print(text, "stdout")
 
 
 def say(text: str) -> None:
-    """Prints to stderr."""
+    """Prints to stderr: `Lines` as they are, any other text as one line."""
     _print(text, "stderr")
 
 
 def _print(text: str, name: str) -> None:
+    if not isinstance(text, Lines):
+        text = printable(text)
     try:
         click.echo(text, err=name == "stderr", color=True)
     except BrokenPipeError:

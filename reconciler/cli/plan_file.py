@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler import __version__, durable, render, saved_plan
+from reconciler import __version__, durable, file_content, json_text, render, saved_plan
 from reconciler.cli import output
 from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.plan import FORMAT_VERSION
@@ -69,8 +68,8 @@ def read(path: str) -> SavedPlan:
         RefusedError: it was written by another version, or changed by hand.
     """
     try:
-        data = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        data = json_text.read(file_content.read_any(path))
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
         raise ConfigurationError(
             f"{path} cannot be read: {reason}", "Name a file that plan --out has written."

@@ -10,6 +10,7 @@ import click
 
 from reconciler.cli import keeping, options, output, settings
 from reconciler.errors import ExitCode, RefusedError
+from reconciler.printable import joined
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,8 +59,7 @@ def pull(
         known = run.known(connection.account)
         look = look_without_secrets(workspace, connection.reader(), known.state)
     found = find_pull(workspace, look, known.state, take_all=take_all)
-    for line in _lines(found):
-        output.data(line)
+    output.data(joined(_lines(found), colour=output.has_colour(sys.stdout)))
     _say_rest(found)
     if not found.edits:
         return ExitCode.PARTIAL if found.skipped else ExitCode.OK
@@ -70,7 +70,6 @@ def pull(
 
 def _lines(found: Pull) -> Iterator[str]:
     """The edits, those that cannot be made, and their count."""
-    from reconciler.render import printable  # noqa: PLC0415
     from reconciler.render.text import paint  # noqa: PLC0415
 
     colour = output.has_colour(sys.stdout)
@@ -79,11 +78,11 @@ def _lines(found: Pull) -> Iterator[str]:
         if edit.desired.address != address:
             address = edit.desired.address
             yield f"  {paint(f'~ {address}', '~', colour=colour)}"
-        yield f"      {edit.pointer[1]}: {printable(_change(edit))}"
+        yield f"      {edit.pointer[1]}: {_change(edit)}"
     for skipped in found.skipped:
         head = paint(f"! {skipped.desired.address}", "!", colour=colour)
-        reason = printable(f"{skipped.reason} ({skipped.desired.origin})")
-        yield f"  {head} {printable(skipped.field)} is not pulled: {reason}"
+        reason = f"{skipped.reason} ({skipped.desired.origin})"
+        yield f"  {head} {skipped.field} is not pulled: {reason}"
     if found.edits or found.skipped:
         yield ""
     if not found.edits:

@@ -8,6 +8,7 @@ import click
 
 from reconciler.cli import output
 from reconciler.errors import ConfigurationError, ExitCode, UsageError
+from reconciler.printable import Lines, joined
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,14 +33,14 @@ def schema(kind: str | None) -> int:
     """
     files = _files()
     if kind is None:
-        output.data("\n".join(files))
+        output.data(joined(files))
         return ExitCode.OK
     if kind not in files:
         from reconciler.schema.problem import did_you_mean  # noqa: PLC0415
 
         advice = did_you_mean(kind, files)
         raise UsageError(f"there is no schema {kind}{advice}", "reconciler schema lists all.")
-    output.data(files[kind].read_text(encoding="utf-8").rstrip("\n"))
+    output.data(Lines(files[kind].read_text(encoding="utf-8").rstrip("\n")))
     return ExitCode.OK
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
+from reconciler import file_content
 from reconciler.budget import Budget
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from reconciler.secret_rules import SecretRules
 
@@ -25,6 +26,8 @@ _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h)?")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _KEYS = ("state", "lock_lease", "timeout")
 _LISTS = ("env", "files", "plugins", "fields")
+_MOST_BYTES = 64 * 1024
+"""Of a file with settings or with one of them."""
 _CREDENTIALS = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN")
 
 
@@ -150,7 +153,7 @@ def duration(text: str) -> float | None:
 
 def _project(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = file_content.read_regular(path, _MOST_BYTES).decode("utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
@@ -214,7 +217,7 @@ def _value(environment: Mapping[str, str], name: str) -> str:
     if environment.get(name):
         raise ConfigurationError(f"{name} and {name}_FILE are both set", "Unset one of them.")
     try:
-        return Path(path).read_text(encoding="utf-8").strip("\r\n")
+        return file_content.read_any(path, _MOST_BYTES).decode("utf-8").strip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigurationError(

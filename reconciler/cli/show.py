@@ -18,7 +18,7 @@ def show(file: str, *, show_requests: bool, as_json: bool) -> int:
     from reconciler.cli import plan_file  # noqa: PLC0415
 
     saved = plan_file.read(file)
-    output.say(f"Account: {render.printable(str(saved.plan.account))}")
+    output.say(f"Account: {saved.plan.account}")
     if as_json:
         output.data(render.as_json(saved_plan.to_json(saved)))
     else:

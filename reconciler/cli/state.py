@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from reconciler import file_content
 from reconciler.cli import keeping, options, output
 from reconciler.errors import ConfigurationError, ExitCode, StateError, UsageError
 
@@ -27,8 +27,6 @@ def _begin(location: str | None) -> keeping.Run:
 @options.state
 def list_(location: str | None) -> int:
     """List the records: address, id, when and by which run it was applied."""
-    from reconciler import render  # noqa: PLC0415
-
     run = _begin(location)
     known = run.known(None)
     if not known.saved.serial:
@@ -43,7 +41,7 @@ def list_(location: str | None) -> int:
         for address, pending in sorted(known.state.pending_creates.items())
     ]
     for line in lines:
-        output.data(render.printable(line))
+        output.data(line)
     return ExitCode.OK
 
 
@@ -113,13 +111,14 @@ def unlock(run_id: str | None, location: str | None) -> int:
 @options.state
 def pull(location: str | None) -> int:
     """Print the state as JSON, with what journals of killed runs add."""
+    from reconciler.printable import json_lines  # noqa: PLC0415
     from reconciler.state import to_text  # noqa: PLC0415
 
     run = _begin(location)
     known = run.known(None)
     if not known.saved.serial and not known.state.records:
         raise StateError(f"{run.store.location}: there is no state yet", "Run apply once.")
-    output.data(to_text(known.state).rstrip("\n"))
+    output.data(json_lines(to_text(known.state).rstrip("\n")))
     return ExitCode.OK
 
 
@@ -147,9 +146,11 @@ def _read(file: str) -> State:
     from reconciler.state import from_text  # noqa: PLC0415
 
     try:
-        return from_text(Path(file).read_bytes())
+        return from_text(file_content.read_any(file))
     except OSError as error:
-        raise ConfigurationError(f"{file} cannot be read: {error.strerror}") from error
+        raise ConfigurationError(
+            f"{file} cannot be read: {error.strerror}", "Name a file that state pull has printed."
+        ) from error
     except StateError as error:
         raise StateError(f"{file}: {error}", error.hint) from error
 

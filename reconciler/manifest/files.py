@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError, Diagnostic, Position
@@ -32,7 +31,7 @@ def find(paths: Sequence[str], *, may_be_empty: bool = False) -> list[str]:
     files: list[str] = []
     for given in paths:
         path = os.path.normpath(given) if given else given
-        if path and Path(path).is_dir():
+        if path and os.path.isdir(path):  # noqa: PTH112 - Path raises where a name is too long
             files += _walk(path)
         elif os.path.lexists(path):
             files.append(path)
@@ -48,6 +47,8 @@ def find(paths: Sequence[str], *, may_be_empty: bool = False) -> list[str]:
 
 def read(path: str) -> bytes | Diagnostic:
     """The bytes of a manifest file, or why it cannot be read."""
+    if any("\ud800" <= char <= "\udfff" for char in path):  # how Python shows other bytes
+        return Diagnostic(Position(path, 1, 1), "file-name", "its name is not UTF-8; rename it")
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # or a pipe would block for ever
         try:
@@ -86,18 +87,26 @@ def _content(descriptor: int) -> bytes:
     return b"".join(chunks)
 
 
-def _walk(folder: str) -> Iterator[str]:
-    try:
-        with os.scandir(folder) as found:
-            entries = list(found)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{folder}: cannot read the folder: {error.strerror}", "Make it readable."
-        ) from error
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path)
-        elif entry.name.endswith((".yaml", ".yml")) and not entry.is_dir():
-            yield entry.path
+def _walk(top: str) -> Iterator[str]:
+    folders = [top]  # no recursion: a tree may be deeper than Python's stack
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as found:
+                entries = list(found)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{folder}: cannot read the folder: {error.strerror}", "Make it readable."
+            ) from error
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            elif entry.name.endswith((".yaml", ".yml")) and not _leads_to_folder(entry):
+                yield entry.path
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a link to a folder; one that leads nowhere is read, to say what is wrong."""
+    return entry.is_symlink() and os.path.isdir(entry.path)  # noqa: PTH112 - Path raises on loops

@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 from itertools import repeat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from reconciler.model import canonical
+from reconciler.model import canonical, elements_by_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ def settled(old: JSON, want: Wanted) -> JSON:
 def matched(old: Sequence[JSON], want: Wanted) -> list[Matched]:
     """The elements that a list will hold, in order."""
     new = want.value
-    before, after = _by_key(old, want.set_key), _by_key(new, want.set_key)
+    before, after = elements_by_key(old, want.set_key), elements_by_key(new, want.set_key)
     if before is not None and after is not None:
         kept = [Matched(index, after[key]) for index, key in enumerate(before) if key in after]
         return [*kept, *(Matched(None, after[key]) for key in after if key not in before)]
@@ -61,13 +61,3 @@ def matched(old: Sequence[JSON], want: Wanted) -> list[Matched]:
         was = range(first, first + end - start) if code == "equal" else repeat(None)
         found += map(Matched, was, new[start:end])
     return found
-
-
-def _by_key(items: Sequence[JSON], set_key: str | None) -> dict[JSON, JSON] | None:
-    """The elements of a set by their key; None if one has none, or shares it."""
-    if set_key is None:
-        return None
-    if not all(isinstance(item, dict) and type(item.get(set_key)) in {int, str} for item in items):
-        return None
-    found = {item[set_key]: item for item in items}
-    return found if len(found) == len(items) else None

@@ -4,20 +4,24 @@ Rule: values in, text out; no I/O. The same value gives the same bytes. Colour o
 words and symbols say.
 """
 
+from reconciler.printable import Lines, joined, json_lines, printable
 from reconciler.render.drifts import drift_text
 from reconciler.render.findings import findings_github, findings_json, findings_text
 from reconciler.render.plans import plan_text
 from reconciler.render.results import outcome_line, outcomes_text, result_text
-from reconciler.render.text import as_json, error_text, printable
+from reconciler.render.text import as_json, error_text
 from reconciler.render.whys import why_text
 
 __all__ = [
+    "Lines",
     "as_json",
     "drift_text",
     "error_text",
     "findings_github",
     "findings_json",
     "findings_text",
+    "joined",
+    "json_lines",
     "outcome_line",
     "outcomes_text",
     "plan_text",

@@ -6,7 +6,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import ExitCode
-from reconciler.render.text import paint, printable
+from reconciler.printable import Lines, joined, printable
+from reconciler.render.text import paint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,9 +45,9 @@ _COLOURS = {Status.OK: "+", Status.WARN: "~", Status.FAIL: "!"}
 _NAME = 13
 
 
-def check_text(check: Check, *, colour: bool = False) -> str:
+def check_text(check: Check, *, colour: bool = False) -> Lines:
     """A line, and the next step on another."""
-    return "\n".join(_lines(check, colour=colour))
+    return joined(_lines(check, colour=colour), colour=colour)
 
 
 def checks_json(checks: Iterable[Check]) -> dict[str, JSON]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.render.text import paint, printable, value_text
+from reconciler.printable import Lines, joined, printable
+from reconciler.render.text import paint, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from reconciler.drift import Drift, Drifted
 
 
-def drift_text(drift: Drift, *, colour: bool = False) -> str:
+def drift_text(drift: Drift, *, colour: bool = False) -> Lines:
     """What AlertSite changed, and the count as last line."""
     lines: list[str] = []
     for monitor in drift.monitors:
@@ -22,7 +23,7 @@ def drift_text(drift: Drift, *, colour: bool = False) -> str:
     line = f"No drift. {total} {noun} as last applied."
     if drift.monitors:
         line = f"Drift: {len(drift.monitors)} of {total} {noun} not as last applied."
-    return "\n".join([*lines, paint(line, "bold", colour=colour)])
+    return joined([*lines, paint(line, "bold", colour=colour)], colour=colour)
 
 
 def _monitor(monitor: Drifted, *, colour: bool) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.render.text import printable
+from reconciler.printable import Lines, joined, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,12 +16,12 @@ _COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 """What GitHub calls each severity."""
 
 
-def findings_text(findings: Iterable[Diagnostic]) -> str:
+def findings_text(findings: Iterable[Diagnostic]) -> Lines:
     """One finding a line: `path:line:col: code: message`.
 
     The severity stands before the code, but for the errors of invalid manifests.
     """
-    return "\n".join(printable(_line(finding)) for finding in findings)
+    return joined(map(_line, findings))
 
 
 def _line(finding: Diagnostic) -> str:
@@ -32,14 +32,15 @@ def _line(finding: Diagnostic) -> str:
     return f"{finding.position}: {_severity(finding)}: {finding.code}: {finding.message}"
 
 
-def findings_github(findings: Iterable[Diagnostic]) -> str:
+def findings_github(findings: Iterable[Diagnostic]) -> Lines:
     """One workflow command a line, which GitHub shows at the place in the pull request."""
-    return "\n".join(
+    commands = (
         f"::{_COMMANDS[_severity(finding)]} "
         f"file={_escape_property(finding.position.path)},line={finding.position.line},"
         f"col={finding.position.column},title={finding.code}::{_escape_data(finding.message)}"
         for finding in findings
     )
+    return Lines("\n".join(commands))  # the one text whose lines are meant to be commands
 
 
 def findings_json(findings: Iterable[Diagnostic]) -> dict[str, JSON]:
@@ -67,7 +68,11 @@ def _severity(finding: Diagnostic) -> str:
 
 
 def _escape_data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    """The text as the data of a command.
+
+    GitHub would turn `%0A` and the like back into controls, so there are none left to escape.
+    """
+    return printable(text).replace("%", "%25")
 
 
 def _escape_property(text: str) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from reconciler.budget import Budget
 from reconciler.diff import Cause
 from reconciler.plan import Action, NoteCode, Reason
-from reconciler.render.text import paint, printable, value_text
+from reconciler.printable import Lines, joined, printable
+from reconciler.render.text import paint, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -69,7 +70,7 @@ def plan_text(
     budget: Budget = Budget(),  # noqa: B008 - an immutable value
     colour: bool = False,
     show_requests: bool = False,
-) -> str:
+) -> Lines:
     """The plan in Terraform's words: changes, refusals, notes, and the summary as last lines."""
     lines: list[str] = []
     for change in plan.changes:
@@ -79,7 +80,7 @@ def plan_text(
     lines += _notes(plan.notes, colour=colour)
     lines += _summary(plan, colour=colour)
     lines += _coverage(plan.coverage, budget, colour=colour)
-    return "\n".join(lines)
+    return joined(lines, colour=colour)
 
 
 def _change(change: Change, *, colour: bool, show_requests: bool) -> Iterator[str]:

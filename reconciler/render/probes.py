@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.render.text import printable
+from reconciler.printable import Lines, joined, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 _HEAD = ("field", "seen", "expected", "mark")
 
 
-def probe_text(tables: Iterable[Table]) -> str:
+def probe_text(tables: Iterable[Table]) -> Lines:
     """A table for each kind."""
-    return "\n\n".join("\n".join(_lines(table)) for table in tables)
+    lines = [line for table in tables for line in (*_lines(table), "")]
+    return joined(lines[:-1])
 
 
 def _lines(table: Table) -> Iterator[str]:

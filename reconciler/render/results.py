@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import ExitCode
 from reconciler.plan import Action
+from reconciler.printable import Lines, joined, printable
 from reconciler.render.plans import place
-from reconciler.render.text import paint, printable, value_text
+from reconciler.render.text import paint, value_text
 from reconciler.result import Status
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ _WORDS = {
 }
 
 
-def result_text(result: Result, *, colour: bool = False) -> str:
+def result_text(result: Result, *, colour: bool = False) -> Lines:
     """The result: unless all is done what became of each change, and the summary as last line."""
     done = result.having(Status.DONE)
     lines: list[str] = []
     if len(done) < len(result.outcomes):
-        lines.append(outcomes_text(result.outcomes, colour=colour))
+        lines += _outcomes(result.outcomes, colour=colour)
     counts = [
         f"{sum(item.change.action is action for item in done)} {word}"
         for action, word in zip(Action, ("added", "changed", "destroyed"), strict=True)
@@ -47,18 +48,23 @@ def result_text(result: Result, *, colour: bool = False) -> str:
         total = len(result.outcomes)
         changes = "change" if total == 1 else "changes"
         line += f" Of {total} {changes}: {len(done)} done, {', '.join(left)}. {_next_step(result)}"
-    return "\n".join([*lines, paint(line, "bold", colour=colour)])
+    return joined([*lines, paint(line, "bold", colour=colour)], colour=colour)
 
 
-def outcomes_text(outcomes: Iterable[Outcome], *, colour: bool = False) -> str:
+def outcomes_text(outcomes: Iterable[Outcome], *, colour: bool = False) -> Lines:
     """What became of each change, with its reason and fields."""
-    return "\n".join(line for outcome in outcomes for line in _outcome(outcome, colour=colour))
+    return joined(_outcomes(outcomes, colour=colour), colour=colour)
 
 
 def outcome_line(outcome: Outcome, number: int, total: int) -> str:
     """One line of progress; the reason for a failure stands in the result."""
     word = _WORDS[outcome.status][1]
     return f"[{number}/{total}] {outcome.change.address}: {word}"
+
+
+def _outcomes(outcomes: Iterable[Outcome], *, colour: bool) -> Iterator[str]:
+    for outcome in outcomes:
+        yield from _outcome(outcome, colour=colour)
 
 
 def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:

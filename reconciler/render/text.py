@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from reconciler.printable import Lines, joined, json_lines, printable
+
 if TYPE_CHECKING:
     from reconciler.errors import ReconcilerError
     from reconciler.model import JSON
@@ -21,20 +23,15 @@ _ESCAPES = {
 }
 
 
-def as_json(value: JSON) -> str:
+def as_json(value: JSON) -> Lines:
     """The JSON document that a machine reads: indented, in the given order, UTF-8."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return json_lines(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def error_text(error: ReconcilerError, *, colour: bool = False) -> str:
-    """What went wrong and what to do next."""
-    text = f"{paint('Error:', '!', colour=colour)} {_lines(str(error))}"
-    return f"{text}\n{_lines(error.hint)}" if error.hint else text
-
-
-def _lines(text: str) -> str:
-    """The text without what could steer a terminal; its further lines are set in."""
-    return "\n  ".join(map(printable, text.splitlines()))
+def error_text(error: ReconcilerError, *, colour: bool = False) -> Lines:
+    """What went wrong, and what to do next: a line for each."""
+    text = f"{paint('Error:', '!', colour=colour)} {printable(str(error))}"
+    return joined([text, error.hint] if error.hint else [text], colour=colour)
 
 
 def value_text(value: JSON) -> str:
@@ -44,13 +41,6 @@ def value_text(value: JSON) -> str:
     return printable(json.dumps(value, ensure_ascii=False))
 
 
-def printable(text: str) -> str:
-    """The text without the characters that could steer a terminal or break a line."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
-
-
 def paint(text: str, style: str, *, colour: bool) -> str:
     """The text in the colour of a symbol, if there is to be colour."""
-    return f"\x1b[{_ESCAPES[style]}m{text}\x1b[0m" if colour else text
+    return f"\x1b[{_ESCAPES[style]}m{printable(text)}\x1b[0m" if colour else text

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.diff import Cause
-from reconciler.render.text import paint, printable, value_text
+from reconciler.printable import Lines, joined, printable
+from reconciler.render.text import paint, value_text
 from reconciler.why import HIDDEN, ID, Next, Tracking
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _TRACKING = {
 _SYMBOLS = {Next.UPDATE: "~", Next.CREATE: "+", Next.REFUSED: "!", Next.ORPHAN: "."}
 
 
-def why_text(why: Why, *, age: str = "", only: bool = False, colour: bool = False) -> str:
+def why_text(why: Why, *, age: str = "", only: bool = False, colour: bool = False) -> Lines:
     """The monitor with a line for each field, or (only) one field with a line for each question.
 
     Args:
@@ -43,11 +44,11 @@ def why_text(why: Why, *, age: str = "", only: bool = False, colour: bool = Fals
         colour: whether there is to be colour.
     """
     if only:
-        return "\n".join(_one(why, why.fields[0], age, colour=colour))
+        return joined(_one(why, why.fields[0], age, colour=colour), colour=colour)
     lines = [*_head(why, age, colour=colour)]
     if why.fields:
         lines += ["", *_all(why)]
-    return "\n".join(lines)
+    return joined(lines, colour=colour)
 
 
 def _line(name: str, text: str) -> str:

@@ -106,7 +106,7 @@ class GitStore:
         try:
             now = self._version(cell)
         except StateError as error:
-            raise unknown(self.location, f"{answer.words}\n{error}") from error
+            raise unknown(self.location, f"{answer.words} / {error}") from error
         if (now or "") == commit:
             return self._known(cell, commit)
         if now != expected:

@@ -150,10 +150,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _words(stderr: bytes, code: int) -> str:
-    """The last lines of what git, the server and the hooks say, fit to be shown."""
+    """The last lines of what git, the server and the hooks say, as one."""
     text = _ESCAPE.sub("", without_login(stderr.decode("utf-8", "replace")))
     lines = (
         "".join(char for char in line if char.isprintable()).strip() for line in text.splitlines()
     )
     said = [line for line in lines if line][-_LINES:]
-    return "\n".join(said) or f"git ended with code {code} and said nothing"
+    return " / ".join(said) or f"git ended with code {code} and said nothing"

@@ -14,7 +14,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from reconciler import durable
+from reconciler import durable, json_text
 from reconciler.errors import StateError
 from reconciler.store.port import problem
 
@@ -172,8 +172,8 @@ def read_journal(path: Path) -> list[JSON]:
     entries = []
     for number, line in enumerate(lines, 1):
         try:
-            entries.append(json.loads(line))
-        except (ValueError, RecursionError) as error:
+            entries.append(json_text.read(line))
+        except ValueError as error:
             if number == len(lines) and not torn:
                 break
             raise StateError(

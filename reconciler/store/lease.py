@@ -12,6 +12,7 @@ import math
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from reconciler import json_text
 from reconciler.clock import written
 
 
@@ -79,7 +80,7 @@ def new(claim: Claim, *, now: datetime, length: float) -> Lease:
 def decoded(data: bytes) -> Lease | None:
     """The lease that is kept as these bytes; None if they are none."""
     try:
-        found = json.loads(data)
+        found = json_text.read(data)
         known = found.keys() & set(Lease._fields)
         lease = Lease(**{name: found[name] for name in known})
         texts: tuple[object, ...] = (
@@ -92,7 +93,7 @@ def decoded(data: bytes) -> Lease | None:
             and type(lease.renewals) is int
             and datetime.fromisoformat(lease.acquired_at).tzinfo is not None
         )
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError):
         return None
     return lease if is_sound and lease.id else None
 

@@ -25,13 +25,15 @@ LAYERS: list[set[str]] = [
     {"plan"},
     {"budget"},
     {"diff", "fields", "rules", "secret_rules", "state"},
-    {"generation", "model"},
-    {"clock", "durable", "errors", "stop"},
+    {"durable", "generation", "model"},
+    {"clock", "errors", "file_content", "json_text", "printable", "stop"},
 ]
 ENTRY, SANDBOX = "reconciler.__main__", "reconciler.sandbox"
 PURE = [
     "errors",
     "generation",
+    "json_text",
+    "printable",
     "model",
     "diff",
     "state",
@@ -63,6 +65,7 @@ PURE_IMPORTS = {
     "html",
     "itertools",
     "json",
+    "math",
     "operator",
     "re",
     "string",

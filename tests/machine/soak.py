@@ -1,7 +1,8 @@
-"""`make soak`: thousands of histories, and a table of what was in them.
+"""`make soak`: thousands of histories and of odd inputs, and a table of what was in them.
 
-`MACHINE_HISTORIES` says how many, `MACHINE_SEED` where to begin. It ends at the first history that
-breaks a law, with the shortest one that does and the command that repeats it.
+`MACHINE_HISTORIES` says how many histories, `MACHINE_SEED` where to begin; `FUZZ_CASES`,
+`FUZZ_SEED` and `FUZZ_FIRST` the same of odd inputs. Neither is searched if there are to be none.
+It ends at the first that breaks a law, with the command that repeats it.
 """
 
 from __future__ import annotations
@@ -16,18 +17,28 @@ from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from fuzz.search import Figures
 from machine.crashes import Crashes
 from machine.search import search
 from machine.world import World
 
 _HISTORIES = 3000
 _AT_ONCE = 100
+_CASES = 10_000
+_CASES_AT_ONCE = 1_000
 _MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
 """Where files cost nothing, if there is such a place."""
 
 
 def main() -> int:
-    wanted = int(os.environ.get("MACHINE_HISTORIES", _HISTORIES))
+    if histories := int(os.environ.get("MACHINE_HISTORIES", _HISTORIES)):
+        _search(histories)
+    if cases := int(os.environ.get("FUZZ_CASES", _CASES)):
+        _fuzz(cases)
+    return 0
+
+
+def _search(wanted: int) -> None:
     first = int(os.environ.get("MACHINE_SEED", secrets.randbelow(2**31)))
     total: Counter[str] = Counter()
     began = time.monotonic()
@@ -44,7 +55,25 @@ def main() -> int:
     total["kills at every effect"], total["kills at every pair"] = _crashed(wanted)
     print(_table(total, time.monotonic() - began))
     print("lost 0, doubled 0, touched 0, claimed wrongly 0")
-    return 0
+
+
+def _fuzz(wanted: int) -> None:
+    seed = int(os.environ.get("FUZZ_SEED", secrets.randbelow(2**31)))
+    first = int(os.environ.get("FUZZ_FIRST", "0"))
+    figures = Figures()
+    began = time.monotonic()
+    for start in range(first, first + wanted, _CASES_AT_ONCE):
+        numbers = range(start, min(start + _CASES_AT_ONCE, first + wanted))
+        with TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+            try:
+                figures.search(Path(folder), seed, numbers)
+            except BaseException:
+                print(figures.table())
+                raise
+        print(f"{figures.kinds.total()} of {wanted} odd inputs", file=sys.stderr)
+    print(figures.table())
+    print(f"{time.monotonic() - began:>8.0f}  seconds")
+    print("bugs 0, hostile output 0, beyond the deadline 0, beyond the memory 0")
 
 
 def _crashed(wanted: int) -> tuple[int, int]:

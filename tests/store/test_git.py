@@ -299,7 +299,7 @@ class TestFailure:
         version = write(store, b"1")
         hook(here, "pre-push", "printf '\\033[31mNot on\\033[0m Fridays\\a.\\n' >&2", "exit 1")
         said = self.refused(store, version)
-        assert "cannot write git:origin: Not on Fridays.\n" in said
+        assert "cannot write git:origin: Not on Fridays. / error: " in said
         assert store.read(Cell.STATE) == (b"1", version)
 
     def test_the_servers_hook_is_passed_on_too(self, store: Store, bare: Path) -> None:

@@ -54,7 +54,7 @@ def written(store: Store, data: bytes) -> Path:
 class TestWriting:
     def test_what_is_appended_is_read(self, store: Store) -> None:
         journal = Journal.create(store, "run-1")
-        entries = [{"a": 1, "b": [None, "é\u2028\n"]}, {"c": {"d": "\ud800"}}]
+        entries = [{"a": 1, "b": [None, "é\u2028\n"]}, {"c": {"d": "\U0001f600"}}]
         journal.append(entries[:1])
         journal.append(entries[1:])
         journal.append([])

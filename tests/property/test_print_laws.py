@@ -1,0 +1,116 @@
+"""The laws of printing, for all texts: nothing from outside steers what reads the output.
+
+Each output has a grammar: a finding, a change or an answer to a question is so many lines; a JSON
+document is one; a line of GitHub's is one command of ours.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+from urllib.parse import unquote
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler import render
+from reconciler.decide import decide
+from reconciler.drift import Drift, Drifted
+from reconciler.errors import ConfigurationError, Diagnostic, Position
+from reconciler.model import Desired, Live, Origin
+from reconciler.printable import joined, printable
+from reconciler.render.checks import Check, Status, check_text
+from reconciler.rules import Rules
+
+from build import ACCOUNT, SCHEMAS
+
+TEXTS = st.lists(
+    st.sampled_from(
+        ["::", "##[", "##vso[", "%0A", "\n", "\r", "\x1b[31m", "\x9b", "\u202e", "\u2028", "\ud800"]
+    )
+    | st.text(max_size=8)
+    | st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"]),
+    max_size=6,
+).map("".join)
+_COMMAND = re.compile(r"::error file=([^:,]*),line=1,col=2,title=code::(.*)")
+
+
+def assert_safe(text: str, lines: int, *, is_github: bool = False) -> None:
+    found = text.split("\n")
+    assert len(found) == lines
+    for line in found:
+        assert line.isprintable()
+        assert "##[" not in line
+        assert "##vso[" not in line
+        assert is_github or not line.lstrip().startswith("::")
+
+
+def hostile(name: str, text: str) -> tuple[Desired, Live]:
+    """A manifest and its monitor, full of that text."""
+    kind = SCHEMAS.kinds["email-smtp"]
+    fields = {"note": text, f"x{text}": {f"y{text}": [text]}}
+    manifest = Desired(kind, "relay", 1, {text: text}, fields, Origin(name, 0, 1))
+    return manifest, Live(1, "email-smtp", {"note": f"{text}!", f"x{text}": {text: text}})
+
+
+@given(TEXTS)
+def test_one_text_is_one_line_and_stays_so(text: str) -> None:
+    once = printable(text)
+    assert_safe(once, 1)
+    assert printable(once) == once
+    assert_safe(joined([text, text]), 2)
+
+
+@given(TEXTS, TEXTS)
+def test_a_finding_is_one_line(path: str, message: str) -> None:
+    finding = Diagnostic(Position(path, 1, 2), "code", message)
+    assert_safe(render.findings_text([finding, finding]), 2)
+
+
+@given(TEXTS, TEXTS)
+def test_a_finding_is_one_command_of_github_and_no_other(path: str, message: str) -> None:
+    finding = Diagnostic(Position(path, 1, 2), "code", message)
+    text = render.findings_github([finding, finding])
+    assert_safe(text, 2, is_github=True)
+    for line in text.split("\n"):
+        found = _COMMAND.fullmatch(line)
+        assert found
+        assert unquote(found[1]).isprintable()  # what GitHub makes of %0A
+        assert unquote(found[2]).isprintable()
+
+
+@given(st.recursive(TEXTS, lambda inner: st.dictionaries(TEXTS, inner, max_size=3)))
+def test_json_says_the_same(value: Any) -> None:
+    text = render.as_json(value)
+    assert json.loads(text) == json.loads(json.dumps(value))  # two halves may become one
+    assert_safe(text, len(json.dumps(value, indent=2).split("\n")))
+
+
+@given(TEXTS, TEXTS)
+def test_an_error_is_a_line_and_its_next_step_another(message: str, hint: str) -> None:
+    text = render.error_text(ConfigurationError(message, hint))
+    assert_safe(text, 2 if hint else 1)
+
+
+@given(TEXTS, TEXTS)
+def test_a_check_is_a_line_and_its_next_step_another(message: str, hint: str) -> None:
+    text = check_text(Check("settings", Status.FAIL, message, hint))
+    assert_safe(text, 2 if hint else 1)
+
+
+@given(TEXTS, TEXTS)
+def test_a_plan_has_the_lines_of_a_plain_one(name: str, text: str) -> None:
+    def planned(name: str, text: str) -> str:
+        manifest, live = hostile(name, text)
+        plan = decide(ACCOUNT, [manifest], {}, [live], SCHEMAS.kinds, Rules())
+        json.loads(render.as_json(plan.to_json()))
+        return render.plan_text(plan, show_requests=True)
+
+    assert_safe(planned(name, f"a{text}"), len(planned("monitors/a.yaml", "abc").split("\n")))
+
+
+@given(TEXTS)
+def test_drift_has_the_lines_of_a_plain_one(text: str) -> None:
+    drift = Drift(ACCOUNT, (Drifted(text, 1, text, text, ()),), 1)
+    assert_safe(render.drift_text(drift), 3)

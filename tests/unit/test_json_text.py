@@ -1,0 +1,48 @@
+import pytest
+
+from reconciler import json_text
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"[" * 65 + b"]" * 65,
+        b'{"a":' * 900 + b"1" + b"}" * 900,
+        b"[" * 100_000,
+        b'{"a": [' * 40 + b"1" + b"]}" * 40,
+    ],
+    ids=["lists", "objects", "open", "both"],
+)
+def test_deep_nesting_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"nested too deep|Expecting"):
+        json_text.read(data)
+
+
+def test_nesting_as_deep_as_a_manifest_is_read() -> None:
+    value = json_text.read(b"[" * 64 + b"]" * 64)
+    assert isinstance(value, list)
+
+
+def test_brackets_in_texts_are_no_nesting() -> None:
+    text = "[{" * 500
+    assert json_text.read(f'["{text}"]'.encode()) == [text]
+
+
+@pytest.mark.parametrize("data", [b"NaN", b"-Infinity", b"1e400", b"\xff", b"9" * 5000, b""])
+def test_what_is_no_json_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        json_text.read(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (b'{"a": 1, "a": 2}', {"a": 2}),
+        (rb'["\ud83d\ude00", "\ud83d", "\ude00x", "\\ud800"]', ["😀", "�", "�x", "\\ud800"]),
+        (rb'{"\uD800": 1}', {"�": 1}),
+    ],
+    ids=["byte-order-mark", "twice", "half-characters", "half-character-as-key"],
+)
+def test_what_is_odd_is_made_usual(data: bytes, value: object) -> None:
+    assert json_text.read(data) == value

@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"budget"},
     {"diff", "fields", "rules", "state"},
     {"model"},
-    {"clock", "errors", "stop"},
+    {"clock", "errors", "limits", "stop"},
 ]
 ENTRY, SANDBOX = "reconciler.__main__", "reconciler.sandbox"
 PURE = [
@@ -72,6 +72,7 @@ IMPORTERS = {
     "_ruamel_yaml": "manifest",
     "click": "cli",
     "deepdiff": "diff",
+    "httpcore": "alertsite",
     "httpx": "alertsite",
     "jsonschema": "schema",
     "jsonschema_rs": "schema",

@@ -236,6 +236,12 @@ class Terminal:
             self.popen.send_signal(signal.SIGINT)
             self._read(within=1.0)
 
+    def hang_up(self) -> None:
+        """Takes the terminal away, and says so as the system does."""
+        os.close(self._master)
+        self._master = -1
+        self.popen.send_signal(signal.SIGHUP)
+
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
@@ -247,7 +253,8 @@ class Terminal:
         return self.popen.wait(timeout=_SECONDS)
 
     def end(self) -> None:
-        os.close(self._master)
+        if self._master >= 0:
+            os.close(self._master)
         with self.popen:
             self.popen.kill()
 

@@ -431,7 +431,8 @@ def _as_if(environment: Mapping[str, str], folder: Path) -> Iterator[None]:
     """Lets a block find this environment and folder, no input, and a limit on its time."""
     assert threading.current_thread() is threading.main_thread()
     before, place, stdin = dict(os.environ), Path.cwd(), sys.stdin
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: signal.getsignal(number) for number in numbers}
     alarm = signal.signal(signal.SIGALRM, _take_too_long)
     try:
         with Path(os.devnull).open(encoding="utf-8") as nothing:

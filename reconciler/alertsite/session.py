@@ -45,7 +45,7 @@ _LARGER = (
     "(RECONCILER_LARGEST_LIST)."
 )
 _TLS_HINT = "Check ALERTSITE_URL; for an authority of your own, name its file in SSL_CERT_FILE."
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _SHORT = MIB
 """Bytes of any answer that is not a list: hundreds of times what a monitor takes."""
 _LISTING = 5
@@ -110,7 +110,7 @@ class Session:
         self._notify = notify
         self._limits = limits
         self._wire = Wire()
-        self._client = _client(url, connections, limits.timeout, self._wire)
+        self._client = _client(url, connections, limits, self._wire)
 
     def __enter__(self) -> Self:
         return self
@@ -426,13 +426,15 @@ def _is_tls(error: BaseException | None) -> bool:
     return False
 
 
-def _client(url: str, connections: int, timeout: float, wire: Wire) -> httpx.Client:
+def _client(url: str, connections: int, limits: Limits, wire: Wire) -> httpx.Client:
     secure = url.startswith("https:")
     headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
     try:
         client = httpx.Client(
             headers={"User-Agent": f"reconciler/{__version__}", **headers},
-            timeout=httpx.Timeout(timeout, connect=_CONNECT, write=_WRITE, pool=None),
+            timeout=httpx.Timeout(
+                limits.timeout, connect=_CONNECT, write=_WRITE, pool=limits.deadline
+            ),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             # Without TLS the trusted certificates, 30 ms to load, would not be used.
             verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),

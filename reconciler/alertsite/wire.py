@@ -232,7 +232,9 @@ class Wire(httpcore.NetworkBackend):
         """The stream, with its reads and writes bounded."""
         made = _Stream(self, stream)
         self._streams.add(made)
-        self.check()  # after that, or a cut at this moment would miss it
+        if self.is_cut:  # asked after that, or a cut at this moment would miss it
+            made.close()
+            raise CutError
         return made
 
     def forget(self, stream: _Stream) -> None:

@@ -5,6 +5,7 @@ Planning is given a `Reader`, which has no method that writes.
 
 from __future__ import annotations
 
+import itertools
 import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from reconciler.alertsite.session import Session
+    from reconciler.alertsite.wire import Allowance
 
 
 _MAX_DIGITS = 18
@@ -32,7 +34,8 @@ _ID_HINT = (
 )
 _READINGS = 3
 """How often a list is read that changes while it is read."""
-_MOST_PAGES = 10_000
+_MOST_PAGES = 2_000
+"""Of one list: enough for 100,000 monitors in pages of 50."""
 _IN_FLIGHT = 8
 _INCOMPLETE = (
     "What a list leaves out may still be there, so nothing is concluded from it: run the same "
@@ -148,19 +151,24 @@ class Reader:
         Raises:
             _MovedError: something came or went meanwhile.
         """
-        query = {"type": types}
-        page = self._page(query)
+        query, allowance = {"type": types}, self._session.listing()
+        page = self._page(query, allowance)
         found = {monitor.id: monitor for monitor in page.monitors}
         if len(found) < len(page.monitors):
             raise _MovedError("a page holds the same monitor twice")
         total, size = page.total, page.limit or len(page.monitors)
-        for _ in range(_MOST_PAGES):
+        for number in itertools.count(1):
             if not size or not page.is_followed(len(found)):
                 break
+            if number == _MOST_PAGES:
+                raise IncompleteError(
+                    f"GET /monitors has more than {_MOST_PAGES:,} pages, of {size} monitors each",
+                    _INCOMPLETE,
+                )
             overlap = min(1, size - 1)
             query |= {"limit": str(size), "offset": str(len(found) - overlap)}
             where = f"the page at offset {query['offset']}, of at most {size},"
-            page = self._page(query)
+            page = self._page(query, allowance)
             if page.total is not None and total not in {None, page.total}:
                 raise _MovedError(f"its count is {total} first and {page.total} on {where[:-1]}")
             total = page.total if total is None else total
@@ -182,8 +190,8 @@ class Reader:
             )
         return list(found.values())
 
-    def _page(self, query: Mapping[str, str]) -> _Page:
-        answer = self._session.request("GET", "/monitors", query=query)
+    def _page(self, query: Mapping[str, str], allowance: Allowance) -> _Page:
+        answer = self._session.request("GET", "/monitors", query=query, allowance=allowance)
         monitors = [_live(item, "/monitors") for item in _items(answer, "/monitors")]
         metadata = answer.get("metadata") if isinstance(answer, dict) else None
         resultset = metadata.get("resultset") if isinstance(metadata, dict) else None

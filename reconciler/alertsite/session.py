@@ -10,13 +10,15 @@ from __future__ import annotations
 import ssl
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
+import httpcore
 import httpx
 
 from reconciler import __version__
 from reconciler.alertsite import answer
 from reconciler.alertsite.answer import TransientError
+from reconciler.alertsite.wire import Allowance, CutError, FloodError, OverdueError, Wire, unpacked
 from reconciler.errors import (
     AlertSiteError,
     ConfigurationError,
@@ -24,19 +26,30 @@ from reconciler.errors import (
     NonsenseError,
     UnavailableError,
 )
+from reconciler.limits import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from reconciler.clock import Clock
+    from reconciler.limits import Limits
     from reconciler.model import JSON
 
 _CONNECT, _WRITE = 5.0, 10.0
 _LONGEST_PAUSE = 30.0
 _TOKEN_LIFE = 3600.0
 _RENEW_EARLY = 300.0
+_ONCE = "The login was tried once only, because AlertSite locks users out."
+_LARGER = (
+    " If the list is right, allow more with largest_list in reconciler.toml "
+    "(RECONCILER_LARGEST_LIST)."
+)
 _TLS_HINT = "Check ALERTSITE_URL; for an authority of your own, name its file in SSL_CERT_FILE."
-_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_SHORT = MIB
+"""Bytes of any answer that is not a list: hundreds of times what a monitor takes."""
+_LISTING = 5
+"""How many deadlines the pages of one list may take together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +69,18 @@ class Session:
     each time it arrives, and no answer but its own says that it did not: proxies answer 502 to 504
     for requests that went through, and 429 or 401 may come after the effect as well. So a POST goes
     out again only after a connection that could not be made; whoever asked for it has to look
-    first. A refused login is remembered and never tried again, and a token that a login has just
-    given and that is refused ends the run: AlertSite locks users out.
+    first. So does a login, since AlertSite locks users out, and no answer but a token says that it
+    did not count this one: how it ended is remembered, and it is never tried again. A token that a
+    login has just given and that is refused ends the run for the same reason.
+
+    An exchange ends in bounded time and space, as `wire` sees to. One that ran into its deadline is
+    not repeated: another one would take as long.
 
     Args:
         url: the base URL, without a slash at its end.
         connections: how many requests may be in flight at once.
         clock: what time it is.
-        timeout: seconds that an answer may keep us waiting.
+        limits: what an answer may take.
         stop: once set, nothing is repeated and no wait goes on.
         notify: is told, in a sentence, of every repetition.
     """
@@ -75,7 +92,7 @@ class Session:
         *,
         connections: int,
         clock: Clock,
-        timeout: float,
+        limits: Limits,
         stop: threading.Event,
         notify: Callable[[str], None],
     ) -> None:
@@ -91,13 +108,27 @@ class Session:
         self._not_before = self._pause = 0.0
         self._stop = stop
         self._notify = notify
-        self._client = _client(url, connections, timeout)
+        self._limits = limits
+        self._wire = Wire()
+        self._client = _client(url, connections, limits, self._wire)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
+
+    def listing(self) -> Allowance:
+        """What all pages of a list may take together."""
+        return Allowance(_LISTING * self._limits.deadline, self._limits.size)
+
+    def cut(self) -> None:
+        """Closes all connections under whoever uses them; safe in a signal handler."""
+        self._wire.cut()
+
+    def is_overdue(self) -> bool:
+        """Whether a request takes longer than it may, so that the run is stuck."""
+        return self._wire.is_overdue()
 
     def watch(self, see: Callable[[str, int | None, str], None]) -> None:
         """From now on tells the path of every request, and then status and `Date` of its answer."""
@@ -118,10 +149,12 @@ class Session:
         query: Mapping[str, str] | None = None,
         body: JSON = None,
         secrets: Sequence[str] = (),
+        allowance: Allowance | None = None,
     ) -> JSON:
         """The JSON of a successful answer; None if it has no body.
 
-        `secrets` are texts in the body that no message may repeat.
+        `secrets` are texts in the body that no message may repeat; `allowance` is what the answer
+        may take, if it is not a short one.
 
         Raises:
             CredentialsError: the login, the token or the permission was refused.
@@ -134,7 +167,7 @@ class Session:
         def once() -> httpx.Response:
             nonlocal may_have_arrived
             try:
-                return self._authorised(method, path, query, body, secrets)
+                return self._authorised(method, path, query, body, secrets, allowance)
             except TransientError as error:
                 may_have_arrived = may_have_arrived or error.may_have_arrived
                 if method == "POST" and may_have_arrived:
@@ -154,6 +187,7 @@ class Session:
         query: Mapping[str, str] | None,
         body: JSON,
         secrets: Sequence[str],
+        allowance: Allowance | None,
     ) -> httpx.Response:
         """One request with a valid token; once more with a new one if the token is refused."""
         try:
@@ -161,7 +195,7 @@ class Session:
         except (TransientError, AlertSiteError) as error:
             error.may_have_arrived = False  # the request itself was not sent
             raise
-        response = self._exchange(method, path, token, query, body, secrets)
+        response = self._exchange(method, path, token, query, body, secrets, allowance)
         if not answer.refuses_token(response):
             self._is_proved = True
             return response
@@ -173,7 +207,7 @@ class Session:
         if method == "POST":
             message = f"POST {path}: {answer.words(response)}"
             raise TransientError(message, may_have_arrived=True, is_busy=True)
-        response = self._exchange(method, path, token, query, body, secrets)
+        response = self._exchange(method, path, token, query, body, secrets, allowance)
         self._is_proved = self._is_proved or not answer.refuses_token(response)
         return response
 
@@ -197,19 +231,33 @@ class Session:
         query: Mapping[str, str] | None = None,
         body: JSON = None,
         secrets: Sequence[str] = (),
+        allowance: Allowance | None = None,
     ) -> httpx.Response:
         """One request and its answer; failures that a repetition may mend are `TransientError`."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._wait_our_turn()
+        if self._wire.is_cut:
+            message = f"{method} {path}: not sent, since all connections were cut off"
+            raise TransientError(message, may_have_arrived=False)
+        request = self._client.build_request(
+            method,
+            self.url + path,
+            params=query,
+            json=body,
+            headers=headers,
+            extensions={answer.SECRETS: secrets} if secrets else None,
+        )
         try:
-            response = self._client.request(
-                method,
-                self.url + path,
-                params=query,
-                json=body,
-                headers=headers,
-                extensions={answer.SECRETS: secrets} if secrets else None,
-            )
+            response = self._answer(request, f"{method} {path}", allowance)
+        except OverdueError as error:
+            raise _overdue(f"{method} {path}", error.seconds) from error
+        except FloodError as error:
+            size = f"{error.size / MIB:g} MiB"
+            more = "" if allowance is None else _LARGER
+            raise _nonsense(f"{method} {path}", f"with more than {size}", self.url, more) from error
+        except CutError as error:
+            message = f"{method} {path}: cut off before there was an answer"
+            raise TransientError(message, may_have_arrived=True) from error
         except _NEVER_SENT as error:
             message = f"{self.url} cannot be reached: {error}"
             if _is_tls(error):
@@ -234,6 +282,42 @@ class Session:
             )
         self._pause = 0.0
         return response
+
+    def _answer(
+        self, request: httpx.Request, name: str, allowance: Allowance | None
+    ) -> httpx.Response:
+        """The whole answer, unpacked; `name` is what messages call the request.
+
+        Raises:
+            OverdueError, FloodError, CutError: it does not come, or not in bounds.
+            NonsenseError: it is packed in a way that nobody asked for.
+            httpx.RequestError: it cannot be read.
+        """
+        limits = self._limits
+        seconds = limits.deadline
+        if request.method == "POST":  # what waits for a create counts on it, see `Limits`
+            seconds = min(limits.timeout, limits.deadline)
+        allowance = allowance or Allowance(seconds, _SHORT)
+        with self._wire.exchange(seconds, allowance) as exchange:
+            response = self._client.send(request, stream=True)
+            try:
+                body = b"".join(cast("httpx.SyncByteStream", response.stream))
+                if not exchange.is_whole(response):
+                    # Before it is given back, or another thread would use it.
+                    response.extensions["network_stream"].close()
+            finally:
+                response.close()
+        encoding = response.headers.pop("Content-Encoding", "identity").strip().lower()
+        if body and encoding == "gzip":
+            try:
+                body = unpacked(body, allowance)
+            except ValueError as error:
+                raise httpx.DecodingError(str(error), request=request) from error
+        elif body and encoding != "identity":
+            raise _nonsense(name, "in an encoding that was not asked for", self.url)
+        return httpx.Response(
+            response.status_code, headers=response.headers, content=body, request=request
+        )
 
     def _wait_our_turn(self) -> None:
         """Waits while AlertSite wants fewer requests: one 429 slows all threads down."""
@@ -281,11 +365,22 @@ class Session:
             raise self._refused
         login = {"username": self._credentials.username, "password": self._credentials.password}
         started = self._clock.monotonic()
-        response = self._persist(lambda: self._exchange("POST", "/access-tokens", "", body=login))
+
+        def once() -> httpx.Response:
+            try:
+                return self._exchange("POST", "/access-tokens", "", body=login)
+            except TransientError as error:
+                if error.may_have_arrived:
+                    raise _unavailable(error) from error
+                raise
+
         try:
-            self._token, life = answer.token(response, self.url)
+            self._token, life = answer.token(self._persist(once), self.url)
         except AlertSiteError as error:
             if not isinstance(error, UnavailableError):
+                self._refused = error
+            elif error.may_have_arrived:
+                error.hint = f"{error.hint} {_ONCE}"
                 self._refused = error
             raise
         life = life or _TOKEN_LIFE
@@ -302,6 +397,26 @@ def _unavailable(error: TransientError) -> UnavailableError:
     )
 
 
+def _overdue(request: str, seconds: float) -> UnavailableError:
+    setting = "timeout" if request.startswith("POST") else "deadline"
+    return UnavailableError(
+        f"{request}: no whole answer within {seconds:g} s",
+        f"AlertSite, or what stands in between, answers too slowly: run the same command again "
+        f"later, or allow more time with {setting} in reconciler.toml "
+        f"(RECONCILER_{setting.upper()}).",
+        may_have_arrived=True,
+    )
+
+
+def _nonsense(request: str, what: str, url: str, hint: str = "") -> NonsenseError:
+    error = NonsenseError(
+        f"{request} was answered {what}",
+        f"Check ALERTSITE_URL, which is {url}; a proxy may stand in between.{hint}",
+    )
+    error.may_have_arrived = True
+    return error
+
+
 def _is_tls(error: BaseException | None) -> bool:
     """Whether TLS itself failed, which no repetition mends."""
     while error is not None:
@@ -311,12 +426,15 @@ def _is_tls(error: BaseException | None) -> bool:
     return False
 
 
-def _client(url: str, connections: int, timeout: float) -> httpx.Client:
+def _client(url: str, connections: int, limits: Limits, wire: Wire) -> httpx.Client:
     secure = url.startswith("https:")
+    headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
     try:
-        return httpx.Client(
-            headers={"User-Agent": f"reconciler/{__version__}", "Accept": "application/json"},
-            timeout=httpx.Timeout(timeout, connect=_CONNECT, write=_WRITE, pool=None),
+        client = httpx.Client(
+            headers={"User-Agent": f"reconciler/{__version__}", **headers},
+            timeout=httpx.Timeout(
+                limits.timeout, connect=_CONNECT, write=_WRITE, pool=limits.deadline
+            ),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
             # Without TLS the trusted certificates, 30 ms to load, would not be used.
             verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
@@ -327,3 +445,11 @@ def _client(url: str, connections: int, timeout: float) -> httpx.Client:
             f"the environment's proxy or certificates cannot be used: {error}",
             "Check HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
         ) from error
+    # httpcore takes a backend as a documented argument; httpx, which makes its pools, has none to
+    # hand on. A release that names it otherwise fails here, before anything is sent.
+    for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
+        if isinstance(transport, httpx.HTTPTransport):
+            pool = transport._pool  # noqa: SLF001
+            assert isinstance(pool._network_backend, httpcore.NetworkBackend)  # noqa: S101, SLF001
+            pool._network_backend = wire  # noqa: SLF001
+    return client

@@ -89,7 +89,9 @@ def reconciler() -> None:
 def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:
     """Runs one command line and returns its exit code; prints every failure, with its next step."""
     output.prepare()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # both mean: stop in good order
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # all mean: stop in good order
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` ignores it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # it may be ignored, as after `nohup`
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -30,7 +31,13 @@ if TYPE_CHECKING:
 
 _RULES = ("targets", "adopt", "write_secrets", "prune", "keep")
 """What a plan is made by; the names are those of the flags and of a saved plan."""
-_STOPPING = b"\nStopping: requests in flight are finished, nothing new is started.\n"
+_PATIENCE = 10.0
+"""Seconds after which another signal means that requests in flight are not waited for any more."""
+_STOPPING = (
+    b"\nStopping: requests in flight are finished, nothing new is started. "
+    b"Another signal, in 10 s or later, closes their connections.\n"
+)
+_CUTTING = b"\nClosing all connections: what had no answer by now is unconfirmed.\n"
 
 
 class _Manner(NamedTuple):
@@ -122,9 +129,9 @@ def apply(
     workspace = workflow.Workspace(fleet, schemas, run.vault(), rules)
     with (
         connect(
-            schemas, output.say, parallelism=asked.parallelism, timeout=run.timeout
+            schemas, output.say, parallelism=asked.parallelism, limits=run.limits
         ) as connection,
-        keeping.locked(run, "apply", lock_timeout) as hold,
+        keeping.locked(run, "apply", lock_timeout, connection.session.is_overdue) as hold,
     ):
         applied = _apply(
             workspace, run, connection, saved, asked, lambda: hold.lost, manifests=manifests
@@ -224,7 +231,7 @@ def _execute(
     gc.freeze()
     gc.enable()  # requests leave garbage behind, and there may be thousands
     stop = connection.stop
-    _stop_on_signals(stop)
+    _stop_on_signals(stop, connection.session.cut, keeping.clock().monotonic)
     with output.progress(len(plan.changes)) as progress:
         execution = Execution(
             parallelism=asked.parallelism,
@@ -344,19 +351,32 @@ def _ask() -> None:
         raise RefusedError("not approved, so nothing is applied")
 
 
-def _stop_on_signals(stop: Stop) -> None:
-    """Turns SIGINT and SIGTERM, from here to the end, into a request to stop in good order.
+def _stop_on_signals(stop: Stop, cut: Callable[[], None], monotonic: Callable[[], float]) -> None:
+    """Turns SIGINT, SIGTERM and SIGHUP, from here to the end, into a request to stop in good order.
 
-    A second signal changes nothing: a pipeline that cancels a job sends both, and the report on
-    what was done must survive them.
+    Another signal changes nothing for some seconds: a pipeline that cancels a job sends two, and
+    the report on what was done must survive them. After that it closes all connections, so that
+    the report does not wait for answers either. What is ignored, as after `nohup`, stays so.
     """
+    began = inf
 
     def handle(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal began
         if not stop.by_signal:
+            began = monotonic()
             stop.set()
-            # Not by `output`: the signal may have come in the middle of its printing.
-            with suppress(OSError):
-                os.write(sys.stderr.fileno(), _STOPPING)
+            _write(_STOPPING)
+        elif monotonic() - began >= _PATIENCE:
+            began = inf
+            cut()
+            _write(_CUTTING)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, handle)
+
+
+def _write(text: bytes) -> None:
+    """Writes to stderr; not by `output`, in whose printing the signal may have come."""
+    with suppress(OSError):  # the terminal may have gone, which may be why the signal came
+        os.write(sys.stderr.fileno(), text)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from reconciler import durable
 from reconciler.cli import keeping, settings
 from reconciler.errors import ConfigurationError
+from reconciler.limits import USUAL, Limits
 from reconciler.model import DEFAULT_ACCOUNT, Account
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def connect(
     say: Callable[[str], None],
     *,
     parallelism: int = 1,
-    timeout: float = settings.TIMEOUT,
+    limits: Limits = USUAL,
 ) -> Iterator[Connection]:
     """A connection to AlertSite as the environment says.
 
@@ -61,7 +62,7 @@ def connect(
     found = settings.read(os.environ)
     if found is not None:
         with _session(
-            found, say, parallelism, timeout, account=Account(DEFAULT_ACCOUNT, found.url)
+            found, say, parallelism, limits, account=Account(DEFAULT_ACCOUNT, found.url)
         ) as connection:
             say(f"AlertSite: {found.url}")
             yield connection
@@ -83,7 +84,7 @@ def connect(
             durable.make_folder(_DATA)
             url = stack.enter_context(sandbox.running(options))
         login = settings.Settings(url, sandbox.USERNAME, sandbox.PASSWORD, "")
-        yield stack.enter_context(_session(login, say, parallelism, timeout, account=EMBEDDED))
+        yield stack.enter_context(_session(login, say, parallelism, limits, account=EMBEDDED))
 
 
 def import_sandbox(problem: str) -> Any:  # noqa: ANN401 - a module; it may not be installed
@@ -156,7 +157,7 @@ def _session(
     found: settings.Settings,
     say: Callable[[str], None],
     parallelism: int,
-    timeout: float,
+    limits: Limits,
     *,
     account: Account,
 ) -> Iterator[Connection]:
@@ -169,7 +170,7 @@ def _session(
         Credentials(found.username, found.password, found.token),
         connections=parallelism,
         clock=keeping.clock(),
-        timeout=timeout,
+        limits=limits,
         stop=stop,
         notify=say,
     ) as session:

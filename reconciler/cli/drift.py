@@ -41,7 +41,7 @@ def drift(location: str | None, targets: tuple[str, ...], *, as_json: bool) -> i
 
     schemas = Schemas()
     run = keeping.begin(location, embedded=settings.is_silent(os.environ))
-    with connect(schemas, output.say, timeout=run.timeout) as connection:
+    with connect(schemas, output.say, limits=run.limits) as connection:
         known = run.known(connection.account)
         if not known.saved.serial and not known.state.records:
             raise StateError(

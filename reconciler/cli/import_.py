@@ -73,7 +73,7 @@ def import_(
     terms = importing.Terms(folder, manifests, layout, merge, not no_defaults)
     schemas = Schemas()
     run = keeping.begin(location, embedded=settings.is_silent(os.environ))
-    with connect(schemas, output.say, timeout=run.timeout) as connection:
+    with connect(schemas, output.say, limits=run.limits) as connection:
         state = run.known(connection.account).state
         live = workflow.observe(connection.reader(), schemas.kinds, state).live
     found = importing.draft(live, schemas, state, terms)

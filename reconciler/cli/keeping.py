@@ -15,10 +15,11 @@ from reconciler.cli import output, settings
 from reconciler.clock import Clock, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from reconciler.budget import Budget
     from reconciler.known import Known
+    from reconciler.limits import Limits
     from reconciler.model import Account
     from reconciler.recorder import Recorder
     from reconciler.secrets import Vault
@@ -28,7 +29,10 @@ PROJECT = Path("reconciler.toml")
 _DEFAULT = "file:.reconciler/state.json"
 _SANDBOX = "file:.reconciler/sandbox-state.json"
 _GRACE = 1.5
-"""Times as long as an answer may take: what works on a create longer has given up on us too."""
+"""Times as long as a create may take: what works on it longer has given up on us too.
+
+That is `timeout`, also for an answer that comes byte by byte: see `Limits`.
+"""
 _USERS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")
 
 
@@ -38,14 +42,14 @@ class Run(NamedTuple):
     Attributes:
         id: what records, journals and locks name it by.
         lease: seconds that its lock lives without being renewed.
-        timeout: seconds that an answer of AlertSite may keep it waiting.
+        limits: what an answer of AlertSite may take.
         key: what fingerprints of secrets are keyed by; empty if they are not tracked.
     """
 
     id: str
     store: Store
     lease: float
-    timeout: float
+    limits: Limits
     key: str
 
     def __repr__(self) -> str:
@@ -54,7 +58,7 @@ class Run(NamedTuple):
     @property
     def grace(self) -> float:
         """Seconds after which a create without an answer made nothing, if nothing is seen of it."""
-        return self.timeout * _GRACE
+        return self.limits.timeout * _GRACE
 
     def known(self, account: Account | None) -> Known:
         """What the store knows, with what the journals of killed runs add; writes nothing."""
@@ -137,7 +141,7 @@ def begin(location: str | None, *, embedded: bool) -> Run:
     found = settings.read_state(os.environ, PROJECT)
     default = _SANDBOX if embedded else found.location or _DEFAULT
     return Run(
-        _run_id(), open_store(location or default), found.lease, found.timeout, found.secret_key
+        _run_id(), open_store(location or default), found.lease, found.limits, found.secret_key
     )
 
 
@@ -151,8 +155,13 @@ def begin_without_account(location: str | None) -> Run:
 
 
 @contextmanager
-def locked(run: Run, operation: str, timeout: float) -> Iterator[Hold]:
-    """Holds the lock of the state.
+def locked(
+    run: Run,
+    operation: str,
+    timeout: float,
+    is_stuck: Callable[[], bool] = lambda: False,
+) -> Iterator[Hold]:
+    """Holds the lock of the state, and renews it unless the run is stuck.
 
     Raises:
         LockedError: another run has it, and has it still after the timeout (seconds).
@@ -173,6 +182,7 @@ def locked(run: Run, operation: str, timeout: float) -> Iterator[Hold]:
         say=output.say,
         lost=held.lose,
         kept=held.keep,
+        is_stuck=is_stuck,
     ):
         yield held
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,7 +132,12 @@ def progress(total: int) -> Iterator[Callable[[Outcome], None]]:
 
     if sys.stderr.isatty() and total:
         with click.progressbar(length=total, label="Applying", file=sys.stderr) as bar:
-            yield lambda outcome: bar.update(outcome.status is not Status.NOT_STARTED)
+
+            def advance(outcome: Outcome) -> None:
+                with suppress(OSError):  # a terminal that has gone does not end a run half-way
+                    bar.update(outcome.status is not Status.NOT_STARTED)
+
+            yield advance
         return
     shown = 0
 

@@ -80,7 +80,7 @@ def _online(workspace: Workspace, run: keeping.Run) -> tuple[Plan, State]:
     from reconciler import workflow  # noqa: PLC0415
     from reconciler.cli.connection import connect  # noqa: PLC0415
 
-    with connect(workspace.schemas, output.say, timeout=run.timeout) as connection:
+    with connect(workspace.schemas, output.say, limits=run.limits) as connection:
         state = run.known(connection.account).state
         return workflow.look(workspace, connection.reader(), state).plan, state
 

@@ -55,7 +55,7 @@ def pull(
     schemas, fleet = options.load(manifests)
     run = keeping.begin(location, embedded=settings.is_silent(os.environ))
     workspace = workflow.Workspace(fleet, schemas, Vault({}, ""), Rules(targets))
-    with connect(schemas, output.say, timeout=run.timeout) as connection:
+    with connect(schemas, output.say, limits=run.limits) as connection:
         known = run.known(connection.account)
         look = look_without_secrets(workspace, connection.reader(), known.state)
     found = find_pull(workspace, look, known.state, take_all=take_all)

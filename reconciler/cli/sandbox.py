@@ -23,6 +23,7 @@ Prints the variables that point other commands at it.
 --fault, keys of a rule; none is known to be AlertSite's behaviour:
   status=N             answer N with an error; without act or body, do nothing else
   body=html|truncated  act, then answer a proxy's page, or half of the answer
+  body=trickle         act, then answer ten bytes a second
   act=first            act, then answer the status (as in status=503 act=first)
   act=late             the same, but do not wait for a create that is under way
                        (world backend); body=html does not wait either

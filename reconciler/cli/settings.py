@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from reconciler import file_content
 from reconciler.budget import Budget
 from reconciler.errors import ConfigurationError
+from reconciler.limits import MIB, USUAL, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,13 +19,12 @@ if TYPE_CHECKING:
     from reconciler.secret_rules import SecretRules
 
 DEFAULT_URL = "https://api.alertsite.com/api/v3"
-TIMEOUT = 30.0
-"""Seconds that an answer of AlertSite may take, unless that is set."""
 _NO = ("", "0", "false")
 _VISIBLE = re.compile("[!-~]+")
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h)?")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_KEYS = ("state", "lock_lease", "timeout")
+_SIZE = re.compile(r"([0-9]{1,6}) ?(MiB|GiB)")
+_KEYS = ("state", "lock_lease", "timeout", "deadline", "largest_list")
 _LISTS = ("env", "files", "plugins", "fields")
 _MOST_BYTES = 64 * 1024
 """Of a file with settings or with one of them."""
@@ -37,14 +37,14 @@ class StateSettings(NamedTuple):
     Attributes:
         location: as `--state` takes it; empty if nothing is set.
         lease: seconds.
-        timeout: seconds that an answer of AlertSite may take.
+        limits: what an answer of AlertSite may take.
         secret_key: what fingerprints of secrets are keyed by; empty if they are not tracked.
         budget: how many monitors may lose monitoring in one run.
     """
 
     location: str
     lease: float
-    timeout: float
+    limits: Limits
     secret_key: str
     budget: Budget
 
@@ -110,24 +110,26 @@ def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
         ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
     """
     table = _project(project)
-    lease = _value(environment, "RECONCILER_LOCK_LEASE") or str(table.get("lock_lease", "3m"))
-    seconds = duration(lease)
-    if not seconds:
+
+    def seconds(key: str, default: str) -> float:
+        name = f"RECONCILER_{key.upper()}"
+        text = _value(environment, name) or str(table.get(key, default))
+        if found := duration(text):
+            return found
         raise ConfigurationError(
-            f"the lock's lease is {lease!r}, which is no time",
-            f"Give it as 90s or 3m, as lock_lease in {project} or as RECONCILER_LOCK_LEASE.",
+            f"{key} is {text!r}, which is no time",
+            f"Give it as 90s or 3m, as {key} in {project} or as {name}.",
         )
-    patience = _value(environment, "RECONCILER_TIMEOUT") or str(table.get("timeout", TIMEOUT))
-    timeout = duration(patience)
-    if not timeout:
-        raise ConfigurationError(
-            f"the timeout is {patience!r}, which is no time",
-            f"Give it as 30s or 2m, as timeout in {project} or as RECONCILER_TIMEOUT.",
-        )
+
+    limits = Limits(
+        seconds("timeout", str(USUAL.timeout)),
+        seconds("deadline", str(USUAL.deadline)),
+        _size(environment, table, project) or USUAL.size,
+    )
     return StateSettings(
         _value(environment, "RECONCILER_STATE") or table.get("state", ""),
-        seconds,
-        timeout,
+        seconds("lock_lease", "3m"),
+        limits,
         _value(environment, "RECONCILER_SECRET_KEY"),
         Budget(**table.get("budget", {})),
     )
@@ -143,6 +145,22 @@ def read_secret_rules(environment: Mapping[str, str], project: Path) -> SecretRu
 
     lists = {name: tuple(items) for name, items in _project(project).get("secrets", {}).items()}
     return SecretRules(**lists, own_files=own_files(environment))
+
+
+def _size(environment: Mapping[str, str], table: Mapping[str, Any], project: Path) -> int | None:
+    """How many bytes a list may have; None if that is not set."""
+    name = "RECONCILER_LARGEST_LIST"
+    text = _value(environment, name) or table.get("largest_list", "")
+    if not text:
+        return None
+    found = _SIZE.fullmatch(text.strip())
+    size = int(found[1]) * (MIB if found[2] == "MiB" else 1024 * MIB) if found else 0
+    if size:
+        return size
+    raise ConfigurationError(
+        f"largest_list is {text!r}, which is no size",
+        f"Give it as 128MiB or 1GiB, as largest_list in {project} or as {name}.",
+    )
 
 
 def duration(text: str) -> float | None:

@@ -52,7 +52,7 @@ def _online(workspace: Workspace, asked: str, run: keeping.Run) -> Why:
     from reconciler.cli.connection import connect  # noqa: PLC0415
     from reconciler.workflow.why import why as ask  # noqa: PLC0415
 
-    with connect(workspace.schemas, output.say, timeout=run.timeout) as connection:
+    with connect(workspace.schemas, output.say, limits=run.limits) as connection:
         state = run.known(connection.account).state
         return ask(workspace, asked, state, connection.reader(), run.store.location)
 

@@ -12,7 +12,7 @@ from typing import Final
 
 _METHODS: Final = ("GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS", "*")
 _DROPS: Final = ("before", "after")
-_BODIES: Final = ("truncated", "html")
+_BODIES: Final = ("truncated", "html", "trickle")
 _ACTS: Final = ("first", "late")
 _STATUSES: Final = frozenset(range(200, 600)) - {204, 304}
 _FORM: Final = "METHOD PATH KEY=VALUE..., as in 'PATCH /monitors/email-smtp/* status=503 times=2'"
@@ -30,8 +30,8 @@ class Fault:
         delay: Seconds to wait before anything else. Alone, the request is then served normally.
         drop: Close the connection without one byte of answer: `before` or `after` the change is
             committed.
-        body: Act, then answer less than Content-Length promised and close (`truncated`), or a page
-            as proxies send it (`html`).
+        body: Act, then answer less than Content-Length promised and close (`truncated`), a page as
+            proxies send it (`html`), or the right answer, ten bytes in a second (`trickle`).
         act: Act although the answer is `status` or `body`: `first`, so that the answer waits for
             the effect, or `late`: the answer does not wait for the effect of a create that is under
             way in a world with a `backend`; any other effect comes first all the same. `html` is
@@ -95,8 +95,8 @@ class Fault:
         )
         yield self.act is not None and not answers, "act needs status or body"
         yield (
-            self.act == "late" and self.body == "truncated",
-            "a truncated answer waits for the whole one, so act cannot be late",
+            self.act == "late" and self.body in ("truncated", "trickle"),
+            f"a {self.body} answer waits for the whole one, so act cannot be late",
         )
         yield self.retry_after is not None and self.status is None, "retry-after needs status"
         yield (

@@ -8,7 +8,7 @@ on the wire: whoever has the answer finds the line.
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -24,6 +24,7 @@ from reconciler.sandbox.options import Witness
 
 _FIRST_ERROR: Final = 300
 _HTML: Final = "<html><head><title>Error</title></head><body><h1>Error</h1></body></html>\n"
+_PACE: Final = 0.1  # seconds for each byte of an answer that trickles
 _TICK: Final = 0.001  # seconds; how long an empty buffer may go unnoticed
 
 
@@ -33,12 +34,18 @@ class Abandon(Exception):  # noqa: N818 - no error, but what a witness asks for
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """One answer; `is_cut` if its Content-Length promises more than its body holds."""
+    """One answer.
+
+    Attributes:
+        is_cut: Its Content-Length promises more than its body holds.
+        is_slow: Its body goes out byte by byte.
+    """
 
     status: int
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes
     is_cut: bool = False
+    is_slow: bool = False
 
 
 class Front:
@@ -82,6 +89,9 @@ class Front:
             return
         start = {"status": answer.status, "headers": answer.headers}
         await send({"type": "http.response.start", **start})
+        if answer.is_slow:
+            await _trickle(answer.body, receive, send)
+            return
         await send(
             {"type": "http.response.body", "body": answer.body, "more_body": answer.is_cut},
         )
@@ -157,6 +167,8 @@ def _refusal(status: int, retry_after: str | None) -> _Answer:
 def _spoilt(answer: _Answer | None, fault: Fault) -> _Answer | None:
     if fault.body is None:
         return answer if fault.status is None else _refusal(fault.status, fault.retry_after)
+    if fault.body == "trickle" and answer is not None:
+        return replace(answer, status=fault.status or answer.status, is_slow=True)
     status = fault.status or 200
     headers = {} if fault.retry_after is None else {"retry-after": fault.retry_after}
     if fault.body == "html":
@@ -207,6 +219,19 @@ async def _handed_over(transport: asyncio.Transport) -> None:
     """Wait until the operating system has all that was written; a lost connection holds nothing."""
     while transport.get_write_buffer_size():  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(_TICK)
+
+
+async def _trickle(body: bytes, receive: Receive, send: Send) -> None:
+    """Send a body byte by byte, until the client has it or has gone."""
+    leaving = asyncio.create_task(_until_closed(receive))
+    try:
+        for number in range(len(body)):
+            part, is_last = body[number : number + 1], number + 1 == len(body)
+            await send({"type": "http.response.body", "body": part, "more_body": not is_last})
+            if (await asyncio.wait((leaving,), timeout=_PACE))[0]:
+                return
+    finally:
+        leaving.cancel()
 
 
 async def _until_closed(receive: Receive) -> None:

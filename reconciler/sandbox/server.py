@@ -57,7 +57,7 @@ def running(options: Options) -> Iterator[str]:
 
 
 def serve(options: Options, announce: Callable[[str], None]) -> None:
-    """Serve until SIGINT or SIGTERM; call `announce` with the base URL as soon as it listens.
+    """Serve until SIGINT, SIGTERM or SIGHUP; call `announce` with the base URL once it listens.
 
     Raises:
         OSError: The port is taken or the request log cannot be written.
@@ -67,8 +67,9 @@ def serve(options: Options, announce: Callable[[str], None]) -> None:
         server = _Server(prepared.app, prepared.stopping, lambda: announce(prepared.base_url))
         # Also before uvicorn takes the signals over, and after it has given them back: whoever asks
         # twice must not turn a good end into a bad one.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, server.handle_exit)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, server.handle_exit)
         server.run([prepared.listener])
 
 

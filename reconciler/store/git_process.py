@@ -26,9 +26,10 @@ _TIMEOUT = 120.0
 _GRACE = 1.0
 _LINES = 5
 _LOGIN = re.compile(r"(?<!ssh:)//[^\s/]*@|//[^\s/]*:[^\s/]*@")
-# At a terminal Ctrl-C goes to every process in the foreground, and would end a push half-way.
+# At a terminal Ctrl-C, and the terminal's end, go to every process in the foreground, and would end
+# a push half-way.
 # Whether a run stops, and when, is decided here. Only what is ignored stays so in a hook's shell.
-_DEAF = ("/bin/sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+_DEAF = ("/bin/sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh")
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 

@@ -1,7 +1,8 @@
 """Keeps a lease alive while a run goes on, and notices when it is lost.
 
-Rule: it only ever renews its own lease. Two threads: one renews, the other watches the time, so
-that a store which does not answer cannot keep a loss from being noticed.
+Rule: it only ever renews its own lease, and only while the run gets on: one that is stuck for ever
+must not keep the others out for ever. Two threads: one renews, the other watches the time, so that
+a store which does not answer cannot keep a loss from being noticed.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class Heartbeat:
         clock: what time it is.
         kept: is told until when the lease is ours, by the monotonic clock, as often as that moves.
         lost: is told once, from another thread, why the lease is lost.
+        is_stuck: whether the run does not get on any more; asked before each renewal.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Heartbeat:
         clock: Clock,
         kept: Callable[[float], None],
         lost: Callable[[str], None],
+        is_stuck: Callable[[], bool],
     ) -> None:
         self._store = store
         self._lease = lease
@@ -54,6 +57,7 @@ class Heartbeat:
         self._clock = clock
         self._kept = kept
         self._lost = lost
+        self._is_stuck = is_stuck
         self._failure = ""
         self._told = threading.Lock()
         self._stop = threading.Event()
@@ -101,6 +105,9 @@ class Heartbeat:
 
     def _beat(self) -> None:
         while not self._stop.wait(self._lease.length / _BEATS):
+            if self._is_stuck():
+                self._lose("a request has not ended long after its deadline, so it is not renewed")
+                return
             self._renew()
 
     def _watch(self) -> None:

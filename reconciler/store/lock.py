@@ -69,13 +69,14 @@ def hold(
     say: Callable[[str], None],
     lost: Callable[[str], None],
     kept: Callable[[float], None] = lambda _: None,
+    is_stuck: Callable[[], bool] = lambda: False,
 ) -> Iterator[Lease]:
     """Holds the lock while the body runs; the lease says the run, its holder, host and operation.
 
     `say` is told, from the calling thread, what a person should know; `lost` once, from another
     thread, why the lock is not ours any more. Both get a sentence. `kept` is told until when it is
     ours, by the monotonic clock, as often as that moves: after a process was stopped for a while,
-    any of its threads may go on before `lost` is called.
+    any of its threads may go on before `lost` is called. While `is_stuck`, it is not renewed.
 
     Raises:
         LockedError: another run has it, and has it still when the timeout is over.
@@ -84,7 +85,9 @@ def hold(
     who = leases.Claim(run, holder, host, operation, process.identity())
     wanted = partial(leases.new, who, length=terms.length)
     taken = _Acquisition(store, wanted, clock, terms.timeout, say).acquire()
-    heartbeat = Heartbeat(store, taken.lease, taken.version, taken.since, clock, kept, lost)
+    heartbeat = Heartbeat(
+        store, taken.lease, taken.version, taken.since, clock, kept, lost, is_stuck
+    )
     try:
         heartbeat.start()
         yield taken.lease

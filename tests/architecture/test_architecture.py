@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"budget"},
     {"diff", "fields", "rules", "secret_rules", "state"},
     {"durable", "generation", "model"},
-    {"clock", "errors", "file_content", "json_text", "printable", "stop"},
+    {"clock", "errors", "file_content", "json_text", "limits", "printable", "stop"},
 ]
 ENTRY, SANDBOX = "reconciler.__main__", "reconciler.sandbox"
 PURE = [
@@ -76,6 +76,7 @@ IMPORTERS = {
     "_ruamel_yaml": "manifest",
     "click": "cli",
     "deepdiff": "diff",
+    "httpcore": "alertsite",
     "httpx": "alertsite",
     "jsonschema": "schema",
     "jsonschema_rs": "schema",

@@ -7,6 +7,7 @@ import pytest
 
 from reconciler.alertsite import Credentials, Session
 from reconciler.clock import SYSTEM
+from reconciler.limits import Limits
 
 from scripted import Script, serving
 
@@ -35,7 +36,7 @@ def connect(script: Script) -> Iterator[Callable[..., Session]]:
                 credentials or Credentials("me@example.com", "secret"),
                 connections=8,
                 clock=SYSTEM._replace(monotonic=monotonic, sleep=sleep),
-                timeout=30.0,
+                limits=Limits(),
                 stop=stop or threading.Event(),
                 notify=notify,
             )

@@ -236,6 +236,12 @@ class Terminal:
             self.popen.send_signal(signal.SIGINT)
             self._read(within=1.0)
 
+    def hang_up(self) -> None:
+        """Takes the terminal away, and says so as the system does."""
+        os.close(self._master)
+        self._master = -1
+        self.popen.send_signal(signal.SIGHUP)
+
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
@@ -247,7 +253,8 @@ class Terminal:
         return self.popen.wait(timeout=_SECONDS)
 
     def end(self) -> None:
-        os.close(self._master)
+        if self._master >= 0:
+            os.close(self._master)
         with self.popen:
             self.popen.kill()
 
@@ -424,7 +431,8 @@ def _as_if(environment: Mapping[str, str], folder: Path) -> Iterator[None]:
     """Lets a block find this environment and folder, no input, and a limit on its time."""
     assert threading.current_thread() is threading.main_thread()
     before, place, stdin = dict(os.environ), Path.cwd(), sys.stdin
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: signal.getsignal(number) for number in numbers}
     alarm = signal.signal(signal.SIGALRM, _take_too_long)
     try:
         with Path(os.devnull).open(encoding="utf-8") as nothing:

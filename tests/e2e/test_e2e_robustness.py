@@ -85,7 +85,6 @@ def test_wait_beyond_the_budget_is_not_begun(
 @pytest.mark.parametrize(
     ("what", "status"),
     [
-        ("POST /access-tokens", 429),
         ("GET /monitors", 502),
         ("PATCH *", 503),
         ("PATCH *", 504),

@@ -334,8 +334,8 @@ _PROJECTS = {
     b"state: file:x": "is not TOML",
     b'state = "file:x"\nstate = "file:y"': "is not TOML",
     b"\xff": "cannot be read: it is not UTF-8",
-    b'lock_lease = "soon"': "the lock's lease is 'soon', which is no time\nGive it as 90s or 3m",
-    b'lock_lease = "0s"': "the lock's lease is '0s', which is no time",
+    b'lock_lease = "soon"': "lock_lease is 'soon', which is no time\nGive it as 90s or 3m",
+    b'lock_lease = "0s"': "lock_lease is '0s', which is no time",
     b'state = "ftp://x"': "'ftp://x' is no place for a state",
 }
 

@@ -523,7 +523,8 @@ def trace(text: str) -> None:
 
 
 def _handlers() -> dict[int, Any]:
-    return {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return {number: signal.getsignal(number) for number in numbers}
 
 
 def _restore(handlers: Mapping[int, Any]) -> None:

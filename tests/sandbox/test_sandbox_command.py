@@ -18,7 +18,7 @@ import pytest
 from reconciler.sandbox import PASSWORD, USERNAME
 from reconciler.sandbox.worlds import KEYS
 
-SIGNALS = pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+SIGNALS = pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 SECONDS = 20
 """How long any end may take on a busy machine; a hang is longer."""
 

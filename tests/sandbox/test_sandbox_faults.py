@@ -62,8 +62,9 @@ def test_a_fault_is_read_from_text(text: str, fault: Fault) -> None:
         ("POST /monitors/* status=500 act=never", "act must be one of first, late"),
         ("POST /monitors/* drop=after act=first", "act needs status or body"),
         ("POST /monitors/* body=truncated act=late", "act cannot be late"),
+        ("POST /monitors/* body=trickle act=late", "act cannot be late"),
         ("GET /monitors drop=now", "drop must be one of before, after"),
-        ("GET /monitors body=none", "body must be one of truncated, html"),
+        ("GET /monitors body=none", "body must be one of truncated, html, trickle"),
         ("GET /monitors drop=after status=500", "cannot have status or body"),
         ("GET /monitors drop=after body=html", "cannot have status or body"),
         ("GET /monitors delay=1 retry-after=1", "retry-after needs status"),
@@ -189,6 +190,20 @@ def test_a_truncated_body_ends_too_early(start: Any, seed: Any) -> None:
         assert int(answer.headers["content-length"]) > answer.num_bytes_downloaded
         answer.close()
     assert ports(client) == []
+
+
+def test_a_trickle_is_the_right_answer(start: Any, seed: Any) -> None:
+    client = start(seed=seed[:1], faults=(parse_fault("PATCH * body=trickle"),))
+    began = time.monotonic()
+    with client.stream("PATCH", "/monitors/email-smtp/500", json={"port": 25}) as answer:
+        pieces = list(answer.iter_raw())
+    assert b"".join(pieces) == b'{"id":"500"}'
+    assert len(pieces) == 12
+    assert time.monotonic() - began > 1
+    assert ports(client) == [25]
+    with client.stream("PATCH", "/monitors/email-smtp/500", json={"port": 26}) as answer:
+        next(answer.iter_raw())
+    assert ports(client) == [26]
 
 
 def test_a_truncated_edit_is_committed(start: Any, seed: Any) -> None:

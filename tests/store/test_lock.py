@@ -88,6 +88,7 @@ def holding(
     length: float = LONG,
     clock: Callable[[], datetime] = now,
     say: Callable[[str], None] = lambda _: None,
+    is_stuck: Callable[[], bool] = lambda: False,
 ) -> AbstractContextManager[Lease]:
     listener = listener or Listener()
 
@@ -105,6 +106,7 @@ def holding(
         terms=Terms(timeout, length),
         say=both,
         lost=listener.lose,
+        is_stuck=is_stuck,
     )
 
 
@@ -378,6 +380,17 @@ class TestKeeping:
         assert listener.losses[0].startswith(reason)
         assert store.read(Cell.LOCK) == left
         assert listener.said == []
+
+    def test_a_run_that_is_stuck_does_not_renew_it(self, store: Store, listener: Listener) -> None:
+        with holding(store, listener, length=LIVELY, is_stuck=lambda: True) as mine:
+            assert listener.was_lost.wait(PATIENCE)
+            left = current(store)
+        assert listener.losses == [
+            "a request has not ended long after its deadline, so it is not renewed"
+        ]
+        assert left is not None
+        assert left.renewals == mine.renewals
+        assert current(store) is None
 
     def test_a_store_that_stays_away_for_the_length_is_a_loss(
         self, tmp_path: Path, listener: Listener

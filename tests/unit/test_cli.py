@@ -11,10 +11,11 @@ from reconciler.cli import run
 
 @pytest.fixture(autouse=True)
 def handler() -> Iterator[None]:
-    """Puts back the handler that a run leaves behind."""
-    before = signal.getsignal(signal.SIGTERM)
+    """Puts back the handlers that a run leaves behind."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, found in before.items():
+        signal.signal(number, found)
 
 
 # Nothing but a test can put a number on a command line.

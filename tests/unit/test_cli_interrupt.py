@@ -40,11 +40,12 @@ def interrupted(
 
     def until(word: str, *command: str, stream: str = "stdout") -> str:
         monkeypatch.setattr(sys, stream, Keyboard(word))
-        handler = signal.getsignal(signal.SIGTERM)
+        handlers = {it: signal.getsignal(it) for it in (signal.SIGTERM, signal.SIGHUP)}
         try:
             assert run(command) == 130
         finally:
-            signal.signal(signal.SIGTERM, handler)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
         if stream == "stderr":
             found = sys.stderr.buffer.getvalue().decode()  # type: ignore[attr-defined]
         else:

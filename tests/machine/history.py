@@ -260,7 +260,21 @@ class History:
             if flags.means(address):
                 number = manifest.id or records.get(address, {}).get("id")
                 assert number in after, f"code 0, and {address} has no monitor"
-                assert fits(manifest.spec, after[number]), f"code 0, and {address} is otherwise"
+                spec = {
+                    name: value
+                    for name, value in manifest.spec.items()
+                    if not self._is_hidden(number, name)
+                }
+                assert fits(spec, after[number]), f"code 0, and {address} is otherwise"
+
+    def _is_hidden(self, number: int, name: str) -> bool:
+        """Whether AlertSite may have another value than it shows, and the run could not know.
+
+        While changes show late, only those who know what was sent last know what will show; a run
+        that could not write that down, or wrote it into a state of its own, tells nobody.
+        """
+        is_told = self.is_shared and (number, name) not in self.model.moved
+        return self.world.is_behind and not is_told
 
     def _doubt(self, which: int, flags: Flags, start: Mapping[int, Any], result: Any) -> None:
         """Notes what the tool cannot know after a run."""
@@ -325,10 +339,21 @@ class History:
             self._began,
             self.world.time.monotonic(),
             self.world.lag,
+            self._beside(which),
         )
         self.model.check(segment)
         self.model.check_forgotten(segment, self.records(machine))
         self.check_records()
+
+    def _beside(self, which: int) -> tuple[Manifest, ...]:
+        """The manifests of runs with states of their own, in whose middle a run acts."""
+        if self.is_shared:
+            return ()
+        machines = [outer.machine for outer in self._under_way]
+        others = [number for number in (0, 1) if self.machines[number] in machines]
+        return tuple(
+            item for number in others if number != which for item in self.git[number].values()
+        )
 
     def _claimed(self, known: Mapping[str, Any]) -> dict[int, set[str]]:
         claimed: dict[int, set[str]] = {}
@@ -389,13 +414,20 @@ class History:
         ]
 
     def removes_record(self, which: int, address: str) -> None:
-        number = self.records(self.machines[which]).get(address, {}).get("id")
+        record = self.records(self.machines[which]).get(address, {})
         done = self.machines[which].run("state", "rm", address)
         if done.code == 0:
-            self.model.forgot(address, number)
+            self.model.forgot(address, record.get("id"))
+            self._forgets_unseen(record)
+
+    def _forgets_unseen(self, record: Mapping[str, Any]) -> None:
+        """What was sent and has not been seen, nobody expects any more."""
+        self.model.moved.update((record["id"], name) for name in record.get("unseen", ()))
 
     def loses_state(self) -> None:
         for machine in self.machines:
+            for record in self.records(machine).values():
+                self._forgets_unseen(record)
             for name in ("state.json", "state.json.backup"):
                 (machine.state.parent / name).unlink(missing_ok=True)
         self.model.forgot()

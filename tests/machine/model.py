@@ -104,6 +104,7 @@ class Segment:
         is_blind: whether AlertSite hid monitors without a trace, so that nobody can know them.
         began, ended: when.
         lag: seconds until the list shows what is made.
+        beside: the manifests of another run, with a state of its own, in whose middle it acts.
         is_racing: whether another run, with a state of its own, has acted in the middle of this
             one, so that nobody can keep them from making the same; then it must be told.
     """
@@ -119,6 +120,7 @@ class Segment:
     began: float = 0.0
     ended: float = 0.0
     lag: float = 0.0
+    beside: tuple[Manifest, ...] = ()
 
     @property
     def new(self) -> list[int]:
@@ -159,7 +161,8 @@ class Model:
         hands: the monitors that were made by hand.
         moved: monitors and fields that something else than an acknowledged request may have moved.
         lost: by address, the names of creates without an answer, and when that was.
-        mistakable: by address, monitors made by hand that look like a lost create.
+        mistakable: by address, monitors that look like a lost create, made by hand or by a run with
+            a state of its own.
         raced: how many monitors were doubled by runs that could not know of each other.
     """
 
@@ -282,9 +285,12 @@ class Model:
             if item.id is None and item.means(new) and segment.flags.means(address)
         }
         # What an earlier run had sent may arrive while this one is at work.
-        askers |= {
-            address for address, names in self.lost.items() if _is_named(new, address, names)
-        }
+        lost = {address for address, names in self.lost.items() if _is_named(new, address, names)}
+        askers |= lost
+        if not self.is_shared:  # whoever lost a create of that name takes it for what that made
+            lost |= {item.address for item in segment.beside if item.id is None and item.means(new)}
+            for address in lost:
+                self.mistakable.setdefault(address, set()).add(number)
         self.made[number] = Made(askers, listed_at=segment.ended + segment.lag)
         assert askers, f"monitor {number} was made, and no manifest asks for it: {new['name']!r}"
         wanted = {segment.fleet[address].likeness for address in askers & segment.fleet.keys()}

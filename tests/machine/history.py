@@ -13,7 +13,7 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from machine.model import Flags, Manifest, Model, Segment, fits, is_same
+from machine.model import Flags, Lost, Manifest, Model, Segment, fits, is_same
 from machine.world import Gate, kill, trace
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class History:
         self._under_way: list[Outer] = []
         self._before: dict[int, Any] = {}
         self._known: dict[str, Any] = {}
+        self._begun: frozenset[str] = frozenset()
         self._acts: list[int] = []
         self._began = 0.0
         self._asked: dict[str, tuple[bytes, dict[str, Any]]] = {}
@@ -97,7 +98,7 @@ class History:
 
     def hand_edits(self, number: int, fields: Mapping[str, Any]) -> None:
         self.world.account.edit(number, fields)
-        self.model.hand_moved(number, fields)
+        self.model.hand_moved(number, fields, self.world.monitors()[number])
         trace(f"  a hand edits {number} {fields}")
 
     def hand_deletes(self, number: int) -> None:
@@ -278,7 +279,7 @@ class History:
 
     def _doubt(self, which: int, flags: Flags, start: Mapping[int, Any], result: Any) -> None:
         """Notes what the tool cannot know after a run."""
-        now = self.world.time.monotonic()
+        lost = Lost(self.world.time.monotonic(), start.keys())
         after = self.world.monitors()
         settled = set()
         for outcome in (result or {}).get("outcomes", ()):
@@ -288,11 +289,11 @@ class History:
             if outcome["status"] in seen:
                 settled.add(outcome["id"])
             elif outcome["action"] == "create" and outcome["address"] in self.git[which]:
-                self.model.was_lost(self.git[which][outcome["address"]], now)
+                self.model.was_lost(self.git[which][outcome["address"]], lost)
         if result is None and after is not None:
             for address, manifest in self.git[which].items():
                 if flags.means(address) and manifest.id is None:
-                    self.model.was_lost(manifest, now)
+                    self.model.was_lost(manifest, lost)
         for number in after.keys() & start.keys():
             is_known = number in settled and self.is_shared
             if not is_known and after[number] != start[number]:
@@ -307,8 +308,9 @@ class History:
         self, machine: Machine, which: int, flags: Flags, acts: list[int]
     ) -> Iterator[None]:
         self._under_way.append(Outer(machine, flags))
-        outer = self._before, self._known, self._began
+        outer = self._before, self._known, self._began, self._begun
         self._begin_segment()
+        self._begun = frozenset(self._known[str(machine.state)])
         self._cut = lambda: self._end_segment(which, flags)
         self._acts = acts
         try:
@@ -316,7 +318,7 @@ class History:
         finally:
             self._under_way.pop()
         self._end_segment(which, flags)
-        self._before, self._known, self._began = outer
+        self._before, self._known, self._began, self._begun = outer
 
     def _begin_segment(self) -> None:
         self.arrives()
@@ -340,6 +342,7 @@ class History:
             self.world.time.monotonic(),
             self.world.lag,
             self._beside(which),
+            self._begun,
         )
         self.model.check(segment)
         self.model.check_forgotten(segment, self.records(machine))

@@ -254,8 +254,10 @@ class TestLists:
         assert "forgotten" not in done.out
         assert len(_state(workspace)["records"]) == 8
 
+    @pytest.mark.parametrize("world", ["vanish=2", "vanish=2,count=none"])
     def test_a_monitor_that_goes_between_two_pages_makes_no_double(
         self,
+        world: str,
         workspace: Workspace,
         manifest: Callable[..., str],
         monitor: Callable[..., Any],
@@ -264,7 +266,7 @@ class TestLists:
     ) -> None:
         seed = [monitor(_SMTP, number, name=f"M {number}") for number in range(1, 13)]
         workspace.write("six.yaml", manifest(_SMTP, "six", name="M 6"))
-        account = sandbox(*seed, world=parse_world("vanish=2"), page_size=5)
+        account = sandbox(*seed, world=parse_world(world), page_size=5)
         done = run(*_APPLY, env=account.env)
         assert done.code == 5
         assert "named 'M 6', with the id 6" in done.out

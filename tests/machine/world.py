@@ -431,7 +431,7 @@ class World:
     @property
     def is_sane(self) -> bool:
         """Whether nothing is wrong but what AlertSite is like for good."""
-        return not (self._struck or self.way)
+        return not (self._struck or self.way or self.is_behind)
 
     @property
     def lag(self) -> float:

@@ -75,6 +75,7 @@ WAYS = (
     "lies=create-id",
 )
 """Ways of AlertSite for a while; a tool that refuses then is right."""
+_DROPS = tuple(way for way in WAYS if way.startswith("drop="))
 NATURES = ("", "", "", "expired=400", "extra-keys", "no-filter")
 """What an AlertSite may be like for good."""
 _PLACES = [[{"id": 10}], [{"id": 20}, {"id": 10}], [{"id": 30}, {"id": 10}]]
@@ -341,11 +342,17 @@ class Histories(RuleBasedStateMachine):
         for _ in range(2):
             self.history.applies(which, Flags(), *_alone)
 
-    @rule(which=_which, pick=_picks, way=st.sampled_from(WAYS))
-    def replace(self, which: int, pick: int, way: str) -> None:
-        """A monitor becomes one of another kind, of an AlertSite that is odd at that."""
+    @rule(which=_which, spec=_specs, way=st.sampled_from(_DROPS))
+    def replace(self, which: int, spec: dict[str, Any], way: str) -> None:
+        """A monitor becomes one of another kind, of which AlertSite does not keep all."""
+        git = self.history.git[which]
+        kinds = [kind for kind in ("email-smtp", "email-imap") if f"{kind}/a" in git]
+        slot = f"{kinds[0] if kinds else 'email-smtp'}/a"
+        self.become_sane()
+        self.write(which, slot, spec)
+        self.history.applies(which, Flags(), *_alone)
         self.become(way)
-        self.change_kind(which, pick)
+        self.change_kind(which, sorted(git).index(slot))
         self.history.applies(which, Flags(prune=True), *_alone)
 
     @rule(which=_which, slot=_slots, spec=_specs, seconds=st.sampled_from([0, 200]))

@@ -243,7 +243,8 @@ def _compare(
         manifest, ignored = _without_ignored(manifest, live)
         found += ignored
     secrets = _secrets(manifest, record, live.id, rules) if manifest.secrets else ()
-    body = patch(manifest, live, secrets)
+    unseen = record.unseen if record is not None else {}
+    body = patch(manifest, live, secrets, unseen)
     lost = stranded(manifest, live, body) if body and not rules.may_strand else None
     if lost is not None:
         return [_refuse_stranding(manifest, lost)]
@@ -256,7 +257,6 @@ def _compare(
             Note(manifest.address, NoteCode.RELEASED, live.id, field) for field in sorted(gone)
         ]
     if body:
-        unseen = record.unseen if record is not None else {}
         fields = explain(manifest, live, body, record.fields if record else None, unseen)
         if record is not None and record.secrets:
             fields = tuple(_masked(field, record) for field in fields)

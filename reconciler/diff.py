@@ -31,13 +31,15 @@ class Cause(StrEnum):
     """Who moved since a field was last applied.
 
     A field that was never applied has the cause `edit`: Git names it for the first time. One that
-    was sent and that AlertSite shows as it was before has not been kept, or not yet.
+    was sent and that AlertSite shows as it was before has not been kept, or not yet. If it was sent
+    otherwise than the manifest wants it by now, that may show later: it is not settled.
     """
 
     EDIT = "edit"
     DRIFT = "drift"
     BOTH = "both"
     NOT_KEPT = "not-kept"
+    UNSETTLED = "unsettled"
 
 
 class Leaf(NamedTuple):
@@ -74,6 +76,7 @@ class FieldChange(NamedTuple):
             manifest need not name it: then `after` is what AlertSite has.
         cause: who moved.
         applied: the normalised value that was last applied; None if it was unset or never applied.
+            Of a field that is not settled: what was sent last.
         default: where the value stands if it is a default, as `path:line:column`; None if the
             manifest names it.
         source: where the secret in it comes from, such as `env:NAME`; None if it holds none. Then
@@ -91,12 +94,18 @@ class FieldChange(NamedTuple):
     default: str | None = None
 
 
-def patch(desired: Desired, live: Live, secrets: Iterable[str] = ()) -> dict[str, JSON]:
+def patch(
+    desired: Desired,
+    live: Live,
+    secrets: Iterable[str] = (),
+    unseen: Mapping[str, JSON] = {},
+) -> dict[str, JSON]:
     """The declared top-level fields that differ from live, whole, with their companions.
 
     Keys are in alphabetical order; values are as the manifest writes them, or as live has them
     where it does not name a companion. `secrets` names the fields with a secretRef that are to be
-    sent too: live does not tell whether they differ.
+    sent too: live does not tell whether they differ. Nor does it of fields that were sent otherwise
+    and not seen since (`unseen`).
     """
     kind, actual = desired.kind, live.fields
     changed = set()
@@ -109,6 +118,8 @@ def patch(desired: Desired, live: Live, secrets: Iterable[str] = ()) -> dict[str
         if field.text(value) != field.text(other):
             changed.add(name)
     changed.update(secrets)
+    if unseen:
+        changed.update(name for name in desired.fields if _is_unsettled(desired, name, unseen))
     if not changed:
         return {}
     values = {**desired.fields, **desired.secrets}
@@ -211,6 +222,9 @@ def _explain(
     has = live.fields.get(name)
     before, was = field.normalise(has), field.normalise(applied.get(name))
     if field.text(after) == field.text(has):
+        if _is_unsettled(desired, name, unseen):
+            sent = field.normalise(unseen[name])
+            return FieldChange(name, before, after, cause=Cause.UNSETTLED, applied=sent)
         sent_with = next(other for other in field.send_with if other in body)
         return FieldChange(name, before, after, sent_with=sent_with, applied=was)
     return FieldChange(
@@ -221,6 +235,14 @@ def _explain(
         cause=_cause(field, after, has, applied, unseen),
         applied=was,
     )
+
+
+def _is_unsettled(desired: Desired, name: str, unseen: Mapping[str, JSON]) -> bool:
+    """Whether what was sent last, and not seen since, is something else than the manifest wants."""
+    if name not in unseen or name not in desired.fields:
+        return False
+    field = desired.kind.field(name)
+    return field.text(unseen[name]) != field.text(desired.fields[name])
 
 
 def _secret(name: str, value: JSON) -> FieldChange:

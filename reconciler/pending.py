@@ -30,12 +30,13 @@ from reconciler.model import Kind, folded
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from reconciler.model import Live
+    from reconciler.model import JSON, Live
     from reconciler.state import PendingCreate, State
 
 TARGETS = ("hostname", "smtp_hostname", "pop3_hostname", "email")
 """The fields that say what a monitor watches."""
 _SHORTEST_CUT = 16
+"""Of a name, as AlertSite shows it; what is shorter may begin alike by chance."""
 _DOUBTFUL = 2
 
 
@@ -120,8 +121,9 @@ def _tier(monitor: Live, pending: PendingCreate, kind: Kind) -> int | None:
     """How surely the create made the monitor: 0 and 1 surely, 2 perhaps; None if it cannot have."""
     if monitor.type not in {kind.name, None}:
         return None
-    has, wanted = folded(monitor.fields.get("name")), folded(pending.body.get("name"))
-    is_cut = len(has) >= _SHORTEST_CUT and wanted.startswith(has)
+    shown, sent = monitor.fields.get("name"), pending.body.get("name")
+    has, wanted = folded(shown), folded(sent)
+    is_cut = _is_cut(shown, sent)
     targets = [
         name
         for name in TARGETS
@@ -136,3 +138,16 @@ def _tier(monitor: Live, pending: PendingCreate, kind: Kind) -> int | None:
     if watches_the_same and is_cut:
         return 1
     return _DOUBTFUL if has == wanted or is_cut or (targets and watches_the_same) else None
+
+
+def _is_cut(shown: JSON, sent: JSON) -> bool:
+    """Whether a server may have cut a name so.
+
+    It cuts what it stores: there the blanks count that `folded` leaves out, and an accent may be
+    cut from its letter.
+    """
+    if not isinstance(shown, str) or len(shown) < _SHORTEST_CUT:
+        return False
+    from unicodedata import normalize  # noqa: PLC0415 - rare
+
+    return normalize("NFD", folded(sent)).startswith(normalize("NFD", folded(shown)))

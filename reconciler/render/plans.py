@@ -109,7 +109,7 @@ def _field(field: FieldChange, action: Action, *, colour: bool) -> Iterator[str]
         word = "secret" if action is Action.CREATE else "changed"
         default = f"; default, {printable(field.default)}" if field.default else ""
         yield f"{name} {word} (source {printable(field.source)}{default})"
-    elif action is Action.CREATE:
+    elif action is Action.CREATE or field.cause is Cause.UNSETTLED:
         yield f"{name} {value_text(field.after)}{_cause(field, colour=colour)}"
     elif not field.leaves:
         change = f"{value_text(field.before)} → {value_text(field.after)}"
@@ -129,6 +129,8 @@ def _cause(field: FieldChange, *, colour: bool) -> str:
     words = "drift: changed in AlertSite since the last apply"
     if field.cause is Cause.NOT_KEPT:
         words = "not kept: sent before, and AlertSite has not shown it since"
+    if field.cause is Cause.UNSETTLED:
+        words = f"sent again: {value_text(field.applied)} was sent last and may show yet"
     if field.cause is Cause.BOTH:
         words = f"both: changed here and in AlertSite, last applied {value_text(field.applied)}"
     return default + " " + paint(f"({words})", "drift", colour=colour)

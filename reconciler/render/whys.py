@@ -231,6 +231,8 @@ def _cause(why: Why, field: FieldWhy) -> str:
             return "both, changed here and in AlertSite since the last apply"
         case Cause.NOT_KEPT:
             return "not kept, sent before and not shown by AlertSite since"
+        case Cause.UNSETTLED:
+            return "unsettled, sent otherwise before and not shown by AlertSite since"
         case _ if field.was_applied:
             return "edit, changed in the manifest since the last apply"
         case _ if why.subject.record:

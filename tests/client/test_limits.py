@@ -371,7 +371,7 @@ class TestFlood:
 
         raw.on("GET /monitors", page)
         with at_most(15), pytest.raises(UnavailableError, match="GET /monitors: no whole answer"):
-            listed(connected(Limits(timeout=0.3, deadline=0.3)))
+            listed(connected(Limits(timeout=2.0, deadline=2.0)))
 
 
 class TestEncoding:

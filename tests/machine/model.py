@@ -94,6 +94,13 @@ class Made:
     listed_at: float = 0.0
 
 
+class Lost(NamedTuple):
+    """When a create got lost, and the monitors that were there before."""
+
+    at: float
+    before: AbstractSet[int]
+
+
 @dataclass
 class Segment:
     """What a run did until its end, or until somebody else acted.
@@ -104,6 +111,9 @@ class Segment:
         is_blind: whether AlertSite hid monitors without a trace, so that nobody can know them.
         began, ended: when.
         lag: seconds until the list shows what is made.
+        begun: the addresses that had a record when the run began: one that is created again has
+            none in its middle, and takes over no other.
+        beside: the manifests of another run, with a state of its own, in whose middle it acts.
         is_racing: whether another run, with a state of its own, has acted in the middle of this
             one, so that nobody can keep them from making the same; then it must be told.
     """
@@ -119,6 +129,8 @@ class Segment:
     began: float = 0.0
     ended: float = 0.0
     lag: float = 0.0
+    beside: tuple[Manifest, ...] = ()
+    begun: AbstractSet[str] = frozenset()
 
     @property
     def new(self) -> list[int]:
@@ -140,7 +152,8 @@ class Segment:
     def own(self, address: str) -> int | None:
         """The living monitor that the address is bound to, by its record or a former one's."""
         manifest = self.fleet.get(address)
-        former = manifest.former if manifest and address not in self.records else []
+        is_new = address not in self.records and address not in self.begun
+        former = manifest.former if manifest and is_new else []
         for name in (address, *(item for item in former if item not in self.fleet)):
             if name in self.records:
                 number = self.records[name]["id"]
@@ -158,8 +171,9 @@ class Model:
         made: what runs have made.
         hands: the monitors that were made by hand.
         moved: monitors and fields that something else than an acknowledged request may have moved.
-        lost: by address, the names of creates without an answer, and when that was.
-        mistakable: by address, monitors made by hand that look like a lost create.
+        lost: by address, creates without an answer, by their name.
+        mistakable: by address, monitors that look like a lost create, made by hand or by a run with
+            a state of its own.
         raced: how many monitors were doubled by runs that could not know of each other.
     """
 
@@ -168,7 +182,7 @@ class Model:
     made: dict[int, Made] = field(default_factory=dict)
     hands: set[int] = field(default_factory=set)
     moved: set[tuple[int, str]] = field(default_factory=set)
-    lost: dict[str, dict[str, float]] = field(default_factory=dict)
+    lost: dict[str, dict[str, Lost]] = field(default_factory=dict)
 
     mistakable: dict[str, set[int]] = field(default_factory=dict)
     raced: int = 0
@@ -188,10 +202,16 @@ class Model:
             if _is_named(live, address, names):
                 self.mistakable.setdefault(address, set()).add(number)
 
-    def hand_moved(self, number: int, names: Iterable[str]) -> None:
+    def hand_moved(self, number: int, names: Iterable[str], live: Mapping[str, Any]) -> None:
         self.moved.update((number, name) for name in names)
-        if "name" in names and number in self.made:
+        if "name" not in names:
+            return
+        if number in self.made:
             self.made[number].is_known = False
+        for address, lost in self.lost.items():  # one that was there before is mistaken for nothing
+            newer = [name for name, item in lost.items() if number not in item.before]
+            if _is_named(live, address, newer):
+                self.mistakable.setdefault(address, set()).add(number)
 
     def forgot(self, address: str = "", number: int | None = None) -> None:
         """Somebody took the record of an address, which named a monitor, or all out of a state."""
@@ -199,15 +219,18 @@ class Model:
             if not address or address in item.of or key == number:
                 item.is_known = False
 
-    def was_lost(self, manifest: Manifest, now: float) -> None:
+    def was_lost(self, manifest: Manifest, lost: Lost) -> None:
         """A create may have been sent, and nobody knows what came of it."""
-        self.lost.setdefault(manifest.address, {})[folded(manifest.spec["name"])] = now
+        names = self.lost.setdefault(manifest.address, {})
+        name = folded(manifest.spec["name"])
+        before = lost.before & names[name].before if name in names else lost.before
+        names[name] = Lost(lost.at, before)
 
     def ended_well(self, fleet: Mapping[str, Manifest], flags: Flags, now: float) -> None:
         """A run has looked at everything and done all that it was asked for."""
         for address, names in list(self.lost.items()):
             if flags.means(address) and self.is_shared:
-                left = {name: at for name, at in names.items() if now - at < GRACE}
+                left = {name: item for name, item in names.items() if now - item.at < GRACE}
                 self.lost[address] = left
         for item in self.made.values():
             item.is_known = item.is_known and bool(item.of & fleet.keys())
@@ -282,9 +305,12 @@ class Model:
             if item.id is None and item.means(new) and segment.flags.means(address)
         }
         # What an earlier run had sent may arrive while this one is at work.
-        askers |= {
-            address for address, names in self.lost.items() if _is_named(new, address, names)
-        }
+        lost = {address for address, names in self.lost.items() if _is_named(new, address, names)}
+        askers |= lost
+        if not self.is_shared:  # whoever lost a create of that name takes it for what that made
+            lost |= {item.address for item in segment.beside if item.id is None and item.means(new)}
+            for address in lost:
+                self.mistakable.setdefault(address, set()).add(number)
         self.made[number] = Made(askers, listed_at=segment.ended + segment.lag)
         assert askers, f"monitor {number} was made, and no manifest asks for it: {new['name']!r}"
         wanted = {segment.fleet[address].likeness for address in askers & segment.fleet.keys()}
@@ -344,7 +370,16 @@ class Model:
         for manifest in segment.fleet.values():
             if manifest.name in names and manifest.address in self.ours:
                 there = self.ours[manifest.address] & segment.after.keys()
-                assert there, f"monitor {number} was deleted before its replacement was there"
+                assert any(self._is_whole(other, manifest, segment) for other in there), (
+                    f"monitor {number} was deleted before its replacement was there"
+                )
+
+    def _is_whole(self, number: int, manifest: Manifest, segment: Segment) -> bool:
+        """Whether a monitor is as its manifest says, but for what nobody has told the run."""
+        told = {
+            name: value for name, value in manifest.spec.items() if (number, name) not in self.moved
+        }
+        return fits(told, segment.after[number])
 
     def _check_changed(self, number: int, names: set[str], segment: Segment) -> None:
         has = segment.after[number]

@@ -75,6 +75,7 @@ WAYS = (
     "lies=create-id",
 )
 """Ways of AlertSite for a while; a tool that refuses then is right."""
+_DROPS = tuple(way for way in WAYS if way.startswith("drop="))
 NATURES = ("", "", "", "expired=400", "extra-keys", "no-filter")
 """What an AlertSite may be like for good."""
 _PLACES = [[{"id": 10}], [{"id": 20}, {"id": 10}], [{"id": 30}, {"id": 10}]]
@@ -93,6 +94,8 @@ _DISPLAYED = {
     "email-pop/d": " email-pop/d  caf\u00e9 & co",
 }
 """Names that servers like to spell otherwise."""
+_FRESH = (*(f"email-smtp/new-{number}" for number in range(1, 4)), "email-imap/new")
+"""Addresses that nothing but `make` uses, so that there is something to make late in a history."""
 _which = st.integers(0, 1)
 _slots = st.sampled_from(SLOTS)
 _picks = st.integers(0, 7)
@@ -238,10 +241,12 @@ class Histories(RuleBasedStateMachine):
         if number := self._living(pick):
             self.history.hand_edits(number, dict([change]))
 
-    @rule(pick=_picks)
-    def hand_renames(self, pick: int) -> None:
+    @rule(which=_which, pick=_picks, other=_picks, is_to_ours=st.booleans())
+    def hand_renames(self, which: int, pick: int, other: int, *, is_to_ours: bool) -> None:
         if number := self._living(pick):
-            self.history.hand_edits(number, {"name": f"renamed by hand {number}"})
+            manifest = self._picked(which, other) if is_to_ours else None
+            name = manifest.spec["name"] if manifest else f"renamed by hand {number}"
+            self.history.hand_edits(number, {"name": name})
 
     @rule(pick=_picks)
     def hand_deletes(self, pick: int) -> None:
@@ -314,6 +319,41 @@ class Histories(RuleBasedStateMachine):
         self.history.pull(1 - which)
         nothing = (False, False, None)
         self.apply_amid_apply(which, nothing, number, "POST /m", nothing, "0s")
+
+    @rule(
+        which=_which,
+        slot=st.sampled_from(_FRESH),
+        spec=_specs,
+        way=st.sampled_from(WAYS),
+        faults=_faults,
+    )
+    def make(
+        self,
+        which: int,
+        slot: str,
+        spec: dict[str, Any],
+        way: str,
+        faults: list[tuple[str, int]],
+    ) -> None:
+        """AlertSite becomes odd, a new monitor is asked for, and somebody repeats the apply."""
+        self.become(way)
+        self.strike(faults)
+        self.write(which, slot, spec)
+        for _ in range(2):
+            self.history.applies(which, Flags(), *_alone)
+
+    @rule(which=_which, spec=_specs, way=st.sampled_from(_DROPS))
+    def replace(self, which: int, spec: dict[str, Any], way: str) -> None:
+        """A monitor becomes one of another kind, of which AlertSite does not keep all."""
+        git = self.history.git[which]
+        kinds = [kind for kind in ("email-smtp", "email-imap") if f"{kind}/a" in git]
+        slot = f"{kinds[0] if kinds else 'email-smtp'}/a"
+        self.become_sane()
+        self.write(which, slot, spec)
+        self.history.applies(which, Flags(), *_alone)
+        self.become(way)
+        self.change_kind(which, sorted(git).index(slot))
+        self.history.applies(which, Flags(prune=True), *_alone)
 
     @rule(which=_which, slot=_slots, spec=_specs, seconds=st.sampled_from([0, 200]))
     def give_up(self, which: int, slot: str, spec: dict[str, Any], seconds: int) -> None:

@@ -349,6 +349,7 @@ class World:
         self.nature = self.way = ""
         self.pace = 0.0
         self.is_slow = self.has_lagged = False
+        self._behind_until = 0.0
         self._schemas = {
             kind: json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text())
             for kind in KINDS
@@ -402,6 +403,7 @@ class World:
         self.settle()  # what was under way in the history before
         self.is_slow = self.has_lagged = False
         self.time.begin()
+        self._behind_until = 0.0
         self.account.clear()
         self._environment = {
             "ALERTSITE_URL": self._urls[is_paged],
@@ -429,15 +431,23 @@ class World:
     @property
     def is_sane(self) -> bool:
         """Whether nothing is wrong but what AlertSite is like for good."""
-        return not (self._struck or self.way)
+        return not (self._struck or self.way or self.is_behind)
 
     @property
     def lag(self) -> float:
         """Seconds until the list shows what is made now."""
         return self._controls.world.lag
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether AlertSite may show what a monitor was before it was changed."""
+        now = self.time.monotonic()
+        return self._controls.world.late > 0 or now < self._behind_until
+
     def becomes(self, way: str) -> None:
         """From now on AlertSite behaves so, as far as the documentation leaves it open."""
+        if late := self._controls.world.late:
+            self._behind_until = max(self._behind_until, self.time.monotonic() + late)
         self.way = way
         if way:
             self.counts[f"way {way}"] += 1

@@ -1,6 +1,6 @@
 import pytest
 
-from reconciler.diff import FieldChange, Leaf, Stranded, explain, patch, stranded
+from reconciler.diff import Cause, FieldChange, Leaf, Stranded, explain, patch, stranded
 
 from build import desired, live
 
@@ -27,6 +27,18 @@ def test_values_are_sent_as_the_manifest_writes_them() -> None:
     locations = [{"id": 20}, {"id": 10}]
     body = patch(desired({"locations": locations}), live({"locations": [{"id": 30}]}))
     assert body == {"locations": locations}
+
+
+def test_what_was_sent_otherwise_and_not_seen_since_is_sent_again() -> None:
+    """AlertSite shows what the manifest wants, and may come to show what was sent last."""
+    manifest, monitor = desired({"port": 25, "interval": 5}), live({"port": 25, "interval": 5})
+    for unseen in ({"port": "25"}, {"note": "not named"}):
+        assert patch(manifest, monitor, unseen=unseen) == {}
+    sent = {"port": 587, "interval": 5}
+    body = patch(manifest, monitor, unseen=sent)
+    assert body == {"port": 25}
+    (change,) = explain(manifest, monitor, body, {"port": 25}, sent)
+    assert change == FieldChange("port", 25, 25, cause=Cause.UNSETTLED, applied=587)
 
 
 class TestCompanions:

@@ -1,5 +1,7 @@
 from collections.abc import Collection
 
+import pytest
+
 from reconciler.model import Live
 from reconciler.pending import Resolution, resolve_pending_creates
 from reconciler.state import PendingCreate, State
@@ -68,6 +70,15 @@ def test_a_name_that_was_cut_counts_where_no_other_has_it() -> None:
     assert resolve(ONE, cut).found == {RELAY: 8}
     assert resolve(ONE, cut, MADE).found == {RELAY: 7}
     assert resolve(ONE, live({"name": "Relay"}, id=8)).missing == (RELAY,)
+
+
+@pytest.mark.parametrize(
+    "name", [" relay/d  cafe\u0301 & co", "relay/numbr b re\u0301gion", "Relay / d   & co in it"]
+)
+def test_a_name_is_cut_as_the_server_stores_it(name: str) -> None:
+    """Blanks count there that no comparison counts, and a letter may lose its accent."""
+    cut = live({**BODY, "name": name[:16]}, id=7)
+    assert resolve(state(relay=name), cut).found == {RELAY: 7}
 
 
 def test_what_may_be_it_is_neither_bound_nor_taken_for_nothing() -> None:

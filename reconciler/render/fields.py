@@ -69,8 +69,8 @@ def _first(field: Described) -> str:
 
 def _rows(field: Described) -> Iterator[tuple[str, str]]:
     words = field.words
-    or_secret = ", or a secretRef (if [secrets] in reconciler.toml allows it)"
-    yield "type", f"{field.type or 'any'}{or_secret if field.takes_secret else ''}"
+    reference = ", or a secretRef (if [secrets] in reconciler.toml allows it)"
+    yield "type", f"{field.type or 'any'}{reference if field.takes_secret else ''}"
     yield "required", "set by AlertSite" if field.is_read_only else _yes_no(value=field.is_required)
     yield "unit", words.unit
     yield "default", words.default

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from reconciler.fields import ELEMENT
 from reconciler.lint import CODES
-from reconciler.printable import Lines, joined
 from reconciler.render.text import value_text
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ whole manifest. What follows the codes is for people:
 _PAGES = "https://support.smartbear.com/alertsite/docs/"
 
 
-def kind_text(schema: Mapping[str, JSON], fields: Sequence[Described]) -> Lines:
+def kind_text(schema: Mapping[str, JSON], fields: Sequence[Described]) -> str:
     """A kind with a line for each of its fields: `*` required, `-` set by AlertSite."""
     shown = [field for field in fields if ELEMENT not in field.path]
     width = max(len(field.name) for field in shown)
@@ -32,28 +31,28 @@ def kind_text(schema: Mapping[str, JSON], fields: Sequence[Described]) -> Lines:
         for field in shown
     ]
     legend = "* required    - set by AlertSite, so it cannot stand in a manifest"
-    return joined([schema["title"], "", schema["description"], "", *lines, "", legend])
+    return "\n".join([schema["title"], "", schema["description"], "", *lines, "", legend])
 
 
-def field_text(kind: str, field: Described) -> Lines:
+def field_text(kind: str, field: Described) -> str:
     """All that the schema says of one field."""
     rows = [(name, text) for name, text in _rows(field) if text]
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name:{width}}  {text}" for name, text in rows]
-    return joined([f"{kind}: {field.name}", "", f"  {field.words.summary}", "", *lines])
+    return "\n".join([f"{kind}: {field.name}", "", f"  {field.words.summary}", "", *lines])
 
 
-def codes_text() -> Lines:
+def codes_text() -> str:
     """Every code of lint, with its severity and meaning."""
     width = max(map(len, CODES))
     lines = [f"{name:{width}}  {code.severity:7}  {code.meaning}" for name, code in CODES.items()]
-    return joined([*lines, "", *_DISABLING.splitlines()])
+    return "\n".join([*lines, "", _DISABLING])
 
 
-def code_text(name: str) -> Lines:
+def code_text(name: str) -> str:
     """One code of lint."""
     code = CODES[name]
-    return joined([f"{name} ({code.severity})", "", f"  {code.meaning}"])
+    return f"{name} ({code.severity})\n\n  {code.meaning}"
 
 
 def _mark(field: Described) -> str:
@@ -70,8 +69,8 @@ def _first(field: Described) -> str:
 
 def _rows(field: Described) -> Iterator[tuple[str, str]]:
     words = field.words
-    or_reference = ", or a secretRef (if [secrets] in reconciler.toml allows it)"
-    yield "type", f"{field.type or 'any'}{or_reference if field.takes_secret else ''}"
+    reference = ", or a secretRef (if [secrets] in reconciler.toml allows it)"
+    yield "type", f"{field.type or 'any'}{reference if field.takes_secret else ''}"
     yield "required", "set by AlertSite" if field.is_read_only else _yes_no(value=field.is_required)
     yield "unit", words.unit
     yield "default", words.default

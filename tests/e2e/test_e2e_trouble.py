@@ -80,7 +80,8 @@ def wrapped(
         done = subprocess.run(
             [sys.executable, "-c", *script, *executable, *arguments],
             cwd=workspace.root,
-            env=base_env | env,
+            # Where there is no room, Python would cut off what it compiles, and keep that.
+            env=base_env | env | {"PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -136,7 +137,8 @@ def meddled(
         before(account)
         meddler = Meddler(meddle, pause)
         witnesses.append(meddler)
-        process = start(*_APPLY, *_ONE, env=account.env | variables)
+        uncompiled = {"PYTHONDONTWRITEBYTECODE": "1"}  # as above
+        process = start(*_APPLY, *_ONE, env=account.env | variables | uncompiled)
         meddler.pid.set_result(process.popen.pid)
         done = process.finish()
         witnesses.clear()

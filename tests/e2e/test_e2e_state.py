@@ -352,7 +352,7 @@ def test_what_is_wrong_in_the_projects_file(
         assert words in done.err
     path.unlink()
     path.mkdir()
-    assert "reconciler.toml cannot be read: Is a directory" in run("state", "list", env=_CI).err
+    assert "reconciler.toml cannot be read: it is not a regular file" in run("state", "list", env=_CI).err
 
 
 @pytest.mark.parametrize(

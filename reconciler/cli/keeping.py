@@ -17,7 +17,7 @@ from reconciler.clock import Clock, written
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.budget import Budget
+    from reconciler.budget import Limits
     from reconciler.known import Known
     from reconciler.model import Account
     from reconciler.recorder import Recorder
@@ -177,9 +177,9 @@ def locked(run: Run, operation: str, timeout: float) -> Iterator[Hold]:
         yield held
 
 
-def budget() -> Budget:
-    """How many monitors may lose monitoring in one run, as the project's file says."""
-    return settings.read_state(os.environ, PROJECT).budget
+def limits() -> Limits:
+    """How many monitors may lose monitoring, as the project's file and the environment say."""
+    return settings.read_state(os.environ, PROJECT).limits
 
 
 def clock() -> Clock:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from reconciler.budget import Budget
+from reconciler.budget import Budget, Limits
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -21,6 +21,11 @@ _NO = ("", "0", "false")
 _VISIBLE = re.compile("[!-~]+")
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h)?")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_CEILING = "RECONCILER_BUDGET"
+_BUDGET = re.compile(
+    "(?P<monitors>[0-9]{1,9})(,(?P<percent>[0-9]{1,3})%)?|(?P<share>[0-9]{1,3})%", re.ASCII
+)
+_ALL = 10**9
 _KEYS = ("state", "lock_lease", "timeout")
 _CREDENTIALS = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN")
 
@@ -33,14 +38,14 @@ class StateSettings(NamedTuple):
         lease: seconds.
         timeout: seconds that an answer of AlertSite may take.
         secret_key: what fingerprints of secrets are keyed by; empty if they are not tracked.
-        budget: how many monitors may lose monitoring in one run.
+        limits: how many monitors may lose monitoring within 24 hours.
     """
 
     location: str
     lease: float
     timeout: float
     secret_key: str
-    budget: Budget
+    limits: Limits
 
     def __repr__(self) -> str:
         return f"StateSettings(location={self.location!r}, lease={self.lease})"
@@ -123,8 +128,29 @@ def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
         seconds,
         timeout,
         _value(environment, "RECONCILER_SECRET_KEY"),
-        Budget(**table.get("budget", {})),
+        Limits(Budget(**table.get("budget", {})), _ceiling(environment)),
     )
+
+
+def _ceiling(environment: Mapping[str, str]) -> Budget | None:
+    """What the environment lets be lost at most, whatever the repository says; None if unset.
+
+    Set and empty is what a pipeline makes of a missing variable: then there is no telling.
+
+    Raises:
+        ConfigurationError: it is no budget.
+    """
+    text = environment.get(_CEILING)
+    if text is None:
+        return None
+    found = _BUDGET.fullmatch(text.replace(" ", ""))
+    if not found:
+        raise ConfigurationError(
+            f"{_CEILING} is {text!r}, which is no budget",
+            f"Set it to a number of monitors, a share or both: {_CEILING}=10,30%",
+        )
+    monitors, percent = found["monitors"], found["percent"] or found["share"]
+    return Budget(int(monitors) if monitors else _ALL, int(percent) if percent else 100)
 
 
 def duration(text: str) -> float | None:

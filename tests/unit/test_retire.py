@@ -388,7 +388,7 @@ class TestSavedPlans:
             ("email-pop/front", Status.NOT_STARTED),
             (GONE, Status.NOT_STARTED),
         ]
-        assert found.plan.coverage.losses == ()
+        assert [loss.address for loss in found.plan.coverage.losses] == ["email-smtp/relay"]
         assert found.plan.coverage.measurements == (0, 0)
         result = Result(ACCOUNT, found.moved)
         assert result.exit_code is ExitCode.REFUSED

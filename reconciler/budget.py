@@ -6,15 +6,16 @@ Rule: pure functions of a plan's parts, the state and the settings; no I/O, cloc
 `none`, or a cause and when it is one, as in `disabled when false`. Words for "when" are the keys of
 `_WHEN`. Every change of a field is judged by AlertSite's value and the one that it is to have: who
 moved, and why, does not matter, since what is lost is lost. A value that AlertSite does not show is
-taken for a better one, as the account's defaults may be. Fields that no schema knows (`extra`) count
-if they look like a switch; see `_is_switched_off`. A monitor counts once, however much it loses.
+taken for a better one, as the account's defaults may be. Fields that no schema knows (`extra`)
+count if they look like a switch; see `_is_switched_off`. A monitor counts once, however much it
+loses.
 
 **Whom the share is of.** Of the monitors that are there and have a manifest, and of those that are
 lost. Neither orphans that stay, nor manifests whose monitor is still to be made, make the fleet
 larger than what can be lost; nor does a change of kind, which has one of each.
 
-**How much is allowed** is the smallest of three budgets, and one monitor may always be lost unless a
-number is zero. The project's own; the one that the last apply was held to, so that a raised limit
+**How much is allowed** is the smallest of three budgets, and one monitor may always be lost unless
+a number is zero. The project's own; the one that the last apply was held to, so that a raised limit
 does not count for the change that it came with; and a ceiling that the environment sets, which
 nothing in the repository can raise, not even `--allow-loss`. What earlier runs took away within 24
 hours counts too: many small runs are held to what one large run is.
@@ -406,7 +407,7 @@ def refuse_unsafe(
         allow_empty: whether a fleet without manifests is meant.
 
     Raises:
-        RefusedError: naming every guard, who would lose what, and what lifts the guard for this run.
+        RefusedError: naming every guard, who would lose what, and what lifts the guard.
     """
     reasons: list[str] = []
     flags: list[str] = []
@@ -446,8 +447,9 @@ def refuse_unsafe(
 def _too_much(coverage: Coverage, limit: int) -> str:
     counts = ", ".join(f"{count} {cause}" for cause, count in coverage.by_cause().items())
     recent = ""
-    if coverage.recent:
-        recent = f", {len(coverage.recent)} have lost some in the last 24 hours"
+    if others := coverage.others:
+        have = "1 other has" if others == 1 else f"{others} others have"
+        recent = f", {have} lost some in the last 24 hours"
     return (
         f"{len(coverage.losses)} of {coverage.managed} monitors would lose monitoring "
         f"({counts}){recent}, and the budget is {limit}"

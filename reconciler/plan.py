@@ -133,8 +133,8 @@ class Loss(NamedTuple):
 
     Attributes:
         id: the monitor.
-        causes: how, sorted: `deleted`, `vanished`, `ignored`, `released`, or what its schema says of
-            the fields that change, such as `disabled`.
+        causes: how, sorted: `deleted`, `vanished`, `ignored`, `released`, `switched-off`, or what
+            its schema says of the fields that change, such as `disabled`.
         fields: by field, the cause that it is; none if it is about the whole monitor.
         labels: of its manifest; none if that is gone.
     """
@@ -192,6 +192,11 @@ class Coverage(NamedTuple):
     def total(self) -> int:
         """How many monitors lose monitoring by the plan, or have within 24 hours."""
         return len({item.id for item in self.losses} | {item.id for item in self.recent})
+
+    @property
+    def others(self) -> int:
+        """How many monitors have lost some within 24 hours, but for those of the plan."""
+        return self.total - len({item.id for item in self.losses})
 
     def without(self, addresses: set[str]) -> Coverage:
         """The coverage of a plan that leaves these out; what they cost cannot be taken out."""

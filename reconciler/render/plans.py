@@ -192,8 +192,9 @@ def _coverage(coverage: Coverage, *, colour: bool) -> Iterator[str]:
         who = "1 monitor loses" if count == 1 else f"{count} monitors lose"
         how = ", ".join(f"{number} {cause}" for cause, number in coverage.by_cause().items())
         recent = ""
-        if coverage.recent:
-            recent = f", beside {len(coverage.recent)} in the last 24 hours"
+        if others := coverage.others:
+            have = "1 other has" if others == 1 else f"{others} others have"
+            recent = f", {have} in the last 24 hours"
         limit = coverage.allowance.limit
         line = f"Coverage: {who} monitoring ({how}){recent}; budget {limit}"
         yield paint(line, "!" if coverage.total > limit else "bold", colour=colour)

@@ -476,8 +476,8 @@ def _check_targets(workspace: Workspace, state: State) -> None:
             raise UsageError(
                 f"--keep {pattern} matches no record and no manifest"
                 f"{did_you_mean(pattern, addresses)}",
-                "Give an address such as email-smtp/prod-relay or a glob; what is to be kept and is "
-                "not known needs no --keep.",
+                "Give an address such as email-smtp/prod-relay, or a glob; what nobody knows needs "
+                "no --keep.",
             )
 
 

@@ -285,7 +285,7 @@ def schemas() -> dict[str, Any]:
 
 
 def allow_all_losses(folder: Path) -> None:
-    """Sets a budget that nothing exceeds: a test of something else may change whole small fleets."""
+    """Sets a budget that nothing exceeds: a test of something else may change a whole fleet."""
     path = folder / "reconciler.toml"
     path.write_text("[budget]\nmonitors = 1000000\npercent = 100\n", encoding="utf-8")
 

@@ -328,7 +328,9 @@ def test_interval_and_locations_where_the_account_ruled(
 ) -> None:
     account = sandbox(*(monitor("email-smtp", number, interval=None) for number in (1, 2, 3)))
     for number in (1, 2, 3):
-        workspace.write(f"m{number}.yaml", manifest("email-smtp", f"m{number}", number, interval=60))
+        workspace.write(
+            f"m{number}.yaml", manifest("email-smtp", f"m{number}", number, interval=60)
+        )
     done = run(*_APPLY, env=account.env)
     assert done.code == 5
     assert "(3 stretched), and the budget is 1" in done.err
@@ -388,7 +390,9 @@ def test_many_small_runs_are_held_to_what_one_large_run_is(
         assert done.code == (0 if number <= 6 else 5), done
         if number <= 6:
             assert [item["id"] for item in done.json["losses"]] == [number]
-    assert "1 disabled), 6 have lost some in the last 24 hours, and the budget is 6" in done.err
+    assert (
+        "1 disabled), 6 others have lost some in the last 24 hours, and the budget is 6" in done.err
+    )
     # A monitor that has lost some already counts once.
     remove(workspace, range(1, 2))
     prune = (*_PRUNE, "--target", "email-smtp/m1")
@@ -424,6 +428,32 @@ def test_only_what_was_lost_counts_later(
     assert [item["id"] for item in kept(workspace)["losses"]] == [1, 3]
 
 
+def test_what_a_killed_run_took_away_counts(
+    begin: Callable[[int], Account],
+    workspace: Workspace,
+    run: Callable[..., Done],
+    sandbox: Callable[..., Account],
+    monitor: Callable[..., Any],
+) -> None:
+    """It is in the state before the request is: whoever is killed then cannot take it back."""
+    begin(10)
+    (workspace.root / ".reconciler" / "state.json").unlink()
+    seed = [monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 11)]
+    seen: list[Any] = []
+
+    def witness(moment: str, method: str, _path: str) -> None:
+        if (moment, method) == ("before", "PATCH"):
+            seen.append(kept(workspace)["losses"])
+
+    account = sandbox(*seed, witness=witness)
+    assert run(*_APPLY, env=account.env).code == 0
+    path = workspace.root / "monitors" / "m1.yaml"
+    path.write_text(path.read_text().replace("enabled: true", "enabled: false"))
+    assert run(*_APPLY, env=account.env).code == 0
+    ((lost,),) = seen
+    assert (lost["id"], lost["address"], lost["causes"]) == (1, "email-smtp/m1", ["disabled"])
+
+
 def test_a_ceiling_that_the_repository_cannot_raise(
     begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
 ) -> None:
@@ -439,7 +469,9 @@ def test_a_ceiling_that_the_repository_cannot_raise(
         assert "RECONCILER_BUDGET is the ceiling, and no flag lifts it" in done.err
     two = ("--keep", "email-smtp/m1", "--keep", "email-smtp/m2")
     assert run(*_PRUNE, *two, env=ceiling).code == 0
-    assert "(2 deleted), 2 have lost some" in run(*_PRUNE, "--allow-loss", "2", env=ceiling).err
+    assert (
+        "(2 deleted), 2 others have lost some" in run(*_PRUNE, "--allow-loss", "2", env=ceiling).err
+    )
     assert run(*_PRUNE, env=account.env).code == 0
     broken = run("plan", env=account.env | {"RECONCILER_BUDGET": ""})
     assert broken.code == 3
@@ -488,9 +520,10 @@ def test_a_typing_error_in_what_is_to_be_kept(
         done = run(command, *flags, "--prune", "--keep", wrong, env=account.env)
         assert done.code == 64
         assert f"--keep {wrong} matches no record and no manifest" in done.err
-    assert "did you mean email-smtp/m1?" in run(
-        command, *flags, "--prune", "--keep", "email-smtp/m11", env=account.env
-    ).err
+    assert (
+        "did you mean email-smtp/m1?"
+        in run(command, *flags, "--prune", "--keep", "email-smtp/m11", env=account.env).err
+    )
     offline = run("plan", "--offline", "--prune", "--keep", "email-smtp/x", env=account.env)
     assert offline.code == 64
     assert writes(account) == []

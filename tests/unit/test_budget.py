@@ -379,9 +379,7 @@ class TestReleasing:
     def test_it_is_measured_by_what_was_there_before_git(self) -> None:
         manifest = desired({"name": "x"})
         known = record({"name": "x", "interval": 60})._replace(prior={"interval": 5})
-        plan = planned(
-            [manifest], [live({"name": "x", "interval": 60})], {manifest.address: known}
-        )
+        plan = planned([manifest], [live({"name": "x", "interval": 60})], {manifest.address: known})
         assert [item.fields for item in plan.coverage.losses] == [{"interval": "released"}]
 
 
@@ -408,7 +406,9 @@ class TestFleet:
     MANIFESTS = [desired(name=f"m{n}", id=n) for n in range(1, 4)]  # noqa: RUF012
     MONITORS = [live(id=n) for n in range(1, 10)]  # noqa: RUF012
 
-    def managed(self, records: dict[str, Record] | None = None, *more: Desired, **rules: Any) -> int:
+    def managed(
+        self, records: dict[str, Record] | None = None, *more: Desired, **rules: Any
+    ) -> int:
         manifests = [*self.MANIFESTS, *more]
         return planned(manifests, self.MONITORS, records, Rules(**rules)).coverage.managed
 
@@ -575,7 +575,7 @@ class TestText:
 
     def test_what_was_lost_before(self) -> None:
         (line, *_) = self.text(SOME._replace(recent=RECENT))
-        assert line.endswith("1 stretched), beside 1 in the last 24 hours; budget 10")
+        assert line.endswith("1 stretched), 1 other has in the last 24 hours; budget 10")
 
     def test_one_monitor_needs_no_labels(self) -> None:
         one = Coverage(5, SOME.losses[:1], Measurements(0, 288))
@@ -653,8 +653,8 @@ class TestRefusing:
         self.refuse(self.lost(3, recent=7))
         self.refuse(self.lost(0, recent=70))
         assert str(self.refused(self.lost(3, recent=8))).startswith(
-            "3 of 40 monitors would lose monitoring (3 deleted), 8 have lost some in the last 24 "
-            "hours, and the budget is 10: nothing is applied"
+            "3 of 40 monitors would lose monitoring (3 deleted), 8 others have lost some in the "
+            "last 24 hours, and the budget is 10: nothing is applied"
         )
 
     def test_a_monitor_that_loses_again_counts_once(self) -> None:

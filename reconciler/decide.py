@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.budget import Terms, coverage
 from reconciler.diff import explain, explain_create, patch, stranded
 from reconciler.pending import TARGETS
 from reconciler.plan import Action, Change, Note, NoteCode, Plan, Reason, Refusal
-from reconciler.retire import coverage, orphans, replacements
+from reconciler.retire import orphans, replacements
 from reconciler.rules import Rules, is_target
 from reconciler.situation import TABLE, Decision, View, likeness, number_of, situation
 from reconciler.state import RELEASED
@@ -93,6 +94,7 @@ def decide(
     kinds: Iterable[str],
     rules: Rules = Rules(),  # noqa: B008 - an immutable value
     uncertain: Mapping[str, tuple[int, ...]] = {},
+    terms: Terms = Terms(),  # noqa: B008 - an immutable value
 ) -> Plan:
     """The plan that brings live to desired; the order of the inputs changes nothing.
 
@@ -104,6 +106,7 @@ def decide(
         kinds: the names of the kinds that manifests can have.
         rules: how the plan is to be made.
         uncertain: by address, monitors any of which a pending create may have made.
+        terms: what losses of monitoring are held against.
     """
     view = View(desired, records, live, uncertain)
     targeted = [item for item in view.desired if is_target(item, rules.targets)]
@@ -120,16 +123,20 @@ def decide(
     )
     is_tracked = rules.fingerprint is not None or rules.write_secrets
     changes = tuple(item for item in items if isinstance(item, Change))
+    refusals = tuple(item for item in items if isinstance(item, Refusal))
+    notes = tuple(item for item in items if isinstance(item, Note))
+    refused = {item.address for item in refusals}
+    planned = (item for item in targeted if item.address not in refused)
     return Plan(
         account=account,
         changes=changes,
-        refusals=tuple(item for item in items if isinstance(item, Refusal)),
-        notes=tuple(item for item in items if isinstance(item, Note)),
+        refusals=refusals,
+        notes=notes,
         unchanged=sum(all(isinstance(item, Note) for item in decided) for decided in found),
         unmanaged=sum(item.type in ours and item.id not in bound for item in view.by_id.values()),
         excluded=len(view.desired) - len(targeted),
         untracked=0 if is_tracked else sum(len(item.secrets) for item in targeted),
-        coverage=coverage(changes, view),
+        coverage=coverage(changes, notes, planned, view, terms),
     )
 
 

@@ -5,17 +5,18 @@ Rule: a plan is a value: frozen, sorted, serialisable, with a digest. It is made
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.budget import Coverage
 from reconciler.diff import Cause, FieldChange, Leaf
 from reconciler.model import JSON, Account, Origin, canonical
+from reconciler.state import Lost
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-FORMAT_VERSION = "2.0"
+FORMAT_VERSION = "2.1"
 """Of the plan's JSON: the minor number grows with additions, the major with anything else."""
 
 
@@ -125,6 +126,129 @@ class Note(NamedTuple):
     id: int | None = None
     field: str | None = None
     name: str | None = None
+
+
+class Loss(NamedTuple):
+    """A monitor that loses monitoring by a plan.
+
+    Attributes:
+        id: the monitor.
+        causes: how, sorted: `deleted`, `vanished`, `ignored`, `released`, `switched-off`, or what
+            its schema says of the fields that change, such as `disabled`.
+        fields: by field, the cause that it is; none if it is about the whole monitor.
+        labels: of its manifest; none if that is gone.
+    """
+
+    address: str
+    id: int
+    causes: tuple[str, ...]
+    fields: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+
+
+class Measurements(NamedTuple):
+    """Measurements per day, of the monitors that change, as far as they can be known."""
+
+    before: int = 0
+    after: int = 0
+
+
+class Allowance(NamedTuple):
+    """How many monitors of a fleet may lose monitoring within 24 hours, and who says so.
+
+    Attributes:
+        configured: by the budget of the project.
+        last_apply: by the budget that the last apply was held to; None if the state has none.
+        ceiling: by what no file of the project can raise; None if that is not set.
+    """
+
+    configured: int = 0
+    last_apply: int | None = None
+    ceiling: int | None = None
+
+    @property
+    def limit(self) -> int:
+        """The smallest of them."""
+        return min(number for number in self if number is not None)
+
+
+class Coverage(NamedTuple):
+    """What a plan does to monitoring, and how much of that is allowed.
+
+    Attributes:
+        managed: how many monitors the shares of a budget are of: those that have a manifest and are
+            there, and those that are lost.
+        losses: sorted by address.
+        recent: what earlier runs have taken away within 24 hours, sorted by address.
+    """
+
+    managed: int = 0
+    losses: tuple[Loss, ...] = ()
+    measurements: Measurements = Measurements()
+    recent: tuple[Lost, ...] = ()
+    allowance: Allowance = Allowance()
+
+    @property
+    def total(self) -> int:
+        """How many monitors lose monitoring by the plan, or have within 24 hours."""
+        return len({item.id for item in self.losses} | {item.id for item in self.recent})
+
+    @property
+    def others(self) -> int:
+        """How many monitors have lost some within 24 hours, but for those of the plan."""
+        return self.total - len({item.id for item in self.losses})
+
+    def without(self, addresses: set[str]) -> Coverage:
+        """The coverage of a plan that leaves these out; what they cost cannot be taken out."""
+        if not addresses:
+            return self
+        losses = tuple(loss for loss in self.losses if loss.address not in addresses)
+        return self._replace(losses=losses, measurements=Measurements())
+
+    def by_cause(self) -> dict[str, int]:
+        """How many monitors lose monitoring in which way, the most frequent first."""
+        return _counted(cause for loss in self.losses for cause in loss.causes)
+
+    def by_label(self) -> dict[str, int]:
+        """How many of those that lose monitoring have which label, the most frequent first."""
+        return _counted(
+            f"{name}={value}" for loss in self.losses for name, value in loss.labels.items()
+        )
+
+    def to_json(self) -> dict[str, JSON]:
+        """The part of the plan's JSON."""
+        return {
+            "managed": self.managed,
+            "losses": [loss_to_json(loss) for loss in self.losses],
+            "recent": [item._asdict() | {"causes": list(item.causes)} for item in self.recent],
+            "budget": {"limit": self.allowance.limit, **self.allowance._asdict()},
+            "measurements": self.measurements._asdict(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Coverage:
+        """What `to_json` gave."""
+        budget = {key: data["budget"][key] for key in Allowance._fields}
+        return cls(
+            data["managed"],
+            tuple(Loss(**(item | {"causes": tuple(item["causes"])})) for item in data["losses"]),
+            Measurements(**data["measurements"]),
+            tuple(Lost(**(item | {"causes": tuple(item["causes"])})) for item in data["recent"]),
+            Allowance(**budget),
+        )
+
+
+def loss_to_json(loss: Loss) -> dict[str, JSON]:
+    """One loss, as plans and results show it."""
+    return loss._asdict() | {
+        "causes": list(loss.causes),
+        "fields": dict(loss.fields),
+        "labels": dict(loss.labels),
+    }
+
+
+def _counted(words: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(words).items(), key=lambda item: (-item[1], item[0])))
 
 
 class Plan(NamedTuple):

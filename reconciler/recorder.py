@@ -8,6 +8,7 @@ made on top of theirs, but for addresses that they have applied since.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reconciler import state as records
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from reconciler.generation import Generation
     from reconciler.known import Known
     from reconciler.model import JSON
-    from reconciler.state import Record, State
+    from reconciler.state import Lost, Record, State
     from reconciler.store import Store
 
 SAVE_EVERY = 50
@@ -34,6 +35,7 @@ SAVE_AFTER = 1.0
 _SHARE = 10
 """Saving may take one part in so many of a run."""
 _ATTEMPTS = 20
+_DAY = timedelta(days=1)
 
 
 class Recorder:
@@ -108,6 +110,7 @@ class Recorder:
         creates: Mapping[str, Mapping[str, JSON]],
         deletes: Iterable[str],
         ids_before: tuple[int, ...],
+        losses: Mapping[int, Lost] = {},
     ) -> None:
         """Writes down what may be sent from now on, before anything is.
 
@@ -119,13 +122,15 @@ class Recorder:
             creates: by address, what is sent for a new monitor, but for secrets.
             deletes: the addresses whose monitors may be gone from now on.
             ids_before: the ids that AlertSite has.
+            losses: the monitors that may lose monitoring from now on: what a killed run took away
+                counts too.
 
         Raises:
             StateError: it cannot be written; nothing may be sent.
         """
         self._journal = Journal.create(self._store, self.run)
         try:
-            self._intend(self._journal, addresses, creates, deletes, ids_before)
+            self._intend(self._journal, addresses, creates, deletes, ids_before, losses)
         except StateError:
             self._journal.remove()  # nothing was sent
             raise
@@ -137,6 +142,7 @@ class Recorder:
         creates: Mapping[str, Mapping[str, JSON]],
         deletes: Iterable[str],
         ids_before: tuple[int, ...],
+        losses: Mapping[int, Lost],
     ) -> None:
         now = self.now()
         pending = {address: PendingCreate(self.run, now, body) for address, body in creates.items()}
@@ -153,7 +159,8 @@ class Recorder:
         }
         # A monitor that is created again has a record; it must not hide the new one.
         before = {self.run: ids_before} if creates else {}
-        self._note(Transition({**dict.fromkeys(creates), **going}, pending, before))
+        moved = {**dict.fromkeys(creates), **going}
+        self._note(Transition(moved, pending, before, losses=losses))
         # What was found again must be saved too, or an outcome that builds on it would count for
         # nothing in the next run.
         self._save()
@@ -218,7 +225,13 @@ class Recorder:
             is_empty = not (moved.records or moved.pending_creates or moved.applied_plans)
             if moved == self._saved and (self._version is not None or is_empty):
                 return False
-            new = moved._replace(serial=moved.serial + 1, saved_at=self.now(), run=self.run)
+            now = self._clock.now()
+            new = moved._replace(
+                serial=moved.serial + 1,
+                saved_at=written(now),
+                run=self.run,
+                losses=records.not_older(moved.losses, written(now - _DAY), written(now)),
+            )
             data = records.to_text(new).encode("utf-8", "surrogatepass")
             try:
                 self._version = self._store.write(

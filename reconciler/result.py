@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import ExitCode
 from reconciler.generation import Generation
-from reconciler.plan import Action, NoteCode
+from reconciler.plan import Action, NoteCode, loss_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from reconciler.diff import FieldChange
     from reconciler.model import JSON, Account
-    from reconciler.plan import Change, Note, Plan
+    from reconciler.plan import Change, Loss, Note, Plan
 
-FORMAT_VERSION = "2.0"
+FORMAT_VERSION = "2.1"
 """Of the result's JSON: the minor number grows with additions, the major with anything else."""
 
 
@@ -81,6 +81,7 @@ class Result(NamedTuple):
         run: the id of the run, as records and locks name it.
         is_recorded: whether the state could be kept.
         generation: of the manifests.
+        losses: the monitors that lost monitoring, or may have.
     """
 
     account: Account
@@ -89,6 +90,7 @@ class Result(NamedTuple):
     run: str = ""
     is_recorded: bool = True
     generation: Generation = Generation()
+    losses: tuple[Loss, ...] = ()
 
     def having(self, status: Status) -> tuple[Outcome, ...]:
         """The outcomes of that status."""
@@ -128,6 +130,7 @@ class Result(NamedTuple):
             "exit_code": int(self.exit_code),
             "summary": {status.value: len(self.having(status)) for status in Status},
             "outcomes": [_outcome_to_json(outcome) for outcome in self.outcomes],
+            "losses": [loss_to_json(loss) for loss in self.losses],
         }
 
     def _touched(self) -> bool:
@@ -164,6 +167,27 @@ def confirm(
                 found = _doubled(found, doubles[address])
         confirmed.append(found)
     return tuple(confirmed)
+
+
+def losses_of(losses: Iterable[Loss], outcomes: Iterable[Outcome]) -> tuple[Loss, ...]:
+    """Those of a plan's losses that came about, or may have: none that AlertSite did not keep."""
+    by_address = {outcome.change.address: outcome for outcome in outcomes}
+    return tuple(loss for loss in losses if _is_lost(loss, by_address.get(loss.address)))
+
+
+def _is_lost(loss: Loss, outcome: Outcome | None) -> bool:
+    if outcome is None or not {"ignored", "released"}.isdisjoint(loss.causes):
+        return True  # it needs no request: the state says so from now on
+    match outcome.status:
+        case Status.DONE | Status.UNCONFIRMED | Status.DOUBLED:
+            return True
+        case Status.NOT_KEPT:
+            is_update = outcome.change.action is Action.UPDATE
+            return is_update and bool(
+                loss.fields.keys() - {item.field for item in outcome.not_kept}
+            )
+        case _:
+            return False
 
 
 def _confirm(

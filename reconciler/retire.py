@@ -1,4 +1,4 @@
-"""What becomes of records without a manifest, and what the changes of a plan do to monitoring.
+"""What becomes of records without a manifest.
 
 Rule: no I/O, clock or environment. A monitor is only ever retired here.
 """
@@ -9,7 +9,6 @@ from collections import Counter
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from reconciler.budget import Coverage, Loss, Measurements, causes, per_day
 from reconciler.diff import FieldChange
 from reconciler.model import boolean
 from reconciler.plan import Action, Change, Note, NoteCode, Reason, Refusal
@@ -18,7 +17,7 @@ from reconciler.situation import TABLE, Decision, without_manifest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from reconciler.model import Desired, Live
+    from reconciler.model import Live
     from reconciler.rules import Rules
     from reconciler.situation import View
     from reconciler.state import Record
@@ -44,6 +43,8 @@ def orphans(view: View, rules: Rules) -> Iterator[Change | Refusal | Note]:
             yield Note(address, NoteCode.ORPHAN, record.id)
         elif record.protect:
             yield _protected(address, record)
+        elif view.by_id[record.id].type is None:
+            yield _untyped(address, record)
         else:
             yield _retired(address, record, view.by_id[record.id])
 
@@ -64,24 +65,6 @@ def replacements(
             yield item._replace(reason=Reason.REPLACED)
         else:
             yield item
-
-
-def coverage(changes: Iterable[Change], view: View) -> Coverage:
-    """What the changes do to monitoring."""
-    manifests = {manifest.address: manifest for manifest in view.desired}
-    losses: list[Loss] = []
-    before = after = 0
-    for change in changes:
-        manifest = manifests.get(change.address)
-        live = view.by_id.get(change.id) if change.id is not None else None
-        lost = _lost(change, manifest)
-        if lost:
-            losses.append(Loss(change.address, lost, manifest.labels if manifest else {}))
-        was, will = _measurements(change, live)
-        if was is not None and will is not None:
-            before, after = before + was, after + will
-    managed = len(manifests.keys() | view.records.keys())
-    return Coverage(managed, tuple(losses), Measurements(before, after))
 
 
 def _is_meant(address: str, rules: Rules) -> bool:
@@ -118,6 +101,20 @@ def _protected(address: str, record: Record) -> Refusal:
     )
 
 
+def _untyped(address: str, record: Record) -> Refusal:
+    """A record may be wrong; what is retired by its word must at least be of its kind."""
+    kind = address.partition("/")[0]
+    return Refusal(
+        address,
+        "unknown-type",
+        f"AlertSite does not say of which type monitor {record.id} is, so nothing shows that it is "
+        f"the {kind} monitor of this record",
+        f"Leave it with --keep {address}, or forget it with: reconciler state rm {address}; if it "
+        "is to go, delete it in AlertSite.",
+        None,
+    )
+
+
 def _retired(address: str, record: Record, live: Live) -> Change | Note:
     kind = address.partition("/")[0]
     if record.retire != "disable":
@@ -129,21 +126,3 @@ def _retired(address: str, record: Record, live: Live) -> Change | Note:
     return Change(
         Action.UPDATE, address, kind, record.id, {"enabled": False}, fields, None, Reason.RETIRED
     )
-
-
-def _lost(change: Change, manifest: Desired | None) -> tuple[str, ...]:
-    if change.action is Action.DELETE:
-        return ("deleted",)
-    if change.action is Action.CREATE:
-        return ()
-    if manifest is None:
-        return ("disabled",)
-    kinds = {name: field.coverage for name, field in manifest.kind.fields.items() if field.coverage}
-    return causes((item for item in change.fields if item.sent_with is None), kinds)
-
-
-def _measurements(change: Change, live: Live | None) -> tuple[int | None, int | None]:
-    has = dict(live.fields) if live else {}
-    was = per_day(has) if live else 0
-    will = 0 if change.action is Action.DELETE else per_day({**has, **change.body})
-    return was, will

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.budget import Measurements
 from reconciler.errors import ExitCode, RefusedError
 from reconciler.generation import Generation
 from reconciler.plan import Action, NoteCode, Plan, Reason, fingerprint, pins
 from reconciler.result import Outcome, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping
 
-    from reconciler.budget import Coverage
     from reconciler.diff import FieldChange
     from reconciler.model import JSON, Account, Desired
     from reconciler.plan import Change
@@ -170,7 +168,8 @@ def review(saved: Plan, current: Plan, there: Container[int] = (), *, tracks: bo
         moved += [_waiting(change) for change in changes if change.is_retirement]
         changes = [change for change in changes if not change.is_retirement]
     moved.sort(key=lambda outcome: outcome.change.address)
-    coverage = _coverage(changes, current)
+    left_out = now.keys() - {change.address for change in changes}
+    coverage = current.coverage.without(left_out)
     plan = current._replace(changes=tuple(changes), refusals=(), coverage=coverage)
     return Review(plan, tuple(moved), done)
 
@@ -203,16 +202,6 @@ def _refuse_other_adoptions(saved: Plan, current: Plan) -> None:
             raise RefusedError(
                 f"{note.address} would adopt monitor {note.id}, which was not reviewed", _AGAIN
             )
-
-
-def _coverage(changes: Sequence[Change], current: Plan) -> Coverage:
-    """What is left of the coverage of a plan of which only these changes are made."""
-    kept = {change.address for change in changes}
-    losses = tuple(loss for loss in current.coverage.losses if loss.address in kept)
-    found = current.coverage._replace(losses=losses)
-    if len(kept) < len(current.changes):  # then what the others cost cannot be taken out
-        found = found._replace(measurements=Measurements())
-    return found
 
 
 def _moved(change: Change, message: str, fields: tuple[FieldChange, ...] = ()) -> Outcome:

@@ -8,7 +8,8 @@ lost: manifests with `metadata.id` plan as before, and `--adopt` finds the other
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import json_text
 from reconciler.errors import StateError
@@ -18,11 +19,12 @@ from reconciler.model import DEFAULT_ACCOUNT, JSON, Account, canonical
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-FORMAT_VERSION = JOURNAL_VERSION = "2.0"
+FORMAT_VERSION, JOURNAL_VERSION = "2.1", "2.0"
 """Of the state's JSON and of journals: additions raise the minor number, all else the major."""
 
 
 _MOST_PLANS = 100
+_MOMENT = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")  # sorts as time does
 UNTRACKED, RELEASED = "", "released"  # fingerprints of: sent without a key; no longer named
 
 
@@ -76,6 +78,21 @@ class PendingCreate(NamedTuple):
     body: Mapping[str, JSON]
 
 
+class Lost(NamedTuple):
+    """A monitor that a run took monitoring from, or may have.
+
+    Attributes:
+        address: what it was bound to.
+        causes: how; see `plan.Loss`.
+        at: when, RFC 3339 UTC.
+    """
+
+    id: int
+    address: str
+    causes: tuple[str, ...]
+    at: str
+
+
 class State(NamedTuple):
     """All records of one account.
 
@@ -87,6 +104,8 @@ class State(NamedTuple):
         ids_before: for each run that has pending creates, the ids that AlertSite had before.
         applied_plans: the ids of saved plans that were applied to their end, the last ones.
         generation: of the manifests that were applied last, all of them together.
+        losses: by its id, each monitor that lost monitoring within a day of the last save.
+        budget: the limits of the safety budget that the last apply was held to; none if unknown.
     """
 
     lineage: str
@@ -99,16 +118,20 @@ class State(NamedTuple):
     ids_before: Mapping[str, tuple[int, ...]] = {}
     applied_plans: tuple[str, ...] = ()
     generation: Generation = Generation()
+    losses: Mapping[int, Lost] = {}
+    budget: Mapping[str, int] = {}
 
 
 class Transition(NamedTuple):
-    """What a run has to change in a state; None takes an address out."""
+    """What a run has to change in a state; None takes an address, or a lost monitor, out."""
 
     records: Mapping[str, Record | None] = {}
     pending: Mapping[str, PendingCreate | None] = {}
     ids_before: Mapping[str, tuple[int, ...]] = {}
     applied_plan: str = ""
     generation: Generation | None = None
+    losses: Mapping[int, Lost | None] = {}
+    budget: Mapping[str, int] = {}
 
     def of(self, state: State) -> State:
         """That state with this transition made, whoever saved it; not counted as saved yet."""
@@ -124,6 +147,8 @@ class Transition(NamedTuple):
             ids_before={run: ids for run, ids in before.items() if run in runs},
             applied_plans=tuple(plans[-_MOST_PLANS:]),
             generation=self.generation or state.generation,
+            losses=_merged(state.losses, self.losses),
+            budget=self.budget or state.budget,
         )
 
     def then(self, later: Transition) -> Transition:
@@ -134,6 +159,8 @@ class Transition(NamedTuple):
             {**self.ids_before, **later.ids_before},
             later.applied_plan or self.applied_plan,
             later.generation or self.generation,
+            {**self.losses, **later.losses},
+            later.budget or self.budget,
         )
 
 
@@ -151,6 +178,15 @@ class Recovery(NamedTuple):
     transition: Transition
 
 
+def not_older(losses: Mapping[int, Lost], since: str, now: str) -> Mapping[int, Lost]:
+    """The losses after a moment; what a clock that was ahead has written counts from now."""
+    return {
+        number: item._replace(at=min(item.at, now))
+        for number, item in losses.items()
+        if item.at > since
+    }
+
+
 def to_text(state: State) -> str:
     """The state as `schemas/state.schema.json` describes it, with one line for each record."""
     head = {
@@ -166,6 +202,11 @@ def to_text(state: State) -> str:
         "ids_before": {run: list(ids) for run, ids in sorted(state.ids_before.items())},
         "applied_plans": list(state.applied_plans),
         "generation": state.generation._asdict(),
+        "losses": [
+            item._asdict() | {"causes": list(item.causes)}
+            for _, item in sorted(state.losses.items())
+        ],
+        "budget": dict(state.budget),
     }
     lines = [f"{json.dumps(key)}: {canonical(value)}," for key, value in head.items()]
     records = ",\n".join(
@@ -317,7 +358,7 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
     return Recovery(tuple(runs), len(told), Transition(records, pending, before))
 
 
-def _merged(base: Mapping[str, JSON], changes: Mapping[str, JSON]) -> Mapping[str, JSON]:
+def _merged(base: Mapping[Any, JSON], changes: Mapping[Any, JSON]) -> Mapping[Any, JSON]:
     if not changes:
         return base
     merged = {**base, **changes}
@@ -361,12 +402,19 @@ def _state(data: Mapping[str, JSON]) -> State:
     texts = [*account, data["saved_at"], data["run"], *data["applied_plans"], generation.commit]
     texts += [text for item in pending.values() for text in (item.run, item.at)]
     ids = [number for numbers in data["ids_before"].values() for number in numbers]
+    losses = [_lost(item) for item in data.get("losses", ())]
+    budget = data.get("budget", {})
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("account, saved_at, run, applied_plans and generation hold texts")
     if not all(isinstance(body, dict) for body in bodies):
         raise TypeError("the body of a pending create is an object")
     if not all(type(number) is int for number in ids):
         raise TypeError("ids_before holds numbers")
+    if budget and not (
+        budget.keys() == {"monitors", "percent"}
+        and all(type(number) is int and number >= 0 for number in budget.values())
+    ):
+        raise TypeError("budget holds monitors and percent")
     return State(
         lineage=lineage,
         account=account,
@@ -378,7 +426,24 @@ def _state(data: Mapping[str, JSON]) -> State:
         ids_before={run: tuple(numbers) for run, numbers in data["ids_before"].items()},
         applied_plans=tuple(data["applied_plans"]),
         generation=generation,
+        losses={item.id: item for item in losses},
+        budget=budget,
     )
+
+
+def _lost(data: JSON) -> Lost:
+    found: JSON = Lost(**data)
+    is_one = (
+        type(found.id) is int
+        and type(found.address) is str
+        and type(found.causes) is list
+        and all(type(cause) is str for cause in found.causes)
+        and type(found.at) is str
+        and _MOMENT.fullmatch(found.at)
+    )
+    if not is_one:
+        raise TypeError(f"{canonical(data)} is no loss")
+    return Lost(*found)._replace(causes=tuple(found.causes))
 
 
 def _run(state: State, head: JSON) -> str:

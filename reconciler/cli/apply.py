@@ -69,7 +69,8 @@ class _Manner(NamedTuple):
     "--allow-loss",
     type=click.IntRange(0),
     metavar="N",
-    help="In this run, let N monitors lose monitoring, whatever the budget.",
+    help="In this run, let N monitors lose monitoring, whatever the budget in reconciler.toml; "
+    "never more than RECONCILER_BUDGET.",
 )
 @click.option(
     "--allow-empty", is_flag=True, help="In this run, having no manifest at all is meant."
@@ -126,7 +127,7 @@ def apply(
         rules = Rules(**{name: getattr(saved.basis, name) for name in _RULES})
     schemas, fleet = options.load(manifests, may_be_empty=True)
     run = keeping.begin(location, embedded=settings.is_silent(os.environ))
-    workspace = workflow.Workspace(fleet, schemas, run.vault(), rules)
+    workspace = workflow.Workspace(fleet, schemas, run.vault(), rules, keeping.budgets())
     with (
         connect(
             schemas, output.say, parallelism=asked.parallelism, limits=run.limits
@@ -203,7 +204,7 @@ def _apply(
             )
     if plan.is_something or not moved:
         _show(plan, asked)
-    _refuse(plan, workspace, asked)
+    _refuse(plan, workspace, known, asked)
     if plan.is_something and saved is None and not asked.auto_approve:
         _ask()
         first = workflow.look(workspace, writer, known.state, grace, clock.now())
@@ -301,19 +302,19 @@ def _show(plan: Plan, asked: _Manner) -> None:
     )
 
 
-def _refuse(plan: Plan, workspace: Workspace, asked: _Manner) -> None:
+def _refuse(plan: Plan, workspace: Workspace, known: Known, asked: _Manner) -> None:
     """Stops before anything is sent if a guard says no.
 
     Raises:
         RefusedError: the plan holds a refusal, or loses too much.
     """
-    from reconciler import workflow  # noqa: PLC0415
+    from reconciler import budget, workflow  # noqa: PLC0415
 
     workflow.refuse_refusals(plan)
-    workflow.refuse_unsafe(
-        plan,
-        workspace.fleet,
-        keeping.budget(),
+    budget.refuse_unsafe(
+        plan.coverage,
+        described=len(workspace.fleet.desired),
+        recorded=len(known.state.records),
         allow_loss=asked.allow_loss,
         allow_empty=asked.allow_empty,
     )

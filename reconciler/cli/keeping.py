@@ -17,7 +17,7 @@ from reconciler.clock import Clock, written
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from reconciler.budget import Budget
+    from reconciler.budget import Budgets
     from reconciler.known import Known
     from reconciler.limits import Limits
     from reconciler.model import Account
@@ -187,9 +187,9 @@ def locked(
         yield held
 
 
-def budget() -> Budget:
-    """How many monitors may lose monitoring in one run, as the project's file says."""
-    return settings.read_state(os.environ, PROJECT).budget
+def budgets() -> Budgets:
+    """How many monitors may lose monitoring, as the project's file and the environment say."""
+    return settings.read_state(os.environ, PROJECT).budgets
 
 
 def clock() -> Clock:

@@ -122,7 +122,6 @@ def print_plan(plan: Plan, *, as_json: bool, show_requests: bool, to_stderr: boo
     stream = sys.stderr if to_stderr else sys.stdout
     text = render.plan_text(
         plan,
-        budget=keeping.budget(),
         colour=output.has_colour(stream),
         show_requests=show_requests,
     )

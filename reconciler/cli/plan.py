@@ -58,7 +58,7 @@ def plan(
     schemas, fleet = options.load(manifests, may_be_empty=True)
     rules = Rules(targets, adopt, write_secrets, prune, keep)
     run = _begin(location, offline=offline)
-    workspace = workflow.Workspace(fleet, schemas, run.vault(), rules)
+    workspace = workflow.Workspace(fleet, schemas, run.vault(), rules, keeping.budgets())
     found, state = _offline(workspace, run, as_json=as_json) if offline else _online(workspace, run)
     options.print_plan(found, as_json=as_json, show_requests=show_requests)
     if out is not None:
@@ -82,14 +82,16 @@ def _online(workspace: Workspace, run: keeping.Run) -> tuple[Plan, State]:
 
     with connect(workspace.schemas, output.say, limits=run.limits) as connection:
         state = run.known(connection.account).state
-        return workflow.look(workspace, connection.reader(), state).plan, state
+        now = keeping.clock().now()
+        return workflow.look(workspace, connection.reader(), state, now=now).plan, state
 
 
 def _offline(workspace: Workspace, run: keeping.Run, *, as_json: bool) -> tuple[Plan, State]:
     from reconciler import workflow  # noqa: PLC0415
 
     state = run.known(None).state
-    found = workflow.plan_offline(workspace, state, run.store.location)
+    now = keeping.clock().now()
+    found = workflow.plan_offline(workspace, state, run.store.location, now)
     (output.say if as_json else output.data)(
         f"Offline: compared with the state that was saved {keeping.age(state.saved_at)} "
         f"({state.saved_at}, serial {state.serial}); AlertSite was not asked."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from reconciler import file_content
-from reconciler.budget import Budget
+from reconciler.budget import Budget, Budgets
 from reconciler.errors import ConfigurationError
 from reconciler.limits import MIB, USUAL, Limits
 
@@ -28,6 +28,11 @@ _KEYS = ("state", "lock_lease", "timeout", "deadline", "largest_list")
 _LISTS = ("env", "files", "plugins", "fields")
 _MOST_BYTES = 64 * 1024
 """Of a file with settings or with one of them."""
+_CEILING = "RECONCILER_BUDGET"
+_BUDGET = re.compile(
+    "(?P<monitors>[0-9]{1,9})(,(?P<percent>[0-9]{1,3})%)?|(?P<share>[0-9]{1,3})%", re.ASCII
+)
+_ALL = 10**9
 _CREDENTIALS = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN")
 
 
@@ -39,14 +44,14 @@ class StateSettings(NamedTuple):
         lease: seconds.
         limits: what an answer of AlertSite may take.
         secret_key: what fingerprints of secrets are keyed by; empty if they are not tracked.
-        budget: how many monitors may lose monitoring in one run.
+        budgets: how many monitors may lose monitoring within 24 hours.
     """
 
     location: str
     lease: float
     limits: Limits
     secret_key: str
-    budget: Budget
+    budgets: Budgets
 
     def __repr__(self) -> str:
         return f"StateSettings(location={self.location!r}, lease={self.lease})"
@@ -131,7 +136,7 @@ def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
         seconds("lock_lease", "3m"),
         limits,
         _value(environment, "RECONCILER_SECRET_KEY"),
-        Budget(**table.get("budget", {})),
+        Budgets(Budget(**table.get("budget", {})), _ceiling(environment)),
     )
 
 
@@ -161,6 +166,27 @@ def _size(environment: Mapping[str, str], table: Mapping[str, Any], project: Pat
         f"largest_list is {text!r}, which is no size",
         f"Give it as 128MiB or 1GiB, as largest_list in {project} or as {name}.",
     )
+
+
+def _ceiling(environment: Mapping[str, str]) -> Budget | None:
+    """What the environment lets be lost at most, whatever the repository says; None if unset.
+
+    Set and empty is what a pipeline makes of a missing variable: then there is no telling.
+
+    Raises:
+        ConfigurationError: it is no budget.
+    """
+    text = environment.get(_CEILING)
+    if text is None:
+        return None
+    found = _BUDGET.fullmatch(text.replace(" ", ""))
+    if not found:
+        raise ConfigurationError(
+            f"{_CEILING} is {text!r}, which is no budget",
+            f"Set it to a number of monitors, a share or both: {_CEILING}=10,30%",
+        )
+    monitors, percent = found["monitors"], found["percent"] or found["share"]
+    return Budget(int(monitors) if monitors else _ALL, int(percent) if percent else 100)
 
 
 def duration(text: str) -> float | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from reconciler.budget import Budget
 from reconciler.diff import Cause
 from reconciler.plan import Action, NoteCode, Reason
 from reconciler.printable import Lines, joined, printable
@@ -14,9 +13,8 @@ from reconciler.render.text import paint, value_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from reconciler.budget import Coverage
     from reconciler.diff import FieldChange, Leaf
-    from reconciler.plan import Change, Note, Plan, Refusal
+    from reconciler.plan import Change, Coverage, Loss, Note, Plan, Refusal
 
 _SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
 _REASONS = {
@@ -67,7 +65,6 @@ _MOST = 10
 def plan_text(
     plan: Plan,
     *,
-    budget: Budget = Budget(),  # noqa: B008 - an immutable value
     colour: bool = False,
     show_requests: bool = False,
 ) -> Lines:
@@ -79,7 +76,7 @@ def plan_text(
         lines += _refusal(refusal, colour=colour)
     lines += _notes(plan.notes, colour=colour)
     lines += _summary(plan, colour=colour)
-    lines += _coverage(plan.coverage, budget, colour=colour)
+    lines += _coverage(plan.coverage, colour=colour)
     return joined(lines, colour=colour)
 
 
@@ -192,14 +189,19 @@ def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
         )
 
 
-def _coverage(coverage: Coverage, budget: Budget, *, colour: bool) -> Iterator[str]:
+def _coverage(coverage: Coverage, *, colour: bool) -> Iterator[str]:
     if coverage.losses:
         count = len(coverage.losses)
         who = "1 monitor loses" if count == 1 else f"{count} monitors lose"
         how = ", ".join(f"{number} {cause}" for cause, number in coverage.by_cause().items())
-        limit = budget.limit(coverage.managed)
-        line = f"Coverage: {who} monitoring ({how}); budget {limit}"
-        yield paint(line, "!" if count > limit else "bold", colour=colour)
+        recent = ""
+        if others := coverage.others:
+            have = "1 other has" if others == 1 else f"{others} others have"
+            recent = f", {have} in the last 24 hours"
+        limit = coverage.allowance.limit
+        line = f"Coverage: {who} monitoring ({how}){recent}; budget {limit}"
+        yield paint(line, "!" if coverage.total > limit else "bold", colour=colour)
+        yield from map(_loss, coverage.losses)
         labels = coverage.by_label()
         if count > 1 and labels:
             most = [f"{name} {lost}" for name, lost in labels.items()][:_MOST]
@@ -208,6 +210,15 @@ def _coverage(coverage: Coverage, budget: Budget, *, colour: bool) -> Iterator[s
     before, after = coverage.measurements
     if before != after:
         yield f"Cost: {before:,} → {after:,} measurements per day ({after - before:+,})"
+
+
+def _loss(loss: Loss) -> str:
+    """Who loses what: each cause, with the fields that it is about."""
+    causes = []
+    for cause in loss.causes:
+        fields = [name for name, found in loss.fields.items() if found == cause]
+        causes.append(f"{cause} ({', '.join(fields)})" if fields else cause)
+    return printable(f"  {loss.address} (id {loss.id}): {', '.join(causes)}")
 
 
 def place(item: Change | Refusal) -> str:

@@ -6,7 +6,7 @@ cannot say is an `x-` annotation that is checked here.
 """
 
 from reconciler.schema.formats import problem_of
-from reconciler.schema.problem import Problem
+from reconciler.schema.problem import Problem, did_you_mean
 from reconciler.schema.schemas import DEFAULTS, Schemas, schema_folder
 
-__all__ = ["DEFAULTS", "Problem", "Schemas", "problem_of", "schema_folder"]
+__all__ = ["DEFAULTS", "Problem", "Schemas", "did_you_mean", "problem_of", "schema_folder"]

@@ -10,7 +10,6 @@ from reconciler.workflow.planning import (
     plan_offline,
     refuse_refusals,
     refuse_stale,
-    refuse_unsafe,
 )
 
 __all__ = [
@@ -24,5 +23,4 @@ __all__ = [
     "plan_offline",
     "refuse_refusals",
     "refuse_stale",
-    "refuse_unsafe",
 ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from reconciler.budget import next_budget
 from reconciler.diff import Cause
 from reconciler.errors import AlertSiteError, ExitCode, NonsenseError, StateError
 from reconciler.plan import Action, NoteCode, Reason
-from reconciler.result import Outcome, Result, Status, confirm
+from reconciler.result import Outcome, Result, Status, confirm, losses_of
 from reconciler.situation import number_of
-from reconciler.state import RELEASED, UNTRACKED, Record, Transition
+from reconciler.state import RELEASED, UNTRACKED, Lost, Record, Transition
 from reconciler.workflow.execution import Applied
 from reconciler.workflow.planning import Grace, verify
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from reconciler.alertsite import Writer
     from reconciler.generation import Generation
     from reconciler.model import JSON, Account, Desired, Live
-    from reconciler.plan import Change, Plan
+    from reconciler.plan import Change, Loss, Plan
     from reconciler.recorder import Recorder
     from reconciler.workflow.execution import Execution
     from reconciler.workflow.planning import Look, Workspace
@@ -58,24 +59,38 @@ def apply_plan(
     recorder.drop(first.dropped)
     last: Look | None = first
     outcomes: tuple[Outcome, ...] = ()
+    losses = plan.coverage.losses
+    began, earlier = _lost(losses, recorder.now()), recorder.state.losses
     if plan.changes:
         recorder.begin(
             [change.address for change in plan.changes],
             {change.address: _told(change) for change in plan.having(Action.CREATE)},
             [change.address for change in plan.having(Action.DELETE)],
             first.ids,
+            began,
         )
         last, outcomes = run.carried_out(plan.changes)
     transition = run.last_transition(last, outcomes) if last else Transition()
     if used is not None and last is not None and all(map(_is_done, outcomes)):
         transition = transition._replace(applied_plan=used)
+    losses = losses_of(losses, outcomes)
+    before, configured = recorder.state.budget, workspace.budgets.configured
+    transition = transition._replace(
+        losses={number: earlier.get(number) for number in began} | _lost(losses, recorder.now()),
+        budget=next_budget(plan.coverage, configured, before)._asdict(),
+    )
     try:
         recorder.finish(transition)
     except StateError as error:
         run.trouble = run.trouble or error
-    result = run.result(plan.account, outcomes)._replace(generation=generation)
+    result = run.result(plan.account, outcomes)._replace(generation=generation, losses=losses)
     bound = {address: record.id for address, record in recorder.state.records.items()}
     return Applied(result, run.trouble, bound)
+
+
+def _lost(losses: Sequence[Loss], at: str) -> dict[int, Lost]:
+    """What the state keeps of losses, by monitor."""
+    return {loss.id: Lost(loss.id, loss.address, loss.causes, at) for loss in losses}
 
 
 def _told(change: Change) -> dict[str, JSON]:

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.budget import Budgets, terms
+from reconciler.clock import written
 from reconciler.decide import decide
 from reconciler.errors import ConfigurationError, RefusedError, StateError, UsageError
 from reconciler.manifest import Locator
@@ -13,6 +15,7 @@ from reconciler.model import Live, Observation, match_key
 from reconciler.pending import resolve_pending_creates
 from reconciler.plan import Note, NoteCode, Plan
 from reconciler.rules import Rules, is_target, matches
+from reconciler.schema import did_you_mean
 from reconciler.situation import View, likeness
 from reconciler.state import Record, State, Transition
 from reconciler.workflow.loading import require_secrets
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.alertsite import Reader
-    from reconciler.budget import Budget
+    from reconciler.budget import Terms
     from reconciler.clock import Clock
     from reconciler.model import Desired
     from reconciler.schema import Schemas
@@ -35,7 +38,7 @@ _ENOUGH, _MANY = 3, 5
 """So many monitors are not all, or not most of them, deleted by hand between two runs."""
 _SAMPLE = 20
 """How many of those that are not listed are asked for before that is believed."""
-_HOUR = timedelta(hours=1)
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _UNTOLD = "(not told)"
 
 
@@ -44,12 +47,14 @@ class Workspace(NamedTuple):
 
     Attributes:
         vault: what resolves secrets; they are tracked if it has a key.
+        budgets: how many monitors may lose monitoring.
     """
 
     fleet: Fleet
     schemas: Schemas
     vault: Vault
     rules: Rules = Rules()
+    budgets: Budgets = Budgets()
 
     @property
     def targeted(self) -> Iterator[Desired]:
@@ -135,7 +140,8 @@ def look(
         state: what is known.
         grace: waits for monitors whose create had no answer, before they are created again; None
             only notes them.
-        now: the time of day, by which old pending creates without a manifest end.
+        now: the time of day, by which old pending creates without a manifest end, and losses of
+            monitoring that are a day old do not count any more; None if neither matters.
 
     Raises:
         UsageError: a target matches no manifest and no record.
@@ -285,7 +291,10 @@ def _planned(
         for address, number in found.found.items()
     }
     records = Transition(bound).of(state).records
-    plan = decide(reader.account, desired, records, seen.live, kinds, rules, found.ambiguous)
+    held_to = _terms(workspace, state, now)
+    plan = decide(
+        reader.account, desired, records, seen.live, kinds, rules, found.ambiguous, held_to
+    )
     renamed = plan.noting(NoteCode.RENAMED)
     former = {note.address: f"{note.address.partition('/')[0]}/{note.name}" for note in renamed}
     bound |= dict.fromkeys(former.values())
@@ -317,6 +326,11 @@ def _planned(
     return Look(seen.live, plan, bound, tuple(sorted(dropped)))
 
 
+def _terms(workspace: Workspace, state: State, now: datetime | None) -> Terms:
+    """What losses of monitoring are held against: those of the last 24 hours count too."""
+    return terms(workspace.budgets, state, "" if now is None else written(now - _DAY))
+
+
 def _is_new(record: Record) -> bool:
     """Whether its monitor was made and has never been seen."""
     return bool(record.unseen) and not record.fields
@@ -330,7 +344,9 @@ def _is_old(pending: PendingCreate, now: datetime | None) -> bool:
         return True
 
 
-def plan_offline(workspace: Workspace, state: State, location: str) -> Plan:
+def plan_offline(
+    workspace: Workspace, state: State, location: str, now: datetime | None = None
+) -> Plan:
     """What would bring the state to the fleet: the state stands for AlertSite.
 
     A manifest with an id and no record cannot be compared, which the plan notes.
@@ -339,6 +355,7 @@ def plan_offline(workspace: Workspace, state: State, location: str) -> Plan:
         workspace: the manifests.
         state: what is known.
         location: where that is kept, for messages.
+        now: the time of day; see `look`.
 
     Raises:
         StateError: there is no state.
@@ -361,7 +378,8 @@ def plan_offline(workspace: Workspace, state: State, location: str) -> Plan:
     ]
     bound = View(desired, state.records, live).records
     known = [item for item in desired if item.id is None or item.address in bound]
-    plan = decide(state.account, known, state.records, live, workspace.schemas.kinds, rules)
+    kinds, held_to = workspace.schemas.kinds, _terms(workspace, state, now)
+    plan = decide(state.account, known, state.records, live, kinds, rules, terms=held_to)
     require_secrets(_to_be_sent(known, plan), workspace.vault)
     told = {item.address for item in known}
     untold = [item for item in desired if item.address not in told]
@@ -413,41 +431,6 @@ def refuse_refusals(plan: Plan) -> None:
         )
 
 
-def refuse_unsafe(
-    plan: Plan, fleet: Fleet, budget: Budget, *, allow_loss: int | None, allow_empty: bool
-) -> None:
-    """Stops before anything is sent if the plan loses too much.
-
-    Args:
-        plan: the plan.
-        fleet: the manifests that it was made from.
-        budget: how much may be lost.
-        allow_loss: how many monitors may lose monitoring in this run instead; None: as the budget.
-        allow_empty: whether a fleet without manifests is meant.
-
-    Raises:
-        RefusedError: naming every guard, and the flag that lifts it for this run.
-    """
-    coverage = plan.coverage
-    reasons, flags = [], []
-    if not fleet.desired and coverage.managed and not allow_empty:
-        reasons.append(f"there is no manifest, and the state knows {coverage.managed} monitors")
-        flags.append("--allow-empty")
-    limit = budget.limit(coverage.managed) if allow_loss is None else allow_loss
-    if len(coverage.losses) > limit:
-        counts = ", ".join(f"{count} {cause}" for cause, count in coverage.by_cause().items())
-        reasons.append(
-            f"{len(coverage.losses)} of {coverage.managed} monitors would lose monitoring "
-            f"({counts}), and the budget is {limit}"
-        )
-        flags.append(f"--allow-loss {len(coverage.losses)}")
-    if reasons:
-        raise RefusedError(
-            "; ".join(reasons) + ": nothing is applied",
-            f"If that is meant, allow it for this run with {' '.join(flags)}.",
-        )
-
-
 def refuse_stale(approved: Plan, current: Plan) -> None:
     """Stops if AlertSite has moved while a person was reading the plan.
 
@@ -471,12 +454,30 @@ def _check_is_something(workspace: Workspace, state: State) -> None:
 
 
 def _check_targets(workspace: Workspace, state: State) -> None:
-    for target in workspace.rules.targets:
-        is_described = any(matches(item, target) for item in workspace.fleet.desired)
+    """Stops before anything is done if a pattern means nothing: it may be a typing error.
+
+    Raises:
+        UsageError: naming the first one, and what may be meant.
+    """
+    rules, desired = workspace.rules, workspace.fleet.desired
+    if not rules.targets and not rules.keep:
+        return
+    addresses = {*state.records, *(item.address for item in desired)}
+    for target in rules.targets:
+        is_described = any(matches(item, target) for item in desired)
         if not is_described and not any(fnmatchcase(address, target) for address in state.records):
             raise UsageError(
-                f"--target {target} matches no manifest, and no record of a monitor without one",
+                f"--target {target} matches no manifest, and no record of a monitor without one"
+                f"{did_you_mean(target, addresses)}",
                 "A target is an address such as email-smtp/prod-relay, a glob or label=value.",
+            )
+    for pattern in rules.keep:
+        if not any(fnmatchcase(address, pattern) for address in addresses):
+            raise UsageError(
+                f"--keep {pattern} matches no record and no manifest"
+                f"{did_you_mean(pattern, addresses)}",
+                "Give an address such as email-smtp/prod-relay, or a glob; what nobody knows needs "
+                "no --keep.",
             )
 
 

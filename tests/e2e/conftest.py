@@ -295,11 +295,18 @@ def schemas() -> dict[str, Any]:
     return {kind: json.loads((folder / f"{kind}.schema.json").read_bytes()) for kind in _KINDS}
 
 
+def allow_all_losses(folder: Path) -> None:
+    """Sets a budget that nothing exceeds: a test of something else may change a whole fleet."""
+    path = folder / "reconciler.toml"
+    path.write_text("[budget]\nmonitors = 1000000\npercent = 100\n", encoding="utf-8")
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     """A folder without manifests yet."""
     root = tmp_path / "work"
     (root / "monitors").mkdir(parents=True)
+    allow_all_losses(root)
     return Workspace(root)
 
 
@@ -561,6 +568,7 @@ def places(
     def bare_folder() -> Workspace:
         made = Workspace(folder("machine"))
         (made.root / "monitors").mkdir(parents=True)
+        allow_all_losses(made.root)
         return made
 
     def one_more(kind: str) -> Place:
@@ -579,6 +587,7 @@ def places(
             made = folder("clone")
             call(tmp_path, "clone", "--quiet", remote.as_uri(), str(made))
             (made / "monitors").mkdir(exist_ok=True)
+            allow_all_losses(made)
             return Workspace(made)
 
         return Place("git:origin", {"GIT_CONFIG_NOSYSTEM": "1"}, clone)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.clock import SYSTEM
+from reconciler.sandbox import parse_world
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from conftest import Account, Done, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _PRUNE = (*_APPLY, "--prune")
+
+
+@pytest.fixture(autouse=True)
+def _default_budget(workspace: Workspace) -> None:
+    """These tests are about the budget: it is the default one until they set another."""
+    (workspace.root / "reconciler.toml").unlink()
 
 
 @pytest.fixture
@@ -95,8 +106,16 @@ def test_a_commit_that_disables_500_monitors(
     assert (coverage["managed"], len(coverage["losses"])) == (600, 500)
     assert coverage["losses"][0] == {
         "address": "email-smtp/relay-01",
+        "id": 1,
         "causes": ["disabled"],
+        "fields": {"enabled": "disabled"},
         "labels": {},
+    }
+    assert coverage["budget"] == {
+        "limit": 10,
+        "configured": 10,
+        "last_apply": None,
+        "ceiling": None,
     }
     done = run(*_PRUNE, env=account.env)
     assert done.code == 5
@@ -146,6 +165,10 @@ def test_the_project_sets_the_budget(
     project.write_text("[budget]\nmonitors = 20\npercent = 30\n")
     assert "and the budget is 3" in run(*_PRUNE, env=account.env).err
     project.write_text("[budget]\npercent = 50\nmonitors = 4\n")
+    done = run(*_PRUNE, env=account.env)
+    assert done.code == 5
+    assert "reconciler.toml allows 4 by now, but a limit that was raised counts only" in done.err
+    assert run(*_APPLY, env=account.env).code == 0  # it loses nothing, so the limits are taken up
     assert "(4 deleted); budget 4" in run("plan", "--prune", env=account.env).out
     assert run(*_PRUNE, env=account.env).code == 0
     assert writes(account) == ["DELETE"] * 4
@@ -175,7 +198,7 @@ def test_a_saved_plan_is_held_to_it_too(
 def test_a_plan_shows_causes_labels_and_cost(
     begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
 ) -> None:
-    account = begin(6)
+    account = begin(10)
     places = [{"id": 10}, {"id": 20}]
     for number in (1, 2, 3):
         account.edit("email-smtp", number, interval=5, locations=places, notify_on_error=True)
@@ -190,11 +213,17 @@ def test_a_plan_shows_causes_labels_and_cost(
         path.write_text(path.read_text().replace("  enabled: true", f"  {lines}"))
     done = run("plan", env=account.env)
     assert done.code == 0
-    *_, coverage, labels, cost = done.out.splitlines()
+    *_, coverage, first, second, third, labels, cost = done.out.splitlines()
     assert coverage == (
-        "Coverage: 2 monitors lose monitoring (1 dropped, 1 silenced, 1 stretched); budget 10"
+        "Coverage: 3 monitors lose monitoring (1 dropped, 1 retargeted, 1 silenced, 1 stretched); "
+        "budget 3"
     )
-    assert labels == "  team=mail 2"
+    assert [first, second, third] == [
+        "  email-smtp/m1 (id 1): dropped (locations), stretched (interval)",
+        "  email-smtp/m2 (id 2): silenced (notify_on_error)",
+        "  email-smtp/m4 (id 4): retargeted (port)",
+    ]
+    assert labels == "  team=mail 3"
     assert cost == "Cost: 1,728 → 1,584 measurements per day (-144)"
 
 
@@ -208,3 +237,327 @@ def test_the_guards_come_before_the_question(
     assert "--allow-loss 4" in session.screen
     assert "Only" not in session.screen
     assert writes(account) == []
+
+
+HAS: dict[str, Any] = {
+    "hostname": "mx.example.com",
+    "ipv4": "192.0.2.1",
+    "port": 25,
+    "timeout": 30,
+    "mode": "Global Verify",
+    "interval": 5,
+    "enabled": True,
+    "notify_on_error": True,
+    "resolve_dns": True,
+    "retry_on_failure": True,
+    "rotate_locations": False,
+    "monitor_location_count": 1,
+    "locations": [{"id": 10}, {"id": 20}, {"id": 30}],
+}
+# What a commit says of twelve monitors at once (spec, extra, lifecycle), and what that is.
+WAYS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
+    "a wrong host": ({"hostname": "mx.example.net"}, {}, {}, "retargeted"),
+    "a wrong address": ({"ipv4": "198.51.100.1"}, {}, {}, "retargeted"),
+    "port 1": ({"port": 1}, {}, {}, "retargeted"),
+    "timeout 1": ({"timeout": 1}, {}, {}, "retargeted"),
+    "an endless timeout": ({"timeout": 2147483647, "interval": None}, {}, {}, "retargeted"),
+    "mode off": ({"mode": "off"}, {}, {}, "retargeted"),
+    "no second try": ({"retry_on_failure": False}, {}, {}, "retargeted"),
+    "an address instead of the name": ({"resolve_dns": False}, {}, {}, "retargeted"),
+    "a rotation": ({"rotate_locations": True}, {}, {}, "thinned"),
+    "a longer interval": ({"interval": 60}, {}, {}, "stretched"),
+    "fewer locations": ({"locations": [{"id": 10}]}, {}, {}, "dropped"),
+    "no alerts": ({"notify_on_error": False}, {}, {}, "silenced"),
+    "paused": ({}, {"paused": True}, {}, "switched-off"),
+    "Enabled": ({}, {"Enabled": False}, {}, "switched-off"),
+    "an ignored switch": (
+        {}, {}, {"ignore": [{"field": "enabled", "reason": "x", "until": "2999-01-01"}]}, "ignored",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def wanted(workspace: Workspace, manifest: Callable[..., str]) -> Callable[..., None]:
+    """Writes twelve manifests of what AlertSite has, but for these fields."""
+
+    def write(
+        spec: Mapping[str, Any], extra: Mapping[str, Any], lifecycle: Mapping[str, Any]
+    ) -> None:
+        for number in range(1, 13):
+            fields = {key: value for key, value in (HAS | spec).items() if value is not None}
+            text = manifest(
+                "email-smtp", f"m{number}", number, extra=extra, name=f"M{number}", **fields
+            )
+            if lifecycle:
+                text += f"lifecycle: {json.dumps(lifecycle)}\n"
+            workspace.write(f"m{number}.yaml", text)
+
+    return write
+
+
+@pytest.mark.parametrize(("spec", "extra", "lifecycle", "cause"), WAYS.values(), ids=WAYS)
+def test_twelve_monitors_at_once(
+    wanted: Callable[..., None],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+    spec: dict[str, Any],
+    extra: dict[str, Any],
+    lifecycle: dict[str, Any],
+    cause: str,
+) -> None:
+    seed = [monitor("email-smtp", number, name=f"M{number}", **HAS) for number in range(1, 13)]
+    account = sandbox(*seed)
+    wanted({}, {}, {})
+    assert run(*_APPLY, env=account.env).code == 0
+    wanted(spec, extra, lifecycle)
+    done = run(*_APPLY, env=account.env)
+    assert done.code == 5
+    assert f"12 of 12 monitors would lose monitoring (12 {cause}), and the budget is 3" in done.err
+    assert f"email-smtp/m1 ({cause})" in done.err
+    assert f"  email-smtp/m12 (id 12): {cause} (" in done.out
+    assert writes(account) == []
+
+
+def test_interval_and_locations_where_the_account_ruled(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(*(monitor("email-smtp", number, interval=None) for number in (1, 2, 3)))
+    for number in (1, 2, 3):
+        workspace.write(
+            f"m{number}.yaml", manifest("email-smtp", f"m{number}", number, interval=60)
+        )
+    done = run(*_APPLY, env=account.env)
+    assert done.code == 5
+    assert "(3 stretched), and the budget is 1" in done.err
+
+
+def test_a_name_that_moves_to_another_host(
+    begin: Callable[[int], Account],
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    run: Callable[..., Done],
+) -> None:
+    account = begin(3)
+    for number in (1, 2, 3):
+        text = manifest("email-smtp", f"n{number}", number, name=f"N{number}", hostname="x.example")
+        text = text.replace("metadata:", f"metadata:\n  previously: [m{number}]")
+        workspace.write(f"m{number}.yaml", text)
+    done = run(*_APPLY, env=account.env)
+    assert done.code == 5
+    assert "(3 retargeted), and the budget is 1" in done.err
+    assert writes(account) == []
+
+
+def test_eight_of_nine(
+    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    account = begin(9)
+    remove(workspace, range(1, 9))
+    done = run(*_PRUNE, env=account.env)
+    assert done.code == 5
+    assert "8 of 9 monitors would lose monitoring (8 deleted), and the budget is 2" in done.err
+    kept = [word for number in range(2, 9) for word in ("--keep", f"email-smtp/m{number}")]
+    assert run(*_PRUNE, *kept, env=account.env).code == 0  # one may always be lost
+    assert writes(account) == ["DELETE"]
+
+
+def test_orphans_do_not_make_the_fleet_larger(
+    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    account = begin(24)
+    remove(workspace, range(5, 25))
+    for number in range(1, 5):
+        path = workspace.root / "monitors" / f"m{number}.yaml"
+        path.write_text(path.read_text().replace("enabled: true", "enabled: false"))
+    done = run(*_APPLY, env=account.env)
+    assert done.code == 5
+    assert "4 of 4 monitors would lose monitoring (4 disabled), and the budget is 1" in done.err
+
+
+def test_many_small_runs_are_held_to_what_one_large_run_is(
+    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    account = begin(20)  # the budget is 6
+    for number in range(1, 8):
+        path = workspace.root / "monitors" / f"m{number}.yaml"
+        path.write_text(path.read_text().replace("enabled: true", "enabled: false"))
+        done = run(*_APPLY, "--target", f"email-smtp/m{number}", "--json", env=account.env)
+        assert done.code == (0 if number <= 6 else 5), done
+        if number <= 6:
+            assert [item["id"] for item in done.json["losses"]] == [number]
+    assert (
+        "1 disabled), 6 others have lost some in the last 24 hours, and the budget is 6" in done.err
+    )
+    # A monitor that has lost some already counts once.
+    remove(workspace, range(1, 2))
+    prune = (*_PRUNE, "--target", "email-smtp/m1")
+    plan = run("plan", *prune[2:], "--json", env=account.env)
+    assert len(plan.json["coverage"]["recent"]) == 6
+    assert run(*prune, env=account.env).code == 0
+    almost = SYSTEM._replace(now=lambda: datetime.now(UTC) + timedelta(hours=23))
+    assert run(*_APPLY, "--target", "email-smtp/m7", env=account.env, clock=almost).code == 5
+    later = SYSTEM._replace(now=lambda: datetime.now(UTC) + timedelta(hours=25))
+    assert run(*_APPLY, "--target", "email-smtp/m7", env=account.env, clock=later).code == 0
+    assert [item["id"] for item in kept(workspace)["losses"]] == [7]
+
+
+def test_only_what_was_lost_counts_later(
+    begin: Callable[[int], Account],
+    workspace: Workspace,
+    run: Callable[..., Done],
+    sandbox: Callable[..., Account],
+    monitor: Callable[..., Any],
+) -> None:
+    begin(10)
+    seed = [monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 11)]
+    account = sandbox(*seed, faults=["PATCH /monitors/email-smtp/2 status=400"])
+    state = workspace.root / ".reconciler" / "state.json"
+    state.unlink()
+    assert run(*_APPLY, env=account.env).code == 0
+    for number in range(1, 4):
+        path = workspace.root / "monitors" / f"m{number}.yaml"
+        path.write_text(path.read_text().replace("enabled: true", "enabled: false"))
+    done = run(*_APPLY, "--json", env=account.env)
+    assert done.code == 7
+    assert [item["id"] for item in done.json["losses"]] == [1, 3]
+    assert [item["id"] for item in kept(workspace)["losses"]] == [1, 3]
+
+
+def test_what_a_killed_run_took_away_counts(
+    begin: Callable[[int], Account],
+    workspace: Workspace,
+    run: Callable[..., Done],
+    sandbox: Callable[..., Account],
+    monitor: Callable[..., Any],
+) -> None:
+    """It is in the state before the request is: whoever is killed then cannot take it back."""
+    begin(10)
+    (workspace.root / ".reconciler" / "state.json").unlink()
+    seed = [monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 11)]
+    seen: list[Any] = []
+
+    def witness(moment: str, method: str, _path: str) -> None:
+        if (moment, method) == ("before", "PATCH"):
+            seen.append(kept(workspace)["losses"])
+
+    account = sandbox(*seed, witness=witness)
+    assert run(*_APPLY, env=account.env).code == 0
+    path = workspace.root / "monitors" / "m1.yaml"
+    path.write_text(path.read_text().replace("enabled: true", "enabled: false"))
+    assert run(*_APPLY, env=account.env).code == 0
+    ((lost,),) = seen
+    assert (lost["id"], lost["address"], lost["causes"]) == (1, "email-smtp/m1", ["disabled"])
+
+
+def test_a_ceiling_that_the_repository_cannot_raise(
+    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    account = begin(12)
+    remove(workspace, range(1, 5))
+    ceiling = account.env | {"RECONCILER_BUDGET": "2"}
+    (workspace.root / "reconciler.toml").write_text("[budget]\nmonitors = 12\npercent = 100\n")
+    assert run(*_APPLY, env=ceiling).code == 0
+    for flags in ((), ("--allow-loss", "12")):
+        done = run(*_PRUNE, *flags, env=ceiling)
+        assert done.code == 5
+        assert "(4 deleted), and the budget is 2" in done.err
+        assert "RECONCILER_BUDGET is the ceiling, and no flag lifts it" in done.err
+    two = ("--keep", "email-smtp/m1", "--keep", "email-smtp/m2")
+    assert run(*_PRUNE, *two, env=ceiling).code == 0
+    assert (
+        "(2 deleted), 2 others have lost some" in run(*_PRUNE, "--allow-loss", "2", env=ceiling).err
+    )
+    assert run(*_PRUNE, env=account.env).code == 0
+    broken = run("plan", env=account.env | {"RECONCILER_BUDGET": ""})
+    assert broken.code == 3
+    assert "RECONCILER_BUDGET is '', which is no budget" in broken.err
+
+
+def test_what_was_deleted_outside_git_counts(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox()
+    for number in range(1, 6):
+        workspace.write(f"m{number}.yaml", manifest("email-smtp", f"m{number}", name=f"M{number}"))
+    assert run(*_APPLY, env=account.env).code == 0
+    for monitor in account.monitors()[:2]:
+        account.delete(monitor["id"])
+    done = run(*_APPLY, env=account.env)
+    assert done.code == 5
+    assert "2 of 5 monitors would lose monitoring (2 vanished), and the budget is 1" in done.err
+    assert run(*_APPLY, "--allow-loss", "2", env=account.env).code == 0
+
+
+def test_a_field_that_leaves_git_while_it_is_off(
+    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    account = begin(6)
+    for number in range(1, 4):
+        account.edit("email-smtp", number, enabled=False)
+        path = workspace.root / "monitors" / f"m{number}.yaml"
+        path.write_text(path.read_text().replace("  enabled: true\n", ""))
+    done = run(*_APPLY, env=account.env)
+    assert done.code == 5
+    assert "3 of 6 monitors would lose monitoring (3 released), and the budget is 1" in done.err
+
+
+@pytest.mark.parametrize("command", ["plan", "apply"])
+def test_a_typing_error_in_what_is_to_be_kept(
+    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done], command: str
+) -> None:
+    account = begin(5)
+    remove(workspace, range(1, 2))
+    flags = ("--auto-approve",) if command == "apply" else ()
+    for wrong in ("email-smtp/m11", "email-smtp/n*"):
+        done = run(command, *flags, "--prune", "--keep", wrong, env=account.env)
+        assert done.code == 64
+        assert f"--keep {wrong} matches no record and no manifest" in done.err
+    assert (
+        "did you mean email-smtp/m1?"
+        in run(command, *flags, "--prune", "--keep", "email-smtp/m11", env=account.env).err
+    )
+    offline = run("plan", "--offline", "--prune", "--keep", "email-smtp/x", env=account.env)
+    assert offline.code == 64
+    assert writes(account) == []
+    done = run(command, *flags, "--prune", "--target", "email-smtp/m22", env=account.env)
+    assert (done.code, "did you mean email-smtp/m2?" in done.err) == (64, True)
+
+
+def test_a_state_that_lies_deletes_nothing_of_another_type(
+    begin: Callable[[int], Account],
+    workspace: Workspace,
+    run: Callable[..., Done],
+    sandbox: Callable[..., Account],
+    monitor: Callable[..., Any],
+) -> None:
+    """A record may name any id: what is deleted must at least be of the record's kind."""
+    begin(4)
+    path = workspace.root / ".reconciler" / "state.json"
+    state = json.loads(path.read_bytes())
+    ours = [monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 5)]
+    web = {"id": 70, "type": "web", "name": "The shop"}
+    account = sandbox(*ours, web, world=parse_world("no-type"))
+    state["account"]["url"] = account.url
+    for name, number in (("gone", 71), ("web", 70)):
+        state["records"][f"email-smtp/{name}"] = state["records"]["email-smtp/m1"] | {"id": number}
+    path.write_text(json.dumps(state))
+    done = run(*_PRUNE, env=account.env)
+    assert done.code == 5, done
+    assert "! email-smtp/web refused: AlertSite does not say of which type monitor 70" in done.out
+    assert "email-smtp/gone (id 71) forgotten" in done.out
+    assert writes(account) == []
+    assert run(*_PRUNE, "--keep", "email-smtp/web", env=account.env).code == 0
+    assert writes(account) == []
+
+
+def kept(workspace: Workspace) -> Any:
+    """The state as it is saved."""
+    return json.loads((workspace.root / ".reconciler" / "state.json").read_bytes())

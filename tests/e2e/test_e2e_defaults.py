@@ -209,6 +209,7 @@ def test_a_default_can_cost_monitoring(
     workspace.replace("_defaults.yaml", "port: 587", "enabled: false")
     done = run(*_APPLY, "--allow-loss", "2", env=account.env)
     assert done.code == 5
-    assert "Coverage: 3 monitors lose monitoring (3 disabled); budget 10" in done.out
-    assert "3 of 3 monitors would lose monitoring (3 disabled), and the budget is 2" in done.err
+    assert "Coverage: 3 monitors lose monitoring (3 disabled, 1 retargeted)" in done.out
+    assert "3 of 3 monitors would lose monitoring (3 disabled, 1 retargeted)" in done.err
+    assert "and the budget is 2: nothing is applied" in done.err
     assert account.patches() == []

@@ -406,7 +406,11 @@ def test_where_it_cannot_be_written(
         assert done.code == 3
         assert f"{place} cannot be written: {reason}" in done.err
     assert stat.S_ISFIFO((workspace.root / "pipe").stat().st_mode)
-    assert sorted(path.name for path in workspace.root.iterdir()) == ["monitors", "pipe"]
+    assert sorted(path.name for path in workspace.root.iterdir()) == [
+        "monitors",
+        "pipe",
+        "reconciler.toml",
+    ]
 
 
 def test_link_is_followed_and_an_older_plan_replaced(

@@ -79,7 +79,7 @@ def test_before_there_is_a_state(workspace: Workspace, run: Callable[..., Done])
         assert (done.code, done.out) == (code, "")
         assert words in done.err
     assert run("state", "unlock", env=_CI).err == f"{where} is not locked.\n"
-    assert list(workspace.root.iterdir()) == [workspace.root / "monitors"]
+    assert sorted(path.name for path in workspace.root.iterdir()) == ["monitors", "reconciler.toml"]
 
 
 @pytest.mark.usefixtures("applied")
@@ -271,13 +271,13 @@ def test_newer_state_is_left_to_a_newer_version(
     kept: Path, applied: Account, run: Callable[..., Done]
 ) -> None:
     text = kept.read_text()
-    for version in ("2.1", "3.0"):
-        newer = text.replace('"format_version": "2.0"', f'"format_version": "{version}"')
+    for version in ("2.2", "3.0"):
+        newer = text.replace('"format_version": "2.1"', f'"format_version": "{version}"')
         kept.write_text(newer)
         for command in (["plan"], _APPLY):
             done = run(*command, env=applied.env)
             assert done.code == 8
-            assert f"the state has format {version}, and this reconciler knows 2.0" in done.err
+            assert f"the state has format {version}, and this reconciler knows 2.1" in done.err
             assert "Use the version of reconciler that wrote it, or a newer one." in done.err
         assert kept.read_text() == newer
 
@@ -352,7 +352,10 @@ def test_what_is_wrong_in_the_projects_file(
         assert words in done.err
     path.unlink()
     path.mkdir()
-    assert "reconciler.toml cannot be read: it is not a regular file" in run("state", "list", env=_CI).err
+    assert (
+        "reconciler.toml cannot be read: it is not a regular file"
+        in run("state", "list", env=_CI).err
+    )
 
 
 @pytest.mark.parametrize(

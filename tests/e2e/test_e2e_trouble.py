@@ -260,7 +260,11 @@ def test_no_room_to_write_down_what_is_to_be_done(
     assert account.patches() == []
     code, _, err = wrapped([_BOUNDED, "100"], "plan", "--out", "p.json", env=account.env)
     assert (code, "p.json cannot be written: File too large" in err) == (3, True)
-    assert sorted(path.name for path in workspace.root.iterdir()) == [".reconciler", "monitors"]
+    assert sorted(path.name for path in workspace.root.iterdir()) == [
+        ".reconciler",
+        "monitors",
+        "reconciler.toml",
+    ]
 
     done = run(*_APPLY, env=account.env)
     assert done.code == 0

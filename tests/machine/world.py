@@ -59,6 +59,8 @@ _EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 _FIRST_ID = 100_000
 _TOKEN_LIFE = 6.0
 _DAY = 86400.0
+_BUDGET = "[budget]\nmonitors = 1000\npercent = 100\n"
+"""A fleet of five must be free to lose all of them: the laws are about what else may go wrong."""
 
 
 class Killed(BaseException):
@@ -419,6 +421,7 @@ class World:
     def machine(self, name: str, ahead: timedelta, state: str) -> Machine:
         root = self._folder / name
         (root / "monitors").mkdir(parents=True)
+        (root / "reconciler.toml").write_text(_BUDGET, encoding="utf-8")
         return Machine(self, root, ahead, self._folder / state / "state.json")
 
     def strike(self, faults: Sequence[str]) -> None:

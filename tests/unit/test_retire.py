@@ -114,6 +114,15 @@ class TestLifecycle:
         plan = planned([], {GONE: remembered(protect=True)}, [live()], rules)
         assert said(plan) == [(GONE, "orphan")]
 
+    def test_what_may_be_of_another_type_is_refused(self) -> None:
+        for retire in ("delete", "disable"):
+            plan = planned([], {GONE: remembered(retire=retire)}, [live(type=None)])
+            (refusal,) = plan.refusals
+            assert said(plan) == [(GONE, "unknown-type")]
+            assert refusal.message.startswith("AlertSite does not say of which type monitor 1 is")
+            assert f"--keep {GONE}" in refusal.hint
+        assert said(planned([], {GONE: record()}, [live(type=None)], Rules())) == [(GONE, "orphan")]
+
     def test_it_covers_disabling_too(self) -> None:
         plan = planned([], {GONE: remembered(protect=True, retire="disable")}, [live()])
         assert said(plan) == [(GONE, "protected")]
@@ -388,7 +397,7 @@ class TestSavedPlans:
             ("email-pop/front", Status.NOT_STARTED),
             (GONE, Status.NOT_STARTED),
         ]
-        assert found.plan.coverage.losses == ()
+        assert [loss.address for loss in found.plan.coverage.losses] == ["email-smtp/relay"]
         assert found.plan.coverage.measurements == (0, 0)
         result = Result(ACCOUNT, found.moved)
         assert result.exit_code is ExitCode.REFUSED

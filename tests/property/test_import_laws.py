@@ -146,7 +146,8 @@ def test_the_plan_after_an_import_is_empty(live: list[Live], terms: Terms, defau
         )
         write(imported, folder, nullcontext)
         if imported.drafts:
-            plan = check(imported, live, ACCOUNT, SCHEMAS, STATE, folder)
+            plan, others = check(imported, live, ACCOUNT, SCHEMAS, STATE, folder)
+            assert others == 0
             assert (plan.changes, plan.refusals) == ((), ())
             assert plan.unchanged == len(imported.drafts)
         for text in imported.texts.values():

@@ -130,7 +130,7 @@ def create_all(
         FileExistsError: there is something at one of the paths; it stays as it is.
     """
     make_folder(folder)
-    with _folder_aside(folder) as aside:
+    with _folder_aside(folder) as (aside, _):
         written = [(aside / str(number), folder / name) for number, name in enumerate(files)]
         for (path, _), data in zip(written, files.values(), strict=True):
             path.write_bytes(data)
@@ -201,25 +201,17 @@ def _keep(path: Path, backup: Path) -> None:
         aside.unlink(missing_ok=True)  # replacing one name of a file by another leaves both
 
 
-@contextmanager
-def _file_aside(folder: Path, mode: int) -> Iterator[tuple[Path, int]]:
-    """A new file beside those of the folder, locked; it is gone at the end, unless it has moved."""
+def _file_aside(folder: Path, mode: int) -> AbstractContextManager[tuple[Path, int]]:
+    """A new file beside those of the folder."""
 
     def make(path: Path) -> int:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
 
-    path, descriptor = _aside(folder, make)
-    try:
-        yield path, descriptor
-    finally:
-        if _is_at(path, descriptor):
-            _remove(path)
-        os.close(descriptor)
+    return _aside(folder, make)
 
 
-@contextmanager
-def _folder_aside(folder: Path) -> Iterator[Path]:
-    """A new folder below that one, locked; it and the files in it are gone at the end."""
+def _folder_aside(folder: Path) -> AbstractContextManager[tuple[Path, int]]:
+    """A new folder below that one."""
 
     def make(path: Path) -> int:
         path.mkdir(0o700)
@@ -228,16 +220,24 @@ def _folder_aside(folder: Path) -> Iterator[Path]:
         except FileNotFoundError as error:  # another run took it for a leftover
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
 
-    path, descriptor = _aside(folder, make)
+    return _aside(folder, make)
+
+
+@contextmanager
+def _aside(folder: Path, make: Callable[[Path], int]) -> Iterator[tuple[Path, int]]:
+    """What is made aside, locked; at the end it is gone, unless it has been put in place."""
+    path, descriptor = _made(folder, make)
     try:
-        yield path
+        yield path, descriptor
     finally:
-        if _is_at(path, descriptor):
-            _remove(path)
-        os.close(descriptor)
+        try:
+            if _is_at(path, descriptor):
+                _remove(path)
+        finally:
+            os.close(descriptor)
 
 
-def _aside(folder: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
+def _made(folder: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
     """What is made under the first name that is free, locked; removes what dead runs have left."""
     for number in range(_MOST):
         path = folder / f".reconciler-{number}.tmp"
@@ -282,14 +282,16 @@ def _remove_leftover(path: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return  # nothing is there, as nearly always; or it is a link or not ours, and stays
-    found = os.fstat(descriptor)
-    is_kind = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
-    if is_kind and found.st_uid == os.geteuid():
-        with suppress(OSError):  # its writer is alive, or it cannot be removed: it stays
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(path, descriptor):
-                _remove(path)
-    os.close(descriptor)
+    try:
+        found = os.fstat(descriptor)
+        is_kind = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
+        if is_kind and found.st_uid == os.geteuid():
+            with suppress(OSError):  # its writer is alive, or it cannot be removed: it stays
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_at(path, descriptor):
+                    _remove(path)
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -422,7 +422,8 @@ def refuse_unsafe(
         limit, counted = allow_loss, count
     ceiling = allowance.ceiling
     is_above = count > 0 and ceiling is not None and coverage.total > ceiling
-    if (count and counted > limit) or is_above:
+    is_too_much = is_above or (count > 0 and counted > limit)
+    if is_too_much:
         reasons.append(_too_much(coverage, ceiling if is_above and ceiling is not None else limit))
         if is_above:
             hints.append(
@@ -440,7 +441,7 @@ def refuse_unsafe(
         return
     if flags:
         hints.insert(0, f"If that is meant, allow it for this run with {' '.join(flags)}.")
-    who = f". Who would lose what: {_named(coverage.losses)}" if count and counted > limit else ""
+    who = f". Who would lose what: {_named(coverage.losses)}" if is_too_much else ""
     raise RefusedError(f"{'; '.join(reasons)}: nothing is applied{who}", " ".join(hints))
 
 

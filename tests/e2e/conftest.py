@@ -588,6 +588,7 @@ def places(
             call(tmp_path, "clone", "--quiet", remote.as_uri(), str(made))
             (made / "monitors").mkdir(exist_ok=True)
             allow_all_losses(made)
+            (made / ".git" / "info" / "exclude").write_text("reconciler.toml\n", encoding="utf-8")
             return Workspace(made)
 
         return Place("git:origin", {"GIT_CONFIG_NOSYSTEM": "1"}, clone)

@@ -327,7 +327,9 @@ def test_flag_before_variable_before_file_before_default(
 
 
 _PROJECTS = {
-    b'stat = "file:x"': "It may hold state, lock_lease, timeout, [budget] and [secrets].",
+    b'stat = "file:x"': (
+        "It may hold state, lock_lease, timeout, deadline, largest_list, [budget] and [secrets]."
+    ),
     b"state = 5": 'state must be a text\nWrite it as state = "',
     b"[state]\nfile = 'x'": "state must be a text",
     b"lock_lease = 90": 'lock_lease must be a text\nWrite it as lock_lease = "',

@@ -304,11 +304,17 @@ def test_no_room_any_more_in_the_middle(
 def unsaved(
     kept: Path,
     fleet: Callable[[int], Any],
+    workspace: Workspace,
     sandbox: Callable[..., Account],
     run: Callable[..., Done],
 ) -> Account:
-    """Three updates, and a state that can be read and not be saved."""
-    account = sandbox(*fleet(3))
+    """Three updates that cost nothing, and a state that can be read and not be saved.
+
+    What costs monitoring is in the state before it is sent; so nothing would be sent.
+    """
+    account = sandbox(*(monitor | {"port": 587} for monitor in fleet(3)))
+    path = workspace.root / "monitors" / "fleet.yaml"
+    path.write_text(path.read_text().replace("port: 587", "port: 587\n  note: new"))
     assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
     (kept.parent / "state.json.backup.new").mkdir()
     return account
@@ -359,6 +365,18 @@ def test_journal_of_an_earlier_run_that_cannot_be_removed(
     assert len(json.loads(kept.read_bytes())["records"]) == 6
     journal.rmdir()
     assert run("plan", env=account.env).out == "No changes. 6 unchanged.\n"
+
+
+def test_what_costs_monitoring_is_not_sent_unless_that_can_be_written_down(
+    unsaved: Account, workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    path = workspace.root / "monitors" / "fleet.yaml"
+    path.write_text(path.read_text().replace("port: 587", "port: 2525"))
+    sent = len(unsaved.patches())
+    done = run(*_APPLY, env=unsaved.env)
+    assert done.code == 8
+    assert "Error: cannot write file:.reconciler/state.json: Is a directory" in done.err
+    assert unsaved.patches()[sent:] == []
 
 
 def test_result_of_a_run_whose_state_was_not_saved_holds_its_exit_code(

@@ -227,11 +227,7 @@ WORSE: dict[str, list[tuple[Any, Any]]] = {
     "true": [(False, True), (None, True), ("n", True)],
     "more": [(5, 6), ("5", 60), (None, 5), ("", 5), (1, 2147483647)],
     "less": [(3, 2), ("3", 1), (None, 1)],
-    "fewer": [
-        ([{"id": 1}, {"id": 2}], [{"id": 1}]),
-        ([{"id": 1}], [{"id": 2}]),
-        (None, [{"id": 1}]),
-    ],
+    "fewer": [(TWO, TWO[:1]), (TWO[:1], TWO[1:]), (None, TWO)],
     "other": [("smtp://a.example", "b.example"), (None, "c"), (25, 1), (True, False), ("", "off")],
     "scaled": [(30, 1), (30, 2147483647), ("30", 7), (None, 30)],
 }  # fmt: skip
@@ -536,9 +532,8 @@ RECENT = (Lost(9, "email-imap/z", ("deleted",), "2026-01-02T03:04:05Z"),)
 SOME = Coverage(
     40,
     (
-        loss("a", 1, "disabled", team="mail", stage="live")._replace(
-            fields={"enabled": "disabled"}
-        ),
+        Loss("email-imap/a", 1, ("disabled",), {"enabled": "disabled"},
+             {"team": "mail", "stage": "live"}),
         Loss("email-imap/b", 2, ("disabled", "stretched"),
              {"enabled": "disabled", "interval": "stretched"}, {"team": "mail"}),
         loss("c", 3, "deleted"),
@@ -687,7 +682,7 @@ class TestRefusing:
         budgets = Budgets(Budget(50, 100), Budget(5, 100))
         self.refuse(self.lost(5, budgets=budgets), allow_loss=40)
         error = self.refused(self.lost(6, budgets=budgets), allow_loss=40)
-        assert "and the budget is 5: nothing is applied" in str(error)
+        assert "and the budget is 5: nothing is applied. Who would lose what: " in str(error)
         assert "RECONCILER_BUDGET is the ceiling" in str(error.hint)
         assert "--allow-loss" not in str(error.hint)
         assert "5" in str(self.refused(self.lost(1, budgets=budgets, recent=5), allow_loss=40))

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING
 from reconciler.budget import Terms, coverage
 from reconciler.diff import explain, explain_create, patch, stranded
 from reconciler.pending import TARGETS
-from reconciler.plan import Action, Change, Note, NoteCode, Plan, Reason, Refusal
+from reconciler.plan import (
+    Action,
+    Binding,
+    BindingAction,
+    Change,
+    Item,
+    Note,
+    NoteCode,
+    Plan,
+    Reason,
+    Refusal,
+)
 from reconciler.retire import orphans, replacements
 from reconciler.rules import Rules, is_target
 from reconciler.situation import TABLE, Decision, View, likeness, number_of, situation
@@ -119,20 +130,26 @@ def decide(
     bound = view.bound.union(
         item.id
         for item in items
-        if isinstance(item, Note) and item.id is not None and item.code is not NoteCode.DUPLICATE
+        if isinstance(item, Binding)
+        or (isinstance(item, Note) and item.code is not NoteCode.DUPLICATE)
+        if item.id is not None
     )
     is_tracked = rules.fingerprint is not None or rules.write_secrets
     changes = tuple(item for item in items if isinstance(item, Change))
     refusals = tuple(item for item in items if isinstance(item, Refusal))
     notes = tuple(item for item in items if isinstance(item, Note))
+    bindings = tuple(item for item in items if isinstance(item, Binding))
     refused = {item.address for item in refusals}
     planned = (item for item in targeted if item.address not in refused)
     return Plan(
         account=account,
         changes=changes,
+        bindings=bindings,
         refusals=refusals,
         notes=notes,
-        unchanged=sum(all(isinstance(item, Note) for item in decided) for decided in found),
+        unchanged=sum(
+            not any(isinstance(item, Change | Refusal) for item in decided) for decided in found
+        ),
         unmanaged=sum(item.type in ours and item.id not in bound for item in view.by_id.values()),
         excluded=len(view.desired) - len(targeted),
         untracked=0 if is_tracked else sum(len(item.secrets) for item in targeted),
@@ -140,7 +157,7 @@ def decide(
     )
 
 
-def _beside(view: View, targeted: set[str]) -> Iterator[Note]:
+def _beside(view: View, targeted: set[str]) -> Iterator[Binding | Note]:
     """What is said whether it is targeted or not: of renames and of monitors that are there twice.
 
     A rename that hangs together with a targeted one is made too: left out, it would lose its record
@@ -163,12 +180,11 @@ def _beside(view: View, targeted: set[str]) -> Iterator[Note]:
         yield Note(address, NoteCode.DUPLICATE, other, name=str(ours))
 
 
-def _renamed(address: str, former: str, view: View) -> Note:
-    record = view.records[address]
-    return Note(address, NoteCode.RENAMED, record.id, name=former.rpartition("/")[2])
+def _renamed(address: str, former: str, view: View) -> Binding:
+    return Binding(address, BindingAction.MOVE, view.records[address].id, former)
 
 
-def _manifest(manifest: Desired, view: View, rules: Rules) -> list[Change | Refusal | Note]:
+def _manifest(manifest: Desired, view: View, rules: Rules) -> list[Item]:
     found = _decided(manifest, view, rules)
     if manifest.previously and not any(isinstance(item, Refusal) for item in found):
         former = view.renamed.get(manifest.address)
@@ -181,7 +197,7 @@ def _manifest(manifest: Desired, view: View, rules: Rules) -> list[Change | Refu
     return found
 
 
-def _decided(manifest: Desired, view: View, rules: Rules) -> list[Change | Refusal | Note]:
+def _decided(manifest: Desired, view: View, rules: Rules) -> list[Item]:
     decision = TABLE[situation(manifest, view)]
     record = view.records.get(manifest.address)
     match decision:
@@ -207,7 +223,7 @@ def _decided(manifest: Desired, view: View, rules: Rules) -> list[Change | Refus
             compared = _compare(manifest, None, view.by_id[number], rules)
             if any(isinstance(item, Refusal) for item in compared):
                 return compared
-            return [Note(manifest.address, NoteCode.ADOPTED, number), *compared]
+            return [Binding(manifest.address, BindingAction.ADOPT, number), *compared]
         case _:
             return [_refuse(decision, manifest, view)]
 
@@ -242,10 +258,8 @@ def _tells_its_kind(manifest: Desired, view: View) -> bool:
     return all(view.by_id[number].type is not None for number in view.alike[likeness(manifest)])
 
 
-def _compare(
-    manifest: Desired, record: Record | None, live: Live, rules: Rules
-) -> list[Change | Refusal | Note]:
-    found: list[Change | Refusal | Note] = []
+def _compare(manifest: Desired, record: Record | None, live: Live, rules: Rules) -> list[Item]:
+    found: list[Item] = []
     if manifest.lifecycle.ignore:
         manifest, ignored = _without_ignored(manifest, live)
         found += ignored

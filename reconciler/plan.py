@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from reconciler.diff import Cause, FieldChange, Leaf
 from reconciler.model import JSON, Account, Origin, canonical
@@ -90,16 +90,40 @@ class Refusal(NamedTuple):
     origin: Origin | None
 
 
-class NoteCode(StrEnum):
-    """What a plan says beside its changes; `apply` brings the state to it without a request."""
+class BindingAction(StrEnum):
+    """What a plan does to the state without a request."""
 
-    ADOPTED = "adopted"
-    RECOVERED = "recovered"
+    ADOPT = "adopt"
+    BIND = "bind"
+    FORGET = "forget"
+    MOVE = "move"
+
+
+class Binding(NamedTuple):
+    """Which monitor an address has from now on; approved with the plan, like its changes.
+
+    A manifest with `metadata.id` binds itself: that is said in Git and is no decision of a plan.
+
+    Attributes:
+        action: `adopt` a monitor that is there and has no owner; `bind` the one that a create of an
+            earlier run is found to have made; `move` a record here from another address; `forget`
+            the record of a monitor that is gone.
+        id: the monitor.
+        before: the address that the record is moved from.
+    """
+
+    address: str
+    action: BindingAction
+    id: int
+    before: str | None = None
+
+
+class NoteCode(StrEnum):
+    """What a plan says beside its changes and bindings."""
+
     RELEASED = "released"
-    FORGOTTEN = "forgotten"
     ORPHAN = "orphan"
     UNKNOWN = "unknown"
-    RENAMED = "renamed"
     STALE_NAME = "stale-name"
     IGNORED = "ignored"
     UNLISTED = "unlisted"
@@ -118,7 +142,7 @@ class Note(NamedTuple):
     Attributes:
         id: the monitor it is about; None if there is none.
         field: the field it is about; None if it is about the whole monitor.
-        name: a former name of the manifest, or the id of our monitor, if it is about one.
+        name: former names of the manifest, or the id of our monitor, if it is about them.
     """
 
     address: str
@@ -126,6 +150,10 @@ class Note(NamedTuple):
     id: int | None = None
     field: str | None = None
     name: str | None = None
+
+
+Item: TypeAlias = "Change | Binding | Refusal | Note"
+"""What can be decided of one address."""
 
 
 class Loss(NamedTuple):
@@ -252,10 +280,11 @@ def _counted(words: Iterable[str]) -> dict[str, int]:
 
 
 class Plan(NamedTuple):
-    """All that a run would do to one account; changes, refusals and notes are sorted by address.
+    """All that a run would do to one account; all tuples are sorted by address.
 
     Attributes:
         account: where live was read from.
+        bindings: what becomes of the state beside what the changes do to it.
         unchanged: manifests that AlertSite already fits.
         unmanaged: email monitors of the account that no manifest names and no record knows.
         excluded: manifests that `--target` left out.
@@ -264,6 +293,7 @@ class Plan(NamedTuple):
 
     account: Account
     changes: tuple[Change, ...] = ()
+    bindings: tuple[Binding, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     notes: tuple[Note, ...] = ()
     unchanged: int = 0
@@ -278,6 +308,7 @@ class Plan(NamedTuple):
         decisions = [
             self.account._asdict(),
             [_change_to_json(change) for change in self.changes],
+            [binding._asdict() for binding in self.bindings],
             [_refusal_to_json(refusal) for refusal in self.refusals],
             [note._asdict() for note in self.notes if note.code not in _REMARKS],
         ]
@@ -286,11 +317,15 @@ class Plan(NamedTuple):
     @property
     def is_something(self) -> bool:
         """Whether there is anything to be approved: a request, or a monitor that becomes ours."""
-        return bool(self.changes or self.noting(NoteCode.ADOPTED))
+        return bool(self.changes or self.binding(BindingAction.ADOPT))
 
     def having(self, action: Action) -> tuple[Change, ...]:
         """The changes of that action."""
         return tuple(change for change in self.changes if change.action is action)
+
+    def binding(self, action: BindingAction) -> tuple[Binding, ...]:
+        """The bindings of that action."""
+        return tuple(binding for binding in self.bindings if binding.action is action)
 
     def noting(self, code: NoteCode) -> tuple[Note, ...]:
         """The notes of that code."""
@@ -311,6 +346,7 @@ class Plan(NamedTuple):
                 "untracked": self.untracked,
             },
             "changes": [_change_to_json(change) for change in self.changes],
+            "bindings": [binding._asdict() for binding in self.bindings],
             "refusals": [_refusal_to_json(refusal) for refusal in self.refusals],
             "notes": [note._asdict() for note in self.notes],
             "coverage": self.coverage.to_json(),
@@ -323,6 +359,10 @@ class Plan(NamedTuple):
         return cls(
             account=Account(**data["account"]),
             changes=tuple(_change_from_json(item) for item in data["changes"]),
+            bindings=tuple(
+                Binding(**(item | {"action": BindingAction(item["action"])}))
+                for item in data["bindings"]
+            ),
             refusals=tuple(
                 Refusal(**(item | {"origin": _origin(item["origin"])})) for item in data["refusals"]
             ),

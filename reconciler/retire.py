@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 
 from reconciler.diff import FieldChange
 from reconciler.model import boolean
-from reconciler.plan import Action, Change, Note, NoteCode, Reason, Refusal
+from reconciler.plan import (
+    Action,
+    Binding,
+    BindingAction,
+    Change,
+    Item,
+    Note,
+    NoteCode,
+    Reason,
+    Refusal,
+)
 from reconciler.situation import TABLE, Decision, without_manifest
 
 if TYPE_CHECKING:
@@ -23,7 +33,7 @@ if TYPE_CHECKING:
     from reconciler.state import Record
 
 
-def orphans(view: View, rules: Rules) -> Iterator[Change | Refusal | Note]:
+def orphans(view: View, rules: Rules) -> Iterator[Item]:
     """What becomes of the records that no manifest names."""
     if not view.records:
         return
@@ -38,7 +48,7 @@ def orphans(view: View, rules: Rules) -> Iterator[Change | Refusal | Note]:
         if not _is_meant(address, rules):
             continue
         if not is_orphan[address]:
-            yield Note(address, NoteCode.FORGOTTEN, record.id)
+            yield Binding(address, BindingAction.FORGET, record.id)
         elif _is_left(address, rules) or counts[record.id] > 1:  # whose lifecycle would count?
             yield Note(address, NoteCode.ORPHAN, record.id)
         elif record.protect:
@@ -50,8 +60,8 @@ def orphans(view: View, rules: Rules) -> Iterator[Change | Refusal | Note]:
 
 
 def replacements(
-    items: Iterable[Change | Refusal | Note],
-) -> Iterator[Change | Refusal | Note]:
+    items: Iterable[Item],
+) -> Iterator[Item]:
     """The items; of a monitor whose kind changes it is said that it is replaced."""
     items = tuple(items)
     made = {_name(item) for item in items if _is(item, Action.CREATE)}
@@ -75,18 +85,18 @@ def _is_left(address: str, rules: Rules) -> bool:
     return not rules.prune or any(fnmatchcase(address, kept) for kept in rules.keep)
 
 
-def _is(item: Change | Refusal | Note, action: Action) -> bool:
+def _is(item: Item, action: Action) -> bool:
     return isinstance(item, Change) and item.action is action
 
 
-def _is_orphan(item: Change | Refusal | Note) -> bool:
+def _is_orphan(item: Item) -> bool:
     """Whether it is about a monitor that has no manifest any more."""
     if isinstance(item, Note):
         return item.code is NoteCode.ORPHAN
-    return item.origin is None
+    return not isinstance(item, Binding) and item.origin is None
 
 
-def _name(item: Change | Refusal | Note) -> str:
+def _name(item: Item) -> str:
     return item.address.partition("/")[2]
 
 

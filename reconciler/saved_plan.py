@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import ExitCode, RefusedError
 from reconciler.generation import Generation
-from reconciler.plan import Action, NoteCode, Plan, Reason, fingerprint, pins
+from reconciler.plan import Action, Binding, BindingAction, Plan, Reason, fingerprint, pins
 from reconciler.result import Outcome, Status
 
 if TYPE_CHECKING:
@@ -140,9 +140,9 @@ def review(saved: Plan, current: Plan, there: Container[int] = (), *, tracks: bo
         tracks: whether it can be told which secrets AlertSite has already.
 
     Raises:
-        RefusedError: other monitors would be adopted.
+        RefusedError: another monitor would be adopted, or another record moved.
     """
-    _refuse_other_adoptions(saved, current)
+    bindings = _bindings(saved, current)
     now = {change.address: change for change in current.changes}
     refusals = {refusal.address: refusal.message for refusal in current.refusals}
     changes: list[Change] = []
@@ -170,7 +170,9 @@ def review(saved: Plan, current: Plan, there: Container[int] = (), *, tracks: bo
     moved.sort(key=lambda outcome: outcome.change.address)
     left_out = now.keys() - {change.address for change in changes}
     coverage = current.coverage.without(left_out)
-    plan = current._replace(changes=tuple(changes), refusals=(), coverage=coverage)
+    plan = current._replace(
+        changes=tuple(changes), bindings=bindings, refusals=(), coverage=coverage
+    )
     return Review(plan, tuple(moved), done)
 
 
@@ -192,16 +194,35 @@ def _has_secret(change: Change | None) -> bool:
     return change is not None and any(item.source is not None for item in change.fields)
 
 
-def _refuse_other_adoptions(saved: Plan, current: Plan) -> None:
-    reviewed = {note.address: note.id for note in saved.noting(NoteCode.ADOPTED)}
+_OTHERWISE = {
+    BindingAction.ADOPT: "{address} would adopt monitor {id}, which was not reviewed",
+    BindingAction.MOVE: "the record of {before} would move to {address}, which was not reviewed",
+}
+
+
+def _bindings(saved: Plan, current: Plan) -> tuple[Binding, ...]:
+    """The bindings that are left: those that were reviewed, and what the plan's own creates made.
+
+    Raises:
+        RefusedError: without one that was not reviewed, or with one that is not possible any more,
+            the plan would do something else.
+    """
+    reviewed = set(saved.bindings)
     refused = {refusal.address for refusal in current.refusals}
-    for address in sorted(reviewed.keys() & refused):
-        raise RefusedError(f"{address} cannot be adopted any more as it was reviewed", _AGAIN)
-    for note in current.noting(NoteCode.ADOPTED):
-        if reviewed.get(note.address) != note.id:
+    for binding in saved.binding(BindingAction.ADOPT):
+        if binding.address in refused:
             raise RefusedError(
-                f"{note.address} would adopt monitor {note.id}, which was not reviewed", _AGAIN
+                f"{binding.address} cannot be adopted any more as it was reviewed", _AGAIN
             )
+    for binding in current.bindings:
+        if binding not in reviewed and (words := _OTHERWISE.get(binding.action)):
+            raise RefusedError(words.format(**binding._asdict()), _AGAIN)
+    made = {change.address for change in saved.having(Action.CREATE)}
+    return tuple(
+        binding
+        for binding in current.bindings
+        if binding in reviewed or (binding.action is BindingAction.BIND and binding.address in made)
+    )
 
 
 def _moved(change: Change, message: str, fields: tuple[FieldChange, ...] = ()) -> Outcome:

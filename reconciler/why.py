@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.model import JSON, Lifecycle, secret_refs
-from reconciler.plan import Action, Note, NoteCode
+from reconciler.plan import Action, BindingAction, Note, NoteCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -205,7 +205,10 @@ def _next(subject: Subject) -> Next:
         return Next.REFUSED
     if change := subject.change:
         return Next.CREATE if change.action is Action.CREATE else Next.UPDATE
-    for code in (NoteCode.ORPHAN, NoteCode.FORGOTTEN, NoteCode.UNKNOWN):
+    forgotten = subject.plan.binding(BindingAction.FORGET)
+    if any(item.address == subject.address for item in forgotten):
+        return Next.FORGOTTEN
+    for code in (NoteCode.ORPHAN, NoteCode.UNKNOWN):
         if subject.notes(code):
             return Next(code.value)
     return Next.UNCHANGED

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from reconciler.diff import Cause
-from reconciler.plan import Action, NoteCode, Reason
+from reconciler.plan import Action, BindingAction, NoteCode, Reason
 from reconciler.printable import Lines, joined, printable
 from reconciler.render.text import paint, value_text
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from reconciler.diff import FieldChange, Leaf
-    from reconciler.plan import Change, Coverage, Loss, Note, Plan, Refusal
+    from reconciler.plan import Binding, Change, Coverage, Loss, Note, Plan, Refusal
 
 _SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
 _REASONS = {
@@ -25,13 +25,9 @@ _REASONS = {
 }
 _GONE = ": no manifest any more"
 _NOTES = {
-    NoteCode.ADOPTED: ("=", "adopted: bound to this monitor from now on"),
-    NoteCode.RECOVERED: ("=", "recovered: an earlier run created it and could not say so"),
     NoteCode.RELEASED: (".", "released: {fields} no longer in the manifest, left as in AlertSite"),
-    NoteCode.FORGOTTEN: (".", "forgotten: its monitor is gone, or bound to another address"),
     NoteCode.ORPHAN: (".", "orphan: it has no manifest any more and is left as it is"),
     NoteCode.UNKNOWN: (".", "not compared: the state has no record of it"),
-    NoteCode.RENAMED: ("=", "renamed: it was {name}; its record moves, and that sends nothing"),
     NoteCode.STALE_NAME: (".", "hint: metadata.previously ({name}) can be removed"),
     NoteCode.UNLISTED: (".", "not in AlertSite's list, read by id"),
     NoteCode.DUPLICATE: (
@@ -58,6 +54,12 @@ _NOTES = {
     NoteCode.IGNORED: (".", "ignored: {fields} not as in AlertSite, and lifecycle.ignore says so"),
 }
 
+_BINDINGS = {
+    BindingAction.ADOPT: ("=", "adopted: bound to this monitor from now on"),
+    BindingAction.BIND: ("=", "recovered: an earlier run created it and could not say so"),
+    BindingAction.FORGET: (".", "forgotten: its monitor is gone, or bound to another address"),
+    BindingAction.MOVE: ("=", "renamed: it was {name}; its record moves, and that sends nothing"),
+}
 _MOST = 10
 """So many labels are named of those whose monitors lose monitoring."""
 
@@ -74,6 +76,7 @@ def plan_text(
         lines += _change(change, colour=colour, show_requests=show_requests)
     for refusal in plan.refusals:
         lines += _refusal(refusal, colour=colour)
+    lines += _bindings(plan.bindings, colour=colour)
     lines += _notes(plan.notes, colour=colour)
     lines += _summary(plan, colour=colour)
     lines += _coverage(plan.coverage, colour=colour)
@@ -150,6 +153,16 @@ def _refusal(refusal: Refusal, *, colour: bool) -> Iterator[str]:
     yield ""
 
 
+def _bindings(bindings: Sequence[Binding], *, colour: bool) -> Iterator[str]:
+    for address, action, number, before in bindings:
+        symbol, words = _BINDINGS[action]
+        head = paint(f"{symbol} {printable(address)}", symbol, colour=colour)
+        former = printable((before or "").rpartition("/")[2])
+        yield f"  {head} (id {number}) {words.format(name=former)}"
+    if bindings:
+        yield ""
+
+
 def _notes(notes: Sequence[Note], *, colour: bool) -> Iterator[str]:
     for (address, code, number), group in groupby(notes, key=lambda note: note[:3]):
         symbol, words = _NOTES[code]
@@ -171,7 +184,7 @@ def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
     else:
         head = "No changes."
     line = f"{head} {plan.unchanged} unchanged."
-    if adopted := len(plan.noting(NoteCode.ADOPTED)):
+    if adopted := len(plan.binding(BindingAction.ADOPT)):
         line += f" {adopted} to adopt."
     if plan.refusals:
         line += f" {len(plan.refusals)} refused."

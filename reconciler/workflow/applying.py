@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.budget import next_budget
 from reconciler.diff import Cause
 from reconciler.errors import AlertSiteError, ExitCode, NonsenseError, StateError
-from reconciler.plan import Action, NoteCode, Reason
+from reconciler.plan import Action, BindingAction, Reason
 from reconciler.result import Outcome, Result, Status, confirm, losses_of
 from reconciler.situation import number_of
 from reconciler.state import RELEASED, UNTRACKED, Lost, Record, Transition
@@ -16,7 +16,7 @@ from reconciler.workflow.execution import Applied
 from reconciler.workflow.planning import Grace, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from reconciler.alertsite import Writer
     from reconciler.generation import Generation
@@ -55,7 +55,7 @@ def apply_plan(
     run = _Run(workspace, writer, recorder, execution, first)
     if generation.commit and not workspace.rules.targets:
         recorder.claim(generation)
-    recorder.bind(first.bound)
+    recorder.bind(_approved(plan, first.bound))
     recorder.drop(first.dropped)
     last: Look | None = first
     outcomes: tuple[Outcome, ...] = ()
@@ -86,6 +86,12 @@ def apply_plan(
     result = run.result(plan.account, outcomes)._replace(generation=generation, losses=losses)
     bound = {address: record.id for address, record in recorder.state.records.items()}
     return Applied(result, run.trouble, bound)
+
+
+def _approved(plan: Plan, bound: Mapping[str, Record | None]) -> dict[str, Record | None]:
+    """The records that the plan's own bindings lead to; nothing else is bound or forgotten."""
+    named = {item.address for item in plan.bindings} | {item.before for item in plan.bindings}
+    return {address: record for address, record in bound.items() if address in named}
 
 
 def _lost(losses: Sequence[Loss], at: str) -> dict[int, Lost]:
@@ -120,8 +126,10 @@ class _Run:
         first: Look,
     ) -> None:
         self.trouble: StateError | None = None
-        # A second look asks what AlertSite has; a secret that was sent need not be sent again.
-        self._workspace = workspace._replace(rules=workspace.rules._replace(write_secrets=False))
+        # A look after the requests confirms or denies: it adopts nothing, and a secret that was
+        # sent need not be sent again.
+        rules = workspace.rules._replace(write_secrets=False, adopt=False)
+        self._workspace = workspace._replace(rules=rules)
         self._desired = {item.address: item for item in workspace.fleet.desired}
         self._writer = writer
         self._recorder = recorder
@@ -332,7 +340,9 @@ class _Run:
                 if last is not None:
                     return last, confirmed, absent
                 return None, tuple(_unverified(item, error) for item in outcomes), ()
-            self._recorder.bind(last.bound)
+            made = {item.change.address for item in outcomes}
+            made &= {item.address for item in last.plan.binding(BindingAction.BIND)}
+            self._recorder.bind({address: last.bound[address] for address in made})
             refused = {refusal.address for refusal in last.plan.refusals}
             absent = tuple(address for address in last.dropped if address not in refused)
             records = self._recorder.state.records
@@ -375,31 +385,28 @@ class _Run:
             for change in last.plan.changes
         }
         refused = {refusal.address for refusal in last.plan.refusals}
-        adopted = {note.address: note.id for note in last.plan.noting(NoteCode.ADOPTED)}
         there = {monitor.id: monitor for monitor in last.live}
         accepted = {
             item.change.address
             for item in outcomes
             if item.status in {Status.DONE, Status.NOT_KEPT, Status.DOUBLED}
         }
-        records: dict[str, Record | None] = {
-            note.address: None for note in last.plan.noting(NoteCode.FORGOTTEN)
-        }
+        records: dict[str, Record | None] = {}
         for item in outcomes:
             known = self._recorder.known(item.change.address)
             is_retired = item.change.reason is Reason.RETIRED and item.status is Status.DONE
             if is_retired and known is not None:
                 seen = {**known.fields, **item.change.body}
                 records[item.change.address] = known._replace(fields=seen, unseen={})
-            is_left = item.change.action is Action.DELETE and item.change.id in there
-            if is_left and known is not None:
-                records[item.change.address] = known._replace(deleting=False)
+            if item.change.action is Action.DELETE and known is not None:
+                if item.change.id in there:
+                    records[item.change.address] = known._replace(deleting=False)
+                elif item.status is Status.DONE:
+                    records[item.change.address] = None
         for desired in self._workspace.targeted:
             address = desired.address
             old = self._recorder.known(address)
-            number = desired.id if desired.id is not None else adopted.get(address)
-            if number is None and old is not None:
-                number = old.id
+            number = number_of(desired, old)
             if number is not None and number in there and address not in refused:
                 was = old if old and old.id == number else Record(number, {}, {}, "", "")
                 live = there[number] if address in accepted else None

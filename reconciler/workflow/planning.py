@@ -13,7 +13,7 @@ from reconciler.errors import ConfigurationError, RefusedError, StateError, Usag
 from reconciler.manifest import Locator
 from reconciler.model import Live, Observation, match_key
 from reconciler.pending import resolve_pending_creates
-from reconciler.plan import Note, NoteCode, Plan
+from reconciler.plan import Binding, BindingAction, Note, NoteCode, Plan
 from reconciler.rules import Rules, is_target, matches
 from reconciler.schema import did_you_mean
 from reconciler.situation import View, likeness
@@ -66,8 +66,8 @@ class Look(NamedTuple):
     """One observation of AlertSite, and the plan that follows.
 
     Attributes:
-        bound: records of monitors that a lost create made and this look found again, and of
-            manifests that have another name now; None for a former name.
+        bound: the records that the plan's bindings lead to, by address; None for an address that
+            has none any more.
         dropped: pending creates that made nothing: they are over.
     """
 
@@ -295,13 +295,23 @@ def _planned(
     plan = decide(
         reader.account, desired, records, seen.live, kinds, rules, found.ambiguous, held_to
     )
-    renamed = plan.noting(NoteCode.RENAMED)
-    former = {note.address: f"{note.address.partition('/')[0]}/{note.name}" for note in renamed}
-    bound |= dict.fromkeys(former.values())
+    moves = plan.binding(BindingAction.MOVE)
+    bound |= {item.before: None for item in moves if item.before is not None}
     bound |= {
-        address: records[old]._replace(previously=listed[address])
-        for address, old in former.items()
+        item.address: records[item.before]._replace(previously=listed[item.address])
+        for item in moves
+        if item.before is not None
     }
+    bound |= {item.address: None for item in plan.binding(BindingAction.FORGET)}
+    bound |= {
+        item.address: Record(item.id, {}, {}, "", "", previously=listed[item.address])
+        for item in plan.binding(BindingAction.ADOPT)
+    }
+    bindings = [
+        *plan.bindings,
+        *(Binding(key, BindingAction.BIND, number) for key, number in found.found.items()),
+    ]
+    bindings.sort(key=lambda binding: binding.address)
     dropped = [
         address
         for address in found.missing
@@ -315,13 +325,13 @@ def _planned(
     addresses |= {item.id: item.address for item in desired if item.id is not None}
     notes = [
         *plan.notes,
-        *(Note(key, NoteCode.RECOVERED, number) for key, number in found.found.items()),
         *(Note(key, NoteCode.LEFTOVER, number) for key, number in found.leftover.items()),
         *(Note(key, NoteCode.PENDING) for key in missing if key not in dropped),
         *(Note(addresses[number], NoteCode.UNLISTED, number) for number in seen.unlisted),
     ]
     notes.sort(key=lambda note: note.address)
-    plan = with_default_places(plan._replace(notes=tuple(notes)), desired)
+    plan = plan._replace(bindings=tuple(bindings), notes=tuple(notes))
+    plan = with_default_places(plan, desired)
     require_secrets(_to_be_sent(desired, plan), workspace.vault)
     return Look(seen.live, plan, bound, tuple(sorted(dropped)))
 

@@ -140,9 +140,8 @@ def test_a_plan_after_its_changes_has_none(
         for monitor in account
     ]
     bound = dict(records)
-    for note in one.notes:
-        if note.code == "adopted" and note.id:
-            bound[note.address] = record(id=note.id)
+    for binding in one.binding(BindingAction.ADOPT):
+        bound[binding.address] = record(id=binding.id)
     for number, change in enumerate(one.having(Action.CREATE), start=100):
         after.append(live(dict(change.body), type=change.kind, id=number))
         bound[change.address] = record(id=number)

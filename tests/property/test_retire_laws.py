@@ -99,10 +99,10 @@ def carried_out(plan: Plan, account: list[Live]) -> list[Live]:
 def remembered(plan: Plan, records: dict[str, Record]) -> dict[str, Record]:
     """The records after it."""
     after = dict(records)
-    for note in plan.noting(NoteCode.RENAMED):
-        after[note.address] = after.pop(f"{note.address.partition('/')[0]}/{note.name}")
-    for note in plan.noting(NoteCode.FORGOTTEN):
-        del after[note.address]
+    moved = {item.address: after.pop(str(item.before)) for item in plan.binding(BindingAction.MOVE)}
+    after |= moved
+    for binding in plan.binding(BindingAction.FORGET):
+        del after[binding.address]
     for change in plan.having(Action.DELETE):
         del after[change.address]
     for number, change in enumerate(plan.having(Action.CREATE), start=100):

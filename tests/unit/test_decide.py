@@ -57,11 +57,11 @@ ROWS: dict[str, tuple[list[Desired], int | None, list[Live], str]] = {
     "id, record of another id, gone": ([BOUND], 2, [], "two-bindings"),
     "id, record of another id, another kind": ([BOUND], 2, [IMAP], "two-bindings"),
     "no manifest, record, there": ([], 1, [live()], "orphan"),
-    "no manifest, record, gone": ([], 1, [], "forgotten"),
-    "no manifest, record, another kind": ([], 1, [IMAP], "forgotten"),
-    "no manifest, record of a monitor that a manifest names": ([OTHER], 1, [live()], "forgotten"),
-    "the same, gone": ([OTHER], 1, [], "forgotten"),
-    "the same, another kind": ([OTHER], 1, [IMAP], "forgotten"),
+    "no manifest, record, gone": ([], 1, [], "forget"),
+    "no manifest, record, another kind": ([], 1, [IMAP], "forget"),
+    "no manifest, record of a monitor that a manifest names": ([OTHER], 1, [live()], "forget"),
+    "the same, gone": ([OTHER], 1, [], "forget"),
+    "the same, another kind": ([OTHER], 1, [IMAP], "forget"),
 }  # fmt: skip
 
 
@@ -79,6 +79,7 @@ def test_the_decision_table(
     plan = planned(manifests, number, monitors)
     decided = [
         *[item.action.value for item in plan.changes if item.address == ADDRESS],
+        *[item.action.value for item in plan.bindings if item.address == ADDRESS],
         *[item.code for item in plan.refusals if item.address == ADDRESS],
         *[item.code.value for item in plan.notes if item.address == ADDRESS],
     ]
@@ -195,14 +196,14 @@ class TestAdopt:
     def test_the_one_alike_is_bound_and_updated(self) -> None:
         manifest = desired({"name": "Relay", "port": 587}, id=None)
         plan = planned([manifest], None, ALIKE[:1], self.RULES)
-        (note,), (change,) = plan.notes, plan.changes
-        assert (note.code, note.id) == (NoteCode.ADOPTED, 8)
+        (binding,), (change,) = plan.bindings, plan.changes
+        assert (binding.action, binding.id) == (BindingAction.ADOPT, 8)
         assert (change.action, change.id, change.body) == (Action.UPDATE, 8, {"port": 587})
         assert plan.unmanaged == 0
 
     def test_one_that_fits_is_only_bound(self) -> None:
         plan = planned([NAMED], None, ALIKE[:1], self.RULES)
-        assert (plan.changes, plan.unchanged, len(plan.notes)) == ((), 1, 1)
+        assert (plan.changes, plan.unchanged, len(plan.bindings)) == ((), 1, 1)
 
     def test_several_stay_ambiguous_and_are_listed(self) -> None:
         (refusal,) = planned([NAMED], None, ALIKE, self.RULES).refusals

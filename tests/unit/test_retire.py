@@ -37,11 +37,12 @@ def planned(
 
 
 def said(plan: Plan) -> list[tuple[str, str]]:
-    """Address and action, code or note of all that is decided."""
-    items: list[Change | Refusal | Note] = [*plan.changes, *plan.refusals, *plan.notes]
+    """Address and action or code of all that is decided."""
+    acting = [*plan.changes, *plan.bindings]
+    telling = [*plan.refusals, *plan.notes]
     return [
-        (item.address, item.action.value if isinstance(item, Change) else str(item.code))
-        for item in items
+        *((item.address, item.action.value) for item in acting),
+        *((item.address, str(item.code)) for item in telling),
     ]
 
 
@@ -80,12 +81,12 @@ class TestOrphans:
     )
     def test_what_is_not_there_is_forgotten(self, monitors: list[Live]) -> None:
         plan = planned([], {GONE: remembered(protect=True)}, monitors)
-        assert said(plan) == [(GONE, "forgotten")]
+        assert said(plan) == [(GONE, "forget")]
 
     def test_a_monitor_that_a_manifest_names_is_not_retired(self) -> None:
         manifests = [desired({"name": "Relay"}, id=1)]
         plan = planned(manifests, {GONE: record(id=1)}, [live({"name": "Relay"})])
-        assert said(plan) == [(GONE, "forgotten")]
+        assert said(plan) == [(GONE, "forget")]
 
     def test_a_monitor_with_two_records_is_left(self) -> None:
         records = {GONE: remembered(protect=True), "email-smtp/too": record(id=1)}
@@ -264,7 +265,7 @@ class TestReplacement:
 
     def test_a_kind_that_changes_under_a_bound_id_is_refused(self) -> None:
         plan = planned([self.MANIFEST._replace(id=1)], {self.OLD: record(id=1)}, [self.LIVE])
-        assert said(plan) == [(self.NEW, "other-kind"), (self.OLD, "forgotten")]
+        assert said(plan) == [(self.OLD, "forget"), (self.NEW, "other-kind")]
 
 
 class TestFormerNames:
@@ -278,12 +279,13 @@ class TestFormerNames:
     def test_the_record_is_taken_over_and_nothing_is_sent(self) -> None:
         plan = planned([self.manifest()], {self.OLD: record({"port": 25})}, [self.LIVE])
         assert (plan.changes, plan.unchanged, plan.unmanaged) == ((), 1, 0)
-        assert plan.notes == (Note(self.NEW, NoteCode.RENAMED, 1, None, "old"),)
+        assert plan.bindings == (Binding(self.NEW, BindingAction.MOVE, 1, self.OLD),)
+        assert plan.notes == ()
         assert "(id 1) renamed: it was old; its record moves" in plan_text(plan)
 
     def test_with_an_id_too(self) -> None:
         plan = planned([self.manifest(id=1)], {self.OLD: record()}, [self.LIVE])
-        assert said(plan) == [(self.NEW, "renamed")]
+        assert said(plan) == [(self.NEW, "move")]
 
     def test_fingerprints_of_secrets_go_with_it(self) -> None:
         manifest = self.manifest()._replace(secrets={"login": {"secretRef": {"env": "X"}}})
@@ -301,14 +303,15 @@ class TestFormerNames:
         records = {f"email-smtp/{name}": record(id=n) for n, name in enumerate("bac", start=1)}
         monitors = [live({"name": "Relay", "port": 25}, id=n) for n in (1, 2, 3)]
         plan = planned([self.manifest("x", "c", "a")], records, monitors, Rules())
-        assert plan.noting(NoteCode.RENAMED) == (Note(self.NEW, NoteCode.RENAMED, 3, None, "c"),)
+        moved = Binding(self.NEW, BindingAction.MOVE, 3, "email-smtp/c")
+        assert plan.binding(BindingAction.MOVE) == (moved,)
         assert [note.id for note in plan.noting(NoteCode.ORPHAN)] == [2, 1]
 
     def test_a_name_of_another_kind_does_not_count(self) -> None:
         plan = planned([self.manifest()], {"email-imap/old": record(id=9)}, [], Rules())
         assert said(plan) == [
             (self.NEW, "create"),
-            ("email-imap/old", "forgotten"),
+            ("email-imap/old", "forget"),
             (self.NEW, "stale-name"),
         ]
 
@@ -327,10 +330,7 @@ class TestFormerNames:
     def test_two_that_want_one_record_do_not_both_get_it(self) -> None:
         second = self.manifest()._replace(name="newer", fields={"name": "Newer"})
         plan = planned([second, self.manifest()], {self.OLD: record()}, [self.LIVE])
-        assert [(note.address, note.code) for note in plan.notes] == [
-            (self.NEW, NoteCode.RENAMED),
-            ("email-smtp/newer", NoteCode.STALE_NAME),
-        ]
+        assert said(plan) == [(self.NEW, "move"), ("email-smtp/newer", "stale-name")]
 
     def test_what_is_not_targeted_keeps_its_record(self) -> None:
         other = desired(name="other", id=2)

@@ -307,7 +307,7 @@ class Session:
                     response.extensions["network_stream"].close()
             finally:
                 response.close()
-        encoding = response.headers.pop("Content-Encoding", "identity").strip().lower()
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if body and encoding == "gzip":
             try:
                 body = unpacked(body, allowance)
@@ -315,9 +315,10 @@ class Session:
                 raise httpx.DecodingError(str(error), request=request) from error
         elif body and encoding != "identity":
             raise _nonsense(name, "in an encoding that was not asked for", self.url)
-        return httpx.Response(
-            response.status_code, headers=response.headers, content=body, request=request
-        )
+        # What `read` does, which would unpack without bounds and close before it is known whether
+        # the answer is whole. Without it, httpx says that the answer was not read.
+        response._content = body  # noqa: SLF001
+        return response
 
     def _wait_our_turn(self) -> None:
         """Waits while AlertSite wants fewer requests: one 429 slows all threads down."""

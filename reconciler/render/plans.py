@@ -78,6 +78,8 @@ def plan_text(
         lines += _refusal(refusal, colour=colour)
     lines += _bindings(plan.bindings, colour=colour)
     lines += _notes(plan.notes, colour=colour)
+    if plan.bindings or plan.notes:
+        lines.append("")
     lines += _summary(plan, colour=colour)
     lines += _coverage(plan.coverage, colour=colour)
     return joined(lines, colour=colour)
@@ -159,8 +161,6 @@ def _bindings(bindings: Sequence[Binding], *, colour: bool) -> Iterator[str]:
         head = paint(f"{symbol} {printable(address)}", symbol, colour=colour)
         former = printable((before or "").rpartition("/")[2])
         yield f"  {head} (id {number}) {words.format(name=former)}"
-    if bindings:
-        yield ""
 
 
 def _notes(notes: Sequence[Note], *, colour: bool) -> Iterator[str]:
@@ -173,8 +173,6 @@ def _notes(notes: Sequence[Note], *, colour: bool) -> Iterator[str]:
         text = words.format(fields=named, name=grouped[0].name)
         head = paint(f"{symbol} {printable(address)}", symbol, colour=colour)
         yield f"  {head} (id {number}) {text}" if number is not None else f"  {head} {text}"
-    if notes:
-        yield ""
 
 
 def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:

@@ -235,6 +235,40 @@ def test_adoption_is_part_of_the_plan(
     assert (again.code, again.out) == (0, "No changes. 1 unchanged.\n")
 
 
+@pytest.mark.parametrize("is_saved", [True, False])
+def test_what_was_not_approved_is_not_adopted(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+    *,
+    is_saved: bool,
+) -> None:
+    """A stranger makes a monitor of that name just after our create has failed."""
+    workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
+    workspace.write("two.yaml", manifest("email-smtp", "two", name="Two"))
+    made: list[str] = []
+
+    def make(moment: str, method: str, path: str) -> None:
+        if (moment, method, path, made) == ("after", "POST", "/monitors/email-smtp", []):
+            made.append("theirs")
+            fields = {"name": "One", "hostname": "theirs.example.com"}
+            account.create("email-smtp", **fields, billing_plancode="UBM - A/A")
+
+    account = sandbox(faults=["POST /monitors/* status=422 times=1"], witness=make)
+    if is_saved:
+        assert run(*_OUT, "--adopt", env=account.env).code == 0
+        done = run("apply", "p.json", "--parallelism", "1", env=account.env)
+    else:
+        done = run(*_APPLY, "--adopt", "--parallelism", "1", env=account.env)
+    assert done.code == 7
+    assert "email-smtp/one failed" in done.out
+    (theirs,) = [item for item in account.monitors() if item["name"] == "One"]
+    assert theirs["hostname"] == "theirs.example.com"
+    assert "email-smtp/one" not in run("state", "list", env=account.env).out
+    assert "AlertSite already has a monitor" in run("plan", env=account.env).out
+
+
 def test_made_from_something_else_is_refused_by_name(
     workspace: Workspace,
     fleet: Callable[[int], Any],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reconciler.decide import decide
 from reconciler.model import Desired, Live, Origin
-from reconciler.plan import Action, Plan
+from reconciler.plan import Action, BindingAction, Plan
 from reconciler.rules import Rules
 from reconciler.schema import schema_folder
 from reconciler.state import Record

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reconciler.decide import decide
 from reconciler.model import Desired, Live
-from reconciler.plan import Action, NoteCode, Plan
+from reconciler.plan import Action, BindingAction, Plan
 from reconciler.rules import Rules
 from reconciler.schema import schema_folder
 from reconciler.state import Record
@@ -96,7 +96,7 @@ def carried_out(plan: Plan, account: list[Live]) -> list[Live]:
     return after
 
 
-def remembered(plan: Plan, records: dict[str, Record]) -> dict[str, Record]:
+def remembered(plan: Plan, records: dict[str, Record], fleet: list[Desired]) -> dict[str, Record]:
     """The records after it."""
     after = dict(records)
     moved = {item.address: after.pop(str(item.before)) for item in plan.binding(BindingAction.MOVE)}
@@ -107,7 +107,11 @@ def remembered(plan: Plan, records: dict[str, Record]) -> dict[str, Record]:
         del after[change.address]
     for number, change in enumerate(plan.having(Action.CREATE), start=100):
         after[change.address] = record(id=number)
-    return after
+    settled = {item.address: item.previously for item in fleet}
+    return {
+        address: item._replace(previously=settled.get(address, item.previously))
+        for address, item in after.items()
+    }
 
 
 @given(fleets(), ACCOUNTS, RECORDS, RULES)
@@ -152,7 +156,7 @@ def test_a_plan_after_its_changes_has_none(
     fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
 ) -> None:
     plan = planned(fleet, account, records, rules)
-    again = planned(fleet, carried_out(plan, account), remembered(plan, records), rules)
+    again = planned(fleet, carried_out(plan, account), remembered(plan, records, fleet), rules)
     assert again.changes == ()
 
 

@@ -7,7 +7,7 @@ import pytest
 from reconciler.decide import decide
 from reconciler.diff import Cause
 from reconciler.model import Account, Desired, Live
-from reconciler.plan import Action, NoteCode, Plan, Reason
+from reconciler.plan import Action, BindingAction, NoteCode, Plan, Reason
 from reconciler.rules import Rules, matches
 from reconciler.situation import TABLE, View, situation, without_manifest
 from reconciler.state import Record

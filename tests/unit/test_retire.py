@@ -10,7 +10,14 @@ from reconciler.decide import decide
 from reconciler.errors import ExitCode, RefusedError
 from reconciler.known import read_known
 from reconciler.model import Desired, Ignored, Lifecycle, Live
-from reconciler.plan import Action, Change, Note, NoteCode, Plan, Reason, Refusal
+from reconciler.plan import (
+    Action,
+    Binding,
+    BindingAction,
+    NoteCode,
+    Plan,
+    Reason,
+)
 from reconciler.recorder import Recorder
 from reconciler.render import plan_text, result_text
 from reconciler.result import Outcome, Result, Status, confirm
@@ -330,7 +337,8 @@ class TestFormerNames:
     def test_two_that_want_one_record_do_not_both_get_it(self) -> None:
         second = self.manifest()._replace(name="newer", fields={"name": "Newer"})
         plan = planned([second, self.manifest()], {self.OLD: record()}, [self.LIVE])
-        assert said(plan) == [(self.NEW, "move"), ("email-smtp/newer", "stale-name")]
+        newer = "email-smtp/newer"
+        assert said(plan) == [(newer, "create"), (self.NEW, "move"), (newer, "stale-name")]
 
     def test_what_is_not_targeted_keeps_its_record(self) -> None:
         other = desired(name="other", id=2)

@@ -111,6 +111,10 @@ _drifts = st.sampled_from(sorted(_FIELDS)).flatmap(
     lambda name: st.tuples(st.just(name), _FIELDS[name])
 )
 _faults = st.lists(st.tuples(st.sampled_from(FAULTS), st.integers(0, 2)), max_size=3)
+_losses = st.lists(
+    st.tuples(st.sampled_from([text for text in FAULTS if text.startswith("POST")]), st.just(0)),
+    max_size=2,
+)
 _asked = st.tuples(st.booleans(), st.booleans(), st.one_of(st.none(), st.none(), _slots))
 _alone = ("--parallelism", "1")
 """So that a history is the same each time; where several requests are in flight it may not be."""
@@ -336,7 +340,7 @@ class Histories(RuleBasedStateMachine):
         slot=st.sampled_from(_FRESH),
         spec=_specs,
         way=st.sampled_from(WAYS),
-        faults=_faults,
+        faults=_losses,
     )
     def make(
         self,

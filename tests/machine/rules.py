@@ -98,7 +98,7 @@ _DISPLAYED = {
 }
 """Names that servers like to spell otherwise."""
 _FRESH = ("email-smtp/n1", "email-smtp/n2", "email-smtp/n3", "email-imap/n")
-"""Addresses that only `make` and `race` use: so there is something to make late in a history.
+"""Addresses that few rules use: so there is something to make late in a history.
 
 They are shorter than what may be left of a name that was cut, or one could stand for another.
 """
@@ -370,9 +370,20 @@ class Histories(RuleBasedStateMachine):
         self.change_kind(which, sorted(git).index(slot))
         self.history.applies(which, Flags(prune=True), *_alone)
 
-    @rule(which=_which, slot=_slots, spec=_specs, seconds=st.sampled_from([0, 200]))
-    def give_up(self, which: int, slot: str, spec: dict[str, Any], seconds: int) -> None:
-        """A create gets lost, its manifest is taken back, and somebody makes it by hand."""
+    @rule(
+        which=_which,
+        slot=st.sampled_from((*SLOTS, *_FRESH)),
+        spec=_specs,
+        seconds=st.sampled_from([0, 200]),
+        is_renamed=st.booleans(),
+    )
+    def give_up(
+        self, which: int, slot: str, spec: dict[str, Any], seconds: int, *, is_renamed: bool
+    ) -> None:
+        """A create gets lost, and somebody has what it asked for by hand.
+
+        A new monitor, and the manifest is taken back; or one that was there gets that name.
+        """
         self.write(which, slot, spec)
         flags = self._flags(which, (False, False, slot))
         gate = Gate(1, kill, "POST /m")
@@ -380,6 +391,9 @@ class Histories(RuleBasedStateMachine):
         self.history.unlocks()
         self.world.time.go_on(seconds)
         manifest = self.history.git[which][slot]
+        if is_renamed and (oldest := self._living(0)):
+            self.history.hand_edits(oldest, {"name": manifest.spec["name"]})
+            return
         for machine in (0, 1):
             if slot in self.history.git[machine] and len(self.history.git[machine]) > 1:
                 self.history.remove(machine, slot)

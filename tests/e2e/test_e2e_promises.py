@@ -472,38 +472,31 @@ class TestCreates:
         self,
         new: Callable[..., None],
         sandbox: Callable[..., Account],
+        run: Callable[..., Done],
         run_process: Callable[..., Done],
-        workspace: Workspace,
     ) -> None:
+        """When they begin to create, both have looked and found nothing."""
         new(4)
-        account = sandbox(faults=["POST /monitors/* delay=0.3"])
-        results: list[Done] = []
+        others: list[Done] = []
+        has_begun = threading.Event()
 
-        def apply(state: str) -> None:
-            results.append(run_process(*_APPLY, "--state", f"file:{state}", env=account.env))
+        def apply_meanwhile(moment: str, method: str, path: str) -> None:
+            is_create = (moment, method) == ("before", "POST") and path.startswith("/monitors/")
+            if is_create and not has_begun.is_set():
+                has_begun.set()
+                others.append(run_process(*_APPLY, "--state", "file:b.json", env=account.env))
 
-        threads = [threading.Thread(target=apply, args=[name]) for name in ("a.json", "b.json")]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        codes = sorted(done.code for done in results)
-        assert codes in ([0, 5], [0, 7], [5, 7], [7, 7]), results
-        ids = {
-            name: {
-                record["id"]
-                for record in json.loads((workspace.root / name).read_bytes())["records"].values()
-            }
-            for name in ("a.json", "b.json")
-            if (workspace.root / name).exists()
-        }
-        if len(account.monitors()) > 4:
-            assert 7 in codes
-            said = "".join(done.out for done in results)
-            assert re.search(r"doubled: AlertSite has monitor \d+ of the same kind and name", said)
-            plan = run_process("plan", "--state", "file:a.json", env=account.env)
-            assert "has the kind and name of our monitor" in plan.out
-        assert all(numbers for numbers in ids.values())
+        account = sandbox(witness=apply_meanwhile)
+        patient = {**account.env, "RECONCILER_TIMEOUT": "30s"}
+        words = (*_APPLY, "--parallelism", "1", "--state", "file:a.json")
+        done = run(*words, env=patient)
+        assert ([other.code for other in others], done.code) == ([0], 7)
+        assert _names(account) == sorted(2 * [f"New {number}" for number in range(1, 5)])
+        doubled = r"doubled: AlertSite has monitor \d+ of the same kind and name"
+        assert len(re.findall(doubled, done.out)) == 4
+        for state in ("a.json", "b.json"):
+            plan = run("plan", "--state", f"file:{state}", env=account.env)
+            assert plan.out.count("has the kind and name of our monitor") == 4
 
     def test_what_is_replaced_goes_only_after_its_replacement_was_seen(
         self,

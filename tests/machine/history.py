@@ -281,7 +281,9 @@ class History:
 
     def _doubt(self, which: int, flags: Flags, start: Mapping[int, Any], result: Any) -> None:
         """Notes what the tool cannot know after a run."""
-        lost = Lost(self.world.time.monotonic(), start.keys())
+        is_whole = "hide" not in self.world.way and not self.world.has_lagged
+        # What was not listed then is not known to have been there.
+        lost = Lost(self.world.time.monotonic(), start.keys() if is_whole else frozenset())
         after = self.world.monitors()
         settled = set()
         for outcome in (result or {}).get("outcomes", ()):

@@ -92,10 +92,16 @@ _DISPLAYED = {
     "email-smtp/b": "email-smtp/b  re\u0301gion ",
     "email-smtp/c": "email-smtp/c  & co",
     "email-pop/d": " email-pop/d  caf\u00e9 & co",
+    "email-smtp/n1": "email-smtp/n1  re\u0301gion ",
+    "email-smtp/n2": "email-smtp/n2  & co",
+    "email-imap/n": " email-imap/n  caf\u00e9 & co",
 }
 """Names that servers like to spell otherwise."""
-_FRESH = (*(f"email-smtp/new-{number}" for number in range(1, 4)), "email-imap/new")
-"""Addresses that only `make` and `race` use: so there is something to make late in a history."""
+_FRESH = ("email-smtp/n1", "email-smtp/n2", "email-smtp/n3", "email-imap/n")
+"""Addresses that few rules use: so there is something to make late in a history.
+
+They are shorter than what may be left of a name that was cut, or one could stand for another.
+"""
 _which = st.integers(0, 1)
 _slots = st.sampled_from(SLOTS)
 _picks = st.integers(0, 7)
@@ -105,6 +111,10 @@ _drifts = st.sampled_from(sorted(_FIELDS)).flatmap(
     lambda name: st.tuples(st.just(name), _FIELDS[name])
 )
 _faults = st.lists(st.tuples(st.sampled_from(FAULTS), st.integers(0, 2)), max_size=3)
+_losses = st.lists(
+    st.tuples(st.sampled_from([text for text in FAULTS if text.startswith("POST")]), st.just(0)),
+    max_size=2,
+)
 _asked = st.tuples(st.booleans(), st.booleans(), st.one_of(st.none(), st.none(), _slots))
 _alone = ("--parallelism", "1")
 """So that a history is the same each time; where several requests are in flight it may not be."""
@@ -330,7 +340,7 @@ class Histories(RuleBasedStateMachine):
         slot=st.sampled_from(_FRESH),
         spec=_specs,
         way=st.sampled_from(WAYS),
-        faults=_faults,
+        faults=_losses,
     )
     def make(
         self,
@@ -360,9 +370,20 @@ class Histories(RuleBasedStateMachine):
         self.change_kind(which, sorted(git).index(slot))
         self.history.applies(which, Flags(prune=True), *_alone)
 
-    @rule(which=_which, slot=_slots, spec=_specs, seconds=st.sampled_from([0, 200]))
-    def give_up(self, which: int, slot: str, spec: dict[str, Any], seconds: int) -> None:
-        """A create gets lost, its manifest is taken back, and somebody makes it by hand."""
+    @rule(
+        which=_which,
+        slot=st.sampled_from((*SLOTS, *_FRESH)),
+        spec=_specs,
+        seconds=st.sampled_from([0, 200]),
+        is_renamed=st.booleans(),
+    )
+    def give_up(
+        self, which: int, slot: str, spec: dict[str, Any], seconds: int, *, is_renamed: bool
+    ) -> None:
+        """A create gets lost, and somebody has what it asked for by hand.
+
+        A new monitor, and the manifest is taken back; or one that was there gets that name.
+        """
         self.write(which, slot, spec)
         flags = self._flags(which, (False, False, slot))
         gate = Gate(1, kill, "POST /m")
@@ -370,6 +391,9 @@ class Histories(RuleBasedStateMachine):
         self.history.unlocks()
         self.world.time.go_on(seconds)
         manifest = self.history.git[which][slot]
+        if is_renamed and (oldest := self._living(0)):
+            self.history.hand_edits(oldest, {"name": manifest.spec["name"]})
+            return
         for machine in (0, 1):
             if slot in self.history.git[machine] and len(self.history.git[machine]) > 1:
                 self.history.remove(machine, slot)

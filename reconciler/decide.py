@@ -29,7 +29,7 @@ from reconciler.situation import TABLE, Decision, View, likeness, number_of, sit
 from reconciler.state import RELEASED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from reconciler.diff import FieldChange, Stranded
     from reconciler.model import JSON, Account, Desired, Live
@@ -204,7 +204,7 @@ def _decided(manifest: Desired, view: View, rules: Rules) -> list[Item]:
         case Decision.COMPARE:
             number = number_of(manifest, record)
             assert number is not None  # noqa: S101 - the table: it is bound to a monitor
-            return _compare(manifest, record, view.by_id[number], rules)
+            return _compare(manifest, record, view.by_id[number], view, rules)
         case Decision.CREATE | Decision.CREATE_AGAIN if manifest.address in view.uncertain:
             return [_refuse(Decision.UNCERTAIN, manifest, view)]
         case Decision.CREATE | Decision.CREATE_AGAIN | Decision.NOT_OURS if (
@@ -220,7 +220,7 @@ def _decided(manifest: Desired, view: View, rules: Rules) -> list[Item]:
         # One that does not tell its kind could be meant by manifests of several kinds.
         case Decision.NOT_OURS if rules.adopt and _tells_its_kind(manifest, view):
             (number,) = view.alike[likeness(manifest)]
-            compared = _compare(manifest, None, view.by_id[number], rules)
+            compared = _compare(manifest, None, view.by_id[number], view, rules)
             if any(isinstance(item, Refusal) for item in compared):
                 return compared
             return [Binding(manifest.address, BindingAction.ADOPT, number), *compared]
@@ -258,7 +258,9 @@ def _tells_its_kind(manifest: Desired, view: View) -> bool:
     return all(view.by_id[number].type is not None for number in view.alike[likeness(manifest)])
 
 
-def _compare(manifest: Desired, record: Record | None, live: Live, rules: Rules) -> list[Item]:
+def _compare(
+    manifest: Desired, record: Record | None, live: Live, view: View, rules: Rules
+) -> list[Item]:
     found: list[Item] = []
     if manifest.lifecycle.ignore:
         manifest, ignored = _without_ignored(manifest, live)
@@ -279,8 +281,8 @@ def _compare(manifest: Desired, record: Record | None, live: Live, rules: Rules)
         ]
     if body:
         fields = explain(manifest, live, body, record.fields if record else None, unseen)
-        if record is not None and record.secrets:
-            fields = tuple(_masked(field, record) for field in fields)
+        if hidden := view.secrets.get(live.id):
+            fields = tuple(_masked(field, hidden) for field in fields)
         found.append(_change(Action.UPDATE, manifest, live.id, body, fields))
     return found
 
@@ -320,9 +322,9 @@ def _names_all(manifest: Desired, record: Record) -> bool:
     return record.fields.keys() <= manifest.fields.keys() and not record.secrets
 
 
-def _masked(field: FieldChange, record: Record) -> FieldChange:
+def _masked(field: FieldChange, hidden: Collection[str]) -> FieldChange:
     """The change without what AlertSite has, if that is or was a secret."""
-    if field.field not in record.secrets:
+    if field.field not in hidden:
         return field
     return field._replace(before=None, applied=None, leaves=())
 

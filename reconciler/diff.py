@@ -17,6 +17,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.mask import shown
 from reconciler.model import JSON, Field, canonical, elements_by_key, secret_refs
 
 if TYPE_CHECKING:
@@ -69,14 +70,14 @@ class FieldChange(NamedTuple):
     """Why one field is in a patch.
 
     Attributes:
-        before: the normalised live value; None if it is unset.
+        before: the normalised live value, without what may be a secret; None if it is unset.
         after: the desired value as the manifest writes it.
         leaves: what differs inside a structured value, sorted by path; empty for a scalar.
         sent_with: the changed field that this unchanged one must accompany; None for a change. The
             manifest need not name it: then `after` is what AlertSite has.
         cause: who moved.
-        applied: the normalised value that was last applied; None if it was unset or never applied.
-            Of a field that is not settled: what was sent last.
+        applied: the normalised value that was last applied, without what may be a secret; None if
+            it was unset or never applied. Of a field that is not settled: what was sent last.
         default: where the value stands if it is a default, as `path:line:column`; None if the
             manifest names it.
         source: where the secret in it comes from, such as `env:NAME`; None if it holds none. Then
@@ -197,9 +198,11 @@ def drifted(
     for name in sorted(applied):
         field = kind.field(name)
         was, has = applied[name], live.fields.get(name)
+        if field.text(was) == field.text(has):
+            continue
         is_late = name in unseen and field.text(unseen[name]) == field.text(has)
-        if field.text(was) != field.text(has) and not is_late:
-            before, after = field.normalise(was), field.normalise(has)
+        before, after = _shown_both(kind, field, was, has)
+        if field.text(before) != field.text(after) and not is_late:
             leaves = _leaves(field, before, after)
             changes.append(
                 FieldChange(name, before, after, leaves, cause=Cause.DRIFT, applied=before)
@@ -220,7 +223,8 @@ def _explain(
         return _secret(name, after)
     field = desired.kind.field(name)
     has = live.fields.get(name)
-    before, was = field.normalise(has), field.normalise(applied.get(name))
+    was, _ = _shown_both(desired.kind, field, applied.get(name), None)
+    before = shown(desired.kind, name, field.normalise(has), was, after)
     if field.text(after) == field.text(has):
         if _is_unsettled(desired, name, unseen):
             sent = field.normalise(unseen[name])
@@ -232,7 +236,7 @@ def _explain(
         before,
         after,
         _leaves(field, before, field.normalise(after)),
-        cause=_cause(field, after, has, applied, unseen),
+        cause=_cause(desired.kind, field, after, has, applied, unseen),
         applied=was,
     )
 
@@ -250,7 +254,15 @@ def _secret(name: str, value: JSON) -> FieldChange:
     return FieldChange(name, None, value, source=", ".join(sources))
 
 
+def _shown_both(kind: Kind, field: Field, was: JSON, has: JSON) -> tuple[JSON, JSON]:
+    """What was applied and what live has, normalised, as they may be shown and compared."""
+    before = field.normalise(was)
+    before = shown(kind, field.name, before, before)
+    return before, shown(kind, field.name, field.normalise(has), before)
+
+
 def _cause(
+    kind: Kind,
     field: Field,
     desired: JSON,
     live: JSON,
@@ -262,7 +274,11 @@ def _cause(
     if field.name not in applied and not is_unseen:
         return Cause.EDIT
     has, wanted = field.text(live), field.text(desired)
-    was = field.text(applied[field.name]) if field.name in applied else has
+    was = has
+    if field.name in applied:
+        before, after = _shown_both(kind, field, applied[field.name], live)
+        # What of live may not be shown is not in a record either, so it cannot have moved.
+        was = has if field.text(before) == field.text(after) else field.text(applied[field.name])
     sent = field.text(unseen[field.name]) if is_unseen else was
     is_git_still = wanted == sent
     if has == was:

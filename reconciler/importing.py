@@ -39,6 +39,7 @@ class Draft(NamedTuple):
     Attributes:
         path: where, below the folder for all of them.
         spec: what it names itself.
+        held_back: fields whose texts may be secrets, so that it only mentions them.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class Draft(NamedTuple):
     path: str
     spec: Mapping[str, JSON]
     extra: Mapping[str, JSON]
+    held_back: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:

@@ -99,18 +99,29 @@ class Field(NamedTuple):
     is_shown: bool = True
 
 
+def _hides_nothing(_name: str) -> None:
+    """Of a kind without a schema nobody knows what the names mean."""
+
+
 class Kind(NamedTuple):
-    """One of AlertSite's email monitor types, as its schema describes it."""
+    """One of AlertSite's email monitor types, as its schema describes it.
+
+    Attributes:
+        hides: whether a key, at whatever depth, looks like the name of a secret.
+    """
 
     name: str
     fields: Mapping[str, Field]
+    hides: Callable[[str], object] = _hides_nothing
 
     @classmethod
     def from_schema(cls, schema: Mapping[str, JSON]) -> Kind:
         """The kind that a manifest schema describes (`kind` const, `spec` properties)."""
         name = schema["properties"]["kind"]["const"]
         properties = schema["properties"]["spec"]["properties"]
-        return cls(name, {key: _field(key, value) for key, value in properties.items()})
+        fields = {key: _field(key, value) for key, value in properties.items()}
+        extra = schema.get("$defs", {}).get("extraFields", {}).get("patternProperties", {})
+        return cls(name, fields, re.compile("|".join(extra)).search if extra else _hides_nothing)
 
     def field(self, name: str) -> Field:
         """The field of that name; one from `extra` is compared as it is written."""

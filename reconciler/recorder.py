@@ -15,6 +15,7 @@ from reconciler import state as records
 from reconciler.clock import written
 from reconciler.errors import ConflictError, StateError
 from reconciler.known import parsed
+from reconciler.redactor import Redactor
 from reconciler.state import PendingCreate, Transition
 from reconciler.store import Cell, Journal, remove_journal
 
@@ -52,6 +53,7 @@ class Recorder:
         operation: what the run does, for the store's history.
         clock: what time it is.
         say: is told, in a sentence, what a person should know.
+        redactor: what knows the secrets of the run; None if it has none.
     """
 
     def __init__(
@@ -63,7 +65,9 @@ class Recorder:
         operation: str,
         clock: Clock,
         say: Callable[[str], None],
+        redactor: Redactor | None = None,
     ) -> None:
+        self._redactor = redactor or Redactor()
         self.run = run
         self._store = store
         self._operation = operation
@@ -98,7 +102,7 @@ class Recorder:
 
     def bind(self, bound: Mapping[str, Record | None]) -> None:
         """Notes records that were found again or moved to another address; saved with the rest."""
-        self._note(Transition(bound, dict.fromkeys(bound)))
+        self._note(Transition(self._clean(bound), dict.fromkeys(bound)))
 
     def drop(self, addresses: Iterable[str]) -> None:
         """Notes pending creates that made nothing; saved with the rest."""
@@ -128,7 +132,7 @@ class Recorder:
         Raises:
             StateError: it cannot be written; nothing may be sent.
         """
-        self._journal = Journal.create(self._store, self.run)
+        self._journal = Journal.create(self._store, self.run, self._redactor)
         try:
             self._intend(self._journal, addresses, creates, deletes, ids_before, losses)
         except StateError:
@@ -171,6 +175,7 @@ class Recorder:
         Raises:
             StateError: it cannot be written; nothing more may be sent.
         """
+        outcomes = self._clean(outcomes)
         lines = self._outcome_lines(outcomes)
         changed = {address: record for address, record in outcomes.items() if record is not None}
         self._note(Transition(changed, dict.fromkeys(outcomes)))
@@ -189,6 +194,7 @@ class Recorder:
         Raises:
             StateError: it cannot be saved, or a journal not be removed; then the journals stay.
         """
+        last = last._replace(records=self._clean(last.records))
         if self._journal is not None:
             seen = {address: record for address, record in last.records.items() if record}
             self._journal.append(self._outcome_lines(seen))
@@ -203,6 +209,14 @@ class Recorder:
     def now(self) -> str:
         """The time of day, RFC 3339 UTC."""
         return written(self._clock.now())
+
+    def _clean(self, records_: Mapping[str, Record | None]) -> dict[str, Record | None]:
+        """The records without known secrets that AlertSite was seen to have in other fields."""
+        holds = self._redactor.holds
+        return {
+            address: record and records.without_secrets(record, holds)
+            for address, record in records_.items()
+        }
 
     def _note(self, transition: Transition) -> None:
         records, pending = dict(transition.records), dict(transition.pending)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from reconciler.errors import ConfigurationError
 from reconciler.model import JSON, SECRET_REF, SecretRef, canonical, secret_refs
+from reconciler.redactor import Redactor
 from reconciler.secret_rules import SecretRules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from importlib.metadata import EntryPoint
 
 Resolver = Callable[[str], str]
@@ -37,12 +38,19 @@ class Vault:
     """Resolves secretRefs once each, into values that no repr, text, JSON or pickle shows.
 
     It may be used by several threads.
+
+    Attributes:
+        redactor: is told every secret that is found.
     """
 
-    __slots__ = ("__environment", "__found", "__key", "__lock", "__rules")
+    __slots__ = ("__environment", "__found", "__key", "__lock", "__rules", "redactor")
 
     def __init__(
-        self, environment: Mapping[str, str], key: str, rules: SecretRules = _UNLISTED
+        self,
+        environment: Mapping[str, str],
+        key: str,
+        rules: SecretRules = _UNLISTED,
+        redactor: Redactor | None = None,
     ) -> None:
         """Nothing is looked up yet.
 
@@ -50,8 +58,11 @@ class Vault:
             environment: the variables that `env` names.
             key: what fingerprints are made with; empty for none.
             rules: which secrets may be resolved.
+            redactor: that of the run; None for one of its own.
         """
         self.__rules = rules
+        self.redactor = redactor or Redactor()
+        self.redactor.know(key)
         self.__environment = _Masked(environment)
         self.__key = _Masked(key)
         self.__found: dict[SecretRef, _Masked[str] | str] = {}
@@ -66,6 +77,16 @@ class Vault:
         """Why the secret cannot be had; empty if it can."""
         found = self.__resolved(ref)
         return found if isinstance(found, str) else ""
+
+    def learn(self, values: Iterable[JSON]) -> None:
+        """Tells the redactor the secrets in the values that are at hand at no cost.
+
+        What is not, is neither sent nor shown, so it is no fault here.
+        """
+        for value in values:
+            for found in secret_refs(value):
+                if found.ref.scheme in _BUILT_IN:
+                    self.__resolved(found.ref)
 
     def reveal(self, value: JSON) -> JSON:
         """The value with the secrets in place of their references. Only for what is sent.
@@ -114,12 +135,15 @@ class Vault:
         with self.__lock:
             if ref not in self.__found:
                 try:
-                    self.__found[ref] = self.__rules.refusal(ref) or _Masked(
-                        _look_up(ref, self.__environment.reveal())
-                    )
+                    self.__found[ref] = self.__rules.refusal(ref) or self.__looked_up(ref)
                 except LookupError as error:
                     self.__found[ref] = str(error)
             return self.__found[ref]
+
+    def __looked_up(self, ref: SecretRef) -> _Masked[str]:
+        secret = _look_up(ref, self.__environment.reveal())
+        self.redactor.know(secret)
+        return _Masked(secret)
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
         _refuse()

@@ -97,6 +97,7 @@ class View:
     """Manifests, records and live monitors, as each situation needs to look them up.
 
     Attributes:
+        secrets: by monitor, the fields that hold or held a secret, whichever address says so.
         claimed: which address each id is bound to; a manifest's word counts more than a record.
         alike: the ids of free live monitors, by kind and name; only those that a manifest wants.
         twins: the addresses of the manifests that are bound to nothing, by kind and name.
@@ -116,6 +117,7 @@ class View:
         self.renamed = _renamed(self.desired, records)
         self.records = _moved(records, self.renamed)
         self.by_id = {monitor.id: monitor for monitor in live}
+        self.secrets = _secrets(self.records.values())
         self.claimed = {item.id: item.address for item in self.desired if item.id is not None}
         loose = sorted(
             (item for item in self.desired if item.id is None), key=lambda item: item.address
@@ -164,6 +166,14 @@ class View:
                 yield from (
                     (address, number, other.id) for other in same if other.type in {kind, None}
                 )
+
+
+def _secrets(records: Iterable[Record]) -> dict[int, frozenset[str]]:
+    found: dict[int, frozenset[str]] = {}
+    for record in records:
+        if record.secrets:
+            found[record.id] = found.get(record.id, frozenset()).union(record.secrets)
+    return found
 
 
 def _renamed(desired: Sequence[Desired], records: Mapping[str, Record]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from reconciler.generation import Generation
 from reconciler.model import DEFAULT_ACCOUNT, JSON, Account, canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 FORMAT_VERSION, JOURNAL_VERSION = "2.1", "2.0"
 """Of the state's JSON and of journals: additions raise the minor number, all else the major."""
@@ -281,6 +281,22 @@ def record_from_json(data: JSON) -> Record:
     if not is_one:
         raise TypeError(f"{canonical(data)} is not a record")
     return Record(*record)._replace(previously=tuple(record.previously))
+
+
+def without_secrets(record: Record, holds: Callable[[str], bool]) -> Record:
+    """The record; a field in which a known secret stands is kept as one that held a secret.
+
+    What such a field was applied with is never shown or compared, as with a secretRef.
+    """
+    parts = (record.fields, record.unseen, record.prior)
+    if not holds(repr(parts)):
+        return record
+    found = {name for part in parts for name, value in part.items() if holds(repr(value))}
+    fields, unseen, prior = (
+        {name: value for name, value in part.items() if name not in found} for part in parts
+    )
+    secrets = dict.fromkeys(sorted(found), UNTRACKED) | dict(record.secrets)
+    return record._replace(fields=fields, unseen=unseen, prior=prior, secrets=secrets)
 
 
 def head_line(state: State, run: str) -> JSON:

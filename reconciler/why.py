@@ -9,11 +9,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.mask import HIDDEN, shown
 from reconciler.model import JSON, Lifecycle, secret_refs
 from reconciler.plan import Action, BindingAction, Note, NoteCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.diff import Cause, FieldChange
     from reconciler.model import Account, Desired, Ignored, Kind, Live
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = "2.0"
 """Of the JSON: the minor number grows with additions, the major with anything else."""
-HIDDEN = "(hidden)"
-"""Stands for a live value that may be a secret."""
 ID = "metadata.id"
 
 
@@ -62,7 +61,7 @@ class Subject(NamedTuple):
         former: the address that the record was kept under, if it is another one.
         tracks: whether secrets are tracked.
         is_offline: the plan compares with the state.
-        hides: whether a key looks like the name of a secret.
+        held: the fields of the monitor that hold or held a secret, whichever address says so.
     """
 
     address: str
@@ -75,7 +74,7 @@ class Subject(NamedTuple):
     former: str | None
     tracks: bool
     is_offline: bool
-    hides: Callable[[str], object]
+    held: frozenset[str] = frozenset()
 
     @property
     def number(self) -> int | None:
@@ -218,13 +217,17 @@ def _field(subject: Subject, name: str) -> FieldWhy:
     desired, record = subject.desired, subject.record
     has = subject.live.fields.get(name) if subject.live else None
     secrets = desired.secrets if desired else {}
-    is_secret = name in secrets or (record is not None and name in record.secrets)
+    is_secret = name in secrets or name in subject.held
+    is_secret = is_secret or (record is not None and name in record.secrets)
+    applied = record.fields.get(name) if record and not is_secret else None
+    wanted = desired.fields.get(name) if desired else None
+    live = subject.kind.field(name).normalise(has)
     found = FieldWhy(
         name,
         _next_of(subject, name),
-        applied=record.fields.get(name) if record and not is_secret else None,
+        applied=shown(subject.kind, name, applied, applied, wanted),
         was_applied=record is not None and (name in record.fields or name in record.secrets),
-        live=_shown(name, subject.kind.field(name).normalise(has), subject.hides),
+        live=shown(subject.kind, name, live, applied, wanted),
     )
     if is_secret and found.live is not None:
         found = found._replace(live=HIDDEN)
@@ -279,14 +282,3 @@ def _tracking(subject: Subject, name: str) -> Tracking:
     if subject.record is None or name not in subject.record.secrets:
         return Tracking.UNSENT
     return Tracking.SENT if _change_of(subject, name) is None else Tracking.CHANGED
-
-
-def _shown(name: str, value: JSON, hides: Callable[[str], object]) -> JSON:
-    """The value without what may be a secret, at any depth."""
-    if value is None:
-        return None
-    if hides(name):
-        return HIDDEN
-    if isinstance(value, dict):
-        return {key: _shown(key, item, hides) for key, item in value.items()}
-    return [_shown("", item, hides) for item in value] if isinstance(value, list) else value

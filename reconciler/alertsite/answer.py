@@ -25,11 +25,10 @@ from reconciler.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import httpx
 
     from reconciler.model import JSON
+    from reconciler.redactor import Redactor
 
 TRANSIENT = frozenset({429, 502, 503, 504})
 """Statuses after which the same request may succeed."""
@@ -41,10 +40,21 @@ _BELIEVED = frozenset({400, 403, 404, 405, 409, 413, 415, 422})
 _NOT_AUTHENTICATED = "user authentication failed"
 _FORBIDDEN = 403
 _NOT_FOUND, _GONE = 404, 410
-SECRETS = "secrets"
-"""The extension of a request that holds the secrets in its body."""
+REDACTOR, SECRETS = "redactor", "secrets"
+"""The extensions of a request: what knows the secrets of the run, and those in its body."""
 _TOKEN = re.compile("[!-~]+")
 _LONGEST_QUOTE = 200
+_KINDS = frozenset(
+    {
+        "application/json",
+        "application/problem+json",
+        "application/xml",
+        "application/octet-stream",
+        "text/html",
+        "text/plain",
+        "text/xml",
+    }
+)
 
 
 class TransientError(Exception):
@@ -139,7 +149,8 @@ def words(response: httpx.Response) -> str:
     if response.request.extensions.get(SECRETS):
         return f"{status}: {_harmless(response)}"
     text = "; ".join(_error_text(error) for error in _errors(response)) or response.text
-    if any(form in text for secret in _secrets(response.request) for form in _forms(secret)):
+    redactor: Redactor = response.request.extensions[REDACTOR]
+    if redactor.holds(text) or redactor.holds(response.text):  # perhaps in other spellings, too
         return f"{status}: (an answer that repeats a secret, so it is not shown)"
     line = " ".join(text.split())
     return f"{status}: {line if len(line) <= _LONGEST_QUOTE else line[:_LONGEST_QUOTE] + '…'}"
@@ -157,25 +168,6 @@ def _harmless(response: httpx.Response) -> str:
     ]
     about = f"about {', '.join(dict.fromkeys(named))}; " if named else ""
     return f"({about}the rest is not shown, since the request holds a secret)"
-
-
-def _secrets(request: httpx.Request) -> Iterator[str]:
-    """What a request holds that must not come back in a message: its token, its password."""
-    yield request.headers.get("Authorization", "").removeprefix("Bearer ")
-    if request.url.path.endswith("/access-tokens"):
-        yield json.loads(request.content)["password"]
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """The secret as an answer may spell it; nothing for an empty one."""
-    if secret:
-        from html import escape  # noqa: PLC0415 - only for an error
-        from urllib.parse import quote  # noqa: PLC0415
-
-        yield secret
-        yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
-        yield from (escape(secret), quote(secret), quote(secret, safe=""), repr(secret)[1:-1])
-        yield from ("".join(secret.split()), " ".join(secret.split()))
 
 
 def retry_after(response: httpx.Response) -> float | None:
@@ -198,8 +190,7 @@ def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError
     status = response.status_code
     message = f"{request}: {words(response)}"
     if response.is_redirect:
-        target = response.headers.get("Location", "nowhere")
-        return _nonsense(response, request, url, f"a redirect to {target}, which is not followed")
+        return _nonsense(response, request, url, f"a redirect {_direction(response)}")
     if refuses_token(response):
         return CredentialsError(message, "A new token did not help: check the user in AlertSite.")
     if status == _FORBIDDEN:
@@ -228,8 +219,7 @@ def _nonsense(
     response: httpx.Response, request: str, url: str, what: str | None = None, *, why: str = ""
 ) -> NonsenseError:
     if what is None:
-        kind = response.headers.get("Content-Type", "no content type")
-        what = f"{words(response)} ({kind}), which is not an answer of AlertSite's API"
+        what = f"{words(response)} ({_kind(response)}), which is not an answer of AlertSite's API"
         what += f": {why}" if why else ""
     error = NonsenseError(
         f"{request} was answered with {what}",
@@ -237,6 +227,33 @@ def _nonsense(
     )
     error.may_have_arrived = True
     return error
+
+
+def _direction(response: httpx.Response) -> str:
+    """Where a redirect leads, in our words: a server can put anything into an address."""
+    from urllib.parse import urlsplit  # noqa: PLC0415 - only for an error
+
+    try:
+        target = urlsplit(response.headers.get("Location", ""))
+        host = target.hostname
+    except ValueError:
+        return f"({response.status_code}) to no address, which is not followed"
+    here = response.request.url
+    if host not in {None, here.host}:
+        where = "to another host"
+    elif target.scheme not in {"", here.scheme}:
+        where = f"from {here.scheme} to another scheme of the same host"
+    else:
+        where = "to another path of the same host"
+    return f"({response.status_code}) {where}, which is not followed"
+
+
+def _kind(response: httpx.Response) -> str:
+    """The content type, if it is a usual one: a server can put anything into a header."""
+    if "Content-Type" not in response.headers:
+        return "no content type"
+    kind = response.headers["Content-Type"].partition(";")[0].strip().lower()
+    return kind if kind in _KINDS else "an unusual content type"
 
 
 def _errors(response: httpx.Response) -> list[JSON]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.clock import Clock
     from reconciler.limits import Limits
     from reconciler.model import JSON
+    from reconciler.redactor import Redactor
 
 _CONNECT, _WRITE = 5.0, 10.0
 _LONGEST_PAUSE = 30.0
@@ -83,6 +84,7 @@ class Session:
         limits: what an answer may take.
         stop: once set, nothing is repeated and no wait goes on.
         notify: is told, in a sentence, of every repetition.
+        redactor: is told every token and password.
     """
 
     def __init__(
@@ -95,7 +97,10 @@ class Session:
         limits: Limits,
         stop: threading.Event,
         notify: Callable[[str], None],
+        redactor: Redactor,
     ) -> None:
+        redactor.know(credentials.password, credentials.token)
+        self._redactor = redactor
         self.url = url
         self._credentials = credentials
         self._clock = clock
@@ -245,7 +250,7 @@ class Session:
             params=query,
             json=body,
             headers=headers,
-            extensions={answer.SECRETS: secrets} if secrets else None,
+            extensions={answer.REDACTOR: self._redactor, answer.SECRETS: secrets},
         )
         try:
             response = self._answer(request, f"{method} {path}", allowance)
@@ -267,7 +272,7 @@ class Session:
             message = f"{method} {path}: no answer in time"
             raise TransientError(message, may_have_arrived=True) from error
         except httpx.RequestError as error:
-            message = f"{method} {path}: no readable answer: {error}"
+            message = f"{method} {path}: {_broken(error)}"
             raise TransientError(message, may_have_arrived=True) from error
         if response.status_code in answer.TRANSIENT:
             is_throttled = response.status_code == answer.THROTTLED
@@ -377,6 +382,7 @@ class Session:
 
         try:
             self._token, life = answer.token(self._persist(once), self.url)
+            self._redactor.know(self._token)
         except AlertSiteError as error:
             if not isinstance(error, UnavailableError):
                 self._refused = error
@@ -418,6 +424,21 @@ def _nonsense(request: str, what: str, url: str, hint: str = "") -> NonsenseErro
     return error
 
 
+_BROKEN: Mapping[type[httpx.RequestError], str] = {
+    httpx.RemoteProtocolError: "the answer is not HTTP, or ends before its end",
+    httpx.LocalProtocolError: "the request cannot be written as HTTP",
+    httpx.ProxyError: "the proxy refuses it",
+    httpx.DecodingError: "the answer cannot be decompressed",
+    httpx.NetworkError: "the connection broke",
+}
+
+
+def _broken(error: httpx.RequestError) -> str:
+    """What went wrong, in our words: those of a library may quote what either side has sent."""
+    words = (words for kind, words in _BROKEN.items() if isinstance(error, kind))
+    return f"no readable answer: {next(words, 'unknown')} ({type(error).__name__})"
+
+
 def _is_tls(error: BaseException | None) -> bool:
     """Whether TLS itself failed, which no repetition mends."""
     while error is not None:
@@ -442,8 +463,10 @@ def _client(url: str, connections: int, limits: Limits, wire: Wire) -> httpx.Cli
             trust_env=secure,  # plain HTTP is loopback only, where no proxy belongs
         )
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+        # Only the operating system's own words: others may quote the login of a proxy.
+        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
         raise ConfigurationError(
-            f"the environment's proxy or certificates cannot be used: {error}",
+            f"the environment's proxy or certificates cannot be used: {reason}",
             "Check HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
         ) from error
     # httpcore takes a backend as a documented argument; httpx, which makes its pools, has none to

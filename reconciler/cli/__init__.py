@@ -17,9 +17,11 @@ import click
 
 from reconciler import __version__
 from reconciler.cli import output
+from reconciler.cli.context import Context
 from reconciler.clock import SYSTEM, Clock
 from reconciler.errors import ExitCode, InterruptedRunError, ReconcilerError, UsageError
 from reconciler.printable import joined
+from reconciler.redactor import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +90,12 @@ def reconciler() -> None:
 
 def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:
     """Runs one command line and returns its exit code; prints every failure, with its next step."""
-    output.prepare()
+    redactor = Redactor()
+    with output.redacted(redactor):
+        return _run(arguments, Context(clock, redactor))
+
+
+def _run(arguments: Sequence[str], context: Context) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # all mean: stop in good order
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` ignores it
         signal.signal(signal.SIGHUP, signal.default_int_handler)
@@ -97,7 +104,7 @@ def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:
     try:
         _check(arguments)
         code = reconciler.main(
-            list(arguments), prog_name="reconciler", standalone_mode=False, obj=clock
+            list(arguments), prog_name="reconciler", standalone_mode=False, obj=context
         )
     except InterruptedRunError as error:
         output.say(f"Interrupted. {error}")

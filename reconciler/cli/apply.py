@@ -331,7 +331,7 @@ def _print_result(result: Result, *, as_json: bool) -> None:
     from reconciler import render  # noqa: PLC0415
 
     if as_json:
-        output.data(render.as_json(result.to_json()))
+        output.document(result.to_json())
     else:
         output.data(render.result_text(result, colour=output.has_colour(sys.stdout)))
 

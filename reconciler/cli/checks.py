@@ -142,7 +142,8 @@ class Checkup:
             return _not_checked("secrets", "that needs valid manifests")
         values = [value for item in self._fleet.desired for value in item.secrets.values()]
         refs = sorted({found.ref for value in values for found in secret_refs(value)})
-        vault = Vault(os.environ, "", settings.read_secret_rules(os.environ, keeping.PROJECT))
+        rules = settings.read_secret_rules(os.environ, keeping.PROJECT)
+        vault = Vault(os.environ, "", rules, keeping.redactor())
         failures = [failure for ref in refs if (failure := vault.failure(ref))]
         if failures:
             message = f"{len(failures)} of {len(refs)} cannot be had: {'; '.join(failures)}"
@@ -172,10 +173,12 @@ class Checkup:
         location = self._location or ("" if self._is_embedded else self._settled.location)
         if not location.startswith("git:"):
             return _ok("git", "not needed: the state is kept elsewhere")
+        from reconciler.store.git_process import without_login  # noqa: PLC0415
+
         self._has_git = which("git") is not None
         if not self._has_git:
             hint = "Install git, or keep the state elsewhere: --state file:PATH."
-            message = f"{location} needs git, which is not on the PATH"
+            message = f"{without_login(location)} needs git, which is not on the PATH"
             return Check("git", Status.FAIL, message, hint, ExitCode.INVALID)
         return _ok("git", "on the PATH")
 

@@ -61,6 +61,7 @@ def connect(
     """
     found = settings.read(os.environ)
     if found is not None:
+        keeping.redactor().know(found.password, found.token, *settings.passwords(os.environ))
         with _session(
             found, say, parallelism, limits, account=Account(DEFAULT_ACCOUNT, found.url)
         ) as connection:
@@ -173,5 +174,6 @@ def _session(
         limits=limits,
         stop=stop,
         notify=say,
+        redactor=keeping.redactor(),
     ) as session:
         yield Connection(session, account, stop)

@@ -20,7 +20,6 @@ def doctor(manifests: str, location: str | None, *, as_json: bool) -> int:
     It logs in once and reads the list of monitors once. Without credentials it checks the embedded
     sandbox. The exit code is that of the first check that failed.
     """
-    from reconciler import render  # noqa: PLC0415
     from reconciler.cli.checks import Checkup  # noqa: PLC0415
     from reconciler.render.checks import Status, check_text, checks_json  # noqa: PLC0415
 
@@ -30,7 +29,7 @@ def doctor(manifests: str, location: str | None, *, as_json: bool) -> int:
         if not as_json:
             output.data(check_text(check, colour=output.has_colour(sys.stdout)))
     if as_json:
-        output.data(render.as_json(checks_json(done)))
+        output.document(checks_json(done))
     failed = [check for check in done if check.status is Status.FAIL]
     warned = sum(check.status is Status.WARN for check in done)
     output.say(f"{len(done)} checks: {len(failed)} failed, {warned} to look at.")

@@ -53,7 +53,7 @@ def drift(location: str | None, targets: tuple[str, ...], *, as_json: bool) -> i
     today = keeping.now()[:10]
     found = find_drift(connection.account, known.state.records, live, schemas.kinds, targets, today)
     if as_json:
-        output.data(render.as_json(found.to_json()))
+        output.document(found.to_json())
     else:
         output.data(render.drift_text(found, colour=output.has_colour(sys.stdout)))
     return ExitCode.CHANGES if found.monitors else ExitCode.OK

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import keeping, options, output, settings
-from reconciler.errors import ExitCode
+from reconciler.errors import ConfigurationError, ExitCode, InvalidManifestsError
 from reconciler.importing import LAYOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from reconciler.plan import Plan
+    from reconciler.schema import Schemas
     from reconciler.workflow.importing import Imported, Told
 
 
@@ -46,11 +48,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Write every value into every manifest, and nothing that they share into _defaults.yaml.",
 )
+@options.unknown
 def import_(
     manifests: str,
     location: str | None,
     layout: str,
     into: str | None,
+    unknown: str,
     *,
     merge: bool,
     no_defaults: bool,
@@ -70,13 +74,14 @@ def import_(
 
     check_layout(layout)
     folder = into or manifests
-    terms = importing.Terms(folder, manifests, layout, merge, not no_defaults)
+    terms = importing.Terms(folder, manifests, layout, merge, not no_defaults, unknown == "write")
     schemas = Schemas()
     run = keeping.begin(location, embedded=settings.is_silent(os.environ))
     with connect(schemas, output.say, limits=run.limits) as connection:
         state = run.known(connection.account).state
         live = workflow.observe(connection.reader(), schemas.kinds, state).live
-    found = importing.draft(live, schemas, state, terms)
+    _learn_secrets(manifests, schemas, run)
+    found = importing.draft(live, schemas, state, terms, keeping.redactor())
     with output.writing() as writes:
         importing.write(found, folder, writes.one)
         for line in _report(found, folder):
@@ -96,11 +101,24 @@ def import_(
         return code
 
 
+def _learn_secrets(manifests: str, schemas: Schemas, run: keeping.Run) -> None:
+    """Gets to know the secrets of the manifests that are there, which no new one may repeat."""
+    from reconciler.workflow import load_fleet  # noqa: PLC0415
+
+    with suppress(ConfigurationError, InvalidManifestsError):  # there need not be any valid ones
+        fleet = load_fleet((manifests,), schemas, may_be_empty=True)
+        run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
+
+
 def _report(found: Imported, folder: str) -> Iterator[str]:
     yield from _totals(found, folder)
     yield from _list(
         "fields that the schemas do not know are under extra; take out those that AlertSite sets",
         (f"{field}: {_count(count, 'manifest')}" for field, count in found.unknown.items()),
+    )
+    yield from _list(
+        "not written, as these texts may be secrets; write secretRefs, or import --unknown write",
+        (f"{field}: {_count(count, 'manifest')}" for field, count in found.held_back.items()),
     )
     yield from _list("left out, as no manifest can say it", map(_line, found.left_out))
     yield from _list("no manifest was written for these", map(_line, found.skipped))

@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from reconciler.cli import output, settings
-from reconciler.clock import Clock, written
+from reconciler.clock import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from reconciler.budget import Budgets
+    from reconciler.cli.context import Context
+    from reconciler.clock import Clock
     from reconciler.known import Known
     from reconciler.limits import Limits
     from reconciler.model import Account
     from reconciler.recorder import Recorder
+    from reconciler.redactor import Redactor
     from reconciler.secrets import Vault
     from reconciler.store import Store
 
@@ -90,7 +93,8 @@ class Run(NamedTuple):
         """What resolves secrets."""
         from reconciler.secrets import Vault  # noqa: PLC0415
 
-        return Vault(os.environ, self.key, settings.read_secret_rules(os.environ, PROJECT))
+        rules = settings.read_secret_rules(os.environ, PROJECT)
+        return Vault(os.environ, self.key, rules, redactor())
 
     def recorder(self, known: Known, operation: str) -> Recorder:
         """What writes down what the run does."""
@@ -103,6 +107,7 @@ class Run(NamedTuple):
             operation=operation,
             clock=clock(),
             say=output.say,
+            redactor=redactor(),
         )
 
 
@@ -139,10 +144,10 @@ def begin(location: str | None, *, embedded: bool) -> Run:
     from reconciler.store import open_store  # noqa: PLC0415
 
     found = settings.read_state(os.environ, PROJECT)
-    default = _SANDBOX if embedded else found.location or _DEFAULT
-    return Run(
-        _run_id(), open_store(location or default), found.lease, found.limits, found.secret_key
-    )
+    place = location or (_SANDBOX if embedded else found.location or _DEFAULT)
+    redactor().know(found.secret_key, *settings.passwords(os.environ))
+    store = open_store(place, redactor=redactor())
+    return Run(_run_id(), store, found.lease, found.limits, found.secret_key)
 
 
 def begin_without_account(location: str | None) -> Run:
@@ -194,7 +199,16 @@ def budgets() -> Budgets:
 
 def clock() -> Clock:
     """The clock that this command line was given."""
-    found: Clock = click.get_current_context().find_root().obj
+    return _context().clock
+
+
+def redactor() -> Redactor:
+    """What takes the secrets that it is told out of all that this command line puts out."""
+    return _context().redactor
+
+
+def _context() -> Context:
+    found: Context = click.get_current_context().find_root().obj
     return found
 
 

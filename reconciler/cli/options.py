@@ -78,6 +78,14 @@ state = click.option(
     "By default RECONCILER_STATE, then state in reconciler.toml, then "
     "file:.reconciler/state.json.",
 )
+unknown = click.option(
+    "--unknown",
+    type=click.Choice(["to-do", "write"]),
+    default="to-do",
+    show_default=True,
+    help="What becomes of a text in a field that the schemas do not know, which may be a secret: "
+    "it is left to you, or written as it is.",
+)
 lock_timeout = click.option(
     "--lock-timeout",
     type=Duration(),
@@ -117,7 +125,7 @@ def print_plan(plan: Plan, *, as_json: bool, show_requests: bool, to_stderr: boo
     from reconciler import render  # noqa: PLC0415
 
     if as_json:
-        output.data(render.as_json(plan.to_json()))
+        output.document(plan.to_json())
         return
     stream = sys.stderr if to_stderr else sys.stdout
     text = render.plan_text(

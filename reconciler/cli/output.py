@@ -1,10 +1,11 @@
-"""Printing: data to stdout, talk to stderr, colour only where a person reads it."""
+"""Printing: data to stdout, talk to stderr, colour only where a person reads it; no secret."""
 
 from __future__ import annotations
 
 import os
 import sys
 from contextlib import contextmanager, suppress
+from io import TextIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,25 +19,82 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from reconciler.errors import ExitCode, ReconcilerError
+    from reconciler.model import JSON
+    from reconciler.redactor import Redactor
     from reconciler.result import Outcome
 
+_ASCII = frozenset({"ascii", "us-ascii", "ansi_x3.4-1968", "646"})
 _MOST = 5
 """So many names of what was written are said."""
 
 
-def prepare() -> None:
-    """Gives both streams something to print to, and lets them print what the locale cannot."""
+class _Redacted(TextIOBase):
+    """A stream that known secrets do not pass, whoever writes to it.
+
+    It has no `buffer`: nobody gets around it.
+    """
+
+    def __init__(self, stream: TextIO, redactor: Redactor) -> None:
+        self._stream = stream
+        self._redactor = redactor
+
+    def write(self, text: str) -> int:
+        self._stream.write(self._redactor.text(text))
+        return len(text)
+
+    def write_document(self, text: str) -> None:
+        """Writes a JSON document, which stays one."""
+        self._stream.write(self._redactor.document(text))
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        return self._stream.errors
+
+
+@contextmanager
+def redacted(redactor: Redactor) -> Iterator[None]:
+    """Takes known secrets out of all that goes to stdout and stderr, tracebacks included.
+
+    It also gives both streams something to print to, and lets them print what the locale cannot.
+    """
+    before = {}
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller, as in `2>&-`
             _discard(name)
-        stream = getattr(sys, name)
+        before[name] = stream = getattr(sys, name)
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+            # ASCII is what a system without a locale says, and its readers take UTF-8.
+            is_ascii = stream.encoding.lower() in _ASCII
+            encoding = "utf-8" if is_ascii else stream.encoding
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
+        setattr(sys, name, _Redacted(stream, redactor))
+    try:
+        yield
+    finally:
+        for name, stream in before.items():
+            if isinstance(getattr(sys, name), _Redacted):  # else it is discarded, and stays so
+                setattr(sys, name, stream)
 
 
-def data(text: str) -> None:
+def data(text: str, *, is_json: bool = False) -> None:
     """Prints to stdout: `Lines` as they are, any other text as one line."""
-    _print(text, "stdout")
+    _print(text, "stdout", is_json=is_json)
 
 
 def say(text: str) -> None:
@@ -44,11 +102,23 @@ def say(text: str) -> None:
     _print(text, "stderr")
 
 
-def _print(text: str, name: str) -> None:
+def document(value: JSON) -> None:
+    """Prints a JSON value to stdout."""
+    from reconciler.render import as_json  # noqa: PLC0415 - not needed for --version and --help
+
+    data(as_json(value), is_json=True)
+
+
+def _print(text: str, name: str, *, is_json: bool = False) -> None:
     if not isinstance(text, Lines):
         text = printable(text)
+    stream = getattr(sys, name)
     try:
-        click.echo(text, err=name == "stderr", color=True)
+        if is_json and isinstance(stream, _Redacted):
+            stream.write_document(f"{text}\n")
+            stream.flush()
+        else:
+            click.echo(text, file=stream, color=True)
     except BrokenPipeError:
         # Its reader, such as `head`, has gone. That must not stop a run half-way, so the rest is
         # printed to nobody; what became of the run is in the exit code.

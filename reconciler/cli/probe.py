@@ -22,7 +22,6 @@ def probe(*, as_json: bool) -> int:
     type, unknown to the schema, or not seen.
     """
     from reconciler import probe as probes  # noqa: PLC0415
-    from reconciler import render  # noqa: PLC0415
     from reconciler.cli.connection import connect  # noqa: PLC0415
     from reconciler.render.probes import probe_text  # noqa: PLC0415
     from reconciler.schema import Schemas  # noqa: PLC0415
@@ -31,6 +30,9 @@ def probe(*, as_json: bool) -> int:
     with connect(schemas, output.say) as connection:
         live = connection.reader().list_monitors(schemas.kinds)
     tables = probes.probe(schemas.documents, live)
-    output.data(render.as_json(probes.to_json(tables)) if as_json else probe_text(tables))
+    if as_json:
+        output.document(probes.to_json(tables))
+    else:
+        output.data(probe_text(tables))
     output.say(_SHOWN)
     return ExitCode.OK

@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     help="Also pull fields that only the manifests changed since the last apply, or that were "
     "never applied.",
 )
+@options.unknown
 @click.option("--auto-approve", is_flag=True, help="Write without asking.")
 def pull(
     targets: tuple[str, ...],
     manifests: str,
     location: str | None,
+    unknown: str,
     *,
     take_all: bool,
     auto_approve: bool,
@@ -54,11 +56,15 @@ def pull(
 
     schemas, fleet = options.load(manifests)
     run = keeping.begin(location, embedded=settings.is_silent(os.environ))
-    workspace = workflow.Workspace(fleet, schemas, Vault({}, ""), Rules(targets))
+    run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
+    vault = Vault({}, "", redactor=keeping.redactor())
+    workspace = workflow.Workspace(fleet, schemas, vault, Rules(targets))
     with connect(schemas, output.say, limits=run.limits) as connection:
         known = run.known(connection.account)
         look = look_without_secrets(workspace, connection.reader(), known.state)
-    found = find_pull(workspace, look, known.state, take_all=take_all)
+    found = find_pull(
+        workspace, look, known.state, take_all=take_all, write_unknown=unknown == "write"
+    )
     output.data(joined(_lines(found), colour=output.has_colour(sys.stdout)))
     _say_rest(found)
     if not found.edits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from reconciler import file_content
 from reconciler.budget import Budget, Budgets
@@ -13,7 +13,7 @@ from reconciler.errors import ConfigurationError
 from reconciler.limits import MIB, USUAL, Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from reconciler.secret_rules import SecretRules
@@ -33,6 +33,14 @@ _BUDGET = re.compile(
     "(?P<monitors>[0-9]{1,9})(,(?P<percent>[0-9]{1,3})%)?|(?P<share>[0-9]{1,3})%", re.ASCII
 )
 _ALL = 10**9
+_PASSWORDS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_KEY",
+)
+"""Variables that hold what the libraries of a store log in with."""
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 _CREDENTIALS = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN")
 
 
@@ -187,6 +195,17 @@ def _ceiling(environment: Mapping[str, str]) -> Budget | None:
         )
     monitors, percent = found["monitors"], found["percent"] or found["share"]
     return Budget(int(monitors) if monitors else _ALL, int(percent) if percent else 100)
+
+
+def passwords(environment: Mapping[str, str]) -> Iterator[str]:
+    """What libraries read from the environment themselves, and must not come out either."""
+    for name in _PASSWORDS:
+        yield environment.get(name, "")
+    for name in _PROXIES:
+        for value in (environment.get(name, ""), environment.get(name.lower(), "")):
+            login = value.rpartition("@")[0].rpartition("//")[2]
+            password = login.partition(":")[2]
+            yield from (password, unquote(password))
 
 
 def duration(text: str) -> float | None:

@@ -50,14 +50,13 @@ def list_(location: str | None) -> int:
 @options.state
 def show(address: str, location: str | None) -> int:
     """Show one record as JSON."""
-    from reconciler import render  # noqa: PLC0415
     from reconciler.state import record_to_json  # noqa: PLC0415
 
     run = _begin(location)
     record = run.known(None).state.records.get(address)
     if record is None:
         raise _no_record(run, address)
-    output.data(render.as_json(record_to_json(record)))
+    output.document(record_to_json(record))
     return ExitCode.OK
 
 
@@ -118,7 +117,7 @@ def pull(location: str | None) -> int:
     known = run.known(None)
     if not known.saved.serial and not known.state.records:
         raise StateError(f"{run.store.location}: there is no state yet", "Run apply once.")
-    output.data(json_lines(to_text(known.state).rstrip("\n")))
+    output.data(json_lines(to_text(known.state).rstrip("\n")), is_json=True)
     return ExitCode.OK
 
 

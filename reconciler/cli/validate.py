@@ -74,7 +74,7 @@ def _print(findings: tuple[Diagnostic, ...], form: str) -> None:
 
     match form:
         case "json":
-            output.data(render.as_json(render.findings_json(findings)))
+            output.document(render.findings_json(findings))
         case "github":
             output.data(render.findings_github(findings))
         case _:

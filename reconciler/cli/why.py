@@ -35,7 +35,7 @@ def why(asked: str, manifests: str, location: str | None, *, offline: bool, as_j
     workspace = workflow.Workspace(fleet, schemas, run.vault())
     found = _offline(workspace, asked, run) if offline else _online(workspace, asked, run)
     if as_json:
-        output.data(render.as_json(found.to_json()))
+        output.document(found.to_json())
         return ExitCode.OK
     record = found.subject.record
     text = render.why_text(

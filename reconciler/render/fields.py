@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.fields import ELEMENT
 from reconciler.lint import CODES
+from reconciler.printable import Lines, joined
 from reconciler.render.text import value_text
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ whole manifest. What follows the codes is for people:
 _PAGES = "https://support.smartbear.com/alertsite/docs/"
 
 
-def kind_text(schema: Mapping[str, JSON], fields: Sequence[Described]) -> str:
+def kind_text(schema: Mapping[str, JSON], fields: Sequence[Described]) -> Lines:
     """A kind with a line for each of its fields: `*` required, `-` set by AlertSite."""
     shown = [field for field in fields if ELEMENT not in field.path]
     width = max(len(field.name) for field in shown)
@@ -31,28 +32,28 @@ def kind_text(schema: Mapping[str, JSON], fields: Sequence[Described]) -> str:
         for field in shown
     ]
     legend = "* required    - set by AlertSite, so it cannot stand in a manifest"
-    return "\n".join([schema["title"], "", schema["description"], "", *lines, "", legend])
+    return joined([schema["title"], "", schema["description"], "", *lines, "", legend])
 
 
-def field_text(kind: str, field: Described) -> str:
+def field_text(kind: str, field: Described) -> Lines:
     """All that the schema says of one field."""
     rows = [(name, text) for name, text in _rows(field) if text]
     width = max(len(name) for name, _ in rows)
     lines = [f"  {name:{width}}  {text}" for name, text in rows]
-    return "\n".join([f"{kind}: {field.name}", "", f"  {field.words.summary}", "", *lines])
+    return joined([f"{kind}: {field.name}", "", f"  {field.words.summary}", "", *lines])
 
 
-def codes_text() -> str:
+def codes_text() -> Lines:
     """Every code of lint, with its severity and meaning."""
     width = max(map(len, CODES))
     lines = [f"{name:{width}}  {code.severity:7}  {code.meaning}" for name, code in CODES.items()]
-    return "\n".join([*lines, "", _DISABLING])
+    return joined([*lines, "", *_DISABLING.split("\n")])
 
 
-def code_text(name: str) -> str:
+def code_text(name: str) -> Lines:
     """One code of lint."""
     code = CODES[name]
-    return f"{name} ({code.severity})\n\n  {code.meaning}"
+    return joined([f"{name} ({code.severity})", "", f"  {code.meaning}"])
 
 
 def _mark(field: Described) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from reconciler.mask import HIDDEN
 from reconciler.printable import Lines, joined, json_lines, printable
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def value_text(value: JSON) -> str:
     """One line of JSON; what is not set says so."""
     if value is None:
         return "(unset)"
+    if value == HIDDEN:
+        return HIDDEN
     return printable(json.dumps(value, ensure_ascii=False))
 
 

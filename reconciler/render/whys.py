@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from reconciler.diff import Cause
 from reconciler.printable import Lines, joined, printable
 from reconciler.render.text import paint, value_text
-from reconciler.why import HIDDEN, ID, Next, Tracking
+from reconciler.why import ID, Next, Tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,7 +197,7 @@ def _live(why: Why, field: FieldWhy) -> str:
         return "none: AlertSite has no such monitor"
     if field.source is not None:
         return "never compared, as AlertSite need not show secrets"
-    return _text(field.live)
+    return value_text(field.live)
 
 
 def _next_of(why: Why, field: FieldWhy) -> str:
@@ -210,12 +210,8 @@ def _next_of(why: Why, field: FieldWhy) -> str:
         return _next(why) if whole else _word(why, field.next)
     if field.source is not None or why.subject.desired is None:
         return "sent again" if field.tracking is Tracking.CHANGED else "sent"
-    before = _text(_before(why, field))
+    before = value_text(_before(why, field))
     return f"update {before} → {value_text(field.value)}: {_cause(why, field)}"
-
-
-def _text(value: JSON) -> str:
-    return HIDDEN if value == HIDDEN else value_text(value)
 
 
 def _before(why: Why, field: FieldWhy) -> JSON:
@@ -245,7 +241,7 @@ def _brief(why: Why, field: FieldWhy) -> str:
     """What follows, in a few words."""
     match field.next:
         case Next.UPDATE if field.source is None and field.cause is not None:
-            return f"update from {_short(_text(_before(why, field)))} ({field.cause.value})"
+            return f"update from {_short(value_text(_before(why, field)))} ({field.cause.value})"
         case Next.UPDATE:
             return f"sent ({field.tracking.value})" if field.tracking else "update"
         case Next.IGNORED if field.ignored is not None:

@@ -11,10 +11,12 @@ import re
 from pathlib import Path
 
 from reconciler.errors import ConfigurationError
+from reconciler.redactor import Redactor
 from reconciler.store.journal import Journal, found_journals, read_journal, remove_journal
 from reconciler.store.lease import Lease
 from reconciler.store.lock import Terms, break_lock, current, hold, is_dead
 from reconciler.store.port import Cell, Held, Store
+from reconciler.store.redacted import RedactedStore
 
 __all__ = [
     "Cell",
@@ -37,17 +39,24 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")
 _SCHEMES = "file:PATH, git:REMOTE#REF, s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY"
 
 
-def open_store(location: str, *, folder: Path = Path()) -> Store:
+def open_store(location: str, *, folder: Path = Path(), redactor: Redactor | None = None) -> Store:
     """The store at that location; what its place needs is imported only now.
 
     Args:
         location: `file:PATH`, a path alone, `git:REMOTE`, `git:REMOTE#REF`, or `s3://`, `gs://` or
             `az://` with bucket and key.
         folder: the current folder.
+        redactor: what keeps known secrets out of it; None for nothing.
 
     Raises:
         ConfigurationError: it is none of these, or what it needs is not installed.
     """
+    if redactor is None:
+        return _open(location, folder, Redactor())
+    return RedactedStore(_open(location, folder, redactor), redactor)
+
+
+def _open(location: str, folder: Path, redactor: Redactor) -> Store:
     if not location.isprintable() or not location.strip():
         raise ConfigurationError(f"{location!r} is no place for a state", f"Write {_SCHEMES}.")
     found = _SCHEME.match(location)
@@ -60,7 +69,7 @@ def open_store(location: str, *, folder: Path = Path()) -> Store:
     if scheme == "git":
         from reconciler.store.git import open_git  # noqa: PLC0415 - starts processes
 
-        return open_git(location, rest, folder)
+        return open_git(location, rest, folder, redactor)
     if scheme in {"s3", "gs", "az"} and rest.startswith("//"):
         return _open_objects(location, folder)
     raise ConfigurationError(

@@ -18,11 +18,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError, StateError
+from reconciler.store.git_login import hidden, logins
 from reconciler.store.git_process import Answer, Git, without_login
 from reconciler.store.port import Cell, Held, conflict, unknown
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from reconciler.redactor import Redactor
 
 DEFAULT_REF = "refs/reconciler/state"
 _FETCHED = "refs/reconciler/fetched"
@@ -220,17 +223,20 @@ class GitStore:
         return f"Check the remote, the network and your permission with: {command}"
 
 
-def open_git(location: str, text: str, folder: Path) -> GitStore:
+def open_git(location: str, text: str, folder: Path, redactor: Redactor) -> GitStore:
     """The store in a Git repository.
 
     Args:
         location: as the user wrote it.
         text: the part of it after `git:`.
         folder: the current folder, in the repository whose configuration counts.
+        redactor: is told the logins of the remote.
 
     Raises:
         ConfigurationError: it is not `REMOTE` or `REMOTE#REF`, or there is no git or repository.
     """
+    for login in logins(location):
+        redactor.know(*login.secrets)
     location = without_login(location)
     remote, mark, ref = text.rpartition("#")
     if not mark:
@@ -255,7 +261,10 @@ def open_git(location: str, text: str, folder: Path) -> GitStore:
     )
     if not is_ref:
         raise ConfigurationError(f"{location!r}: {ref!r} is not a full name of a ref", _SYNTAX)
-    return GitStore(location, remote, ref, git, folder)
+    remote, environment, configured = hidden(git, remote)
+    for login in configured:
+        redactor.know(*login.secrets)
+    return GitStore(location, remote, ref, Git(folder, environment=environment), folder)
 
 
 def _objects(found: bytes, count: int) -> list[tuple[bytes | None, bytes | None]]:

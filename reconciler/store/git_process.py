@@ -15,11 +15,13 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.store.port import problem
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 _TIMEOUT = 120.0
@@ -53,11 +55,18 @@ class Git:
     Args:
         folder: in the repository whose configuration counts.
         timeout: seconds that one call may take.
+        environment: variables that each call gets beside those of this process.
     """
 
-    def __init__(self, folder: Path, timeout: float = _TIMEOUT) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        timeout: float = _TIMEOUT,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._folder = folder
         self._timeout = timeout
+        self._environment = environment
 
     def run(self, *arguments: str, given: bytes = b"") -> Answer:
         """Calls git and waits for its end.
@@ -111,7 +120,7 @@ class Git:
         self, arguments: tuple[str, ...], stdin: int, stdout: int, stderr: int
     ) -> subprocess.Popen[bytes]:
         has_terminal = _has_terminal()
-        environment = {**os.environ, "LC_ALL": "C"}
+        environment = {**os.environ, "LC_ALL": "C", **self._environment}
         if not has_terminal:
             environment["GIT_TERMINAL_PROMPT"] = "0"
         return subprocess.Popen(  # noqa: S603 - the shell gets the arguments as they are

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reconciler import durable, json_text
 from reconciler.errors import StateError
+from reconciler.redactor import Redactor
 from reconciler.store.port import problem
 
 if TYPE_CHECKING:
@@ -38,18 +39,20 @@ class Journal:
         path: the file.
     """
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, redactor: Redactor | None = None) -> None:
         self.path = path
+        self._redactor = redactor or Redactor()
         self._descriptor: int | None = descriptor
         self._lock = threading.Lock()
 
     @classmethod
-    def create(cls, store: Store, run: str) -> Journal:
+    def create(cls, store: Store, run: str, redactor: Redactor | None = None) -> Journal:
         """A new journal beside the others of the store.
 
         Args:
             store: whose journal.
             run: the id of the run: letters, digits, `-` and `_`.
+            redactor: what keeps known secrets out of it; None for nothing.
 
         Raises:
             StateError: the file cannot be made, or is there already.
@@ -68,7 +71,7 @@ class Journal:
                 raise
         except OSError as error:
             raise problem(f"cannot make the journal {path}", error, _WRITE_HINT) from error
-        return cls(path, descriptor)
+        return cls(path, descriptor, redactor)
 
     def append(self, entries: Sequence[Mapping[str, JSON]]) -> None:
         """Writes the entries, all of them durable when it returns.
@@ -78,6 +81,7 @@ class Journal:
         """
         # ASCII, as every text can be written in it, even one that is no valid Unicode.
         lines = "".join(f"{json.dumps(entry, separators=(',', ':'))}\n" for entry in entries)
+        lines = self._redactor.document(lines)
         with self._lock:
             if self._descriptor is None:
                 raise StateError(

@@ -53,6 +53,7 @@ _CERTAIN = (FileNotFoundError, PermissionDeniedError, UnauthenticatedError)
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 _CODE = re.compile("<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
 _QUERY = re.compile(r"\?[^\s]+")  # on Azure a signature may stand in it
+_BODY = re.compile(r"(status code: [0-9]{3}[^:]*):.*", re.DOTALL)
 _LONGEST_REASON = 300
 # What no object ever has.
 _NEVER = {"s3": '"0"', "gs": "0", "az": '"0"'}
@@ -276,10 +277,13 @@ def open_objects(location: str, folder: Path) -> ObjectStore:
 
 
 def _reason(error: Exception) -> str:
-    """What the server or obstore says, on one line and without its debugging output."""
+    """What the server or obstore says, on one line and without its debugging output.
+
+    Of an answer that is not in the words of an object store, only its status.
+    """
     text = str(error).partition("\n\nDebug source")[0]
     coded = _CODE.search(text)
     if coded is not None:
         return ": ".join(coded.groups())
-    line = _QUERY.sub("", " ".join(text.split()))
+    line = _QUERY.sub("", " ".join(_BODY.sub(r"\1", text).split()))
     return line if len(line) <= _LONGEST_REASON else line[:_LONGEST_REASON] + "…"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.budget import next_budget
 from reconciler.diff import Cause
 from reconciler.errors import AlertSiteError, ExitCode, NonsenseError, StateError
+from reconciler.mask import shown
 from reconciler.plan import Action, BindingAction, Reason
 from reconciler.result import Outcome, Result, Status, confirm, losses_of
 from reconciler.situation import number_of
@@ -436,7 +437,8 @@ class _Run:
             if name in known.unseen:
                 unseen[name] = known.unseen[name]
                 if seen is not None and name not in known.secrets:
-                    fields[name] = desired.kind.field(name).normalise(seen.fields.get(name))
+                    has = desired.kind.field(name).normalise(seen.fields.get(name))
+                    fields[name] = shown(desired.kind, name, has, known.unseen[name])
         # What AlertSite still has of a secret is never shown, so the field stays known as one until
         # another value is seen there; and for good if the manifest no longer names it.
         secrets = {

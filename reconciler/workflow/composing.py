@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.importing import Draft, Shared
-    from reconciler.model import JSON
     from reconciler.schema import Schemas
 
 _SCHEMAS = "schemas"
@@ -30,22 +30,32 @@ def compose(
     Were the writing of them to end half-way, no manifest would lack its defaults.
     """
     ordering = Ordering(schemas)
-    documents: dict[str, list[tuple[str, JSON]]] = {}
+    documents: dict[str, list[tuple[str, str]]] = {}
     for item in shared:
         path = os.path.join(item.folder, defaults.NAMES[0])  # noqa: PTH118 - a text, as all paths
         values = {"apiVersion": "reconciler/v1", "kind": DEFAULTS}
         applies = {"appliesTo": list(item.kinds)} if item.kinds else {}
         spec = {"spec": ordering.sorted(DEFAULTS, item.spec)}
-        documents.setdefault(path, []).append((DEFAULTS, {**values, **applies, **spec}))
+        text = document({**values, **applies, **spec})
+        documents.setdefault(path, []).append((DEFAULTS, text))
     for draft in drafts:
         value = {**head(draft.kind, draft.name, draft.id), "spec": draft.spec}
         extra = {"extra": draft.extra} if draft.extra else {}
-        documents.setdefault(draft.path, []).append((draft.kind, {**value, **extra}))
+        text = document({**value, **extra}) + _to_do(draft.held_back)
+        documents.setdefault(draft.path, []).append((draft.kind, text))
     return {path: _text(folder, path, items) for path, items in documents.items()}
 
 
-def _text(folder: str, path: str, documents: Sequence[tuple[str, JSON]]) -> str:
-    texts = "---\n".join(document(value) for _, value in documents)
+def _to_do(held_back: Sequence[str]) -> str:
+    """A comment that names fields; in ASCII, where no character can end it."""
+    if not held_back:
+        return ""
+    names = ", ".join(json.dumps(name)[1:-1] for name in held_back)
+    return f"# to do: AlertSite has texts in {names}, which may be secrets\n"
+
+
+def _text(folder: str, path: str, documents: Sequence[tuple[str, str]]) -> str:
+    texts = "---\n".join(text for _, text in documents)
     kinds = {kind for kind, _ in documents}
     if len(kinds) > 1:
         return texts  # there is one such line for a whole file

@@ -1,7 +1,8 @@
 """What the manifest of one existing monitor says.
 
 Rule: fields that AlertSite sets itself, unset ones and documented defaults are left to AlertSite;
-no value that looks like a secret is taken over.
+no value that looks like a secret is taken over, and no text of a field that the schema does not
+know, unless that is asked for: `dsn`, `auth` or `pw` may hold one too, and a manifest is in Git.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
     from reconciler.model import JSON, Kind, Live
+    from reconciler.redactor import Redactor
     from reconciler.schema import Schemas
     from reconciler.workflow.expressing import Pointer
 
@@ -48,6 +50,7 @@ class Content(NamedTuple):
 
     Attributes:
         left_out: for each field that it cannot say the reason.
+        held_back: fields that the schema does not know, with texts that may be secrets.
         fault: why there is no valid manifest; empty if there is one.
     """
 
@@ -55,14 +58,23 @@ class Content(NamedTuple):
     extra: Mapping[str, JSON]
     secrets: tuple[Secret, ...]
     left_out: Mapping[str, str]
+    held_back: tuple[str, ...] = ()
     fault: str = ""
 
 
 class Drafting:
-    """Drafts manifests; remembers which variables are taken."""
+    """Drafts manifests; remembers which variables are taken.
 
-    def __init__(self, schemas: Schemas) -> None:
+    Args:
+        schemas: of all kinds.
+        redactor: what knows the secrets of this run.
+        write_unknown: whether texts that the schema does not know are written.
+    """
+
+    def __init__(self, schemas: Schemas, redactor: Redactor, *, write_unknown: bool) -> None:
         self._schemas = schemas
+        self._redactor = redactor
+        self._write_unknown = write_unknown
         self._known = {name: _Known.of(schema) for name, schema in schemas.documents.items()}
         self._variables: set[str] = set()
 
@@ -87,8 +99,9 @@ class Drafting:
             self._known[kind.name], kind, live, lambda path: self._variable(kind, name, path)
         )
         draft.want_secrets(secret)
+        draft.leave_out_known(self._redactor)
         draft.want_spec(inherited)
-        draft.want_extra()
+        draft.want_extra(write_unknown=self._write_unknown)
         draft.drop_unwritable()
         found = fit(self._schemas, head(kind.name, name, live.id), draft.wanted)
         reasons = draft.left_out | {field: text for (_, field), text in found.reasons.items()}
@@ -105,7 +118,8 @@ class Drafting:
             fault = f"it would get {', '.join(unwanted)} from defaults, and has none in AlertSite"
         kept = {**parts["spec"], **parts["extra"]}
         secrets = tuple(item for item in draft.secrets if item.path[0] in kept)
-        return Content(parts["spec"], parts["extra"], secrets, reasons, fault)
+        held_back = tuple(draft.held_back)
+        return Content(parts["spec"], parts["extra"], secrets, reasons, held_back, fault)
 
     def _variable(self, kind: Kind, name: str, path: tuple[str | int, ...]) -> str:
         found = variable(kind.name, name, path, self._variables)
@@ -120,6 +134,7 @@ class _Draft:
         self.wanted: dict[Pointer, list[JSON]] = {}
         self.left_out: dict[str, str] = {}
         self.secrets: list[Secret] = []
+        self.held_back: list[str] = []
         self._known = known
         self._kind = kind
         self._variable_for = variable_for
@@ -136,6 +151,13 @@ class _Draft:
                 self.wanted[part, field] = [secret.reference]
                 self.secrets.append(secret)
 
+    def leave_out_known(self, redactor: Redactor) -> None:
+        """Takes out fields that hold a secret of this run, such as its password, in the clear."""
+        for field, value in [*self._live.items()]:
+            if redactor.holds(json.dumps([field, value])):
+                del self._live[field]
+                self.left_out[field] = "it holds a secret of this run in the clear"
+
     def want_spec(self, inherited: Container[str]) -> None:
         """Takes in the fields that the schema knows."""
         for field, default in self._known.defaults.items():
@@ -147,13 +169,15 @@ class _Draft:
             elif values and (field in inherited or canonical_of(values[-1]) != default):
                 self.wanted["spec", field] = values
 
-    def want_extra(self) -> None:
-        """Takes in the others."""
+    def want_extra(self, *, write_unknown: bool) -> None:
+        """Takes in the others; what holds a text only if that is asked for."""
         for field in sorted(self._live.keys() - self._kind.fields.keys()):
             protecting = _Protecting(self._known.is_secret, self._variable_for)
             value = protecting.value((field,), self._live[field])
             if protecting.is_bent:
                 self.left_out[field] = _LIKE_A_SECRET
+            elif not write_unknown and _has_text(value):
+                self.held_back.append(field)
             elif self._kind.field(field).normalise(value) is not None:
                 self.wanted["extra", field] = [value]
                 self.secrets += protecting.secrets
@@ -176,6 +200,17 @@ def head(kind: str, name: str, number: int) -> dict[str, JSON]:
         "metadata": {"name": name, "id": number},
         "spec": {},
     }
+
+
+def _has_text(value: JSON) -> bool:
+    """Whether a text stands in the value that is no secretRef."""
+    if isinstance(value, dict):
+        return SECRET_REF not in value and any(map(_has_text, value.values()))
+    return (
+        any(map(_has_text, value))
+        if isinstance(value, list)
+        else (isinstance(value, str) and value != "")
+    )
 
 
 def canonical_of(value: JSON) -> str:

@@ -16,6 +16,7 @@ from reconciler.decide import decide
 from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.importing import Draft, Shared
 from reconciler.model import match_key
+from reconciler.redactor import Redactor
 from reconciler.workflow.composing import compose
 from reconciler.workflow.drafting import Drafting, canonical_of
 from reconciler.workflow.loading import load_fleet
@@ -42,6 +43,7 @@ class Terms(NamedTuple):
         layout: the pattern of paths below the folder.
         merge: whether to add what no manifest describes yet.
         lift: whether what manifests have in common becomes defaults.
+        write_unknown: whether texts in fields that the schemas do not know are written.
     """
 
     folder: str
@@ -49,6 +51,7 @@ class Terms(NamedTuple):
     layout: str
     merge: bool
     lift: bool
+    write_unknown: bool = False
 
 
 class Told(NamedTuple):
@@ -69,6 +72,8 @@ class Imported(NamedTuple):
         left_out: fields that no manifest can say.
         skipped: monitors that get no manifest.
         unknown: how many manifests have each field that the schemas do not know.
+        held_back: for how many monitors each such field was not written, as its text may be a
+            secret.
         known: monitors that manifests describe already.
     """
 
@@ -79,17 +84,31 @@ class Imported(NamedTuple):
     left_out: tuple[Told, ...]
     skipped: tuple[Told, ...]
     unknown: Mapping[str, int]
+    held_back: Mapping[str, int]
     known: int
 
 
-def draft(live: Sequence[Live], schemas: Schemas, state: State, terms: Terms) -> Imported:
+def draft(
+    live: Sequence[Live],
+    schemas: Schemas,
+    state: State,
+    terms: Terms,
+    redactor: Redactor | None = None,
+) -> Imported:
     """The manifests for the monitors of an account; writes nothing.
+
+    Args:
+        live: the monitors.
+        schemas: of all kinds.
+        state: what is known of them.
+        terms: how it was asked for.
+        redactor: what knows the secrets of the run; None if it has none.
 
     Raises:
         RefusedError: a file or a manifest is there already, and nothing is to be merged.
         InvalidManifestsError: manifests that are there already have findings.
     """
-    drafts = _Drafts(schemas, state, terms)
+    drafts = _Drafts(schemas, state, terms, redactor or Redactor())
     for monitor in sorted(live, key=lambda each: each.id):
         drafts.take(monitor)
     return drafts.imported()
@@ -175,7 +194,7 @@ def _listed(paths: Sequence[str]) -> str:
 class _Drafts:
     """What has been drafted so far."""
 
-    def __init__(self, schemas: Schemas, state: State, terms: Terms) -> None:
+    def __init__(self, schemas: Schemas, state: State, terms: Terms, redactor: Redactor) -> None:
         self._schemas = schemas
         self._terms = terms
         # What is staged to be merged is moved to the folder of the manifests later.
@@ -194,13 +213,14 @@ class _Drafts:
         }
         self._secret = {record.id: tuple(record.secrets) for record in state.records.values()}
         self._taken = addresses | state.records.keys()
-        self._drafting = Drafting(schemas)
+        self._drafting = Drafting(schemas, redactor, write_unknown=terms.write_unknown)
         self._drafts: list[Draft] = []
         self._overlap: list[int] = []
         self._secrets: list[Told] = []
         self._left_out: list[Told] = []
         self._skipped: list[Told] = []
         self._unknown: dict[str, int] = {}
+        self._held_back: dict[str, int] = {}
 
     def take(self, live: Live) -> None:
         """Takes in one monitor."""
@@ -229,7 +249,7 @@ class _Drafts:
         if found.fault:
             self._skip(live, found.fault)
             return
-        made = Draft(kind.name, name, live.id, path, found.spec, found.extra)
+        made = Draft(kind.name, name, live.id, path, found.spec, found.extra, found.held_back)
         self._taken.add(made.address)
         self._drafts.append(made)
         self._left_out += [Told(made.address, *item) for item in sorted(found.left_out.items())]
@@ -237,6 +257,8 @@ class _Drafts:
             self._secrets.append(Told(made.address, ".".join(map(str, item.path)), item.variable))
         for field in found.extra.keys() - {item.path[0] for item in found.secrets}:
             self._unknown[field] = self._unknown.get(field, 0) + 1
+        for field in found.held_back:
+            self._held_back[field] = self._held_back.get(field, 0) + 1
 
     def imported(self) -> Imported:
         """All of it.
@@ -265,6 +287,7 @@ class _Drafts:
             left_out=tuple(self._left_out),
             skipped=tuple(self._skipped),
             unknown=dict(sorted(self._unknown.items())),
+            held_back=dict(sorted(self._held_back.items())),
             known=len(self._overlap),
         )
 

@@ -14,7 +14,10 @@ from reconciler.workflow.defaults import Inherited
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from reconciler.diff import FieldChange
     from reconciler.model import JSON, Kind
+    from reconciler.plan import Plan
+    from reconciler.redactor import Redactor
     from reconciler.schema import Schemas
     from reconciler.secret_rules import SecretRules
     from reconciler.secrets import Vault
@@ -229,6 +232,59 @@ def _refused_secrets(
                     "in reconciler.toml"
                 )
                 yield Diagnostic(place, "shown-secret", message)
+
+
+def without_secrets(plan: Plan, fleet: Iterable[Desired], vault: Vault) -> Plan:
+    """The plan without known secrets that AlertSite shows in other fields.
+
+    So nothing that is made of a plan holds one: its JSON, a saved plan, what is pending in a state.
+
+    Raises:
+        InvalidManifestsError: a manifest has one in the clear; with a finding for each.
+    """
+    if not plan.changes:
+        return plan
+    fleet = tuple(fleet)
+    vault.learn(value for item in fleet for value in item.secrets.values())
+    redactor = vault.redactor
+    texts = (
+        repr((item.body, [(it.before, it.applied) for it in item.fields])) for item in plan.changes
+    )
+    if not redactor.holds("\n".join(texts)):
+        return plan
+    desired = {item.address: item for item in fleet}
+    locator = manifest.Locator()
+    findings = [
+        Diagnostic(
+            _field_place(locator, desired[change.address], field),
+            "plain-secret",
+            "a known secret stands here in the clear, as the value or in it: write a secretRef",
+        )
+        for change in plan.changes
+        if change.address in desired
+        for field, value in change.body.items()
+        if field in desired[change.address].fields and redactor.holds(repr(value))
+    ]
+    if findings:
+        raise InvalidManifestsError(tuple(sorted(set(findings))))
+    return plan._replace(
+        changes=tuple(
+            change._replace(fields=tuple(_redacted(field, redactor) for field in change.fields))
+            for change in plan.changes
+        )
+    )
+
+
+def _redacted(field: FieldChange, redactor: Redactor) -> FieldChange:
+    leaves = tuple(leaf._replace(before=redactor.value(leaf.before)) for leaf in field.leaves)
+    before, applied = redactor.value(field.before), redactor.value(field.applied)
+    return field._replace(before=before, applied=applied, leaves=leaves)
+
+
+def _field_place(locator: manifest.Locator, desired: Desired, field: str) -> Position:
+    section = "spec" if field in desired.kind.fields else "extra"
+    origin = desired.inherited.get(field, desired.origin)
+    return locator.position(origin.path, origin.document, (section, field), of_key=True)
 
 
 def _secret_place(

@@ -18,7 +18,7 @@ from reconciler.rules import Rules, is_target, matches
 from reconciler.schema import did_you_mean
 from reconciler.situation import View, likeness
 from reconciler.state import Record, State, Transition
-from reconciler.workflow.loading import require_secrets
+from reconciler.workflow.loading import require_secrets, without_secrets
 
 if TYPE_CHECKING:
     import threading
@@ -333,6 +333,7 @@ def _planned(
     plan = plan._replace(bindings=tuple(bindings), notes=tuple(notes))
     plan = with_default_places(plan, desired)
     require_secrets(_to_be_sent(desired, plan), workspace.vault)
+    plan = without_secrets(plan, desired, workspace.vault)
     return Look(seen.live, plan, bound, tuple(sorted(dropped)))
 
 
@@ -391,6 +392,7 @@ def plan_offline(
     kinds, held_to = workspace.schemas.kinds, _terms(workspace, state, now)
     plan = decide(state.account, known, state.records, live, kinds, rules, terms=held_to)
     require_secrets(_to_be_sent(known, plan), workspace.vault)
+    plan = without_secrets(plan, known, workspace.vault)
     told = {item.address for item in known}
     untold = [item for item in desired if item.address not in told]
     return with_default_places(_with_unknown(plan, untold, rules), desired)

@@ -6,6 +6,7 @@ secret is ever written into one.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifest
@@ -16,7 +17,9 @@ from reconciler.manifest.text import NotWritableError
 from reconciler.manifest.text import check as check_value
 from reconciler.manifest.values import set_fields
 from reconciler.manifest.wanted import ABSENT, Wanted
+from reconciler.mask import shown
 from reconciler.plan import Action
+from reconciler.situation import View
 from reconciler.state import Transition
 from reconciler.workflow.expressing import fit, written
 from reconciler.workflow.planning import look
@@ -104,7 +107,14 @@ def look_without_secrets(workspace: Workspace, reader: Reader, state: State) -> 
     return look(workspace._replace(fleet=fleet, rules=rules), reader, state)
 
 
-def find_pull(workspace: Workspace, found: Look, state: State, *, take_all: bool) -> Pull:
+def find_pull(
+    workspace: Workspace,
+    found: Look,
+    state: State,
+    *,
+    take_all: bool,
+    write_unknown: bool = False,
+) -> Pull:
     """The edits that make the targeted manifests say what AlertSite has; writes nothing.
 
     Args:
@@ -112,9 +122,12 @@ def find_pull(workspace: Workspace, found: Look, state: State, *, take_all: bool
         found: the look at AlertSite.
         state: what was last applied, which tells drift from edits.
         take_all: also the fields that only Git moved.
+        write_unknown: also texts that the schemas do not know and that nobody vouches for.
     """
     records = Transition(found.bound).of(state).records
-    finding = _Finding(workspace, found.live, records, take_all=take_all)
+    finding = _Finding(
+        workspace, found.live, records, take_all=take_all, write_unknown=write_unknown
+    )
     for change in found.plan.changes:
         finding.take(change)
     files = tuple(finding.files())
@@ -148,6 +161,7 @@ class _Finding:
         records: Mapping[str, Record],
         *,
         take_all: bool,
+        write_unknown: bool,
     ) -> None:
         self.skipped: list[Skipped] = []
         self.edited = 0
@@ -155,7 +169,10 @@ class _Finding:
         self._live = {monitor.id: monitor for monitor in live}
         self._desired = {item.address: item for item in workspace.fleet.desired}
         self._records = records
+        self._held = View((), records, ()).secrets
+        self._redactor = workspace.vault.redactor
         self._take_all = take_all
+        self._write_unknown = write_unknown
         self._locator = manifest.Locator()
         self._edits: dict[str, list[Edit]] = {}
 
@@ -192,8 +209,7 @@ class _Finding:
         wanted: dict[Pointer, list[JSON]] = {}
         for change in fields:
             name = change.field
-            if record is not None and name in record.secrets:
-                reason = "it held a secret when it was last applied"
+            if reason := self._why_not(desired, record, name, live):
                 self.skipped.append(Skipped(desired, name, reason))
                 continue
             values = written(desired.kind.field(name), live.fields.get(name))
@@ -206,6 +222,23 @@ class _Finding:
                 continue
             wanted[section, name] = values or _unset(self._schemas, desired, name)
         return wanted
+
+    def _why_not(self, desired: Desired, record: Record | None, name: str, live: Live) -> str:
+        """Why what AlertSite has may not stand in a file that is kept in Git; empty if it may."""
+        if name in self._held.get(live.id, ()):
+            return "it held a secret when it was last applied"
+        kind = desired.kind
+        has = kind.field(name).normalise(live.fields.get(name))
+        if self._redactor.holds(json.dumps(has)):
+            return "AlertSite's value holds a secret of this run in the clear"
+        applied = record.fields.get(name) if record else None
+        vouched = has if self._write_unknown else applied
+        if shown(kind, name, has, vouched, desired.fields[name]) != has:
+            return (
+                "AlertSite's value has a text that may be a secret; write it by hand, or a "
+                "secretRef, or pull with --unknown write"
+            )
+        return ""
 
     def _edit(self, desired: Desired, pointer: Pointer, value: JSON, cause: Cause) -> Edit:
         path, document, _ = desired.origin

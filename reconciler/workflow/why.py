@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from reconciler.errors import UsageError
@@ -14,12 +13,11 @@ from reconciler.why import ID, Subject, explain_why, fields_of
 from reconciler.workflow.planning import look, plan_offline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from reconciler.alertsite import Reader
-    from reconciler.model import JSON, Desired, Live
+    from reconciler.model import Desired, Live
     from reconciler.plan import Plan
-    from reconciler.schema import Schemas
     from reconciler.state import State
     from reconciler.why import Why
     from reconciler.workflow.planning import Workspace
@@ -43,6 +41,9 @@ def why(
         InvalidManifestsError: a secret that would be used is not available.
         AlertSiteError: AlertSite cannot be read.
     """
+    workspace.vault.learn(
+        value for item in workspace.fleet.desired for value in item.secrets.values()
+    )
     address, dot, field = asked.partition(".")
     _check_address(workspace, state, address)
     workspace = workspace._replace(rules=workspace.rules._replace(targets=(address,)))
@@ -105,9 +106,10 @@ def _subject(
         former=view.renamed.get(address),
         tracks=workspace.vault.tracks,
         is_offline=False,
-        hides=_secret_name(schemas, kind),
     )
-    return subject._replace(live=view.by_id.get(subject.number or 0))
+    number = subject.number or 0
+    held = view.secrets.get(number, frozenset())
+    return subject._replace(live=view.by_id.get(number), held=held)
 
 
 def _places(desired: Desired) -> Mapping[str, str]:
@@ -125,9 +127,3 @@ def _places(desired: Desired) -> Mapping[str, str]:
     if desired.id is not None:
         places[ID] = place(desired.origin.path, desired.origin.document, "metadata", "id")
     return places
-
-
-def _secret_name(schemas: Schemas, kind: str) -> Callable[[str], object]:
-    """What tells whether a key looks like the name of a secret, as the schema says."""
-    schema: JSON = schemas.documents.get(kind) or next(iter(schemas.documents.values()))
-    return re.compile("|".join(schema["$defs"]["extraFields"]["patternProperties"])).search

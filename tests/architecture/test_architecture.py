@@ -24,8 +24,9 @@ LAYERS: list[set[str]] = [
     {"pending"},
     {"plan"},
     {"diff", "fields", "rules", "secret_rules", "state"},
+    {"mask"},
     {"durable", "generation", "model"},
-    {"clock", "errors", "file_content", "json_text", "limits", "printable", "stop"},
+    {"clock", "errors", "file_content", "json_text", "limits", "printable", "redactor", "stop"},
 ]
 ENTRY, SANDBOX = "reconciler.__main__", "reconciler.sandbox"
 PURE = [
@@ -34,6 +35,8 @@ PURE = [
     "json_text",
     "printable",
     "model",
+    "redactor",
+    "mask",
     "diff",
     "state",
     "rules",
@@ -56,6 +59,7 @@ PURE = [
 # What deciding may import beside the project: no I/O, clock, environment or chance.
 PURE_IMPORTS = {
     "__future__",
+    "binascii",
     "collections",
     "deepdiff",
     "enum",
@@ -70,6 +74,7 @@ PURE_IMPORTS = {
     "string",
     "typing",
     "unicodedata",
+    "urllib",
 }
 IMPORTERS = {
     "_ruamel_yaml": "manifest",

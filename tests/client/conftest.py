@@ -8,6 +8,7 @@ import pytest
 from reconciler.alertsite import Credentials, Session
 from reconciler.clock import SYSTEM
 from reconciler.limits import Limits
+from reconciler.redactor import Redactor
 
 from scripted import Script, serving
 
@@ -39,6 +40,7 @@ def connect(script: Script) -> Iterator[Callable[..., Session]]:
                 limits=Limits(),
                 stop=stop or threading.Event(),
                 notify=notify,
+                redactor=Redactor(),
             )
             return stack.enter_context(session)
 

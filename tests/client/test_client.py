@@ -293,10 +293,25 @@ FAILURES = {
         "400 Bad Request: no; {'x': 1}",
     ),
     "HTML": (Answer(200, b"<html>\nhi"), NonsenseError, "200 OK: <html> hi (application/json)"),
+    "content type": (
+        Answer(200, b"<html>", headers=(("Content-Type", "text/t0ken-that-was-sent"),)),
+        NonsenseError,
+        "200 OK: <html> (an unusual content type), which",
+    ),
+    "redirect of the path": (
+        Answer(307, headers=(("Location", "/t0ken-that-was-sent"),)),
+        NonsenseError,
+        "a redirect (307) to another path of the same host, which is not followed",
+    ),
+    "redirect to nowhere": (
+        Answer(301, headers=(("Location", "//t0ken@[x"),)),
+        NonsenseError,
+        "a redirect (301) to no address, which is not followed",
+    ),
     "redirect": (
         Answer(302, headers=(("Location", "https://example.com/login"),)),
         NonsenseError,
-        "a redirect to https://example.com/login",
+        "a redirect (302) to another host, which is not followed",
     ),
 }  # fmt: skip
 

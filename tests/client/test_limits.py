@@ -25,6 +25,7 @@ from reconciler.errors import (
     UnavailableError,
 )
 from reconciler.limits import Limits
+from reconciler.redactor import Redactor
 
 from build import ACCOUNT
 from scripted import Answer, Script
@@ -125,6 +126,7 @@ def connected(raw: Raw) -> Iterator[Callable[..., Session]]:
                 limits=limits,
                 stop=stop or threading.Event(),
                 notify=lambda _: None,
+                redactor=Redactor(),
             )
             return stack.enter_context(session)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 KILLS = "kill points"
+SEARCHED = "secrets"
 _ROOT = Path(__file__).parents[2]
 _KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
 _SECONDS = 45
@@ -611,10 +612,13 @@ def serving(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says at how many moments runs were killed."""
-    properties = (
+    """Says at how many moments runs were killed, and where secrets were looked for."""
+    properties = [
         it for report in terminalreporter.getreports("passed") for it in report.user_properties
-    )
+    ]
     counts = [value for name, value in properties if name == KILLS]
     if counts:
         terminalreporter.write_line(f"{KILLS}: {sum(counts)}")
+    for name, value in properties:
+        if name == SEARCHED:
+            terminalreporter.write_line(f"{SEARCHED}: {value}")

@@ -290,7 +290,7 @@ def test_file_names_cannot_steer_the_terminal(
 def test_json_stays_on_one_stream_when_everything_else_is_talkative(
     mixed: list[Any], sandbox: Callable[..., Account], run: Callable[..., Done]
 ) -> None:
-    account = sandbox(*mixed, faults=["* * status=503 retry-after=0 times=3"])
+    account = sandbox(*mixed, faults=["PATCH * status=503 retry-after=0 times=3"])
     done = run(*_APPLY, "--json", "--show-requests", env=account.env)
     assert done.code == 0
     assert done.err.count("trying again") == 3

@@ -555,3 +555,61 @@ def test_plain_secret_in_a_manifest_is_refused_and_not_repeated(
         assert done.code == 3
         assert done.text.count("plain-secret") == 2
         assert "hunter2" not in done.text
+
+
+def test_known_secret_in_a_manifest_is_refused_where_it_stands(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
+    text = manifest("email-smtp", "one", 1, extra=extra, note=f"log in with {_SECRET}")
+    workspace.write("one.yaml", text)
+    account = sandbox(monitor("email-smtp", 1))
+    for command in (["plan", "--out", "p.json"], [*_APPLY]):
+        done = Witness(workspace).sees(run(*command, env=account.env | _ENV))
+        assert done.code == 3
+        assert "plain-secret: a known secret stands here in the clear" in done.err
+        assert re.search(r"monitors/one.yaml:[0-9]+:3: plain-secret", done.err)
+        assert "hun&er" not in done.text
+    assert account.patches() == []
+
+
+def test_secret_that_alertsite_shows_in_another_field_is_not_shown(
+    workspace: Workspace,
+    witness: Witness,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
+    workspace.write("one.yaml", manifest("email-smtp", "one", 1, extra=extra, note="plain"))
+    account = sandbox(monitor("email-smtp", 1, note=f"log in with {_SECRET}"))
+    env = account.env | _ENV | _KEY
+    done = witness.sees(run("plan", "--out", "p.json", env=env))
+    assert '      note: "log in with (secret)" → "plain"\n' in done.out
+    before = witness.sees(run("plan", "--json", env=env)).json["changes"][0]["fields"][0]["before"]
+    assert before == "log in with (secret)"
+    applied = witness.sees(run("apply", "p.json", env=env))
+    assert applied.code == 0
+    assert account.live(1)["note"] == "plain"
+
+
+def test_json_stays_json_whatever_the_secrets_are(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    workspace.write("one.yaml", manifest("email-smtp", "one", 123456, port=25))
+    account = sandbox(monitor("email-smtp", 123456, port=587))
+    env = account.env | {"RECONCILER_SECRET_KEY": "123456"}
+    assert run("plan", "--json", env=env).json["changes"][0]["id"] == 123456
+    env = account.env | {"RECONCILER_SECRET_KEY": '",\n      "address'}
+    assert run("plan", "--json", env=env).json["changes"][0]["address"] == "email-smtp/one"
+    numeric = account.env | {"RECONCILER_SECRET_KEY": "123456"}
+    assert "(id (secret), " in run("plan", env=numeric).out

@@ -87,6 +87,7 @@ TERMS = st.builds(
     ),
     merge=st.booleans(),
     lift=st.booleans(),
+    write_unknown=st.booleans(),
 )
 
 

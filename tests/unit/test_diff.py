@@ -164,5 +164,5 @@ def test_leaves_say_what_differs_inside(
     name: str, before: object, after: object, leaves: tuple[Leaf, ...]
 ) -> None:
     manifest, monitor = desired({name: after}), live({name: before})
-    (change,) = explain(manifest, monitor, patch(manifest, monitor))
+    (change,) = explain(manifest, monitor, patch(manifest, monitor), {name: before})
     assert change.leaves == leaves

@@ -19,6 +19,7 @@ from reconciler.importing import (
     variable,
 )
 from reconciler.model import Live
+from reconciler.redactor import Redactor
 from reconciler.state import Record, State
 from reconciler.workflow.importing import Imported, Terms, draft, write
 
@@ -224,7 +225,7 @@ def test_secrets_become_references(tmp_path: Path) -> None:
         "settings": {"has_token": True, "a": 1},
         "empty_secret": None,
     }
-    found = imported(tmp_path, smtp(7, **fields))
+    found = imported(tmp_path, smtp(7, **fields), write_unknown=True)
     assert found.drafts[0].extra == {
         "auth": [
             {"user": "u", "api_key": {"secretRef": {"env": "EMAIL_SMTP_RELAY_AUTH_0_API_KEY"}}}
@@ -234,6 +235,40 @@ def test_secrets_become_references(tmp_path: Path) -> None:
     assert [told.field for told in found.secrets] == ["auth.0.api_key", "pop3_password"]
     assert [told.field for told in found.left_out] == ["api_keys", "settings"]
     assert "hunter2" not in "".join(found.texts.values())
+
+
+_PLAUSIBLE = """
+auth authorization bearer pw pass pin private_key privatekey access_key accesskey dsn session
+session_id cookie conn connection_string url uri webhook hook sas signature sig hmac salt seed
+cert certificate pem key keys psk jwt login community smtp_auth account
+"""
+
+
+def test_a_text_that_the_schema_does_not_know_is_a_to_do(tmp_path: Path) -> None:
+    secret = {name: f"s3cret-{number}" for number, name in enumerate(_PLAUSIBLE.split())}
+    nested = {"basic": {"user": ["s3cret-a"]}, "plain": {"a": 1, "b": [True, ""]}}
+    monitor = smtp(7, **secret, **nested)
+    found = imported(tmp_path, monitor)
+    (text,) = found.texts.values()
+    assert "s3cret" not in text
+    assert found.drafts[0].extra.keys() <= {"plain", "pass"}
+    assert found.held_back.keys() == {*secret, "basic"} - found.drafts[0].extra.keys()
+    assert "\n# to do: AlertSite has texts in access_key, accesskey, account, auth, " in text
+
+    written = imported(tmp_path, monitor, write_unknown=True)
+    assert written.held_back == {}
+    assert written.drafts[0].extra["dsn"] == secret["dsn"]
+
+
+def test_no_field_holds_a_secret_of_this_run(tmp_path: Path) -> None:
+    redactor = Redactor()
+    redactor.know("the-l0gin-of-this-run")
+    fields = {"note": "ask for the-l0gin-of-this-run", "dsn": "x:the-l0gin-of-this-run@h", "a": "b"}
+    terms = Terms(str(tmp_path), str(tmp_path), "{name}.yaml", merge=False, lift=False)
+    terms = terms._replace(write_unknown=True)
+    found = draft([smtp(7, **fields)], SCHEMAS, STATE, terms, redactor)
+    assert [told.field for told in found.left_out] == ["dsn", "note"]
+    assert "l0gin" not in "".join(found.texts.values())
 
 
 def test_what_was_applied_as_a_secret_stays_one(tmp_path: Path) -> None:

@@ -1,0 +1,21 @@
+"""What every command is given by `run`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from reconciler.clock import Clock
+    from reconciler.redactor import Redactor
+
+
+class Context(NamedTuple):
+    """The click object of a command line.
+
+    Attributes:
+        clock: what time it is.
+        redactor: what takes known secrets out of all that leaves this process.
+    """
+
+    clock: Clock
+    redactor: Redactor

@@ -1,0 +1,71 @@
+"""No known secret gets into a store or a journal, and what is written stays what it is."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from reconciler.redactor import Redactor
+from reconciler.state import UNTRACKED, Record, without_secrets
+from reconciler.store import Cell, Journal, open_store, read_journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_SECRET = 'mailb0x "secret" ü'
+
+
+def _knowing() -> Redactor:
+    redactor = Redactor()
+    redactor.know(_SECRET)
+    return redactor
+
+
+def test_a_file_holds_no_secret(tmp_path: Path) -> None:
+    location = f"file:{tmp_path}/state.json"
+    store = open_store(location, redactor=_knowing())
+    for ensure in (True, False):
+        held = store.read(Cell.STATE)
+        text = json.dumps({"note": f"<{_SECRET}>", "n": 1}, ensure_ascii=ensure)
+        version = store.write(Cell.STATE, text.encode(), held and held.version, "first")
+        found = open_store(location).read(Cell.STATE)
+        assert found is not None
+        assert json.loads(found.data) == {"note": "<(secret)>", "n": 1}
+        assert found.version == version
+
+
+def test_no_commit_holds_a_secret(
+    clone: Callable[[], Path], bare: Path, git: Callable[..., str]
+) -> None:
+    store = open_store("git:origin", folder=clone(), redactor=_knowing())
+    store.write(Cell.STATE, json.dumps([_SECRET]).encode(), None, f"apply: {_SECRET}")
+    objects = git(bare, "log", "-p", "refs/reconciler/state")
+    assert '["(secret)"]' in objects
+    assert "apply: (secret)" in objects
+    assert "mailb0x" not in objects
+
+
+def test_a_journal_holds_no_secret(tmp_path: Path) -> None:
+    store = open_store(f"file:{tmp_path}/state.json")
+    journal = Journal.create(store, "run", _knowing())
+    journal.append([{"a": _SECRET, _SECRET: 1}, {"b": "plain ü"}])
+    journal.close()
+    assert read_journal(journal.path) == [{"a": "(secret)", "(secret)": 1}, {"b": "plain ü"}]
+
+
+def test_a_record_keeps_the_field_as_one_that_held_a_secret() -> None:
+    record = Record(
+        7,
+        {"note": f"use {_SECRET}", "port": 587},
+        {"password": "hmac"},
+        "",
+        "run",
+        unseen={"mode": [_SECRET]},
+        prior={"note": "x", "dsn": {"p": _SECRET}},
+    )
+    found = without_secrets(record, _knowing().holds)
+    assert (found.fields, found.unseen, found.prior) == ({"port": 587}, {}, {})
+    secrets = {"dsn": UNTRACKED, "mode": UNTRACKED, "note": UNTRACKED, "password": "hmac"}
+    assert found.secrets == secrets
+    assert without_secrets(found, _knowing().holds) is found

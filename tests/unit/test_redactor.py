@@ -1,0 +1,150 @@
+"""The redactor: every spelling is found, nothing else is touched, and large texts are quick."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import html
+import json
+import pickle
+import random
+import string
+import time
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from reconciler.redactor import PLACEHOLDER, Redactor
+
+_SECRET = 'hun&er "2" <é>/+ü\'%\\ ok'
+_PLAIN = "s3cr3tValue"
+
+
+def _knowing(*secrets: str) -> Redactor:
+    redactor = Redactor()
+    redactor.know(*secrets)
+    return redactor
+
+
+def spellings(secret: str) -> dict[str, str]:
+    """A secret as others spell it."""
+    data = secret.encode()
+    body = json.dumps({"password": secret})
+    return {
+        "plain": secret,
+        "json": json.dumps(secret),
+        "json-utf-8": json.dumps(secret, ensure_ascii=False),
+        "json-slashes": json.dumps(secret).replace("/", r"\/"),
+        "json-twice": json.dumps(body),
+        "html": html.escape(secret),
+        "html-text": html.escape(secret, quote=False),
+        "html-decimal": html.escape(secret).replace("&#x27;", "&#39;"),
+        "url": quote(secret),
+        "url-all": quote(secret, safe=""),
+        "url-lower": quote(secret, safe="").lower() if secret.islower() else quote(secret),
+        "form": quote_plus(secret),
+        "repr": repr(secret),
+        "ascii": ascii(secret),
+        "bytes": repr(data),
+        "bytearray": repr(bytearray(f"x: {body}".encode())),
+        "bytearray-utf-8": repr(bytearray(json.dumps({"p": secret}, ensure_ascii=False).encode())),
+        "hex": data.hex(),
+        "hex-upper": data.hex().upper(),
+        **{
+            f"base64-{before}": base64.b64encode(b"u" * before + data + b":x").decode()
+            for before in range(4)
+        },
+        "base64-url": base64.urlsafe_b64encode(data).decode(),
+        "base64-bare": base64.b64encode(data).decode().rstrip("="),
+        "basic": base64.b64encode(f"user:{secret}".encode()).decode(),
+    }
+
+
+@pytest.mark.parametrize("secret", [_SECRET, _PLAIN])
+@pytest.mark.parametrize("name", spellings(_PLAIN))
+def test_every_spelling_is_taken_out(secret: str, name: str) -> None:
+    spelt = spellings(secret)[name]
+    redactor = _knowing(secret)
+    for lead in ("", "x", "xy", "xyz", "<p>"):
+        text = f"{lead}{spelt}, and more"
+        assert redactor.holds(text)
+        found = redactor.text(text)
+        assert PLACEHOLDER in found
+        assert found.endswith(", and more")
+        assert not redactor.holds(found)
+
+
+def test_upper_case_escapes_of_json_are_taken_out() -> None:
+    text = json.dumps("é-secret-ü")
+    assert _knowing("é-secret-ü").text(text.replace("e9", "E9").replace("fc", "FC")) == '"(secret)"'
+
+
+def test_what_is_not_known_stays_as_it_is() -> None:
+    text = "~ email-smtp/prod-relay (id 123456)\n      port: 587 → 2525"
+    assert Redactor().text(text) is text
+    assert _knowing(_PLAIN, "").text(text) is text
+
+
+def test_a_secret_that_stands_in_ordinary_words_is_not_looked_for() -> None:
+    redactor = _knowing("demo", "port", "12345")
+    assert redactor.text("demo@example.com port 12345") == "demo@example.com port 12345"
+    assert _knowing("demo-6").text("demo-6") == PLACEHOLDER
+
+
+def test_overlapping_secrets_leave_nothing_of_either() -> None:
+    redactor = _knowing("abcdefgh", "efghijkl", "abcdef")
+    assert redactor.text("<abcdefghijkl> abcdef.") == "<(secret)> (secret)."
+
+
+def test_each_line_of_a_longer_secret_is_taken_out() -> None:
+    redactor = _knowing("-----BEGIN KEY-----\nMIIEvQIBADAN\nBg==\n")
+    assert redactor.text("line 2: MIIEvQIBADAN!") == "line 2: (secret)!"
+
+
+def test_a_document_stays_a_document() -> None:
+    redactor = _knowing('": {"', "123456", _SECRET)
+    value = {"id": 123456, "records": {"a": {"n": f"<{_SECRET}>", "m": "x 123456"}}, "é": [1.5]}
+    for text in (json.dumps(value), json.dumps(value, ensure_ascii=False, indent=1)):
+        assert json.loads(redactor.document(text)) == {
+            "id": 123456,
+            "records": {"a": {"n": "<(secret)>", "m": "x (secret)"}},
+            "é": [1.5],
+        }
+    assert redactor.value(value)["records"]["a"]["n"] == "<(secret)>"
+    assert redactor.document('{"a": "é"}') == '{"a": "é"}'
+
+
+def test_what_it_knows_is_not_shown_copied_or_stored() -> None:
+    redactor = _knowing(_PLAIN)
+    assert _PLAIN not in repr(redactor)
+    for store in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError):
+            store(redactor)
+
+
+@given(
+    st.text(min_size=6, max_size=30),
+    st.text(max_size=20),
+    st.text(max_size=20),
+    st.integers(0, 40),
+)
+def test_nothing_is_left_of_any_secret(secret: str, before: str, after: str, which: int) -> None:
+    encodable = secret.encode("utf-8", "replace").decode()
+    assume(len("".join(encodable.split())) >= 6)
+    forms = list(spellings(encodable).values())
+    redactor = _knowing(encodable)
+    found = redactor.text(before + forms[which % len(forms)] + after)
+    assert encodable not in found or encodable in PLACEHOLDER
+
+
+def test_a_large_text_and_many_secrets_take_milliseconds() -> None:
+    chance = random.Random(1)  # noqa: S311 - always the same
+    letters = string.ascii_letters + string.digits
+    redactor = _knowing(*("".join(chance.choices(letters, k=24)) for _ in range(10)))
+    line = "  ~ email-smtp/relay-{} (id {})\n      port: 587 → 2525 (drift: changed in AlertSite)\n"
+    text = "".join(line.format(number, number + 100_000) for number in range(10_000))
+    started = time.perf_counter()
+    assert redactor.text(text) is text
+    assert time.perf_counter() - started < 1  # 20 ms; but the machine may be busy

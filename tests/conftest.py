@@ -1,4 +1,5 @@
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -7,6 +8,12 @@ from hypothesis import settings
 settings.register_profile("here", deadline=None)
 settings.register_profile("pipeline", deadline=None, derandomize=True)
 settings.load_profile("pipeline" if os.environ.get("CI") else "here")
+
+# Whoever started us may ignore signals (`nohup`, a shell's background); what we start must not.
+for number in (signal.SIGHUP, signal.SIGINT):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        default = signal.SIG_DFL if number == signal.SIGHUP else signal.default_int_handler
+        signal.signal(number, default)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -38,7 +38,9 @@ class _Redacted(TextIOBase):
         self._stream = stream
         self._redactor = redactor
 
-    def write(self, text: str) -> int:
+    def write(self, text: str | bytes) -> int:
+        if isinstance(text, bytes):  # as click writes what completes a shell's words
+            text = text.decode()
         self._stream.write(self._redactor.text(text))
         return len(text)
 

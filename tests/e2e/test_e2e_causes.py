@@ -207,7 +207,7 @@ def test_orphan_is_listed_each_time_until_it_is_forgotten(
     )
     gone = "  . email-smtp/two (id 2) forgotten: its monitor is gone, or bound to another address\n"
     first = run("plan", env=applied.env)
-    assert first.out == f"{orphan}{gone}\nNo changes. 1 unchanged.\n"
+    assert first.out == f"{gone}{orphan}\nNo changes. 1 unchanged.\n"
     for _ in range(2):
         assert orphan in run(*_APPLY, env=applied.env).out
     done = run("plan", env=applied.env)

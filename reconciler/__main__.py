@@ -28,7 +28,7 @@ def main() -> None:
     signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
     sys.unraisablehook = _interrupt_again
     gc.disable()
-    from reconciler.cli import run  # noqa: PLC0415 - after that
+    from reconciler.cli import run  # after that
 
     os._exit(run(sys.argv[1:]))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.model import Account, Desired, Live, Origin
+from reconciler.core.model import Account, Desired, Live, Origin
+from reconciler.core.state import Record
 from reconciler.schema import Schemas
-from reconciler.state import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

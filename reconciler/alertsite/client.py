@@ -10,6 +10,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.model import JSON, Account, Live
 from reconciler.errors import (
     AlertSiteError,
     CredentialsError,
@@ -17,7 +18,6 @@ from reconciler.errors import (
     NonsenseError,
     NotFoundError,
 )
-from reconciler.model import JSON, Account, Live
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -128,7 +128,7 @@ class Reader:
         """
         if len(numbers) < 2:  # noqa: PLR2004 - one needs no threads
             return {number: self.read_monitor(number) for number in numbers}
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms
+        from concurrent.futures import ThreadPoolExecutor  # 5 ms
 
         with ThreadPoolExecutor(_IN_FLIGHT) as pool:
             return dict(zip(numbers, pool.map(self.read_monitor, numbers), strict=True))

@@ -16,9 +16,10 @@ import httpcore
 import httpx
 
 from reconciler import __version__
-from reconciler.alertsite import answer
-from reconciler.alertsite.answer import TransientError
+from reconciler.alertsite import responses
+from reconciler.alertsite.responses import TransientError
 from reconciler.alertsite.wire import Allowance, CutError, FloodError, OverdueError, Wire, unpacked
+from reconciler.context import MIB
 from reconciler.errors import (
     AlertSiteError,
     ConfigurationError,
@@ -26,15 +27,13 @@ from reconciler.errors import (
     NonsenseError,
     UnavailableError,
 )
-from reconciler.limits import MIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from reconciler.clock import Clock
-    from reconciler.limits import Limits
-    from reconciler.model import JSON
-    from reconciler.redactor import Redactor
+    from reconciler.context import Clock, Limits
+    from reconciler.core.model import JSON
+    from reconciler.core.redactor import Redactor
 
 _CONNECT, _WRITE = 5.0, 10.0
 _LONGEST_PAUSE = 30.0
@@ -180,7 +179,7 @@ class Session:
                 raise
 
         try:
-            return answer.content(self._persist(once), f"{method} {path}", self.url)
+            return responses.content(self._persist(once), f"{method} {path}", self.url)
         except AlertSiteError as error:
             error.may_have_arrived = error.may_have_arrived or may_have_arrived
             raise
@@ -201,7 +200,7 @@ class Session:
             error.may_have_arrived = False  # the request itself was not sent
             raise
         response = self._exchange(method, path, token, query, body, secrets, allowance)
-        if not answer.refuses_token(response):
+        if not responses.refuses_token(response):
             self._is_proved = True
             return response
         try:
@@ -210,10 +209,10 @@ class Session:
             error.may_have_arrived = method == "POST"
             raise
         if method == "POST":
-            message = f"POST {path}: {answer.words(response)}"
+            message = f"POST {path}: {responses.words(response)}"
             raise TransientError(message, may_have_arrived=True, is_busy=True)
         response = self._exchange(method, path, token, query, body, secrets, allowance)
-        self._is_proved = self._is_proved or not answer.refuses_token(response)
+        self._is_proved = self._is_proved or not responses.refuses_token(response)
         return response
 
     def _persist(self, once: Callable[[], httpx.Response]) -> httpx.Response:
@@ -221,7 +220,7 @@ class Session:
             return once()
         except TransientError as error:
             first = error
-        from reconciler.alertsite.repetition import repeat  # noqa: PLC0415 - 5 ms, if all goes well
+        from reconciler.alertsite.retry import repeat  # 5 ms, if all goes well
 
         try:
             return repeat(once, first, self._clock, self._stop, self._notify)
@@ -250,7 +249,7 @@ class Session:
             params=query,
             json=body,
             headers=headers,
-            extensions={answer.REDACTOR: self._redactor, answer.SECRETS: secrets},
+            extensions={responses.REDACTOR: self._redactor, responses.SECRETS: secrets},
         )
         try:
             response = self._answer(request, f"{method} {path}", allowance)
@@ -274,13 +273,13 @@ class Session:
         except httpx.RequestError as error:
             message = f"{method} {path}: {_broken(error)}"
             raise TransientError(message, may_have_arrived=True) from error
-        if response.status_code in answer.TRANSIENT:
-            is_throttled = response.status_code == answer.THROTTLED
-            retry_after = answer.retry_after(response)
+        if response.status_code in responses.TRANSIENT:
+            is_throttled = response.status_code == responses.THROTTLED
+            retry_after = responses.retry_after(response)
             if is_throttled:
                 self._slow_down(retry_after)
             raise TransientError(
-                f"{method} {path}: {answer.words(response)}",
+                f"{method} {path}: {responses.words(response)}",
                 may_have_arrived=True,
                 is_busy=is_throttled,
                 retry_after=retry_after,
@@ -381,7 +380,7 @@ class Session:
                 raise
 
         try:
-            self._token, life = answer.token(self._persist(once), self.url)
+            self._token, life = responses.token(self._persist(once), self.url)
             self._redactor.know(self._token)
         except AlertSiteError as error:
             if not isinstance(error, UnavailableError):

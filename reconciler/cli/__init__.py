@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import __version__
-from reconciler.cli import output
+from reconciler.cli import console
 from reconciler.cli.context import Context
-from reconciler.clock import SYSTEM, Clock
+from reconciler.context import SYSTEM, Clock
+from reconciler.core.printable import joined
+from reconciler.core.redactor import Redactor
 from reconciler.errors import ExitCode, InterruptedRunError, ReconcilerError, UsageError
-from reconciler.printable import joined
-from reconciler.redactor import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ def reconciler() -> None:
 def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:
     """Runs one command line and returns its exit code; prints every failure, with its next step."""
     redactor = Redactor()
-    with output.redacted(redactor):
+    with console.redacted(redactor):
         return _run(arguments, Context(clock, redactor))
 
 
@@ -107,29 +107,29 @@ def _run(arguments: Sequence[str], context: Context) -> int:
             list(arguments), prog_name="reconciler", standalone_mode=False, obj=context
         )
     except InterruptedRunError as error:
-        output.say(f"Interrupted. {error}")
+        console.say(f"Interrupted. {error}")
         return error.exit_code
     except ReconcilerError as error:
-        return output.fail(error)
+        return console.fail(error)
     except click.UsageError as error:
         shown = StringIO()
         error.show(shown)
-        output.say(joined(shown.getvalue().splitlines()))
+        console.say(joined(shown.getvalue().splitlines()))
         for argument in arguments:
             if re.fullmatch("-[a-z][a-z-]+(=.*)?", argument):
-                output.say(f"Long options begin with two dashes: -{argument}")
+                console.say(f"Long options begin with two dashes: -{argument}")
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         # An apply that may have sent something turns signals into a good end, with its result.
-        output.say("Interrupted: AlertSite was not changed.")
+        console.say("Interrupted: AlertSite was not changed.")
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line of defence: no user sees a traceback
         if os.environ.get("RECONCILER_DEBUG"):
-            import traceback  # noqa: PLC0415 - 4 ms
+            import traceback  # 4 ms
 
-            output.say(joined(traceback.format_exc().splitlines()))
-        output.say(f"Error: unexpected failure: {type(error).__name__}: {error}")
-        output.say(f"{_ISSUES} RECONCILER_DEBUG=1 adds the traceback.")
+            console.say(joined(traceback.format_exc().splitlines()))
+        console.say(f"Error: unexpected failure: {type(error).__name__}: {error}")
+        console.say(f"{_ISSUES} RECONCILER_DEBUG=1 adds the traceback.")
         return ExitCode.BUG
     return code if isinstance(code, int) else ExitCode.OK
 

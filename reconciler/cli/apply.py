@@ -12,22 +12,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from reconciler.cli import keeping, options, output, settings
+from reconciler import render, usecases
+from reconciler.cli import config, console, options, plan_file, runtime
+from reconciler.cli.runtime import connect
+from reconciler.core import safety, saved_plan
+from reconciler.core.generation import check
+from reconciler.core.options import Rules
 from reconciler.errors import LockedError, RefusedError, UsageError
+from reconciler.usecases.apply import Execution, apply_plan
+from reconciler.usecases.checkout import find_relation, read_generation
+from reconciler.usecases.write_ids import write_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from reconciler.cli.connection import Connection
-    from reconciler.generation import Generation
-    from reconciler.known import Known
-    from reconciler.plan import Plan
-    from reconciler.result import Outcome, Result
-    from reconciler.saved_plan import SavedPlan
-    from reconciler.stop import Stop
-    from reconciler.workflow import Look, Workspace
-    from reconciler.workflow.execution import Applied
+    from reconciler.cli.runtime import Connection
+    from reconciler.context import Stop
+    from reconciler.core.generation import Generation
+    from reconciler.core.plan import Plan
+    from reconciler.core.result import Outcome, Result
+    from reconciler.core.saved_plan import SavedPlan
+    from reconciler.state_session import Known
+    from reconciler.usecases import Look, Workspace
+    from reconciler.usecases.apply import Applied
 
 _RULES = ("targets", "adopt", "write_secrets", "prune", "keep")
 """What a plan is made by; the names are those of the flags and of a saved plan."""
@@ -116,23 +124,19 @@ def apply(
     With FILE, a plan that plan --out has written, it applies exactly that, without asking; what has
     moved since is refused and listed.
     """
-    from reconciler import workflow  # noqa: PLC0415
-    from reconciler.cli.connection import connect  # noqa: PLC0415
-    from reconciler.rules import Rules  # noqa: PLC0415
-
     rules = Rules(**{name: asked_for.pop(name) for name in _RULES})
     asked = _Manner(**asked_for)
     saved = _saved(file, asked, is_ruled=any(rules))
     if saved is not None:
         rules = Rules(**{name: getattr(saved.basis, name) for name in _RULES})
     schemas, fleet = options.load(manifests, may_be_empty=True)
-    run = keeping.begin(location, embedded=settings.is_silent(os.environ))
-    workspace = workflow.Workspace(fleet, schemas, run.vault(), rules, keeping.budgets())
+    run = runtime.begin(location, embedded=config.is_silent(os.environ))
+    workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
     with (
         connect(
-            schemas, output.say, parallelism=asked.parallelism, limits=run.limits
+            schemas, console.say, parallelism=asked.parallelism, limits=run.limits
         ) as connection,
-        keeping.locked(run, "apply", lock_timeout, connection.session.is_overdue) as hold,
+        runtime.locked(run, "apply", lock_timeout, connection.session.is_overdue) as hold,
     ):
         applied = _apply(
             workspace, run, connection, saved, asked, lambda: hold.lost, manifests=manifests
@@ -161,14 +165,13 @@ def _saved(file: str | None, asked: _Manner, *, is_ruled: bool) -> SavedPlan | N
             "application",
             "Give them to plan --out.",
         )
-    from reconciler.cli import plan_file  # noqa: PLC0415
 
     return plan_file.read(file)
 
 
 def _apply(
     workspace: Workspace,
-    run: keeping.Run,
+    run: runtime.Run,
     connection: Connection,
     saved: SavedPlan | None,
     asked: _Manner,
@@ -177,17 +180,14 @@ def _apply(
     manifests: str,
 ) -> Applied:
     """One apply, under the lock."""
-    from reconciler import saved_plan, workflow  # noqa: PLC0415
-    from reconciler.cli import plan_file  # noqa: PLC0415
-
     connection.stop.reason = lost
     writer = connection.writer()
     known = run.known(connection.account)
     generation = _generation(manifests, known, saved, asked)
-    clock = keeping.clock()
+    clock = runtime.clock()
     # Whoever sent a create that had no answer is over, since this run has the lock.
-    grace = workflow.Grace(clock, run.grace, connection.stop, output.say)
-    first = workflow.look(workspace, writer, known.state, grace, clock.now())
+    grace = usecases.Grace(clock, run.grace, connection.stop, console.say)
+    first = usecases.look(workspace, writer, known.state, grace, clock.now())
     if lost():  # while it waited: another run may be at work by now
         raise LockedError(lost(), "Run the same command again; nothing was sent.")
     plan = first.plan
@@ -207,8 +207,8 @@ def _apply(
     _refuse(plan, workspace, known, asked)
     if plan.is_something and saved is None and not asked.auto_approve:
         _ask()
-        first = workflow.look(workspace, writer, known.state, grace, clock.now())
-        workflow.refuse_stale(plan, first.plan)
+        first = usecases.look(workspace, writer, known.state, grace, clock.now())
+        usecases.refuse_stale(plan, first.plan)
     used = saved.basis.id if saved is not None and not moved else None
     applied = _execute(plan, first, workspace, connection, run, known, asked, generation, used)
     return applied._replace(result=applied.result.with_moved(moved))
@@ -219,30 +219,27 @@ def _execute(
     first: Look,
     workspace: Workspace,
     connection: Connection,
-    run: keeping.Run,
+    run: runtime.Run,
     known: Known,
     asked: _Manner,
     generation: Generation,
     used: str | None,
 ) -> Applied:
     """Carries the plan out, in good order whatever happens."""
-    from reconciler.workflow.applying import apply_plan  # noqa: PLC0415
-    from reconciler.workflow.execution import Execution  # noqa: PLC0415
-
     gc.freeze()
     gc.enable()  # requests leave garbage behind, and there may be thousands
     stop = connection.stop
-    _stop_on_signals(stop, connection.session.cut, keeping.clock().monotonic)
-    with output.progress(len(plan.changes)) as progress:
+    _stop_on_signals(stop, connection.session.cut, runtime.clock().monotonic)
+    with console.progress(len(plan.changes)) as progress:
         execution = Execution(
             parallelism=asked.parallelism,
             fail_fast=asked.fail_fast,
             stop=stop,
             halted=stop.reason,
             progress=progress,
-            clock=keeping.clock(),
+            clock=runtime.clock(),
             grace=run.grace,
-            say=output.say,
+            say=console.say,
         )
         recorder = run.recorder(known, "apply")
         return apply_plan(
@@ -260,16 +257,13 @@ def _generation(
     Raises:
         RefusedError: it is older than that of the last apply.
     """
-    from reconciler.generation import check  # noqa: PLC0415
-    from reconciler.workflow.checkout import find_relation, read_generation  # noqa: PLC0415
-
-    now = read_generation(manifests, output.say)
+    now = read_generation(manifests, console.say)
     if saved is not None and not now.commit:
         now = saved.basis.generation
     last = known.state.generation
     relation = find_relation(manifests, now, last)
     if said := check(now, last, relation, allow_older=asked.allow_older):
-        output.say(said)
+        console.say(said)
     return now
 
 
@@ -281,14 +275,12 @@ def _reviewed(
     Raises:
         RefusedError: something moved, and it is all or nothing.
     """
-    from reconciler import render, saved_plan  # noqa: PLC0415
-
     review = saved_plan.review(saved.plan, first.plan, set(first.ids), tracks=tracks)
     if review.done:
         noun = "change" if review.done == 1 else "changes"
-        output.say(f"{review.done} {noun} of the plan: AlertSite has them already.")
+        console.say(f"{review.done} {noun} of the plan: AlertSite has them already.")
     if review.moved and asked.all_or_nothing:
-        output.say(render.outcomes_text(review.moved, colour=output.has_colour(sys.stderr)))
+        console.say(render.outcomes_text(review.moved, colour=console.has_colour(sys.stderr)))
         raise RefusedError(
             "what stands above has moved since the plan was made, so nothing is applied",
             "Make a new plan, or apply the rest by leaving out --all-or-nothing.",
@@ -308,10 +300,8 @@ def _refuse(plan: Plan, workspace: Workspace, known: Known, asked: _Manner) -> N
     Raises:
         RefusedError: the plan holds a refusal, or loses too much.
     """
-    from reconciler import budget, workflow  # noqa: PLC0415
-
-    workflow.refuse_refusals(plan)
-    budget.refuse_unsafe(
+    usecases.refuse_refusals(plan)
+    safety.refuse_unsafe(
         plan.coverage,
         described=len(workspace.fleet.desired),
         recorded=len(known.state.records),
@@ -321,19 +311,17 @@ def _refuse(plan: Plan, workspace: Workspace, known: Known, asked: _Manner) -> N
 
 
 def _write_ids(workspace: Workspace, applied: Applied) -> None:
-    from reconciler.workflow.write_ids import write_ids  # noqa: PLC0415
 
     for line in write_ids(workspace, applied.bound):
-        output.say(line)
+        console.say(line)
 
 
 def _print_result(result: Result, *, as_json: bool) -> None:
-    from reconciler import render  # noqa: PLC0415
 
     if as_json:
-        output.document(result.to_json())
+        console.document(result.to_json())
     else:
-        output.data(render.result_text(result, colour=output.has_colour(sys.stdout)))
+        console.data(render.result_text(result, colour=console.has_colour(sys.stdout)))
 
 
 def _ask() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli import output
+from reconciler.cli import console
+from reconciler.core.printable import Lines
 from reconciler.errors import ExitCode
-from reconciler.printable import Lines
 
 _VARIABLE = "_RECONCILER_COMPLETE"
 """What click derives from the name of the program; the script sets it for each completion."""
@@ -23,7 +23,7 @@ def completion(ctx: click.Context, shell: str) -> int:
     zsh   in ~/.zshrc, after compinit: eval "$(reconciler completion zsh)"
     fish  save it as ~/.config/fish/completions/reconciler.fish
     """  # noqa: D301 - \b is click's mark for text that is not to be rewrapped
-    from click import shell_completion  # noqa: PLC0415 - only here
+    from click import shell_completion  # only here
 
     makers = {
         "bash": shell_completion.BashComplete,
@@ -31,5 +31,5 @@ def completion(ctx: click.Context, shell: str) -> int:
         "fish": shell_completion.FishComplete,
     }
     made = makers[shell](ctx.find_root().command, {}, "reconciler", _VARIABLE)
-    output.data(Lines(made.source().strip("\n")))
+    console.data(Lines(made.source().strip("\n")))
     return ExitCode.OK

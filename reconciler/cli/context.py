@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from reconciler.clock import Clock
-    from reconciler.redactor import Redactor
+    from reconciler.context import Clock
+    from reconciler.core.redactor import Redactor
 
 
 class Context(NamedTuple):

@@ -1,13 +1,342 @@
-"""The command that checks what a run needs."""
+"""One login and one list of monitors, and what their answers tell beside it.
+
+The checks of doctor, in the order in which a run would meet what is wrong.
+
+Rule: what fails stops only the checks that cannot be made without it, and nothing is tried twice.
+
+The command that checks what a run needs.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from reconciler.cli import options, output
-from reconciler.errors import ExitCode
+from reconciler.cli import config, console, options, runtime
+from reconciler.cli.runtime import EMBEDDED, connect
+from reconciler.core.model import DEFAULT_ACCOUNT, Account, secret_refs
+from reconciler.errors import ExitCode, InvalidManifestsError, ReconcilerError
+from reconciler.render.doctor import Check, Status, check_text, checks_json
+from reconciler.schema import Schemas
+from reconciler.secrets import Vault
+from reconciler.state_store import current, is_dead
+from reconciler.state_store.git_process import without_login
+from reconciler.usecases import load_fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from reconciler.cli.config import Settings, StateSettings
+    from reconciler.usecases import Fleet
+
+
+_LOGIN = "/access-tokens"
+_UNAUTHORISED = 401
+_FORBIDDEN = 403
+
+
+class Talk(NamedTuple):
+    """What came of it.
+
+    Attributes:
+        is_logged_in: AlertSite has accepted the login or the token.
+        monitors: how many email monitors the account has.
+        ahead: seconds by which the clock here is ahead of AlertSite's; None if no answer said.
+        error: why there is no list; None if there is.
+    """
+
+    is_logged_in: bool
+    monitors: int
+    ahead: float | None
+    error: ReconcilerError | None
+
+
+class _Seen(NamedTuple):
+    """A request, or its answer: then it has a status."""
+
+    path: str
+    status: int | None
+    date: str
+    at: datetime
+
+
+def talk(schemas: Schemas) -> Talk:
+    """Logs in and reads the list; neither is tried twice."""
+    seen: list[_Seen] = []
+
+    def note(path: str, status: int | None, date: str) -> None:
+        seen.append(_Seen(path, status, date, runtime.clock().now()))
+
+    live, failure = [], None
+    try:
+        with connect(schemas, console.say) as connection:
+            connection.stop.set()
+            connection.session.watch(note)
+            live = connection.reader().list_monitors(schemas.kinds)
+    except ReconcilerError as error:
+        failure = error
+    monitors = [item for item in live if item.type in schemas.kinds or item.type is None]
+    is_logged_in = failure is None or _has_logged_in(seen)
+    return Talk(is_logged_in, len(monitors), _ahead(seen), failure)
+
+
+def _has_logged_in(seen: list[_Seen]) -> bool:
+    """Whether what failed came after the login: nothing else is asked before it is accepted.
+
+    A token that is given needs no login; only an answer tells what it is worth.
+    """
+    is_new = any(one.path.endswith(_LOGIN) for one in seen)
+    others = {one.status for one in seen if not one.path.endswith(_LOGIN)}
+    return _FORBIDDEN in others or (is_new and bool(others) and _UNAUTHORISED not in others)
+
+
+def _ahead(seen: list[_Seen]) -> float | None:
+    for one in seen:
+        try:
+            there = parsedate_to_datetime(one.date)
+        except ValueError:  # none, or not one that HTTP knows
+            continue
+        if there.tzinfo is not None:
+            return (one.at - there).total_seconds()
+    return None
+
+
+_NAMES = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN", "ALERTSITE_URL")
+_KNOWN = frozenset((*_NAMES, *(f"{name}_FILE" for name in _NAMES)))
+_MOST_SECONDS = 60
+_WRITING = (
+    "whether this login may change monitors, and whether the state can be saved: only an apply "
+    "shows that"
+)
+
+
+class Checkup:
+    """One round of checks, and what they have found so far."""
+
+    def __init__(self, manifests: str, location: str | None) -> None:
+        """Nothing is checked yet.
+
+        Args:
+            manifests: the folder.
+            location: of the state, as --state has it; None as the environment says.
+        """
+        self._manifests = manifests
+        self._location = location
+        self._is_embedded = config.is_silent(os.environ)
+        self._found: Settings | None = None
+        self._account: Account | None = None
+        self._settled: StateSettings | None = None
+        self._schemas: Schemas | None = None
+        self._fleet: Fleet | None = None
+        self._has_git = True
+        self._run: runtime.Run | None = None
+        self._talk: Talk | None = None
+
+    def checks(self) -> Iterator[Check]:
+        """Makes each check when the one before has been taken."""
+        makers: dict[str, Callable[[], Check]] = {
+            "credentials": self._check_credentials,
+            "settings": self._check_settings,
+            "schemas": self._check_schemas,
+            "manifests": self._check_manifests,
+            "secrets": self._check_secrets,
+            "secret key": self._check_secret_key,
+            "git": self._check_git,
+            "state": self._check_state,
+            "lock": self._check_lock,
+            "login": self._check_login,
+            "read": self._check_read,
+            "clock": self._check_clock,
+        }
+        for name, make in makers.items():
+            try:
+                yield make()
+            except ReconcilerError as error:
+                yield Check(name, Status.FAIL, str(error), error.hint, error.exit_code)
+        yield _not_checked("write", _WRITING)
+
+    def _check_credentials(self) -> Check:
+        self._found = config.read(os.environ)
+        if self._found is None:
+            self._account = EMBEDDED
+            return _ok("credentials", "none are set, so the embedded sandbox is checked")
+        self._account = Account(DEFAULT_ACCOUNT, self._found.url)
+        with_ = "a token" if self._found.token else "a username and a password"
+        where = "CI is set" if os.environ.get("CI") else "CI is not set"
+        unknown = [name for name in os.environ if name.startswith("ALERTSITE_")]
+        unknown = sorted(set(unknown) - _KNOWN)
+        if unknown:
+            return Check(
+                "credentials",
+                Status.WARN,
+                f"{', '.join(unknown)} means nothing to reconciler",
+                f"It reads {', '.join(_NAMES)}, and each with _FILE.",
+            )
+        return _ok("credentials", f"{with_} for {self._found.url}; {where}")
+
+    def _check_settings(self) -> Check:
+        self._settled = config.read_state(os.environ, runtime.PROJECT)
+        is_there = runtime.PROJECT.exists()
+        return _ok("settings", f"{runtime.PROJECT}{'' if is_there else ' is not there: defaults'}")
+
+    def _check_schemas(self) -> Check:
+
+        try:
+            schemas = Schemas()
+            examples = [item["examples"][0] for item in schemas.documents.values()]
+            refused = [item["kind"] for item in examples if schemas.accept(item) is None]
+        except Exception as error:  # noqa: BLE001 - whatever a damaged installation brings
+            return _broken(f"{type(error).__name__}: {error}")
+        if refused or not examples:
+            return _broken(f"refused: {', '.join(refused)}" if refused else "there are none")
+        self._schemas = schemas
+        return _ok("schemas", f"{', '.join(schemas.documents)}; the validator works")
+
+    def _check_manifests(self) -> Check:
+
+        if self._schemas is None:
+            return _not_checked("manifests", "that needs the schemas")
+        today = runtime.now()[:10]
+        try:
+            rules = config.read_secret_rules(os.environ, runtime.PROJECT)
+            self._fleet = load_fleet((self._manifests,), self._schemas, today, rules)
+        except InvalidManifestsError as error:
+            hint = f"reconciler validate {self._manifests} lists them."
+            return Check("manifests", Status.FAIL, str(error), hint, error.exit_code)
+        if self._fleet.warnings:
+            hint = f"reconciler validate {self._manifests} lists them."
+            number = len(self._fleet.warnings)
+            message = f"valid, with {number} {'warning' if number == 1 else 'warnings'}"
+            return Check("manifests", Status.WARN, message, hint)
+        count, files = len(self._fleet.desired), self._fleet.files
+        return _ok("manifests", f"{count} valid in {files} file{'' if files == 1 else 's'}")
+
+    def _check_secrets(self) -> Check:
+
+        if self._fleet is None:
+            return _not_checked("secrets", "that needs valid manifests")
+        values = [value for item in self._fleet.desired for value in item.secrets.values()]
+        refs = sorted({found.ref for value in values for found in secret_refs(value)})
+        rules = config.read_secret_rules(os.environ, runtime.PROJECT)
+        vault = Vault(os.environ, "", rules, runtime.redactor())
+        failures = [failure for ref in refs if (failure := vault.failure(ref))]
+        if failures:
+            message = f"{len(failures)} of {len(refs)} cannot be had: {'; '.join(failures)}"
+            hint = "Set them here, and wherever apply runs."
+            return Check("secrets", Status.FAIL, message, hint, ExitCode.INVALID)
+        return _ok("secrets", f"all {len(refs)} can be had" if refs else "no manifest has any")
+
+    def _check_secret_key(self) -> Check:
+        if self._settled is None or self._fleet is None:
+            return _not_checked("secret key", "that needs valid settings and manifests")
+        if self._settled.secret_key:
+            return _ok("secret key", "RECONCILER_SECRET_KEY is set")
+        if not any(item.secrets for item in self._fleet.desired):
+            return _ok("secret key", "RECONCILER_SECRET_KEY is not set, and not needed")
+        return Check(
+            "secret key",
+            Status.WARN,
+            "RECONCILER_SECRET_KEY is not set, so nobody notices when a secret changes",
+            "Set it to a long random text, the same wherever plan and apply run.",
+        )
+
+    def _check_git(self) -> Check:
+        from shutil import which
+
+        if self._settled is None:
+            return _not_checked("git", "that needs valid settings")
+        location = self._location or ("" if self._is_embedded else self._settled.location)
+        if not location.startswith("git:"):
+            return _ok("git", "not needed: the state is kept elsewhere")
+
+        self._has_git = which("git") is not None
+        if not self._has_git:
+            hint = "Install git, or keep the state elsewhere: --state file:PATH."
+            message = f"{without_login(location)} needs git, which is not on the PATH"
+            return Check("git", Status.FAIL, message, hint, ExitCode.INVALID)
+        return _ok("git", "on the PATH")
+
+    def _check_state(self) -> Check:
+        if self._settled is None or not self._has_git:
+            return _not_checked("state", "that needs what failed above")
+        run = runtime.begin(self._location, embedded=self._is_embedded)
+        self._run = run
+        known = run.known(self._account)
+        place = run.store.location
+        if known.recovery.runs:
+            message = f"{place}: run {', '.join(known.recovery.runs)} has not ended"
+            hint = "If it is not still under way, the next apply finishes what it began."
+            return Check("state", Status.WARN, message, hint)
+        if not known.saved.serial:
+            return _ok("state", f"{place}: none yet, the first apply makes it")
+        records = len(known.saved.records)
+        noun = "record" if records == 1 else "records"
+        saved = f"saved {runtime.age(known.saved.saved_at)}"
+        return _ok("state", f"{place}: {records} {noun}, serial {known.saved.serial}, {saved}")
+
+    def _check_lock(self) -> Check:
+
+        if self._run is None:
+            return _not_checked("lock", "that needs the state")
+        lease = current(self._run.store)
+        if lease is None:
+            return _ok("lock", "free")
+        if is_dead(lease):
+            return _ok("lock", f"that of {lease}, which is dead; the next run takes it over")
+        return Check(
+            "lock",
+            Status.WARN,
+            f"held by {lease} for {lease.operation}",
+            f"If that run is certainly dead: reconciler state unlock {lease.id}",
+        )
+
+    def _check_login(self) -> Check:
+
+        if self._account is None or self._schemas is None:
+            return _not_checked("login", "that needs credentials and schemas")
+        self._talk = talk(self._schemas)
+        if self._talk.error is not None and not self._talk.is_logged_in:
+            raise self._talk.error
+        return _ok("login", f"{self._account} accepts it")
+
+    def _check_read(self) -> Check:
+        if self._talk is None or not self._talk.is_logged_in:
+            return _not_checked("read", "that needs a login")
+        if self._talk.error is not None:
+            raise self._talk.error
+        return _ok("read", f"{self._talk.monitors} email monitors")
+
+    def _check_clock(self) -> Check:
+        ahead = self._talk.ahead if self._talk else None
+        if ahead is None:
+            return _not_checked("clock", "no answer of AlertSite says what time it is there")
+        seconds = round(abs(ahead))
+        if seconds <= _MOST_SECONDS:
+            return _ok("clock", f"within {max(1, seconds)} s of AlertSite's")
+        return Check(
+            "clock",
+            Status.WARN,
+            f"{seconds} s {'ahead of' if ahead > 0 else 'behind'} AlertSite's",
+            "Set it by NTP: the times in the state come from it.",
+        )
+
+
+def _ok(name: str, message: str) -> Check:
+    return Check(name, Status.OK, message)
+
+
+def _not_checked(name: str, why: str) -> Check:
+    return Check(name, Status.NOT_CHECKED, why)
+
+
+def _broken(reason: str) -> Check:
+    message = f"the schemas or their validator do not work: {reason}"
+    return Check("schemas", Status.FAIL, message, "Install reconciler again.", ExitCode.BUG)
 
 
 @click.command(epilog="Example: reconciler doctor --state git:origin")
@@ -20,17 +349,14 @@ def doctor(manifests: str, location: str | None, *, as_json: bool) -> int:
     It logs in once and reads the list of monitors once. Without credentials it checks the embedded
     sandbox. The exit code is that of the first check that failed.
     """
-    from reconciler.cli.checks import Checkup  # noqa: PLC0415
-    from reconciler.render.checks import Status, check_text, checks_json  # noqa: PLC0415
-
     done = []
     for check in Checkup(manifests, location).checks():
         done.append(check)
         if not as_json:
-            output.data(check_text(check, colour=output.has_colour(sys.stdout)))
+            console.data(check_text(check, colour=console.has_colour(sys.stdout)))
     if as_json:
-        output.document(checks_json(done))
+        console.document(checks_json(done))
     failed = [check for check in done if check.status is Status.FAIL]
     warned = sum(check.status is Status.WARN for check in done)
-    output.say(f"{len(done)} checks: {len(failed)} failed, {warned} to look at.")
+    console.say(f"{len(done)} checks: {len(failed)} failed, {warned} to look at.")
     return failed[0].exit_code if failed else ExitCode.OK

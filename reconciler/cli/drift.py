@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import keeping, options, output, settings
+from reconciler import render, usecases
+from reconciler.cli import config, console, options, runtime
+from reconciler.cli.runtime import connect
+from reconciler.core.drift import find_drift
 from reconciler.errors import ExitCode, StateError, UsageError
+from reconciler.schema import Schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from reconciler.state import Record
+    from reconciler.core.state import Record
 
 
 @click.command(epilog="Example: reconciler drift --state git:origin --json")
@@ -34,14 +38,9 @@ def drift(location: str | None, targets: tuple[str, ...], *, as_json: bool) -> i
     It compares AlertSite with the state and needs no manifests; what lifecycle.ignore named at the
     last apply is left out until its day.
     """
-    from reconciler import render, workflow  # noqa: PLC0415
-    from reconciler.cli.connection import connect  # noqa: PLC0415
-    from reconciler.drift import find_drift  # noqa: PLC0415
-    from reconciler.schema import Schemas  # noqa: PLC0415
-
     schemas = Schemas()
-    run = keeping.begin(location, embedded=settings.is_silent(os.environ))
-    with connect(schemas, output.say, limits=run.limits) as connection:
+    run = runtime.begin(location, embedded=config.is_silent(os.environ))
+    with connect(schemas, console.say, limits=run.limits) as connection:
         known = run.known(connection.account)
         if not known.saved.serial and not known.state.records:
             raise StateError(
@@ -49,13 +48,13 @@ def drift(location: str | None, targets: tuple[str, ...], *, as_json: bool) -> i
                 "Check --state; or run apply once, which makes it.",
             )
         _check_targets(targets, known.state.records)
-        live = workflow.observe(connection.reader(), schemas.kinds, known.state).live
-    today = keeping.now()[:10]
+        live = usecases.observe(connection.reader(), schemas.kinds, known.state).live
+    today = runtime.now()[:10]
     found = find_drift(connection.account, known.state.records, live, schemas.kinds, targets, today)
     if as_json:
-        output.document(found.to_json())
+        console.document(found.to_json())
     else:
-        output.data(render.drift_text(found, colour=output.has_colour(sys.stdout)))
+        console.data(render.drift_text(found, colour=console.has_colour(sys.stdout)))
     return ExitCode.CHANGES if found.monitors else ExitCode.OK
 
 

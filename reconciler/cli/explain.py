@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import output
+from reconciler.cli import console
+from reconciler.core import fields
+from reconciler.core.fields import described
+from reconciler.core.lint import CODES
 from reconciler.errors import ExitCode, UsageError
+from reconciler.render.fields import code_text, codes_text, field_text, kind_text
+from reconciler.schema import Schemas
+from reconciler.schema.problem import did_you_mean
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -16,10 +22,7 @@ _LINT = "lint"
 
 
 def _completed(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for a shell
-
-    from reconciler.fields import described  # noqa: PLC0415
-    from reconciler.schema import Schemas  # noqa: PLC0415
+    from click.shell_completion import CompletionItem  # only for a shell
 
     names = [_LINT]
     for kind, schema in Schemas().documents.items():
@@ -39,14 +42,11 @@ def explain(name: str) -> int:
     email-smtp.metadata.id. explain lint lists the codes of validate --lint.
     """
     kind, _, field = name.partition(".")
-    output.data(_codes(field) if kind == _LINT else _kind(kind, field))
+    console.data(_codes(field) if kind == _LINT else _kind(kind, field))
     return ExitCode.OK
 
 
 def _codes(name: str) -> str:
-    from reconciler.lint import CODES  # noqa: PLC0415
-    from reconciler.render.fields import code_text, codes_text  # noqa: PLC0415
-    from reconciler.schema.problem import did_you_mean  # noqa: PLC0415
 
     if not name:
         return codes_text()
@@ -57,10 +57,6 @@ def _codes(name: str) -> str:
 
 
 def _kind(kind: str, name: str) -> str:
-    from reconciler import fields  # noqa: PLC0415
-    from reconciler.render.fields import field_text, kind_text  # noqa: PLC0415
-    from reconciler.schema import Schemas  # noqa: PLC0415
-    from reconciler.schema.problem import did_you_mean  # noqa: PLC0415
 
     documents = Schemas().documents
     if kind not in documents:

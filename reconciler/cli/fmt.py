@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import output
+from reconciler import manifests, render
+from reconciler.cli import console
 from reconciler.errors import ExitCode
+from reconciler.render.text import paint
+from reconciler.schema import Schemas
+from reconciler.usecases.fmt import find_findings, format_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.workflow.tidying import Formatted
+    from reconciler.usecases.fmt import Formatted
 
 
 @click.command(epilog="Example: reconciler fmt --check --diff monitors/mail-core")
@@ -26,44 +30,38 @@ def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
     Comments move with their key; values, quotes and all else stay. Files with findings are left as
     they are. Every PATH is a file or folder; without one, the folder monitors is taken.
     """
-    from reconciler import manifest, render  # noqa: PLC0415
-    from reconciler.schema import Schemas  # noqa: PLC0415
-    from reconciler.workflow.tidying import find_findings, format_files  # noqa: PLC0415
-
     schemas = Schemas()
     given = paths or ("monitors",)
     findings = find_findings(given, schemas)
     total = changed = 0
-    with output.writing() as writes:
+    with console.writing() as writes:
         for file in format_files(given, schemas, findings):
             total += 1
             for line in file.left:
-                output.say(
+                console.say(
                     f"{file.path}:{line}: left in its order, which cannot be changed safely."
                 )
             if not file.is_changed:
                 continue
             changed += 1
-            output.data(file.path)
+            console.data(file.path)
             if diff:
-                output.data(render.joined(_diff(file), colour=output.has_colour(sys.stdout)))
+                console.data(render.joined(_diff(file), colour=console.has_colour(sys.stdout)))
             if not check:
                 with writes.one(file.path):
-                    manifest.write(file.path, file.data, file.original)
+                    manifests.write(file.path, file.data, file.original)
         if findings:
-            output.say(render.findings_text(findings))
-            output.say("Files with findings are left as they are.")
+            console.say(render.findings_text(findings))
+            console.say("Files with findings are left as they are.")
         verb = "would change" if check else "changed"
-        output.say(f"{changed:,} of {total:,} {'file' if total == 1 else 'files'} {verb}.")
+        console.say(f"{changed:,} of {total:,} {'file' if total == 1 else 'files'} {verb}.")
     return ExitCode.INVALID if findings or (check and changed) else ExitCode.OK
 
 
 def _diff(file: Formatted) -> Iterator[str]:
-    from difflib import unified_diff  # noqa: PLC0415 - only for a diff
+    from difflib import unified_diff  # only for a diff
 
-    from reconciler.render.text import paint  # noqa: PLC0415
-
-    colour = output.has_colour(sys.stdout)
+    colour = console.has_colour(sys.stdout)
     before, after = (data.decode().splitlines() for data in (file.original, file.data))
     for line in unified_diff(before, after, f"a/{file.path}", f"b/{file.path}", lineterm=""):
         style = line[0] if line[:1] in {"+", "-"} and line[:3] not in {"+++", "---"} else "bold"

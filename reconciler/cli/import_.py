@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import keeping, options, output, settings
+from reconciler import usecases
+from reconciler.cli import config, console, options, runtime
+from reconciler.cli.runtime import connect
+from reconciler.core.naming import LAYOUT, check_layout
 from reconciler.errors import ConfigurationError, ExitCode, InvalidManifestsError
-from reconciler.importing import LAYOUT
+from reconciler.schema import Schemas
+from reconciler.usecases import import_ as importing
+from reconciler.usecases import load_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from reconciler.plan import Plan
-    from reconciler.schema import Schemas
-    from reconciler.workflow.importing import Imported, Told
+    from reconciler.core.plan import Plan
+    from reconciler.usecases.import_ import Imported, Told
 
 
 @click.command(
@@ -66,26 +70,20 @@ def import_(
     what was read. Exits with 7 if that plan is not empty or a monitor got no manifest; both are
     listed.
     """
-    from reconciler import workflow  # noqa: PLC0415
-    from reconciler.cli.connection import connect  # noqa: PLC0415
-    from reconciler.importing import check_layout  # noqa: PLC0415
-    from reconciler.schema import Schemas  # noqa: PLC0415
-    from reconciler.workflow import importing  # noqa: PLC0415
-
     check_layout(layout)
     folder = into or manifests
     terms = importing.Terms(folder, manifests, layout, merge, not no_defaults, unknown == "write")
     schemas = Schemas()
-    run = keeping.begin(location, embedded=settings.is_silent(os.environ))
-    with connect(schemas, output.say, limits=run.limits) as connection:
+    run = runtime.begin(location, embedded=config.is_silent(os.environ))
+    with connect(schemas, console.say, limits=run.limits) as connection:
         state = run.known(connection.account).state
-        live = workflow.observe(connection.reader(), schemas.kinds, state).live
+        live = usecases.observe(connection.reader(), schemas.kinds, state).live
     _learn_secrets(manifests, schemas, run)
-    found = importing.draft(live, schemas, state, terms, keeping.redactor())
-    with output.writing() as writes:
+    found = importing.draft(live, schemas, state, terms, runtime.redactor())
+    with console.writing() as writes:
         importing.write(found, folder, writes.one)
         for line in _report(found, folder):
-            output.data(line)
+            console.data(line)
         code = ExitCode.PARTIAL if found.skipped else ExitCode.OK
         if not found.drafts and (into or not found.known):
             return code
@@ -94,17 +92,15 @@ def import_(
             code = _show_plan(checked.plan, into) or code
         if checked.others:
             was, differs = ("was", "differs") if checked.others == 1 else ("were", "differ")
-            output.data(
+            console.data(
                 f"{_count(checked.others, 'manifest')} that {was} there before {differs} from "
                 "AlertSite: reconciler plan shows how."
             )
         return code
 
 
-def _learn_secrets(manifests: str, schemas: Schemas, run: keeping.Run) -> None:
+def _learn_secrets(manifests: str, schemas: Schemas, run: runtime.Run) -> None:
     """Gets to know the secrets of the manifests that are there, which no new one may repeat."""
-    from reconciler.workflow import load_fleet  # noqa: PLC0415
-
     with suppress(ConfigurationError, InvalidManifestsError):  # there need not be any valid ones
         fleet = load_fleet((manifests,), schemas, may_be_empty=True)
         run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
@@ -159,11 +155,11 @@ def _show_plan(plan: Plan, into: str | None) -> ExitCode:
     unchanged = f"{plan.unchanged:,} unchanged"
     if plan.changes or plan.refusals:
         options.print_plan(plan, as_json=False, show_requests=False)
-        output.data(f"Plan after import: not empty, as shown above. {unchanged}.")
+        console.data(f"Plan after import: not empty, as shown above. {unchanged}.")
         return ExitCode.PARTIAL
-    output.data(f"Plan after import: no changes. {unchanged}.")
+    console.data(f"Plan after import: no changes. {unchanged}.")
     if into is not None:
-        output.say("Nothing of it is managed before it is moved to the folder of the manifests.")
+        console.say("Nothing of it is managed before it is moved to the folder of the manifests.")
     return ExitCode.OK
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import durable
-from reconciler.cli import output
+from reconciler.cli import console
+from reconciler.core.printable import joined
 from reconciler.errors import ConfigurationError, ExitCode
-from reconciler.printable import joined
+from reconciler.schema import schema_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,30 +49,30 @@ def init(folder: str) -> int:
     """
     root = Path(folder)
     written = 0
-    with output.writing() as writes:
+    with console.writing() as writes:
         if (root / _MANIFESTS).exists() and not (root / _MANIFESTS / _EXAMPLE).exists():
-            output.data(f"kept   {_MANIFESTS}")
+            console.data(f"kept   {_MANIFESTS}")
         for name, content in _contents(root):
             if os.path.lexists(root / name):
-                output.data(f"kept   {name}")
+                console.data(f"kept   {name}")
                 continue
             with writes.one(name):
                 is_new = _write(root / name, content)
             written += is_new
-            output.data(f"{'wrote' if is_new else 'kept '}  {name}")
+            console.data(f"{'wrote' if is_new else 'kept '}  {name}")
         if not written:
-            output.say("Everything is there already: nothing was written.")
+            console.say("Everything is there already: nothing was written.")
             return ExitCode.OK
         where = "here" if root == Path() else f"in {folder}"
         example = f"{_MANIFESTS}/{_EXAMPLE}"
-        output.say(joined(line.format(where=where, example=example) for line in _NEXT.splitlines()))
+        console.say(
+            joined(line.format(where=where, example=example) for line in _NEXT.splitlines())
+        )
     return ExitCode.OK
 
 
 def _contents(root: Path) -> Iterator[tuple[str, bytes]]:
     """The name and content of every file, the example only for those who have no manifests."""
-    from reconciler.schema import schema_folder  # noqa: PLC0415
-
     example = f"{_MANIFESTS}/{_EXAMPLE}"
     if not (root / _MANIFESTS).exists() or (root / example).exists():
         yield example, (_TEMPLATES / _EXAMPLE).read_bytes()

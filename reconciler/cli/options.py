@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import keeping, output, settings
+from reconciler import render, usecases
+from reconciler.cli import config, console, runtime
+from reconciler.schema import Schemas
 
 if TYPE_CHECKING:
-    from reconciler.plan import Plan
-    from reconciler.schema import Schemas
-    from reconciler.workflow import Fleet
+    from reconciler.core.plan import Plan
+    from reconciler.usecases import Fleet
 
 
 class Duration(click.ParamType[float]):
@@ -25,7 +26,7 @@ class Duration(click.ParamType[float]):
         self, value: str | float, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """The seconds; a default is a number already."""
-        seconds = settings.duration(str(value))
+        seconds = config.duration(str(value))
         if seconds is None:
             self.fail(f"{value!r} is no duration; write it as 90s, 10m or 1h", param, ctx)
         return seconds
@@ -103,34 +104,27 @@ def load(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Fleet]:
     """
     schemas, fleet = load_quietly(*paths, may_be_empty=may_be_empty)
     if fleet.warnings:
-        from reconciler import render  # noqa: PLC0415
-
-        output.say(render.findings_text(fleet.warnings))
+        console.say(render.findings_text(fleet.warnings))
     return schemas, fleet
 
 
 def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Fleet]:
     """As `load`, and leaves the warnings to be said."""
-    from reconciler import workflow  # noqa: PLC0415
-    from reconciler.schema import Schemas  # noqa: PLC0415
-
     schemas = Schemas()
-    today = keeping.now()[:10]
-    rules = settings.read_secret_rules(os.environ, keeping.PROJECT)
-    return schemas, workflow.load_fleet(paths, schemas, today, rules, may_be_empty=may_be_empty)
+    today = runtime.now()[:10]
+    rules = config.read_secret_rules(os.environ, runtime.PROJECT)
+    return schemas, usecases.load_fleet(paths, schemas, today, rules, may_be_empty=may_be_empty)
 
 
 def print_plan(plan: Plan, *, as_json: bool, show_requests: bool, to_stderr: bool = False) -> None:
     """Prints a plan as text or JSON; to stderr when stdout is for other data."""
-    from reconciler import render  # noqa: PLC0415
-
     if as_json:
-        output.document(plan.to_json())
+        console.document(plan.to_json())
         return
     stream = sys.stderr if to_stderr else sys.stdout
     text = render.plan_text(
         plan,
-        colour=output.has_colour(stream),
+        colour=console.has_colour(stream),
         show_requests=show_requests,
     )
-    (output.say if to_stderr else output.data)(text)
+    (console.say if to_stderr else console.data)(text)

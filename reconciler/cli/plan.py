@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import keeping, options, output, settings
+from reconciler import usecases
+from reconciler.cli import config, console, options, plan_file, runtime
+from reconciler.cli.runtime import connect
+from reconciler.core.options import Rules
 from reconciler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from reconciler.plan import Plan
-    from reconciler.state import State
-    from reconciler.workflow import Workspace
+    from reconciler.core.plan import Plan
+    from reconciler.core.state import State
+    from reconciler.usecases import Workspace
 
 
 _WHY = "A plan that is to be applied is made from AlertSite."
@@ -50,50 +53,42 @@ def plan(
     detailed_exitcode: bool,
 ) -> int:
     """Show what apply would change; never writes to AlertSite or the state (alias: diff)."""
-    from reconciler import workflow  # noqa: PLC0415
-    from reconciler.rules import Rules  # noqa: PLC0415
-
     if offline and out:
         raise UsageError("--offline and --out exclude each other", _WHY)
     schemas, fleet = options.load(manifests, may_be_empty=True)
     rules = Rules(targets, adopt, write_secrets, prune, keep)
     run = _begin(location, offline=offline)
-    workspace = workflow.Workspace(fleet, schemas, run.vault(), rules, keeping.budgets())
+    workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
     found, state = _offline(workspace, run, as_json=as_json) if offline else _online(workspace, run)
     options.print_plan(found, as_json=as_json, show_requests=show_requests)
     if out is not None:
-        from reconciler.cli import plan_file  # noqa: PLC0415
-
-        with output.writing() as writes, writes.one(out):
+        with console.writing() as writes, writes.one(out):
             plan_file.write(out, found, workspace, state, run.id, manifests)
-    workflow.refuse_refusals(found)
+    usecases.refuse_refusals(found)
     return ExitCode.CHANGES if detailed_exitcode and found.is_something else ExitCode.OK
 
 
-def _begin(location: str | None, *, offline: bool) -> keeping.Run:
+def _begin(location: str | None, *, offline: bool) -> runtime.Run:
     if offline:
-        return keeping.begin_without_account(location)
-    return keeping.begin(location, embedded=settings.is_silent(os.environ))
+        return runtime.begin_without_account(location)
+    return runtime.begin(location, embedded=config.is_silent(os.environ))
 
 
-def _online(workspace: Workspace, run: keeping.Run) -> tuple[Plan, State]:
-    from reconciler import workflow  # noqa: PLC0415
-    from reconciler.cli.connection import connect  # noqa: PLC0415
+def _online(workspace: Workspace, run: runtime.Run) -> tuple[Plan, State]:
 
-    with connect(workspace.schemas, output.say, limits=run.limits) as connection:
+    with connect(workspace.schemas, console.say, limits=run.limits) as connection:
         state = run.known(connection.account).state
-        now = keeping.clock().now()
-        return workflow.look(workspace, connection.reader(), state, now=now).plan, state
+        now = runtime.clock().now()
+        return usecases.look(workspace, connection.reader(), state, now=now).plan, state
 
 
-def _offline(workspace: Workspace, run: keeping.Run, *, as_json: bool) -> tuple[Plan, State]:
-    from reconciler import workflow  # noqa: PLC0415
+def _offline(workspace: Workspace, run: runtime.Run, *, as_json: bool) -> tuple[Plan, State]:
 
     state = run.known(None).state
-    now = keeping.clock().now()
-    found = workflow.plan_offline(workspace, state, run.store.location, now)
-    (output.say if as_json else output.data)(
-        f"Offline: compared with the state that was saved {keeping.age(state.saved_at)} "
+    now = runtime.clock().now()
+    found = usecases.plan_offline(workspace, state, run.store.location, now)
+    (console.say if as_json else console.data)(
+        f"Offline: compared with the state that was saved {runtime.age(state.saved_at)} "
         f"({state.saved_at}, serial {state.serial}); AlertSite was not asked."
     )
     return found, state

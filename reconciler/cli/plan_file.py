@@ -5,19 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler import __version__, durable, file_content, json_text, render, saved_plan
-from reconciler.cli import output
+from reconciler import __version__, durable, render
+from reconciler.cli import console
+from reconciler.core import json_text, saved_plan
+from reconciler.core.plan import FORMAT_VERSION
+from reconciler.core.saved_plan import Basis, SavedPlan
 from reconciler.errors import ConfigurationError, RefusedError
-from reconciler.plan import FORMAT_VERSION
-from reconciler.saved_plan import Basis, SavedPlan
 from reconciler.schema import problem_of
-from reconciler.workflow.checkout import read_generation
+from reconciler.usecases.checkout import read_generation
 
 if TYPE_CHECKING:
-    from reconciler.generation import Generation
-    from reconciler.plan import Plan
-    from reconciler.state import State
-    from reconciler.workflow import Workspace
+    from reconciler.core.generation import Generation
+    from reconciler.core.plan import Plan
+    from reconciler.core.state import State
+    from reconciler.usecases import Workspace
 
 
 def basis(workspace: Workspace, state: State, run: str, generation: Generation) -> Basis:
@@ -46,9 +47,9 @@ def write(
         ConfigurationError: the file cannot be written.
     """
     if plan.refusals:
-        output.say(f"{path} is not written: a plan that holds refusals cannot be applied.")
+        console.say(f"{path} is not written: a plan that holds refusals cannot be applied.")
         return
-    generation = read_generation(manifests, output.say)
+    generation = read_generation(manifests, console.say)
     saved = SavedPlan(plan, basis(workspace, state, run, generation))
     try:
         text = render.as_json(saved_plan.to_json(saved)) + "\n"
@@ -57,7 +58,7 @@ def write(
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}", "Name another file with --out."
         ) from error
-    output.say(f"The plan is written to {path}. To apply it: reconciler apply {path}")
+    console.say(f"The plan is written to {path}. To apply it: reconciler apply {path}")
 
 
 def read(path: str) -> SavedPlan:
@@ -68,7 +69,7 @@ def read(path: str) -> SavedPlan:
         RefusedError: it was written by another version, or changed by hand.
     """
     try:
-        data = json_text.read(file_content.read_any(path))
+        data = json_text.read(durable.read_any(path))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
         raise ConfigurationError(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli import output
+from reconciler.cli import console
+from reconciler.cli.runtime import connect
+from reconciler.core import probe as probes
 from reconciler.errors import ExitCode
+from reconciler.render.probes import probe_text
+from reconciler.schema import Schemas
 
 _SHOWN = (
     "These are names of fields and types: no value is shown. What is not as expected is worth a "
@@ -21,18 +25,13 @@ def probe(*, as_json: bool) -> int:
     One list request. For each kind every field is compared with the schema: as expected, of another
     type, unknown to the schema, or not seen.
     """
-    from reconciler import probe as probes  # noqa: PLC0415
-    from reconciler.cli.connection import connect  # noqa: PLC0415
-    from reconciler.render.probes import probe_text  # noqa: PLC0415
-    from reconciler.schema import Schemas  # noqa: PLC0415
-
     schemas = Schemas()
-    with connect(schemas, output.say) as connection:
+    with connect(schemas, console.say) as connection:
         live = connection.reader().list_monitors(schemas.kinds)
     tables = probes.probe(schemas.documents, live)
     if as_json:
-        output.document(probes.to_json(tables))
+        console.document(probes.to_json(tables))
     else:
-        output.data(probe_text(tables))
-    output.say(_SHOWN)
+        console.data(probe_text(tables))
+    console.say(_SHOWN)
     return ExitCode.OK

@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import keeping, options, output, settings
+from reconciler import usecases
+from reconciler.cli import config, console, options, runtime
+from reconciler.cli.runtime import connect
+from reconciler.core.diff import Cause
+from reconciler.core.options import Rules
+from reconciler.core.printable import joined
 from reconciler.errors import ExitCode, RefusedError
-from reconciler.printable import joined
+from reconciler.manifests.edits import ABSENT
+from reconciler.render.text import paint, value_text
+from reconciler.secrets import Vault
+from reconciler.usecases.pull import find_pull, look_without_secrets, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.workflow.pulling import Edit, Pull
+    from reconciler.usecases.pull import Edit, Pull
 
 
 @click.command(
@@ -48,24 +56,18 @@ def pull(
     never pulled. Every TARGET is an address, a glob over addresses or label=value. Exits with 7 if
     something could not be written; it is listed.
     """
-    from reconciler import workflow  # noqa: PLC0415
-    from reconciler.cli.connection import connect  # noqa: PLC0415
-    from reconciler.rules import Rules  # noqa: PLC0415
-    from reconciler.secrets import Vault  # noqa: PLC0415
-    from reconciler.workflow.pulling import find_pull, look_without_secrets  # noqa: PLC0415
-
     schemas, fleet = options.load(manifests)
-    run = keeping.begin(location, embedded=settings.is_silent(os.environ))
+    run = runtime.begin(location, embedded=config.is_silent(os.environ))
     run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
-    vault = Vault({}, "", redactor=keeping.redactor())
-    workspace = workflow.Workspace(fleet, schemas, vault, Rules(targets))
-    with connect(schemas, output.say, limits=run.limits) as connection:
+    vault = Vault({}, "", redactor=runtime.redactor())
+    workspace = usecases.Workspace(fleet, schemas, vault, Rules(targets))
+    with connect(schemas, console.say, limits=run.limits) as connection:
         known = run.known(connection.account)
         look = look_without_secrets(workspace, connection.reader(), known.state)
     found = find_pull(
         workspace, look, known.state, take_all=take_all, write_unknown=unknown == "write"
     )
-    output.data(joined(_lines(found), colour=output.has_colour(sys.stdout)))
+    console.data(joined(_lines(found), colour=console.has_colour(sys.stdout)))
     _say_rest(found)
     if not found.edits:
         return ExitCode.PARTIAL if found.skipped else ExitCode.OK
@@ -76,9 +78,7 @@ def pull(
 
 def _lines(found: Pull) -> Iterator[str]:
     """The edits, those that cannot be made, and their count."""
-    from reconciler.render.text import paint  # noqa: PLC0415
-
-    colour = output.has_colour(sys.stdout)
+    colour = console.has_colour(sys.stdout)
     address = ""
     for edit in found.edits:
         if edit.desired.address != address:
@@ -99,9 +99,6 @@ def _lines(found: Pull) -> Iterator[str]:
 
 
 def _change(edit: Edit) -> str:
-    from reconciler.diff import Cause  # noqa: PLC0415
-    from reconciler.manifest.wanted import ABSENT  # noqa: PLC0415
-    from reconciler.render.text import value_text  # noqa: PLC0415
 
     place = f"{edit.place.path}:{edit.place.line}"
     if edit.after is ABSENT:
@@ -120,13 +117,13 @@ def _say_rest(found: Pull) -> None:
     """Says what else differs, and is not pulled."""
     if found.edited:
         verb = "differs" if found.edited == 1 else "differ"
-        output.say(
+        console.say(
             f"{_count(found.edited, 'field')} {verb} only by an edit here, or without having been "
             "applied: apply sends them, pull --all takes AlertSite's values."
         )
     if found.refused:
         verb = "is" if found.refused == 1 else "are"
-        output.say(
+        console.say(
             f"{_count(found.refused, 'manifest')} {verb} refused by the plan, and not pulled: "
             "reconciler plan says why."
         )
@@ -149,15 +146,14 @@ def _ask() -> None:
 
 
 def _write(found: Pull) -> int:
-    from reconciler.workflow.pulling import write  # noqa: PLC0415
 
     failed = len(found.skipped)
-    with output.writing() as writes:
+    with console.writing() as writes:
         for file, trouble in write(found, writes.one):
             failed += bool(trouble)
-            output.say(trouble or f"{file.path}: wrote {_count(len(file.edits), 'field')}.")
+            console.say(trouble or f"{file.path}: wrote {_count(len(file.edits), 'field')}.")
         if not failed:
-            output.say("AlertSite was only read. Review the edits, then commit them.")
+            console.say("AlertSite was only read. Review the edits, then commit them.")
     return ExitCode.PARTIAL if failed else ExitCode.OK
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli import output
+from reconciler.cli import console
+from reconciler.cli.runtime import import_sandbox, read_seed, sample_seed, starting_sandbox
 from reconciler.errors import ExitCode, UsageError
+from reconciler.schema import Schemas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -144,9 +146,6 @@ def sandbox(
     strict: bool,
 ) -> int:
     """Serve an AlertSite account on loopback until interrupted."""
-    from reconciler.cli.connection import import_sandbox, starting_sandbox  # noqa: PLC0415
-    from reconciler.schema import Schemas  # noqa: PLC0415
-
     gc.enable()  # it may serve for days
     package = import_sandbox("the sandbox needs the packages starlette and uvicorn")
     schemas = Schemas().documents
@@ -181,8 +180,6 @@ def _seed(
         UsageError: both a file and a number were given.
         ConfigurationError: the file holds something else.
     """
-    from reconciler.cli.connection import read_seed, sample_seed  # noqa: PLC0415
-
     if file is not None and count is not None:
         raise UsageError("--seed-file and --seed-count exclude each other", "Give one of them.")
     if count is not None:
@@ -206,7 +203,7 @@ def _world(package: Any, worlds: tuple[str, ...]) -> Any:  # noqa: ANN401 - a mo
 
 
 def _announce(url: str, username: str, password: str) -> None:
-    output.data(f"export ALERTSITE_URL={url}")
-    output.data(f"export ALERTSITE_USERNAME={username}")
-    output.data(f"export ALERTSITE_PASSWORD={password}")
-    output.say("The sandbox serves until Ctrl-C; paste the lines above into another shell.")
+    console.data(f"export ALERTSITE_URL={url}")
+    console.data(f"export ALERTSITE_USERNAME={username}")
+    console.data(f"export ALERTSITE_PASSWORD={password}")
+    console.say("The sandbox serves until Ctrl-C; paste the lines above into another shell.")

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import output
+from reconciler.cli import console
+from reconciler.core.printable import Lines, joined
 from reconciler.errors import ConfigurationError, ExitCode, UsageError
-from reconciler.printable import Lines, joined
+from reconciler.schema import schema_folder
+from reconciler.schema.problem import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +21,7 @@ _ENDING = ".schema.json"
 
 
 def _completed(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for a shell
+    from click.shell_completion import CompletionItem  # only for a shell
 
     return [CompletionItem(name) for name in _files() if name.startswith(incomplete)]
 
@@ -33,21 +35,17 @@ def schema(kind: str | None) -> int:
     """
     files = _files()
     if kind is None:
-        output.data(joined(files))
+        console.data(joined(files))
         return ExitCode.OK
     if kind not in files:
-        from reconciler.schema.problem import did_you_mean  # noqa: PLC0415
-
         advice = did_you_mean(kind, files)
         raise UsageError(f"there is no schema {kind}{advice}", "reconciler schema lists all.")
-    output.data(Lines(files[kind].read_text(encoding="utf-8").rstrip("\n")))
+    console.data(Lines(files[kind].read_text(encoding="utf-8").rstrip("\n")))
     return ExitCode.OK
 
 
 def _files() -> dict[str, Path]:
     """The schemas of this installation, by name."""
-    from reconciler.schema import schema_folder  # noqa: PLC0415
-
     folder = schema_folder()
     found = {path.name.removesuffix(_ENDING): path for path in sorted(folder.glob(f"*{_ENDING}"))}
     if not found:

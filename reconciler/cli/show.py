@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli import options, output
+from reconciler.cli import console, options, plan_file
+from reconciler.core import saved_plan
 from reconciler.errors import ExitCode
 
 
@@ -14,13 +15,10 @@ from reconciler.errors import ExitCode
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
 def show(file: str, *, show_requests: bool, as_json: bool) -> int:
     """Show a plan that plan --out has written; needs no network."""
-    from reconciler import saved_plan  # noqa: PLC0415
-    from reconciler.cli import plan_file  # noqa: PLC0415
-
     saved = plan_file.read(file)
-    output.say(f"Account: {saved.plan.account}")
+    console.say(f"Account: {saved.plan.account}")
     if as_json:
-        output.document(saved_plan.to_json(saved))
+        console.document(saved_plan.to_json(saved))
     else:
         options.print_plan(saved.plan, as_json=False, show_requests=show_requests)
     return ExitCode.OK

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler import file_content
-from reconciler.cli import keeping, options, output
+from reconciler import durable
+from reconciler.cli import console, options, runtime
+from reconciler.core.printable import json_lines
+from reconciler.core.state import Transition, from_text, record_to_json, to_text
 from reconciler.errors import ConfigurationError, ExitCode, StateError, UsageError
+from reconciler.state_session import replace
+from reconciler.state_store import break_lock, current
 
 if TYPE_CHECKING:
-    from reconciler.state import State
+    from reconciler.core.state import State
 
 
 @click.group(epilog="Example: reconciler state list --state git:origin")
@@ -19,8 +23,8 @@ def state() -> None:
     """Look at the state, and mend it."""
 
 
-def _begin(location: str | None) -> keeping.Run:
-    return keeping.begin_without_account(location)
+def _begin(location: str | None) -> runtime.Run:
+    return runtime.begin_without_account(location)
 
 
 @state.command("list", epilog="Example: reconciler state list")
@@ -30,7 +34,7 @@ def list_(location: str | None) -> int:
     run = _begin(location)
     known = run.known(None)
     if not known.saved.serial:
-        output.say(f"{run.store.location}: there is no state yet.")
+        console.say(f"{run.store.location}: there is no state yet.")
     lines = [
         f"{address}  id {record.id}  applied {record.applied_at}  run {record.run}"
         for address, record in sorted(known.state.records.items())
@@ -41,7 +45,7 @@ def list_(location: str | None) -> int:
         for address, pending in sorted(known.state.pending_creates.items())
     ]
     for line in lines:
-        output.data(line)
+        console.data(line)
     return ExitCode.OK
 
 
@@ -50,13 +54,11 @@ def list_(location: str | None) -> int:
 @options.state
 def show(address: str, location: str | None) -> int:
     """Show one record as JSON."""
-    from reconciler.state import record_to_json  # noqa: PLC0415
-
     run = _begin(location)
     record = run.known(None).state.records.get(address)
     if record is None:
         raise _no_record(run, address)
-    output.document(record_to_json(record))
+    console.document(record_to_json(record))
     return ExitCode.OK
 
 
@@ -66,10 +68,8 @@ def show(address: str, location: str | None) -> int:
 @options.lock_timeout
 def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float) -> int:
     """Forget records; AlertSite and the manifests stay as they are."""
-    from reconciler.state import Transition  # noqa: PLC0415
-
     run = _begin(location)
-    with output.writing() as writes, keeping.locked(run, "state rm", lock_timeout):
+    with console.writing() as writes, runtime.locked(run, "state rm", lock_timeout):
         known = run.known(None)
         for address in addresses:
             if address not in known.state.records and address not in known.state.pending_creates:
@@ -77,7 +77,7 @@ def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float
         nothing = dict.fromkeys(addresses)
         with writes.one(run.store.location):
             run.recorder(known, "state rm").finish(Transition(nothing, nothing))
-        output.say(f"Forgot {', '.join(addresses)}.")
+        console.say(f"Forgot {', '.join(addresses)}.")
     return ExitCode.OK
 
 
@@ -86,23 +86,21 @@ def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float
 @options.state
 def unlock(run_id: str | None, location: str | None) -> int:
     """Break the lock of a run that is certainly dead; without RUN, say who holds it."""
-    from reconciler.store import break_lock, current  # noqa: PLC0415
-
     run = _begin(location)
     if run_id is None:
         lease = current(run.store)
         if lease is None:
-            output.say(f"{run.store.location} is not locked.")
+            console.say(f"{run.store.location} is not locked.")
         else:
-            output.data(
+            console.data(
                 f"{lease.id}  held by {lease.holder} on {lease.host} for {lease.operation} since "
                 f"{lease.acquired_at}, renewed {lease.renewals} times so far"
             )
         return ExitCode.OK
-    with output.writing() as writes:
+    with console.writing() as writes:
         with writes.one(f"the lock of {run.store.location}"):
             break_lock(run.store, run_id)
-        output.say(f"The lock of run {run_id} is broken.")
+        console.say(f"The lock of run {run_id} is broken.")
     return ExitCode.OK
 
 
@@ -110,14 +108,11 @@ def unlock(run_id: str | None, location: str | None) -> int:
 @options.state
 def pull(location: str | None) -> int:
     """Print the state as JSON, with what journals of killed runs add."""
-    from reconciler.printable import json_lines  # noqa: PLC0415
-    from reconciler.state import to_text  # noqa: PLC0415
-
     run = _begin(location)
     known = run.known(None)
     if not known.saved.serial and not known.state.records:
         raise StateError(f"{run.store.location}: there is no state yet", "Run apply once.")
-    output.data(json_lines(to_text(known.state).rstrip("\n")), is_json=True)
+    console.data(json_lines(to_text(known.state).rstrip("\n")), is_json=True)
     return ExitCode.OK
 
 
@@ -130,22 +125,19 @@ def push(file: str, location: str | None, lock_timeout: float) -> int:
 
     The one that is kept must be of the same lineage and not newer; or there must be none.
     """
-    from reconciler.known import replace  # noqa: PLC0415
-
     new = _read(file)
     run = _begin(location)
-    with output.writing() as writes, keeping.locked(run, "state push", lock_timeout):
+    with console.writing() as writes, runtime.locked(run, "state push", lock_timeout):
         with writes.one(run.store.location):
             serial = replace(run.store, new, f"state push {run.id}: {len(new.records)} records")
-        output.say(f"{run.store.location} has serial {serial} with {len(new.records)} records.")
+        console.say(f"{run.store.location} has serial {serial} with {len(new.records)} records.")
     return ExitCode.OK
 
 
 def _read(file: str) -> State:
-    from reconciler.state import from_text  # noqa: PLC0415
 
     try:
-        return from_text(file_content.read_any(file))
+        return from_text(durable.read_any(file))
     except OSError as error:
         raise ConfigurationError(
             f"{file} cannot be read: {error.strerror}", "Name a file that state pull has printed."
@@ -154,7 +146,7 @@ def _read(file: str) -> State:
         raise StateError(f"{file}: {error}", error.hint) from error
 
 
-def _no_record(run: keeping.Run, address: str) -> UsageError:
+def _no_record(run: runtime.Run, address: str) -> UsageError:
     return UsageError(
         f"{run.store.location} has no record of {address}", "reconciler state list shows all."
     )

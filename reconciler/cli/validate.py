@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import options, output
+from reconciler import render
+from reconciler.cli import console, options
+from reconciler.core.lint import Severity, severity
 from reconciler.errors import ExitCode, InvalidManifestsError, UsageError
+from reconciler.usecases.lint import lint_fleet
 
 if TYPE_CHECKING:
     from reconciler.errors import Diagnostic
-    from reconciler.workflow import Fleet
+    from reconciler.usecases import Fleet
 
 
 @click.command(epilog="Example: reconciler validate monitors/mail-core --format github")
@@ -43,42 +46,40 @@ def validate(paths: tuple[str, ...], form: str, *, lint: bool, strict: bool) -> 
         _, fleet = options.load_quietly(*(paths or ("monitors",)))
     except InvalidManifestsError as error:
         _print(error.findings, form)
-        output.say(f"{error}.")
+        console.say(f"{error}.")
         return error.exit_code
     findings = tuple(sorted((*fleet.warnings, *(_lint(fleet) if lint else ()))))
     if findings or form == "json":
         _print(findings, form)
-    output.say(f"Valid: {_count(len(fleet.desired), 'manifest')} in {_count(fleet.files, 'file')}.")
+    console.say(
+        f"Valid: {_count(len(fleet.desired), 'manifest')} in {_count(fleet.files, 'file')}."
+    )
     return _judge(findings, strict=strict) if lint else ExitCode.OK
 
 
 def _lint(fleet: Fleet) -> tuple[Diagnostic, ...]:
-    from reconciler.workflow.linting import lint_fleet  # noqa: PLC0415 - only for --lint
 
     return lint_fleet(fleet)
 
 
 def _judge(findings: tuple[Diagnostic, ...], *, strict: bool) -> ExitCode:
     """Says how many findings there are, and whether they are too many."""
-    from reconciler.lint import Severity, severity  # noqa: PLC0415
-
     found = [severity(finding.code) for finding in findings]
     numbers = [_count(found.count(one), one) for one in Severity if one in found]
-    output.say(f"Lint: {', '.join(numbers) or 'no findings'}.")
+    console.say(f"Lint: {', '.join(numbers) or 'no findings'}.")
     is_bad = Severity.ERROR in found or (strict and findings)
     return ExitCode.INVALID if is_bad else ExitCode.OK
 
 
 def _print(findings: tuple[Diagnostic, ...], form: str) -> None:
-    from reconciler import render  # noqa: PLC0415
 
     match form:
         case "json":
-            output.document(render.findings_json(findings))
+            console.document(render.findings_json(findings))
         case "github":
-            output.data(render.findings_github(findings))
+            console.data(render.findings_github(findings))
         case _:
-            output.data(render.findings_text(findings))
+            console.data(render.findings_text(findings))
 
 
 def _count(number: int, noun: str) -> str:

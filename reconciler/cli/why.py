@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import keeping, options, output, settings
+from reconciler import render, usecases
+from reconciler.cli import config, console, options, runtime
+from reconciler.cli.runtime import connect
 from reconciler.errors import ExitCode
+from reconciler.usecases.why import why as ask
 
 if TYPE_CHECKING:
-    from reconciler.why import Why
-    from reconciler.workflow import Workspace
+    from reconciler.core.why import Why
+    from reconciler.usecases import Workspace
 
 
 @click.command(epilog="Example: reconciler why email-smtp/prod-relay.port")
@@ -28,36 +31,31 @@ def why(asked: str, manifests: str, location: str | None, *, offline: bool, as_j
     Without FIELD it tells of the monitor and of every field that its manifest names. It only reads,
     and shows no secret.
     """
-    from reconciler import render, workflow  # noqa: PLC0415
-
     schemas, fleet = options.load(manifests, may_be_empty=True)
-    run = keeping.begin(location, embedded=settings.is_silent(os.environ))
-    workspace = workflow.Workspace(fleet, schemas, run.vault())
+    run = runtime.begin(location, embedded=config.is_silent(os.environ))
+    workspace = usecases.Workspace(fleet, schemas, run.vault())
     found = _offline(workspace, asked, run) if offline else _online(workspace, asked, run)
     if as_json:
-        output.document(found.to_json())
+        console.document(found.to_json())
         return ExitCode.OK
     record = found.subject.record
     text = render.why_text(
         found,
-        age=keeping.age(record.applied_at) if record else "",
+        age=runtime.age(record.applied_at) if record else "",
         only="." in asked,
-        colour=output.has_colour(sys.stdout),
+        colour=console.has_colour(sys.stdout),
     )
-    output.data(text)
+    console.data(text)
     return ExitCode.OK
 
 
-def _online(workspace: Workspace, asked: str, run: keeping.Run) -> Why:
-    from reconciler.cli.connection import connect  # noqa: PLC0415
-    from reconciler.workflow.why import why as ask  # noqa: PLC0415
+def _online(workspace: Workspace, asked: str, run: runtime.Run) -> Why:
 
-    with connect(workspace.schemas, output.say, limits=run.limits) as connection:
+    with connect(workspace.schemas, console.say, limits=run.limits) as connection:
         state = run.known(connection.account).state
         return ask(workspace, asked, state, connection.reader(), run.store.location)
 
 
-def _offline(workspace: Workspace, asked: str, run: keeping.Run) -> Why:
-    from reconciler.workflow.why import why as ask  # noqa: PLC0415
+def _offline(workspace: Workspace, asked: str, run: runtime.Run) -> Why:
 
     return ask(workspace, asked, run.known(None).state, None, run.store.location)

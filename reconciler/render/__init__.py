@@ -4,7 +4,7 @@ Rule: values in, text out; no I/O. The same value gives the same bytes. Colour o
 words and symbols say.
 """
 
-from reconciler.printable import Lines, joined, json_lines, printable
+from reconciler.core.printable import Lines, joined, json_lines, printable
 from reconciler.render.drifts import drift_text
 from reconciler.render.findings import findings_github, findings_json, findings_text
 from reconciler.render.plans import plan_text

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.printable import Lines, joined, printable
+from reconciler.core.printable import Lines, joined, printable
 from reconciler.render.text import paint, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.drift import Drift, Drifted
+    from reconciler.core.drift import Drift, Drifted
 
 
 def drift_text(drift: Drift, *, colour: bool = False) -> Lines:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.fields import ELEMENT
-from reconciler.lint import CODES
-from reconciler.printable import Lines, joined
+from reconciler.core.fields import ELEMENT
+from reconciler.core.lint import CODES
+from reconciler.core.printable import Lines, joined
 from reconciler.render.text import value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from reconciler.fields import Described
-    from reconciler.model import JSON
+    from reconciler.core.fields import Described
+    from reconciler.core.model import JSON
 
 _DISABLING = """\
 A comment disables codes for the value that it stands behind; behind kind: or metadata:, for the

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.printable import Lines, joined, printable
+from reconciler.core.lint import CODES, EXPIRED_IGNORE, severity
+from reconciler.core.printable import Lines, joined, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from reconciler.core.model import JSON
     from reconciler.errors import Diagnostic
-    from reconciler.model import JSON
 
 _COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 """What GitHub calls each severity."""
@@ -25,7 +26,6 @@ def findings_text(findings: Iterable[Diagnostic]) -> Lines:
 
 
 def _line(finding: Diagnostic) -> str:
-    from reconciler.lint import CODES, EXPIRED_IGNORE  # noqa: PLC0415 - no plan needs it
 
     if finding.code not in CODES and finding.code != EXPIRED_IGNORE:
         return str(finding)
@@ -62,7 +62,6 @@ def findings_json(findings: Iterable[Diagnostic]) -> dict[str, JSON]:
 
 
 def _severity(finding: Diagnostic) -> str:
-    from reconciler.lint import severity  # noqa: PLC0415 - no plan needs it
 
     return severity(finding.code).value
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from reconciler.diff import Cause
-from reconciler.plan import Action, BindingAction, NoteCode, Reason
-from reconciler.printable import Lines, joined, printable
+from reconciler.core.diff import Cause
+from reconciler.core.plan import Action, BindingAction, NoteCode, Reason
+from reconciler.core.printable import Lines, joined, printable
 from reconciler.render.text import paint, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from reconciler.diff import FieldChange, Leaf
-    from reconciler.plan import Binding, Change, Coverage, Loss, Note, Plan, Refusal
+    from reconciler.core.diff import FieldChange, Leaf
+    from reconciler.core.plan import Binding, Change, Coverage, Loss, Note, Plan, Refusal
 
 _SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
 _REASONS = {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.printable import Lines, joined, printable
+from reconciler.core.printable import Lines, joined, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from reconciler.probe import Table
+    from reconciler.core.probe import Table
 
 _HEAD = ("field", "seen", "expected", "mark")
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.core.plan import Action
+from reconciler.core.printable import Lines, joined, printable
+from reconciler.core.result import Status
 from reconciler.errors import ExitCode
-from reconciler.plan import Action
-from reconciler.printable import Lines, joined, printable
 from reconciler.render.plans import place
 from reconciler.render.text import paint, value_text
-from reconciler.result import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from reconciler.result import Outcome, Result
+    from reconciler.core.result import Outcome, Result
 
 _WORDS = {
     Status.DONE: ("~", "accepted"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from reconciler.mask import HIDDEN
-from reconciler.printable import Lines, joined, json_lines, printable
+from reconciler.core.mask import HIDDEN
+from reconciler.core.printable import Lines, joined, json_lines, printable
 
 if TYPE_CHECKING:
+    from reconciler.core.model import JSON
     from reconciler.errors import ReconcilerError
-    from reconciler.model import JSON
 
 _ESCAPES = {
     "+": "32",

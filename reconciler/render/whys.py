@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.diff import Cause
-from reconciler.printable import Lines, joined, printable
+from reconciler.core.diff import Cause
+from reconciler.core.printable import Lines, joined, printable
+from reconciler.core.why import ID, Next, Tracking
 from reconciler.render.text import paint, value_text
-from reconciler.why import ID, Next, Tracking
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.model import JSON
-    from reconciler.why import FieldWhy, Why
+    from reconciler.core.model import JSON
+    from reconciler.core.why import FieldWhy, Why
 
 _WIDTH = 40
 """Characters of a value in the list of fields; one field alone is shown whole."""

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
-from reconciler.model import JSON, SECRET_REF
+from reconciler.core.model import JSON, SECRET_REF
 from reconciler.schema.problem import Problem, did_you_mean
 
 if TYPE_CHECKING:

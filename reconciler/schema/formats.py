@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from reconciler.schema.schemas import schema_folder
 
 if TYPE_CHECKING:
-    from reconciler.model import JSON
+    from reconciler.core.model import JSON
 
 _LONGEST = 200
 
 
 def problem_of(name: str, value: JSON) -> str:
     """The first way in which a value does not fit `schemas/NAME.schema.json`; empty if it fits."""
-    from jsonschema_rs import Draft202012Validator  # noqa: PLC0415 - 25 ms
+    from jsonschema_rs import Draft202012Validator  # 25 ms
 
     schema = json.loads((schema_folder() / f"{name}.schema.json").read_bytes())
     for error in Draft202012Validator(schema).iter_errors(value):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reconciler.model import JSON
+    from reconciler.core.model import JSON
 
 
 class Problem(NamedTuple):
@@ -28,7 +28,7 @@ class Problem(NamedTuple):
 
 def did_you_mean(word: JSON, known: Iterable[str]) -> str:
     """The end of a message: the known word that is most like this one; empty if none is."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only for a message
+    from difflib import get_close_matches  # only for a message
 
     close = get_close_matches(str(word), list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.model import JSON, Kind
+from reconciler.core.model import JSON, Kind
 from reconciler.schema.problem import Problem, did_you_mean
 
 if TYPE_CHECKING:
@@ -70,13 +70,13 @@ class Schemas:
 
     def explain_defaults(self, value: JSON) -> Iterator[Problem]:
         """Why a document of the kind Defaults does not fit its schema; nothing if it does."""
-        from reconciler.schema.explanation import problems  # noqa: PLC0415 - 130 ms
+        from reconciler.schema.explanation import problems  # 130 ms
 
         if not self._accepts[DEFAULTS](value):
             yield from problems(self._defaults, value)
 
     def _explain_fields(self, name: str, value: JSON) -> Iterator[Problem]:
-        from reconciler.schema.explanation import problems  # noqa: PLC0415 - 130 ms
+        from reconciler.schema.explanation import problems  # 130 ms
 
         yield from problems(self.documents[name], value)
         for order in self._orders[name]:
@@ -88,7 +88,7 @@ class Schemas:
 
     @cached_property
     def _accepts(self) -> Mapping[str, Callable[[JSON], bool]]:
-        from jsonschema_rs import Draft202012Validator  # noqa: PLC0415 - 25 ms
+        from jsonschema_rs import Draft202012Validator  # 25 ms
 
         schemas = {**self.documents, DEFAULTS: self._defaults}
         return {name: Draft202012Validator(schema).is_valid for name, schema in schemas.items()}

@@ -1,7 +1,8 @@
-"""The layers of ARCHITECTURE.md, enforced on every run."""
+"""The house of ARCHITECTURE.md, enforced: floors, pure rooms, one importer for each package."""
 
 import ast
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import grimp
@@ -9,53 +10,18 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "reconciler"
 
-# Highest first. A module imports only from layers below its own; siblings do not know each other.
-LAYERS: list[set[str]] = [
+# Highest first. A room imports only from floors below its own; those of one floor are strangers.
+FLOORS: list[set[str]] = [
     {"cli"},
-    {"workflow"},
-    {"recorder"},
-    {"known"},
-    {"manifest", "schema", "secrets", "store", "alertsite", "render", "executor"},
-    {"saved_plan"},
-    {"result"},
-    {"decide", "drift", "importing", "lint", "probe", "why"},
-    {"budget", "retire"},
-    {"situation"},
-    {"pending"},
-    {"plan"},
-    {"diff", "fields", "rules", "secret_rules", "state"},
-    {"mask"},
-    {"durable", "generation", "model"},
-    {"clock", "errors", "file_content", "json_text", "limits", "printable", "redactor", "stop"},
+    {"usecases"},
+    {"state_session"},
+    {"manifests", "schema", "secrets", "state_store", "alertsite", "render"},
+    {"durable"},
+    {"core"},
+    {"context", "errors"},
 ]
 ENTRY, SANDBOX = "reconciler.__main__", "reconciler.sandbox"
-PURE = [
-    "errors",
-    "generation",
-    "json_text",
-    "printable",
-    "model",
-    "redactor",
-    "mask",
-    "diff",
-    "state",
-    "rules",
-    "fields",
-    "budget",
-    "pending",
-    "plan",
-    "situation",
-    "retire",
-    "decide",
-    "drift",
-    "importing",
-    "lint",
-    "probe",
-    "why",
-    "result",
-    "saved_plan",
-    "render",
-]
+PURE = ["errors", "core", "render"]
 # What deciding may import beside the project: no I/O, clock, environment or chance.
 PURE_IMPORTS = {
     "__future__",
@@ -77,15 +43,15 @@ PURE_IMPORTS = {
     "urllib",
 }
 IMPORTERS = {
-    "_ruamel_yaml": "manifest",
+    "_ruamel_yaml": "manifests",
     "click": "cli",
-    "deepdiff": "diff",
+    "deepdiff": "core",
     "httpcore": "alertsite",
     "httpx": "alertsite",
     "jsonschema": "schema",
     "jsonschema_rs": "schema",
-    "obstore": "store",
-    "ruamel": "manifest",
+    "obstore": "state_store",
+    "ruamel": "manifests",
     "starlette": "sandbox",
     "tenacity": "alertsite",
     "uvicorn": "sandbox",
@@ -100,24 +66,42 @@ def modules(part: str) -> set[str]:
     return {name} | GRAPH.find_descendants(name)
 
 
-def illegal(layers: list[set[str]]) -> set[tuple[str, str]]:
-    ordered = [grimp.Layer(*sorted(layer), independent=True) for layer in layers]
+def illegal(floors: list[set[str]]) -> set[tuple[str, str]]:
+    ordered = [grimp.Layer(*sorted(floor), independent=True) for floor in floors]
     broken = GRAPH.find_illegal_dependencies_for_layers(ordered, containers={"reconciler"})
     return {(dependency.importer, dependency.imported) for dependency in broken}
 
 
-def test_modules_import_from_lower_layers_only() -> None:
-    assert illegal(LAYERS) == set()
+def test_rooms_import_from_lower_floors_only() -> None:
+    assert illegal(FLOORS) == set()
 
 
-def test_the_layers_would_be_missed() -> None:
-    assert ("reconciler.plan", "reconciler.diff") in illegal(LAYERS[::-1])
+def test_an_arrow_upwards_would_be_seen() -> None:
+    assert ("reconciler.usecases", "reconciler.core") in illegal(FLOORS[::-1])
 
 
-def test_every_module_has_a_layer() -> None:
-    known = {part for layer in LAYERS for part in layer} | {"__main__", "sandbox"}
+def test_every_room_has_a_floor() -> None:
+    known = {room for floor in FLOORS for room in floor} | {"__main__", "sandbox"}
     children = {name.rpartition(".")[2] for name in GRAPH.find_children("reconciler")}
     assert children == known
+
+
+@pytest.mark.parametrize("room", sorted({room for floor in FLOORS for room in floor}))
+def test_no_room_has_a_circle(room: str) -> None:
+    inside = modules(room)
+    arrows = {
+        module: GRAPH.find_modules_directly_imported_by(module) & inside - {module}
+        for module in inside
+    }
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        pytest.fail(f"modules import each other: {error.args[1]}")
+
+
+def test_the_house_fits_on_one_screen() -> None:
+    entries = {path.name for path in PACKAGE.iterdir()} - {"__pycache__"}
+    assert len(entries) <= 17
 
 
 def test_the_sandbox_imports_nothing_of_the_tool_and_only_the_cli_imports_it() -> None:
@@ -134,7 +118,7 @@ def test_the_sandbox_imports_nothing_of_the_tool_and_only_the_cli_imports_it() -
         if not source.startswith(SANDBOX)
     }
     assert imported == set()
-    assert importers == {"reconciler.cli.connection"}
+    assert importers == {"reconciler.cli.runtime"}
 
 
 @pytest.mark.parametrize("part", PURE)
@@ -175,28 +159,4 @@ def test_only_where_a_run_must_survive_a_bug_is_every_error_caught() -> None:
         and isinstance(node.type, ast.Name)
         and node.type.id in {"ReconcilerError", "Exception", "BaseException"}
     }
-    assert catchers <= {"cli", "executor.py", "sandbox", "secrets.py", "workflow"}
-
-
-_WRITING = {"write_text", "write_bytes", "mkstemp", "NamedTemporaryFile", "hardlink_to", "fsync"}
-_WRITERS = {"durable.py": _WRITING, "store/journal.py": {"fsync"}}
-
-
-def _written_by(tree: ast.AST) -> set[str]:
-    """What in a module writes files."""
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    names = {call.func.attr for call in calls if isinstance(call.func, ast.Attribute)} & _WRITING
-    for call in calls:
-        is_open = "open" in {getattr(call.func, "attr", ""), getattr(call.func, "id", "")}
-        modes = {item.value for item in call.args if isinstance(item, ast.Constant)}
-        if is_open and any(isinstance(mode, str) and {*mode} & {*"wxa"} for mode in modes):
-            names.add("open")
-    return names
-
-
-def test_files_are_written_by_one_module() -> None:
-    for path in PACKAGE.rglob("*.py"):
-        name = str(path.relative_to(PACKAGE))
-        if name.startswith("sandbox/") or name == "cli/output.py":  # its log · /dev/null
-            continue
-        assert _written_by(ast.parse(path.read_text())) <= _WRITERS.get(name, set()), name
+    assert catchers <= {"cli", "sandbox", "secrets.py", "usecases"}

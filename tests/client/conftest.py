@@ -6,9 +6,8 @@ from contextlib import ExitStack
 import pytest
 
 from reconciler.alertsite import Credentials, Session
-from reconciler.clock import SYSTEM
-from reconciler.limits import Limits
-from reconciler.redactor import Redactor
+from reconciler.context import SYSTEM, Limits
+from reconciler.core.redactor import Redactor
 
 from scripted import Script, serving
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from reconciler.alertsite import Credentials, Reader, Session, Writer
+from reconciler.core.model import Live
 from reconciler.errors import (
     AlertSiteError,
     ConfigurationError,
@@ -19,7 +20,6 @@ from reconciler.errors import (
     RejectedError,
     UnavailableError,
 )
-from reconciler.model import Live
 
 from build import ACCOUNT
 from scripted import Answer, Script

@@ -16,7 +16,8 @@ import pytest
 
 from reconciler.alertsite import Credentials, Reader, Session, Writer
 from reconciler.alertsite.wire import Allowance, Wire
-from reconciler.clock import SYSTEM
+from reconciler.context import SYSTEM, Limits
+from reconciler.core.redactor import Redactor
 from reconciler.errors import (
     AlertSiteError,
     ExitCode,
@@ -24,8 +25,6 @@ from reconciler.errors import (
     NonsenseError,
     UnavailableError,
 )
-from reconciler.limits import Limits
-from reconciler.redactor import Redactor
 
 from build import ACCOUNT
 from scripted import Answer, Script

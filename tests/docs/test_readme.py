@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from reconciler.cli import reconciler
 from reconciler.errors import ExitCode
-from reconciler.manifest import Parser
+from reconciler.manifests import Parser
 from reconciler.schema import DEFAULTS
 
 from build import SCHEMAS

@@ -24,9 +24,9 @@ import pytest
 from store.conftest import git, s3, s3_endpoint  # noqa: F401 - fixtures
 
 import reconciler.cli
-from reconciler.clock import SYSTEM, Clock
+from reconciler.context import SYSTEM, Clock
 from reconciler.sandbox import PASSWORD, USERNAME, Options, parse_fault, running
-from reconciler.store import Store, open_store
+from reconciler.state_store import Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

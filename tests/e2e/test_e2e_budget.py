@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.clock import SYSTEM
+from reconciler.context import SYSTEM
 from reconciler.sandbox import parse_world
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from conftest import Account, Done, Workspace
 
-    from reconciler.clock import Clock
+    from reconciler.context import Clock
 
 _APPLY = ("apply", "--auto-approve")
 _KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")

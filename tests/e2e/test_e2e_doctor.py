@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from reconciler.model import Account as Named
+from reconciler.core.model import Account as Named
+from reconciler.core.state import State, head_line
 from reconciler.sandbox import VIEWER
-from reconciler.state import State, head_line
-from reconciler.store import Cell, Journal, Lease, open_store
-from reconciler.store.process import identity
+from reconciler.state_store import Cell, Journal, Lease, open_store
+from reconciler.state_store.process import identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.cli import import_
-from reconciler.model import Origin
-from reconciler.plan import Plan, Refusal
+from reconciler.core.model import Origin
+from reconciler.core.plan import Plan, Refusal
 from reconciler.sandbox import seeded
 
 from build import ACCOUNT

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from reconciler.core.model import Account as Named
+from reconciler.core.state import from_text, to_text
 from reconciler.errors import ConflictError
-from reconciler.model import Account as Named
 from reconciler.sandbox import Abandon, Fault
-from reconciler.state import from_text, to_text
-from reconciler.store import Cell
-from reconciler.store.lease import decoded
+from reconciler.state_store import Cell
+from reconciler.state_store.lock import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from conftest import Account, Done, Place, Workspace
 
-    from reconciler.state import State
-    from reconciler.store import Store
+    from reconciler.core.state import State
+    from reconciler.state_store import Store
 
 _STORES = ("file", "git", "s3")
 _SECONDS = 45

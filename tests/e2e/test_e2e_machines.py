@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from reconciler.state import from_text
-from reconciler.store import Cell
+from reconciler.core.state import from_text
+from reconciler.state_store import Cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from conftest import Account, Done, Place, Process, Workspace
 
-    from reconciler.state import State
+    from reconciler.core.state import State
 
 _STORES = ("file", "git", "s3")
 _SECONDS = 45

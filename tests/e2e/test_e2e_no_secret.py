@@ -32,7 +32,7 @@ from e2e.conftest import SEARCHED
 from store.conftest import BUCKET, WRITER, serving_git
 
 from reconciler import cli
-from reconciler.clock import SYSTEM, Clock
+from reconciler.context import SYSTEM, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -355,8 +355,8 @@ def _objects(repository: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _bucket() -> Iterator[tuple[str, bytes]]:
-    import obstore  # noqa: PLC0415
-    from obstore.store import S3Store  # noqa: PLC0415
+    import obstore
+    from obstore.store import S3Store
 
     client = S3Store(BUCKET)
     for batch in obstore.list(client):

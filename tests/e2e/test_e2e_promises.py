@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from conftest import Account, Done, Workspace
 
-    from reconciler.clock import Clock
+    from reconciler.context import Clock
 
 _APPLY = ("apply", "--auto-approve")
 _SMTP = "email-smtp"

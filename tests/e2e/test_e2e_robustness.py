@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from conftest import Account, Done, Workspace
 
-    from reconciler.clock import Clock
+    from reconciler.context import Clock
 
 _LOGIN = "POST /access-tokens"
 _READ = "GET /monitors"

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import cli
-from reconciler.clock import Clock
+from reconciler.context import Clock
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:

@@ -14,14 +14,14 @@ import jsonschema
 import pytest
 
 from reconciler import render
-from reconciler.decide import decide
+from reconciler.core.model import Account, Live
+from reconciler.core.options import Rules
+from reconciler.core.planner import decide
+from reconciler.core.state import record_from_json
 from reconciler.errors import InvalidManifestsError
-from reconciler.model import Account, Live
-from reconciler.rules import Rules
 from reconciler.schema import schema_folder
-from reconciler.state import record_from_json
-from reconciler.workflow import load_fleet
-from reconciler.workflow.planning import with_default_places
+from reconciler.usecases import load_fleet
+from reconciler.usecases.plan import with_default_places
 
 from build import SCHEMAS
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reconciler.state import from_text
+from reconciler.core.state import from_text
 
 from machine.world import Gate, World, kill
 

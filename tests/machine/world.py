@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from unittest.mock import patch
 
 from reconciler import cli
-from reconciler.clock import Clock
+from reconciler.context import Clock
 from reconciler.sandbox import (
     PASSWORD,
     USERNAME,
@@ -273,9 +273,9 @@ class Account:
     """What AlertSite holds, seen and touched by hand: past all faults, without a request."""
 
     def __init__(self, database: Path, schemas: Mapping[str, Any]) -> None:
-        from reconciler.sandbox.monitors import Kind  # noqa: PLC0415
-        from reconciler.sandbox.secret_fields import SecretFields  # noqa: PLC0415
-        from reconciler.sandbox.store import Store  # noqa: PLC0415
+        from reconciler.sandbox.monitors import Kind
+        from reconciler.sandbox.secret_fields import SecretFields
+        from reconciler.sandbox.store import Store
 
         self._store = Store(database, (), SecretFields("echoed", schemas))
         self._kinds = {name: Kind.from_schema(name, schema) for name, schema in schemas.items()}
@@ -291,12 +291,12 @@ class Account:
         return {number: json.loads(text) for number, text in rows}
 
     def create(self, kind: str, fields: Mapping[str, Any]) -> int:
-        from reconciler.sandbox.monitors import created  # noqa: PLC0415
+        from reconciler.sandbox.monitors import created
 
         return self._store.add(created(self._kinds[kind], fields))
 
     def edit(self, number: int, fields: Mapping[str, Any]) -> None:
-        from reconciler.sandbox.monitors import edited  # noqa: PLC0415
+        from reconciler.sandbox.monitors import edited
 
         kind = self.monitors()[number]["type"]
         self._store.edit(kind, number, lambda monitor: edited(monitor, fields))

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.model import Desired
-from reconciler.workflow import load_fleet
+from reconciler.core.model import Desired
+from reconciler.usecases import load_fleet
 
 from build import SCHEMAS
 

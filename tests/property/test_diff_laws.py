@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.diff import explain, patch, stranded
-from reconciler.model import Desired, Live
+from reconciler.core.diff import explain, patch, stranded
+from reconciler.core.model import Desired, Live
 
 from build import SCHEMAS, desired, live
 

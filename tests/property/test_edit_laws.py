@@ -9,7 +9,7 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from reconciler.manifest import NotEditableError, Parser, insert_ids
+from reconciler.manifests import NotEditableError, Parser, insert_ids
 
 COMMENTS = st.sampled_from(["", "", " # a comment", "   # id: 5, é", " #"])
 FILLERS = st.sampled_from(

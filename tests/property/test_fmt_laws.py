@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from reconciler.manifest import Parser
-from reconciler.manifest.tidy import tidy
-from reconciler.workflow.tidying import Ordering
+from reconciler.manifests import Parser
+from reconciler.manifests.formatter import tidy
+from reconciler.usecases.fmt import Ordering
 
 from build import SCHEMAS
 

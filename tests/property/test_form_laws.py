@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.diff import patch
-from reconciler.workflow.expressing import written
+from reconciler.core.diff import patch
+from reconciler.usecases.draft import written
 
 from build import SCHEMAS, desired, live
 

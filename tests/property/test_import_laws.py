@@ -10,12 +10,12 @@ from typing import Any
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from reconciler.importing import MAX_NAME, slug
-from reconciler.manifest.tidy import tidy
-from reconciler.model import Live
-from reconciler.state import State
-from reconciler.workflow.importing import Terms, check, draft, write
-from reconciler.workflow.tidying import Ordering
+from reconciler.core.model import Live
+from reconciler.core.naming import MAX_NAME, slug
+from reconciler.core.state import State
+from reconciler.manifests.formatter import tidy
+from reconciler.usecases.fmt import Ordering
+from reconciler.usecases.import_ import Terms, check, draft, write
 
 from build import ACCOUNT, SCHEMAS
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.errors import Diagnostic
-from reconciler.manifest import Parser
-from reconciler.workflow import load_fleet
+from reconciler.manifests import Parser
+from reconciler.usecases import load_fleet
 
 from build import SCHEMAS
 

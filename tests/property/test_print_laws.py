@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler import render
-from reconciler.decide import decide
-from reconciler.drift import Drift, Drifted
+from reconciler.core.drift import Drift, Drifted
+from reconciler.core.model import Desired, Live, Origin
+from reconciler.core.options import Rules
+from reconciler.core.planner import decide
+from reconciler.core.printable import joined, printable
 from reconciler.errors import ConfigurationError, Diagnostic, Position
-from reconciler.model import Desired, Live, Origin
-from reconciler.printable import joined, printable
-from reconciler.render.checks import Check, Status, check_text
-from reconciler.rules import Rules
+from reconciler.render.doctor import Check, Status, check_text
 
 from build import ACCOUNT, SCHEMAS
 

@@ -12,14 +12,13 @@ from typing import Any
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from reconciler.decide import decide
-from reconciler.manifest.layout import roots
-from reconciler.manifest.source import BREAK, Source
-from reconciler.model import Live
+from reconciler.core.model import Live
+from reconciler.core.planner import decide
+from reconciler.core.state import Record, State
+from reconciler.manifests.positions import BREAK, Source, roots
 from reconciler.secrets import Vault
-from reconciler.state import Record, State
-from reconciler.workflow import Look, Workspace, load_fleet
-from reconciler.workflow.pulling import find_pull, write
+from reconciler.usecases import Look, Workspace, load_fleet
+from reconciler.usecases.pull import find_pull, write
 
 from build import ACCOUNT, SCHEMAS
 

@@ -8,12 +8,12 @@ import jsonschema
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.decide import decide
-from reconciler.model import Desired, Live
-from reconciler.plan import Action, BindingAction, Plan
-from reconciler.rules import Rules
+from reconciler.core.model import Desired, Live
+from reconciler.core.options import Rules
+from reconciler.core.plan import Action, BindingAction, Plan
+from reconciler.core.planner import decide
+from reconciler.core.state import Record
 from reconciler.schema import schema_folder
-from reconciler.state import Record
 
 from build import ACCOUNT, SCHEMAS, desired, live, record
 

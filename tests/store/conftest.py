@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from reconciler.store import Store, open_store
+from reconciler.state_store import Store, open_store
 
 Git = Callable[..., str]
 PATIENCE = 60.0
@@ -254,8 +254,8 @@ def _start_s3(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
 
 
 def _wait_for_bucket(endpoint: str, log: Path) -> None:
-    import obstore  # noqa: PLC0415
-    from obstore.store import S3Store  # noqa: PLC0415
+    import obstore
+    from obstore.store import S3Store
 
     client = S3Store(
         BUCKET,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ConflictError, ExitCode, StateError
-from reconciler.store import Cell, Held, Store
+from reconciler.state_store import Cell, Held, Store
 
 Python = Callable[..., subprocess.Popen[str]]
 EVERYWHERE = pytest.mark.parametrize("place", ["file", "git", "git-daemon", "s3"], indirect=True)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import StateError
-from reconciler.store import Cell, Store, open_store
-from reconciler.store.files import FileStore
+from reconciler.state_store import Cell, Store, open_store
+from reconciler.state_store.file import FileStore
 
 NOBODY = 65534
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ConflictError, StateError
-from reconciler.store import Cell, Store, open_store
-from reconciler.store.git_process import Git
+from reconciler.state_store import Cell, Store, open_store
+from reconciler.state_store.git_process import Git
 
 Clone = Callable[[], Path]
 REF = "refs/reconciler/state"

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from store.conftest import serving_git
 
+from reconciler.core.redactor import Redactor
 from reconciler.errors import ConfigurationError, StateError
-from reconciler.redactor import Redactor
-from reconciler.store import Cell, Store, open_store
-from reconciler.store.git_login import logins
+from reconciler.state_store import Cell, Store, open_store
+from reconciler.state_store.git_process import logins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

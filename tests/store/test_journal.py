@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import StateError
-from reconciler.store import Cell, Journal, Store, found_journals, open_store, read_journal
+from reconciler.state_store import Cell, Journal, Store, found_journals, open_store, read_journal
 
 _LIMITED = """
 import resource, sys

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.store import Lease
-from reconciler.store.lease import Claim, decoded, new
+from reconciler.state_store import Lease
+from reconciler.state_store.lock import Claim, decoded, new
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
 

@@ -11,21 +11,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.clock import SYSTEM
+from reconciler.context import SYSTEM
 from reconciler.errors import ConflictError, LockedError, StateError
-from reconciler.store import (
-    Cell,
-    Lease,
-    Store,
-    Terms,
-    break_lock,
-    current,
-    hold,
-    open_store,
-)
-from reconciler.store.files import FileStore
-from reconciler.store.lease import Claim, new
-from reconciler.store.process import identity
+from reconciler.state_store import Cell, Lease, Store, Terms, break_lock, current, hold, open_store
+from reconciler.state_store.file import FileStore
+from reconciler.state_store.lock import Claim, new
+from reconciler.state_store.process import identity
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who is dead")
 LONG = 60.0

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.clock import SYSTEM, Clock
+from reconciler.context import SYSTEM, Clock
 from reconciler.errors import LockedError
-from reconciler.store import Cell, Lease, Store, Terms, current, hold, open_store
-from reconciler.store.lease import Claim, decoded, new
+from reconciler.state_store import Cell, Lease, Store, Terms, current, hold, open_store
+from reconciler.state_store.lock import Claim, decoded, new
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LENGTH = 180.0

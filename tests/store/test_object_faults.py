@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from reconciler.errors import ConflictError, StateError
-from reconciler.store import Cell, Store, open_store
+from reconciler.state_store import Cell, Store, open_store
 
 STATE = "/states/state.json"
 

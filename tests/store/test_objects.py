@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ConflictError, StateError
-from reconciler.store import Cell, Store, open_store
+from reconciler.state_store import Cell, Store, open_store
 
 S3 = Callable[[str], str]
 

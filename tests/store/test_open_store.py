@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ConfigurationError
-from reconciler.store import open_store
+from reconciler.state_store import open_store
 
 _IMPORTED = """
 import sys

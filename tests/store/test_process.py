@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.store.process import identity, is_dead
+from reconciler.state_store.process import identity, is_dead
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such a /proc")
 _WAIT = "from reconciler.store.process import identity; print(identity(), flush=True); input()"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from reconciler.redactor import Redactor
-from reconciler.state import UNTRACKED, Record, without_secrets
-from reconciler.store import Cell, Journal, open_store, read_journal
+from reconciler.core.redactor import Redactor
+from reconciler.core.state import UNTRACKED, Record, without_secrets
+from reconciler.state_store import Cell, Journal, open_store, read_journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable

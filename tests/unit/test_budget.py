@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.budget import (
+from reconciler.cli import config
+from reconciler.core.model import Desired, Field, Ignored, Lifecycle, Live
+from reconciler.core.options import Rules
+from reconciler.core.plan import Allowance, Coverage, Loss, Measurements, Plan
+from reconciler.core.planner import decide
+from reconciler.core.safety import (
     NONE,
     Budget,
     Budgets,
@@ -16,16 +21,11 @@ from reconciler.budget import (
     refuse_unsafe,
     terms,
 )
-from reconciler.cli import settings
-from reconciler.decide import decide
+from reconciler.core.saved_plan import Basis, SavedPlan, from_json, to_json
+from reconciler.core.state import Lost, Record, State, from_text, not_older, to_text
 from reconciler.errors import ConfigurationError, RefusedError, StateError
-from reconciler.model import Desired, Field, Ignored, Lifecycle, Live
-from reconciler.plan import Allowance, Coverage, Loss, Measurements, Plan
 from reconciler.render import plan_text
-from reconciler.rules import Rules
-from reconciler.saved_plan import Basis, SavedPlan, from_json, to_json
 from reconciler.schema import schema_folder
-from reconciler.state import Lost, Record, State, from_text, not_older, to_text
 
 from build import ACCOUNT, SCHEMAS, desired, live, record
 
@@ -773,11 +773,11 @@ class TestSettings:
     def read(self, tmp_path: Path, text: str) -> Budget:
         path = tmp_path / "reconciler.toml"
         path.write_text(text)
-        return settings.read_state({}, path).budgets.configured
+        return config.read_state({}, path).budgets.configured
 
     def test_without_any_it_is_ten_monitors_and_30_percent(self, tmp_path: Path) -> None:
         assert self.read(tmp_path, "") == Budget(monitors=10, percent=30)
-        assert settings.read_state({}, tmp_path / "none.toml").budgets == Budgets()
+        assert config.read_state({}, tmp_path / "none.toml").budgets == Budgets()
 
     def test_each_can_be_set(self, tmp_path: Path) -> None:
         assert self.read(tmp_path, "[budget]\nmonitors = 3") == Budget(3, 30)
@@ -813,10 +813,10 @@ class TestSettings:
         self, tmp_path: Path, text: str, ceiling: Budget
     ) -> None:
         environment = {"RECONCILER_BUDGET": text}
-        found = settings.read_state(environment, tmp_path / "none.toml").budgets
+        found = config.read_state(environment, tmp_path / "none.toml").budgets
         assert found == Budgets(Budget(), ceiling)
 
     @pytest.mark.parametrize("text", ["", "ten", "-1", "10%,5", "10,30", "1e3", "%", "10;30%"])
     def test_a_ceiling_that_is_none_is_refused(self, tmp_path: Path, text: str) -> None:
         with pytest.raises(ConfigurationError, match="RECONCILER_BUDGET is "):
-            settings.read_state({"RECONCILER_BUDGET": text}, tmp_path / "none.toml")
+            config.read_state({"RECONCILER_BUDGET": text}, tmp_path / "none.toml")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli import run
-from reconciler.store import Cell, open_store
+from reconciler.state_store import Cell, open_store
 
 _REST = " AlertSite was not changed.\n"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.manifest.comments import Comment, comments
+from reconciler.manifests.directives import Comment, comments
 
 
 def found(tmp_path: Path, text: str | bytes) -> list[Comment]:

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from reconciler.decide import decide
-from reconciler.diff import Cause
-from reconciler.model import Account, Desired, Live
-from reconciler.plan import Action, BindingAction, NoteCode, Plan, Reason
-from reconciler.rules import Rules, matches
-from reconciler.situation import TABLE, View, situation, without_manifest
-from reconciler.state import Record
+from reconciler.core.decisions import TABLE, View, situation, without_manifest
+from reconciler.core.diff import Cause
+from reconciler.core.model import Account, Desired, Live
+from reconciler.core.options import Rules, matches
+from reconciler.core.plan import Action, BindingAction, NoteCode, Plan, Reason
+from reconciler.core.planner import decide
+from reconciler.core.state import Record
 
 from build import ACCOUNT, desired, live, record
 

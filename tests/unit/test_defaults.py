@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.model import Desired
 from reconciler.errors import InvalidManifestsError
-from reconciler.model import Desired
-from reconciler.workflow import Fleet, load_fleet
-from reconciler.workflow.defaults import above
+from reconciler.usecases import Fleet, load_fleet
+from reconciler.usecases.defaults import above
 
 from build import SCHEMAS
 

@@ -1,6 +1,6 @@
 import pytest
 
-from reconciler.diff import Cause, FieldChange, Leaf, Stranded, explain, patch, stranded
+from reconciler.core.diff import Cause, FieldChange, Leaf, Stranded, explain, patch, stranded
 
 from build import desired, live
 

@@ -2,7 +2,7 @@ import json
 
 import jsonschema
 
-from reconciler.drift import find_drift
+from reconciler.core.drift import find_drift
 from reconciler.schema import schema_folder
 
 from build import ACCOUNT, SCHEMAS, live, record

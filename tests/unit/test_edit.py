@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import ConfigurationError
-from reconciler.manifest import NotEditableError, Parser, insert_ids, write
+from reconciler.manifests import NotEditableError, Parser, insert_ids, write
 
 SAMPLE = """\
 # yaml-language-server: $schema=../schemas/email-smtp.schema.json

@@ -3,7 +3,9 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.decide import decide
+from reconciler.core.plan import Change
+from reconciler.core.planner import decide
+from reconciler.core.result import Outcome, Status
 from reconciler.errors import (
     AlertSiteError,
     CredentialsError,
@@ -11,9 +13,7 @@ from reconciler.errors import (
     RejectedError,
     UnavailableError,
 )
-from reconciler.executor import PATIENCE, execute
-from reconciler.plan import Change
-from reconciler.result import Outcome, Status
+from reconciler.usecases.apply import PATIENCE, execute
 
 from build import ACCOUNT, desired, live
 

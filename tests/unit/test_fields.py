@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.fields import Described, Words, described, find, words
+from reconciler.core.fields import Described, Words, described, find, words
 
 from build import SCHEMAS
 

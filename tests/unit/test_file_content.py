@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from reconciler import file_content
+from reconciler import durable
 
 
 def test_regular_file(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x" * 3_000_000)
-    assert file_content.read_regular(path) == file_content.read_any(path) == b"x" * 3_000_000
+    assert durable.read_regular(path) == durable.read_any(path) == b"x" * 3_000_000
 
 
-@pytest.mark.parametrize("read", [file_content.read_regular, file_content.read_any])
+@pytest.mark.parametrize("read", [durable.read_regular, durable.read_any])
 def test_too_large(read: object, tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"x" * 2049)
@@ -26,12 +26,12 @@ def test_what_is_no_regular_file(name: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     with pytest.raises(OSError, match="it is not a regular file"):
-        file_content.read_regular(tmp_path / name)
+        durable.read_regular(tmp_path / name)
 
 
 def test_pipe_without_a_writer_is_empty(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert file_content.read_any(tmp_path / "pipe") == b""
+    assert durable.read_any(tmp_path / "pipe") == b""
 
 
 def test_pipe_is_read_to_its_end() -> None:
@@ -39,7 +39,7 @@ def test_pipe_is_read_to_its_end() -> None:
     writer = threading.Timer(0.05, lambda: (os.write(sink, b"late"), os.close(sink)))
     writer.start()
     try:
-        assert file_content.read_any(f"/dev/fd/{source}") == b"late"
+        assert durable.read_any(f"/dev/fd/{source}") == b"late"
     finally:
         writer.join()
         os.close(source)
@@ -50,7 +50,7 @@ def test_pipe_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
     source, sink = os.pipe()
     try:
         with pytest.raises(OSError, match=r"nothing came through for 0.05 s"):
-            file_content.read_any(f"/dev/fd/{source}")
+            durable.read_any(f"/dev/fd/{source}")
     finally:
         os.close(source)
         os.close(sink)
@@ -59,4 +59,4 @@ def test_pipe_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
 def test_device_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(file_content, "_MOST_OF_STREAM", 10_000_000)
     with pytest.raises(OSError, match="it has more than"):
-        file_content.read_any("/dev/zero")
+        durable.read_any("/dev/zero")

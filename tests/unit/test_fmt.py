@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.manifest import NotEditableError
-from reconciler.manifest.tidy import Tidied, tidy
-from reconciler.workflow.tidying import Ordering
+from reconciler.manifests import NotEditableError
+from reconciler.manifests.formatter import Tidied, tidy
+from reconciler.usecases.fmt import Ordering
 
 from build import SCHEMAS
 

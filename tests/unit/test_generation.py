@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from store.conftest import git  # noqa: F401 - a fixture
 
+from reconciler.core.generation import Generation, Relation, check
 from reconciler.errors import RefusedError
-from reconciler.generation import Generation, Relation, check
-from reconciler.workflow.checkout import find_relation, read_generation
+from reconciler.usecases.checkout import find_relation, read_generation
 
 OLD, NEW = "a" * 40, "b" * 40
 Git = Callable[..., str]

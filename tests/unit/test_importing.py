@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.errors import ConfigurationError, RefusedError, UsageError
-from reconciler.importing import (
+from reconciler.core.model import Live
+from reconciler.core.naming import (
     MAX_NAME,
     Draft,
     Shared,
@@ -18,10 +18,10 @@ from reconciler.importing import (
     slug,
     variable,
 )
-from reconciler.model import Live
-from reconciler.redactor import Redactor
-from reconciler.state import Record, State
-from reconciler.workflow.importing import Imported, Terms, draft, write
+from reconciler.core.redactor import Redactor
+from reconciler.core.state import Record, State
+from reconciler.errors import ConfigurationError, RefusedError, UsageError
+from reconciler.usecases.import_ import Imported, Terms, draft, write
 
 from build import ACCOUNT, SCHEMAS
 

@@ -1,6 +1,6 @@
 import pytest
 
-from reconciler import json_text
+from reconciler.core import json_text
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.lint import CODES, Severity, lint, severity
-from reconciler.model import Desired
+from reconciler.core.lint import CODES, Severity, lint, severity
+from reconciler.core.model import Desired
 
 from build import desired
 

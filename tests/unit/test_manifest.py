@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ConfigurationError, Diagnostic
-from reconciler.manifest import Locator, Parser, find, read
-from reconciler.manifest.parser import MAX_ALIASED_NODES, MAX_DEPTH
+from reconciler.manifests import Locator, Parser, find, read
+from reconciler.manifests.parser import MAX_ALIASED_NODES, MAX_DEPTH
 
 
 def parse(text: str | bytes) -> tuple[list[Any], list[Diagnostic]]:

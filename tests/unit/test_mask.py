@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from reconciler.decide import decide
-from reconciler.diff import Cause, drifted
-from reconciler.drift import find_drift
-from reconciler.mask import HIDDEN, shown
-from reconciler.model import Desired, Live, Origin
+from reconciler.core.diff import Cause, drifted
+from reconciler.core.drift import find_drift
+from reconciler.core.mask import HIDDEN, shown
+from reconciler.core.model import Desired, Live, Origin
+from reconciler.core.planner import decide
+from reconciler.core.state import Record
 from reconciler.render import plan_text
-from reconciler.state import Record
 
 from build import ACCOUNT, SCHEMAS
 

@@ -1,6 +1,6 @@
 import pytest
 
-from reconciler.model import Kind
+from reconciler.core.model import Kind
 
 from build import SCHEMAS
 

@@ -2,9 +2,9 @@ from collections.abc import Collection
 
 import pytest
 
-from reconciler.model import Live
-from reconciler.pending import Resolution, resolve_pending_creates
-from reconciler.state import PendingCreate, State
+from reconciler.core.model import Live
+from reconciler.core.pending import Resolution, resolve_pending_creates
+from reconciler.core.state import PendingCreate, State
 
 from build import ACCOUNT, SCHEMAS, live, record
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from reconciler.printable import Lines, joined, json_lines, printable
+from reconciler.core.printable import Lines, joined, json_lines, printable
 
 _HOSTILE = ("\x1b[31m", "\x9b31m", "\u202e", "\u2066", "a\nb", "a\rb", "\u2028", "\x7f", "\udcff")
 

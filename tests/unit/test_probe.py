@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.probe import Mark, Row, probe, to_json
+from reconciler.core.probe import Mark, Row, probe, to_json
 from reconciler.render.probes import probe_text
 
 from build import SCHEMAS, live

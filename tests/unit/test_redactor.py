@@ -16,7 +16,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from reconciler.redactor import PLACEHOLDER, Redactor
+from reconciler.core.redactor import PLACEHOLDER, Redactor
 
 _SECRET = 'hun&er "2" <é>/+ü\'%\\ ok'
 _PLAIN = "s3cr3tValue"

@@ -3,12 +3,12 @@ import json
 import jsonschema
 import pytest
 
-from reconciler.decide import decide
+from reconciler.core.model import Live
+from reconciler.core.options import Rules
+from reconciler.core.plan import Change, Plan
+from reconciler.core.planner import decide
+from reconciler.core.result import Outcome, Result, Status, confirm
 from reconciler.errors import ExitCode
-from reconciler.model import Live
-from reconciler.plan import Change, Plan
-from reconciler.result import Outcome, Result, Status, confirm
-from reconciler.rules import Rules
 from reconciler.schema import schema_folder
 
 from build import ACCOUNT, desired, live, record

@@ -5,27 +5,19 @@ from typing import Any
 
 import pytest
 
-from reconciler.clock import SYSTEM
-from reconciler.decide import decide
+from reconciler.context import SYSTEM
+from reconciler.core.decisions import View
+from reconciler.core.model import Desired, Ignored, Lifecycle, Live
+from reconciler.core.options import Rules
+from reconciler.core.plan import Action, Binding, BindingAction, NoteCode, Plan, Reason
+from reconciler.core.planner import decide
+from reconciler.core.result import Outcome, Result, Status, confirm
+from reconciler.core.saved_plan import Basis, SavedPlan, fleet_digest, refuse_foreign, review
+from reconciler.core.state import Record, Transition
 from reconciler.errors import ExitCode, RefusedError
-from reconciler.known import read_known
-from reconciler.model import Desired, Ignored, Lifecycle, Live
-from reconciler.plan import (
-    Action,
-    Binding,
-    BindingAction,
-    NoteCode,
-    Plan,
-    Reason,
-)
-from reconciler.recorder import Recorder
 from reconciler.render import plan_text, result_text
-from reconciler.result import Outcome, Result, Status, confirm
-from reconciler.rules import Rules
-from reconciler.saved_plan import Basis, SavedPlan, fleet_digest, refuse_foreign, review
-from reconciler.situation import View
-from reconciler.state import Record, Transition
-from reconciler.store import open_store
+from reconciler.state_session import Recorder, read_known
+from reconciler.state_store import open_store
 
 from build import ACCOUNT, desired, live, record
 

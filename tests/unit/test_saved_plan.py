@@ -4,13 +4,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.decide import decide
-from reconciler.errors import RefusedError
-from reconciler.model import Account, Desired, Live
-from reconciler.plan import Plan
-from reconciler.result import Status
-from reconciler.rules import Rules
-from reconciler.saved_plan import (
+from reconciler.core.model import Account, Desired, Live
+from reconciler.core.options import Rules
+from reconciler.core.plan import Plan
+from reconciler.core.planner import decide
+from reconciler.core.result import Status
+from reconciler.core.saved_plan import (
     Basis,
     SavedPlan,
     fleet_digest,
@@ -19,6 +18,7 @@ from reconciler.saved_plan import (
     review,
     to_json,
 )
+from reconciler.errors import RefusedError
 from reconciler.schema import problem_of
 
 from build import ACCOUNT, desired, live, record

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.model import SECRET_REF, secret_refs
+from reconciler.core.model import SECRET_REF, secret_refs
 from reconciler.schema import Schemas, schema_folder
 
 from build import SCHEMAS

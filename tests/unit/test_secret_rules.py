@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.model import SecretRef
-from reconciler.secret_rules import SecretRules, own_files
+from reconciler.core.model import SecretRef
+from reconciler.secrets import SecretRules, own_files
 
 from build import SCHEMAS, desired
 

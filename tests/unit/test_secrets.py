@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.model import SecretRef
 from reconciler.errors import ConfigurationError
-from reconciler.model import SecretRef
 from reconciler.secrets import Vault
 
 SECRET = "hunter2"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.settings import DEFAULT_URL, Settings, read
+from reconciler.cli.config import DEFAULT_URL, Settings, read
 from reconciler.errors import ConfigurationError
 
 LOGIN = {"ALERTSITE_USERNAME": "me@example.com", "ALERTSITE_PASSWORD": "secret"}

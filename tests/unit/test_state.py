@@ -6,10 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.errors import StateError
-from reconciler.model import Account, canonical
-from reconciler.schema import schema_folder
-from reconciler.state import (
+from reconciler.core.model import Account, canonical
+from reconciler.core.state import (
     PendingCreate,
     Record,
     State,
@@ -23,6 +21,8 @@ from reconciler.state import (
     recover,
     to_text,
 )
+from reconciler.errors import StateError
+from reconciler.schema import schema_folder
 
 from build import ACCOUNT, record
 

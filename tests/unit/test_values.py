@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.manifest import NotEditableError
-from reconciler.manifest.values import set_fields
-from reconciler.manifest.wanted import ABSENT, Wanted
+from reconciler.manifests import NotEditableError
+from reconciler.manifests.editor import set_fields
+from reconciler.manifests.edits import ABSENT, Wanted
 
 SPEC = "kind: email-smtp\nspec:\n  name: Relay # shown\n{}  port: 25\nextra: {{}}\n"
 BLOCK_LIST = """\

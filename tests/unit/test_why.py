@@ -7,15 +7,15 @@ from typing import Any
 import jsonschema
 import pytest
 
-from reconciler.decide import decide
-from reconciler.mask import HIDDEN
-from reconciler.model import Desired, Ignored, Lifecycle, Live
+from reconciler.core.decisions import View
+from reconciler.core.mask import HIDDEN
+from reconciler.core.model import Desired, Ignored, Lifecycle, Live
+from reconciler.core.options import Rules
+from reconciler.core.planner import decide
+from reconciler.core.state import Record
+from reconciler.core.why import ID, Next, Subject, Tracking, Why, explain_why, fields_of
 from reconciler.render import why_text
-from reconciler.rules import Rules
 from reconciler.schema import schema_folder
-from reconciler.situation import View
-from reconciler.state import Record
-from reconciler.why import ID, Next, Subject, Tracking, Why, explain_why, fields_of
 
 from build import ACCOUNT, ORIGIN, SCHEMAS, desired, live, record
 

@@ -1,0 +1,280 @@
+"""What an answer of AlertSite means.
+
+Documented: errors have a status that is not 200 and `{"errors": [{"code", "message"}]}`. Inferred
+from sibling resources: `fields` names the invalid fields. Unknown: the bodies of 401 and 403, and
+what stands between us and AlertSite; so nothing is taken for granted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from reconciler.core import json_text
+from reconciler.errors import (
+    AlertSiteError,
+    CredentialsError,
+    NonsenseError,
+    NotFoundError,
+    PermissionRefusedError,
+    RejectedError,
+    UnavailableError,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+    from reconciler.core.model import JSON
+    from reconciler.core.redactor import Redactor
+
+
+TRANSIENT = frozenset({429, 502, 503, 504})
+"""Statuses after which the same request may succeed."""
+THROTTLED = 429
+UNAUTHORISED = 401
+_BAD_REQUEST = 400
+_BELIEVED = frozenset({400, 403, 404, 405, 409, 413, 415, 422})
+"""Refusals that say that a create had no effect, in AlertSite's own words."""
+_NOT_AUTHENTICATED = "user authentication failed"
+_FORBIDDEN = 403
+_NOT_FOUND, _GONE = 404, 410
+REDACTOR, SECRETS = "redactor", "secrets"
+"""The extensions of a request: what knows the secrets of the run, and those in its body."""
+_TOKEN = re.compile("[!-~]+")
+_LONGEST_QUOTE = 200
+_KINDS = frozenset(
+    {
+        "application/json",
+        "application/problem+json",
+        "application/xml",
+        "application/octet-stream",
+        "text/html",
+        "text/plain",
+        "text/xml",
+    }
+)
+
+
+class TransientError(Exception):
+    """A failure that another attempt may mend; it never leaves this package.
+
+    Attributes:
+        may_have_arrived: the request could have taken effect.
+        is_busy: the server is there, and wants fewer requests or another token.
+        retry_after: seconds that the server asked to wait; None if it did not.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        may_have_arrived: bool,
+        is_busy: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.may_have_arrived = may_have_arrived
+        self.is_busy = is_busy
+        self.retry_after = retry_after
+
+
+def content(response: httpx.Response, request: str, url: str) -> JSON:
+    """The JSON of a successful answer; None if it has no body.
+
+    Raises:
+        AlertSiteError: one of its subclasses, for any other answer.
+    """
+    if not response.is_success:
+        raise _failure(response, request, url)
+    if not response.content:
+        return None
+    try:
+        data = json_text.read(response.content)
+    except ValueError as error:
+        raise _nonsense(response, request, url, why=str(error)) from error
+    if _errors_in(data):
+        refusal = RejectedError(f"{request}: {words(response)}")
+        refusal.may_have_arrived = request.startswith("POST")  # its status says that it was done
+        raise refusal
+    return data
+
+
+def token(response: httpx.Response, url: str) -> tuple[str, float | None]:
+    """The access token, and its life in seconds if the answer says so.
+
+    Raises:
+        CredentialsError: AlertSite refused username or password.
+        AlertSiteError: anything else that is not a token.
+    """
+    if response.status_code in {400, UNAUTHORISED, _FORBIDDEN} and _errors(response):
+        raise CredentialsError(
+            f"AlertSite refuses the login: {words(response)}",
+            "Check ALERTSITE_USERNAME and ALERTSITE_PASSWORD. It was tried once only, because "
+            "AlertSite locks users out.",
+        )
+    data = content(response, "POST /access-tokens", url)
+    value = data.get("access_token") if isinstance(data, dict) else None
+    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+        raise _nonsense(response, "POST /access-tokens", url)
+    life = data.get("expires_in")
+    is_life = type(life) in {int, float} and math.isfinite(life) and life > 0
+    return value, float(life) if is_life else None
+
+
+def refuses_token(response: httpx.Response) -> bool:
+    """Whether it says that the token is not valid (any more).
+
+    Documented: 401 (api/v3/get-access-token.html). Documented as the only error sample of calls
+    that carry a token: 400 with `invalid_request - User authentication failed.`
+    (api/v3/monitors/edit-pop-imap-smtp-monitor.html, read in November 2026).
+    """
+    if response.status_code == _BAD_REQUEST:
+        texts = (_error_text(error).lower() for error in _errors(response))
+        return any(_NOT_AUTHENTICATED in text for text in texts)
+    return response.status_code == UNAUTHORISED
+
+
+def words(response: httpx.Response) -> str:
+    """The status and everything the server says about it, on one line.
+
+    Of an answer to a request that holds secrets only what cannot repeat them: codes, and names of
+    fields that were sent.
+    """
+    phrases = {status.value: status.phrase for status in HTTPStatus}
+    status = f"{response.status_code} {phrases.get(response.status_code, '')}".strip()
+    if not response.content:
+        return status
+    if response.request.extensions.get(SECRETS):
+        return f"{status}: {_harmless(response)}"
+    text = "; ".join(_error_text(error) for error in _errors(response)) or response.text
+    redactor: Redactor = response.request.extensions[REDACTOR]
+    if redactor.holds(text) or redactor.holds(response.text):  # perhaps in other spellings, too
+        return f"{status}: (an answer that repeats a secret, so it is not shown)"
+    line = " ".join(text.split())
+    return f"{status}: {line if len(line) <= _LONGEST_QUOTE else line[:_LONGEST_QUOTE] + '…'}"
+
+
+def _harmless(response: httpx.Response) -> str:
+    """What an answer says in words that are ours: names of fields that were sent."""
+    sent = json.loads(response.request.content)
+    named = [
+        field
+        for error in _errors(response)
+        if isinstance(error, dict) and isinstance(error.get("fields"), list)
+        for field in error["fields"]
+        if isinstance(field, str) and field in sent
+    ]
+    about = f"about {', '.join(dict.fromkeys(named))}; " if named else ""
+    return f"({about}the rest is not shown, since the request holds a secret)"
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds to wait by `Retry-After` (RFC 9110, 10.2.3); None if there is no usable one."""
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    from email.utils import mktime_tz, parsedate_tz  # 5 ms, for a rare header
+
+    moment, now = parsedate_tz(value), parsedate_tz(response.headers.get("Date", ""))
+    if moment is None or now is None:
+        return None
+    try:
+        return max(0.0, float(mktime_tz(moment) - mktime_tz(now)))
+    except (OverflowError, ValueError):
+        return None  # a date, but not one of this world
+
+
+def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError:
+    status = response.status_code
+    message = f"{request}: {words(response)}"
+    if response.is_redirect:
+        return _nonsense(response, request, url, f"a redirect {_direction(response)}")
+    if refuses_token(response):
+        return CredentialsError(message, "A new token did not help: check the user in AlertSite.")
+    if status == _FORBIDDEN:
+        hint = "This user may not do that: AlertSite asks for Admin, Co-Admin or Power User."
+        if not _errors(response):
+            hint += f" Or it is not AlertSite that answers at {url}."
+        return PermissionRefusedError(message, hint)
+    if response.is_server_error:
+        return UnavailableError(
+            message, "The fault is AlertSite's: try again later.", may_have_arrived=True
+        )
+    if response.is_client_error and request.startswith(("PATCH", "DELETE", "POST /monitors")):
+        if _errors(response) and (status in _BELIEVED or not request.startswith("POST")):
+            return NotFoundError(message) if status == _NOT_FOUND else RejectedError(message)
+        if request.startswith("POST"):  # somebody in between, who may have passed it on
+            return _nonsense(response, request, url)
+        return RejectedError(message)
+    if request.startswith("GET /monitors/") and status in {_NOT_FOUND, _GONE}:
+        return NotFoundError(message)  # whatever its words: the list came from the same API
+    if response.is_client_error and request.startswith("GET") and _errors(response):
+        return AlertSiteError(message, f"Check ALERTSITE_URL, which is {url}, and the account.")
+    return _nonsense(response, request, url)
+
+
+def _nonsense(
+    response: httpx.Response, request: str, url: str, what: str | None = None, *, why: str = ""
+) -> NonsenseError:
+    if what is None:
+        what = f"{words(response)} ({_kind(response)}), which is not an answer of AlertSite's API"
+        what += f": {why}" if why else ""
+    error = NonsenseError(
+        f"{request} was answered with {what}",
+        f"Check ALERTSITE_URL, which is {url}; a proxy or a login page may stand in between.",
+    )
+    error.may_have_arrived = True
+    return error
+
+
+def _direction(response: httpx.Response) -> str:
+    """Where a redirect leads, in our words: a server can put anything into an address."""
+    from urllib.parse import urlsplit  # only for an error
+
+    try:
+        target = urlsplit(response.headers.get("Location", ""))
+        host = target.hostname
+    except ValueError:
+        return f"({response.status_code}) to no address, which is not followed"
+    here = response.request.url
+    if host not in {None, here.host}:
+        where = "to another host"
+    elif target.scheme not in {"", here.scheme}:
+        where = f"from {here.scheme} to another scheme of the same host"
+    else:
+        where = "to another path of the same host"
+    return f"({response.status_code}) {where}, which is not followed"
+
+
+def _kind(response: httpx.Response) -> str:
+    """The content type, if it is a usual one: a server can put anything into a header."""
+    if "Content-Type" not in response.headers:
+        return "no content type"
+    kind = response.headers["Content-Type"].partition(";")[0].strip().lower()
+    return kind if kind in _KINDS else "an unusual content type"
+
+
+def _errors(response: httpx.Response) -> list[JSON]:
+    try:
+        data = json_text.read(response.content)
+    except ValueError:
+        return []  # not AlertSite's envelope; `words` quotes the text instead
+    return _errors_in(data)
+
+
+def _errors_in(data: JSON) -> list[JSON]:
+    errors = data.get("errors") if isinstance(data, dict) else None
+    return errors if isinstance(errors, list) else []
+
+
+def _error_text(error: JSON) -> str:
+    if not isinstance(error, dict):
+        return str(error)
+    message = str(error.get("message", error))
+    fields = error.get("fields")
+    if isinstance(fields, list) and fields:
+        return f"{message} ({', '.join(map(str, fields))})"
+    return message

@@ -1,0 +1,317 @@
+"""What the environment and `reconciler.toml` say: AlertSite, its credentials, the state."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from reconciler import durable
+from reconciler.context import MIB, USUAL, Limits
+from reconciler.core.safety import Budget, Budgets
+from reconciler.errors import ConfigurationError
+from reconciler.secrets import SecretRules, own_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+
+DEFAULT_URL = "https://api.alertsite.com/api/v3"
+_NO = ("", "0", "false")
+_VISIBLE = re.compile("[!-~]+")
+_DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h)?")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZE = re.compile(r"([0-9]{1,6}) ?(MiB|GiB)")
+_KEYS = ("state", "lock_lease", "timeout", "deadline", "largest_list")
+_LISTS = ("env", "files", "plugins", "fields")
+_MOST_BYTES = 64 * 1024
+"""Of a file with settings or with one of them."""
+_CEILING = "RECONCILER_BUDGET"
+_BUDGET = re.compile(
+    "(?P<monitors>[0-9]{1,9})(,(?P<percent>[0-9]{1,3})%)?|(?P<share>[0-9]{1,3})%", re.ASCII
+)
+_ALL = 10**9
+_PASSWORDS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_KEY",
+)
+"""Variables that hold what the libraries of a store log in with."""
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_CREDENTIALS = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN")
+
+
+class StateSettings(NamedTuple):
+    """Where the state is kept and how long a lock lives.
+
+    Attributes:
+        location: as `--state` takes it; empty if nothing is set.
+        lease: seconds.
+        limits: what an answer of AlertSite may take.
+        secret_key: what fingerprints of secrets are keyed by; empty if they are not tracked.
+        budgets: how many monitors may lose monitoring within 24 hours.
+    """
+
+    location: str
+    lease: float
+    limits: Limits
+    secret_key: str
+    budgets: Budgets
+
+    def __repr__(self) -> str:
+        return f"StateSettings(location={self.location!r}, lease={self.lease})"
+
+
+class Settings(NamedTuple):
+    """Where AlertSite is and who asks; only the URL shows in `repr`."""
+
+    url: str
+    username: str
+    password: str
+    token: str
+
+    def __repr__(self) -> str:
+        return f"Settings(url={self.url!r})"
+
+
+def read(environment: Mapping[str, str]) -> Settings | None:
+    """The settings; None when nothing is set, so that only the sandbox can be meant.
+
+    A variable that is set and empty counts as set: it is what a pipeline makes of a missing secret.
+    So does any other ALERTSITE_ variable: it may be one of these, misspelt.
+
+    Raises:
+        ConfigurationError: a part is missing, doubled or malformed, or nothing is set under CI.
+    """
+    if is_silent(environment):
+        return None
+    if not any(name.startswith("ALERTSITE_") for name in environment):
+        raise ConfigurationError(
+            "no AlertSite credentials are set, and CI is: a pipeline never uses the sandbox",
+            "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, or ALERTSITE_TOKEN.",
+        )
+    username, password, token = (_value(environment, name) for name in _CREDENTIALS)
+    if not token and not (username and password):
+        login = {"ALERTSITE_USERNAME": username, "ALERTSITE_PASSWORD": password}
+        missing = [name for name, value in login.items() if not value]
+        raise ConfigurationError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set or empty",
+            "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, or ALERTSITE_TOKEN; or unset every "
+            "ALERTSITE_ variable to use the sandbox.",
+        )
+    if token and not _VISIBLE.fullmatch(token):
+        raise ConfigurationError(
+            "ALERTSITE_TOKEN holds a space, a line break or a character that no token has",
+            "Set it to the access token alone.",
+        )
+    return Settings(_url(environment), username, password, token)
+
+
+def is_silent(environment: Mapping[str, str]) -> bool:
+    """Whether nothing speaks of AlertSite, so that the embedded sandbox is meant."""
+    is_set = any(name.startswith("ALERTSITE_") for name in environment)
+    return not is_set and environment.get("CI", "") in _NO
+
+
+def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
+    """What is set about the state: in the environment, or else in the project's file.
+
+    Raises:
+        ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
+    """
+    table = _project(project)
+
+    def seconds(key: str, default: str) -> float:
+        name = f"RECONCILER_{key.upper()}"
+        text = _value(environment, name) or str(table.get(key, default))
+        if found := duration(text):
+            return found
+        raise ConfigurationError(
+            f"{key} is {text!r}, which is no time",
+            f"Give it as 90s or 3m, as {key} in {project} or as {name}.",
+        )
+
+    limits = Limits(
+        seconds("timeout", str(USUAL.timeout)),
+        seconds("deadline", str(USUAL.deadline)),
+        _size(environment, table, project) or USUAL.size,
+    )
+    return StateSettings(
+        _value(environment, "RECONCILER_STATE") or table.get("state", ""),
+        seconds("lock_lease", "3m"),
+        limits,
+        _value(environment, "RECONCILER_SECRET_KEY"),
+        Budgets(Budget(**table.get("budget", {})), _ceiling(environment)),
+    )
+
+
+def read_secret_rules(environment: Mapping[str, str], project: Path) -> SecretRules:
+    """Which secrets manifests may name: `[secrets]` of the project's file.
+
+    Raises:
+        ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
+    """
+    lists = {name: tuple(items) for name, items in _project(project).get("secrets", {}).items()}
+    return SecretRules(**lists, own_files=own_files(environment))
+
+
+def _size(environment: Mapping[str, str], table: Mapping[str, Any], project: Path) -> int | None:
+    """How many bytes a list may have; None if that is not set."""
+    name = "RECONCILER_LARGEST_LIST"
+    text = _value(environment, name) or table.get("largest_list", "")
+    if not text:
+        return None
+    found = _SIZE.fullmatch(text.strip())
+    size = int(found[1]) * (MIB if found[2] == "MiB" else 1024 * MIB) if found else 0
+    if size:
+        return size
+    raise ConfigurationError(
+        f"largest_list is {text!r}, which is no size",
+        f"Give it as 128MiB or 1GiB, as largest_list in {project} or as {name}.",
+    )
+
+
+def _ceiling(environment: Mapping[str, str]) -> Budget | None:
+    """What the environment lets be lost at most, whatever the repository says; None if unset.
+
+    Set and empty is what a pipeline makes of a missing variable: then there is no telling.
+
+    Raises:
+        ConfigurationError: it is no budget.
+    """
+    text = environment.get(_CEILING)
+    if text is None:
+        return None
+    found = _BUDGET.fullmatch(text.replace(" ", ""))
+    if not found:
+        raise ConfigurationError(
+            f"{_CEILING} is {text!r}, which is no budget",
+            f"Set it to a number of monitors, a share or both: {_CEILING}=10,30%",
+        )
+    monitors, percent = found["monitors"], found["percent"] or found["share"]
+    return Budget(int(monitors) if monitors else _ALL, int(percent) if percent else 100)
+
+
+def passwords(environment: Mapping[str, str]) -> Iterator[str]:
+    """What libraries read from the environment themselves, and must not come out either."""
+    for name in _PASSWORDS:
+        yield environment.get(name, "")
+    for name in _PROXIES:
+        for value in (environment.get(name, ""), environment.get(name.lower(), "")):
+            login = value.rpartition("@")[0].rpartition("//")[2]
+            password = login.partition(":")[2]
+            yield from (password, unquote(password))
+
+
+def duration(text: str) -> float | None:
+    """Seconds in a text such as `90s`, `10m`, `1h` or `90`; None if it is no duration."""
+    found = _DURATION.fullmatch(text.strip())
+    return float(found[1]) * _UNITS[found[2] or "s"] if found else None
+
+
+def _project(path: Path) -> dict[str, Any]:
+    try:
+        text = durable.read_regular(path, _MOST_BYTES).decode("utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(f"{path} cannot be read: {reason}", "Make it readable.") from error
+    import tomllib  # 8 ms that most runs save
+
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is not TOML: {error}", "Fix it.") from error
+    for key, value in table.items():
+        if key == "budget":
+            _check_budget(path, value)
+        elif key == "secrets":
+            _check_secrets(path, value)
+        elif key not in _KEYS:
+            known = ", ".join(_KEYS)
+            raise ConfigurationError(
+                f"{path}: unknown setting {key}", f"It may hold {known}, [budget] and [secrets]."
+            )
+        elif not isinstance(value, str):
+            raise ConfigurationError(f"{path}: {key} must be a text", f'Write it as {key} = "…".')
+    return table
+
+
+def _check_budget(path: Path, value: object) -> None:
+    limits = value if isinstance(value, dict) else {}
+    for name, limit in limits.items():
+        if name not in Budget._fields or type(limit) is not int or limit < 0:
+            break
+    else:
+        if isinstance(value, dict):
+            return
+    raise ConfigurationError(
+        f"{path}: budget holds {' and '.join(Budget._fields)}, as whole numbers from 0",
+        "Write it as [budget] with monitors = 10 and percent = 30.",
+    )
+
+
+def _check_secrets(path: Path, value: object) -> None:
+    lists = value if isinstance(value, dict) else {"": None}
+    for name, items in lists.items():
+        is_list = isinstance(items, list) and all(isinstance(item, str) for item in items)
+        if name not in _LISTS or not is_list:
+            raise ConfigurationError(
+                f"{path}: [secrets] holds {', '.join(_LISTS[:-1])} and {_LISTS[-1]}, each a list "
+                "of patterns",
+                'Write it as [secrets] with env = ["POP3_*"] and files = ["/run/secrets/*"].',
+            )
+
+
+def _value(environment: Mapping[str, str], name: str) -> str:
+    """The variable, or the text of the file that `NAME_FILE` names; empty if unset."""
+    path = environment.get(f"{name}_FILE")
+    if path is None:
+        value = environment.get(name, "")
+        if any("\ud800" <= char <= "\udfff" for char in value):  # how Python shows other bytes
+            raise ConfigurationError(f"{name} is not UTF-8", "Set it as UTF-8 text.")
+        return value
+    if environment.get(name):
+        raise ConfigurationError(f"{name} and {name}_FILE are both set", "Unset one of them.")
+    try:
+        return durable.read_any(path, _MOST_BYTES).decode("utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(
+            f"{name}_FILE: cannot read {path}: {reason}", "Name a readable file."
+        ) from error
+
+
+def _url(environment: Mapping[str, str]) -> str:
+    url = (_value(environment, "ALERTSITE_URL") or DEFAULT_URL).rstrip("/")
+    if "@" in url or not _VISIBLE.fullmatch(url):
+        raise ConfigurationError(
+            "ALERTSITE_URL holds a space, a control character or a login",
+            f"Give it as https://HOST/PATH, and the login by itself. The default is {DEFAULT_URL}.",
+        )
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"ALERTSITE_URL is not a URL: {error}") from error
+    if parts.scheme not in {"http", "https"} or not host or parts.query:
+        raise ConfigurationError(
+            f"ALERTSITE_URL must be https://HOST/PATH, not {url!r}",
+            f"The default is {DEFAULT_URL}.",
+        )
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ConfigurationError(
+            f"ALERTSITE_URL {url} would send the password unencrypted", "Use https."
+        )
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

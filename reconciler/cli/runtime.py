@@ -1,0 +1,401 @@
+"""Wires a run to its state: store, lock, journal, clock and run id.
+
+Wires a run to AlertSite, or to the embedded sandbox when no credentials are set.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from reconciler import durable
+from reconciler.cli import config, console
+from reconciler.context import USUAL, Limits, Stop, written
+from reconciler.core import json_text
+from reconciler.core.model import DEFAULT_ACCOUNT, Account
+from reconciler.errors import ConfigurationError
+from reconciler.secrets import Vault
+from reconciler.state_session import Recorder, read_known
+from reconciler.state_store import Terms, current, hold, is_dead, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from reconciler.alertsite import Reader, Session, Writer
+    from reconciler.cli.context import Context
+    from reconciler.context import Clock, Limits
+    from reconciler.core.redactor import Redactor
+    from reconciler.core.safety import Budgets
+    from reconciler.schema import Schemas
+    from reconciler.state_session import Known
+    from reconciler.state_store import Store
+
+
+PROJECT = Path("reconciler.toml")
+_DEFAULT = "file:.reconciler/state.json"
+_SANDBOX = "file:.reconciler/sandbox-state.json"
+_GRACE = 1.5
+"""Times as long as a create may take: what works on it longer has given up on us too.
+
+That is `timeout`, also for an answer that comes byte by byte: see `Limits`.
+"""
+_USERS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")
+
+
+class Run(NamedTuple):
+    """One run, and the state it works with.
+
+    Attributes:
+        id: what records, journals and locks name it by.
+        lease: seconds that its lock lives without being renewed.
+        limits: what an answer of AlertSite may take.
+        key: what fingerprints of secrets are keyed by; empty if they are not tracked.
+    """
+
+    id: str
+    store: Store
+    lease: float
+    limits: Limits
+    key: str
+
+    def __repr__(self) -> str:
+        return f"Run(id={self.id!r}, store={self.store.location!r})"
+
+    @property
+    def grace(self) -> float:
+        """Seconds after which a create without an answer made nothing, if nothing is seen of it."""
+        return self.limits.timeout * _GRACE
+
+    def known(self, account: Account | None) -> Known:
+        """What the store knows, with what the journals of killed runs add; writes nothing."""
+        known = read_known(self.store, account, lineage=os.urandom(16).hex())
+        self._say_recovered(known)
+        return known
+
+    def _say_recovered(self, known: Known) -> None:
+        """Says what the journals of runs that did not end add to the state."""
+        if not known.recovery.runs:
+            return
+
+        lease = current(self.store)
+        for run in known.recovery.runs:
+            if lease is not None and lease.id == run and not is_dead(lease):
+                console.say(
+                    f"Run {run} of {lease.holder} on {lease.host} has not ended and holds the lock."
+                )
+            else:
+                console.say(f"Recovery: run {run} did not end; its journal is taken into account.")
+        if outcomes := known.recovery.outcomes:
+            noun = "outcome" if outcomes == 1 else "outcomes"
+            console.say(f"Recovery: {outcomes} {noun} that the state did not have.")
+
+    def vault(self) -> Vault:
+        """What resolves secrets."""
+        rules = config.read_secret_rules(os.environ, PROJECT)
+        return Vault(os.environ, self.key, rules, redactor())
+
+    def recorder(self, known: Known, operation: str) -> Recorder:
+        """What writes down what the run does."""
+        return Recorder(
+            self.store,
+            known,
+            run=self.id,
+            operation=operation,
+            clock=clock(),
+            say=console.say,
+            redactor=redactor(),
+        )
+
+
+class Hold:
+    """A held lock."""
+
+    def __init__(self) -> None:
+        self._reason = ""
+        self._ends = inf
+        self._clock = clock()
+
+    @property
+    def lost(self) -> str:
+        """Why it was lost, once it is; also while nobody has noticed yet that its time is over."""
+        if self._clock.monotonic() >= self._ends:
+            self.lose("it was not renewed in time")
+        return self._reason
+
+    def keep(self, ends: float) -> None:
+        """Called when the lease was renewed."""
+        self._ends = ends
+
+    def lose(self, reason: str) -> None:
+        """Called when the lease is not ours any more."""
+        self._reason = self._reason or f"the lock was lost: {reason}"
+
+
+def begin(location: str | None, *, embedded: bool) -> Run:
+    """A run with the store that the flag, the environment or the project's file names.
+
+    The embedded sandbox has a state of its own, so that trying things out leaves no mark on the
+    state of the account.
+    """
+    found = config.read_state(os.environ, PROJECT)
+    place = location or (_SANDBOX if embedded else found.location or _DEFAULT)
+    redactor().know(found.secret_key, *config.passwords(os.environ))
+    store = open_store(place, redactor=redactor())
+    return Run(_run_id(), store, found.lease, found.limits, found.secret_key)
+
+
+def begin_without_account(location: str | None) -> Run:
+    """A run that asks AlertSite nothing: with the store that is named, wherever that is done.
+
+    Only where nothing at all is set, it is that of the embedded sandbox.
+    """
+    found = config.read_state(os.environ, PROJECT)
+    return begin(location or found.location, embedded=config.is_silent(os.environ))
+
+
+@contextmanager
+def locked(
+    run: Run,
+    operation: str,
+    timeout: float,
+    is_stuck: Callable[[], bool] = lambda: False,
+) -> Iterator[Hold]:
+    """Holds the lock of the state, and renews it unless the run is stuck.
+
+    Raises:
+        LockedError: another run has it, and has it still after the timeout (seconds).
+    """
+    from socket import gethostname  # 3 ms that planning saves
+
+    held = Hold()
+    with hold(
+        run.store,
+        run=run.id,
+        holder=_holder(),
+        host=gethostname(),
+        operation=operation,
+        clock=clock(),
+        terms=Terms(timeout, run.lease),
+        say=console.say,
+        lost=held.lose,
+        kept=held.keep,
+        is_stuck=is_stuck,
+    ):
+        yield held
+
+
+def budgets() -> Budgets:
+    """How many monitors may lose monitoring, as the project's file and the environment say."""
+    return config.read_state(os.environ, PROJECT).budgets
+
+
+def clock() -> Clock:
+    """The clock that this command line was given."""
+    return _context().clock
+
+
+def redactor() -> Redactor:
+    """What takes the secrets that it is told out of all that this command line puts out."""
+    return _context().redactor
+
+
+def _context() -> Context:
+    found: Context = click.get_current_context().find_root().obj
+    return found
+
+
+def now() -> str:
+    """The time of day, RFC 3339 UTC, in whole seconds."""
+    return written(clock().now())
+
+
+def age(moment: str) -> str:
+    """How long ago a time of day was, for people."""
+    try:
+        then = datetime.fromisoformat(moment)
+    except ValueError:
+        return "at an unknown time"
+    seconds = int((clock().now() - then).total_seconds())
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return "just now" if seconds > -60 else "in the future: the clocks disagree"  # noqa: PLR2004
+
+
+def _run_id() -> str:
+    return f"{clock().now():%Y%m%dT%H%M%SZ}-{os.urandom(4).hex()}"
+
+
+def _holder() -> str:
+    from getpass import getuser  # only for a lock
+
+    try:
+        return next(os.environ[name] for name in _USERS if os.environ.get(name))
+    except StopIteration:
+        pass
+    try:
+        return getuser()
+    except (KeyError, OSError):  # a user without a name, as containers have them
+        return f"user {os.getuid()}"
+
+
+EMBEDDED = Account(DEFAULT_ACCOUNT, "embedded sandbox")
+_DATA = Path(".reconciler")
+_MOST = 2**53
+"""Above this, numbers in JSON are not the same everywhere."""
+
+
+class Connection(NamedTuple):
+    """A session, the name of the account it is with, and the event that ends its patience."""
+
+    session: Session
+    account: Account
+    stop: Stop
+
+    def reader(self) -> Reader:
+        """What planning is given: it cannot write."""
+        from reconciler.alertsite import Reader  # 120 ms
+
+        return Reader(self.session, self.account)
+
+    def writer(self) -> Writer:
+        """What applying is given."""
+        from reconciler.alertsite import Writer  # 120 ms
+
+        return Writer(self.session, self.account)
+
+
+@contextmanager
+def connect(
+    schemas: Schemas,
+    say: Callable[[str], None],
+    *,
+    parallelism: int = 1,
+    limits: Limits = USUAL,
+) -> Iterator[Connection]:
+    """A connection to AlertSite as the environment says.
+
+    Raises:
+        ConfigurationError: the environment is incomplete, or the sandbox is not installed.
+    """
+    found = config.read(os.environ)
+    if found is not None:
+        redactor().know(found.password, found.token, *config.passwords(os.environ))
+        with _session(
+            found, say, parallelism, limits, account=Account(DEFAULT_ACCOUNT, found.url)
+        ) as connection:
+            say(f"AlertSite: {found.url}")
+            yield connection
+        return
+    sandbox = import_sandbox(
+        "no AlertSite credentials are set, and the sandbox that would serve instead needs the "
+        "packages starlette and uvicorn"
+    )
+    say(
+        "Sandbox: no AlertSite credentials are set, so this run uses the embedded sandbox and "
+        "nothing reaches AlertSite."
+    )
+    say("Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD (or ALERTSITE_TOKEN) for the real account.")
+    options = sandbox.Options(
+        schemas=schemas.documents, seed=sample_seed(), database=_DATA / "sandbox.db"
+    )
+    with ExitStack() as stack:
+        with starting_sandbox(f"Remove {_DATA} and what is in it: the sandbox makes it anew."):
+            durable.make_folder(_DATA)
+            url = stack.enter_context(sandbox.running(options))
+        login = config.Settings(url, sandbox.USERNAME, sandbox.PASSWORD, "")
+        yield stack.enter_context(_session(login, say, parallelism, limits, account=EMBEDDED))
+
+
+def import_sandbox(problem: str) -> Any:  # noqa: ANN401 - a module; it may not be installed
+    """The sandbox package.
+
+    Raises:
+        ConfigurationError: the extra that it needs is not installed; the message is `problem`.
+    """
+    try:
+        from reconciler import sandbox  # an extra, and 150 ms
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{problem} ({error.name} is missing)",
+            "Install both with: pip install starlette uvicorn",
+        ) from error
+    return sandbox
+
+
+@contextmanager
+def starting_sandbox(hint: str) -> Iterator[None]:
+    """Translates what a sandbox that cannot start raises.
+
+    Raises:
+        ConfigurationError: its port, database or log cannot be used.
+    """
+    import sqlite3  # only for the sandbox
+
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise ConfigurationError(f"the sandbox cannot start: {error}", hint) from error
+
+
+def sample_seed() -> list[dict[str, Any]]:
+    """The monitors of the sample fleet, as a new sandbox account holds them."""
+    seed = Path(__file__).parents[1] / "sandbox" / "seed.json"
+    return read_seed(seed)
+
+
+def read_seed(path: Path) -> list[dict[str, Any]]:
+    """The monitors in a seed file: a JSON list of what GET returns for each.
+
+    Raises:
+        ConfigurationError: the file holds something else.
+    """
+    try:
+        monitors = json_text.read(durable.read_any(path))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read as JSON: {error}", "Name a file with a JSON list of monitors."
+        ) from error
+    if not isinstance(monitors, list) or not all(map(_is_monitor, monitors)):
+        raise ConfigurationError(
+            f"{path} is not a list of monitors, each with an integer id and a type",
+            "A seed file holds what GET /monitors returns under results.",
+        )
+    return monitors
+
+
+def _is_monitor(item: object) -> bool:
+    if not isinstance(item, dict) or not isinstance(item.get("type"), str):
+        return False
+    return type(item.get("id")) is int and 0 < item["id"] < _MOST
+
+
+@contextmanager
+def _session(
+    found: config.Settings,
+    say: Callable[[str], None],
+    parallelism: int,
+    limits: Limits,
+    *,
+    account: Account,
+) -> Iterator[Connection]:
+    from reconciler.alertsite import Credentials, Session  # 120 ms
+
+    stop = Stop()
+    with Session(
+        found.url,
+        Credentials(found.username, found.password, found.token),
+        connections=parallelism,
+        clock=clock(),
+        limits=limits,
+        stop=stop,
+        notify=say,
+        redactor=redactor(),
+    ) as session:
+        yield Connection(session, account, stop)

@@ -1,0 +1,324 @@
+"""The smallest patch from live to desired, and its explanation for people: what, and who moved.
+
+Rule: equality is decided on canonical values; DeepDiff (imported only here, and only when a
+structured value differs) names the leaves. Laws, for all inputs: applying the patch to live makes
+it empty; it holds declared fields, and of others only the companions that `x-send-with` asks for,
+with the value that live has; taking any field out leaves a difference, except for companions; the
+order of the input changes nothing.
+
+Companions. AlertSite's samples never send `locations` without `home_location`, and what becomes of
+a home that is not among new locations is not documented. So live's home goes along with them where
+the manifest names none. Where it would be left out of the set (`stranded`) nobody but the author
+can say what it is to be, and `decide` refuses.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.mask import shown
+from reconciler.core.model import JSON, Field, canonical, elements_by_key, secret_refs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.core.model import Desired, Kind, Live
+
+
+_SCALARS = frozenset({str, int, bool})
+
+
+class Cause(StrEnum):
+    """Who moved since a field was last applied.
+
+    A field that was never applied has the cause `edit`: Git names it for the first time. One that
+    was sent and that AlertSite shows as it was before has not been kept, or not yet. If it was sent
+    otherwise than the manifest wants it by now, that may show later: it is not settled.
+    """
+
+    EDIT = "edit"
+    DRIFT = "drift"
+    BOTH = "both"
+    NOT_KEPT = "not-kept"
+    UNSETTLED = "unsettled"
+
+
+class Leaf(NamedTuple):
+    """One difference inside a structured value; None means "not there"."""
+
+    path: str
+    before: JSON
+    after: JSON
+
+
+class Stranded(NamedTuple):
+    """A field that the manifest does not name, and that a patch would leave naming nothing.
+
+    Attributes:
+        value: the normalised live value.
+        members: the field with the set that it is to be in.
+        keys: those of the set's elements, as the patch has them.
+    """
+
+    field: str
+    value: JSON
+    members: str
+    keys: tuple[JSON, ...]
+
+
+class FieldChange(NamedTuple):
+    """Why one field is in a patch.
+
+    Attributes:
+        before: the normalised live value, without what may be a secret; None if it is unset.
+        after: the desired value as the manifest writes it.
+        leaves: what differs inside a structured value, sorted by path; empty for a scalar.
+        sent_with: the changed field that this unchanged one must accompany; None for a change. The
+            manifest need not name it: then `after` is what AlertSite has.
+        cause: who moved.
+        applied: the normalised value that was last applied, without what may be a secret; None if
+            it was unset or never applied. Of a field that is not settled: what was sent last.
+        default: where the value stands if it is a default, as `path:line:column`; None if the
+            manifest names it.
+        source: where the secret in it comes from, such as `env:NAME`; None if it holds none. Then
+            `before` and `applied` are None and `after` holds references only.
+    """
+
+    field: str
+    before: JSON
+    after: JSON
+    leaves: tuple[Leaf, ...] = ()
+    sent_with: str | None = None
+    cause: Cause = Cause.EDIT
+    applied: JSON = None
+    source: str | None = None
+    default: str | None = None
+
+
+def patch(
+    desired: Desired,
+    live: Live,
+    secrets: Iterable[str] = (),
+    unseen: Mapping[str, JSON] = {},
+) -> dict[str, JSON]:
+    """The declared top-level fields that differ from live, whole, with their companions.
+
+    Keys are in alphabetical order; values are as the manifest writes them, or as live has them
+    where it does not name a companion. `secrets` names the fields with a secretRef that are to be
+    sent too: live does not tell whether they differ. Nor does it of fields that were sent otherwise
+    and not seen since (`unseen`).
+    """
+    kind, actual = desired.kind, live.fields
+    changed = set()
+    for name, value in desired.fields.items():
+        other = actual.get(name)
+        # Most fields of most monitors are equal as they stand; normalising them would cost time.
+        if value.__class__ is other.__class__ and value.__class__ in _SCALARS and value == other:
+            continue
+        field = kind.field(name)
+        if field.text(value) != field.text(other):
+            changed.add(name)
+    changed.update(secrets)
+    if unseen:
+        changed.update(name for name in desired.fields if _is_unsettled(desired, name, unseen))
+    if not changed:
+        return {}
+    values = {**desired.fields, **desired.secrets}
+    companions = set()
+    for name, field in kind.fields.items():
+        if changed.isdisjoint(field.send_with):
+            continue
+        if name not in values:
+            has = field.normalise(actual.get(name))
+            if has is None or _stranded(desired, field, has):
+                continue
+            values[name] = has
+        companions.add(name)
+    return {name: values[name] for name in sorted(changed | companions)}
+
+
+def stranded(desired: Desired, live: Live, body: Mapping[str, JSON]) -> Stranded | None:
+    """The field that a `patch` body would leave naming no element of a set it changes."""
+    for name, field in desired.kind.fields.items():
+        if field.member_of in body and name not in desired.fields:
+            found = _stranded(desired, field, field.normalise(live.fields.get(name)))
+            if found:
+                return found
+    return None
+
+
+def _stranded(desired: Desired, field: Field, has: JSON) -> Stranded | None:
+    if field.member_of is None or has is None:
+        return None
+    members = desired.kind.field(field.member_of)
+    elements = members.normalise(desired.fields.get(field.member_of))
+    if members.set_key is None or not isinstance(elements, list):
+        return None
+    keys = tuple(item.get(members.set_key) for item in elements if isinstance(item, dict))
+    if canonical(has) in map(canonical, keys):
+        return None
+    return Stranded(field.name, has, members.name, keys)
+
+
+def explain(
+    desired: Desired,
+    live: Live,
+    body: Mapping[str, JSON],
+    applied: Mapping[str, JSON] | None = None,
+    unseen: Mapping[str, JSON] = {},
+) -> tuple[FieldChange, ...]:
+    """What each field of a `patch` body changes, in the order of the body.
+
+    Args:
+        desired: what the manifest says.
+        live: what AlertSite has.
+        body: the patch.
+        applied: the fields that were last applied to the address; None if none ever were.
+        unseen: what was sent and has not been seen since.
+    """
+    return tuple(_explain(desired, name, body, live, applied or {}, unseen) for name in body)
+
+
+def explain_create(desired: Desired, body: Mapping[str, JSON]) -> tuple[FieldChange, ...]:
+    """The fields of a monitor that is to be created, in the order of the body."""
+    return tuple(
+        _secret(name, value) if name in desired.secrets else FieldChange(name, None, value)
+        for name, value in body.items()
+    )
+
+
+def drifted(
+    kind: Kind, applied: Mapping[str, JSON], live: Live, unseen: Mapping[str, JSON] = {}
+) -> tuple[FieldChange, ...]:
+    """What AlertSite changed since those fields were applied: from the applied value to live's.
+
+    A field that shows by now what was sent is none of them.
+    """
+    changes = []
+    for name in sorted(applied):
+        field = kind.field(name)
+        was, has = applied[name], live.fields.get(name)
+        if field.text(was) == field.text(has):
+            continue
+        is_late = name in unseen and field.text(unseen[name]) == field.text(has)
+        before, after = _shown_both(kind, field, was, has)
+        if field.text(before) != field.text(after) and not is_late:
+            leaves = _leaves(field, before, after)
+            changes.append(
+                FieldChange(name, before, after, leaves, cause=Cause.DRIFT, applied=before)
+            )
+    return tuple(changes)
+
+
+def _explain(
+    desired: Desired,
+    name: str,
+    body: Mapping[str, JSON],
+    live: Live,
+    applied: Mapping[str, JSON],
+    unseen: Mapping[str, JSON],
+) -> FieldChange:
+    after = body[name]
+    if name in desired.secrets:
+        return _secret(name, after)
+    field = desired.kind.field(name)
+    has = live.fields.get(name)
+    was, _ = _shown_both(desired.kind, field, applied.get(name), None)
+    before = shown(desired.kind, name, field.normalise(has), was, after)
+    if field.text(after) == field.text(has):
+        if _is_unsettled(desired, name, unseen):
+            sent = field.normalise(unseen[name])
+            return FieldChange(name, before, after, cause=Cause.UNSETTLED, applied=sent)
+        sent_with = next(other for other in field.send_with if other in body)
+        return FieldChange(name, before, after, sent_with=sent_with, applied=was)
+    return FieldChange(
+        name,
+        before,
+        after,
+        _leaves(field, before, field.normalise(after)),
+        cause=_cause(desired.kind, field, after, has, applied, unseen),
+        applied=was,
+    )
+
+
+def _is_unsettled(desired: Desired, name: str, unseen: Mapping[str, JSON]) -> bool:
+    """Whether what was sent last, and not seen since, is something else than the manifest wants."""
+    if name not in unseen or name not in desired.fields:
+        return False
+    field = desired.kind.field(name)
+    return field.text(unseen[name]) != field.text(desired.fields[name])
+
+
+def _secret(name: str, value: JSON) -> FieldChange:
+    sources = dict.fromkeys(str(found.ref) for found in secret_refs(value))
+    return FieldChange(name, None, value, source=", ".join(sources))
+
+
+def _shown_both(kind: Kind, field: Field, was: JSON, has: JSON) -> tuple[JSON, JSON]:
+    """What was applied and what live has, normalised, as they may be shown and compared."""
+    before = field.normalise(was)
+    before = shown(kind, field.name, before, before)
+    return before, shown(kind, field.name, field.normalise(has), before)
+
+
+def _cause(
+    kind: Kind,
+    field: Field,
+    desired: JSON,
+    live: JSON,
+    applied: Mapping[str, JSON],
+    unseen: Mapping[str, JSON],
+) -> Cause:
+    """Who moved since `applied` was seen, or since what is `unseen` was sent."""
+    is_unseen = field.name in unseen
+    if field.name not in applied and not is_unseen:
+        return Cause.EDIT
+    has, wanted = field.text(live), field.text(desired)
+    was = has
+    if field.name in applied:
+        before, after = _shown_both(kind, field, applied[field.name], live)
+        # What of live may not be shown is not in a record either, so it cannot have moved.
+        was = has if field.text(before) == field.text(after) else field.text(applied[field.name])
+    sent = field.text(unseen[field.name]) if is_unseen else was
+    is_git_still = wanted == sent
+    if has == was:
+        return Cause.NOT_KEPT if is_unseen and is_git_still else Cause.EDIT
+    if has == sent:  # it shows now what was sent before
+        return Cause.EDIT
+    return Cause.DRIFT if is_git_still else Cause.BOTH
+
+
+def _leaves(field: Field, before: JSON, after: JSON) -> tuple[Leaf, ...]:
+    """What differs inside a structured value; nothing for any other."""
+    if not (isinstance(before, dict | list) and isinstance(after, dict | list)):
+        return ()
+    # threshold_to_diff_deeper: 0, or DeepDiff reports very different values as one replacement.
+    # ignore_private_variables: False, or keys that start with "__" are silently equal.
+    from deepdiff import DeepDiff  # 120 ms that a run without such a change saves
+
+    if field.set_key is not None and isinstance(before, list) and isinstance(after, list):
+        keyed = elements_by_key(before, field.set_key), elements_by_key(after, field.set_key)
+        if None not in keyed:  # then a leaf is named by identity, not by place
+            before, after = keyed
+    difference = DeepDiff(
+        before,
+        after,
+        view="tree",
+        threshold_to_diff_deeper=0,
+        ignore_private_variables=False,
+    )
+    leaves = [
+        Leaf(
+            _leaf_path(field.name, item.path(output_format="list")),
+            None if "added" in report else item.t1,
+            None if "removed" in report else item.t2,
+        )
+        for report, items in difference.items()
+        for item in items
+    ]
+    return tuple(sorted(leaves, key=lambda leaf: (leaf.path, canonical(leaf.after))))
+
+
+def _leaf_path(name: str, steps: list[str | int]) -> str:
+    return name + "".join(f".{step}" if isinstance(step, str) else f"[{step}]" for step in steps)

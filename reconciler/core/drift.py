@@ -1,0 +1,109 @@
+"""What AlertSite changed since the last apply: live against the records, whatever Git says now.
+
+Rule: values and a pure function; no I/O, clock or environment.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.diff import drifted
+from reconciler.core.model import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from reconciler.core.diff import FieldChange
+    from reconciler.core.model import JSON, Account, Live
+    from reconciler.core.state import Record
+
+
+FORMAT_VERSION = "2.0"
+"""Of the drift's JSON: the minor number grows with additions, the major with anything else."""
+
+
+class Drifted(NamedTuple):
+    """One monitor that is no longer as it was applied.
+
+    Attributes:
+        fields: from what was applied to what AlertSite has; empty if the monitor is gone.
+    """
+
+    address: str
+    id: int
+    applied_at: str
+    run: str
+    fields: tuple[FieldChange, ...]
+
+
+class Drift(NamedTuple):
+    """All that AlertSite changed, sorted by address.
+
+    Attributes:
+        kept: records that AlertSite still fits.
+    """
+
+    account: Account
+    monitors: tuple[Drifted, ...]
+    kept: int
+
+    def to_json(self) -> dict[str, JSON]:
+        """The drift as `schemas/drift.schema.json` describes it."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "account": self.account._asdict(),
+            "summary": {"drifted": len(self.monitors), "kept": self.kept},
+            "monitors": [
+                item._asdict()
+                | {
+                    "is_deleted": not item.fields,
+                    "fields": [
+                        {"field": field.field, "applied": field.before, "live": field.after}
+                        for field in item.fields
+                    ],
+                }
+                for item in self.monitors
+            ],
+        }
+
+
+def find_drift(
+    account: Account,
+    records: Mapping[str, Record],
+    live: Iterable[Live],
+    kinds: Mapping[str, Kind],
+    targets: Sequence[str] = (),
+    today: str = "",
+) -> Drift:
+    """What of the records AlertSite does not fit any more, without what they ignore.
+
+    Args:
+        account: where `live` was read from.
+        records: what was last applied, by address.
+        live: every monitor that AlertSite returned.
+        kinds: the kinds, by name.
+        targets: addresses or globs over them; none means all.
+        today: the day, as YYYY-MM-DD; what is ignored until an earlier one is compared.
+    """
+    by_id = {monitor.id: monitor for monitor in live}
+    monitors: list[Drifted] = []
+    kept = 0
+    for address, record in sorted(records.items()):
+        if targets and not any(fnmatchcase(address, target) for target in targets):
+            continue
+        monitor = by_id.get(record.id)
+        name = address.partition("/")[0]
+        fields: tuple[FieldChange, ...] = ()
+        if monitor is not None:
+            applied = {
+                field: value
+                for field, value in record.fields.items()
+                if field not in record.ignore or record.ignore[field] < today
+            }
+            fields = drifted(kinds.get(name) or Kind(name, {}), applied, monitor, record.unseen)
+        if monitor is None or fields:
+            monitors.append(Drifted(address, record.id, record.applied_at, record.run, fields))
+        else:
+            kept += 1
+    return Drift(account, tuple(monitors), kept)

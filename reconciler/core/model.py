@@ -1,0 +1,445 @@
+"""The values that everything else is about, and what makes two of them the same.
+
+Rule: immutable, no I/O. How a field behaves on the wire is read from its JSON Schema property
+(`type`, `readOnly`, `writeOnly`, `additionalProperties`, `x-set-key`, `x-send-with`, `x-member-of`,
+`x-whitespace`, `x-text`), so that a new kind needs one new schema and no code.
+
+Normal forms. AlertSite spells one value in several ways: `587` and `"587"`, `true` and `"y"`,
+`MX.example.com` and `mx.example.com`, a text with and without its last line end. A field's normal
+form is the same for all of them. Three things must stay true of each: it is idempotent, since what
+a record or a manifest holds may be normal already; it takes two values together only where they
+mean the same to AlertSite; and what it does not understand it leaves as it is, so that nonsense
+differs from every value instead of passing for one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+
+JSON: TypeAlias = Any
+"""A JSON value as `json.loads` gives it. What is null or empty means "unset"."""
+
+DEFAULT_ACCOUNT = "default"
+"""The name of the account where there is only one."""
+SECRET_REF = "secretRef"  # noqa: S105 - the name of a key
+"""The only key of a mapping that stands for a secret."""
+_MOST_KNOWN = 10_000
+_DIGITS = re.compile(r"\s*[-+]?[0-9]{1,18}\s*")
+_SWITCHES = {
+    **dict.fromkeys(("true", "y", "yes", "1"), True),
+    **dict.fromkeys(("false", "n", "no", "0"), False),
+}
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
+
+
+def canonical(value: JSON) -> str:
+    """The text that two normalised values share exactly when they are the same value."""
+    return _encode(value)
+
+
+def match_key(kind: str, name: JSON) -> tuple[str, str]:
+    """What a monitor that is not bound by an id is recognised by: its kind and display name.
+
+    Whether AlertSite keeps a name as it was sent is not documented, so spellings that differ only
+    in what servers change (white space, case, forms of one character, `&amp;`) are the same name.
+    """
+    return kind, folded(name)
+
+
+def folded(name: JSON) -> str:
+    """The text that two spellings of one display name share."""
+    if not isinstance(name, str):
+        return canonical(name)
+    if not name.isascii() or "&" in name:
+        from html import unescape  # rare
+        from unicodedata import normalize  # rare
+
+        name = normalize("NFKC", unescape(name))
+    return " ".join(name.split()).casefold()
+
+
+class Account(NamedTuple):
+    """An AlertSite login, by the name that it has here; the URL alone tells none from another."""
+
+    name: str
+    url: str
+
+    def __str__(self) -> str:
+        return self.url if self.name == DEFAULT_ACCOUNT else f"{self.name} ({self.url})"
+
+
+class Field(NamedTuple):
+    """How one top-level field of a kind behaves on the wire.
+
+    Attributes:
+        normalise: gives every spelling of one value the same form.
+        text: the canonical text of the normalised value; two values are the same exactly when their
+            texts are, which keeps `true` and `1` apart as `==` does not.
+        member_of: the set of which it names one element by its key; None if it names none.
+        coverage: what monitoring is lost by when the field moves the wrong way; None if none is.
+        is_shown: whether AlertSite shows its value to those who may see the monitor.
+    """
+
+    name: str
+    normalise: Callable[[JSON], JSON]
+    text: Callable[[JSON], str]
+    set_key: str | None
+    send_with: tuple[str, ...]
+    coverage: str | None = None
+    member_of: str | None = None
+    is_shown: bool = True
+
+
+def _hides_nothing(_name: str) -> None:
+    """Of a kind without a schema nobody knows what the names mean."""
+
+
+class Kind(NamedTuple):
+    """One of AlertSite's email monitor types, as its schema describes it.
+
+    Attributes:
+        hides: whether a key, at whatever depth, looks like the name of a secret.
+    """
+
+    name: str
+    fields: Mapping[str, Field]
+    hides: Callable[[str], object] = _hides_nothing
+
+    @classmethod
+    def from_schema(cls, schema: Mapping[str, JSON]) -> Kind:
+        """The kind that a manifest schema describes (`kind` const, `spec` properties)."""
+        name = schema["properties"]["kind"]["const"]
+        properties = schema["properties"]["spec"]["properties"]
+        fields = {key: _field(key, value) for key, value in properties.items()}
+        extra = schema.get("$defs", {}).get("extraFields", {}).get("patternProperties", {})
+        return cls(name, fields, re.compile("|".join(extra)).search if extra else _hides_nothing)
+
+    def field(self, name: str) -> Field:
+        """The field of that name; one from `extra` is compared as it is written."""
+        return self.fields.get(name) or Field(name, _plain, _text(_plain), None, ())
+
+
+class Origin(NamedTuple):
+    """Where a manifest stands.
+
+    Attributes:
+        path: the file, as it was found below the manifests folder.
+        document: its number in the file, from 0.
+        line: its first line, from 1.
+    """
+
+    path: str
+    document: int
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+class SecretRef(NamedTuple):
+    """Where a secret is to be had: `{secretRef: {env: NAME}}` has the scheme `env`."""
+
+    scheme: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.name}"
+
+
+def secret_refs(value: JSON, path: tuple[str | int, ...] = ()) -> Iterator[Found]:
+    """Every secretRef in a value, with the keys and indices that lead to it."""
+    if isinstance(value, dict):
+        if SECRET_REF in value:
+            ((scheme, name),) = value[SECRET_REF].items()
+            yield Found(path, SecretRef(scheme, name))
+            return
+        for key, item in value.items():
+            yield from secret_refs(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from secret_refs(item, (*path, index))
+
+
+class Found(NamedTuple):
+    """A secretRef and where it stands in a value."""
+
+    path: tuple[str | int, ...]
+    ref: SecretRef
+
+
+class Ignored(NamedTuple):
+    """A field that is not compared for a time.
+
+    Attributes:
+        until: the last such day, as YYYY-MM-DD.
+    """
+
+    field: str
+    reason: str
+    until: str
+
+
+class Lifecycle(NamedTuple):
+    """How a monitor is treated beyond its fields.
+
+    Attributes:
+        protect: deleting it is refused.
+        retire: `delete` or `disable`, when it has no manifest any more.
+    """
+
+    protect: bool = False
+    retire: str = "delete"
+    ignore: tuple[Ignored, ...] = ()
+
+
+class Desired(NamedTuple):
+    """What one manifest says.
+
+    Attributes:
+        id: the AlertSite monitor it is bound to; None while it names none.
+        fields: `spec` and `extra` together, as written: what is written is what is sent.
+        secrets: the fields of both that hold a secretRef, at any depth; they are never compared
+            with live, and sent with the secrets in place of the references.
+        inherited: the fields that the manifest does not name itself, and the Defaults document
+            that each comes from.
+        previously: names that it had before.
+    """
+
+    kind: Kind
+    name: str
+    id: int | None
+    labels: Mapping[str, str]
+    fields: Mapping[str, JSON]
+    origin: Origin
+    secrets: Mapping[str, JSON] = {}
+    inherited: Mapping[str, Origin] = {}
+    lifecycle: Lifecycle = Lifecycle()
+    previously: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """`kind/name`: the stable identity in Git."""
+        return f"{self.kind.name}/{self.name}"
+
+
+class Live(NamedTuple):
+    """What AlertSite returned for one monitor.
+
+    Attributes:
+        type: AlertSite's monitor type; None if the answer does not say (it is not documented to).
+        fields: the whole answer; a field is normalised when it is compared.
+    """
+
+    id: int
+    type: str | None
+    fields: Mapping[str, JSON]
+
+
+class Observation(NamedTuple):
+    """What AlertSite has: one complete, checked reading.
+
+    Attributes:
+        live: every monitor of the list, and those that were read by id.
+        unlisted: ids that the list leaves out and `GET /monitors/{id}` has.
+    """
+
+    live: tuple[Live, ...]
+    unlisted: frozenset[int] = frozenset()
+
+
+def _field(name: str, schema: Mapping[str, JSON]) -> Field:
+    normalise = _normaliser(schema)
+    return Field(
+        name,
+        normalise,
+        _text(normalise),
+        schema.get("x-set-key"),
+        tuple(schema.get("x-send-with", ())),
+        schema.get("x-coverage"),
+        schema.get("x-member-of"),
+        not schema.get("writeOnly"),
+    )
+
+
+def _text(normalise: Callable[[JSON], JSON]) -> Callable[[JSON], str]:
+    """The canonical text of a value, found once for each way in which the value is spelled.
+
+    The same few sets of locations stand in thousands of monitors; working each out again would be
+    two thirds of the time that deciding takes.
+    """
+    known: dict[str, str] = {}
+
+    def text(value: JSON) -> str:
+        spelling = repr(value)
+        found = known.get(spelling)
+        if found is None:
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            found = known[spelling] = canonical(normalise(value))
+        return found
+
+    return text
+
+
+def _normaliser(schema: Mapping[str, JSON]) -> Callable[[JSON], JSON]:
+    """The function that gives every spelling of one value the same form."""
+    if schema.get("x-whitespace") == "ignore":
+        return _without_whitespace
+    if "x-text" in schema:
+        return _TEXTS[schema["x-text"]]
+    match schema.get("type"):
+        case "integer":
+            return _integer
+        case "boolean":
+            return boolean
+        case "array":
+            return _array(_normaliser(schema["items"]), schema.get("x-set-key"))
+        case "object":
+            is_closed = schema.get("additionalProperties") is False
+            return _object(schema["properties"], is_closed=is_closed)
+        case _:
+            return _plain
+
+
+def boolean(value: JSON) -> JSON:
+    """The normal form of a switch: AlertSite's older API says "y" and "n" of the same ones."""
+    if value.__class__ is bool:
+        return value
+    if isinstance(value, str):
+        text = value.strip().lower()
+        return _SWITCHES.get(text, value if text else None)
+    if isinstance(value, int | float) and value in {0, 1}:
+        return value == 1
+    return _plain(value)
+
+
+def _plain(value: JSON) -> JSON:
+    """The value with what is empty as None and whole floats as integers, at any depth."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value] or None
+    if isinstance(value, dict):
+        members = {key: _plain(item) for key, item in value.items()}
+        return {key: item for key, item in members.items() if item is not None} or None
+    return None if value == "" else value
+
+
+def _integer(value: JSON) -> JSON:
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    return _plain(value)
+
+
+def _trimmed(value: JSON) -> JSON:
+    """A text as it is left by whoever trims it and has line ends of their own."""
+    if isinstance(value, str):
+        if "\r" in value:
+            value = value.replace("\r\n", "\n").replace("\r", "\n")
+        return value.strip() or None
+    return _plain(value)
+
+
+def _host(value: JSON) -> JSON:
+    """A host, or a URL of one: its scheme and its host have no case, all else has."""
+    if isinstance(value, str):
+        scheme, slashes, rest = value.strip().partition("://")
+        if not slashes:
+            scheme, rest = "", scheme
+        server, slash, path = rest.partition("/")
+        login, at, host = server.rpartition("@")
+        return f"{scheme.lower()}{slashes}{login}{at}{host.lower()}{slash}{path}" or None
+    return _plain(value)
+
+
+def _mailbox(value: JSON) -> JSON:
+    """A mail address: its domain has no case, its local part may have (RFC 5321, 2.4)."""
+    if isinstance(value, str):
+        local, at, domain = value.strip().rpartition("@")
+        return f"{local}{at}{domain.lower() if at else domain}" or None
+    return _plain(value)
+
+
+_TEXTS: Mapping[str, Callable[[JSON], JSON]] = {
+    "trimmed": _trimmed,
+    "host": _host,
+    "mailbox": _mailbox,
+}
+"""What `x-text` can say of a text."""
+
+
+def _without_whitespace(value: JSON) -> JSON:
+    if isinstance(value, str):
+        return "".join(value.split()) or None
+    return _plain(value)
+
+
+def _array(item: Callable[[JSON], JSON], set_key: str | None) -> Callable[[JSON], JSON]:
+    def normalise(value: JSON) -> JSON:
+        if value.__class__ is not list:
+            return _plain(value)
+        items = [item(element) for element in value]
+        if set_key is not None and len(items) > 1:
+            _sort(items, set_key)
+        return items or None
+
+    return normalise
+
+
+def _sort(items: list[JSON], set_key: str) -> None:
+    """Sorts a set by its key, or by its text if an element lacks the key or shares it."""
+    try:
+        items.sort(key=itemgetter(set_key))
+        is_unique = all(one[set_key] != other[set_key] for one, other in pairwise(items))
+    except (KeyError, TypeError):
+        is_unique = False
+    if not is_unique:
+        items.sort(key=canonical)
+
+
+def elements_by_key(items: Sequence[JSON], set_key: str | None) -> dict[int | str, JSON] | None:
+    """The elements of a set by what tells them apart; None where nothing does.
+
+    AlertSite may show anything: elements without a key, two with the same, or a key that is a list.
+    """
+    if set_key is None:
+        return None
+    if not all(isinstance(item, dict) and type(item.get(set_key)) in {int, str} for item in items):
+        return None
+    found = {item[set_key]: item for item in items}
+    return found if len(found) == len(items) else None
+
+
+def _object(
+    properties: Mapping[str, Mapping[str, JSON]], *, is_closed: bool
+) -> Callable[[JSON], JSON]:
+    """Of a closed mapping only what a manifest may write counts: AlertSite may add other keys."""
+    other = None if is_closed else _plain
+    members = {
+        name: None if schema.get("readOnly") else _normaliser(schema)
+        for name, schema in properties.items()
+    }
+
+    def normalise(value: JSON) -> JSON:
+        if value.__class__ is not dict:
+            return _plain(value)
+        result = {}
+        for name, item in value.items():
+            member = members.get(name, other)
+            if member is not None:
+                kept = item if item.__class__ is int and member is _integer else member(item)
+                if kept is not None:
+                    result[name] = kept
+        return result or None
+
+    return normalise

@@ -1,0 +1,154 @@
+"""Which monitors pending creates have made.
+
+A create has no key of its own: if its answer is lost, nobody knows whether the monitor was made, or
+will be. So before the first request of a run, the state takes down what each create would send, and
+which ids AlertSite had. Afterwards a monitor is taken for what a pending create made only if
+
+- its id was not there before, and nothing is bound to it;
+- it is of the kind and watches what was sent (`TARGETS`), as far as AlertSite shows that;
+- its name is the one that was sent, in any spelling (`model.folded`); or, where no other monitor
+  has it, the name's beginning, since servers may cut long names;
+- it is the only such monitor, and no other pending create could have made it.
+
+A new monitor that has only the name, or only watches the same, may be it all the same: then nothing
+is concluded and nothing created, and a person is asked.
+
+What is found is bound only while a manifest asks for it. That nothing is found proves nothing until
+the grace is over, which is longer than an answer may keep us waiting; only then is the create as
+good as never sent. Whoever waits measures the grace by his own clock, from when the other run was
+certainly over: nobody else's clock is trusted.
+
+Rule: values and a pure function; no I/O, clock or environment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.model import Kind, folded
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from reconciler.core.model import JSON, Live
+    from reconciler.core.state import PendingCreate, State
+
+
+TARGETS = ("hostname", "smtp_hostname", "pop3_hostname", "email")
+"""The fields that say what a monitor watches."""
+_SHORTEST_CUT = 16
+"""Of a name, as AlertSite shows it; what is shorter may begin alike by chance."""
+_DOUBTFUL = 2
+
+
+class Resolution(NamedTuple):
+    """What became of pending creates, as far as one observation tells.
+
+    Attributes:
+        found: by address, the monitor that the create made; a manifest asks for it.
+        leftover: the same where no manifest asks for it any more.
+        ambiguous: by address, the monitors any of which it may have made.
+        missing: those of which nothing is seen.
+    """
+
+    found: Mapping[str, int]
+    leftover: Mapping[str, int]
+    ambiguous: Mapping[str, tuple[int, ...]]
+    missing: tuple[str, ...]
+
+
+def resolve_pending_creates(
+    state: State,
+    live: Iterable[Live],
+    kinds: Mapping[str, Kind],
+    named: Collection[int],
+    asked: Collection[str],
+) -> Resolution:
+    """What became of the pending creates of a state.
+
+    Args:
+        state: with its pending creates.
+        live: every monitor that AlertSite was seen to have.
+        kinds: the kinds, by name.
+        named: ids that manifests name.
+        asked: the addresses of the manifests that are bound to nothing.
+    """
+    if not state.pending_creates:
+        return Resolution({}, {}, {}, ())
+    bound = {record.id for record in state.records.values()}.union(named)
+    free = [monitor for monitor in live if monitor.id not in bound]
+    tiers: list[dict[str, set[int]]] = [{}, {}, {}]
+    for address, pending in state.pending_creates.items():
+        name = address.partition("/")[0]
+        kind = kinds.get(name) or Kind(name, {})
+        before = set(state.ids_before.get(pending.run, ()))
+        for tier in tiers:
+            tier[address] = set()
+        for item in free:
+            number = None if item.id in before else _tier(item, pending, kind)
+            if number is not None:
+                tiers[number][address].add(item.id)
+    candidates: dict[str, set[int]] = {address: set() for address in state.pending_creates}
+    certain: dict[str, set[int]] = {}
+    taken: set[int] = set()
+    for number, tier in enumerate(tiers):
+        for address, ids in tier.items():
+            if not candidates[address] and ids - taken:
+                candidates[address] = ids - taken
+                if number < _DOUBTFUL:
+                    certain[address] = candidates[address]
+        taken |= {number for ids in candidates.values() for number in ids}
+    exactly_one = {address: ids for address, ids in certain.items() if len(ids) == 1}
+    claims = [number for ids in candidates.values() for number in ids]
+    made = {
+        address: number
+        for address, ids in exactly_one.items()
+        for number in ids
+        if claims.count(number) == 1
+    }
+    return Resolution(
+        found={address: number for address, number in made.items() if address in asked},
+        leftover={address: number for address, number in made.items() if address not in asked},
+        ambiguous={
+            address: tuple(sorted(ids))
+            for address, ids in candidates.items()
+            if ids and address not in made
+        },
+        missing=tuple(sorted(address for address, ids in candidates.items() if not ids)),
+    )
+
+
+def _tier(monitor: Live, pending: PendingCreate, kind: Kind) -> int | None:
+    """How surely the create made the monitor: 0 and 1 surely, 2 perhaps; None if it cannot have."""
+    if monitor.type not in {kind.name, None}:
+        return None
+    shown, sent = monitor.fields.get("name"), pending.body.get("name")
+    has, wanted = folded(shown), folded(sent)
+    is_cut = _is_cut(shown, sent)
+    targets = [
+        name
+        for name in TARGETS
+        if name in pending.body and kind.field(name).normalise(monitor.fields.get(name)) is not None
+    ]
+    watches_the_same = all(
+        kind.field(name).text(monitor.fields.get(name)) == kind.field(name).text(pending.body[name])
+        for name in targets
+    )
+    if watches_the_same and has == wanted:
+        return 0
+    if watches_the_same and is_cut:
+        return 1
+    return _DOUBTFUL if has == wanted or is_cut or (targets and watches_the_same) else None
+
+
+def _is_cut(shown: JSON, sent: JSON) -> bool:
+    """Whether a server may have cut a name so.
+
+    It cuts what it stores: there the blanks count that `folded` leaves out, and an accent may be
+    cut from its letter.
+    """
+    if not isinstance(shown, str) or len(shown) < _SHORTEST_CUT:
+        return False
+    from unicodedata import normalize  # rare
+
+    return normalize("NFD", folded(sent)).startswith(normalize("NFD", folded(shown)))

@@ -1,0 +1,436 @@
+"""A plan: which request goes out for which manifest, and why.
+
+Rule: a plan is a value: frozen, sorted, serialisable, with a digest. It is made by `decide`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from reconciler.core.diff import Cause, FieldChange, Leaf
+from reconciler.core.model import JSON, Account, Origin, canonical
+from reconciler.core.state import Lost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+FORMAT_VERSION = "2.1"
+"""Of the plan's JSON: the minor number grows with additions, the major with anything else."""
+
+
+class Action(StrEnum):
+    """What a change does to a monitor."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class Reason(StrEnum):
+    """Why a change is more than a difference between the manifest and AlertSite."""
+
+    DELETED_OUTSIDE = "deleted-outside-git"
+    REPLACEMENT = "replacement"
+    REPLACED = "replaced"
+    RETIRED = "retired"
+
+
+class Change(NamedTuple):
+    """One request, and the field changes that explain it.
+
+    Attributes:
+        id: the monitor; None for one that is to be created.
+        origin: None if it has no manifest any more.
+    """
+
+    action: Action
+    address: str
+    kind: str
+    id: int | None
+    body: Mapping[str, JSON]
+    fields: tuple[FieldChange, ...]
+    origin: Origin | None
+    reason: Reason | None = None
+
+    @property
+    def is_retirement(self) -> bool:
+        """Whether a monitor without manifest is deleted or disabled: last, and one by one."""
+        return self.action is Action.DELETE or self.reason is Reason.RETIRED
+
+    @property
+    def method(self) -> str:
+        """The HTTP method of the request."""
+        return _METHODS[self.action]
+
+    @property
+    def path(self) -> str:
+        """The path of the request, below the base URL."""
+        match self.action:
+            case Action.CREATE:
+                return f"/monitors/{self.kind}"
+            case Action.UPDATE:
+                return f"/monitors/{self.kind}/{self.id}"
+            case Action.DELETE:
+                return f"/monitors/{self.id}"
+
+
+class Refusal(NamedTuple):
+    """What cannot be planned: which guard said no, and what would allow it.
+
+    Attributes:
+        origin: None if it has no manifest any more.
+    """
+
+    address: str
+    code: str
+    message: str
+    hint: str
+    origin: Origin | None
+
+
+class BindingAction(StrEnum):
+    """What a plan does to the state without a request."""
+
+    ADOPT = "adopt"
+    BIND = "bind"
+    FORGET = "forget"
+    MOVE = "move"
+
+
+class Binding(NamedTuple):
+    """Which monitor an address has from now on; approved with the plan, like its changes.
+
+    A manifest with `metadata.id` binds itself: that is said in Git and is no decision of a plan.
+
+    Attributes:
+        action: `adopt` a monitor that is there and has no owner; `bind` the one that a create of an
+            earlier run is found to have made; `move` a record here from another address; `forget`
+            the record of a monitor that is gone.
+        id: the monitor.
+        before: the address that the record is moved from.
+    """
+
+    address: str
+    action: BindingAction
+    id: int
+    before: str | None = None
+
+
+class NoteCode(StrEnum):
+    """What a plan says beside its changes and bindings."""
+
+    RELEASED = "released"
+    ORPHAN = "orphan"
+    UNKNOWN = "unknown"
+    STALE_NAME = "stale-name"
+    IGNORED = "ignored"
+    UNLISTED = "unlisted"
+    DUPLICATE = "duplicate"
+    PENDING = "pending"
+    LEFTOVER = "leftover"
+
+
+_REMARKS = frozenset({NoteCode.UNLISTED, NoteCode.DUPLICATE, NoteCode.PENDING, NoteCode.LEFTOVER})
+"""What is said of AlertSite and makes no difference to what a plan does."""
+
+
+class Note(NamedTuple):
+    """One thing that a plan says beside its changes.
+
+    Attributes:
+        id: the monitor it is about; None if there is none.
+        field: the field it is about; None if it is about the whole monitor.
+        name: former names of the manifest, or the id of our monitor, if it is about them.
+    """
+
+    address: str
+    code: NoteCode
+    id: int | None = None
+    field: str | None = None
+    name: str | None = None
+
+
+Item: TypeAlias = "Change | Binding | Refusal | Note"
+"""What can be decided of one address."""
+
+
+class Loss(NamedTuple):
+    """A monitor that loses monitoring by a plan.
+
+    Attributes:
+        id: the monitor.
+        causes: how, sorted: `deleted`, `vanished`, `ignored`, `released`, `switched-off`, or what
+            its schema says of the fields that change, such as `disabled`.
+        fields: by field, the cause that it is; none if it is about the whole monitor.
+        labels: of its manifest; none if that is gone.
+    """
+
+    address: str
+    id: int
+    causes: tuple[str, ...]
+    fields: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
+
+
+class Measurements(NamedTuple):
+    """Measurements per day, of the monitors that change, as far as they can be known."""
+
+    before: int = 0
+    after: int = 0
+
+
+class Allowance(NamedTuple):
+    """How many monitors of a fleet may lose monitoring within 24 hours, and who says so.
+
+    Attributes:
+        configured: by the budget of the project.
+        last_apply: by the budget that the last apply was held to; None if the state has none.
+        ceiling: by what no file of the project can raise; None if that is not set.
+    """
+
+    configured: int = 0
+    last_apply: int | None = None
+    ceiling: int | None = None
+
+    @property
+    def limit(self) -> int:
+        """The smallest of them."""
+        return min(number for number in self if number is not None)
+
+
+class Coverage(NamedTuple):
+    """What a plan does to monitoring, and how much of that is allowed.
+
+    Attributes:
+        managed: how many monitors the shares of a budget are of: those that have a manifest and are
+            there, and those that are lost.
+        losses: sorted by address.
+        recent: what earlier runs have taken away within 24 hours, sorted by address.
+    """
+
+    managed: int = 0
+    losses: tuple[Loss, ...] = ()
+    measurements: Measurements = Measurements()
+    recent: tuple[Lost, ...] = ()
+    allowance: Allowance = Allowance()
+
+    @property
+    def total(self) -> int:
+        """How many monitors lose monitoring by the plan, or have within 24 hours."""
+        return len({item.id for item in self.losses} | {item.id for item in self.recent})
+
+    @property
+    def others(self) -> int:
+        """How many monitors have lost some within 24 hours, but for those of the plan."""
+        return self.total - len({item.id for item in self.losses})
+
+    def without(self, addresses: set[str]) -> Coverage:
+        """The coverage of a plan that leaves these out; what they cost cannot be taken out."""
+        if not addresses:
+            return self
+        losses = tuple(loss for loss in self.losses if loss.address not in addresses)
+        return self._replace(losses=losses, measurements=Measurements())
+
+    def by_cause(self) -> dict[str, int]:
+        """How many monitors lose monitoring in which way, the most frequent first."""
+        return _counted(cause for loss in self.losses for cause in loss.causes)
+
+    def by_label(self) -> dict[str, int]:
+        """How many of those that lose monitoring have which label, the most frequent first."""
+        return _counted(
+            f"{name}={value}" for loss in self.losses for name, value in loss.labels.items()
+        )
+
+    def to_json(self) -> dict[str, JSON]:
+        """The part of the plan's JSON."""
+        return {
+            "managed": self.managed,
+            "losses": [loss_to_json(loss) for loss in self.losses],
+            "recent": [item._asdict() | {"causes": list(item.causes)} for item in self.recent],
+            "budget": {"limit": self.allowance.limit, **self.allowance._asdict()},
+            "measurements": self.measurements._asdict(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Coverage:
+        """What `to_json` gave."""
+        budget = {key: data["budget"][key] for key in Allowance._fields}
+        return cls(
+            data["managed"],
+            tuple(Loss(**(item | {"causes": tuple(item["causes"])})) for item in data["losses"]),
+            Measurements(**data["measurements"]),
+            tuple(Lost(**(item | {"causes": tuple(item["causes"])})) for item in data["recent"]),
+            Allowance(**budget),
+        )
+
+
+def loss_to_json(loss: Loss) -> dict[str, JSON]:
+    """One loss, as plans and results show it."""
+    return loss._asdict() | {
+        "causes": list(loss.causes),
+        "fields": dict(loss.fields),
+        "labels": dict(loss.labels),
+    }
+
+
+def _counted(words: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(words).items(), key=lambda item: (-item[1], item[0])))
+
+
+class Plan(NamedTuple):
+    """All that a run would do to one account; all tuples are sorted by address.
+
+    Attributes:
+        account: where live was read from.
+        bindings: what becomes of the state beside what the changes do to it.
+        unchanged: manifests that AlertSite already fits.
+        unmanaged: email monitors of the account that no manifest names and no record knows.
+        excluded: manifests that `--target` left out.
+        untracked: fields with a secret of which nobody can tell whether it was sent.
+    """
+
+    account: Account
+    changes: tuple[Change, ...] = ()
+    bindings: tuple[Binding, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    notes: tuple[Note, ...] = ()
+    unchanged: int = 0
+    unmanaged: int = 0
+    excluded: int = 0
+    untracked: int = 0
+    coverage: Coverage = Coverage()
+
+    @property
+    def digest(self) -> str:
+        """What two plans share exactly when they would do the same: `sha256:` and 64 hex digits."""
+        decisions = [
+            self.account._asdict(),
+            [_change_to_json(change) for change in self.changes],
+            [binding._asdict() for binding in self.bindings],
+            [_refusal_to_json(refusal) for refusal in self.refusals],
+            [note._asdict() for note in self.notes if note.code not in _REMARKS],
+        ]
+        return fingerprint(decisions)
+
+    @property
+    def is_something(self) -> bool:
+        """Whether there is anything to be approved: a request, or a monitor that becomes ours."""
+        return bool(self.changes or self.binding(BindingAction.ADOPT))
+
+    def having(self, action: Action) -> tuple[Change, ...]:
+        """The changes of that action."""
+        return tuple(change for change in self.changes if change.action is action)
+
+    def binding(self, action: BindingAction) -> tuple[Binding, ...]:
+        """The bindings of that action."""
+        return tuple(binding for binding in self.bindings if binding.action is action)
+
+    def noting(self, code: NoteCode) -> tuple[Note, ...]:
+        """The notes of that code."""
+        return tuple(note for note in self.notes if note.code is code)
+
+    def to_json(self) -> dict[str, JSON]:
+        """The plan as `schemas/plan.schema.json` describes it."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "account": self.account._asdict(),
+            "digest": self.digest,
+            "summary": {action.value: len(self.having(action)) for action in Action}
+            | {
+                "unchanged": self.unchanged,
+                "unmanaged": self.unmanaged,
+                "excluded": self.excluded,
+                "refused": len(self.refusals),
+                "untracked": self.untracked,
+            },
+            "changes": [_change_to_json(change) for change in self.changes],
+            "bindings": [binding._asdict() for binding in self.bindings],
+            "refusals": [_refusal_to_json(refusal) for refusal in self.refusals],
+            "notes": [note._asdict() for note in self.notes],
+            "coverage": self.coverage.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> Plan:
+        """The plan that `to_json` wrote; `data` must fit `schemas/plan.schema.json`."""
+        summary = data["summary"]
+        return cls(
+            account=Account(**data["account"]),
+            changes=tuple(_change_from_json(item) for item in data["changes"]),
+            bindings=tuple(
+                Binding(**(item | {"action": BindingAction(item["action"])}))
+                for item in data["bindings"]
+            ),
+            refusals=tuple(
+                Refusal(**(item | {"origin": _origin(item["origin"])})) for item in data["refusals"]
+            ),
+            notes=tuple(
+                Note(**(item | {"code": NoteCode(item["code"])})) for item in data["notes"]
+            ),
+            unchanged=summary["unchanged"],
+            unmanaged=summary["unmanaged"],
+            excluded=summary["excluded"],
+            untracked=summary["untracked"],
+            coverage=Coverage.from_json(data["coverage"]),
+        )
+
+
+def fingerprint(value: JSON) -> str:
+    """What two values share exactly when they are the same: `sha256:` and 64 hex digits."""
+    from hashlib import sha256  # 4 ms that a plan in text saves
+
+    return "sha256:" + sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def pins(change: Change) -> dict[str, str]:
+    """For each field that a change touches, a fingerprint of what AlertSite had."""
+    return {item.field: fingerprint(item.before) for item in change.fields if item.source is None}
+
+
+_METHODS = {Action.CREATE: "POST", Action.UPDATE: "PATCH", Action.DELETE: "DELETE"}
+
+
+def _refusal_to_json(refusal: Refusal) -> dict[str, JSON]:
+    return refusal._asdict() | {"origin": refusal.origin and refusal.origin._asdict()}
+
+
+def _field_to_json(field: FieldChange) -> dict[str, JSON]:
+    return field._asdict() | {"leaves": [leaf._asdict() for leaf in field.leaves]}
+
+
+def _change_to_json(change: Change) -> dict[str, JSON]:
+    return {
+        "action": change.action.value,
+        "address": change.address,
+        "kind": change.kind,
+        "id": change.id,
+        "origin": change.origin and change.origin._asdict(),
+        "reason": change.reason,
+        "request": {"method": change.method, "path": change.path, "body": change.body},
+        "fields": [_field_to_json(field) for field in change.fields],
+    }
+
+
+def _change_from_json(data: Mapping[str, JSON]) -> Change:
+    return Change(
+        action=Action(data["action"]),
+        address=data["address"],
+        kind=data["kind"],
+        id=data["id"],
+        body=data["request"]["body"],
+        fields=tuple(_field_from_json(field) for field in data["fields"]),
+        origin=_origin(data["origin"]),
+        reason=data["reason"] and Reason(data["reason"]),
+    )
+
+
+def _origin(data: JSON) -> Origin | None:
+    return data and Origin(**data)
+
+
+def _field_from_json(data: Mapping[str, JSON]) -> FieldChange:
+    leaves = tuple(Leaf(**leaf) for leaf in data["leaves"])
+    return FieldChange(**{**data, "leaves": leaves, "cause": Cause(data["cause"])})

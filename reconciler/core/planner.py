@@ -1,0 +1,515 @@
+"""What becomes of records without a manifest.
+
+Rule: no I/O, clock or environment. A monitor is only ever retired here.
+
+From desired, records and live to a plan.
+
+Rule: no I/O, clock or environment. What is decided in which situation stands in `situation.TABLE`;
+here it is carried out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from reconciler.core.decisions import (
+    TABLE,
+    Decision,
+    View,
+    likeness,
+    number_of,
+    situation,
+    without_manifest,
+)
+from reconciler.core.diff import FieldChange, explain, explain_create, patch, stranded
+from reconciler.core.model import boolean
+from reconciler.core.options import Rules, is_target
+from reconciler.core.pending import TARGETS
+from reconciler.core.plan import (
+    Action,
+    Binding,
+    BindingAction,
+    Change,
+    Item,
+    Note,
+    NoteCode,
+    Plan,
+    Reason,
+    Refusal,
+)
+from reconciler.core.safety import Terms, coverage
+from reconciler.core.state import RELEASED
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
+    from reconciler.core.diff import Stranded
+    from reconciler.core.model import JSON, Account, Desired, Live
+    from reconciler.core.state import Record
+
+
+def orphans(view: View, rules: Rules) -> Iterator[Item]:
+    """What becomes of the records that no manifest names."""
+    if not view.records:
+        return
+    described = {manifest.address for manifest in view.desired}
+    alone = {key: item for key, item in view.records.items() if key not in described}
+    is_orphan = {
+        address: TABLE[without_manifest(address, record, view)] is Decision.ORPHAN
+        for address, record in alone.items()
+    }
+    counts = Counter(record.id for address, record in alone.items() if is_orphan[address])
+    for address, record in alone.items():
+        if not _is_meant(address, rules):
+            continue
+        if not is_orphan[address]:
+            yield Binding(address, BindingAction.FORGET, record.id)
+        elif _is_left(address, rules) or counts[record.id] > 1:  # whose lifecycle would count?
+            yield Note(address, NoteCode.ORPHAN, record.id)
+        elif record.protect:
+            yield _protected(address, record)
+        elif view.by_id[record.id].type is None:
+            yield _untyped(address, record)
+        else:
+            yield _retired(address, record, view.by_id[record.id])
+
+
+def replacements(
+    items: Iterable[Item],
+) -> Iterator[Item]:
+    """The items; of a monitor whose kind changes it is said that it is replaced."""
+    items = tuple(items)
+    made = {_name(item) for item in items if _is(item, Action.CREATE)}
+    left = {_name(item) for item in items if _is_orphan(item)}
+    for item in items:
+        if not isinstance(item, Change) or item.reason or _name(item) not in made & left:
+            yield item
+        elif item.action is Action.CREATE:
+            yield item._replace(reason=Reason.REPLACEMENT)
+        elif item.action is Action.DELETE:
+            yield item._replace(reason=Reason.REPLACED)
+        else:
+            yield item
+
+
+def _is_meant(address: str, rules: Rules) -> bool:
+    return not rules.targets or any(fnmatchcase(address, target) for target in rules.targets)
+
+
+def _is_left(address: str, rules: Rules) -> bool:
+    return not rules.prune or any(fnmatchcase(address, kept) for kept in rules.keep)
+
+
+def _is(item: Item, action: Action) -> bool:
+    return isinstance(item, Change) and item.action is action
+
+
+def _is_orphan(item: Item) -> bool:
+    """Whether it is about a monitor that has no manifest any more."""
+    if isinstance(item, Note):
+        return item.code is NoteCode.ORPHAN
+    return not isinstance(item, Binding) and item.origin is None
+
+
+def _name(item: Item) -> str:
+    return item.address.partition("/")[2]
+
+
+def _protected(address: str, record: Record) -> Refusal:
+    return Refusal(
+        address,
+        "protected",
+        f"monitor {record.id} has no manifest any more, and its lifecycle protects it",
+        f"Leave it with --keep {address}, forget it with: reconciler state rm {address}; or bring "
+        "its manifest back, apply it with protect: false, and remove it again.",
+        None,
+    )
+
+
+def _untyped(address: str, record: Record) -> Refusal:
+    """A record may be wrong; what is retired by its word must at least be of its kind."""
+    kind = address.partition("/")[0]
+    return Refusal(
+        address,
+        "unknown-type",
+        f"AlertSite does not say of which type monitor {record.id} is, so nothing shows that it is "
+        f"the {kind} monitor of this record",
+        f"Leave it with --keep {address}, or forget it with: reconciler state rm {address}; if it "
+        "is to go, delete it in AlertSite.",
+        None,
+    )
+
+
+def _retired(address: str, record: Record, live: Live) -> Change | Note:
+    kind = address.partition("/")[0]
+    if record.retire != "disable":
+        return Change(Action.DELETE, address, kind, record.id, {}, (), None)
+    was = boolean(live.fields.get("enabled"))
+    if was is False:
+        return Note(address, NoteCode.ORPHAN, record.id)
+    fields = (FieldChange("enabled", was, after=False),)
+    return Change(
+        Action.UPDATE, address, kind, record.id, {"enabled": False}, fields, None, Reason.RETIRED
+    )
+
+
+_REFUSALS: dict[Decision, tuple[str, str]] = {
+    Decision.NOT_OURS: (
+        (
+            "AlertSite already has a monitor of the kind {kind} named {display!r}, with the id "
+            "{ids}, and nothing says that it is this one"
+        ),
+        "Bind it with --adopt or metadata.id, or give the manifest's monitor another name.",
+    ),
+    Decision.AMBIGUOUS: (
+        "AlertSite has several monitors of the kind {kind} named {display!r}: {ids}",
+        "Say which one is meant with metadata.id, or give the manifest's monitor another name.",
+    ),
+    Decision.UNCERTAIN: (
+        (
+            "a create of it is not confirmed, and AlertSite has new monitors that it may have "
+            "made: {ids}"
+        ),
+        (
+            "Say which one it is with metadata.id, or delete in AlertSite what is not wanted; if "
+            "none of them is it: reconciler state rm {address}"
+        ),
+    ),
+    Decision.PERHAPS_OURS: (
+        (
+            "AlertSite has no monitor of the kind {kind} named {display!r} to adopt, but others "
+            "that watch the same: {ids}"
+        ),
+        (
+            "If one of them is it, under another name, bind it with metadata.id; if not, create "
+            "this one with a run without --adopt."
+        ),
+    ),
+    Decision.NO_SUCH_ID: (
+        "AlertSite has no monitor with the id {id} in this account",
+        (
+            "Correct metadata.id, or check that ALERTSITE_URL and the credentials are those of the "
+            "account that has it."
+        ),
+    ),
+    Decision.DELETED: (
+        "monitor {id} was deleted outside Git",
+        "Take metadata.id out of the manifest to create it again, or remove the manifest.",
+    ),
+    Decision.OTHER_KIND: (
+        "monitor {id} is of the kind {type}, not {kind}",
+        "AlertSite cannot change the kind of a monitor: correct kind or metadata.id{forget}.",
+    ),
+    Decision.TWO_BINDINGS: (
+        "the state binds {other} to monitor {record}, and {namer} names {named}",
+        "Correct metadata.id, or forget the record with: reconciler state rm {other}",
+    ),
+    Decision.SAME_NAME: (
+        "{other} describes a {kind} monitor named {display!r} too, and neither has an id",
+        (
+            "Give one of them another name: they could not be told apart, should the answer to a "
+            "create be lost."
+        ),
+    ),
+}
+
+
+def decide(
+    account: Account,
+    desired: Iterable[Desired],
+    records: Mapping[str, Record],
+    live: Iterable[Live],
+    kinds: Iterable[str],
+    rules: Rules = Rules(),  # noqa: B008 - an immutable value
+    uncertain: Mapping[str, tuple[int, ...]] = {},
+    terms: Terms = Terms(),  # noqa: B008 - an immutable value
+) -> Plan:
+    """The plan that brings live to desired; the order of the inputs changes nothing.
+
+    Args:
+        account: where `live` was read from.
+        desired: every manifest, with unique addresses and ids.
+        records: what was last applied, by address.
+        live: every monitor that AlertSite returned; those of other types are not counted.
+        kinds: the names of the kinds that manifests can have.
+        rules: how the plan is to be made.
+        uncertain: by address, monitors any of which a pending create may have made.
+        terms: what losses of monitoring are held against.
+    """
+    view = View(desired, records, live, uncertain)
+    targeted = [item for item in view.desired if is_target(item, rules.targets)]
+    found = [_manifest(manifest, view, rules) for manifest in targeted]
+    items = [item for decided in found for item in decided]
+    items += _beside(view, {item.address for item in targeted})
+    items += orphans(view, rules)
+    items = sorted(replacements(items), key=lambda item: item.address)
+    ours = {*kinds, None}
+    bound = view.bound.union(
+        item.id
+        for item in items
+        if isinstance(item, Binding)
+        or (isinstance(item, Note) and item.code is not NoteCode.DUPLICATE)
+        if item.id is not None
+    )
+    is_tracked = rules.fingerprint is not None or rules.write_secrets
+    changes = tuple(item for item in items if isinstance(item, Change))
+    refusals = tuple(item for item in items if isinstance(item, Refusal))
+    notes = tuple(item for item in items if isinstance(item, Note))
+    bindings = tuple(item for item in items if isinstance(item, Binding))
+    refused = {item.address for item in refusals}
+    planned = (item for item in targeted if item.address not in refused)
+    return Plan(
+        account=account,
+        changes=changes,
+        bindings=bindings,
+        refusals=refusals,
+        notes=notes,
+        unchanged=sum(
+            not any(isinstance(item, Change | Refusal) for item in decided) for decided in found
+        ),
+        unmanaged=sum(item.type in ours and item.id not in bound for item in view.by_id.values()),
+        excluded=len(view.desired) - len(targeted),
+        untracked=0 if is_tracked else sum(len(item.secrets) for item in targeted),
+        coverage=coverage(changes, notes, planned, view, terms),
+    )
+
+
+def _beside(view: View, targeted: set[str]) -> Iterator[Binding | Note]:
+    """What is said whether it is targeted or not: of renames and of monitors that are there twice.
+
+    A rename that hangs together with a targeted one is made too: left out, it would lose its record
+    to the other.
+    """
+    moved = view.renamed.keys() & targeted
+    while True:
+        left = {view.renamed[address] for address in moved}
+        more = {
+            address
+            for address, former in view.renamed.items()
+            if address not in moved and (former in moved or address in left)
+        }
+        if not more:
+            break
+        moved |= more
+    for address in moved - targeted:
+        yield _renamed(address, view.renamed[address], view)
+    for address, ours, other in view.duplicates():
+        yield Note(address, NoteCode.DUPLICATE, other, name=str(ours))
+
+
+def _renamed(address: str, former: str, view: View) -> Binding:
+    return Binding(address, BindingAction.MOVE, view.records[address].id, former)
+
+
+def _manifest(manifest: Desired, view: View, rules: Rules) -> list[Item]:
+    found = _decided(manifest, view, rules)
+    if manifest.previously and not any(isinstance(item, Refusal) for item in found):
+        former = view.renamed.get(manifest.address)
+        if former is not None:
+            found.append(_renamed(manifest.address, former, view))
+        else:
+            number = number_of(manifest, view.records.get(manifest.address))
+            names = ", ".join(manifest.previously)
+            found.append(Note(manifest.address, NoteCode.STALE_NAME, number, name=names))
+    return found
+
+
+def _decided(manifest: Desired, view: View, rules: Rules) -> list[Item]:
+    decision = TABLE[situation(manifest, view)]
+    record = view.records.get(manifest.address)
+    match decision:
+        case Decision.COMPARE:
+            number = number_of(manifest, record)
+            assert number is not None  # noqa: S101 - the table: it is bound to a monitor
+            return _compare(manifest, record, view.by_id[number], view, rules)
+        case Decision.CREATE | Decision.CREATE_AGAIN if manifest.address in view.uncertain:
+            return [_refuse(Decision.UNCERTAIN, manifest, view)]
+        case Decision.CREATE | Decision.CREATE_AGAIN | Decision.NOT_OURS if (
+            len(view.twins[likeness(manifest)]) > 1
+        ):
+            return [_refuse(Decision.SAME_NAME, manifest, view)]
+        case Decision.CREATE if rules.adopt and (others := _watching_the_same(manifest, view)):
+            return [_refuse(Decision.PERHAPS_OURS, manifest, view, others)]
+        case Decision.CREATE:
+            return [_create(manifest, None)]
+        case Decision.CREATE_AGAIN:
+            return [_create(manifest, Reason.DELETED_OUTSIDE)]
+        # One that does not tell its kind could be meant by manifests of several kinds.
+        case Decision.NOT_OURS if rules.adopt and _tells_its_kind(manifest, view):
+            (number,) = view.alike[likeness(manifest)]
+            compared = _compare(manifest, None, view.by_id[number], view, rules)
+            if any(isinstance(item, Refusal) for item in compared):
+                return compared
+            return [Binding(manifest.address, BindingAction.ADOPT, number), *compared]
+        case _:
+            return [_refuse(decision, manifest, view)]
+
+
+def _watching_the_same(manifest: Desired, view: View) -> tuple[int, ...]:
+    """Free monitors of that kind which watch the same: one of them may be it, renamed.
+
+    Whoever asks to adopt what is there, after a state was lost, wants nothing made beside it.
+    """
+    kind, taken = manifest.kind, view.bound
+    wanted = {
+        name: kind.field(name).text(manifest.fields[name])
+        for name in (*TARGETS, "port")
+        if name in manifest.fields
+    }
+    return tuple(
+        sorted(
+            monitor.id
+            for monitor in view.by_id.values()
+            if monitor.id not in taken
+            and monitor.type == kind.name
+            and all(
+                kind.field(name).text(monitor.fields.get(name)) == text
+                for name, text in wanted.items()
+            )
+        )
+    )
+
+
+def _tells_its_kind(manifest: Desired, view: View) -> bool:
+    """Whether the one monitor that is alike says of which kind it is."""
+    return all(view.by_id[number].type is not None for number in view.alike[likeness(manifest)])
+
+
+def _compare(
+    manifest: Desired, record: Record | None, live: Live, view: View, rules: Rules
+) -> list[Item]:
+    found: list[Item] = []
+    if manifest.lifecycle.ignore:
+        manifest, ignored = _without_ignored(manifest, live)
+        found += ignored
+    secrets = _secrets(manifest, record, live.id, rules) if manifest.secrets else ()
+    unseen = record.unseen if record is not None else {}
+    body = patch(manifest, live, secrets, unseen)
+    lost = stranded(manifest, live, body) if body and not rules.may_strand else None
+    if lost is not None:
+        return [_refuse_stranding(manifest, lost)]
+    if record is not None and not _names_all(manifest, record):
+        ignored_fields = {item.field for item in manifest.lifecycle.ignore}
+        sent = (name for name, value in record.secrets.items() if value != RELEASED)
+        gone = {*record.fields, *sent} - manifest.fields.keys() - manifest.secrets.keys()
+        gone -= ignored_fields
+        found += [
+            Note(manifest.address, NoteCode.RELEASED, live.id, field) for field in sorted(gone)
+        ]
+    if body:
+        fields = explain(manifest, live, body, record.fields if record else None, unseen)
+        if hidden := view.secrets.get(live.id):
+            fields = tuple(_masked(field, hidden) for field in fields)
+        found.append(_change(Action.UPDATE, manifest, live.id, body, fields))
+    return found
+
+
+def _refuse_stranding(manifest: Desired, lost: Stranded) -> Refusal:
+    keys = ", ".join(map(str, lost.keys)) or "none"
+    is_ignored = any(item.field == lost.field for item in manifest.lifecycle.ignore)
+    named = "ignores" if is_ignored else "does not name"
+    ignored = ", and take it out of lifecycle.ignore" if is_ignored else ""
+    return Refusal(
+        manifest.address,
+        lost.field.replace("_", "-"),
+        f"{lost.members} would become {keys}, without the {lost.field} {lost.value} that AlertSite "
+        f"has and that the manifest {named}",
+        f"Write {lost.field} in the manifest, as one of its {lost.members}{ignored}; or add "
+        f"{lost.value} to {lost.members}.",
+        manifest.origin,
+    )
+
+
+def _without_ignored(manifest: Desired, live: Live) -> tuple[Desired, list[Note]]:
+    """The manifest without the fields that are not to be compared; a note for each that differs."""
+    ignored = {item.field for item in manifest.lifecycle.ignore}
+    notes = [
+        Note(manifest.address, NoteCode.IGNORED, live.id, field)
+        for field in sorted(ignored & manifest.fields.keys())
+        if manifest.kind.field(field).text(manifest.fields[field])
+        != manifest.kind.field(field).text(live.fields.get(field))
+    ]
+    fields = {name: value for name, value in manifest.fields.items() if name not in ignored}
+    secrets = {name: value for name, value in manifest.secrets.items() if name not in ignored}
+    return manifest._replace(fields=fields, secrets=secrets), notes
+
+
+def _names_all(manifest: Desired, record: Record) -> bool:
+    """Whether the manifest still names every field that the record has."""
+    return record.fields.keys() <= manifest.fields.keys() and not record.secrets
+
+
+def _masked(field: FieldChange, hidden: Collection[str]) -> FieldChange:
+    """The change without what AlertSite has, if that is or was a secret."""
+    if field.field not in hidden:
+        return field
+    return field._replace(before=None, applied=None, leaves=())
+
+
+def _secrets(
+    manifest: Desired, record: Record | None, number: int, rules: Rules
+) -> tuple[str, ...]:
+    """The fields with a secret that are to be sent."""
+    if rules.write_secrets:
+        return tuple(manifest.secrets)
+    if rules.fingerprint is None:
+        return ()
+    sent = record.secrets if record else {}
+    return tuple(
+        name
+        for name, value in manifest.secrets.items()
+        if sent.get(name) != rules.fingerprint(number, name, value)
+    )
+
+
+def _create(manifest: Desired, reason: Reason | None) -> Change:
+    body = dict(sorted({**manifest.fields, **manifest.secrets}.items()))
+    fields = explain_create(manifest, body)
+    return _change(Action.CREATE, manifest, None, body, fields)._replace(reason=reason)
+
+
+def _change(
+    action: Action,
+    manifest: Desired,
+    number: int | None,
+    body: Mapping[str, JSON],
+    fields: tuple[FieldChange, ...],
+) -> Change:
+    kind = manifest.kind.name
+    return Change(action, manifest.address, kind, number, body, fields, manifest.origin)
+
+
+def _refuse(
+    decision: Decision, manifest: Desired, view: View, others: tuple[int, ...] = ()
+) -> Refusal:
+    message, hint = _REFUSALS[decision]
+    record = view.records.get(manifest.address)
+    recorded = view.renamed.get(manifest.address, manifest.address)  # as the state has it
+    number = number_of(manifest, record)
+    live = None if number is None else view.by_id.get(number)
+    others = others or view.uncertain.get(manifest.address, ())
+    key = likeness(manifest)
+    twins = [item for item in view.twins.get(key, ()) if item != manifest.address]
+    words = {
+        "address": manifest.address,
+        "kind": manifest.kind.name,
+        "display": manifest.fields.get("name"),
+        "id": number,
+        "ids": ", ".join(map(str, view.alike.get(key, ()) or others)),
+        "forget": f", or forget it: reconciler state rm {recorded}" if record else "",
+        "type": live.type if live else None,
+        "record": record.id if record else None,
+        "named": "it" if manifest.id is None else manifest.id,
+        "namer": "its manifest"
+        if manifest.id is not None
+        else view.claimed.get(number)
+        if number is not None
+        else None,
+        "other": twins[0] if decision is Decision.SAME_NAME else recorded,
+    }
+    code = decision.value.removeprefix("refuse ")
+    return Refusal(
+        manifest.address, code, message.format(**words), hint.format(**words), manifest.origin
+    )

@@ -1,0 +1,152 @@
+"""What AlertSite's answers look like beside the schemas: names of fields and JSON types.
+
+Rule: pure; no value of an answer leaves this module. So what comes out can be shown to anybody, and
+tells what the vendor's documentation does not.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.fields import ELEMENT, described
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from reconciler.core.model import JSON, Live
+
+
+FORMAT_VERSION = "1.0"
+_ANY = "any"
+
+
+class Mark(StrEnum):
+    """How what was seen compares with the schema."""
+
+    EXPECTED = "as expected"
+    OTHER = "other type"
+    UNKNOWN = "unknown to the schema"
+    NOT_SEEN = "not seen"
+
+
+class Row(NamedTuple):
+    """One field.
+
+    Attributes:
+        seen: the JSON types of its values, sorted.
+        expected: the type in the schema; empty for a field that it does not know.
+    """
+
+    field: str
+    seen: tuple[str, ...]
+    expected: str
+    mark: Mark
+
+
+class Table(NamedTuple):
+    """The fields of one kind, and how many monitors they were seen in.
+
+    Attributes:
+        kind: None for monitors that do not say of which type they are.
+    """
+
+    kind: str | None
+    monitors: int
+    rows: tuple[Row, ...]
+
+
+def probe(schemas: Mapping[str, Mapping[str, JSON]], live: Sequence[Live]) -> tuple[Table, ...]:
+    """A table for each kind; all monitors of a kind are looked at, as one shows one type only.
+
+    Args:
+        schemas: by kind.
+        live: what AlertSite returned; monitors of other types are left out.
+    """
+    expected = {kind: _expected(schema) for kind, schema in schemas.items()}
+    tables = [_table(kind, fields, live) for kind, fields in expected.items()]
+    untyped = _table(None, {name: _ANY for all_ in expected.values() for name in all_}, live)
+    return (*tables, untyped) if untyped.monitors else tuple(tables)
+
+
+def _table(kind: str | None, expected: Mapping[str, str], live: Sequence[Live]) -> Table:
+    found = [item.fields for item in live if item.type == kind]
+    return Table(kind, len(found), tuple(_rows(expected, found)))
+
+
+def to_json(tables: Iterable[Table]) -> dict[str, JSON]:
+    """The tables as `schemas/probe.schema.json` describes them."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "kinds": [
+            {
+                "kind": table.kind,
+                "monitors": table.monitors,
+                "fields": [
+                    row._asdict() | {"seen": list(row.seen), "mark": row.mark.value}
+                    for row in table.rows
+                ],
+            }
+            for table in tables
+        ],
+    }
+
+
+def _rows(expected: Mapping[str, str], monitors: Sequence[Mapping[str, JSON]]) -> Iterator[Row]:
+    """Nothing can be said of a kind without a monitor."""
+    if not monitors:
+        return
+    seen: dict[str, set[str]] = {}
+    for monitor in monitors:
+        for name, value in monitor.items():
+            _see(seen, name, value, expected)
+    for name in sorted({*expected, *seen}):
+        types = tuple(sorted(seen.get(name, ())))
+        yield Row(name, types, expected.get(name, ""), _mark(types, expected.get(name)))
+
+
+def _see(seen: dict[str, set[str]], name: str, value: JSON, expected: Mapping[str, str]) -> None:
+    seen.setdefault(name, set()).add(_type(value))
+    # The keys of a mapping that the schema does not know may be values themselves.
+    if isinstance(value, list) and any(known.startswith(f"{name}{ELEMENT}.") for known in expected):
+        for element in value:
+            for key, item in element.items() if isinstance(element, dict) else ():
+                _see(seen, f"{name}{ELEMENT}.{key}", item, expected)
+
+
+def _expected(schema: Mapping[str, JSON]) -> dict[str, str]:
+    """The fields of the kind, with the type of each."""
+    return {
+        field.name.removeprefix("spec."): field.type or _ANY
+        for field in described(schema)
+        if field.path[0] == "spec"
+    }
+
+
+def _mark(seen: tuple[str, ...], expected: str | None) -> Mark:
+    """Null fits every type, as it means "unset"; so does a list without elements any list."""
+    if expected is None:
+        return Mark.UNKNOWN
+    if not seen:
+        return Mark.NOT_SEEN
+    fitting = {expected, "null"} | ({"array"} if expected.startswith("array") else set())
+    return Mark.EXPECTED if expected == _ANY or fitting.issuperset(seen) else Mark.OTHER
+
+
+def _type(value: JSON) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            elements = sorted({_type(element) for element in value})
+            return f"array of {' or '.join(elements)}" if elements else "array"
+        case _:
+            return "object"

@@ -1,0 +1,234 @@
+"""Takes known secrets out of what leaves the process, in every spelling that others give them.
+
+Rule: pure but for what it has been told. That a field holds a secret is known where the field is
+(`mask`, `secrets`), and such a field is never shown; this is the second line, for what others say:
+AlertSite, git, libraries, tracebacks. It stands at the boundary: the streams, the stores, journals.
+What is sent to AlertSite does not pass it.
+
+Spellings. A secret that is echoed is rarely spelt as it was: it is in JSON, in a URL, in HTML, in
+the `repr` of some bytes, in hex, or somewhere inside base64. `_spellings` gives them all, so that
+nothing has to be decoded. Inside base64 three bytes become four characters, so what a secret looks
+like depends on where it begins, in three ways; only the characters that its neighbours have no part
+in are looked for.
+
+Search. There may be thousands of secrets and megabytes of text, so neither a loop over spellings
+nor one large regular expression will do. Say that the shortest spelling has n characters, and a
+gram has g. If a spelling stands in a text, then one of the text's grams at the places 0, s, 2s, …
+with s at most n - g + 1 lies within it, and begins at one of its first s places. Those grams are
+the keys of an index. So a text is looked at once, at every s-th place, however many secrets there
+are.
+
+A secret that is shorter than `_SHORTEST`, blanks not counted, is not looked for: it stands in
+ordinary words, and taking it out of them would tell it.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import b2a_base64
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+
+_SHORTEST = 6
+"""Characters that a secret must have to be looked for; one of its spellings too."""
+_LINE = 8
+"""Characters that a line of a longer secret, such as a private key, must have."""
+_LONGEST_STEP = 6
+"""More would save little time in a text, and cost memory for each spelling."""
+PLACEHOLDER = "(secret)"
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_UNICODE = re.compile(r"\\u[0-9a-f]{4}")
+_PERCENT = re.compile("%[0-9A-F]{2}")
+
+
+class _Index(NamedTuple):
+    """The spellings of all secrets by their grams.
+
+    Attributes:
+        size: of how many spellings it is made.
+        step: at how many places one of the grams of each is.
+        found: by gram the spellings that it is in, and at which place.
+    """
+
+    size: int
+    gram: int
+    step: int
+    found: Mapping[str, Sequence[tuple[str, int]]]
+
+    @classmethod
+    def of(cls, spellings: Collection[str]) -> _Index:
+        """The index of these spellings, of which there is one at least."""
+        shortest = min(map(len, spellings))
+        gram = 4 if shortest > _SHORTEST + 1 else 3
+        step = min(shortest - gram + 1, _LONGEST_STEP)
+        found: dict[str, list[tuple[str, int]]] = {}
+        for text in spellings:
+            for place in range(step):
+                found.setdefault(text[place : place + gram], []).append((text, place))
+        return cls(len(spellings), gram, step, found)
+
+
+class _Known:
+    """What a redactor was told. It only ever grows, by steps that Python does not interrupt."""
+
+    def __init__(self) -> None:
+        self.secrets: set[str] = set()
+        self.spellings: set[str] = set()
+        self._index = _Index(0, 0, 0, {})
+
+    def index(self) -> _Index:
+        """The index of all spellings; made anew when there are more."""
+        if len(self.spellings) != self._index.size:
+            self._index = _Index.of(tuple(self.spellings))
+        return self._index
+
+
+class Redactor:
+    """Knows secrets, and puts a placeholder in their place.
+
+    Several threads may use it. What was told is never forgotten: a token that is over may still be
+    in a message.
+    """
+
+    __slots__ = ("__known",)
+
+    def __init__(self) -> None:
+        # In a closure, where what dumps attributes, at whatever depth, does not come.
+        known = _Known()
+        self.__known: Callable[[], _Known] = lambda: known
+
+    def know(self, *secrets: str) -> None:
+        """From now on these are taken out, too; an empty one is none."""
+        known = self.__known()
+        for secret in secrets:
+            if secret not in known.secrets:
+                known.secrets.add(secret)
+                known.spellings.update(_spellings(secret))
+
+    def holds(self, text: str) -> bool:
+        """Whether a known secret stands in the text, in any spelling."""
+        return next(self.__found(text), None) is not None
+
+    def text(self, text: str) -> str:
+        """The text with a placeholder for each secret."""
+        parts, done = [], 0
+        # Of those that begin at one place the longest: it may hold the others.
+        for start, end in sorted(self.__found(text), key=lambda span: (span[0], -span[1])):
+            if start >= done:
+                parts += [text[done:start], PLACEHOLDER]
+            done = max(done, end)
+        return "".join((*parts, text[done:])) if parts else text
+
+    def document(self, text: str) -> str:
+        """The text of a JSON document with a placeholder for each secret in its texts and keys.
+
+        It stays the document that it is: a number is never a secret, and no quote or brace goes.
+        """
+        return _STRING.sub(self.__string, text) if self.holds(text) else text
+
+    def value(self, value: Any) -> Any:  # noqa: ANN401 - any JSON
+        """The JSON value with a placeholder for each secret."""
+        import json  # 2 ms that `--version` saves
+
+        text = json.dumps(value)
+        return json.loads(self.document(text)) if self.holds(text) else value
+
+    def __string(self, found: re.Match[str]) -> str:
+        import json
+
+        text = json.loads(found[0], strict=False)
+        # In ASCII, in which every text can be written.
+        return json.dumps(self.text(text)) if self.holds(text) else found[0]
+
+    def __found(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where secrets begin and end, in no order and as often as they are found."""
+        index = self.__known().index()
+        if not index.size:
+            return
+        gram, found = index.gram, index.found
+        last = len(text) - gram + 1
+        for at in [at for at in range(0, last, index.step) if text[at : at + gram] in found]:
+            for spelling, place in found[text[at : at + gram]]:
+                if at >= place and text.startswith(spelling, at - place):
+                    yield at - place, at - place + len(spelling)
+
+    def __reduce_ex__(self, _protocol: object) -> NoReturn:
+        raise TypeError("what knows secrets is not copied or stored")
+
+
+def _spellings(secret: str) -> set[str]:
+    """Every way in which a secret is looked for."""
+    if len("".join(secret.split())) < _SHORTEST:
+        return set()
+    lines = {line for line in secret.splitlines() if len(line) >= _LINE}
+    found = {form for text in {secret, *lines} for form in _forms(text)}
+    return {form for form in found if len(form) >= _SHORTEST}
+
+
+def _forms(secret: str) -> Iterator[str]:
+    import json
+
+    data = secret.encode("utf-8", "surrogatepass")
+    yield from (secret, data.hex(), data.hex().upper())
+    yield from _base64(data)
+    if secret.isascii() and secret.isalnum():
+        return  # nobody spells that in another way
+    yield from ("".join(secret.split()), " ".join(secret.split()))
+    for text in {*_json(secret), *_html(secret), *_url(data), *_python(secret, data)}:
+        yield text
+        # A library shows the bytes that it has read: a body, a header; or a body holds a body.
+        yield repr(text.encode("utf-8", "surrogatepass"))[2:-1]
+        yield json.dumps(text)[1:-1]
+
+
+def _json(secret: str) -> Iterator[str]:
+    import json
+
+    for text in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+        for tags in (text, _with(text, ("<", r"\u003c"), (">", r"\u003e"), ("&", r"\u0026"))):
+            for quoted in (tags, tags.replace("'", r"\u0027")):
+                for slashes in (quoted, quoted.replace("/", r"\/")):
+                    yield slashes
+                    yield _UNICODE.sub(lambda found: "\\u" + found[0][2:].upper(), slashes)
+
+
+def _html(secret: str) -> Iterator[str]:
+    text = _with(secret, ("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
+    yield text
+    for apostrophe in ("'", "&#x27;", "&#39;", "&apos;"):
+        for mark in ("&quot;", "&#34;"):
+            yield _with(text, ('"', mark), ("'", apostrophe))
+
+
+def _url(data: bytes) -> Iterator[str]:
+    from urllib.parse import quote, quote_plus  # 5 ms that `--version` saves
+
+    for text in (quote(data), quote(data, safe=""), quote_plus(data), quote(data, safe="!*'()")):
+        yield text
+        yield _PERCENT.sub(lambda found: found[0].lower(), text)
+
+
+def _python(secret: str, data: bytes) -> Iterator[str]:
+    yield from (repr(secret)[1:-1], ascii(secret)[1:-1], repr(data)[2:-1])
+    # As `render.printable` shows it.
+    yield "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in secret
+    )
+
+
+def _base64(data: bytes) -> Iterator[str]:
+    """What is the same of it in base64 wherever it begins and whatever stands around it."""
+    for before in range(3):
+        text = b2a_base64(bytes(before) + data, newline=False).decode().rstrip("=")
+        whole = (before + len(data)) % 3 == 0
+        inner = text[(0, 2, 3)[before] : None if whole else -1]
+        yield from (inner, inner.replace("+", "-").replace("/", "_"))
+
+
+def _with(text: str, *changes: tuple[str, str]) -> str:
+    for old, new in changes:
+        text = text.replace(old, new)
+    return text

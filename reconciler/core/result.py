@@ -1,0 +1,282 @@
+"""What became of a plan.
+
+Rule: every change of the plan has exactly one outcome, and an outcome says "done" only when a fresh
+read of AlertSite agreed.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.generation import Generation
+from reconciler.core.plan import Action, NoteCode, loss_to_json
+from reconciler.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from reconciler.core.diff import FieldChange
+    from reconciler.core.model import JSON, Account
+    from reconciler.core.plan import Change, Loss, Note, Plan
+
+
+FORMAT_VERSION = "2.1"
+"""Of the result's JSON: the minor number grows with additions, the major with anything else."""
+
+
+class Status(StrEnum):
+    """What became of one change; before `confirm`, DONE says only that AlertSite accepted it."""
+
+    DONE = "done"
+    FAILED = "failed"
+    NOT_KEPT = "not-kept"
+    UNCONFIRMED = "unconfirmed"
+    NOT_STARTED = "not-started"
+    MOVED = "moved"
+    DOUBLED = "doubled"
+
+
+class Outcome(NamedTuple):
+    """What became of one change.
+
+    Attributes:
+        message: the reason when it is not done; AlertSite's own words where it gave any.
+        exit_code: the code that the reason would give if it were the whole run's.
+        not_kept: the fields in which AlertSite differs from what was sent.
+        moved: the fields that are no longer as the saved plan found them.
+        created: the id that AlertSite gave to a new monitor.
+        may_repeat: it is a create that could be sent again, were it known to have made nothing.
+    """
+
+    change: Change
+    status: Status
+    message: str = ""
+    exit_code: ExitCode = ExitCode.PARTIAL
+    not_kept: tuple[FieldChange, ...] = ()
+    moved: tuple[FieldChange, ...] = ()
+    created: int | None = None
+    may_repeat: bool = False
+
+    @property
+    def id(self) -> int | None:
+        """The monitor it is about; None if none came into being."""
+        return self.change.id if self.created is None else self.created
+
+    @property
+    def is_invisible(self) -> bool:
+        """Whether AlertSite shows nothing of what it accepted, so that it may come yet."""
+        had = {
+            item.field: item.before
+            for item in self.change.fields
+            if not item.sent_with and not item.source
+        }
+        has = {item.field: item.before for item in self.not_kept}
+        return bool(has) and has == had
+
+
+class Result(NamedTuple):
+    """What became of all changes of a plan, in the plan's order.
+
+    Attributes:
+        run: the id of the run, as records and locks name it.
+        is_recorded: whether the state could be kept.
+        generation: of the manifests.
+        losses: the monitors that lost monitoring, or may have.
+    """
+
+    account: Account
+    outcomes: tuple[Outcome, ...]
+    interrupted: bool = False
+    run: str = ""
+    is_recorded: bool = True
+    generation: Generation = Generation()
+    losses: tuple[Loss, ...] = ()
+
+    def having(self, status: Status) -> tuple[Outcome, ...]:
+        """The outcomes of that status."""
+        return tuple(outcome for outcome in self.outcomes if outcome.status is status)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """130 if interrupted, 8 if it is not recorded, 0 if all is done, 7 if a part is.
+
+        Else what stopped everything.
+        """
+        if self.interrupted:
+            return ExitCode.INTERRUPTED
+        if not self.is_recorded:
+            return ExitCode.LOCKED
+        codes = {item.exit_code for item in self.outcomes if item.status in _REASONED}
+        match len(self.having(Status.DONE)):
+            case done if done == len(self.outcomes):
+                return ExitCode.OK
+            case 0 if len(codes) == 1 and not self._touched():
+                return codes.pop()
+        return ExitCode.PARTIAL
+
+    def with_moved(self, moved: tuple[Outcome, ...]) -> Result:
+        """The result with outcomes of changes that were not made since something had moved."""
+        outcomes = sorted((*self.outcomes, *moved), key=lambda outcome: outcome.change.address)
+        return self._replace(outcomes=tuple(outcomes)) if moved else self
+
+    def to_json(self) -> dict[str, JSON]:
+        """The result as `schemas/result.schema.json` describes it."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "account": self.account._asdict(),
+            "run": self.run,
+            "generation": self.generation._asdict(),
+            "interrupted": self.interrupted,
+            "exit_code": int(self.exit_code),
+            "summary": {status.value: len(self.having(status)) for status in Status},
+            "outcomes": [_outcome_to_json(outcome) for outcome in self.outcomes],
+            "losses": [loss_to_json(loss) for loss in self.losses],
+        }
+
+    def _touched(self) -> bool:
+        return any(map(self.having, (Status.NOT_KEPT, Status.UNCONFIRMED, Status.DOUBLED)))
+
+
+_MOVED, _SWITCH = object(), "enabled"
+_REASONED = (Status.FAILED, Status.MOVED)
+
+
+def confirm(
+    outcomes: Iterable[Outcome], after: Plan, ids: Mapping[str, int], absent: Collection[str] = ()
+) -> tuple[Outcome, ...]:
+    """The outcomes in the light of a plan made after the run: only what AlertSite has counts.
+
+    Args:
+        outcomes: what is known of each change.
+        after: a plan of the same manifests, made from a fresh read.
+        ids: the monitor that each address is bound to by now.
+        absent: addresses of creates without an answer that are known to have made nothing.
+    """
+    doubles = {note.address: note for note in after.noting(NoteCode.DUPLICATE)}
+    changes = {change.address: change for change in after.changes}
+    refusals = {refusal.address: refusal.message for refusal in after.refusals}
+    confirmed = []
+    for outcome in outcomes:
+        address, found = outcome.change.address, outcome
+        if outcome.status in {Status.DONE, Status.UNCONFIRMED}:
+            found = _confirm(outcome, changes.get(address), refusals.get(address), ids.get(address))
+            if found.status is Status.UNCONFIRMED and address in absent:
+                found = found._replace(status=Status.FAILED)
+            is_new = outcome.change.action is Action.CREATE and found.created is not None
+            if is_new and address in doubles:
+                found = _doubled(found, doubles[address])
+        confirmed.append(found)
+    return tuple(confirmed)
+
+
+def losses_of(losses: Iterable[Loss], outcomes: Iterable[Outcome]) -> tuple[Loss, ...]:
+    """Those of a plan's losses that came about, or may have: none that AlertSite did not keep."""
+    by_address = {outcome.change.address: outcome for outcome in outcomes}
+    return tuple(loss for loss in losses if _is_lost(loss, by_address.get(loss.address)))
+
+
+def _is_lost(loss: Loss, outcome: Outcome | None) -> bool:
+    if outcome is None or not {"ignored", "released"}.isdisjoint(loss.causes):
+        return True  # it needs no request: the state says so from now on
+    match outcome.status:
+        case Status.DONE | Status.UNCONFIRMED | Status.DOUBLED:
+            return True
+        case Status.NOT_KEPT:
+            is_update = outcome.change.action is Action.UPDATE
+            return is_update and bool(
+                loss.fields.keys() - {item.field for item in outcome.not_kept}
+            )
+        case _:
+            return False
+
+
+def _confirm(
+    outcome: Outcome, after: Change | None, refused: str | None, number: int | None
+) -> Outcome:
+    if refused is not None:
+        is_done = outcome.status is Status.DONE
+        return outcome._replace(
+            status=Status.NOT_KEPT if is_done else Status.UNCONFIRMED, message=refused
+        )
+    if outcome.change.action is Action.DELETE:
+        return _deleted(outcome, is_there=after is not None)
+    if after is not None and after.action is Action.CREATE:
+        return _missing(outcome)
+    if outcome.change.action is Action.CREATE:
+        if outcome.created is not None and number not in {None, outcome.created}:
+            message = f"another run has bound the address to monitor {number} meanwhile"
+            return outcome._replace(status=Status.NOT_KEPT, message=message)
+        outcome = outcome._replace(created=number or outcome.created)
+    sent = {*outcome.change.body, _SWITCH}  # a monitor that is off now is never said to be done
+    not_kept = tuple(
+        item
+        for item in (after.fields if after else ())
+        if item.field in sent and item.sent_with is None and item.source is None
+    )
+    is_update = outcome.change.action is Action.UPDATE
+    if not_kept and outcome.status is Status.UNCONFIRMED and is_update:
+        return outcome._replace(status=Status.FAILED)
+    if not_kept:
+        had = {item.field: item.before for item in outcome.change.fields}
+        message = "AlertSite accepted the request and has another value"
+        if is_update and all(item.before == had.get(item.field, _MOVED) for item in not_kept):
+            message = (
+                "AlertSite accepted the request and shows what it had before: the value was not "
+                "kept, or is not visible yet"
+            )
+        return outcome._replace(status=Status.NOT_KEPT, message=message, not_kept=not_kept)
+    if outcome.status is Status.UNCONFIRMED and any(item.source for item in outcome.change.fields):
+        return outcome  # whether the secret arrived cannot be read
+    return outcome._replace(status=Status.DONE, message="")
+
+
+def _doubled(outcome: Outcome, twin: Note) -> Outcome:
+    message = (
+        f"AlertSite has monitor {twin.id} of the same kind and name too, which was not there when "
+        f"the plan was made; the manifest is bound to {outcome.created}. Another run with a state "
+        "of its own may have made it: delete the one that is not wanted"
+    )
+    return outcome._replace(status=Status.DOUBLED, message=message)
+
+
+def _deleted(outcome: Outcome, *, is_there: bool) -> Outcome:
+    """The outcome of a delete, when it is known whether the monitor is still listed."""
+    if not is_there:
+        return outcome._replace(status=Status.DONE, message="")
+    if outcome.status is Status.UNCONFIRMED:
+        return outcome._replace(status=Status.FAILED)
+    message = "AlertSite accepted the request and still lists the monitor"
+    return outcome._replace(status=Status.NOT_KEPT, message=message)
+
+
+def _missing(outcome: Outcome) -> Outcome:
+    """The outcome of a change whose monitor is not in AlertSite's list."""
+    if outcome.status is Status.UNCONFIRMED:
+        return outcome
+    if outcome.change.action is Action.CREATE:
+        message = f"AlertSite accepted the request and does not have monitor {outcome.id}"
+        return outcome._replace(status=Status.UNCONFIRMED, message=message)
+    message = "AlertSite accepted the request, and the monitor was deleted meanwhile"
+    return outcome._replace(status=Status.NOT_KEPT, message=message)
+
+
+def _outcome_to_json(outcome: Outcome) -> dict[str, JSON]:
+    change = outcome.change
+    return {
+        "address": change.address,
+        "action": change.action.value,
+        "id": outcome.id,
+        "status": outcome.status.value,
+        "message": outcome.message,
+        "origin": change.origin and change.origin._asdict(),
+        "request": {"method": change.method, "path": change.path, "body": change.body},
+        "not_kept": [
+            {"field": item.field, "sent": item.after, "has": item.before}
+            for item in outcome.not_kept
+        ],
+        "moved": [
+            {"field": item.field, "planned": item.after, "has": item.before}
+            for item in outcome.moved
+        ],
+    }

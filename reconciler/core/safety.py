@@ -1,0 +1,465 @@
+"""The safety budget: who loses monitoring by a plan, how much of that is allowed, and the refusal.
+
+Rule: pure functions of a plan's parts, the state and the settings; no I/O, clock or environment.
+
+**What counts** is said by `x-coverage` in the schemas, for every field that a manifest can write:
+`none`, or a cause and when it is one, as in `disabled when false`. Words for "when" are the keys of
+`_WHEN`. Every change of a field is judged by AlertSite's value and the one that it is to have: who
+moved, and why, does not matter, since what is lost is lost. A value that AlertSite does not show is
+taken for a better one, as the account's defaults may be. Fields that no schema knows (`extra`)
+count if they look like a switch; see `_is_switched_off`. A monitor counts once, however much it
+loses.
+
+**Whom the share is of.** Of the monitors that are there and have a manifest, and of those that are
+lost. Neither orphans that stay, nor manifests whose monitor is still to be made, make the fleet
+larger than what can be lost; nor does a change of kind, which has one of each.
+
+**How much is allowed** is the smallest of three budgets, and one monitor may always be lost unless
+a number is zero. The project's own; the one that the last apply was held to, so that a raised limit
+does not count for the change that it came with; and a ceiling that the environment sets, which
+nothing in the repository can raise, not even `--allow-loss`. What earlier runs took away within 24
+hours counts too: many small runs are held to what one large run is.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.model import SECRET_REF, boolean
+from reconciler.core.plan import Action, Allowance, Coverage, Loss, Measurements, NoteCode, Reason
+from reconciler.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from reconciler.core.decisions import View
+    from reconciler.core.diff import FieldChange
+    from reconciler.core.model import JSON, Desired, Kind, Live
+    from reconciler.core.plan import Change, Note
+    from reconciler.core.state import Lost, Record, State
+
+
+NONE = "none"
+_MINUTES_A_DAY = 1440
+_DIGITS = re.compile("[0-9]{1,18}")
+_SCALE = 4
+"""So many times longer or shorter a timeout is another one than anybody needs from day to day."""
+_NAMED = 10
+"""So many monitors are named by a refusal; the plan above it names all."""
+
+
+class Budget(NamedTuple):
+    """How many monitors may lose monitoring within 24 hours.
+
+    Attributes:
+        monitors: at most so many.
+        percent: and at most this share of the fleet, but one of a fleet however small.
+    """
+
+    monitors: int = 10
+    percent: int = 30
+
+    def limit(self, managed: int) -> int:
+        """How many that is for a fleet of that size."""
+        share = max(1, managed * self.percent // 100) if self.percent else 0
+        return min(self.monitors, share)
+
+
+class Budgets(NamedTuple):
+    """The budgets that are set outside of the state.
+
+    Attributes:
+        configured: the project's.
+        ceiling: what no file of the project can raise; None if it is not set.
+    """
+
+    configured: Budget = Budget()
+    ceiling: Budget | None = None
+
+
+class Terms(NamedTuple):
+    """All that a plan's losses are held against.
+
+    Attributes:
+        last_apply: what the last apply was held to; None if the state does not say.
+        recent: what was lost within 24 hours.
+    """
+
+    budgets: Budgets = Budgets()
+    last_apply: Budget | None = None
+    recent: tuple[Lost, ...] = ()
+
+    def allowance(self, managed: int) -> Allowance:
+        """How many that allows of a fleet of that size."""
+        configured, ceiling = self.budgets
+        return Allowance(
+            configured.limit(managed),
+            None if self.last_apply is None else self.last_apply.limit(managed),
+            None if ceiling is None else ceiling.limit(managed),
+        )
+
+
+def terms(budgets: Budgets, state: State, since: str) -> Terms:
+    """What losses are held against.
+
+    Args:
+        budgets: as they are set.
+        state: what the last apply left.
+        since: 24 hours ago, RFC 3339 UTC.
+    """
+    last = Budget(**state.budget) if state.budget else None
+    recent = [item for item in state.losses.values() if item.at > since]
+    return Terms(budgets, last, tuple(sorted(recent, key=lambda item: (item.address, item.id))))
+
+
+def next_budget(coverage: Coverage, configured: Budget, last: Mapping[str, int]) -> Budget:
+    """The budget that the next apply is held to, beside the one that is set then.
+
+    A raised limit counts from the apply after one that did not need it.
+    """
+    before = coverage.allowance.last_apply
+    if before is None or not coverage.losses or coverage.total <= before:
+        return configured
+    return Budget(*map(min, configured, Budget(**last)))
+
+
+# Who loses monitoring
+
+
+def coverage(
+    changes: Iterable[Change],
+    notes: Iterable[Note],
+    targeted: Iterable[Desired],
+    view: View,
+    terms: Terms,
+) -> Coverage:
+    """What a plan does to monitoring.
+
+    Args:
+        changes: its changes.
+        notes: its notes.
+        targeted: the manifests that it is about, but those that are refused.
+        view: what it was made from.
+        terms: what its losses are held against.
+    """
+    manifests = {manifest.address: manifest for manifest in view.desired}
+    losses: dict[str, Loss] = {}
+    before = after = 0
+    for change in changes:
+        manifest = manifests.get(change.address)
+        live = view.by_id.get(change.id) if change.id is not None else None
+        loss = _of_change(change, manifest, live, view.records.get(change.address))
+        if loss is not None:
+            losses[change.address] = loss
+        was, will = _measurements(change, live)
+        if was is not None and will is not None:
+            before, after = before + was, after + will
+    for loss in (*_of_releases(notes, manifests, view), *_of_ignoring(targeted, view)):
+        losses[loss.address] = _both(losses.get(loss.address), loss)
+    lost = {item.id for item in losses.values()} | {item.id for item in terms.recent}
+    managed = len((view.claimed.keys() & view.by_id.keys()) | lost)
+    return Coverage(
+        managed,
+        tuple(losses[address] for address in sorted(losses)),
+        Measurements(before, after),
+        terms.recent,
+        terms.allowance(managed),
+    )
+
+
+def _of_change(
+    change: Change, manifest: Desired | None, live: Live | None, record: Record | None
+) -> Loss | None:
+    labels = manifest.labels if manifest else {}
+    if change.action is Action.CREATE:
+        is_lost = change.reason is Reason.DELETED_OUTSIDE and record is not None
+        if not is_lost or record is None:
+            return None
+        return Loss(change.address, record.id, ("vanished",), {}, labels)
+    assert change.id is not None  # noqa: S101 - only what is created has no id yet
+    if change.action is Action.DELETE:
+        return Loss(change.address, change.id, ("deleted",), {}, labels)
+    if manifest is None:  # a monitor without manifest is only ever changed to retire it
+        return Loss(change.address, change.id, ("disabled",), {"enabled": "disabled"})
+    found = causes(manifest.kind, change.fields)
+    if "thinned" in found.values():
+        was, will = _measurements(change, live)
+        if was is not None and will is not None and will >= was:
+            found = {name: cause for name, cause in found.items() if cause != "thinned"}
+    return _loss(change.address, change.id, found, labels) if found else None
+
+
+def _of_releases(
+    notes: Iterable[Note], manifests: Mapping[str, Desired], view: View
+) -> Iterator[Loss]:
+    """Fields that manifests no longer name, and that stay worse than they were known to be."""
+    for note in notes:
+        if note.code is not NoteCode.RELEASED or note.field is None or note.id is None:
+            continue
+        manifest, record = manifests[note.address], view.records[note.address]
+        has = view.by_id[note.id].fields.get(note.field)
+        was = record.prior.get(note.field, record.fields.get(note.field))
+        if _is_left_worse(manifest.kind, note.field, was, has):
+            yield _loss(note.address, note.id, {note.field: "released"}, manifest.labels)
+
+
+def _of_ignoring(targeted: Iterable[Desired], view: View) -> Iterator[Loss]:
+    """Fields that cost when they move, and that nobody looks at from now on, or for longer."""
+    for manifest in targeted:
+        record = view.records.get(manifest.address)
+        if record is None or not manifest.lifecycle.ignore:
+            continue
+        found = {
+            item.field: "ignored"
+            for item in manifest.lifecycle.ignore
+            if item.until > record.ignore.get(item.field, "") and _costs(manifest.kind, item.field)
+        }
+        if found and record.id in view.by_id:
+            yield _loss(manifest.address, record.id, found, manifest.labels)
+
+
+def _loss(address: str, number: int, fields: Mapping[str, str], labels: Mapping[str, str]) -> Loss:
+    return Loss(address, number, tuple(sorted(set(fields.values()))), dict(fields), labels)
+
+
+def _both(one: Loss | None, other: Loss) -> Loss:
+    if one is None:
+        return other
+    fields = {**one.fields, **other.fields}
+    return one._replace(
+        causes=tuple(sorted({*one.causes, *other.causes})), fields=dict(sorted(fields.items()))
+    )
+
+
+def causes(kind: Kind, fields: Iterable[FieldChange]) -> dict[str, str]:
+    """By field, how monitoring is lost by these changes of a monitor."""
+    found = {}
+    for item in fields:
+        if item.sent_with is not None:
+            continue
+        rule = _rule(kind, item.field)
+        if rule is None:
+            if _is_switched_off(item.field, item.before, item.after):
+                found[item.field] = "switched-off"
+        elif rule != NONE:
+            cause, _, when = rule.partition(" when ")
+            if _WHEN[when](item.before, item.after):
+                found[item.field] = cause
+    return found
+
+
+def _rule(kind: Kind, name: str) -> str | None:
+    """What the schema says of a field; None if it does not know the field."""
+    field = kind.fields.get(name)
+    return None if field is None else field.coverage
+
+
+def _costs(kind: Kind, name: str) -> bool:
+    rule = _rule(kind, name)
+    return rule != NONE if rule is not None else bool(_STOPS.search(name) or _GOES.search(name))
+
+
+def _is_left_worse(kind: Kind, name: str, was: JSON, has: JSON) -> bool:
+    rule = _rule(kind, name)
+    if rule is None:
+        return _is_switched_off(name, None, has)
+    if rule == NONE:
+        return False
+    field = kind.field(name)
+    before, after = field.normalise(was), field.normalise(has)
+    _, _, when = rule.partition(" when ")
+    if when in {"false", "true"}:  # it is off, whoever turned it off
+        return bool(_WHEN[when](None, after))
+    return before is not None and field.text(was) != field.text(has) and _WHEN[when](before, after)
+
+
+def _is_more(before: JSON, after: JSON) -> bool:
+    was, will = _number(before), _number(after)
+    return was is None or will is None or will > was
+
+
+def _is_less(before: JSON, after: JSON) -> bool:
+    was, will = _number(before), _number(after)
+    return was is None or will is None or will < was
+
+
+def _is_scaled(before: JSON, after: JSON) -> bool:
+    was, will = _number(before), _number(after)
+    return was is None or will is None or will > was * _SCALE or will * _SCALE < was
+
+
+def _has_fewer(before: JSON, after: JSON) -> bool:
+    was = _ids(before)
+    return not was or bool(was - _ids(after))
+
+
+_WHEN: Mapping[str, Callable[[JSON, JSON], bool]] = {
+    "false": lambda before, after: after is False and before is not False,
+    "true": lambda before, after: after is True and before is not True,
+    "more": _is_more,
+    "less": _is_less,
+    "fewer": _has_fewer,
+    "other": lambda _before, _after: True,
+    "scaled": _is_scaled,
+}
+"""When a change of a field costs: what it becomes, or how it moves, from what AlertSite has."""
+
+
+# Fields that no schema knows
+
+_STOPS = re.compile(
+    "disabl|inactiv|paus|suspend|mute|muting|silen|snooz|mainten|stop|blackout|block|archiv|delet"
+    "|skip|(?<!thres)hold|freez|frozen|downtime|sleep|exclud|ignor|suppress|off$",
+    re.IGNORECASE,
+)
+"""Names of switches that stop a monitor, or its alerts, when they are on."""
+_GOES = re.compile("enabl|(?<!inter)activ|alert|notif|monitoring|running|^on$", re.IGNORECASE)
+"""Names of switches without which a monitor, or its alerts, stop."""
+_STILL = frozenset(
+    {"off", "disabled", "inactive", "paused", "suspended", "stopped", "muted", "silenced"}
+    | {"maintenance", "archived", "deleted"}
+)
+"""What a status says of a monitor that does not run."""
+
+
+def _is_switched_off(name: str, before: JSON, after: JSON) -> bool:
+    """Whether the value of an unknown field looks as if it switched a monitor, or a part, off."""
+    if isinstance(after, dict) and SECRET_REF in after:  # nobody can see what it holds
+        return bool(_STOPS.search(name) or _GOES.search(name))
+    if isinstance(after, dict) and not _STOPS.search(name):
+        was = before if isinstance(before, dict) else {}
+        return any(_is_switched_off(key, was.get(key), item) for key, item in after.items())
+    if isinstance(after, list) and after and not _STOPS.search(name):
+        known = before if isinstance(before, list) else []
+        pairs = zip(after, [*known, *[None] * len(after)], strict=False)
+        return any(_is_switched_off(name, was, item) for item, was in pairs)
+    if before == after and type(before) is type(after):
+        return False
+    if _STOPS.search(name):
+        return not _is_off(after)
+    if isinstance(after, str) and after.strip().lower() in _STILL:
+        return True
+    is_unset = after is None or after in ("", [], {})
+    return bool(_GOES.search(name)) and _is_off(after) and not (before is None and is_unset)
+
+
+def _is_off(value: JSON) -> bool:
+    if isinstance(value, str) and value.strip().lower() in {"off", "none", "never"}:
+        return True
+    return not value or boolean(value) is False
+
+
+# Measurements
+
+
+def per_day(fields: Mapping[str, JSON]) -> int | None:
+    """Measurements per day of a monitor with these fields; None if that cannot be known."""
+    if boolean(fields.get("enabled")) is False:
+        return 0
+    interval, locations = _number(fields.get("interval")), fields.get("locations")
+    if not interval or not isinstance(locations, list) or not locations:
+        return None
+    count = len(locations)
+    if boolean(fields.get("rotate_locations")) is True:  # then a run is made from a part of them
+        count = min(count, _number(fields.get("monitor_location_count")) or count)
+    return round(_MINUTES_A_DAY / interval * count)
+
+
+def _measurements(change: Change, live: Live | None) -> tuple[int | None, int | None]:
+    has = dict(live.fields) if live else {}
+    was = per_day(has) if live else 0
+    will = 0 if change.action is Action.DELETE else per_day({**has, **change.body})
+    return was, will
+
+
+def _number(value: JSON) -> int | None:
+    """A number in any spelling that a manifest or AlertSite may have: 5, 5.0, "5"."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if type(value) is int else None
+
+
+def _ids(value: JSON) -> set[int | None]:
+    items = value if isinstance(value, list) else ()
+    return {_number(item.get("id")) for item in items if isinstance(item, dict)}
+
+
+# How much is allowed
+
+
+def refuse_unsafe(
+    coverage: Coverage,
+    *,
+    described: int,
+    recorded: int,
+    allow_loss: int | None = None,
+    allow_empty: bool = False,
+) -> None:
+    """Stops before anything is sent if a plan loses too much.
+
+    Args:
+        coverage: what the plan does.
+        described: how many manifests there are.
+        recorded: how many monitors the state knows.
+        allow_loss: how many monitors may lose monitoring in this run instead; None: as the budget.
+        allow_empty: whether a fleet without manifests is meant.
+
+    Raises:
+        RefusedError: naming every guard, who would lose what, and what lifts the guard.
+    """
+    reasons: list[str] = []
+    flags: list[str] = []
+    hints: list[str] = []
+    if not described and recorded and not allow_empty:
+        reasons.append(f"there is no manifest, and the state knows {recorded} monitors")
+        flags.append("--allow-empty")
+    allowance, count = coverage.allowance, len(coverage.losses)
+    if allow_loss is None:
+        limit, counted = allowance.limit, coverage.total
+    else:
+        limit, counted = allow_loss, count
+    ceiling = allowance.ceiling
+    is_above = count > 0 and ceiling is not None and coverage.total > ceiling
+    is_too_much = is_above or (count > 0 and counted > limit)
+    if is_too_much:
+        reasons.append(_too_much(coverage, ceiling if is_above and ceiling is not None else limit))
+        if is_above:
+            hints.append(
+                "RECONCILER_BUDGET is the ceiling, and no flag lifts it: lose fewer within 24 "
+                "hours, or have it raised by whoever sets it."
+            )
+        else:
+            flags.append(f"--allow-loss {count}")
+        if allow_loss is None and allowance.last_apply == limit < allowance.configured:
+            reasons.append(
+                f"reconciler.toml allows {allowance.configured} by now, but a limit that was "
+                "raised counts only after an apply that does not need it"
+            )
+    if not reasons:
+        return
+    if flags:
+        hints.insert(0, f"If that is meant, allow it for this run with {' '.join(flags)}.")
+    who = f". Who would lose what: {_named(coverage.losses)}" if is_too_much else ""
+    raise RefusedError(f"{'; '.join(reasons)}: nothing is applied{who}", " ".join(hints))
+
+
+def _too_much(coverage: Coverage, limit: int) -> str:
+    counts = ", ".join(f"{count} {cause}" for cause, count in coverage.by_cause().items())
+    recent = ""
+    if others := coverage.others:
+        have = "1 other has" if others == 1 else f"{others} others have"
+        recent = f", {have} lost some in the last 24 hours"
+    return (
+        f"{len(coverage.losses)} of {coverage.managed} monitors would lose monitoring "
+        f"({counts}){recent}, and the budget is {limit}"
+    )
+
+
+def _named(losses: Sequence[Loss]) -> str:
+    names = [f"{loss.address} ({', '.join(loss.causes)})" for loss in losses[:_NAMED]]
+    if len(losses) > _NAMED:
+        names.append(f"and {len(losses) - _NAMED} more, which the plan names")
+    return ", ".join(names)

@@ -1,0 +1,264 @@
+"""A plan that was written down to be reviewed, and what is left of it when it is applied.
+
+Rule: a saved plan is executed as it was reviewed or refused, change by change; nothing is added.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.generation import Generation
+from reconciler.core.plan import Action, Binding, BindingAction, Plan, Reason, fingerprint, pins
+from reconciler.core.result import Outcome, Status
+from reconciler.errors import ExitCode, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping
+
+    from reconciler.core.diff import FieldChange
+    from reconciler.core.model import JSON, Account, Desired
+    from reconciler.core.plan import Change
+
+
+_AGAIN = "Make a new plan here: reconciler plan --out FILE"
+
+
+class Basis(NamedTuple):
+    """What a saved plan was made from, and how.
+
+    Attributes:
+        tool_version: of the reconciler that made it.
+        lineage: of the state; empty if there was none, and then it binds to none.
+        manifests: the digest of all manifests; see `fleet_digest`.
+        id: of the run that made it, which no other plan shares: two plans may do the same.
+        generation: of the manifests.
+    """
+
+    tool_version: str
+    lineage: str
+    manifests: str
+    targets: tuple[str, ...] = ()
+    adopt: bool = False
+    write_secrets: bool = False
+    prune: bool = False
+    keep: tuple[str, ...] = ()
+    id: str = ""
+    generation: Generation = Generation()
+
+
+class SavedPlan(NamedTuple):
+    """A plan and its basis."""
+
+    plan: Plan
+    basis: Basis
+
+
+class Review(NamedTuple):
+    """What is left of a saved plan.
+
+    Attributes:
+        plan: the changes that can be made as they were reviewed.
+        moved: an outcome for each change that cannot, since it moved; or since another did, and it
+            comes after all others.
+        done: how many changes AlertSite already has.
+    """
+
+    plan: Plan
+    moved: tuple[Outcome, ...]
+    done: int
+
+
+def fleet_digest(desired: Iterable[Desired]) -> str:
+    """What two fleets share exactly when their manifests say the same."""
+    return fingerprint(sorted((_said(item) for item in desired), key=lambda said: str(said[0])))
+
+
+def _said(item: Desired) -> list[JSON]:
+    """All that a manifest says, with its address first."""
+    fields = [dict(item.fields), dict(item.secrets), dict(item.labels)]
+    return [item.address, item.id, *fields, item.lifecycle, item.previously]
+
+
+def to_json(saved: SavedPlan) -> dict[str, JSON]:
+    """The saved plan as `schemas/plan.schema.json` describes it; it holds no secret."""
+    data = saved.plan.to_json()
+    for change, item in zip(saved.plan.changes, data["changes"], strict=True):
+        item["pins"] = pins(change)
+    basis = saved.basis
+    lists = {"targets": list(basis.targets), "keep": list(basis.keep)}
+    generation = {"generation": basis.generation._asdict()}
+    return data | {"basis": basis._asdict() | lists | generation}
+
+
+def from_json(data: Mapping[str, JSON]) -> SavedPlan:
+    """The saved plan that `to_json` gave; `data` must fit `schemas/plan.schema.json`.
+
+    Raises:
+        RefusedError: it was changed by hand.
+    """
+    basis = data["basis"]
+    tuples = {"targets": tuple(basis["targets"]), "keep": tuple(basis["keep"])}
+    generation = {"generation": Generation(**basis["generation"])}
+    saved = SavedPlan(Plan.from_json(data), Basis(**(basis | tuples | generation)))
+    if to_json(saved) != data:  # the digest is of what the changes say
+        raise RefusedError(
+            "the plan is not what was written: its digest does not fit",
+            "Make a new plan: reconciler plan --out FILE",
+        )
+    return saved
+
+
+def refuse_foreign(saved: SavedPlan, current: Basis, account: Account) -> None:
+    """Stops if the plan was made from something else than what is here.
+
+    Raises:
+        RefusedError: naming the first thing that differs.
+    """
+    made = saved.basis
+    differences = (
+        ("the account", str(saved.plan.account), str(account)),
+        ("reconciler", made.tool_version, current.tool_version),
+        ("the state of the lineage", made.lineage, current.lineage or "without any state"),
+    )
+    if made.manifests != current.manifests:
+        raise RefusedError("the manifests say something else than when the plan was made", _AGAIN)
+    for what, then, now in differences:
+        if then not in {now, ""}:
+            raise RefusedError(
+                f"the plan was made for {what} {then}, and this is {now}",
+                _AGAIN,
+            )
+
+
+def review(saved: Plan, current: Plan, there: Container[int] = (), *, tracks: bool) -> Review:
+    """What is left of a saved plan in the light of a current one of the same manifests.
+
+    Args:
+        saved: as it was reviewed.
+        current: as it would be now.
+        there: the ids that AlertSite has.
+        tracks: whether it can be told which secrets AlertSite has already.
+
+    Raises:
+        RefusedError: another monitor would be adopted, or another record moved.
+    """
+    bindings = _bindings(saved, current)
+    now = {change.address: change for change in current.changes}
+    refusals = {refusal.address: refusal.message for refusal in current.refusals}
+    changes: list[Change] = []
+    moved: list[Outcome] = []
+    done = 0
+    for planned in saved.changes:
+        change = now.get(planned.address)
+        if refusal := refusals.get(planned.address):
+            moved.append(_moved(planned, refusal))
+        elif not tracks and _has_secret(planned) and not _has_secret(change):
+            moved.append(_moved(planned, _UNTOLD))
+        elif change is None and planned.action is Action.DELETE and planned.id in there:
+            moved.append(_moved(planned, "the state does not say any more that it is ours"))
+        elif change is None:
+            done += 1
+        elif outcome := _what_moved(planned, change):
+            moved.append(outcome)
+        elif left := _left(planned, change):
+            changes.append(left)
+        else:
+            done += 1
+    if moved:  # a monitor that is replaced stays until its replacement is there
+        moved += [_waiting(change) for change in changes if change.is_retirement]
+        changes = [change for change in changes if not change.is_retirement]
+    moved.sort(key=lambda outcome: outcome.change.address)
+    left_out = now.keys() - {change.address for change in changes}
+    coverage = current.coverage.without(left_out)
+    plan = current._replace(
+        changes=tuple(changes), bindings=bindings, refusals=(), coverage=coverage
+    )
+    return Review(plan, tuple(moved), done)
+
+
+def _what_moved(planned: Change, change: Change) -> Outcome | None:
+    """The outcome of a planned change that cannot be made as it was reviewed."""
+    is_gone = Reason.DELETED_OUTSIDE in {change.reason} - {planned.reason}
+    if (change.action, change.id) != (planned.action, planned.id) or is_gone:
+        return _moved(planned, _what_happened(planned, change))
+    if fields := _moved_fields(planned, change):
+        names = ", ".join(item.field for item in fields)
+        return _moved(planned, f"{names} moved in AlertSite since the plan was made", fields)
+    return None
+
+
+_UNTOLD = "whether its secret was sent already cannot be told without RECONCILER_SECRET_KEY"
+
+
+def _has_secret(change: Change | None) -> bool:
+    return change is not None and any(item.source is not None for item in change.fields)
+
+
+_OTHERWISE = {
+    BindingAction.ADOPT: "{address} would adopt monitor {id}, which was not reviewed",
+    BindingAction.MOVE: "the record of {before} would move to {address}, which was not reviewed",
+}
+
+
+def _bindings(saved: Plan, current: Plan) -> tuple[Binding, ...]:
+    """The bindings that are left: those that were reviewed, and what the plan's own creates made.
+
+    Raises:
+        RefusedError: without one that was not reviewed, or with one that is not possible any more,
+            the plan would do something else.
+    """
+    reviewed = set(saved.bindings)
+    refused = {refusal.address for refusal in current.refusals}
+    for binding in saved.binding(BindingAction.ADOPT):
+        if binding.address in refused:
+            raise RefusedError(
+                f"{binding.address} cannot be adopted any more as it was reviewed", _AGAIN
+            )
+    for binding in current.bindings:
+        if binding not in reviewed and (words := _OTHERWISE.get(binding.action)):
+            raise RefusedError(words.format(**binding._asdict()), _AGAIN)
+    made = {change.address for change in saved.having(Action.CREATE)}
+    return tuple(
+        binding
+        for binding in current.bindings
+        if binding in reviewed or (binding.action is BindingAction.BIND and binding.address in made)
+    )
+
+
+def _moved(change: Change, message: str, fields: tuple[FieldChange, ...] = ()) -> Outcome:
+    return Outcome(change, Status.MOVED, message, ExitCode.REFUSED, moved=fields)
+
+
+def _waiting(change: Change) -> Outcome:
+    reason = "monitors are only retired when all other changes are done"
+    return Outcome(change, Status.NOT_STARTED, reason)
+
+
+def _what_happened(planned: Change, change: Change) -> str:
+    if change.action is Action.CREATE:
+        return "the monitor was deleted since the plan was made"
+    if planned.action is Action.CREATE:
+        return f"monitor {change.id} was created since the plan was made"
+    return f"monitor {change.id} took the place of {planned.id} since the plan was made"
+
+
+def _moved_fields(planned: Change, change: Change) -> tuple[FieldChange, ...]:
+    """The fields of the plan that AlertSite has with another value than when it was made."""
+    pinned, has = pins(planned), pins(change)
+    return tuple(
+        item
+        for item in change.fields
+        if item.field in pinned and item.source is None and has[item.field] != pinned[item.field]
+    )
+
+
+def _left(planned: Change, change: Change) -> Change | None:
+    """The part of a planned change that AlertSite does not have yet."""
+    if change.action is Action.DELETE:
+        return change
+    needed = {item.field for item in change.fields}
+    body = {name: value for name, value in planned.body.items() if name in needed}
+    fields = tuple(item for item in change.fields if item.field in body)
+    if all(item.sent_with is not None for item in fields):
+        return None
+    return change._replace(body=body, fields=fields)

@@ -1,0 +1,479 @@
+"""What was last applied to each address, and how that moves on.
+
+Rule: values and pure transitions; no I/O, no clock. The state holds only what live cannot tell:
+which id is bound to which address, what we wrote last, and fingerprints of secrets. So it may be
+lost: manifests with `metadata.id` plan as before, and `--adopt` finds the others again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconciler.core import json_text
+from reconciler.core.generation import Generation
+from reconciler.core.model import DEFAULT_ACCOUNT, JSON, Account, canonical
+from reconciler.errors import StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+
+FORMAT_VERSION, JOURNAL_VERSION = "2.1", "2.0"
+"""Of the state's JSON and of journals: additions raise the minor number, all else the major."""
+
+
+_MOST_PLANS = 100
+_MOMENT = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")  # sorts as time does
+UNTRACKED, RELEASED = "", "released"  # fingerprints of: sent without a key; no longer named
+
+
+class Record(NamedTuple):
+    """What we last applied to one address, and what AlertSite was seen to have then.
+
+    A field that AlertSite was not seen to have as it was sent is in both `fields`, with what was
+    seen, and `unseen`: it was not kept, or shows later. It is no drift in either case.
+
+    Attributes:
+        fields: what AlertSite was seen to have after we wrote, as the manifest writes it.
+        secrets: for each field with a secret the fingerprint of what was last sent; or `UNTRACKED`
+            or `RELEASED`.
+        applied_at: RFC 3339 UTC.
+        run: the id of the run that applied it.
+        protect: deleting the monitor is refused, even without a manifest.
+        retire: what pruning does without a manifest: `delete` or `disable`.
+        unseen: what was sent and has not been seen since.
+        previously: the former names that the manifest listed then: they have led to this record, or
+            to none.
+        prior: what AlertSite had before Git first changed a field.
+        deleting: a run was about to delete the monitor: that it is gone surprises nobody.
+        ignore: the fields that are not compared, and the last such day of each, as YYYY-MM-DD.
+    """
+
+    id: int
+    fields: Mapping[str, JSON]
+    secrets: Mapping[str, str]
+    applied_at: str
+    run: str
+    protect: bool = False
+    retire: str = "delete"
+    unseen: Mapping[str, JSON] = {}
+    previously: tuple[str, ...] = ()
+    prior: Mapping[str, JSON] = {}
+    deleting: bool = False
+    ignore: Mapping[str, str] = {}
+
+
+class PendingCreate(NamedTuple):
+    """A create that was sent, or may have been, and whose outcome is not known.
+
+    Attributes:
+        run: the id of the run that sent it.
+        at: when it was about to, RFC 3339 UTC.
+        body: what was sent, but for secrets.
+    """
+
+    run: str
+    at: str
+    body: Mapping[str, JSON]
+
+
+class Lost(NamedTuple):
+    """A monitor that a run took monitoring from, or may have.
+
+    Attributes:
+        address: what it was bound to.
+        causes: how; see `plan.Loss`.
+        at: when, RFC 3339 UTC.
+    """
+
+    id: int
+    address: str
+    causes: tuple[str, ...]
+    at: str
+
+
+class State(NamedTuple):
+    """All records of one account.
+
+    Attributes:
+        lineage: what all states that came from one another share.
+        serial: grows by one with every save.
+        saved_at: RFC 3339 UTC; empty if it was never saved.
+        pending_creates: by address.
+        ids_before: for each run that has pending creates, the ids that AlertSite had before.
+        applied_plans: the ids of saved plans that were applied to their end, the last ones.
+        generation: of the manifests that were applied last, all of them together.
+        losses: by its id, each monitor that lost monitoring within a day of the last save.
+        budget: the limits of the safety budget that the last apply was held to; none if unknown.
+    """
+
+    lineage: str
+    account: Account
+    serial: int = 0
+    saved_at: str = ""
+    run: str = ""
+    records: Mapping[str, Record] = {}
+    pending_creates: Mapping[str, PendingCreate] = {}
+    ids_before: Mapping[str, tuple[int, ...]] = {}
+    applied_plans: tuple[str, ...] = ()
+    generation: Generation = Generation()
+    losses: Mapping[int, Lost] = {}
+    budget: Mapping[str, int] = {}
+
+
+class Transition(NamedTuple):
+    """What a run has to change in a state; None takes an address, or a lost monitor, out."""
+
+    records: Mapping[str, Record | None] = {}
+    pending: Mapping[str, PendingCreate | None] = {}
+    ids_before: Mapping[str, tuple[int, ...]] = {}
+    applied_plan: str = ""
+    generation: Generation | None = None
+    losses: Mapping[int, Lost | None] = {}
+    budget: Mapping[str, int] = {}
+
+    def of(self, state: State) -> State:
+        """That state with this transition made, whoever saved it; not counted as saved yet."""
+        pending = _merged(state.pending_creates, self.pending)
+        runs = {item.run for item in pending.values()}
+        before = {**state.ids_before, **self.ids_before}
+        plans = [*(item for item in state.applied_plans if item != self.applied_plan)]
+        if self.applied_plan:
+            plans.append(self.applied_plan)
+        return state._replace(
+            records=_merged(state.records, self.records),
+            pending_creates=pending,
+            ids_before={run: ids for run, ids in before.items() if run in runs},
+            applied_plans=tuple(plans[-_MOST_PLANS:]),
+            generation=self.generation or state.generation,
+            losses=_merged(state.losses, self.losses),
+            budget=self.budget or state.budget,
+        )
+
+    def then(self, later: Transition) -> Transition:
+        """Both, one after the other."""
+        return Transition(
+            {**self.records, **later.records},
+            {**self.pending, **later.pending},
+            {**self.ids_before, **later.ids_before},
+            later.applied_plan or self.applied_plan,
+            later.generation or self.generation,
+            {**self.losses, **later.losses},
+            later.budget or self.budget,
+        )
+
+
+class Recovery(NamedTuple):
+    """What the journals of runs that did not end tell.
+
+    Attributes:
+        runs: the ids of those runs.
+        outcomes: how many changes have an outcome that the state did not have yet.
+        transition: what they change in the state.
+    """
+
+    runs: tuple[str, ...]
+    outcomes: int
+    transition: Transition
+
+
+def not_older(losses: Mapping[int, Lost], since: str, now: str) -> Mapping[int, Lost]:
+    """The losses after a moment; what a clock that was ahead has written counts from now."""
+    return {
+        number: item._replace(at=min(item.at, now))
+        for number, item in losses.items()
+        if item.at > since
+    }
+
+
+def to_text(state: State) -> str:
+    """The state as `schemas/state.schema.json` describes it, with one line for each record."""
+    head = {
+        "format_version": FORMAT_VERSION,
+        "lineage": state.lineage,
+        "serial": state.serial,
+        "account": state.account._asdict(),
+        "saved_at": state.saved_at,
+        "run": state.run,
+        "pending_creates": {
+            address: item._asdict() for address, item in sorted(state.pending_creates.items())
+        },
+        "ids_before": {run: list(ids) for run, ids in sorted(state.ids_before.items())},
+        "applied_plans": list(state.applied_plans),
+        "generation": state.generation._asdict(),
+        "losses": [
+            item._asdict() | {"causes": list(item.causes)}
+            for _, item in sorted(state.losses.items())
+        ],
+        "budget": dict(state.budget),
+    }
+    lines = [f"{json.dumps(key)}: {canonical(value)}," for key, value in head.items()]
+    records = ",\n".join(
+        f"{json.dumps(address)}: {canonical(record_to_json(record))}"
+        for address, record in sorted(state.records.items())
+    )
+    return (
+        "\n".join(["{", *lines, '"records": {', f"{records}}}", "}"]).replace(
+            '"records": {\n}}', '"records": {}'
+        )
+        + "\n"
+    )
+
+
+def from_text(text: bytes) -> State:
+    """The state that `to_text` wrote.
+
+    Raises:
+        StateError: it is corrupt or of a newer format; the message does not say where it is kept.
+    """
+    try:
+        data = json_text.read(text)
+    except ValueError as error:
+        raise StateError(f"the state is corrupt: {error}") from error
+    version = data.get("format_version") if isinstance(data, dict) else None
+    if not isinstance(version, str):
+        raise StateError("the state is corrupt: it has no format_version")
+    if version != "1.0" and not _is_known(version, FORMAT_VERSION):
+        raise StateError(
+            f"the state has format {version}, and this reconciler knows {FORMAT_VERSION}",
+            "Use the version of reconciler that wrote it, or a newer one.",
+        )
+    try:
+        return _state(_upgraded(data) if version == "1.0" else data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StateError(f"the state is corrupt: {type(error).__name__}: {error}") from error
+
+
+def record_to_json(record: Record) -> dict[str, JSON]:
+    """One record of the state's JSON; what is as usual is left out."""
+    data = record._asdict()
+    for name, usual in Record._field_defaults.items():
+        if data[name] == usual:
+            del data[name]
+    return data
+
+
+def record_from_json(data: JSON) -> Record:
+    """The record that `record_to_json` gave.
+
+    Raises:
+        KeyError: a part is missing.
+        TypeError: it is something else.
+    """
+    record: JSON = Record(**data)
+    is_one = (
+        type(record.id) is int
+        and type(record.fields) is dict
+        and type(record.secrets) is dict
+        and type(record.applied_at) is str
+        and type(record.run) is str
+        and type(record.protect) is bool
+        and record.retire in {"delete", "disable"}
+        and type(record.unseen) is dict
+        and type(record.previously) in {tuple, list}
+        and all(type(name) is str for name in record.previously)
+        and type(record.prior) is dict
+        and type(record.deleting) is bool
+        and type(record.ignore) is dict
+        and all(type(until) is str for until in record.ignore.values())
+    )
+    if not is_one:
+        raise TypeError(f"{canonical(data)} is not a record")
+    return Record(*record)._replace(previously=tuple(record.previously))
+
+
+def without_secrets(record: Record, holds: Callable[[str], bool]) -> Record:
+    """The record; a field in which a known secret stands is kept as one that held a secret.
+
+    What such a field was applied with is never shown or compared, as with a secretRef.
+    """
+    parts = (record.fields, record.unseen, record.prior)
+    if not holds(repr(parts)):
+        return record
+    found = {name for part in parts for name, value in part.items() if holds(repr(value))}
+    fields, unseen, prior = (
+        {name: value for name, value in part.items() if name not in found} for part in parts
+    )
+    secrets = dict.fromkeys(sorted(found), UNTRACKED) | dict(record.secrets)
+    return record._replace(fields=fields, unseen=unseen, prior=prior, secrets=secrets)
+
+
+def head_line(state: State, run: str) -> JSON:
+    """The first line of a run's journal."""
+    return {
+        "journal": JOURNAL_VERSION,
+        "run": run,
+        "lineage": state.lineage,
+        "account": state.account._asdict(),
+    }
+
+
+def ids_line(ids: Sequence[int]) -> JSON:
+    """The line that says which ids AlertSite had before the creates of a run."""
+    return {"ids_before": list(ids)}
+
+
+def intent_line(address: str, creates: PendingCreate | None, replaced: Record | None) -> JSON:
+    """The line that says what may be sent from now on."""
+    return {
+        "intent": address,
+        "creates": creates and creates._asdict(),
+        "replaces": replaced and replaced.run,
+    }
+
+
+def outcome_line(address: str, record: Record | None, replaced: Record | None) -> JSON:
+    """The line that says how a change ended: with a new record, or (None) without an effect."""
+    return {
+        "outcome": address,
+        "record": record and record_to_json(record),
+        "replaces": replaced and replaced.run,
+    }
+
+
+def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
+    """What the journals tell that the state does not have yet.
+
+    An outcome counts only if the state still has the record that it replaced: then nobody has
+    applied anything to that address since.
+
+    Raises:
+        StateError: a journal is of another lineage, account or format; or is no journal.
+    """
+    runs: list[str] = []
+    records: dict[str, Record | None] = {}
+    pending: dict[str, PendingCreate | None] = {}
+    before: dict[str, tuple[int, ...]] = {}
+    told: set[str] = set()
+    for lines in journals:
+        if not lines:
+            continue  # killed before its first line: nothing was sent
+        runs.append(_run(state, lines[0]))
+        for line in lines[1:]:
+            if "ids_before" in line:
+                before[runs[-1]] = tuple(line["ids_before"])
+                continue
+            address = line["intent"] if "intent" in line else line["outcome"]
+            known = records[address] if address in records else state.records.get(address)
+            is_current = (known and known.run) == line["replaces"]
+            waiting = pending.get(address, state.pending_creates.get(address))
+            if waiting is not None and waiting.run != runs[-1]:
+                continue  # a later run has begun to create it
+            if "intent" in line:
+                if line["creates"] is not None and is_current:
+                    records[address] = None
+                    pending[address] = PendingCreate(**line["creates"])
+                continue
+            if line["record"] is None:
+                pending[address] = None
+            elif is_current:
+                told.add(address)
+                pending[address] = None
+                records[address] = record_from_json(line["record"])
+    return Recovery(tuple(runs), len(told), Transition(records, pending, before))
+
+
+def _merged(base: Mapping[Any, JSON], changes: Mapping[Any, JSON]) -> Mapping[Any, JSON]:
+    if not changes:
+        return base
+    merged = {**base, **changes}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def _is_known(version: str, known: str) -> bool:
+    """Whether this code can read that format: the same major number, and no newer minor one."""
+    parts, own = version.split("."), known.split(".")
+    numbers = len(parts) == len(own) and all(part.isascii() and part.isdigit() for part in parts)
+    return numbers and parts[0] == own[0] and int(parts[1]) <= int(own[1])
+
+
+def _upgraded(data: Mapping[str, JSON]) -> Mapping[str, JSON]:
+    """A state of the format 1.0 as 2.0 writes it.
+
+    What was pending then is known by its display name alone, and not what was there before.
+    """
+    creating = data.get("creating", {})
+    head = {key: value for key, value in data.items() if key != "creating"}
+    return head | {
+        "account": {"name": DEFAULT_ACCOUNT, "url": data.get("account")},
+        "pending_creates": {
+            address: {"run": data.get("run"), "at": data.get("saved_at"), "body": {"name": name}}
+            for address, name in creating.items()
+        },
+        "ids_before": {},
+        "applied_plans": [],
+    }
+
+
+def _state(data: Mapping[str, JSON]) -> State:
+    lineage, serial, account = data["lineage"], data["serial"], Account(**data["account"])
+    if not (isinstance(lineage, str) and type(serial) is int):
+        raise TypeError("lineage is a text, serial is a number")
+    pending = {address: PendingCreate(**item) for address, item in data["pending_creates"].items()}
+    bodies = [item.body for item in pending.values()]
+    generation = Generation(**data.get("generation", {}))
+    if type(generation.dirty) is not bool:
+        raise TypeError("generation says with true or false whether it is dirty")
+    texts = [*account, data["saved_at"], data["run"], *data["applied_plans"], generation.commit]
+    texts += [text for item in pending.values() for text in (item.run, item.at)]
+    ids = [number for numbers in data["ids_before"].values() for number in numbers]
+    losses = [_lost(item) for item in data.get("losses", ())]
+    budget = data.get("budget", {})
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("account, saved_at, run, applied_plans and generation hold texts")
+    if not all(isinstance(body, dict) for body in bodies):
+        raise TypeError("the body of a pending create is an object")
+    if not all(type(number) is int for number in ids):
+        raise TypeError("ids_before holds numbers")
+    if budget and not (
+        budget.keys() == {"monitors", "percent"}
+        and all(type(number) is int and number >= 0 for number in budget.values())
+    ):
+        raise TypeError("budget holds monitors and percent")
+    return State(
+        lineage=lineage,
+        account=account,
+        serial=serial,
+        saved_at=data["saved_at"],
+        run=data["run"],
+        records={address: record_from_json(item) for address, item in data["records"].items()},
+        pending_creates=pending,
+        ids_before={run: tuple(numbers) for run, numbers in data["ids_before"].items()},
+        applied_plans=tuple(data["applied_plans"]),
+        generation=generation,
+        losses={item.id: item for item in losses},
+        budget=budget,
+    )
+
+
+def _lost(data: JSON) -> Lost:
+    found: JSON = Lost(**data)
+    is_one = (
+        type(found.id) is int
+        and type(found.address) is str
+        and type(found.causes) is list
+        and all(type(cause) is str for cause in found.causes)
+        and type(found.at) is str
+        and _MOMENT.fullmatch(found.at)
+    )
+    if not is_one:
+        raise TypeError(f"{canonical(data)} is no loss")
+    return Lost(*found)._replace(causes=tuple(found.causes))
+
+
+def _run(state: State, head: JSON) -> str:
+    version = head.get("journal") if isinstance(head, dict) else None
+    if version == "1.0":
+        raise StateError("it was written by an earlier version; finish that run with that version")
+    if not _is_known(str(version), JOURNAL_VERSION):
+        raise StateError("it is no journal that this reconciler can read")
+    account = Account(**head["account"])
+    for key, made, own in (
+        ("lineage", head["lineage"], state.lineage),
+        ("account", account, state.account),
+    ):
+        if made != own:
+            raise StateError(f"it belongs to a state of the {key} {made}, not {own}")
+    return str(head["run"])

@@ -1,0 +1,285 @@
+"""Why a monitor and its fields are as they are: who says so, what was applied, what is live.
+
+Rule: values and pure functions; no I/O, clock or environment. What would happen next is read from a
+plan, never decided here. No value made here holds a secret: of one there is the source.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.mask import HIDDEN, shown
+from reconciler.core.model import JSON, Lifecycle, secret_refs
+from reconciler.core.plan import Action, BindingAction, Note, NoteCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.core.diff import Cause, FieldChange
+    from reconciler.core.model import Account, Desired, Ignored, Kind, Live
+    from reconciler.core.plan import Change, Plan, Refusal
+    from reconciler.core.state import Record
+
+
+FORMAT_VERSION = "2.0"
+"""Of the JSON: the minor number grows with additions, the major with anything else."""
+ID = "metadata.id"
+
+
+class Next(StrEnum):
+    """What would happen to a monitor or a field, were the plan applied."""
+
+    UNCHANGED = "unchanged"
+    UPDATE = "update"
+    SENT_WITH = "sent-with"
+    CREATE = "create"
+    REFUSED = "refused"
+    IGNORED = "ignored"
+    RELEASED = "released"
+    NOT_MANAGED = "not-managed"
+    ORPHAN = "orphan"
+    FORGOTTEN = "forgotten"
+    UNKNOWN = "unknown"
+
+
+class Tracking(StrEnum):
+    """What is known of the secret in a field."""
+
+    SENT = "sent"
+    CHANGED = "changed"
+    UNSENT = "unsent"
+    UNTRACKED = "untracked"
+
+
+class Subject(NamedTuple):
+    """All that is known of one address.
+
+    Attributes:
+        live: None if AlertSite was not asked, or has no such monitor.
+        plan: that of this address alone.
+        places: where the fields of the manifest stand, as path:line:column, and its `ID`.
+        former: the address that the record was kept under, if it is another one.
+        tracks: whether secrets are tracked.
+        is_offline: the plan compares with the state.
+        held: the fields of the monitor that hold or held a secret, whichever address says so.
+    """
+
+    address: str
+    kind: Kind
+    desired: Desired | None
+    record: Record | None
+    live: Live | None
+    plan: Plan
+    places: Mapping[str, str]
+    former: str | None
+    tracks: bool
+    is_offline: bool
+    held: frozenset[str] = frozenset()
+
+    @property
+    def number(self) -> int | None:
+        """The monitor that the address is bound to."""
+        named = self.desired.id if self.desired else None
+        return named or (self.record.id if self.record else None)
+
+    @property
+    def change(self) -> Change | None:
+        """The change that is planned."""
+        return next((item for item in self.plan.changes if item.address == self.address), None)
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Why it cannot be planned."""
+        return next((item for item in self.plan.refusals if item.address == self.address), None)
+
+    def notes(self, code: NoteCode) -> tuple[Note, ...]:
+        """What the plan notes of it."""
+        return tuple(item for item in self.plan.noting(code) if item.address == self.address)
+
+
+class FieldWhy(NamedTuple):
+    """One field.
+
+    Attributes:
+        value: what the manifest wants; None if it does not name the field. Secrets are references.
+        place: where that stands, as path:line:column.
+        is_default: it stands in a defaults file.
+        source: where the secret in it comes from; None if it holds none.
+        tracking: what is known of that secret.
+        applied: what was last applied; None if nothing was, or it is a secret.
+        live: what AlertSite has; `HIDDEN` where it may be a secret.
+        cause: who moved, if it would be changed.
+        sent_with: the changed field that it would accompany.
+        ignored: why it is not compared.
+    """
+
+    field: str
+    next: Next
+    value: JSON = None
+    place: str | None = None
+    is_default: bool = False
+    source: str | None = None
+    tracking: Tracking | None = None
+    applied: JSON = None
+    was_applied: bool = False
+    live: JSON = None
+    cause: Cause | None = None
+    sent_with: str | None = None
+    ignored: Ignored | None = None
+
+    def to_json(self) -> dict[str, JSON]:
+        """A field of the JSON."""
+        return self._asdict() | {"ignored": self.ignored and self.ignored._asdict()}
+
+
+class Why(NamedTuple):
+    """One monitor and some of its fields.
+
+    Attributes:
+        next: what would happen to the monitor.
+        message: of what is refused; empty otherwise.
+        hint: the next step, where there is one.
+        fields: sorted by name.
+    """
+
+    account: Account
+    subject: Subject
+    next: Next
+    message: str
+    hint: str
+    fields: tuple[FieldWhy, ...]
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """That of the manifest, or else what is remembered of it."""
+        desired, record = self.subject.desired, self.subject.record
+        if desired is not None:
+            return desired.lifecycle
+        return Lifecycle(record.protect, record.retire) if record else Lifecycle()
+
+    def to_json(self) -> dict[str, JSON]:
+        """What `schemas/why.schema.json` describes."""
+        subject, record = self.subject, self.subject.record
+        origin = subject.desired.origin._asdict() if subject.desired else None
+        return {
+            "format_version": FORMAT_VERSION,
+            "account": self.account._asdict(),
+            "offline": subject.is_offline,
+            "address": subject.address,
+            "former_address": subject.former,
+            "origin": origin,
+            "id": subject.number,
+            "id_place": subject.places.get(ID),
+            "record": record and {"applied_at": record.applied_at, "run": record.run},
+            "is_live": None if subject.is_offline else subject.live is not None,
+            "lifecycle": {"protect": self.lifecycle.protect, "retire": self.lifecycle.retire},
+            "next": self.next.value,
+            "message": self.message,
+            "hint": self.hint,
+            "fields": [field.to_json() for field in self.fields],
+        }
+
+
+def fields_of(subject: Subject) -> tuple[set[str], set[str]]:
+    """The fields that manifest or record name, and all others that can be asked for."""
+    named: set[str] = set()
+    for names in (subject.desired, subject.record):
+        if names is not None:
+            named |= {*names.fields, *names.secrets}
+    known = {*subject.kind.fields, *(subject.live.fields if subject.live else ())}
+    return named, known - named
+
+
+def explain_why(subject: Subject, names: Iterable[str]) -> Why:
+    """Why the monitor and the fields of these names are as they are."""
+    refusal = subject.refusal
+    message, hint = (refusal.message, refusal.hint) if refusal else ("", "")
+    fields = tuple(_field(subject, name) for name in sorted(names))
+    return Why(subject.plan.account, subject, _next(subject), message, hint, fields)
+
+
+def _next(subject: Subject) -> Next:
+    """What would happen to the monitor."""
+    if subject.refusal:
+        return Next.REFUSED
+    if change := subject.change:
+        return Next.CREATE if change.action is Action.CREATE else Next.UPDATE
+    forgotten = subject.plan.binding(BindingAction.FORGET)
+    if any(item.address == subject.address for item in forgotten):
+        return Next.FORGOTTEN
+    for code in (NoteCode.ORPHAN, NoteCode.UNKNOWN):
+        if subject.notes(code):
+            return Next(code.value)
+    return Next.UNCHANGED
+
+
+def _field(subject: Subject, name: str) -> FieldWhy:
+    desired, record = subject.desired, subject.record
+    has = subject.live.fields.get(name) if subject.live else None
+    secrets = desired.secrets if desired else {}
+    is_secret = name in secrets or name in subject.held
+    is_secret = is_secret or (record is not None and name in record.secrets)
+    applied = record.fields.get(name) if record and not is_secret else None
+    wanted = desired.fields.get(name) if desired else None
+    live = subject.kind.field(name).normalise(has)
+    found = FieldWhy(
+        name,
+        _next_of(subject, name),
+        applied=shown(subject.kind, name, applied, applied, wanted),
+        was_applied=record is not None and (name in record.fields or name in record.secrets),
+        live=shown(subject.kind, name, live, applied, wanted),
+    )
+    if is_secret and found.live is not None:
+        found = found._replace(live=HIDDEN)
+    change = _change_of(subject, name)
+    if desired is None or (name not in desired.fields and name not in secrets):
+        return found._replace(sent_with=change.sent_with if change else None)
+    value = secrets[name] if name in secrets else desired.fields[name]
+    found = found._replace(
+        value=value,
+        place=subject.places.get(name),
+        is_default=name in desired.inherited,
+        cause=change.cause if change and found.next is Next.UPDATE else None,
+        sent_with=change.sent_with if change else None,
+        ignored=next((item for item in desired.lifecycle.ignore if item.field == name), None),
+    )
+    if name not in secrets:
+        return found
+    source = ", ".join(dict.fromkeys(str(item.ref) for item in secret_refs(value)))
+    return found._replace(source=source, tracking=_tracking(subject, name), cause=None)
+
+
+def _change_of(subject: Subject, name: str) -> FieldChange | None:
+    fields = subject.change.fields if subject.change else ()
+    return next((item for item in fields if item.field == name), None)
+
+
+def _next_of(subject: Subject, name: str) -> Next:
+    """What would happen to a field."""
+    desired, whole = subject.desired, _next(subject)
+    if desired is None:
+        return whole
+    if name not in desired.fields and name not in desired.secrets:
+        record = subject.record
+        is_known = record is not None and (name in record.fields or name in record.secrets)
+        if change := _change_of(subject, name):
+            return Next.SENT_WITH if change.sent_with else whole
+        return Next.RELEASED if is_known else Next.NOT_MANAGED
+    if whole in {Next.REFUSED, Next.CREATE, Next.UNKNOWN}:
+        return whole
+    if any(item.field == name for item in desired.lifecycle.ignore):
+        return Next.IGNORED
+    change = _change_of(subject, name)
+    if change is None:
+        return Next.UNCHANGED
+    return Next.UPDATE if change.sent_with is None else Next.SENT_WITH
+
+
+def _tracking(subject: Subject, name: str) -> Tracking:
+    """What is known of the secret in a field."""
+    if not subject.tracks:
+        return Tracking.UNTRACKED
+    if subject.record is None or name not in subject.record.secrets:
+        return Tracking.UNSENT
+    return Tracking.SENT if _change_of(subject, name) is None else Tracking.CHANGED

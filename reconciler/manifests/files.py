@@ -1,0 +1,113 @@
+"""Finding and reading manifest files."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ConfigurationError, Diagnostic, Position
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+
+MAX_BYTES = 16 * 1024 * 1024
+"""Size of the largest manifest file: room for tens of thousands of monitors."""
+_CHUNK = 64 * 1024
+_NO_FILE = "it is not a regular file"
+_HINT = "Name a folder with manifests: plan and apply take --manifests DIR, validate takes PATH."
+
+
+def find(paths: Sequence[str], *, may_be_empty: bool = False) -> list[str]:
+    """The manifest files at and below the paths, sorted.
+
+    A path that is a file is taken whatever its name; below a folder, `*.yaml` and `*.yml`
+    count, and hidden files and folders do not. Links to folders are not followed.
+
+    Raises:
+        ConfigurationError: a path does not exist; or there is no manifest file at all, unless there
+            may be none.
+    """
+    files: list[str] = []
+    for given in paths:
+        path = os.path.normpath(given) if given else given
+        if path and os.path.isdir(path):  # noqa: PTH112 - Path raises where a name is too long
+            files += _walk(path)
+        elif os.path.lexists(path):
+            files.append(path)
+        else:
+            raise ConfigurationError(
+                f"{path or '(an empty name)'}: there is no such file or folder", _HINT
+            )
+    if not files and not may_be_empty:
+        where = ", ".join(paths)
+        raise ConfigurationError(f"{where}: there is no manifest (*.yaml, *.yml) here", _HINT)
+    return sorted(dict.fromkeys(files))
+
+
+def read(path: str) -> bytes | Diagnostic:
+    """The bytes of a manifest file, or why it cannot be read."""
+    if any("\ud800" <= char <= "\udfff" for char in path):  # how Python shows other bytes
+        return Diagnostic(Position(path, 1, 1), "file-name", "its name is not UTF-8; rename it")
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # or a pipe would block for ever
+        try:
+            data = _content(descriptor)
+            if not data and not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return _unreadable(path, _NO_FILE)
+        finally:
+            os.close(descriptor)
+        data.decode("utf-8")
+    except BlockingIOError:  # a pipe that more may come through
+        return _unreadable(path, _NO_FILE)
+    except OSError as error:
+        return _unreadable(path, error.strerror or str(error))
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
+        message = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        return Diagnostic(Position(path, line, column), "not-utf-8", message)
+    if len(data) > MAX_BYTES:
+        message = f"a manifest file has at most {MAX_BYTES // 1024 // 1024} MiB; split it"
+        return Diagnostic(Position(path, 1, 1), "too-large", message)
+    return data
+
+
+def _unreadable(path: str, reason: str) -> Diagnostic:
+    return Diagnostic(Position(path, 1, 1), "unreadable", f"cannot read the file: {reason}")
+
+
+def _content(descriptor: int) -> bytes:
+    """What stands in the file, to its end or to where it is too large."""
+    chunks, size = [], 0
+    while size <= MAX_BYTES and (chunk := os.read(descriptor, _CHUNK)):
+        chunks.append(chunk)
+        size += len(chunk)
+    return b"".join(chunks)
+
+
+def _walk(top: str) -> Iterator[str]:
+    folders = [top]  # no recursion: a tree may be deeper than Python's stack
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as found:
+                entries = list(found)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{folder}: cannot read the folder: {error.strerror}", "Make it readable."
+            ) from error
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.path)
+            elif entry.name.endswith((".yaml", ".yml")) and not _leads_to_folder(entry):
+                yield entry.path
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a link to a folder; one that leads nowhere is read, to say what is wrong."""
+    return entry.is_symlink() and os.path.isdir(entry.path)  # noqa: PTH112 - Path raises on loops

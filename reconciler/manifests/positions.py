@@ -1,0 +1,334 @@
+"""The text of a file by its lines, as libyaml counts them.
+
+Where every value of a file stands, to the character, so that text can be edited in place.
+
+Rule: only for files that have no findings, so that nesting is bounded. Places count characters of
+the text behind its byte order mark.
+
+Where values stand in a file, for findings and results.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from enum import Enum, auto
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+from _ruamel_yaml import CParser
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+    StreamEndEvent,
+)
+
+from reconciler.errors import Diagnostic, Position
+from reconciler.manifests.files import read
+from reconciler.manifests.parser import MAX_DEPTH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from reconciler.core.model import JSON
+
+
+BOM = "\ufeff"
+BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+"""What libyaml counts as the end of a line."""
+
+
+class Source:
+    """A text without its byte order mark, which the parser does not count.
+
+    Attributes:
+        newline: how its lines end.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        found = BREAK.search(text)
+        self.newline = found.group() if found else "\n"
+
+    def number(self, place: int) -> int:
+        """Which line a character is on, from 0."""
+        return bisect_right(self._starts, place) - 1
+
+    def start(self, place: int) -> int:
+        """Where the line of a character begins."""
+        return self._starts[self.number(place)]
+
+    def column(self, place: int) -> int:
+        """How many characters stand before a character on its line."""
+        return place - self.start(place)
+
+    def end(self, place: int) -> int:
+        """Where the line of a character ends, before its line break."""
+        number = self.number(place)
+        return self._breaks[number][0] if number < len(self._breaks) else len(self.text)
+
+    def following(self, place: int) -> int:
+        """Where the line after that of a character begins; the end of the text if there is none."""
+        number = self.number(place)
+        return self._breaks[number][1] if number < len(self._breaks) else len(self.text)
+
+    def is_blank(self, start: int, end: int) -> bool:
+        """Whether nothing but white space stands there."""
+        return not self.text[start:end].strip()
+
+    @cached_property
+    def _breaks(self) -> list[tuple[int, int]]:
+        return [match.span() for match in BREAK.finditer(self.text)]
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *(end for _, end in self._breaks)]
+
+
+BLOCK_STYLES = frozenset("|>")
+HEADER = re.compile("[|>][0-9+-]*")
+"""How a block scalar begins."""
+_PROPERTY = re.compile(r"(?:&[\w-]+|!<[^>]*>|![^\s,\[\]{}]*)")
+_GAP = re.compile(r"(?:\s|\ufeff)*(?:(?<=\s)#[^\r\n\x85\u2028\u2029]*\s*)*")
+
+
+class Shape(Enum):
+    """What a node is."""
+
+    SCALAR = auto()
+    ALIAS = auto()
+    MAPPING = auto()
+    SEQUENCE = auto()
+
+
+class Node(NamedTuple):
+    """A value and its place.
+
+    Attributes:
+        start: where it begins, with its anchor and tag.
+        begin: where it begins after those.
+        end: where it ends; for a block scalar before the last line break that belongs to it.
+        style: of a scalar, one of `|`, `>`, `'`, `"` or empty for a plain one.
+        text: what a scalar says, or the name of what an alias repeats.
+        is_flow: for a mapping or sequence whether it is written in brackets, which a single pair in
+            a flow sequence is not.
+        entries: of a mapping.
+        items: of a sequence.
+    """
+
+    shape: Shape
+    start: int
+    begin: int
+    end: int
+    style: str = ""
+    text: str = ""
+    anchor: str | None = None
+    has_tag: bool = False
+    is_flow: bool = False
+    entries: tuple[Entry, ...] = ()
+    items: tuple[Node, ...] = ()
+
+    @property
+    def children(self) -> Iterator[Node]:
+        """Keys and values, or elements."""
+        for entry in self.entries:
+            yield from (entry.key, entry.value)
+        yield from self.items
+
+    def entry(self, name: str) -> Entry | None:
+        """The entry of a mapping whose key is written out as that name."""
+        for entry in self.entries:
+            if entry.key.shape is Shape.SCALAR and entry.key.text == name:
+                return entry
+        return None
+
+
+class Entry(NamedTuple):
+    """One key of a mapping and its value."""
+
+    key: Node
+    value: Node
+
+
+def roots(text: str) -> list[Node]:
+    """The root of each document, empty ones included."""
+    following = CParser(text.encode()).get_event
+    found = []
+    while (event := following()).__class__ is not StreamEndEvent:
+        if event.__class__ is DocumentStartEvent:
+            found.append(_node(text, following, following()))
+    return found
+
+
+def nodes(root: Node) -> Iterator[Node]:
+    """A node and all below it, in the order of the text."""
+    yield root
+    for child in root.children:
+        yield from nodes(child)
+
+
+def last_leaf(node: Node) -> Node:
+    """The last thing in a value that has nothing in it."""
+    while children := tuple(node.children):
+        node = children[-1]
+    return node
+
+
+def keeps_blank_lines(text: str, node: Node) -> bool:
+    """Whether blank lines behind a value belong to it, as its last header says."""
+    leaf = last_leaf(node)
+    header = HEADER.match(text, leaf.begin) if leaf.style in BLOCK_STYLES else None
+    return header is not None and "+" in header.group()
+
+
+def _node(text: str, following: Callable[[], JSON], event: JSON) -> Node:
+    cls = event.__class__
+    start, end = event.start_mark.index, event.end_mark.index
+    if cls is AliasEvent:
+        return Node(Shape.ALIAS, start, start, end, text=event.anchor)
+    has_tag = event.ctag is not None
+    begin = _after_properties(text, start) if has_tag or event.anchor is not None else start
+    node = Node(Shape.SCALAR, start, begin, end, anchor=event.anchor, has_tag=has_tag)
+    if cls is ScalarEvent:
+        style = event.style or ""
+        if style in BLOCK_STYLES:
+            end = _block_end(text, begin, end)
+        return node._replace(style=style, text=event.value, end=end, begin=min(begin, end))
+    entries, items = [], []
+    if cls is MappingStartEvent:
+        while (key := following()).__class__ is not MappingEndEvent:
+            named = _node(text, following, key)
+            entries.append(Entry(named, _node(text, following, following())))
+        last = entries[-1].value if entries else None
+    else:
+        while (key := following()).__class__ is not SequenceEndEvent:
+            items.append(_node(text, following, key))
+        last = items[-1] if items else None
+    is_flow = bool(event.flow_style) and text[begin : begin + 1] in {"{", "["}
+    return node._replace(
+        shape=Shape.MAPPING if cls is MappingStartEvent else Shape.SEQUENCE,
+        end=key.end_mark.index if is_flow or last is None else last.end,
+        is_flow=is_flow,
+        entries=tuple(entries),
+        items=tuple(items),
+    )
+
+
+def _after_properties(text: str, start: int) -> int:
+    """Where a value's own text begins, behind its anchor and its tag."""
+    place = start
+    while match := _PROPERTY.match(text, place):
+        place = match.end()
+        gap = _GAP.match(text, place)
+        following = gap.end() if gap else place
+        if not _PROPERTY.match(text, following):
+            return following
+        place = following
+    return place
+
+
+def _block_end(text: str, begin: int, end: int) -> int:
+    """Where the content of a block scalar ends, before the break of its last line.
+
+    Blank lines behind it belong to it only if its header says that they are kept.
+    """
+    header = HEADER.match(text, begin)
+    keeps = header is not None and "+" in header.group()
+    found = BREAK.search(text, begin, end)
+    last = found.start() if found else end  # the line of the header
+    indent = 0
+    place = found.end() if found else end
+    while place < end:
+        found = BREAK.search(text, place, end)
+        stop = found.start() if found else end
+        line = text[place:stop]
+        if line.strip(" "):
+            indent = indent or len(line) - len(line.lstrip(" "))
+        if keeps or line.strip(" ") or len(line) > indent > 0:
+            last = stop
+        place = found.end() if found else end
+    return last
+
+
+class Locator:
+    """Finds the places of values by parsing their file again, once for each file."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, list[_Place]] = {}
+
+    def position(
+        self, path: str, document: int, pointer: Sequence[str | int], *, of_key: bool = False
+    ) -> Position:
+        """Where the value (or its key) that the pointer names stands, as near as there is one.
+
+        Args:
+            path: the file.
+            document: the number of the document in the file, as `Document.number`.
+            pointer: the keys and indices that lead to the value.
+            of_key: where its key stands instead.
+        """
+        if path not in self._files:
+            data = read(path)
+            self._files[path] = [] if isinstance(data, Diagnostic) else _places(data)
+        places = self._files[path]
+        if document >= len(places):
+            return Position(path, 1, 1)  # the file is not what it was when it was loaded
+        place = places[document]
+        for step in pointer:
+            if step not in place.items:
+                break
+            place = place.items[step]
+        else:
+            place = place.key if of_key else place
+        return Position(path, place.line, place.column)
+
+
+class _Place:
+    """The place of a value in a file, of its key, and of the values inside it."""
+
+    __slots__ = ("column", "items", "key", "line")
+
+    def __init__(self, line: int, column: int) -> None:
+        self.line = line
+        self.column = column
+        self.key = self
+        self.items: dict[str | int, _Place] = {}
+
+
+def _places(data: bytes) -> list[_Place]:
+    """The places of a file's documents, empty ones included, up to the first syntax error.
+
+    An alias is the place where it stands; nothing is known below it.
+    """
+    following = CParser(data).get_event
+    places: list[_Place] = []
+    try:
+        while (event := following()).__class__ is not StreamEndEvent:
+            if event.__class__ is DocumentStartEvent:
+                places.append(_place(following, following(), MAX_DEPTH))
+    except YAMLError:
+        return places  # `parse` has reported it; the documents before it are what was asked for
+    return places
+
+
+def _place(following: Callable[[], JSON], event: JSON, depth: int) -> _Place:
+    mark = event.start_mark
+    place = _Place(mark.line + 1, mark.column + 1)
+    if depth < 0:
+        raise MarkedYAMLError(problem_mark=mark)
+    if event.__class__ is MappingStartEvent:
+        while (key := following()).__class__ is not MappingEndEvent:
+            key_place = _place(following, key, depth - 1)
+            child = _place(following, following(), depth - 1)
+            child.key = key_place
+            place.items.setdefault(getattr(key, "value", ""), child)
+    elif event.__class__ is SequenceStartEvent:
+        while (item := following()).__class__ is not SequenceEndEvent:
+            place.items[len(place.items)] = _place(following, item, depth - 1)
+    return place

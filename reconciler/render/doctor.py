@@ -1,0 +1,80 @@
+"""What doctor checked."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.printable import Lines, joined, printable
+from reconciler.errors import ExitCode
+from reconciler.render.text import paint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.core.model import JSON
+
+
+class Status(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "FAIL"
+    NOT_CHECKED = "not checked"
+
+
+class Check(NamedTuple):
+    """One check and how it ended.
+
+    Attributes:
+        name: what was checked.
+        message: what was found.
+        hint: the next step; empty if there is none.
+        exit_code: with which a run ends that meets the same.
+    """
+
+    name: str
+    status: Status
+    message: str
+    hint: str = ""
+    exit_code: ExitCode = ExitCode.OK
+
+
+_COLOURS = {Status.OK: "+", Status.WARN: "~", Status.FAIL: "!"}
+_NAME = 13
+
+
+def check_text(check: Check, *, colour: bool = False) -> Lines:
+    """A line, and the next step on another."""
+    return joined(_lines(check, colour=colour), colour=colour)
+
+
+def checks_json(checks: Iterable[Check]) -> dict[str, JSON]:
+    """The checks as `schemas/doctor.schema.json` describes them."""
+    return {
+        "format_version": "1.0",
+        "checks": [
+            {
+                "name": check.name,
+                "status": check.status.value,
+                "message": check.message,
+                "hint": check.hint,
+                "exit_code": int(check.exit_code),
+            }
+            for check in checks
+        ],
+    }
+
+
+def _lines(check: Check, *, colour: bool) -> Iterator[str]:
+    message = printable(check.message)
+    if check.status is Status.NOT_CHECKED:
+        word, message = "-", f"not checked: {message}"
+    else:
+        word = check.status.value
+    padded = f"{word:4}"
+    shown = paint(padded, _COLOURS[check.status], colour=colour) if word != "-" else padded
+    yield f"{shown}  {check.name:{_NAME}}  {message}"
+    if check.hint:
+        yield f"{'':{4 + 2 + _NAME + 2}}{printable(check.hint)}"

@@ -1,0 +1,430 @@
+"""What a store knows of an account: the saved state, and what journals of killed runs add.
+
+Rule: reading writes nothing; what cannot be read is refused by name, and never begun anew.
+
+Keeps the state of an account while a run changes AlertSite.
+
+Rule: one writer, the calling thread. What happened is in the journal before the state is saved, and
+the state before the journal goes; so a killed run loses nothing that the next one cannot find.
+Every save is a compare-and-swap: when somebody else has saved since, this run's transitions are
+made on top of theirs, but for addresses that they have applied since.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.context import written
+from reconciler.core import state as records
+from reconciler.core.model import DEFAULT_ACCOUNT, Account
+from reconciler.core.redactor import Redactor
+from reconciler.core.state import PendingCreate, Recovery, State, Transition
+from reconciler.errors import ConflictError, StateError
+from reconciler.state_store import Cell, Journal, found_journals, read_journal, remove_journal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from reconciler.context import Clock
+    from reconciler.core.generation import Generation
+    from reconciler.core.model import JSON
+    from reconciler.core.state import Lost, Record
+    from reconciler.state_store import Store
+
+
+class Known(NamedTuple):
+    """What a store knows of an account.
+
+    Attributes:
+        state: the state with what journals add.
+        saved: the state as it was saved; serial 0 if it never was.
+        version: of the saved state in the store; None if there is none.
+        recovery: what journals of runs that did not end add.
+        journals: their files.
+    """
+
+    state: State
+    saved: State
+    version: str | None
+    recovery: Recovery
+    journals: tuple[Path, ...]
+
+
+def read_known(store: Store, account: Account | None, lineage: str) -> Known:
+    """What the store knows; writes nothing.
+
+    Args:
+        store: where the state is kept.
+        account: whose state it must be; None takes any.
+        lineage: that of a new state, if there is none yet.
+
+    Raises:
+        StateError: the state is unreadable, corrupt, newer, or that of another account.
+    """
+    held = store.read(Cell.STATE)
+    paths = tuple(found_journals(store))
+    journals = [(path, read_journal(path)) for path in paths]
+    if held is None:
+        heads: list[JSON] = [lines[0] for _, lines in journals if lines]
+        head = heads[0] if heads and isinstance(heads[0], dict) else {}
+        fresh = State(str(head.get("lineage", lineage)), account or _account(head.get("account")))
+        saved, version = fresh, None
+    else:
+        saved, version = parsed(store, held.data), held.version
+    if account is not None and saved.account != account:
+        raise StateError(
+            f"{store.location} is the state of {saved.account}, and this run is with {account}",
+            "Name another state with --state: each account has its own.",
+        )
+    recovery = _recovered(saved, journals)
+    return Known(recovery.transition.of(saved), saved, version, recovery, paths)
+
+
+def _account(found: JSON) -> Account:
+    """The account that a journal names; one without any for a journal that is refused anyway."""
+    return Account(**found) if isinstance(found, dict) else Account(DEFAULT_ACCOUNT, "")
+
+
+def parsed(store: Store, data: bytes) -> State:
+    """The state in the bytes of a store.
+
+    Raises:
+        StateError: it is corrupt or newer; the message says where, and where a backup is.
+    """
+    try:
+        return records.from_text(data)
+    except StateError as error:
+        raise StateError(
+            f"{store.location}: {error}", error.hint or f"Nothing was changed; {store.backup()}"
+        ) from error
+
+
+def _recovered(saved: State, journals: Iterable[tuple[Path, list[JSON]]]) -> Recovery:
+    for path, lines in journals:
+        try:
+            records.recover(saved, [lines])
+        except (StateError, KeyError, TypeError, AttributeError) as error:
+            what = str(error) if isinstance(error, StateError) else "it is corrupt"
+            raise StateError(
+                f"the journal {path} cannot be used: {what}",
+                "If the run that wrote it needs no finishing, remove the file.",
+            ) from error
+    return records.recover(saved, [lines for _, lines in journals])
+
+
+def replace(store: Store, new: State, message: str) -> int:
+    """Puts a state in the place of the one that is kept; returns its serial.
+
+    Raises:
+        StateError: the one that is kept is of another lineage or account, or newer; or a run that
+            did not end has left a journal.
+    """
+    if journals := found_journals(store):
+        raise StateError(
+            f"the journal {journals[0]} has outcomes that would come back after the push",
+            "Run apply first, which takes them in; or remove the file if they are not wanted.",
+        )
+    held = store.read(Cell.STATE)
+    serial = new.serial
+    if held is not None:
+        kept = parsed(store, held.data)
+        for what in ("lineage", "account"):
+            if getattr(kept, what) != getattr(new, what):
+                raise StateError(
+                    f"{store.location} is of the {what} {getattr(kept, what)}, and the file of "
+                    f"{getattr(new, what)}",
+                    "Push it to another location, or remove the state that is there first.",
+                )
+        if kept.serial > new.serial:
+            raise StateError(
+                f"{store.location} has serial {kept.serial}, and the file {new.serial}",
+                "Pull the state again and repeat the change on that.",
+            )
+        serial = kept.serial + 1
+    data = records.to_text(new._replace(serial=max(1, serial))).encode("utf-8", "surrogatepass")
+    store.write(Cell.STATE, data, held and held.version, message)
+    return max(1, serial)
+
+
+SAVE_EVERY = 50
+"""Outcomes after which the state is saved while a run goes on."""
+SAVE_AFTER = 1.0
+"""Seconds after which it is saved whatever their number, and before which it is not."""
+_SHARE = 10
+"""Saving may take one part in so many of a run."""
+_ATTEMPTS = 20
+_DAY = timedelta(days=1)
+
+
+class Recorder:
+    """Writes down what a run does.
+
+    Attributes:
+        intruder: who else has saved the state, although this run holds its lock; empty as it should
+            be. Nothing more may be sent then.
+
+    Args:
+        store: where the state is kept.
+        known: what was read from it, under the lock.
+        run: the id of the run.
+        operation: what the run does, for the store's history.
+        clock: what time it is.
+        say: is told, in a sentence, what a person should know.
+        redactor: what knows the secrets of the run; None if it has none.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        known: Known,
+        *,
+        run: str,
+        operation: str,
+        clock: Clock,
+        say: Callable[[str], None],
+        redactor: Redactor | None = None,
+    ) -> None:
+        self._redactor = redactor or Redactor()
+        self.run = run
+        self._store = store
+        self._operation = operation
+        self._clock = clock
+        self._say = say
+        self._saved = known.saved
+        self._version = known.version
+        self._unsaved = known.recovery.transition
+        self._journals = known.journals
+        self._ended = known.recovery.runs
+        self._journal: Journal | None = None
+        self._foreign: set[str] = set()
+        self.intruder = ""
+        self._outcomes = self._pending = 0
+        self._saved_at = clock.monotonic()
+        self._took = 0.0
+
+    @property
+    def state(self) -> State:
+        """The state with everything that this run has recorded."""
+        return self._unsaved.of(self._saved)
+
+    def known(self, address: str) -> Record | None:
+        """The record of one address as it is now."""
+        if address in self._unsaved.records:
+            return self._unsaved.records[address]
+        return self._saved.records.get(address)
+
+    def claim(self, generation: Generation) -> None:
+        """Notes that the state is to be that of these manifests; saved with the rest."""
+        self._note(Transition(generation=generation))
+
+    def bind(self, bound: Mapping[str, Record | None]) -> None:
+        """Notes records that were found again or moved to another address; saved with the rest."""
+        self._note(Transition(self._clean(bound), dict.fromkeys(bound)))
+
+    def drop(self, addresses: Iterable[str]) -> None:
+        """Notes pending creates that made nothing; saved with the rest."""
+        self._note(Transition({}, dict.fromkeys(addresses)))
+
+    def begin(
+        self,
+        addresses: Iterable[str],
+        creates: Mapping[str, Mapping[str, JSON]],
+        deletes: Iterable[str],
+        ids_before: tuple[int, ...],
+        losses: Mapping[int, Lost] = {},
+    ) -> None:
+        """Writes down what may be sent from now on, before anything is.
+
+        The state takes down the creates too, since a journal does not outlive the machine of a
+        pipeline, and the next run must know what to look for.
+
+        Args:
+            addresses: of all changes.
+            creates: by address, what is sent for a new monitor, but for secrets.
+            deletes: the addresses whose monitors may be gone from now on.
+            ids_before: the ids that AlertSite has.
+            losses: the monitors that may lose monitoring from now on: what a killed run took away
+                counts too.
+
+        Raises:
+            StateError: it cannot be written; nothing may be sent.
+        """
+        self._journal = Journal.create(self._store, self.run, self._redactor)
+        try:
+            self._intend(self._journal, addresses, creates, deletes, ids_before, losses)
+        except StateError:
+            self._journal.remove()  # nothing was sent
+            raise
+
+    def _intend(
+        self,
+        journal: Journal,
+        addresses: Iterable[str],
+        creates: Mapping[str, Mapping[str, JSON]],
+        deletes: Iterable[str],
+        ids_before: tuple[int, ...],
+        losses: Mapping[int, Lost],
+    ) -> None:
+        now = self.now()
+        pending = {address: PendingCreate(self.run, now, body) for address, body in creates.items()}
+        lines = [records.ids_line(ids_before)] if creates else []
+        lines += [
+            records.intent_line(address, pending.get(address), self.known(address))
+            for address in addresses
+        ]
+        journal.append([records.head_line(self._saved, self.run), *lines])
+        going = {
+            address: record._replace(deleting=True)
+            for address in deletes
+            if (record := self.known(address)) is not None
+        }
+        # A monitor that is created again has a record; it must not hide the new one.
+        before = {self.run: ids_before} if creates else {}
+        moved = {**dict.fromkeys(creates), **going}
+        self._note(Transition(moved, pending, before, losses=losses))
+        # What was found again must be saved too, or an outcome that builds on it would count for
+        # nothing in the next run.
+        self._save()
+
+    def record(self, outcomes: Mapping[str, Record | None]) -> None:
+        """Writes down how changes ended, durably; saves the state from time to time.
+
+        Raises:
+            StateError: it cannot be written; nothing more may be sent.
+        """
+        outcomes = self._clean(outcomes)
+        lines = self._outcome_lines(outcomes)
+        changed = {address: record for address, record in outcomes.items() if record is not None}
+        self._note(Transition(changed, dict.fromkeys(outcomes)))
+        self._outcomes += len(changed)
+        self._pending += len(outcomes)
+        if self._journal is not None:
+            self._journal.append(lines)
+        waited = self._clock.monotonic() - self._saved_at
+        is_due = self._pending >= SAVE_EVERY or waited >= SAVE_AFTER
+        if is_due and waited >= self._took * _SHARE:
+            self._save()
+
+    def finish(self, last: Transition) -> bool:
+        """Saves the state if it moved and ends the journals; says whether it had moved.
+
+        Raises:
+            StateError: it cannot be saved, or a journal not be removed; then the journals stay.
+        """
+        last = last._replace(records=self._clean(last.records))
+        if self._journal is not None:
+            seen = {address: record for address, record in last.records.items() if record}
+            self._journal.append(self._outcome_lines(seen))
+        self._note(last)
+        moved = self._save()
+        if self._journal is not None:
+            self._journal.remove()
+        for path in self._journals:
+            remove_journal(path)
+        return moved
+
+    def now(self) -> str:
+        """The time of day, RFC 3339 UTC."""
+        return written(self._clock.now())
+
+    def _clean(self, records_: Mapping[str, Record | None]) -> dict[str, Record | None]:
+        """The records without known secrets that AlertSite was seen to have in other fields."""
+        holds = self._redactor.holds
+        return {
+            address: record and records.without_secrets(record, holds)
+            for address, record in records_.items()
+        }
+
+    def _note(self, transition: Transition) -> None:
+        records, pending = dict(transition.records), dict(transition.pending)
+        for address in self._foreign.intersection(records):
+            self._yield(address, records.pop(address))
+            pending[address] = None
+        transition = transition._replace(records=records, pending=pending)
+        self._unsaved = self._unsaved.then(transition)
+
+    def _outcome_lines(self, outcomes: Mapping[str, Record | None]) -> list[JSON]:
+        return [
+            records.outcome_line(address, record, self.known(address))
+            for address, record in outcomes.items()
+        ]
+
+    def _save(self) -> bool:
+        started = self._clock.monotonic()
+        for _ in range(_ATTEMPTS):
+            moved = self._unsaved.of(self._saved)
+            is_empty = not (moved.records or moved.pending_creates or moved.applied_plans)
+            if moved == self._saved and (self._version is not None or is_empty):
+                return False
+            now = self._clock.now()
+            new = moved._replace(
+                serial=moved.serial + 1,
+                saved_at=written(now),
+                run=self.run,
+                losses=records.not_older(moved.losses, written(now - _DAY), written(now)),
+            )
+            data = records.to_text(new).encode("utf-8", "surrogatepass")
+            try:
+                self._version = self._store.write(
+                    Cell.STATE, data, self._version, self._message(new)
+                )
+            except ConflictError:
+                self._reread()
+                continue
+            self._saved, self._unsaved, self._pending = new, Transition(), 0
+            self._saved_at = self._clock.monotonic()
+            self._took = self._saved_at - started
+            return True
+        raise StateError(
+            f"{self._store.location} was changed by others {_ATTEMPTS} times while it was saved",
+            "Run the same command again when they have ended; the journal keeps what was done.",
+        )
+
+    def _message(self, state: State) -> str:
+        counts = f"{self._outcomes} applied, {len(state.records)} records, serial {state.serial}"
+        return f"{self._operation} {self.run}: {counts}"
+
+    def _reread(self) -> None:
+        """Takes the state that somebody else has saved as the one to move on from."""
+        held = self._store.read(Cell.STATE)
+        if held is None:
+            theirs, version = self._saved, None  # somebody removed it: it is put back
+        else:
+            theirs, version = parsed(self._store, held.data), held.version
+        if (theirs.lineage, theirs.account) != (self._saved.lineage, self._saved.account):
+            raise StateError(
+                f"{self._store.location} was replaced by a state of the lineage {theirs.lineage}; "
+                f"this run began with {self._saved.lineage}",
+                "Find out who did that; the journal keeps what this run has done.",
+            )
+        # What a killed run had begun to save may arrive after its end.
+        if held is not None and theirs.run not in self._ended:
+            self.intruder = f"the state was saved by run {theirs.run} meanwhile"
+        mine = self._unsaved
+        self._foreign.update(
+            address
+            for address, other in theirs.records.items()
+            if other.run != self.run
+            and other not in (self._saved.records.get(address), mine.records.get(address))
+        )
+        # A create that somebody else has begun is theirs to finish.
+        pending = {
+            address: item
+            for address, item in mine.pending.items()
+            if (other := theirs.pending_creates.get(address)) is None
+            or other.run == self.run
+            or other == self._saved.pending_creates.get(address)
+        }
+        self._saved, self._version, self._unsaved = theirs, version, Transition()
+        self._note(mine._replace(pending=pending))
+
+    def _yield(self, address: str, record: Record | None) -> None:
+        """Leaves the record of an address as somebody else has saved it."""
+        other = self._saved.records.get(address)
+        if record is not None and other is not None and other.id != record.id:
+            self._say(
+                f"{address} was bound to monitor {other.id} by run {other.run} meanwhile, and this "
+                f"run has made monitor {record.id}. Delete the one that is not wanted."
+            )

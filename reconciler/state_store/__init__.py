@@ -1,0 +1,89 @@
+"""Where the state is kept, with its lock and its journals.
+
+Rule: what the state says is nobody's business in here. A store moves bytes with compare-and-swap
+(`port`); one module for each place it can be; lock and journal work with any of them. What the
+operating system, git or a library raises is translated where it is used.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from reconciler.core.redactor import Redactor
+from reconciler.errors import ConfigurationError
+from reconciler.state_store.file import open_file
+from reconciler.state_store.journal import Journal, found_journals, read_journal, remove_journal
+from reconciler.state_store.lock import Lease, Terms, break_lock, current, hold, is_dead
+from reconciler.state_store.port import Cell, Held, Store
+from reconciler.state_store.redacted import RedactedStore
+
+__all__ = [
+    "Cell",
+    "Held",
+    "Journal",
+    "Lease",
+    "Store",
+    "Terms",
+    "break_lock",
+    "current",
+    "found_journals",
+    "hold",
+    "is_dead",
+    "open_store",
+    "read_journal",
+    "remove_journal",
+]
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")
+_SCHEMES = "file:PATH, git:REMOTE#REF, s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY"
+
+
+def open_store(location: str, *, folder: Path = Path(), redactor: Redactor | None = None) -> Store:
+    """The store at that location; what its place needs is imported only now.
+
+    Args:
+        location: `file:PATH`, a path alone, `git:REMOTE`, `git:REMOTE#REF`, or `s3://`, `gs://` or
+            `az://` with bucket and key.
+        folder: the current folder.
+        redactor: what keeps known secrets out of it; None for nothing.
+
+    Raises:
+        ConfigurationError: it is none of these, or what it needs is not installed.
+    """
+    if redactor is None:
+        return _open(location, folder, Redactor())
+    return RedactedStore(_open(location, folder, redactor), redactor)
+
+
+def _open(location: str, folder: Path, redactor: Redactor) -> Store:
+    if not location.isprintable() or not location.strip():
+        raise ConfigurationError(f"{location!r} is no place for a state", f"Write {_SCHEMES}.")
+    found = _SCHEME.match(location)
+    scheme = found.group() if found else "file"
+    rest = location[len(scheme) + 1 :] if found else location
+    if scheme == "file":
+        return open_file(location, rest, folder)
+    if scheme == "git":
+        from reconciler.state_store.git import open_git  # starts processes
+
+        return open_git(location, rest, folder, redactor)
+    if scheme in {"s3", "gs", "az"} and rest.startswith("//"):
+        return _open_objects(location, folder)
+    raise ConfigurationError(
+        f"{location!r} is no place for a state",
+        f"Write {_SCHEMES}; a file whose path has a colon in front as file:PATH.",
+    )
+
+
+def _open_objects(location: str, folder: Path) -> Store:
+    try:
+        from reconciler.state_store.object_store import open_objects  # an optional package
+    except ImportError as error:
+        if error.name != "obstore":
+            raise
+        raise ConfigurationError(
+            f"{location} needs the package obstore, which is not installed",
+            "Install it with: pip install obstore",
+        ) from error
+    return open_objects(location, folder)

@@ -1,0 +1,152 @@
+"""The state in a file, `file:PATH`, and its lock in `PATH.lock` beside it.
+
+Rule: a version is the hash of the content, and comparing and replacing happen under an OS lock on
+`PATH.guard`. That lock ends with its process and guards one write; the lease in `PATH.lock` guards
+a run. Readers need no lock, since a file is always replaced whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler import durable
+from reconciler.errors import ConfigurationError, StateError
+from reconciler.state_store.port import Cell, Held, conflict, problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+_PATIENCE = 10.0
+_PAUSE = 0.01
+_READ_HINT = "Check the path and your permission to read it, or name another place with --state."
+_WRITE_HINT = (
+    "What was there before is unchanged. Make room, or give yourself the permission, and run the "
+    "same command again."
+)
+
+
+class FileStore:
+    """Keeps the state in a file.
+
+    Args:
+        location: as the user wrote it.
+        path: the file. When it is a link, all that is beside it is beside the file that is meant,
+            so that everybody meets at the same lock.
+        patience: seconds to wait for another process that is writing.
+    """
+
+    def __init__(self, location: str, path: Path, *, patience: float = _PATIENCE) -> None:
+        self.location = location
+        path = Path(os.path.realpath(path))
+        self.journals = path.parent
+        self.journal_prefix = f"{path.name}."
+        self._paths = {Cell.STATE: path, Cell.LOCK: path.with_name(f"{path.name}.lock")}
+        self._backup = path.with_name(f"{path.name}.backup")
+        self._guard = path.with_name(f"{path.name}.guard")
+        self._patience = patience
+
+    def read(self, cell: Cell) -> Held | None:
+        """See `Store`."""
+        try:
+            data = durable.read(self._paths[cell])
+        except OSError as error:
+            raise problem(f"cannot read {self.location}", error, _READ_HINT) from error
+        if data is None or (cell is Cell.LOCK and not data):
+            return None
+        return Held(data, _version(data))
+
+    def write(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:  # noqa: ARG002 - a file has no history
+        """See `Store`."""
+        is_release = cell is Cell.LOCK and not data
+        try:
+            durable.make_folder(self.journals)
+            with self._guarded():
+                now = self.read(cell)
+                if now is None and is_release:
+                    return ""
+                if (now and now.version) != expected:
+                    raise conflict(self.location)
+                if is_release:
+                    self._paths[cell].unlink(missing_ok=True)
+                    durable.sync_folder(self.journals)
+                else:
+                    self._replace(cell, data)
+        except OSError as error:
+            raise problem(f"cannot write {self.location}", error, _WRITE_HINT) from error
+        return _version(data)
+
+    def backup(self) -> str:
+        """See `Store`."""
+        return f"the save before it is in {self._backup}"
+
+    def _replace(self, cell: Cell, data: bytes) -> None:
+        try:
+            durable.replace(
+                self._paths[cell],
+                data,
+                mode=durable.PRIVATE,  # the state names monitors and what watches them
+                backup=self._backup if cell is Cell.STATE else None,
+            )
+        except OSError:
+            # Syncing the folder may have failed after the file was put in place.
+            if durable.read(self._paths[cell]) != data:
+                raise
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Keeps every other writer out, in this process or another."""
+        # Writable, as an exclusive lock on NFS asks for that.
+        descriptor = os.open(self._guard, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._wait(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _wait(self, descriptor: int) -> None:
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise StateError(
+                        f"cannot write {self.location}: another process has been writing for "
+                        f"{self._patience:g} s ({self._guard})",
+                        "Run the same command again. If no other run is alive, something else has "
+                        "locked that file.",
+                    ) from None
+                time.sleep(_PAUSE)
+            else:
+                return
+
+
+def open_file(location: str, path: str, folder: Path) -> FileStore:
+    """The store in a file.
+
+    Args:
+        location: as the user wrote it.
+        path: the part of it that is a path; `///ABSOLUTE` is what is left of a `file:` URL.
+        folder: what a relative path starts from.
+
+    Raises:
+        ConfigurationError: it names no file.
+    """
+    if not path or path.endswith("/"):
+        raise ConfigurationError(f"{location!r} names no file", "Write file:PATH.")
+    if path.startswith("//") and not path.startswith("///"):
+        raise ConfigurationError(
+            f"{location!r} names another machine", "Write file:PATH or file:///ABSOLUTE/PATH."
+        )
+    return FileStore(location, folder / os.path.expanduser(path))  # noqa: PTH111 - never raises
+
+
+def _version(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,282 @@
+"""The state on a ref of its own in a Git repository, `git:REMOTE#REF`.
+
+Rule: only plumbing that leaves the work tree, the index, HEAD, the branches, the tags and the stash
+alone. A version is a commit id, and what counts is what the remote says: comparing and replacing is
+one push with `--force-with-lease`. Whether a push that failed took effect is looked up on the
+remote, never read from git's words.
+
+The state is a commit whose tree is `state.json` alone, the former one its parent. The lock is
+`lock.json` on `REF-lock`, each time a commit without a parent; released, the ref is gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ConfigurationError, StateError
+from reconciler.state_store.git_process import Answer, Git, hidden, logins, without_login
+from reconciler.state_store.port import Cell, Held, conflict, unknown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reconciler.core.redactor import Redactor
+
+
+DEFAULT_REF = "refs/reconciler/state"
+_FETCHED = "refs/reconciler/fetched"
+_ATTEMPTS = 5
+_SYNTAX = "Write git:REMOTE or git:REMOTE#refs/NAME; REMOTE is a remote's name, a URL or a path."
+_NAME, _EMAIL = "reconciler", "reconciler@reconciler.invalid"  # RFC 6761: no such domain will exist
+_AS_NOBODY = ("-c", f"user.name={_NAME}", "-c", f"user.email={_EMAIL}")
+_FILES = {Cell.STATE: "state.json", Cell.LOCK: "lock.json"}
+
+
+class GitStore:
+    """Keeps the state in a Git repository.
+
+    Args:
+        location: as the user wrote it, without a login in it.
+        remote: what git pushes to; a relative path starts, as git has it, from the top of the work
+            tree.
+        ref: where the state is.
+        git: in the repository whose configuration counts.
+        folder: in which `.reconciler` with the journals is.
+    """
+
+    def __init__(self, location: str, remote: str, ref: str, git: Git, folder: Path) -> None:
+        self.location = location
+        self._remote = remote
+        self._git = git
+        self._refs = {Cell.STATE: ref, Cell.LOCK: f"{ref}-lock"}
+        # A token in the URL may be another one tomorrow, and the journals are to be found then.
+        digest = hashlib.sha256(f"{without_login(remote)}#{ref}".encode(errors="surrogateescape"))
+        self._id = digest.hexdigest()[:12]
+        self._at_hand = ""
+        self.journals = folder / ".reconciler"
+        self.journal_prefix = f"git-{self._id}."
+
+    def read(self, cell: Cell) -> Held | None:
+        """See `Store`."""
+        last, words = "", "it moves all the time"
+        for _ in range(_ATTEMPTS):  # it may move, or go, while it is fetched
+            version = self._version(cell)
+            if version is None:
+                return None
+            data = self._content(cell, version)
+            if data is not None:
+                return Held(data, self._known(cell, version))
+            if version == last:
+                break
+            last, words = version, self._fetch(cell).words
+        raise StateError(
+            f"cannot read {self.location}: {self._refs[cell]} cannot be fetched: {words}",
+            self._hint(),
+        )
+
+    def write(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:
+        """See `Store`."""
+        ref = self._refs[cell]
+        is_release = cell is Cell.LOCK and not data
+        commit = "" if is_release else self._commit(cell, data, expected, message)
+        answer = self._git.run(
+            "push",
+            "--quiet",
+            "--no-follow-tags",
+            "--recurse-submodules=no",
+            f"--force-with-lease={ref}:{expected or ''}",
+            "--",
+            self._remote,
+            f"{commit}:{ref}",
+        )
+        if answer.is_ok:
+            return self._known(cell, commit)
+        return self._settle(cell, commit, expected, answer)
+
+    def backup(self) -> str:
+        """See `Store`."""
+        remote, ref = without_login(self._remote), self._refs[Cell.STATE]
+        return (
+            f"earlier saves are in its history: git fetch {remote} {ref} && git log -p FETCH_HEAD"
+        )
+
+    def _settle(self, cell: Cell, commit: str, expected: str | None, answer: Answer) -> str:
+        """What a push that failed has led to: the commit is there after all, or an error."""
+        try:
+            now = self._version(cell)
+        except StateError as error:
+            raise unknown(self.location, f"{answer.words} / {error}") from error
+        if (now or "") == commit:
+            return self._known(cell, commit)
+        if now != expected:
+            raise conflict(self.location)
+        raise StateError(
+            f"cannot write {self.location}: {answer.words}",
+            "Nothing was changed there. See whether you may push to it and whether a hook refuses.",
+        )
+
+    def _version(self, cell: Cell) -> str | None:
+        """The commit that the remote has there now."""
+        ref = self._refs[cell]
+        answer = self._git.run("ls-remote", "--refs", "--", self._remote, ref)
+        if not answer.is_ok:
+            raise StateError(f"cannot read {self.location}: {answer.words}", self._hint())
+        for line in answer.out.decode(errors="replace").splitlines():
+            commit, _, name = line.partition("\t")
+            if name == ref:  # the pattern fits any ref that ends in it
+                return commit
+        return None
+
+    def _known(self, cell: Cell, version: str) -> str:
+        """Remembers a commit that is here as the likely parent of the next one."""
+        if cell is Cell.STATE:
+            self._at_hand = version
+        return version
+
+    def _need(self, version: str) -> None:
+        """Sees to it that a commit of the state which is to be a parent is here."""
+        if version == self._at_hand or self._content(Cell.STATE, version) is not None:
+            return
+        answer = self._fetch(Cell.STATE)
+        if self._content(Cell.STATE, version) is not None:
+            return
+        if self._version(Cell.STATE) != version:
+            raise conflict(self.location)
+        raise StateError(f"cannot read {self.location}: {answer.words}", self._hint())
+
+    def _fetch(self, cell: Cell) -> Answer:
+        """Brings the objects here.
+
+        A ref of our own makes the next fetch a small one. When another process moves it at the same
+        time git reports a failure, but the objects are there all the same.
+        """
+        mine = f"{_FETCHED}/{self._id}/{cell}"
+        return self._git.run(
+            *("-c", "gc.auto=0", "-c", "maintenance.auto=false", "fetch", "--quiet"),
+            *("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-prune"),
+            "--no-filter",  # a clone without contents would ask for this one right after
+            "--refmap=",  # what the user has configured to be fetched is theirs to fetch
+            *("--", self._remote, f"+{self._refs[cell]}:{mine}"),
+        )
+
+    def _content(self, cell: Cell, version: str) -> bytes | None:
+        """What a commit holds; None if it is not here, or not whole: it may just be coming in."""
+        name = _FILES[cell]
+        wanted = f"{version}\n{version}^{{tree}}\n{version}:{name}\n"
+        found = self._made("cat-file", "--batch", given=wanted.encode())
+        (kind, _), (_, tree), (_, data) = _objects(found, 3)
+        if kind is None or (kind == b"commit" and tree is None):
+            return None
+        mode, _, rest = (tree or b"").partition(b"\0")
+        if mode != f"100644 {name}".encode() or len(rest) != len(version) // 2:
+            raise StateError(
+                f"{self.location}: {self._refs[cell]} is not of reconciler: it does not hold "
+                f"{name} and nothing else",
+                "Name a ref that nothing else uses, such as git:REMOTE#refs/reconciler/state.",
+            )
+        return data
+
+    def _commit(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:
+        parent = expected if cell is Cell.STATE else None
+        if parent is not None:
+            self._need(parent)
+        blob = self._id_of("hash-object", "-w", "--stdin", given=data)
+        tree = self._id_of("mktree", given=f"100644 blob {blob}\t{_FILES[cell]}\n".encode())
+        # Equal commits of two runs within a second would be one, and both would believe it theirs.
+        text = f"{message}\n\nSave: {os.urandom(8).hex()}\n"
+        return self._id_of(
+            *self._identity,
+            *("-c", "i18n.commitEncoding=UTF-8", "commit-tree", "--no-gpg-sign"),
+            *(("-p", parent) if parent else ()),
+            tree,
+            given=text.encode(errors="replace"),
+        )
+
+    @cached_property
+    def _identity(self) -> tuple[str, ...]:
+        """Options that name an author when the user has not said who they are.
+
+        Without them git would make up an address from the host's name, or refuse.
+        """
+        idents = ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT")
+        known = [self._git.run("-c", "user.useConfigOnly=true", "var", name) for name in idents]
+        return () if all(answer.is_ok for answer in known) else _AS_NOBODY
+
+    def _id_of(self, *arguments: str, given: bytes = b"") -> str:
+        return self._made(*arguments, given=given).decode().strip()
+
+    def _made(self, *arguments: str, given: bytes = b"") -> bytes:
+        answer = self._git.run(*arguments, given=given)
+        if not answer.is_ok:
+            raise StateError(
+                f"{self.location}: the repository here cannot be used: {answer.words}",
+                "Make room, or give yourself the permission, and run the same command again.",
+            )
+        return answer.out
+
+    def _hint(self) -> str:
+        command = f"git ls-remote {without_login(self._remote)} '{self._refs[Cell.STATE]}*'"
+        return f"Check the remote, the network and your permission with: {command}"
+
+
+def open_git(location: str, text: str, folder: Path, redactor: Redactor) -> GitStore:
+    """The store in a Git repository.
+
+    Args:
+        location: as the user wrote it.
+        text: the part of it after `git:`.
+        folder: the current folder, in the repository whose configuration counts.
+        redactor: is told the logins of the remote.
+
+    Raises:
+        ConfigurationError: it is not `REMOTE` or `REMOTE#REF`, or there is no git or repository.
+    """
+    for login in logins(location):
+        redactor.know(*login.secrets)
+    location = without_login(location)
+    remote, mark, ref = text.rpartition("#")
+    if not mark:
+        remote, ref = text, DEFAULT_REF
+    if not remote or remote.startswith("-"):
+        raise ConfigurationError(f"{location!r} names no remote", _SYNTAX)
+    if shutil.which("git") is None:
+        raise ConfigurationError(
+            f"{location} needs git, which is not on the PATH",
+            "Install git, or keep the state elsewhere: --state file:PATH.",
+        )
+    git = Git(folder)
+    found = git.run("rev-parse", "--git-dir")
+    if not found.is_ok:
+        raise ConfigurationError(
+            f"{location} is reached from a Git repository, and this is none: {found.words}",
+            "Run it in the clone that holds the manifests, or keep the state elsewhere: "
+            "--state file:PATH.",
+        )
+    is_ref = ref == DEFAULT_REF or (
+        ref.startswith("refs/") and git.run("check-ref-format", ref).is_ok
+    )
+    if not is_ref:
+        raise ConfigurationError(f"{location!r}: {ref!r} is not a full name of a ref", _SYNTAX)
+    remote, environment, configured = hidden(git, remote)
+    for login in configured:
+        redactor.know(*login.secrets)
+    return GitStore(location, remote, ref, Git(folder, environment=environment), folder)
+
+
+def _objects(found: bytes, count: int) -> list[tuple[bytes | None, bytes | None]]:
+    """Kinds and contents in the output of `git cat-file --batch`; None for what is missing."""
+    objects: list[tuple[bytes | None, bytes | None]] = []
+    for _ in range(count):
+        header, _, found = found.partition(b"\n")
+        if header.endswith(b" missing"):
+            objects.append((None, None))
+            continue
+        _, kind, size = header.split()
+        end = int(size)
+        objects.append((kind, found[:end]))
+        found = found[end + 1 :]
+    return objects

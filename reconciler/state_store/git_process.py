@@ -1,0 +1,320 @@
+"""Logins in the URLs of remotes, given to git where nobody else reads them.
+
+A URL with a login is an argument of `git` and of the programs that git starts (`git-remote-https`),
+and all users of a machine can read the arguments of all processes. So git is told in its
+environment, which only its owner can read, to
+
+- use the URL without the login in place of the one with it (`url.URL.insteadOf`, where the longest
+  match counts; the whole URL is the longest there can be);
+- get the login from a credential helper that reads two variables. They are expanded inside of a
+  shell that prints them itself, and so are in no arguments either.
+
+What is configured for a remote counts as well as a URL in the location: pipelines write tokens
+there, and into `url.….insteadOf`. Only http and https take a password from a URL.
+
+Runs the user's own `git`, so that their credentials, configuration and hooks work.
+
+Rule: every call ends in bounded time, and what git says is cleaned before anybody reads it. Output
+goes through files rather than pipes: an ssh connection that is kept open for the next call, or a
+hook's background process, inherits a pipe and would keep it open long after git has ended.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote
+
+from reconciler.errors import ConfigurationError
+from reconciler.state_store.port import problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+
+_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<login>[^\s/]*)@(?P<rest>\S*)", re.IGNORECASE
+)
+_REMOTE = re.compile(r"remote\.(?P<name>.*)\.(?P<key>url|pushurl)", re.DOTALL)
+_RULE = re.compile(r"url\.(?P<base>.*)\.(?P<key>insteadof|pushinsteadof)", re.DOTALL)
+_USER, _PASSWORD = "RECONCILER_GIT_USERNAME", "RECONCILER_GIT_PASSWORD"
+_HELPER = (
+    '!f() {{ if test "$1" = get; then printf "username=%s\\npassword=%s\\n" '
+    '"${user}" "${password}"; fi; }}; f'
+)
+_NOT_SECRET = frozenset({"", "x-oauth-basic"})
+"""What stands for a password where the user name is the token."""
+
+
+class Login(NamedTuple):
+    """A URL that holds a login."""
+
+    scheme: str
+    user: str
+    password: str
+    rest: str
+
+    @property
+    def url(self) -> str:
+        """The URL without it."""
+        return f"{self.scheme}://{self.rest}"
+
+    @property
+    def host(self) -> str:
+        """The part of the URL that says whose login it is."""
+        return f"{self.scheme}://{self.rest.partition('/')[0]}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What of it must not be shown, as it is and as the URL spells it."""
+        secret = self.user if self.password in _NOT_SECRET else self.password
+        return unquote(secret), secret
+
+
+def logins(text: str) -> list[Login]:
+    """The logins in a text; a user of ssh without a password is none."""
+    found = []
+    for match in _URL.finditer(text):
+        user, _, password = match["login"].partition(":")
+        if password or match["scheme"].lower() in {"http", "https"}:
+            found.append(Login(match["scheme"], user, password, match["rest"]))
+    return found
+
+
+def hidden(git: Git, remote: str) -> tuple[str, Mapping[str, str], tuple[Login, ...]]:
+    """What to call git with in place of a remote: an argument, more environment; and its logins.
+
+    Raises:
+        ConfigurationError: a login that git cannot be given in this way.
+    """
+    entries: list[tuple[str, str]] = []
+    given = logins(remote)
+    remote = given[0].url if given else remote
+    configured = git.run(
+        "config", "-z", "--get-regexp", r"^(remote\..*\.(push)?url|url\..*\.(push)?insteadof)$"
+    ).out.decode("utf-8", "surrogateescape")
+    if logins(configured):
+        found = [*_used(remote, configured)]
+        entries += [(f"url.{login.url}.{key}", raw) for key, raw, login in found]
+        given += [login for _, _, login in found]
+    if not given:
+        return remote, {}, ()
+    environment: dict[str, str] = {}
+    for number, login in enumerate(dict.fromkeys(given)):
+        entries += _credentials(login, number, environment)
+    first = int(os.environ.get("GIT_CONFIG_COUNT") or 0)
+    for number, (key, value) in enumerate(entries, first):
+        environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    environment["GIT_CONFIG_COUNT"] = str(first + len(entries))
+    return remote, environment, tuple(given)
+
+
+def _used(remote: str, configured: str) -> Iterator[tuple[str, str, Login]]:
+    """For each URL of a remote that leads to one with a login: which key, from what, to which."""
+    urls: dict[str, list[str]] = {"url": [], "pushurl": []}
+    rules: dict[str, list[tuple[str, str]]] = {"insteadof": [], "pushinsteadof": []}
+    for entry in configured.split("\0"):
+        key, _, value = entry.partition("\n")
+        if (found := _REMOTE.fullmatch(key)) and found["name"] == remote:
+            urls[found["key"]].append(value)
+        elif found := _RULE.fullmatch(key):
+            rules[found["key"]].append((value, found["base"]))
+    for raw in urls["url"] or [remote]:
+        for key in ("insteadof",) if urls["pushurl"] else ("insteadof", "pushinsteadof"):
+            yield from _leading(key, raw, rules[key], is_plain=key == "insteadof")
+    for raw in urls["pushurl"]:
+        yield from _leading("insteadof", raw, rules["insteadof"], is_plain=True)
+
+
+def _leading(
+    key: str, raw: str, rules: Iterable[tuple[str, str]], *, is_plain: bool
+) -> Iterator[tuple[str, str, Login]]:
+    fitting = [rule for rule in rules if raw.startswith(rule[0])]
+    if fitting:
+        prefix, base = max(fitting, key=lambda rule: len(rule[0]))
+        url = base + raw.removeprefix(prefix)
+    elif is_plain:
+        url = raw
+    else:
+        return
+    for login in logins(url):
+        yield key, raw, login
+
+
+def _credentials(
+    login: Login, number: int, environment: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    """The configuration that gives git a login, whose values go into the environment."""
+    user, password = unquote(login.user), unquote(login.password)
+    if login.scheme.lower() not in {"http", "https"}:
+        raise ConfigurationError(
+            f"{login.url}: a password in the URL of a remote works for http and https only",
+            "Take it out, and let ssh use a key.",
+        )
+    if any(not char.isprintable() for char in user + password):
+        raise ConfigurationError(
+            f"{login.url}: the login in the URL holds a control character", "Check the URL."
+        )
+    if not login.password:
+        yield f"credential.{login.host}.username", user
+        return
+    environment |= {f"{_USER}_{number}": user, f"{_PASSWORD}_{number}": password}
+    yield f"credential.{login.host}.helper", ""  # those that are configured are not asked
+    yield (
+        f"credential.{login.host}.helper",
+        _HELPER.format(user=f"{_USER}_{number}", password=f"{_PASSWORD}_{number}"),
+    )
+
+
+_TIMEOUT = 120.0
+_GRACE = 1.0
+_LINES = 5
+_LOGIN = re.compile(r"(?<!ssh:)//[^\s/]*@|//[^\s/]*:[^\s/]*@")
+# At a terminal Ctrl-C, and the terminal's end, go to every process in the foreground, and would end
+# a push half-way.
+# Whether a run stops, and when, is decided here. Only what is ignored stays so in a hook's shell.
+_DEAF = ("/bin/sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh")
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class Answer(NamedTuple):
+    """How one call of git ended.
+
+    Attributes:
+        is_ok: it ended by itself and reported success.
+        out: its stdout.
+        words: the last lines of its stderr, or what went wrong with the call itself.
+    """
+
+    is_ok: bool
+    out: bytes
+    words: str
+
+
+class Git:
+    """Git in one folder.
+
+    Args:
+        folder: in the repository whose configuration counts.
+        timeout: seconds that one call may take.
+        environment: variables that each call gets beside those of this process.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        timeout: float = _TIMEOUT,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self._folder = folder
+        self._timeout = timeout
+        self._environment = environment
+
+    def run(self, *arguments: str, given: bytes = b"") -> Answer:
+        """Calls git and waits for its end.
+
+        Args:
+            arguments: of the call; the first is the command, or a `-c`.
+            given: what it reads from stdin.
+
+        Raises:
+            StateError: git cannot be called at all.
+        """
+        try:
+            return self._run(arguments, given)
+        except OSError as error:  # no git, or no room in the folder for temporary files
+            hint = "Install git, see that it is on the PATH, and that there is room in TMPDIR."
+            raise problem("git cannot be called", error, hint) from error
+
+    def _run(self, arguments: tuple[str, ...], given: bytes) -> Answer:
+        with (
+            tempfile.TemporaryFile() as stdin,
+            tempfile.TemporaryFile() as stdout,
+            tempfile.TemporaryFile() as stderr,
+        ):
+            stdin.write(given)
+            stdin.seek(0)
+            process = self._start(arguments, stdin.fileno(), stdout.fileno(), stderr.fileno())
+            if not self._wait(process):
+                words = f"git did not end within {self._timeout:g} s"
+                return Answer(is_ok=False, out=b"", words=words)
+            stdout.seek(0)
+            stderr.seek(0)
+            words = _words(stderr.read(), process.returncode)
+            return Answer(process.returncode == 0, stdout.read(), words)
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> bool:
+        """Whether the process ended by itself in time; it has ended in any case."""
+        too_late = time.monotonic() + self._timeout
+        # Waiting with a timeout would look every few milliseconds, for as long as most calls take.
+        timer = threading.Timer(self._timeout, _end, [process])
+        timer.daemon = True
+        timer.start()
+        try:
+            process.wait()
+        finally:
+            timer.cancel()
+            timer.join()
+            _end(process)
+        return time.monotonic() < too_late
+
+    def _start(
+        self, arguments: tuple[str, ...], stdin: int, stdout: int, stderr: int
+    ) -> subprocess.Popen[bytes]:
+        has_terminal = _has_terminal()
+        environment = {**os.environ, "LC_ALL": "C", **self._environment}
+        if not has_terminal:
+            environment["GIT_TERMINAL_PROMPT"] = "0"
+        return subprocess.Popen(  # noqa: S603 - the shell gets the arguments as they are
+            [*(_DEAF if has_terminal else ()), "git", *arguments],
+            cwd=self._folder,
+            env=environment,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            # Without a terminal nobody can be asked, so ssh shall not try to; with one, a session
+            # of its own would take it away.
+            start_new_session=not has_terminal,
+        )
+
+
+def without_login(text: str) -> str:
+    """The text without user names, passwords and tokens in its URLs; a user of ssh is no secret."""
+    return _LOGIN.sub("//", text)
+
+
+def _has_terminal() -> bool:
+    return os.isatty(0)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process that has not ended, and what it has started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        with suppress(ProcessLookupError):
+            if os.getpgid(process.pid) == process.pid:
+                os.killpg(process.pid, number)
+            else:
+                process.send_signal(number)  # git passes it on to its own
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+
+
+def _words(stderr: bytes, code: int) -> str:
+    """The last lines of what git, the server and the hooks say, as one."""
+    text = _ESCAPE.sub("", without_login(stderr.decode("utf-8", "replace")))
+    lines = (
+        "".join(char for char in line if char.isprintable()).strip() for line in text.splitlines()
+    )
+    said = [line for line in lines if line][-_LINES:]
+    return " / ".join(said) or f"git ended with code {code} and said nothing"

@@ -1,0 +1,190 @@
+"""What happened in a run since the state was last saved, one JSON value on each line of a file.
+
+Rule: a line that `append` has returned for outlives a kill and a power cut. Only the end of a
+journal can be torn, by a run that was killed while it wrote; anything else that is not JSON is
+damage.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from reconciler import durable
+from reconciler.core import json_text
+from reconciler.core.redactor import Redactor
+from reconciler.errors import StateError
+from reconciler.state_store.port import problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from reconciler.state_store.port import Store
+
+
+JSON: TypeAlias = Any
+_SUFFIX = ".journal"
+_RUN = re.compile(r"[A-Za-z0-9_-]+")
+_READ_HINT = "Check your permission to read it; it holds what a run that did not end has done."
+_WRITE_HINT = "Make room, or give yourself the permission, and run the same command again."
+
+
+class Journal:
+    """The journal of one run; it may be written to from several threads.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, path: Path, descriptor: int, redactor: Redactor | None = None) -> None:
+        self.path = path
+        self._redactor = redactor or Redactor()
+        self._descriptor: int | None = descriptor
+        self._lock = threading.Lock()
+
+    @classmethod
+    def create(cls, store: Store, run: str, redactor: Redactor | None = None) -> Journal:
+        """A new journal beside the others of the store.
+
+        Args:
+            store: whose journal.
+            run: the id of the run: letters, digits, `-` and `_`.
+            redactor: what keeps known secrets out of it; None for nothing.
+
+        Raises:
+            StateError: the file cannot be made, or is there already.
+        """
+        if _RUN.fullmatch(run) is None:
+            raise ValueError(f"no id of a run: {run!r}")
+        path = store.journals / f"{store.journal_prefix}{run}{_SUFFIX}"
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            durable.make_folder(path.parent)
+            descriptor = os.open(path, flags, 0o600)
+            try:
+                durable.sync_folder(path.parent)
+            except OSError:
+                os.close(descriptor)
+                raise
+        except OSError as error:
+            raise problem(f"cannot make the journal {path}", error, _WRITE_HINT) from error
+        return cls(path, descriptor, redactor)
+
+    def append(self, entries: Sequence[Mapping[str, JSON]]) -> None:
+        """Writes the entries, all of them durable when it returns.
+
+        Raises:
+            StateError: they cannot be written; none of them is there then.
+        """
+        # ASCII, as every text can be written in it, even one that is no valid Unicode.
+        lines = "".join(f"{json.dumps(entry, separators=(',', ':'))}\n" for entry in entries)
+        lines = self._redactor.document(lines)
+        with self._lock:
+            if self._descriptor is None:
+                raise StateError(
+                    f"the journal {self.path} is closed", "Run the same command again."
+                )
+            try:
+                size = os.fstat(self._descriptor).st_size
+                self._write(self._descriptor, lines.encode("ascii"), size)
+            except OSError as error:
+                raise problem(
+                    f"cannot write the journal {self.path}", error, _WRITE_HINT
+                ) from error
+
+    def close(self) -> None:
+        """Ends writing and keeps the file, for the next run to find."""
+        with self._lock:
+            if self._descriptor is not None:
+                os.close(self._descriptor)
+                self._descriptor = None
+
+    def remove(self) -> None:
+        """Ends writing and removes the file: the state has all of it.
+
+        Raises:
+            StateError: it cannot be removed.
+        """
+        self.close()
+        remove_journal(self.path)
+
+    def _write(self, descriptor: int, data: bytes, size: int) -> None:
+        try:
+            while data:
+                data = data[os.write(descriptor, data) :]
+            os.fsync(descriptor)
+        except OSError:
+            # What is half written would spoil the line that comes after it.
+            try:
+                os.ftruncate(descriptor, size)
+            except OSError:
+                self._descriptor = None
+                os.close(descriptor)
+            raise
+
+
+def found_journals(store: Store) -> list[Path]:
+    """The journals of runs that did not end, sorted.
+
+    Raises:
+        StateError: their folder cannot be read.
+    """
+    prefix = store.journal_prefix
+    try:
+        with suppress(FileNotFoundError):
+            return sorted(
+                path
+                for path in store.journals.iterdir()
+                if path.name.startswith(prefix)
+                and path.name.endswith(_SUFFIX)
+                and _RUN.fullmatch(path.name[len(prefix) : -len(_SUFFIX)])
+            )
+    except OSError as error:
+        raise problem(f"cannot read {store.journals}", error, _READ_HINT) from error
+    return []
+
+
+def remove_journal(path: Path) -> None:
+    """Removes a journal that the state has all of, if it is still there.
+
+    Raises:
+        StateError: it cannot be removed.
+    """
+    try:
+        with suppress(FileNotFoundError):
+            path.unlink()
+            durable.sync_folder(path.parent)
+    except OSError as error:
+        hint = "The state has all that it says: remove it by hand."
+        raise problem(f"cannot remove the journal {path}", error, hint) from error
+
+
+def read_journal(path: Path) -> list[JSON]:
+    """What a journal says, without a last line that is torn.
+
+    Raises:
+        StateError: it cannot be read, or a line before the last is not JSON.
+    """
+    try:
+        data = durable.read(path)
+    except OSError as error:
+        raise problem(f"cannot read the journal {path}", error, _READ_HINT) from error
+    *lines, torn = (data or b"").split(b"\n")
+    entries = []
+    for number, line in enumerate(lines, 1):
+        try:
+            entries.append(json_text.read(line))
+        except ValueError as error:
+            if number == len(lines) and not torn:
+                break
+            raise StateError(
+                f"{path}:{number}: this line of the journal is damaged",
+                "Mend or remove the line, or remove the file if what that run did is known to be "
+                "in the state.",
+            ) from error
+    return entries

@@ -1,0 +1,506 @@
+"""The lease on the state: what it says and what may become of it.
+
+Rule: no store and no clock in here, and no moment at which a lease ends: the clocks of two machines
+differ, so a lease has a length, and whoever wants it measures that by a clock of their own. It is
+kept as one JSON object with the names of its attributes; members that are not known are ignored.
+
+Keeps a lease alive while a run goes on, and notices when it is lost.
+
+Rule: it only ever renews its own lease, and only while the run gets on: one that is stuck for ever
+must not keep the others out for ever. Two threads: one renews, the other watches the time, so that
+a store which does not answer cannot keep a loss from being noticed.
+
+The lock of the state: a lease that is taken, kept alive and given back.
+
+Rule: no run trusts another machine's clock, and no clock that can jump. A lease is taken over when
+somebody who waits has seen it unchanged for its whole length, by their own monotonic clock; or when
+its process is provably dead on this machine. That is safe because the holder counts the same length
+from before each renewal was written, and the waiter from after it was read: the holder's time is
+over first. It is enough because a renewal changes the lease, and a dead holder renews nothing.
+Taking over is a compare-and-swap like every write, so only one can; the state itself is guarded by
+its own. Who does not wait sees too little to take anything, but a dead process.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import threading
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.context import written
+from reconciler.core import json_text
+from reconciler.errors import ConflictError, LockedError, StateError
+from reconciler.state_store import process
+from reconciler.state_store.port import Cell, Held
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from reconciler.context import Clock
+    from reconciler.state_store.port import Held, Store
+
+
+class Lease(NamedTuple):
+    """Who holds the lock, and for how long without a renewal.
+
+    Attributes:
+        id: of the run that holds it.
+        holder: the person or account that started the run.
+        host: where it runs.
+        operation: what it does, such as `apply`.
+        acquired_at: RFC 3339 UTC, whole seconds, by the holder's clock; only to be shown.
+        process: see `process.identity`; empty if unknown.
+        length: seconds that it lives without being renewed.
+        renewals: how often it was renewed.
+    """
+
+    id: str
+    holder: str
+    host: str
+    operation: str
+    acquired_at: str
+    process: str
+    length: float
+    renewals: int = 0
+
+    def __str__(self) -> str:
+        return f"run {self.id} ({self.holder} on {self.host}, since {self.acquired_at})"
+
+    def encoded(self) -> bytes:
+        """What is kept in the store."""
+        return json.dumps(self._asdict(), indent=2).encode() + b"\n"
+
+    def renewed(self) -> Lease:
+        """The lease as it is to be kept from now on.
+
+        It is never the same as before: whoever waits takes one that does not change as abandoned.
+        """
+        return self._replace(renewals=self.renewals + 1)
+
+
+class Claim(NamedTuple):
+    """Who wants the lock; as in `Lease`, whose id is the run."""
+
+    run: str
+    holder: str
+    host: str
+    operation: str
+    process: str
+
+
+def new(claim: Claim, *, now: datetime, length: float) -> Lease:
+    """A lease from now on."""
+    return Lease(
+        id=_plain(claim.run),
+        holder=_plain(claim.holder),
+        host=_plain(claim.host),
+        operation=_plain(claim.operation),
+        acquired_at=written(now.astimezone(UTC)),
+        process=claim.process,
+        length=length,
+    )
+
+
+def decoded(data: bytes) -> Lease | None:
+    """The lease that is kept as these bytes; None if they are none."""
+    try:
+        found = json_text.read(data)
+        known = found.keys() & set(Lease._fields)
+        lease = Lease(**{name: found[name] for name in known})
+        texts: tuple[object, ...] = (
+            *(lease.id, lease.holder, lease.host),
+            *(lease.operation, lease.acquired_at, lease.process),
+        )
+        is_sound = (
+            all(isinstance(text, str) and text.isprintable() for text in texts)
+            and 0 < lease.length < math.inf
+            and type(lease.renewals) is int
+            and datetime.fromisoformat(lease.acquired_at).tzinfo is not None
+        )
+    except (ValueError, TypeError, AttributeError):
+        return None
+    return lease if is_sound and lease.id else None
+
+
+def _plain(text: str) -> str:
+    """Text that is safe to print; what is not would make the lease unreadable to others."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+_BEATS = 4
+"""How often a lease is renewed within its length."""
+_PATIENCE = 15.0
+
+
+class Heartbeat:
+    """Renews a lease until it is stopped or the lease is lost.
+
+    Args:
+        store: where the lease is.
+        lease: as it was acquired.
+        version: of the lock with that lease.
+        since: when that was, by the monotonic clock; a moment before it was written.
+        clock: what time it is.
+        kept: is told until when the lease is ours, by the monotonic clock, as often as that moves.
+        lost: is told once, from another thread, why the lease is lost.
+        is_stuck: whether the run does not get on any more; asked before each renewal.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        lease: Lease,
+        version: str,
+        since: float,
+        clock: Clock,
+        kept: Callable[[float], None],
+        lost: Callable[[str], None],
+        is_stuck: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self._lease = lease
+        self._version = version
+        self._ends = since + lease.length
+        self._clock = clock
+        self._kept = kept
+        self._lost = lost
+        self._is_stuck = is_stuck
+        self._failure = ""
+        self._told = threading.Lock()
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=target, name=f"lease-{target.__name__}", daemon=True)
+            for target in (self._beat, self._watch)
+        ]
+
+    def start(self) -> None:
+        """Begins to renew."""
+        self._kept(self._ends)
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Ends renewing; waits for a renewal that is under way, but not for ever."""
+        self._stop.set()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(_PATIENCE)
+
+    def release(self) -> str:
+        """Gives the lock back if it is still ours; after `stop`.
+
+        Returns:
+            What went wrong, as a sentence; empty if nothing did, or if the loss was told before.
+        """
+        was_lost = not self._told.acquire(blocking=False)
+        message = f"Release the lock of run {self._lease.id}"
+        try:
+            try:
+                self._store.write(Cell.LOCK, b"", self._version, message)
+            except ConflictError:
+                held, reason = self._ours()
+                if held is None:
+                    return "" if was_lost else f"The lock was no longer this run's: {reason}."
+                self._store.write(Cell.LOCK, b"", held.version, message)
+        except StateError as error:
+            return (
+                f"The lock of {self._store.location} could not be released: {error}. A run that "
+                f"waits for it takes it over after {self._lease.length:g} s; or: reconciler state "
+                f"unlock {self._lease.id}"
+            )
+        return ""
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._lease.length / _BEATS):
+            if self._is_stuck():
+                self._lose("a request has not ended long after its deadline, so it is not renewed")
+                return
+            self._renew()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(max(0.0, self._ends - self._clock.monotonic())):
+            if self._clock.monotonic() >= self._ends:
+                why = f": {self._failure}" if self._failure else ""
+                self._lose(f"it could not be renewed for {self._lease.length:g} s{why}")
+
+    def _renew(self) -> None:
+        started = self._clock.monotonic()
+        lease = self._lease.renewed()
+        message = f"Renew the lock of run {lease.id}"
+        try:
+            version = self._store.write(Cell.LOCK, lease.encoded(), self._version, message)
+        except ConflictError:
+            self._look()
+        except StateError as error:  # told if the time is over before a later one succeeds
+            self._failure = str(error)
+        else:
+            self._lease, self._version, self._failure = lease, version, ""
+            self._ends = started + lease.length
+            self._kept(self._ends)
+
+    def _look(self) -> None:
+        """Finds out whose the lock is after a renewal that was refused."""
+        try:
+            held, reason = self._ours()
+        except StateError as error:
+            self._failure = str(error)
+            return
+        if held is None:
+            self._lose(reason)
+            return
+        # A renewal that had been given up has arrived late.
+        self._version = held.version
+        self._lease = decoded(held.data) or self._lease
+
+    def _ours(self) -> tuple[Held | None, str]:
+        """The lock if it is ours, and if not, what it is."""
+        held = self._store.read(Cell.LOCK)
+        if held is None:
+            return None, "somebody has released it"
+        lease = decoded(held.data)
+        if lease is None:
+            return None, "somebody has overwritten it"
+        if (lease.id, lease.process) != (self._lease.id, self._lease.process):
+            return None, f"{lease} has taken it over"
+        return held, ""
+
+    def _lose(self, reason: str) -> None:
+        self._stop.set()
+        if self._told.acquire(blocking=False):
+            self._lost(reason)
+
+
+UNREADABLE = "unreadable"
+"""What to call a lock that is no lease, to break it."""
+_POLL = (0.5, 2.0)
+_SHORTEST_POLL = 0.02
+_SAY_EVERY = 10.0
+_RACES = 20
+
+
+class Terms(NamedTuple):
+    """How the lock is wanted.
+
+    Attributes:
+        timeout: seconds to wait while another run holds it; 0: not at all.
+        length: seconds that the lease lives without being renewed.
+    """
+
+    timeout: float
+    length: float
+
+
+class _Taken(NamedTuple):
+    lease: Lease
+    version: str
+    since: float
+
+
+@contextmanager
+def hold(
+    store: Store,
+    *,
+    run: str,
+    holder: str,
+    host: str,
+    operation: str,
+    clock: Clock,
+    terms: Terms,
+    say: Callable[[str], None],
+    lost: Callable[[str], None],
+    kept: Callable[[float], None] = lambda _: None,
+    is_stuck: Callable[[], bool] = lambda: False,
+) -> Iterator[Lease]:
+    """Holds the lock while the body runs; the lease says the run, its holder, host and operation.
+
+    `say` is told, from the calling thread, what a person should know; `lost` once, from another
+    thread, why the lock is not ours any more. Both get a sentence. `kept` is told until when it is
+    ours, by the monotonic clock, as often as that moves: after a process was stopped for a while,
+    any of its threads may go on before `lost` is called. While `is_stuck`, it is not renewed.
+
+    Raises:
+        LockedError: another run has it, and has it still when the timeout is over.
+        StateError: the store cannot be reached.
+    """
+    who = Claim(run, holder, host, operation, process.identity())
+    wanted = partial(new, who, length=terms.length)
+    taken = _Acquisition(store, wanted, clock, terms.timeout, say).acquire()
+    heartbeat = Heartbeat(
+        store, taken.lease, taken.version, taken.since, clock, kept, lost, is_stuck
+    )
+    try:
+        heartbeat.start()
+        yield taken.lease
+    finally:
+        heartbeat.stop()
+        if trouble := heartbeat.release():
+            say(trouble)
+
+
+def current(store: Store) -> Lease | None:
+    """The lease on the state, whether its run is alive or not; None if there is none.
+
+    Raises:
+        LockedError: there is something that is no lease.
+        StateError: the store cannot be reached.
+    """
+    held = store.read(Cell.LOCK)
+    return None if held is None else _lease(store, held)
+
+
+def is_dead(lease: Lease) -> bool:
+    """Whether the run that holds it is provably dead, on this machine; no proof is no life."""
+    return process.is_dead(lease.process)
+
+
+def break_lock(store: Store, run: str) -> None:
+    """Takes the lock from a run, whether it is alive or not.
+
+    Args:
+        store: whose lock.
+        run: the id of the run that holds it, or `UNREADABLE` for what is no lease.
+
+    Raises:
+        LockedError: another run holds it.
+        ConflictError: it was renewed or taken at the same time.
+        StateError: nobody holds it, or the store cannot be reached.
+    """
+    held = store.read(Cell.LOCK)
+    if held is None:
+        raise StateError(f"{store.location} is not locked", "There is nothing to unlock.")
+    if run != UNREADABLE or decoded(held.data) is not None:
+        lease = _lease(store, held)
+        if lease.id != run:
+            raise LockedError(
+                f"{store.location} is locked by {lease}, not by {run}",
+                f"If that run is certainly dead: reconciler state unlock {lease.id}",
+            )
+    store.write(Cell.LOCK, b"", held.version, f"Break the lock of run {run}")
+
+
+class _Acquisition:
+    """One attempt to get the lock, with all its waiting.
+
+    Args:
+        store: whose lock.
+        wanted: the lease that is to be there, when it is told what time it is `now`.
+        clock: what time it is.
+        timeout: seconds to wait.
+        say: is told, in a sentence, what a person should know.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        wanted: Callable[..., Lease],
+        clock: Clock,
+        timeout: float,
+        say: Callable[[str], None],
+    ) -> None:
+        self._store = store
+        self._wanted = wanted
+        self._clock = clock
+        self._timeout = timeout
+        self._say = say
+        self._began = clock.monotonic()
+        self._said_at = float("-inf")
+        self._seen = ""
+        self._seen_at = self._began
+
+    def acquire(self) -> _Taken:
+        """The lock, once it can be had."""
+        for _ in range(_RACES):
+            held, why = self._wait_until_free()
+            taken = self._take(held)
+            if taken is not None:
+                if why:
+                    self._say(why)
+                return taken
+        raise LockedError(
+            f"the lock of {self._store.location} changes hands all the time",
+            "Run the same command again later.",
+        )
+
+    def _wait_until_free(self) -> tuple[Held | None, str]:
+        """What is to be replaced, and a sentence on why it may be if it is a lease."""
+        while True:
+            held = self._store.read(Cell.LOCK)
+            if held is None:
+                return None, ""
+            lease = _lease(self._store, held)
+            self._notice(held)
+            reason = self._reason_to_take(lease)
+            if reason:
+                return held, f"The lock of {lease} {reason}; it is taken over."
+            self._wait(lease)
+
+    def _notice(self, held: Held) -> None:
+        if held.version != self._seen:
+            self._seen, self._seen_at = held.version, self._clock.monotonic()
+
+    def _reason_to_take(self, lease: Lease) -> str:
+        if is_dead(lease):
+            return "is that of a process on this machine which is dead"
+        if self._clock.monotonic() - self._seen_at >= lease.length:
+            return f"has not been renewed in {lease.length:g} s of waiting"
+        return ""
+
+    def _wait(self, lease: Lease) -> None:
+        now = self._clock.monotonic()
+        waited = now - self._began
+        if waited >= self._timeout:
+            raise _locked(self._store, lease, waited if self._timeout else 0.0)
+        if now - self._said_at >= _SAY_EVERY:
+            self._said_at = now
+            self._say(
+                f"Waiting for the lock of {lease}, which is running {lease.operation}: "
+                f"{waited:.0f} of {self._timeout:.0f} s"
+            )
+        pause = min(
+            random.uniform(*_POLL),  # noqa: S311 - so that those who wait do not ask in step
+            self._timeout - waited,
+            self._seen_at + lease.length - now,
+        )
+        self._clock.sleep(max(_SHORTEST_POLL, pause), None)
+
+    def _take(self, held: Held | None) -> _Taken | None:
+        """The lock in place of what was seen; None if somebody else was faster."""
+        since = self._clock.monotonic()
+        lease = self._wanted(now=self._clock.now())
+        try:
+            version = self._store.write(
+                Cell.LOCK,
+                lease.encoded(),
+                held and held.version,
+                f"Lock for {lease.operation} by run {lease.id}",
+            )
+        except ConflictError:
+            return None
+        return _Taken(lease, version, since)
+
+
+def _lease(store: Store, held: Held) -> Lease:
+    lease = decoded(held.data)
+    if lease is None:
+        raise LockedError(
+            f"the lock of {store.location} is not readable as one",
+            f"If no other run is at work: reconciler state unlock {UNREADABLE}",
+        )
+    return lease
+
+
+def _locked(store: Store, lease: Lease, waited: float) -> LockedError:
+    after = f", also after {waited:.0f} s" if waited else ""
+    minutes = math.ceil(lease.length / 60) + 1
+    return LockedError(
+        f"the state {store.location} is locked by {lease.holder} on {lease.host} since "
+        f"{lease.acquired_at} ({lease.operation}, run {lease.id}){after}",
+        f"If that run is still at work, wait for it. If it may be dead, --lock-timeout {minutes}m "
+        f"takes the lock over once it was not renewed for {lease.length:g} s. If it is certainly "
+        f"dead: reconciler state unlock {lease.id}",
+    )

@@ -1,0 +1,43 @@
+"""A store that known secrets do not get into, whatever place it keeps the state in.
+
+Rule: what is written stays the JSON document that it is. What the state says of a field that holds
+a secret is decided before (`state.without_secrets`); this is the second line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reconciler.core.redactor import Redactor
+    from reconciler.state_store.port import Cell, Held, Store
+
+
+class RedactedStore:
+    """Writes to another store what is left without secrets.
+
+    Args:
+        store: the other one.
+        redactor: what knows the secrets.
+    """
+
+    def __init__(self, store: Store, redactor: Redactor) -> None:
+        self.location = store.location
+        self.journals = store.journals
+        self.journal_prefix = store.journal_prefix
+        self._store = store
+        self._redactor = redactor
+
+    def read(self, cell: Cell) -> Held | None:
+        """See `Store`."""
+        return self._store.read(cell)
+
+    def write(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:
+        """See `Store`."""
+        text = self._redactor.document(data.decode("utf-8", "surrogatepass"))
+        cleaned = text.encode("utf-8", "surrogatepass")
+        return self._store.write(cell, cleaned, expected, self._redactor.text(message))
+
+    def backup(self) -> str:
+        """See `Store`."""
+        return self._store.backup()

@@ -1,0 +1,26 @@
+"""The use cases, each readable as its steps."""
+
+from reconciler.usecases.load import Fleet, load_fleet
+from reconciler.usecases.plan import (
+    Grace,
+    Look,
+    Workspace,
+    look,
+    observe,
+    plan_offline,
+    refuse_refusals,
+    refuse_stale,
+)
+
+__all__ = [
+    "Fleet",
+    "Grace",
+    "Look",
+    "Workspace",
+    "load_fleet",
+    "look",
+    "observe",
+    "plan_offline",
+    "refuse_refusals",
+    "refuse_stale",
+]

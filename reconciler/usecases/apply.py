@@ -1,0 +1,633 @@
+"""How an apply proceeds, and what comes of it.
+
+Carries out changes, several at a time, and says what became of each.
+
+Rule: it decides nothing and records nothing: outcomes are handed over in batches, in the calling
+thread, which so is the only writer of journal and state. A change starts only while at most
+`_AHEAD` times the parallelism of others have an outcome that was not handed over yet: so a journal
+that cannot be written any more stops the sending, however fast the answers come. One failed change
+does not stop the others; a reason to halt, a refused login, an AlertSite that stays away or
+`fail_fast` lets what is in flight finish and starts nothing new.
+
+Carrying out a plan: journal, requests, records, a second look, the state.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Semaphore
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.decisions import number_of
+from reconciler.core.diff import Cause
+from reconciler.core.mask import shown
+from reconciler.core.plan import Action, BindingAction, Reason
+from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
+from reconciler.core.safety import next_budget
+from reconciler.core.state import RELEASED, UNTRACKED, Lost, Record, Transition
+from reconciler.errors import (
+    AlertSiteError,
+    CredentialsError,
+    ExitCode,
+    NonsenseError,
+    StateError,
+    UnavailableError,
+)
+from reconciler.usecases.plan import Grace, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from reconciler.alertsite import Writer
+    from reconciler.context import Clock, Stop
+    from reconciler.core.generation import Generation
+    from reconciler.core.model import JSON, Account, Desired, Live
+    from reconciler.core.plan import Change, Loss, Plan
+    from reconciler.state_session import Recorder
+    from reconciler.usecases.plan import Look, Workspace
+
+
+class Execution(NamedTuple):
+    """How an apply proceeds.
+
+    Attributes:
+        stop: once set, nothing new is started and nothing is repeated.
+        halted: why nothing new may start, for any other reason; empty while it may.
+        progress: is told each outcome as it is known.
+        clock: what time it is, and how to wait.
+        grace: seconds after which a create without an answer that nothing is seen of made nothing.
+        say: is told, in a sentence, what a person should know.
+    """
+
+    parallelism: int
+    fail_fast: bool
+    stop: Stop
+    halted: Callable[[], str]
+    progress: Callable[[Outcome], None]
+    clock: Clock
+    grace: float
+    say: Callable[[str], None]
+
+
+class Applied(NamedTuple):
+    """What became of a plan, and of the state.
+
+    Attributes:
+        trouble: why the state could not be kept; None if it was.
+        bound: the id of the monitor that each address is bound to by now.
+    """
+
+    result: Result
+    trouble: StateError | None
+    bound: dict[str, int]
+
+
+_AHEAD = 2
+PATIENCE = 10
+"""How many changes in a row may find AlertSite away."""
+
+
+def execute(
+    changes: Sequence[Change],
+    send: Callable[[Change], int | None],
+    *,
+    parallelism: int,
+    fail_fast: bool,
+    halted: Callable[[], str],
+    note: Callable[[Sequence[Outcome]], None],
+) -> tuple[Outcome, ...]:
+    """One outcome for each change, in the order of the changes.
+
+    Args:
+        changes: what to carry out.
+        send: carries out one change and returns the id of a new monitor; called from
+            `parallelism` threads.
+        parallelism: how many changes may be in flight at once.
+        fail_fast: start nothing new after the first failure.
+        halted: why nothing new may start; empty while it may.
+        note: is told the outcomes as they are known, all that there are at the time.
+    """
+    halt = _Halt(halted)
+    known: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
+    outcomes: dict[int, Outcome] = {}
+
+    ahead = Semaphore(_AHEAD * parallelism)
+
+    def carry_out(index: int, change: Change) -> None:
+        ahead.acquire()
+        known.put((index, _carry_out(change, send, halt, fail_fast=fail_fast)))
+
+    with ThreadPoolExecutor(parallelism) as pool:
+        for index, change in enumerate(changes):
+            pool.submit(carry_out, index, change)
+        while len(outcomes) < len(changes):
+            batch = _batch(known)
+            outcomes.update(batch)
+            try:
+                note([outcome for _, outcome in batch])
+            except BaseException:
+                halt.because("what was done could not be written down")
+                ahead.release(len(changes))
+                raise
+            ahead.release(len(batch))
+    return tuple(outcomes[index] for index in range(len(changes)))
+
+
+def _batch(known: SimpleQueue[tuple[int, Outcome]]) -> list[tuple[int, Outcome]]:
+    """At least one outcome, and all others that are there."""
+    batch = [known.get()]
+    while True:
+        try:
+            batch.append(known.get_nowait())
+        except Empty:
+            return batch
+
+
+class _Halt:
+    """Whether nothing new may start, and why."""
+
+    def __init__(self, halted: Callable[[], str]) -> None:
+        self._halted = halted
+        self._reason = ""
+        self._unavailable = 0
+
+    @property
+    def reason(self) -> str:
+        return self._reason or self._halted()
+
+    def because(self, reason: str) -> None:
+        self._reason = self._reason or reason
+
+    def count(self, error: AlertSiteError | None) -> None:
+        """Notes how a change went; threads may lose a count to each other, which does no harm."""
+        is_away = isinstance(error, NonsenseError)
+        if isinstance(error, UnavailableError):
+            is_away = error.is_away
+        self._unavailable = self._unavailable + 1 if is_away else 0
+        if self._unavailable >= PATIENCE:
+            self.because(f"AlertSite was unavailable for {PATIENCE} changes in a row")
+
+
+def _carry_out(
+    change: Change, send: Callable[[Change], int | None], halt: _Halt, *, fail_fast: bool
+) -> Outcome:
+    if reason := halt.reason:
+        return Outcome(change, Status.NOT_STARTED, reason)
+    try:
+        created = send(change)
+    except AlertSiteError as error:
+        halt.count(error)
+        if isinstance(error, CredentialsError):
+            halt.because("AlertSite refuses the credentials")
+        elif fail_fast:
+            halt.because(f"{change.address} failed")
+        status = Status.UNCONFIRMED if error.may_have_arrived else Status.FAILED
+        reason = f"{str(error).rstrip('.')}. {error.hint}" if error.hint else str(error)
+        is_create = change.action is Action.CREATE
+        may_repeat = is_create and isinstance(error, UnavailableError | NonsenseError)
+        return Outcome(change, status, reason, error.exit_code, may_repeat=may_repeat)
+    except Exception as error:  # noqa: BLE001 - a bug must not cost the report on all the others
+        message = f"unexpected failure: {type(error).__name__}: {error}"
+        return Outcome(change, Status.UNCONFIRMED, message, ExitCode.BUG)
+    halt.count(None)
+    return Outcome(change, Status.DONE, created=created)
+
+
+def apply_plan(
+    plan: Plan,
+    first: Look,
+    workspace: Workspace,
+    writer: Writer,
+    recorder: Recorder,
+    execution: Execution,
+    generation: Generation,
+    used: str | None = None,
+) -> Applied:
+    """Carries out the plan's changes, then reads AlertSite again to see what it kept.
+
+    Args:
+        plan: what to do, as it was approved.
+        first: the look that it was made from or compared with.
+        workspace: the manifests.
+        writer: what sends the requests.
+        recorder: what keeps the state.
+        execution: how to proceed.
+        generation: of the manifests; a part of them does not stand for all.
+        used: the id of the saved plan that this is; it is not applied again once all is done.
+
+    Raises:
+        StateError: what is to be done cannot be written down, so nothing was sent.
+    """
+    run = _Run(workspace, writer, recorder, execution, first)
+    if generation.commit and not workspace.rules.targets:
+        recorder.claim(generation)
+    recorder.bind(_approved(plan, first.bound))
+    recorder.drop(first.dropped)
+    last: Look | None = first
+    outcomes: tuple[Outcome, ...] = ()
+    losses = plan.coverage.losses
+    began, earlier = _lost(losses, recorder.now()), recorder.state.losses
+    if plan.changes:
+        recorder.begin(
+            [change.address for change in plan.changes],
+            {change.address: _told(change) for change in plan.having(Action.CREATE)},
+            [change.address for change in plan.having(Action.DELETE)],
+            first.ids,
+            began,
+        )
+        last, outcomes = run.carried_out(plan.changes)
+    transition = run.last_transition(last, outcomes) if last else Transition()
+    if used is not None and last is not None and all(map(_is_done, outcomes)):
+        transition = transition._replace(applied_plan=used)
+    losses = losses_of(losses, outcomes)
+    before, configured = recorder.state.budget, workspace.budgets.configured
+    transition = transition._replace(
+        losses={number: earlier.get(number) for number in began} | _lost(losses, recorder.now()),
+        budget=next_budget(plan.coverage, configured, before)._asdict(),
+    )
+    try:
+        recorder.finish(transition)
+    except StateError as error:
+        run.trouble = run.trouble or error
+    result = run.result(plan.account, outcomes)._replace(generation=generation, losses=losses)
+    bound = {address: record.id for address, record in recorder.state.records.items()}
+    return Applied(result, run.trouble, bound)
+
+
+def _approved(plan: Plan, bound: Mapping[str, Record | None]) -> dict[str, Record | None]:
+    """The records that the plan's own bindings lead to; nothing else is bound or forgotten."""
+    named = {item.address for item in plan.bindings} | {item.before for item in plan.bindings}
+    return {address: record for address, record in bound.items() if address in named}
+
+
+def _lost(losses: Sequence[Loss], at: str) -> dict[int, Lost]:
+    """What the state keeps of losses, by monitor."""
+    return {loss.id: Lost(loss.id, loss.address, loss.causes, at) for loss in losses}
+
+
+def _told(change: Change) -> dict[str, JSON]:
+    """What a create sends, but for secrets."""
+    return {item.field: change.body[item.field] for item in change.fields if item.source is None}
+
+
+def _is_done(outcome: Outcome) -> bool:
+    return outcome.status is Status.DONE
+
+
+_REPETITIONS = 2
+_SETTLE = (0.02, 0.07)
+_LATE = (0.18, 0.44)
+"""Shares of the grace before each further look, when AlertSite does not show what it accepted."""
+
+
+class _Run:
+    """One apply under way."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        writer: Writer,
+        recorder: Recorder,
+        execution: Execution,
+        first: Look,
+    ) -> None:
+        self.trouble: StateError | None = None
+        # A look after the requests confirms or denies: it adopts nothing, and a secret that was
+        # sent need not be sent again.
+        rules = workspace.rules._replace(write_secrets=False, adopt=False)
+        self._workspace = workspace._replace(rules=rules)
+        self._desired = {item.address: item for item in workspace.fleet.desired}
+        self._writer = writer
+        self._recorder = recorder
+        self._execution = execution
+        self._first = first
+        self._ids = set(first.ids)  # those that no create may be answered with
+
+    def carried_out(self, changes: Sequence[Change]) -> tuple[Look | None, tuple[Outcome, ...]]:
+        """One outcome for each change, as AlertSite was seen to have it, and the last look.
+
+        Monitors are retired last and one by one, and only when a look has shown that all else is
+        settled: what is replaced stays until its replacement is there, whole and enabled.
+        """
+        retiring = [change for change in changes if change.is_retirement]
+        others = [change for change in changes if not change.is_retirement]
+        last, first = self._sent_and_seen(others) if others else (self._first, ())
+        if not retiring:
+            return last, first
+        # A value that AlertSite never keeps must not keep the fleet from being pruned for ever.
+        if all(item.status in {Status.DONE, Status.NOT_KEPT} for item in first):
+            ready = [change for change in retiring if last and self._is_replaced(change, last)]
+            seen, done = self._sent_and_seen(ready, parallelism=1) if ready else (last, ())
+            last = seen or last
+            reason = "its replacement is not there as it was sent, or not enabled"
+            waiting = [change for change in retiring if change not in ready]
+        else:
+            reason = "monitors are only retired when all other changes are done"
+            done, waiting = (), retiring
+        self._record({change.address: None for change in waiting})
+        kept = tuple(Outcome(change, Status.NOT_STARTED, reason) for change in waiting)
+        outcomes = (*first, *done, *kept)
+        return last, tuple(sorted(outcomes, key=lambda outcome: outcome.change.address))
+
+    def _is_replaced(self, change: Change, last: Look) -> bool:
+        """Whether what takes the monitor's place was seen: a manifest of its name and another kind.
+
+        It counts in whichever run it was made, and whether it is targeted or not: the last look
+        must show its monitor, enabled unless the manifest wants that otherwise, and all it wants.
+        """
+        kind, _, name = change.address.partition("/")
+        live = {monitor.id: monitor for monitor in last.live}
+        unsettled = {item.address for item in last.plan.changes}
+        unsettled |= {item.address for item in last.plan.refusals}
+        for manifest in self._workspace.fleet.desired:
+            if manifest.name != name or manifest.kind.name == kind:
+                continue
+            number = number_of(manifest, self._recorder.known(manifest.address))
+            monitor = live.get(number) if number is not None else None
+            if monitor is None or manifest.address in unsettled:
+                return False
+            enabled = manifest.kind.field("enabled").normalise(monitor.fields.get("enabled"))
+            if enabled is False and manifest.fields.get("enabled") is not False:
+                return False
+        return True
+
+    def _sent_and_seen(
+        self, changes: Sequence[Change], *, parallelism: int | None = None
+    ) -> tuple[Look | None, tuple[Outcome, ...]]:
+        """The outcomes of changes that are sent together, as AlertSite was seen to have them.
+
+        A create without an answer that is known to have made nothing is sent again.
+        """
+        outcomes = self._execute(changes, parallelism=parallelism)
+        last, seen, absent = self._verified(outcomes)
+        for _ in range(_REPETITIONS):
+            again = [
+                item.change
+                for item in outcomes
+                if item.may_repeat and item.change.address in absent
+            ]
+            if not again or self._execution.fail_fast or self._halted():
+                break
+            what = again[0].address if len(again) == 1 else f"{len(again)} monitors"
+            self._execution.say(f"AlertSite has not made {what}: sending again.")
+            outcomes = self._execute(again, parallelism=parallelism, is_progress=False)
+            by_address = {item.change.address: item for item in (*seen, *outcomes)}
+            last, seen, absent = self._verified(
+                tuple(by_address[change.address] for change in changes)
+            )
+        self._recorder.drop(absent)
+        return last, seen
+
+    def _execute(
+        self,
+        changes: Sequence[Change],
+        *,
+        parallelism: int | None = None,
+        is_progress: bool = True,
+    ) -> tuple[Outcome, ...]:
+
+        return execute(
+            changes,
+            self._send,
+            parallelism=parallelism or self._execution.parallelism,
+            fail_fast=self._execution.fail_fast,
+            halted=self._halted,
+            note=partial(self._note, is_progress=is_progress),
+        )
+
+    def _halted(self) -> str:
+        if self._execution.stop.by_signal:
+            return "the run was interrupted"
+        if self.trouble is not None:
+            return f"the state cannot be kept: {self.trouble}"
+        return self._execution.halted() or self._recorder.intruder
+
+    def _send(self, change: Change) -> int | None:
+        vault, body = self._workspace.vault, change.body
+        secrets: tuple[str, ...] = ()
+        if any(field.source for field in change.fields):
+            secrets, body = vault.revealed(body), vault.reveal(body)
+        if change.action is Action.CREATE:
+            number = self._writer.create(change.path, body, secrets)
+            if number in self._ids:  # nobody else's monitor is ever taken for ours
+                error = NonsenseError(
+                    f"POST {change.path} was answered with the id {number}, which is that of a "
+                    "monitor that was there before"
+                )
+                error.may_have_arrived = True
+                raise error
+            self._ids.add(number)
+            return number
+        if change.action is Action.DELETE:
+            self._writer.delete(change.path)
+        else:
+            self._writer.patch(change.path, body, secrets)
+        return None
+
+    def _note(self, outcomes: Sequence[Outcome], *, is_progress: bool) -> None:
+        settled = [
+            item
+            for item in outcomes
+            # That a monitor is gone, AlertSite tells.
+            if item.status is not Status.UNCONFIRMED and item.change.action is not Action.DELETE
+        ]
+        self._record({item.change.address: self._record_of(item) for item in settled})
+        for outcome in outcomes if is_progress else ():
+            self._execution.progress(outcome)
+
+    def _record(self, records: dict[str, Record | None]) -> None:
+        try:
+            self._recorder.record(records)  # also after trouble: the journal may still take it
+        except StateError as error:
+            self.trouble = self.trouble or error
+
+    def _record_of(self, outcome: Outcome) -> Record | None:
+        """A record of what AlertSite accepted, which is not seen yet."""
+        number, change = outcome.id, outcome.change
+        if outcome.status is not Status.DONE or number is None:
+            return None
+        vault, known = self._workspace.vault, self._recorder.known(change.address)
+        if known is None or known.id != number:
+            known = Record(number, {}, {}, "", "")
+        fields, secrets = dict(known.fields), dict(known.secrets)
+        unseen = dict(known.unseen)
+        desired = self._desired.get(change.address)
+        for item in change.fields:
+            value = change.body[item.field]
+            if item.source is not None:
+                fields.pop(item.field, None)
+                secrets[item.field] = UNTRACKED
+                if vault.tracks:
+                    secrets[item.field] = vault.fingerprint(number, item.field, value)
+            elif item.sent_with is None:
+                unseen[item.field] = value
+                if change.action is not Action.CREATE and item.field not in secrets:
+                    fields[item.field] = item.before
+            elif desired is not None and item.field in desired.fields:
+                fields[item.field] = value  # else a companion that no manifest names
+        made = self._made(known, desired)
+        return made._replace(fields=fields, secrets=secrets, unseen=unseen)
+
+    def _made(self, known: Record, desired: Desired | None) -> Record:
+        """A record of now; the lifecycle is the manifest's, or else what is remembered of it."""
+        treated = desired.lifecycle if desired else known
+        ignore = {item.field: item.until for item in desired.lifecycle.ignore} if desired else None
+        return known._replace(
+            applied_at=self._recorder.now(),
+            run=self._recorder.run,
+            protect=treated.protect,
+            retire=treated.retire,
+            previously=desired.previously if desired else known.previously,
+            deleting=False,
+            ignore=known.ignore if ignore is None else ignore,
+        )
+
+    def _verified(
+        self, outcomes: tuple[Outcome, ...]
+    ) -> tuple[Look | None, tuple[Outcome, ...], tuple[str, ...]]:
+        """The last look, the outcomes as it shows them, and creates that made nothing.
+
+        A monitor whose create had no answer is waited for until its grace is over; a value that was
+        accepted and is not shown, for some more looks (how soon AlertSite shows a change is not
+        documented): longer if nothing of the change shows, unless that was so before.
+        """
+        if not any(item.status in {Status.DONE, Status.UNCONFIRMED} for item in outcomes):
+            return None, outcomes, ()
+        execution = self._execution
+        grace = Grace(execution.clock, execution.grace, execution.stop, execution.say)
+        confirmed, last = outcomes, None
+        absent: tuple[str, ...] = ()
+        for wait in (0.0, *_SETTLE, *_LATE):
+            execution.clock.sleep(wait * execution.grace, execution.stop)
+            try:
+                last = verify(self._workspace, self._writer, self._recorder.state, grace)
+            except Exception as error:  # noqa: BLE001 - a bug must not cost the report on what was done
+                if last is not None:
+                    return last, confirmed, absent
+                return None, tuple(_unverified(item, error) for item in outcomes), ()
+            made = {item.change.address for item in outcomes}
+            made &= {item.address for item in last.plan.binding(BindingAction.BIND)}
+            self._recorder.bind({address: last.bound[address] for address in made})
+            refused = {refusal.address for refusal in last.plan.refusals}
+            absent = tuple(address for address in last.dropped if address not in refused)
+            records = self._recorder.state.records
+            ids = {address: record.id for address, record in records.items()}
+            confirmed = confirm(outcomes, last.plan, ids, absent)
+            doubtful = [
+                now for was, now in zip(outcomes, confirmed, strict=True) if _is_doubtful(was, now)
+            ]
+            if wait >= _SETTLE[-1]:
+                doubtful = [
+                    item for item in doubtful if item.is_invisible and not self._was_unseen(item)
+                ]
+            if not doubtful or execution.stop.is_set():
+                break
+        return last, confirmed, absent
+
+    def _was_unseen(self, outcome: Outcome) -> bool:
+        """Whether AlertSite did not keep the same before."""
+        return all(
+            item.cause is Cause.NOT_KEPT for item in outcome.change.fields if not item.sent_with
+        )
+
+    def result(self, account: Account, outcomes: tuple[Outcome, ...]) -> Result:
+        """What became of the run as a whole."""
+        interrupted = self._execution.stop.by_signal and any(
+            outcome.status is not Status.DONE for outcome in outcomes
+        )
+        return Result(
+            account,
+            outcomes,
+            interrupted=interrupted,
+            run=self._recorder.run,
+            is_recorded=self.trouble is None,
+        )
+
+    def last_transition(self, last: Look, outcomes: Sequence[Outcome]) -> Transition:
+        """What the last look tells that no record says yet."""
+        differing = {
+            change.address: {item.field for item in change.fields if item.sent_with is None}
+            for change in last.plan.changes
+        }
+        refused = {refusal.address for refusal in last.plan.refusals}
+        there = {monitor.id: monitor for monitor in last.live}
+        accepted = {
+            item.change.address
+            for item in outcomes
+            if item.status in {Status.DONE, Status.NOT_KEPT, Status.DOUBLED}
+        }
+        records: dict[str, Record | None] = {}
+        for item in outcomes:
+            known = self._recorder.known(item.change.address)
+            is_retired = item.change.reason is Reason.RETIRED and item.status is Status.DONE
+            if is_retired and known is not None:
+                seen = {**known.fields, **item.change.body}
+                records[item.change.address] = known._replace(fields=seen, unseen={})
+            if item.change.action is Action.DELETE and known is not None:
+                if item.change.id in there:
+                    records[item.change.address] = known._replace(deleting=False)
+                elif item.status is Status.DONE:
+                    records[item.change.address] = None
+        for desired in self._workspace.targeted:
+            address = desired.address
+            old = self._recorder.known(address)
+            number = number_of(desired, old)
+            if number is not None and number in there and address not in refused:
+                was = old if old and old.id == number else Record(number, {}, {}, "", "")
+                live = there[number] if address in accepted else None
+                new = self._fitting(desired, was, differing.get(address, set()), live)
+                if old is None or new._replace(applied_at=old.applied_at, run=old.run) != old:
+                    records[address] = new
+        return Transition(records)
+
+    def _fitting(
+        self, desired: Desired, known: Record, misfit: set[str], seen: Live | None
+    ) -> Record:
+        """A record of what AlertSite was seen to have of a manifest.
+
+        Args:
+            desired: the manifest.
+            known: the record so far, of the same monitor.
+            misfit: the fields in which AlertSite differs.
+            seen: the monitor, if this run has changed it: then what it has of the fields that
+                differ is what came of that.
+        """
+        misfit = misfit | {item.field for item in desired.lifecycle.ignore}
+        fields = {name: value for name, value in desired.fields.items() if name not in misfit}
+        unseen: dict[str, JSON] = {}
+        for name in misfit:
+            if name in known.fields:
+                fields[name] = known.fields[name]
+            if name in known.unseen:
+                unseen[name] = known.unseen[name]
+                if seen is not None and name not in known.secrets:
+                    has = desired.kind.field(name).normalise(seen.fields.get(name))
+                    fields[name] = shown(desired.kind, name, has, known.unseen[name])
+        # What AlertSite still has of a secret is never shown, so the field stays known as one until
+        # another value is seen there; and for good if the manifest no longer names it.
+        secrets = {
+            name: known.secrets[name] if name in desired.secrets else RELEASED
+            for name in known.secrets
+            if name not in desired.fields or name in misfit
+        }
+        made = self._made(known, desired)
+        return made._replace(fields=fields, secrets=secrets, unseen=unseen)
+
+
+def _is_doubtful(before: Outcome, confirmed: Outcome) -> bool:
+    """Whether AlertSite showed something else than what it accepted, or may have received."""
+    if before.status is Status.UNCONFIRMED and before.change.action is Action.CREATE:
+        return confirmed.status is Status.UNCONFIRMED
+    return confirmed.status is not Status.DONE and confirmed.status is not before.status
+
+
+def _unverified(outcome: Outcome, error: Exception) -> Outcome:
+    if outcome.status is not Status.DONE:
+        return outcome
+    known = isinstance(error, AlertSiteError)
+    reason = str(error) if known else f"unexpected failure: {type(error).__name__}: {error}"
+    message = f"AlertSite accepted the request and could not be read again: {reason}"
+    code = error.exit_code if isinstance(error, AlertSiteError) else ExitCode.BUG
+    return outcome._replace(status=Status.UNCONFIRMED, message=message, exit_code=code)

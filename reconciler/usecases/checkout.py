@@ -1,0 +1,83 @@
+"""Asks Git which commit a folder is of, and which of two commits is older.
+
+Rule: nothing is fetched and nothing is written. Without a repository no process is started.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.core.generation import Generation, Relation
+from reconciler.errors import StateError
+from reconciler.state_store.git_process import Git
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+_TIMEOUT = 20.0
+_HEXADECIMAL = frozenset("0123456789abcdef")
+
+
+def read_generation(manifests: str, say: Callable[[str], None]) -> Generation:
+    """The commit that the manifests below a path are of; none if Git does not have that folder.
+
+    Args:
+        manifests: a folder, or a file.
+        say: is told if Git cannot be asked.
+    """
+    git = _repository(manifests)
+    if git is None:
+        return Generation()
+    try:
+        head = git.run(
+            "rev-parse", "HEAD", "HEAD:./"
+        )  # the second fails where Git lacks the folder
+        if not head.is_ok:
+            if "dubious ownership" in head.words:
+                say(f"The commit of the manifests is not known: {head.words}")
+            return Generation()
+        changes = git.run(
+            "--no-optional-locks", "status", "--porcelain", "--untracked-files=all", "--", "."
+        )
+    except StateError as error:
+        say(f"The commit of the manifests is not known: {error}")
+        return Generation()
+    commit = head.out.decode("ascii", "replace").split()[0]
+    return Generation(commit, dirty=not changes.is_ok or bool(changes.out))
+
+
+def find_relation(manifests: str, now: Generation, last: Generation) -> Relation:
+    """How the commit `now` stands to `last`, as the repository around the manifests knows them."""
+    if now.commit == last.commit:
+        return Relation.SAME
+    git = _repository(manifests)
+    if git is None or not (_is_name(now.commit) and _is_name(last.commit)):
+        return Relation.UNKNOWN
+    for commit in (now.commit, last.commit):
+        if not git.run("cat-file", "-e", f"{commit}^{{commit}}").is_ok:
+            return Relation.UNKNOWN
+    if git.run("merge-base", "--is-ancestor", now.commit, last.commit).is_ok:
+        return Relation.OLDER
+    if git.run("merge-base", "--is-ancestor", last.commit, now.commit).is_ok:
+        return Relation.NEWER
+    # What a shallow clone has cut off may be what joins them.
+    is_whole = git.run("rev-parse", "--is-shallow-repository").out.strip() == b"false"
+    return Relation.PARTED if is_whole else Relation.UNKNOWN
+
+
+def _repository(path: str) -> Git | None:
+    """Git in the folder of the manifests; None if it is in no work tree."""
+    folder = Path(os.path.realpath(path))
+    folder = folder if folder.is_dir() else folder.parent
+    if not any((each / ".git").exists() for each in (folder, *folder.parents)):
+        return None
+
+    return Git(folder, _TIMEOUT)
+
+
+def _is_name(commit: str) -> bool:
+    """Whether a text is the full name of a commit; a state could hold anything."""
+    return len(commit) >= 40 and _HEXADECIMAL.issuperset(commit)  # noqa: PLR2004 - SHA-1

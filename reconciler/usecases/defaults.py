@@ -1,0 +1,161 @@
+"""Values that manifests get from `_defaults.yaml` files of their folder and those above.
+
+Rule: the nearest folder wins, for each top-level field of `spec`; nothing is merged deeper.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.model import Origin
+from reconciler.errors import Diagnostic
+from reconciler.schema import DEFAULTS, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from reconciler.core.model import JSON
+    from reconciler.manifests import Document, Locator
+    from reconciler.schema import Schemas
+
+
+NAMES = ("_defaults.yaml", "_defaults.yml")
+"""Files that hold Defaults documents, and nothing else."""
+
+
+class Inherited(NamedTuple):
+    """What the manifests of one kind in one folder get.
+
+    Attributes:
+        values: by field.
+        origins: the Defaults document that each comes from.
+    """
+
+    values: Mapping[str, JSON]
+    origins: Mapping[str, Origin]
+
+
+NOTHING = Inherited({}, {})
+
+
+def is_defaults(path: str) -> bool:
+    """Whether a file is for Defaults documents, by its name."""
+    return os.path.basename(path) in NAMES  # noqa: PTH119 - paths are texts here, thousands of them
+
+
+def above(paths: Sequence[str]) -> list[str]:
+    """The defaults files in the folders above the paths, up to the current folder or a clone's."""
+    found: list[str] = []
+    for path in map(os.path.normpath, paths):
+        below = path
+        for folder in _folders(path):
+            if _is_top(below):
+                break
+            found += [os.path.join(folder, name) for name in NAMES]  # noqa: PTH118
+            below = folder
+    return [path for path in dict.fromkeys(found) if os.path.lexists(path)]
+
+
+def _folders(path: str) -> Iterator[str]:
+    """The folder that a path is in and those above it, the nearest first.
+
+    Above `..` a path says nothing more: what follows would be the current folder.
+    """
+    # Paths are texts here, thousands of them.
+    while os.path.basename(path) not in {".", ".."}:  # noqa: PTH119
+        parent = os.path.dirname(path)  # noqa: PTH120
+        if parent == path:
+            return
+        yield parent
+        path = parent
+
+
+def _is_top(path: str) -> bool:
+    """Whether nothing above counts: the current folder, or the root of a clone."""
+    return Path(path).resolve() == Path.cwd() or Path(path, ".git").exists()
+
+
+class Defaults:
+    """All Defaults documents of a workspace."""
+
+    def __init__(self, schemas: Schemas) -> None:
+        self._schemas = schemas
+        self._given: dict[tuple[str, str], dict[str, tuple[JSON, Origin]]] = {}
+        self._known: dict[tuple[str, str], Inherited] = {}
+        self._spoilt: set[str] = set()
+
+    def add(self, document: Document, locator: Locator) -> Iterator[Diagnostic]:
+        """Takes in a document of a defaults file; yields what is wrong with it."""
+        for problem in self._problems(document):
+            place = locator.position(
+                document.path, document.number, problem.pointer, of_key=problem.of_key
+            )
+            yield Diagnostic(place, problem.code, problem.message)
+
+    def _problems(self, document: Document) -> Iterator[Problem]:
+        value = document.value
+        if not isinstance(value, dict) or value.get("kind") != DEFAULTS:
+            message = f"only documents of the kind {DEFAULTS} belong here"
+            yield Problem(("kind",), "not-defaults", message)
+            return
+        problems = tuple(self._schemas.explain_defaults(value))
+        yield from problems
+        if problems:
+            return
+        origin = Origin(document.path, document.number, document.line)
+        wanted = value.get("appliesTo", self._schemas.kinds)
+        for field, default in value["spec"].items():
+            pointer = ("spec", field)
+            kinds = [kind for kind in wanted if field in self._schemas.kinds[kind].fields]
+            if not kinds:
+                message = f"no kind that this applies to knows {field}"
+                yield Problem(pointer, "unknown-key", message, of_key=True)
+            if taken := self._take(field, default, origin, kinds):
+                message = (
+                    f"{field} of {', '.join(taken)} has a default in this folder already, at "
+                    f"{next(iter(taken.values()))}"
+                )
+                yield Problem(pointer, "duplicate-default", message, of_key=True)
+
+    def _take(
+        self, field: str, default: JSON, origin: Origin, kinds: Iterable[str]
+    ) -> dict[str, Origin]:
+        """Takes in one default; the kinds that have one in that folder already, and where."""
+        folder = os.path.dirname(origin.path)  # noqa: PTH120
+        taken = {}
+        for kind in kinds:
+            given = self._given.setdefault((folder, kind), {})
+            _, first = given.setdefault(field, (default, origin))
+            if first is not origin:
+                taken[kind] = first
+        return taken
+
+    def spoil(self, path: str) -> None:
+        """Notes that a defaults file has findings, so that what it would give is not known."""
+        self._spoilt.add(os.path.dirname(path))  # noqa: PTH120
+
+    def may_give_more(self, path: str) -> bool:
+        """Whether a manifest in that file would get more, were it not for such findings."""
+        return bool(self._spoilt) and not self._spoilt.isdisjoint(_folders(path))
+
+    def __bool__(self) -> bool:
+        return bool(self._given)
+
+    def of(self, path: str, kind: str) -> Inherited:
+        """What a manifest of that kind in that file gets."""
+        folder = os.path.dirname(path)  # noqa: PTH120
+        found = self._known.get((folder, kind))
+        if found is None:
+            found = self._known[folder, kind] = self._look_up(path, kind)
+        return found
+
+    def _look_up(self, path: str, kind: str) -> Inherited:
+        merged: dict[str, tuple[JSON, Origin]] = {}
+        for folder in _folders(path):
+            merged = {**self._given.get((folder, kind), {}), **merged}
+        return Inherited(
+            {field: value for field, (value, _) in merged.items()},
+            {field: origin for field, (_, origin) in merged.items()},
+        )

@@ -1,0 +1,89 @@
+"""What stands in a folder before manifests are added to it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler import manifests
+from reconciler.core.decisions import likeness
+from reconciler.core.naming import folder_of
+from reconciler.errors import Diagnostic
+from reconciler.usecases import defaults
+from reconciler.usecases.load import load_fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.core.model import JSON, Desired
+    from reconciler.core.state import State
+    from reconciler.schema import Schemas
+
+
+class Presence:
+    """The manifests and defaults of a folder, which need not exist.
+
+    Attributes:
+        fleet: the manifests.
+        folders: those below it, and itself, in or below which there is a file already.
+    """
+
+    def __init__(self, folder: str, schemas: Schemas) -> None:
+        """Reads the folder.
+
+        Raises:
+            InvalidManifestsError: manifests have findings.
+        """
+        self._folder = os.path.normpath(folder)
+        files: list[str] = []
+        self.fleet: tuple[Desired, ...] = ()
+        if os.path.lexists(self._folder):
+            files = manifests.find([self._folder], may_be_empty=True)
+            self.fleet = load_fleet([self._folder], schemas, may_be_empty=True).desired
+        self.folders = {
+            part
+            for path in files
+            for part in _with_parents(folder_of(os.path.relpath(path, self._folder)))
+        }
+        self._defaults = defaults.Defaults(schemas)
+        parser, locator = manifests.Parser(), manifests.Locator()
+        for path in {*defaults.above([self._folder]), *filter(defaults.is_defaults, files)}:
+            data = manifests.read(path)
+            if not isinstance(data, Diagnostic):
+                for document in parser.parse(path, data)[0]:
+                    list(self._defaults.add(document, locator))
+
+    def inherited(self, path: str, kind: str) -> Mapping[str, JSON]:
+        """What a manifest of that kind at a path below the folder gets from defaults."""
+        return self._defaults.of(self._full(path), kind).values
+
+    def holds(self, path: str) -> bool:
+        """Whether there is something at a path below the folder."""
+        return os.path.lexists(self._full(path))
+
+    def bound(self, state: State) -> dict[int, Desired]:
+        """The manifests by the id that they or their records name."""
+        records = state.records
+        return {
+            records[item.address].id if item.id is None else item.id: item
+            for item in self.fleet
+            if item.id is not None or item.address in records
+        }
+
+    def loose(self, state: State) -> dict[tuple[str, str], Desired]:
+        """The manifests that are bound to nothing, by kind and display name."""
+        return {
+            likeness(item): item
+            for item in self.fleet
+            if item.id is None and item.address not in state.records
+        }
+
+    def _full(self, path: str) -> str:
+        return str(Path(self._folder, path))
+
+
+def _with_parents(folder: str) -> list[str]:
+    """A folder below another one, with those above it up to that one, which has no name."""
+    steps = folder.split("/") if folder else []
+    return ["/".join(steps[:count]) for count in range(len(steps) + 1)]

@@ -1,0 +1,327 @@
+"""From the monitors of an account to manifests that describe them.
+
+Rule: AlertSite is only read, and no file is overwritten. What was written is loaded and planned
+like any other manifest.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler import durable
+from reconciler.core import naming
+from reconciler.core.model import match_key
+from reconciler.core.naming import Draft, Shared
+from reconciler.core.planner import decide
+from reconciler.core.redactor import Redactor
+from reconciler.errors import ConfigurationError, RefusedError
+from reconciler.usecases.draft import Drafting, canonical_of, compose
+from reconciler.usecases.existing import Presence
+from reconciler.usecases.load import load_fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from reconciler.core.model import Account, Desired, Live
+    from reconciler.core.plan import Plan
+    from reconciler.core.state import State
+    from reconciler.schema import Schemas
+
+
+_MOST_LISTED = 10
+
+
+class Terms(NamedTuple):
+    """How an import was asked for.
+
+    Attributes:
+        folder: where the files go.
+        manifests: the folder whose manifests count too, if they are to be merged with.
+        layout: the pattern of paths below the folder.
+        merge: whether to add what no manifest describes yet.
+        lift: whether what manifests have in common becomes defaults.
+        write_unknown: whether texts in fields that the schemas do not know are written.
+    """
+
+    folder: str
+    manifests: str
+    layout: str
+    merge: bool
+    lift: bool
+    write_unknown: bool = False
+
+
+class Told(NamedTuple):
+    """Something that somebody has to look at; `field` is empty for a whole monitor."""
+
+    subject: str
+    field: str
+    text: str
+
+
+class Imported(NamedTuple):
+    """What is to be written.
+
+    Attributes:
+        texts: by path below the folder.
+        shared: what became defaults.
+        secrets: the variables that secrets have to be in.
+        left_out: fields that no manifest can say.
+        skipped: monitors that get no manifest.
+        unknown: how many manifests have each field that the schemas do not know.
+        held_back: for how many monitors each such field was not written, as its text may be a
+            secret.
+        known: monitors that manifests describe already.
+    """
+
+    drafts: tuple[Draft, ...]
+    texts: Mapping[str, str]
+    shared: tuple[Shared, ...]
+    secrets: tuple[Told, ...]
+    left_out: tuple[Told, ...]
+    skipped: tuple[Told, ...]
+    unknown: Mapping[str, int]
+    held_back: Mapping[str, int]
+    known: int
+
+
+def draft(
+    live: Sequence[Live],
+    schemas: Schemas,
+    state: State,
+    terms: Terms,
+    redactor: Redactor | None = None,
+) -> Imported:
+    """The manifests for the monitors of an account; writes nothing.
+
+    Args:
+        live: the monitors.
+        schemas: of all kinds.
+        state: what is known of them.
+        terms: how it was asked for.
+        redactor: what knows the secrets of the run; None if it has none.
+
+    Raises:
+        RefusedError: a file or a manifest is there already, and nothing is to be merged.
+        InvalidManifestsError: manifests that are there already have findings.
+    """
+    drafts = _Drafts(schemas, state, terms, redactor or Redactor())
+    for monitor in sorted(live, key=lambda each: each.id):
+        drafts.take(monitor)
+    return drafts.imported()
+
+
+def write(
+    imported: Imported,
+    folder: str,
+    noting: Callable[[str], AbstractContextManager[None]],
+) -> None:
+    """Writes the files, none of which is there, each within what `noting` gives for its path.
+
+    Defaults come first, so a manifest never lacks what it was written without.
+
+    Raises:
+        ConfigurationError: they cannot be written; it says which are there all the same.
+    """
+    placed: list[str] = []
+
+    @contextmanager
+    def placing(path: Path) -> Iterator[None]:
+        with noting(str(path)):
+            yield
+        placed.append(str(path))
+
+    files = {path: text.encode() for path, text in imported.texts.items()}
+    try:
+        durable.create_all(Path(folder), files, placing)
+    except OSError as error:
+        where = f" ({os.fsdecode(error.filename)})" if error.filename else ""
+        listed = f": {_listed(placed)}" if placed else ""
+        raise ConfigurationError(
+            f"cannot write manifests below {folder}: {error.strerror or error}{where}; "
+            f"{len(placed):,} of {len(files):,} files were written{listed}",
+            "Make room, or give yourself the permission, then run the same command again"
+            + (" with --merge: it adds the others." if placed else "."),
+        ) from error
+
+
+class Checked(NamedTuple):
+    """What a plan says of manifests that were just written.
+
+    Attributes:
+        plan: only the imported ones are in it.
+        others: manifests that were there before and differ from AlertSite.
+    """
+
+    plan: Plan
+    others: int
+
+
+def check(
+    imported: Imported,
+    live: Sequence[Live],
+    account: Account,
+    schemas: Schemas,
+    state: State,
+    folder: str,
+) -> Checked:
+    """The plan for the manifests in the folder.
+
+    Raises:
+        InvalidManifestsError: what was written has findings.
+    """
+    fleet = load_fleet([folder], schemas)
+    plan = decide(account, fleet.desired, state.records, live, schemas.kinds)
+    ours = {item.address for item in imported.drafts}
+    all_moved = {item.address for item in plan.changes}
+    all_moved |= {item.address for item in plan.refusals}
+    changes = tuple(item for item in plan.changes if item.address in ours)
+    refusals = tuple(item for item in plan.refusals if item.address in ours)
+    unchanged = len(ours - all_moved)
+    plan = plan._replace(changes=changes, refusals=refusals, notes=(), unchanged=unchanged)
+    return Checked(plan, len(all_moved - ours))
+
+
+def _listed(paths: Sequence[str]) -> str:
+    """The first of the paths, and how many more there are."""
+    rest = len(paths) - _MOST_LISTED
+    return ", ".join(paths[:_MOST_LISTED]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+class _Drafts:
+    """What has been drafted so far."""
+
+    def __init__(self, schemas: Schemas, state: State, terms: Terms, redactor: Redactor) -> None:
+        self._schemas = schemas
+        self._terms = terms
+        # What is staged to be merged is moved to the folder of the manifests later.
+        folders = {terms.folder, terms.manifests} if terms.merge else {terms.folder}
+        self._present = [Presence(folder, schemas) for folder in sorted(folders)]
+        self._described: dict[int, Desired] = {}
+        self._loose: dict[tuple[str, str], Desired] = {}
+        for present in self._present:
+            self._described |= present.bound(state)
+            self._loose |= present.loose(state)
+        addresses = {item.address for present in self._present for item in present.fleet}
+        self._named = {
+            record.id: address
+            for address, record in state.records.items()
+            if address not in addresses
+        }
+        self._secret = {record.id: tuple(record.secrets) for record in state.records.values()}
+        self._taken = addresses | state.records.keys()
+        self._drafting = Drafting(schemas, redactor, write_unknown=terms.write_unknown)
+        self._drafts: list[Draft] = []
+        self._overlap: list[int] = []
+        self._secrets: list[Told] = []
+        self._left_out: list[Told] = []
+        self._skipped: list[Told] = []
+        self._unknown: dict[str, int] = {}
+        self._held_back: dict[str, int] = {}
+
+    def take(self, live: Live) -> None:
+        """Takes in one monitor."""
+        kind = self._schemas.kinds.get(live.type or "")
+        if kind is None:
+            if live.type is None:
+                self._skip(live, "AlertSite does not say of which kind it is")
+            return
+        if live.id in self._described:
+            self._overlap.append(live.id)
+            return
+        loose = self._loose.get(match_key(kind.name, live.fields.get("name")))
+        if loose is not None:
+            other = f"{loose.address} ({loose.origin})"
+            self._skip(live, f"{other} looks like it and has no id; bind it with apply --adopt")
+            return
+        name = self._name(live, kind.name)
+        path = self._terms.layout.format(kind=kind.name, name=name, id=live.id)
+        inherited = {
+            field: value
+            for present in self._present
+            for field, value in present.inherited(path, kind.name).items()
+        }
+        secret = self._secret.get(live.id, ())
+        found = self._drafting.content(kind, name, live, inherited, secret)
+        if found.fault:
+            self._skip(live, found.fault)
+            return
+        made = Draft(kind.name, name, live.id, path, found.spec, found.extra, found.held_back)
+        self._taken.add(made.address)
+        self._drafts.append(made)
+        self._left_out += [Told(made.address, *item) for item in sorted(found.left_out.items())]
+        for item in found.secrets:
+            self._secrets.append(Told(made.address, ".".join(map(str, item.path)), item.variable))
+        for field in found.extra.keys() - {item.path[0] for item in found.secrets}:
+            self._unknown[field] = self._unknown.get(field, 0) + 1
+        for field in found.held_back:
+            self._held_back[field] = self._held_back.get(field, 0) + 1
+
+    def imported(self) -> Imported:
+        """All of it.
+
+        Raises:
+            RefusedError: something is there already, and nothing is to be merged.
+        """
+        if self._overlap and not self._terms.merge:
+            first = self._described[self._overlap[0]]
+            raise RefusedError(
+                f"{len(self._overlap):,} of the monitors have manifests already, such as "
+                f"{first.address} ({first.origin})",
+                "Add manifests for the others with --merge, or write elsewhere with --into.",
+            )
+        drafts, shared = self._placed(), list[Shared]()
+        if self._terms.lift:
+            closed = {folder for present in self._present for folder in present.folders}
+            drafts, shared = naming.lifted(drafts, self._schemas.kinds, closed)
+        texts = compose(drafts, shared, self._terms.folder, self._schemas)
+        self._refuse_present([path for path in texts if self._holds(path)])
+        return Imported(
+            drafts=tuple(drafts),
+            texts=texts,
+            shared=tuple(shared),
+            secrets=tuple(self._secrets),
+            left_out=tuple(self._left_out),
+            skipped=tuple(self._skipped),
+            unknown=dict(sorted(self._unknown.items())),
+            held_back=dict(sorted(self._held_back.items())),
+            known=len(self._overlap),
+        )
+
+    def _name(self, live: Live, kind: str) -> str:
+        """The name of a monitor's manifest: the one that the state has, or else a new one."""
+        recorded, _, name = self._named.get(live.id, "").partition("/")
+        if recorded == kind:
+            return name
+        wanted = naming.slug(str(live.fields.get("name") or ""), live.id)
+        return naming.free_name(wanted, kind, self._taken)
+
+    def _skip(self, live: Live, reason: str) -> None:
+        name = canonical_of(live.fields.get("name"))
+        self._skipped.append(Told(f"monitor {live.id} ({live.type}, {name})", "", reason))
+
+    def _placed(self) -> list[Draft]:
+        """The drafts, each in a file that is not there yet, if they are to be merged."""
+        if not self._terms.merge:
+            return self._drafts
+        free: dict[str, str] = {}
+        for item in self._drafts:
+            if item.path not in free:
+                free[item.path] = naming.free_path(item.path, self._holds)
+        return [item._replace(path=free[item.path]) for item in self._drafts]
+
+    def _holds(self, path: str) -> bool:
+        return any(present.holds(path) for present in self._present)
+
+    def _refuse_present(self, paths: Sequence[str]) -> None:
+        if not paths:
+            return
+        there = [os.path.join(self._terms.folder, path) for path in paths]  # noqa: PTH118 - a text
+        raise RefusedError(
+            f"nothing is overwritten, and there is already: {_listed(there)}",
+            "Add manifests for new monitors with --merge, or write elsewhere with --into.",
+        )

@@ -1,0 +1,101 @@
+"""What lint finds in the manifests of a workspace, where it stands, and what comments disable."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from reconciler.core.lint import BAD_COMMENT, CODES, lint
+from reconciler.errors import Diagnostic, Position
+from reconciler.manifests import Locator
+from reconciler.manifests.directives import comments
+from reconciler.schema.problem import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.core.lint import Finding
+    from reconciler.core.model import Desired
+    from reconciler.manifests.directives import Comment
+    from reconciler.usecases.load import Fleet
+
+
+_DISABLE = re.compile(r"disable=[ ]*([A-Za-z0-9_-]+(?:[ ]*,[ ]*[A-Za-z0-9_-]+)*)(?:[ ].*)?")
+_EXAMPLE = "# reconciler: disable=silenced"
+
+
+def lint_fleet(fleet: Fleet) -> tuple[Diagnostic, ...]:
+    """What looks wrong in valid manifests and no comment disables, sorted by place.
+
+    A comment `# reconciler: disable=CODE` counts for the value on its line; on the line of `kind:`
+    or `metadata:` for the whole manifest.
+    """
+    linting = _Linting(fleet)
+    return tuple(sorted({*linting.findings(), *linting.bad_comments()}))
+
+
+class _Linting:
+    """One look at a fleet, with the comments of its files."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+        self._locator = Locator()
+        origins = (
+            origin for item in fleet.desired for origin in (item.origin, *item.inherited.values())
+        )
+        self._comments = {path: comments(path) for path in {origin.path for origin in origins}}
+
+    def findings(self) -> Iterator[Diagnostic]:
+        by_address = {item.address: item for item in self._fleet.desired}
+        for finding in lint(self._fleet.desired):
+            item = by_address[finding.address]
+            if finding.code not in self._disabled(item, finding):
+                yield Diagnostic(self._place(item, finding), finding.code, finding.message)
+
+    def bad_comments(self) -> Iterator[Diagnostic]:
+        for path, found in self._comments.items():
+            for comment in found:
+                place = Position(path, comment.line, comment.column)
+                for message in _faults(comment):
+                    yield Diagnostic(place, BAD_COMMENT, message)
+
+    def _disabled(self, item: Desired, finding: Finding) -> set[str]:
+        """The codes that comments disable for this finding."""
+        origin = item.origin
+        lines = {
+            (origin.path, self._locator.position(*origin[:2], (key,), of_key=True).line)
+            for key in ("kind", "metadata")
+        }
+        place = self._place(item, finding)
+        key = self._place(item, finding, of_key=True)
+        lines |= {(place.path, place.line), (key.path, key.line)}
+        return {
+            code
+            for path, line in lines
+            for comment in self._comments[path]
+            if comment.line == line
+            for code in _codes(comment)
+        }
+
+    def _place(self, item: Desired, finding: Finding, *, of_key: bool = False) -> Position:
+        """Where the field stands: in the manifest, or in the Defaults that it comes from."""
+        origin = item.inherited.get(finding.pointer[1], item.origin)
+        return self._locator.position(origin.path, origin.document, finding.pointer, of_key=of_key)
+
+
+def _codes(comment: Comment) -> list[str]:
+    """The codes that a comment names; none if it is of another form."""
+    found = _DISABLE.fullmatch(comment.text)
+    return re.split("[ ]*,[ ]*", found[1]) if found else []
+
+
+def _faults(comment: Comment) -> Iterator[str]:
+    codes = _codes(comment)
+    if not codes:
+        yield f"this comment is not understood; write {_EXAMPLE}"
+    for code in codes:
+        if code not in CODES:
+            advice = did_you_mean(code, CODES) or "; reconciler explain lint lists the codes"
+            yield f"{code} is no code that can be disabled{advice}"
+    if codes and comment.is_alone:
+        yield "a comment alone on its line disables nothing; write it behind the value, or kind"

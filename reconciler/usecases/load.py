@@ -1,0 +1,352 @@
+"""Reading the manifests of a workspace, with every finding at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler import manifests as manifest
+from reconciler.core.model import SECRET_REF, Desired, Ignored, Lifecycle, Origin, secret_refs
+from reconciler.errors import Diagnostic, InvalidManifestsError, Position
+from reconciler.schema import DEFAULTS
+from reconciler.usecases import defaults
+from reconciler.usecases.defaults import Inherited
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from reconciler.core.diff import FieldChange
+    from reconciler.core.model import JSON, Kind
+    from reconciler.core.plan import Plan
+    from reconciler.core.redactor import Redactor
+    from reconciler.schema import Schemas
+    from reconciler.secrets import SecretRules, Vault
+
+
+class Fleet(NamedTuple):
+    """Every manifest of a workspace, valid, with unique addresses and ids.
+
+    Attributes:
+        files: how many files they stand in.
+        where: the files and folders that were named, for messages.
+        warnings: what is to be said of manifests that are valid, sorted.
+    """
+
+    desired: tuple[Desired, ...]
+    files: int
+    where: str
+    warnings: tuple[Diagnostic, ...] = ()
+
+
+def load_fleet(
+    paths: Sequence[str],
+    schemas: Schemas,
+    today: str = "",
+    rules: SecretRules | None = None,
+    *,
+    may_be_empty: bool = False,
+) -> Fleet:
+    """Finds, reads and checks the manifests.
+
+    Args:
+        paths: files and folders.
+        schemas: what manifests must fit.
+        today: the day, as YYYY-MM-DD; what was to be ignored until an earlier one is not ignored
+            any more, with a warning.
+        rules: which secrets the manifests may name; None where none is going to be resolved, and
+            what they name does not matter.
+        may_be_empty: whether a folder without manifests is a fleet too.
+
+    Raises:
+        ConfigurationError: there are no manifests to read.
+        InvalidManifestsError: with every finding of all files.
+    """
+    loading = _Loading(schemas, today, rules)
+    files = manifest.find(paths, may_be_empty=may_be_empty)
+    for path in sorted({*defaults.above(paths), *filter(defaults.is_defaults, files)}):
+        loading.read_defaults(path)
+    manifests = [path for path in files if not defaults.is_defaults(path)]
+    for path in manifests:
+        loading.read(path)
+    loading.findings += _duplicates(loading.desired, loading.locator)
+    if loading.findings:
+        raise InvalidManifestsError(tuple(sorted(set(loading.findings))))
+    where, warnings = ", ".join(paths), tuple(sorted(loading.warnings))
+    return Fleet(tuple(loading.desired), len(manifests), where, warnings)
+
+
+class _Loading:
+    """What has been read so far."""
+
+    def __init__(self, schemas: Schemas, today: str, rules: SecretRules | None) -> None:
+        self.desired: list[Desired] = []
+        self.findings: list[Diagnostic] = []
+        self.warnings: list[Diagnostic] = []
+        self.locator = manifest.Locator()
+        self._schemas = schemas
+        self._today = today
+        self._rules = rules
+        self._parser = manifest.Parser()
+        self._defaults = defaults.Defaults(schemas)
+
+    def read_defaults(self, path: str) -> None:
+        before = len(self.findings)
+        documents, faults = self._documents(path)
+        known = {fault.position for fault in faults}
+        for document in documents:
+            found = self._defaults.add(document, self.locator)
+            self.findings += [item for item in found if item.position not in known]
+        if len(self.findings) > before:
+            self._defaults.spoil(path)
+
+    def read(self, path: str) -> None:
+        documents, faults = self._documents(path)
+        for document in documents:
+            inherited = self._inherited(document)
+            if inherited.values:
+                value = document.value
+                spec = {**inherited.values, **value["spec"]}
+                document = document._replace(value={**value, "spec": spec})  # noqa: PLW2901
+            if kind := self._schemas.accept(document.value):
+                desired = _desired(kind, document, inherited)
+                if desired.lifecycle.ignore:
+                    desired = self._still_ignoring(desired)
+                if self._rules is not None and desired.secrets:
+                    self.findings += _refused_secrets(desired, self._rules, self.locator)
+                self.desired.append(desired)
+            else:
+                known = {fault.position for fault in faults}
+                explained = self._explain(document, inherited)
+                self.findings += [item for item in explained if item.position not in known]
+
+    def _documents(self, path: str) -> tuple[list[manifest.Document], list[Diagnostic]]:
+        data = manifest.read(path)
+        if isinstance(data, Diagnostic):
+            self.findings.append(data)
+            return [], []
+        documents, faults = self._parser.parse(path, data)
+        self.findings += faults
+        return documents, faults
+
+    def _inherited(self, document: manifest.Document) -> Inherited:
+        """What the document gets from defaults, without what it names itself."""
+        value = document.value
+        if not self._defaults or not isinstance(value, dict):
+            return defaults.NOTHING
+        kind, spec = value.get("kind"), value.get("spec")
+        if not isinstance(kind, str) or not isinstance(spec, dict):
+            return defaults.NOTHING
+        found = self._defaults.of(document.path, kind)
+        extra = value.get("extra")
+        named = {*spec, *(extra if isinstance(extra, dict) else ())}
+        if named.isdisjoint(found.values):
+            return found
+        origins = {field: item for field, item in found.origins.items() if field not in named}
+        return Inherited({field: found.values[field] for field in origins}, origins)
+
+    def _explain(self, document: manifest.Document, inherited: Inherited) -> Iterator[Diagnostic]:
+        value = document.value
+        if isinstance(value, dict) and value.get("kind") == DEFAULTS:
+            message = f"{DEFAULTS} belong in a file named {defaults.NAMES[0]}"
+            place = self.locator.position(document.path, document.number, ("kind",))
+            yield Diagnostic(place, "misplaced-defaults", message)
+            return
+        is_lacking = self._defaults.may_give_more(document.path)
+        for problem in self._schemas.explain(value):
+            if is_lacking and problem.code == "missing-key" and problem.pointer == ("spec",):
+                continue  # one fault in a defaults file would be shown for each manifest
+            path, number, pointer = document.path, document.number, problem.pointer
+            origin = _default_at(pointer, inherited)
+            if origin is not None and problem.other and not _default_at(problem.other, inherited):
+                pointer = problem.other  # of the two, the one that the manifest names itself
+            elif origin is not None:
+                path, number, _ = origin
+            position = self.locator.position(path, number, pointer, of_key=problem.of_key)
+            yield Diagnostic(position, problem.code, problem.message)
+
+    def _still_ignoring(self, desired: Desired) -> Desired:
+        """The manifest without what it ignored until a day that is past; notes what is wrong."""
+        origin = desired.origin
+        ignore = []
+        for index, item in enumerate(desired.lifecycle.ignore):
+            pointer = ("lifecycle", "ignore", index)
+            is_named = item.field in desired.fields or item.field in desired.secrets
+            if not is_named and not self._defaults.may_give_more(origin.path):
+                place = self.locator.position(origin.path, origin.document, (*pointer, "field"))
+                message = f"the manifest names no field {item.field}; remove it here"
+                self.findings.append(Diagnostic(place, "ignored-field", message))
+            if item.until >= self._today:
+                ignore.append(item)
+            else:
+                place = self.locator.position(origin.path, origin.document, (*pointer, "until"))
+                message = (
+                    f"{item.field} is compared again, as it was to be ignored until {item.until} "
+                    f"({item.reason}); remove this, or give it a later day"
+                )
+                self.warnings.append(Diagnostic(place, "expired-ignore", message))
+        return desired._replace(lifecycle=desired.lifecycle._replace(ignore=tuple(ignore)))
+
+
+def _default_at(pointer: tuple[str | int, ...], inherited: Inherited) -> Origin | None:
+    """The Defaults document that the value there comes from, if it comes from one."""
+    if pointer[:1] != ("spec",) or not pointer[1:]:
+        return None
+    return inherited.origins.get(str(pointer[1]))
+
+
+def require_secrets(wanted: Iterable[tuple[Desired, str]], vault: Vault) -> None:
+    """Stops if a secret that would be used is not available.
+
+    Args:
+        wanted: manifests, and the names of their fields with a secret.
+        vault: what resolves them.
+
+    Raises:
+        InvalidManifestsError: with a finding for each of them, at its place in the manifest.
+    """
+    locator = manifest.Locator()
+    findings = []
+    for desired, field in wanted:
+        for path, ref in secret_refs(desired.secrets[field]):
+            if failure := vault.failure(ref):
+                place = _secret_place(locator, desired, field, path)
+                findings.append(Diagnostic(place, "missing-secret", failure))
+    if findings:
+        raise InvalidManifestsError(tuple(sorted(set(findings))))
+
+
+def _refused_secrets(
+    desired: Desired, rules: SecretRules, locator: manifest.Locator
+) -> Iterator[Diagnostic]:
+    """A finding for each secret that must not be resolved, or not go where it stands."""
+    for field, value in desired.secrets.items():
+        is_shown = rules.shows(desired, field)
+        for path, ref in secret_refs(value):
+            place = _secret_place(locator, desired, field, path)
+            if refusal := rules.refusal(ref):
+                yield Diagnostic(place, "refused-secret", refusal)
+            if is_shown:
+                message = (
+                    f"spec.{field} is shown by AlertSite to all who may see the monitor, so it "
+                    "holds no secret; if that is meant, name it as one of fields under [secrets] "
+                    "in reconciler.toml"
+                )
+                yield Diagnostic(place, "shown-secret", message)
+
+
+def without_secrets(plan: Plan, fleet: Iterable[Desired], vault: Vault) -> Plan:
+    """The plan without known secrets that AlertSite shows in other fields.
+
+    So nothing that is made of a plan holds one: its JSON, a saved plan, what is pending in a state.
+
+    Raises:
+        InvalidManifestsError: a manifest has one in the clear; with a finding for each.
+    """
+    if not plan.changes:
+        return plan
+    fleet = tuple(fleet)
+    vault.learn(value for item in fleet for value in item.secrets.values())
+    redactor = vault.redactor
+    texts = (
+        repr((item.body, [(it.before, it.applied) for it in item.fields])) for item in plan.changes
+    )
+    if not redactor.holds("\n".join(texts)):
+        return plan
+    desired = {item.address: item for item in fleet}
+    locator = manifest.Locator()
+    findings = [
+        Diagnostic(
+            _field_place(locator, desired[change.address], field),
+            "plain-secret",
+            "a known secret stands here in the clear, as the value or in it: write a secretRef",
+        )
+        for change in plan.changes
+        if change.address in desired
+        for field, value in change.body.items()
+        if field in desired[change.address].fields and redactor.holds(repr(value))
+    ]
+    if findings:
+        raise InvalidManifestsError(tuple(sorted(set(findings))))
+    return plan._replace(
+        changes=tuple(
+            change._replace(fields=tuple(_redacted(field, redactor) for field in change.fields))
+            for change in plan.changes
+        )
+    )
+
+
+def _redacted(field: FieldChange, redactor: Redactor) -> FieldChange:
+    leaves = tuple(leaf._replace(before=redactor.value(leaf.before)) for leaf in field.leaves)
+    before, applied = redactor.value(field.before), redactor.value(field.applied)
+    return field._replace(before=before, applied=applied, leaves=leaves)
+
+
+def _field_place(locator: manifest.Locator, desired: Desired, field: str) -> Position:
+    section = "spec" if field in desired.kind.fields else "extra"
+    origin = desired.inherited.get(field, desired.origin)
+    return locator.position(origin.path, origin.document, (section, field), of_key=True)
+
+
+def _secret_place(
+    locator: manifest.Locator, desired: Desired, field: str, path: tuple[str | int, ...]
+) -> Position:
+    """Where a secretRef stands: its field is under `spec`, or else under `extra`."""
+    section = "spec" if field in desired.kind.fields else "extra"
+    origin = desired.inherited.get(field, desired.origin)
+    return locator.position(origin.path, origin.document, (section, field, *path, SECRET_REF))
+
+
+def _desired(kind: Kind, document: manifest.Document, inherited: Inherited) -> Desired:
+    value = document.value
+    metadata = value["metadata"]
+    fields = value["spec"] | value["extra"] if "extra" in value else value["spec"]
+    secrets = _secrets(fields) if "extra" in value or dict in map(type, fields.values()) else {}
+    return Desired(
+        kind=kind,
+        name=metadata["name"],
+        id=int(metadata["id"]) if "id" in metadata else None,  # JSON Schema takes 7.0 for one
+        labels=metadata.get("labels", {}),
+        fields=_without(fields, secrets) if secrets else fields,
+        origin=Origin(document.path, document.number, document.line),
+        secrets=secrets,
+        inherited=inherited.origins,
+        lifecycle=_lifecycle(value["lifecycle"]) if "lifecycle" in value else _USUAL,
+        previously=tuple(metadata.get("previously", ())),
+    )
+
+
+_USUAL = Lifecycle()
+
+
+def _lifecycle(value: JSON) -> Lifecycle:
+    ignore = tuple(Ignored(**item) for item in value.get("ignore", ()))
+    return Lifecycle(value.get("protect", False), value.get("retire", "delete"), ignore)
+
+
+def _secrets(fields: Mapping[str, JSON]) -> dict[str, JSON]:
+    """The fields that hold a secretRef."""
+    return {name: value for name, value in fields.items() if next(secret_refs(value), None)}
+
+
+def _without(fields: Mapping[str, JSON], secrets: Mapping[str, JSON]) -> dict[str, JSON]:
+    return {name: value for name, value in fields.items() if name not in secrets}
+
+
+def _duplicates(desired: Sequence[Desired], locator: manifest.Locator) -> Iterator[Diagnostic]:
+    def position(item: Desired, key: str) -> Position:
+        return locator.position(item.origin.path, item.origin.document, ("metadata", key))
+
+    addresses: dict[str, Desired] = {}
+    ids: dict[int, Desired] = {}
+    for item in desired:
+        first = addresses.setdefault(item.address, item)
+        if first is not item:
+            other = position(first, "name")
+            message = f"{item.address} is already described at {other}; give one another name"
+            yield Diagnostic(position(item, "name"), "duplicate-address", message)
+        if item.id is None:
+            continue
+        first = ids.setdefault(item.id, item)
+        if first is not item:
+            other = position(first, "id")
+            message = f"monitor {item.id} is already bound by {first.address} at {other}"
+            yield Diagnostic(position(item, "id"), "duplicate-id", message)

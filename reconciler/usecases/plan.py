@@ -1,0 +1,512 @@
+"""From a workspace, the state and a fresh look at AlertSite to a plan."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.context import written
+from reconciler.core.decisions import View, likeness
+from reconciler.core.model import Live, Observation, match_key
+from reconciler.core.options import Rules, is_target, matches
+from reconciler.core.pending import resolve_pending_creates
+from reconciler.core.plan import Binding, BindingAction, Note, NoteCode, Plan
+from reconciler.core.planner import decide
+from reconciler.core.safety import Budgets, terms
+from reconciler.core.state import Record, State, Transition
+from reconciler.errors import ConfigurationError, RefusedError, StateError, UsageError
+from reconciler.manifests import Locator
+from reconciler.schema import did_you_mean
+from reconciler.usecases.load import require_secrets, without_secrets
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from reconciler.alertsite import Reader
+    from reconciler.context import Clock
+    from reconciler.core.model import Desired
+    from reconciler.core.safety import Terms
+    from reconciler.core.state import PendingCreate
+    from reconciler.schema import Schemas
+    from reconciler.secrets import Vault
+    from reconciler.usecases.load import Fleet
+
+
+_ENOUGH, _MANY = 3, 5
+"""So many monitors are not all, or not most of them, deleted by hand between two runs."""
+_SAMPLE = 20
+"""How many of those that are not listed are asked for before that is believed."""
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_UNTOLD = "(not told)"
+
+
+class Workspace(NamedTuple):
+    """What is to be planned, and how.
+
+    Attributes:
+        vault: what resolves secrets; they are tracked if it has a key.
+        budgets: how many monitors may lose monitoring.
+    """
+
+    fleet: Fleet
+    schemas: Schemas
+    vault: Vault
+    rules: Rules = Rules()
+    budgets: Budgets = Budgets()
+
+    @property
+    def targeted(self) -> Iterator[Desired]:
+        """The manifests that are planned."""
+        return (item for item in self.fleet.desired if is_target(item, self.rules.targets))
+
+
+class Look(NamedTuple):
+    """One observation of AlertSite, and the plan that follows.
+
+    Attributes:
+        bound: the records that the plan's bindings lead to, by address; None for an address that
+            has none any more.
+        dropped: pending creates that made nothing: they are over.
+    """
+
+    live: tuple[Live, ...]
+    plan: Plan
+    bound: Mapping[str, Record | None]
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The ids that AlertSite has, sorted."""
+        return tuple(sorted(monitor.id for monitor in self.live))
+
+
+class Grace:
+    """The time during which the absence of a monitor whose create had no answer proves nothing.
+
+    It runs from the moment at which this object is made: whoever sent the create is over by then,
+    be it this run or another one whose lock this one holds.
+
+    Args:
+        clock: this machine's.
+        seconds: longer than an answer may keep us waiting.
+        stop: ends a wait.
+        say: is told what is waited for.
+    """
+
+    def __init__(
+        self, clock: Clock, seconds: float, stop: threading.Event, say: Callable[[str], None]
+    ) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._stop = stop
+        self._say = say
+        self._began = clock.monotonic()
+        self._pause = 0.5
+
+    @property
+    def is_over(self) -> bool:
+        """Whether absence proves something by now."""
+        return self._clock.monotonic() - self._began >= self._seconds
+
+    def wait(self, missing: Sequence[str]) -> bool:
+        """Waits for a while, at most until the grace is over; False if the run is to stop."""
+        if self._stop.is_set():
+            return False
+        waited = min(self._seconds, self._clock.monotonic() - self._began)
+        names = missing[0] if len(missing) == 1 else f"{len(missing)} monitors"
+        self._say(
+            f"Waiting for {names}, whose create is not confirmed and may still be under way: "
+            f"{waited:.0f} of {self._seconds:.0f} s"
+        )
+        self._pause = min(2 * self._pause, 10.0)
+        self._clock.sleep(min(self._pause, self._seconds - waited), self._stop)
+        return not self._stop.is_set()
+
+
+def look(
+    workspace: Workspace,
+    reader: Reader,
+    state: State,
+    grace: Grace | None = None,
+    now: datetime | None = None,
+) -> Look:
+    """Observes AlertSite and plans; writes nothing.
+
+    Args:
+        workspace: the manifests.
+        reader: what reads AlertSite.
+        state: what is known.
+        grace: waits for monitors whose create had no answer, before they are created again; None
+            only notes them.
+        now: the time of day, by which old pending creates without a manifest end, and losses of
+            monitoring that are a day old do not count any more; None if neither matters.
+
+    Raises:
+        UsageError: a target matches no manifest and no record.
+        ConfigurationError: there is neither a manifest nor a record.
+        InvalidManifestsError: a secret that would be used is not available.
+        AlertSiteError: AlertSite cannot be read.
+        RefusedError: the state is that of another account.
+    """
+    _check_is_something(workspace, state)
+    _check_targets(workspace, state)
+    return _planned(workspace, reader, state, grace, now, refuses=True)
+
+
+def verify(workspace: Workspace, reader: Reader, state: State, grace: Grace) -> Look:
+    """As `look`, after changes: all monitors that the state knows may be gone by now."""
+    return _planned(workspace, reader, state, grace, None, refuses=False)
+
+
+def observe(
+    reader: Reader,
+    kinds: Iterable[str],
+    state: State,
+    named: Collection[int] = (),
+    *,
+    refuses: bool = True,
+) -> Observation:
+    """One complete reading: the list, and each monitor that it lacks and that should be there.
+
+    That a monitor is not listed lets others be created, forgotten or refused; so absence is proved:
+    `GET /monitors/{id}` must say 404 as well. An account with nothing out of place is one request.
+
+    Args:
+        reader: what reads AlertSite.
+        kinds: the kinds that manifests can have.
+        state: whose monitors should be there.
+        named: ids that manifests name.
+        refuses: whether it matters that most of what the state knows is gone.
+
+    Raises:
+        RefusedError: the state cannot be that of this account: of three or more monitors that it
+            knows none is there, or of five or more not half.
+        AlertSiteError: AlertSite cannot be read.
+    """
+    listed = reader.list_monitors(kinds)
+    ids = {monitor.id for monitor in listed}
+    records = state.records.values()
+    known = {record.id for record in records if not record.deleting}
+    wanted = {record.id for record in records}.union(named)
+    lost = sorted(known - ids)
+    found: dict[int, Live | None] = {}
+    if refuses and _is_too_much(len(lost), len(known)):
+        found = reader.read_monitors(lost[:_SAMPLE])
+        if not any(found.values()):
+            raise _other_account(len(lost), len(known))
+    found |= reader.read_monitors(sorted(wanted - ids - found.keys()))
+    gone = sum(found[number] is None for number in lost)
+    if refuses and _is_too_much(gone, len(known)):
+        raise _other_account(gone, len(known))
+    ours = {record.id for record in records}
+    # One that no list of email monitors holds, that no record knows and that does not tell its type
+    # is taken for nothing that it does not say.
+    unlisted = [
+        monitor if monitor.type or monitor.id in ours else monitor._replace(type=_UNTOLD)
+        for monitor in found.values()
+        if monitor is not None
+    ]
+    return Observation((*listed, *unlisted), frozenset(monitor.id for monitor in unlisted))
+
+
+def _is_too_much(gone: int, known: int) -> bool:
+    return (known >= _ENOUGH and gone == known) or (known >= _MANY and gone * 2 > known)
+
+
+def _other_account(gone: int, known: int) -> RefusedError:
+    which = f"none of the {known}" if gone == known else f"only {known - gone} of the {known}"
+    return RefusedError(
+        f"{which} monitors that the state knows {'is' if gone >= known - 1 else 'are'} in this "
+        "account",
+        "Check ALERTSITE_URL, the credentials and --state. If they were deleted there, forget "
+        "their records first: reconciler state rm ADDRESS...",
+    )
+
+
+def _planned(
+    workspace: Workspace,
+    reader: Reader,
+    state: State,
+    grace: Grace | None,
+    now: datetime | None,
+    *,
+    refuses: bool,
+) -> Look:
+    rules = _with_fingerprint(workspace)
+    desired, kinds = workspace.fleet.desired, workspace.schemas.kinds
+    named = {item.id for item in desired if item.id is not None}
+    asked = {item.address for item in desired if item.id is None}
+    waited_for = asked.intersection(item.address for item in workspace.targeted)
+    # A pending create of an address that is bound by now is over; one goes along with a rename.
+    pending = {
+        address: item
+        for address, item in state.pending_creates.items()
+        if address not in state.records
+    }
+    moved: dict[str, str] = {}
+    described = {item.address for item in desired}
+    for item in desired:
+        for name in item.previously if item.id is None else ():
+            before = f"{item.kind.name}/{name}"
+            is_free = item.address not in state.records and item.address not in pending
+            if before in pending and before not in described and is_free:
+                pending[item.address] = pending.pop(before)
+                moved[item.address] = before
+    wanted = {
+        likeness(item)
+        for item in workspace.targeted
+        if item.id is None and item.address not in state.records
+    }
+    alike = {
+        address
+        for address, item in pending.items()
+        if match_key(address.partition("/")[0], item.body.get("name")) in wanted
+    }
+    while True:
+        was_over = grace is not None and grace.is_over  # before: what is seen is older than its end
+        seen = observe(reader, kinds, state, named, refuses=refuses)
+        found = resolve_pending_creates(
+            state._replace(pending_creates=pending), seen.live, kinds, named, asked
+        )
+        there = {monitor.id for monitor in seen.live}
+        unseen = [
+            key for key, item in state.records.items() if _is_new(item) and item.id not in there
+        ]
+        missing = [key for key in (*found.missing, *unseen) if key in waited_for | alike]
+        if not missing or grace is None or was_over or not grace.wait(missing):
+            break
+    listed = {item.address: item.previously for item in desired}
+    bound: dict[str, Record | None] = {
+        address: Record(
+            number,
+            {},
+            {},
+            state.saved_at,
+            pending[address].run,
+            unseen=pending[address].body,
+            previously=listed[address],
+        )
+        for address, number in found.found.items()
+    }
+    records = Transition(bound).of(state).records
+    held_to = _terms(workspace, state, now)
+    plan = decide(
+        reader.account, desired, records, seen.live, kinds, rules, found.ambiguous, held_to
+    )
+    moves = plan.binding(BindingAction.MOVE)
+    bound |= {item.before: None for item in moves if item.before is not None}
+    bound |= {
+        item.address: records[item.before]._replace(previously=listed[item.address])
+        for item in moves
+        if item.before is not None
+    }
+    bound |= {item.address: None for item in plan.binding(BindingAction.FORGET)}
+    bound |= {
+        item.address: Record(item.id, {}, {}, "", "", previously=listed[item.address])
+        for item in plan.binding(BindingAction.ADOPT)
+    }
+    bindings = [
+        *plan.bindings,
+        *(Binding(key, BindingAction.BIND, number) for key, number in found.found.items()),
+    ]
+    bindings.sort(key=lambda binding: binding.address)
+    dropped = [
+        address
+        for address in found.missing
+        if (was_over and address in waited_for | alike)
+        or (address not in asked and (was_over or _is_old(pending[address], now)))
+    ]
+    settled = {*dropped, *found.found}
+    dropped += state.pending_creates.keys() - pending.keys() - set(moved.values())
+    dropped += [before for address, before in moved.items() if address in settled]
+    addresses = {record.id: address for address, record in records.items()}
+    addresses |= {item.id: item.address for item in desired if item.id is not None}
+    notes = [
+        *plan.notes,
+        *(Note(key, NoteCode.LEFTOVER, number) for key, number in found.leftover.items()),
+        *(Note(key, NoteCode.PENDING) for key in missing if key not in dropped),
+        *(Note(addresses[number], NoteCode.UNLISTED, number) for number in seen.unlisted),
+    ]
+    notes.sort(key=lambda note: note.address)
+    plan = plan._replace(bindings=tuple(bindings), notes=tuple(notes))
+    plan = with_default_places(plan, desired)
+    require_secrets(_to_be_sent(desired, plan), workspace.vault)
+    plan = without_secrets(plan, desired, workspace.vault)
+    return Look(seen.live, plan, bound, tuple(sorted(dropped)))
+
+
+def _terms(workspace: Workspace, state: State, now: datetime | None) -> Terms:
+    """What losses of monitoring are held against: those of the last 24 hours count too."""
+    return terms(workspace.budgets, state, "" if now is None else written(now - _DAY))
+
+
+def _is_new(record: Record) -> bool:
+    """Whether its monitor was made and has never been seen."""
+    return bool(record.unseen) and not record.fields
+
+
+def _is_old(pending: PendingCreate, now: datetime | None) -> bool:
+    """Whether nothing can come of it any more; nothing is made when a clock errs about that."""
+    try:
+        return now is not None and now - datetime.fromisoformat(pending.at) > _HOUR
+    except (TypeError, ValueError):  # no time, or one without an offset
+        return True
+
+
+def plan_offline(
+    workspace: Workspace, state: State, location: str, now: datetime | None = None
+) -> Plan:
+    """What would bring the state to the fleet: the state stands for AlertSite.
+
+    A manifest with an id and no record cannot be compared, which the plan notes.
+
+    Args:
+        workspace: the manifests.
+        state: what is known.
+        location: where that is kept, for messages.
+        now: the time of day; see `look`.
+
+    Raises:
+        StateError: there is no state.
+        UsageError: a target matches no manifest and no record.
+        ConfigurationError: there is neither a manifest nor a record.
+        InvalidManifestsError: a secret that would be used is not available.
+    """
+    if not state.serial:
+        raise StateError(
+            f"{location}: there is no state yet to compare with offline",
+            "Run apply once, name the state with --state, or plan without --offline.",
+        )
+    _check_is_something(workspace, state)
+    _check_targets(workspace, state)
+    rules = _with_fingerprint(workspace)
+    desired = workspace.fleet.desired
+    live = [
+        Live(record.id, address.partition("/")[0], record.fields)
+        for address, record in state.records.items()
+    ]
+    bound = View(desired, state.records, live).records
+    known = [item for item in desired if item.id is None or item.address in bound]
+    kinds, held_to = workspace.schemas.kinds, _terms(workspace, state, now)
+    plan = decide(state.account, known, state.records, live, kinds, rules, terms=held_to)
+    require_secrets(_to_be_sent(known, plan), workspace.vault)
+    plan = without_secrets(plan, known, workspace.vault)
+    told = {item.address for item in known}
+    untold = [item for item in desired if item.address not in told]
+    return with_default_places(_with_unknown(plan, untold, rules), desired)
+
+
+def _with_unknown(plan: Plan, untold: Sequence[Desired], rules: Rules) -> Plan:
+    """The plan, with a note for each manifest that could not be compared."""
+    unknown = [item for item in untold if is_target(item, rules.targets)]
+    notes = [*plan.notes, *(Note(item.address, NoteCode.UNKNOWN, item.id) for item in unknown)]
+    return plan._replace(
+        notes=tuple(sorted(notes, key=lambda note: note.address)),
+        excluded=plan.excluded + len(untold) - len(unknown),
+    )
+
+
+def with_default_places(plan: Plan, desired: Iterable[Desired]) -> Plan:
+    """The plan; of each value that is a default it says where that stands."""
+    inheriting = {item.address: item for item in desired if item.inherited}
+    locator = Locator()
+
+    def place(manifest: Desired, field: str) -> str | None:
+        if field not in manifest.inherited:
+            return None
+        path, document, _ = manifest.inherited[field]
+        return str(locator.position(path, document, ("spec", field), of_key=True))
+
+    changes = []
+    for change in plan.changes:
+        manifest = inheriting.get(change.address)
+        if manifest is not None and not manifest.inherited.keys().isdisjoint(change.body):
+            fields = [item._replace(default=place(manifest, item.field)) for item in change.fields]
+            change = change._replace(fields=tuple(fields))  # noqa: PLW2901
+        changes.append(change)
+    return plan._replace(changes=tuple(changes))
+
+
+def refuse_refusals(plan: Plan) -> None:
+    """Stops before anything is sent if the plan holds a refusal.
+
+    Raises:
+        RefusedError: naming how many there are.
+    """
+    if count := len(plan.refusals):
+        what = "1 manifest is" if count == 1 else f"{count} manifests are"
+        raise RefusedError(
+            f"{what} refused, so nothing can be applied",
+            "Fix what the plan says above, or leave it out with --target.",
+        )
+
+
+def refuse_stale(approved: Plan, current: Plan) -> None:
+    """Stops if AlertSite has moved while a person was reading the plan.
+
+    Raises:
+        RefusedError: the two plans would not do the same.
+    """
+    if approved.digest != current.digest:
+        raise RefusedError(
+            "AlertSite changed while the plan was being approved, so nothing is applied",
+            "Run the same command again and read the new plan.",
+        )
+
+
+def _check_is_something(workspace: Workspace, state: State) -> None:
+    if not workspace.fleet.desired and not state.records:
+        raise ConfigurationError(
+            f"{workspace.fleet.where}: there is no manifest (*.yaml, *.yml) here, and the state "
+            "knows no monitor",
+            "Name the folder with the manifests: --manifests DIR.",
+        )
+
+
+def _check_targets(workspace: Workspace, state: State) -> None:
+    """Stops before anything is done if a pattern means nothing: it may be a typing error.
+
+    Raises:
+        UsageError: naming the first one, and what may be meant.
+    """
+    rules, desired = workspace.rules, workspace.fleet.desired
+    if not rules.targets and not rules.keep:
+        return
+    addresses = {*state.records, *(item.address for item in desired)}
+    for target in rules.targets:
+        is_described = any(matches(item, target) for item in desired)
+        if not is_described and not any(fnmatchcase(address, target) for address in state.records):
+            raise UsageError(
+                f"--target {target} matches no manifest, and no record of a monitor without one"
+                f"{did_you_mean(target, addresses)}",
+                "A target is an address such as email-smtp/prod-relay, a glob or label=value.",
+            )
+    for pattern in rules.keep:
+        if not any(fnmatchcase(address, pattern) for address in addresses):
+            raise UsageError(
+                f"--keep {pattern} matches no record and no manifest"
+                f"{did_you_mean(pattern, addresses)}",
+                "Give an address such as email-smtp/prod-relay, or a glob; what nobody knows needs "
+                "no --keep.",
+            )
+
+
+def _with_fingerprint(workspace: Workspace) -> Rules:
+    """The rules, with all secrets at hand if they are tracked."""
+    rules, vault = workspace.rules, workspace.vault
+    if not vault.tracks:
+        return rules
+    wanted = ((item, field) for item in workspace.targeted for field in item.secrets)
+    require_secrets(wanted, vault)
+    return rules._replace(fingerprint=vault.fingerprint)
+
+
+def _to_be_sent(desired: Iterable[Desired], plan: Plan) -> Iterator[tuple[Desired, str]]:
+    """The fields with a secret that the plan sends."""
+    bodies = {change.address: change.body for change in plan.changes}
+    for manifest in desired:
+        for field in manifest.secrets:
+            if field in bodies.get(manifest.address, ()):
+                yield manifest, field

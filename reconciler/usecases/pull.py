@@ -1,0 +1,319 @@
+"""Taking drift the other way: from AlertSite into the manifests.
+
+Rule: AlertSite is only read. What a file would say is worked out before anybody is asked, and no
+secret is ever written into one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler import manifests
+from reconciler.core.decisions import View
+from reconciler.core.diff import Cause
+from reconciler.core.mask import shown
+from reconciler.core.plan import Action
+from reconciler.core.state import Transition
+from reconciler.errors import ConfigurationError, Diagnostic
+from reconciler.manifests import NotEditableError
+from reconciler.manifests.editor import set_fields
+from reconciler.manifests.edits import ABSENT, Wanted
+from reconciler.manifests.writer import NotWritableError
+from reconciler.manifests.writer import check as check_value
+from reconciler.usecases.draft import fit, written
+from reconciler.usecases.plan import look
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from reconciler.alertsite import Reader
+    from reconciler.core.diff import FieldChange
+    from reconciler.core.model import JSON, Desired, Live
+    from reconciler.core.plan import Change
+    from reconciler.core.state import Record, State
+    from reconciler.errors import Position
+    from reconciler.schema import Schemas
+    from reconciler.usecases.draft import Pointer
+    from reconciler.usecases.plan import Look, Workspace
+
+
+class Edit(NamedTuple):
+    """A field of a manifest that is to say what AlertSite has.
+
+    Attributes:
+        after: JSON, or `ABSENT` where it cannot say that the field is unset.
+        place: where it stands, or the section that it is added to.
+        default: where its value came from so far, if that was a default.
+    """
+
+    desired: Desired
+    pointer: Pointer
+    before: JSON
+    after: JSON
+    cause: Cause
+    place: Position
+    default: str = ""
+
+
+class Skipped(NamedTuple):
+    """A field that differs and cannot be written, and why."""
+
+    desired: Desired
+    field: str
+    reason: str
+
+
+class File(NamedTuple):
+    """A file, and what it is to hold."""
+
+    path: str
+    original: bytes
+    data: bytes
+    edits: tuple[Edit, ...]
+
+
+class Pull(NamedTuple):
+    """What is to be written.
+
+    Attributes:
+        edited: fields that differ only because their manifests were edited.
+        refused: manifests of which the plan cannot say what differs.
+    """
+
+    files: tuple[File, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    edited: int = 0
+    refused: int = 0
+
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """All of them."""
+        return tuple(edit for file in self.files for edit in file.edits)
+
+
+def look_without_secrets(workspace: Workspace, reader: Reader, state: State) -> Look:
+    """One look at AlertSite for which no secret need be at hand, since none is pulled.
+
+    Raises:
+        UsageError: a target matches no manifest.
+        AlertSiteError: AlertSite cannot be read.
+    """
+    bare = tuple(item._replace(secrets={}) for item in workspace.fleet.desired)
+    fleet = workspace.fleet._replace(desired=bare)
+    # What it would do to AlertSite does not matter: nothing is sent.
+    rules = workspace.rules._replace(may_strand=True)
+    return look(workspace._replace(fleet=fleet, rules=rules), reader, state)
+
+
+def find_pull(
+    workspace: Workspace,
+    found: Look,
+    state: State,
+    *,
+    take_all: bool,
+    write_unknown: bool = False,
+) -> Pull:
+    """The edits that make the targeted manifests say what AlertSite has; writes nothing.
+
+    Args:
+        workspace: the manifests.
+        found: the look at AlertSite.
+        state: what was last applied, which tells drift from edits.
+        take_all: also the fields that only Git moved.
+        write_unknown: also texts that the schemas do not know and that nobody vouches for.
+    """
+    records = Transition(found.bound).of(state).records
+    finding = _Finding(
+        workspace, found.live, records, take_all=take_all, write_unknown=write_unknown
+    )
+    for change in found.plan.changes:
+        finding.take(change)
+    files = tuple(finding.files())
+    return Pull(files, tuple(finding.skipped), finding.edited, len(found.plan.refusals))
+
+
+def write(
+    pull: Pull, noting: Callable[[str], AbstractContextManager[None]]
+) -> Iterator[tuple[File, str]]:
+    """Writes the files one by one; yields each with why it could not be written, or nothing.
+
+    Each is written within what `noting` gives for its path.
+    """
+    for file in pull.files:
+        try:
+            with noting(file.path):
+                manifests.write(file.path, file.data, file.original)
+        except ConfigurationError as error:
+            yield file, str(error)
+        else:
+            yield file, ""
+
+
+class _Finding:
+    """What has been found so far."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        live: Sequence[Live],
+        records: Mapping[str, Record],
+        *,
+        take_all: bool,
+        write_unknown: bool,
+    ) -> None:
+        self.skipped: list[Skipped] = []
+        self.edited = 0
+        self._schemas = workspace.schemas
+        self._live = {monitor.id: monitor for monitor in live}
+        self._desired = {item.address: item for item in workspace.fleet.desired}
+        self._records = records
+        self._held = View((), records, ()).secrets
+        self._redactor = workspace.vault.redactor
+        self._take_all = take_all
+        self._write_unknown = write_unknown
+        self._locator = manifests.Locator()
+        self._edits: dict[str, list[Edit]] = {}
+
+    def take(self, change: Change) -> None:
+        """Takes in the fields that one change is about."""
+        desired = self._desired.get(change.address)
+        if change.action is not Action.UPDATE or desired is None or change.id is None:
+            return
+        fields = [
+            field for field in change.fields if field.sent_with is None and field.source is None
+        ]
+        drift = {Cause.DRIFT, Cause.BOTH}
+        taken = [field for field in fields if self._take_all or field.cause in drift]
+        self.edited += len(fields) - len(taken)
+        if not taken:
+            return
+        causes = {field.field: field.cause for field in taken}
+        wanted = self._wanted(desired, taken, self._live[change.id])
+        found = fit(self._schemas, _document(desired), wanted)
+        for section, name in wanted:
+            value = found.values.get((section, name), desired)
+            if value is desired:
+                reason = found.reasons.get((section, name), found.fault)
+                self.skipped.append(Skipped(desired, name, f"AlertSite's value: {reason}"))
+                continue
+            edit = self._edit(desired, (section, name), value, causes[name])
+            self._edits.setdefault(desired.origin.path, []).append(edit)
+
+    def _wanted(
+        self, desired: Desired, fields: Sequence[FieldChange], live: Live
+    ) -> dict[Pointer, list[JSON]]:
+        """For each field the values that would say what AlertSite has, the best first."""
+        record = self._records.get(desired.address)
+        wanted: dict[Pointer, list[JSON]] = {}
+        for change in fields:
+            name = change.field
+            if reason := self._why_not(desired, record, name, live):
+                self.skipped.append(Skipped(desired, name, reason))
+                continue
+            values = written(desired.kind.field(name), live.fields.get(name))
+            section = "spec" if name in desired.kind.fields else "extra"
+            try:
+                for value in values:
+                    check_value(name, value)
+            except NotWritableError as error:
+                self.skipped.append(Skipped(desired, name, f"AlertSite's value: {error}"))
+                continue
+            wanted[section, name] = values or _unset(self._schemas, desired, name)
+        return wanted
+
+    def _why_not(self, desired: Desired, record: Record | None, name: str, live: Live) -> str:
+        """Why what AlertSite has may not stand in a file that is kept in Git; empty if it may."""
+        if name in self._held.get(live.id, ()):
+            return "it held a secret when it was last applied"
+        kind = desired.kind
+        has = kind.field(name).normalise(live.fields.get(name))
+        if self._redactor.holds(json.dumps(has)):
+            return "AlertSite's value holds a secret of this run in the clear"
+        applied = record.fields.get(name) if record else None
+        vouched = has if self._write_unknown else applied
+        if shown(kind, name, has, vouched, desired.fields[name]) != has:
+            return (
+                "AlertSite's value has a text that may be a secret; write it by hand, or a "
+                "secretRef, or pull with --unknown write"
+            )
+        return ""
+
+    def _edit(self, desired: Desired, pointer: Pointer, value: JSON, cause: Cause) -> Edit:
+        path, document, _ = desired.origin
+        place = self._locator.position(path, document, pointer, of_key=True)
+        name = pointer[1]
+        default = desired.inherited.get(name)
+        return Edit(
+            desired,
+            pointer,
+            desired.fields[name],
+            value,
+            cause,
+            place,
+            str(default) if default else "",
+        )
+
+    def files(self) -> Iterator[File]:
+        """The files with the edits that can be made in them."""
+        for path, edits in sorted(self._edits.items()):
+            original = manifests.read(path)
+            if isinstance(original, Diagnostic):
+                self.skipped += [
+                    Skipped(each.desired, each.pointer[1], str(original)) for each in edits
+                ]
+                continue
+            data, made = self._made(original, edits)
+            if made:
+                yield File(path, original, data, tuple(made))
+
+    def _made(self, original: bytes, edits: Sequence[Edit]) -> tuple[bytes, list[Edit]]:
+        try:
+            return _set(original, edits), list(edits)
+        except NotEditableError:  # one that cannot be made must not keep the others out
+            data, made = original, []
+        for edit in edits:
+            try:
+                data = _set(data, [edit])
+            except NotEditableError as error:
+                self.skipped.append(Skipped(edit.desired, edit.pointer[1], str(error)))
+            else:
+                made.append(edit)
+        return data, made
+
+
+def _set(data: bytes, edits: Sequence[Edit]) -> bytes:
+    wanted: dict[int, dict[Pointer, Wanted]] = {}
+    for edit in edits:
+        set_key = edit.desired.kind.field(edit.pointer[1]).set_key
+        fields = wanted.setdefault(edit.desired.origin.document, {})
+        fields[edit.pointer] = Wanted(edit.after, set_key)
+    return set_fields(data, wanted)
+
+
+def _document(desired: Desired) -> dict[str, JSON]:
+    """The manifest as the schema sees it, with its defaults."""
+    fields = {**desired.fields, **desired.secrets}
+    spec = {name: value for name, value in fields.items() if name in desired.kind.fields}
+    extra = {name: value for name, value in fields.items() if name not in spec}
+    return {
+        "apiVersion": "reconciler/v1",
+        "kind": desired.kind.name,
+        "metadata": {"name": desired.name},
+        "spec": spec,
+        "extra": extra,
+    }
+
+
+def _unset(schemas: Schemas, desired: Desired, name: str) -> list[JSON]:
+    """What would say that a field is unset, as far as its schema lets it.
+
+    Taking it out of the manifest is the last resort, and no help where it comes from a default.
+    """
+    old = desired.fields[name]
+    if name not in desired.kind.fields:
+        return [type(old)() if isinstance(old, str | list | dict) else None]
+    required = schemas.documents[desired.kind.name]["properties"]["spec"]["required"]
+    values: list[JSON] = [[] if isinstance(old, list) else ""]
+    return values if name in required or name in desired.inherited else [*values, ABSENT]

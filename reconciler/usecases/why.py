@@ -1,0 +1,129 @@
+"""Why one monitor is as it is: the manifests, the state and AlertSite, asked about one address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.core.decisions import View
+from reconciler.core.model import Kind
+from reconciler.core.why import ID, Subject, explain_why, fields_of
+from reconciler.errors import UsageError
+from reconciler.manifests import Locator
+from reconciler.schema.problem import did_you_mean
+from reconciler.usecases.plan import look, plan_offline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.alertsite import Reader
+    from reconciler.core.model import Desired, Live
+    from reconciler.core.plan import Plan
+    from reconciler.core.state import State
+    from reconciler.core.why import Why
+    from reconciler.usecases.plan import Workspace
+
+
+def why(
+    workspace: Workspace, asked: str, state: State, reader: Reader | None, location: str
+) -> Why:
+    """Why a monitor, or one field of it, is as it is; writes nothing.
+
+    Args:
+        workspace: the manifests.
+        asked: `kind/name` for all fields that are managed, or `kind/name.field`.
+        state: what was last applied.
+        reader: what AlertSite is asked with; None to compare with the state alone.
+        location: where the state is kept, for messages.
+
+    Raises:
+        UsageError: there is no such address or field.
+        StateError: nobody is to be asked, and there is no state.
+        InvalidManifestsError: a secret that would be used is not available.
+        AlertSiteError: AlertSite cannot be read.
+    """
+    workspace.vault.learn(
+        value for item in workspace.fleet.desired for value in item.secrets.values()
+    )
+    address, dot, field = asked.partition(".")
+    _check_address(workspace, state, address)
+    workspace = workspace._replace(rules=workspace.rules._replace(targets=(address,)))
+    live: tuple[Live, ...] = ()
+    if reader is None:
+        plan = plan_offline(workspace, state, location)
+    else:
+        seen = look(workspace, reader, state)
+        live, plan = seen.live, seen.plan
+    subject = _subject(workspace, address, state, live, plan)
+    subject = subject._replace(is_offline=reader is None)
+    named, others = fields_of(subject)
+    if not dot:
+        return explain_why(subject, named)
+    field = field if field in named | others else field.removeprefix("spec.").removeprefix("extra.")
+    if field not in named | others:
+        raise UsageError(
+            f"{address} has no field {field}{did_you_mean(field, sorted(named | others))}",
+            f"reconciler why {address} lists the fields that are managed; {address.split('/')[0]} "
+            "knows others, which reconciler explain lists.",
+        )
+    return explain_why(subject, [field])
+
+
+def _check_address(workspace: Workspace, state: State, address: str) -> None:
+    """Stops if neither a manifest nor a record has the address.
+
+    Raises:
+        UsageError: naming one that is like it.
+    """
+    desired = workspace.fleet.desired
+    renamed = {old: new for new, old in View(desired, state.records, ()).renamed.items()}
+    if new := renamed.get(address):
+        raise UsageError(f"{address} is a former name of {new}", f"Ask: reconciler why {new}")
+    known = {item.address for item in desired} | state.records.keys()
+    if address not in known:
+        raise UsageError(
+            f"neither a manifest nor the state knows {address or '(empty)'}"
+            f"{did_you_mean(address, sorted(known))}",
+            "An address is kind/name, as reconciler plan shows it.",
+        )
+
+
+def _subject(
+    workspace: Workspace, address: str, state: State, live: tuple[Live, ...], plan: Plan
+) -> Subject:
+    """All that is known of the address."""
+    schemas = workspace.schemas
+    kind = address.partition("/")[0]
+    desired = next((item for item in workspace.fleet.desired if item.address == address), None)
+    view = View(workspace.fleet.desired, state.records, live)
+    subject = Subject(
+        address=address,
+        kind=schemas.kinds.get(kind) or Kind(kind, {}),
+        desired=desired,
+        record=view.records.get(address),
+        live=None,
+        plan=plan,
+        places=_places(desired) if desired else {},
+        former=view.renamed.get(address),
+        tracks=workspace.vault.tracks,
+        is_offline=False,
+    )
+    number = subject.number or 0
+    held = view.secrets.get(number, frozenset())
+    return subject._replace(live=view.by_id.get(number), held=held)
+
+
+def _places(desired: Desired) -> Mapping[str, str]:
+    """Where the fields of a manifest stand, as path:line:column, and its id."""
+    locator = Locator()
+
+    def place(path: str, document: int, *pointer: str) -> str:
+        return str(locator.position(path, document, pointer, of_key=True))
+
+    places = {}
+    for field in (*desired.fields, *desired.secrets):
+        path, document, _ = desired.inherited.get(field, desired.origin)
+        section = "spec" if field in desired.kind.fields else "extra"
+        places[field] = place(path, document, section, field)
+    if desired.id is not None:
+        places[ID] = place(desired.origin.path, desired.origin.document, "metadata", "id")
+    return places

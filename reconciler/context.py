@@ -64,7 +64,7 @@ SYSTEM = Clock(_now, _monotonic, _sleep)
 """This machine's clock."""
 
 
-class Stop(threading.Event):
+class Cancellation(threading.Event):
     """Set by a signal; and as good as set once there is another reason to send nothing more.
 
     Attributes:

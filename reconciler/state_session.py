@@ -19,9 +19,9 @@ from reconciler.context import written
 from reconciler.core import state as records
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.core.redactor import Redactor
-from reconciler.core.state import PendingCreate, Recovery, State, Transition
+from reconciler.core.state import PendingCreate, Recovery, State, StateDelta
 from reconciler.errors import ConflictError, StateError
-from reconciler.state_store import Cell, Journal, found_journals, read_journal, remove_journal
+from reconciler.state_store import Journal, Key, found_journals, read_journal, remove_journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -63,7 +63,7 @@ def read_known(store: Store, account: Account | None, lineage: str) -> Known:
     Raises:
         StateError: the state is unreadable, corrupt, newer, or that of another account.
     """
-    held = store.read(Cell.STATE)
+    held = store.read(Key.STATE)
     paths = tuple(found_journals(store))
     journals = [(path, read_journal(path)) for path in paths]
     if held is None:
@@ -126,7 +126,7 @@ def replace(store: Store, new: State, message: str) -> int:
             f"the journal {journals[0]} has outcomes that would come back after the push",
             "Run apply first, which takes them in; or remove the file if they are not wanted.",
         )
-    held = store.read(Cell.STATE)
+    held = store.read(Key.STATE)
     serial = new.serial
     if held is not None:
         kept = parsed(store, held.data)
@@ -144,7 +144,7 @@ def replace(store: Store, new: State, message: str) -> int:
             )
         serial = kept.serial + 1
     data = records.to_text(new._replace(serial=max(1, serial))).encode("utf-8", "surrogatepass")
-    store.write(Cell.STATE, data, held and held.version, message)
+    store.write(Key.STATE, data, held and held.version, message)
     return max(1, serial)
 
 
@@ -162,8 +162,8 @@ class Recorder:
     """Writes down what a run does.
 
     Attributes:
-        intruder: who else has saved the state, although this run holds its lock; empty as it should
-            be. Nothing more may be sent then.
+        foreign_writer: who else has saved the state, although this run holds its lock; empty as
+            it should be. Nothing more may be sent then.
 
     Args:
         store: where the state is kept.
@@ -199,7 +199,7 @@ class Recorder:
         self._ended = known.recovery.runs
         self._journal: Journal | None = None
         self._foreign: set[str] = set()
-        self.intruder = ""
+        self.foreign_writer = ""
         self._outcomes = self._pending = 0
         self._saved_at = clock.monotonic()
         self._took = 0.0
@@ -217,15 +217,15 @@ class Recorder:
 
     def claim(self, generation: Generation) -> None:
         """Notes that the state is to be that of these manifests; saved with the rest."""
-        self._note(Transition(generation=generation))
+        self._note(StateDelta(generation=generation))
 
     def bind(self, bound: Mapping[str, Record | None]) -> None:
         """Notes records that were found again or moved to another address; saved with the rest."""
-        self._note(Transition(self._clean(bound), dict.fromkeys(bound)))
+        self._note(StateDelta(self._clean(bound), dict.fromkeys(bound)))
 
     def drop(self, addresses: Iterable[str]) -> None:
         """Notes pending creates that made nothing; saved with the rest."""
-        self._note(Transition({}, dict.fromkeys(addresses)))
+        self._note(StateDelta({}, dict.fromkeys(addresses)))
 
     def begin(
         self,
@@ -283,7 +283,7 @@ class Recorder:
         # A monitor that is created again has a record; it must not hide the new one.
         before = {self.run: ids_before} if creates else {}
         moved = {**dict.fromkeys(creates), **going}
-        self._note(Transition(moved, pending, before, losses=losses))
+        self._note(StateDelta(moved, pending, before, losses=losses))
         # What was found again must be saved too, or an outcome that builds on it would count for
         # nothing in the next run.
         self._save()
@@ -297,7 +297,7 @@ class Recorder:
         outcomes = self._clean(outcomes)
         lines = self._outcome_lines(outcomes)
         changed = {address: record for address, record in outcomes.items() if record is not None}
-        self._note(Transition(changed, dict.fromkeys(outcomes)))
+        self._note(StateDelta(changed, dict.fromkeys(outcomes)))
         self._outcomes += len(changed)
         self._pending += len(outcomes)
         if self._journal is not None:
@@ -307,7 +307,7 @@ class Recorder:
         if is_due and waited >= self._took * _SHARE:
             self._save()
 
-    def finish(self, last: Transition) -> bool:
+    def finish(self, last: StateDelta) -> bool:
         """Saves the state if it moved and ends the journals; says whether it had moved.
 
         Raises:
@@ -337,7 +337,7 @@ class Recorder:
             for address, record in records_.items()
         }
 
-    def _note(self, transition: Transition) -> None:
+    def _note(self, transition: StateDelta) -> None:
         records, pending = dict(transition.records), dict(transition.pending)
         for address in self._foreign.intersection(records):
             self._yield(address, records.pop(address))
@@ -368,12 +368,12 @@ class Recorder:
             data = records.to_text(new).encode("utf-8", "surrogatepass")
             try:
                 self._version = self._store.write(
-                    Cell.STATE, data, self._version, self._message(new)
+                    Key.STATE, data, self._version, self._message(new)
                 )
             except ConflictError:
                 self._reread()
                 continue
-            self._saved, self._unsaved, self._pending = new, Transition(), 0
+            self._saved, self._unsaved, self._pending = new, StateDelta(), 0
             self._saved_at = self._clock.monotonic()
             self._took = self._saved_at - started
             return True
@@ -388,7 +388,7 @@ class Recorder:
 
     def _reread(self) -> None:
         """Takes the state that somebody else has saved as the one to move on from."""
-        held = self._store.read(Cell.STATE)
+        held = self._store.read(Key.STATE)
         if held is None:
             theirs, version = self._saved, None  # somebody removed it: it is put back
         else:
@@ -401,7 +401,7 @@ class Recorder:
             )
         # What a killed run had begun to save may arrive after its end.
         if held is not None and theirs.run not in self._ended:
-            self.intruder = f"the state was saved by run {theirs.run} meanwhile"
+            self.foreign_writer = f"the state was saved by run {theirs.run} meanwhile"
         mine = self._unsaved
         self._foreign.update(
             address
@@ -417,7 +417,7 @@ class Recorder:
             or other.run == self.run
             or other == self._saved.pending_creates.get(address)
         }
-        self._saved, self._version, self._unsaved = theirs, version, Transition()
+        self._saved, self._version, self._unsaved = theirs, version, StateDelta()
         self._note(mine._replace(pending=pending))
 
     def _yield(self, address: str, record: Record | None) -> None:

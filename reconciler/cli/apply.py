@@ -17,7 +17,7 @@ from reconciler.cli import config, console, options, plan_file, runtime
 from reconciler.cli.runtime import connect
 from reconciler.core import safety, saved_plan
 from reconciler.core.generation import check
-from reconciler.core.options import Rules
+from reconciler.core.options import PlanOptions
 from reconciler.errors import LockedError, RefusedError, UsageError
 from reconciler.usecases.apply import Execution, apply_plan
 from reconciler.usecases.checkout import find_relation, read_generation
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from reconciler.cli.runtime import Connection
-    from reconciler.context import Stop
+    from reconciler.context import Cancellation
     from reconciler.core.generation import Generation
     from reconciler.core.plan import Plan
     from reconciler.core.result import Outcome, Result
     from reconciler.core.saved_plan import SavedPlan
     from reconciler.state_session import Known
-    from reconciler.usecases import Look, Workspace
+    from reconciler.usecases import Planned, Workspace
     from reconciler.usecases.apply import Applied
 
 _RULES = ("targets", "adopt", "write_secrets", "prune", "keep")
@@ -48,7 +48,7 @@ _STOPPING = (
 _CUTTING = b"\nClosing all connections: what had no answer by now is unconfirmed.\n"
 
 
-class _Manner(NamedTuple):
+class ApplyOptions(NamedTuple):
     """How this apply was asked for."""
 
     parallelism: int
@@ -124,11 +124,11 @@ def apply(
     With FILE, a plan that plan --out has written, it applies exactly that, without asking; what has
     moved since is refused and listed.
     """
-    rules = Rules(**{name: asked_for.pop(name) for name in _RULES})
-    asked = _Manner(**asked_for)
+    rules = PlanOptions(**{name: asked_for.pop(name) for name in _RULES})
+    asked = ApplyOptions(**asked_for)
     saved = _saved(file, asked, is_ruled=any(rules))
     if saved is not None:
-        rules = Rules(**{name: getattr(saved.basis, name) for name in _RULES})
+        rules = PlanOptions(**{name: getattr(saved.basis, name) for name in _RULES})
     schemas, fleet = options.load(manifests, may_be_empty=True)
     run = runtime.begin(location, embedded=config.is_silent(os.environ))
     workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
@@ -144,12 +144,12 @@ def apply(
     _print_result(applied.result, as_json=asked.as_json)
     if write_ids:
         _write_ids(workspace, applied)
-    if applied.trouble is not None:
-        raise applied.trouble
+    if applied.state_error is not None:
+        raise applied.state_error
     return applied.result.exit_code
 
 
-def _saved(file: str | None, asked: _Manner, *, is_ruled: bool) -> SavedPlan | None:
+def _saved(file: str | None, asked: ApplyOptions, *, is_ruled: bool) -> SavedPlan | None:
     """The saved plan that is to be applied, if there is one.
 
     Raises:
@@ -174,7 +174,7 @@ def _apply(
     run: runtime.Run,
     connection: Connection,
     saved: SavedPlan | None,
-    asked: _Manner,
+    asked: ApplyOptions,
     lost: Callable[[], str],
     *,
     manifests: str,
@@ -216,12 +216,12 @@ def _apply(
 
 def _execute(
     plan: Plan,
-    first: Look,
+    first: Planned,
     workspace: Workspace,
     connection: Connection,
     run: runtime.Run,
     known: Known,
-    asked: _Manner,
+    asked: ApplyOptions,
     generation: Generation,
     used: str | None,
 ) -> Applied:
@@ -248,7 +248,7 @@ def _execute(
 
 
 def _generation(
-    manifests: str, known: Known, saved: SavedPlan | None, asked: _Manner
+    manifests: str, known: Known, saved: SavedPlan | None, asked: ApplyOptions
 ) -> Generation:
     """The commit of the manifests; says what there is to say of it.
 
@@ -268,7 +268,7 @@ def _generation(
 
 
 def _reviewed(
-    saved: SavedPlan, first: Look, asked: _Manner, *, tracks: bool
+    saved: SavedPlan, first: Planned, asked: ApplyOptions, *, tracks: bool
 ) -> tuple[Plan, tuple[Outcome, ...]]:
     """What is left of a saved plan, and what of it has moved.
 
@@ -288,13 +288,13 @@ def _reviewed(
     return review.plan, review.moved
 
 
-def _show(plan: Plan, asked: _Manner) -> None:
+def _show(plan: Plan, asked: ApplyOptions) -> None:
     options.print_plan(
         plan, as_json=False, show_requests=asked.show_requests, to_stderr=asked.as_json
     )
 
 
-def _refuse(plan: Plan, workspace: Workspace, known: Known, asked: _Manner) -> None:
+def _refuse(plan: Plan, workspace: Workspace, known: Known, asked: ApplyOptions) -> None:
     """Stops before anything is sent if a guard says no.
 
     Raises:
@@ -340,7 +340,9 @@ def _ask() -> None:
         raise RefusedError("not approved, so nothing is applied")
 
 
-def _stop_on_signals(stop: Stop, cut: Callable[[], None], monotonic: Callable[[], float]) -> None:
+def _stop_on_signals(
+    stop: Cancellation, cut: Callable[[], None], monotonic: Callable[[], float]
+) -> None:
     """Turns SIGINT, SIGTERM and SIGHUP, from here to the end, into a request to stop in good order.
 
     Another signal changes nothing for some seconds: a pipeline that cancels a job sends two, and

@@ -20,7 +20,7 @@ from reconciler.cli import config, console, options, runtime
 from reconciler.cli.runtime import EMBEDDED, connect
 from reconciler.core.model import DEFAULT_ACCOUNT, Account, secret_refs
 from reconciler.errors import ExitCode, InvalidManifestsError, ReconcilerError
-from reconciler.render.doctor import Check, Status, check_text, checks_json
+from reconciler.render.doctor import Check, CheckStatus, check_text, checks_json
 from reconciler.schema import Schemas
 from reconciler.secrets import Vault
 from reconciler.state_store import current, is_dead
@@ -157,7 +157,7 @@ class Checkup:
             try:
                 yield make()
             except ReconcilerError as error:
-                yield Check(name, Status.FAIL, str(error), error.hint, error.exit_code)
+                yield Check(name, CheckStatus.FAIL, str(error), error.hint, error.exit_code)
         yield _not_checked("write", _WRITING)
 
     def _check_credentials(self) -> Check:
@@ -173,7 +173,7 @@ class Checkup:
         if unknown:
             return Check(
                 "credentials",
-                Status.WARN,
+                CheckStatus.WARN,
                 f"{', '.join(unknown)} means nothing to reconciler",
                 f"It reads {', '.join(_NAMES)}, and each with _FILE.",
             )
@@ -207,12 +207,12 @@ class Checkup:
             self._fleet = load_fleet((self._manifests,), self._schemas, today, rules)
         except InvalidManifestsError as error:
             hint = f"reconciler validate {self._manifests} lists them."
-            return Check("manifests", Status.FAIL, str(error), hint, error.exit_code)
+            return Check("manifests", CheckStatus.FAIL, str(error), hint, error.exit_code)
         if self._fleet.warnings:
             hint = f"reconciler validate {self._manifests} lists them."
             number = len(self._fleet.warnings)
             message = f"valid, with {number} {'warning' if number == 1 else 'warnings'}"
-            return Check("manifests", Status.WARN, message, hint)
+            return Check("manifests", CheckStatus.WARN, message, hint)
         count, files = len(self._fleet.desired), self._fleet.files
         return _ok("manifests", f"{count} valid in {files} file{'' if files == 1 else 's'}")
 
@@ -228,7 +228,7 @@ class Checkup:
         if failures:
             message = f"{len(failures)} of {len(refs)} cannot be had: {'; '.join(failures)}"
             hint = "Set them here, and wherever apply runs."
-            return Check("secrets", Status.FAIL, message, hint, ExitCode.INVALID)
+            return Check("secrets", CheckStatus.FAIL, message, hint, ExitCode.INVALID)
         return _ok("secrets", f"all {len(refs)} can be had" if refs else "no manifest has any")
 
     def _check_secret_key(self) -> Check:
@@ -240,7 +240,7 @@ class Checkup:
             return _ok("secret key", "RECONCILER_SECRET_KEY is not set, and not needed")
         return Check(
             "secret key",
-            Status.WARN,
+            CheckStatus.WARN,
             "RECONCILER_SECRET_KEY is not set, so nobody notices when a secret changes",
             "Set it to a long random text, the same wherever plan and apply run.",
         )
@@ -258,7 +258,7 @@ class Checkup:
         if not self._has_git:
             hint = "Install git, or keep the state elsewhere: --state file:PATH."
             message = f"{without_login(location)} needs git, which is not on the PATH"
-            return Check("git", Status.FAIL, message, hint, ExitCode.INVALID)
+            return Check("git", CheckStatus.FAIL, message, hint, ExitCode.INVALID)
         return _ok("git", "on the PATH")
 
     def _check_state(self) -> Check:
@@ -271,7 +271,7 @@ class Checkup:
         if known.recovery.runs:
             message = f"{place}: run {', '.join(known.recovery.runs)} has not ended"
             hint = "If it is not still under way, the next apply finishes what it began."
-            return Check("state", Status.WARN, message, hint)
+            return Check("state", CheckStatus.WARN, message, hint)
         if not known.saved.serial:
             return _ok("state", f"{place}: none yet, the first apply makes it")
         records = len(known.saved.records)
@@ -290,7 +290,7 @@ class Checkup:
             return _ok("lock", f"that of {lease}, which is dead; the next run takes it over")
         return Check(
             "lock",
-            Status.WARN,
+            CheckStatus.WARN,
             f"held by {lease} for {lease.operation}",
             f"If that run is certainly dead: reconciler state unlock {lease.id}",
         )
@@ -320,23 +320,23 @@ class Checkup:
             return _ok("clock", f"within {max(1, seconds)} s of AlertSite's")
         return Check(
             "clock",
-            Status.WARN,
+            CheckStatus.WARN,
             f"{seconds} s {'ahead of' if ahead > 0 else 'behind'} AlertSite's",
             "Set it by NTP: the times in the state come from it.",
         )
 
 
 def _ok(name: str, message: str) -> Check:
-    return Check(name, Status.OK, message)
+    return Check(name, CheckStatus.OK, message)
 
 
 def _not_checked(name: str, why: str) -> Check:
-    return Check(name, Status.NOT_CHECKED, why)
+    return Check(name, CheckStatus.NOT_CHECKED, why)
 
 
 def _broken(reason: str) -> Check:
     message = f"the schemas or their validator do not work: {reason}"
-    return Check("schemas", Status.FAIL, message, "Install reconciler again.", ExitCode.BUG)
+    return Check("schemas", CheckStatus.FAIL, message, "Install reconciler again.", ExitCode.BUG)
 
 
 @click.command(epilog="Example: reconciler doctor --state git:origin")
@@ -356,7 +356,7 @@ def doctor(manifests: str, location: str | None, *, as_json: bool) -> int:
             console.data(check_text(check, colour=console.has_colour(sys.stdout)))
     if as_json:
         console.document(checks_json(done))
-    failed = [check for check in done if check.status is Status.FAIL]
-    warned = sum(check.status is Status.WARN for check in done)
+    failed = [check for check in done if check.status is CheckStatus.FAIL]
+    warned = sum(check.status is CheckStatus.WARN for check in done)
     console.say(f"{len(done)} checks: {len(failed)} failed, {warned} to look at.")
     return failed[0].exit_code if failed else ExitCode.OK

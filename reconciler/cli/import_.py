@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from reconciler.core.plan import Plan
-    from reconciler.usecases.import_ import Imported, Told
+    from reconciler.usecases.import_ import Imported, ImportNote
 
 
 @click.command(
@@ -72,7 +72,9 @@ def import_(
     """
     check_layout(layout)
     folder = into or manifests
-    terms = importing.Terms(folder, manifests, layout, merge, not no_defaults, unknown == "write")
+    terms = importing.ImportOptions(
+        folder, manifests, layout, merge, not no_defaults, unknown == "write"
+    )
     schemas = Schemas()
     run = runtime.begin(location, embedded=config.is_silent(os.environ))
     with connect(schemas, console.say, limits=run.limits) as connection:
@@ -139,7 +141,7 @@ def _totals(found: Imported, folder: str) -> Iterator[str]:
         yield f"{path}{kinds}: {', '.join(item.spec)}"
 
 
-def _line(told: Told) -> str:
+def _line(told: ImportNote) -> str:
     return f"{told.subject}{f' {told.field}' if told.field else ''}: {told.text}"
 
 

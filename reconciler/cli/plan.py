@@ -10,7 +10,7 @@ import click
 from reconciler import usecases
 from reconciler.cli import config, console, options, plan_file, runtime
 from reconciler.cli.runtime import connect
-from reconciler.core.options import Rules
+from reconciler.core.options import PlanOptions
 from reconciler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def plan(
     if offline and out:
         raise UsageError("--offline and --out exclude each other", _WHY)
     schemas, fleet = options.load(manifests, may_be_empty=True)
-    rules = Rules(targets, adopt, write_secrets, prune, keep)
+    rules = PlanOptions(targets, adopt, write_secrets, prune, keep)
     run = _begin(location, offline=offline)
     workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
     found, state = _offline(workspace, run, as_json=as_json) if offline else _online(workspace, run)

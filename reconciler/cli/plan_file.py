@@ -9,7 +9,7 @@ from reconciler import __version__, durable, render
 from reconciler.cli import console
 from reconciler.core import json_text, saved_plan
 from reconciler.core.plan import FORMAT_VERSION
-from reconciler.core.saved_plan import Basis, SavedPlan
+from reconciler.core.saved_plan import PlanInputs, SavedPlan
 from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.schema import problem_of
 from reconciler.usecases.checkout import read_generation
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from reconciler.usecases import Workspace
 
 
-def basis(workspace: Workspace, state: State, run: str, generation: Generation) -> Basis:
+def basis(workspace: Workspace, state: State, run: str, generation: Generation) -> PlanInputs:
     """What a plan of this workspace is made from, how, and by which run."""
     rules = workspace.rules
-    return Basis(
+    return PlanInputs(
         tool_version=__version__,
         lineage=state.lineage if state.serial else "",
         manifests=saved_plan.fleet_digest(workspace.fleet.desired),

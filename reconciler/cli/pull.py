@@ -12,7 +12,7 @@ from reconciler import usecases
 from reconciler.cli import config, console, options, runtime
 from reconciler.cli.runtime import connect
 from reconciler.core.diff import Cause
-from reconciler.core.options import Rules
+from reconciler.core.options import PlanOptions
 from reconciler.core.printable import joined
 from reconciler.errors import ExitCode, RefusedError
 from reconciler.manifests.edits import ABSENT
@@ -60,7 +60,7 @@ def pull(
     run = runtime.begin(location, embedded=config.is_silent(os.environ))
     run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
     vault = Vault({}, "", redactor=runtime.redactor())
-    workspace = usecases.Workspace(fleet, schemas, vault, Rules(targets))
+    workspace = usecases.Workspace(fleet, schemas, vault, PlanOptions(targets))
     with connect(schemas, console.say, limits=run.limits) as connection:
         known = run.known(connection.account)
         look = look_without_secrets(workspace, connection.reader(), known.state)
@@ -149,9 +149,9 @@ def _write(found: Pull) -> int:
 
     failed = len(found.skipped)
     with console.writing() as writes:
-        for file, trouble in write(found, writes.one):
-            failed += bool(trouble)
-            console.say(trouble or f"{file.path}: wrote {_count(len(file.edits), 'field')}.")
+        for file, state_error in write(found, writes.one):
+            failed += bool(state_error)
+            console.say(state_error or f"{file.path}: wrote {_count(len(file.edits), 'field')}.")
         if not failed:
             console.say("AlertSite was only read. Review the edits, then commit them.")
     return ExitCode.PARTIAL if failed else ExitCode.OK

@@ -16,13 +16,13 @@ import click
 
 from reconciler import durable
 from reconciler.cli import config, console
-from reconciler.context import USUAL, Limits, Stop, written
+from reconciler.context import USUAL, Cancellation, Limits, written
 from reconciler.core import json_text
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.errors import ConfigurationError
 from reconciler.secrets import Vault
 from reconciler.state_session import Recorder, read_known
-from reconciler.state_store import Terms, current, hold, is_dead, open_store
+from reconciler.state_store import LockOptions, current, hold, is_dead, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,7 +113,7 @@ class Run(NamedTuple):
         )
 
 
-class Hold:
+class LockGuard:
     """A held lock."""
 
     def __init__(self) -> None:
@@ -165,7 +165,7 @@ def locked(
     operation: str,
     timeout: float,
     is_stuck: Callable[[], bool] = lambda: False,
-) -> Iterator[Hold]:
+) -> Iterator[LockGuard]:
     """Holds the lock of the state, and renews it unless the run is stuck.
 
     Raises:
@@ -173,7 +173,7 @@ def locked(
     """
     from socket import gethostname  # 3 ms that planning saves
 
-    held = Hold()
+    held = LockGuard()
     with hold(
         run.store,
         run=run.id,
@@ -181,7 +181,7 @@ def locked(
         host=gethostname(),
         operation=operation,
         clock=clock(),
-        terms=Terms(timeout, run.lease),
+        terms=LockOptions(timeout, run.lease),
         say=console.say,
         lost=held.lose,
         kept=held.keep,
@@ -256,7 +256,7 @@ class Connection(NamedTuple):
 
     session: Session
     account: Account
-    stop: Stop
+    stop: Cancellation
 
     def reader(self) -> Reader:
         """What planning is given: it cannot write."""
@@ -387,7 +387,7 @@ def _session(
 ) -> Iterator[Connection]:
     from reconciler.alertsite import Credentials, Session  # 120 ms
 
-    stop = Stop()
+    stop = Cancellation()
     with Session(
         found.url,
         Credentials(found.username, found.password, found.token),

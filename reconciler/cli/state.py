@@ -9,7 +9,7 @@ import click
 from reconciler import durable
 from reconciler.cli import console, options, runtime
 from reconciler.core.printable import json_lines
-from reconciler.core.state import Transition, from_text, record_to_json, to_text
+from reconciler.core.state import StateDelta, from_text, record_to_json, to_text
 from reconciler.errors import ConfigurationError, ExitCode, StateError, UsageError
 from reconciler.state_session import replace
 from reconciler.state_store import break_lock, current
@@ -76,7 +76,7 @@ def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float
                 raise _no_record(run, address)
         nothing = dict.fromkeys(addresses)
         with writes.one(run.store.location):
-            run.recorder(known, "state rm").finish(Transition(nothing, nothing))
+            run.recorder(known, "state rm").finish(StateDelta(nothing, nothing))
         console.say(f"Forgot {', '.join(addresses)}.")
     return ExitCode.OK
 

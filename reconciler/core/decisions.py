@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reconciler.core.state import Record
 
 
-class Names(StrEnum):
+class ManifestState(StrEnum):
     """What a manifest says about the monitor it means."""
 
     NO_MANIFEST = "no manifest"
@@ -25,7 +25,7 @@ class Names(StrEnum):
     ID = "manifest with id"
 
 
-class Knows(StrEnum):
+class RecordState(StrEnum):
     """What the state says about it."""
 
     NOTHING = "no record"
@@ -33,7 +33,7 @@ class Knows(StrEnum):
     OTHERWISE = "record that contradicts"
 
 
-class Sees(StrEnum):
+class LiveState(StrEnum):
     """What AlertSite has: the bound monitor, or else free ones of the same kind and name."""
 
     NOTHING = "nothing"
@@ -62,38 +62,38 @@ class Decision(StrEnum):
     PERHAPS_OURS = "refuse perhaps-ours"
 
 
-TABLE: dict[tuple[Names, Knows, Sees], Decision] = {
-    (Names.NO_ID, Knows.RECORD, Sees.MONITOR): Decision.COMPARE,
-    (Names.NO_ID, Knows.RECORD, Sees.NOTHING): Decision.CREATE_AGAIN,
-    (Names.NO_ID, Knows.RECORD, Sees.ONE_ALIKE): Decision.NOT_OURS,
-    (Names.NO_ID, Knows.RECORD, Sees.SEVERAL_ALIKE): Decision.AMBIGUOUS,
-    (Names.NO_ID, Knows.RECORD, Sees.OTHER_KIND): Decision.OTHER_KIND,
-    (Names.NO_ID, Knows.NOTHING, Sees.NOTHING): Decision.CREATE,
-    (Names.NO_ID, Knows.NOTHING, Sees.ONE_ALIKE): Decision.NOT_OURS,
-    (Names.NO_ID, Knows.NOTHING, Sees.SEVERAL_ALIKE): Decision.AMBIGUOUS,
-    (Names.NO_ID, Knows.OTHERWISE, Sees.MONITOR): Decision.TWO_BINDINGS,
-    (Names.NO_ID, Knows.OTHERWISE, Sees.NOTHING): Decision.TWO_BINDINGS,
-    (Names.NO_ID, Knows.OTHERWISE, Sees.OTHER_KIND): Decision.TWO_BINDINGS,
-    (Names.ID, Knows.NOTHING, Sees.MONITOR): Decision.COMPARE,
-    (Names.ID, Knows.NOTHING, Sees.NOTHING): Decision.NO_SUCH_ID,
-    (Names.ID, Knows.NOTHING, Sees.OTHER_KIND): Decision.OTHER_KIND,
-    (Names.ID, Knows.RECORD, Sees.MONITOR): Decision.COMPARE,
-    (Names.ID, Knows.RECORD, Sees.NOTHING): Decision.DELETED,
-    (Names.ID, Knows.RECORD, Sees.OTHER_KIND): Decision.OTHER_KIND,
-    (Names.ID, Knows.OTHERWISE, Sees.MONITOR): Decision.TWO_BINDINGS,
-    (Names.ID, Knows.OTHERWISE, Sees.NOTHING): Decision.TWO_BINDINGS,
-    (Names.ID, Knows.OTHERWISE, Sees.OTHER_KIND): Decision.TWO_BINDINGS,
-    (Names.NO_MANIFEST, Knows.RECORD, Sees.MONITOR): Decision.ORPHAN,
-    (Names.NO_MANIFEST, Knows.RECORD, Sees.OTHER_KIND): Decision.FORGET,
-    (Names.NO_MANIFEST, Knows.RECORD, Sees.NOTHING): Decision.FORGET,
-    (Names.NO_MANIFEST, Knows.OTHERWISE, Sees.MONITOR): Decision.FORGET,
-    (Names.NO_MANIFEST, Knows.OTHERWISE, Sees.OTHER_KIND): Decision.FORGET,
-    (Names.NO_MANIFEST, Knows.OTHERWISE, Sees.NOTHING): Decision.FORGET,
+TABLE: dict[tuple[ManifestState, RecordState, LiveState], Decision] = {
+    (ManifestState.NO_ID, RecordState.RECORD, LiveState.MONITOR): Decision.COMPARE,
+    (ManifestState.NO_ID, RecordState.RECORD, LiveState.NOTHING): Decision.CREATE_AGAIN,
+    (ManifestState.NO_ID, RecordState.RECORD, LiveState.ONE_ALIKE): Decision.NOT_OURS,
+    (ManifestState.NO_ID, RecordState.RECORD, LiveState.SEVERAL_ALIKE): Decision.AMBIGUOUS,
+    (ManifestState.NO_ID, RecordState.RECORD, LiveState.OTHER_KIND): Decision.OTHER_KIND,
+    (ManifestState.NO_ID, RecordState.NOTHING, LiveState.NOTHING): Decision.CREATE,
+    (ManifestState.NO_ID, RecordState.NOTHING, LiveState.ONE_ALIKE): Decision.NOT_OURS,
+    (ManifestState.NO_ID, RecordState.NOTHING, LiveState.SEVERAL_ALIKE): Decision.AMBIGUOUS,
+    (ManifestState.NO_ID, RecordState.OTHERWISE, LiveState.MONITOR): Decision.TWO_BINDINGS,
+    (ManifestState.NO_ID, RecordState.OTHERWISE, LiveState.NOTHING): Decision.TWO_BINDINGS,
+    (ManifestState.NO_ID, RecordState.OTHERWISE, LiveState.OTHER_KIND): Decision.TWO_BINDINGS,
+    (ManifestState.ID, RecordState.NOTHING, LiveState.MONITOR): Decision.COMPARE,
+    (ManifestState.ID, RecordState.NOTHING, LiveState.NOTHING): Decision.NO_SUCH_ID,
+    (ManifestState.ID, RecordState.NOTHING, LiveState.OTHER_KIND): Decision.OTHER_KIND,
+    (ManifestState.ID, RecordState.RECORD, LiveState.MONITOR): Decision.COMPARE,
+    (ManifestState.ID, RecordState.RECORD, LiveState.NOTHING): Decision.DELETED,
+    (ManifestState.ID, RecordState.RECORD, LiveState.OTHER_KIND): Decision.OTHER_KIND,
+    (ManifestState.ID, RecordState.OTHERWISE, LiveState.MONITOR): Decision.TWO_BINDINGS,
+    (ManifestState.ID, RecordState.OTHERWISE, LiveState.NOTHING): Decision.TWO_BINDINGS,
+    (ManifestState.ID, RecordState.OTHERWISE, LiveState.OTHER_KIND): Decision.TWO_BINDINGS,
+    (ManifestState.NO_MANIFEST, RecordState.RECORD, LiveState.MONITOR): Decision.ORPHAN,
+    (ManifestState.NO_MANIFEST, RecordState.RECORD, LiveState.OTHER_KIND): Decision.FORGET,
+    (ManifestState.NO_MANIFEST, RecordState.RECORD, LiveState.NOTHING): Decision.FORGET,
+    (ManifestState.NO_MANIFEST, RecordState.OTHERWISE, LiveState.MONITOR): Decision.FORGET,
+    (ManifestState.NO_MANIFEST, RecordState.OTHERWISE, LiveState.OTHER_KIND): Decision.FORGET,
+    (ManifestState.NO_MANIFEST, RecordState.OTHERWISE, LiveState.NOTHING): Decision.FORGET,
 }
 """Every situation that can be; a live monitor without manifest and record is not ours: counted."""
 
 
-class View:
+class Inventory:
     """Manifests, records and live monitors, as each situation needs to look them up.
 
     Attributes:
@@ -128,7 +128,7 @@ class View:
             if record is not None:
                 self.claimed.setdefault(record.id, manifest.address)
             if record is None or record.id not in self.by_id:
-                self.twins.setdefault(likeness(manifest), []).append(manifest.address)
+                self.twins.setdefault(match_key_of(manifest), []).append(manifest.address)
         self.alike = self._alike() if self.twins else {}
 
     @property
@@ -228,38 +228,40 @@ def number_of(manifest: Desired, record: Record | None) -> int | None:
     return None if record is None else record.id
 
 
-def likeness(desired: Desired) -> tuple[str, str]:
+def match_key_of(desired: Desired) -> tuple[str, str]:
     """What a monitor that is not bound yet is recognised by: its kind and display name."""
     return match_key(desired.kind.name, desired.fields.get("name"))
 
 
-def without_manifest(address: str, record: Record, view: View) -> tuple[Names, Knows, Sees]:
+def without_manifest(
+    address: str, record: Record, view: Inventory
+) -> tuple[ManifestState, RecordState, LiveState]:
     """The row of `TABLE` that a record stands in whose address no manifest has."""
     live = view.by_id.get(record.id)
-    knows = Knows.OTHERWISE if record.id in view.claimed else Knows.RECORD
+    knows = RecordState.OTHERWISE if record.id in view.claimed else RecordState.RECORD
     if live is None:
-        return Names.NO_MANIFEST, knows, Sees.NOTHING
+        return ManifestState.NO_MANIFEST, knows, LiveState.NOTHING
     same = live.type in {address.partition("/")[0], None}
-    return Names.NO_MANIFEST, knows, Sees.MONITOR if same else Sees.OTHER_KIND
+    return ManifestState.NO_MANIFEST, knows, LiveState.MONITOR if same else LiveState.OTHER_KIND
 
 
-def situation(manifest: Desired, view: View) -> tuple[Names, Knows, Sees]:
+def situation(manifest: Desired, view: Inventory) -> tuple[ManifestState, RecordState, LiveState]:
     """The row of `TABLE` that a manifest stands in."""
     record = view.records.get(manifest.address)
-    names = Names.NO_ID if manifest.id is None else Names.ID
+    names = ManifestState.NO_ID if manifest.id is None else ManifestState.ID
     if record is None:
-        knows = Knows.NOTHING
+        knows = RecordState.NOTHING
     elif manifest.id is None:
         is_ours = view.claimed[record.id] == manifest.address
-        knows = Knows.RECORD if is_ours else Knows.OTHERWISE
+        knows = RecordState.RECORD if is_ours else RecordState.OTHERWISE
     else:
-        knows = Knows.RECORD if record.id == manifest.id else Knows.OTHERWISE
+        knows = RecordState.RECORD if record.id == manifest.id else RecordState.OTHERWISE
     number = number_of(manifest, record)
     live = None if number is None else view.by_id.get(number)
     if live is not None:
         same = live.type in {manifest.kind.name, None}
-        return names, knows, Sees.MONITOR if same else Sees.OTHER_KIND
-    if names is Names.ID or knows is Knows.OTHERWISE:
-        return names, knows, Sees.NOTHING
-    sees = (Sees.NOTHING, Sees.ONE_ALIKE, Sees.SEVERAL_ALIKE)
-    return names, knows, sees[min(2, len(view.alike.get(likeness(manifest), ())))]
+        return names, knows, LiveState.MONITOR if same else LiveState.OTHER_KIND
+    if names is ManifestState.ID or knows is RecordState.OTHERWISE:
+        return names, knows, LiveState.NOTHING
+    sees = (LiveState.NOTHING, LiveState.ONE_ALIKE, LiveState.SEVERAL_ALIKE)
+    return names, knows, sees[min(2, len(view.alike.get(match_key_of(manifest), ())))]

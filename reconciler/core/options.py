@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from reconciler.core.model import JSON, Desired
 
 
-class Rules(NamedTuple):
+class PlanOptions(NamedTuple):
     """How a plan is to be made.
 
     Attributes:

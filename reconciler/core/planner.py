@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING
 from reconciler.core.decisions import (
     TABLE,
     Decision,
-    View,
-    likeness,
+    Inventory,
+    match_key_of,
     number_of,
     situation,
     without_manifest,
 )
 from reconciler.core.diff import FieldChange, explain, explain_create, patch, stranded
 from reconciler.core.model import boolean
-from reconciler.core.options import Rules, is_target
+from reconciler.core.options import PlanOptions, is_target
 from reconciler.core.pending import TARGETS
 from reconciler.core.plan import (
     Action,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from reconciler.core.state import Record
 
 
-def orphans(view: View, rules: Rules) -> Iterator[Item]:
+def orphans(view: Inventory, rules: PlanOptions) -> Iterator[Item]:
     """What becomes of the records that no manifest names."""
     if not view.records:
         return
@@ -94,11 +94,11 @@ def replacements(
             yield item
 
 
-def _is_meant(address: str, rules: Rules) -> bool:
+def _is_meant(address: str, rules: PlanOptions) -> bool:
     return not rules.targets or any(fnmatchcase(address, target) for target in rules.targets)
 
 
-def _is_left(address: str, rules: Rules) -> bool:
+def _is_left(address: str, rules: PlanOptions) -> bool:
     return not rules.prune or any(fnmatchcase(address, kept) for kept in rules.keep)
 
 
@@ -222,7 +222,7 @@ def decide(
     records: Mapping[str, Record],
     live: Iterable[Live],
     kinds: Iterable[str],
-    rules: Rules = Rules(),  # noqa: B008 - an immutable value
+    rules: PlanOptions = PlanOptions(),  # noqa: B008 - an immutable value
     uncertain: Mapping[str, tuple[int, ...]] = {},
     terms: Terms = Terms(),  # noqa: B008 - an immutable value
 ) -> Plan:
@@ -238,7 +238,7 @@ def decide(
         uncertain: by address, monitors any of which a pending create may have made.
         terms: what losses of monitoring are held against.
     """
-    view = View(desired, records, live, uncertain)
+    view = Inventory(desired, records, live, uncertain)
     targeted = [item for item in view.desired if is_target(item, rules.targets)]
     found = [_manifest(manifest, view, rules) for manifest in targeted]
     items = [item for decided in found for item in decided]
@@ -276,7 +276,7 @@ def decide(
     )
 
 
-def _beside(view: View, targeted: set[str]) -> Iterator[Binding | Note]:
+def _beside(view: Inventory, targeted: set[str]) -> Iterator[Binding | Note]:
     """What is said whether it is targeted or not: of renames and of monitors that are there twice.
 
     A rename that hangs together with a targeted one is made too: left out, it would lose its record
@@ -299,11 +299,11 @@ def _beside(view: View, targeted: set[str]) -> Iterator[Binding | Note]:
         yield Note(address, NoteCode.DUPLICATE, other, name=str(ours))
 
 
-def _renamed(address: str, former: str, view: View) -> Binding:
+def _renamed(address: str, former: str, view: Inventory) -> Binding:
     return Binding(address, BindingAction.MOVE, view.records[address].id, former)
 
 
-def _manifest(manifest: Desired, view: View, rules: Rules) -> list[Item]:
+def _manifest(manifest: Desired, view: Inventory, rules: PlanOptions) -> list[Item]:
     found = _decided(manifest, view, rules)
     if manifest.previously and not any(isinstance(item, Refusal) for item in found):
         former = view.renamed.get(manifest.address)
@@ -316,7 +316,7 @@ def _manifest(manifest: Desired, view: View, rules: Rules) -> list[Item]:
     return found
 
 
-def _decided(manifest: Desired, view: View, rules: Rules) -> list[Item]:
+def _decided(manifest: Desired, view: Inventory, rules: PlanOptions) -> list[Item]:
     decision = TABLE[situation(manifest, view)]
     record = view.records.get(manifest.address)
     match decision:
@@ -327,7 +327,7 @@ def _decided(manifest: Desired, view: View, rules: Rules) -> list[Item]:
         case Decision.CREATE | Decision.CREATE_AGAIN if manifest.address in view.uncertain:
             return [_refuse(Decision.UNCERTAIN, manifest, view)]
         case Decision.CREATE | Decision.CREATE_AGAIN | Decision.NOT_OURS if (
-            len(view.twins[likeness(manifest)]) > 1
+            len(view.twins[match_key_of(manifest)]) > 1
         ):
             return [_refuse(Decision.SAME_NAME, manifest, view)]
         case Decision.CREATE if rules.adopt and (others := _watching_the_same(manifest, view)):
@@ -338,7 +338,7 @@ def _decided(manifest: Desired, view: View, rules: Rules) -> list[Item]:
             return [_create(manifest, Reason.DELETED_OUTSIDE)]
         # One that does not tell its kind could be meant by manifests of several kinds.
         case Decision.NOT_OURS if rules.adopt and _tells_its_kind(manifest, view):
-            (number,) = view.alike[likeness(manifest)]
+            (number,) = view.alike[match_key_of(manifest)]
             compared = _compare(manifest, None, view.by_id[number], view, rules)
             if any(isinstance(item, Refusal) for item in compared):
                 return compared
@@ -347,7 +347,7 @@ def _decided(manifest: Desired, view: View, rules: Rules) -> list[Item]:
             return [_refuse(decision, manifest, view)]
 
 
-def _watching_the_same(manifest: Desired, view: View) -> tuple[int, ...]:
+def _watching_the_same(manifest: Desired, view: Inventory) -> tuple[int, ...]:
     """Free monitors of that kind which watch the same: one of them may be it, renamed.
 
     Whoever asks to adopt what is there, after a state was lost, wants nothing made beside it.
@@ -372,13 +372,13 @@ def _watching_the_same(manifest: Desired, view: View) -> tuple[int, ...]:
     )
 
 
-def _tells_its_kind(manifest: Desired, view: View) -> bool:
+def _tells_its_kind(manifest: Desired, view: Inventory) -> bool:
     """Whether the one monitor that is alike says of which kind it is."""
-    return all(view.by_id[number].type is not None for number in view.alike[likeness(manifest)])
+    return all(view.by_id[number].type is not None for number in view.alike[match_key_of(manifest)])
 
 
 def _compare(
-    manifest: Desired, record: Record | None, live: Live, view: View, rules: Rules
+    manifest: Desired, record: Record | None, live: Live, view: Inventory, rules: PlanOptions
 ) -> list[Item]:
     found: list[Item] = []
     if manifest.lifecycle.ignore:
@@ -449,7 +449,7 @@ def _masked(field: FieldChange, hidden: Collection[str]) -> FieldChange:
 
 
 def _secrets(
-    manifest: Desired, record: Record | None, number: int, rules: Rules
+    manifest: Desired, record: Record | None, number: int, rules: PlanOptions
 ) -> tuple[str, ...]:
     """The fields with a secret that are to be sent."""
     if rules.write_secrets:
@@ -482,7 +482,7 @@ def _change(
 
 
 def _refuse(
-    decision: Decision, manifest: Desired, view: View, others: tuple[int, ...] = ()
+    decision: Decision, manifest: Desired, view: Inventory, others: tuple[int, ...] = ()
 ) -> Refusal:
     message, hint = _REFUSALS[decision]
     record = view.records.get(manifest.address)
@@ -490,7 +490,7 @@ def _refuse(
     number = number_of(manifest, record)
     live = None if number is None else view.by_id.get(number)
     others = others or view.uncertain.get(manifest.address, ())
-    key = likeness(manifest)
+    key = match_key_of(manifest)
     twins = [item for item in view.twins.get(key, ()) if item != manifest.address]
     words = {
         "address": manifest.address,

@@ -33,7 +33,7 @@ from reconciler.errors import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from reconciler.core.decisions import View
+    from reconciler.core.decisions import Inventory
     from reconciler.core.diff import FieldChange
     from reconciler.core.model import JSON, Desired, Kind, Live
     from reconciler.core.plan import Change, Note
@@ -131,7 +131,7 @@ def coverage(
     changes: Iterable[Change],
     notes: Iterable[Note],
     targeted: Iterable[Desired],
-    view: View,
+    view: Inventory,
     terms: Terms,
 ) -> Coverage:
     """What a plan does to monitoring.
@@ -191,7 +191,7 @@ def _of_change(
 
 
 def _of_releases(
-    notes: Iterable[Note], manifests: Mapping[str, Desired], view: View
+    notes: Iterable[Note], manifests: Mapping[str, Desired], view: Inventory
 ) -> Iterator[Loss]:
     """Fields that manifests no longer name, and that stay worse than they were known to be."""
     for note in notes:
@@ -204,7 +204,7 @@ def _of_releases(
             yield _loss(note.address, note.id, {note.field: "released"}, manifest.labels)
 
 
-def _of_ignoring(targeted: Iterable[Desired], view: View) -> Iterator[Loss]:
+def _of_ignoring(targeted: Iterable[Desired], view: Inventory) -> Iterator[Loss]:
     """Fields that cost when they move, and that nobody looks at from now on, or for longer."""
     for manifest in targeted:
         record = view.records.get(manifest.address)

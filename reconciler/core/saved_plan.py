@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _AGAIN = "Make a new plan here: reconciler plan --out FILE"
 
 
-class Basis(NamedTuple):
+class PlanInputs(NamedTuple):
     """What a saved plan was made from, and how.
 
     Attributes:
@@ -50,7 +50,7 @@ class SavedPlan(NamedTuple):
     """A plan and its basis."""
 
     plan: Plan
-    basis: Basis
+    basis: PlanInputs
 
 
 class Review(NamedTuple):
@@ -99,7 +99,7 @@ def from_json(data: Mapping[str, JSON]) -> SavedPlan:
     basis = data["basis"]
     tuples = {"targets": tuple(basis["targets"]), "keep": tuple(basis["keep"])}
     generation = {"generation": Generation(**basis["generation"])}
-    saved = SavedPlan(Plan.from_json(data), Basis(**(basis | tuples | generation)))
+    saved = SavedPlan(Plan.from_json(data), PlanInputs(**(basis | tuples | generation)))
     if to_json(saved) != data:  # the digest is of what the changes say
         raise RefusedError(
             "the plan is not what was written: its digest does not fit",
@@ -108,7 +108,7 @@ def from_json(data: Mapping[str, JSON]) -> SavedPlan:
     return saved
 
 
-def refuse_foreign(saved: SavedPlan, current: Basis, account: Account) -> None:
+def refuse_foreign(saved: SavedPlan, current: PlanInputs, account: Account) -> None:
     """Stops if the plan was made from something else than what is here.
 
     Raises:

@@ -123,7 +123,7 @@ class State(NamedTuple):
     budget: Mapping[str, int] = {}
 
 
-class Transition(NamedTuple):
+class StateDelta(NamedTuple):
     """What a run has to change in a state; None takes an address, or a lost monitor, out."""
 
     records: Mapping[str, Record | None] = {}
@@ -152,9 +152,9 @@ class Transition(NamedTuple):
             budget=self.budget or state.budget,
         )
 
-    def then(self, later: Transition) -> Transition:
+    def then(self, later: StateDelta) -> StateDelta:
         """Both, one after the other."""
-        return Transition(
+        return StateDelta(
             {**self.records, **later.records},
             {**self.pending, **later.pending},
             {**self.ids_before, **later.ids_before},
@@ -176,7 +176,7 @@ class Recovery(NamedTuple):
 
     runs: tuple[str, ...]
     outcomes: int
-    transition: Transition
+    transition: StateDelta
 
 
 def not_older(losses: Mapping[int, Lost], since: str, now: str) -> Mapping[int, Lost]:
@@ -372,7 +372,7 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
                 told.add(address)
                 pending[address] = None
                 records[address] = record_from_json(line["record"])
-    return Recovery(tuple(runs), len(told), Transition(records, pending, before))
+    return Recovery(tuple(runs), len(told), StateDelta(records, pending, before))
 
 
 def _merged(base: Mapping[Any, JSON], changes: Mapping[Any, JSON]) -> Mapping[Any, JSON]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.manifests import writer as yaml
-from reconciler.manifests.edits import Change
+from reconciler.manifests.edits import TextChange
 from reconciler.manifests.positions import Node, Shape
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.manifests.positions import Source
 
 
-def without_entries(source: Source, node: Node, removed: Collection[int]) -> list[Change]:
+def without_entries(source: Source, node: Node, removed: Collection[int]) -> list[TextChange]:
     """The changes that remove some entries of a block mapping, but not all."""
     changes = []
     entries = list(enumerate(node.entries))
@@ -27,16 +27,16 @@ def without_entries(source: Source, node: Node, removed: Collection[int]) -> lis
     if 0 in removed and source.text[source.start(first) : first].strip() not in {"", "?"}:
         # It stands behind the dash of a list: what comes first then moves there.
         kept = next(index for index, _ in entries if index not in removed)
-        changes.append(Change(first, node.entries[kept].key.start, ""))
+        changes.append(TextChange(first, node.entries[kept].key.start, ""))
         entries = entries[kept:]
     return changes + [
-        Change(source.start(key.start), source.following(value.end), "")
+        TextChange(source.start(key.start), source.following(value.end), "")
         for index, (key, value) in entries
         if index in removed
     ]
 
 
-def with_entries(source: Source, node: Node, added: Mapping[str, JSON]) -> list[Change]:
+def with_entries(source: Source, node: Node, added: Mapping[str, JSON]) -> list[TextChange]:
     """The changes that add entries behind the last one of a block mapping.
 
     Raises:
@@ -73,10 +73,10 @@ def _is_dash(source: Source, line: int, column: int) -> bool:
 
 def without_items(
     source: Source, node: Node, dashes: Sequence[int], kept: Collection[int]
-) -> list[Change]:
+) -> list[TextChange]:
     """The changes that remove all but some elements of a block sequence."""
     return [
-        Change(source.start(dash), source.following(item.end), "")
+        TextChange(source.start(dash), source.following(item.end), "")
         for index, (dash, item) in enumerate(zip(dashes, node.items, strict=True))
         if index not in kept
     ]
@@ -84,7 +84,7 @@ def without_items(
 
 def with_items(
     source: Source, node: Node, dashes: Sequence[int], items: Iterable[Matched]
-) -> list[Change]:
+) -> list[TextChange]:
     """The changes that add elements to a block sequence, written like its last one.
 
     Raises:
@@ -105,23 +105,23 @@ def with_items(
         else:
             line = f"{' ' * column}-{' ' * (offset - 1)}{yaml.flow(value)}"
             added.setdefault(before, []).append(line)
-    changes: list[Change] = []
+    changes: list[TextChange] = []
     for before, lines in added.items():
         if before is None:
             start = source.start(dashes[0])
             text = "".join(line + source.newline for line in lines)
-            changes.append(Change(start, start, text))
+            changes.append(TextChange(start, start, text))
         else:
             changes += _inserted(source, node.items[before].end, lines)
     return changes
 
 
-def _inserted(source: Source, place: int, lines: Sequence[str]) -> list[Change]:
+def _inserted(source: Source, place: int, lines: Sequence[str]) -> list[TextChange]:
     """The change that adds lines behind the line of a character."""
     if not lines:
         return []
     end, following = source.end(place), source.following(place)
     if end == following:  # the last line, which has no break
-        return [Change(end, end, "".join(source.newline + line for line in lines))]
+        return [TextChange(end, end, "".join(source.newline + line for line in lines))]
     line_break = source.text[end:following]
-    return [Change(following, following, "".join(line + line_break for line in lines))]
+    return [TextChange(following, following, "".join(line + line_break for line in lines))]

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 from reconciler.core.model import canonical
 from reconciler.manifests import block_style
 from reconciler.manifests import writer as yaml
-from reconciler.manifests.edits import ABSENT, Change, Matched, Wanted, matched, settled, spliced
+from reconciler.manifests.edits import (
+    ABSENT,
+    FieldEdit,
+    Matched,
+    TextChange,
+    matched,
+    settled,
+    spliced,
+)
 from reconciler.manifests.flow_style import Kept, rebuilt
 from reconciler.manifests.ids import NotEditableError, parsed, said
 from reconciler.manifests.positions import BOM, Node, Shape, Source, nodes, roots
@@ -39,8 +47,8 @@ class Editing:
         self._source = source
 
     def section(
-        self, root: Node, name: str, old: Mapping[str, JSON], fields: Mapping[str, Wanted]
-    ) -> list[Change]:
+        self, root: Node, name: str, old: Mapping[str, JSON], fields: Mapping[str, FieldEdit]
+    ) -> list[TextChange]:
         """The changes that set fields of one section of a document.
 
         Raises:
@@ -55,9 +63,9 @@ class Editing:
         self,
         node: Node,
         old: Mapping[str, JSON],
-        wanted: Mapping[str, Wanted],
+        wanted: Mapping[str, FieldEdit],
         place: Place | None = None,
-    ) -> list[Change]:
+    ) -> list[TextChange]:
         """The changes that set, add and remove keys of a mapping.
 
         Args:
@@ -70,7 +78,7 @@ class Editing:
             NotEditableError: one of them is there, but not written out.
             NotWritableError: a value cannot be written.
         """
-        changes: dict[int, list[Change]] = {}
+        changes: dict[int, list[TextChange]] = {}
         removed: set[int] = set()
         added: dict[str, JSON] = {}
         for name, want in wanted.items():
@@ -100,32 +108,34 @@ class Editing:
         quote = entry.key.style if node.is_flow else ""
         return Place(found.end(), self._source.column(node.begin), node.is_flow, quote)
 
-    def _value(self, node: Node, old: JSON, want: Wanted, place: Place) -> list[Change]:
+    def _value(self, node: Node, old: JSON, want: FieldEdit, place: Place) -> list[TextChange]:
         new = settled(old, want)
         if canonical(new) == canonical(old):
             return []
         if new and (node.is_flow or not place.in_flow):
             if node.shape is Shape.MAPPING and isinstance(new, dict):
-                wanted = {name: Wanted(value) for name, value in new.items()}
-                gone = {name: Wanted(ABSENT) for name in old if name not in new}
+                wanted = {name: FieldEdit(value) for name, value in new.items()}
+                gone = {name: FieldEdit(ABSENT) for name in old if name not in new}
                 return self.mapping(node, old, wanted | gone, place)
             if node.shape is Shape.SEQUENCE and isinstance(new, list):
                 return self._sequence(node, old, want, place)
         return replaced(self._source, node, new, place)
 
     def _sequence(
-        self, node: Node, old: Sequence[JSON], want: Wanted, place: Place
-    ) -> list[Change]:
+        self, node: Node, old: Sequence[JSON], want: FieldEdit, place: Place
+    ) -> list[TextChange]:
         dashes = [node.begin] * len(old) if node.is_flow else block_style.dashes(self._source, node)
         if dashes is None:
             return replaced(self._source, node, settled(old, want), place)
         items = matched(old, want)
-        changes: dict[int, list[Change]] = {}
+        changes: dict[int, list[TextChange]] = {}
         for index, value in items:
             if index is not None:
                 dash = dashes[index]
                 within = Place(dash + 1, self._source.column(dash), node.is_flow, place.quote)
-                changes[index] = self._value(node.items[index], old[index], Wanted(value), within)
+                changes[index] = self._value(
+                    node.items[index], old[index], FieldEdit(value), within
+                )
         if node.is_flow:
             return self._flow_sequence(node, items, changes, place.quote)
         return [
@@ -137,10 +147,10 @@ class Editing:
     def _flow_mapping(
         self,
         node: Node,
-        changes: Mapping[int, list[Change]],
+        changes: Mapping[int, list[TextChange]],
         removed: set[int],
         added: Mapping[str, JSON],
-    ) -> list[Change]:
+    ) -> list[TextChange]:
         spans = [(entry.key.start, max(entry.key.end, entry.value.end)) for entry in node.entries]
         kept: list[tuple[int | None, str]] = [
             (index, "") for index in range(len(spans)) if index not in removed
@@ -156,9 +166,9 @@ class Editing:
         self,
         node: Node,
         items: Sequence[Matched],
-        changes: Mapping[int, list[Change]],
+        changes: Mapping[int, list[TextChange]],
         quote: str,
-    ) -> list[Change]:
+    ) -> list[TextChange]:
         spans = [(item.start, item.end) for item in node.items]
         kept = [
             (item.old, "") if item.old is not None else (None, yaml.flow(item.value, quote))
@@ -171,8 +181,8 @@ class Editing:
         node: Node,
         spans: Sequence[tuple[int, int]],
         wanted: Sequence[tuple[int | None, str]],
-        changes: Mapping[int, list[Change]],
-    ) -> list[Change]:
+        changes: Mapping[int, list[TextChange]],
+    ) -> list[TextChange]:
         if [index for index, _ in wanted] == list(range(len(spans))):
             return [change for each in changes.values() for change in each]
         text = self._source.text
@@ -189,7 +199,7 @@ Pointer = tuple[str, str]
 """A section of a document, `spec` or `extra`, and a field of it."""
 
 
-def set_fields(data: bytes, edits: Mapping[int, Mapping[Pointer, Wanted]]) -> bytes:
+def set_fields(data: bytes, edits: Mapping[int, Mapping[Pointer, FieldEdit]]) -> bytes:
     """The bytes of a file with other values of some fields.
 
     A field that is not there is added behind the last one of its section.
@@ -209,7 +219,7 @@ def set_fields(data: bytes, edits: Mapping[int, Mapping[Pointer, Wanted]]) -> by
     trees = roots(body)
     source = Source(body)
     editing = Editing(source)
-    changes: list[Change] = []
+    changes: list[TextChange] = []
     for number, wanted in edits.items():
         value = values.get(number)
         if not isinstance(value, dict) or trees[number].shape is not Shape.MAPPING:
@@ -228,14 +238,14 @@ def set_fields(data: bytes, edits: Mapping[int, Mapping[Pointer, Wanted]]) -> by
     return edited
 
 
-def _by_section(wanted: Mapping[Pointer, Wanted]) -> dict[str, dict[str, Wanted]]:
-    sections: dict[str, dict[str, Wanted]] = {}
+def _by_section(wanted: Mapping[Pointer, FieldEdit]) -> dict[str, dict[str, FieldEdit]]:
+    sections: dict[str, dict[str, FieldEdit]] = {}
     for (section, field), want in wanted.items():
         sections.setdefault(section, {})[field] = want
     return sections
 
 
-def _with(value: Mapping[str, JSON], wanted: Mapping[Pointer, Wanted]) -> dict[str, JSON]:
+def _with(value: Mapping[str, JSON], wanted: Mapping[Pointer, FieldEdit]) -> dict[str, JSON]:
     """What a document says once the fields are set."""
     result = dict(value)
     for (section, field), want in wanted.items():
@@ -252,21 +262,21 @@ def _changes(
     editing: Editing,
     root: Node,
     value: Mapping[str, JSON],
-    sections: Mapping[str, Mapping[str, Wanted]],
-) -> list[Change]:
-    changes: list[Change] = []
-    missing: dict[str, Wanted] = {}
+    sections: Mapping[str, Mapping[str, FieldEdit]],
+) -> list[TextChange]:
+    changes: list[TextChange] = []
+    missing: dict[str, FieldEdit] = {}
     for section, fields in sections.items():
         old = value.get(section)
         if isinstance(old, dict):
             changes += editing.section(root, section, old, fields)
         else:
             new = {name: want.value for name, want in fields.items() if want.value is not ABSENT}
-            missing[section] = Wanted(new)
+            missing[section] = FieldEdit(new)
     return changes + (editing.mapping(root, value, missing) if missing else [])
 
 
-def _check_anchors(source: Source, root: Node, changes: Sequence[Change]) -> None:
+def _check_anchors(source: Source, root: Node, changes: Sequence[TextChange]) -> None:
     """Stops if a value would be changed that is repeated where it shall stay.
 
     Raises:
@@ -285,9 +295,9 @@ def _check_anchors(source: Source, root: Node, changes: Sequence[Change]) -> Non
                 )
 
 
-def _is_within(node: Node, changes: Sequence[Change]) -> bool:
+def _is_within(node: Node, changes: Sequence[TextChange]) -> bool:
     return any(change.start <= node.start and node.end <= change.end for change in changes)
 
 
-def _touches(change: Change, node: Node) -> bool:
+def _touches(change: TextChange, node: Node) -> bool:
     return change.start < node.end and (change.end > node.start or change.start > node.start)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reconciler.core.model import JSON
 
 
-class Change(NamedTuple):
+class TextChange(NamedTuple):
     """The characters from `start` up to `end` are to be replaced by a text."""
 
     start: int
@@ -25,7 +25,9 @@ class Change(NamedTuple):
     text: str
 
 
-def spliced(text: str, changes: Iterable[Change], start: int = 0, end: int | None = None) -> str:
+def spliced(
+    text: str, changes: Iterable[TextChange], start: int = 0, end: int | None = None
+) -> str:
     """A part of a text with changes made, which do not overlap; by default the whole text."""
     pieces, place = [], start
     for change in sorted(changes):
@@ -38,7 +40,7 @@ ABSENT: Final = object()
 """What is wanted of a field that is to be removed."""
 
 
-class Wanted(NamedTuple):
+class FieldEdit(NamedTuple):
     """What a field is to say.
 
     Attributes:
@@ -62,14 +64,14 @@ class Matched(NamedTuple):
     value: JSON
 
 
-def settled(old: JSON, want: Wanted) -> JSON:
+def settled(old: JSON, want: FieldEdit) -> JSON:
     """The wanted value as it will stand: a set in the order of what was there."""
     if isinstance(old, list) and isinstance(want.value, list):
         return [item.value for item in matched(old, want)]
     return want.value
 
 
-def matched(old: Sequence[JSON], want: Wanted) -> list[Matched]:
+def matched(old: Sequence[JSON], want: FieldEdit) -> list[Matched]:
     """The elements that a list will hold, in order."""
     new = want.value
     before, after = elements_by_key(old, want.set_key), elements_by_key(new, want.set_key)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.manifests.edits import Change
+from reconciler.manifests.edits import TextChange
 from reconciler.manifests.positions import BREAK
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class _Piece(NamedTuple):
 
 def rebuilt(
     text: str, node: Node, spans: Sequence[tuple[int, int]], wanted: Sequence[Kept], newline: str
-) -> Change:
+) -> TextChange:
     """The change that leaves only what is wanted between the brackets of a node.
 
     Args:
@@ -58,12 +58,14 @@ def rebuilt(
     """
     first, last = node.begin + 1, node.end - 1
     if not wanted:
-        return Change(first, last, "")
+        return TextChange(first, last, "")
     if not spans:
         added = ", ".join(kept.text for kept in wanted)
-        return Change(first, last, added + (text[first:last] if text[first:last].strip() else ""))
+        return TextChange(
+            first, last, added + (text[first:last] if text[first:last].strip() else "")
+        )
     head, pieces, close = _taken_apart(text, spans, first, last)
-    return Change(first, last, _joined(head, pieces, wanted, close, newline))
+    return TextChange(first, last, _joined(head, pieces, wanted, close, newline))
 
 
 def _joined(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.manifests.edits import Change, spliced
+from reconciler.manifests.edits import TextChange, spliced
 from reconciler.manifests.ids import NotEditableError, parsed, said
 from reconciler.manifests.positions import (
     BLOCK_STYLES,
@@ -67,7 +67,7 @@ def tidy(data: bytes, orders: Callable[[JSON], Orders]) -> Tidied:
     left: set[int] = set()
     for arranged in (_Ordering.sections, _Ordering.document):
         ordering = _Ordering(Source(body), left)
-        changes: list[Change] = []
+        changes: list[TextChange] = []
         for number, root in enumerate(roots(body)):
             if wanted.get(number) and root.shape is Shape.MAPPING:
                 changes += arranged(ordering, root, wanted[number])
@@ -101,7 +101,7 @@ class _Ordering:
         self._source = source
         self._left = left
 
-    def sections(self, root: Node, orders: Orders) -> Iterator[Change]:
+    def sections(self, root: Node, orders: Orders) -> Iterator[TextChange]:
         """The changes that put the sections of a document in order."""
         for name, order in orders.items():
             entry = root.entry(name) if name else None
@@ -109,11 +109,13 @@ class _Ordering:
                 floor = self._source.following(entry.key.end)
                 yield from self._ordered(root, entry.value, order, floor)
 
-    def document(self, root: Node, orders: Orders) -> Iterator[Change]:
+    def document(self, root: Node, orders: Orders) -> Iterator[TextChange]:
         """The changes that put a document in order; what stands above it is about all of it."""
         yield from self._ordered(root, root, orders[""], None)
 
-    def _ordered(self, root: Node, node: Node, order: Order, floor: int | None) -> Sequence[Change]:
+    def _ordered(
+        self, root: Node, node: Node, order: Order, floor: int | None
+    ) -> Sequence[TextChange]:
         places = {name: place for place, name in enumerate(order)}
         names = [entry.key.text for entry in node.entries]
         sequence = sorted(range(len(names)), key=lambda each: places.get(names[each], len(order)))
@@ -129,7 +131,7 @@ class _Ordering:
             self._left.add(self._source.number(node.begin) + 1)
         return changes or []
 
-    def _in_brackets(self, node: Node, sequence: Sequence[int]) -> list[Change] | None:
+    def _in_brackets(self, node: Node, sequence: Sequence[int]) -> list[TextChange] | None:
         """Exchanges the entries between brackets; None if there are comments to be lost."""
         text = self._source.text
         spans = [(entry.key.start, max(entry.key.end, entry.value.end)) for entry in node.entries]
@@ -137,14 +139,14 @@ class _Ordering:
             if text[end:start].strip() != ",":
                 return None
         return [
-            Change(*spans[place], text[slice(*spans[each])])
+            TextChange(*spans[place], text[slice(*spans[each])])
             for place, each in enumerate(sequence)
             if place != each
         ]
 
     def _in_lines(
         self, node: Node, sequence: Sequence[int], floor: int | None
-    ) -> list[Change] | None:
+    ) -> list[TextChange] | None:
         """Moves the lines of the entries; None if they cannot be moved."""
         parts = self._parts(node, floor)
         if parts is None:
@@ -169,7 +171,7 @@ class _Ordering:
             if not self._source.is_blank(end, following):
                 break
             end = following
-        return [Change(parts[0].start, end, "".join(pieces))]
+        return [TextChange(parts[0].start, end, "".join(pieces))]
 
     def _parts(self, node: Node, floor: int | None) -> list[_Part] | None:
         source, column = self._source, self._source.column(node.begin)

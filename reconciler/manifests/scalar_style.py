@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.manifests import writer as yaml
-from reconciler.manifests.edits import Change
+from reconciler.manifests.edits import TextChange
 from reconciler.manifests.ids import NotEditableError
 from reconciler.manifests.parser import WORDS, resolve
 from reconciler.manifests.positions import BLOCK_STYLES, BREAK, HEADER, Node, Shape
@@ -31,7 +31,7 @@ class Place(NamedTuple):
     quote: str = ""
 
 
-def replaced(source: Source, node: Node, new: JSON, place: Place) -> list[Change]:
+def replaced(source: Source, node: Node, new: JSON, place: Place) -> list[TextChange]:
     """The changes that put another value in place of one.
 
     Raises:
@@ -39,7 +39,7 @@ def replaced(source: Source, node: Node, new: JSON, place: Place) -> list[Change
         NotWritableError: it cannot be written.
     """
     if node.shape is Shape.ALIAS:
-        return [Change(node.start, node.end, _inline(new, "", place))]
+        return [TextChange(node.start, node.end, _inline(new, "", place))]
     if node.style in BLOCK_STYLES:
         return _block_scalar(source, node, new, place)
     is_block = node.shape is not Shape.SCALAR and not node.is_flow and not place.in_flow
@@ -56,7 +56,7 @@ def replaced(source: Source, node: Node, new: JSON, place: Place) -> list[Change
     text = mark + _inline(new, style, place)
     if source.text[start - 1 : start] == ":" and node.begin == node.end:
         text = f" {text}"  # nothing stood there, not even a blank
-    return [Change(start, node.end, text)]
+    return [TextChange(start, node.end, text)]
 
 
 def _is_plain_text(node: Node) -> bool:
@@ -71,26 +71,26 @@ def _inline(new: JSON, style: str, place: Place) -> str:
     return yaml.scalar(new, style, in_flow=place.in_flow)
 
 
-def _unfolded(source: Source, node: Node, lines: list[str]) -> list[Change]:
+def _unfolded(source: Source, node: Node, lines: list[str]) -> list[TextChange]:
     """A text of several lines in place of a plain scalar; a comment stays on its line."""
     header, *content = lines
     end = source.end(node.end)
     space = " " if node.begin == node.end else ""
     return [
-        Change(node.begin, node.end, space + header),
-        Change(end, end, "".join(source.newline + line for line in content)),
+        TextChange(node.begin, node.end, space + header),
+        TextChange(end, end, "".join(source.newline + line for line in content)),
     ]
 
 
-def _block(source: Source, node: Node, new: JSON, place: Place) -> list[Change]:
+def _block(source: Source, node: Node, new: JSON, place: Place) -> list[TextChange]:
     """Something short in place of a block mapping or sequence: it moves up behind the colon."""
     if node.start != node.begin:
         raise NotEditableError("a list or mapping with an anchor or a tag cannot be replaced")
     start, end = source.start(node.begin), source.following(node.end)
-    return [Change(place.after, place.after, f" {yaml.flow(new)}"), Change(start, end, "")]
+    return [TextChange(place.after, place.after, f" {yaml.flow(new)}"), TextChange(start, end, "")]
 
 
-def _block_scalar(source: Source, node: Node, new: JSON, place: Place) -> list[Change]:
+def _block_scalar(source: Source, node: Node, new: JSON, place: Place) -> list[TextChange]:
     header = HEADER.match(source.text, node.begin)
     if header is None:
         raise NotEditableError("the text has no header")
@@ -104,7 +104,7 @@ def _block_scalar(source: Source, node: Node, new: JSON, place: Place) -> list[C
         first, content = _inline(new, '"' if isinstance(new, str) else "", place), ""
     else:
         first, content = lines[0], "".join(source.newline + line for line in lines[1:])
-    return [Change(*header.span(), first), Change(start, end, content)]
+    return [TextChange(*header.span(), first), TextChange(start, end, content)]
 
 
 def _behind_blank(source: Source, end: int, longest: int) -> int:

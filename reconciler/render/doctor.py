@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reconciler.core.model import JSON
 
 
-class Status(StrEnum):
+class CheckStatus(StrEnum):
     """How a check ended."""
 
     OK = "ok"
@@ -35,13 +35,13 @@ class Check(NamedTuple):
     """
 
     name: str
-    status: Status
+    status: CheckStatus
     message: str
     hint: str = ""
     exit_code: ExitCode = ExitCode.OK
 
 
-_COLOURS = {Status.OK: "+", Status.WARN: "~", Status.FAIL: "!"}
+_COLOURS = {CheckStatus.OK: "+", CheckStatus.WARN: "~", CheckStatus.FAIL: "!"}
 _NAME = 13
 
 
@@ -69,7 +69,7 @@ def checks_json(checks: Iterable[Check]) -> dict[str, JSON]:
 
 def _lines(check: Check, *, colour: bool) -> Iterator[str]:
     message = printable(check.message)
-    if check.status is Status.NOT_CHECKED:
+    if check.status is CheckStatus.NOT_CHECKED:
         word, message = "-", f"not checked: {message}"
     else:
         word = check.status.value

@@ -9,18 +9,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconciler.sandbox.controls import Controls
-from reconciler.sandbox.monitors import Kind, created, edited
-from reconciler.sandbox.store import Page, Store
+from reconciler.sandbox.monitors import MonitorKind, created, edited
+from reconciler.sandbox.store import Database, Page
 from reconciler.sandbox.worlds import World
 
 
-class Account:
+class AccountData:
     """The store, seen through a world.
 
     Every `now` is the moment at which a request takes effect.
     """
 
-    def __init__(self, store: Store, controls: Controls) -> None:
+    def __init__(self, store: Database, controls: Controls) -> None:
         self._store = store
         self._controls = controls
         # Of monitors that are not in the list yet: when they will be.
@@ -59,7 +59,7 @@ class Account:
         self._forget(now)
         return self._shown(self.world, number, text)
 
-    def create(self, kind: Kind, values: Mapping[str, Any], now: float) -> int:
+    def create(self, kind: MonitorKind, values: Mapping[str, Any], now: float) -> int:
         """Store a new monitor; return the id that is answered."""
         world = self.world
         number = self._store.add(created(kind, world.kept(values)))
@@ -70,7 +70,7 @@ class Account:
             return _id(first)
         return number
 
-    def edit(self, kind: Kind, number: int, values: Mapping[str, Any], now: float) -> bool:
+    def edit(self, kind: MonitorKind, number: int, values: Mapping[str, Any], now: float) -> bool:
         """Change a monitor; False if there is none of this kind."""
         world = self.world
         before = self._store.find(number) if world.late else None

@@ -22,10 +22,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from reconciler.sandbox.account import Account
+from reconciler.sandbox.account import AccountData
 from reconciler.sandbox.backend import Backend, StoppedError
-from reconciler.sandbox.clock import Clock
-from reconciler.sandbox.monitors import Kind, Reading, read_edit, read_new
+from reconciler.sandbox.clock import SandboxClock
+from reconciler.sandbox.monitors import MonitorKind, Reading, read_edit, read_new
 from reconciler.sandbox.openapi import document
 from reconciler.sandbox.options import Options
 from reconciler.sandbox.store import Page
@@ -44,7 +44,7 @@ _NOT_FOUND: Final = "Record not found"
 _MOST: Final = 2**62  # more monitors than there are
 
 
-class RefusedError(Exception):
+class AnswerError(Exception):
     """A request that is answered with the errors' envelope."""
 
     def __init__(self, status: int, errors: Sequence[Mapping[str, Any]]) -> None:
@@ -53,11 +53,13 @@ class RefusedError(Exception):
         self.errors = errors
 
 
-def application(options: Options, account: Account, backend: Backend, clock: Clock) -> Starlette:
+def application(
+    options: Options, account: AccountData, backend: Backend, clock: SandboxClock
+) -> Starlette:
     """Return the API over the monitors of the account."""
-    kinds = [Kind.from_schema(name, schema) for name, schema in options.schemas.items()]
+    kinds = [MonitorKind.from_schema(name, schema) for name, schema in options.schemas.items()]
     handlers: Mapping[Any, ExceptionHandler] = {
-        RefusedError: _refused,
+        AnswerError: _refused,
         HTTPException: _not_routed,
     }
     api = _Api(options, account, backend, clock)
@@ -71,7 +73,7 @@ def errors_response(status: int, message: str) -> Response:
     return _json({"errors": [{"code": status, "message": message}]}, status)
 
 
-def _routes(api: "_Api", kinds: Iterable[Kind]) -> Iterable[Route]:
+def _routes(api: "_Api", kinds: Iterable[MonitorKind]) -> Iterable[Route]:
     def route(method: str, path: str, endpoint: Callable[..., Any]) -> Route:
         return Route(PREFIX + path, endpoint, methods=[method])
 
@@ -89,7 +91,9 @@ def _routes(api: "_Api", kinds: Iterable[Kind]) -> Iterable[Route]:
 class _Api:
     """The endpoints, with what they share."""
 
-    def __init__(self, options: Options, account: Account, backend: Backend, clock: Clock) -> None:
+    def __init__(
+        self, options: Options, account: AccountData, backend: Backend, clock: SandboxClock
+    ) -> None:
         self._options = options
         self._account = account
         self._backend = backend
@@ -138,7 +142,7 @@ class _Api:
             _refuse(404, _NOT_FOUND)
         return Response(status_code=204)
 
-    async def create_monitor(self, kind: Kind, request: Request) -> Response:
+    async def create_monitor(self, kind: MonitorKind, request: Request) -> Response:
         self._authorise(request, to_write=True)
         reading = read_new(kind, await _object(request), strict=self._options.strict)
         values = _accepted(reading)
@@ -155,7 +159,7 @@ class _Api:
             _refuse(503, "The sandbox stops; this monitor is not created.")
         return _json({"id": str(number)})
 
-    async def edit_monitor(self, kind: Kind, request: Request) -> Response:
+    async def edit_monitor(self, kind: MonitorKind, request: Request) -> Response:
         self._authorise(request, to_write=True)
         number = request.path_params["id"]
         reading = read_edit(kind, await _object(request), strict=self._options.strict)
@@ -221,7 +225,7 @@ def _whole_number(query: Mapping[str, str], name: str) -> int | None:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(2**31))):
         message = "must be a whole number, 0 or more"
-        raise RefusedError(400, [{"code": 400, "fields": [name], "message": message}])
+        raise AnswerError(400, [{"code": 400, "fields": [name], "message": message}])
     return int(text)
 
 
@@ -249,16 +253,16 @@ async def _object(request: Request) -> dict[str, Any]:
 
 def _accepted(reading: Reading) -> Mapping[str, Any]:
     if reading.errors:
-        raise RefusedError(400, reading.errors)
+        raise AnswerError(400, reading.errors)
     return reading.values
 
 
 def _refuse(status: int, message: str) -> NoReturn:
-    raise RefusedError(status, [{"code": status, "message": message}])
+    raise AnswerError(status, [{"code": status, "message": message}])
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RefusedError)  # noqa: S101 - it is registered for this class
+    assert isinstance(error, AnswerError)  # noqa: S101 - it is registered for this class
     return _json({"errors": error.errors}, error.status)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from reconciler.sandbox.clock import Clock
+from reconciler.sandbox.clock import SandboxClock
 
 
 class StoppedError(Exception):
@@ -27,7 +27,7 @@ class _Effect:
 class Backend:
     """The effects that are still to take place."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: SandboxClock) -> None:
         self._clock = clock
         self._waiting: list[_Effect] = []
 

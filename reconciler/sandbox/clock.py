@@ -8,7 +8,7 @@ from typing import Final
 _TICK: Final = 0.005  # seconds; how long a step of a clock that is not the real one goes unnoticed
 
 
-class Clock:
+class SandboxClock:
     """A clock, real or set by a test, that can be waited for."""
 
     def __init__(self, read: Callable[[], float], stopping: asyncio.Event) -> None:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.sandbox.app import PREFIX, errors_response
 from reconciler.sandbox.backend import Backend
-from reconciler.sandbox.clock import Clock
+from reconciler.sandbox.clock import SandboxClock
 from reconciler.sandbox.controls import Controls
 from reconciler.sandbox.faults import Fault
 from reconciler.sandbox.options import Witness
@@ -59,7 +59,7 @@ class Front:
         app: ASGIApp,
         controls: Controls,
         backend: Backend,
-        clock: Clock,
+        clock: SandboxClock,
         write_log: Callable[[str], object] | None,
         witness: Witness | None,
     ) -> None:

@@ -53,7 +53,7 @@ _ACCOUNT_DEFAULTS: Final[Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class MonitorKind:
     """What a schema says about the monitors of one kind.
 
     Attributes:
@@ -69,7 +69,7 @@ class Kind:
     read_only: frozenset[str]
 
     @classmethod
-    def from_schema(cls, name: str, schema: Mapping[str, Any]) -> "Kind":
+    def from_schema(cls, name: str, schema: Mapping[str, Any]) -> "MonitorKind":
         """Return the kind that a manifest schema describes under `spec`."""
         spec = schema["properties"]["spec"]
         return cls(
@@ -88,19 +88,19 @@ class Reading:
     errors: tuple[Mapping[str, Any], ...]
 
 
-def read_new(kind: Kind, body: Mapping[str, Any], *, strict: bool) -> Reading:
+def read_new(kind: MonitorKind, body: Mapping[str, Any], *, strict: bool) -> Reading:
     """Return the fields of a monitor to be created; required ones must be there and not empty."""
     missing = [name for name in kind.required if body.get(name) in (None, "")]
     refused = {"required and is empty": missing} if missing else {}
     return _read(kind, body, refused, strict=strict)
 
 
-def read_edit(kind: Kind, body: Mapping[str, Any], *, strict: bool) -> Reading:
+def read_edit(kind: MonitorKind, body: Mapping[str, Any], *, strict: bool) -> Reading:
     """Return the fields of a monitor to be changed."""
     return _read(kind, body, {}, strict=strict)
 
 
-def created(kind: Kind, values: Mapping[str, Any]) -> dict[str, Any]:
+def created(kind: MonitorKind, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return a whole monitor but for its id: these values, account defaults for the rest."""
     fields = {*kind.writable, *kind.read_only}
     defaults = {name: value for name, value in _ACCOUNT_DEFAULTS.items() if name in fields}
@@ -148,7 +148,7 @@ class _MismatchError(ValueError):
 
 
 def _read(
-    kind: Kind, body: Mapping[str, Any], refused: dict[str, list[str]], *, strict: bool
+    kind: MonitorKind, body: Mapping[str, Any], refused: dict[str, list[str]], *, strict: bool
 ) -> Reading:
     values: dict[str, Any] = {}
     for name, value in body.items():

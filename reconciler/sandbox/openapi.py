@@ -7,7 +7,7 @@ describes the sandbox.
 from collections.abc import Mapping
 from typing import Any
 
-from reconciler.sandbox.monitors import Kind
+from reconciler.sandbox.monitors import MonitorKind
 
 _Json = dict[str, Any]
 
@@ -57,7 +57,7 @@ _LOGIN: _Json = {
 
 def document(schemas: Mapping[str, Mapping[str, Any]], prefix: str, *, strict: bool) -> _Json:
     """Return the OpenAPI 3.1 document of the API below `prefix`."""
-    kinds = [Kind.from_schema(name, schema) for name, schema in schemas.items()]
+    kinds = [MonitorKind.from_schema(name, schema) for name, schema in schemas.items()]
     paths = _common_paths()
     for kind in kinds:
         paths |= _paths_of(kind, strict=strict)
@@ -112,7 +112,7 @@ def _common_paths() -> dict[str, _Json]:
     }
 
 
-def _paths_of(kind: Kind, *, strict: bool) -> dict[str, _Json]:
+def _paths_of(kind: MonitorKind, *, strict: bool) -> dict[str, _Json]:
     answer = _object({"id": {"type": "string"}})
     fields = {"type": "object", "properties": kind.writable, "additionalProperties": not strict}
     new = {**fields, "required": list(kind.required)}

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.sandbox.locations import location
-from reconciler.sandbox.monitors import Kind, created
+from reconciler.sandbox.monitors import MonitorKind, created
 
 _FIRST_ID: Final = 200_001
 _NAMES: Final = (
@@ -75,11 +75,11 @@ def seeded(count: int, schemas: Mapping[str, Mapping[str, Any]]) -> list[dict[st
         count: How many.
         schemas: The manifest schema of each kind, by kind.
     """
-    kinds = [Kind.from_schema(name, schema) for name, schema in sorted(schemas.items())]
+    kinds = [MonitorKind.from_schema(name, schema) for name, schema in sorted(schemas.items())]
     return [_monitor(number, kinds[number % len(kinds)]) for number in range(count)]
 
 
-def _monitor(number: int, kind: Kind) -> dict[str, Any]:
+def _monitor(number: int, kind: MonitorKind) -> dict[str, Any]:
     server = _SERVERS.get(kind.name, {"hostname": f"mail-{number}.example.com"})
     values = {"name": f"Monitor {number}", "billing_plancode": "UBM - A/A", **server}
     monitor = created(kind, values)

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Final
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from reconciler.sandbox.account import Account
+from reconciler.sandbox.account import AccountData
 from reconciler.sandbox.app import PREFIX, application
 from reconciler.sandbox.backend import Backend
-from reconciler.sandbox.clock import Clock
+from reconciler.sandbox.clock import SandboxClock
 from reconciler.sandbox.controls import Controls
 from reconciler.sandbox.front import Front
 from reconciler.sandbox.options import Options
 from reconciler.sandbox.secret_fields import SecretFields
-from reconciler.sandbox.store import Store
+from reconciler.sandbox.store import Database
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -90,7 +90,7 @@ class _Prepared:
 def _prepared(options: Options) -> Iterator[_Prepared]:
     with contextlib.ExitStack() as stack:
         secrets = SecretFields(options.secret_fields, options.schemas)
-        store = Store(options.database, options.seed, secrets)
+        store = Database(options.database, options.seed, secrets)
         stack.enter_context(contextlib.closing(store))
         write_log = None
         if options.request_log is not None:
@@ -99,11 +99,11 @@ def _prepared(options: Options) -> Iterator[_Prepared]:
             write_log = stack.enter_context(log).write
         listener = stack.enter_context(_bound(options.port))
         stopping = asyncio.Event()
-        clock = Clock(options.clock, stopping)
+        clock = SandboxClock(options.clock, stopping)
         controls = options.controls or Controls(options.world, options.faults)
         backend = Backend(clock)
         stack.callback(backend.settle)  # what was due before the end took place before it
-        api = application(options, Account(store, controls), backend, clock)
+        api = application(options, AccountData(store, controls), backend, clock)
         app = Front(api, controls, backend, clock, write_log, options.witness)
         yield _Prepared(app, listener, stopping)
 

@@ -40,7 +40,7 @@ class Page:
     count: int
 
 
-class Store:
+class Database:
     """The monitors of one account.
 
     Whoever opens it closes it. It may be handed from one thread to another, but not shared.

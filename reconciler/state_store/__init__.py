@@ -14,17 +14,17 @@ from reconciler.core.redactor import Redactor
 from reconciler.errors import ConfigurationError
 from reconciler.state_store.file import open_file
 from reconciler.state_store.journal import Journal, found_journals, read_journal, remove_journal
-from reconciler.state_store.lock import Lease, Terms, break_lock, current, hold, is_dead
-from reconciler.state_store.port import Cell, Held, Store
+from reconciler.state_store.lock import Lease, LockOptions, break_lock, current, hold, is_dead
+from reconciler.state_store.port import Held, Key, Store
 from reconciler.state_store.redacted import RedactedStore
 
 __all__ = [
-    "Cell",
     "Held",
     "Journal",
+    "Key",
     "Lease",
+    "LockOptions",
     "Store",
-    "Terms",
     "break_lock",
     "current",
     "found_journals",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import durable
 from reconciler.errors import ConfigurationError, StateError
-from reconciler.state_store.port import Cell, Held, conflict, problem
+from reconciler.state_store.port import Held, Key, conflict, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,24 +47,24 @@ class FileStore:
         path = Path(os.path.realpath(path))
         self.journals = path.parent
         self.journal_prefix = f"{path.name}."
-        self._paths = {Cell.STATE: path, Cell.LOCK: path.with_name(f"{path.name}.lock")}
+        self._paths = {Key.STATE: path, Key.LOCK: path.with_name(f"{path.name}.lock")}
         self._backup = path.with_name(f"{path.name}.backup")
         self._guard = path.with_name(f"{path.name}.guard")
         self._patience = patience
 
-    def read(self, cell: Cell) -> Held | None:
+    def read(self, cell: Key) -> Held | None:
         """See `Store`."""
         try:
             data = durable.read(self._paths[cell])
         except OSError as error:
             raise problem(f"cannot read {self.location}", error, _READ_HINT) from error
-        if data is None or (cell is Cell.LOCK and not data):
+        if data is None or (cell is Key.LOCK and not data):
             return None
         return Held(data, _version(data))
 
-    def write(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:  # noqa: ARG002 - a file has no history
+    def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:  # noqa: ARG002 - a file has no history
         """See `Store`."""
-        is_release = cell is Cell.LOCK and not data
+        is_release = cell is Key.LOCK and not data
         try:
             durable.make_folder(self.journals)
             with self._guarded():
@@ -86,13 +86,13 @@ class FileStore:
         """See `Store`."""
         return f"the save before it is in {self._backup}"
 
-    def _replace(self, cell: Cell, data: bytes) -> None:
+    def _replace(self, cell: Key, data: bytes) -> None:
         try:
             durable.replace(
                 self._paths[cell],
                 data,
                 mode=durable.PRIVATE,  # the state names monitors and what watches them
-                backup=self._backup if cell is Cell.STATE else None,
+                backup=self._backup if cell is Key.STATE else None,
             )
         except OSError:
             # Syncing the folder may have failed after the file was put in place.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError, StateError
 from reconciler.state_store.git_process import Answer, Git, hidden, logins, without_login
-from reconciler.state_store.port import Cell, Held, conflict, unknown
+from reconciler.state_store.port import Held, Key, conflict, unknown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ _ATTEMPTS = 5
 _SYNTAX = "Write git:REMOTE or git:REMOTE#refs/NAME; REMOTE is a remote's name, a URL or a path."
 _NAME, _EMAIL = "reconciler", "reconciler@reconciler.invalid"  # RFC 6761: no such domain will exist
 _AS_NOBODY = ("-c", f"user.name={_NAME}", "-c", f"user.email={_EMAIL}")
-_FILES = {Cell.STATE: "state.json", Cell.LOCK: "lock.json"}
+_FILES = {Key.STATE: "state.json", Key.LOCK: "lock.json"}
 
 
 class GitStore:
@@ -52,7 +52,7 @@ class GitStore:
         self.location = location
         self._remote = remote
         self._git = git
-        self._refs = {Cell.STATE: ref, Cell.LOCK: f"{ref}-lock"}
+        self._refs = {Key.STATE: ref, Key.LOCK: f"{ref}-lock"}
         # A token in the URL may be another one tomorrow, and the journals are to be found then.
         digest = hashlib.sha256(f"{without_login(remote)}#{ref}".encode(errors="surrogateescape"))
         self._id = digest.hexdigest()[:12]
@@ -60,7 +60,7 @@ class GitStore:
         self.journals = folder / ".reconciler"
         self.journal_prefix = f"git-{self._id}."
 
-    def read(self, cell: Cell) -> Held | None:
+    def read(self, cell: Key) -> Held | None:
         """See `Store`."""
         last, words = "", "it moves all the time"
         for _ in range(_ATTEMPTS):  # it may move, or go, while it is fetched
@@ -78,10 +78,10 @@ class GitStore:
             self._hint(),
         )
 
-    def write(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:
+    def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
         """See `Store`."""
         ref = self._refs[cell]
-        is_release = cell is Cell.LOCK and not data
+        is_release = cell is Key.LOCK and not data
         commit = "" if is_release else self._commit(cell, data, expected, message)
         answer = self._git.run(
             "push",
@@ -99,12 +99,12 @@ class GitStore:
 
     def backup(self) -> str:
         """See `Store`."""
-        remote, ref = without_login(self._remote), self._refs[Cell.STATE]
+        remote, ref = without_login(self._remote), self._refs[Key.STATE]
         return (
             f"earlier saves are in its history: git fetch {remote} {ref} && git log -p FETCH_HEAD"
         )
 
-    def _settle(self, cell: Cell, commit: str, expected: str | None, answer: Answer) -> str:
+    def _settle(self, cell: Key, commit: str, expected: str | None, answer: Answer) -> str:
         """What a push that failed has led to: the commit is there after all, or an error."""
         try:
             now = self._version(cell)
@@ -119,7 +119,7 @@ class GitStore:
             "Nothing was changed there. See whether you may push to it and whether a hook refuses.",
         )
 
-    def _version(self, cell: Cell) -> str | None:
+    def _version(self, cell: Key) -> str | None:
         """The commit that the remote has there now."""
         ref = self._refs[cell]
         answer = self._git.run("ls-remote", "--refs", "--", self._remote, ref)
@@ -131,24 +131,24 @@ class GitStore:
                 return commit
         return None
 
-    def _known(self, cell: Cell, version: str) -> str:
+    def _known(self, cell: Key, version: str) -> str:
         """Remembers a commit that is here as the likely parent of the next one."""
-        if cell is Cell.STATE:
+        if cell is Key.STATE:
             self._at_hand = version
         return version
 
     def _need(self, version: str) -> None:
         """Sees to it that a commit of the state which is to be a parent is here."""
-        if version == self._at_hand or self._content(Cell.STATE, version) is not None:
+        if version == self._at_hand or self._content(Key.STATE, version) is not None:
             return
-        answer = self._fetch(Cell.STATE)
-        if self._content(Cell.STATE, version) is not None:
+        answer = self._fetch(Key.STATE)
+        if self._content(Key.STATE, version) is not None:
             return
-        if self._version(Cell.STATE) != version:
+        if self._version(Key.STATE) != version:
             raise conflict(self.location)
         raise StateError(f"cannot read {self.location}: {answer.words}", self._hint())
 
-    def _fetch(self, cell: Cell) -> Answer:
+    def _fetch(self, cell: Key) -> Answer:
         """Brings the objects here.
 
         A ref of our own makes the next fetch a small one. When another process moves it at the same
@@ -163,7 +163,7 @@ class GitStore:
             *("--", self._remote, f"+{self._refs[cell]}:{mine}"),
         )
 
-    def _content(self, cell: Cell, version: str) -> bytes | None:
+    def _content(self, cell: Key, version: str) -> bytes | None:
         """What a commit holds; None if it is not here, or not whole: it may just be coming in."""
         name = _FILES[cell]
         wanted = f"{version}\n{version}^{{tree}}\n{version}:{name}\n"
@@ -180,8 +180,8 @@ class GitStore:
             )
         return data
 
-    def _commit(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:
-        parent = expected if cell is Cell.STATE else None
+    def _commit(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
+        parent = expected if cell is Key.STATE else None
         if parent is not None:
             self._need(parent)
         blob = self._id_of("hash-object", "-w", "--stdin", given=data)
@@ -219,7 +219,7 @@ class GitStore:
         return answer.out
 
     def _hint(self) -> str:
-        command = f"git ls-remote {without_login(self._remote)} '{self._refs[Cell.STATE]}*'"
+        command = f"git ls-remote {without_login(self._remote)} '{self._refs[Key.STATE]}*'"
         return f"Check the remote, the network and your permission with: {command}"
 
 

@@ -36,7 +36,7 @@ from reconciler.context import written
 from reconciler.core import json_text
 from reconciler.errors import ConflictError, LockedError, StateError
 from reconciler.state_store import process
-from reconciler.state_store.port import Cell, Held
+from reconciler.state_store.port import Held, Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -201,12 +201,12 @@ class Heartbeat:
         message = f"Release the lock of run {self._lease.id}"
         try:
             try:
-                self._store.write(Cell.LOCK, b"", self._version, message)
+                self._store.write(Key.LOCK, b"", self._version, message)
             except ConflictError:
                 held, reason = self._ours()
                 if held is None:
                     return "" if was_lost else f"The lock was no longer this run's: {reason}."
-                self._store.write(Cell.LOCK, b"", held.version, message)
+                self._store.write(Key.LOCK, b"", held.version, message)
         except StateError as error:
             return (
                 f"The lock of {self._store.location} could not be released: {error}. A run that "
@@ -233,7 +233,7 @@ class Heartbeat:
         lease = self._lease.renewed()
         message = f"Renew the lock of run {lease.id}"
         try:
-            version = self._store.write(Cell.LOCK, lease.encoded(), self._version, message)
+            version = self._store.write(Key.LOCK, lease.encoded(), self._version, message)
         except ConflictError:
             self._look()
         except StateError as error:  # told if the time is over before a later one succeeds
@@ -259,7 +259,7 @@ class Heartbeat:
 
     def _ours(self) -> tuple[Held | None, str]:
         """The lock if it is ours, and if not, what it is."""
-        held = self._store.read(Cell.LOCK)
+        held = self._store.read(Key.LOCK)
         if held is None:
             return None, "somebody has released it"
         lease = decoded(held.data)
@@ -283,7 +283,7 @@ _SAY_EVERY = 10.0
 _RACES = 20
 
 
-class Terms(NamedTuple):
+class LockOptions(NamedTuple):
     """How the lock is wanted.
 
     Attributes:
@@ -310,7 +310,7 @@ def hold(
     host: str,
     operation: str,
     clock: Clock,
-    terms: Terms,
+    terms: LockOptions,
     say: Callable[[str], None],
     lost: Callable[[str], None],
     kept: Callable[[float], None] = lambda _: None,
@@ -338,8 +338,8 @@ def hold(
         yield taken.lease
     finally:
         heartbeat.stop()
-        if trouble := heartbeat.release():
-            say(trouble)
+        if state_error := heartbeat.release():
+            say(state_error)
 
 
 def current(store: Store) -> Lease | None:
@@ -349,7 +349,7 @@ def current(store: Store) -> Lease | None:
         LockedError: there is something that is no lease.
         StateError: the store cannot be reached.
     """
-    held = store.read(Cell.LOCK)
+    held = store.read(Key.LOCK)
     return None if held is None else _lease(store, held)
 
 
@@ -370,7 +370,7 @@ def break_lock(store: Store, run: str) -> None:
         ConflictError: it was renewed or taken at the same time.
         StateError: nobody holds it, or the store cannot be reached.
     """
-    held = store.read(Cell.LOCK)
+    held = store.read(Key.LOCK)
     if held is None:
         raise StateError(f"{store.location} is not locked", "There is nothing to unlock.")
     if run != UNREADABLE or decoded(held.data) is not None:
@@ -380,7 +380,7 @@ def break_lock(store: Store, run: str) -> None:
                 f"{store.location} is locked by {lease}, not by {run}",
                 f"If that run is certainly dead: reconciler state unlock {lease.id}",
             )
-    store.write(Cell.LOCK, b"", held.version, f"Break the lock of run {run}")
+    store.write(Key.LOCK, b"", held.version, f"Break the lock of run {run}")
 
 
 class _Acquisition:
@@ -429,7 +429,7 @@ class _Acquisition:
     def _wait_until_free(self) -> tuple[Held | None, str]:
         """What is to be replaced, and a sentence on why it may be if it is a lease."""
         while True:
-            held = self._store.read(Cell.LOCK)
+            held = self._store.read(Key.LOCK)
             if held is None:
                 return None, ""
             lease = _lease(self._store, held)
@@ -474,7 +474,7 @@ class _Acquisition:
         lease = self._wanted(now=self._clock.now())
         try:
             version = self._store.write(
-                Cell.LOCK,
+                Key.LOCK,
                 lease.encoded(),
                 held and held.version,
                 f"Lock for {lease.operation} by run {lease.id}",

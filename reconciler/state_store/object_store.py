@@ -32,7 +32,7 @@ from obstore.exceptions import (
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from reconciler.errors import ConfigurationError, StateError
-from reconciler.state_store.port import Cell, Held, conflict, unknown
+from reconciler.state_store.port import Held, Key, conflict, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,7 +90,7 @@ class ObjectStore:
         self.location = location
         self._scheme = location.partition(":")[0]
         self._client = client
-        self._keys = {Cell.STATE: key, Cell.LOCK: f"{key}.lock"}
+        self._keys = {Key.STATE: key, Key.LOCK: f"{key}.lock"}
         self._backup = f"{key}.backup"
         self._is_kept = False
         self._honours_conditions = False
@@ -99,16 +99,16 @@ class ObjectStore:
             f"{self._scheme}-{hashlib.sha256(location.encode()).hexdigest()[:12]}."
         )
 
-    def read(self, cell: Cell) -> Held | None:
+    def read(self, cell: Key) -> Held | None:
         """See `Store`."""
         found = self._get(cell)
-        if found is None or (cell is Cell.LOCK and not found.data):
+        if found is None or (cell is Key.LOCK and not found.data):
             return None
         return Held(found.data, found.version)
 
-    def write(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:  # noqa: ARG002 - an object has no history
+    def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:  # noqa: ARG002 - an object has no history
         """See `Store`."""
-        if cell is Cell.STATE:
+        if cell is Key.STATE:
             self._keep(expected)
         for _ in range(_ATTEMPTS):
             version = self._attempt(cell, data, expected)
@@ -127,7 +127,7 @@ class ObjectStore:
             "earlier ones are in its versions if it keeps them"
         )
 
-    def _attempt(self, cell: Cell, data: bytes, expected: str | None) -> str | None:
+    def _attempt(self, cell: Key, data: bytes, expected: str | None) -> str | None:
         """One conditional put; the new version, or None if it was refused without a reason."""
         key, mark = self._keys[cell], os.urandom(8).hex()
         try:
@@ -140,10 +140,10 @@ class ObjectStore:
             return self._settle(cell, data, expected, mark, error)
         return self._version(done)
 
-    def _mode(self, cell: Cell, expected: str | None) -> PutMode:
+    def _mode(self, cell: Key, expected: str | None) -> PutMode:
         if expected is not None:
             return self._update(expected)
-        released = self._get(cell) if cell is Cell.LOCK else None
+        released = self._get(cell) if cell is Key.LOCK else None
         if released is None:
             return "create"
         if released.data:
@@ -151,7 +151,7 @@ class ObjectStore:
         return self._update(released.version)
 
     def _settle(
-        self, cell: Cell, data: bytes, expected: str | None, mark: str, error: Exception
+        self, cell: Key, data: bytes, expected: str | None, mark: str, error: Exception
     ) -> str | None:
         """What a put that failed has led to: it arrived all the same, or an error.
 
@@ -165,9 +165,9 @@ class ObjectStore:
             raise unknown(self.location, f"{_reason(error)}; then {second}") from error
         if now is not None and (mark == now.mark if now.mark is not None else data == now.data):
             return now.version
-        if now is not None and cell is Cell.LOCK and not now.data:
+        if now is not None and cell is Key.LOCK and not now.data:
             now = None
-        if now is None and cell is Cell.LOCK and not data:
+        if now is None and cell is Key.LOCK and not data:
             return ""  # released already
         if (now and now.version) != expected:
             raise conflict(self.location) from error
@@ -175,7 +175,7 @@ class ObjectStore:
             return None
         raise self._problem("write", error) from error
 
-    def _get(self, cell: Cell) -> _Object | None:
+    def _get(self, cell: Key) -> _Object | None:
         try:
             found = obstore.get(self._client, self._keys[cell])
             data = bytes(found.bytes())
@@ -191,7 +191,7 @@ class ObjectStore:
     def _keep(self, expected: str | None) -> None:
         """Copies the state aside before this run writes its first one."""
         if not self._is_kept and expected is not None:
-            now = self._get(Cell.STATE)
+            now = self._get(Key.STATE)
             if now is None or now.version != expected:
                 raise conflict(self.location)
             try:

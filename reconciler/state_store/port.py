@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Cell(StrEnum):
+class Key(StrEnum):
     """One of the two things that a store keeps."""
 
     STATE = "state"
@@ -48,7 +48,7 @@ class Store(Protocol):
     journals: Path
     journal_prefix: str
 
-    def read(self, cell: Cell) -> Held | None:
+    def read(self, cell: Key) -> Held | None:
         """What is in the cell; None if nothing is.
 
         Raises:
@@ -56,7 +56,7 @@ class Store(Protocol):
         """
         ...
 
-    def write(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:
+    def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
         """Puts data into the cell in place of what has the version `expected`.
 
         Args:

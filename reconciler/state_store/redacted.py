@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reconciler.core.redactor import Redactor
-    from reconciler.state_store.port import Cell, Held, Store
+    from reconciler.state_store.port import Held, Key, Store
 
 
 class RedactedStore:
@@ -28,11 +28,11 @@ class RedactedStore:
         self._store = store
         self._redactor = redactor
 
-    def read(self, cell: Cell) -> Held | None:
+    def read(self, cell: Key) -> Held | None:
         """See `Store`."""
         return self._store.read(cell)
 
-    def write(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:
+    def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
         """See `Store`."""
         text = self._redactor.document(data.decode("utf-8", "surrogatepass"))
         cleaned = text.encode("utf-8", "surrogatepass")

@@ -3,7 +3,7 @@
 from reconciler.usecases.load import Fleet, load_fleet
 from reconciler.usecases.plan import (
     Grace,
-    Look,
+    Planned,
     Workspace,
     look,
     observe,
@@ -15,7 +15,7 @@ from reconciler.usecases.plan import (
 __all__ = [
     "Fleet",
     "Grace",
-    "Look",
+    "Planned",
     "Workspace",
     "load_fleet",
     "look",

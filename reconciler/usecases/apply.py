@@ -26,7 +26,7 @@ from reconciler.core.mask import shown
 from reconciler.core.plan import Action, BindingAction, Reason
 from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
 from reconciler.core.safety import next_budget
-from reconciler.core.state import RELEASED, UNTRACKED, Lost, Record, Transition
+from reconciler.core.state import RELEASED, UNTRACKED, Lost, Record, StateDelta
 from reconciler.errors import (
     AlertSiteError,
     CredentialsError,
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from reconciler.alertsite import Writer
-    from reconciler.context import Clock, Stop
+    from reconciler.context import Cancellation, Clock
     from reconciler.core.generation import Generation
     from reconciler.core.model import JSON, Account, Desired, Live
     from reconciler.core.plan import Change, Loss, Plan
     from reconciler.state_session import Recorder
-    from reconciler.usecases.plan import Look, Workspace
+    from reconciler.usecases.plan import Planned, Workspace
 
 
 class Execution(NamedTuple):
@@ -63,7 +63,7 @@ class Execution(NamedTuple):
 
     parallelism: int
     fail_fast: bool
-    stop: Stop
+    stop: Cancellation
     halted: Callable[[], str]
     progress: Callable[[Outcome], None]
     clock: Clock
@@ -75,12 +75,12 @@ class Applied(NamedTuple):
     """What became of a plan, and of the state.
 
     Attributes:
-        trouble: why the state could not be kept; None if it was.
+        state_error: why the state could not be kept; None if it was.
         bound: the id of the monitor that each address is bound to by now.
     """
 
     result: Result
-    trouble: StateError | None
+    state_error: StateError | None
     bound: dict[str, int]
 
 
@@ -197,7 +197,7 @@ def _carry_out(
 
 def apply_plan(
     plan: Plan,
-    first: Look,
+    first: Planned,
     workspace: Workspace,
     writer: Writer,
     recorder: Recorder,
@@ -225,7 +225,7 @@ def apply_plan(
         recorder.claim(generation)
     recorder.bind(_approved(plan, first.bound))
     recorder.drop(first.dropped)
-    last: Look | None = first
+    last: Planned | None = first
     outcomes: tuple[Outcome, ...] = ()
     losses = plan.coverage.losses
     began, earlier = _lost(losses, recorder.now()), recorder.state.losses
@@ -238,7 +238,7 @@ def apply_plan(
             began,
         )
         last, outcomes = run.carried_out(plan.changes)
-    transition = run.last_transition(last, outcomes) if last else Transition()
+    transition = run.last_transition(last, outcomes) if last else StateDelta()
     if used is not None and last is not None and all(map(_is_done, outcomes)):
         transition = transition._replace(applied_plan=used)
     losses = losses_of(losses, outcomes)
@@ -250,10 +250,10 @@ def apply_plan(
     try:
         recorder.finish(transition)
     except StateError as error:
-        run.trouble = run.trouble or error
+        run.state_error = run.state_error or error
     result = run.result(plan.account, outcomes)._replace(generation=generation, losses=losses)
     bound = {address: record.id for address, record in recorder.state.records.items()}
-    return Applied(result, run.trouble, bound)
+    return Applied(result, run.state_error, bound)
 
 
 def _approved(plan: Plan, bound: Mapping[str, Record | None]) -> dict[str, Record | None]:
@@ -291,9 +291,9 @@ class _Run:
         writer: Writer,
         recorder: Recorder,
         execution: Execution,
-        first: Look,
+        first: Planned,
     ) -> None:
-        self.trouble: StateError | None = None
+        self.state_error: StateError | None = None
         # A look after the requests confirms or denies: it adopts nothing, and a secret that was
         # sent need not be sent again.
         rules = workspace.rules._replace(write_secrets=False, adopt=False)
@@ -305,7 +305,7 @@ class _Run:
         self._first = first
         self._ids = set(first.ids)  # those that no create may be answered with
 
-    def carried_out(self, changes: Sequence[Change]) -> tuple[Look | None, tuple[Outcome, ...]]:
+    def carried_out(self, changes: Sequence[Change]) -> tuple[Planned | None, tuple[Outcome, ...]]:
         """One outcome for each change, as AlertSite was seen to have it, and the last look.
 
         Monitors are retired last and one by one, and only when a look has shown that all else is
@@ -331,7 +331,7 @@ class _Run:
         outcomes = (*first, *done, *kept)
         return last, tuple(sorted(outcomes, key=lambda outcome: outcome.change.address))
 
-    def _is_replaced(self, change: Change, last: Look) -> bool:
+    def _is_replaced(self, change: Change, last: Planned) -> bool:
         """Whether what takes the monitor's place was seen: a manifest of its name and another kind.
 
         It counts in whichever run it was made, and whether it is targeted or not: the last look
@@ -355,7 +355,7 @@ class _Run:
 
     def _sent_and_seen(
         self, changes: Sequence[Change], *, parallelism: int | None = None
-    ) -> tuple[Look | None, tuple[Outcome, ...]]:
+    ) -> tuple[Planned | None, tuple[Outcome, ...]]:
         """The outcomes of changes that are sent together, as AlertSite was seen to have them.
 
         A create without an answer that is known to have made nothing is sent again.
@@ -400,9 +400,9 @@ class _Run:
     def _halted(self) -> str:
         if self._execution.stop.by_signal:
             return "the run was interrupted"
-        if self.trouble is not None:
-            return f"the state cannot be kept: {self.trouble}"
-        return self._execution.halted() or self._recorder.intruder
+        if self.state_error is not None:
+            return f"the state cannot be kept: {self.state_error}"
+        return self._execution.halted() or self._recorder.foreign_writer
 
     def _send(self, change: Change) -> int | None:
         vault, body = self._workspace.vault, change.body
@@ -441,7 +441,7 @@ class _Run:
         try:
             self._recorder.record(records)  # also after trouble: the journal may still take it
         except StateError as error:
-            self.trouble = self.trouble or error
+            self.state_error = self.state_error or error
 
     def _record_of(self, outcome: Outcome) -> Record | None:
         """A record of what AlertSite accepted, which is not seen yet."""
@@ -486,7 +486,7 @@ class _Run:
 
     def _verified(
         self, outcomes: tuple[Outcome, ...]
-    ) -> tuple[Look | None, tuple[Outcome, ...], tuple[str, ...]]:
+    ) -> tuple[Planned | None, tuple[Outcome, ...], tuple[str, ...]]:
         """The last look, the outcomes as it shows them, and creates that made nothing.
 
         A monitor whose create had no answer is waited for until its grace is over; a value that was
@@ -542,10 +542,10 @@ class _Run:
             outcomes,
             interrupted=interrupted,
             run=self._recorder.run,
-            is_recorded=self.trouble is None,
+            is_recorded=self.state_error is None,
         )
 
-    def last_transition(self, last: Look, outcomes: Sequence[Outcome]) -> Transition:
+    def last_transition(self, last: Planned, outcomes: Sequence[Outcome]) -> StateDelta:
         """What the last look tells that no record says yet."""
         differing = {
             change.address: {item.field for item in change.fields if item.sent_with is None}
@@ -580,24 +580,24 @@ class _Run:
                 new = self._fitting(desired, was, differing.get(address, set()), live)
                 if old is None or new._replace(applied_at=old.applied_at, run=old.run) != old:
                     records[address] = new
-        return Transition(records)
+        return StateDelta(records)
 
     def _fitting(
-        self, desired: Desired, known: Record, misfit: set[str], seen: Live | None
+        self, desired: Desired, known: Record, diverging: set[str], seen: Live | None
     ) -> Record:
         """A record of what AlertSite was seen to have of a manifest.
 
         Args:
             desired: the manifest.
             known: the record so far, of the same monitor.
-            misfit: the fields in which AlertSite differs.
+            diverging: the fields in which AlertSite differs.
             seen: the monitor, if this run has changed it: then what it has of the fields that
                 differ is what came of that.
         """
-        misfit = misfit | {item.field for item in desired.lifecycle.ignore}
-        fields = {name: value for name, value in desired.fields.items() if name not in misfit}
+        diverging = diverging | {item.field for item in desired.lifecycle.ignore}
+        fields = {name: value for name, value in desired.fields.items() if name not in diverging}
         unseen: dict[str, JSON] = {}
-        for name in misfit:
+        for name in diverging:
             if name in known.fields:
                 fields[name] = known.fields[name]
             if name in known.unseen:
@@ -610,7 +610,7 @@ class _Run:
         secrets = {
             name: known.secrets[name] if name in desired.secrets else RELEASED
             for name in known.secrets
-            if name not in desired.fields or name in misfit
+            if name not in desired.fields or name in diverging
         }
         made = self._made(known, desired)
         return made._replace(fields=fields, secrets=secrets, unseen=unseen)

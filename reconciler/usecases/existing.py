@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import manifests
-from reconciler.core.decisions import likeness
+from reconciler.core.decisions import match_key_of
 from reconciler.core.naming import folder_of
 from reconciler.errors import Diagnostic
 from reconciler.usecases import defaults
@@ -74,7 +74,7 @@ class Presence:
     def loose(self, state: State) -> dict[tuple[str, str], Desired]:
         """The manifests that are bound to nothing, by kind and display name."""
         return {
-            likeness(item): item
+            match_key_of(item): item
             for item in self.fleet
             if item.id is None and item.address not in state.records
         }

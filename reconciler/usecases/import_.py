@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _MOST_LISTED = 10
 
 
-class Terms(NamedTuple):
+class ImportOptions(NamedTuple):
     """How an import was asked for.
 
     Attributes:
@@ -55,7 +55,7 @@ class Terms(NamedTuple):
     write_unknown: bool = False
 
 
-class Told(NamedTuple):
+class ImportNote(NamedTuple):
     """Something that somebody has to look at; `field` is empty for a whole monitor."""
 
     subject: str
@@ -81,9 +81,9 @@ class Imported(NamedTuple):
     drafts: tuple[Draft, ...]
     texts: Mapping[str, str]
     shared: tuple[Shared, ...]
-    secrets: tuple[Told, ...]
-    left_out: tuple[Told, ...]
-    skipped: tuple[Told, ...]
+    secrets: tuple[ImportNote, ...]
+    left_out: tuple[ImportNote, ...]
+    skipped: tuple[ImportNote, ...]
     unknown: Mapping[str, int]
     held_back: Mapping[str, int]
     known: int
@@ -93,7 +93,7 @@ def draft(
     live: Sequence[Live],
     schemas: Schemas,
     state: State,
-    terms: Terms,
+    terms: ImportOptions,
     redactor: Redactor | None = None,
 ) -> Imported:
     """The manifests for the monitors of an account; writes nothing.
@@ -195,7 +195,9 @@ def _listed(paths: Sequence[str]) -> str:
 class _Drafts:
     """What has been drafted so far."""
 
-    def __init__(self, schemas: Schemas, state: State, terms: Terms, redactor: Redactor) -> None:
+    def __init__(
+        self, schemas: Schemas, state: State, terms: ImportOptions, redactor: Redactor
+    ) -> None:
         self._schemas = schemas
         self._terms = terms
         # What is staged to be merged is moved to the folder of the manifests later.
@@ -217,9 +219,9 @@ class _Drafts:
         self._drafting = Drafting(schemas, redactor, write_unknown=terms.write_unknown)
         self._drafts: list[Draft] = []
         self._overlap: list[int] = []
-        self._secrets: list[Told] = []
-        self._left_out: list[Told] = []
-        self._skipped: list[Told] = []
+        self._secrets: list[ImportNote] = []
+        self._left_out: list[ImportNote] = []
+        self._skipped: list[ImportNote] = []
         self._unknown: dict[str, int] = {}
         self._held_back: dict[str, int] = {}
 
@@ -253,9 +255,13 @@ class _Drafts:
         made = Draft(kind.name, name, live.id, path, found.spec, found.extra, found.held_back)
         self._taken.add(made.address)
         self._drafts.append(made)
-        self._left_out += [Told(made.address, *item) for item in sorted(found.left_out.items())]
+        self._left_out += [
+            ImportNote(made.address, *item) for item in sorted(found.left_out.items())
+        ]
         for item in found.secrets:
-            self._secrets.append(Told(made.address, ".".join(map(str, item.path)), item.variable))
+            self._secrets.append(
+                ImportNote(made.address, ".".join(map(str, item.path)), item.variable)
+            )
         for field in found.extra.keys() - {item.path[0] for item in found.secrets}:
             self._unknown[field] = self._unknown.get(field, 0) + 1
         for field in found.held_back:
@@ -302,7 +308,7 @@ class _Drafts:
 
     def _skip(self, live: Live, reason: str) -> None:
         name = canonical_of(live.fields.get("name"))
-        self._skipped.append(Told(f"monitor {live.id} ({live.type}, {name})", "", reason))
+        self._skipped.append(ImportNote(f"monitor {live.id} ({live.type}, {name})", "", reason))
 
     def _placed(self) -> list[Draft]:
         """The drafts, each in a file that is not there yet, if they are to be merged."""

@@ -7,14 +7,14 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.context import written
-from reconciler.core.decisions import View, likeness
+from reconciler.core.decisions import Inventory, match_key_of
 from reconciler.core.model import Live, Observation, match_key
-from reconciler.core.options import Rules, is_target, matches
+from reconciler.core.options import PlanOptions, is_target, matches
 from reconciler.core.pending import resolve_pending_creates
 from reconciler.core.plan import Binding, BindingAction, Note, NoteCode, Plan
 from reconciler.core.planner import decide
 from reconciler.core.safety import Budgets, terms
-from reconciler.core.state import Record, State, Transition
+from reconciler.core.state import Record, State, StateDelta
 from reconciler.errors import ConfigurationError, RefusedError, StateError, UsageError
 from reconciler.manifests import Locator
 from reconciler.schema import did_you_mean
@@ -53,7 +53,7 @@ class Workspace(NamedTuple):
     fleet: Fleet
     schemas: Schemas
     vault: Vault
-    rules: Rules = Rules()
+    rules: PlanOptions = PlanOptions()
     budgets: Budgets = Budgets()
 
     @property
@@ -62,7 +62,7 @@ class Workspace(NamedTuple):
         return (item for item in self.fleet.desired if is_target(item, self.rules.targets))
 
 
-class Look(NamedTuple):
+class Planned(NamedTuple):
     """One observation of AlertSite, and the plan that follows.
 
     Attributes:
@@ -131,7 +131,7 @@ def look(
     state: State,
     grace: Grace | None = None,
     now: datetime | None = None,
-) -> Look:
+) -> Planned:
     """Observes AlertSite and plans; writes nothing.
 
     Args:
@@ -155,7 +155,7 @@ def look(
     return _planned(workspace, reader, state, grace, now, refuses=True)
 
 
-def verify(workspace: Workspace, reader: Reader, state: State, grace: Grace) -> Look:
+def verify(workspace: Workspace, reader: Reader, state: State, grace: Grace) -> Planned:
     """As `look`, after changes: all monitors that the state knows may be gone by now."""
     return _planned(workspace, reader, state, grace, None, refuses=False)
 
@@ -233,7 +233,7 @@ def _planned(
     now: datetime | None,
     *,
     refuses: bool,
-) -> Look:
+) -> Planned:
     rules = _with_fingerprint(workspace)
     desired, kinds = workspace.fleet.desired, workspace.schemas.kinds
     named = {item.id for item in desired if item.id is not None}
@@ -255,7 +255,7 @@ def _planned(
                 pending[item.address] = pending.pop(before)
                 moved[item.address] = before
     wanted = {
-        likeness(item)
+        match_key_of(item)
         for item in workspace.targeted
         if item.id is None and item.address not in state.records
     }
@@ -290,7 +290,7 @@ def _planned(
         )
         for address, number in found.found.items()
     }
-    records = Transition(bound).of(state).records
+    records = StateDelta(bound).of(state).records
     held_to = _terms(workspace, state, now)
     plan = decide(
         reader.account, desired, records, seen.live, kinds, rules, found.ambiguous, held_to
@@ -334,7 +334,7 @@ def _planned(
     plan = with_default_places(plan, desired)
     require_secrets(_to_be_sent(desired, plan), workspace.vault)
     plan = without_secrets(plan, desired, workspace.vault)
-    return Look(seen.live, plan, bound, tuple(sorted(dropped)))
+    return Planned(seen.live, plan, bound, tuple(sorted(dropped)))
 
 
 def _terms(workspace: Workspace, state: State, now: datetime | None) -> Terms:
@@ -387,7 +387,7 @@ def plan_offline(
         Live(record.id, address.partition("/")[0], record.fields)
         for address, record in state.records.items()
     ]
-    bound = View(desired, state.records, live).records
+    bound = Inventory(desired, state.records, live).records
     known = [item for item in desired if item.id is None or item.address in bound]
     kinds, held_to = workspace.schemas.kinds, _terms(workspace, state, now)
     plan = decide(state.account, known, state.records, live, kinds, rules, terms=held_to)
@@ -398,7 +398,7 @@ def plan_offline(
     return with_default_places(_with_unknown(plan, untold, rules), desired)
 
 
-def _with_unknown(plan: Plan, untold: Sequence[Desired], rules: Rules) -> Plan:
+def _with_unknown(plan: Plan, untold: Sequence[Desired], rules: PlanOptions) -> Plan:
     """The plan, with a note for each manifest that could not be compared."""
     unknown = [item for item in untold if is_target(item, rules.targets)]
     notes = [*plan.notes, *(Note(item.address, NoteCode.UNKNOWN, item.id) for item in unknown)]
@@ -493,7 +493,7 @@ def _check_targets(workspace: Workspace, state: State) -> None:
             )
 
 
-def _with_fingerprint(workspace: Workspace) -> Rules:
+def _with_fingerprint(workspace: Workspace) -> PlanOptions:
     """The rules, with all secrets at hand if they are tracked."""
     rules, vault = workspace.rules, workspace.vault
     if not vault.tracks:

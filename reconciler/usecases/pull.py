@@ -10,15 +10,15 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifests
-from reconciler.core.decisions import View
+from reconciler.core.decisions import Inventory
 from reconciler.core.diff import Cause
 from reconciler.core.mask import shown
 from reconciler.core.plan import Action
-from reconciler.core.state import Transition
+from reconciler.core.state import StateDelta
 from reconciler.errors import ConfigurationError, Diagnostic
 from reconciler.manifests import NotEditableError
 from reconciler.manifests.editor import set_fields
-from reconciler.manifests.edits import ABSENT, Wanted
+from reconciler.manifests.edits import ABSENT, FieldEdit
 from reconciler.manifests.writer import NotWritableError
 from reconciler.manifests.writer import check as check_value
 from reconciler.usecases.draft import fit, written
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from reconciler.errors import Position
     from reconciler.schema import Schemas
     from reconciler.usecases.draft import Pointer
-    from reconciler.usecases.plan import Look, Workspace
+    from reconciler.usecases.plan import Planned, Workspace
 
 
 class Edit(NamedTuple):
@@ -93,7 +93,7 @@ class Pull(NamedTuple):
         return tuple(edit for file in self.files for edit in file.edits)
 
 
-def look_without_secrets(workspace: Workspace, reader: Reader, state: State) -> Look:
+def look_without_secrets(workspace: Workspace, reader: Reader, state: State) -> Planned:
     """One look at AlertSite for which no secret need be at hand, since none is pulled.
 
     Raises:
@@ -109,7 +109,7 @@ def look_without_secrets(workspace: Workspace, reader: Reader, state: State) -> 
 
 def find_pull(
     workspace: Workspace,
-    found: Look,
+    found: Planned,
     state: State,
     *,
     take_all: bool,
@@ -124,7 +124,7 @@ def find_pull(
         take_all: also the fields that only Git moved.
         write_unknown: also texts that the schemas do not know and that nobody vouches for.
     """
-    records = Transition(found.bound).of(state).records
+    records = StateDelta(found.bound).of(state).records
     finding = _Finding(
         workspace, found.live, records, take_all=take_all, write_unknown=write_unknown
     )
@@ -169,7 +169,7 @@ class _Finding:
         self._live = {monitor.id: monitor for monitor in live}
         self._desired = {item.address: item for item in workspace.fleet.desired}
         self._records = records
-        self._held = View((), records, ()).secrets
+        self._held = Inventory((), records, ()).secrets
         self._redactor = workspace.vault.redactor
         self._take_all = take_all
         self._write_unknown = write_unknown
@@ -284,11 +284,11 @@ class _Finding:
 
 
 def _set(data: bytes, edits: Sequence[Edit]) -> bytes:
-    wanted: dict[int, dict[Pointer, Wanted]] = {}
+    wanted: dict[int, dict[Pointer, FieldEdit]] = {}
     for edit in edits:
         set_key = edit.desired.kind.field(edit.pointer[1]).set_key
         fields = wanted.setdefault(edit.desired.origin.document, {})
-        fields[edit.pointer] = Wanted(edit.after, set_key)
+        fields[edit.pointer] = FieldEdit(edit.after, set_key)
     return set_fields(data, wanted)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.core.decisions import View
+from reconciler.core.decisions import Inventory
 from reconciler.core.model import Kind
 from reconciler.core.why import ID, Subject, explain_why, fields_of
 from reconciler.errors import UsageError
@@ -75,7 +75,7 @@ def _check_address(workspace: Workspace, state: State, address: str) -> None:
         UsageError: naming one that is like it.
     """
     desired = workspace.fleet.desired
-    renamed = {old: new for new, old in View(desired, state.records, ()).renamed.items()}
+    renamed = {old: new for new, old in Inventory(desired, state.records, ()).renamed.items()}
     if new := renamed.get(address):
         raise UsageError(f"{address} is a former name of {new}", f"Ask: reconciler why {new}")
     known = {item.address for item in desired} | state.records.keys()
@@ -94,7 +94,7 @@ def _subject(
     schemas = workspace.schemas
     kind = address.partition("/")[0]
     desired = next((item for item in workspace.fleet.desired if item.address == address), None)
-    view = View(workspace.fleet.desired, state.records, live)
+    view = Inventory(workspace.fleet.desired, state.records, live)
     subject = Subject(
         address=address,
         kind=schemas.kinds.get(kind) or Kind(kind, {}),

@@ -20,7 +20,7 @@ import pytest
 from reconciler.core.model import Account as Named
 from reconciler.core.state import State, head_line
 from reconciler.sandbox import VIEWER
-from reconciler.state_store import Cell, Journal, Lease, open_store
+from reconciler.state_store import Journal, Key, Lease, open_store
 from reconciler.state_store.process import identity
 
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ class TestState:
         store = open_store("file:state.json", folder=workspace.root)
         of = identity().rpartition("/")[0] + "/1" if is_dead else "another/1/2/3"
         lease = Lease("run-7", "ann", "build-1", "apply", "2001-01-01T00:00:00Z", of, 60.0)
-        store.write(Cell.LOCK, lease.encoded(), None, "")
+        store.write(Key.LOCK, lease.encoded(), None, "")
         done = doctor("--state", "file:state.json", env=account.env)
         assert done.code == 0
         found = _found(done)["lock"]
@@ -296,7 +296,7 @@ class TestState:
         assert "run-7 (ann on build-1" in found[1]
         if status == "warn":
             assert "reconciler state unlock run-7" in done.out
-        assert store.read(Cell.LOCK) is not None
+        assert store.read(Key.LOCK) is not None
         assert run("state", "unlock", "run-7", "--state", "file:state.json").code == 0
 
     def test_git_that_is_missing(

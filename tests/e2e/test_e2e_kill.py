@@ -24,7 +24,7 @@ from reconciler.core.model import Account as Named
 from reconciler.core.state import from_text, to_text
 from reconciler.errors import ConflictError
 from reconciler.sandbox import Abandon, Fault
-from reconciler.state_store import Cell
+from reconciler.state_store import Key
 from reconciler.state_store.lock import decoded
 
 if TYPE_CHECKING:
@@ -138,10 +138,10 @@ class End(NamedTuple):
 
 
 def _end(account: Account, store: Store, past: Past) -> End:
-    held = store.read(Cell.STATE)
+    held = store.read(Key.STATE)
     assert held is not None
     state = from_text(held.data)
-    assert store.read(Cell.LOCK) is None
+    assert store.read(Key.LOCK) is None
     assert [path.name for path in store.journals.glob("*.journal")] == []
     assert [path.name for path in store.journals.glob("*.new")] == []
     assert state.pending_creates == {}
@@ -290,26 +290,26 @@ def _furnished(place: Place, past: Past) -> Workspace:
 
 
 def _state(store: Store) -> State | None:
-    held = store.read(Cell.STATE)
+    held = store.read(Key.STATE)
     return None if held is None else from_text(held.data)
 
 
 def _write_state(store: Store, past: Past, account: Account) -> None:
     if past.state is not None:
         text = to_text(past.state._replace(account=Named("default", account.url)))
-        store.write(Cell.STATE, text.encode(), None, "what was there before")
+        store.write(Key.STATE, text.encode(), None, "what was there before")
 
 
 def _hide_process(store: Store) -> None:
     """Makes the lock that of a machine whose processes cannot be seen from here, for a second."""
     while True:  # a renewal that the killed run had begun may still arrive
-        held = store.read(Cell.LOCK)
+        held = store.read(Key.LOCK)
         assert held is not None
         lease = decoded(held.data)
         assert lease is not None
         with suppress(ConflictError):
             hidden = lease._replace(process="", length=1.0).encoded()
-            store.write(Cell.LOCK, hidden, held.version, "hide")
+            store.write(Key.LOCK, hidden, held.version, "hide")
             return
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from reconciler.core.state import from_text
-from reconciler.state_store import Cell
+from reconciler.state_store import Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -96,7 +96,7 @@ class Team(NamedTuple):
             at.write("fleet.yaml", text)
 
     def state(self) -> State:
-        held = self.place.store(self.one).read(Cell.STATE)
+        held = self.place.store(self.one).read(Key.STATE)
         assert held is not None
         return from_text(held.data)
 
@@ -123,7 +123,7 @@ class Team(NamedTuple):
             plan = self.run(at, "plan", "--detailed-exitcode")
             assert plan.code == 0, plan.text
             store = self.place.store(at)
-            assert store.read(Cell.LOCK) is None
+            assert store.read(Key.LOCK) is None
             assert list(store.journals.glob("*.journal")) == []
 
 

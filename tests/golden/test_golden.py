@@ -15,7 +15,7 @@ import pytest
 
 from reconciler import render
 from reconciler.core.model import Account, Live
-from reconciler.core.options import Rules
+from reconciler.core.options import PlanOptions
 from reconciler.core.planner import decide
 from reconciler.core.state import record_from_json
 from reconciler.errors import InvalidManifestsError
@@ -49,7 +49,7 @@ def printed(case: Path) -> dict[str, str]:
     records = {
         address: record_from_json(item) for address, item in given(case / "records.json").items()
     }
-    rules = Rules(**given(case / "rules.json"))
+    rules = PlanOptions(**given(case / "rules.json"))
     account = Account("default", "https://alertsite.example.com/api/v3")
     plan = decide(account, fleet.desired, records, monitors, SCHEMAS.kinds, rules)
     plan = with_default_places(plan, fleet.desired)

@@ -553,7 +553,7 @@ class History:
                     self.write(which, manifest._replace(id=None, previously=()))
             case "same-name":
                 others = [item for item in self.git[which].values() if item != manifest]
-                if not any(item.likeness == manifest.likeness for item in others):
+                if not any(item.match_key_of == manifest.match_key_of for item in others):
                     return flags  # the other one has got another name just now
                 spec = {**manifest.spec, "name": f"{address} alone"}
                 self.write(which, manifest._replace(spec=spec))

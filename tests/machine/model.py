@@ -52,12 +52,12 @@ class Manifest(NamedTuple):
         return f"{self.kind}/{self.name}"
 
     @property
-    def likeness(self) -> tuple[str, str]:
+    def match_key_of(self) -> tuple[str, str]:
         return self.kind, folded(self.spec["name"])
 
     def means(self, live: Mapping[str, Any]) -> bool:
         """Whether it could mean the monitor, by its kind and name."""
-        return is_alike(self.likeness, likeness(live))
+        return is_alike(self.match_key_of, match_key_of(live))
 
     @property
     def former(self) -> list[str]:
@@ -313,14 +313,14 @@ class Model:
                 self.mistakable.setdefault(address, set()).add(number)
         self.made[number] = Made(askers, listed_at=segment.ended + segment.lag)
         assert askers, f"monitor {number} was made, and no manifest asks for it: {new['name']!r}"
-        wanted = {segment.fleet[address].likeness for address in askers & segment.fleet.keys()}
+        wanted = {segment.fleet[address].match_key_of for address in askers & segment.fleet.keys()}
         others = [
             other
             for other, item in {**segment.before, **segment.after}.items()
-            if is_alike(likeness(item), likeness(new))
+            if is_alike(match_key_of(item), match_key_of(new))
             and (other in segment.before or other < number)
             # A name that was cut is only known by those who know what was sent.
-            and (not wanted or likeness(item) in wanted or self._is_known(other))
+            and (not wanted or match_key_of(item) in wanted or self._is_known(other))
             and (self._is_known(other) or not self._is_out_of_sight(other, segment))
         ]
         free = {
@@ -394,7 +394,7 @@ class Model:
         assert fitting, f"monitor {number} was changed, and no manifest says so: {sorted(names)}"
 
 
-def likeness(live: Mapping[str, Any]) -> tuple[str, str]:
+def match_key_of(live: Mapping[str, Any]) -> tuple[str, str]:
     return live["type"], folded(live.get("name") or "")
 
 
@@ -408,7 +408,7 @@ def is_alike(one: tuple[str, str], other: tuple[str, str]) -> bool:
 
 def _is_named(live: Mapping[str, Any], address: str, names: Iterable[str]) -> bool:
     kind = address.partition("/")[0]
-    return any(is_alike((kind, name), likeness(live)) for name in names)
+    return any(is_alike((kind, name), match_key_of(live)) for name in names)
 
 
 def folded(text: str) -> str:

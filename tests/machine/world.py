@@ -273,12 +273,14 @@ class Account:
     """What AlertSite holds, seen and touched by hand: past all faults, without a request."""
 
     def __init__(self, database: Path, schemas: Mapping[str, Any]) -> None:
-        from reconciler.sandbox.monitors import Kind
+        from reconciler.sandbox.monitors import MonitorKind
         from reconciler.sandbox.secret_fields import SecretFields
-        from reconciler.sandbox.store import Store
+        from reconciler.sandbox.store import Database
 
-        self._store = Store(database, (), SecretFields("echoed", schemas))
-        self._kinds = {name: Kind.from_schema(name, schema) for name, schema in schemas.items()}
+        self._store = Database(database, (), SecretFields("echoed", schemas))
+        self._kinds = {
+            name: MonitorKind.from_schema(name, schema) for name, schema in schemas.items()
+        }
         self._connection = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
 
     def clear(self) -> None:

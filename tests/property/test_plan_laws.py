@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.model import Desired, Live, Origin
-from reconciler.core.options import Rules
+from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Action, BindingAction, Plan
 from reconciler.core.planner import decide
 from reconciler.core.state import Record
@@ -68,21 +68,21 @@ RECORDS = st.dictionaries(
     max_size=4,
 )
 """Records may contradict the manifests, each other and AlertSite."""
-RULES = st.sampled_from([Rules(), Rules(adopt=True)])
+RULES = st.sampled_from([PlanOptions(), PlanOptions(adopt=True)])
 
 
 def plan(
     fleet: list[Desired],
     account: list[Live],
     records: dict[str, Record] | None = None,
-    rules: Rules | None = None,
+    rules: PlanOptions | None = None,
 ) -> Plan:
-    return decide(ACCOUNT, fleet, records or {}, account, SCHEMAS.kinds, rules or Rules())
+    return decide(ACCOUNT, fleet, records or {}, account, SCHEMAS.kinds, rules or PlanOptions())
 
 
 @given(fleets(), ACCOUNTS, RECORDS, RULES)
 def test_json_round_trip(
-    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: PlanOptions
 ) -> None:
     one = plan(fleet, account, records, rules)
     again = Plan.from_json(json.loads(json.dumps(one.to_json())))
@@ -112,7 +112,7 @@ def test_the_order_of_the_input_changes_nothing(
 
 @given(fleets(), ACCOUNTS, RECORDS, RULES)
 def test_every_manifest_is_decided_once(
-    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: PlanOptions
 ) -> None:
     one = plan(fleet, account, records, rules)
     decided = [item.address for item in (*one.changes, *one.refusals)]
@@ -131,7 +131,7 @@ def test_no_two_changes_are_about_one_monitor(
 
 @given(fleets(), ACCOUNTS, RECORDS, RULES)
 def test_a_plan_after_its_changes_has_none(
-    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: PlanOptions
 ) -> None:
     one = plan(fleet, account, records, rules)
     bodies = {change.id: change.body for change in one.changes}

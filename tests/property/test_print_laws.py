@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from reconciler import render
 from reconciler.core.drift import Drift, Drifted
 from reconciler.core.model import Desired, Live, Origin
-from reconciler.core.options import Rules
+from reconciler.core.options import PlanOptions
 from reconciler.core.planner import decide
 from reconciler.core.printable import joined, printable
 from reconciler.errors import ConfigurationError, Diagnostic, Position
@@ -103,7 +103,7 @@ def test_a_check_is_a_line_and_its_next_step_another(message: str, hint: str) ->
 def test_a_plan_has_the_lines_of_a_plain_one(name: str, text: str) -> None:
     def planned(name: str, text: str) -> str:
         manifest, live = hostile(name, text)
-        plan = decide(ACCOUNT, [manifest], {}, [live], SCHEMAS.kinds, Rules())
+        plan = decide(ACCOUNT, [manifest], {}, [live], SCHEMAS.kinds, PlanOptions())
         json.loads(render.as_json(plan.to_json()))
         return render.plan_text(plan, show_requests=True)
 

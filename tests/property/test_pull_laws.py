@@ -17,7 +17,7 @@ from reconciler.core.planner import decide
 from reconciler.core.state import Record, State
 from reconciler.manifests.positions import BREAK, Source, roots
 from reconciler.secrets import Vault
-from reconciler.usecases import Look, Workspace, load_fleet
+from reconciler.usecases import Planned, Workspace, load_fleet
 from reconciler.usecases.pull import find_pull, write
 
 from build import ACCOUNT, SCHEMAS
@@ -183,10 +183,10 @@ def test_after_a_pull_the_plan_is_empty(
         plan = decide(ACCOUNT, fleet.desired, records, live, SCHEMAS.kinds)
         state = State("lineage", ACCOUNT, records=records)
         workspace = Workspace(fleet, SCHEMAS, Vault({}, ""))
-        pull = find_pull(workspace, Look(tuple(live), plan, {}), state, take_all=False)
+        pull = find_pull(workspace, Planned(tuple(live), plan, {}), state, take_all=False)
         assert pull.skipped == ()
         assert pull.edited == 0
-        assert [trouble for _, trouble in write(pull, nullcontext) if trouble] == []
+        assert [state_error for _, state_error in write(pull, nullcontext) if state_error] == []
 
         after = load_fleet([folder], SCHEMAS)
         assert decide(ACCOUNT, after.desired, records, live, SCHEMAS.kinds).changes == ()

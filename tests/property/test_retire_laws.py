@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.model import Desired, Live
-from reconciler.core.options import Rules
+from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Action, BindingAction, Plan
 from reconciler.core.planner import decide
 from reconciler.core.state import Record
@@ -54,7 +54,7 @@ ACCOUNTS = st.lists(
     unique_by=lambda monitor: monitor.id,
 )
 RULES = st.builds(
-    Rules,
+    PlanOptions,
     prune=st.just(True),
     keep=st.lists(st.sampled_from(["email-smtp/*", "*/m1", "email-imap/m2"]), max_size=1),
     targets=st.lists(st.sampled_from(["email-smtp/*", "*/m[1-3]"]), max_size=1),
@@ -77,7 +77,7 @@ def fleets(draw: st.DrawFn) -> list[Desired]:
 
 
 def planned(
-    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: PlanOptions
 ) -> Plan:
     return decide(ACCOUNT, fleet, records, account, SCHEMAS.kinds, rules)
 
@@ -116,7 +116,7 @@ def remembered(plan: Plan, records: dict[str, Record], fleet: list[Desired]) -> 
 
 @given(fleets(), ACCOUNTS, RECORDS, RULES)
 def test_what_is_retired_is_ours_and_neither_wanted_nor_kept(
-    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: PlanOptions
 ) -> None:
     plan = planned(fleet, account, records, rules)
     described = {item.address for item in fleet}
@@ -134,7 +134,7 @@ def test_what_is_retired_is_ours_and_neither_wanted_nor_kept(
 
 @given(fleets(), ACCOUNTS, RECORDS, RULES)
 def test_no_two_changes_are_about_one_monitor(
-    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: PlanOptions
 ) -> None:
     changes = planned(fleet, account, records, rules).changes
     ids = [change.id for change in changes if change.id is not None]
@@ -143,7 +143,7 @@ def test_no_two_changes_are_about_one_monitor(
 
 @given(fleets(), ACCOUNTS, RECORDS, RULES)
 def test_without_pruning_nothing_is_retired_and_the_rest_is_the_same(
-    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: PlanOptions
 ) -> None:
     pruned = planned(fleet, account, records, rules)
     plan = planned(fleet, account, records, rules._replace(prune=False))
@@ -153,7 +153,7 @@ def test_without_pruning_nothing_is_retired_and_the_rest_is_the_same(
 
 @given(fleets(), ACCOUNTS, RECORDS, RULES)
 def test_a_plan_after_its_changes_has_none(
-    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: PlanOptions
 ) -> None:
     plan = planned(fleet, account, records, rules)
     again = planned(fleet, carried_out(plan, account), remembered(plan, records, fleet), rules)
@@ -165,7 +165,7 @@ def test_the_order_of_the_input_changes_nothing(
     fleet: list[Desired],
     account: list[Live],
     records: dict[str, Record],
-    rules: Rules,
+    rules: PlanOptions,
     random: Any,
 ) -> None:
     plan = planned(fleet, account, records, rules)
@@ -178,7 +178,7 @@ def test_the_order_of_the_input_changes_nothing(
 
 @given(fleets(), ACCOUNTS, RECORDS, RULES)
 def test_json_fits_its_schema_and_gives_the_plan_again(
-    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: PlanOptions
 ) -> None:
     plan = planned(fleet, account, records, rules)
     data = json.loads(json.dumps(plan.to_json()))
@@ -188,7 +188,7 @@ def test_json_fits_its_schema_and_gives_the_plan_again(
 
 @given(fleets(), ACCOUNTS, RECORDS, RULES)
 def test_whoever_is_retired_is_counted_as_a_loss(
-    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: Rules
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: PlanOptions
 ) -> None:
     plan = planned(fleet, account, records, rules)
     lost = {loss.address: loss.causes for loss in plan.coverage.losses}

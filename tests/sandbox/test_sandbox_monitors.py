@@ -6,15 +6,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconciler.sandbox.locations import location
-from reconciler.sandbox.monitors import Kind, created, edited, read_edit, read_new
+from reconciler.sandbox.monitors import MonitorKind, created, edited, read_edit, read_new
 
 
 @pytest.fixture(scope="module")
-def kind(schemas: Any) -> Kind:
-    return Kind.from_schema("email-smtp", schemas["email-smtp"])
+def kind(schemas: Any) -> MonitorKind:
+    return MonitorKind.from_schema("email-smtp", schemas["email-smtp"])
 
 
-def test_a_kind_is_what_its_schema_says(kind: Kind) -> None:
+def test_a_kind_is_what_its_schema_says(kind: MonitorKind) -> None:
     assert kind.required == ("name", "billing_plancode", "hostname")
     assert "port" in kind.writable
     assert kind.read_only == {
@@ -33,7 +33,7 @@ def test_a_kind_is_what_its_schema_says(kind: Kind) -> None:
     ("sent", "stored"),
     [(587, 587), ("587", 587), ("-1", -1), ("", ""), (587.0, 587), (None, None)],
 )
-def test_an_integer_is_stored_as_one(kind: Kind, sent: Any, stored: Any) -> None:
+def test_an_integer_is_stored_as_one(kind: MonitorKind, sent: Any, stored: Any) -> None:
     values = read_edit(kind, {"port": sent}, strict=True).values
     assert values == {"port": stored}
     assert type(values["port"]) is type(stored)
@@ -60,7 +60,7 @@ def test_an_integer_is_stored_as_one(kind: Kind, sent: Any, stored: Any) -> None
     ],
 )
 def test_a_value_of_another_type_is_refused(
-    kind: Kind, name: str, value: Any, message: str
+    kind: MonitorKind, name: str, value: Any, message: str
 ) -> None:
     for read in (read_edit, read_new):
         body = {"name": "Relay", "billing_plancode": "x", "hostname": "y", name: value}
@@ -82,7 +82,7 @@ def test_locations_are_replaced_and_named_by_the_server() -> None:
     assert edited(monitor, {"locations": None})["locations"] is None
 
 
-def test_a_location_that_the_client_names_keeps_the_servers_name(kind: Kind) -> None:
+def test_a_location_that_the_client_names_keeps_the_servers_name(kind: MonitorKind) -> None:
     body = {"locations": [{"id": "20", "name": "Mine", "region": 9, "colour": "red"}]}
     values = read_edit(kind, body, strict=True).values
     assert edited({}, values) == {"locations": [{"id": 20, "name": "Atlanta (GA)", "region": 1}]}
@@ -114,7 +114,7 @@ def test_notes_are_cut_without_a_word() -> None:
     assert edited({}, exact) == exact
 
 
-def test_neither_argument_is_changed(kind: Kind) -> None:
+def test_neither_argument_is_changed(kind: MonitorKind) -> None:
     monitor = created(kind, {"name": "Relay"})
     values = {"locations": [{"id": 30}], "note": "n" * 300}
     before = copy.deepcopy((monitor, values))
@@ -122,7 +122,7 @@ def test_neither_argument_is_changed(kind: Kind) -> None:
     assert (monitor, values) == before
 
 
-def test_created_values_win_over_the_accounts_defaults(kind: Kind) -> None:
+def test_created_values_win_over_the_accounts_defaults(kind: MonitorKind) -> None:
     monitor = created(kind, {"interval": 1, "locations": [{"id": 30}], "extra": "kept"})
     assert (monitor["interval"], monitor["extra"], monitor["timeout"]) == (1, "kept", 30)
     assert monitor["locations"] == [{"id": 30, "name": "Fremont (CA)", "region": 1}]
@@ -173,7 +173,7 @@ _JSON = st.recursive(
     strict=st.booleans(),
 )
 def test_any_json_is_read_or_refused_by_name(
-    kind: Kind,
+    kind: MonitorKind,
     body: dict[str, Any],
     strict: bool,  # noqa: FBT001
 ) -> None:

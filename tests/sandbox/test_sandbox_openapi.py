@@ -8,11 +8,11 @@ from openapi_spec_validator import validate
 from starlette.routing import Route
 
 from reconciler.sandbox import Controls, Options
-from reconciler.sandbox.account import Account
+from reconciler.sandbox.account import AccountData
 from reconciler.sandbox.app import PREFIX, application
 from reconciler.sandbox.backend import Backend
-from reconciler.sandbox.clock import Clock
-from reconciler.sandbox.store import Store
+from reconciler.sandbox.clock import SandboxClock
+from reconciler.sandbox.store import Database
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def test_the_document_is_openapi_3_1_and_needs_no_token(served: dict[str, Any]) 
 def test_the_document_names_exactly_the_served_routes(
     served: dict[str, Any], schemas: Any, secret_fields: Any
 ) -> None:
-    store = Store(None, (), secret_fields)
-    clock = Clock(time.monotonic, asyncio.Event())
-    account = Account(store, Controls())
+    store = Database(None, (), secret_fields)
+    clock = SandboxClock(time.monotonic, asyncio.Event())
+    account = AccountData(store, Controls())
     routes = application(Options(schemas=schemas), account, Backend(clock), clock).routes
     store.close()
     listed = {

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from reconciler.sandbox import PASSWORD, USERNAME, Options, parse_fault, running
-from reconciler.sandbox.store import Store
+from reconciler.sandbox.store import Database
 from reconciler.sandbox.tokens import Tokens
 
 SERVE = """
@@ -44,16 +44,16 @@ def test_a_seed_is_not_loaded_again_when_everything_was_deleted(
     seed: Any, secret_fields: Any, tmp_path: Path
 ) -> None:
     database = tmp_path / "sandbox.db"
-    store = Store(database, seed[:1], secret_fields)
+    store = Database(database, seed[:1], secret_fields)
     assert store.remove(500)
     store.close()
-    again = Store(database, seed[:1], secret_fields)
+    again = Database(database, seed[:1], secret_fields)
     assert again.page(None, None, 0).count == 0
     again.close()
 
 
 def test_a_change_that_fails_leaves_the_monitor_as_it_was(seed: Any, secret_fields: Any) -> None:
-    store = Store(None, seed[:1], secret_fields)
+    store = Database(None, seed[:1], secret_fields)
     before = store.find(500)
     with pytest.raises(KeyError):
         store.edit("email-smtp", 500, lambda _: {})

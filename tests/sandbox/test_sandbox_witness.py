@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from reconciler.sandbox import Abandon, Options, parse_fault, running
-from reconciler.sandbox.store import Store
+from reconciler.sandbox.store import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,7 @@ def test_a_moment_is_what_it_says(
     found: list[Any] = []
 
     def look() -> None:
-        store = Store(database, (), secret_fields)
+        store = Database(database, (), secret_fields)
         found.append((b'"port":25' in (store.find(500) or b""), "PATCH" in log.read_text()))
         store.close()
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ConflictError, ExitCode, StateError
-from reconciler.state_store import Cell, Held, Store
+from reconciler.state_store import Held, Key, Store
 
 Python = Callable[..., subprocess.Popen[str]]
 EVERYWHERE = pytest.mark.parametrize("place", ["file", "git", "git-daemon", "s3"], indirect=True)
-CELLS = pytest.mark.parametrize("cell", list(Cell))
+CELLS = pytest.mark.parametrize("cell", list(Key))
 
 _COUNT = """
 import sys
@@ -37,23 +37,23 @@ for _ in range(int(sys.argv[3])):
 """
 
 
-def write(store: Store, data: bytes, expected: str | None, cell: Cell = Cell.STATE) -> str:
+def write(store: Store, data: bytes, expected: str | None, cell: Key = Key.STATE) -> str:
     return store.write(cell, data, expected, "run 1: 1 applied")
 
 
-def content(store: Store, cell: Cell = Cell.STATE) -> bytes | None:
+def content(store: Store, cell: Key = Key.STATE) -> bytes | None:
     held = store.read(cell)
     return held and held.data
 
 
 def test_at_first_there_is_nothing(place: Any) -> None:
     store = place.open()
-    assert store.read(Cell.STATE) is None
-    assert store.read(Cell.LOCK) is None
+    assert store.read(Key.STATE) is None
+    assert store.read(Key.LOCK) is None
 
 
 @CELLS
-def test_what_is_written_is_read_with_its_version(place: Any, cell: Cell) -> None:
+def test_what_is_written_is_read_with_its_version(place: Any, cell: Key) -> None:
     store, other = place.open(), place.open()
     first = write(store, b"one", None, cell)
     assert store.read(cell) == other.read(cell) == Held(b"one", first)
@@ -72,13 +72,13 @@ def test_any_bytes_are_kept(place: Any) -> None:
 def test_the_cells_do_not_know_each_other(place: Any) -> None:
     store = place.open()
     write(store, b"state", None)
-    lock = write(store, b"lock", None, Cell.LOCK)
-    write(store, b"", lock, Cell.LOCK)
+    lock = write(store, b"lock", None, Key.LOCK)
+    write(store, b"", lock, Key.LOCK)
     assert content(store) == b"state"
 
 
 @CELLS
-def test_nothing_is_overwritten_by_a_first_write(place: Any, cell: Cell) -> None:
+def test_nothing_is_overwritten_by_a_first_write(place: Any, cell: Key) -> None:
     write(place.open(), b"theirs", None, cell)
     with pytest.raises(ConflictError, match="changed by somebody else") as error:
         write(place.open(), b"ours", None, cell)
@@ -88,7 +88,7 @@ def test_nothing_is_overwritten_by_a_first_write(place: Any, cell: Cell) -> None
 
 
 @CELLS
-def test_nothing_is_overwritten_that_came_after_the_read(place: Any, cell: Cell) -> None:
+def test_nothing_is_overwritten_that_came_after_the_read(place: Any, cell: Key) -> None:
     store, other = place.open(), place.open()
     version = write(store, b"one", None, cell)
     write(other, b"theirs", version, cell)
@@ -99,39 +99,39 @@ def test_nothing_is_overwritten_that_came_after_the_read(place: Any, cell: Cell)
 
 def test_nothing_is_written_in_place_of_what_has_gone(place: Any) -> None:
     store = place.open()
-    version = write(store, b"one", None, Cell.LOCK)
-    write(place.open(), b"", version, Cell.LOCK)
+    version = write(store, b"one", None, Key.LOCK)
+    write(place.open(), b"", version, Key.LOCK)
     with pytest.raises(ConflictError):
-        write(store, b"two", version, Cell.LOCK)
-    assert store.read(Cell.LOCK) is None
+        write(store, b"two", version, Key.LOCK)
+    assert store.read(Key.LOCK) is None
 
 
 @EVERYWHERE
 def test_a_released_lock_is_nothing_and_can_be_taken_again(place: Any) -> None:
     store, other = place.open(), place.open()
     for data in (b"one", b"two"):
-        version = write(store, data, None, Cell.LOCK)
-        write(store, b"", version, Cell.LOCK)
-        assert other.read(Cell.LOCK) is None
-    write(other, b"three", None, Cell.LOCK)
-    assert content(store, Cell.LOCK) == b"three"
+        version = write(store, data, None, Key.LOCK)
+        write(store, b"", version, Key.LOCK)
+        assert other.read(Key.LOCK) is None
+    write(other, b"three", None, Key.LOCK)
+    assert content(store, Key.LOCK) == b"three"
 
 
 def test_releasing_what_is_released_is_no_conflict(place: Any) -> None:
     store = place.open()
-    version = write(store, b"one", None, Cell.LOCK)
-    write(place.open(), b"", version, Cell.LOCK)
-    write(store, b"", version, Cell.LOCK)
-    assert store.read(Cell.LOCK) is None
+    version = write(store, b"one", None, Key.LOCK)
+    write(place.open(), b"", version, Key.LOCK)
+    write(store, b"", version, Key.LOCK)
+    assert store.read(Key.LOCK) is None
 
 
 def test_the_lock_of_another_is_not_released(place: Any) -> None:
     store = place.open()
-    version = write(store, b"one", None, Cell.LOCK)
-    write(place.open(), b"theirs", version, Cell.LOCK)
+    version = write(store, b"one", None, Key.LOCK)
+    write(place.open(), b"theirs", version, Key.LOCK)
     with pytest.raises(ConflictError):
-        write(store, b"", version, Cell.LOCK)
-    assert content(store, Cell.LOCK) == b"theirs"
+        write(store, b"", version, Key.LOCK)
+    assert content(store, Key.LOCK) == b"theirs"
 
 
 def test_of_many_that_want_the_lock_one_gets_it(place: Any) -> None:
@@ -141,7 +141,7 @@ def test_of_many_that_want_the_lock_one_gets_it(place: Any) -> None:
     def take(number: int) -> bool:
         barrier.wait()
         try:
-            write(stores[number], b"lock of %d" % number, None, Cell.LOCK)
+            write(stores[number], b"lock of %d" % number, None, Key.LOCK)
         except ConflictError:
             return False
         return True
@@ -149,7 +149,7 @@ def test_of_many_that_want_the_lock_one_gets_it(place: Any) -> None:
     with ThreadPoolExecutor(len(stores)) as pool:
         won = list(pool.map(take, range(len(stores))))
     assert won.count(True) == 1
-    assert content(place.open(), Cell.LOCK) == b"lock of %d" % won.index(True)
+    assert content(place.open(), Key.LOCK) == b"lock of %d" % won.index(True)
 
 
 @EVERYWHERE
@@ -170,7 +170,7 @@ def test_one_store_serves_a_save_and_a_renewal_at_once(place: Any) -> None:
     store = place.open()
     barrier = threading.Barrier(2, timeout=20)
 
-    def keep_writing(cell: Cell) -> str | None:
+    def keep_writing(cell: Key) -> str | None:
         barrier.wait()
         version = None
         for number in range(3):
@@ -180,7 +180,7 @@ def test_one_store_serves_a_save_and_a_renewal_at_once(place: Any) -> None:
         return version
 
     with ThreadPoolExecutor(2) as pool:
-        assert all(pool.map(keep_writing, Cell))
+        assert all(pool.map(keep_writing, Key))
 
 
 def test_it_says_where_an_earlier_state_is(place: Any) -> None:

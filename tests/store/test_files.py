@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import StateError
-from reconciler.state_store import Cell, Store, open_store
+from reconciler.state_store import Key, Store, open_store
 from reconciler.state_store.file import FileStore
 
 NOBODY = 65534
@@ -36,7 +36,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM
 """
 
 
-def write(store: Store, data: bytes, expected: str | None = None, cell: Cell = Cell.STATE) -> str:
+def write(store: Store, data: bytes, expected: str | None = None, cell: Key = Key.STATE) -> str:
     return store.write(cell, data, expected, "run 1")
 
 
@@ -84,7 +84,7 @@ class TestWriting:
     def test_new_files_are_private(self, store: Store, path: Path) -> None:
         version = write(store, b"1")
         write(store, b"2", version)
-        write(store, b"lock", cell=Cell.LOCK)
+        write(store, b"lock", cell=Key.LOCK)
         assert names(path.parent) == {
             *(path.name, f"{path.name}.backup", f"{path.name}.guard", f"{path.name}.lock")
         }
@@ -105,7 +105,7 @@ class TestWriting:
         assert str(backup) in store.backup()
 
     def test_reading_makes_nothing(self, store: Store, path: Path) -> None:
-        assert store.read(Cell.STATE) is None
+        assert store.read(Key.STATE) is None
         assert not path.parent.exists()
 
     def test_the_own_folder_is_kept_out_of_git(self, tmp_path: Path) -> None:
@@ -123,19 +123,19 @@ class TestWriting:
         (linked / "s.json").symlink_to("../real/state.json")
         store = open_store(f"file:{linked}/s.json")
         version = write(store, b"1")
-        write(store, b"lock", cell=Cell.LOCK)
+        write(store, b"lock", cell=Key.LOCK)
         assert (linked / "s.json").is_symlink()
         assert names(linked) == {"s.json"}
         other = open_store(f"file:{real}/state.json")
-        assert other.read(Cell.STATE) == (b"1", version)
-        assert other.read(Cell.LOCK) == store.read(Cell.LOCK)
+        assert other.read(Key.STATE) == (b"1", version)
+        assert other.read(Key.LOCK) == store.read(Key.LOCK)
         assert other.journals == store.journals
 
     def test_an_empty_lock_is_none(self, store: Store, path: Path) -> None:
         write(store, b"1")
         path.with_name("state.json.lock").touch()
-        assert store.read(Cell.LOCK) is None
-        write(store, b"lock", cell=Cell.LOCK)
+        assert store.read(Key.LOCK) is None
+        write(store, b"lock", cell=Key.LOCK)
 
     def test_what_a_killed_run_left_aside_does_no_harm(self, store: Store, path: Path) -> None:
         version = write(store, b"1")
@@ -153,7 +153,7 @@ class TestWriting:
         (open_folder / "state.json").chmod(0o644)
         store = open_store(f"file:{open_folder}/state.json")
         with unprivileged():
-            held = store.read(Cell.STATE)
+            held = store.read(Key.STATE)
             assert held is not None
             write(store, b"2", held.version)
         assert (open_folder / "state.json.backup").read_bytes() == b"1"
@@ -173,7 +173,7 @@ class TestFailure:
         store = open_store(f"file:{tmp_path}/file/folder/state.json")
         assert "Not a directory" in self.failure(store)
         with pytest.raises(StateError, match=r"cannot read .*: Not a directory"):
-            store.read(Cell.STATE)
+            store.read(Key.STATE)
 
     @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo])
     def test_in_place_of_something_else(self, make: Callable[[Path], None], tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ class TestFailure:
         store = open_store(f"file:{tmp_path}/state.json")
         assert "it is not a regular file" in self.failure(store, "Check the path")
         with pytest.raises(StateError, match="it is not a regular file"):
-            store.read(Cell.STATE)
+            store.read(Key.STATE)
 
     def test_without_permission(self, open_folder: Path) -> None:
         store = open_store(f"file:{open_folder}/state.json")
@@ -190,10 +190,10 @@ class TestFailure:
         (open_folder / "state.json.guard").chmod(0o666)
         open_folder.chmod(0o555)
         with unprivileged():
-            assert store.read(Cell.STATE) == (b"1", version)
+            assert store.read(Key.STATE) == (b"1", version)
             with pytest.raises(StateError, match=r"cannot write .*: Permission denied"):
                 write(store, b"2", version)
-            assert store.read(Cell.STATE) == (b"1", version)
+            assert store.read(Key.STATE) == (b"1", version)
         open_folder.chmod(0o777)
         assert names(open_folder) == {"state.json", "state.json.guard"}
 
@@ -208,7 +208,7 @@ class TestFailure:
         said = self.limited(store, "2")
         assert f"cannot write {store.location}: File too large" in said
         assert "What was there before is unchanged" in said
-        assert store.read(Cell.STATE) == (b"1", version)
+        assert store.read(Key.STATE) == (b"1", version)
         assert names(path.parent) == {"state.json", "state.json.guard"}
 
     def test_it_does_not_matter_when_what_is_there_is_what_was_to_be_written(
@@ -228,7 +228,7 @@ class TestFailure:
             version = write(store, b"1")
             with pytest.raises(StateError, match=os.strerror(errno.ENOSPC)):
                 write(store, b"2" * 20_000, version)
-            assert store.read(Cell.STATE) == (b"1", version)
+            assert store.read(Key.STATE) == (b"1", version)
             assert names(disk) == {"state.json", "state.json.guard"}
         finally:
             subprocess.run(["umount", str(disk)], check=True)
@@ -240,5 +240,5 @@ class TestFailure:
             fcntl.flock(guard, fcntl.LOCK_EX)
             with pytest.raises(StateError, match=r"another process has been writing for 0.1 s"):
                 write(store, b"2", version)
-            assert store.read(Cell.STATE) == (b"1", version)
+            assert store.read(Key.STATE) == (b"1", version)
         write(store, b"2", version)

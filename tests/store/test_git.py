@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ConflictError, StateError
-from reconciler.state_store import Cell, Store, open_store
+from reconciler.state_store import Key, Store, open_store
 from reconciler.state_store.git_process import Git
 
 Clone = Callable[[], Path]
@@ -32,11 +32,11 @@ print(Git(Path(sys.argv[1]), timeout=0.2).run("-c", "alias.x=!sleep 60", "x").wo
 """
 
 
-def write(store: Store, data: bytes, expected: str | None = None, cell: Cell = Cell.STATE) -> str:
+def write(store: Store, data: bytes, expected: str | None = None, cell: Key = Key.STATE) -> str:
     return store.write(cell, data, expected, "apply run-1: 1 applied\n\nmore")
 
 
-def content(store: Store, cell: Cell = Cell.STATE) -> bytes | None:
+def content(store: Store, cell: Key = Key.STATE) -> bytes | None:
     held = store.read(cell)
     return held and held.data
 
@@ -127,10 +127,10 @@ class TestHistory:
         write(store, b"1")
 
     def test_the_lock_has_no_history(self, store: Store, bare: Path, git: Any) -> None:
-        first = write(store, b"1", cell=Cell.LOCK)
-        second = write(store, b"2", first, cell=Cell.LOCK)
+        first = write(store, b"1", cell=Key.LOCK)
+        second = write(store, b"2", first, cell=Key.LOCK)
         assert git(bare, "rev-list", f"{REF}-lock") == second
-        write(store, b"", second, cell=Cell.LOCK)
+        write(store, b"", second, cell=Key.LOCK)
         assert git(bare, "for-each-ref") == ""
 
 
@@ -180,14 +180,14 @@ class TestTheUsersOwn:
         before, refs = self.everything(here, git), git(bare, "for-each-ref", "refs/heads/")
 
         version = write(other, b"1")
-        held = store.read(Cell.STATE)
+        held = store.read(Key.STATE)
         assert held == (b"1", version)
         version = write(store, b"2", version)
         write(other, b"3", version)
         with pytest.raises(ConflictError):
             write(store, b"4", version)
-        lock = write(store, b"lock", cell=Cell.LOCK)
-        write(store, b"", lock, cell=Cell.LOCK)
+        lock = write(store, b"lock", cell=Key.LOCK)
+        write(store, b"", lock, cell=Key.LOCK)
 
         assert self.everything(here, git) == before
         assert git(bare, "for-each-ref", "refs/heads/") == refs
@@ -217,7 +217,7 @@ class TestTheUsersOwn:
         (here / "below" / "state.json").write_text("not this one")
         version = write(open_store("git:origin", folder=here / "below"), b"1")
         store = open_store(f"git:{bare.as_uri()}", folder=bare)
-        assert store.read(Cell.STATE) == (b"1", version)
+        assert store.read(Key.STATE) == (b"1", version)
 
     def test_a_second_fetch_brings_what_is_new(
         self, store: Store, here: Path, clone: Clone, git: Any
@@ -260,7 +260,7 @@ class TestForeignRefs:
         git(here, "push", "--quiet", "origin", "main")
         store = open_store("git:origin#refs/heads/main", folder=here)
         with pytest.raises(StateError, match="refs/heads/main is not of reconciler") as error:
-            store.read(Cell.STATE)
+            store.read(Key.STATE)
         assert "Name a ref that nothing else uses" in error.value.hint
         with pytest.raises(ConflictError):
             write(store, b"1")
@@ -271,7 +271,7 @@ class TestForeignRefs:
         blob = git(here, "hash-object", "-w", "state.json")
         git(here, "push", "--quiet", "origin", f"{blob}:{REF}")
         with pytest.raises(StateError, match="is not of reconciler"):
-            open_store("git:origin", folder=here).read(Cell.STATE)
+            open_store("git:origin", folder=here).read(Key.STATE)
 
     def test_a_folder_of_that_name_is_refused(self, here: Path, git: Any) -> None:
         (here / "state.json").mkdir()
@@ -280,12 +280,12 @@ class TestForeignRefs:
         git(here, "commit", "--quiet", "--message=one")
         git(here, "push", "--quiet", "origin", f"HEAD:{REF}")
         with pytest.raises(StateError, match="is not of reconciler"):
-            open_store("git:origin", folder=here).read(Cell.STATE)
+            open_store("git:origin", folder=here).read(Key.STATE)
 
 
 class TestFailure:
-    def refused(self, store: Store, expected: str | None = None, cell: Cell = Cell.STATE) -> str:
-        data = b"2" if cell is Cell.STATE else b""
+    def refused(self, store: Store, expected: str | None = None, cell: Key = Key.STATE) -> str:
+        data = b"2" if cell is Key.STATE else b""
         with pytest.raises(StateError) as error:
             write(store, data, expected, cell)
         assert not isinstance(error.value, ConflictError)
@@ -300,27 +300,27 @@ class TestFailure:
         hook(here, "pre-push", "printf '\\033[31mNot on\\033[0m Fridays\\a.\\n' >&2", "exit 1")
         said = self.refused(store, version)
         assert "cannot write git:origin: Not on Fridays. / error: " in said
-        assert store.read(Cell.STATE) == (b"1", version)
+        assert store.read(Key.STATE) == (b"1", version)
 
     def test_the_servers_hook_is_passed_on_too(self, store: Store, bare: Path) -> None:
         hook(bare, "pre-receive", "echo Ask ops first. >&2", "exit 1")
         assert "Ask ops first." in self.refused(store)
-        assert store.read(Cell.STATE) is None
+        assert store.read(Key.STATE) is None
 
     def test_a_lock_that_may_not_be_deleted_stays(self, store: Store, bare: Path) -> None:
-        version = write(store, b"lock", cell=Cell.LOCK)
+        version = write(store, b"lock", cell=Key.LOCK)
         hook(bare, "pre-receive", "echo Nothing is deleted here. >&2", "exit 1")
-        assert "Nothing is deleted here." in self.refused(store, version, Cell.LOCK)
-        assert content(store, Cell.LOCK) == b"lock"
+        assert "Nothing is deleted here." in self.refused(store, version, Key.LOCK)
+        assert content(store, Key.LOCK) == b"lock"
 
     def test_an_answer_that_was_lost_is_looked_up(self, store: Store, bare: Path) -> None:
         # The ref has moved by then; the client only sees the connection end.
         hook(bare, "post-receive", "kill -9 $PPID")
         version = write(store, b"1")
-        assert store.read(Cell.STATE) == (b"1", version)
-        lock = write(store, b"lock", cell=Cell.LOCK)
-        write(store, b"", lock, cell=Cell.LOCK)
-        assert store.read(Cell.LOCK) is None
+        assert store.read(Key.STATE) == (b"1", version)
+        lock = write(store, b"lock", cell=Key.LOCK)
+        write(store, b"", lock, cell=Key.LOCK)
+        assert store.read(Key.LOCK) is None
 
     def test_an_answer_that_cannot_be_looked_up_is_unknown(
         self, store: Store, here: Path, bare: Path
@@ -333,13 +333,13 @@ class TestFailure:
     def test_a_remote_that_does_not_exist(self, here: Path) -> None:
         store = open_store("git:nowhere", folder=here)
         with pytest.raises(StateError, match="does not appear to be a git repository") as error:
-            store.read(Cell.STATE)
+            store.read(Key.STATE)
         assert "git ls-remote nowhere 'refs/reconciler/state*'" in error.value.hint
 
     def test_a_password_is_not_repeated(self, here: Path) -> None:
         store = open_store("git:http://bobby:secret@127.0.0.1:9/x.git", folder=here)
         with pytest.raises(StateError, match=r"127\.0\.0\.1") as error:
-            store.read(Cell.STATE)
+            store.read(Key.STATE)
         assert "secret" not in str(error.value) + error.value.hint
         assert "bobby" not in str(error.value)
 
@@ -353,7 +353,7 @@ class TestFailure:
             if damaged.parent.name + damaged.name != version:
                 damaged.unlink()
         with pytest.raises(StateError, match=f"{REF} cannot be fetched: ") as error:
-            store.read(Cell.STATE)
+            store.read(Key.STATE)
         assert "git ls-remote" in error.value.hint
         assert f"cannot read {store.location}" in self.refused(store, version)
 
@@ -366,7 +366,7 @@ class TestFailure:
     ) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(StateError, match="git cannot be called: No such file"):
-            store.read(Cell.STATE)
+            store.read(Key.STATE)
 
 
 class TestProcess:

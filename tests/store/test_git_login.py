@@ -14,7 +14,7 @@ from store.conftest import serving_git
 
 from reconciler.core.redactor import Redactor
 from reconciler.errors import ConfigurationError, StateError
-from reconciler.state_store import Cell, Store, open_store
+from reconciler.state_store import Key, Store, open_store
 from reconciler.state_store.git_process import logins
 
 if TYPE_CHECKING:
@@ -54,12 +54,12 @@ def _arguments(folder: Path) -> list[list[str]]:
 
 
 def _use(store: Store) -> None:
-    version = store.write(Cell.STATE, b'{"serial": 1}', None, "first")
-    second = store.write(Cell.STATE, b'{"serial": 2}', version, "second")
-    found = store.read(Cell.STATE)
+    version = store.write(Key.STATE, b'{"serial": 1}', None, "first")
+    second = store.write(Key.STATE, b'{"serial": 2}', version, "second")
+    found = store.read(Key.STATE)
     assert found is not None
     assert (found.data, found.version) == (b'{"serial": 2}', second)
-    store.write(Cell.LOCK, b"", store.write(Cell.LOCK, b'{"run": "r"}', None, "lock"), "unlock")
+    store.write(Key.LOCK, b"", store.write(Key.LOCK, b'{"run": "r"}', None, "lock"), "unlock")
 
 
 @pytest.mark.parametrize("way", ["location", "remote", "push-url", "instead-of", "push-instead-of"])
@@ -99,7 +99,7 @@ def test_login_of_a_remote_is_in_no_argument(
 def test_refused_login_is_not_shown(host: str, clone: Path) -> None:
     store = open_store(f"git:http://me:wr0ng-passw0rd@{host}/fleet.git", folder=clone)
     with pytest.raises(StateError) as caught:
-        store.read(Cell.STATE)
+        store.read(Key.STATE)
     assert "Authentication failed" in str(caught.value)
     assert "wr0ng-passw0rd" not in f"{caught.value} {caught.value.hint}"
 
@@ -117,7 +117,7 @@ def test_login_that_git_cannot_be_given_is_refused(login: str, word: str, clone:
 def test_user_name_alone_is_given_as_configuration(host: str, clone: Path, tmp_path: Path) -> None:
     store = open_store(f"git:http://t0ken-as-user@{host}/fleet.git", folder=clone)
     with pytest.raises(StateError):
-        store.read(Cell.STATE)
+        store.read(Key.STATE)
     assert "t0ken-as-user" not in str(_arguments(tmp_path))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import StateError
-from reconciler.state_store import Cell, Journal, Store, found_journals, open_store, read_journal
+from reconciler.state_store import Journal, Key, Store, found_journals, open_store, read_journal
 
 _LIMITED = """
 import resource, sys
@@ -171,7 +171,7 @@ class TestFinding:
             Journal.create(store, run).close()
         other = open_store(f"{store.location}.old")
         Journal.create(other, "3-c").close()
-        store.write(Cell.STATE, b"{}", None, "run")
+        store.write(Key.STATE, b"{}", None, "run")
         assert [path.name for path in found_journals(store)] == [
             "state.json.1-a.journal",
             "state.json.2-b.journal",

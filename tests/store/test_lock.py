@@ -13,7 +13,16 @@ import pytest
 
 from reconciler.context import SYSTEM
 from reconciler.errors import ConflictError, LockedError, StateError
-from reconciler.state_store import Cell, Lease, Store, Terms, break_lock, current, hold, open_store
+from reconciler.state_store import (
+    Key,
+    Lease,
+    LockOptions,
+    Store,
+    break_lock,
+    current,
+    hold,
+    open_store,
+)
 from reconciler.state_store.file import FileStore
 from reconciler.state_store.lock import Claim, new
 from reconciler.state_store.process import identity
@@ -94,7 +103,7 @@ def holding(
         host="here",
         operation="state rm",
         clock=SYSTEM._replace(now=clock),
-        terms=Terms(timeout, length),
+        terms=LockOptions(timeout, length),
         say=both,
         lost=listener.lose,
         is_stuck=is_stuck,
@@ -104,9 +113,9 @@ def holding(
 def put(store: Store, data: bytes) -> None:
     """Puts something in place of whatever the lock is, between two renewals if there are any."""
     while True:
-        held = store.read(Cell.LOCK)
+        held = store.read(Key.LOCK)
         with suppress(ConflictError):
-            store.write(Cell.LOCK, data, held and held.version, "test")
+            store.write(Key.LOCK, data, held and held.version, "test")
             return
 
 
@@ -283,7 +292,7 @@ class TestBlocking:
         class Busy(FileStore):
             """One whose lock somebody else takes just before each write, and gives back after."""
 
-            def write(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:
+            def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
                 lock = path.with_name("state.json.lock")
                 lock.write_bytes(lease().encoded())
                 try:
@@ -366,10 +375,10 @@ class TestKeeping:
         with holding(store, listener, length=LIVELY):
             lose()
             assert listener.was_lost.wait(PATIENCE)
-            left = store.read(Cell.LOCK)
+            left = store.read(Key.LOCK)
         assert len(listener.losses) == 1
         assert listener.losses[0].startswith(reason)
-        assert store.read(Cell.LOCK) == left
+        assert store.read(Key.LOCK) == left
         assert listener.said == []
 
     def test_a_run_that_is_stuck_does_not_renew_it(self, store: Store, listener: Listener) -> None:
@@ -403,7 +412,7 @@ class TestKeeping:
         class Noting(FileStore):
             """One that notes a failure."""
 
-            def write(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:
+            def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
                 try:
                     return super().write(cell, data, expected, message)
                 except StateError:
@@ -425,7 +434,7 @@ class TestKeeping:
         class Slow(FileStore):
             """One that takes as long as the test wants for each renewal."""
 
-            def write(self, cell: Cell, data: bytes, expected: str | None, message: str) -> str:
+            def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
                 if message.startswith("Renew"):
                     may_go_on.wait(PATIENCE)
                 return super().write(cell, data, expected, message)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from reconciler.context import SYSTEM, Clock
 from reconciler.errors import LockedError
-from reconciler.state_store import Cell, Lease, Store, Terms, current, hold, open_store
+from reconciler.state_store import Key, Lease, LockOptions, Store, current, hold, open_store
 from reconciler.state_store.lock import Claim, decoded, new
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -40,7 +40,7 @@ class World:
         """Lets a run on another machine, whose clock is wrong, take the lock."""
         claim = Claim("run-1", "ann", "elsewhere", "apply", "another-boot/1/2/3")
         lease = new(claim, now=NOW + timedelta(seconds=skew), length=length)
-        self.store.write(Cell.LOCK, lease.encoded(), None, "")
+        self.store.write(Key.LOCK, lease.encoded(), None, "")
         self.renew_every, self._renewed_at = renew_every, self.time
         return lease
 
@@ -62,7 +62,7 @@ class World:
             host="here",
             operation="apply",
             clock=clock,
-            terms=Terms(timeout, LENGTH),
+            terms=LockOptions(timeout, LENGTH),
             say=said.append,
             lost=said.append,
         ) as lease:
@@ -72,12 +72,12 @@ class World:
         end = self.time + seconds
         while self._renewed_at + self.renew_every <= end:
             self._renewed_at += self.renew_every
-            held = self.store.read(Cell.LOCK)
+            held = self.store.read(Key.LOCK)
             assert held is not None, "somebody took the lock of a live run"
             lease = decoded(held.data)
             assert lease is not None
             assert lease.id == "run-1", "somebody took the lock of a live run"
-            self.store.write(Cell.LOCK, lease.renewed().encoded(), held.version, "")
+            self.store.write(Key.LOCK, lease.renewed().encoded(), held.version, "")
         self.time = end
 
 
@@ -175,7 +175,7 @@ def test_of_two_that_watch_exactly_one_takes_an_abandoned_lease() -> None:
                     host="here",
                     operation="apply",
                     clock=SYSTEM,
-                    terms=Terms(1.5, LENGTH),
+                    terms=LockOptions(1.5, LENGTH),
                     say=lambda _: None,
                     lost=lambda _: None,
                 ),
@@ -194,9 +194,9 @@ def test_a_lease_of_an_older_version_blocks_and_is_watched_like_any_other() -> N
         lease = at.hold(skew=0, renew_every=float("inf"))
         old = {**lease._asdict(), "expires_at": "2020-01-01T00:00:00.000Z"}
         old.pop("renewals", None)
-        held = at.store.read(Cell.LOCK)
+        held = at.store.read(Key.LOCK)
         assert held is not None
-        at.store.write(Cell.LOCK, json.dumps(old).encode(), held.version, "")
+        at.store.write(Key.LOCK, json.dumps(old).encode(), held.version, "")
         with pytest.raises(LockedError):
             at.wait(at.clock(0), LENGTH - 1)
         assert at.wait(at.clock(0), LENGTH + 1)[0].id == "run-2"

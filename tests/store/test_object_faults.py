@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from reconciler.errors import ConflictError, StateError
-from reconciler.state_store import Cell, Store, open_store
+from reconciler.state_store import Key, Store, open_store
 
 STATE = "/states/state.json"
 
@@ -148,15 +148,15 @@ def connect(server: Server, tmp_path: Any) -> Callable[[], Store]:
 def store(connect: Callable[[], Store]) -> Store:
     """One that has seen already that the server honours conditions."""
     store = connect()
-    write(store, b"", write(store, b"first", cell=Cell.LOCK), Cell.LOCK)
+    write(store, b"", write(store, b"first", cell=Key.LOCK), Key.LOCK)
     return store
 
 
-def write(store: Store, data: bytes, expected: str | None = None, cell: Cell = Cell.STATE) -> str:
+def write(store: Store, data: bytes, expected: str | None = None, cell: Key = Key.STATE) -> str:
     return store.write(cell, data, expected, "run 1")
 
 
-def content(store: Store, cell: Cell = Cell.STATE) -> bytes | None:
+def content(store: Store, cell: Key = Key.STATE) -> bytes | None:
     held = store.read(cell)
     return held and held.data
 
@@ -172,13 +172,13 @@ def failure(act: Callable[[], object]) -> str:
 @pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
 def test_each_kind_of_object_store_compares_and_swaps(scheme: str, server: Server) -> None:
     store, other = (open_store(f"{scheme}://states/state.json") for _ in range(2))
-    assert store.read(Cell.STATE) is None
+    assert store.read(Key.STATE) is None
     version = write(store, b"1")
     for stale in (None, version):
         assert content(other) == b"1" if stale is None else write(other, b"2", version)
         with pytest.raises(ConflictError):
             write(store, b"3", stale)
-    held = store.read(Cell.STATE)
+    held = store.read(Key.STATE)
     assert held is not None
     assert held.data == b"2"
     write(store, b"3", write(store, b"4", held.version))
@@ -191,14 +191,14 @@ def test_each_kind_of_object_store_can_be_locked(scheme: str, server: Server) ->
     assert server
     store, other = (open_store(f"{scheme}://states/state.json") for _ in range(2))
     for _ in range(2):
-        version = write(store, b"1", cell=Cell.LOCK)
+        version = write(store, b"1", cell=Key.LOCK)
         with pytest.raises(ConflictError):
-            write(other, b"2", cell=Cell.LOCK)
-        version = write(store, b"3", version, Cell.LOCK)
-        write(store, b"", version, Cell.LOCK)
-        assert other.read(Cell.LOCK) is None
+            write(other, b"2", cell=Key.LOCK)
+        version = write(store, b"3", version, Key.LOCK)
+        write(store, b"", version, Key.LOCK)
+        assert other.read(Key.LOCK) is None
     with pytest.raises(ConflictError):
-        write(store, b"4", version, Cell.LOCK)
+        write(store, b"4", version, Key.LOCK)
 
 
 @pytest.mark.parametrize("fault", ["store, then fail", "store, then hang up"])
@@ -209,7 +209,7 @@ def test_an_answer_that_was_lost_is_looked_up(
     server.keeps_metadata = keeps_metadata
     server.faults = {"PUT": [fault]}
     version = write(store, b"1")
-    assert store.read(Cell.STATE) == (b"1", version)
+    assert store.read(Key.STATE) == (b"1", version)
     write(store, b"2", version)
 
 
@@ -225,7 +225,7 @@ def test_a_put_that_did_not_arrive_is_a_failure(store: Store, server: Server) ->
     server.faults = {"PUT": ["fail"]}
     said = failure(lambda: write(store, b"2", version))
     assert said.startswith("cannot write s3://states/state.json: ")
-    assert store.read(Cell.STATE) == (b"1", version)
+    assert store.read(Key.STATE) == (b"1", version)
 
 
 def test_a_put_that_nobody_can_look_up_is_unknown(store: Store, server: Server) -> None:
@@ -246,10 +246,10 @@ def test_but_not_for_ever(store: Store, server: Server) -> None:
 
 
 def test_a_lock_that_vanished_is_released(store: Store, server: Server) -> None:
-    version = write(store, b"lock", cell=Cell.LOCK)
+    version = write(store, b"lock", cell=Key.LOCK)
     del server.objects[f"{STATE}.lock"]
-    write(store, b"", version, Cell.LOCK)
-    assert store.read(Cell.LOCK) is None
+    write(store, b"", version, Key.LOCK)
+    assert store.read(Key.LOCK) is None
 
 
 def test_a_server_that_ignores_conditions_is_refused(
@@ -273,12 +273,12 @@ def test_whether_it_honours_them_is_asked_until_there_is_an_answer(
 def test_a_server_that_gives_no_etags_is_refused(server: Server, store: Store) -> None:
     write(store, b"1")
     server.gives_etags = False
-    assert "gives no ETags" in failure(lambda: store.read(Cell.STATE))
+    assert "gives no ETags" in failure(lambda: store.read(Key.STATE))
 
 
 def test_a_long_answer_is_cut(store: Store, server: Server) -> None:
     server.put(STATE, b"1", ("x-none", ""))
     server.faults = {"GET": ["fail"]}
-    said = failure(lambda: store.read(Cell.STATE))
+    said = failure(lambda: store.read(Key.STATE))
     assert len(said) < 400
     assert "\n" not in said

@@ -6,16 +6,16 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ConflictError, StateError
-from reconciler.state_store import Cell, Store, open_store
+from reconciler.state_store import Key, Store, open_store
 
 S3 = Callable[[str], str]
 
 
-def write(store: Store, data: bytes, expected: str | None = None, cell: Cell = Cell.STATE) -> str:
+def write(store: Store, data: bytes, expected: str | None = None, cell: Key = Key.STATE) -> str:
     return store.write(cell, data, expected, "run 1")
 
 
-def content(store: Store, cell: Cell = Cell.STATE) -> bytes | None:
+def content(store: Store, cell: Key = Key.STATE) -> bytes | None:
     held = store.read(cell)
     return held and held.data
 
@@ -32,7 +32,7 @@ def test_the_state_before_the_run_is_kept(s3: S3, tmp_path: Any) -> None:
     location = s3(f"{tmp_path.name}/state.json")
     first = open_store(location)
     version = write(first, b"2", write(first, b"1"))
-    assert open_store(f"{location}.backup").read(Cell.STATE) is None
+    assert open_store(f"{location}.backup").read(Key.STATE) is None
     second = open_store(location)
     for data in (b"3", b"4"):
         version = write(second, data, version)
@@ -51,7 +51,7 @@ def test_a_conflict_leaves_the_kept_one_alone(s3: S3, tmp_path: Any) -> None:
 
 def test_a_released_lock_is_an_empty_object(s3: S3, tmp_path: Any) -> None:
     store = open_store(s3(f"{tmp_path.name}/state.json"))
-    write(store, b"", write(store, b"lock", cell=Cell.LOCK), Cell.LOCK)
+    write(store, b"", write(store, b"lock", cell=Key.LOCK), Key.LOCK)
     lock = open_store(s3(f"{tmp_path.name}/state.json.lock"))
     assert content(lock) == b""
 
@@ -59,7 +59,7 @@ def test_a_released_lock_is_an_empty_object(s3: S3, tmp_path: Any) -> None:
 def test_a_bucket_that_does_not_exist_is_no_empty_state(s3: S3) -> None:
     assert s3
     store = open_store("s3://nowhere/state.json")
-    said = failure(lambda: store.read(Cell.STATE))
+    said = failure(lambda: store.read(Key.STATE))
     assert said == (
         "cannot read s3://nowhere/state.json: NoSuchBucket: The specified bucket does not exist"
     )
@@ -69,7 +69,7 @@ def test_a_bucket_that_does_not_exist_is_no_empty_state(s3: S3) -> None:
 
 def test_a_wrong_secret(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
-    said = failure(lambda: open_store(s3("state.json")).read(Cell.STATE))
+    said = failure(lambda: open_store(s3("state.json")).read(Key.STATE))
     assert "SignatureDoesNotMatch" in said
     assert "another" not in said
 
@@ -80,14 +80,14 @@ def test_a_missing_permission(s3: S3, tmp_path: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "reader")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "readersecret")
     store = open_store(location)
-    assert store.read(Cell.STATE) == (b"1", version)
+    assert store.read(Key.STATE) == (b"1", version)
     said = failure(lambda: write(store, b"2", version))
     assert said.startswith(f"cannot keep {tmp_path.name}/state.json.backup, a copy of {location}")
     assert "AccessDenied" in said
-    assert "AccessDenied" in failure(lambda: write(store, b"lock", cell=Cell.LOCK))
+    assert "AccessDenied" in failure(lambda: write(store, b"lock", cell=Key.LOCK))
 
 
 def test_a_server_that_is_not_there(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:
     location = s3("state.json")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    assert "error sending request" in failure(lambda: open_store(location).read(Cell.STATE))
+    assert "error sending request" in failure(lambda: open_store(location).read(Key.STATE))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.redactor import Redactor
 from reconciler.core.state import UNTRACKED, Record, without_secrets
-from reconciler.state_store import Cell, Journal, open_store, read_journal
+from reconciler.state_store import Journal, Key, open_store, read_journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,10 +26,10 @@ def test_a_file_holds_no_secret(tmp_path: Path) -> None:
     location = f"file:{tmp_path}/state.json"
     store = open_store(location, redactor=_knowing())
     for ensure in (True, False):
-        held = store.read(Cell.STATE)
+        held = store.read(Key.STATE)
         text = json.dumps({"note": f"<{_SECRET}>", "n": 1}, ensure_ascii=ensure)
-        version = store.write(Cell.STATE, text.encode(), held and held.version, "first")
-        found = open_store(location).read(Cell.STATE)
+        version = store.write(Key.STATE, text.encode(), held and held.version, "first")
+        found = open_store(location).read(Key.STATE)
         assert found is not None
         assert json.loads(found.data) == {"note": "<(secret)>", "n": 1}
         assert found.version == version
@@ -39,7 +39,7 @@ def test_no_commit_holds_a_secret(
     clone: Callable[[], Path], bare: Path, git: Callable[..., str]
 ) -> None:
     store = open_store("git:origin", folder=clone(), redactor=_knowing())
-    store.write(Cell.STATE, json.dumps([_SECRET]).encode(), None, f"apply: {_SECRET}")
+    store.write(Key.STATE, json.dumps([_SECRET]).encode(), None, f"apply: {_SECRET}")
     objects = git(bare, "log", "-p", "refs/reconciler/state")
     assert '["(secret)"]' in objects
     assert "apply: (secret)" in objects

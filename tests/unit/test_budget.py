@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.cli import config
 from reconciler.core.model import Desired, Field, Ignored, Lifecycle, Live
-from reconciler.core.options import Rules
+from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Allowance, Coverage, Loss, Measurements, Plan
 from reconciler.core.planner import decide
 from reconciler.core.safety import (
@@ -21,7 +21,7 @@ from reconciler.core.safety import (
     refuse_unsafe,
     terms,
 )
-from reconciler.core.saved_plan import Basis, SavedPlan, from_json, to_json
+from reconciler.core.saved_plan import PlanInputs, SavedPlan, from_json, to_json
 from reconciler.core.state import Lost, Record, State, from_text, not_older, to_text
 from reconciler.errors import ConfigurationError, RefusedError, StateError
 from reconciler.render import plan_text
@@ -37,7 +37,7 @@ def planned(
     manifests: list[Desired],
     monitors: list[Live],
     records: dict[str, Record] | None = None,
-    rules: Rules | None = None,
+    rules: PlanOptions | None = None,
     held_to: Terms | None = None,
 ) -> Plan:
     return decide(
@@ -46,7 +46,7 @@ def planned(
         records or {},
         monitors,
         KINDS,
-        rules or Rules(),
+        rules or PlanOptions(),
         terms=held_to or Terms(),
     )
 
@@ -206,7 +206,7 @@ def test_an_unknown_field_that_looks_like_a_switch(
 def test_what_a_secret_switches_nobody_can_see() -> None:
     secret = {"secretRef": {"env": "X"}}
     manifest = desired({}, secrets={"paused": secret, "login": secret, "options": {"mute": secret}})
-    plan = planned([manifest], [live()], rules=Rules(write_secrets=True))
+    plan = planned([manifest], [live()], rules=PlanOptions(write_secrets=True))
     (found,) = plan.coverage.losses
     assert found.fields == {"options": "switched-off", "paused": "switched-off"}
 
@@ -387,12 +387,12 @@ class TestRetiring:
     RECORDS = {"email-smtp/gone": record(id=1)}  # noqa: RUF012 - never changed
 
     def test_a_delete_is_a_loss_without_labels(self) -> None:
-        plan = planned([], [live()], self.RECORDS, Rules(prune=True))
+        plan = planned([], [live()], self.RECORDS, PlanOptions(prune=True))
         assert plan.coverage.losses == (Loss("email-smtp/gone", 1, ("deleted",)),)
 
     def test_so_is_disabling_instead(self) -> None:
         records = {"email-smtp/gone": record(id=1)._replace(retire="disable")}
-        plan = planned([], [live({"enabled": True})], records, Rules(prune=True))
+        plan = planned([], [live({"enabled": True})], records, PlanOptions(prune=True))
         fields = {"enabled": "disabled"}
         assert plan.coverage.losses == (Loss("email-smtp/gone", 1, ("disabled",), fields),)
 
@@ -410,7 +410,7 @@ class TestFleet:
         self, records: dict[str, Record] | None = None, *more: Desired, **rules: Any
     ) -> int:
         manifests = [*self.MANIFESTS, *more]
-        return planned(manifests, self.MONITORS, records, Rules(**rules)).coverage.managed
+        return planned(manifests, self.MONITORS, records, PlanOptions(**rules)).coverage.managed
 
     def test_it_is_what_has_a_manifest_and_is_there(self) -> None:
         assert self.managed() == 3
@@ -514,7 +514,7 @@ class TestMeasurements:
     def test_of_a_create_and_a_delete(self) -> None:
         manifest = desired({"name": "x", "interval": 1, "locations": TWO[:1]}, id=None)
         records = {"email-smtp/gone": record(id=1)}
-        plan = planned([manifest], [live(self.HAS)], records, Rules(prune=True))
+        plan = planned([manifest], [live(self.HAS)], records, PlanOptions(prune=True))
         assert self.cost(plan) == Measurements(288, 1440)
 
     def test_what_cannot_be_known_is_left_out_on_both_sides(self) -> None:
@@ -556,7 +556,7 @@ def test_json_round_trip() -> None:
 
 
 def test_a_saved_plan_keeps_its_coverage() -> None:
-    saved = SavedPlan(Plan(ACCOUNT, coverage=SOME), Basis("1", "", ""))
+    saved = SavedPlan(Plan(ACCOUNT, coverage=SOME), PlanInputs("1", "", ""))
     assert from_json(json.loads(json.dumps(to_json(saved)))).plan.coverage == SOME
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.cli import run
-from reconciler.state_store import Cell, open_store
+from reconciler.state_store import Key, open_store
 
 _REST = " AlertSite was not changed.\n"
 
@@ -114,4 +114,4 @@ def test_state_push_says_that_the_state_is_replaced(
     push = ("state", "push", "new.json", "--state", location)
     said = interrupted("has serial", *push, stream="stderr")
     assert said == f"Interrupted. Written: {location}.{_REST}"
-    assert open_store(location).read(Cell.STATE) is not None
+    assert open_store(location).read(Key.STATE) is not None

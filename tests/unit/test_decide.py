@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.decisions import TABLE, View, situation, without_manifest
+from reconciler.core.decisions import TABLE, Inventory, situation, without_manifest
 from reconciler.core.diff import Cause
 from reconciler.core.model import Account, Desired, Live
-from reconciler.core.options import Rules, matches
+from reconciler.core.options import PlanOptions, matches
 from reconciler.core.plan import Action, BindingAction, NoteCode, Plan, Reason
 from reconciler.core.planner import decide
 from reconciler.core.state import Record
@@ -18,7 +18,7 @@ KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
 ADDRESS = "email-smtp/relay"
 NAMED = desired({"name": "Relay"}, id=None)
 BOUND = desired({"name": "Relay"}, id=1)
-RULES = Rules()
+RULES = PlanOptions()
 ALIKE = [live({"name": "Relay"}, id=8), live({"name": "Relay"}, id=9)]
 OTHER = desired({"name": "Other"}, name="other", id=1)
 IMAP = live({"name": "Relay"}, type="email-imap")
@@ -66,7 +66,7 @@ ROWS: dict[str, tuple[list[Desired], int | None, list[Live], str]] = {
 
 
 def planned(
-    manifests: list[Desired], number: int | None, monitors: list[Live], rules: Rules = RULES
+    manifests: list[Desired], number: int | None, monitors: list[Live], rules: PlanOptions = RULES
 ) -> Plan:
     records = {} if number is None else {ADDRESS: record(id=number)}
     return decide(ACCOUNT, manifests, records, monitors, KINDS, rules)
@@ -90,7 +90,7 @@ def test_every_row_of_the_table_has_a_case_and_every_case_a_row() -> None:
     found = set()
     for manifests, number, monitors, _ in ROWS.values():
         records = {} if number is None else {ADDRESS: record(id=number)}
-        view = View(manifests, records, monitors)
+        view = Inventory(manifests, records, monitors)
         if not manifests or manifests[0] is OTHER:
             found.add(without_manifest(ADDRESS, records[ADDRESS], view))
         else:
@@ -128,12 +128,12 @@ class TestStranding:
         assert change.body == {"home_location": 30, "locations": [{"id": 20}, {"id": 30}]}
 
     def test_a_plan_that_is_only_read_may_do_it(self) -> None:
-        plan = planned([self.MOVED], 1, [self.POOL], Rules(may_strand=True))
+        plan = planned([self.MOVED], 1, [self.POOL], PlanOptions(may_strand=True))
         assert [change.body for change in plan.changes] == [{"locations": [{"id": 20}, {"id": 30}]}]
 
     def test_what_is_refused_is_not_adopted(self) -> None:
         manifest = self.MOVED._replace(id=None)
-        plan = planned([manifest], None, [self.POOL], Rules(adopt=True))
+        plan = planned([manifest], None, [self.POOL], PlanOptions(adopt=True))
         assert ([item.code for item in plan.refusals], plan.notes) == (["home-location"], ())
 
 
@@ -178,7 +178,7 @@ class TestCreate:
         self, monitors: list[Live], number: int | None, *, adopt: bool
     ) -> None:
         twin = desired({"name": "Relay"}, name="twin", id=None)
-        plan = planned([NAMED, twin], number, monitors, Rules(adopt=adopt))
+        plan = planned([NAMED, twin], number, monitors, PlanOptions(adopt=adopt))
         assert [(item.address, item.code) for item in plan.refusals] == [
             (ADDRESS, "same-name"),
             ("email-smtp/twin", "same-name"),
@@ -191,7 +191,7 @@ class TestCreate:
 
 
 class TestAdopt:
-    RULES = Rules(adopt=True)
+    RULES = PlanOptions(adopt=True)
 
     def test_the_one_alike_is_bound_and_updated(self) -> None:
         manifest = desired({"name": "Relay", "port": 587}, id=None)
@@ -257,7 +257,7 @@ class TestSecrets:
     MANIFEST = desired({"name": "Relay"}, secrets={"pop3_password": REF})
     FITS = live({"name": "Relay", "pop3_password": "echoed"})
 
-    def plan(self, known: Record | None, rules: Rules) -> Plan:
+    def plan(self, known: Record | None, rules: PlanOptions) -> Plan:
         records = {ADDRESS: known} if known else {}
         return decide(ACCOUNT, [self.MANIFEST], records, [self.FITS], KINDS, rules)
 
@@ -266,11 +266,11 @@ class TestSecrets:
         return f"{number} {field} {value}"
 
     def test_without_a_key_nothing_is_sent_and_that_is_counted(self) -> None:
-        plan = self.plan(record(), Rules())
+        plan = self.plan(record(), PlanOptions())
         assert (plan.changes, plan.untracked, plan.unchanged) == ((), 1, 1)
 
     def test_write_secrets_sends_them(self) -> None:
-        plan = self.plan(record(), Rules(write_secrets=True))
+        plan = self.plan(record(), PlanOptions(write_secrets=True))
         (change,) = plan.changes
         (field,) = change.fields
         assert change.body == {"pop3_password": self.REF}
@@ -279,7 +279,7 @@ class TestSecrets:
 
     def test_one_that_was_sent_is_not_sent_again(self) -> None:
         sent = {"pop3_password": self.fingerprint(1, "pop3_password", self.REF)}
-        rules = Rules(fingerprint=self.fingerprint)
+        rules = PlanOptions(fingerprint=self.fingerprint)
         assert self.plan(record(secrets=sent), rules).changes == ()
         rotated = {"pop3_password": "another"}
         assert len(self.plan(record(secrets=rotated), rules).changes) == 1
@@ -300,7 +300,7 @@ class TestSecrets:
 
     def test_a_secret_that_is_no_longer_named_is_released(self) -> None:
         known = record({"name": "Relay"}, secrets={"old": "hmac", "pop3_password": "x"})
-        plan = self.plan(known, Rules())
+        plan = self.plan(known, PlanOptions())
         assert [note.field for note in plan.notes] == ["old"]
 
 
@@ -320,7 +320,7 @@ def test_orphans_and_what_is_bound_by_a_refused_manifest_are_not_unmanaged() -> 
 def test_targets_leave_the_others_out() -> None:
     manifests = [desired({"port": 1}, name="a", id=1), desired({"port": 1}, name="b", id=2)]
     records = {"email-smtp/gone": record(id=3)}
-    rules = Rules(targets=["email-smtp/b"])
+    rules = PlanOptions(targets=["email-smtp/b"])
     plan = decide(ACCOUNT, manifests, records, [live(id=1), live(id=2)], KINDS, rules)
     assert [change.address for change in plan.changes] == ["email-smtp/b"]
     assert (plan.excluded, plan.unmanaged, plan.notes) == (1, 0, ())

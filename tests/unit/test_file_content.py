@@ -46,7 +46,7 @@ def test_pipe_is_read_to_its_end() -> None:
 
 
 def test_pipe_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_content, "_PATIENCE", 0.05)
+    monkeypatch.setattr(durable, "_PATIENCE", 0.05)
     source, sink = os.pipe()
     try:
         with pytest.raises(OSError, match=r"nothing came through for 0.05 s"):
@@ -57,6 +57,6 @@ def test_pipe_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_device_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_content, "_MOST_OF_STREAM", 10_000_000)
+    monkeypatch.setattr(durable, "_MOST_OF_STREAM", 10_000_000)
     with pytest.raises(OSError, match="it has more than"):
         durable.read_any("/dev/zero")

@@ -21,7 +21,7 @@ from reconciler.core.naming import (
 from reconciler.core.redactor import Redactor
 from reconciler.core.state import Record, State
 from reconciler.errors import ConfigurationError, RefusedError, UsageError
-from reconciler.usecases.import_ import Imported, Terms, draft, write
+from reconciler.usecases.import_ import Imported, ImportOptions, draft, write
 
 from build import ACCOUNT, SCHEMAS
 
@@ -36,7 +36,7 @@ SMTP = {"name": "Relay", "billing_plancode": "UBM", "hostname": "mx.example.com"
 def imported(tmp_path: Path, *live: Live, state: State = STATE, **terms: Any) -> Imported:
     asked = {"layout": "{kind}/{name}.yaml", "merge": False, "lift": False} | terms
     folder = str(tmp_path)
-    return draft(live, SCHEMAS, state, Terms(folder=folder, manifests=folder, **asked))
+    return draft(live, SCHEMAS, state, ImportOptions(folder=folder, manifests=folder, **asked))
 
 
 def smtp(number: int, **fields: Any) -> Live:
@@ -264,7 +264,7 @@ def test_no_field_holds_a_secret_of_this_run(tmp_path: Path) -> None:
     redactor = Redactor()
     redactor.know("the-l0gin-of-this-run")
     fields = {"note": "ask for the-l0gin-of-this-run", "dsn": "x:the-l0gin-of-this-run@h", "a": "b"}
-    terms = Terms(str(tmp_path), str(tmp_path), "{name}.yaml", merge=False, lift=False)
+    terms = ImportOptions(str(tmp_path), str(tmp_path), "{name}.yaml", merge=False, lift=False)
     terms = terms._replace(write_unknown=True)
     found = draft([smtp(7, **fields)], SCHEMAS, STATE, terms, redactor)
     assert [told.field for told in found.left_out] == ["dsn", "note"]
@@ -434,7 +434,7 @@ def test_what_is_staged_fits_where_it_will_be_moved(tmp_path: Path) -> None:
     write_manifest(tmp_path, OLD.format("r-1", "Mine"), "monitors/email-smtp/r-1.yaml")
     write_manifest(tmp_path, "kind: Defaults\nspec: {note: given}", "monitors/_defaults.yaml")
     live = [smtp(number, name=f"R {number}", port=25) for number in range(1, 7)]
-    terms = Terms(
+    terms = ImportOptions(
         folder=str(tmp_path / "staged"),
         manifests=str(tmp_path / "monitors"),
         layout="{kind}/r.yaml",

@@ -4,7 +4,7 @@ import jsonschema
 import pytest
 
 from reconciler.core.model import Live
-from reconciler.core.options import Rules
+from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Change, Plan
 from reconciler.core.planner import decide
 from reconciler.core.result import Outcome, Result, Status, confirm
@@ -151,7 +151,7 @@ def test_an_update_whose_monitor_is_gone_is_not_kept() -> None:
 
 def test_whether_a_secret_arrived_cannot_be_read() -> None:
     manifest = desired(secrets={"word": {"secretRef": {"env": "X"}}})
-    rules = Rules(write_secrets=True)
+    rules = PlanOptions(write_secrets=True)
     (change,) = decide(ACCOUNT, [manifest], {}, [live()], KINDS, rules).changes
     plan = decide(ACCOUNT, [manifest], {}, [live()], KINDS)
     (confirmed,) = confirm([Outcome(change, Status.UNCONFIRMED)], plan, {})

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from reconciler.context import SYSTEM
-from reconciler.core.decisions import View
+from reconciler.core.decisions import Inventory
 from reconciler.core.model import Desired, Ignored, Lifecycle, Live
-from reconciler.core.options import Rules
+from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Action, Binding, BindingAction, NoteCode, Plan, Reason
 from reconciler.core.planner import decide
 from reconciler.core.result import Outcome, Result, Status, confirm
-from reconciler.core.saved_plan import Basis, SavedPlan, fleet_digest, refuse_foreign, review
-from reconciler.core.state import Record, Transition
+from reconciler.core.saved_plan import PlanInputs, SavedPlan, fleet_digest, refuse_foreign, review
+from reconciler.core.state import Record, StateDelta
 from reconciler.errors import ExitCode, RefusedError
 from reconciler.render import plan_text, result_text
 from reconciler.state_session import Recorder, read_known
@@ -23,14 +23,14 @@ from build import ACCOUNT, desired, live, record
 
 KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
 GONE = "email-smtp/gone"
-PRUNE = Rules(prune=True)
+PRUNE = PlanOptions(prune=True)
 
 
 def planned(
     manifests: list[Desired],
     records: dict[str, Record],
     monitors: list[Live],
-    rules: Rules = PRUNE,
+    rules: PlanOptions = PRUNE,
 ) -> Plan:
     return decide(ACCOUNT, manifests, records, monitors, KINDS, rules)
 
@@ -53,19 +53,19 @@ class TestOrphans:
     @pytest.mark.parametrize(
         ("rules", "expected"),
         {
-            "they are listed": (Rules(), "orphan"),
+            "they are listed": (PlanOptions(), "orphan"),
             "pruning deletes them": (PRUNE, "delete"),
-            "but not what is kept": (Rules(prune=True, keep=[GONE]), "orphan"),
-            "or kept by a glob": (Rules(prune=True, keep=["x", "*/go?e"]), "orphan"),
-            "another one may be kept": (Rules(prune=True, keep=["email-smtp/gon"]), "delete"),
-            "keeping alone prunes nothing": (Rules(keep=["*"]), "orphan"),
-            "a target may be an orphan": (Rules(prune=True, targets=[GONE]), "delete"),
-            "or a glob": (Rules(prune=True, targets=["*/x", "email-smtp/*"]), "delete"),
-            "others are left out": (Rules(prune=True, targets=["email-imap/*"]), ""),
-            "labels have gone with the manifest": (Rules(prune=True, targets=["team=x"]), ""),
+            "but not what is kept": (PlanOptions(prune=True, keep=[GONE]), "orphan"),
+            "or kept by a glob": (PlanOptions(prune=True, keep=["x", "*/go?e"]), "orphan"),
+            "another one may be kept": (PlanOptions(prune=True, keep=["email-smtp/gon"]), "delete"),
+            "keeping alone prunes nothing": (PlanOptions(keep=["*"]), "orphan"),
+            "a target may be an orphan": (PlanOptions(prune=True, targets=[GONE]), "delete"),
+            "or a glob": (PlanOptions(prune=True, targets=["*/x", "email-smtp/*"]), "delete"),
+            "others are left out": (PlanOptions(prune=True, targets=["email-imap/*"]), ""),
+            "labels have gone with the manifest": (PlanOptions(prune=True, targets=["team=x"]), ""),
         }.values(),
     )
-    def test_what_becomes_of_them(self, rules: Rules, expected: str) -> None:
+    def test_what_becomes_of_them(self, rules: PlanOptions, expected: str) -> None:
         plan = planned([], {GONE: record(id=1)}, [live()], rules)
         assert said(plan) == ([(GONE, expected)] if expected else [])
 
@@ -109,8 +109,8 @@ class TestLifecycle:
         assert "protect: false" in refusal.hint
         assert f"! {GONE} refused: monitor 1 has no manifest" in plan_text(plan)
 
-    @pytest.mark.parametrize("rules", [Rules(), Rules(prune=True, keep=[GONE])])
-    def test_it_refuses_nothing_that_is_not_pruned(self, rules: Rules) -> None:
+    @pytest.mark.parametrize("rules", [PlanOptions(), PlanOptions(prune=True, keep=[GONE])])
+    def test_it_refuses_nothing_that_is_not_pruned(self, rules: PlanOptions) -> None:
         plan = planned([], {GONE: remembered(protect=True)}, [live()], rules)
         assert said(plan) == [(GONE, "orphan")]
 
@@ -121,7 +121,9 @@ class TestLifecycle:
             assert said(plan) == [(GONE, "unknown-type")]
             assert refusal.message.startswith("AlertSite does not say of which type monitor 1 is")
             assert f"--keep {GONE}" in refusal.hint
-        assert said(planned([], {GONE: record()}, [live(type=None)], Rules())) == [(GONE, "orphan")]
+        assert said(planned([], {GONE: record()}, [live(type=None)], PlanOptions())) == [
+            (GONE, "orphan")
+        ]
 
     def test_it_covers_disabling_too(self) -> None:
         plan = planned([], {GONE: remembered(protect=True, retire="disable")}, [live()])
@@ -181,7 +183,7 @@ class TestIgnored:
 
     def test_a_secret_can_be_ignored(self) -> None:
         secrets = {"login": {"secretRef": {"env": "LOGIN"}}}
-        rules = Rules(write_secrets=True)
+        rules = PlanOptions(write_secrets=True)
         manifest = self.manifest("login", secrets=secrets)
         plan = planned([manifest], {}, [live(self.FIELDS)], rules)
         assert plan.changes == ()
@@ -214,7 +216,7 @@ class TestReplacement:
     MANIFEST = desired({"name": "Front"}, kind="email-imap", name="front", id=None)
     LIVE = live({"name": "Front", "enabled": True}, type="email-pop")
 
-    def plan(self, rules: Rules = PRUNE, **lifecycle: Any) -> Plan:
+    def plan(self, rules: PlanOptions = PRUNE, **lifecycle: Any) -> Plan:
         return planned([self.MANIFEST], {self.OLD: remembered(**lifecycle)}, [self.LIVE], rules)
 
     def test_both_sides_are_said(self) -> None:
@@ -228,7 +230,7 @@ class TestReplacement:
         assert f"- {self.OLD} (id 1): replaced, deleted last" in text
 
     def test_so_it_is_without_pruning(self) -> None:
-        plan = self.plan(Rules())
+        plan = self.plan(PlanOptions())
         assert said(plan) == [(self.NEW, "create"), (self.OLD, "orphan")]
         assert plan.changes[0].reason is Reason.REPLACEMENT
 
@@ -289,7 +291,7 @@ class TestFormerNames:
     def test_fingerprints_of_secrets_go_with_it(self) -> None:
         manifest = self.manifest()._replace(secrets={"login": {"secretRef": {"env": "X"}}})
         records = {self.OLD: record({"port": 25}, secrets={"login": "as sent"})}
-        rules = Rules(fingerprint=lambda _number, _field, _value: "as sent")
+        rules = PlanOptions(fingerprint=lambda _number, _field, _value: "as sent")
         assert planned([manifest], records, [self.LIVE], rules).changes == ()
 
     def test_causes_are_those_of_the_record(self) -> None:
@@ -301,13 +303,13 @@ class TestFormerNames:
     def test_the_first_name_that_has_a_record_counts(self) -> None:
         records = {f"email-smtp/{name}": record(id=n) for n, name in enumerate("bac", start=1)}
         monitors = [live({"name": "Relay", "port": 25}, id=n) for n in (1, 2, 3)]
-        plan = planned([self.manifest("x", "c", "a")], records, monitors, Rules())
+        plan = planned([self.manifest("x", "c", "a")], records, monitors, PlanOptions())
         moved = Binding(self.NEW, BindingAction.MOVE, 3, "email-smtp/c")
         assert plan.binding(BindingAction.MOVE) == (moved,)
         assert [note.id for note in plan.noting(NoteCode.ORPHAN)] == [2, 1]
 
     def test_a_name_of_another_kind_does_not_count(self) -> None:
-        plan = planned([self.manifest()], {"email-imap/old": record(id=9)}, [], Rules())
+        plan = planned([self.manifest()], {"email-imap/old": record(id=9)}, [], PlanOptions())
         assert said(plan) == [
             (self.NEW, "create"),
             ("email-imap/old", "forget"),
@@ -316,7 +318,7 @@ class TestFormerNames:
 
     def test_one_that_has_a_record_of_its_own_needs_no_former_one(self) -> None:
         records = {self.NEW: record(id=1), self.OLD: record(id=2)}
-        plan = planned([self.manifest()], records, [self.LIVE, live(id=2)], Rules())
+        plan = planned([self.manifest()], records, [self.LIVE, live(id=2)], PlanOptions())
         assert said(plan) == [(self.NEW, "stale-name"), (self.OLD, "orphan")]
         assert "hint: metadata.previously (old) can be removed" in plan_text(plan)
 
@@ -334,7 +336,7 @@ class TestFormerNames:
 
     def test_what_is_not_targeted_keeps_its_record(self) -> None:
         other = desired(name="other", id=2)
-        rules = Rules(prune=True, targets=["email-smtp/o*"])
+        rules = PlanOptions(prune=True, targets=["email-smtp/o*"])
         plan = planned([self.manifest(), other], {self.OLD: record()}, [self.LIVE, live(id=2)],
                        rules)  # fmt: skip
         assert (plan.changes, plan.notes) == ((), ())
@@ -353,7 +355,7 @@ class TestFormerNames:
 
     def test_a_view_without_former_names_leaves_the_records_as_they_are(self) -> None:
         records = {self.OLD: record()}
-        assert View([desired()], records, []).records is records
+        assert Inventory([desired()], records, []).records is records
 
 
 class TestSavedPlans:
@@ -417,7 +419,7 @@ class TestSavedPlans:
     )
     def test_it_is_for_these_manifests_only(self, moved: Desired) -> None:
         made, now = (
-            Basis("1", "", fleet_digest([self.CREATE, item])) for item in (self.UPDATE, moved)
+            PlanInputs("1", "", fleet_digest([self.CREATE, item])) for item in (self.UPDATE, moved)
         )
         saved = SavedPlan(self.plan(), made)
         refuse_foreign(saved, made, ACCOUNT)
@@ -462,7 +464,7 @@ def test_a_killed_run_does_not_lose_what_it_did_under_a_new_name(tmp_path: Path)
         )
 
     old = record({"port": 25}, secrets={"login": "hmac-sha256:" + "0" * 64})
-    recorder("1").finish(Transition({"email-smtp/old": old}))
+    recorder("1").finish(StateDelta({"email-smtp/old": old}))
     killed = recorder("2")
     killed.bind({"email-smtp/new": old, "email-smtp/old": None})
     killed.begin(["email-smtp/new"], {}, [], ())

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 
 from reconciler.core.model import Account, Desired, Live
-from reconciler.core.options import Rules
+from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Plan
 from reconciler.core.planner import decide
 from reconciler.core.result import Status
 from reconciler.core.saved_plan import (
-    Basis,
+    PlanInputs,
     SavedPlan,
     fleet_digest,
     from_json,
@@ -24,7 +24,7 @@ from reconciler.schema import problem_of
 from build import ACCOUNT, desired, live, record
 
 KINDS = ("email-smtp",)
-BASIS = Basis("1.0", "lineage", "sha256:" + "0" * 64, ("email-smtp/*",), adopt=True)
+BASIS = PlanInputs("1.0", "lineage", "sha256:" + "0" * 64, ("email-smtp/*",), adopt=True)
 RELAY = desired({"port": 587, "note": "x"})
 NEW = desired({"name": "New"}, name="new", id=None)
 WAS = live({"port": 25, "note": "y"})
@@ -91,7 +91,9 @@ class TestForeign:
             ),
         ],
     )
-    def test_another_is_refused_by_name(self, basis: Basis, account: Account, words: str) -> None:
+    def test_another_is_refused_by_name(
+        self, basis: PlanInputs, account: Account, words: str
+    ) -> None:
         with pytest.raises(RefusedError, match=words):
             refuse_foreign(self.SAVED, basis, account)
 
@@ -174,7 +176,7 @@ class TestReview:
 
     def test_a_secret_that_was_sent_meanwhile_is_done(self) -> None:
         secret = desired(secrets={"w": {"secretRef": {"env": "X"}}})
-        rules = Rules(fingerprint=lambda *_: "f")
+        rules = PlanOptions(fingerprint=lambda *_: "f")
         saved = decide(ACCOUNT, [secret], {}, [live()], KINDS, rules)
         known = {"email-smtp/relay": record(secrets={"w": "f"})}
         current = decide(ACCOUNT, [secret], known, [live()], KINDS, rules)
@@ -183,14 +185,14 @@ class TestReview:
 
     def test_without_a_key_nobody_can_tell_whether_a_secret_was_sent(self) -> None:
         secret = desired(secrets={"w": {"secretRef": {"env": "X"}}})
-        rules = Rules(fingerprint=lambda *_: "f")
+        rules = PlanOptions(fingerprint=lambda *_: "f")
         saved = decide(ACCOUNT, [secret], {}, [live()], KINDS, rules)
         current = decide(ACCOUNT, [secret], {}, [live()], KINDS)
         (outcome,) = review(saved, current, tracks=False).moved
         assert "cannot be told without RECONCILER_SECRET_KEY" in outcome.message
 
     def test_another_monitor_than_was_reviewed_is_not_adopted(self) -> None:
-        rules = Rules(adopt=True)
+        rules = PlanOptions(adopt=True)
         manifest = desired({"name": "Relay"}, id=None)
         one, other = live({"name": "Relay"}, id=1), live({"name": "Relay"}, id=2)
         saved = decide(ACCOUNT, [manifest], {}, [one], KINDS, rules)

@@ -11,7 +11,7 @@ from reconciler.core.state import (
     PendingCreate,
     Record,
     State,
-    Transition,
+    StateDelta,
     from_text,
     head_line,
     ids_line,
@@ -115,21 +115,21 @@ class TestText:
 
 class TestTransition:
     def test_it_adds_replaces_and_takes_out(self) -> None:
-        moved = Transition(
+        moved = StateDelta(
             {ADDRESS: None, "email-pop/a": record(id=2)}, {"email-pop/b": CREATE}, {"run-2": (1,)}
         )
         state = moved.of(STATE)
         assert state.records == {"email-pop/a": record(id=2)}
         assert state.pending_creates == {"email-pop/b": CREATE}
         assert state.ids_before == {"run-2": (1,)}
-        assert Transition({}, {"email-pop/b": None}).of(state) == state._replace(
+        assert StateDelta({}, {"email-pop/b": None}).of(state) == state._replace(
             pending_creates={}, ids_before={}
         )
         assert state.serial == STATE.serial
 
     def test_on_top_of_somebody_elses_state_nothing_of_theirs_is_lost(self) -> None:
         theirs = STATE._replace(records={**STATE.records, "email-pop/theirs": record(id=9)})
-        state = Transition({"email-pop/ours": record(id=8)}).of(theirs)
+        state = StateDelta({"email-pop/ours": record(id=8)}).of(theirs)
         assert set(state.records) == {ADDRESS, "email-pop/theirs", "email-pop/ours"}
 
 
@@ -222,7 +222,7 @@ def test_a_state_of_the_first_format_is_read() -> None:
 def test_the_last_plans_that_were_applied_are_remembered() -> None:
     state = EMPTY
     for number in (*range(150), 149, 60):
-        state = Transition(applied_plan=f"sha256:{number}").of(state)
+        state = StateDelta(applied_plan=f"sha256:{number}").of(state)
     assert len(state.applied_plans) == 100
     assert state.applied_plans[-2:] == ("sha256:149", "sha256:60")
     assert "sha256:49" not in state.applied_plans

@@ -8,7 +8,7 @@ import pytest
 
 from reconciler.manifests import NotEditableError
 from reconciler.manifests.editor import set_fields
-from reconciler.manifests.edits import ABSENT, Wanted
+from reconciler.manifests.edits import ABSENT, FieldEdit
 
 SPEC = "kind: email-smtp\nspec:\n  name: Relay # shown\n{}  port: 25\nextra: {{}}\n"
 BLOCK_LIST = """\
@@ -413,7 +413,7 @@ EDITS: dict[str, tuple[str, Any, str, str]] = {
 @pytest.mark.parametrize(("field", "value", "before", "after"), EDITS.values(), ids=EDITS)
 def test_nothing_else_changes(field: str, value: Any, before: str, after: str) -> None:
     is_set = field in {"locations", "custom_properties"}
-    wanted = Wanted(value, "id" if is_set else None)
+    wanted = FieldEdit(value, "id" if is_set else None)
     edited = set_fields(before.encode(), {0: {("spec", field): wanted}})
     assert edited.decode() == after
 
@@ -424,12 +424,12 @@ def test_several_fields_of_several_documents_at_once() -> None:
         "extra: {x: {y: [1, 2]}}\n"
     )
     edits = {
-        0: {("spec", "port"): Wanted(587)},
+        0: {("spec", "port"): FieldEdit(587)},
         2: {
-            ("spec", "note"): Wanted(ABSENT),
-            ("spec", "name"): Wanted("c"),
-            ("spec", "port"): Wanted(993),
-            ("extra", "x"): Wanted({"y": [1, 3], "z": None}),
+            ("spec", "note"): FieldEdit(ABSENT),
+            ("spec", "name"): FieldEdit("c"),
+            ("spec", "port"): FieldEdit(993),
+            ("extra", "x"): FieldEdit({"y": [1, 3], "z": None}),
         },
     }
     assert set_fields(text.encode(), edits).decode() == (
@@ -440,18 +440,18 @@ def test_several_fields_of_several_documents_at_once() -> None:
 
 def test_a_section_that_is_not_there_is_added() -> None:
     text = "kind: x # y\nspec:\n  a: 1\n"
-    edits = {0: {("extra", "b"): Wanted([1]), ("extra", "c"): Wanted(ABSENT)}}
+    edits = {0: {("extra", "b"): FieldEdit([1]), ("extra", "c"): FieldEdit(ABSENT)}}
     assert set_fields(text.encode(), edits).decode() == f"{text}extra: {{b: [1]}}\n"
 
 
 def test_a_section_without_fields_is_filled() -> None:
-    edits = {0: {("spec", "a"): Wanted(1)}}
+    edits = {0: {("spec", "a"): FieldEdit(1)}}
     assert set_fields(b"spec:\nkind: x\n", edits).decode() == "spec: {a: 1}\nkind: x\n"
 
 
 def test_an_anchor_that_is_repeated_nowhere_else_stays() -> None:
     text = "spec:\n  a: &x 25\n  b: *x\n"
-    edits = {0: {("spec", "a"): Wanted(1), ("spec", "b"): Wanted(2)}}
+    edits = {0: {("spec", "a"): FieldEdit(1), ("spec", "b"): FieldEdit(2)}}
     assert set_fields(text.encode(), edits).decode() == "spec:\n  a: &x 1\n  b: 2\n"
 
 
@@ -484,6 +484,6 @@ REFUSALS: dict[str, tuple[str, Any, str, str]] = {
 
 @pytest.mark.parametrize(("field", "value", "text", "reason"), REFUSALS.values(), ids=REFUSALS)
 def test_what_cannot_be_edited_is_refused(field: str, value: Any, text: str, reason: str) -> None:
-    edits = {0: {("spec", field): Wanted(value, "id" if field == "locations" else None)}}
+    edits = {0: {("spec", field): FieldEdit(value, "id" if field == "locations" else None)}}
     with pytest.raises(NotEditableError, match=reason):
         set_fields(text.encode(), edits)

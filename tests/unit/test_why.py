@@ -7,10 +7,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from reconciler.core.decisions import View
+from reconciler.core.decisions import Inventory
 from reconciler.core.mask import HIDDEN
 from reconciler.core.model import Desired, Ignored, Lifecycle, Live
-from reconciler.core.options import Rules
+from reconciler.core.options import PlanOptions
 from reconciler.core.planner import decide
 from reconciler.core.state import Record
 from reconciler.core.why import ID, Next, Subject, Tracking, Why, explain_why, fields_of
@@ -31,7 +31,7 @@ def ask(
     known: Record | None = None,
     has: Live | None = None,
     others: list[Desired] | None = None,
-    rules: Rules | None = None,
+    rules: PlanOptions | None = None,
     former: str | None = None,
     is_offline: bool = False,
 ) -> Why:
@@ -39,7 +39,7 @@ def ask(
     monitors = [has] if has else []
     records = {former or ADDRESS: known} if known else {}
     manifests = [*([manifest] if manifest else []), *(others or [])]
-    rules = rules or Rules()
+    rules = rules or PlanOptions()
     plan = decide(ACCOUNT, manifests, records, monitors, SCHEMAS.kinds, rules)
     places = {}
     if manifest:
@@ -50,7 +50,7 @@ def ask(
         address=ADDRESS,
         kind=SCHEMAS.kinds["email-smtp"],
         desired=manifest,
-        record=View(manifests, records, monitors).records.get(ADDRESS),
+        record=Inventory(manifests, records, monitors).records.get(ADDRESS),
         live=has,
         plan=plan,
         places=places,
@@ -209,7 +209,7 @@ class TestRefused:
 
     def test_the_lifecycle_of_a_protected_orphan(self) -> None:
         known = record({"port": 1})._replace(protect=True)
-        why = ask(known=known, has=live(), rules=Rules(prune=True))
+        why = ask(known=known, has=live(), rules=PlanOptions(prune=True))
         assert why.next is Next.REFUSED
         assert "--prune refuses to retire it" in text(why, only=False)
 
@@ -247,7 +247,7 @@ class TestSecrets:
         return f"{number} {field} {value}"
 
     def ask(self, sent: str | None, *, tracks: bool = True, has: Any = None) -> Why:
-        rules = Rules(fingerprint=self.fingerprint if tracks else None)
+        rules = PlanOptions(fingerprint=self.fingerprint if tracks else None)
         known = record(secrets={} if sent is None else {"login": sent})
         monitor = live({"name": "Relay", "login": has})
         return ask("login", manifest=self.MANIFEST, known=known, has=monitor, rules=rules)

@@ -1,11 +1,7 @@
-"""What time it is, and how to wait: one value, handed in by the command line.
+"""What a run is given: the time, a way to be stopped, and what an answer may take.
 
-Rule: nothing else in the package asks the system for the time of a run, so that a test can give two
-runs two clocks, and can let an hour pass in no time.
-
-Why a run sends nothing more.
-
-What an answer of AlertSite may take, in seconds and in bytes.
+Rule: nothing else in the package asks the system for the time of a run, so that a test can give
+two runs two clocks, and can let an hour pass in no time.
 """
 
 from __future__ import annotations

@@ -1,17 +1,14 @@
-"""Reading a file that may be anything: a pipe, a device, a folder, gigabytes.
+"""Files: the one way to write one, and reading one that may be anything.
 
-Rule: no read waits for ever, and what has no end of its own is given one.
+**Writing.** Aside, synced, put in place, folder synced. Whoever reads a file that is written here
+finds all of the old content or all of the new one, and after a kill, a full disk or a power cut
+finds the same. New files that belong together are all written aside before the first of them is
+put in place, so that a disk that is full leaves none.
 
-The one way in which a file is written: aside, synced, put in place, folder synced.
-
-Whoever reads a file that is written here finds all of the old content or all of the new one, and
-after a kill, a full disk or a power cut finds the same. New files that belong together are all
-written aside before the first of them is put in place, so that a disk that is full leaves none.
-
-What is aside is `.reconciler-NUMBER.tmp` in the same folder: hidden, so that it is no manifest, and
-of a fixed length, since the name of what is written may have as many bytes as a name can have. Its
-writer holds a lock of the operating system on it (flock(2)), which ends with the process. So three
-things hold:
+What is aside is `.reconciler-NUMBER.tmp` in the same folder: hidden, so that it is no manifest,
+and of a fixed length, since the name of what is written may have as many bytes as a name can have.
+Its writer holds a lock of the operating system on it (flock(2)), which ends with the process. So
+three things hold:
 
 - Two writers never share one: its number is the first that is free.
 - A file of that name whose lock is free was left by a run that was killed. The next run that writes
@@ -20,6 +17,9 @@ things hold:
   the lock of the very file that bears the name, and only who has that lock takes the name away.
 
 Where the file system has no such locks, leftovers stay, and files are whole all the same.
+
+**Reading.** A path may lead to a pipe, a device, a folder or gigabytes. No read waits for ever,
+and what has no end of its own is given one.
 
 Rule: an `OSError` passes through here; who knows what the file is for says so.
 """

@@ -1,4 +1,4 @@
-"""Which secrets manifests may name, and where these may go.
+"""What secretRefs lead to: which may be followed, and what they hold.
 
 Whoever may write a manifest decides what is sent to AlertSite, and AlertSite shows most of it to
 everybody who may see the monitor. So a secretRef must not lead to whatever the runner happens to
@@ -12,11 +12,9 @@ hold. Three rules, each of which a finding names at its place:
 
 Links are followed before a path is judged, in manifests and in lists alike.
 
-What secretRefs lead to: looked up once, masked, and revealed only to be sent.
-
-Rule: no secret is in an exception, a repr, a text or a pickle that is made here. The schemes `env`
-and `file` are built in; any other is an entry point of the group `reconciler.secrets`, a function
-from a name to a secret.
+A secret is looked up once, masked, and revealed only to be sent. None is in an exception, a repr,
+a text or a pickle that is made here. The schemes `env` and `file` are built in; any other is an
+entry point of the group `reconciler.secrets`, a function from a name to a secret.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""What a store knows of an account: the saved state, and what journals of killed runs add.
+"""The state of an account during one run: opened with its journals, recorded, saved.
 
-Rule: reading writes nothing; what cannot be read is refused by name, and never begun anew.
+Opening reads the saved state and what the journals of killed runs add. It writes nothing; what
+cannot be read is refused by name, and never begun anew.
 
-Keeps the state of an account while a run changes AlertSite.
-
-Rule: one writer, the calling thread. What happened is in the journal before the state is saved, and
-the state before the journal goes; so a killed run loses nothing that the next one cannot find.
-Every save is a compare-and-swap: when somebody else has saved since, this run's transitions are
-made on top of theirs, but for addresses that they have applied since.
+Recording has one writer, the calling thread. What happened is in the journal before the state is
+saved, and the state before the journal goes; so a killed run loses nothing that the next one
+cannot find. Every save is a compare-and-swap: when somebody else has saved since, what this run
+did is done on top of theirs, but for addresses that they have applied since.
 """
 
 from __future__ import annotations

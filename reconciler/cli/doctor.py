@@ -1,10 +1,7 @@
-"""One login and one list of monitors, and what their answers tell beside it.
-
-The checks of doctor, in the order in which a run would meet what is wrong.
+"""The command that checks what a run needs, in the order in which a run would miss it.
 
 Rule: what fails stops only the checks that cannot be made without it, and nothing is tried twice.
-
-The command that checks what a run needs.
+One login and one list of monitors tell all that is said of AlertSite.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Wires a run to its state: store, lock, journal, clock and run id.
+"""The composition root: wires a command to its state and to AlertSite.
 
-Wires a run to AlertSite, or to the embedded sandbox when no credentials are set.
+Without credentials that is the embedded sandbox. A command gets from here its store, lock,
+journal, clock, redactor and run id, and gives them to the use case that it calls.
 """
 
 from __future__ import annotations

@@ -1,11 +1,7 @@
-"""What becomes of records without a manifest.
+"""From desired, records and live to a plan: what becomes of every manifest and every orphan.
 
-Rule: no I/O, clock or environment. A monitor is only ever retired here.
-
-From desired, records and live to a plan.
-
-Rule: no I/O, clock or environment. What is decided in which situation stands in `situation.TABLE`;
-here it is carried out.
+Rule: no I/O, clock or environment. What is decided in which situation stands in `decisions.TABLE`;
+here it is carried out. A monitor is only ever retired here.
 """
 
 from __future__ import annotations

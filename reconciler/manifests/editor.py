@@ -1,11 +1,8 @@
-"""The changes of a text that give one of its values another one.
+"""Setting fields of manifests in the text they stand in.
 
-Rule: what is the same in both is not touched, at any depth.
-
-Setting fields of manifests in the text they stand in.
-
-Rule: nothing but what says the old value is replaced; comments, order, quotes and line breaks stay.
-What comes out is parsed again, and must say exactly what was wanted.
+Rule: nothing but what says the old value is replaced; comments, order, quotes and line breaks
+stay, and what is the same in the old and the new value is not touched, at any depth. What comes
+out is parsed again, and must say exactly what was wanted.
 """
 
 from __future__ import annotations

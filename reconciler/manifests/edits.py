@@ -1,7 +1,4 @@
-"""Changes of a text, and a text with changes made.
-
-What a field is to say, and which elements of a list that leaves as they are.
-"""
+"""What is to be changed: fields of manifests, and the text that says them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a plain scalar means by the YAML 1.2 core schema (yaml.org/spec/1.2.2, section 10.3.2).
+"""From the bytes of a file to the values of its documents, by the YAML 1.2 core schema.
 
-From the bytes of a file to the values of its documents, by the YAML 1.2 core schema.
+The core schema is that of yaml.org/spec/1.2.2, section 10.3.2.
 
 Rule: values are built straight from the C parser's events. Its own node tree costs three times as
 much, and composing it crashes the process on deep nesting; here, nesting and aliases are bounded.

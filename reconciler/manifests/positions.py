@@ -1,11 +1,7 @@
-"""The text of a file by its lines, as libyaml counts them.
+"""Where every value of a file stands: for findings, and to the character for the editor.
 
-Where every value of a file stands, to the character, so that text can be edited in place.
-
-Rule: only for files that have no findings, so that nesting is bounded. Places count characters of
-the text behind its byte order mark.
-
-Where values stand in a file, for findings and results.
+Rule: lines are counted as libyaml counts them; places count characters of the text behind its byte
+order mark. What is edited has no findings, so that nesting is bounded.
 """
 
 from __future__ import annotations

@@ -1,8 +1,12 @@
-"""Logins in the URLs of remotes, given to git where nobody else reads them.
+"""Runs the user's own `git`, so that their credentials, configuration and hooks work.
 
-A URL with a login is an argument of `git` and of the programs that git starts (`git-remote-https`),
-and all users of a machine can read the arguments of all processes. So git is told in its
-environment, which only its owner can read, to
+Rule: every call ends in bounded time, and what git says is cleaned before anybody reads it. Output
+goes through files rather than pipes: an ssh connection that is kept open for the next call, or a
+hook's background process, inherits a pipe and would keep it open long after git has ended.
+
+**Logins.** A URL with a login is an argument of `git` and of the programs that git starts
+(`git-remote-https`), and all users of a machine can read the arguments of all processes. So git is
+told in its environment, which only its owner can read, to
 
 - use the URL without the login in place of the one with it (`url.URL.insteadOf`, where the longest
   match counts; the whole URL is the longest there can be);
@@ -11,12 +15,6 @@ environment, which only its owner can read, to
 
 What is configured for a remote counts as well as a URL in the location: pipelines write tokens
 there, and into `url.….insteadOf`. Only http and https take a password from a URL.
-
-Runs the user's own `git`, so that their credentials, configuration and hooks work.
-
-Rule: every call ends in bounded time, and what git says is cleaned before anybody reads it. Output
-goes through files rather than pipes: an ssh connection that is kept open for the next call, or a
-hook's background process, inherits a pipe and would keep it open long after git has ended.
 """
 
 from __future__ import annotations

@@ -1,24 +1,21 @@
-"""The lease on the state: what it says and what may become of it.
+"""The lock of the state: a lease that is taken, kept alive and given back.
 
-Rule: no store and no clock in here, and no moment at which a lease ends: the clocks of two machines
-differ, so a lease has a length, and whoever wants it measures that by a clock of their own. It is
-kept as one JSON object with the names of its attributes; members that are not known are ignored.
+**The lease.** It is one JSON object with the names of its attributes; members that are not known
+are ignored. It says no moment at which it ends, since the clocks of two machines differ: it has a
+length, and whoever wants it measures that by a clock of their own.
 
-Keeps a lease alive while a run goes on, and notices when it is lost.
+**Taking it over.** No run trusts another machine's clock, and no clock that can jump. A lease is
+taken over when somebody who waits has seen it unchanged for its whole length, by their own
+monotonic clock; or when its process is provably dead on this machine. That is safe because the
+holder counts the same length from before each renewal was written, and the waiter from after it
+was read: the holder's time is over first. It is enough because a renewal changes the lease, and a
+dead holder renews nothing. Taking over is a compare-and-swap like every write, so only one can;
+the state itself is guarded by its own. Who does not wait sees too little to take anything, but a
+dead process.
 
-Rule: it only ever renews its own lease, and only while the run gets on: one that is stuck for ever
-must not keep the others out for ever. Two threads: one renews, the other watches the time, so that
-a store which does not answer cannot keep a loss from being noticed.
-
-The lock of the state: a lease that is taken, kept alive and given back.
-
-Rule: no run trusts another machine's clock, and no clock that can jump. A lease is taken over when
-somebody who waits has seen it unchanged for its whole length, by their own monotonic clock; or when
-its process is provably dead on this machine. That is safe because the holder counts the same length
-from before each renewal was written, and the waiter from after it was read: the holder's time is
-over first. It is enough because a renewal changes the lease, and a dead holder renews nothing.
-Taking over is a compare-and-swap like every write, so only one can; the state itself is guarded by
-its own. Who does not wait sees too little to take anything, but a dead process.
+**Keeping it alive.** A run only ever renews its own lease, and only while it gets on: one that is
+stuck for ever must not keep the others out for ever. Two threads: one renews, the other watches
+the time, so that a store which does not answer cannot keep a loss from being noticed.
 """
 
 from __future__ import annotations

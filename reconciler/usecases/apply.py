@@ -1,15 +1,14 @@
-"""How an apply proceeds, and what comes of it.
+"""Apply: journal, requests, records, a second observation, the state.
 
-Carries out changes, several at a time, and says what became of each.
+The executor decides nothing and records nothing: outcomes are handed over in batches, in the
+calling thread, which so is the only writer of journal and state. A change starts only while at
+most `_AHEAD` times the parallelism of others have an outcome that was not handed over yet: so a
+journal that cannot be written any more stops the sending, however fast the answers come. One
+failed change does not stop the others; a reason to halt, a refused login, an AlertSite that stays
+away or `fail_fast` lets what is in flight finish and starts nothing new.
 
-Rule: it decides nothing and records nothing: outcomes are handed over in batches, in the calling
-thread, which so is the only writer of journal and state. A change starts only while at most
-`_AHEAD` times the parallelism of others have an outcome that was not handed over yet: so a journal
-that cannot be written any more stops the sending, however fast the answers come. One failed change
-does not stop the others; a reason to halt, a refused login, an AlertSite that stays away or
-`fail_fast` lets what is in flight finish and starts nothing new.
-
-Carrying out a plan: journal, requests, records, a second look, the state.
+What is approved is a plan with its bindings. The observation after the requests confirms or denies
+what they did, and decides nothing new.
 """
 
 from __future__ import annotations

@@ -1,14 +1,9 @@
-"""What AlertSite has, as a manifest would say it.
+"""What the manifest of one existing monitor says, as values and as text.
 
-Rule: what a manifest cannot say is left out with the reason, never bent.
-
-What the manifest of one existing monitor says.
-
-Rule: fields that AlertSite sets itself, unset ones and documented defaults are left to AlertSite;
-no value that looks like a secret is taken over, and no text of a field that the schema does not
-know, unless that is asked for: `dsn`, `auth` or `pw` may hold one too, and a manifest is in Git.
-
-The texts of new manifest files.
+Rule: what a manifest cannot say is left out with the reason, never bent. Fields that AlertSite
+sets itself, unset ones and documented defaults are left to AlertSite; no value that looks like a
+secret is taken over, and no text of a field that the schema does not know, unless that is asked
+for: `dsn`, `auth` or `pw` may hold one too, and a manifest is in Git.
 """
 
 from __future__ import annotations

@@ -20,17 +20,17 @@ _COUNT = """
 import sys
 from pathlib import Path
 from reconciler.errors import ConflictError
-from reconciler.store import Cell, open_store
+from reconciler.state_store import Key, open_store
 
 store = open_store(sys.argv[1], folder=Path(sys.argv[2]))
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(int(sys.argv[3])):
     while True:
-        held = store.read(Cell.STATE)
+        held = store.read(Key.STATE)
         number = int(held.data) if held else 0
         try:
-            store.write(Cell.STATE, b"%d" % (number + 1), held and held.version, "count")
+            store.write(Key.STATE, b"%d" % (number + 1), held and held.version, "count")
         except ConflictError:
             continue
         break

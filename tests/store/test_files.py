@@ -21,13 +21,13 @@ _LIMITED = """
 import resource, sys
 from pathlib import Path
 from reconciler.errors import StateError
-from reconciler.store import Cell, open_store
+from reconciler.state_store import Key, open_store
 
 store = open_store(sys.argv[1])
-held = store.read(Cell.STATE)
+held = store.read(Key.STATE)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
 try:
-    store.write(Cell.STATE, sys.argv[2].encode() * 2000, held.version, "too much")
+    store.write(Key.STATE, sys.argv[2].encode() * 2000, held.version, "too much")
 except StateError as error:
     print(error, "|", error.hint)
 else:

@@ -21,13 +21,13 @@ PATIENCE = 60.0
 _AT_A_TERMINAL = """
 import fcntl, signal, sys, termios
 from pathlib import Path
-from reconciler.store import Cell, open_store
-from reconciler.store.git_process import Git
+from reconciler.state_store import Key, open_store
+from reconciler.state_store.git_process import Git
 
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 signal.signal(signal.SIGINT, lambda *_: print("interrupted", flush=True))
 store = open_store("git:origin", folder=Path(sys.argv[1]))
-print(store.write(Cell.STATE, b"1", None, "run 1"), flush=True)
+print(store.write(Key.STATE, b"1", None, "run 1"), flush=True)
 print(Git(Path(sys.argv[1]), timeout=0.2).run("-c", "alias.x=!sleep 60", "x").words, flush=True)
 """
 

@@ -16,7 +16,7 @@ from reconciler.state_store import Journal, Key, Store, found_journals, open_sto
 _LIMITED = """
 import resource, sys
 from reconciler.errors import StateError
-from reconciler.store import Journal, open_store
+from reconciler.state_store import Journal, open_store
 
 journal = Journal.create(open_store(sys.argv[1]), "run-1")
 journal.append([{"number": 1}])
@@ -30,7 +30,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM
 """
 _KILLED = """
 import sys
-from reconciler.store import Journal, open_store
+from reconciler.state_store import Journal, open_store
 
 journal = Journal.create(open_store(sys.argv[1]), "run-1")
 journal.append([{"number": 1}, {"number": 2}])

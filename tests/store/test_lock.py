@@ -39,12 +39,12 @@ PATIENCE = 20.0
 _HOLD = """
 import sys, time
 from datetime import UTC, datetime
-from reconciler.clock import SYSTEM
-from reconciler.store import Terms, hold, open_store
+from reconciler.context import SYSTEM
+from reconciler.state_store import LockOptions, hold, open_store
 
 with hold(
     open_store(sys.argv[1]), run="run-1", holder="ann", host="there", operation="apply",
-    clock=SYSTEM, terms=Terms(0, float(sys.argv[2])),
+    clock=SYSTEM, terms=LockOptions(0, float(sys.argv[2])),
     say=print, lost=print,
 ):
     print("held", flush=True)

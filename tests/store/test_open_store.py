@@ -11,14 +11,14 @@ from reconciler.state_store import open_store
 
 _IMPORTED = """
 import sys
-from reconciler.store import open_store
+from reconciler.state_store import open_store
 open_store("file:state.json")
 print([name for name in ("subprocess", "obstore") if name in sys.modules])
 """
 _WITHOUT_OBSTORE = """
 import sys
 from reconciler.errors import ConfigurationError
-from reconciler.store import open_store
+from reconciler.state_store import open_store
 sys.modules["obstore"] = None
 try:
     open_store("s3://states/state.json")

@@ -9,7 +9,9 @@ import pytest
 from reconciler.state_store.process import identity, is_dead
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such a /proc")
-_WAIT = "from reconciler.store.process import identity; print(identity(), flush=True); input()"
+_WAIT = (
+    "from reconciler.state_store.process import identity; print(identity(), flush=True); input()"
+)
 
 
 @pytest.fixture

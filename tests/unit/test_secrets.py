@@ -238,7 +238,7 @@ twice = vault_plug_in:resolve
 """
 ASK = """
 import json, sys
-from reconciler.model import SecretRef
+from reconciler.core.model import SecretRef
 from reconciler.secrets import Vault
 vault = Vault({"name": "from the environment"}, "")
 answers = []

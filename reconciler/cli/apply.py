@@ -368,6 +368,6 @@ def _stop_on_signals(
 
 
 def _write(text: bytes) -> None:
-    """Writes to stderr; not by `output`, in whose printing the signal may have come."""
+    """Writes to stderr; not by `console`, in whose printing the signal may have come."""
     with suppress(OSError):  # the terminal may have gone, which may be why the signal came
         os.write(sys.stderr.fileno(), text)

@@ -1,6 +1,6 @@
 """What may be shown and kept of a value that AlertSite has.
 
-Rule: pure. A field with a secretRef is never compared or shown (`diff`, `decide`). This is about
+Rule: pure. A field with a secretRef is never compared or shown (`diff`, `planner`). This is about
 all others: what AlertSite holds beside them may be a secret that no manifest names, such as the API
 key in a mapping of which the manifest names the user.
 

@@ -28,40 +28,44 @@ if TYPE_CHECKING:
 
 _ISSUES = "Please report this with what stands above: it is a bug in reconciler."
 _COMMANDS = {
-    "plan": "plan",
-    "diff": "plan",
-    "apply": "apply",
-    "drift": "drift",
-    "why": "why",
-    "show": "show",
-    "state": "state",
-    "pull": "pull",
-    "import": "import_",
-    "fmt": "fmt",
-    "validate": "validate",
-    "sandbox": "sandbox",
-    "schema": "schema",
-    "explain": "explain",
-    "doctor": "doctor",
-    "probe": "probe",
-    "init": "init",
-    "completion": "completion",
+    "plan": ("plan", "Show what apply would change."),
+    "diff": ("plan", "The same as plan."),
+    "apply": ("apply", "Change AlertSite to what the manifests say, after asking."),
+    "drift": ("drift", "Show what changed in AlertSite since the last apply."),
+    "why": ("why", "Tell where a value comes from, and what would happen to it."),
+    "show": ("show", "Show a plan that plan --out has written."),
+    "state": ("state", "Look at the state, and repair it."),
+    "pull": ("pull", "Write into the manifests what changed in AlertSite."),
+    "import": ("import_", "Write manifests for the monitors that AlertSite has."),
+    "fmt": ("fmt", "Put the keys of manifests in the order of their schemas."),
+    "validate": ("validate", "Check manifests against their schemas."),
+    "sandbox": ("sandbox", "Serve an AlertSite account on loopback until interrupted."),
+    "schema": ("schema", "Print the JSON Schema of a kind or of an output format."),
+    "explain": ("explain", "Explain a kind or one of its fields."),
+    "doctor": ("doctor", "Check all that a run needs, one by one."),
+    "probe": ("probe", "Show which fields AlertSite returns, and of which type."),
+    "init": ("init", "Lay out a repository of manifests."),
+    "completion": ("completion", "Print a script that completes commands in a shell."),
 }
-"""The module and function of each command."""
+"""Of each command the module and function, and what it does: so that --help imports none."""
 
 
 class _LazyGroup(click.Group):
-    """Imports a command's module only when that command, or the list of all, is asked for."""
+    """Imports a command's module only when that command is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        name = _COMMANDS.get(cmd_name)
-        if name is None:
+        if cmd_name not in _COMMANDS:
             return None
+        name, _ = _COMMANDS[cmd_name]
         command: click.Command = getattr(import_module(f"reconciler.cli.{name}"), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
 
 
 @click.group(

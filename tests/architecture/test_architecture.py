@@ -1,6 +1,7 @@
 """The house of ARCHITECTURE.md, enforced: floors, pure rooms, one importer for each package."""
 
 import ast
+import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -160,3 +161,18 @@ def test_only_where_a_run_must_survive_a_bug_is_every_error_caught() -> None:
         and node.type.id in {"ReconcilerError", "Exception", "BaseException"}
     }
     assert catchers <= {"cli", "sandbox", "secrets.py", "usecases"}
+
+
+def test_help_imports_no_command() -> None:
+    script = """
+import subprocess
+import sys
+from reconciler.cli import run
+assert run(["--help"]) == 0
+print(sorted(name for name in sys.modules if name.startswith("reconciler.cli.")))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    last = done.stdout.splitlines()[-1]
+    assert last == "['reconciler.cli.console', 'reconciler.cli.context']"

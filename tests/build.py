@@ -21,7 +21,7 @@ def desired(
     *,
     kind: str = "email-smtp",
     name: str = "relay",
-    id: int | None = 1,  # noqa: A002 - the field's name
+    id: int | None = 1,
     labels: Mapping[str, str] | None = None,
     secrets: Mapping[str, Any] | None = None,
 ) -> Desired:
@@ -31,7 +31,7 @@ def desired(
 def record(
     fields: Mapping[str, Any] | None = None,
     *,
-    id: int = 1,  # noqa: A002
+    id: int = 1,
     secrets: Mapping[str, str] | None = None,
     run: str = "run-1",
 ) -> Record:
@@ -41,7 +41,7 @@ def record(
 def live(
     fields: Mapping[str, Any] | None = None,
     *,
-    type: str | None = "email-smtp",  # noqa: A002 - the field's name
-    id: int = 1,  # noqa: A002
+    type: str | None = "email-smtp",
+    id: int = 1,
 ) -> Live:
     return Live(id, type, fields or {})

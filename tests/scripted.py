@@ -75,7 +75,7 @@ def serving() -> Iterator[Script]:
             self.end_headers()
             self.wfile.write(answer.body)
 
-        do_GET = do_POST = do_PATCH = _respond  # noqa: N815 - http.server's names
+        do_GET = do_POST = do_PATCH = _respond
 
         def log_message(self, *_: object) -> None:
             pass

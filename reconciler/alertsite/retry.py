@@ -81,7 +81,7 @@ class _StopUnlessBusy(tenacity.stop.stop_base):
 def _error(state: tenacity.RetryCallState) -> TransientError:
     """How the last attempt failed; nothing else is repeated."""
     error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, TransientError)  # noqa: S101 - the condition of every repetition
+    assert isinstance(error, TransientError)
     return error
 
 

@@ -473,6 +473,6 @@ def _client(url: str, connections: int, limits: Limits, wire: Wire) -> httpx.Cli
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
         if isinstance(transport, httpx.HTTPTransport):
             pool = transport._pool  # noqa: SLF001
-            assert isinstance(pool._network_backend, httpcore.NetworkBackend)  # noqa: S101, SLF001
+            assert isinstance(pool._network_backend, httpcore.NetworkBackend)  # noqa: SLF001
             pool._network_backend = wire  # noqa: SLF001
     return client

@@ -29,7 +29,7 @@ JSON: TypeAlias = Any
 
 DEFAULT_ACCOUNT = "default"
 """The name of the account where there is only one."""
-SECRET_REF = "secretRef"  # noqa: S105 - the name of a key
+SECRET_REF = "secretRef"
 """The only key of a mapping that stands for a secret."""
 _MOST_KNOWN = 10_000
 _DIGITS = re.compile(r"\s*[-+]?[0-9]{1,18}\s*")

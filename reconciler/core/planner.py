@@ -318,7 +318,7 @@ def _decided(manifest: Desired, view: Inventory, rules: PlanOptions) -> list[Ite
     match decision:
         case Decision.COMPARE:
             number = number_of(manifest, record)
-            assert number is not None  # noqa: S101 - the table: it is bound to a monitor
+            assert number is not None
             return _compare(manifest, record, view.by_id[number], view, rules)
         case Decision.CREATE | Decision.CREATE_AGAIN if manifest.address in view.uncertain:
             return [_refuse(Decision.UNCERTAIN, manifest, view)]

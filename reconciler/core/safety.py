@@ -177,7 +177,7 @@ def _of_change(
         if not is_lost or record is None:
             return None
         return Loss(change.address, record.id, ("vanished",), {}, labels)
-    assert change.id is not None  # noqa: S101 - only what is created has no id yet
+    assert change.id is not None
     if change.action is Action.DELETE:
         return Loss(change.address, change.id, ("deleted",), {}, labels)
     if manifest is None:  # a monitor without manifest is only ever changed to retire it

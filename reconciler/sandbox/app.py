@@ -262,12 +262,12 @@ def _refuse(status: int, message: str) -> NoReturn:
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, AnswerError)  # noqa: S101 - it is registered for this class
+    assert isinstance(error, AnswerError)
     return _json({"errors": error.errors}, error.status)
 
 
 async def _not_routed(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for this class
+    assert isinstance(error, HTTPException)
     response = errors_response(error.status_code, error.detail)
     response.headers.update(error.headers or {})
     return response

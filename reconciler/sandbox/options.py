@@ -58,7 +58,7 @@ class Options:
     token_life: float = 3600.0
     page_size: int | None = None
     strict: bool = False
-    secret_fields: Showing = "omitted"  # noqa: S105 - how, not what
+    secret_fields: Showing = "omitted"
     witness: Witness | None = None
     world: World = PLAIN
     controls: Controls | None = None

@@ -147,11 +147,11 @@ class _Server(uvicorn.Server):
         while not self.should_exit:  # noqa: ASYNC110 - signals and threads cannot set an event
             await asyncio.sleep(_TICK)
 
-    def handle_exit(self, sig: int, frame: "FrameType | None") -> None:  # noqa: ARG002
+    def handle_exit(self, sig: int, frame: "FrameType | None") -> None:
         # Uvicorn's own would raise the signal once more after the end.
         self.should_exit = True
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Uvicorn's own waits in steps of 100 ms for clients to be done with their connections.
         for server in self.servers:
             server.close()

@@ -89,7 +89,7 @@ class Database:
         with self._transaction():
             row = self._connection.execute("INSERT INTO monitor (type) VALUES (?)", [""])
             number = row.lastrowid
-            assert number is not None  # noqa: S101 - an insert into a table with an integer key
+            assert number is not None
             self._put({**monitor, "id": number})
         return number
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 USERNAME: Final = "demo@example.com"
-PASSWORD: Final = "demo"  # noqa: S105 - the documented login of a server that only loopback sees
+PASSWORD: Final = "demo"
 VIEWER: Final = ("viewer@example.com", "viewer")
 
 

@@ -62,7 +62,7 @@ class FileStore:
             return None
         return Held(data, _version(data))
 
-    def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:  # noqa: ARG002 - a file has no history
+    def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
         """See `Store`."""
         is_release = cell is Key.LOCK and not data
         try:

@@ -106,7 +106,7 @@ class ObjectStore:
             return None
         return Held(found.data, found.version)
 
-    def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:  # noqa: ARG002 - an object has no history
+    def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
         """See `Store`."""
         if cell is Key.STATE:
             self._keep(expected)

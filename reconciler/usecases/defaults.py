@@ -42,7 +42,7 @@ NOTHING = Inherited({}, {})
 
 def is_defaults(path: str) -> bool:
     """Whether a file is for Defaults documents, by its name."""
-    return os.path.basename(path) in NAMES  # noqa: PTH119 - paths are texts here, thousands of them
+    return os.path.basename(path) in NAMES
 
 
 def above(paths: Sequence[str]) -> list[str]:
@@ -53,7 +53,7 @@ def above(paths: Sequence[str]) -> list[str]:
         for folder in _folders(path):
             if _is_top(below):
                 break
-            found += [os.path.join(folder, name) for name in NAMES]  # noqa: PTH118
+            found += [os.path.join(folder, name) for name in NAMES]
             below = folder
     return [path for path in dict.fromkeys(found) if os.path.lexists(path)]
 
@@ -64,8 +64,8 @@ def _folders(path: str) -> Iterator[str]:
     Above `..` a path says nothing more: what follows would be the current folder.
     """
     # Paths are texts here, thousands of them.
-    while os.path.basename(path) not in {".", ".."}:  # noqa: PTH119
-        parent = os.path.dirname(path)  # noqa: PTH120
+    while os.path.basename(path) not in {".", ".."}:
+        parent = os.path.dirname(path)
         if parent == path:
             return
         yield parent
@@ -123,7 +123,7 @@ class Defaults:
         self, field: str, default: JSON, origin: Origin, kinds: Iterable[str]
     ) -> dict[str, Origin]:
         """Takes in one default; the kinds that have one in that folder already, and where."""
-        folder = os.path.dirname(origin.path)  # noqa: PTH120
+        folder = os.path.dirname(origin.path)
         taken = {}
         for kind in kinds:
             given = self._given.setdefault((folder, kind), {})
@@ -134,7 +134,7 @@ class Defaults:
 
     def spoil(self, path: str) -> None:
         """Notes that a defaults file has findings, so that what it would give is not known."""
-        self._spoilt.add(os.path.dirname(path))  # noqa: PTH120
+        self._spoilt.add(os.path.dirname(path))
 
     def may_give_more(self, path: str) -> bool:
         """Whether a manifest in that file would get more, were it not for such findings."""
@@ -145,7 +145,7 @@ class Defaults:
 
     def of(self, path: str, kind: str) -> Inherited:
         """What a manifest of that kind in that file gets."""
-        folder = os.path.dirname(path)  # noqa: PTH120
+        folder = os.path.dirname(path)
         found = self._known.get((folder, kind))
         if found is None:
             found = self._known[folder, kind] = self._look_up(path, kind)

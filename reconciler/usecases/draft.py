@@ -115,7 +115,7 @@ def _with(base: Mapping[str, JSON], values: Mapping[Pointer, JSON]) -> dict[str,
 
 _LITERAL = re.compile(r"\bDefault: (true|false|[0-9]+)\. ")
 """How a schema's description gives a default that the vendor documents as a value."""
-_LIKE_A_SECRET = "its name looks like a secret, and its value like none; add it by hand"  # noqa: S105
+_LIKE_A_SECRET = "its name looks like a secret, and its value like none; add it by hand"
 
 _VariableFor = Callable[[tuple[str | int, ...]], str]
 """Gives the variable for the secret at a path."""
@@ -398,7 +398,7 @@ def compose(
     ordering = Ordering(schemas)
     documents: dict[str, list[tuple[str, str]]] = {}
     for item in shared:
-        path = os.path.join(item.folder, defaults.NAMES[0])  # noqa: PTH118 - a text, as all paths
+        path = os.path.join(item.folder, defaults.NAMES[0])
         values = {"apiVersion": "reconciler/v1", "kind": DEFAULTS}
         applies = {"appliesTo": list(item.kinds)} if item.kinds else {}
         spec = {"spec": ordering.sorted(DEFAULTS, item.spec)}
@@ -425,6 +425,6 @@ def _text(folder: str, path: str, documents: Sequence[tuple[str, str]]) -> str:
     kinds = {kind for kind, _ in documents}
     if len(kinds) > 1:
         return texts  # there is one such line for a whole file
-    where = os.path.relpath(_SCHEMAS, os.path.dirname(os.path.join(folder, path)))  # noqa: PTH118, PTH120
+    where = os.path.relpath(_SCHEMAS, os.path.dirname(os.path.join(folder, path)))
     name = f"{kinds.pop().lower()}.schema.json"
     return f"# yaml-language-server: $schema={where}/{name}\n{texts}"

@@ -133,7 +133,7 @@ def test_question_does_not_get_into_the_json(
 )
 def test_colour_is_for_terminals(
     environment: dict[str, str],
-    coloured: bool,  # noqa: FBT001 - an example's value
+    coloured: bool,
     fleet: Callable[[int], Any],
     sandbox: Callable[..., Account],
     terminal: Callable[..., Any],

@@ -32,12 +32,12 @@ def _check(value: Any, schema: str) -> None:
 
 
 def _delete(account: Account, number: int) -> None:
-    request = urllib.request.Request(  # noqa: S310 - on loopback
+    request = urllib.request.Request(
         f"{account.url}/monitors/{number}",
         method="DELETE",
         headers={"Authorization": f"Bearer {account.token()}"},
     )
-    with urllib.request.urlopen(request):  # noqa: S310
+    with urllib.request.urlopen(request):
         pass
 
 

@@ -278,7 +278,7 @@ class TestState:
     @pytest.mark.parametrize(("is_dead", "status"), [(False, "warn"), (True, "ok")])
     def test_who_holds_the_lock(
         self,
-        is_dead: bool,  # noqa: FBT001 - a parameter of pytest
+        is_dead: bool,
         status: str,
         account: Account,
         workspace: Workspace,
@@ -338,7 +338,7 @@ def _serving(date: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = _answer  # noqa: N815 - http.server's names
+        do_GET = do_POST = _answer
 
         def log_message(self, *_: object) -> None:
             pass

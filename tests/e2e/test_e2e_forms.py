@@ -129,7 +129,7 @@ def _spelt(url: str, spell: Callable[[dict[str, Any]], dict[str, Any]]) -> Itera
             self.end_headers()
             self.wfile.write(data)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = _pass_on  # noqa: N815 - http.server's names
+        do_GET = do_POST = do_PATCH = do_DELETE = _pass_on
 
         def log_message(self, *_: object) -> None:
             pass

@@ -190,7 +190,7 @@ def test_bad_input(
 def test_a_plan_that_is_not_empty_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     refusal = Refusal("email-smtp/a", "not-ours", "it is not", "Look.", Origin("a.yaml", 0, 1))
     plan = Plan(ACCOUNT, refusals=(refusal,), unchanged=3)
-    assert import_._show_plan(plan, None) == 7  # noqa: SLF001
+    assert import_._show_plan(plan, None) == 7
     assert capsys.readouterr().out.endswith(
         "Plan after import: not empty, as shown above. 3 unchanged.\n"
     )

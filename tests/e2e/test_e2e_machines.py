@@ -275,7 +275,7 @@ def test_stopped_run_whose_lock_is_taken_over_starts_nothing_new(
 )
 def test_stopped_run_that_has_sent_nothing_sends_nothing(
     store: str,
-    is_first: bool,  # noqa: FBT001 - a parameter of pytest
+    is_first: bool,
     team: Callable[..., Team],
     relays: Callable[..., str],
     live: list[dict[str, Any]],

@@ -26,7 +26,7 @@ def test_it_prints_what_points_other_commands_at_it(
     variables = dict(line.removeprefix("export ").split("=", 1) for line in lines)
     assert variables["ALERTSITE_USERNAME"] == "demo@example.com"
     assert variables["ALERTSITE_PASSWORD"] == "demo"
-    with urllib.request.urlopen(variables["ALERTSITE_URL"] + "/openapi.json") as answer:  # noqa: S310
+    with urllib.request.urlopen(variables["ALERTSITE_URL"] + "/openapi.json") as answer:
         assert json.load(answer)["openapi"].startswith("3.1")
     assert run("plan", env=variables).code == 5  # the sample account has no monitor with the id 1
     assert process.finish(signal.SIGINT).code == 0

@@ -156,12 +156,12 @@ def test_monitor_that_is_gone_or_replaced_moved(
 
 
 def _delete(account: Account, number: int) -> None:
-    request = urllib.request.Request(  # noqa: S310 - on loopback
+    request = urllib.request.Request(
         f"{account.url}/monitors/{number}",
         method="DELETE",
         headers={"Authorization": f"Bearer {account.token()}"},
     )
-    with urllib.request.urlopen(request):  # noqa: S310
+    with urllib.request.urlopen(request):
         pass
 
 

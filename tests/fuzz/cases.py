@@ -399,7 +399,7 @@ KINDS: Mapping[str, tuple[Callable[[Corpus, Random], bytes], tuple[tuple[str, ..
 
 def make(corpus: Corpus, seed: int, number: int) -> Case:
     """Prepares the world of one case."""
-    random = Random(f"{seed}/{number}")  # noqa: S311 - to be repeated, not to be secret
+    random = Random(f"{seed}/{number}")
     kind = [*KINDS][number % len(KINDS)]
     spoil, commands = KINDS[kind]
     corpus.begin()

@@ -128,7 +128,7 @@ def serving() -> Iterator[Account]:
             with contextlib.suppress(ConnectionError):
                 self.wfile.write(answer.body)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = _respond  # noqa: N815 - http.server's names
+        do_GET = do_POST = do_PATCH = do_DELETE = _respond
 
         def log_message(self, *_: object) -> None:
             pass

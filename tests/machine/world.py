@@ -473,9 +473,9 @@ class World:
         """Lets AlertSite do what it had not done yet and is due."""
         if self.is_slow:
             url = f"{self._urls[0]}/openapi.json"
-            urllib.request.urlopen(url).close()  # noqa: S310 - on loopback
+            urllib.request.urlopen(url).close()
             url = f"{self._urls[1]}/openapi.json"
-            urllib.request.urlopen(url).close()  # noqa: S310 - on loopback
+            urllib.request.urlopen(url).close()
 
     def monitors(self) -> dict[int, dict[str, Any]]:
         """What AlertSite holds now."""

@@ -380,9 +380,9 @@ def test_a_client_written_from_the_vendor_pages_alone(api: Any, relay: str) -> N
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         data = json.dumps(body).encode()
-        request = urllib.request.Request(base + path, data, headers, method=method)  # noqa: S310
+        request = urllib.request.Request(base + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request) as answer:  # noqa: S310
+            with urllib.request.urlopen(request) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as failure:
             with failure:

@@ -175,7 +175,7 @@ _JSON = st.recursive(
 def test_any_json_is_read_or_refused_by_name(
     kind: MonitorKind,
     body: dict[str, Any],
-    strict: bool,  # noqa: FBT001
+    strict: bool,
 ) -> None:
     reading = read_edit(kind, body, strict=strict)
     refused = {name for error in reading.errors for name in error["fields"]}

@@ -187,7 +187,7 @@ def serving_git(root: Path, user: str, password: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST = _respond  # noqa: N815 - http.server's names
+        do_GET = do_POST = _respond
 
         def log_message(self, *_: object) -> None:
             pass

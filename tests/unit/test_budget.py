@@ -195,7 +195,7 @@ SWITCHES: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
 def test_an_unknown_field_that_looks_like_a_switch(
     has: dict[str, Any],
     wants: dict[str, Any],
-    is_lost: bool,  # noqa: FBT001
+    is_lost: bool,
 ) -> None:
     plan = planned([desired(wants)], [live(has)])
     assert plan.changes
@@ -368,7 +368,7 @@ class TestReleasing:
         self,
         was: dict[str, Any],
         has: dict[str, Any],
-        is_lost: bool,  # noqa: FBT001
+        is_lost: bool,
     ) -> None:
         manifest = desired({"name": "x"})
         known = {manifest.address: record({"name": "x"} | was)}
@@ -384,7 +384,7 @@ class TestReleasing:
 
 
 class TestRetiring:
-    RECORDS = {"email-smtp/gone": record(id=1)}  # noqa: RUF012 - never changed
+    RECORDS = {"email-smtp/gone": record(id=1)}
 
     def test_a_delete_is_a_loss_without_labels(self) -> None:
         plan = planned([], [live()], self.RECORDS, PlanOptions(prune=True))
@@ -403,8 +403,8 @@ class TestRetiring:
 class TestFleet:
     """What the share is of: neither orphans nor what is to be made can make it larger."""
 
-    MANIFESTS = [desired(name=f"m{n}", id=n) for n in range(1, 4)]  # noqa: RUF012
-    MONITORS = [live(id=n) for n in range(1, 10)]  # noqa: RUF012
+    MANIFESTS = [desired(name=f"m{n}", id=n) for n in range(1, 4)]
+    MONITORS = [live(id=n) for n in range(1, 10)]
 
     def managed(
         self, records: dict[str, Record] | None = None, *more: Desired, **rules: Any
@@ -498,7 +498,7 @@ def test_measurements_per_day(fields: dict[str, Any], expected: int | None) -> N
 
 
 class TestMeasurements:
-    HAS = {"interval": "10", "locations": TWO, "enabled": True}  # noqa: RUF012 - never changed
+    HAS = {"interval": "10", "locations": TWO, "enabled": True}
 
     def cost(self, plan: Plan) -> Measurements:
         return plan.coverage.measurements
@@ -706,7 +706,7 @@ class TestRefusing:
 class TestMemory:
     """What the state keeps of losses and budgets."""
 
-    LOSSES = {  # noqa: RUF012 - never changed
+    LOSSES = {
         7: Lost(7, "email-imap/a", ("deleted",), "2026-01-02T03:04:05Z"),
         8: Lost(8, "email-imap/b", ("disabled", "dropped"), "2026-01-03T03:04:05Z"),
     }

@@ -253,7 +253,7 @@ def test_a_field_that_is_no_longer_named_is_released() -> None:
 
 
 class TestSecrets:
-    REF = {"secretRef": {"env": "PASSWORD"}}  # noqa: RUF012 - never changed
+    REF = {"secretRef": {"env": "PASSWORD"}}
     MANIFEST = desired({"name": "Relay"}, secrets={"pop3_password": REF})
     FITS = live({"name": "Relay", "pop3_password": "echoed"})
 

@@ -47,14 +47,14 @@ def test_what_is_older_is_refused_unless_it_is_allowed() -> None:
 
 
 @pytest.fixture
-def repository(tmp_path: Path, git: Git) -> Path:  # noqa: F811
+def repository(tmp_path: Path, git: Git) -> Path:
     root = tmp_path / "repository"
     (root / "monitors").mkdir(parents=True)
     git(root, "init", "--quiet", "--initial-branch=main")
     return root
 
 
-def commit(root: Path, git: Git) -> Generation:  # noqa: F811
+def commit(root: Path, git: Git) -> Generation:
     git(root, "add", "--all")
     git(root, "commit", "--quiet", "--allow-empty", "--message", "x")
     return Generation(git(root, "rev-parse", "HEAD").strip())
@@ -67,7 +67,7 @@ def read(path: Path) -> Generation:
     return found
 
 
-def test_a_folder_is_of_a_commit_if_git_has_it(repository: Path, git: Git) -> None:  # noqa: F811
+def test_a_folder_is_of_a_commit_if_git_has_it(repository: Path, git: Git) -> None:
     folder = repository / "monitors"
     assert read(folder) == Generation()  # no commit yet
     (repository / "other").touch()
@@ -100,7 +100,7 @@ def test_without_git_nothing_is_known(repository: Path, monkeypatch: pytest.Monk
     assert "git cannot be called" in said[0]
 
 
-def test_relations(repository: Path, git: Git) -> None:  # noqa: F811
+def test_relations(repository: Path, git: Git) -> None:
     first, second = commit(repository, git), commit(repository, git)
     git(repository, "checkout", "--quiet", "-b", "branch", first.commit)
     (repository / "x").touch()

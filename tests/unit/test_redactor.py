@@ -140,7 +140,7 @@ def test_nothing_is_left_of_any_secret(secret: str, before: str, after: str, whi
 
 
 def test_a_large_text_and_many_secrets_take_milliseconds() -> None:
-    chance = random.Random(1)  # noqa: S311 - always the same
+    chance = random.Random(1)
     letters = string.ascii_letters + string.digits
     redactor = _knowing(*("".join(chance.choices(letters, k=24)) for _ in range(10)))
     line = "  ~ email-smtp/relay-{} (id {})\n      port: 587 → 2525 (drift: changed in AlertSite)\n"

@@ -19,7 +19,7 @@ VALIDATOR = jsonschema.Draft202012Validator(
 )
 
 
-def change(name: str = "relay", id: int = 1) -> Change:  # noqa: A002 - the field's name
+def change(name: str = "relay", id: int = 1) -> Change:
     plan = decide(ACCOUNT, [desired({"port": 587}, name=name, id=id)], {}, [live(id=id)], KINDS)
     return plan.changes[0]
 

@@ -45,7 +45,7 @@ def said(plan: Plan) -> list[tuple[str, str]]:
     ]
 
 
-def remembered(*, protect: bool = False, retire: str = "delete", id: int = 1) -> Record:  # noqa: A002
+def remembered(*, protect: bool = False, retire: str = "delete", id: int = 1) -> Record:
     return record(id=id)._replace(protect=protect, retire=retire)
 
 
@@ -145,7 +145,7 @@ class TestLifecycle:
 
 
 class TestIgnored:
-    FIELDS = {"name": "Relay", "port": 587, "locations": [{"id": 10}]}  # noqa: RUF012
+    FIELDS = {"name": "Relay", "port": 587, "locations": [{"id": 10}]}
 
     def manifest(self, *fields: str, secrets: dict[str, Any] | None = None) -> Desired:
         ignore = tuple(Ignored(field, "a test", "2026-12-31") for field in fields)
@@ -273,7 +273,7 @@ class TestFormerNames:
     OLD, NEW = "email-smtp/old", "email-smtp/new"
     LIVE = live({"name": "Relay", "port": 25})
 
-    def manifest(self, *former: str, id: int | None = None) -> Desired:  # noqa: A002
+    def manifest(self, *former: str, id: int | None = None) -> Desired:
         fields = {"name": "Relay", "port": 25}
         return desired(fields, name="new", id=id)._replace(previously=former or ("old",))
 
@@ -363,7 +363,7 @@ class TestSavedPlans:
 
     CREATE = desired({"name": "Front"}, kind="email-imap", name="front", id=None)
     UPDATE = desired({"port": 587}, name="relay", id=5)
-    RECORDS = {  # noqa: RUF012 - never changed
+    RECORDS = {
         "email-pop/front": record(id=1),
         GONE: remembered(retire="disable", id=2),
         "email-smtp/relay": record(id=5),

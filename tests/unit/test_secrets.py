@@ -146,7 +146,7 @@ def everything_in(value: object, depth: int = 4) -> Iterator[str]:
 
 def test_nothing_shows_a_secret(vault: Vault) -> None:
     assert vault.reveal(ref("env", "PASSWORD")) == SECRET
-    hidden = vault._Vault__found[SecretRef("env", "PASSWORD")]  # type: ignore[attr-defined]  # noqa: SLF001
+    hidden = vault._Vault__found[SecretRef("env", "PASSWORD")]  # type: ignore[attr-defined]
     for value in (vault, hidden):
         shown = [
             *everything_in(value),
@@ -161,7 +161,7 @@ def test_nothing_shows_a_secret(vault: Vault) -> None:
 
 def test_nothing_carries_a_secret_away(vault: Vault) -> None:
     vault.reveal(ref("env", "PASSWORD"))
-    hidden = vault._Vault__found[SecretRef("env", "PASSWORD")]  # type: ignore[attr-defined]  # noqa: SLF001
+    hidden = vault._Vault__found[SecretRef("env", "PASSWORD")]  # type: ignore[attr-defined]
     for value in (vault, hidden):
         for take in (json.dumps, pickle.dumps, copy.copy, copy.deepcopy, type(value).__getstate__):
             with pytest.raises(TypeError):

@@ -15,7 +15,7 @@ from reconciler.core.naming import MAX_NAME, slug
 from reconciler.core.state import State
 from reconciler.manifests.formatter import tidy
 from reconciler.usecases.fmt import Ordering
-from reconciler.usecases.import_ import Terms, check, draft, write
+from reconciler.usecases.import_ import ImportOptions, check, draft, write
 
 from build import ACCOUNT, SCHEMAS
 
@@ -79,7 +79,7 @@ REQUIRED = {
 }
 UNKNOWN = TEXTS | st.sampled_from(["folder", "tls", "id2", "<<", "secretRef"])
 TERMS = st.builds(
-    Terms,
+    ImportOptions,
     folder=st.just(""),
     manifests=st.just(""),
     layout=st.sampled_from(
@@ -134,7 +134,9 @@ DEFAULTS = st.sampled_from(
 
 
 @given(accounts(), TERMS, DEFAULTS)
-def test_the_plan_after_an_import_is_empty(live: list[Live], terms: Terms, defaults: str) -> None:
+def test_the_plan_after_an_import_is_empty(
+    live: list[Live], terms: ImportOptions, defaults: str
+) -> None:
     with tempfile.TemporaryDirectory() as root:
         folder = str(Path(root, "monitors"))
         terms = terms._replace(folder=folder, manifests=folder)

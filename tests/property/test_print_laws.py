@@ -21,7 +21,7 @@ from reconciler.core.options import PlanOptions
 from reconciler.core.planner import decide
 from reconciler.core.printable import joined, printable
 from reconciler.errors import ConfigurationError, Diagnostic, Position
-from reconciler.render.doctor import Check, Status, check_text
+from reconciler.render.doctor import Check, CheckStatus, check_text
 
 from build import ACCOUNT, SCHEMAS
 
@@ -95,7 +95,7 @@ def test_an_error_is_a_line_and_its_next_step_another(message: str, hint: str) -
 
 @given(TEXTS, TEXTS)
 def test_a_check_is_a_line_and_its_next_step_another(message: str, hint: str) -> None:
-    text = check_text(Check("settings", Status.FAIL, message, hint))
+    text = check_text(Check("settings", CheckStatus.FAIL, message, hint))
     assert_safe(text, 2 if hint else 1)
 
 

@@ -50,7 +50,7 @@ def as_set(numbers: list[int]) -> list[dict[str, int]]:
 
 
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
-    "name": TEXTS,
+    "name": TEXTS.filter(lambda text: bool(text.strip())),
     "billing_plancode": TEXTS.filter(lambda text: bool(text.strip())),
     "hostname": HOSTS,
     "port": NUMBERS,

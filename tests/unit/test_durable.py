@@ -22,7 +22,8 @@ from reconciler import durable
 folder = Path(sys.argv[1])
 
 def hook(event, arguments):
-    if event in {"os.rename", "os.link"}:
+    is_ours = event in {"os.rename", "os.link"} and str(arguments[1]).startswith(str(folder))
+    if is_ours:
         os.kill(os.getpid(), getattr(signal, sys.argv[2]))
 
 sys.addaudithook(hook)

@@ -22,7 +22,7 @@ validate: $(VENV)/.runtime ## check the manifests without a network
 	@$(RECONCILER) validate $(ARGS)
 
 test: $(VENV)/.dev ## run all tests, with the coverage they must reach
-	@$(BIN)/coverage erase; $(BIN)/coverage run -m pytest -n 4 $(ARGS); code=$$?; \
+	@$(BIN)/coverage erase; $(BIN)/coverage run -m pytest -n 4 --dist worksteal $(ARGS); code=$$?; \
 	  $(BIN)/coverage combine -q && $(BIN)/coverage report && exit $$code
 
 check: $(VENV)/.dev ## lint, types and all tests: what the pipeline runs

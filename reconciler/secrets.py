@@ -209,7 +209,7 @@ class Vault:
         return bool(self.__key.reveal())
 
     def failure(self, ref: SecretRef) -> str:
-        """Why the secret cannot be had; empty if it can."""
+        """Why the secret is not available; empty if it is."""
         found = self.__resolved(ref)
         return found if isinstance(found, str) else ""
 
@@ -227,7 +227,7 @@ class Vault:
         """The value with the secrets in place of their references. Only for what is sent.
 
         Raises:
-            ConfigurationError: one of them cannot be had, which `failure` says beforehand.
+            ConfigurationError: one of them is not available, which `failure` says beforehand.
         """
         if isinstance(value, dict):
             if SECRET_REF in value:
@@ -262,11 +262,11 @@ class Vault:
     def __secret(self, ref: SecretRef) -> str:
         found = self.__resolved(ref)
         if isinstance(found, str):
-            raise ConfigurationError(f"the secret {ref} cannot be had: {found}")
+            raise ConfigurationError(f"the secret {ref} is not available: {found}")
         return found.reveal()
 
     def __resolved(self, ref: SecretRef) -> _Masked[str] | str:
-        """The secret, or why it cannot be had."""
+        """The secret, or why it is not available."""
         with self.__lock:
             if ref not in self.__found:
                 try:

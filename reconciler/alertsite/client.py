@@ -30,7 +30,7 @@ _MAX_DIGITS = 18
 _LONGEST_ID = 40
 _ID_HINT = (
     "Nothing can be planned for it, nor told about it. Look for it in AlertSite; if it is a usual "
-    "monitor there, please report what stands above."
+    "monitor there, please report the lines above."
 )
 _READINGS = 3
 """How often a list is read that changes while it is read."""
@@ -40,7 +40,7 @@ _IN_FLIGHT = 8
 _INCOMPLETE = (
     "What a list leaves out may still be there, so nothing is concluded from it: run the same "
     "command again. If it stays so, AlertSite pages its lists in a way that this reconciler does "
-    "not know: please report what stands above."
+    "not know: please report the lines above."
 )
 
 

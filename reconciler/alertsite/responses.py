@@ -59,7 +59,7 @@ _KINDS = frozenset(
 
 
 class TransientError(Exception):
-    """A failure that another attempt may mend; it never leaves this package.
+    """A failure that another attempt may cure; it never leaves this package.
 
     Attributes:
         may_have_arrived: the request could have taken effect.

@@ -237,7 +237,7 @@ class Session:
         secrets: Sequence[str] = (),
         allowance: Allowance | None = None,
     ) -> httpx.Response:
-        """One request and its answer; failures that a repetition may mend are `TransientError`."""
+        """One request and its answer; failures that a repetition may cure are `TransientError`."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._wait_our_turn()
         if self._wire.is_cut:
@@ -439,7 +439,7 @@ def _broken(error: httpx.RequestError) -> str:
 
 
 def _is_tls(error: BaseException | None) -> bool:
-    """Whether TLS itself failed, which no repetition mends."""
+    """Whether TLS itself failed, which no repetition cures."""
     while error is not None:
         if isinstance(error, ssl.SSLError):
             return True

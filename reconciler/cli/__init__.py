@@ -26,7 +26,7 @@ from reconciler.errors import ExitCode, InterruptedRunError, ReconcilerError, Us
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_ISSUES = "Please report this with what stands above: it is a bug in reconciler."
+_ISSUES = "Please report this with the lines above: it is a bug in reconciler."
 _COMMANDS = {
     "plan": ("plan", "Show what apply would change."),
     "diff": ("plan", "The same as plan."),

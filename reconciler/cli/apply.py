@@ -282,7 +282,7 @@ def _reviewed(
     if review.moved and asked.all_or_nothing:
         console.say(render.outcomes_text(review.moved, colour=console.has_colour(sys.stderr)))
         raise RefusedError(
-            "what stands above has moved since the plan was made, so nothing is applied",
+            "the changes above have moved since the plan was made, so nothing is applied",
             "Make a new plan, or apply the rest by leaving out --all-or-nothing.",
         )
     return review.plan, review.moved

@@ -223,10 +223,10 @@ class Checkup:
         vault = Vault(os.environ, "", rules, runtime.redactor())
         failures = [failure for ref in refs if (failure := vault.failure(ref))]
         if failures:
-            message = f"{len(failures)} of {len(refs)} cannot be had: {'; '.join(failures)}"
+            message = f"{len(failures)} of {len(refs)} not available: {'; '.join(failures)}"
             hint = "Set them here, and wherever apply runs."
             return Check("secrets", CheckStatus.FAIL, message, hint, ExitCode.INVALID)
-        return _ok("secrets", f"all {len(refs)} can be had" if refs else "no manifest has any")
+        return _ok("secrets", f"all {len(refs)} are available" if refs else "no manifest has any")
 
     def _check_secret_key(self) -> Check:
         if self._settled is None or self._fleet is None:

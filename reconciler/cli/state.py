@@ -1,4 +1,4 @@
-"""The commands that look at the state and mend it."""
+"""The commands that look at the state and repair it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group(epilog="Example: reconciler state list --state git:origin")
 def state() -> None:
-    """Look at the state, and mend it."""
+    """Look at the state, and repair it."""
 
 
 def _begin(location: str | None) -> runtime.Run:

@@ -147,7 +147,7 @@ class Origin(NamedTuple):
 
 
 class SecretRef(NamedTuple):
-    """Where a secret is to be had: `{secretRef: {env: NAME}}` has the scheme `env`."""
+    """Where a secret is stored: `{secretRef: {env: NAME}}` has the scheme `env`."""
 
     scheme: str
     name: str

@@ -90,7 +90,7 @@ def _next_step(result: Result) -> str:
         return "What has moved needs a new plan."
     if any(map(_may_end_better, left)):
         return "Run the same command again to finish."
-    return "Fix what stands above, then run the same command again."
+    return "Fix the errors above, then run the same command again."
 
 
 def _may_end_better(outcome: Outcome) -> bool:

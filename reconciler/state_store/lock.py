@@ -410,7 +410,7 @@ class _Acquisition:
         self._seen_at = self._began
 
     def acquire(self) -> _Taken:
-        """The lock, once it can be had."""
+        """The lock, once it is free."""
         for _ in range(_RACES):
             held, why = self._wait_until_free()
             taken = self._take(held)

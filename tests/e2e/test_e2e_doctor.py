@@ -216,13 +216,13 @@ class TestSecrets:
         status, message = _found(done)["secrets"]
         assert status == "FAIL"
         assert message == (
-            "1 of 1 cannot be had: the environment variable MAILBOX is not set or empty"
+            "1 of 1 not available: the environment variable MAILBOX is not set or empty"
         )
 
     def test_one_that_nobody_tracks(self, doctor: Callable[..., Done]) -> None:
         done = doctor(env={"MAILBOX": _SECRET})
         assert done.code == 0
-        assert _found(done)["secrets"] == ("ok", "all 1 can be had")
+        assert _found(done)["secrets"] == ("ok", "all 1 are available")
         assert _found(done)["secret key"][0] == "warn"
         assert _SECRET not in done.text
 

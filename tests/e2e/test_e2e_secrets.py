@@ -428,7 +428,7 @@ def test_field_that_was_an_untracked_secret_stays_masked(
     witness.sees(run("plan", env=env))
 
 
-# what cannot be had
+# what is not available
 
 
 def test_missing_secret_is_a_finding_before_anything_is_sent(

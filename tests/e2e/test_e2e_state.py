@@ -1,4 +1,4 @@
-"""Where the state is kept, what looks at it and mends it, and everything wrong with it."""
+"""Where the state is kept, what looks at it and repairs it, and everything wrong with it."""
 
 from __future__ import annotations
 

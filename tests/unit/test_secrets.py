@@ -66,7 +66,7 @@ def test_a_variable_that_holds_no_text(vault: Vault, name: str, reason: str) -> 
     for ask in (vault.reveal, vault.revealed):
         with pytest.raises(ConfigurationError) as caught:
             ask([ref("env", name)])
-        assert str(caught.value) == f"the secret env:{name} cannot be had: {reason}"
+        assert str(caught.value) == f"the secret env:{name} is not available: {reason}"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """A plan that was written down to be reviewed, and what is left of it when it is applied.
 
-Rule: a saved plan is executed as it was reviewed or refused, change by change; nothing is added.
+Rule: a saved plan is executed as it was reviewed or refused, change by change; nothing is added. It
+pins the fields that it touches, not the state's serial: what somebody else applied to other
+monitors meanwhile is no reason to review again.
 """
 
 from __future__ import annotations

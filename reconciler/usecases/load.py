@@ -1,4 +1,7 @@
-"""Reading the manifests of a workspace, with every finding at once."""
+"""Reading the manifests of a workspace, with every finding at once.
+
+Defaults are merged before validation, so a manifest is valid or not as a whole.
+"""
 
 from __future__ import annotations
 

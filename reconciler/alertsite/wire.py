@@ -13,6 +13,7 @@ connection.
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 _PIECE = 64 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
+_HEADERS_END = re.compile(rb"\n\r?\n")
+"""As h11 finds it (`_receivebuffer.blank_line_regex`), which takes line feeds alone too."""
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,20})[ \t]*(;.*)?", re.DOTALL)
+"""The line before a chunk (RFC 9112, 7.1)."""
 _MARGIN = 15.0
 """Seconds that an exchange may be late before it must be stuck where no time limit reaches."""
 
@@ -139,16 +144,26 @@ class Exchange:
         of the next one (h11, `Connection.start_next_cycle`). So nothing may be left when a
         connection is used again. An answer in chunks is only followed while it is short.
         """
-        body = self._beginning.find(b"\r\n\r\n") + 4
+        headers = _HEADERS_END.search(self._beginning)
+        if headers is None:
+            return False
+        body = headers.end()
         if "Transfer-Encoding" in response.headers:
             return self._count == len(self._beginning) and self._ends_with_last_chunk(body)
         length = "0" if response.status_code == 204 else response.headers.get("Content-Length", "")  # noqa: PLR2004
         return length.isdecimal() and self._count == body + int(length)
 
     def _ends_with_last_chunk(self, start: int) -> bool:
-        """Whether what was read ends with the chunks that begin there (RFC 9112, 7.1)."""
+        """Whether what was read ends with the chunks that begin there (RFC 9112, 7.1).
+
+        No chunk may begin there: an interim answer (1xx) has headers of its own, and the answer
+        itself comes behind them.
+        """
         while (end := self._beginning.find(b"\r\n", start)) > start:
-            size = int(self._beginning[start:end].partition(b";")[0], 16)  # h11 has parsed it too
+            chunk = _CHUNK.fullmatch(self._beginning, start, end)
+            if chunk is None:
+                return False
+            size = int(chunk[1], 16)
             start = end + 2 + size + 2
             if not size:
                 return start == self._count

@@ -413,6 +413,7 @@ class TestEncoding:
 
 OTHERS = whole(b'{"id": "666"}')
 """An answer to nothing, which a client must not take for the answer to its next request."""
+HINT = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
 BEHIND = {
     "behind a body": whole(b'{"id": "1"}') + OTHERS,
     "behind no body": b"HTTP/1.1 204 No Content\r\n\r\n" + OTHERS,
@@ -420,6 +421,18 @@ BEHIND = {
     "half of one": whole(b'{"id": "1"}') + OTHERS[:20],
     "a body of a 204": b"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n{}",
     "line breaks": whole(b'{"id": "1"}') + b"\r\n",
+    "behind chunks, with an early hint": HINT + in_chunks(b'{"id": "1"}') + OTHERS,
+}
+LENIENT = b"HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n"
+"""Headers whose lines end with a line feed alone, which h11 reads."""
+ODD = {
+    "an early hint": HINT + in_chunks(b'{"id": "1"}'),
+    "an early hint, with a length": HINT + whole(b'{"id": "1"}'),
+    "line feeds": LENIENT + b"2\r\n{}\r\n0\r\n\r\n",
+    "line feeds, and text in the body": LENIENT + b"8\r\n{\r\n\r\n\r\n}\r\n0\r\n\r\n",
+    "line feeds, and a size below zero": LENIENT + b'e\r\n{"a":\r\n\r\n-6\r\n}\r\n0\r\n\r\n',
+    "an extension of a chunk": LENIENT + b'2;x="y"\r\n{}\r\n0\r\n\r\n',
+    "trailers": LENIENT + b"2\r\n{}\r\n0\r\nX: y\r\n\r\n",
 }
 
 
@@ -436,6 +449,18 @@ class TestWhatIsLeft:
             assert create(session) == 7
         used = {request: number for number, request in raw.seen[:3]}
         assert used[PATCH] != used[POST]
+
+    @pytest.mark.parametrize("text", ODD.values(), ids=ODD)
+    def test_an_answer_that_is_odd_and_whole_is_read(
+        self, raw: Raw, connected: Callable[..., Session], text: bytes
+    ) -> None:
+        raw.say(PATCH, text)
+        raw.say(POST, whole(b'{"id": "7"}'))
+        session = connected(connections=1)
+        with at_most(5):
+            patch(session)
+        assert create(session) == 7
+        assert raw.requests().count(PATCH) == 1
 
     def test_nor_is_it_behind_the_login_or_a_list(
         self, raw: Raw, connected: Callable[..., Session]

@@ -149,12 +149,26 @@ def words(response: httpx.Response) -> str:
         return status
     if response.request.extensions.get(SECRETS):
         return f"{status}: {_harmless(response)}"
-    text = "; ".join(_error_text(error) for error in _errors(response)) or response.text
+    whole = _text(response.content)
+    text = "; ".join(_error_text(error) for error in _errors(response)) or whole
     redactor: Redactor = response.request.extensions[REDACTOR]
-    if redactor.holds(text) or redactor.holds(response.text):  # perhaps in other spellings, too
+    if redactor.holds(text) or redactor.holds(whole):  # perhaps in other spellings, too
         return f"{status}: (an answer that repeats a secret, so it is not shown)"
     line = " ".join(text.split())
     return f"{status}: {line if len(line) <= _LONGEST_QUOTE else line[:_LONGEST_QUOTE] + '…'}"
+
+
+def _text(body: bytes) -> str:
+    """The body as text, whatever charset its headers name.
+
+    Python knows charsets that are none, such as `hex` and `zlib`, and fails on them. A secret must
+    be found in any that a server may use. In UTF-16 each ASCII character has a null beside it.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        text = body.decode("latin-1")
+    return text.replace("\0", "")
 
 
 def _harmless(response: httpx.Response) -> str:

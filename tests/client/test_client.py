@@ -316,6 +316,32 @@ FAILURES = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "charset",
+    ["hex", "base64", "idna", "undefined", "rot13", "zlib", "punycode", "utf-7", "x", "", "\xff"],
+)
+@pytest.mark.parametrize("status", [200, 400, 500, 503])
+def test_no_charset_matters(script: Script, connect: Connect, charset: str, status: int) -> None:
+    stop = threading.Event()
+    kind = (("Content-Type", f"text/plain; charset={charset}"),)
+    script.on(PATCH, Answer(status, b"out of order", kind))
+    with pytest.raises(AlertSiteError, match=f"{status} .*: out of order"):
+        patch(connect(stop=stop, notify=lambda _: stop.set()))
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1", "utf-16-le", "utf-16-be", "utf-16"])
+@pytest.mark.parametrize("named", ["", "; charset={}"])
+def test_a_secret_is_known_in_other_charsets(
+    script: Script, connect: Connect, charset: str, named: str
+) -> None:
+    secret = "k\xf6nig-und-k\xf6nigin"  # its halves in ASCII would tell enough
+    session = connect(Credentials("me@example.com", secret))
+    kind = (("Content-Type", f"text/plain{named.format(charset)}"),)
+    script.on(PATCH, Answer(500, f"you said {secret}.".encode(charset), kind))
+    with pytest.raises(UnavailableError, match=r"\(an answer that repeats a secret"):
+        patch(session)
+
+
 @pytest.mark.parametrize(("answer", "kind", "message"), FAILURES.values(), ids=FAILURES)
 def test_what_the_server_says_reaches_the_user(
     script: Script, connect: Connect, answer: Answer, kind: type[AlertSiteError], message: str

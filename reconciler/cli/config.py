@@ -224,8 +224,14 @@ def _project(path: Path) -> dict[str, Any]:
 
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path} is not TOML: {error}", "Fix it.") from error
+    except (RecursionError, ValueError) as error:
+        if isinstance(error, tomllib.TOMLDecodeError):
+            reason = str(error)
+        elif isinstance(error, RecursionError):
+            reason = "it is nested too deep"
+        else:  # Python reads no more than 4300 digits
+            reason = "a number has too many digits"
+        raise ConfigurationError(f"{path} is not TOML: {reason}", "Fix it.") from error
     for key, value in table.items():
         if key == "budget":
             _check_budget(path, value)

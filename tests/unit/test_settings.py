@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.config import DEFAULT_URL, Settings, read
+from reconciler.cli.config import DEFAULT_URL, Settings, read, read_state
 from reconciler.errors import ConfigurationError
 
 LOGIN = {"ALERTSITE_USERNAME": "me@example.com", "ALERTSITE_PASSWORD": "secret"}
@@ -102,3 +102,20 @@ def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     file.write_bytes(b"\xff")
     with pytest.raises(ConfigurationError, match="not UTF-8"):
         read({"ALERTSITE_USERNAME": "a", "ALERTSITE_PASSWORD_FILE": str(file)})
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    {
+        "a = " + "[" * 20_000: "it is nested too deep",
+        "a = " + "{a=" * 15_000: "it is nested too deep",
+        "a = " + "9" * 5_000: "a number has too many digits",
+        "a = 1\na = 2": "Cannot overwrite a value",
+    }.items(),
+    ids=["lists", "tables", "digits", "twice"],
+)
+def test_a_project_file_that_is_no_toml(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "reconciler.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=f"reconciler.toml is not TOML: {why}"):
+        read_state({}, path)

@@ -24,6 +24,7 @@ hours counts too: many small runs are held to what one large run is.
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.model import SECRET_REF, boolean
@@ -327,13 +328,13 @@ def _is_switched_off(name: str, before: JSON, after: JSON) -> bool:
     """Whether the value of an unknown field looks as if it switched a monitor, or a part, off."""
     if isinstance(after, dict) and SECRET_REF in after:  # nobody can see what it holds
         return bool(_STOPS.search(name) or _GOES.search(name))
-    if isinstance(after, dict) and not _STOPS.search(name):
+    # A part that is left out may be gone: nobody knows whether AlertSite keeps it.
+    if isinstance(after, dict) and after and not _STOPS.search(name):
         was = before if isinstance(before, dict) else {}
-        return any(_is_switched_off(key, was.get(key), item) for key, item in after.items())
+        return any(_is_switched_off(key, was.get(key), after.get(key)) for key in {**was, **after})
     if isinstance(after, list) and after and not _STOPS.search(name):
         known = before if isinstance(before, list) else []
-        pairs = zip(after, [*known, *[None] * len(after)], strict=False)
-        return any(_is_switched_off(name, was, item) for item, was in pairs)
+        return any(_is_switched_off(name, *pair) for pair in zip_longest(known, after))
     if before == after and type(before) is type(after):
         return False
     if _STOPS.search(name):

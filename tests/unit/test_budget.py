@@ -186,6 +186,14 @@ SWITCHES: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "the rest of a mapping": (
         {"schedule": {"active": False, "day": 1}}, {"schedule": {"active": False, "day": 2}}, False,
     ),
+    "nothing left of a mapping": ({"alerting": {"mail": True}}, {"alerting": {}}, True),
+    "a switch that is left out": (
+        {"options": {"active": True, "day": 1}}, {"options": {"day": 1}}, True,
+    ),
+    "a stop that is left out": ({"x": {"paused": True, "day": 1}}, {"x": {"day": 1}}, False),
+    "fewer to alert": ({"alert_contacts": [1, 2, 3]}, {"alert_contacts": [3]}, True),
+    "others in another order": ({"alert_contacts": [1, 2]}, {"alert_contacts": [2, 1]}, False),
+    "a mapping in place of a switch": ({"Enabled": True}, {"Enabled": {}}, True),
     "a switch of something else": ({"x": True}, {"x": False}, False),
     "a threshold": ({"threshold": 5}, {"threshold": 9}, False),
 }  # fmt: skip

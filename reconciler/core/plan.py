@@ -174,6 +174,16 @@ class Loss(NamedTuple):
     fields: Mapping[str, str] = {}
     labels: Mapping[str, str] = {}
 
+    @property
+    def without_request(self) -> Loss | None:
+        """The part of it that comes about though nothing is sent, since the state says so."""
+        fields = {name: cause for name, cause in self.fields.items() if cause in _NO_REQUEST}
+        causes = tuple(sorted(set(fields.values())))
+        return self._replace(causes=causes, fields=fields) if fields else None
+
+
+_NO_REQUEST = ("ignored", "released")
+
 
 class Measurements(NamedTuple):
     """Measurements per day, of the monitors that change, as far as they can be known."""
@@ -228,10 +238,14 @@ class Coverage(NamedTuple):
         return self.total - len({item.id for item in self.losses})
 
     def without(self, addresses: set[str]) -> Coverage:
-        """The coverage of a plan that leaves these out; what they cost cannot be taken out."""
+        """The coverage of a plan that leaves the changes of these out.
+
+        What needs no change costs all the same. What was measured cannot be taken out.
+        """
         if not addresses:
             return self
-        losses = tuple(loss for loss in self.losses if loss.address not in addresses)
+        left = (loss.without_request if loss.address in addresses else loss for loss in self.losses)
+        losses = tuple(loss for loss in left if loss is not None)
         return self._replace(losses=losses, measurements=Measurements())
 
     def by_cause(self) -> dict[str, int]:

@@ -171,22 +171,28 @@ def confirm(
 
 
 def losses_of(losses: Iterable[Loss], outcomes: Iterable[Outcome]) -> tuple[Loss, ...]:
-    """Those of a plan's losses that came about, or may have: none that AlertSite did not keep."""
+    """Those of a plan's losses that came about, or may have: not where all is as it was."""
     by_address = {outcome.change.address: outcome for outcome in outcomes}
     return tuple(loss for loss in losses if _is_lost(loss, by_address.get(loss.address)))
 
 
 def _is_lost(loss: Loss, outcome: Outcome | None) -> bool:
-    if outcome is None or not {"ignored", "released"}.isdisjoint(loss.causes):
-        return True  # it needs no request: the state says so from now on
+    if outcome is None or loss.without_request is not None:
+        return True
     match outcome.status:
         case Status.DONE | Status.UNCONFIRMED | Status.DOUBLED:
             return True
-        case Status.NOT_KEPT:
-            is_update = outcome.change.action is Action.UPDATE
-            return is_update and bool(
-                loss.fields.keys() - {item.field for item in outcome.not_kept}
-            )
+        case Status.NOT_KEPT if outcome.change.action is Action.CREATE:
+            return True  # the one that it stands for has vanished, whatever the new one is like
+        case Status.NOT_KEPT if outcome.change.action is Action.UPDATE:
+            # A value that is neither the old nor the new one may cost as much.
+            had = {item.field: item.before for item in outcome.change.fields}
+            as_it_was = {
+                item.field
+                for item in outcome.not_kept
+                if item.before == had.get(item.field, _MOVED)
+            }
+            return bool(loss.fields.keys() - as_it_was)
         case _:
             return False
 

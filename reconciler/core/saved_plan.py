@@ -186,6 +186,16 @@ def _what_moved(planned: Change, change: Change) -> Outcome | None:
     if fields := _moved_fields(planned, change):
         names = ", ".join(item.field for item in fields)
         return _moved(planned, f"{names} moved in AlertSite since the plan was made", fields)
+    # The manifests are the same, so these are too, unless somebody has written another plan.
+    others = [
+        item.field
+        for item in change.fields
+        if item.sent_with is None
+        and item.field in planned.body
+        and planned.body[item.field] != change.body[item.field]
+    ]
+    if others:
+        return _moved(planned, f"{', '.join(others)} would not become what the manifests say")
     return None
 
 
@@ -258,8 +268,7 @@ def _left(planned: Change, change: Change) -> Change | None:
     """The part of a planned change that AlertSite does not have yet."""
     if change.action is Action.DELETE:
         return change
-    needed = {item.field for item in change.fields}
-    body = {name: value for name, value in planned.body.items() if name in needed}
+    body = {name: value for name, value in change.body.items() if name in planned.body}
     fields = tuple(item for item in change.fields if item.field in body)
     if all(item.sent_with is not None for item in fields):
         return None

@@ -5,9 +5,9 @@ import pytest
 
 from reconciler.core.model import Live
 from reconciler.core.options import PlanOptions
-from reconciler.core.plan import Change, Plan
+from reconciler.core.plan import Change, Loss, Plan
 from reconciler.core.planner import decide
-from reconciler.core.result import Outcome, Result, Status, confirm
+from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
 from reconciler.errors import ExitCode
 from reconciler.schema import schema_folder
 
@@ -163,3 +163,34 @@ def test_what_moved_takes_its_place_among_the_outcomes() -> None:
     result = Result(ACCOUNT, (last,)).with_moved((first,))
     assert [item.change.address for item in result.outcomes] == ["email-smtp/a", "email-smtp/b"]
     VALIDATOR.validate(result.to_json())
+
+
+class TestLosses:
+    """What came about of a loss when AlertSite has something else than was sent."""
+
+    def of_update(self, has: int) -> tuple[Loss, ...]:
+        manifest = desired({"interval": 60})
+        plan = decide(ACCOUNT, [manifest], {}, [live({"interval": 5})], KINDS)
+        after = decide(ACCOUNT, [manifest], {}, [live({"interval": has})], KINDS)
+        (found,) = confirm([Outcome(plan.changes[0], Status.DONE)], after, {})
+        assert plan.coverage.losses
+        return losses_of(plan.coverage.losses, [found])
+
+    def test_a_value_that_stayed_costs_nothing(self) -> None:
+        assert not self.of_update(5)
+
+    def test_one_that_is_neither_the_old_nor_the_new_does(self) -> None:
+        (loss,) = self.of_update(30)
+        assert loss.fields == {"interval": "stretched"}
+
+    def test_a_monitor_that_vanished_is_lost_whatever_was_kept_of_the_new_one(self) -> None:
+        manifest = desired({"name": "Relay", "port": 587}, id=None)
+        known = {manifest.address: record({"name": "Relay", "port": 587}, id=7)}
+        plan = decide(ACCOUNT, [manifest], known, [], KINDS)
+        bound = {manifest.address: record({"name": "Relay"}, id=8)}
+        shown = live({"name": "Relay", "port": 25}, id=8)
+        after = decide(ACCOUNT, [manifest], bound, [shown], KINDS)
+        made = Outcome(plan.changes[0], Status.DONE, created=8)
+        (found,) = confirm([made], after, {manifest.address: 8})
+        assert found.status is Status.NOT_KEPT
+        assert losses_of(plan.coverage.losses, [found]) == plan.coverage.losses

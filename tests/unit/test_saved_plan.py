@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.model import Account, Desired, Live
+from reconciler.core.model import Account, Desired, Ignored, Lifecycle, Live
 from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Plan
 from reconciler.core.planner import decide
@@ -35,6 +35,45 @@ def plan(
 ) -> Plan:
     fleet = [RELAY] if manifests is None else manifests
     return decide(ACCOUNT, fleet, known or {}, monitors, KINDS)
+
+
+class TestAgainstTheManifests:
+    """Whoever can change a plan file can make its digest fit again."""
+
+    def test_a_body_that_the_manifests_do_not_ask_for_is_not_sent(self) -> None:
+        made = plan(WAS)
+        (change,) = made.changes
+        forged = made._replace(changes=(change._replace(body={**change.body, "port": 1}),))
+        found = review(forged, plan(WAS), tracks=True)
+        assert not found.plan.changes
+        (outcome,) = found.moved
+        assert (outcome.status, outcome.message) == (
+            Status.MOVED,
+            "port would not become what the manifests say",
+        )
+
+    def test_what_only_accompanies_another_field_is_as_it_is_now(self) -> None:
+        manifest = desired({"home_location": 2, "note": "x"})
+        at = {"locations": [{"id": 1}, {"id": 2}], "home_location": 1}
+        made, now = (plan(live({**at, "note": note}), manifests=[manifest]) for note in ("y", "y"))
+        assert review(made, now, tracks=True).plan.changes == now.changes
+
+
+class TestLossesWithoutRequest:
+    def test_they_count_though_the_change_beside_them_is_left_out(self) -> None:
+        ignore = (Ignored("enabled", "", "2030-01-01"),)
+        manifest = desired({"port": 587, "enabled": True})._replace(
+            lifecycle=Lifecycle(ignore=ignore)
+        )
+        known = {manifest.address: record({"port": 25, "enabled": True})}
+        has = {"port": 25, "enabled": True}
+        made = plan(live(has), manifests=[manifest], known=known)
+        moved = plan(live({**has, "port": 26}), manifests=[manifest], known=known)
+        assert made.coverage.losses[0].causes == ("ignored", "retargeted")
+        found = review(made, moved, tracks=True)
+        assert not found.plan.changes
+        (loss,) = found.plan.coverage.losses
+        assert (loss.causes, loss.fields) == (("ignored",), {"enabled": "ignored"})
 
 
 class TestJSON:

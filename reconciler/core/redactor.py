@@ -171,17 +171,33 @@ def _spellings(secret: str) -> set[str]:
 def _forms(secret: str) -> Iterator[str]:
     import json
 
-    data = secret.encode("utf-8", "surrogatepass")
-    yield from (secret, data.hex(), data.hex().upper())
-    yield from _base64(data)
+    yield secret
+    yield from _packed(secret)
     if secret.isascii() and secret.isalnum():
         return  # nobody spells that in another way
+    from urllib.parse import quote_plus  # 5 ms that `--version` saves
+
     yield from ("".join(secret.split()), " ".join(secret.split()))
-    for text in {*_json(secret), *_html(secret), *_url(data), *_python(secret, data)}:
+    for text in {*_json(secret), *_url(secret), *_html(secret), *_python(secret)}:
         yield text
         # A library shows the bytes that it has read: a body, a header; or a body holds a body.
-        yield repr(text.encode("utf-8", "surrogatepass"))[2:-1]
+        yield repr(_bytes(text))[2:-1]
         yield json.dumps(text)[1:-1]
+    # A body may be packed as a whole. As most libraries write it: there is no end to spellings.
+    bodies = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]} - {secret}
+    for body in bodies:
+        yield from (*_packed(body), *_url(body))
+    yield from _packed(quote_plus(secret, errors="surrogatepass"))
+
+
+def _packed(text: str) -> Iterator[str]:
+    data = _bytes(text)
+    yield from (data.hex(), data.hex().upper())
+    yield from _base64(data)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _json(secret: str) -> Iterator[str]:
@@ -203,16 +219,17 @@ def _html(secret: str) -> Iterator[str]:
             yield _with(text, ('"', mark), ("'", apostrophe))
 
 
-def _url(data: bytes) -> Iterator[str]:
+def _url(secret: str) -> Iterator[str]:
     from urllib.parse import quote, quote_plus  # 5 ms that `--version` saves
 
+    data = _bytes(secret)
     for text in (quote(data), quote(data, safe=""), quote_plus(data), quote(data, safe="!*'()")):
         yield text
         yield _PERCENT.sub(lambda found: found[0].lower(), text)
 
 
-def _python(secret: str, data: bytes) -> Iterator[str]:
-    yield from (repr(secret)[1:-1], ascii(secret)[1:-1], repr(data)[2:-1])
+def _python(secret: str) -> Iterator[str]:
+    yield from (repr(secret)[1:-1], ascii(secret)[1:-1], repr(_bytes(secret))[2:-1])
     # As `render.printable` shows it.
     yield "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in secret
@@ -226,6 +243,8 @@ def _base64(data: bytes) -> Iterator[str]:
         whole = (before + len(data)) % 3 == 0
         inner = text[(0, 2, 3)[before] : None if whole else -1]
         yield from (inner, inner.replace("+", "-").replace("/", "_"))
+        # In JSON that marks slashes, and in a URL.
+        yield from (inner.replace("/", r"\/"), _with(inner, ("+", "%2B"), ("/", "%2F")))
 
 
 def _with(text: str, *changes: tuple[str, str]) -> str:

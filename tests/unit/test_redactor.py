@@ -20,6 +20,8 @@ from reconciler.core.redactor import PLACEHOLDER, Redactor
 
 _SECRET = 'hun&er "2" <é>/+ü\'%\\ ok'
 _PLAIN = "s3cr3tValue"
+_SLASHES = "~~~???>>>ok?~"
+"""Its base64 has slashes and plus signs."""
 
 
 def _knowing(*secrets: str) -> Redactor:
@@ -58,11 +60,18 @@ def spellings(secret: str) -> dict[str, str]:
         },
         "base64-url": base64.urlsafe_b64encode(data).decode(),
         "base64-bare": base64.b64encode(data).decode().rstrip("="),
+        "base64-in-json": base64.b64encode(data).decode().replace("/", r"\/"),
+        "base64-in-url": quote(base64.b64encode(data).decode(), safe=""),
+        "json-in-base64": base64.b64encode(body.encode()).decode(),
+        "json-in-hex": body.encode().hex(),
+        "json-in-url": quote(body),
+        "json-in-form": quote_plus(json.dumps({"p": secret}, ensure_ascii=False)),
+        "form-in-base64": base64.b64encode(f"p={quote_plus(secret)}".encode()).decode(),
         "basic": base64.b64encode(f"user:{secret}".encode()).decode(),
     }
 
 
-@pytest.mark.parametrize("secret", [_SECRET, _PLAIN])
+@pytest.mark.parametrize("secret", [_SECRET, _PLAIN, _SLASHES])
 @pytest.mark.parametrize("name", spellings(_PLAIN))
 def test_every_spelling_is_taken_out(secret: str, name: str) -> None:
     spelt = spellings(secret)[name]

@@ -181,6 +181,13 @@ _LOGIN = re.compile(r"(?<!ssh:)//[^\s/]*@|//[^\s/]*:[^\s/]*@")
 # a push half-way.
 # Whether a run stops, and when, is decided here. Only what is ignored stays so in a hook's shell.
 _DEAF = ("/bin/sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh")
+_ELSEWHERE = frozenset(
+    {
+        *("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX"),
+        *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_NAMESPACE"),
+    }
+)
+"""Variables that name another repository than that of the folder, as a hook of git has them."""
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -269,7 +276,8 @@ class Git:
         self, arguments: tuple[str, ...], stdin: int, stdout: int, stderr: int
     ) -> subprocess.Popen[bytes]:
         has_terminal = _has_terminal()
-        environment = {**os.environ, "LC_ALL": "C", **self._environment}
+        around = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+        environment = {**around, "LC_ALL": "C", **self._environment}
         if not has_terminal:
             environment["GIT_TERMINAL_PROMPT"] = "0"
         return subprocess.Popen(  # noqa: S603 - the shell gets the arguments as they are

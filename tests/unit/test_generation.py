@@ -85,6 +85,21 @@ def test_a_folder_is_of_a_commit_if_git_has_it(repository: Path, git: Git) -> No
     assert read(link) == made._replace(dirty=True)
 
 
+def test_no_other_repository_is_meant(
+    repository: Path, tmp_path: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hook of git runs with variables that name its own repository."""
+    generation = commit(repository, git)
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "--quiet")
+    git(other, "commit", "--quiet", "--allow-empty", "--message", "x")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(other / ".git" / "index"))
+    assert read(repository) == generation
+
+
 def test_a_folder_outside_of_git_starts_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

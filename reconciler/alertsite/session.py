@@ -65,7 +65,7 @@ class Session:
     """Sends requests with a valid token, and again when that can help.
 
     GET, PATCH and DELETE are repeated on connect errors, timeouts, 429 and 502 to 504, as
-    `repetition` says; all of them may be carried out twice without harm. A POST makes a monitor
+    `retry` says; all of them may be carried out twice without harm. A POST makes a monitor
     each time it arrives, and no answer but its own says that it did not: proxies answer 502 to 504
     for requests that went through, and 429 or 401 may come after the effect as well. So a POST goes
     out again only after a connection that could not be made; whoever asked for it has to look

@@ -96,7 +96,7 @@ def _ahead(seen: list[_Seen]) -> float | None:
     for one in seen:
         try:
             there = parsedate_to_datetime(one.date)
-        except ValueError:  # none, or not one that HTTP knows
+        except (ValueError, OverflowError):  # none, or not one that HTTP knows
             continue
         if there.tzinfo is not None:
             return (one.at - there).total_seconds()

@@ -375,7 +375,16 @@ class TestClock:
         assert found[0] == status
         assert words in found[1]
 
-    @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 01 Jan 2024 00:00:00"])
+    @pytest.mark.parametrize(
+        "date",
+        [
+            "",
+            "yesterday",
+            "Mon, 01 Jan 2024 00:00:00",
+            "Mon, 01 Jan 99999999999 00:00:00 GMT",
+            "Mon, 01 Jan 2024 00:00:00 +999999",
+        ],
+    )
     def test_a_server_that_does_not_say(
         self, date: str, fleet: Callable[[int], Any], doctor: Callable[..., Done]
     ) -> None:
@@ -383,4 +392,5 @@ class TestClock:
         with _serving(date) as url:
             login = {"ALERTSITE_USERNAME": "a", "ALERTSITE_PASSWORD": "b"}
             done = doctor(env={"ALERTSITE_URL": url, **login})
+        assert done.code == 0
         assert _found(done)["clock"][0] == "not checked"

@@ -488,8 +488,7 @@ def _check_targets(workspace: Workspace, state: State) -> None:
             raise UsageError(
                 f"--keep {pattern} matches no record and no manifest"
                 f"{did_you_mean(pattern, addresses)}",
-                "Give an address such as email-smtp/prod-relay, or a glob; what nobody knows needs "
-                "no --keep.",
+                "Give an address such as email-smtp/prod-relay, or a glob; or leave out --keep.",
             )
 
 

@@ -190,6 +190,7 @@ def test_only_drift_is_pulled_unless_all_is_asked_for(
         in done.out
     )
     assert "1 field differs only by an edit here" in done.err
+    assert "apply sends it, pull --all takes AlertSite's value." in done.err
     assert "port" not in done.out
 
     done = run("pull", "--all", "--auto-approve", env=applied.env)

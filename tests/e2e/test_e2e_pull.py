@@ -219,6 +219,8 @@ def test_targets(workspace: Workspace, run: Callable[..., Done], applied: Accoun
     done = run("pull", "email-imap/none", env=applied.env)
     assert done.code == 64
     assert "email-imap/none matches no manifest" in done.err
+    kind_alone = run("pull", "email-smtp", env=applied.env)
+    assert "did you mean email-smtp/*?" in kind_alone.err
 
 
 def test_unset_fields(workspace: Workspace, run: Callable[..., Done], applied: Account) -> None:

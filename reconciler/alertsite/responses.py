@@ -238,7 +238,7 @@ def _nonsense(
         what += f": {why}" if why else ""
     error = NonsenseError(
         f"{request} was answered with {what}",
-        f"Check ALERTSITE_URL, which is {url}; a proxy or a login page may stand in between.",
+        f"Check ALERTSITE_URL, which is {url}; a proxy or a login page may be in between.",
     )
     error.may_have_arrived = True
     return error

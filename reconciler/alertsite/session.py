@@ -407,7 +407,7 @@ def _overdue(request: str, seconds: float) -> UnavailableError:
     setting = "timeout" if request.startswith("POST") else "deadline"
     return UnavailableError(
         f"{request}: no whole answer within {seconds:g} s",
-        f"AlertSite, or what stands in between, answers too slowly: run the same command again "
+        f"AlertSite, or a proxy in between, answers too slowly: run the same command again "
         f"later, or allow more time with {setting} in reconciler.toml "
         f"(RECONCILER_{setting.upper()}).",
         may_have_arrived=True,
@@ -417,7 +417,7 @@ def _overdue(request: str, seconds: float) -> UnavailableError:
 def _nonsense(request: str, what: str, url: str, hint: str = "") -> NonsenseError:
     error = NonsenseError(
         f"{request} was answered {what}",
-        f"Check ALERTSITE_URL, which is {url}; a proxy may stand in between.{hint}",
+        f"Check ALERTSITE_URL, which is {url}; a proxy may be in between.{hint}",
     )
     error.may_have_arrived = True
     return error

@@ -63,6 +63,17 @@ class _LazyGroup(click.Group):
         command: click.Command = getattr(import_module(f"reconciler.cli.{name}"), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            from reconciler.schema.problem import did_you_mean  # only for a message
+
+            advice = did_you_mean(name, _COMMANDS) or "."
+            raise click.UsageError(f"No such command {name!r}{advice}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])

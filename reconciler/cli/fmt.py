@@ -43,13 +43,13 @@ def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
                 )
             if not file.is_changed:
                 continue
+            if not check:
+                with writes.one(file.path):
+                    manifests.write(file.path, file.data, file.original)
             changed += 1
             console.data(file.path)
             if diff:
                 console.data(render.joined(_diff(file), colour=console.has_colour(sys.stdout)))
-            if not check:
-                with writes.one(file.path):
-                    manifests.write(file.path, file.data, file.original)
         if findings:
             console.say(render.findings_text(findings))
             console.say("Files with findings are left as they are.")

@@ -33,10 +33,10 @@ _FILES = {
 """Where each template goes; their own names have no dots in front, or tools would obey them."""
 _NEXT = """\
 Next, {where}:
-  reconciler plan       shows what the example would do, in the embedded sandbox
-  reconciler validate   checks the manifests; write over {example}
+  reconciler plan       shows what {manifests} would do, in the embedded sandbox
+  reconciler validate   checks the manifests{advice}
   reconciler doctor     checks your login, once ALERTSITE_USERNAME and ALERTSITE_PASSWORD are set
-Remove the pipeline that you do not use; the other says what it needs."""
+Delete the pipeline file that you do not use; the other one says what it needs."""
 
 
 @click.command(epilog="Example: reconciler init mail-monitors")
@@ -64,10 +64,12 @@ def init(folder: str) -> int:
             console.say("Everything is there already: nothing was written.")
             return ExitCode.OK
         where = "here" if root == Path() else f"in {folder}"
-        example = f"{_MANIFESTS}/{_EXAMPLE}"
-        console.say(
-            joined(line.format(where=where, example=example) for line in _NEXT.splitlines())
-        )
+        manifests, advice = "the manifests", ""
+        if (root / _MANIFESTS / _EXAMPLE).exists():
+            manifests = "the example"
+            advice = f"; replace {_MANIFESTS}/{_EXAMPLE} with your own"
+        text = _NEXT.format(where=where, manifests=manifests, advice=advice)
+        console.say(joined(text.splitlines()))
     return ExitCode.OK
 
 

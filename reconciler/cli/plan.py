@@ -32,10 +32,12 @@ _WHY = "A plan that is to be applied is made from AlertSite."
 @options.keep
 @options.state
 @click.option("--offline", is_flag=True, help="Compare with the state; ask AlertSite nothing.")
-@click.option("--out", metavar="FILE", help="Write the plan down, for apply FILE and show FILE.")
+@click.option("--out", metavar="FILE", help="Save the plan, for apply FILE and show FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
 @click.option(
-    "--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes, as Terraform."
+    "--detailed-exitcode",
+    is_flag=True,
+    help="Exit with 2 when there are changes, as Terraform does.",
 )
 def plan(
     manifests: str,

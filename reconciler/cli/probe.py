@@ -13,7 +13,7 @@ from reconciler.schema import Schemas
 
 _SHOWN = (
     "These are names of fields and types: no value is shown. What is not as expected is worth a "
-    "report to the makers of reconciler."
+    "report to the maintainers of reconciler."
 )
 
 

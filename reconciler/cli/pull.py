@@ -116,10 +116,11 @@ def _change(edit: Edit) -> str:
 def _say_rest(found: Pull) -> None:
     """Says what else differs, and is not pulled."""
     if found.edited:
-        verb = "differs" if found.edited == 1 else "differ"
+        is_one = found.edited == 1
+        verb, it, value = ("differs", "it", "value") if is_one else ("differ", "them", "values")
         console.say(
             f"{_count(found.edited, 'field')} {verb} only by an edit here, or without having been "
-            "applied: apply sends them, pull --all takes AlertSite's values."
+            f"applied: apply sends {it}, pull --all takes AlertSite's {value}."
         )
     if found.refused:
         verb = "is" if found.refused == 1 else "are"

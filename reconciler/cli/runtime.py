@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
 PROJECT = Path("reconciler.toml")
 _DEFAULT = "file:.reconciler/state.json"
-_SANDBOX = "file:.reconciler/sandbox-state.json"
+_SANDBOX_STATE = ".reconciler/sandbox-state.json"
+_SANDBOX = f"file:{_SANDBOX_STATE}"
 _GRACE = 1.5
 """Times as long as a create may take: what works on it longer has given up on us too.
 
@@ -307,7 +308,11 @@ def connect(
         schemas=schemas.documents, seed=sample_seed(), database=_DATA / "sandbox.db"
     )
     with ExitStack() as stack:
-        with starting_sandbox(f"Remove {_DATA} and what is in it: the sandbox makes it anew."):
+        # What is damaged is named by file: the folder has the state of an account too.
+        with starting_sandbox(
+            f"It must be able to write to {_DATA}. If its data is damaged, remove "
+            f"{options.database} and {_SANDBOX_STATE}."
+        ):
             durable.make_folder(_DATA)
             url = stack.enter_context(sandbox.running(options))
         login = config.Settings(url, sandbox.USERNAME, sandbox.PASSWORD, "")
@@ -341,7 +346,11 @@ def starting_sandbox(hint: str) -> Iterator[None]:
 
     try:
         yield
-    except (OSError, sqlite3.Error) as error:
+    except OSError as error:
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        reason = f"{where}{error.strerror or error}"
+        raise ConfigurationError(f"the sandbox cannot start: {reason}", hint) from error
+    except sqlite3.Error as error:
         raise ConfigurationError(f"the sandbox cannot start: {error}", hint) from error
 
 

@@ -22,12 +22,12 @@ _HELP = """Serve an AlertSite account on loopback until interrupted.
 Prints the variables that point other commands at it.
 
 \b
---fault, keys of a rule; none is known to be AlertSite's behaviour:
-  status=N             answer N with an error; without act or body, do nothing else
+--fault, keys of a rule. None is known to be AlertSite's behaviour:
+  status=N             answer N with an error; without act or body, only that
   body=html|truncated  act, then answer a proxy's page, or half of the answer
   body=trickle         act, then answer ten bytes a second
-  act=first            act, then answer the status (as in status=503 act=first)
-  act=late             the same, but do not wait for a create that is under way
+  act=first            act, then answer the status: status=503 act=first
+  act=late             the same, not waiting for a create that is under way
                        (world backend); body=html does not wait either
   drop=before|after    close the connection before or after acting, no answer
   delay=SECONDS        wait before anything else
@@ -35,7 +35,7 @@ Prints the variables that point other commands at it.
   skip=N, times=N      let N requests pass first; apply to N requests only
 
 \b
---world, off by default, combined freely; none is known to be AlertSite's behaviour:
+--world, off by default, may be combined. None is known to be AlertSite's:
   lag=SECONDS          a created monitor is in the list only after that long
   late=SECONDS         GET shows what a PATCH changed only after that long
   backend=SECONDS      a create takes effect that long after it arrived,
@@ -49,7 +49,7 @@ Prints the variables that point other commands at it.
   hide=N               lists leave out the last N monitors, uncounted
   locations=merge      PATCH adds to locations and custom_properties
                        (replace: it replaces them)
-  extra-keys           entries of locations and custom_properties have more keys
+  extra-keys           locations and custom_properties have more keys
   no-type              GET shows no type
   no-filter            the list ignores type=
   trim                 texts are stored without white space around them
@@ -60,15 +60,16 @@ Prints the variables that point other commands at it.
   names=nfc            … in Unicode's composed form
   names=html           … escaped, as in &amp;
   names=cut:N          … cut after N characters; names= may be repeated
-  drop=FIELD           POST and PATCH accept FIELD and forget it; may be repeated
+  drop=FIELD           POST and PATCH accept FIELD and forget it; repeatable
   bools=yn|01|text     GET shows "y" and "n", 1 and 0, or "true" and "false"
   expired=400          an expired token is refused with 400 (401: with 401)
   lies=create-id       hostile: a create is answered with another monitor's id
-  vanish=first|ID      a monitor is deleted once the first of several pages is served
+  vanish=first|ID      a monitor is deleted once the first page is served
 """
 _EXAMPLES = """\b
-Example: reconciler sandbox --world lag=10,count=page --fault 'PATCH * status=503 times=2'
-A create under way: --world backend=5 --fault 'POST /monitors/* status=504 act=late'"""
+Example: reconciler sandbox --world lag=10 --fault 'PATCH * status=503'
+A create under way:
+  --world backend=5 --fault 'POST /monitors/* status=504 act=late'"""
 
 
 @click.command(help=_HELP, epilog=_EXAMPLES)

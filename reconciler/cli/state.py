@@ -30,7 +30,7 @@ def _begin(location: str | None) -> runtime.Run:
 @state.command("list", epilog="Example: reconciler state list")
 @options.state
 def list_(location: str | None) -> int:
-    """List the records: address, id, when and by which run it was applied."""
+    """List the records: address, id, and when which run applied it."""
     run = _begin(location)
     known = run.known(None)
     if not known.saved.serial:
@@ -85,7 +85,10 @@ def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float
 @click.argument("run_id", metavar="[RUN]", required=False)
 @options.state
 def unlock(run_id: str | None, location: str | None) -> int:
-    """Break the lock of a run that is certainly dead; without RUN, say who holds it."""
+    """Break the lock of a run that is certainly dead.
+
+    Without RUN, say who holds it.
+    """
     run = _begin(location)
     if run_id is None:
         lease = current(run.store)
@@ -121,9 +124,9 @@ def pull(location: str | None) -> int:
 @options.state
 @options.lock_timeout
 def push(file: str, location: str | None, lock_timeout: float) -> int:
-    """Put the state in FILE in the place of the one that is kept.
+    """Replace the stored state with the one in FILE.
 
-    The one that is kept must be of the same lineage and not newer; or there must be none.
+    A state that is stored must be of the same lineage, and not newer.
     """
     new = _read(file)
     run = _begin(location)

@@ -39,7 +39,7 @@ _BOM = "\ufeff"
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _STARTS = (MappingStartEvent, SequenceStartEvent)
 _ENDS = (MappingEndEvent, SequenceEndEvent)
-_HINT = "Nothing was written to it."
+_UNCHANGED = "Nothing was written to it."
 
 
 class NotEditableError(ValueError):
@@ -104,11 +104,15 @@ def write(path: str, data: bytes, original: bytes) -> None:
         with target.open("r+b") as file:  # for writing: a read-only file stays as it is
             found = file.read()
         if found != original:
-            raise ConfigurationError(f"{path} was changed by somebody else just now", _HINT)
+            raise ConfigurationError(
+                f"{path} was changed by somebody else just now",
+                f"{_UNCHANGED} Run the same command again.",
+            )
         durable.replace(target, data)
     except OSError as error:
         raise ConfigurationError(
-            f"cannot write {path}: {error.strerror or error}", _HINT
+            f"cannot write {path}: {error.strerror or error}",
+            f"{_UNCHANGED} Make room, or give yourself the permission, and run the command again.",
         ) from error
 
 

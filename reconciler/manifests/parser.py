@@ -255,7 +255,7 @@ class _Construction:
 
     def _alias(self, event: JSON) -> JSON:
         if event.anchor in self._open_anchors:
-            self._find(event, "recursive-alias", f"*{event.anchor} stands inside what it repeats")
+            self._find(event, "recursive-alias", f"*{event.anchor} is inside what it repeats")
             return None
         if event.anchor not in self._anchors:
             self._find(event, "unknown-alias", f"nothing before this is marked &{event.anchor}")

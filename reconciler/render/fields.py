@@ -31,7 +31,7 @@ def kind_text(schema: Mapping[str, JSON], fields: Sequence[Described]) -> Lines:
         f"{_mark(field)} {field.name:{width}}  {field.type:{types}}  {_first(field)}"
         for field in shown
     ]
-    legend = "* required    - set by AlertSite, so it cannot stand in a manifest"
+    legend = "* required    - set by AlertSite, so it cannot be in a manifest"
     return joined([schema["title"], "", schema["description"], "", *lines, "", legend])
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _WIDTH = 40
 """Characters of a value in the list of fields; one field alone is shown whole."""
 _NEXT = {
-    Next.UNCHANGED: "unchanged: AlertSite fits",
+    Next.UNCHANGED: "unchanged: AlertSite already matches",
     Next.CREATE: "sent when the monitor is created",
     Next.RELEASED: "released: applied once, no longer in the manifest, left as it is",
     Next.NOT_MANAGED: "not managed: the manifest does not name it, so it is AlertSite's",

@@ -123,7 +123,7 @@ def _secret_ref_problems(
     elif error.validator == "additionalProperties":
         # Without the key itself, `required` says all there is to say.
         for key in sorted(set(value) - {SECRET_REF}) if SECRET_REF in value else ():
-            message = f"{_name((*pointer, key))} cannot stand beside {SECRET_REF}; remove one"
+            message = f"{_name((*pointer, key))} cannot be combined with {SECRET_REF}; remove one"
             yield Problem((*pointer, key), "secret-ref", message, of_key=True)
     elif "patternProperties" in path:
         message = (

@@ -260,7 +260,7 @@ def without_secrets(plan: Plan, fleet: Iterable[Desired], vault: Vault) -> Plan:
         Diagnostic(
             _field_place(locator, desired[change.address], field),
             "plain-secret",
-            "a known secret stands here in the clear, as the value or in it: write a secretRef",
+            "the value is or contains a known secret in plain text: write a secretRef",
         )
         for change in plan.changes
         if change.address in desired

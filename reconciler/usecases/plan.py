@@ -475,21 +475,20 @@ def _check_targets(workspace: Workspace, state: State) -> None:
     if not rules.targets and not rules.keep:
         return
     addresses = {*state.records, *(item.address for item in desired)}
+    known = {*addresses, *(f"{address.partition('/')[0]}/*" for address in addresses)}
     for target in rules.targets:
         is_described = any(matches(item, target) for item in desired)
         if not is_described and not any(fnmatchcase(address, target) for address in state.records):
             raise UsageError(
-                f"--target {target} matches no manifest, and no record of a monitor without one"
-                f"{did_you_mean(target, addresses)}",
+                f"the target {target} matches no manifest, and no record of a monitor without one"
+                f"{did_you_mean(target, known)}",
                 "A target is an address such as email-smtp/prod-relay, a glob or label=value.",
             )
     for pattern in rules.keep:
         if not any(fnmatchcase(address, pattern) for address in addresses):
             raise UsageError(
-                f"--keep {pattern} matches no record and no manifest"
-                f"{did_you_mean(pattern, addresses)}",
-                "Give an address such as email-smtp/prod-relay, or a glob; what nobody knows needs "
-                "no --keep.",
+                f"--keep {pattern} matches no record and no manifest{did_you_mean(pattern, known)}",
+                "Give an address such as email-smtp/prod-relay, or a glob; or leave out --keep.",
             )
 
 

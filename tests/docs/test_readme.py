@@ -73,9 +73,13 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_commands_print_what_the_readme_shows(checkout: Path) -> None:
+    """All are pasted into one shell, as a reader does it who has set up nothing before."""
+    (checkout / ".venv").symlink_to(sys.prefix)
+    tools = Path(sys.executable).parent
+    path = [part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != tools]
     environment = {
         "HOME": str(checkout),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": os.pathsep.join(path),
         "PIP_NO_INDEX": "1",  # were the environment stale, this would fail and not fetch
         "VENV": sys.prefix,
         "MAKEFLAGS": "--no-print-directory -e",
@@ -83,19 +87,24 @@ def test_commands_print_what_the_readme_shows(checkout: Path) -> None:
     }
     found = list(commands())
     assert len(found) > 5
-    for command in found:
-        run = subprocess.run(
-            ["bash", "-c", command.line],
-            cwd=checkout,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert re.fullmatch(as_pattern(command.output), run.stdout), (command, run.stdout)
+    end = "--- end of a command ---\n"
+    script = "".join(f"{{ {item.line}\n}} </dev/null\necho '{end.strip()}'\n" for item in found)
+    run = subprocess.run(
+        ["bash"],
+        input=script,
+        cwd=checkout,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    *outputs, rest = run.stdout.split(end)
+    assert rest == ""
+    for command, output in zip(found, outputs, strict=True):
+        assert "bash: line" not in output, (command, output)  # an error of the shell itself
+        assert re.fullmatch(as_pattern(command.output), output), (command, output)
 
 
 def test_other_shell_blocks_are_known() -> None:

@@ -222,6 +222,7 @@ class TestInit:
         assert done.code == 0
         assert "kept   Makefile" in done.out
         assert "kept   monitors\n" in done.out
+        assert "example" not in done.err  # there is none to look at
         assert "kept   .gitlab-ci.yml" in done.out
         assert (folder / "Makefile").read_text() == "mine:\n"
         assert list((folder / "monitors").iterdir()) == []

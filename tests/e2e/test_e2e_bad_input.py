@@ -130,7 +130,7 @@ _BAD = {
     "recursive-alias": (
         _GOOD + "extra: &e\n  again: *e\n",
         "11:10: recursive-alias:",
-        "*e stands inside what it repeats",
+        "*e is inside what it repeats",
     ),
     "not-finite": (
         _GOOD + "extra:\n  ratio: .inf\n",

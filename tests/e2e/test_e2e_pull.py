@@ -190,6 +190,7 @@ def test_only_drift_is_pulled_unless_all_is_asked_for(
         in done.out
     )
     assert "1 field differs only by an edit here" in done.err
+    assert "apply sends it, pull --all takes AlertSite's value." in done.err
     assert "port" not in done.out
 
     done = run("pull", "--all", "--auto-approve", env=applied.env)
@@ -218,6 +219,8 @@ def test_targets(workspace: Workspace, run: Callable[..., Done], applied: Accoun
     done = run("pull", "email-imap/none", env=applied.env)
     assert done.code == 64
     assert "email-imap/none matches no manifest" in done.err
+    kind_alone = run("pull", "email-smtp", env=applied.env)
+    assert "did you mean email-smtp/*?" in kind_alone.err
 
 
 def test_unset_fields(workspace: Workspace, run: Callable[..., Done], applied: Account) -> None:

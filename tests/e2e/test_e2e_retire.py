@@ -262,7 +262,7 @@ class TestSavedPlans:
         assert fleet.sent() == ["DELETE /monitors/2"]
         again = fleet.run("apply", "plan.json")
         assert again.code == 0
-        assert "1 change of the plan: AlertSite has them already." in again.err
+        assert "1 change of the plan was already made." in again.err
         assert fleet.sent() == []
 
     def test_nothing_is_retired_when_something_has_moved(self, fleet: Fleet) -> None:

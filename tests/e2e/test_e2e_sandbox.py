@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import urllib.request
@@ -77,13 +78,32 @@ def test_a_port_that_is_taken_is_named(run: Callable[..., Done]) -> None:
 def test_damaged_data_of_the_embedded_sandbox(
     workspace: Workspace, fleet: Callable[[int], Any], run: Callable[..., Done]
 ) -> None:
+    """What it says to remove is only the sandbox's: the folder has the state of an account too."""
     fleet(1)
-    (workspace.root / ".reconciler").mkdir()
-    (workspace.root / ".reconciler" / "sandbox.db").write_text("no database")
+    folder = workspace.root / ".reconciler"
+    folder.mkdir()
+    for name in ("sandbox.db", "sandbox-state.json", "state.json"):
+        (folder / name).write_text("damaged")
     done = run("plan")
     assert done.code == 3
     assert "file is not a database" in done.err
-    assert "Remove .reconciler" in done.err
+    hint = done.err.splitlines()[-1]
+    assert "remove .reconciler/sandbox.db and .reconciler/sandbox-state.json." in hint
+    for name in re.findall(r"[.]reconciler/[a-z.-]+(?<![.])", hint):
+        (workspace.root / name).unlink()
+    assert "cannot start" not in run("plan").err
+    assert (folder / "state.json").read_text() == "damaged"
+
+
+def test_a_folder_in_which_the_embedded_sandbox_cannot_keep_its_data(
+    workspace: Workspace, fleet: Callable[[int], Any], run: Callable[..., Done]
+) -> None:
+    fleet(1)
+    (workspace.root / ".reconciler").write_text("a file")
+    done = run("plan")
+    assert done.code == 3
+    assert "Error: the sandbox cannot start: .reconciler: Not a directory\n" in done.err
+    assert "It must be able to write to .reconciler." in done.err
 
 
 def test_without_the_packages_of_the_sandbox(

@@ -58,7 +58,7 @@ def test_what_moved_is_refused_and_the_rest_is_applied_once(
     (outcome,) = again.json["outcomes"]
     assert (outcome["address"], outcome["status"]) == ("email-smtp/relay-02", "moved")
     assert outcome["moved"] == [{"field": "port", "planned": 587, "has": 2525}]
-    assert "2 changes of the plan: AlertSite has them already.\n" in again.err
+    assert "2 changes of the plan were already made.\n" in again.err
     assert sorted(_writes(account, reviewed)) == written
 
     account.edit("email-smtp", 2, port=25)
@@ -71,7 +71,7 @@ def test_what_moved_is_refused_and_the_rest_is_applied_once(
     done = len(account.calls())
     nothing = run("apply", "p.json", env=account.env)
     assert nothing.code == 0
-    assert "3 changes of the plan: AlertSite has them already.\n" in nothing.err
+    assert "3 changes of the plan were already made.\n" in nothing.err
     assert _writes(account, done) == []
     assert set(account.ports().values()) == {587}
 
@@ -177,7 +177,7 @@ def test_created_once_however_often_it_is_applied(
     assert run("apply", "p.json", env=account.env).code == 0
     again = run("apply", "p.json", env=account.env)
     assert again.code == 0
-    assert "1 change of the plan: AlertSite has them already." in again.err
+    assert "1 change of the plan was already made." in again.err
     account.edit("email-smtp", 100001, port=25)
     moved = run("apply", "p.json", env=account.env)
     assert moved.code == 5

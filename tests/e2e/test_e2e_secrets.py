@@ -571,7 +571,7 @@ def test_known_secret_in_a_manifest_is_refused_where_it_stands(
     for command in (["plan", "--out", "p.json"], [*_APPLY]):
         done = Witness(workspace).sees(run(*command, env=account.env | _ENV))
         assert done.code == 3
-        assert "plain-secret: a known secret stands here in the clear" in done.err
+        assert "plain-secret: the value is or contains a known secret in plain text" in done.err
         assert re.search(r"monitors/one.yaml:[0-9]+:3: plain-secret", done.err)
         assert "hun&er" not in done.text
     assert account.patches() == []

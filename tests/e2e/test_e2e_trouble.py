@@ -465,3 +465,22 @@ def test_clock_that_was_ahead_in_an_earlier_run(
     assert state["serial"] > json.loads(ahead)["serial"]
     assert not state["saved_at"].startswith("2099")
     assert run("drift", env=account.env).out == "No drift. 6 monitors as last applied.\n"
+
+
+@_linux
+def test_a_manifest_that_fmt_cannot_write_is_not_called_changed(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    wrapped: Callable[..., tuple[int, str, str]],
+) -> None:
+    text = manifest("email-smtp", "relay", 1)
+    path = workspace.root / "monitors" / "relay.yaml"
+    path.write_text(
+        "".join(sorted(text.splitlines(keepends=True), key=lambda line: line[:1] == "a"))
+    )
+    path.chmod(0o444)
+    code, out, err = wrapped([_AS_ANYBODY], "fmt", env={})
+    path.chmod(0o644)
+    assert (code, out) == (3, "")
+    assert "Error: cannot write monitors/relay.yaml: Permission denied\nNothing was written" in err
+    assert "give yourself the permission" in err

@@ -56,7 +56,7 @@ def test_a_monitor_and_its_fields(account: Account, run: Callable[..., Done]) ->
     )
     assert ") by run 20" in head[3]
     assert head[4] == "  lifecycle  without its manifest, --prune deletes it"
-    assert head[5] == "  next       unchanged: AlertSite fits"
+    assert head[5] == "  next       unchanged: AlertSite already matches"
     fields = {line.split()[0]: line for line in head[7:]}
     assert fields.keys() == {"billing_plancode", "hostname", "interval", "name", "port"}
     assert fields["interval"].endswith("unchanged  monitors/_defaults.yaml:4:3 (default)")

@@ -4,9 +4,10 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
+import click
 import pytest
 
-from reconciler.cli import run
+from reconciler.cli import reconciler, run
 
 
 @pytest.fixture(autouse=True)
@@ -47,3 +48,41 @@ def test_long_options_with_one_dash_are_explained(
 ) -> None:
     assert run(["apply", argument]) == 64
     assert f"two dashes: -{argument}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("pln", "plan"), ("aply", "apply"), ("vlaidate", "validate")]
+)
+def test_a_mistyped_command_is_recognised(
+    capsys: pytest.CaptureFixture[str], word: str, meant: str
+) -> None:
+    assert run([word]) == 64
+    assert f"No such command '{word}'; did you mean {meant}?" in capsys.readouterr().err
+
+
+def test_a_command_like_no_other_is_not_guessed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["terraform"]) == 64
+    assert "No such command 'terraform'." in capsys.readouterr().err
+
+
+def commands() -> Iterator[list[str]]:
+    """The command line of every command, those of groups included."""
+    context = click.Context(reconciler)
+    yield []
+    for name in reconciler.list_commands(context):
+        yield [name]
+        found = reconciler.get_command(context, name)
+        if isinstance(found, click.Group):
+            yield from ([name, below] for below in found.list_commands(context))
+
+
+@pytest.mark.parametrize("command", [*commands()], ids=" ".join)
+def test_help_fits_a_terminal_and_is_not_cut(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([*command, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+    _, *summaries = lines[lines.index("Commands:") :] if "Commands:" in lines else [""]
+    assert [line for line in summaries if line.endswith("...")] == []

@@ -91,17 +91,17 @@ def test_import_says_that_its_files_stand(interrupted: Callable[..., str]) -> No
 
 
 def test_fmt_says_which_files_it_changed(interrupted: Callable[..., str]) -> None:
-    manifests("a", "b")
-    for name in ("a", "b"):
+    manifests("a", "b", "c")
+    for name in ("a", "b", "c"):
         path = Path("monitors", f"{name}.yaml")
         lines = path.read_text().replace("name: ", f"name: {name}-", 1).splitlines(keepends=True)
         kind = next(line for line in lines if line.startswith("kind:"))
         lines.remove(kind)
         path.write_text("".join([*lines, kind]))
-    before = Path("monitors/b.yaml").read_text()
-    said = interrupted("b.yaml", "fmt")
-    assert said == f"Interrupted. Written: monitors/a.yaml.{_REST}"
-    assert Path("monitors/b.yaml").read_text() == before
+    before = Path("monitors/c.yaml").read_text()
+    said = interrupted("b.yaml", "fmt")  # a file is named once it is written
+    assert said == f"Interrupted. Written: monitors/a.yaml, monitors/b.yaml.{_REST}"
+    assert Path("monitors/c.yaml").read_text() == before
 
 
 def test_state_push_says_that_the_state_is_replaced(

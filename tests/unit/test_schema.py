@@ -358,7 +358,7 @@ MESSAGES = {
     ),
     "not alone": (
         broken("spec/note", {**REF, "default": "x"}),
-        "spec.note.default cannot stand beside secretRef; remove one",
+        "spec.note.default cannot be combined with secretRef; remove one",
     ),
     "no scheme": (
         broken("spec/note", {"secretRef": "MAILBOX_PASSWORD"}),

@@ -71,7 +71,7 @@ def text(why: Why, *, only: bool = True, age: str = "3 d ago") -> str:
 
 # What the manifest wants, what was applied, what AlertSite has; what is said of it.
 CAUSES: dict[str, tuple[Any, Any, Any, str]] = {
-    "fits": (587, {"port": 587}, "587", "unchanged: AlertSite fits"),
+    "fits": (587, {"port": 587}, "587", "unchanged: AlertSite already matches"),
     "no record": (587, None, 25, "edit, and nothing is known of an earlier apply"),
     "first time": (587, {}, 25, "edit, named in the manifest for the first time"),
     "edited": (587, {"port": 25}, 25, "edit, changed in the manifest since the last apply"),
@@ -255,10 +255,10 @@ class TestSecrets:
     @pytest.mark.parametrize(
         ("sent", "tracks", "tracking", "following"),
         [
-            ("1 login " + str(REF), True, Tracking.SENT, "unchanged: AlertSite fits"),
+            ("1 login " + str(REF), True, Tracking.SENT, "unchanged: AlertSite already matches"),
             ("another", True, Tracking.CHANGED, "sent again"),
             (None, True, Tracking.UNSENT, "sent"),
-            ("another", False, Tracking.UNTRACKED, "unchanged: AlertSite fits"),
+            ("another", False, Tracking.UNTRACKED, "unchanged: AlertSite already matches"),
         ],
     )
     def test_what_is_known_of_them(

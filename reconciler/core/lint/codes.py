@@ -52,7 +52,7 @@ CODES: Mapping[str, Code] = {
         Severity.ERROR, "The host name is an IP address, and ipv4 is another one."
     ),
     "tls-port": Code(
-        Severity.WARNING, "A scheme with TLS stands with a port without it, or the other way round."
+        Severity.WARNING, "A scheme with TLS has a port without it, or the other way round."
     ),
     "two-ports": Code(Severity.WARNING, "hostname holds a port, and port is another one."),
     "no-address": Code(
@@ -76,7 +76,7 @@ CODES: Mapping[str, Code] = {
     ),
     BAD_COMMENT: Code(
         Severity.WARNING,
-        "A comment for reconciler that names no code, or stands where none counts.",
+        "A comment for reconciler that names no code, or is where none counts.",
     ),
     "smtp-only": Code(
         Severity.INFO, "A domain's mail is watched where it is sent, and not where it is fetched."

@@ -270,6 +270,7 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
     "no alerts": ({"notify_on_error": False}, {}, {}, "silenced"),
     "paused": ({}, {"paused": True}, {}, "switched-off"),
     "Enabled": ({}, {"Enabled": False}, {}, "switched-off"),
+    "Hostname": ({}, {"Hostname": "mx.example.net"}, {}, "retargeted"),
     "an ignored switch": (
         {}, {}, {"ignore": [{"field": "enabled", "reason": "x", "until": "2999-01-01"}]}, "ignored",
     ),

@@ -319,6 +319,7 @@ class Session:
                 raise httpx.DecodingError(str(error), request=request) from error
         elif body and encoding != "identity":
             raise _nonsense(name, "in an encoding that was not asked for", self.url)
+        allowance.take_values(body)
         # What `read` does, which would unpack without bounds and close before it is known whether
         # the answer is whole. Without it, httpx says that the answer was not read.
         response._content = body  # noqa: SLF001

@@ -449,6 +449,14 @@ def _is_tls(error: BaseException | None) -> bool:
 
 
 def _client(url: str, connections: int, limits: Limits, wire: Wire) -> httpx.Client:
+    try:
+        found = httpx.URL(url)
+        found.raw_host.decode().encode("idna")  # as Python spells it for DNS
+        _ = found.host  # as httpx reads it
+    except (UnicodeError, httpx.InvalidURL) as error:
+        raise ConfigurationError(
+            "the host of ALERTSITE_URL is no name", "Check each part between its dots."
+        ) from error
     secure = url.startswith("https:")
     headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
     try:

@@ -255,7 +255,10 @@ class Wire(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """A connection, made within the timeout."""
         within = self.current.within(timeout)
-        stream = self._backend.connect_tcp(host, port, within, local_address, socket_options)
+        try:
+            stream = self._backend.connect_tcp(host, port, within, local_address, socket_options)
+        except UnicodeError as error:  # Python spells it for DNS, before it asks
+            raise httpcore.ConnectError("the name of the host or proxy is none") from error
         return self.bounded(stream)
 
     def bounded(self, stream: httpcore.NetworkStream) -> _Stream:

@@ -13,7 +13,9 @@ counts once, however much it loses.
 
 **Whom the share is of.** Of the monitors that are there and have a manifest, and of those that are
 lost. Neither orphans that stay, nor manifests whose monitor is still to be made, make the fleet
-larger than what can be lost; nor does a change of kind, which has one of each.
+larger than what can be lost; nor does a change of kind, which has one of each. Nor do monitors that
+this very plan binds, since a commit would so bring its own permission; unless the state knows none
+at all.
 
 **How much is allowed** is the smallest of three budgets, and one monitor may always be lost unless
 a number is zero. The project's own; the one that the last apply was held to, so that a raised limit
@@ -164,7 +166,10 @@ def coverage(
     for loss in (*_of_releases(notes, manifests, view), *_of_ignoring(targeted, view)):
         losses[loss.address] = _both(losses.get(loss.address), loss)
     lost = {item.id for item in losses.values()} | {item.id for item in terms.recent}
-    managed = len((view.claimed.keys() & view.by_id.keys()) | lost)
+    fleet = view.claimed.keys() & view.by_id.keys()
+    if known := {record.id for record in view.records.values()}:
+        fleet &= known
+    managed = len(fleet | lost)
     return Coverage(
         managed,
         tuple(losses[address] for address in sorted(losses)),

@@ -452,10 +452,11 @@ class TestRetiring:
 
 
 class TestFleet:
-    """What the share is of: neither orphans nor what is to be made can make it larger."""
+    """What the share is of: neither orphans nor what is new to Git can make it larger."""
 
     MANIFESTS = [desired(name=f"m{n}", id=n) for n in range(1, 4)]
     MONITORS = [live(id=n) for n in range(1, 10)]
+    KNOWN = {f"email-smtp/m{n}": record(id=n) for n in range(1, 4)}
 
     def managed(
         self, records: dict[str, Record] | None = None, *more: Desired, **rules: Any
@@ -465,10 +466,14 @@ class TestFleet:
 
     def test_it_is_what_has_a_manifest_and_is_there(self) -> None:
         assert self.managed() == 3
-        assert self.managed({"email-smtp/m1": record(id=1)}) == 3
+        assert self.managed(self.KNOWN) == 3
+
+    def test_what_this_plan_binds_does_not_count(self) -> None:
+        assert self.managed({"email-smtp/m1": record(id=1)}) == 1
+        assert self.managed(self.KNOWN, desired(name="m4", id=4)) == 3
 
     def test_orphans_count_only_when_they_are_lost(self) -> None:
-        orphans = {f"email-smtp/o{n}": record(id=n) for n in (4, 5, 6)}
+        orphans = {f"email-smtp/o{n}": record(id=n) for n in (4, 5, 6)} | self.KNOWN
         assert self.managed(orphans) == 3
         assert self.managed(orphans, prune=True) == 6
 
@@ -477,8 +482,9 @@ class TestFleet:
 
     def test_a_kind_that_changes_counts_once(self) -> None:
         new = desired({"name": "x"}, kind="email-imap", name="o4", id=None)
-        assert self.managed({"email-smtp/o4": record(id=4)}, new) == 3
-        assert self.managed({"email-smtp/o4": record(id=4)}, new, prune=True) == 4
+        known = {"email-smtp/o4": record(id=4)} | self.KNOWN
+        assert self.managed(known, new) == 3
+        assert self.managed(known, new, prune=True) == 4
 
     def test_what_was_lost_within_a_day_still_counts(self) -> None:
         recent = (Lost(1, "email-smtp/m1", ("disabled",), "t"), Lost(77, "x", ("deleted",), "t"))

@@ -47,7 +47,9 @@ _KNOWN = (
     *("CLOUDSDK_*", "DIGITALOCEAN_*", "HCLOUD_*", "LINODE_*", "CLOUDFLARE_*", "ALICLOUD_*"),
     *("KUBECONFIG", "KUBERNETES_*", "VAULT_*", "CONSUL_*", "OP_*", "SOPS_*", "TF_*", "PULUMI_*"),
     *("DOCKER_*", "NPM_*", "NODE_AUTH_TOKEN", "PIP_*", "UV_*", "TWINE_*", "POETRY_*"),
-    *("SSH_*", "GPG_*", "GIT_*", "NETRC", "PGPASSWORD", "SENTRY_*"),
+    *("SSH_*", "GPG_*", "GIT_*", "NETRC", "PGPASSWORD", "MYSQL_PWD", "DATABASE_URL", "SENTRY_*"),
+    *("HEROKU_*", "DOPPLER_*", "SLACK_*", "SNYK_*", "SONAR_*", "DATADOG_*", "CARGO_REGISTRY_*"),
+    "*_PROXY",  # with a login, which this tool uses too
 )
 """Variables in which pipelines, clouds and other programs keep their own credentials."""
 _NO_FILES = ("/proc", "/dev", "/sys")
@@ -56,6 +58,8 @@ _KNOWN_PARTS = frozenset(
     (
         *(".ssh", ".gnupg", ".aws", ".azure", ".config", ".kube", ".docker", ".git", ".netrc"),
         *(".git-credentials", ".npmrc", ".pypirc", ".terraform.d", ".vault-token"),
+        *(".pgpass", ".my.cnf", ".s3cfg", ".boto", ".m2", ".gradle", ".cargo", ".gem"),
+        *(".credentials", ".credentials_rsaparams"),  # of the runner of a pipeline
         *("kubernetes.io", "eks.amazonaws.com", "azure.workload.identity"),
     )
 )

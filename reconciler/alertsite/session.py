@@ -319,6 +319,7 @@ class Session:
                 raise httpx.DecodingError(str(error), request=request) from error
         elif body and encoding != "identity":
             raise _nonsense(name, "in an encoding that was not asked for", self.url)
+        allowance.take_values(body)
         # What `read` does, which would unpack without bounds and close before it is known whether
         # the answer is whole. Without it, httpx says that the answer was not read.
         response._content = body  # noqa: SLF001
@@ -448,6 +449,14 @@ def _is_tls(error: BaseException | None) -> bool:
 
 
 def _client(url: str, connections: int, limits: Limits, wire: Wire) -> httpx.Client:
+    try:
+        found = httpx.URL(url)
+        found.raw_host.decode().encode("idna")  # as Python spells it for DNS
+        _ = found.host  # as httpx reads it
+    except (UnicodeError, httpx.InvalidURL) as error:
+        raise ConfigurationError(
+            "the host of ALERTSITE_URL is no name", "Check each part between its dots."
+        ) from error
     secure = url.startswith("https:")
     headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
     try:

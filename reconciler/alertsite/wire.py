@@ -35,6 +35,8 @@ _HEADERS_END = re.compile(rb"\n\r?\n")
 """As h11 finds it (`_receivebuffer.blank_line_regex`), which takes line feeds alone too."""
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,20})[ \t]*(;.*)?", re.DOTALL)
 """The line before a chunk (RFC 9112, 7.1)."""
+_VALUE = 24
+"""Bytes that a value in JSON counts for at least, since it takes more than that in memory."""
 _MARGIN = 15.0
 """Seconds that an exchange may be late before it must be stuck where no time limit reaches."""
 
@@ -74,7 +76,7 @@ class Allowance:
 
     Args:
         seconds: from now.
-        size: in bytes; what is unpacked counts as well.
+        size: in bytes; what is unpacked counts as well, and so do many small values.
     """
 
     def __init__(self, seconds: float, size: int) -> None:
@@ -91,6 +93,19 @@ class Allowance:
         self.left -= count
         if self.left < 0:
             raise FloodError(self.size)
+
+    def take_values(self, text: bytes) -> None:
+        """Counts what the values of a JSON text take beside its bytes, which are counted.
+
+        Three bytes, as in `[],`, become an object with its place in a list. A usual monitor, with
+        long names and few brackets, takes nothing more.
+
+        Raises:
+            FloodError: there was not as much left.
+        """
+        if len(text) * _VALUE > self.left:  # else it cannot be too much, and is not looked at
+            count = sum(text.count(mark) for mark in b",[{")
+            self.take(max(0, count * _VALUE - len(text)))
 
 
 class Exchange:
@@ -240,7 +255,10 @@ class Wire(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """A connection, made within the timeout."""
         within = self.current.within(timeout)
-        stream = self._backend.connect_tcp(host, port, within, local_address, socket_options)
+        try:
+            stream = self._backend.connect_tcp(host, port, within, local_address, socket_options)
+        except UnicodeError as error:  # Python spells it for DNS, before it asks
+            raise httpcore.ConnectError("the name of the host or proxy is none") from error
         return self.bounded(stream)
 
     def bounded(self, stream: httpcore.NetworkStream) -> _Stream:

@@ -47,7 +47,7 @@ class _Redacted(TextIOBase):
 
     def write_document(self, text: str) -> None:
         """Writes a JSON document, which stays one."""
-        self._stream.write(self._redactor.document(text))
+        self._stream.write(self._redactor.document(text, is_shown=True))
 
     def flush(self) -> None:
         self._stream.flush()

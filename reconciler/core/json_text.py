@@ -17,6 +17,7 @@ JSON: TypeAlias = Any
 
 MAX_DEPTH = 64
 """As deep as a manifest may be."""
+_SHORT = 20
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
@@ -78,7 +79,8 @@ def _finite(text: str) -> float:
     """A number that is one everywhere; `1e400` is infinite in Python."""
     number = float(text)
     if not math.isfinite(number):
-        raise _NumberError(f"{text[:20]} is not a number that fits")
+        shown = text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
+        raise _NumberError(f"{shown} is not a number that fits")
     return number
 
 

@@ -18,6 +18,11 @@ with s at most n - g + 1 lies within it, and begins at one of its first s places
 the keys of an index. So a text is looked at once, at every s-th place, however many secrets there
 are.
 
+Cuts. What is too long to be shown is cut, by us or by others, and the end of what is left may be
+the beginning of a secret. So before a mark of a cut (`…`, `...`) a part of a spelling is enough.
+That is for what is shown: a value that is kept, or compared, is whole, and such an end would be
+chance.
+
 A secret that is shorter than `_SHORTEST`, blanks not counted, is not looked for: it stands in
 ordinary words, and taking it out of them would tell it.
 """
@@ -29,7 +34,7 @@ from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 
 _SHORTEST = 6
@@ -39,6 +44,10 @@ _LINE = 8
 _LONGEST_STEP = 6
 """More would save little time in a text, and cost memory for each spelling."""
 PLACEHOLDER = "(secret)"
+_CUT = re.compile(r"…|\\u2026|\.\.\.")
+_FARTHEST = 1024
+"""Characters before a cut in which a part of a secret is looked for to begin: longer than what is
+shown of any text that is cut."""
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _UNICODE = re.compile(r"\\u[0-9a-f]{4}")
 _PERCENT = re.compile("%[0-9A-F]{2}")
@@ -114,20 +123,28 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text with a placeholder for each secret."""
+        return self.__without(text, (*self.__found(text), *self.__parts(text)))
+
+    def __without(self, text: str, spans: Iterable[tuple[int, int]]) -> str:
         parts, done = [], 0
         # Of those that begin at one place the longest: it may hold the others.
-        for start, end in sorted(self.__found(text), key=lambda span: (span[0], -span[1])):
+        for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
             if start >= done:
                 parts += [text[done:start], PLACEHOLDER]
             done = max(done, end)
         return "".join((*parts, text[done:])) if parts else text
 
-    def document(self, text: str) -> str:
+    def document(self, text: str, *, is_shown: bool = False) -> str:
         """The text of a JSON document with a placeholder for each secret in its texts and keys.
 
         It stays the document that it is: a number is never a secret, and no quote or brace goes.
+        One that is shown, and not kept, has no part of a secret either.
         """
-        return _STRING.sub(self.__string, text) if self.holds(text) else text
+        if self.holds(text):
+            text = _STRING.sub(self.__string, text)
+        if is_shown and next(self.__parts(text), None) is not None:
+            text = _STRING.sub(self.__cut_string, text)
+        return text
 
     def value(self, value: Any) -> Any:  # noqa: ANN401 - any JSON
         """The JSON value with a placeholder for each secret."""
@@ -141,7 +158,15 @@ class Redactor:
 
         text = json.loads(found[0], strict=False)
         # In ASCII, in which every text can be written.
-        return json.dumps(self.text(text)) if self.holds(text) else found[0]
+        whole = (*self.__found(text),)
+        return json.dumps(self.__without(text, whole)) if whole else found[0]
+
+    def __cut_string(self, found: re.Match[str]) -> str:
+        import json
+
+        text = json.loads(found[0], strict=False)
+        parts = (*self.__parts(text),)
+        return json.dumps(self.__without(text, parts)) if parts else found[0]
 
     def __found(self, text: str) -> Iterator[tuple[int, int]]:
         """Where secrets begin and end, in no order and as often as they are found."""
@@ -154,6 +179,20 @@ class Redactor:
             for spelling, place in found[text[at : at + gram]]:
                 if at >= place and text.startswith(spelling, at - place):
                     yield at - place, at - place + len(spelling)
+
+    def __parts(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where the beginnings of secrets stand that were cut."""
+        index, done = self.__known().index(), 0
+        if not index.size:
+            return
+        gram, found = index.gram, index.found
+        for cut in _CUT.finditer(text):
+            end = cut.start()
+            for at in range(max(done, end - _FARTHEST), end - gram + 1):
+                for spelling, place in found.get(text[at : at + gram], ()):
+                    if not place and spelling.startswith(text[at:end]):
+                        yield at, end
+            done = end
 
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
         raise TypeError("what knows secrets is not copied or stored")

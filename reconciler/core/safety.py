@@ -7,12 +7,15 @@ Rule: pure functions of a plan's parts, the state and the settings; no I/O, cloc
 `_WHEN`. Every change of a field is judged by AlertSite's value and the one that it is to have: who
 moved, and why, does not matter, since what is lost is lost. A value that AlertSite does not show is
 taken for a better one, as the account's defaults may be. Fields that no schema knows (`extra`)
-count if they look like a switch; see `_is_switched_off`. A monitor counts once, however much it
-loses.
+count if they look like a switch; see `_is_switched_off`. Or if they are another spelling of one
+that a schema knows: nobody knows whether AlertSite takes `Hostname` for `hostname`. A monitor
+counts once, however much it loses.
 
 **Whom the share is of.** Of the monitors that are there and have a manifest, and of those that are
 lost. Neither orphans that stay, nor manifests whose monitor is still to be made, make the fleet
-larger than what can be lost; nor does a change of kind, which has one of each.
+larger than what can be lost; nor does a change of kind, which has one of each. Nor do monitors that
+this very plan binds, since a commit would so bring its own permission; unless the state knows none
+at all.
 
 **How much is allowed** is the smallest of three budgets, and one monitor may always be lost unless
 a number is zero. The project's own; the one that the last apply was held to, so that a raised limit
@@ -26,6 +29,7 @@ from __future__ import annotations
 import re
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
+from unicodedata import normalize
 
 from reconciler.core.model import SECRET_REF, boolean
 from reconciler.core.plan import Action, Allowance, Coverage, Loss, Measurements, NoteCode, Reason
@@ -46,6 +50,9 @@ _MINUTES_A_DAY = 1440
 _DIGITS = re.compile("[0-9]{1,18}")
 _SCALE = 4
 """So many times longer or shorter a timeout is another one than anybody needs from day to day."""
+_SHORT, _LONG = 5, 300
+"""Seconds. A timeout beyond them makes a check that can hardly succeed, or hardly fail: so many
+small steps do not lead where one large step must not."""
 _NAMED = 10
 """So many monitors are named by a refusal; the plan above it names all."""
 
@@ -159,7 +166,10 @@ def coverage(
     for loss in (*_of_releases(notes, manifests, view), *_of_ignoring(targeted, view)):
         losses[loss.address] = _both(losses.get(loss.address), loss)
     lost = {item.id for item in losses.values()} | {item.id for item in terms.recent}
-    managed = len((view.claimed.keys() & view.by_id.keys()) | lost)
+    fleet = view.claimed.keys() & view.by_id.keys()
+    if known := {record.id for record in view.records.values()}:
+        fleet &= known
+    managed = len(fleet | lost)
     return Coverage(
         managed,
         tuple(losses[address] for address in sorted(losses)),
@@ -243,7 +253,9 @@ def causes(kind: Kind, fields: Iterable[FieldChange]) -> dict[str, str]:
         if rule is None:
             if _is_switched_off(item.field, item.before, item.after):
                 found[item.field] = "switched-off"
-        elif rule != NONE:
+                continue
+            rule = _respelt(kind, item.field)
+        if rule != NONE:
             cause, _, when = rule.partition(" when ")
             if _WHEN[when](item.before, item.after):
                 found[item.field] = cause
@@ -256,15 +268,31 @@ def _rule(kind: Kind, name: str) -> str | None:
     return None if field is None else field.coverage
 
 
+def _respelt(kind: Kind, name: str) -> str:
+    """What the schema says of the field that an unknown one is another spelling of."""
+    plain = _plain(name)
+    rules = (field.coverage for known, field in kind.fields.items() if _plain(known) == plain)
+    return next((rule for rule in rules if rule is not None), NONE)
+
+
+def _plain(name: str) -> str:
+    """What is the same of a name in each style: `HostName`, `host-name`, `host_name`."""
+    return "".join(filter(str.isalnum, normalize("NFKC", name).casefold()))
+
+
 def _costs(kind: Kind, name: str) -> bool:
     rule = _rule(kind, name)
-    return rule != NONE if rule is not None else bool(_STOPS.search(name) or _GOES.search(name))
+    if rule is None and (_STOPS.search(name) or _GOES.search(name)):
+        return True
+    return (_respelt(kind, name) if rule is None else rule) != NONE
 
 
 def _is_left_worse(kind: Kind, name: str, was: JSON, has: JSON) -> bool:
     rule = _rule(kind, name)
     if rule is None:
-        return _is_switched_off(name, None, has)
+        if _is_switched_off(name, None, has):
+            return True
+        rule = _respelt(kind, name)
     if rule == NONE:
         return False
     field = kind.field(name)
@@ -287,7 +315,9 @@ def _is_less(before: JSON, after: JSON) -> bool:
 
 def _is_scaled(before: JSON, after: JSON) -> bool:
     was, will = _number(before), _number(after)
-    return was is None or will is None or will > was * _SCALE or will * _SCALE < was
+    if was is None or will is None or will > was * _SCALE or will * _SCALE < was:
+        return True
+    return will > max(was, _LONG) or will < min(was, _SHORT)
 
 
 def _has_fewer(before: JSON, after: JSON) -> bool:
@@ -311,15 +341,18 @@ _WHEN: Mapping[str, Callable[[JSON, JSON], bool]] = {
 
 _STOPS = re.compile(
     "disabl|inactiv|paus|suspend|mute|muting|silen|snooz|mainten|stop|blackout|block|archiv|delet"
-    "|skip|(?<!thres)hold|freez|frozen|downtime|sleep|exclud|ignor|suppress|off$",
+    "|skip|(?<!thres)hold|freez|frozen|downtime|sleep|exclud|ignor|suppress|off$|offline|standby"
+    "|dormant|decommission|quiet",
     re.IGNORECASE,
 )
 """Names of switches that stop a monitor, or its alerts, when they are on."""
-_GOES = re.compile("enabl|(?<!inter)activ|alert|notif|monitoring|running|^on$", re.IGNORECASE)
+_GOES = re.compile(
+    "enabl|(?<!inter)activ|alert|notif|monitor(ing|ed)|running|^on$|status$|^state$", re.IGNORECASE
+)
 """Names of switches without which a monitor, or its alerts, stop."""
 _STILL = frozenset(
     {"off", "disabled", "inactive", "paused", "suspended", "stopped", "muted", "silenced"}
-    | {"maintenance", "archived", "deleted"}
+    | {"maintenance", "archived", "deleted", "offline", "standby", "dormant", "idle", "retired"}
 )
 """What a status says of a monitor that does not run."""
 

@@ -20,5 +20,6 @@ def problem_of(name: str, value: JSON) -> str:
     schema = json.loads((schema_folder() / f"{name}.schema.json").read_bytes())
     for error in Draft202012Validator(schema).iter_errors(value):
         place = "/".join(map(str, error.instance_path))
-        return f"{place or 'the document'}: {error.message}"[:_LONGEST]
+        text = f"{place or 'the document'}: {error.message}"
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     return ""

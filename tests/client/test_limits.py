@@ -332,6 +332,43 @@ class TestFlood:
             tracemalloc.stop()
         assert peak < 24 * MIB
 
+    @pytest.mark.parametrize(
+        "piece",
+        [b"[],", b'{"":0},', b"0.5,", b'"ab",'],
+        ids=["lists", "objects", "numbers", "texts"],
+    )
+    def test_a_bomb_of_values(
+        self, raw: Raw, connected: Callable[..., Session], piece: bytes
+    ) -> None:
+        """What is small on the wire, and as text, is large in memory."""
+        packer = zlib.compressobj(wbits=31)
+        text = b'{"results":[' + piece * (6 * MIB // len(piece)) + b"0]}"
+        raw.say(
+            "GET /monitors",
+            whole(packer.compress(text) + packer.flush(), b"Content-Encoding: gzip"),
+        )
+        session = connected(Limits(timeout=30.0, deadline=30.0, size=8 * MIB))
+        tracemalloc.start()
+        try:
+            with at_most(20), pytest.raises(NonsenseError, match="answered with more than"):
+                listed(session)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 32 * MIB
+
+    def test_a_list_of_usual_monitors_may_be_as_large_as_the_limit(
+        self, raw: Raw, connected: Callable[..., Session]
+    ) -> None:
+        monitor = {"id": 0, "type": "email-smtp", "name": "n", "locations": [{"id": 10}] * 3}
+        monitor |= {f"field_{number}": "a usual text" for number in range(20)}
+        found = [monitor | {"id": number} for number in range(2 * MIB * 9 // 10 // 690)]
+        text = json.dumps({"results": found}).encode()
+        assert len(text) > 2 * MIB * 8 // 10
+        raw.say("GET /monitors", whole(text))
+        session = connected(Limits(timeout=30.0, deadline=30.0, size=2 * MIB))
+        assert len(listed(session)) == len(found)
+
     def test_the_message_of_a_list_names_the_setting(
         self, raw: Raw, connected: Callable[..., Session]
     ) -> None:

@@ -270,6 +270,7 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
     "no alerts": ({"notify_on_error": False}, {}, {}, "silenced"),
     "paused": ({}, {"paused": True}, {}, "switched-off"),
     "Enabled": ({}, {"Enabled": False}, {}, "switched-off"),
+    "Hostname": ({}, {"Hostname": "mx.example.net"}, {}, "retargeted"),
     "an ignored switch": (
         {}, {}, {"ignore": [{"field": "enabled", "reason": "x", "until": "2999-01-01"}]}, "ignored",
     ),
@@ -377,6 +378,30 @@ def test_orphans_do_not_make_the_fleet_larger(
     done = run(*_APPLY, env=account.env)
     assert done.code == 5
     assert "4 of 4 monitors would lose monitoring (4 disabled), and the budget is 1" in done.err
+
+
+def test_monitors_that_the_same_commit_binds_do_not_make_the_fleet_larger(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    seed = (monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 41))
+    account = sandbox(*seed)
+
+    def write(last: int, disabled: int) -> None:
+        for n in range(1, last + 1):
+            fields = {"name": f"M{n}", "enabled": n > disabled}
+            workspace.write(f"m{n}.yaml", manifest("email-smtp", f"m{n}", n, **fields))
+
+    write(10, 0)
+    assert run(*_APPLY, env=account.env).code == 0
+    write(40, 10)
+    done = run(*_APPLY, env=account.env)
+    assert done.code == 5
+    assert "10 of 10 monitors would lose monitoring (10 disabled), and the budget is 3" in done.err
+    assert writes(account) == []
 
 
 def test_many_small_runs_are_held_to_what_one_large_run_is(

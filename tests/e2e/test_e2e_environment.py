@@ -165,6 +165,10 @@ def test_expired_token_beside_a_login_is_replaced(
         "https://127.0.0.1:port/",
         "https://127.0.0.1 0:1/api/v3",
         "https://alertsite.invalid/api/v3?debug=1",
+        "https://a..b/api/v3",
+        "https://../api/v3",
+        "https://xn--/api/v3",
+        f"https://{'a' * 64}.invalid/api/v3",
     ],
 )
 def test_url_that_cannot_be_meant(
@@ -177,6 +181,14 @@ def test_url_that_cannot_be_meant(
     assert done.code == 3
     assert "ALERTSITE_URL" in done.err
     assert _SECRET not in done.text
+
+
+def test_a_proxy_whose_name_is_none(fleet: Callable[[int], Any], run: Callable[..., Done]) -> None:
+    fleet(1)
+    env = {"ALERTSITE_TOKEN": "0" * 32, "HTTPS_PROXY": "http://a..b:1", "RECONCILER_DEADLINE": "1s"}
+    done = run("plan", env=env)
+    assert done.code == 6
+    assert "cannot be reached: the name of the host or proxy is none" in done.err
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,14 @@ LOSSES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, str]]] = {
     "a timeout that nothing exceeds": (
         {"timeout": 30}, {"timeout": 2147483647}, {"timeout": "retargeted"},
     ),
+    "a timeout that small steps make longer": (
+        {"timeout": 299}, {"timeout": 301}, {"timeout": "retargeted"},
+    ),
+    "a timeout that small steps make shorter": (
+        {"timeout": 5}, {"timeout": 4}, {"timeout": "retargeted"},
+    ),
+    "a long timeout on its way back": ({"timeout": 1200}, {"timeout": 600}, {}),
+    "a short timeout on its way back": ({"timeout": 1}, {"timeout": 3}, {}),
     "a timeout where the account's was": ({}, {"timeout": 1}, {"timeout": "retargeted"}),
     "no second try": (
         {"retry_on_failure": True}, {"retry_on_failure": False}, {"retry_on_failure": "retargeted"},
@@ -194,6 +202,10 @@ SWITCHES: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
     "fewer to alert": ({"alert_contacts": [1, 2, 3]}, {"alert_contacts": [3]}, True),
     "others in another order": ({"alert_contacts": [1, 2]}, {"alert_contacts": [2, 1]}, False),
     "a mapping in place of a switch": ({"Enabled": True}, {"Enabled": {}}, True),
+    "offline": ({}, {"offline": True}, True),
+    "a status in one letter": ({"status": "Y"}, {"status": "N"}, True),
+    "no longer monitored": ({}, {"monitored": "n"}, True),
+    "on standby": ({"state": "running"}, {"state": "standby"}, True),
     "a switch of something else": ({"x": True}, {"x": False}, False),
     "a threshold": ({"threshold": 5}, {"threshold": 9}, False),
 }  # fmt: skip
@@ -209,6 +221,36 @@ def test_an_unknown_field_that_looks_like_a_switch(
     assert plan.changes
     (name,) = wants
     assert [item.fields for item in plan.coverage.losses] == [{name: "switched-off"}] * is_lost
+
+
+RESPELT = {
+    "another case": ({}, {"Hostname": "other.example"}, "retargeted"),
+    "another style": ({}, {"host-name": "other.example"}, "retargeted"),
+    "wide letters": ({}, {"\uff48ostname": "other.example"}, "retargeted"),
+    "longer": ({"Interval": 5}, {"Interval": 1440}, "stretched"),
+    "shorter": ({"Interval": 1440}, {"Interval": 5}, None),
+    "one location": ({}, {"Locations": [{"id": 10}]}, "dropped"),
+    "a timeout": ({}, {"time_out": 1}, "retargeted"),
+    "what costs nothing": ({}, {"Note": "x"}, None),
+}
+
+
+@pytest.mark.parametrize(("has", "wants", "cause"), RESPELT.values(), ids=RESPELT)
+def test_an_unknown_field_that_is_a_known_one_in_another_spelling(
+    has: dict[str, Any], wants: dict[str, Any], cause: str | None
+) -> None:
+    plan = planned([desired(wants)], [live(has)])
+    assert plan.changes
+    (name,) = wants
+    expected = [] if cause is None else [{name: cause}]
+    assert [item.fields for item in plan.coverage.losses] == expected
+
+
+def test_a_spelling_that_is_released_counts_as_the_field_does() -> None:
+    manifest = desired({"name": "x"})
+    known = {manifest.address: record({"name": "x", "Hostname": "a"})}
+    plan = planned([manifest], [live({"name": "x", "Hostname": "b"})], known)
+    assert [item.fields for item in plan.coverage.losses] == [{"Hostname": "released"}]
 
 
 def test_what_a_secret_switches_nobody_can_see() -> None:
@@ -338,6 +380,7 @@ class TestIgnoring:
 
     def test_an_unknown_switch_counts_and_what_costs_nothing_does_not(self) -> None:
         assert self.lost(Ignored("paused", "", "2030-01-01"), known=record())
+        assert self.lost(Ignored("Hostname", "", "2030-01-01"), known=record())
         assert not self.lost(Ignored("note", "", "2030-01-01"), known=record())
 
     def test_a_monitor_that_is_new_to_git_loses_nothing(self) -> None:
@@ -409,10 +452,11 @@ class TestRetiring:
 
 
 class TestFleet:
-    """What the share is of: neither orphans nor what is to be made can make it larger."""
+    """What the share is of: neither orphans nor what is new to Git can make it larger."""
 
     MANIFESTS = [desired(name=f"m{n}", id=n) for n in range(1, 4)]
     MONITORS = [live(id=n) for n in range(1, 10)]
+    KNOWN = {f"email-smtp/m{n}": record(id=n) for n in range(1, 4)}
 
     def managed(
         self, records: dict[str, Record] | None = None, *more: Desired, **rules: Any
@@ -422,10 +466,14 @@ class TestFleet:
 
     def test_it_is_what_has_a_manifest_and_is_there(self) -> None:
         assert self.managed() == 3
-        assert self.managed({"email-smtp/m1": record(id=1)}) == 3
+        assert self.managed(self.KNOWN) == 3
+
+    def test_what_this_plan_binds_does_not_count(self) -> None:
+        assert self.managed({"email-smtp/m1": record(id=1)}) == 1
+        assert self.managed(self.KNOWN, desired(name="m4", id=4)) == 3
 
     def test_orphans_count_only_when_they_are_lost(self) -> None:
-        orphans = {f"email-smtp/o{n}": record(id=n) for n in (4, 5, 6)}
+        orphans = {f"email-smtp/o{n}": record(id=n) for n in (4, 5, 6)} | self.KNOWN
         assert self.managed(orphans) == 3
         assert self.managed(orphans, prune=True) == 6
 
@@ -434,8 +482,9 @@ class TestFleet:
 
     def test_a_kind_that_changes_counts_once(self) -> None:
         new = desired({"name": "x"}, kind="email-imap", name="o4", id=None)
-        assert self.managed({"email-smtp/o4": record(id=4)}, new) == 3
-        assert self.managed({"email-smtp/o4": record(id=4)}, new, prune=True) == 4
+        known = {"email-smtp/o4": record(id=4)} | self.KNOWN
+        assert self.managed(known, new) == 3
+        assert self.managed(known, new, prune=True) == 4
 
     def test_what_was_lost_within_a_day_still_counts(self) -> None:
         recent = (Lost(1, "email-smtp/m1", ("disabled",), "t"), Lost(77, "x", ("deleted",), "t"))

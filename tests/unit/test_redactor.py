@@ -157,3 +157,41 @@ def test_a_large_text_and_many_secrets_take_milliseconds() -> None:
     started = time.perf_counter()
     assert redactor.text(text) is text
     assert time.perf_counter() - started < 1  # 20 ms; but the machine may be busy
+
+
+CUT = {
+    "one character is gone": ("id is AAAAcorrect horse battery stapl…", "id is AAAA(secret)…"),
+    "few are left": ("id is AAAAcorre…", "id is AAAA(secret)…"),
+    "three dots": ("xcorrect horse...", "x(secret)..."),
+    "as JSON spells the mark": (r'"xcorrect horse\u2026"', r'"x(secret)\u2026"'),
+    "in a URL": ("?p=correct%20horse%20ba…", "?p=(secret)…"),
+    "before the second of two": ("a… correct ho…", "a… (secret)…"),
+    "of another text": ("correct, horse…", "correct, horse…"),
+    "nothing is cut": ("correct horse", "correct horse"),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), CUT.values(), ids=CUT)
+def test_a_secret_of_which_a_part_is_left(text: str, expected: str) -> None:
+    redactor = Redactor()
+    redactor.know("correct horse battery staple")
+    assert redactor.text(text) == expected
+
+
+def test_a_document_that_is_kept_is_not_changed_by_what_may_be_chance() -> None:
+    redactor = Redactor()
+    redactor.know("correct horse battery staple")
+    for text in ('{"note": "correct h…", "n": 1}', r'{"note": "correct h\u2026", "n": 1}'):
+        assert redactor.document(text) == text
+        assert not redactor.holds(text)
+        shown = json.loads(redactor.document(text, is_shown=True))
+        assert shown == {"note": "(secret)…", "n": 1}
+
+
+def test_many_cuts_take_time_by_the_text_and_not_by_their_number() -> None:
+    redactor = Redactor()
+    redactor.know("correct horse battery staple")
+    text = "…" * 300_000
+    started = time.monotonic()
+    assert redactor.text(text) == text
+    assert time.monotonic() - started < 5

@@ -41,6 +41,7 @@ def test_variables(rules: SecretRules, allowed: list[str], refused: list[str]) -
             [
                 *("/proc/self/environ", "/proc/../proc/1/environ", "/dev", "/sys/x"),
                 *("/root/.ssh/id", ".aws/credentials", "/run/secrets/kubernetes.io/x/token"),
+                *("/root/.pgpass", "/home/runner/.credentials"),
             ],
         ),
         (
@@ -69,6 +70,12 @@ def test_links_are_followed_in_paths_and_in_patterns(
         for path in ("link/a", "real/a", f"{tmp_path}/real/a"):
             assert refusal(SecretRules(files=(pattern,)), "file", path) == ""
     assert "leads to /proc/" in refusal(SecretRules(files=("*",)), "file", "out/environ")
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "DATABASE_URL"])
+def test_what_holds_the_login_of_a_proxy_or_a_database(name: str) -> None:
+    """The first are used by this tool itself."""
+    assert "keep their own credentials" in refusal(SecretRules(), "env", name)
 
 
 def test_plug_ins() -> None:

@@ -366,7 +366,10 @@ class Model:
         assert segment.flags.prune, f"monitor {number} was deleted without --prune"
         assert left, f"monitor {number} was deleted, and it is not ours or has a manifest"
         assert number not in {item.id for item in segment.fleet.values()}
-        names = {address.partition("/")[2] for address in left}
+        # It was the monitor of the address that had its record, and not of those that it might have
+        # come to: a rename to an address that has a monitor moves none.
+        bound = left & {key for key, item in segment.records.items() if item["id"] == number}
+        names = {address.partition("/")[2] for address in bound or left}
         for manifest in segment.fleet.values():
             if manifest.name in names and manifest.address in self.ours:
                 there = self.ours[manifest.address] & segment.after.keys()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,8 @@ def test_nothing_is_left_after_the_end(schemas: Any, capfd: Any) -> None:
             began = time.monotonic()
         assert time.monotonic() - began < 20  # and not the 60 of the fault
         for open_socket in (half, slow):
-            assert open_socket.recv(1) == b""
-            open_socket.close()
+            with open_socket, suppress(ConnectionResetError):  # the end of a socket with unread data
+                assert open_socket.recv(1) == b""
         assert threading.active_count() == before
         with pytest.raises(httpx.ConnectError):
             client.get(f"{url}/openapi.json")

@@ -108,7 +108,7 @@ def test_nothing_is_left_after_the_end(schemas: Any, capfd: Any) -> None:
             began = time.monotonic()
         assert time.monotonic() - began < 20  # and not the 60 of the fault
         for open_socket in (half, slow):
-            with open_socket, suppress(ConnectionResetError):  # the end of a socket with unread data
+            with open_socket, suppress(ConnectionResetError):  # with unread data
                 assert open_socket.recv(1) == b""
         assert threading.active_count() == before
         with pytest.raises(httpx.ConnectError):

@@ -144,7 +144,7 @@ def _environment(url: str | None) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name != "CI" and not name.startswith(("ALERTSITE_", "RECONCILER_"))
+        if name != "CI" and not name.startswith(("ALERTSITE_", "RECONCILER_", "PYTHON"))
     }
     if url is None:
         return kept

@@ -6,7 +6,6 @@ import os
 import sys
 from contextlib import contextmanager, suppress
 from io import TextIOBase
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -135,7 +134,7 @@ def _print(text: str, name: str, *, is_json: bool = False) -> None:
 
 
 def _discard(name: str) -> None:
-    setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - to the end
+    setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - to the end; 6 ms
 
 
 class Writes:

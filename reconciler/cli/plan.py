@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, options, plan_file, runtime
+from reconciler.cli import config, console, options, runtime
 from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
 from reconciler.errors import ExitCode, UsageError
@@ -64,6 +64,8 @@ def plan(
     found, state = _offline(workspace, run, as_json=as_json) if offline else _online(workspace, run)
     options.print_plan(found, as_json=as_json, show_requests=show_requests)
     if out is not None:
+        from reconciler.cli import plan_file  # 8 ms, most of them to ask git
+
         with console.writing() as writes, writes.one(out):
             plan_file.write(out, found, workspace, state, run.id, manifests)
     usecases.refuse_refusals(found)

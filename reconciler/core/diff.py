@@ -83,6 +83,7 @@ class FieldChange(NamedTuple):
             manifest names it.
         source: where the secret in it comes from, such as `env:NAME`; None if it holds none. Then
             `before` and `applied` are None and `after` holds references only.
+        set_key: the member that tells the elements apart, if the value is a list that is a set.
     """
 
     field: str
@@ -94,6 +95,7 @@ class FieldChange(NamedTuple):
     applied: JSON = None
     source: str | None = None
     default: str | None = None
+    set_key: str | None = None
 
 
 def patch(
@@ -183,7 +185,9 @@ def explain(
 def explain_create(desired: Desired, body: Mapping[str, JSON]) -> tuple[FieldChange, ...]:
     """The fields of a monitor that is to be created, in the order of the body."""
     return tuple(
-        _secret(name, value) if name in desired.secrets else FieldChange(name, None, value)
+        _secret(name, value)
+        if name in desired.secrets
+        else FieldChange(name, None, value, set_key=desired.kind.field(name).set_key)
         for name, value in body.items()
     )
 
@@ -206,7 +210,15 @@ def drifted(
         if field.text(before) != field.text(after) and not is_late:
             leaves = _leaves(field, before, after)
             changes.append(
-                FieldChange(name, before, after, leaves, cause=Cause.DRIFT, applied=before)
+                FieldChange(
+                    name,
+                    before,
+                    after,
+                    leaves,
+                    cause=Cause.DRIFT,
+                    applied=before,
+                    set_key=field.set_key,
+                )
             )
     return tuple(changes)
 
@@ -239,6 +251,7 @@ def _explain(
         _leaves(field, before, field.normalise(after)),
         cause=_cause(desired.kind, field, after, has, applied, unseen),
         applied=was,
+        set_key=field.set_key,
     )
 
 

@@ -2,7 +2,7 @@
 
 Rule: immutable, no I/O. How a field behaves on the wire is read from its JSON Schema property
 (`type`, `readOnly`, `writeOnly`, `additionalProperties`, `x-set-key`, `x-send-with`, `x-member-of`,
-`x-whitespace`, `x-text`), so that a new kind needs one new schema and no code.
+`x-names`, `x-whitespace`, `x-text`), so that a new kind needs one new schema and no code.
 
 Normal forms. AlertSite spells one value in several ways: `587` and `"587"`, `true` and `"y"`,
 `MX.example.com` and `mx.example.com`, a text with and without its last line end. A field's normal
@@ -88,6 +88,7 @@ class Field(NamedTuple):
         member_of: the set of which it names one element by its key; None if it names none.
         coverage: what monitoring is lost by when the field moves the wrong way; None if none is.
         is_shown: whether AlertSite shows its value to those who may see the monitor.
+        names: of the members of its elements that are ids, the member that names each.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Field(NamedTuple):
     coverage: str | None = None
     member_of: str | None = None
     is_shown: bool = True
+    names: Mapping[str, str] = {}
 
 
 def _hides_nothing(_name: str) -> None:
@@ -268,7 +270,13 @@ def _field(name: str, schema: Mapping[str, JSON]) -> Field:
         schema.get("x-coverage"),
         schema.get("x-member-of"),
         not schema.get("writeOnly"),
+        _names(schema),
     )
+
+
+def _names(schema: Mapping[str, JSON]) -> dict[str, str]:
+    members = schema.get("items", {}).get("properties", {})
+    return {item["x-names"]: name for name, item in members.items() if "x-names" in item}
 
 
 def _text(normalise: Callable[[JSON], JSON]) -> Callable[[JSON], str]:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from reconciler.core.diff import Cause, FieldChange, Leaf
 from reconciler.core.model import JSON, Account, Origin, canonical
+from reconciler.core.names import Name
 from reconciler.core.state import Lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-FORMAT_VERSION = "2.1"
+FORMAT_VERSION = "2.2"
 """Of the plan's JSON: the minor number grows with additions, the major with anything else."""
 
 
@@ -44,6 +45,7 @@ class Change(NamedTuple):
     Attributes:
         id: the monitor; None for one that is to be created.
         origin: None if it has no manifest any more.
+        labels: of its manifest; none if that is gone. Nothing is sent of them.
     """
 
     action: Action
@@ -54,6 +56,7 @@ class Change(NamedTuple):
     fields: tuple[FieldChange, ...]
     origin: Origin | None
     reason: Reason | None = None
+    labels: Mapping[str, str] = {}
 
     @property
     def is_retirement(self) -> bool:
@@ -304,6 +307,7 @@ class Plan(NamedTuple):
         unmanaged: email monitors of the account that no manifest names and no record knows.
         excluded: manifests that `--target` left out.
         untracked: fields with a secret of which nobody can tell whether it was sent.
+        names: what AlertSite calls the ids that the changes show; for people.
     """
 
     account: Account
@@ -316,13 +320,14 @@ class Plan(NamedTuple):
     excluded: int = 0
     untracked: int = 0
     coverage: Coverage = Coverage()
+    names: tuple[Name, ...] = ()
 
     @property
     def digest(self) -> str:
         """What two plans share exactly when they would do the same: `sha256:` and 64 hex digits."""
         decisions = [
             self.account._asdict(),
-            [_change_to_json(change) for change in self.changes],
+            [_decision(change) for change in self.changes],
             [binding._asdict() for binding in self.bindings],
             [_refusal_to_json(refusal) for refusal in self.refusals],
             [note._asdict() for note in self.notes if note.code not in _REMARKS],
@@ -365,6 +370,7 @@ class Plan(NamedTuple):
             "refusals": [_refusal_to_json(refusal) for refusal in self.refusals],
             "notes": [note._asdict() for note in self.notes],
             "coverage": self.coverage.to_json(),
+            "names": [name._asdict() for name in self.names],
         }
 
     @classmethod
@@ -389,6 +395,7 @@ class Plan(NamedTuple):
             excluded=summary["excluded"],
             untracked=summary["untracked"],
             coverage=Coverage.from_json(data["coverage"]),
+            names=tuple(Name(**name) for name in data["names"]),
         )
 
 
@@ -425,7 +432,13 @@ def _change_to_json(change: Change) -> dict[str, JSON]:
         "reason": change.reason,
         "request": {"method": change.method, "path": change.path, "body": change.body},
         "fields": [_field_to_json(field) for field in change.fields],
+        "labels": dict(change.labels),
     }
+
+
+def _decision(change: Change) -> dict[str, JSON]:
+    """What of a change decides whether another one would do the same."""
+    return {name: item for name, item in _change_to_json(change).items() if name != "labels"}
 
 
 def _change_from_json(data: Mapping[str, JSON]) -> Change:
@@ -438,6 +451,7 @@ def _change_from_json(data: Mapping[str, JSON]) -> Change:
         fields=tuple(_field_from_json(field) for field in data["fields"]),
         origin=_origin(data["origin"]),
         reason=data["reason"] and Reason(data["reason"]),
+        labels=data["labels"],
     )
 
 

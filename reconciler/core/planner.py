@@ -21,6 +21,7 @@ from reconciler.core.decisions import (
 )
 from reconciler.core.diff import FieldChange, explain, explain_create, patch, stranded
 from reconciler.core.model import boolean
+from reconciler.core.names import find_names, uses_of
 from reconciler.core.options import PlanOptions, is_target
 from reconciler.core.pending import TARGETS
 from reconciler.core.plan import (
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.diff import Stranded
     from reconciler.core.model import JSON, Account, Desired, Live
+    from reconciler.core.names import Use
     from reconciler.core.state import Record
 
 
@@ -269,7 +271,18 @@ def decide(
         excluded=len(view.desired) - len(targeted),
         untracked=0 if is_tracked else sum(len(item.secrets) for item in targeted),
         coverage=coverage(changes, notes, planned, view, terms),
+        names=find_names(_ids(changes, view), view.by_id.values()),
     )
+
+
+def _ids(changes: Iterable[Change], view: Inventory) -> Iterator[Use]:
+    """The ids in the changes that AlertSite has names for."""
+    kinds = {manifest.address: manifest.kind for manifest in view.desired}
+    for change in changes:
+        for field in change.fields if change.address in kinds else ():
+            if field.source is None:
+                values = (field.before, field.after, field.applied)
+                yield from uses_of(kinds[change.address], field.field, values)
 
 
 def _beside(view: Inventory, targeted: set[str]) -> Iterator[Binding | Note]:
@@ -474,7 +487,8 @@ def _change(
     fields: tuple[FieldChange, ...],
 ) -> Change:
     kind = manifest.kind.name
-    return Change(action, manifest.address, kind, number, body, fields, manifest.origin)
+    origin, labels = manifest.origin, manifest.labels
+    return Change(action, manifest.address, kind, number, body, fields, origin, labels=labels)
 
 
 def _refuse(

@@ -1,0 +1,241 @@
+"""A plan as a person reads it: changes that are alike together, what is unusual alone and first.
+
+Rule: pure functions of a plan; no I/O. They decide nothing but the order and the folds of what is
+shown: each change of the plan is in exactly one group.
+
+**What is alike.** Two updates are alike if they change the same fields in the same way: from the
+same value, to the same value, by the same default. Of a set only what comes and goes counts, not
+what else is in it; of a field that is sent along unchanged only its name. Two creates are alike if
+they are of one kind and name the same fields: what differs between them is `varying`.
+
+**What is unusual is never folded:** whatever destroys, or loses monitoring; whatever AlertSite has
+moved or has not kept; whatever replaces, or makes again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.diff import Cause
+from reconciler.core.model import canonical, elements_by_key
+from reconciler.core.plan import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.core.diff import FieldChange
+    from reconciler.core.model import JSON
+    from reconciler.core.plan import Change, Coverage, Loss, Plan, Reason
+
+
+FOLDED_ABOVE = 20
+"""So many changes, or lines of one sort, are read one by one; more are folded."""
+
+
+class Detail(StrEnum):
+    """How much of a plan is shown."""
+
+    SUMMARY = "summary"
+    GROUPED = "grouped"
+    FULL = "full"
+
+
+class Group(NamedTuple):
+    """Changes that are alike.
+
+    Attributes:
+        fields: what all of them change; of a set that changes, `set_change` is the same in all, and
+            what else is in it is that of the first. None of a delete.
+        changes: at least one, sorted by address.
+        varying: fields that all of them send, each with a value of its own.
+        is_unusual: whether it is a change that is never folded.
+    """
+
+    action: Action
+    reason: Reason | None
+    fields: tuple[FieldChange, ...]
+    changes: tuple[Change, ...]
+    varying: tuple[str, ...] = ()
+    is_unusual: bool = False
+
+    def by_kind(self) -> dict[str, int]:
+        """How many of the changes are of which kind, the most frequent first."""
+        return counted(change.kind for change in self.changes)
+
+    def by_folder(self) -> dict[str, int]:
+        """How many of the manifests stand in which folder, the most frequent first."""
+        return counted(
+            change.origin.path.rpartition("/")[0] or "."
+            for change in self.changes
+            if change.origin is not None
+        )
+
+    def by_label(self) -> dict[str, int]:
+        """How many of the manifests have which label (`name=value`), the most frequent first."""
+        return counted(
+            f"{name}={value}" for change in self.changes for name, value in change.labels.items()
+        )
+
+
+class SetChange(NamedTuple):
+    """How a set changes; elements are in the order of their keys.
+
+    Attributes:
+        key: the member that tells the elements apart.
+        added: elements that come.
+        removed: elements that go.
+        changed: what differs inside elements that stay, each with the element as it will be.
+    """
+
+    key: str
+    added: tuple[Mapping[str, JSON], ...] = ()
+    removed: tuple[Mapping[str, JSON], ...] = ()
+    changed: tuple[ElementChange, ...] = ()
+
+
+class ElementChange(NamedTuple):
+    """One difference inside an element of a set; None means "not there"."""
+
+    element: Mapping[str, JSON]
+    member: str
+    before: JSON
+    after: JSON
+
+
+class LossGroup(NamedTuple):
+    """Monitors that lose the same.
+
+    Attributes:
+        losses: at least one, sorted by address.
+    """
+
+    causes: tuple[str, ...]
+    fields: Mapping[str, str]
+    losses: tuple[Loss, ...]
+
+
+def detail_of(plan: Plan, asked: Detail | None = None) -> Detail:
+    """How much of a plan is shown: what is asked for, or what can be read."""
+    if asked is not None:
+        return asked
+    return Detail.GROUPED if len(plan.changes) > FOLDED_ABOVE else Detail.FULL
+
+
+def groups(plan: Plan) -> tuple[Group, ...]:
+    """All changes of a plan: what is unusual first, one by one; then the largest group first."""
+    lost = {loss.address for loss in plan.coverage.losses}
+    alone: list[Group] = []
+    alike: dict[str, list[Change]] = {}
+    for change in plan.changes:
+        if _is_unusual(change, lost):
+            alone.append(
+                Group(change.action, change.reason, change.fields, (change,), is_unusual=True)
+            )
+        else:
+            alike.setdefault(_likeness(change), []).append(change)
+    alone.sort(key=lambda group: _rank(group.changes[0], lost))
+    folded = sorted(map(_group, alike.values()), key=lambda group: -len(group.changes))
+    return (*alone, *folded)
+
+
+def loss_groups(coverage: Coverage) -> tuple[LossGroup, ...]:
+    """The losses of a plan, those that lose the same together; the smallest group first."""
+    alike: dict[str, list[Loss]] = {}
+    for loss in coverage.losses:
+        alike.setdefault(canonical([loss.causes, dict(loss.fields)]), []).append(loss)
+    found = (LossGroup(items[0].causes, items[0].fields, tuple(items)) for items in alike.values())
+    return tuple(sorted(found, key=lambda group: len(group.losses)))
+
+
+def set_change(field: FieldChange) -> SetChange | None:
+    """How the set in a field changes; None if it is no set, or if there was none before."""
+    before, after = field.before, field.after
+    if field.set_key is None or not isinstance(before, list) or not isinstance(after, list):
+        return None
+    was, will = elements_by_key(before, field.set_key), elements_by_key(after, field.set_key)
+    if was is None or will is None:
+        return None
+    changed = [
+        ElementChange(will[key], member, was[key].get(member), will[key].get(member))
+        for key in _sorted(was.keys() & will.keys())
+        for member in sorted({*was[key], *will[key]})
+        if canonical(was[key].get(member)) != canonical(will[key].get(member))
+    ]
+    return SetChange(
+        field.set_key,
+        tuple(will[key] for key in _sorted(will.keys() - was.keys())),
+        tuple(was[key] for key in _sorted(was.keys() - will.keys())),
+        tuple(changed),
+    )
+
+
+def counted(words: Iterable[str]) -> dict[str, int]:
+    """How often each word occurs, the most frequent first."""
+    return dict(sorted(Counter(words).items(), key=lambda item: (-item[1], item[0])))
+
+
+def _is_unusual(change: Change, lost: set[str]) -> bool:
+    return (
+        change.action is Action.DELETE
+        or change.reason is not None
+        or change.address in lost
+        or any(field.cause is not Cause.EDIT for field in change.fields)
+    )
+
+
+def _rank(change: Change, lost: set[str]) -> tuple[bool, bool, bool, str]:
+    """The order of what is unusual: what goes, what loses monitoring, what moved."""
+    is_moved = any(field.cause is not Cause.EDIT for field in change.fields)
+    return (not change.is_retirement, change.address not in lost, not is_moved, change.address)
+
+
+def _likeness(change: Change) -> str:
+    """The text that two changes share exactly when they are alike."""
+    if change.action is Action.CREATE:
+        return canonical([change.action, change.kind, [field.field for field in change.fields]])
+    return canonical([change.action, [_said(field) for field in change.fields]])
+
+
+def _said(field: FieldChange) -> JSON:
+    if field.sent_with is not None:
+        return [field.field, field.sent_with]
+    found = set_change(field)
+    return [field.field, *_why(field), *(_ends(field) if found is None else found)]
+
+
+def _all_of(field: FieldChange) -> JSON:
+    return [*_ends(field), *_why(field)]
+
+
+def _ends(field: FieldChange) -> tuple[JSON, JSON]:
+    return field.before, field.after
+
+
+def _why(field: FieldChange) -> tuple[JSON, ...]:
+    return field.cause, field.source, field.default
+
+
+def _group(changes: list[Change]) -> Group:
+    """The group of changes that are alike."""
+    first = changes[0]
+    fields: list[FieldChange] = []
+    varying: list[str] = []
+    for place, field in enumerate(first.fields):
+        if first.action is Action.UPDATE and field.sent_with is None:
+            fields.append(field)
+            continue
+        others = {canonical(_all_of(change.fields[place])) for change in changes}
+        if len(others) == 1:
+            fields.append(field)
+        else:
+            varying.append(field.field)
+    return Group(first.action, first.reason, tuple(fields), tuple(changes), tuple(varying))
+
+
+def _sorted(keys: Iterable[int | str]) -> list[int | str]:
+    """Keys in order: numbers by their value, then texts."""
+    found = list(keys)
+    numbers = sorted(key for key in found if isinstance(key, int))
+    return [*numbers, *sorted(key for key in found if isinstance(key, str))]

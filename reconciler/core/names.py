@@ -1,0 +1,107 @@
+"""What AlertSite calls the ids of a plan: `30` is Boston.
+
+Rule: pure functions; no I/O. Names are for people: nothing is decided by them, they are in no
+request, no state and no digest. Which member names which id is in the schemas (`x-names`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from reconciler.core.model import JSON, Kind, Live
+
+_DIGITS = re.compile("[0-9]{1,18}")
+
+
+class Name(NamedTuple):
+    """The name of one id.
+
+    Attributes:
+        field: the field that holds the id.
+        key: the member of the field's elements that holds it; None if it is the field's own value.
+    """
+
+    field: str
+    key: str | None
+    id: int
+    name: str
+
+
+class Use(NamedTuple):
+    """An id that a plan shows, and where its name is to be found.
+
+    Attributes:
+        named_by: the member that names it.
+        field: the field that holds the id.
+        key: the member of the field's elements that holds it; None if it is the field's own value.
+        members: the field whose elements name it; another one if the id is one of its elements.
+        members_key: the member of those that holds the id.
+    """
+
+    field: str
+    key: str | None
+    id: int
+    members: str
+    members_key: str
+    named_by: str
+
+
+def find_names(uses: Iterable[Use], live: Iterable[Live]) -> tuple[Name, ...]:
+    """The names that live monitors show of those ids, sorted; of an id with two names none."""
+    wanted = set(uses)
+    if not wanted:
+        return ()
+    sources = {(use.members, use.members_key, use.named_by) for use in wanted}
+    ids = {(use.members, use.members_key, use.id) for use in wanted}
+    found: dict[tuple[str, str, int], set[str]] = {}
+    for monitor in live:
+        for members, key, named_by in sources:
+            for element in _elements(monitor.fields.get(members)):
+                number, name = _number(element.get(key)), element.get(named_by)
+                if number is None or not isinstance(name, str) or not name.strip():
+                    continue
+                if (members, key, number) in ids:
+                    found.setdefault((members, key, number), set()).add(name.strip())
+    names = (
+        Name(use.field, use.key, use.id, name)
+        for use in wanted
+        for name in _only(found.get((use.members, use.members_key, use.id), set()))
+    )
+    return tuple(sorted(names, key=lambda item: (item.field, item.key or "", item.id)))
+
+
+def uses_of(kind: Kind, field: str, values: Iterable[JSON]) -> Iterator[Use]:
+    """The ids in values of a field that AlertSite has names for."""
+    behaviour = kind.field(field)
+    if behaviour.member_of is not None:
+        members = kind.field(behaviour.member_of)
+        for key, named_by in members.names.items():
+            for value in values if key == members.set_key else ():
+                if (number := _number(value)) is not None:
+                    yield Use(field, None, number, members.name, key, named_by)
+    for key, named_by in behaviour.names.items():
+        for value in values:
+            for element in _elements(value):
+                if (number := _number(element.get(key))) is not None:
+                    yield Use(field, key, number, field, key, named_by)
+
+
+def _elements(value: JSON) -> Iterator[Mapping[str, JSON]]:
+    for item in value if isinstance(value, list) else ():
+        if isinstance(item, dict):
+            yield item
+
+
+def _number(value: JSON) -> int | None:
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        return int(value)
+    return value if type(value) is int else None
+
+
+def _only(names: set[str]) -> Iterator[str]:
+    if len(names) == 1:
+        yield from names

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from reconciler import render, usecases
-from reconciler.cli import config, console, options, plan_file, runtime
+from reconciler.cli import config, console, formats, options, plan_file, runtime
 from reconciler.cli.runtime import connect
 from reconciler.core import safety, saved_plan
 from reconciler.core.generation import check
 from reconciler.core.options import PlanOptions
-from reconciler.errors import LockedError, RefusedError, UsageError
+from reconciler.errors import ConfigurationError, ExitCode, LockedError, RefusedError, UsageError
+from reconciler.render.view import View
 from reconciler.usecases.apply import Execution, apply_plan
 from reconciler.usecases.checkout import find_relation, read_generation
 from reconciler.usecases.write_ids import write_ids
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+    from reconciler.cli.formats import Outputs
     from reconciler.cli.runtime import Connection
     from reconciler.context import Cancellation
     from reconciler.core.generation import Generation
@@ -56,7 +58,7 @@ class ApplyOptions(NamedTuple):
     auto_approve: bool
     all_or_nothing: bool
     show_requests: bool
-    as_json: bool
+    outputs: Outputs
     allow_loss: int | None
     allow_empty: bool
     allow_older: bool
@@ -95,7 +97,7 @@ class ApplyOptions(NamedTuple):
 )
 @options.state
 @options.lock_timeout
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+@formats.option(formats.Subject.RESULT)
 @click.option("--auto-approve", is_flag=True, help="Apply without asking.")
 @click.option(
     "--parallelism",
@@ -141,12 +143,14 @@ def apply(
         applied = _apply(
             workspace, run, connection, saved, asked, lambda: hold.lost, manifests=manifests
         )
-    _print_result(applied.result, as_json=asked.as_json)
+    unwritten = _put(applied.result, asked.outputs)
     if write_ids:
         _write_ids(workspace, applied)
+    if unwritten is not None:
+        console.fail(unwritten)
     if applied.state_error is not None:
         raise applied.state_error
-    return applied.result.exit_code
+    return applied.result.exit_code or (ExitCode.OK if unwritten is None else unwritten.exit_code)
 
 
 def _saved(file: str | None, asked: ApplyOptions, *, is_ruled: bool) -> SavedPlan | None:
@@ -289,9 +293,7 @@ def _reviewed(
 
 
 def _show(plan: Plan, asked: ApplyOptions) -> None:
-    options.print_plan(
-        plan, as_json=False, show_requests=asked.show_requests, to_stderr=asked.as_json
-    )
+    options.print_plan(plan, show_requests=asked.show_requests, to_stderr=not asked.outputs.is_text)
 
 
 def _refuse(plan: Plan, workspace: Workspace, known: Known, asked: ApplyOptions) -> None:
@@ -316,12 +318,13 @@ def _write_ids(workspace: Workspace, applied: Applied) -> None:
         console.say(line)
 
 
-def _print_result(result: Result, *, as_json: bool) -> None:
-
-    if as_json:
-        console.document(result.to_json())
-    else:
-        console.data(render.result_text(result, colour=console.has_colour(sys.stdout)))
+def _put(result: Result, outputs: Outputs) -> ConfigurationError | None:
+    """Shows the result; returns why a file could not be written, which is not all that counts."""
+    try:
+        outputs.put(result, result.to_json, View())
+    except ConfigurationError as error:
+        return error
+    return None
 
 
 def _ask() -> None:

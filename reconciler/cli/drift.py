@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import os
-import sys
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler import render, usecases
-from reconciler.cli import config, console, options, runtime
+from reconciler import usecases
+from reconciler.cli import config, console, formats, options, runtime
 from reconciler.cli.runtime import connect
 from reconciler.core.drift import find_drift
 from reconciler.errors import ExitCode, StateError, UsageError
+from reconciler.render.view import View
 from reconciler.schema import Schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from reconciler.cli.formats import Outputs
     from reconciler.core.state import Record
 
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     metavar="TARGET",
     help="Only monitors that match: an address or a glob over addresses. May be repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the drift as JSON on stdout.")
-def drift(location: str | None, targets: tuple[str, ...], *, as_json: bool) -> int:
+@formats.option(formats.Subject.DRIFT)
+def drift(location: str | None, targets: tuple[str, ...], outputs: Outputs) -> int:
     """Show what AlertSite did since the last apply; never writes, exits with 2 if there is any.
 
     It compares AlertSite with the state and needs no manifests; what lifecycle.ignore named at the
@@ -51,10 +52,7 @@ def drift(location: str | None, targets: tuple[str, ...], *, as_json: bool) -> i
         live = usecases.observe(connection.reader(), schemas.kinds, known.state).live
     today = runtime.now()[:10]
     found = find_drift(connection.account, known.state.records, live, schemas.kinds, targets, today)
-    if as_json:
-        console.document(found.to_json())
-    else:
-        console.data(render.drift_text(found, colour=console.has_colour(sys.stdout)))
+    outputs.put(found, found.to_json, View())
     return ExitCode.CHANGES if found.monitors else ExitCode.OK
 
 

@@ -157,7 +157,7 @@ def _show_plan(plan: Plan, into: str | None) -> ExitCode:
     """Says what the plan is, and that nothing is managed yet where it only was staged."""
     unchanged = f"{plan.unchanged:,} unchanged"
     if plan.changes or plan.refusals:
-        options.print_plan(plan, as_json=False, show_requests=False)
+        options.print_plan(plan, show_requests=False)
         console.data(f"Plan after import: not empty, as shown above. {unchanged}.")
         return ExitCode.PARTIAL
     console.data(f"Plan after import: no changes. {unchanged}.")

@@ -116,11 +116,8 @@ def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Flee
     return schemas, usecases.load_fleet(paths, schemas, today, rules, may_be_empty=may_be_empty)
 
 
-def print_plan(plan: Plan, *, as_json: bool, show_requests: bool, to_stderr: bool = False) -> None:
-    """Prints a plan as text or JSON; to stderr when stdout is for other data."""
-    if as_json:
-        console.document(plan.to_json())
-        return
+def print_plan(plan: Plan, *, show_requests: bool, to_stderr: bool = False) -> None:
+    """Prints a plan as text; to stderr when stdout is for other data."""
     stream = sys.stderr if to_stderr else sys.stdout
     text = render.plan_text(
         plan,

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, options, runtime
+from reconciler.cli import config, console, formats, options, runtime
 from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
 from reconciler.errors import ExitCode, UsageError
+from reconciler.render.view import View
 
 if TYPE_CHECKING:
+    from reconciler.cli.formats import Outputs
     from reconciler.core.plan import Plan
     from reconciler.core.state import State
     from reconciler.usecases import Workspace
@@ -33,7 +35,7 @@ _WHY = "A plan that is to be applied is made from AlertSite."
 @options.state
 @click.option("--offline", is_flag=True, help="Compare with the state; ask AlertSite nothing.")
 @click.option("--out", metavar="FILE", help="Save the plan, for apply FILE and show FILE.")
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on stdout.")
+@formats.option(formats.Subject.PLAN)
 @click.option(
     "--detailed-exitcode",
     is_flag=True,
@@ -45,13 +47,13 @@ def plan(
     keep: tuple[str, ...],
     location: str | None,
     out: str | None,
+    outputs: Outputs,
     *,
     show_requests: bool,
     adopt: bool,
     write_secrets: bool,
     prune: bool,
     offline: bool,
-    as_json: bool,
     detailed_exitcode: bool,
 ) -> int:
     """Show what apply would change; never writes to AlertSite or the state (alias: diff)."""
@@ -61,8 +63,8 @@ def plan(
     rules = PlanOptions(targets, adopt, write_secrets, prune, keep)
     run = _begin(location, offline=offline)
     workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
-    found, state = _offline(workspace, run, as_json=as_json) if offline else _online(workspace, run)
-    options.print_plan(found, as_json=as_json, show_requests=show_requests)
+    found, state = _offline(workspace, run, outputs) if offline else _online(workspace, run)
+    outputs.put(found, found.to_json, View(show_requests=show_requests))
     if out is not None:
         from reconciler.cli import plan_file  # 8 ms, most of them to ask git
 
@@ -86,12 +88,12 @@ def _online(workspace: Workspace, run: runtime.Run) -> tuple[Plan, State]:
         return usecases.look(workspace, connection.reader(), state, now=now).plan, state
 
 
-def _offline(workspace: Workspace, run: runtime.Run, *, as_json: bool) -> tuple[Plan, State]:
+def _offline(workspace: Workspace, run: runtime.Run, outputs: Outputs) -> tuple[Plan, State]:
 
     state = run.known(None).state
     now = runtime.clock().now()
     found = usecases.plan_offline(workspace, state, run.store.location, now)
-    (console.say if as_json else console.data)(
+    (console.data if outputs.is_text else console.say)(
         f"Offline: compared with the state that was saved {runtime.age(state.saved_at)} "
         f"({state.saved_at}, serial {state.serial}); AlertSite was not asked."
     )

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import render
-from reconciler.cli import console, options
+from reconciler.cli import console, formats, options
 from reconciler.core.lint import Severity, severity
 from reconciler.errors import ExitCode, InvalidManifestsError, UsageError
+from reconciler.render.view import View
 from reconciler.usecases.lint import lint_fleet
 
 if TYPE_CHECKING:
+    from reconciler.cli.formats import Outputs
     from reconciler.errors import Diagnostic
     from reconciler.usecases import Fleet
 
@@ -26,15 +28,8 @@ if TYPE_CHECKING:
     "reconciler explain lint lists the codes, and how a comment disables one.",
 )
 @click.option("--strict", is_flag=True, help="With --lint: exit with 3 on any finding.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "github"]),
-    default="text",
-    show_default=True,
-    help="How to print the findings.",
-)
-def validate(paths: tuple[str, ...], form: str, *, lint: bool, strict: bool) -> int:
+@formats.option(formats.Subject.FINDINGS)
+def validate(paths: tuple[str, ...], outputs: Outputs, *, lint: bool, strict: bool) -> int:
     """Check manifests against their schemas; needs no network.
 
     Every PATH is a file or folder; without one, the folder monitors is checked. With --lint, errors
@@ -45,12 +40,11 @@ def validate(paths: tuple[str, ...], form: str, *, lint: bool, strict: bool) -> 
     try:
         _, fleet = options.load_quietly(*(paths or ("monitors",)))
     except InvalidManifestsError as error:
-        _print(error.findings, form)
+        _put(error.findings, outputs)
         console.say(f"{error}.")
         return error.exit_code
     findings = tuple(sorted((*fleet.warnings, *(_lint(fleet) if lint else ()))))
-    if findings or form == "json":
-        _print(findings, form)
+    _put(findings, outputs)
     console.say(
         f"Valid: {_count(len(fleet.desired), 'manifest')} in {_count(fleet.files, 'file')}."
     )
@@ -71,15 +65,8 @@ def _judge(findings: tuple[Diagnostic, ...], *, strict: bool) -> ExitCode:
     return ExitCode.INVALID if is_bad else ExitCode.OK
 
 
-def _print(findings: tuple[Diagnostic, ...], form: str) -> None:
-
-    match form:
-        case "json":
-            console.document(render.findings_json(findings))
-        case "github":
-            console.data(render.findings_github(findings))
-        case _:
-            console.data(render.findings_text(findings))
+def _put(findings: tuple[Diagnostic, ...], outputs: Outputs) -> None:
+    outputs.put(findings, lambda: render.findings_json(findings), View())
 
 
 def _count(number: int, noun: str) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.model import JSON
     from reconciler.errors import Diagnostic
+    from reconciler.render.view import View
 
 _COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
 """What GitHub calls each severity."""
@@ -32,7 +33,7 @@ def _line(finding: Diagnostic) -> str:
     return f"{finding.position}: {_severity(finding)}: {finding.code}: {finding.message}"
 
 
-def findings_github(findings: Iterable[Diagnostic]) -> Lines:
+def findings_github(findings: Iterable[Diagnostic], _view: View) -> Lines:
     """One workflow command a line, which GitHub shows at the place in the pull request."""
     commands = (
         f"::{_COMMANDS[_severity(finding)]} "

@@ -19,6 +19,7 @@ from reconciler.core.options import PlanOptions
 from reconciler.core.planner import decide
 from reconciler.core.state import record_from_json
 from reconciler.errors import InvalidManifestsError
+from reconciler.render.view import View
 from reconciler.schema import schema_folder
 from reconciler.usecases import load_fleet
 from reconciler.usecases.plan import with_default_places
@@ -40,7 +41,7 @@ def printed(case: Path) -> dict[str, str]:
         return {
             "findings.txt": render.findings_text(error.findings),
             "findings.json": render.as_json(as_json),
-            "findings.github.txt": render.findings_github(error.findings),
+            "findings.github.txt": render.findings_github(error.findings, View()),
         }
     monitors = [
         Live(item["id"], item.get("type"), item)

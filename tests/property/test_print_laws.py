@@ -22,6 +22,7 @@ from reconciler.core.planner import decide
 from reconciler.core.printable import joined, printable
 from reconciler.errors import ConfigurationError, Diagnostic, Position
 from reconciler.render.doctor import Check, CheckStatus, check_text
+from reconciler.render.view import View
 
 from build import ACCOUNT, SCHEMAS
 
@@ -71,7 +72,7 @@ def test_a_finding_is_one_line(path: str, message: str) -> None:
 @given(TEXTS, TEXTS)
 def test_a_finding_is_one_command_of_github_and_no_other(path: str, message: str) -> None:
     finding = Diagnostic(Position(path, 1, 2), "code", message)
-    text = render.findings_github([finding, finding])
+    text = render.findings_github([finding, finding], View())
     assert_safe(text, 2, is_github=True)
     for line in text.split("\n"):
         found = _COMMAND.fullmatch(line)

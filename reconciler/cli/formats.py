@@ -1,0 +1,227 @@
+"""In which formats a command shows its value, and where to: `--format NAME[=FILE]`.
+
+A format is a line of `_FORMATS`. Its renderers are pure functions of the room `render`, named by
+what they show and how: `plan_markdown(plan, view)`. They are imported when they are asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from functools import wraps
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from reconciler import durable, render
+from reconciler.cli import console, runtime
+from reconciler.errors import ConfigurationError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from reconciler.core.model import JSON
+    from reconciler.render import Lines
+    from reconciler.render.view import View
+
+
+class Subject(StrEnum):
+    """What a command shows."""
+
+    PLAN = "plan"
+    DRIFT = "drift"
+    RESULT = "result"
+    FINDINGS = "findings"
+
+
+class Format(NamedTuple):
+    """One format.
+
+    Attributes:
+        subjects: what it can show.
+        module: of `render`, that has its renderers; those of text and JSON are called here.
+        is_json: whether what they give is a JSON document.
+    """
+
+    subjects: tuple[Subject, ...]
+    module: str = ""
+    is_json: bool = False
+
+
+_FORMATS = {
+    "text": Format(tuple(Subject)),
+    "json": Format(tuple(Subject), is_json=True),
+    "github": Format((Subject.FINDINGS,), "findings"),
+}
+
+
+class Output(NamedTuple):
+    """One format that was asked for.
+
+    Attributes:
+        file: where it goes; empty for stdout.
+    """
+
+    name: str
+    file: str = ""
+
+    @property
+    def format(self) -> Format:
+        """What the format can do."""
+        return _FORMATS[self.name]
+
+
+class Outputs(NamedTuple):
+    """What a command was asked to show its value as.
+
+    Attributes:
+        subject: what the value is.
+        stdout: what goes to stdout: text, unless another format was asked for.
+        files: what goes to files.
+    """
+
+    subject: Subject
+    stdout: Output
+    files: tuple[Output, ...]
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a person reads stdout, so that talk may go there too."""
+        return self.stdout.name == "text"
+
+    def put(self, value: object, document: Callable[[], JSON], view: View) -> None:
+        """Prints the value, and writes the files, each whole or not at all.
+
+        Args:
+            value: what is shown.
+            document: gives it as JSON.
+            view: how it is shown.
+
+        Raises:
+            ConfigurationError: a file cannot be written; all others are.
+        """
+        coloured = view._replace(colour=console.has_colour(sys.stdout))
+        text = self._rendered(self.stdout, value, document, coloured)
+        if text:
+            console.data(text, is_json=self.stdout.format.is_json)
+        failures = []
+        with console.writing() as writes:
+            for output in self.files:
+                text = self._rendered(output, value, document, view)
+                redactor = runtime.redactor()
+                is_json = output.format.is_json
+                clean = redactor.document(text, is_shown=True) if is_json else redactor.text(text)
+                try:
+                    with writes.one(output.file):
+                        durable.replace(Path(output.file), f"{clean}\n".encode())
+                except OSError as error:
+                    failures.append(f"{output.file} cannot be written: {error.strerror}")
+        if failures:
+            raise ConfigurationError("; ".join(failures), "Name another file with --format.")
+
+    def _rendered(
+        self, output: Output, value: object, document: Callable[[], JSON], view: View
+    ) -> Lines:
+        if output.name == "json":
+            return render.as_json(document())
+        if output.name == "text":
+            return _text(self.subject, value, view)
+        return renderer(output.name, self.subject)(value, view._replace(whole=self._whole(output)))
+
+    def _whole(self, output: Output) -> str:
+        """Where all of it is, for a format that cuts."""
+        for other in self.files:
+            if other.name in {"html", "text", "json"} and other != output:
+                return other.file
+        return ""
+
+
+def renderer(name: str, subject: Subject) -> Callable[[Any, View], Lines]:
+    """What shows the subject in a format other than text and JSON."""
+    module = import_module(f"reconciler.render.{_FORMATS[name].module}")
+    found: Callable[[Any, View], Lines] = getattr(
+        module, f"{subject.value}_{name.replace('-', '_')}"
+    )
+    return found
+
+
+def formats(subject: Subject) -> tuple[str, ...]:
+    """The names of the formats that can show the subject."""
+    return tuple(name for name, found in _FORMATS.items() if subject in found.subjects)
+
+
+def option(subject: Subject) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Gives a command `--format` and `--json`, and the parameter `outputs` in their place."""
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        @click.option(
+            "--format",
+            "formats",
+            multiple=True,
+            metavar="NAME[=FILE]",
+            help=f"How to show it: {', '.join(formats(subject))}. With FILE it goes there, and "
+            "text to stdout all the same. May be repeated.",
+        )
+        @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+        @wraps(command)
+        def with_outputs(
+            *arguments: object, formats: tuple[str, ...], as_json: bool, **given: object
+        ) -> int:
+            asked = (*formats, "json") if as_json else formats
+            return command(*arguments, outputs=_outputs(subject, asked), **given)
+
+        return with_outputs
+
+    return decorate
+
+
+def _outputs(subject: Subject, asked: Iterable[str]) -> Outputs:
+    """What the flags ask for.
+
+    Raises:
+        UsageError: it is no format, or not one of this command, or two go to one place.
+    """
+    outputs = tuple(dict.fromkeys(_output(subject, text) for text in asked))
+    places = [output.file and os.path.abspath(output.file) for output in outputs]  # noqa: PTH100
+    for output, place in zip(outputs, places, strict=True):
+        if places.count(place) > 1:
+            where = output.file or "stdout"
+            raise UsageError(
+                f"two formats go to {where}", "Give each a file of its own: --format NAME=FILE"
+            )
+    stdout = next((output for output in outputs if not output.file), Output("text"))
+    return Outputs(subject, stdout, tuple(output for output in outputs if output.file))
+
+
+def _output(subject: Subject, text: str) -> Output:
+    name, separator, file = text.partition("=")
+    if name not in formats(subject):
+        what = "is not one of this command" if name in _FORMATS else "is no format"
+        raise UsageError(
+            f"--format {text}: {name or 'nothing'} {what}",
+            f"Its formats are {', '.join(formats(subject))}.",
+        )
+    if not separator:
+        return Output(name)
+    path = Path(file)
+    if not file or path.is_dir() or not path.parent.is_dir():
+        reason = f"there is no folder {path.parent}" if file else "no file is named"
+        if path.is_dir() and file:
+            reason = f"{file} is a folder"
+        raise UsageError(f"--format {text}: {reason}", "Name a file in a folder that is there.")
+    return Output(name, file)
+
+
+def _text(subject: Subject, value: Any, view: View) -> Lines:  # noqa: ANN401 - by subject
+    match subject:
+        case Subject.PLAN:
+            return render.plan_text(value, colour=view.colour, show_requests=view.show_requests)
+        case Subject.DRIFT:
+            return render.drift_text(value, colour=view.colour)
+        case Subject.RESULT:
+            return render.result_text(value, colour=view.colour)
+        case Subject.FINDINGS:
+            return render.findings_text(value)

@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING
 from reconciler.core.decisions import (
     TABLE,
     Decision,
-    Inventory,
-    match_key_of,
-    number_of,
     situation,
     without_manifest,
 )
 from reconciler.core.diff import FieldChange, explain, explain_create, patch, stranded
+from reconciler.core.inventory import Inventory, match_key_of, number_of
 from reconciler.core.model import boolean
 from reconciler.core.names import find_names, uses_of
 from reconciler.core.options import PlanOptions, is_target
@@ -48,14 +46,15 @@ if TYPE_CHECKING:
     from reconciler.core.state import Record
 
 
-def orphans(view: Inventory, rules: PlanOptions) -> Iterator[Item]:
+def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
     """What becomes of the records that no manifest names."""
-    if not view.records:
+    if not inventory.records:
         return
-    described = {manifest.address for manifest in view.desired}
-    alone = {key: item for key, item in view.records.items() if key not in described}
+    alone = {
+        key: item for key, item in inventory.records.items() if key not in inventory.by_address
+    }
     is_orphan = {
-        address: TABLE[without_manifest(address, record, view)] is Decision.ORPHAN
+        address: TABLE[without_manifest(address, record, inventory)] is Decision.ORPHAN
         for address, record in alone.items()
     }
     counts = Counter(record.id for address, record in alone.items() if is_orphan[address])
@@ -68,15 +67,13 @@ def orphans(view: Inventory, rules: PlanOptions) -> Iterator[Item]:
             yield Note(address, NoteCode.ORPHAN, record.id)
         elif record.protect:
             yield _protected(address, record)
-        elif view.by_id[record.id].type is None:
+        elif inventory.by_id[record.id].type is None:
             yield _untyped(address, record)
         else:
-            yield _retired(address, record, view.by_id[record.id])
+            yield _retired(address, record, inventory.by_id[record.id])
 
 
-def replacements(
-    items: Iterable[Item],
-) -> Iterator[Item]:
+def replacements(items: Iterable[Item]) -> Iterator[Item]:
     """The items; of a monitor whose kind changes it is said that it is replaced."""
     items = tuple(items)
     made = {_name(item) for item in items if _is(item, Action.CREATE)}
@@ -236,15 +233,15 @@ def decide(
         uncertain: by address, monitors any of which a pending create may have made.
         terms: what losses of monitoring are held against.
     """
-    view = Inventory(desired, records, live, uncertain)
-    targeted = [item for item in view.desired if is_target(item, rules.targets)]
-    found = [_manifest(manifest, view, rules) for manifest in targeted]
+    inventory = Inventory(desired, records, live, uncertain)
+    targeted = [item for item in inventory.desired if is_target(item, rules.targets)]
+    found = [_manifest(manifest, inventory, rules) for manifest in targeted]
     items = [item for decided in found for item in decided]
-    items += _beside(view, {item.address for item in targeted})
-    items += orphans(view, rules)
+    items += _beside(inventory, {item.address for item in targeted})
+    items += orphans(inventory, rules)
     items = sorted(replacements(items), key=lambda item: item.address)
     ours = {*kinds, None}
-    bound = view.bound.union(
+    bound = inventory.bound.union(
         item.id
         for item in items
         if isinstance(item, Binding)
@@ -267,17 +264,19 @@ def decide(
         unchanged=sum(
             not any(isinstance(item, Change | Refusal) for item in decided) for decided in found
         ),
-        unmanaged=sum(item.type in ours and item.id not in bound for item in view.by_id.values()),
-        excluded=len(view.desired) - len(targeted),
+        unmanaged=sum(
+            item.type in ours and item.id not in bound for item in inventory.by_id.values()
+        ),
+        excluded=len(inventory.desired) - len(targeted),
         untracked=0 if is_tracked else sum(len(item.secrets) for item in targeted),
-        coverage=coverage(changes, notes, planned, view, terms),
-        names=find_names(_ids(changes, view), view.by_id.values()),
+        coverage=coverage(changes, notes, planned, inventory, terms),
+        names=find_names(_ids(changes, inventory), inventory.by_id.values()),
     )
 
 
-def _ids(changes: Iterable[Change], view: Inventory) -> Iterator[Use]:
+def _ids(changes: Iterable[Change], inventory: Inventory) -> Iterator[Use]:
     """The ids in the changes that AlertSite has names for."""
-    kinds = {manifest.address: manifest.kind for manifest in view.desired}
+    kinds = {manifest.address: manifest.kind for manifest in inventory.desired}
     for change in changes:
         for field in change.fields if change.address in kinds else ():
             if field.source is None:
@@ -285,83 +284,83 @@ def _ids(changes: Iterable[Change], view: Inventory) -> Iterator[Use]:
                 yield from uses_of(kinds[change.address], field.field, values)
 
 
-def _beside(view: Inventory, targeted: set[str]) -> Iterator[Binding | Note]:
+def _beside(inventory: Inventory, targeted: set[str]) -> Iterator[Binding | Note]:
     """What is said whether it is targeted or not: of renames and of monitors that are there twice.
 
     A rename that hangs together with a targeted one is made too: left out, it would lose its record
     to the other.
     """
-    moved = view.renamed.keys() & targeted
+    moved = inventory.renamed.keys() & targeted
     while True:
-        left = {view.renamed[address] for address in moved}
+        left = {inventory.renamed[address] for address in moved}
         more = {
             address
-            for address, former in view.renamed.items()
+            for address, former in inventory.renamed.items()
             if address not in moved and (former in moved or address in left)
         }
         if not more:
             break
         moved |= more
     for address in moved - targeted:
-        yield _renamed(address, view.renamed[address], view)
-    for address, ours, other in view.duplicates():
+        yield _renamed(address, inventory.renamed[address], inventory)
+    for address, ours, other in inventory.duplicates():
         yield Note(address, NoteCode.DUPLICATE, other, name=str(ours))
 
 
-def _renamed(address: str, former: str, view: Inventory) -> Binding:
-    return Binding(address, BindingAction.MOVE, view.records[address].id, former)
+def _renamed(address: str, former: str, inventory: Inventory) -> Binding:
+    return Binding(address, BindingAction.MOVE, inventory.records[address].id, former)
 
 
-def _manifest(manifest: Desired, view: Inventory, rules: PlanOptions) -> list[Item]:
-    found = _decided(manifest, view, rules)
+def _manifest(manifest: Desired, inventory: Inventory, rules: PlanOptions) -> list[Item]:
+    found = _decided(manifest, inventory, rules)
     if manifest.previously and not any(isinstance(item, Refusal) for item in found):
-        former = view.renamed.get(manifest.address)
+        former = inventory.renamed.get(manifest.address)
         if former is not None:
-            found.append(_renamed(manifest.address, former, view))
+            found.append(_renamed(manifest.address, former, inventory))
         else:
-            number = number_of(manifest, view.records.get(manifest.address))
+            number = number_of(manifest, inventory.records.get(manifest.address))
             names = ", ".join(manifest.previously)
             found.append(Note(manifest.address, NoteCode.STALE_NAME, number, name=names))
     return found
 
 
-def _decided(manifest: Desired, view: Inventory, rules: PlanOptions) -> list[Item]:
-    decision = TABLE[situation(manifest, view)]
-    record = view.records.get(manifest.address)
+def _decided(manifest: Desired, inventory: Inventory, rules: PlanOptions) -> list[Item]:
+    decision = TABLE[situation(manifest, inventory)]
+    record = inventory.records.get(manifest.address)
     match decision:
         case Decision.COMPARE:
             number = number_of(manifest, record)
             assert number is not None
-            return _compare(manifest, record, view.by_id[number], view, rules)
-        case Decision.CREATE | Decision.CREATE_AGAIN if manifest.address in view.uncertain:
-            return [_refuse(Decision.UNCERTAIN, manifest, view)]
+            return _compare(manifest, record, inventory.by_id[number], inventory, rules)
+        case Decision.CREATE | Decision.CREATE_AGAIN if manifest.address in inventory.uncertain:
+            return [_refuse(Decision.UNCERTAIN, manifest, inventory)]
         case Decision.CREATE | Decision.CREATE_AGAIN | Decision.NOT_OURS if (
-            len(view.twins[match_key_of(manifest)]) > 1
+            len(inventory.unbound[match_key_of(manifest)]) > 1
         ):
-            return [_refuse(Decision.SAME_NAME, manifest, view)]
-        case Decision.CREATE if rules.adopt and (others := _watching_the_same(manifest, view)):
-            return [_refuse(Decision.PERHAPS_OURS, manifest, view, others)]
+            return [_refuse(Decision.SAME_NAME, manifest, inventory)]
+        case Decision.CREATE if rules.adopt and (others := _watching_the_same(manifest, inventory)):
+            return [_refuse(Decision.PERHAPS_OURS, manifest, inventory, others)]
         case Decision.CREATE:
             return [_create(manifest, None)]
         case Decision.CREATE_AGAIN:
             return [_create(manifest, Reason.DELETED_OUTSIDE)]
         # One that does not tell its kind could be meant by manifests of several kinds.
-        case Decision.NOT_OURS if rules.adopt and _tells_its_kind(manifest, view):
-            (number,) = view.alike[match_key_of(manifest)]
-            compared = _compare(manifest, None, view.by_id[number], view, rules)
+        case Decision.NOT_OURS if rules.adopt and _tells_its_kind(manifest, inventory):
+            (number,) = inventory.candidates[match_key_of(manifest)]
+            compared = _compare(manifest, None, inventory.by_id[number], inventory, rules)
             if any(isinstance(item, Refusal) for item in compared):
                 return compared
             return [Binding(manifest.address, BindingAction.ADOPT, number), *compared]
         case _:
-            return [_refuse(decision, manifest, view)]
+            return [_refuse(decision, manifest, inventory)]
 
 
-def _watching_the_same(manifest: Desired, view: Inventory) -> tuple[int, ...]:
+def _watching_the_same(manifest: Desired, inventory: Inventory) -> tuple[int, ...]:
     """Free monitors of that kind which watch the same: one of them may be it, renamed.
 
     Whoever asks to adopt what is there, after a state was lost, wants nothing made beside it.
     """
-    kind, taken = manifest.kind, view.bound
+    kind, taken = manifest.kind, inventory.bound
     wanted = {
         name: kind.field(name).text(manifest.fields[name])
         for name in (*TARGETS, "port")
@@ -370,7 +369,7 @@ def _watching_the_same(manifest: Desired, view: Inventory) -> tuple[int, ...]:
     return tuple(
         sorted(
             monitor.id
-            for monitor in view.by_id.values()
+            for monitor in inventory.by_id.values()
             if monitor.id not in taken
             and monitor.type == kind.name
             and all(
@@ -381,13 +380,16 @@ def _watching_the_same(manifest: Desired, view: Inventory) -> tuple[int, ...]:
     )
 
 
-def _tells_its_kind(manifest: Desired, view: Inventory) -> bool:
-    """Whether the one monitor that is alike says of which kind it is."""
-    return all(view.by_id[number].type is not None for number in view.alike[match_key_of(manifest)])
+def _tells_its_kind(manifest: Desired, inventory: Inventory) -> bool:
+    """Whether the one candidate says of which kind it is."""
+    return all(
+        inventory.by_id[number].type is not None
+        for number in inventory.candidates[match_key_of(manifest)]
+    )
 
 
 def _compare(
-    manifest: Desired, record: Record | None, live: Live, view: Inventory, rules: PlanOptions
+    manifest: Desired, record: Record | None, live: Live, inventory: Inventory, rules: PlanOptions
 ) -> list[Item]:
     found: list[Item] = []
     if manifest.lifecycle.ignore:
@@ -409,7 +411,7 @@ def _compare(
         ]
     if body:
         fields = explain(manifest, live, body, record.fields if record else None, unseen)
-        if hidden := view.secrets.get(live.id):
+        if hidden := inventory.secrets.get(live.id):
             fields = tuple(_masked(field, hidden) for field in fields)
         found.append(_change(Action.UPDATE, manifest, live.id, body, fields))
     return found
@@ -492,32 +494,32 @@ def _change(
 
 
 def _refuse(
-    decision: Decision, manifest: Desired, view: Inventory, others: tuple[int, ...] = ()
+    decision: Decision, manifest: Desired, inventory: Inventory, others: tuple[int, ...] = ()
 ) -> Refusal:
     message, hint = _REFUSALS[decision]
-    record = view.records.get(manifest.address)
-    recorded = view.renamed.get(manifest.address, manifest.address)  # as the state has it
+    record = inventory.records.get(manifest.address)
+    recorded = inventory.renamed.get(manifest.address, manifest.address)  # as the state has it
     number = number_of(manifest, record)
-    live = None if number is None else view.by_id.get(number)
-    others = others or view.uncertain.get(manifest.address, ())
+    live = None if number is None else inventory.by_id.get(number)
+    others = others or inventory.uncertain.get(manifest.address, ())
     key = match_key_of(manifest)
-    twins = [item for item in view.twins.get(key, ()) if item != manifest.address]
+    duplicates = [item for item in inventory.unbound.get(key, ()) if item != manifest.address]
     words = {
         "address": manifest.address,
         "kind": manifest.kind.name,
         "display": manifest.fields.get("name"),
         "id": number,
-        "ids": ", ".join(map(str, view.alike.get(key, ()) or others)),
+        "ids": ", ".join(map(str, inventory.candidates.get(key, ()) or others)),
         "forget": f", or forget it: reconciler state rm {recorded}" if record else "",
         "type": live.type if live else None,
         "record": record.id if record else None,
         "named": "it" if manifest.id is None else manifest.id,
         "namer": "its manifest"
         if manifest.id is not None
-        else view.claimed.get(number)
+        else inventory.claimed.get(number)
         if number is not None
         else None,
-        "other": twins[0] if decision is Decision.SAME_NAME else recorded,
+        "other": duplicates[0] if decision is Decision.SAME_NAME else recorded,
     }
     code = decision.value.removeprefix("refuse ")
     return Refusal(

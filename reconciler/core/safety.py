@@ -38,8 +38,8 @@ from reconciler.errors import RefusedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from reconciler.core.decisions import Inventory
     from reconciler.core.diff import FieldChange
+    from reconciler.core.inventory import Inventory
     from reconciler.core.model import JSON, Desired, Kind, Live
     from reconciler.core.plan import Change, Note
     from reconciler.core.state import Lost, Record, State
@@ -139,7 +139,7 @@ def coverage(
     changes: Iterable[Change],
     notes: Iterable[Note],
     targeted: Iterable[Desired],
-    view: Inventory,
+    inventory: Inventory,
     terms: Terms,
 ) -> Coverage:
     """What a plan does to monitoring.
@@ -148,26 +148,25 @@ def coverage(
         changes: its changes.
         notes: its notes.
         targeted: the manifests that it is about, but those that are refused.
-        view: what it was made from.
+        inventory: what it was made from.
         terms: what its losses are held against.
     """
-    manifests = {manifest.address: manifest for manifest in view.desired}
     losses: dict[str, Loss] = {}
     before = after = 0
     for change in changes:
-        manifest = manifests.get(change.address)
-        live = view.by_id.get(change.id) if change.id is not None else None
-        loss = _of_change(change, manifest, live, view.records.get(change.address))
+        manifest = inventory.by_address.get(change.address)
+        live = inventory.by_id.get(change.id) if change.id is not None else None
+        loss = _of_change(change, manifest, live, inventory.records.get(change.address))
         if loss is not None:
             losses[change.address] = loss
         was, will = _measurements(change, live)
         if was is not None and will is not None:
             before, after = before + was, after + will
-    for loss in (*_of_releases(notes, manifests, view), *_of_ignoring(targeted, view)):
+    for loss in (*_of_releases(notes, inventory), *_of_ignoring(targeted, inventory)):
         losses[loss.address] = _both(losses.get(loss.address), loss)
     lost = {item.id for item in losses.values()} | {item.id for item in terms.recent}
-    fleet = view.claimed.keys() & view.by_id.keys()
-    if known := {record.id for record in view.records.values()}:
+    fleet = inventory.claimed.keys() & inventory.by_id.keys()
+    if known := {record.id for record in inventory.records.values()}:
         fleet &= known
     managed = len(fleet | lost)
     return Coverage(
@@ -201,24 +200,23 @@ def _of_change(
     return _loss(change.address, change.id, found, labels) if found else None
 
 
-def _of_releases(
-    notes: Iterable[Note], manifests: Mapping[str, Desired], view: Inventory
-) -> Iterator[Loss]:
+def _of_releases(notes: Iterable[Note], inventory: Inventory) -> Iterator[Loss]:
     """Fields that manifests no longer name, and that stay worse than they were known to be."""
     for note in notes:
         if note.code is not NoteCode.RELEASED or note.field is None or note.id is None:
             continue
-        manifest, record = manifests[note.address], view.records[note.address]
-        has = view.by_id[note.id].fields.get(note.field)
+        manifest = inventory.by_address[note.address]
+        record = inventory.records[note.address]
+        has = inventory.by_id[note.id].fields.get(note.field)
         was = record.prior.get(note.field, record.fields.get(note.field))
         if _is_left_worse(manifest.kind, note.field, was, has):
             yield _loss(note.address, note.id, {note.field: "released"}, manifest.labels)
 
 
-def _of_ignoring(targeted: Iterable[Desired], view: Inventory) -> Iterator[Loss]:
+def _of_ignoring(targeted: Iterable[Desired], inventory: Inventory) -> Iterator[Loss]:
     """Fields that cost when they move, and that nobody looks at from now on, or for longer."""
     for manifest in targeted:
-        record = view.records.get(manifest.address)
+        record = inventory.records.get(manifest.address)
         if record is None or not manifest.lifecycle.ignore:
             continue
         found = {
@@ -226,7 +224,7 @@ def _of_ignoring(targeted: Iterable[Desired], view: Inventory) -> Iterator[Loss]
             for item in manifest.lifecycle.ignore
             if item.until > record.ignore.get(item.field, "") and _costs(manifest.kind, item.field)
         }
-        if found and record.id in view.by_id:
+        if found and record.id in inventory.by_id:
             yield _loss(manifest.address, record.id, found, manifest.labels)
 
 

@@ -19,8 +19,8 @@ from queue import Empty, SimpleQueue
 from threading import Semaphore
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.core.decisions import number_of
 from reconciler.core.diff import Cause
+from reconciler.core.inventory import number_of
 from reconciler.core.mask import shown
 from reconciler.core.plan import Action, BindingAction, Reason
 from reconciler.core.result import Outcome, Result, Status, confirm, losses_of

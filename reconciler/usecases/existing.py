@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import manifests
-from reconciler.core.decisions import match_key_of
+from reconciler.core.inventory import match_key_of
 from reconciler.core.naming import folder_of
 from reconciler.errors import Diagnostic
 from reconciler.usecases import defaults

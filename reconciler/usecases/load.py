@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler import manifests as manifest
+from reconciler import manifests
 from reconciler.core.model import SECRET_REF, Desired, Ignored, Lifecycle, Origin, secret_refs
 from reconciler.errors import Diagnostic, InvalidManifestsError, Position
 from reconciler.schema import DEFAULTS
@@ -64,17 +64,17 @@ def load_fleet(
         InvalidManifestsError: with every finding of all files.
     """
     loading = _Loading(schemas, today, rules)
-    files = manifest.find(paths, may_be_empty=may_be_empty)
+    files = manifests.find(paths, may_be_empty=may_be_empty)
     for path in sorted({*defaults.above(paths), *filter(defaults.is_defaults, files)}):
         loading.read_defaults(path)
-    manifests = [path for path in files if not defaults.is_defaults(path)]
-    for path in manifests:
+    described = [path for path in files if not defaults.is_defaults(path)]
+    for path in described:
         loading.read(path)
     loading.findings += _duplicates(loading.desired, loading.locator)
     if loading.findings:
         raise InvalidManifestsError(tuple(sorted(set(loading.findings))))
     where, warnings = ", ".join(paths), tuple(sorted(loading.warnings))
-    return Fleet(tuple(loading.desired), len(manifests), where, warnings)
+    return Fleet(tuple(loading.desired), len(described), where, warnings)
 
 
 class _Loading:
@@ -84,11 +84,11 @@ class _Loading:
         self.desired: list[Desired] = []
         self.findings: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
-        self.locator = manifest.Locator()
+        self.locator = manifests.Locator()
         self._schemas = schemas
         self._today = today
         self._rules = rules
-        self._parser = manifest.Parser()
+        self._parser = manifests.Parser()
         self._defaults = defaults.Defaults(schemas)
 
     def read_defaults(self, path: str) -> None:
@@ -121,8 +121,8 @@ class _Loading:
                 explained = self._explain(document, inherited)
                 self.findings += [item for item in explained if item.position not in known]
 
-    def _documents(self, path: str) -> tuple[list[manifest.Document], list[Diagnostic]]:
-        data = manifest.read(path)
+    def _documents(self, path: str) -> tuple[list[manifests.Document], list[Diagnostic]]:
+        data = manifests.read(path)
         if isinstance(data, Diagnostic):
             self.findings.append(data)
             return [], []
@@ -130,7 +130,7 @@ class _Loading:
         self.findings += faults
         return documents, faults
 
-    def _inherited(self, document: manifest.Document) -> Inherited:
+    def _inherited(self, document: manifests.Document) -> Inherited:
         """What the document gets from defaults, without what it names itself."""
         value = document.value
         if not self._defaults or not isinstance(value, dict):
@@ -146,7 +146,7 @@ class _Loading:
         origins = {field: item for field, item in found.origins.items() if field not in named}
         return Inherited({field: found.values[field] for field in origins}, origins)
 
-    def _explain(self, document: manifest.Document, inherited: Inherited) -> Iterator[Diagnostic]:
+    def _explain(self, document: manifests.Document, inherited: Inherited) -> Iterator[Diagnostic]:
         value = document.value
         if isinstance(value, dict) and value.get("kind") == DEFAULTS:
             message = f"{DEFAULTS} belong in a file named {defaults.NAMES[0]}"
@@ -206,7 +206,7 @@ def require_secrets(wanted: Iterable[tuple[Desired, str]], vault: Vault) -> None
     Raises:
         InvalidManifestsError: with a finding for each of them, at its place in the manifest.
     """
-    locator = manifest.Locator()
+    locator = manifests.Locator()
     findings = []
     for desired, field in wanted:
         for path, ref in secret_refs(desired.secrets[field]):
@@ -218,7 +218,7 @@ def require_secrets(wanted: Iterable[tuple[Desired, str]], vault: Vault) -> None
 
 
 def _refused_secrets(
-    desired: Desired, rules: SecretRules, locator: manifest.Locator
+    desired: Desired, rules: SecretRules, locator: manifests.Locator
 ) -> Iterator[Diagnostic]:
     """A finding for each secret that must not be resolved, or not go where it stands."""
     for field, value in desired.secrets.items():
@@ -255,7 +255,7 @@ def without_secrets(plan: Plan, fleet: Iterable[Desired], vault: Vault) -> Plan:
     if not redactor.holds("\n".join(texts)):
         return plan
     desired = {item.address: item for item in fleet}
-    locator = manifest.Locator()
+    locator = manifests.Locator()
     findings = [
         Diagnostic(
             _field_place(locator, desired[change.address], field),
@@ -283,14 +283,14 @@ def _redacted(field: FieldChange, redactor: Redactor) -> FieldChange:
     return field._replace(before=before, applied=applied, leaves=leaves)
 
 
-def _field_place(locator: manifest.Locator, desired: Desired, field: str) -> Position:
+def _field_place(locator: manifests.Locator, desired: Desired, field: str) -> Position:
     section = "spec" if field in desired.kind.fields else "extra"
     origin = desired.inherited.get(field, desired.origin)
     return locator.position(origin.path, origin.document, (section, field), of_key=True)
 
 
 def _secret_place(
-    locator: manifest.Locator, desired: Desired, field: str, path: tuple[str | int, ...]
+    locator: manifests.Locator, desired: Desired, field: str, path: tuple[str | int, ...]
 ) -> Position:
     """Where a secretRef stands: its field is under `spec`, or else under `extra`."""
     section = "spec" if field in desired.kind.fields else "extra"
@@ -298,7 +298,7 @@ def _secret_place(
     return locator.position(origin.path, origin.document, (section, field, *path, SECRET_REF))
 
 
-def _desired(kind: Kind, document: manifest.Document, inherited: Inherited) -> Desired:
+def _desired(kind: Kind, document: manifests.Document, inherited: Inherited) -> Desired:
     value = document.value
     metadata = value["metadata"]
     fields = value["spec"] | value["extra"] if "extra" in value else value["spec"]
@@ -334,7 +334,7 @@ def _without(fields: Mapping[str, JSON], secrets: Mapping[str, JSON]) -> dict[st
     return {name: value for name, value in fields.items() if name not in secrets}
 
 
-def _duplicates(desired: Sequence[Desired], locator: manifest.Locator) -> Iterator[Diagnostic]:
+def _duplicates(desired: Sequence[Desired], locator: manifests.Locator) -> Iterator[Diagnostic]:
     def position(item: Desired, key: str) -> Position:
         return locator.position(item.origin.path, item.origin.document, ("metadata", key))
 

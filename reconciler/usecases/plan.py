@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.context import written
-from reconciler.core.decisions import Inventory, match_key_of
+from reconciler.core.inventory import Inventory, match_key_of
 from reconciler.core.model import Live, Observation, match_key
 from reconciler.core.options import PlanOptions, is_target, matches
 from reconciler.core.pending import resolve_pending_creates
@@ -259,7 +259,7 @@ def _planned(
         for item in workspace.targeted
         if item.id is None and item.address not in state.records
     }
-    alike = {
+    candidates = {
         address
         for address, item in pending.items()
         if match_key(address.partition("/")[0], item.body.get("name")) in wanted
@@ -274,7 +274,7 @@ def _planned(
         unseen = [
             key for key, item in state.records.items() if _is_new(item) and item.id not in there
         ]
-        missing = [key for key in (*found.missing, *unseen) if key in waited_for | alike]
+        missing = [key for key in (*found.missing, *unseen) if key in waited_for | candidates]
         if not missing or grace is None or was_over or not grace.wait(missing):
             break
     listed = {item.address: item.previously for item in desired}
@@ -315,7 +315,7 @@ def _planned(
     dropped = [
         address
         for address in found.missing
-        if (was_over and address in waited_for | alike)
+        if (was_over and address in waited_for | candidates)
         or (address not in asked and (was_over or _is_old(pending[address], now)))
     ]
     settled = {*dropped, *found.found}

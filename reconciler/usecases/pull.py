@@ -10,8 +10,8 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifests
-from reconciler.core.decisions import Inventory
 from reconciler.core.diff import Cause
+from reconciler.core.inventory import Inventory
 from reconciler.core.mask import shown
 from reconciler.core.plan import Action
 from reconciler.core.state import StateDelta

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.core.decisions import Inventory
+from reconciler.core.inventory import Inventory
 from reconciler.core.model import Kind
 from reconciler.core.why import ID, Subject, explain_why, fields_of
 from reconciler.errors import UsageError

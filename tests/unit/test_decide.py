@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.decisions import TABLE, Inventory, situation, without_manifest
+from reconciler.core.decisions import TABLE, situation, without_manifest
 from reconciler.core.diff import Cause
+from reconciler.core.inventory import Inventory
 from reconciler.core.model import Account, Desired, Live
 from reconciler.core.options import PlanOptions, matches
 from reconciler.core.plan import Action, BindingAction, NoteCode, Plan, Reason
@@ -19,7 +20,7 @@ ADDRESS = "email-smtp/relay"
 NAMED = desired({"name": "Relay"}, id=None)
 BOUND = desired({"name": "Relay"}, id=1)
 RULES = PlanOptions()
-ALIKE = [live({"name": "Relay"}, id=8), live({"name": "Relay"}, id=9)]
+CANDIDATES = [live({"name": "Relay"}, id=8), live({"name": "Relay"}, id=9)]
 OTHER = desired({"name": "Other"}, name="other", id=1)
 IMAP = live({"name": "Relay"}, type="email-imap")
 
@@ -29,25 +30,25 @@ ROWS: dict[str, tuple[list[Desired], int | None, list[Live], str]] = {
     "no id, record, its monitor fits": ([NAMED], 1, [live({"name": "Relay"})], "unchanged"),
     "no id, record, its monitor differs": ([NAMED], 1, [live({"name": "x"})], "update"),
     "no id, record, gone": ([NAMED], 1, [], "create"),
-    "no id, record, gone, one alike": ([NAMED], 1, ALIKE[:1], "not-ours"),
-    "no id, record, gone, several alike": ([NAMED], 1, ALIKE, "ambiguous"),
+    "no id, record, gone, one candidate": ([NAMED], 1, CANDIDATES[:1], "not-ours"),
+    "no id, record, gone, several candidates": ([NAMED], 1, CANDIDATES, "ambiguous"),
     "no id, record, another kind": ([NAMED], 1, [IMAP], "other-kind"),
-    "no id, no record, none alike": ([NAMED], None, [live({"name": "x"})], "create"),
-    "no id, no record, one alike": ([NAMED], None, ALIKE[:1], "not-ours"),
-    "no id, no record, one alike of another kind": ([NAMED], None, [IMAP], "create"),
-    "no id, no record, one alike of unknown kind": (
+    "no id, no record, no candidate": ([NAMED], None, [live({"name": "x"})], "create"),
+    "no id, no record, one candidate": ([NAMED], None, CANDIDATES[:1], "not-ours"),
+    "no id, no record, one candidate of another kind": ([NAMED], None, [IMAP], "create"),
+    "no id, no record, one candidate of unknown kind": (
         [NAMED], None, [live({"name": "Relay"}, type=None)], "not-ours",
     ),
-    "no id, no record, the one alike bound by a manifest": (
+    "no id, no record, the one candidate bound by a manifest": (
         [NAMED, OTHER], None, [live({"name": "Relay"})], "create",
     ),
-    "no id, no record, several alike": ([NAMED], None, ALIKE, "ambiguous"),
+    "no id, no record, several candidates": ([NAMED], None, CANDIDATES, "ambiguous"),
     "no id, record that a manifest contradicts": ([NAMED, OTHER], 1, [live()], "two-bindings"),
     "the same, and gone": ([NAMED, OTHER], 1, [], "two-bindings"),
     "the same, and another kind": ([NAMED, OTHER], 1, [IMAP], "two-bindings"),
     "id, no record, there": ([BOUND], None, [live({"name": "x"})], "update"),
     "id, no record, there without its type": ([BOUND], None, [live(type=None)], "update"),
-    "id, no record, nothing": ([BOUND], None, ALIKE, "no-such-id"),
+    "id, no record, nothing": ([BOUND], None, CANDIDATES, "no-such-id"),
     "id, no record, another kind": ([BOUND], None, [IMAP], "other-kind"),
     "id, no record, another type": ([BOUND], None, [live(type="website")], "other-kind"),
     "id, record, there": ([BOUND], 1, [live({"name": "Relay"})], "unchanged"),
@@ -171,7 +172,7 @@ class TestCreate:
         (change,) = planned([NAMED], 1, []).changes
         assert (change.action, change.reason) == (Action.CREATE, Reason.DELETED_OUTSIDE)
 
-    @pytest.mark.parametrize("monitors", [[], ALIKE[:1]])
+    @pytest.mark.parametrize("monitors", [[], CANDIDATES[:1]])
     @pytest.mark.parametrize("number", [None, 1])
     @pytest.mark.parametrize("adopt", [False, True])
     def test_two_that_could_not_be_told_apart_are_refused(
@@ -193,26 +194,26 @@ class TestCreate:
 class TestAdopt:
     RULES = PlanOptions(adopt=True)
 
-    def test_the_one_alike_is_bound_and_updated(self) -> None:
+    def test_the_one_candidate_is_bound_and_updated(self) -> None:
         manifest = desired({"name": "Relay", "port": 587}, id=None)
-        plan = planned([manifest], None, ALIKE[:1], self.RULES)
+        plan = planned([manifest], None, CANDIDATES[:1], self.RULES)
         (binding,), (change,) = plan.bindings, plan.changes
         assert (binding.action, binding.id) == (BindingAction.ADOPT, 8)
         assert (change.action, change.id, change.body) == (Action.UPDATE, 8, {"port": 587})
         assert plan.unmanaged == 0
 
     def test_one_that_fits_is_only_bound(self) -> None:
-        plan = planned([NAMED], None, ALIKE[:1], self.RULES)
+        plan = planned([NAMED], None, CANDIDATES[:1], self.RULES)
         assert (plan.changes, plan.unchanged, len(plan.bindings)) == ((), 1, 1)
 
     def test_several_stay_ambiguous_and_are_listed(self) -> None:
-        (refusal,) = planned([NAMED], None, ALIKE, self.RULES).refusals
+        (refusal,) = planned([NAMED], None, CANDIDATES, self.RULES).refusals
         assert refusal.code == "ambiguous"
         assert "8, 9" in refusal.message
 
     def test_what_an_orphan_is_bound_to_is_not_adopted(self) -> None:
         records = {"email-smtp/old": record(id=8)}
-        plan = decide(ACCOUNT, [NAMED], records, ALIKE[:1], KINDS, self.RULES)
+        plan = decide(ACCOUNT, [NAMED], records, CANDIDATES[:1], KINDS, self.RULES)
         assert [change.action for change in plan.changes] == [Action.CREATE]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reconciler.context import SYSTEM
-from reconciler.core.decisions import Inventory
+from reconciler.core.inventory import Inventory
 from reconciler.core.model import Desired, Ignored, Lifecycle, Live
 from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Action, Binding, BindingAction, NoteCode, Plan, Reason
@@ -391,8 +391,8 @@ class TestSavedPlans:
         assert all(change.action is not Action.DELETE for change in found.plan.changes)
 
     def test_nothing_is_retired_while_something_else_has_moved(self) -> None:
-        alike = live({"name": "Front"}, id=9, type="email-imap")
-        found = review(self.plan(), self.plan(*self.MONITORS, alike), tracks=True)
+        candidate = live({"name": "Front"}, id=9, type="email-imap")
+        found = review(self.plan(), self.plan(*self.MONITORS, candidate), tracks=True)
         assert [change.address for change in found.plan.changes] == ["email-smtp/relay"]
         assert [(item.change.address, item.status) for item in found.moved] == [
             ("email-imap/front", Status.MOVED),

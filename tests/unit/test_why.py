@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from reconciler.core.decisions import Inventory
+from reconciler.core.inventory import Inventory
 from reconciler.core.mask import HIDDEN
 from reconciler.core.model import Desired, Ignored, Lifecycle, Live
 from reconciler.core.options import PlanOptions

@@ -19,12 +19,12 @@ _Key = TypeVar("_Key", bound="Hashable")
 
 def of_all(fleet: Sequence[Desired]) -> Iterator[Finding]:
     """What looks wrong only beside other manifests."""
-    for alike in _grouped(fleet, _check):
-        for item, others in alike:
+    for duplicates in _grouped(fleet, _check):
+        for item, others in duplicates:
             message = f"checks the same host and port as {others}; keep one of them"
             yield Finding(item.address, ("spec", "hostname"), "same-check", message)
-    for alike in _grouped(fleet, _mailbox):
-        for item, others in alike:
+    for duplicates in _grouped(fleet, _mailbox):
+        for item, others in duplicates:
             message = (
                 f"uses the same mailbox as {others}, and AlertSite deletes the mail it finds; give "
                 "each its own"

@@ -1,0 +1,155 @@
+"""Manifests, records and live monitors of one plan, joined by address and by id.
+
+Rule: no I/O, clock or environment; every index is built here, once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.core.model import folded, match_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from reconciler.core.model import Desired, Live
+    from reconciler.core.state import Record
+
+
+class Inventory:
+    """Manifests, records and live monitors, as each situation needs to look them up.
+
+    Attributes:
+        by_address: the manifests.
+        by_id: the live monitors.
+        secrets: by monitor, the fields that hold or held a secret, whichever address says so.
+        claimed: which address each id is bound to; a manifest's word counts more than a record.
+        bound: the ids of all monitors that a manifest or a record is bound to.
+        unbound: by match key, the addresses of the manifests that are bound to nothing; several
+            are duplicates of each other.
+        candidates: by match key, the ids of the free monitors that such a manifest may mean.
+        renamed: the former address of each manifest that takes over its record.
+        uncertain: by address, monitors any of which a pending create may have made.
+    """
+
+    def __init__(
+        self,
+        desired: Iterable[Desired],
+        records: Mapping[str, Record],
+        live: Iterable[Live],
+        uncertain: Mapping[str, tuple[int, ...]] = {},
+    ) -> None:
+        self.uncertain = uncertain
+        self.desired = tuple(desired)
+        self.renamed = _renamed(self.desired, records)
+        self.records = _moved(records, self.renamed)
+        self.by_address = {item.address: item for item in self.desired}
+        self.by_id = {monitor.id: monitor for monitor in live}
+        self.secrets = _secrets(self.records.values())
+        self.claimed = {item.id: item.address for item in self.desired if item.id is not None}
+        loose = sorted(
+            (item for item in self.desired if item.id is None), key=lambda item: item.address
+        )
+        self.unbound: dict[tuple[str, str], list[str]] = {}
+        for manifest in loose:
+            record = self.records.get(manifest.address)
+            if record is not None:
+                self.claimed.setdefault(record.id, manifest.address)
+            if record is None or record.id not in self.by_id:
+                self.unbound.setdefault(match_key_of(manifest), []).append(manifest.address)
+        self.bound = {*self.claimed, *(record.id for record in self.records.values())}
+        self.candidates = self._candidates() if self.unbound else {}
+
+    def _candidates(self) -> dict[tuple[str, str], list[int]]:
+        found: dict[tuple[str, str], list[int]] = {}
+        wanted: dict[str, list[tuple[str, str]]] = {}
+        for key in self.unbound:
+            wanted.setdefault(key[1], []).append(key)
+        for monitor in self.by_id.values():
+            if monitor.id not in self.bound:
+                for key in wanted.get(folded(monitor.fields.get("name")), ()):
+                    if monitor.type in {key[0], None}:
+                        found.setdefault(key, []).append(monitor.id)
+        return {key: sorted(ids) for key, ids in found.items()}
+
+    def duplicates(self) -> Iterator[tuple[str, int, int]]:
+        """Address and id of a monitor of ours, and the id of a free one of its kind and name.
+
+        Somebody else may have made them by hand, or with a state of their own.
+        """
+        free: dict[str, list[Live]] = {}
+        for monitor in self.by_id.values():
+            if monitor.id not in self.bound:
+                free.setdefault(folded(monitor.fields.get("name")), []).append(monitor)
+        for number, address in self.claimed.items() if free else ():
+            kind, ours = address.partition("/")[0], self.by_id.get(number)
+            if ours is not None and ours.type in {kind, None}:
+                same = free.get(folded(ours.fields.get("name")), ())
+                yield from (
+                    (address, number, other.id) for other in same if other.type in {kind, None}
+                )
+
+
+def _secrets(records: Iterable[Record]) -> dict[int, frozenset[str]]:
+    found: dict[int, frozenset[str]] = {}
+    for record in records:
+        if record.secrets:
+            found[record.id] = found.get(record.id, frozenset()).union(record.secrets)
+    return found
+
+
+def _renamed(desired: Sequence[Desired], records: Mapping[str, Record]) -> dict[str, str]:
+    """By address, the former address whose record a manifest takes over.
+
+    All renames are one permutation of the records. A manifest claims the first of its former names
+    that has a record. Its claim holds if nobody stays at that name, and if its own record, should
+    it have one, goes to another claim that holds: so chains and swaps move as a whole, and a
+    `previously` that was left behind moves nothing. What a claim has moved once, the record
+    remembers (`Record.previously`), as it does of names that led nowhere: so the next run does not
+    undo a swap, and two new manifests that list each other's names exchange nothing.
+    """
+    claims: dict[str, str] = {}
+    wanted: set[str] = set()
+    for manifest in sorted((item for item in desired if item.previously), key=lambda i: i.address):
+        own = records.get(manifest.address)
+        settled = own.previously if own is not None else ()
+        former = [
+            f"{manifest.kind.name}/{name}" for name in manifest.previously if name not in settled
+        ]
+        address = next((item for item in former if item in records), None)
+        if address is not None and address not in wanted:
+            claims[manifest.address] = address
+            wanted.add(address)
+    described = {item.address for item in desired}
+    while True:
+        taken = set(claims.values())
+        broken = [
+            address
+            for address, former in claims.items()
+            if (former in described and former not in claims)
+            or (address in records and address not in taken)
+        ]
+        if not broken:
+            return claims
+        for address in broken:
+            del claims[address]
+
+
+def _moved(records: Mapping[str, Record], renamed: Mapping[str, str]) -> Mapping[str, Record]:
+    if not renamed:
+        return records
+    former = set(renamed.values())
+    kept = {address: record for address, record in records.items() if address not in former}
+    return kept | {address: records[old] for address, old in renamed.items()}
+
+
+def number_of(manifest: Desired, record: Record | None) -> int | None:
+    """The monitor that a manifest is bound to, by itself or else by its record."""
+    if manifest.id is not None:
+        return manifest.id
+    return None if record is None else record.id
+
+
+def match_key_of(desired: Desired) -> tuple[str, str]:
+    """What a monitor that is not bound yet is recognised by: its kind and display name."""
+    return match_key(desired.kind.name, desired.fields.get("name"))

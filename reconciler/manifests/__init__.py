@@ -1,23 +1,13 @@
 """Manifests as they stand in files: found, read, parsed, and located again for a finding.
 
 Rule: this package is the only importer of ruamel.yaml. Positions are kept for nothing that is
-healthy; a file with a finding is parsed again for them. What edits and writes manifests, but for
-their ids, is in modules that are imported by name, since most runs do not need them: `values` sets
-fields in place, `tidy` puts keys in order, `text` writes new documents.
+healthy; a file with a finding is parsed again for them. What edits and writes manifests is in
+modules that are imported by name, since most runs do not need them: `editor` sets fields in place,
+`formatter` puts keys in order, `writer` writes new documents.
 """
 
-from reconciler.manifests.files import find, read
-from reconciler.manifests.ids import NotEditableError, insert_ids, write
+from reconciler.manifests.files import find, read, write
 from reconciler.manifests.parser import Document, Parser
 from reconciler.manifests.positions import Locator
 
-__all__ = [
-    "Document",
-    "Locator",
-    "NotEditableError",
-    "Parser",
-    "find",
-    "insert_ids",
-    "read",
-    "write",
-]
+__all__ = ["Document", "Locator", "Parser", "find", "read", "write"]

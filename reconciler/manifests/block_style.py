@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.model import JSON
     from reconciler.manifests.edits import Matched
-    from reconciler.manifests.positions import Source
+    from reconciler.manifests.positions import Entry, Source
 
 
 def without_entries(source: Source, node: Node, removed: Collection[int]) -> list[TextChange]:
@@ -36,15 +36,17 @@ def without_entries(source: Source, node: Node, removed: Collection[int]) -> lis
     ]
 
 
-def with_entries(source: Source, node: Node, added: Mapping[str, JSON]) -> list[TextChange]:
-    """The changes that add entries behind the last one of a block mapping.
+def with_entries(
+    source: Source, node: Node, added: Mapping[str, JSON], before: Entry
+) -> list[TextChange]:
+    """The changes that add entries to a block mapping, behind one of its own.
 
     Raises:
         NotWritableError: a value cannot be written.
     """
     indent = source.column(node.begin)
     lines = [line for name, value in added.items() for line in yaml.entry(name, value, indent)]
-    return _inserted(source, node.entries[-1].value.end, lines)
+    return _inserted(source, before.value.end, lines)
 
 
 def dashes(source: Source, node: Node) -> list[int] | None:
@@ -72,7 +74,7 @@ def _is_dash(source: Source, line: int, column: int) -> bool:
 
 
 def without_items(
-    source: Source, node: Node, dashes: Sequence[int], kept: Collection[int]
+    source: Source, node: Node, dashes: Sequence[int], kept: Collection[int | None]
 ) -> list[TextChange]:
     """The changes that remove all but some elements of a block sequence."""
     return [

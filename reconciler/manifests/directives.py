@@ -6,25 +6,14 @@ Rule: what stands inside a value is no comment, whatever it looks like.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
-
-from _ruamel_yaml import CParser
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import ScalarEvent, StreamEndEvent
+from typing import NamedTuple
 
 from reconciler.errors import Diagnostic
 from reconciler.manifests.files import read
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from reconciler.core.model import JSON
-
+from reconciler.manifests.positions import BLOCK_STYLES, Shape, nodes, parsed_text
 
 _MARK = b"reconciler:"
 _COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[ \t]*reconciler:[ \t]*(.*?)[ \t]*$")
-_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-"""What libyaml counts as the end of a line."""
 
 
 class Comment(NamedTuple):
@@ -48,34 +37,20 @@ def comments(path: str) -> list[Comment]:
     data = read(path)
     if isinstance(data, Diagnostic) or _MARK not in data:
         return []
-    lines = _LINE_BREAK.split(data.decode("utf-8-sig"))
-    found = [
-        Comment(number, match.start() + 1, match[1], not line[: match.start()].strip())
-        for number, line in enumerate(lines, 1)
-        if (match := _COMMENT.search(line))
-    ]
-    if not found:
-        return []
-    values = list(_values(data))
-    return [
-        comment for comment in found if not any(start <= comment[:2] < end for start, end in values)
-    ]
-
-
-def _values(data: bytes) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Where each scalar with a number sign begins and ends: line and column, from 1."""
-    following = CParser(data).get_event
-    try:
-        while (event := following()).__class__ is not StreamEndEvent:
-            if event.__class__ is ScalarEvent and "#" in event.value:
-                end = event.end_mark
-                yield _begin(event), (end.line + 1, end.column + 1)
-    except YAMLError:
-        return  # the file is not what it was when it was read as manifests
-
-
-def _begin(event: JSON) -> tuple[int, int]:
-    line: int = event.start_mark.line + 1
-    if event.style in {"|", ">"}:  # a comment may stand behind the mark that opens it
-        return line + 1, 1
-    return line, event.start_mark.column + 1
+    source, documents = parsed_text(data)
+    values = []  # where each scalar with a number sign stands
+    for root in documents:
+        for node in nodes(root):
+            if node.shape is Shape.SCALAR and "#" in node.text:
+                is_block = node.style in BLOCK_STYLES  # behind whose header a comment may stand
+                start = source.following(node.begin) if is_block else node.begin
+                values.append(range(start, node.end))
+    found: list[Comment] = []
+    line = 0
+    while line < len(source.text):
+        match = _COMMENT.search(source.text[line : source.end(line)])
+        if match and not any(line + match.start() in value for value in values):
+            number, is_alone = source.number(line) + 1, source.is_blank(line, line + match.start())
+            found.append(Comment(number, match.start() + 1, match[1], is_alone))
+        line = source.following(line)
+    return found

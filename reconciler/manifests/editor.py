@@ -3,6 +3,11 @@
 Rule: nothing but what says the old value is replaced; comments, order, quotes and line breaks
 stay, and what is the same in the old and the new value is not touched, at any depth. What comes
 out is parsed again, and must say exactly what was wanted.
+
+An edit goes down two trees at once: what the document says, and the nodes that say where. As long
+as both have the same shape it goes on inside; the smallest part that differs is replaced
+(`scalar_style`), added or removed (`block_style`, `flow_style`). All changes are of the text as it
+was, and none overlaps another, so that their order does not matter and all are made at the end.
 """
 
 from __future__ import annotations
@@ -16,14 +21,15 @@ from reconciler.manifests import writer as yaml
 from reconciler.manifests.edits import (
     ABSENT,
     FieldEdit,
-    Matched,
+    NotEditableError,
     TextChange,
     matched,
+    parsed,
+    said,
     settled,
     spliced,
 )
-from reconciler.manifests.flow_style import Kept, rebuilt
-from reconciler.manifests.ids import NotEditableError, parsed, said
+from reconciler.manifests.flow_style import rearranged
 from reconciler.manifests.positions import BOM, Node, Shape, Source, nodes, roots
 from reconciler.manifests.scalar_style import Place, replaced
 
@@ -35,28 +41,107 @@ if TYPE_CHECKING:
 
 
 _COLON = re.compile(r"\s*:")
+Pointer = tuple[str, str]
+"""A section of a document, such as `spec`, and a field of it."""
 
 
-class Editing:
+def set_fields(data: bytes, edits: Mapping[int, Mapping[Pointer, FieldEdit]]) -> bytes:
+    """The bytes of a file with other values of some fields.
+
+    Args:
+        data: the file.
+        edits: what is wanted, by the number of the document in the file, as `Document.number`.
+
+    Raises:
+        NotEditableError: it cannot be done without changing something else; the text says why.
+    """
+    documents = parsed(data)
+    values = {document.number: document.value for document in documents}
+    text = data.decode()
+    head = BOM if text.startswith(BOM) else ""  # the parser does not count it
+    body = text.removeprefix(BOM)
+    trees = list(roots(body))
+    source = Source(body)
+    changes: list[TextChange] = []
+    for number, wanted in edits.items():
+        value = values.get(number)
+        if not isinstance(value, dict) or trees[number].shape is not Shape.MAPPING:
+            raise NotEditableError("the document is not written out as a mapping")
+        try:
+            made, values[number] = _Editing(source).document(trees[number], value, wanted)
+        except NotEditableError:
+            raise
+        except ValueError as error:  # NotWritableError, or JSON has no such number
+            raise NotEditableError(str(error)) from error
+        _check_anchors(source, trees[number], made)
+        changes += made
+    edited = (head + spliced(body, changes)).encode()
+    expected = [document._replace(value=values[document.number]) for document in documents]
+    if said(parsed(edited)) != said(expected):
+        raise NotEditableError("with the change, the file would not say the same")
+    return edited
+
+
+def insert_ids(data: bytes, ids: Mapping[int, int]) -> bytes:
+    """The bytes of a file with `id: NUMBER` behind the name in the metadata of some documents.
+
+    Args:
+        data: the file.
+        ids: by the number of the document in the file, as `Document.number`.
+
+    Raises:
+        NotEditableError: the metadata of one of them is not written out, or holds an id already.
+    """
+    values = {document.number: document.value for document in parsed(data)}
+    for number in ids:
+        value = values.get(number)
+        metadata = value.get("metadata") if isinstance(value, dict) else None
+        if not isinstance(metadata, dict):
+            raise NotEditableError("there is no metadata in the document")
+        for key in ("id", "<<"):  # what a merge key brings is not ours to tell
+            if key in metadata:
+                raise NotEditableError(f"metadata holds the key {key} already")
+    edits = {
+        number: {("metadata", "id"): FieldEdit(id_, after="name")} for number, id_ in ids.items()
+    }
+    return set_fields(data, edits)
+
+
+class _Editing:
     """Finds the changes for one text; makes none."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
-    def section(
-        self, root: Node, name: str, old: Mapping[str, JSON], fields: Mapping[str, FieldEdit]
-    ) -> list[TextChange]:
-        """The changes that set fields of one section of a document.
+    def document(
+        self, root: Node, value: Mapping[str, JSON], wanted: Mapping[Pointer, FieldEdit]
+    ) -> tuple[list[TextChange], dict[str, JSON]]:
+        """The changes that set fields of a document, and what it says then.
 
         Raises:
-            NotEditableError: it is not written out as a mapping.
+            NotEditableError: a section or key is there, but not written out.
+            NotWritableError: a value cannot be written.
         """
-        entry = root.entry(name)
-        if entry is None or entry.value.shape is not Shape.MAPPING:
-            raise NotEditableError(f"{name} is not written out as a mapping")
-        return self.mapping(entry.value, old, fields, self._place(root, entry))
+        sections: dict[str, dict[str, FieldEdit]] = {}
+        for (section, field), want in wanted.items():
+            sections.setdefault(section, {})[field] = want
+        changes: list[TextChange] = []
+        result, missing = dict(value), dict[str, FieldEdit]()
+        for section, fields in sections.items():
+            is_there = isinstance(value.get(section), dict)
+            old = value[section] if is_there else {}
+            new = old | {name: settled(old.get(name), want) for name, want in fields.items()}
+            result[section] = {name: item for name, item in new.items() if item is not ABSENT}
+            if not is_there:
+                missing[section] = FieldEdit(result[section])
+                continue
+            entry = root.entry(section)
+            if entry is None or entry.value.shape is not Shape.MAPPING:
+                raise NotEditableError(f"{section} is not written out as a mapping")
+            changes += self._mapping(entry.value, old, fields, self._place(root, entry))
+        return changes + (self._mapping(root, value, missing) if missing else []), result
 
-    def mapping(
+    def _mapping(
         self,
         node: Node,
         old: Mapping[str, JSON],
@@ -70,32 +155,44 @@ class Editing:
             old: what it says.
             wanted: what is wanted of some of its keys.
             place: where it stands; None for the root of a document.
-
-        Raises:
-            NotEditableError: one of them is there, but not written out.
-            NotWritableError: a value cannot be written.
         """
-        changes: dict[int, list[TextChange]] = {}
         removed: set[int] = set()
         added: dict[str, JSON] = {}
+        within: list[TextChange] = []
         for name, want in wanted.items():
             entry = node.entry(name)
-            if entry is None and name in old:
-                raise NotEditableError(f"the key {name} is not written out")
-            if entry is None:
-                added |= {} if want.value is ABSENT else {name: want.value}
-            elif want.value is ABSENT:
+            if entry is not None and want.value is ABSENT:
                 removed.add(node.entries.index(entry))
-            else:
-                index = node.entries.index(entry)
-                changes[index] = self._value(entry.value, old[name], want, self._place(node, entry))
+            elif entry is not None:
+                within += self._value(entry.value, old[name], want, self._place(node, entry))
+            elif name in old:
+                raise NotEditableError(f"the key {name} is not written out")
+            elif want.after is not None:
+                within += self._beside(node, want.after, name, want.value)
+            elif want.value is not ABSENT:
+                added[name] = want.value
         if node.is_flow:
-            return self._flow_mapping(node, changes, removed, added)
+            spans = [(key.start, max(key.end, value.end)) for key, value in node.entries]
+            quote = node.entries[0].key.style if node.entries else ""
+            kept = [(index, "") for index in range(len(spans)) if index not in removed]
+            new = [(None, yaml.pair(name, value, quote)) for name, value in added.items()]
+            return rearranged(self._source, node, spans, [*kept, *new]) + within
         if place is not None and not added and len(removed) == len(node.entries):
             return replaced(self._source, node, {}, place)
         lines = block_style.without_entries(self._source, node, removed)
-        lines += block_style.with_entries(self._source, node, added)
-        return [*lines, *(change for each in changes.values() for change in each)]
+        if added:
+            lines += block_style.with_entries(self._source, node, added, node.entries[-1])
+        return lines + within
+
+    def _beside(self, node: Node, after: str, name: str, value: JSON) -> list[TextChange]:
+        """The change that adds a key right behind another, whatever comments are around it."""
+        entry = node.entry(after)
+        if entry is None:
+            raise NotEditableError(f"the key {after} is not written out")
+        if node.is_flow:
+            end = entry.value.end
+            return [TextChange(end, end, f", {yaml.pair(name, value, entry.key.style)}")]
+        return block_style.with_entries(self._source, node, {name: value}, entry)
 
     def _place(self, node: Node, entry: Entry) -> Place:
         """Where the value of an entry stands."""
@@ -113,7 +210,7 @@ class Editing:
             if node.shape is Shape.MAPPING and isinstance(new, dict):
                 wanted = {name: FieldEdit(value) for name, value in new.items()}
                 gone = {name: FieldEdit(ABSENT) for name in old if name not in new}
-                return self.mapping(node, old, wanted | gone, place)
+                return self._mapping(node, old, wanted | gone, place)
             if node.shape is Shape.SEQUENCE and isinstance(new, list):
                 return self._sequence(node, old, want, place)
         return replaced(self._source, node, new, place)
@@ -125,152 +222,24 @@ class Editing:
         if dashes is None:
             return replaced(self._source, node, settled(old, want), place)
         items = matched(old, want)
-        changes: dict[int, list[TextChange]] = {}
+        within: list[TextChange] = []
         for index, value in items:
             if index is not None:
                 dash = dashes[index]
-                within = Place(dash + 1, self._source.column(dash), node.is_flow, place.quote)
-                changes[index] = self._value(
-                    node.items[index], old[index], FieldEdit(value), within
-                )
+                inside = Place(dash + 1, self._source.column(dash), node.is_flow, place.quote)
+                within += self._value(node.items[index], old[index], FieldEdit(value), inside)
         if node.is_flow:
-            return self._flow_sequence(node, items, changes, place.quote)
+            spans = [(item.start, item.end) for item in node.items]
+            wanted = [
+                (index, yaml.flow(value, place.quote) if index is None else "")
+                for index, value in items
+            ]
+            return rearranged(self._source, node, spans, wanted) + within
         return [
-            *block_style.without_items(self._source, node, dashes, changes.keys()),
+            *block_style.without_items(self._source, node, dashes, {item.old for item in items}),
             *block_style.with_items(self._source, node, dashes, items),
-            *(change for each in changes.values() for change in each),
+            *within,
         ]
-
-    def _flow_mapping(
-        self,
-        node: Node,
-        changes: Mapping[int, list[TextChange]],
-        removed: set[int],
-        added: Mapping[str, JSON],
-    ) -> list[TextChange]:
-        spans = [(entry.key.start, max(entry.key.end, entry.value.end)) for entry in node.entries]
-        kept: list[tuple[int | None, str]] = [
-            (index, "") for index in range(len(spans)) if index not in removed
-        ]
-        quote = node.entries[0].key.style if node.entries else ""
-        new = [
-            (None, f"{yaml.key(name, quote, in_flow=True)}: {yaml.flow(value, quote)}")
-            for name, value in added.items()
-        ]
-        return self._flow(node, spans, [*kept, *new], changes)
-
-    def _flow_sequence(
-        self,
-        node: Node,
-        items: Sequence[Matched],
-        changes: Mapping[int, list[TextChange]],
-        quote: str,
-    ) -> list[TextChange]:
-        spans = [(item.start, item.end) for item in node.items]
-        kept = [
-            (item.old, "") if item.old is not None else (None, yaml.flow(item.value, quote))
-            for item in items
-        ]
-        return self._flow(node, spans, kept, changes)
-
-    def _flow(
-        self,
-        node: Node,
-        spans: Sequence[tuple[int, int]],
-        wanted: Sequence[tuple[int | None, str]],
-        changes: Mapping[int, list[TextChange]],
-    ) -> list[TextChange]:
-        if [index for index, _ in wanted] == list(range(len(spans))):
-            return [change for each in changes.values() for change in each]
-        text = self._source.text
-        kept = [
-            Kept(None, new)
-            if index is None
-            else Kept(index, spliced(text, changes.get(index, ()), *spans[index]))
-            for index, new in wanted
-        ]
-        return [rebuilt(text, node, spans, kept, self._source.newline)]
-
-
-Pointer = tuple[str, str]
-"""A section of a document, `spec` or `extra`, and a field of it."""
-
-
-def set_fields(data: bytes, edits: Mapping[int, Mapping[Pointer, FieldEdit]]) -> bytes:
-    """The bytes of a file with other values of some fields.
-
-    A field that is not there is added behind the last one of its section.
-
-    Args:
-        data: the file.
-        edits: what is wanted, by the number of the document in the file, as `Document.number`.
-
-    Raises:
-        NotEditableError: it cannot be done without changing something else; the text says why.
-    """
-    documents = parsed(data)
-    values = {document.number: document.value for document in documents}
-    text = data.decode()
-    head = BOM if text.startswith(BOM) else ""  # the parser does not count it
-    body = text.removeprefix(BOM)
-    trees = roots(body)
-    source = Source(body)
-    editing = Editing(source)
-    changes: list[TextChange] = []
-    for number, wanted in edits.items():
-        value = values.get(number)
-        if not isinstance(value, dict) or trees[number].shape is not Shape.MAPPING:
-            raise NotEditableError("the document is not written out as a mapping")
-        try:
-            made = _changes(editing, trees[number], value, _by_section(wanted))
-        except ValueError as error:  # NotWritableError, or JSON has no such number
-            raise NotEditableError(str(error)) from error
-        _check_anchors(source, trees[number], made)
-        values[number] = _with(value, wanted)
-        changes += made
-    edited = (head + spliced(body, changes)).encode()
-    expected = [document._replace(value=values[document.number]) for document in documents]
-    if said(parsed(edited)) != said(expected):
-        raise NotEditableError("with the change, the file would not say the same")
-    return edited
-
-
-def _by_section(wanted: Mapping[Pointer, FieldEdit]) -> dict[str, dict[str, FieldEdit]]:
-    sections: dict[str, dict[str, FieldEdit]] = {}
-    for (section, field), want in wanted.items():
-        sections.setdefault(section, {})[field] = want
-    return sections
-
-
-def _with(value: Mapping[str, JSON], wanted: Mapping[Pointer, FieldEdit]) -> dict[str, JSON]:
-    """What a document says once the fields are set."""
-    result = dict(value)
-    for (section, field), want in wanted.items():
-        fields = dict(result.get(section) or {})
-        if want.value is ABSENT:
-            fields.pop(field, None)
-        else:
-            fields[field] = settled(fields.get(field), want)
-        result[section] = fields
-    return result
-
-
-def _changes(
-    editing: Editing,
-    root: Node,
-    value: Mapping[str, JSON],
-    sections: Mapping[str, Mapping[str, FieldEdit]],
-) -> list[TextChange]:
-    changes: list[TextChange] = []
-    missing: dict[str, FieldEdit] = {}
-    for section, fields in sections.items():
-        old = value.get(section)
-        if isinstance(old, dict):
-            changes += editing.section(root, section, old, fields)
-        else:
-            new = {name: want.value for name, want in fields.items() if want.value is not ABSENT}
-            missing[section] = FieldEdit(new)
-    return changes + (editing.mapping(root, value, missing) if missing else [])
 
 
 def _check_anchors(source: Source, root: Node, changes: Sequence[TextChange]) -> None:

@@ -7,11 +7,38 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from reconciler.core.model import canonical, elements_by_key
+from reconciler.manifests.parser import Parser
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from reconciler.core.model import JSON
+    from reconciler.manifests.parser import Document
+
+
+class NotEditableError(ValueError):
+    """A change that cannot be made without changing something else; the text says why."""
+
+
+def parsed(data: bytes) -> list[Document]:
+    """The documents of a file that can be edited.
+
+    Raises:
+        NotEditableError: it has findings.
+    """
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        raise NotEditableError("the file is not UTF-8") from None
+    documents, findings = Parser().parse("", data)
+    if findings:
+        raise NotEditableError("the file has findings")
+    return documents
+
+
+def said(documents: Iterable[Document]) -> list[tuple[int, str]]:
+    """What two files share exactly when their documents say the same."""
+    return [(document.number, canonical(document.value)) for document in documents]
 
 
 class TextChange(NamedTuple):
@@ -22,15 +49,13 @@ class TextChange(NamedTuple):
     text: str
 
 
-def spliced(
-    text: str, changes: Iterable[TextChange], start: int = 0, end: int | None = None
-) -> str:
-    """A part of a text with changes made, which do not overlap; by default the whole text."""
-    pieces, place = [], start
+def spliced(text: str, changes: Iterable[TextChange]) -> str:
+    """A text with changes made, which do not overlap."""
+    pieces, place = [], 0
     for change in sorted(changes):
         pieces += [text[place : change.start], change.text]
         place = change.end
-    return "".join([*pieces, text[place:end]])
+    return "".join([*pieces, text[place:]])
 
 
 ABSENT: Final = object()
@@ -44,10 +69,12 @@ class FieldEdit(NamedTuple):
         value: JSON, or `ABSENT`.
         set_key: for a list that is a set, what tells its elements apart: then those that stay keep
             their order, and new ones come last.
+        after: the key that it stands behind if it is new; the last one by default.
     """
 
     value: JSON
     set_key: str | None = None
+    after: str | None = None
 
 
 class Matched(NamedTuple):

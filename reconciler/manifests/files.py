@@ -1,11 +1,13 @@
-"""Finding and reading manifest files."""
+"""Finding, reading and replacing manifest files."""
 
 from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler import durable
 from reconciler.errors import ConfigurationError, Diagnostic, Position
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ MAX_BYTES = 16 * 1024 * 1024
 """Size of the largest manifest file: room for tens of thousands of monitors."""
 _CHUNK = 64 * 1024
 _NO_FILE = "it is not a regular file"
+_UNCHANGED = "Nothing was written to it."
 _HINT = "Name a folder with manifests: plan and apply take --manifests DIR, validate takes PATH."
 
 
@@ -73,6 +76,29 @@ def read(path: str) -> bytes | Diagnostic:
         message = f"a manifest file has at most {MAX_BYTES // 1024 // 1024} MiB; split it"
         return Diagnostic(Position(path, 1, 1), "too-large", message)
     return data
+
+
+def write(path: str, data: bytes, original: bytes) -> None:
+    """Replaces a file at once: nobody ever sees half of it. A link is followed, the mode is kept.
+
+    Raises:
+        ConfigurationError: the file cannot be written, or no longer holds `original`.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        with target.open("r+b") as file:  # for writing: a read-only file stays as it is
+            found = file.read()
+        if found != original:
+            raise ConfigurationError(
+                f"{path} was changed by somebody else just now",
+                f"{_UNCHANGED} Run the same command again.",
+            )
+        durable.replace(target, data)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot write {path}: {error.strerror or error}",
+            f"{_UNCHANGED} Make room, or give yourself the permission, and run the command again.",
+        ) from error
 
 
 def _unreadable(path: str, reason: str) -> Diagnostic:

@@ -1,148 +1,71 @@
-"""Adding and removing what stands between brackets, with the commas, breaks and comments between.
+"""Adding and removing what stands between brackets.
 
-Rule: a comment belongs to what stands before it on its line. What stays keeps its text.
+Rule: what stays keeps its text, and what separates it from what stays beside it. Something is
+removed with the comma before it, or if it is the first with the one behind it; something new comes
+right behind what precedes it, on a line of its own where the last one has such a line.
+Which of its neighbours a comment belongs to cannot be told here: with one between the brackets,
+nothing is added or removed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from reconciler.manifests.edits import TextChange
-from reconciler.manifests.positions import BREAK
+from reconciler.manifests.edits import NotEditableError, TextChange
+from reconciler.manifests.parser import BREAK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.manifests.positions import Node
+    from reconciler.manifests.positions import Node, Source
 
 
-class Kept(NamedTuple):
-    """Something that will stand between the brackets.
-
-    Attributes:
-        old: which of those that stand there now it is; None for a new one.
-        text: what it will say.
-    """
-
-    old: int | None
-    text: str
-
-
-class _Piece(NamedTuple):
-    """Something between brackets, with what surrounds it.
-
-    Attributes:
-        lead: what stands between the end of the line before, or the comma, and itself.
-        tail: what stands between itself and its comma, or the end of its line.
-        post: what stands behind its comma up to the end of its line.
-    """
-
-    lead: str
-    text: str
-    tail: str = ""
-    has_comma: bool = False
-    post: str = ""
-
-
-def rebuilt(
-    text: str, node: Node, spans: Sequence[tuple[int, int]], wanted: Sequence[Kept], newline: str
-) -> TextChange:
-    """The change that leaves only what is wanted between the brackets of a node.
+def rearranged(
+    source: Source,
+    node: Node,
+    spans: Sequence[tuple[int, int]],
+    wanted: Sequence[tuple[int | None, str]],
+) -> list[TextChange]:
+    """The changes that leave only what is wanted between the brackets of a node.
 
     Args:
-        text: the file.
+        source: the file.
         node: a flow mapping or sequence.
         spans: where its entries or elements stand.
-        wanted: what it will hold, in order.
-        newline: how lines end.
+        wanted: what it will hold: which of them, in their order, or None and the text of a new one.
+
+    Raises:
+        NotEditableError: there are comments between the brackets.
     """
+    kept = [index for index, _ in wanted if index is not None]
+    if len(kept) == len(wanted) == len(spans):
+        return []
     first, last = node.begin + 1, node.end - 1
-    if not wanted:
-        return TextChange(first, last, "")
-    if not spans:
-        added = ", ".join(kept.text for kept in wanted)
-        return TextChange(
-            first, last, added + (text[first:last] if text[first:last].strip() else "")
-        )
-    head, pieces, close = _taken_apart(text, spans, first, last)
-    return TextChange(first, last, _joined(head, pieces, wanted, close, newline))
-
-
-def _joined(
-    head: str, pieces: Sequence[_Piece], wanted: Sequence[Kept], close: str, newline: str
-) -> str:
-    separator = _separator(pieces, newline)
-    result = head
-    for number, kept in enumerate(wanted):
-        piece = _Piece(separator, "") if kept.old is None else pieces[kept.old]
-        lead = piece.lead
-        if number == 0 and not BREAK.search(pieces[0].lead):
-            lead = ""
-        elif number and kept.old == 0:  # it was the first, and is not any more
-            lead = separator
-        if _ends_in_comment(result) and not BREAK.search(lead):
-            lead = newline + lead
-        comma = "," if number < len(wanted) - 1 or pieces[-1].has_comma else ""
-        behind = piece.tail + comma if piece.has_comma else comma + piece.tail
-        result += lead + kept.text + behind + piece.post
-    if _ends_in_comment(result) and not BREAK.match(close):
-        close = (separator if BREAK.search(separator) else newline) + close
-    return result + close
-
-
-def _taken_apart(
-    text: str, spans: Sequence[tuple[int, int]], first: int, last: int
-) -> tuple[str, list[_Piece], str]:
-    """What stands behind the opening bracket, the pieces, and what precedes the closing one."""
-    head, lead = _at_break(text[first : spans[0][0]])
-    if not lead:  # all on one line
-        head, lead = text[first : spans[0][0]], ""
-    pieces = []
-    for number, (start, end) in enumerate(spans):
-        until = spans[number + 1][0] if number + 1 < len(spans) else last
-        comma = _comma(text, end, until)
-        if comma is None:
-            tail, rest = _at_break(text[end:until])
-            if not rest:
-                tail, rest = "", tail
-            pieces.append(_Piece(lead, text[start:end], tail))
+    ends = [first, *(end for _, end in spans)]
+    starts = [*(start for start, _ in spans), last]
+    gaps = [source.text[end:start] for end, start in zip(ends, starts, strict=True)]
+    if any("#" in gap for gap in gaps):
+        line = source.number(node.begin) + 1
+        raise NotEditableError(f"line {line} has brackets with comments inside; edit it by hand")
+    before_last = gaps[-2] if spans else ""
+    separator = "," + (before_last.replace(",", "") if BREAK.search(before_last) else " ")
+    if not kept:
+        start, end = (starts[0], ends[-1]) if spans and wanted else (first, last)
+        return [TextChange(start, end, separator.join(text for _, text in wanted))]
+    added: dict[int, str] = {}  # by the place where it goes
+    place = front = starts[kept[0]]
+    for index, text in wanted:
+        if index is not None:
+            place = spans[index][1]
         else:
-            post, rest = _at_break(text[comma + 1 : until])
-            if not rest:
-                post, rest = "", post
-            pieces.append(_Piece(lead, text[start:end], text[end:comma], has_comma=True, post=post))
-        lead = rest
-    return head, pieces, lead
-
-
-def _separator(pieces: Sequence[_Piece], newline: str) -> str:
-    """What separates a new piece from the one before it."""
-    lead = pieces[-1].lead
-    if not BREAK.search(lead):
-        return lead if lead and not lead.strip() else " "
-    return newline + BREAK.split(lead)[-1]
-
-
-def _at_break(text: str) -> tuple[str, str]:
-    """A text up to its first line break, and the rest."""
-    found = BREAK.search(text)
-    return (text[: found.start()], text[found.start() :]) if found else (text, "")
-
-
-def _comma(text: str, start: int, end: int) -> int | None:
-    """The comma in the space between two pieces, where all else is blank or a comment."""
-    while start < end:
-        if text[start] == ",":
-            return start
-        if text[start] == "#":
-            found = BREAK.search(text, start, end)
-            start = found.end() if found else end
-        else:
-            start += 1
-    return None
-
-
-def _ends_in_comment(text: str) -> bool:
-    """Whether what follows on the same line would be part of a comment, or could be."""
-    line = BREAK.split(text)[-1]
-    return " #" in line or line.startswith("#")
+            new = text + separator if place == front else separator + text
+            added[place] = added.get(place, "") + new
+    return [
+        TextChange(starts[0], front, ""),
+        *(
+            TextChange(spans[index - 1][1], spans[index][1], "")
+            for index in range(kept[0] + 1, len(spans))
+            if index not in kept
+        ),
+        *(TextChange(place, place, text) for place, text in added.items()),
+    ]

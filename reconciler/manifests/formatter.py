@@ -10,12 +10,11 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.manifests.edits import TextChange, spliced
-from reconciler.manifests.ids import NotEditableError, parsed, said
+from reconciler.manifests.edits import NotEditableError, TextChange, parsed, said, spliced
+from reconciler.manifests.parser import BREAK
 from reconciler.manifests.positions import (
     BLOCK_STYLES,
     BOM,
-    BREAK,
     Node,
     Shape,
     Source,

@@ -62,7 +62,7 @@ MAX_ALIASED_NODES = 10_000
 """How many values the aliases of one file may stand for: the guard against an alias bomb."""
 
 _SHORT = 20
-_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 """What libyaml counts as the end of a line."""
 _CORE = "tag:yaml.org,2002:"
 
@@ -293,10 +293,10 @@ def _is_blank(lines: list[str], line: int) -> bool:
 
 
 def _syntax_finding(path: str, data: bytes, error: YAMLError) -> Diagnostic:
-    lines = _LINE_BREAK.split(data.decode("utf-8"))
+    lines = BREAK.split(data.decode("utf-8"))
     mark = getattr(error, "problem_mark", None)
     if mark is None:  # a forbidden character, for which ruamel.yaml gives an offset only
-        before = _LINE_BREAK.split(data.decode("utf-8")[: getattr(error, "position", 0)])
+        before = BREAK.split(data.decode("utf-8")[: getattr(error, "position", 0)])
         line, column = len(before) - 1, len(before[-1])
     else:
         if _is_blank(lines, mark.line):  # it is at the end: show where what is not ended begins

@@ -1,13 +1,14 @@
 """Where every value of a file stands: for findings, and to the character for the editor.
 
 Rule: lines are counted as libyaml counts them; places count characters of the text behind its byte
-order mark. What is edited has no findings, so that nesting is bounded.
+order mark.
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from contextlib import suppress
 from enum import Enum, auto
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,13 +22,12 @@ from ruamel.yaml.events import (
     MappingStartEvent,
     ScalarEvent,
     SequenceEndEvent,
-    SequenceStartEvent,
     StreamEndEvent,
 )
 
 from reconciler.errors import Diagnostic, Position
 from reconciler.manifests.files import read
-from reconciler.manifests.parser import MAX_DEPTH
+from reconciler.manifests.parser import BREAK, MAX_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 
 BOM = "\ufeff"
-BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
-"""What libyaml counts as the end of a line."""
 
 
 class Source:
@@ -152,14 +150,25 @@ class Entry(NamedTuple):
     value: Node
 
 
-def roots(text: str) -> list[Node]:
-    """The root of each document, empty ones included."""
+def roots(text: str) -> Iterator[Node]:
+    """The root of each document, empty ones included.
+
+    Raises:
+        YAMLError: at the first syntax error, or where values are nested too deeply.
+    """
     following = CParser(text.encode()).get_event
-    found = []
     while (event := following()).__class__ is not StreamEndEvent:
         if event.__class__ is DocumentStartEvent:
-            found.append(_node(text, following, following()))
-    return found
+            yield _node(text, following, following(), MAX_DEPTH)
+
+
+def parsed_text(data: bytes) -> tuple[Source, list[Node]]:
+    """The text of a file, and the roots of its documents up to the first syntax error."""
+    text = data.decode().removeprefix(BOM)
+    found: list[Node] = []
+    with suppress(YAMLError):  # `parse` has reported it; what is before it is what was asked for
+        found.extend(roots(text))
+    return Source(text), found
 
 
 def nodes(root: Node) -> Iterator[Node]:
@@ -183,50 +192,48 @@ def keeps_blank_lines(text: str, node: Node) -> bool:
     return header is not None and "+" in header.group()
 
 
-def _node(text: str, following: Callable[[], JSON], event: JSON) -> Node:
+def _node(text: str, following: Callable[[], JSON], event: JSON, depth: int) -> Node:
     cls = event.__class__
     start, end = event.start_mark.index, event.end_mark.index
+    if depth < 0:
+        raise MarkedYAMLError(problem_mark=event.start_mark)
     if cls is AliasEvent:
         return Node(Shape.ALIAS, start, start, end, text=event.anchor)
-    has_tag = event.ctag is not None
-    begin = _after_properties(text, start) if has_tag or event.anchor is not None else start
-    node = Node(Shape.SCALAR, start, begin, end, anchor=event.anchor, has_tag=has_tag)
+    anchor, has_tag = event.anchor, event.ctag is not None
+    begin = start
+    for _ in range(has_tag + (anchor is not None)):
+        for pattern in (_PROPERTY, _GAP):
+            match = pattern.match(text, begin)
+            begin = match.end() if match else begin
     if cls is ScalarEvent:
         style = event.style or ""
         if style in BLOCK_STYLES:
             end = _block_end(text, begin, end)
-        return node._replace(style=style, text=event.value, end=end, begin=min(begin, end))
+        begin = min(begin, end)
+        return Node(Shape.SCALAR, start, begin, end, style, event.value, anchor, has_tag)
     entries, items = [], []
-    if cls is MappingStartEvent:
-        while (key := following()).__class__ is not MappingEndEvent:
-            named = _node(text, following, key)
-            entries.append(Entry(named, _node(text, following, following())))
-        last = entries[-1].value if entries else None
+    shape = Shape.MAPPING if cls is MappingStartEvent else Shape.SEQUENCE
+    if shape is Shape.MAPPING:
+        while (after := following()).__class__ is not MappingEndEvent:
+            key = _node(text, following, after, depth - 1)
+            entries.append(Entry(key, _node(text, following, following(), depth - 1)))
     else:
-        while (key := following()).__class__ is not SequenceEndEvent:
-            items.append(_node(text, following, key))
-        last = items[-1] if items else None
+        while (after := following()).__class__ is not SequenceEndEvent:
+            items.append(_node(text, following, after, depth - 1))
+    last = entries[-1].value if entries else items[-1] if items else None
     is_flow = bool(event.flow_style) and text[begin : begin + 1] in {"{", "["}
-    return node._replace(
-        shape=Shape.MAPPING if cls is MappingStartEvent else Shape.SEQUENCE,
-        end=key.end_mark.index if is_flow or last is None else last.end,
+    end = after.end_mark.index if is_flow or last is None else last.end
+    return Node(
+        shape,
+        start,
+        begin,
+        end,
+        anchor=anchor,
+        has_tag=has_tag,
         is_flow=is_flow,
         entries=tuple(entries),
         items=tuple(items),
     )
-
-
-def _after_properties(text: str, start: int) -> int:
-    """Where a value's own text begins, behind its anchor and its tag."""
-    place = start
-    while match := _PROPERTY.match(text, place):
-        place = match.end()
-        gap = _GAP.match(text, place)
-        following = gap.end() if gap else place
-        if not _PROPERTY.match(text, following):
-            return following
-        place = following
-    return place
 
 
 def _block_end(text: str, begin: int, end: int) -> int:
@@ -256,12 +263,14 @@ class Locator:
     """Finds the places of values by parsing their file again, once for each file."""
 
     def __init__(self) -> None:
-        self._files: dict[str, list[_Place]] = {}
+        self._files: dict[str, tuple[Source, list[Node]]] = {}
 
     def position(
         self, path: str, document: int, pointer: Sequence[str | int], *, of_key: bool = False
     ) -> Position:
         """Where the value (or its key) that the pointer names stands, as near as there is one.
+
+        An alias is the place where it stands; nothing is known below it.
 
         Args:
             path: the file.
@@ -271,60 +280,21 @@ class Locator:
         """
         if path not in self._files:
             data = read(path)
-            self._files[path] = [] if isinstance(data, Diagnostic) else _places(data)
-        places = self._files[path]
-        if document >= len(places):
+            self._files[path] = parsed_text(b"" if isinstance(data, Diagnostic) else data)
+        source, documents = self._files[path]
+        if document >= len(documents):
             return Position(path, 1, 1)  # the file is not what it was when it was loaded
-        place = places[document]
+        node = key = documents[document]
         for step in pointer:
-            if step not in place.items:
+            if isinstance(step, str):
+                entry = node.entry(step)
+                if entry is None:
+                    break
+                key, node = entry
+            elif step < len(node.items):
+                key = node = node.items[step]
+            else:
                 break
-            place = place.items[step]
         else:
-            place = place.key if of_key else place
-        return Position(path, place.line, place.column)
-
-
-class _Place:
-    """The place of a value in a file, of its key, and of the values inside it."""
-
-    __slots__ = ("column", "items", "key", "line")
-
-    def __init__(self, line: int, column: int) -> None:
-        self.line = line
-        self.column = column
-        self.key = self
-        self.items: dict[str | int, _Place] = {}
-
-
-def _places(data: bytes) -> list[_Place]:
-    """The places of a file's documents, empty ones included, up to the first syntax error.
-
-    An alias is the place where it stands; nothing is known below it.
-    """
-    following = CParser(data).get_event
-    places: list[_Place] = []
-    try:
-        while (event := following()).__class__ is not StreamEndEvent:
-            if event.__class__ is DocumentStartEvent:
-                places.append(_place(following, following(), MAX_DEPTH))
-    except YAMLError:
-        return places  # `parse` has reported it; the documents before it are what was asked for
-    return places
-
-
-def _place(following: Callable[[], JSON], event: JSON, depth: int) -> _Place:
-    mark = event.start_mark
-    place = _Place(mark.line + 1, mark.column + 1)
-    if depth < 0:
-        raise MarkedYAMLError(problem_mark=mark)
-    if event.__class__ is MappingStartEvent:
-        while (key := following()).__class__ is not MappingEndEvent:
-            key_place = _place(following, key, depth - 1)
-            child = _place(following, following(), depth - 1)
-            child.key = key_place
-            place.items.setdefault(getattr(key, "value", ""), child)
-    elif event.__class__ is SequenceStartEvent:
-        while (item := following()).__class__ is not SequenceEndEvent:
-            place.items[len(place.items)] = _place(following, item, depth - 1)
-    return place
+            node = key if of_key else node
+        return Position(path, source.number(node.start) + 1, source.column(node.start) + 1)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.manifests import writer as yaml
-from reconciler.manifests.edits import TextChange
-from reconciler.manifests.ids import NotEditableError
-from reconciler.manifests.parser import WORDS, resolve
-from reconciler.manifests.positions import BLOCK_STYLES, BREAK, HEADER, Node, Shape
+from reconciler.manifests.edits import NotEditableError, TextChange
+from reconciler.manifests.parser import BREAK, WORDS, resolve
+from reconciler.manifests.positions import BLOCK_STYLES, HEADER, Node, Shape
 
 if TYPE_CHECKING:
     from reconciler.core.model import JSON

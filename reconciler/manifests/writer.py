@@ -68,11 +68,13 @@ def flow(value: JSON, quote: str = "") -> str:
     if isinstance(value, list):
         return f"[{', '.join(flow(item, quote) for item in value)}]"
     if isinstance(value, dict):
-        items = (
-            f"{key(name, quote, in_flow=True)}: {flow(item, quote)}" for name, item in value.items()
-        )
-        return f"{{{', '.join(items)}}}"
+        return f"{{{', '.join(pair(name, item, quote) for name, item in value.items())}}}"
     return scalar(value, quote, in_flow=True)
+
+
+def pair(name: str, value: JSON, quote: str = "") -> str:
+    """A key and its value as they stand between brackets; arguments and errors as of `flow`."""
+    return f"{key(name, quote, in_flow=True)}: {flow(value, quote)}"
 
 
 def document(value: Mapping[str, JSON]) -> str:

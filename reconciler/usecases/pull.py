@@ -16,9 +16,8 @@ from reconciler.core.mask import shown
 from reconciler.core.plan import Action
 from reconciler.core.state import StateDelta
 from reconciler.errors import ConfigurationError, Diagnostic
-from reconciler.manifests import NotEditableError
 from reconciler.manifests.editor import set_fields
-from reconciler.manifests.edits import ABSENT, FieldEdit
+from reconciler.manifests.edits import ABSENT, FieldEdit, NotEditableError
 from reconciler.manifests.writer import NotWritableError
 from reconciler.manifests.writer import check as check_value
 from reconciler.usecases.draft import fit, written

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from reconciler import manifests
 from reconciler.errors import ConfigurationError, Diagnostic
+from reconciler.manifests.editor import insert_ids
+from reconciler.manifests.edits import NotEditableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,12 +51,12 @@ def _write(path: str, wanted: list[tuple[Desired, int]]) -> Iterator[str]:
     wanted = [(desired, number) for desired, number in wanted if desired.origin.document in ids]
     data = original
     try:
-        data = manifests.insert_ids(original, ids)
-    except manifests.NotEditableError:
+        data = insert_ids(original, ids)
+    except NotEditableError:
         for desired, number in wanted:  # one that cannot be written shall not keep the others out
             try:
-                data = manifests.insert_ids(data, {desired.origin.document: number})
-            except manifests.NotEditableError as error:
+                data = insert_ids(data, {desired.origin.document: number})
+            except NotEditableError as error:
                 del ids[desired.origin.document]
                 yield f"{desired.origin}: id {number} is not written: {error}; it is in the state."
     if not ids:

@@ -279,6 +279,22 @@ def test_what_cannot_be_written_is_listed(
     assert "enabled: true → false" in done.out
 
 
+def test_brackets_with_comments_are_left_to_the_user(
+    workspace: Workspace, run: Callable[..., Done], applied: Account
+) -> None:
+    path = workspace.root / "monitors/others.yaml"
+    path.write_bytes(path.read_bytes().replace(b'{"id": 10},', b'{"id": 10}, # Fort Lauderdale'))
+    applied.edit("email-pop", 3, name="Pop 3", locations=[{"id": 10}, {"id": 40}])
+    done = run("pull", "--auto-approve", env=applied.env)
+    assert done.code == 7
+    assert (
+        "! email-pop/pop locations is not pulled: line 13 has brackets with comments inside; "
+        "edit it by hand (monitors/others.yaml:10)\n"
+    ) in done.out
+    assert b'"name": "Pop 3"' in path.read_bytes()
+    assert b'{"id": 10}, # Fort Lauderdale' in path.read_bytes()
+
+
 def test_secrets_are_never_pulled(
     workspace: Workspace,
     run: Callable[..., Done],

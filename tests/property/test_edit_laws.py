@@ -9,7 +9,9 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from reconciler.manifests import NotEditableError, Parser, insert_ids
+from reconciler.manifests import Parser
+from reconciler.manifests.editor import insert_ids
+from reconciler.manifests.edits import NotEditableError
 
 COMMENTS = st.sampled_from(["", "", " # a comment", "   # id: 5, é", " #"])
 FILLERS = st.sampled_from(
@@ -44,7 +46,7 @@ ENTRIES = {
 ADDED = re.compile(
     r" *id: [0-9]+(\r\n|[\r\n\u2028])"  # a line
     r"|(\r\n|[\r\n\u2028]) *id: [0-9]+"  # the last line, without an end as the one before
-    r'|, ("?)id\3: [0-9]+'
+    r"""|, (["']?)id\3: [0-9]+"""
 )
 SPEC = "spec: {name: other, list: [1, 2.50, yes], id: 3}\n"
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from reconciler.core.model import Live
 from reconciler.core.planner import decide
 from reconciler.core.state import Record, State
-from reconciler.manifests.positions import BREAK, Source, roots
+from reconciler.manifests.parser import BREAK
+from reconciler.manifests.positions import Source, roots
 from reconciler.secrets import Vault
 from reconciler.usecases import Planned, Workspace, load_fleet
 from reconciler.usecases.pull import find_pull, write
@@ -101,7 +102,7 @@ def dressed(draw: Any, value: Any, indent: str) -> str:
         return "".join(items)
     if isinstance(value, list) and draw(st.booleans()):
         items = [f"\n{indent}    {as_json(item)}" for item in value]
-        return f"[{f',{comment}'.join(items)}{comment}\n{indent}  ]"
+        return f"[{','.join(items)}\n{indent}  ]{comment}"
     return as_json(value) + comment
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.manifests import NotEditableError
+from reconciler.manifests.edits import NotEditableError
 from reconciler.manifests.formatter import Tidied, tidy
 from reconciler.usecases.fmt import Ordering
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.manifests import NotEditableError
 from reconciler.manifests.editor import set_fields
-from reconciler.manifests.edits import ABSENT, FieldEdit
+from reconciler.manifests.edits import ABSENT, FieldEdit, NotEditableError
 
 SPEC = "kind: email-smtp\nspec:\n  name: Relay # shown\n{}  port: 25\nextra: {{}}\n"
 BLOCK_LIST = """\
@@ -23,11 +22,11 @@ spec:
 """
 FLOW_LIST = """\
 spec:
-  locations: [ # a set
-    {id: 10}, # Fort Lauderdale
-    {id: 20}, # Atlanta
-    {id: 30}  # Fremont
-  ]
+  locations: [
+    {id: 10},
+    {id: 20},
+    {id: 30}
+  ] # a set
 """
 NOTE = "spec:\n  note: | # {}\n    one\n    two\n\n  # about the port\n  port: 25\n"
 
@@ -191,8 +190,8 @@ EDITS: dict[str, tuple[str, Any, str, str]] = {
     "added in flow on lines": (
         "port",
         25,
-        "spec: {\n  a: 1, # x\n  b: 2 # y\n}\n",
-        "spec: {\n  a: 1, # x\n  b: 2, # y\n  port: 25\n}\n",
+        "spec: {\n  a: 1,\n  b: 2\n} # x\n",
+        "spec: {\n  a: 1,\n  b: 2,\n  port: 25\n} # x\n",
     ),
     "added to nothing": ("port", 25, "spec: {}", "spec: {port: 25}"),
     "a list added": (
@@ -338,37 +337,43 @@ EDITS: dict[str, tuple[str, Any, str, str]] = {
         "locations",
         ids(10, 30),
         FLOW_LIST,
-        FLOW_LIST.replace("    {id: 20}, # Atlanta\n", ""),
+        FLOW_LIST.replace("    {id: 20},\n", ""),
     ),
     "flow lines, the first removed": (
         "locations",
         ids(20, 30),
         FLOW_LIST,
-        FLOW_LIST.replace("    {id: 10}, # Fort Lauderdale\n", ""),
+        FLOW_LIST.replace("    {id: 10},\n", ""),
     ),
     "flow lines, the last removed": (
         "locations",
         ids(10, 20),
         FLOW_LIST,
-        FLOW_LIST.replace("{id: 20}, # Atlanta\n    {id: 30}  # Fremont", "{id: 20} # Atlanta"),
+        FLOW_LIST.replace("{id: 20},\n    {id: 30}", "{id: 20}"),
     ),
     "flow lines, one added": (
         "locations",
         ids(10, 20, 30, 40),
         FLOW_LIST,
-        FLOW_LIST.replace("{id: 30}  # Fremont", "{id: 30},  # Fremont\n    {id: 40}"),
+        FLOW_LIST.replace("{id: 30}", "{id: 30},\n    {id: 40}"),
     ),
-    "flow lines that end with a comment": (
+    "flow lines, all exchanged": (
         "locations",
-        ids(10),
-        "spec:\n  locations: [{id: 10}, # x\n    {id: 20}]\n",
-        "spec:\n  locations: [{id: 10} # x\n    ]\n",
+        ids(40, 50),
+        FLOW_LIST,
+        "spec:\n  locations: [\n    {id: 40},\n    {id: 50}\n  ] # a set\n",
     ),
-    "flow line that ends with a comment": (
+    "flow line, one added": (
         "locations",
         ids(10, 20),
-        "spec:\n  locations: [{id: 10} # x\n    ]\n",
-        "spec:\n  locations: [{id: 10}, # x\n {id: 20}\n    ]\n",
+        "spec:\n  locations: [\n    {id: 10},\n  ]\n",
+        "spec:\n  locations: [\n    {id: 10},\n    {id: 20},\n  ]\n",
+    ),
+    "flow lines with comments, nothing added or removed": (
+        "custom_properties",
+        [{"id": 1, "value_id": 3}],
+        "spec:\n  custom_properties: [ # x\n    {id: 1, value_id: 2} # y\n  ]\n",
+        "spec:\n  custom_properties: [ # x\n    {id: 1, value_id: 3} # y\n  ]\n",
     ),
     "flow list with something new in front": ("x", [1, 2], "spec: {x: [2]}", "spec: {x: [1, 2]}"),
     "list with something new in front": (
@@ -473,6 +478,24 @@ REFUSALS: dict[str, tuple[str, Any, str, str]] = {
     "findings": ("a", 1, "spec: {a: 1, a: 2}", "the file has findings"),
     "key without colon": ("a", 1, "spec: {a, b: 1}", "the key a has no colon"),
     "key by alias": ("a", 1, "x: &k a\nspec: {*k : 1}\n", "the key a is not written out"),
+    "comments in brackets, one added": (
+        "locations",
+        ids(10, 20),
+        "spec:\n  locations: [\n    {id: 10} # Fort Lauderdale\n  ]\n",
+        "line 2 has brackets with comments inside; edit it by hand",
+    ),
+    "comments in brackets, one removed": (
+        "locations",
+        ids(20),
+        "spec:\n  locations: [ # a set\n    {id: 10}, {id: 20}]\n",
+        "line 2 has brackets with comments inside",
+    ),
+    "comments in brackets, a key added": (
+        "port",
+        25,
+        "spec: {\n  a: 1, # x\n  b: 2\n}\n",
+        "line 1 has brackets with comments inside",
+    ),
     "no room": (
         "locations",
         "x",

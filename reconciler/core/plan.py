@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-FORMAT_VERSION = "2.1"
+FORMAT_VERSION = "2.2"
 """Of the plan's JSON: the minor number grows with additions, the major with anything else."""
 
 

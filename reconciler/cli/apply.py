@@ -25,13 +25,14 @@ from reconciler.usecases.checkout import find_relation, read_generation
 from reconciler.usecases.write_ids import write_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import FrameType
 
     from reconciler.cli.formats import Outputs
     from reconciler.cli.runtime import Connection
     from reconciler.context import Cancellation
     from reconciler.core.generation import Generation
+    from reconciler.core.model import Desired
     from reconciler.core.plan import Plan
     from reconciler.core.result import Outcome, Result
     from reconciler.core.saved_plan import SavedPlan
@@ -62,6 +63,7 @@ class ApplyOptions(NamedTuple):
     allow_loss: int | None
     allow_empty: bool
     allow_older: bool
+    allow_different_manifests: bool
 
 
 @click.command(
@@ -89,6 +91,12 @@ class ApplyOptions(NamedTuple):
     "--allow-older",
     is_flag=True,
     help="In this run, apply manifests of a commit that is older than that of the last apply.",
+)
+@click.option(
+    "--allow-different-manifests",
+    is_flag=True,
+    help="With FILE: apply what the plan and the manifests here both ask for, although the plan "
+    "was made from others.",
 )
 @click.option(
     "--write-ids",
@@ -160,8 +168,12 @@ def _saved(file: str | None, asked: ApplyOptions, *, is_ruled: bool) -> SavedPla
         UsageError: the flags do not go with it.
     """
     if file is None:
-        if asked.all_or_nothing:
-            raise UsageError("--all-or-nothing needs FILE, a plan that plan --out has written")
+        for is_given, flag in (
+            (asked.all_or_nothing, "--all-or-nothing"),
+            (asked.allow_different_manifests, "--allow-different-manifests"),
+        ):
+            if is_given:
+                raise UsageError(f"{flag} needs FILE, a plan that plan --out has written")
         return None
     if is_ruled:
         raise UsageError(
@@ -198,8 +210,13 @@ def _apply(
     moved: tuple[Outcome, ...] = ()
     if saved is not None:
         basis = plan_file.basis(workspace, known.state, run.id, generation)
-        saved_plan.refuse_foreign(saved, basis, connection.account)
-        plan, moved = _reviewed(saved, first, asked, tracks=workspace.vault.tracks)
+        allow = asked.allow_different_manifests
+        if said := saved_plan.refuse_foreign(
+            saved, basis, connection.account, allow_different=allow
+        ):
+            console.say(said)
+        others = None if saved.basis.manifests == basis.manifests else workspace.fleet.desired
+        plan, moved = _reviewed(saved, first, asked, others, tracks=workspace.vault.tracks)
         if plan.changes and saved.basis.id in known.state.applied_plans:
             raise RefusedError(
                 "this plan was applied to its end already, and a plan is used once: what AlertSite "
@@ -272,14 +289,19 @@ def _generation(
 
 
 def _reviewed(
-    saved: SavedPlan, first: Planned, asked: ApplyOptions, *, tracks: bool
+    saved: SavedPlan,
+    first: Planned,
+    asked: ApplyOptions,
+    others: Iterable[Desired] | None,
+    *,
+    tracks: bool,
 ) -> tuple[Plan, tuple[Outcome, ...]]:
     """What is left of a saved plan, and what of it has moved.
 
     Raises:
         RefusedError: something moved, and it is all or nothing.
     """
-    review = saved_plan.review(saved.plan, first.plan, set(first.ids), tracks=tracks)
+    review = saved_plan.review(saved.plan, first.plan, set(first.ids), tracks=tracks, others=others)
     if review.done:
         noun, verb = ("change", "was") if review.done == 1 else ("changes", "were")
         console.say(f"{review.done} {noun} of the plan {verb} already made.")

@@ -158,6 +158,19 @@ def read_secret_rules(environment: Mapping[str, str], project: Path) -> SecretRu
     return SecretRules(**lists, own_files=own_files(environment))
 
 
+def read_deciding(project: Path) -> dict[str, Any]:
+    """What of the project's file decides what a plan is and whether it may be applied.
+
+    The rest says where things are and how long they may take.
+
+    Raises:
+        ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
+    """
+    table = _project(project)
+    budget = Budget(**table.get("budget", {}))._asdict()
+    return {"budget": budget, "secrets": table.get("secrets", {})}
+
+
 def _size(environment: Mapping[str, str], table: Mapping[str, Any], project: Path) -> int | None:
     """How many bytes a list may have; None if that is not set."""
     name = "RECONCILER_LARGEST_LIST"

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import __version__, durable, render
-from reconciler.cli import console
+from reconciler.cli import config, console, runtime
 from reconciler.core import json_text, saved_plan
-from reconciler.core.plan import FORMAT_VERSION
+from reconciler.core.plan import FORMAT_VERSION, fingerprint
 from reconciler.core.saved_plan import PlanInputs, SavedPlan
 from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.schema import problem_of
@@ -35,6 +35,7 @@ def basis(workspace: Workspace, state: State, run: str, generation: Generation) 
         prune=rules.prune,
         keep=tuple(rules.keep),
         generation=generation,
+        settings=fingerprint(config.read_deciding(runtime.PROJECT)),
     )
 
 

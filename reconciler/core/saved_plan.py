@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.generation import Generation
+from reconciler.core.model import canonical
 from reconciler.core.plan import Action, Binding, BindingAction, Plan, Reason, fingerprint, pins
 from reconciler.core.result import Outcome, Status
 from reconciler.errors import ExitCode, RefusedError
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 
 _AGAIN = "Make a new plan here: reconciler plan --out FILE"
+_AGAIN_OR_ALLOW = (
+    f"{_AGAIN}. Or check out what it was made from. To apply what both ask for, allow it for this "
+    "run with --allow-different-manifests."
+)
 
 
 class PlanInputs(NamedTuple):
@@ -34,6 +39,7 @@ class PlanInputs(NamedTuple):
         manifests: the digest of all manifests; see `fleet_digest`.
         id: of the run that made it, which no other plan shares: two plans may do the same.
         generation: of the manifests.
+        settings: the digest of what the project's file decides.
     """
 
     tool_version: str
@@ -46,6 +52,11 @@ class PlanInputs(NamedTuple):
     keep: tuple[str, ...] = ()
     id: str = ""
     generation: Generation = Generation()
+    settings: str = ""
+
+    def is_of_the_same(self, other: PlanInputs) -> bool:
+        """Whether both are made from manifests and settings that say the same, of any commit."""
+        return (self.manifests, self.settings) == (other.manifests, other.settings)
 
 
 class SavedPlan(NamedTuple):
@@ -110,11 +121,19 @@ def from_json(data: Mapping[str, JSON]) -> SavedPlan:
     return saved
 
 
-def refuse_foreign(saved: SavedPlan, current: PlanInputs, account: Account) -> None:
-    """Stops if the plan was made from something else than what is here.
+def refuse_foreign(
+    saved: SavedPlan, current: PlanInputs, account: Account, *, allow_different: bool = False
+) -> str:
+    """What is to be said of a plan that was made from other manifests; empty if it was not.
+
+    Args:
+        saved: the plan.
+        current: what a plan would be made from here and now.
+        account: that of this run.
+        allow_different: whether it may have been made from other manifests or settings.
 
     Raises:
-        RefusedError: naming the first thing that differs.
+        RefusedError: it was made from something else than what is here; the first thing is named.
     """
     made = saved.basis
     differences = (
@@ -122,24 +141,52 @@ def refuse_foreign(saved: SavedPlan, current: PlanInputs, account: Account) -> N
         ("reconciler", made.tool_version, current.tool_version),
         ("the state of the lineage", made.lineage, current.lineage or "without any state"),
     )
-    if made.manifests != current.manifests:
-        raise RefusedError("the manifests say something else than when the plan was made", _AGAIN)
-    for what, then, now in differences:
+    is_same = made.is_of_the_same(current)
+    what = "the manifests say" if made.manifests != current.manifests else "reconciler.toml says"
+    commits = f"it was made from {_from(made)}, and here is {_from(current)}"
+    if not is_same and not allow_different:
+        raise RefusedError(
+            f"{what} something else than when the plan was made: {commits}", _AGAIN_OR_ALLOW
+        )
+    for name, then, now in differences:
         if then not in {now, ""}:
             raise RefusedError(
-                f"the plan was made for {what} {then}, and this is {now}",
+                f"the plan was made for {name} {then}, and this is {now}",
                 _AGAIN,
             )
+    if is_same:
+        return ""
+    return (
+        f"{what[0].upper()}{what[1:]} something else than when the plan was made: {commits}. That "
+        "is allowed in this run: what both ask for is applied."
+    )
 
 
-def review(saved: Plan, current: Plan, there: Container[int] = (), *, tracks: bool) -> Review:
-    """What is left of a saved plan in the light of a current one of the same manifests.
+def _from(basis: PlanInputs) -> str:
+    """Where manifests come from, in words."""
+    generation = basis.generation
+    if generation.commit:
+        return f"commit {generation}"
+    return "a folder without a commit"
+
+
+def review(
+    saved: Plan,
+    current: Plan,
+    there: Container[int] = (),
+    *,
+    tracks: bool,
+    others: Iterable[Desired] | None = None,
+) -> Review:
+    """What is left of a saved plan in the light of a current one.
 
     Args:
         saved: as it was reviewed.
         current: as it would be now.
         there: the ids that AlertSite has.
         tracks: whether it can be told which secrets AlertSite has already.
+        others: the manifests that are here, if the plan was made from others: then what they do not
+            ask for as well is not applied. None if they are the same.
 
     Raises:
         RefusedError: another monitor would be adopted, or another record moved.
@@ -150,9 +197,12 @@ def review(saved: Plan, current: Plan, there: Container[int] = (), *, tracks: bo
     changes: list[Change] = []
     moved: list[Outcome] = []
     done = 0
+    here = None if others is None else {item.address: item for item in others}
     for planned in saved.changes:
         change = now.get(planned.address)
-        if refusal := refusals.get(planned.address):
+        if here is not None and (unasked := _unasked(planned, here.get(planned.address))):
+            moved.append(_moved(planned, unasked))
+        elif refusal := refusals.get(planned.address):
             moved.append(_moved(planned, refusal))
         elif not tracks and _has_secret(planned) and not _has_secret(change):
             moved.append(_moved(planned, _UNTOLD))
@@ -176,6 +226,25 @@ def review(saved: Plan, current: Plan, there: Container[int] = (), *, tracks: bo
         changes=tuple(changes), bindings=bindings, refusals=(), coverage=coverage
     )
     return Review(plan, tuple(moved), done)
+
+
+def _unasked(planned: Change, desired: Desired | None) -> str:
+    """Why a manifest, or that there is none, does not ask for a planned change; empty if it does.
+
+    Without this a change that nobody asks for any more would look like one that was made already.
+    """
+    if planned.is_retirement:
+        return "" if desired is None else "it has a manifest here"
+    if desired is None:
+        return "it has no manifest here"
+    asked: dict[str, JSON] = {**desired.fields, **desired.secrets}
+    fields = [
+        item.field
+        for item in planned.fields
+        if item.sent_with is None
+        and canonical(asked.get(item.field)) != canonical(planned.body[item.field])
+    ]
+    return f"{', '.join(fields)}: the manifest here says something else" if fields else ""
 
 
 def _what_moved(planned: Change, change: Change) -> Outcome | None:

@@ -228,6 +228,7 @@ def test_a_saved_plan_knows_its_commit(
     (bare / "monitors").mkdir(parents=True)
     for path in (workspace.root / "monitors").iterdir():
         (bare / "monitors" / path.name).write_bytes(path.read_bytes())
+    (bare / "reconciler.toml").write_bytes((workspace.root / "reconciler.toml").read_bytes())
     state = f"file:{workspace.root}/.reconciler/state.json"
     done = run("apply", str(workspace.root / "p.json"), "--state", state, env=account.env, cwd=bare)
     assert (done.code, second[:12] in done.err) == (0, True), done.err

@@ -288,7 +288,7 @@ def test_made_from_something_else_is_refused_by_name(
     def refused(*flags: str, env: dict[str, str] | None = None) -> str:
         done = run("apply", "p.json", *flags, env=env or account.env)
         assert done.code == 5, done
-        assert "Make a new plan here: reconciler plan --out FILE\n" in done.err
+        assert "Make a new plan here: reconciler plan --out FILE" in done.err
         return done.err
 
     elsewhere = refused("--state", "file:none.json", env=other.env)

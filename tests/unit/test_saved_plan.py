@@ -25,6 +25,7 @@ from build import ACCOUNT, desired, live, record
 
 KINDS = ("email-smtp",)
 BASIS = PlanInputs("1.0", "lineage", "sha256:" + "0" * 64, ("email-smtp/*",), adopt=True)
+BASIS = BASIS._replace(settings="sha256:" + "1" * 64)
 RELAY = desired({"port": 587, "note": "x"})
 NEW = desired({"name": "New"}, name="new", id=None)
 WAS = live({"port": 25, "note": "y"})
@@ -126,7 +127,12 @@ class TestForeign:
             (
                 BASIS._replace(manifests="x"),
                 ACCOUNT,
-                "something else than when the plan was made",
+                "the manifests say something else than when the plan was made",
+            ),
+            (
+                BASIS._replace(settings="x"),
+                ACCOUNT,
+                "reconciler.toml says something else than when the plan was made",
             ),
         ],
     )

@@ -7,13 +7,12 @@ The base URL of the vendor's pages is https://support.smartbear.com/alertsite/do
 is marked where it is implemented: documented, inferred (from another page) or unknown: permissive.
 """
 
-from reconciler.sandbox.controls import Controls
+from reconciler.sandbox.app import PASSWORD, USERNAME, VIEWER
 from reconciler.sandbox.faults import Fault, parse_fault
 from reconciler.sandbox.front import Abandon
-from reconciler.sandbox.options import Options
+from reconciler.sandbox.options import Controls, Options
 from reconciler.sandbox.seeding import seeded
 from reconciler.sandbox.server import running, serve
-from reconciler.sandbox.tokens import PASSWORD, USERNAME, VIEWER
 from reconciler.sandbox.worlds import World, parse_world
 
 __all__ = [

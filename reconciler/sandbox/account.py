@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reconciler.sandbox.controls import Controls
 from reconciler.sandbox.monitors import MonitorKind, created, edited
+from reconciler.sandbox.options import Controls
 from reconciler.sandbox.store import Database, Page
 from reconciler.sandbox.worlds import World
 

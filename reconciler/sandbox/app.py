@@ -7,10 +7,13 @@ not found`. Inferred (from the pages of the other lists): the list's envelope, w
 text, and `limit` and `offset`. Inferred (from the pages of other single records): GET of one
 monitor is bare. Inferred: the errors' envelope for 401, 403, 404 of an unknown path and 405, the
 404 of an edit below the wrong type. Unknown: whether `count` is the total, as it is here, or the
-length of the page; `worlds.py` has this and more of what is unknown.
+length of the page; `worlds.py` has this and more of what is unknown. Tokens live in the process
+only, never in the database; documented (api/v3/get-access-token.html) are their 32 hexadecimal
+digits and their life of one hour.
 """
 
 import json
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,13 +26,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reconciler.sandbox.account import AccountData
-from reconciler.sandbox.backend import Backend, StoppedError
-from reconciler.sandbox.clock import SandboxClock
+from reconciler.sandbox.backend import Backend, SandboxClock, StoppedError
 from reconciler.sandbox.monitors import MonitorKind, Reading, read_edit, read_new
 from reconciler.sandbox.openapi import document
 from reconciler.sandbox.options import Options
 from reconciler.sandbox.store import Page
-from reconciler.sandbox.tokens import Tokens
 from reconciler.sandbox.worlds import World
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from starlette.types import ExceptionHandler
 
 PREFIX: Final = "/api/v3"
+USERNAME: Final = "demo@example.com"
+PASSWORD: Final = "demo"
+VIEWER: Final = ("viewer@example.com", "viewer")
 _BAD_LOGIN: Final = "invalid_request - User authentication failed."
 _NOT_LOGGED_IN: Final = "invalid_token - The access token is invalid or has expired."
 _NOT_FOUND: Final = "Record not found"
@@ -51,6 +55,44 @@ class AnswerError(Exception):
         super().__init__(status, errors)
         self.status = status
         self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who a token speaks for."""
+
+    may_write: bool
+
+
+_USERS: Final = {(USERNAME, PASSWORD): User(may_write=True), VIEWER: User(may_write=False)}
+
+
+class Tokens:
+    """The tokens handed out so far, until they expire."""
+
+    def __init__(self, life: float, now: Callable[[], float]) -> None:
+        self._life = life
+        self._now = now
+        self._holders: dict[str, tuple[User, float]] = {}
+
+    def issue(self, username: object, password: object) -> str | None:
+        """Return a new token for this login, or None if there is no such login."""
+        if not isinstance(username, str) or not isinstance(password, str):
+            return None
+        user = _USERS.get((username, password))
+        if user is None:
+            return None
+        token = secrets.token_hex(16)
+        self._holders[token] = (user, self._now() + self._life)
+        return token
+
+    def holder(self, token: str) -> User | None:
+        """Return the user of a token that is valid now, or None."""
+        user, expiry = self._holders.get(token, (None, 0.0))
+        if user is not None and self._now() >= expiry:
+            del self._holders[token]
+            return None
+        return user
 
 
 def application(

@@ -1,16 +1,40 @@
-"""Creates that are under way: arrived, but not yet done. Rule: no effect depends on a timer.
+"""The time of a sandbox, and the creates that are under way in it: arrived, but not yet done.
 
+Rule: no effect depends on a timer, and whoever waits stops waiting when the sandbox stops.
 An effect has its moment. All effects whose moment has come take place, in their order, before the
 API is asked again, so that no client can tell when exactly they were carried out, and a test
 may set the clock. The task that waits for an effect carries it out when there is no next request.
 """
 
+import asyncio
+import time
 from bisect import insort
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Final
 
-from reconciler.sandbox.clock import SandboxClock
+_TICK: Final = 0.005  # seconds; how long a step of a clock that is not the real one goes unnoticed
+
+
+class SandboxClock:
+    """A clock, real or set by a test, that can be waited for."""
+
+    def __init__(self, read: Callable[[], float], stopping: asyncio.Event) -> None:
+        self.now = read
+        self._is_real = read is time.monotonic
+        self._stopping = stopping
+
+    async def reaches(self, moment: float) -> bool:
+        """Wait for the moment; False if the sandbox stops before it."""
+        while (left := moment - self.now()) > 0:
+            try:
+                async with asyncio.timeout(left if self._is_real else _TICK):
+                    await self._stopping.wait()
+            except TimeoutError:
+                continue
+            return False
+        return True
 
 
 class StoppedError(Exception):

@@ -16,11 +16,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconciler.sandbox.app import PREFIX, errors_response
-from reconciler.sandbox.backend import Backend
-from reconciler.sandbox.clock import SandboxClock
-from reconciler.sandbox.controls import Controls
+from reconciler.sandbox.backend import Backend, SandboxClock
 from reconciler.sandbox.faults import Fault
-from reconciler.sandbox.options import Witness
+from reconciler.sandbox.options import Controls, Witness
 
 _FIRST_ERROR: Final = 300
 _HTML: Final = "<html><head><title>Error</title></head><body><h1>Error</h1></body></html>\n"

@@ -10,15 +10,89 @@ shape of a validation error. Inferred (from the round-trip settings page): `note
 Unknown: permissive. `null` is stored, fields that the schema does not know are stored, fields that
 only the server writes are ignored; strict mode refuses the last two. Numbers may be sent as text, a
 habit of the legacy API. `locations` and `custom_properties` are replaced as a whole.
+
+The official list of locations (alertsite.com/cgi-bin/helpme.cgi?page=monitoring_locations.html) was
+not readable. Ids 10, 20, 26, 30, 52 and 5130 stand in vendor samples; the others are inferred (from
+a public third-party list). Display names vary between the vendor's own pages.
+
+Unknown: whether AlertSite returns, masks or omits the password of a mailbox, and what it is called.
+Its older API returns another password encoded; the recipients of this one have a `password`. So all
+three can be chosen. Which names look like secrets is for the schemas to say.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
-from reconciler.sandbox.locations import location
+from reconciler.sandbox.options import Showing
 
+_PRIVATE_REGION: Final = 0  # inferred (from the legacy API's sample)
+_NAMES_BY_REGION: Final = {
+    1: {
+        10: "Fort Lauderdale (FL)",
+        15: "Montreal",
+        20: "Atlanta (GA)",
+        25: "Vancouver",
+        30: "Fremont (CA)",
+        31: "San Francisco (CA)",
+        35: "Seattle (WA)",
+        40: "Washington (DC)",
+        42: "Los Angeles (CA)",
+        45: "Denver (CO)",
+        50: "Chicago (IL)",
+        52: "Chicago (IL)",
+        60: "Dallas (TX)",
+        65: "Phoenix (AZ)",
+        69: "New York (NY)",
+        70: "New York (NY)",
+        72: "Boston (MA)",
+        80: "Toronto",
+        90: "Philadelphia (PA)",
+        95: "Houston (TX)",
+    },
+    2: {
+        4010: "São Paulo",
+        5010: "London",
+        5020: "Frankfurt",
+        5030: "Madrid",
+        5040: "Dublin",
+        5050: "Amsterdam",
+        5080: "Paris",
+        5110: "Stockholm",
+        5120: "Munich",
+        5130: "London",
+        5150: "Milan",
+        5170: "Zurich",
+        6010: "Singapore",
+        6020: "Hong Kong",
+        6040: "Mumbai",
+        6050: "Tokyo",
+        7010: "Sydney",
+        8010: "Cape Town",
+    },
+    3: {26: "Atlanta (AT&T Wireless)"},
+}
+_PUBLIC: Final = {
+    number: {"id": number, "name": name, "region": region}
+    for region, names in _NAMES_BY_REGION.items()
+    for number, name in names.items()
+}
+
+
+def location(number: int) -> dict[str, Any]:
+    """Return the location as AlertSite lists it in a monitor.
+
+    Unknown: permissive. An id that is not in the table is taken for a private location.
+    """
+    private = {"id": number, "name": f"Private location {number}", "region": _PRIVATE_REGION}
+    return dict(_PUBLIC.get(number, private))
+
+
+_MASK: Final = "********"
+_MOST_KNOWN: Final = 1000
 _MAX_LENGTH: Final = {"alert_note": 1000, "note": 255}
 _NUMERIC: Final = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _JSON_TYPES: Final = {"string": str, "boolean": bool}
@@ -219,3 +293,47 @@ def _on_the_wire(rule: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(rule.get("type"), list):
         return rule
     return {key: item for key, item in {**rule, "type": "string"}.items() if key != "$ref"}
+
+
+class SecretFields:
+    """The fields that look like secrets, and the way in which one sandbox shows them."""
+
+    def __init__(self, showing: Showing, schemas: Mapping[str, Mapping[str, Any]]) -> None:
+        self._showing = showing
+        patterns = {  # of the names below `extra` that need a secretRef in a manifest
+            pattern
+            for schema in schemas.values()
+            for pattern in schema["$defs"]["extraFields"]["patternProperties"]
+        }
+        find = [re.compile(pattern).search for pattern in sorted(patterns)]
+
+        @lru_cache(_MOST_KNOWN)
+        def is_secret(name: str) -> bool:
+            return any(search(name) for search in find)
+
+        self._is_secret = is_secret
+
+    def are_in(self, value: object) -> bool:
+        """Say whether there is one at any depth."""
+        if isinstance(value, dict):
+            return any(self._is_secret(name) for name in value) or self.are_in([*value.values()])
+        return isinstance(value, list) and any(map(self.are_in, value))
+
+    def shown(self, text: bytes) -> bytes:
+        """Return the JSON text of a monitor as GET answers it."""
+        if self._showing == "echoed":
+            return text
+        return json.dumps(self._shown(json.loads(text)), separators=(",", ":")).encode()
+
+    def _shown(self, value: object) -> object:
+        if isinstance(value, list):
+            return [self._shown(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        shown = {name: self._shown(item) for name, item in value.items()}
+        for name in filter(self._is_secret, value):
+            if self._showing == "omitted":
+                del shown[name]
+            elif value[name] not in (None, ""):  # there is nothing to hide in an unset one
+                shown[name] = _MASK
+        return shown

@@ -1,17 +1,43 @@
-"""What a sandbox is started with. Rule: values only."""
+"""What a sandbox is started with, and what may change while it runs. Rule: values only."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from reconciler.sandbox.controls import Controls
-from reconciler.sandbox.faults import Fault
+from reconciler.sandbox.faults import Fault, Faults
 from reconciler.sandbox.worlds import PLAIN, World
 
 Showing = Literal["echoed", "masked", "omitted"]
 Witness = Callable[[str, str, str], None]
+
+
+class Controls:
+    """The world and the faults of a running sandbox, which obeys a change from its next request on.
+
+    They are handed over in `Options.controls` and may be changed from any thread.
+
+    Attributes:
+        world: How it behaves. What the world did to earlier writes stays done.
+    """
+
+    def __init__(self, world: World = PLAIN, faults: Iterable[Fault] = ()) -> None:
+        self.world = world
+        self._faults = Faults(tuple(faults))
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The rules, tried in order; when they are replaced, counting starts anew."""
+        return self._faults.rules
+
+    @faults.setter
+    def faults(self, rules: Iterable[Fault]) -> None:
+        self._faults = Faults(tuple(rules))
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """Return the rule for this request, and count the request."""
+        return self._faults.take(method, path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ Every oddity is one that AlertSite's documentation shows or does not rule out: n
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from reconciler.sandbox.locations import location
-from reconciler.sandbox.monitors import MonitorKind, created
+from reconciler.sandbox.monitors import MonitorKind, created, location
 
 _FIRST_ID: Final = 200_001
 _NAMES: Final = (

@@ -17,12 +17,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from reconciler.sandbox.account import AccountData
 from reconciler.sandbox.app import PREFIX, application
-from reconciler.sandbox.backend import Backend
-from reconciler.sandbox.clock import SandboxClock
-from reconciler.sandbox.controls import Controls
+from reconciler.sandbox.backend import Backend, SandboxClock
 from reconciler.sandbox.front import Front
-from reconciler.sandbox.options import Options
-from reconciler.sandbox.secret_fields import SecretFields
+from reconciler.sandbox.monitors import SecretFields
+from reconciler.sandbox.options import Controls, Options
 from reconciler.sandbox.store import Database
 
 if TYPE_CHECKING:

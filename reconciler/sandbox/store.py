@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.sandbox.secret_fields import SecretFields
+from reconciler.sandbox.monitors import SecretFields
 
 _BEFORE_FIRST_ID: Final = 100_000  # ids of six digits, as in the vendor's samples
 _MAX_ID: Final = 2**63 - 1

@@ -273,8 +273,7 @@ class Account:
     """What AlertSite holds, seen and touched by hand: past all faults, without a request."""
 
     def __init__(self, database: Path, schemas: Mapping[str, Any]) -> None:
-        from reconciler.sandbox.monitors import MonitorKind
-        from reconciler.sandbox.secret_fields import SecretFields
+        from reconciler.sandbox.monitors import MonitorKind, SecretFields
         from reconciler.sandbox.store import Database
 
         self._store = Database(database, (), SecretFields("echoed", schemas))

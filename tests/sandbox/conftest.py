@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from reconciler.sandbox import PASSWORD, USERNAME, Options, running
-from reconciler.sandbox.secret_fields import SecretFields
+from reconciler.sandbox.monitors import SecretFields
 
 _SCHEMAS = Path(__file__).parents[2] / "schemas"
 _KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reconciler.sandbox.locations import location
-from reconciler.sandbox.monitors import MonitorKind, created, edited, read_edit, read_new
+from reconciler.sandbox.monitors import MonitorKind, created, edited, location, read_edit, read_new
 
 
 @pytest.fixture(scope="module")

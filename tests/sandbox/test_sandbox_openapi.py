@@ -10,8 +10,7 @@ from starlette.routing import Route
 from reconciler.sandbox import Controls, Options
 from reconciler.sandbox.account import AccountData
 from reconciler.sandbox.app import PREFIX, application
-from reconciler.sandbox.backend import Backend
-from reconciler.sandbox.clock import SandboxClock
+from reconciler.sandbox.backend import Backend, SandboxClock
 from reconciler.sandbox.store import Database
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.sandbox.secret_fields import SecretFields
+from reconciler.sandbox.monitors import SecretFields
 
 LOGIN = {
     "mailbox_user": "probe",

@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from reconciler.sandbox import PASSWORD, USERNAME, Options, parse_fault, running
+from reconciler.sandbox.app import Tokens
 from reconciler.sandbox.store import Database
-from reconciler.sandbox.tokens import Tokens
 
 SERVE = """
 import json, sys

@@ -50,12 +50,8 @@ _PATIENCE = 30.0
 def read_regular(path: str | Path, most: int | None = None) -> bytes:
     """The content of a regular file, such as one that is found where the tool looks by itself.
 
-    Args:
-        path: the file.
-        most: how many bytes it may have; None for any number.
-
     Raises:
-        OSError: it cannot be read, is something else than a regular file, or is too large.
+        OSError: it cannot be read, is no regular file, or has more than `most` bytes.
     """
     return _read(path, most, only_regular=True)
 
@@ -63,12 +59,8 @@ def read_regular(path: str | Path, most: int | None = None) -> bytes:
 def read_any(path: str | Path, most: int | None = None) -> bytes:
     """The content of what a person has named: a file, or a pipe such as /dev/stdin.
 
-    Args:
-        path: the file.
-        most: how many bytes it may have; None for any number of a regular file.
-
     Raises:
-        OSError: it cannot be read, is too large, or nothing comes through for too long.
+        OSError: it cannot be read, has more than `most` bytes, or nothing comes through for long.
     """
     return _read(path, most, only_regular=False)
 
@@ -154,7 +146,7 @@ def replace(path: Path, data: bytes, *, mode: int = USUAL, backup: Path | None =
     except FileNotFoundError:
         found = None
     if found is not None and not stat.S_ISREG(found.st_mode):
-        raise _not_regular(path)
+        raise OSError(None, "it is not a regular file", str(path))
     with _file_aside(path.parent, mode if found is None else PRIVATE) as (aside, descriptor):
         if found is not None:
             os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
@@ -227,10 +219,6 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _not_regular(path: Path) -> OSError:
-    return OSError(None, "it is not a regular file", str(path))
 
 
 def _fill(descriptor: int, data: bytes) -> None:
@@ -317,19 +305,14 @@ def _made(folder: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
             error.filename = str(folder)  # a name that nobody has heard of would be no help
             raise
         if _lock(descriptor) and _is_at(path, descriptor):
-            _remove_leftovers_behind(folder, number)
+            for other in range(number + 1, _MOST):  # of several runs that were killed at once
+                behind = folder / f".reconciler-{other}.tmp"
+                if not os.path.lexists(behind):
+                    break
+                _remove_leftover(behind)
             return path, descriptor
         os.close(descriptor)  # another run took it for a leftover before it was locked
     raise OSError(errno.EEXIST, f"{_MOST} files .reconciler-*.tmp are there already", str(folder))
-
-
-def _remove_leftovers_behind(folder: Path, number: int) -> None:
-    """Removes what several runs that were killed at once have left."""
-    for other in range(number + 1, _MOST):
-        path = folder / f".reconciler-{other}.tmp"
-        if not os.path.lexists(path):
-            return
-        _remove_leftover(path)
 
 
 def _lock(descriptor: int) -> bool:

@@ -227,12 +227,8 @@ class Writer(Reader):
     def create(self, path: str, body: Mapping[str, JSON], secrets: Sequence[str] = ()) -> int:
         """Sends one POST and returns the id of the new monitor (documented: as text).
 
-        A POST that may have arrived is not repeated: the monitor would be there twice.
-
-        Args:
-            path: below the base URL.
-            body: the monitor.
-            secrets: texts in the body that no message may repeat.
+        A POST that may have arrived is not repeated: the monitor would be there twice. No message
+        repeats a text of `secrets`.
 
         Raises:
             AlertSiteError: with `may_have_arrived` where the effect is not known.
@@ -260,10 +256,7 @@ class Writer(Reader):
     def patch(self, path: str, body: Mapping[str, JSON], secrets: Sequence[str] = ()) -> None:
         """Sends one PATCH; any 2xx is success (200 is documented by implication only).
 
-        Args:
-            path: below the base URL.
-            body: the fields to change.
-            secrets: texts in the body that no message may repeat.
+        No message repeats a text of `secrets`.
 
         Raises:
             AlertSiteError: with `may_have_arrived` where the effect is not known.

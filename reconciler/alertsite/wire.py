@@ -109,12 +109,7 @@ class Allowance:
 
 
 class Exchange:
-    """One request and its answer, as bytes.
-
-    Args:
-        seconds: how long it may take.
-        allowance: what its answer may take, perhaps together with others.
-    """
+    """One request and its answer, as bytes."""
 
     def __init__(self, seconds: float, allowance: Allowance) -> None:
         self.ends = time.monotonic() + seconds

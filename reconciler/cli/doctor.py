@@ -116,12 +116,7 @@ class Checkup:
     """One round of checks, and what they have found so far."""
 
     def __init__(self, manifests: str, location: str | None) -> None:
-        """Nothing is checked yet.
-
-        Args:
-            manifests: the folder.
-            location: of the state, as --state has it; None as the environment says.
-        """
+        """Nothing is checked yet; without a location the state is where the environment says."""
         self._manifests = manifests
         self._location = location
         self._is_embedded = config.is_silent(os.environ)

@@ -80,7 +80,10 @@ def import_(
     with connect(schemas, console.say, limits=run.limits) as connection:
         state = run.known(connection.account).state
         live = usecases.observe(connection.reader(), schemas.kinds, state).live
-    _learn_secrets(manifests, schemas, run)
+    with suppress(ConfigurationError, InvalidManifestsError):  # there need not be any valid ones
+        fleet = load_fleet((manifests,), schemas, may_be_empty=True)
+        # No new manifest may repeat a secret of those that are there.
+        run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
     found = importing.draft(live, schemas, state, terms, runtime.redactor())
     with console.writing() as writes:
         importing.write(found, folder, writes.one)
@@ -99,13 +102,6 @@ def import_(
                 "AlertSite: reconciler plan shows how."
             )
         return code
-
-
-def _learn_secrets(manifests: str, schemas: Schemas, run: runtime.Run) -> None:
-    """Gets to know the secrets of the manifests that are there, which no new one may repeat."""
-    with suppress(ConfigurationError, InvalidManifestsError):  # there need not be any valid ones
-        fleet = load_fleet((manifests,), schemas, may_be_empty=True)
-        run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
 
 
 def _report(found: Imported, folder: str) -> Iterator[str]:

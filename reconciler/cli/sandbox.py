@@ -164,8 +164,14 @@ def sandbox(
         world=_world(package, worlds),
     )
 
+    def announce(url: str) -> None:
+        console.data(f"export ALERTSITE_URL={url}")
+        console.data(f"export ALERTSITE_USERNAME={package.USERNAME}")
+        console.data(f"export ALERTSITE_PASSWORD={package.PASSWORD}")
+        console.say("The sandbox serves until Ctrl-C; paste the lines above into another shell.")
+
     with starting_sandbox("Choose another --port, --db or --request-log."):
-        package.serve(options, lambda url: _announce(url, package.USERNAME, package.PASSWORD))
+        package.serve(options, announce)
     return ExitCode.OK
 
 
@@ -201,10 +207,3 @@ def _world(package: Any, worlds: tuple[str, ...]) -> Any:  # noqa: ANN401 - a mo
         return package.parse_world(",".join(worlds))
     except ValueError as error:
         raise UsageError(f"--world: {error}", "reconciler sandbox --help explains each.") from error
-
-
-def _announce(url: str, username: str, password: str) -> None:
-    console.data(f"export ALERTSITE_URL={url}")
-    console.data(f"export ALERTSITE_USERNAME={username}")
-    console.data(f"export ALERTSITE_PASSWORD={password}")
-    console.say("The sandbox serves until Ctrl-C; paste the lines above into another shell.")

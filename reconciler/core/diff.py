@@ -323,7 +323,11 @@ def _leaves(field: Field, before: JSON, after: JSON) -> tuple[Leaf, ...]:
     )
     leaves = [
         Leaf(
-            _leaf_path(field.name, item.path(output_format="list")),
+            field.name
+            + "".join(
+                f".{step}" if isinstance(step, str) else f"[{step}]"
+                for step in item.path(output_format="list")
+            ),
             None if "added" in report else item.t1,
             None if "removed" in report else item.t2,
         )
@@ -331,7 +335,3 @@ def _leaves(field: Field, before: JSON, after: JSON) -> tuple[Leaf, ...]:
         for item in items
     ]
     return tuple(sorted(leaves, key=lambda leaf: (leaf.path, canonical(leaf.after))))
-
-
-def _leaf_path(name: str, steps: list[str | int]) -> str:
-    return name + "".join(f".{step}" if isinstance(step, str) else f"[{step}]" for step in steps)

@@ -46,12 +46,7 @@ def printable(text: str) -> str:
 
 
 def joined(texts: Iterable[str], *, colour: bool = False) -> Lines:
-    """The texts as lines: each stays one, whatever it holds.
-
-    Args:
-        texts: one for each line.
-        colour: whether they may be coloured, by `render.paint`.
-    """
+    """The texts as lines: each stays one, whatever it holds."""
     return Lines("\n".join(map(_painted if colour else printable, texts)))
 
 

@@ -57,12 +57,7 @@ class Table(NamedTuple):
 
 
 def probe(schemas: Mapping[str, Mapping[str, JSON]], live: Sequence[Live]) -> tuple[Table, ...]:
-    """A table for each kind; all monitors of a kind are looked at, as one shows one type only.
-
-    Args:
-        schemas: by kind.
-        live: what AlertSite returned; monitors of other types are left out.
-    """
+    """A table for each kind; all monitors of a kind are looked at, as one shows one type only."""
     expected = {kind: _expected(schema) for kind, schema in schemas.items()}
     tables = [_table(kind, fields, live) for kind, fields in expected.items()]
     untyped = _table(None, {name: _ANY for all_ in expected.values() for name in all_}, live)

@@ -109,13 +109,7 @@ class Terms(NamedTuple):
 
 
 def terms(budgets: Budgets, state: State, since: str) -> Terms:
-    """What losses are held against.
-
-    Args:
-        budgets: as they are set.
-        state: what the last apply left.
-        since: 24 hours ago, RFC 3339 UTC.
-    """
+    """What losses are held against; `since` is 24 hours ago, RFC 3339 UTC."""
     last = Budget(**state.budget) if state.budget else None
     recent = [item for item in state.losses.values() if item.at > since]
     return Terms(budgets, last, tuple(sorted(recent, key=lambda item: (item.address, item.id))))
@@ -142,15 +136,7 @@ def coverage(
     inventory: Inventory,
     terms: Terms,
 ) -> Coverage:
-    """What a plan does to monitoring.
-
-    Args:
-        changes: its changes.
-        notes: its notes.
-        targeted: the manifests that it is about, but those that are refused.
-        inventory: what it was made from.
-        terms: what its losses are held against.
-    """
+    """What a plan does to monitoring; `targeted` are its manifests but those that are refused."""
     losses: dict[str, Loss] = {}
     before = after = 0
     for change in changes:

@@ -60,17 +60,13 @@ def dashes(source: Source, node: Node) -> list[int] | None:
         return None
     for before, item in zip(node.items, node.items[1:], strict=False):
         place = source.start(item.start)
-        while place > before.end and not _is_dash(source, place, column):
+        dash = " " * column + "-"
+        while place > before.end and not source.text.startswith(dash, place):
             place = source.start(place - 1)
         if place <= before.end:
             return None
         found.append(place + column)
     return found
-
-
-def _is_dash(source: Source, line: int, column: int) -> bool:
-    """Whether a line begins with a dash in that column."""
-    return source.text[line : line + column + 1] == " " * column + "-"
 
 
 def without_items(

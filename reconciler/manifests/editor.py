@@ -148,14 +148,7 @@ class _Editing:
         wanted: Mapping[str, FieldEdit],
         place: Place | None = None,
     ) -> list[TextChange]:
-        """The changes that set, add and remove keys of a mapping.
-
-        Args:
-            node: the mapping.
-            old: what it says.
-            wanted: what is wanted of some of its keys.
-            place: where it stands; None for the root of a document.
-        """
+        """The changes that set, add and remove keys of a mapping."""
         removed: set[int] = set()
         added: dict[str, JSON] = {}
         within: list[TextChange] = []

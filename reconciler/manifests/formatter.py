@@ -51,10 +51,6 @@ class Tidied(NamedTuple):
 def tidy(data: bytes, orders: Callable[[JSON], Orders]) -> Tidied:
     """The bytes of a file with the keys of its documents in order.
 
-    Args:
-        data: the file.
-        orders: gives the order for the value of a document.
-
     Raises:
         NotEditableError: the file has findings.
     """
@@ -155,9 +151,11 @@ class _Ordering:
         for each in sequence:
             start, key, end = parts[each]
             above = self._source.text[start:key]
-            piece = (_without_blank_start(above) if is_tight else above) + self._source.text[
-                key:end
-            ]
+            while (
+                is_tight and (found := BREAK.search(above)) and not above[: found.start()].strip()
+            ):
+                above = above[found.end() :]
+            piece = above + self._source.text[key:end]
             if not BREAK.search(piece[-1:]) and each != sequence[-1]:  # it ends the file so far
                 if last_leaf(node.entries[each].value).style in BLOCK_STYLES:
                     return None  # whose text would end with a line break then
@@ -229,12 +227,6 @@ class _Ordering:
                 return
             yield start, following
             start = following
-
-
-def _without_blank_start(text: str) -> str:
-    while (found := BREAK.search(text)) and not text[: found.start()].strip():
-        text = text[found.end() :]
-    return text
 
 
 def _keeps_anchors(root: Node, node: Node, sequence: Sequence[int]) -> bool:

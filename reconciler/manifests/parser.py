@@ -145,8 +145,8 @@ class _Construction:
             self._open_anchors.add(event.anchor)
         value: JSON
         is_mapping = cls is MappingStartEvent
-        if event.ctag is not None:
-            self._check_tag(event, "map" if is_mapping else "seq")
+        if event.ctag is not None and str(event.ctag) != f"{_CORE}{'map' if is_mapping else 'seq'}":
+            self._unknown_tag(event, event.ctag)
         value = self._mapping(depth - 1) if is_mapping else self._sequence(depth - 1)
         return value if event.anchor is None else self._anchored(event, value)
 
@@ -172,7 +172,8 @@ class _Construction:
             else:
                 value = self._value(held, depth)
             if key in result:
-                self._duplicate_key(event, key)
+                message = f"the key {key} is already in this mapping; remove one"
+                self._find(event, "duplicate-key", message)
             elif key is not None:
                 result[key] = value
         return result
@@ -216,9 +217,6 @@ class _Construction:
         self._find(event, "key-not-string", "a key must be a string")
         return None
 
-    def _duplicate_key(self, event: JSON, key: str) -> None:
-        self._find(event, "duplicate-key", f"the key {key} is already in this mapping; remove one")
-
     def _tagged(self, event: JSON) -> JSON:
         """A scalar with an anchor, an explicit tag, or both."""
         text: str = event.value
@@ -238,11 +236,6 @@ class _Construction:
         elif type(value) is not expected:
             self._find(event, "bad-tag", f"{text!r} is not what its tag says")
         return value
-
-    def _check_tag(self, event: JSON, name: str) -> None:
-        tag = event.ctag
-        if str(tag) != f"{_CORE}{name}":
-            self._unknown_tag(event, tag)
 
     def _unknown_tag(self, event: JSON, tag: object) -> None:
         self._find(event, "unknown-tag", f"the tag {tag} is not one of YAML's own; remove it")

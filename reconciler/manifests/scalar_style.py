@@ -51,17 +51,13 @@ def replaced(source: Source, node: Node, new: JSON, place: Place) -> list[TextCh
         lines = yaml.block_scalar(new, "|", place.parent, place.parent + yaml.INDENT)
         if lines is not None and node.shape is Shape.SCALAR:
             return _unfolded(source, node, lines)
-    style = node.style or ("" if _is_plain_text(node) else place.quote)
+    is_plain_text = node.shape is Shape.SCALAR and node.text not in WORDS
+    is_plain_text = is_plain_text and isinstance(resolve(node.text), str)
+    style = node.style or ("" if is_plain_text else place.quote)
     text = mark + _inline(new, style, place)
     if source.text[start - 1 : start] == ":" and node.begin == node.end:
         text = f" {text}"  # nothing stood there, not even a blank
     return [TextChange(start, node.end, text)]
-
-
-def _is_plain_text(node: Node) -> bool:
-    """Whether a value is a text without quotes, so that another one needs none either."""
-    is_word = node.text in WORDS
-    return node.shape is Shape.SCALAR and not is_word and isinstance(resolve(node.text), str)
 
 
 def _inline(new: JSON, style: str, place: Place) -> str:

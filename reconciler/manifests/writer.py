@@ -217,14 +217,12 @@ def _text(value: str, style: str, *, in_flow: bool) -> str:
         text = _quoted(value, quote)
         written = f"k: {{k: {text}, l: [{text}]}}\n" if in_flow else f"k:\n  k: {text} # c\n"
         found = _reads(written, "k")
-        if isinstance(found, dict) and found.get("k") == value and _is_key(text, value):
+        if not isinstance(found, dict) or found.get("k") != value:
+            continue
+        # It must be the same as a key, too; a long one cannot be one in any quotes.
+        if len(text) > _LONGEST_KEY or _reads(f"{text}: 0\n", value) == 0:
             return text
     raise NotWritableError("it holds characters that YAML cannot")
-
-
-def _is_key(text: str, value: str) -> bool:
-    """Whether it is the same as a key; a long one cannot be one in any quotes."""
-    return len(text) > _LONGEST_KEY or _reads(f"{text}: 0\n", value) == 0
 
 
 def _quoted(value: str, quote: str) -> str:

@@ -72,7 +72,8 @@ def _rows(field: Described) -> Iterator[tuple[str, str]]:
     words = field.words
     reference = ", or a secretRef (if [secrets] in reconciler.toml allows it)"
     yield "type", f"{field.type or 'any'}{reference if field.takes_secret else ''}"
-    yield "required", "set by AlertSite" if field.is_read_only else _yes_no(value=field.is_required)
+    is_required = "yes" if field.is_required else "no"
+    yield "required", "set by AlertSite" if field.is_read_only else is_required
     yield "unit", words.unit
     yield "default", words.default
     yield "allowed", "; ".join(field.limits)
@@ -86,7 +87,3 @@ def _rows(field: Described) -> Iterator[tuple[str, str]]:
     yield "certainty", words.certainty
     for page in words.source.split(", ") if words.source else ():
         yield "source", f"{_PAGES}{page}"
-
-
-def _yes_no(*, value: bool) -> str:
-    return "yes" if value else "no"

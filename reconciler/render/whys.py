@@ -35,14 +35,7 @@ _SYMBOLS = {Next.UPDATE: "~", Next.CREATE: "+", Next.REFUSED: "!", Next.ORPHAN: 
 
 
 def why_text(why: Why, *, age: str = "", only: bool = False, colour: bool = False) -> Lines:
-    """The monitor with a line for each field, or (only) one field with a line for each question.
-
-    Args:
-        why: what is to be said.
-        age: how long ago the monitor was applied.
-        only: the monitor is left out.
-        colour: whether there is to be colour.
-    """
+    """The monitor with a line for each field, or (`only`) one field with one for each question."""
     if only:
         return joined(_one(why, why.fields[0], age, colour=colour), colour=colour)
     lines = [*_head(why, age, colour=colour)]

@@ -68,12 +68,7 @@ _SERVERS: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 def seeded(count: int, schemas: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return so many monitors as GET returns them.
-
-    Args:
-        count: How many.
-        schemas: The manifest schema of each kind, by kind.
-    """
+    """Return so many monitors as GET returns them."""
     kinds = [MonitorKind.from_schema(name, schema) for name, schema in sorted(schemas.items())]
     return [_monitor(number, kinds[number % len(kinds)]) for number in range(count)]
 

@@ -54,10 +54,13 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
     schema: JSON = error.schema
     expected: JSON = error.validator_value
     value: JSON = error.instance
-    if _is_secret_ref_fault(error):
+    path = error.absolute_schema_path
+    is_definition = SECRET_REF in schema.get("properties", ())
+    if SECRET_REF in path or "patternProperties" in path or is_definition:
+        # A secretRef is malformed, or missing where only one may stand.
         yield from _secret_ref_problems(error, pointer)
         return
-    if "propertyNames" in error.absolute_schema_path:
+    if "propertyNames" in path:
         yield _not_extra(pointer, value)
         return
     match error.validator:
@@ -100,17 +103,6 @@ def _value_message(error: ValidationError) -> tuple[str, str]:
             return "pattern", f"is not of the form {limit}"
         case _:
             return "invalid", error.message
-
-
-def _is_secret_ref_fault(error: ValidationError) -> bool:
-    """Whether a secretRef is malformed, or missing where only one may stand."""
-    schema: JSON = error.schema
-    path = error.absolute_schema_path
-    return SECRET_REF in path or "patternProperties" in path or _is_definition(schema)
-
-
-def _is_definition(schema: Mapping[str, JSON]) -> bool:
-    return SECRET_REF in schema.get("properties", ())
 
 
 def _secret_ref_problems(

@@ -275,7 +275,7 @@ class Git:
     def _start(
         self, arguments: tuple[str, ...], stdin: int, stdout: int, stderr: int
     ) -> subprocess.Popen[bytes]:
-        has_terminal = _has_terminal()
+        has_terminal = os.isatty(0)
         around = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
         environment = {**around, "LC_ALL": "C", **self._environment}
         if not has_terminal:
@@ -296,10 +296,6 @@ class Git:
 def without_login(text: str) -> str:
     """The text without user names, passwords and tokens in its URLs; a user of ssh is no secret."""
     return _LOGIN.sub("//", text)
-
-
-def _has_terminal() -> bool:
-    return os.isatty(0)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -430,22 +430,16 @@ class _Acquisition:
             if held is None:
                 return None, ""
             lease = _lease(self._store, held)
-            self._notice(held)
-            reason = self._reason_to_take(lease)
+            if held.version != self._seen:
+                self._seen, self._seen_at = held.version, self._clock.monotonic()
+            reason = ""
+            if is_dead(lease):
+                reason = "is that of a process on this machine which is dead"
+            elif self._clock.monotonic() - self._seen_at >= lease.length:
+                reason = f"has not been renewed in {lease.length:g} s of waiting"
             if reason:
                 return held, f"The lock of {lease} {reason}; it is taken over."
             self._wait(lease)
-
-    def _notice(self, held: Held) -> None:
-        if held.version != self._seen:
-            self._seen, self._seen_at = held.version, self._clock.monotonic()
-
-    def _reason_to_take(self, lease: Lease) -> str:
-        if is_dead(lease):
-            return "is that of a process on this machine which is dead"
-        if self._clock.monotonic() - self._seen_at >= lease.length:
-            return f"has not been renewed in {lease.length:g} s of waiting"
-        return ""
 
     def _wait(self, lease: Lease) -> None:
         now = self._clock.monotonic()

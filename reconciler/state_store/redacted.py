@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 
 class RedactedStore:
-    """Writes to another store what is left without secrets.
-
-    Args:
-        store: the other one.
-        redactor: what knows the secrets.
-    """
+    """Writes to another store what is left without secrets."""
 
     def __init__(self, store: Store, redactor: Redactor) -> None:
         self.location = store.location

@@ -22,12 +22,7 @@ _HEXADECIMAL = frozenset("0123456789abcdef")
 
 
 def read_generation(manifests: str, say: Callable[[str], None]) -> Generation:
-    """The commit that the manifests below a path are of; none if Git does not have that folder.
-
-    Args:
-        manifests: a folder, or a file.
-        say: is told if Git cannot be asked.
-    """
+    """The commit that the manifests below a path are of; none if Git does not have that folder."""
     git = _repository(manifests)
     if git is None:
         return Generation()

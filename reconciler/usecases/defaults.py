@@ -51,7 +51,7 @@ def above(paths: Sequence[str]) -> list[str]:
     for path in map(os.path.normpath, paths):
         below = path
         for folder in _folders(path):
-            if _is_top(below):
+            if Path(below).resolve() == Path.cwd() or Path(below, ".git").exists():
                 break
             found += [os.path.join(folder, name) for name in NAMES]
             below = folder
@@ -70,11 +70,6 @@ def _folders(path: str) -> Iterator[str]:
             return
         yield parent
         path = parent
-
-
-def _is_top(path: str) -> bool:
-    """Whether nothing above counts: the current folder, or the root of a clone."""
-    return Path(path).resolve() == Path.cwd() or Path(path, ".git").exists()
 
 
 class Defaults:

@@ -98,13 +98,6 @@ def draft(
 ) -> Imported:
     """The manifests for the monitors of an account; writes nothing.
 
-    Args:
-        live: the monitors.
-        schemas: of all kinds.
-        state: what is known of them.
-        terms: how it was asked for.
-        redactor: what knows the secrets of the run; None if it has none.
-
     Raises:
         RefusedError: a file or a manifest is there already, and nothing is to be merged.
         InvalidManifestsError: manifests that are there already have findings.

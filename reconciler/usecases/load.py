@@ -199,10 +199,6 @@ def _default_at(pointer: tuple[str | int, ...], inherited: Inherited) -> Origin 
 def require_secrets(wanted: Iterable[tuple[Desired, str]], vault: Vault) -> None:
     """Stops if a secret that would be used is not available.
 
-    Args:
-        wanted: manifests, and the names of their fields with a secret.
-        vault: what resolves them.
-
     Raises:
         InvalidManifestsError: with a finding for each of them, at its place in the manifest.
     """

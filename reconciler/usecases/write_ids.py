@@ -21,10 +21,6 @@ def write_ids(workspace: Workspace, bound: Mapping[str, int]) -> Iterator[str]:
 
     All else in the files stays as it is, to the byte. Yields a sentence for each file that was
     written, and for each manifest that could not be.
-
-    Args:
-        workspace: the manifests.
-        bound: the id of the monitor that each address is bound to.
     """
     files: dict[str, list[tuple[Desired, int]]] = {}
     for desired in workspace.targeted:

@@ -29,11 +29,7 @@ __all__ = ["BAD_COMMENT", "CODES", "EXPIRED_IGNORE", "Finding", "Severity", "lin
 
 
 def lint(fleet: Sequence[Desired]) -> Iterator[Finding]:
-    """What looks wrong in valid manifests, in no particular order.
-
-    Args:
-        fleet: all manifests that know of each other.
-    """
+    """What looks wrong in valid manifests, in no particular order."""
     for item in fleet:
         yield from of_one(item)
     yield from of_all(fleet)

@@ -139,7 +139,8 @@ def entry(name: str, value: JSON, indent: int = 0) -> list[str]:
     head = f"{' ' * indent}{key(name)}:"
     if isinstance(value, str):
         lines = block_scalar(value, "|", indent, indent + INDENT) if "\n" in value else None
-        return [f"{head} {line}" for line in [scalar(value)]] if lines is None else _on(head, lines)
+        first, *others = lines or [scalar(value)]
+        return [f"{head} {first}", *others]
     if not isinstance(value, list | dict):
         return [f"{head} {scalar(value)}"]
     line = f"{head} {flow(value)}"
@@ -194,10 +195,6 @@ def block_scalar(value: str, style: str, parent: int, indent: int) -> list[str] 
     lines = [header, *lines, *[""] * (ends - 1)]
     written = "\n".join([" " * parent + f"k: {header}", *lines[1:], f"{' ' * parent}l: 0\n"])
     return lines if _reads(written, "k") == value else None
-
-
-def _on(head: str, lines: list[str]) -> list[str]:
-    return [f"{head} {lines[0]}", *lines[1:]]
 
 
 def _number(value: JSON) -> str:

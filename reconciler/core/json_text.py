@@ -40,7 +40,7 @@ def read(data: bytes) -> JSON:
         raise
     except ValueError as error:  # Python reads no more than 4300 digits
         raise ValueError("a number has too many digits") from error
-    if not _is_surely_flat(data) and _is_too_deep(value):
+    if not _is_surely_flat(data) and is_deeper(value, MAX_DEPTH):
         raise ValueError("it is nested too deep")
     if "\\" in text and ("\\ud" in text or "\\uD" in text):
         value = _without_halves(value)
@@ -57,9 +57,10 @@ def _is_surely_flat(data: bytes) -> bool:
     return not brackets
 
 
-def _is_too_deep(value: JSON) -> bool:
+def is_deeper(value: JSON, levels: int) -> bool:
+    """Whether a value has more than so many levels of lists and mappings."""
     level = [value]
-    for _ in range(MAX_DEPTH):
+    for _ in range(levels):
         holders = [item for item in level if isinstance(item, dict | list)]
         level = [
             item

@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from reconciler.core.json_text import is_deeper
 from reconciler.core.model import canonical
 from reconciler.manifests.parser import MAX_DEPTH, SUSPECTS, Parser
 
@@ -29,7 +30,8 @@ _OBVIOUS = re.compile("[A-Za-z][A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@()+-]+)*")
 _SPECIAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
 """What would be a line break of its own in a block scalar, or cannot stand in one."""
 _LONGEST_KEY = 500
-_DEEPEST = MAX_DEPTH - 4
+DEEPEST = MAX_DEPTH - 4
+"""How many levels a value may have, so that it can be read back from where it stands."""
 _BEYOND_FIRST_PLANE = 0x10000
 
 
@@ -98,24 +100,9 @@ def check(name: str, value: JSON) -> None:
     Raises:
         NotWritableError: saying why.
     """
-    if is_too_deep(value):
+    if is_deeper(value, DEEPEST):
         raise NotWritableError("it is nested too deeply")
     entry(name, value, INDENT)
-
-
-def is_too_deep(value: JSON) -> bool:
-    """Whether a value has more levels of lists and mappings than can be read back."""
-    depth, level = 0, [value]
-    while level := [
-        item
-        for each in level
-        if isinstance(each, list | dict)
-        for item in (each.values() if isinstance(each, dict) else each) or [None]
-    ]:
-        depth += 1
-        if depth > _DEEPEST:
-            return True
-    return False
 
 
 def key(name: str, quote: str = "", *, in_flow: bool = False) -> str:

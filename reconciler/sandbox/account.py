@@ -35,7 +35,7 @@ class AccountData:
         return self._controls.world
 
     def page(self, types: Sequence[str] | None, limit: int | None, start: int, now: float) -> Page:
-        """Return the monitors of these types, in the order of their ids."""
+        """The monitors of these types, in the order of their ids."""
         world = self.world
         wanted = None if world.no_filter else types
         self._forget(now)
@@ -52,7 +52,7 @@ class AccountData:
         return page
 
     def find(self, number: int, now: float) -> bytes | None:
-        """Return the JSON text of one monitor, as GET shows it."""
+        """The JSON text of one monitor, as GET shows it."""
         text = self._store.find(number)
         if text is None:
             return None
@@ -60,7 +60,7 @@ class AccountData:
         return self._shown(self.world, number, text)
 
     def create(self, kind: MonitorKind, values: Mapping[str, Any], now: float) -> int:
-        """Store a new monitor; return the id that is answered."""
+        """Stores a new monitor; the id that is answered."""
         world = self.world
         number = self._store.add(created(kind, world.kept(values)))
         if world.lag:
@@ -71,7 +71,7 @@ class AccountData:
         return number
 
     def edit(self, kind: MonitorKind, number: int, values: Mapping[str, Any], now: float) -> bool:
-        """Change a monitor; False if there is none of this kind."""
+        """Changes a monitor; False if there is none of this kind."""
         world = self.world
         before = self._store.find(number) if world.late else None
         kept = world.kept(values)
@@ -84,7 +84,7 @@ class AccountData:
         return True
 
     def remove(self, number: int) -> bool:
-        """Delete a monitor; False if there is none."""
+        """Deletes a monitor; False if there is none."""
         return self._store.remove(number)
 
     def _altered(
@@ -113,7 +113,7 @@ class AccountData:
         self._store.remove(world.vanish if isinstance(world.vanish, int) else _id(first))
 
     def _forget(self, now: float) -> None:
-        """Forget delays that are over."""
+        """Forgets delays that are over."""
         if self._listed_from:
             self._listed_from = {
                 number: moment for number, moment in self._listed_from.items() if moment > now

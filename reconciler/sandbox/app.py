@@ -76,7 +76,7 @@ class Tokens:
         self._holders: dict[str, tuple[User, float]] = {}
 
     def issue(self, username: object, password: object) -> str | None:
-        """Return a new token for this login, or None if there is no such login."""
+        """A new token for this login, or None if there is no such login."""
         if not isinstance(username, str) or not isinstance(password, str):
             return None
         user = _USERS.get((username, password))
@@ -87,7 +87,7 @@ class Tokens:
         return token
 
     def holder(self, token: str) -> User | None:
-        """Return the user of a token that is valid now, or None."""
+        """The user of a token that is valid now, or None."""
         user, expiry = self._holders.get(token, (None, 0.0))
         if user is not None and self._now() >= expiry:
             del self._holders[token]
@@ -98,7 +98,7 @@ class Tokens:
 def application(
     options: Options, account: AccountData, backend: Backend, clock: SandboxClock
 ) -> Starlette:
-    """Return the API over the monitors of the account."""
+    """The API over the monitors of the account."""
     kinds = [MonitorKind.from_schema(name, schema) for name, schema in options.schemas.items()]
     handlers: Mapping[Any, ExceptionHandler] = {
         AnswerError: _refused,
@@ -111,7 +111,7 @@ def application(
 
 
 def errors_response(status: int, message: str) -> Response:
-    """Return the answer that says why a request was refused."""
+    """The answer that says why a request was refused."""
     return _json({"errors": [{"code": status, "message": message}]}, status)
 
 
@@ -226,9 +226,9 @@ class _Window:
     """The part of the list that is asked for.
 
     Attributes:
-        limit: How many monitors; None: all.
-        offset: What the answer says of it; None: there are no pages.
-        start: How many monitors come before it.
+        limit: how many monitors; None: all.
+        offset: what the answer says of it; None: there are no pages.
+        start: how many monitors come before it.
     """
 
     limit: int | None
@@ -272,7 +272,7 @@ def _whole_number(query: Mapping[str, str], name: str) -> int | None:
 
 
 def _selected(text: bytes, select: str | None) -> bytes:
-    """Return the monitor with only the fields of `select`; documented for one monitor.
+    """The monitor with only the fields of `select`; documented for one monitor.
 
     Unknown names are ignored, and an empty `select` selects nothing.
     """

@@ -26,7 +26,7 @@ class SandboxClock:
         self._stopping = stopping
 
     async def reaches(self, moment: float) -> bool:
-        """Wait for the moment; False if the sandbox stops before it."""
+        """Waits for the moment; False if the sandbox stops before it."""
         while (left := moment - self.now()) > 0:
             try:
                 async with asyncio.timeout(left if self._is_real else _TICK):
@@ -56,7 +56,7 @@ class Backend:
         self._waiting: list[_Effect] = []
 
     def settle(self) -> None:
-        """Carry out every effect whose moment has come."""
+        """Carries out every effect whose moment has come."""
         while self._waiting and self._waiting[0].moment <= self._clock.now():
             effect = self._waiting.pop(0)
             try:
@@ -65,10 +65,10 @@ class Backend:
                 effect.outcome.set_exception(error)
 
     async def done(self, moment: float, act: Callable[[float], int]) -> int:
-        """Return what `act` returns; it is called with its moment, when that has come.
+        """What `act` returns; it is called with its moment, when that has come.
 
         Raises:
-            StoppedError: The sandbox stops first.
+            StoppedError: the sandbox stops first.
         """
         effect = _Effect(moment, act)
         insort(self._waiting, effect)

@@ -23,25 +23,25 @@ class Fault:
     """One rule: which requests it is for, and what happens to them.
 
     Attributes:
-        method: An HTTP method, or `*` for any.
-        path: A glob on the path below /api/v3; `*` matches slashes too.
-        status: Answer this with the error envelope and do not act; with `body` or `act`, act and
+        method: an HTTP method, or `*` for any.
+        path: a glob on the path below /api/v3; `*` matches slashes too.
+        status: answer this with the error envelope and do not act; with `body` or `act`, act and
             answer this status.
-        delay: Seconds to wait before anything else. Alone, the request is then served normally.
-        drop: Close the connection without one byte of answer: `before` or `after` the change is
+        delay: seconds to wait before anything else. Alone, the request is then served normally.
+        drop: close the connection without one byte of answer: `before` or `after` the change is
             committed.
-        body: Act, then answer less than Content-Length promised and close (`truncated`), a page as
+        body: act, then answer less than Content-Length promised and close (`truncated`), a page as
             proxies send it (`html`), or the right answer, ten bytes in a second (`trickle`).
-        act: Act although the answer is `status` or `body`: `first`, so that the answer waits for
+        act: act although the answer is `status` or `body`: `first`, so that the answer waits for
             the effect, or `late`: the answer does not wait for the effect of a create that is under
             way in a world with a `backend`; any other effect comes first all the same. `html` is
             `late` unless it is told to be `first`.
-        retry_after: Value of the Retry-After header that goes with `status`.
-        skip: How many matching requests pass before the rule begins.
-        times: How many requests it then applies to; None: all.
+        retry_after: value of the Retry-After header that goes with `status`.
+        skip: how many matching requests pass before the rule begins.
+        times: how many requests it then applies to; None: all.
 
     Raises:
-        ValueError: A value is out of range or two effects contradict each other.
+        ValueError: a value is out of range or two effects contradict each other.
     """
 
     method: str
@@ -56,7 +56,7 @@ class Fault:
     times: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a rule that could not do what it says."""
+        """Refuses a rule that could not do what it says."""
         for is_wrong, message in (*self._out_of_range(), *self._contradictions()):
             if is_wrong:
                 raise ValueError(message)
@@ -119,12 +119,12 @@ _KEYS: Final[dict[str, Callable[[str], _Value]]] = {
 
 
 def parse_fault(text: str) -> Fault:
-    """Return the rule that a text such as `GET /monitors* delay=2 times=1` describes.
+    """The rule that a text such as `GET /monitors* delay=2 times=1` describes.
 
     A value with spaces is quoted as in a shell.
 
     Raises:
-        ValueError: Says what is wrong and what is allowed.
+        ValueError: says what is wrong and what is allowed.
     """
     try:
         method, path, *settings = shlex.split(text)
@@ -162,7 +162,7 @@ class Faults:
         self._seen = [0] * len(self.rules)
 
     def take(self, method: str, path: str) -> Fault | None:
-        """Return the rule for this request, the first that applies, and count the request.
+        """The rule for this request, the first that applies; the request is counted.
 
         A request that a rule skips, or that comes after its last time, is left to the rules after
         it.

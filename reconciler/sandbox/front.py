@@ -35,8 +35,8 @@ class _Answer:
     """One answer.
 
     Attributes:
-        is_cut: Its Content-Length promises more than its body holds.
-        is_slow: Its body goes out byte by byte.
+        is_cut: its Content-Length promises more than its body holds.
+        is_slow: its body goes out byte by byte.
     """
 
     status: int
@@ -70,7 +70,7 @@ class Front:
         self._under_way: set[asyncio.Task[_Answer]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answers one request."""
         body = await _whole_body(receive)
         if body is None:
             return
@@ -112,7 +112,7 @@ class Front:
         return answer
 
     async def _answer(self, fault: Fault | None, scope: Scope, body: bytes) -> _Answer | None:
-        """Return the answer, or None for a connection that closes without one."""
+        """The answer, or None for a connection that closes without one."""
         if fault is None:
             return await self._act(scope, body)
         if fault.delay and not await self._clock.reaches(self._clock.now() + fault.delay):
@@ -125,7 +125,7 @@ class Front:
         return None if fault.drop == "after" else _spoilt(answer, fault)
 
     async def _begun(self, scope: Scope, body: bytes) -> _Answer | None:
-        """Return the answer, or None as soon as the API says that the request is under way."""
+        """The answer, or None as soon as the API says that the request is under way."""
         is_under_way = asyncio.Event()
         state = {**scope["state"], "is_under_way": is_under_way}
         acting = asyncio.create_task(self._act({**scope, "state": state}, body))
@@ -202,7 +202,7 @@ def _log_line(scope: Scope, body: bytes, status: int | None) -> str:
 
 
 async def _whole_body(receive: Receive) -> bytes | None:
-    """Return the body, or None if the client left before it was complete."""
+    """The body, or None if the client left before it was complete."""
     parts = []
     while True:
         message = await receive()
@@ -214,13 +214,13 @@ async def _whole_body(receive: Receive) -> bytes | None:
 
 
 async def _handed_over(transport: asyncio.Transport) -> None:
-    """Wait until the operating system has all that was written; a lost connection holds nothing."""
+    """Waits until the system has all that was written; a lost connection holds nothing."""
     while transport.get_write_buffer_size():  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(_TICK)
 
 
 async def _trickle(body: bytes, receive: Receive, send: Send) -> None:
-    """Send a body byte by byte, until the client has it or has gone."""
+    """Sends a body byte by byte, until the client has it or has gone."""
     leaving = asyncio.create_task(_until_closed(receive))
     try:
         for number in range(len(body)):
@@ -233,6 +233,6 @@ async def _trickle(body: bytes, receive: Receive, send: Send) -> None:
 
 
 async def _until_closed(receive: Receive) -> None:
-    """Wait until uvicorn knows that the connection is closed, so that it misses no answer."""
+    """Waits until uvicorn knows that the connection is closed, so that it misses no answer."""
     while (await receive())["type"] != "http.disconnect":
         pass

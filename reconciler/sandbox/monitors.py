@@ -83,7 +83,7 @@ _PUBLIC: Final = {
 
 
 def location(number: int) -> dict[str, Any]:
-    """Return the location as AlertSite lists it in a monitor.
+    """The location as AlertSite lists it in a monitor.
 
     Unknown: permissive. An id that is not in the table is taken for a private location.
     """
@@ -132,9 +132,9 @@ class MonitorKind:
 
     Attributes:
         name: AlertSite's name of the type.
-        required: The fields without which a create is refused.
-        writable: The schema of each field that may be sent.
-        read_only: The fields that only the server writes.
+        required: the fields without which a create is refused.
+        writable: the schema of each field that may be sent.
+        read_only: the fields that only the server writes.
     """
 
     name: str
@@ -144,7 +144,7 @@ class MonitorKind:
 
     @classmethod
     def from_schema(cls, name: str, schema: Mapping[str, Any]) -> "MonitorKind":
-        """Return the kind that a manifest schema describes under `spec`."""
+        """The kind that a manifest schema describes under `spec`."""
         spec = schema["properties"]["spec"]
         return cls(
             name=name,
@@ -163,26 +163,26 @@ class Reading:
 
 
 def read_new(kind: MonitorKind, body: Mapping[str, Any], *, strict: bool) -> Reading:
-    """Return the fields of a monitor to be created; required ones must be there and not empty."""
+    """The fields of a monitor to be created; required ones must be there and not empty."""
     missing = [name for name in kind.required if body.get(name) in (None, "")]
     refused = {"required and is empty": missing} if missing else {}
     return _read(kind, body, refused, strict=strict)
 
 
 def read_edit(kind: MonitorKind, body: Mapping[str, Any], *, strict: bool) -> Reading:
-    """Return the fields of a monitor to be changed."""
+    """The fields of a monitor to be changed."""
     return _read(kind, body, {}, strict=strict)
 
 
 def created(kind: MonitorKind, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a whole monitor but for its id: these values, account defaults for the rest."""
+    """A whole monitor but for its id: these values, account defaults for the rest."""
     fields = {*kind.writable, *kind.read_only}
     defaults = {name: value for name, value in _ACCOUNT_DEFAULTS.items() if name in fields}
     return edited({**defaults, "type": kind.name}, values)
 
 
 def edited(monitor: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the monitor with these fields changed as the server stores them."""
+    """The monitor with these fields changed as the server stores them."""
     result = {**monitor, **values}
     for name, length in _MAX_LENGTH.items():
         if isinstance(values.get(name), str):
@@ -241,10 +241,10 @@ def _read(
 
 
 def _converted(value: object, schema: Mapping[str, Any]) -> object:
-    """Return the value as it is stored.
+    """The value as it is stored.
 
     Raises:
-        _MismatchError: It is not of the schema's type.
+        _MismatchError: it is not of the schema's type.
     """
     if value is None:
         return None
@@ -289,7 +289,7 @@ def _writable(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def _on_the_wire(rule: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the rule of a field without what only a manifest may hold: a secretRef for a text."""
+    """The rule of a field without what only a manifest may hold: a secretRef for a text."""
     if not isinstance(rule.get("type"), list):
         return rule
     return {key: item for key, item in {**rule, "type": "string"}.items() if key != "$ref"}
@@ -314,13 +314,13 @@ class SecretFields:
         self._is_secret = is_secret
 
     def are_in(self, value: object) -> bool:
-        """Say whether there is one at any depth."""
+        """Whether there is one at any depth."""
         if isinstance(value, dict):
             return any(self._is_secret(name) for name in value) or self.are_in([*value.values()])
         return isinstance(value, list) and any(map(self.are_in, value))
 
     def shown(self, text: bytes) -> bytes:
-        """Return the JSON text of a monitor as GET answers it."""
+        """The JSON text of a monitor as GET answers it."""
         if self._showing == "echoed":
             return text
         return json.dumps(self._shown(json.loads(text)), separators=(",", ":")).encode()

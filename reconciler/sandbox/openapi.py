@@ -56,7 +56,7 @@ _LOGIN: _Json = {
 
 
 def document(schemas: Mapping[str, Mapping[str, Any]], prefix: str, *, strict: bool) -> _Json:
-    """Return the OpenAPI 3.1 document of the API below `prefix`."""
+    """The OpenAPI 3.1 document of the API below `prefix`."""
     kinds = [MonitorKind.from_schema(name, schema) for name, schema in schemas.items()]
     paths = _common_paths()
     for kind in kinds:

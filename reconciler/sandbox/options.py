@@ -19,7 +19,7 @@ class Controls:
     They are handed over in `Options.controls` and may be changed from any thread.
 
     Attributes:
-        world: How it behaves. What the world did to earlier writes stays done.
+        world: how it behaves. What the world did to earlier writes stays done.
     """
 
     def __init__(self, world: World = PLAIN, faults: Iterable[Fault] = ()) -> None:
@@ -36,7 +36,7 @@ class Controls:
         self._faults = Faults(tuple(rules))
 
     def take(self, method: str, path: str) -> Fault | None:
-        """Return the rule for this request, and count the request."""
+        """The rule for this request, which is counted."""
         return self._faults.take(method, path)
 
 
@@ -45,34 +45,34 @@ class Options:
     """How one sandbox behaves.
 
     Attributes:
-        schemas: The manifest schema of each kind that can be created and edited, by kind.
-        seed: Monitors as GET returns them, `id` and `type` included. Loaded into a new database
+        schemas: the manifest schema of each kind that can be created and edited, by kind.
+        seed: monitors as GET returns them, `id` and `type` included. Loaded into a new database
             only, so that what was deleted stays deleted.
-        database: The SQLite file; None keeps everything in memory. Sandboxes may share a file.
-        port: The port on 127.0.0.1; 0 takes any free one.
-        faults: Rules, tried in order.
-        request_log: A file that gets one JSON object per line for each request.
-        token_life: Seconds after which a token is refused. Documented: one hour.
-        page_size: The most monitors one list answer holds; None pages only when `limit` is asked
+        database: the SQLite file; None keeps everything in memory. Sandboxes may share a file.
+        port: the port on 127.0.0.1; 0 takes any free one.
+        faults: rules, tried in order.
+        request_log: a file that gets one JSON object per line for each request.
+        token_life: seconds after which a token is refused. Documented: one hour.
+        page_size: the most monitors one list answer holds; None pages only when `limit` is asked
             for. Unknown whether AlertSite pages this list.
-        strict: Refuse unknown and read-only fields instead of storing or ignoring them.
-        secret_fields: How GET shows fields whose names look like secrets, which are stored as they
+        strict: refuse unknown and read-only fields instead of storing or ignoring them.
+        secret_fields: how GET shows fields whose names look like secrets, which are stored as they
             were sent. Unknown how AlertSite shows a mailbox password.
-        witness: Called with a moment, a method and a path below /api/v3; it may block, as each
+        witness: called with a moment, a method and a path below /api/v3; it may block, as each
             call has a thread of its own. The moments of a request are `before` (it is whole, and
             nothing is done yet), `during` (what it changes is committed, and no byte of the answer
             is sent) and `after` (the answer is with the operating system). A request that a fault
             drops has no more than the first. A create that a fault answers before its effect (see
             `World.backend`) has its `during` before the effect too. An `Abandon` raised before
             drops the request as if it had never arrived; raised during, it drops the answer.
-        world: Which of the behaviours that the documentation leaves open it has.
-        controls: The world and the faults, in place of `world` and `faults`, for whoever wants to
+        world: which of the behaviours that the documentation leaves open it has.
+        controls: the world and the faults, in place of `world` and `faults`, for whoever wants to
             change them while it runs.
-        clock: Seconds that never go back. A test may set them: what waits looks at them again
+        clock: seconds that never go back. A test may set them: what waits looks at them again
             every few milliseconds, and everything else only when a request arrives.
 
     Raises:
-        ValueError: Both controls and what they hold were given.
+        ValueError: both controls and what they hold were given.
     """
 
     schemas: Mapping[str, Mapping[str, Any]]
@@ -91,6 +91,6 @@ class Options:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        """Refuse two worlds, or two lists of faults."""
+        """Refuses two worlds, or two lists of faults."""
         if self.controls is not None and (self.faults or self.world != PLAIN):
             raise ValueError("give the world and the faults to the controls")

@@ -68,7 +68,7 @@ _SERVERS: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 def seeded(count: int, schemas: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return so many monitors as GET returns them."""
+    """So many monitors as GET returns them."""
     kinds = [MonitorKind.from_schema(name, schema) for name, schema in sorted(schemas.items())]
     return [_monitor(number, kinds[number % len(kinds)]) for number in range(count)]
 
@@ -84,7 +84,7 @@ def _monitor(number: int, kind: MonitorKind) -> dict[str, Any]:
 
 
 def _odd(number: int) -> Iterator[tuple[str, Any]]:
-    """Yield what is odd about a monitor; the cycles are of lengths that combine in all ways."""
+    """What is odd about a monitor; the cycles are of lengths that combine in all ways."""
     if number % 3 == 0:
         yield "name", _NAMES[number // 3 % len(_NAMES)]
     if number % 5 == 0:

@@ -33,11 +33,11 @@ _TICK: Final = 0.02  # seconds; how long an end may go unnoticed
 
 @contextlib.contextmanager
 def running(options: Options) -> Iterator[str]:
-    """Serve in a thread while the block runs; the value is the base URL.
+    """Serves in a thread while the block runs; the value is the base URL.
 
     Raises:
-        OSError: The port is taken or the request log cannot be written.
-        sqlite3.Error: The database cannot be opened.
+        OSError: the port is taken or the request log cannot be written.
+        sqlite3.Error: the database cannot be opened.
     """
     with _prepared(options) as prepared:
         started = threading.Event()
@@ -55,11 +55,11 @@ def running(options: Options) -> Iterator[str]:
 
 
 def serve(options: Options, announce: Callable[[str], None]) -> None:
-    """Serve until SIGINT, SIGTERM or SIGHUP; call `announce` with the base URL once it listens.
+    """Serves until SIGINT, SIGTERM or SIGHUP; calls `announce` with the base URL once it listens.
 
     Raises:
-        OSError: The port is taken or the request log cannot be written.
-        sqlite3.Error: The database cannot be opened.
+        OSError: the port is taken or the request log cannot be written.
+        sqlite3.Error: the database cannot be opened.
     """
     with _prepared(options) as prepared:
         server = _Server(prepared.app, prepared.stopping, lambda: announce(prepared.base_url))

@@ -65,11 +65,11 @@ class Database:
             raise
 
     def close(self) -> None:
-        """Close the database."""
+        """Closes the database."""
         self._connection.close()
 
     def page(self, types: Sequence[str] | None, limit: int | None, offset: int) -> Page:
-        """Return the monitors of these types, in the order of their ids."""
+        """The monitors of these types, in the order of their ids."""
         wanted = None if types is None else json.dumps(types)
         window = (_NO_LIMIT if limit is None else limit, offset)
         rows = self._connection.execute(_PAGE, (wanted, *window))
@@ -80,12 +80,12 @@ class Database:
         return Page(texts, count)
 
     def find(self, number: int) -> bytes | None:
-        """Return the JSON text of one monitor, as GET shows it."""
+        """The JSON text of one monitor, as GET shows it."""
         text = self._text("SELECT json FROM monitor WHERE id = ?", number)
         return None if text is None else self._secrets.shown(text)
 
     def add(self, monitor: Mapping[str, Any]) -> int:
-        """Store a monitor that has no id yet; return the id it got."""
+        """Stores a monitor that has no id yet; the id it got."""
         with self._transaction():
             row = self._connection.execute("INSERT INTO monitor (type) VALUES (?)", [""])
             number = row.lastrowid
@@ -96,7 +96,7 @@ class Database:
     def edit(
         self, kind: str, number: int, change: Callable[[dict[str, Any]], Mapping[str, Any]]
     ) -> bool:
-        """Replace a monitor by what `change` makes of it; False if there is none of this kind."""
+        """Replaces a monitor by what `change` makes of it; False if there is none of this kind."""
         with self._transaction():
             text = self._text("SELECT json FROM monitor WHERE id = ? AND type = ?", number, kind)
             if text is None:
@@ -105,7 +105,7 @@ class Database:
         return True
 
     def remove(self, number: int) -> bool:
-        """Delete a monitor; False if there is none."""
+        """Deletes a monitor; False if there is none."""
         if number > _MAX_ID:
             return False
         deleted = self._connection.execute("DELETE FROM monitor WHERE id = ?", (number,))

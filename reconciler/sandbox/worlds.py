@@ -45,29 +45,29 @@ class World:
     delays are kept in memory, by the sandbox's clock, and end with the sandbox.
 
     Attributes:
-        lag: Seconds until a created monitor is in the list; by its id it can be read at once.
-        late: Seconds until GET, of the list and by id, shows what a PATCH changed.
-        backend: Seconds between the arrival of a create and its effect. The answer waits for the
+        lag: seconds until a created monitor is in the list; by its id it can be read at once.
+        late: seconds until GET, of the list and by id, shows what a PATCH changed.
+        backend: seconds between the arrival of a create and its effect. The answer waits for the
             effect; neither a client that leaves nor a fault that answers earlier prevents it.
         offset: `ignored`: has no effect; `page`: counts pages, not monitors; `needs-limit`: has no
             effect without `limit`; None: counts monitors.
-        count: What the list's count is: the `total` of all pages, the length of this `page`, or
+        count: what the list's count is: the `total` of all pages, the length of this `page`, or
             `none` (null).
-        short: How many monitors, the last by id, every list leaves out, though it counts them.
-        hide: How many further monitors every list leaves out without counting them.
-        locations: What PATCH does with `locations` and `custom_properties`: `replace` or `merge`
+        short: how many monitors, the last by id, every list leaves out, though it counts them.
+        hide: how many further monitors every list leaves out without counting them.
+        locations: what PATCH does with `locations` and `custom_properties`: `replace` or `merge`
             (entries that were not sent stay).
         extra_keys: GET shows further keys in the entries of `locations` and `custom_properties`.
         no_type: GET shows no `type`.
-        no_filter: The list ignores the `type` that was asked for.
-        trim: Texts are stored without white space around them.
-        crlf: Texts are stored with CRLF for line breaks.
-        lower_host: Fields that end in `hostname` are stored in lower case.
-        names: How names are stored, step by step: `trim`, `blanks` (runs of white space inside
+        no_filter: the list ignores the `type` that was asked for.
+        trim: texts are stored without white space around them.
+        crlf: texts are stored with CRLF for line breaks.
+        lower_host: fields that end in `hostname` are stored in lower case.
+        names: how names are stored, step by step: `trim`, `blanks` (runs of white space inside
             become one blank), `nfc` (Unicode's composed form), `html` (escaped), `cut:N`.
-        drop: Fields that POST and PATCH accept and do not keep.
-        bools: How GET shows booleans, at any depth: `yn`, `01`, `text` ("true"); None: as booleans.
-        expired: The status for a token that is not valid (any more): 401 or 400.
+        drop: fields that POST and PATCH accept and do not keep.
+        bools: how GET shows booleans, at any depth: `yn`, `01`, `text` ("true"); None: as booleans.
+        expired: the status for a token that is not valid (any more): 401 or 400.
         lies: `create-id`: a create is answered with the id of another monitor, the one with the
             lowest id. Hostile: nobody does that on purpose.
         vanish: `first` or an id: once a page was served that leaves pages to come, this monitor is
@@ -101,7 +101,7 @@ class World:
         return not (self.extra_keys or self.no_type or self.bools)
 
     def kept(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values of a request as they are stored."""
+        """The values of a request as they are stored."""
         kept = {name: self._text(value) for name, value in values.items() if name not in self.drop}
         for field, value in kept.items():
             if self.lower_host and field.endswith("hostname") and isinstance(value, str):
@@ -114,7 +114,7 @@ class World:
         return kept
 
     def edited(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what an edit makes of a monitor, given what replacing its values makes of it."""
+        """What an edit makes of a monitor, given what replacing its values makes of it."""
         result = dict(after)
         if self.locations == "merge":
             for name in _EXTRA:
@@ -124,7 +124,7 @@ class World:
         return result
 
     def shown(self, monitor: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a stored monitor as GET shows it."""
+        """A stored monitor as GET shows it."""
         result = dict(monitor)
         if self.extra_keys:
             for name, extra in _EXTRA.items():
@@ -179,9 +179,9 @@ class _Key(NamedTuple):
     """What may stand in a text for one attribute.
 
     Attributes:
-        form: What its value is called; empty for a key that stands alone.
-        read: Returns the value that a text means; a ValueError means that it means none.
-        is_repeatable: Whether its values add up when it is given more than once.
+        form: what its value is called; empty for a key that stands alone.
+        read: returns the value that a text means; a ValueError means that it means none.
+        is_repeatable: whether its values add up when it is given more than once.
     """
 
     form: str = ""
@@ -251,10 +251,10 @@ KEYS: Final[Mapping[str, _Key]] = {
 
 
 def parse_world(text: str) -> World:
-    """Return the world that a text such as `lag=10,offset=ignored,no-type` describes.
+    """The world that a text such as `lag=10,offset=ignored,no-type` describes.
 
     Raises:
-        ValueError: Says what is wrong and what is allowed.
+        ValueError: says what is wrong and what is allowed.
     """
     try:
         return World(**_attributes(text.split(",") if text.strip() else ()))  # type: ignore[arg-type]

@@ -14,10 +14,11 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.json_text import is_deeper
 from reconciler.core.model import SECRET_REF, canonical
 from reconciler.core.naming import variable
 from reconciler.manifests.edits import ABSENT
-from reconciler.manifests.writer import NotWritableError, check, document, is_too_deep
+from reconciler.manifests.writer import DEEPEST, NotWritableError, check, document
 from reconciler.schema import DEFAULTS
 from reconciler.usecases import defaults
 from reconciler.usecases.fmt import Ordering
@@ -226,7 +227,9 @@ class _Draft:
         self._known = known
         self._kind = kind
         self._variable_for = variable_for
-        self._live = {name: value for name, value in live.fields.items() if not is_too_deep(value)}
+        self._live = {
+            name: value for name, value in live.fields.items() if not is_deeper(value, DEEPEST)
+        }
         for field in live.fields.keys() - self._live.keys():
             self.left_out[field] = "it is nested too deeply"
 

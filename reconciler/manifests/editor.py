@@ -245,18 +245,14 @@ def _check_anchors(source: Source, root: Node, changes: Sequence[TextChange]) ->
     for node in nodes(root):
         if node.anchor is not None:
             marked[node.anchor] = node
-        elif node.shape is Shape.ALIAS and not _is_within(node, changes):
-            original = marked[node.text]
-            if any(_touches(change, original) for change in changes):
-                line = source.number(node.start) + 1
-                raise NotEditableError(
-                    f"the value is marked &{node.text}, and line {line} repeats it"
-                )
-
-
-def _is_within(node: Node, changes: Sequence[TextChange]) -> bool:
-    return any(change.start <= node.start and node.end <= change.end for change in changes)
-
-
-def _touches(change: TextChange, node: Node) -> bool:
-    return change.start < node.end and (change.end > node.start or change.start > node.start)
+        if node.shape is not Shape.ALIAS or any(
+            change.start <= node.start and node.end <= change.end for change in changes
+        ):
+            continue  # an alias that is replaced repeats nothing any more
+        begin, end = marked[node.text].start, marked[node.text].end
+        if any(
+            change.start < end and (change.end > begin or change.start > begin)
+            for change in changes
+        ):
+            line = source.number(node.start) + 1
+            raise NotEditableError(f"the value is marked &{node.text}, and line {line} repeats it")

@@ -61,7 +61,7 @@ def rearranged(
             new = text + separator if place == front else separator + text
             added[place] = added.get(place, "") + new
     return [
-        TextChange(starts[0], front, ""),
+        TextChange(starts[0], front, ""),  # what stood before the first that stays
         *(
             TextChange(spans[index - 1][1], spans[index][1], "")
             for index in range(kept[0] + 1, len(spans))

@@ -157,7 +157,9 @@ def test_a_plan_after_its_changes_has_none(
 ) -> None:
     plan = planned(fleet, account, records, rules)
     again = planned(fleet, carried_out(plan, account), remembered(plan, records, fleet), rules)
-    assert again.changes == ()
+    # What was refused may be free afterwards, such as one of two records of one monitor.
+    refused = {item.address for item in plan.refusals}
+    assert {change.address for change in again.changes} <= refused
 
 
 @given(fleets(), ACCOUNTS, RECORDS, RULES, st.randoms(use_true_random=False))

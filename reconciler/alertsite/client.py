@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from reconciler.alertsite.session import Session
     from reconciler.alertsite.wire import Allowance
+    from reconciler.core.events import Tell
 
 
 _MAX_DIGITS = 18
@@ -58,6 +59,11 @@ class Reader:
     def __init__(self, session: Session, account: Account) -> None:
         self._session = session
         self.account = account
+
+    @property
+    def tell(self) -> Tell:
+        """What is told of what happens."""
+        return self._session.tell
 
     def list_monitors(self, kinds: Iterable[str]) -> list[Live]:
         """Every monitor of those kinds; others too, if AlertSite ignores the filter.

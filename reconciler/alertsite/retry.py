@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import tenacity
 
 from reconciler.alertsite.responses import TransientError
+from reconciler.core.events import Retried
 
 if TYPE_CHECKING:
     import threading
@@ -30,7 +31,7 @@ def repeat(
     first: TransientError,
     clock: Clock,
     stop: threading.Event,
-    notify: Callable[[str], None],
+    notify: Callable[[Retried, str], None],
 ) -> _T:
     """What `once` returns at last, after a first attempt that failed.
 
@@ -39,7 +40,7 @@ def repeat(
         first: how the first attempt failed.
         clock: how to wait.
         stop: once set, nothing is repeated and no wait goes on.
-        notify: is told, in a sentence, of every repetition.
+        notify: is told of every repetition, as a value and in a sentence.
 
     Raises:
         TransientError: of the last attempt.
@@ -66,7 +67,7 @@ def repeat(
         ),
         wait=_wait,
         sleep=lambda seconds: clock.sleep(seconds, stop),
-        before_sleep=lambda state: notify(_sentence(state)),
+        before_sleep=lambda state: notify(_retried(state), _sentence(state)),
         reraise=True,
     )(attempt)
 
@@ -92,8 +93,15 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return _PATIENT(state) if error.is_busy else _BACKOFF(state)
 
 
+def _retried(state: tenacity.RetryCallState) -> Retried:
+    return Retried(state.attempt_number, _pause(state), str(_error(state)))
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    return state.next_action.sleep if state.next_action else 0.0
+
+
 def _sentence(state: tenacity.RetryCallState) -> str:
     error = _error(state)
-    wait = state.next_action.sleep if state.next_action else 0.0
     count = f"{state.attempt_number}{'' if error.is_busy else f' of {ATTEMPTS}'} failed"
-    return f"{error}; trying again in {wait:.1f} s ({count})"
+    return f"{error}; trying again in {_pause(state):.1f} s ({count})"

@@ -20,6 +20,8 @@ from reconciler.alertsite import responses
 from reconciler.alertsite.responses import TransientError
 from reconciler.alertsite.wire import Allowance, CutError, FloodError, OverdueError, Wire, unpacked
 from reconciler.context import MIB
+from reconciler.core import events
+from reconciler.core.events import RequestEnded
 from reconciler.errors import (
     AlertSiteError,
     ConfigurationError,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from reconciler.context import Clock, Limits
+    from reconciler.core.events import Retried, Tell
     from reconciler.core.model import JSON
     from reconciler.core.redactor import Redactor
 
@@ -84,6 +87,7 @@ class Session:
         stop: once set, nothing is repeated and no wait goes on.
         notify: is told, in a sentence, of every repetition.
         redactor: is told every token and password.
+        tell: is told of every request and repetition.
     """
 
     def __init__(
@@ -97,7 +101,9 @@ class Session:
         stop: threading.Event,
         notify: Callable[[str], None],
         redactor: Redactor,
+        tell: Tell = events.ignore,
     ) -> None:
+        self.tell = tell
         redactor.know(credentials.password, credentials.token)
         self._redactor = redactor
         self.url = url
@@ -223,9 +229,13 @@ class Session:
         from reconciler.alertsite.retry import repeat  # 5 ms, if all goes well
 
         try:
-            return repeat(once, first, self._clock, self._stop, self._notify)
+            return repeat(once, first, self._clock, self._stop, self._repeating)
         except TransientError as error:
             raise _unavailable(error) from error
+
+    def _repeating(self, retried: Retried, sentence: str) -> None:
+        self._notify(sentence)
+        self.tell(retried)
 
     def _exchange(
         self,
@@ -252,7 +262,7 @@ class Session:
             extensions={responses.REDACTOR: self._redactor, responses.SECRETS: secrets},
         )
         try:
-            response = self._answer(request, f"{method} {path}", allowance)
+            response = self._timed(request, method, path, allowance)
         except OverdueError as error:
             raise _overdue(f"{method} {path}", error.seconds) from error
         except FloodError as error:
@@ -286,6 +296,19 @@ class Session:
             )
         self._pause = 0.0
         return response
+
+    def _timed(
+        self, request: httpx.Request, method: str, path: str, allowance: Allowance | None
+    ) -> httpx.Response:
+        """The whole answer; however it ends, the request is told of."""
+        began, started = self._clock.now().timestamp(), self._clock.monotonic()
+        status = None
+        try:
+            response = self._answer(request, f"{method} {path}", allowance)
+            status = response.status_code
+            return response
+        finally:
+            self.tell(RequestEnded(method, path, status, began, self._clock.monotonic() - started))
 
     def _answer(
         self, request: httpx.Request, name: str, allowance: Allowance | None

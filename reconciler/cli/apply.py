@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from reconciler import render, usecases
-from reconciler.cli import config, console, formats, options, plan_file, runtime
+from reconciler.cli import config, console, formats, options, plan_file, runtime, signals
 from reconciler.cli.runtime import connect
 from reconciler.core import safety, saved_plan
+from reconciler.core.events import OutcomeKnown
 from reconciler.core.generation import check
 from reconciler.core.options import PlanOptions
 from reconciler.errors import ConfigurationError, ExitCode, LockedError, RefusedError, UsageError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.formats import Outputs
     from reconciler.cli.runtime import Connection
+    from reconciler.cli.signals import Signals
     from reconciler.context import Cancellation
     from reconciler.core.generation import Generation
     from reconciler.core.model import Desired
@@ -105,6 +107,9 @@ class ApplyOptions(NamedTuple):
 )
 @options.state
 @options.lock_timeout
+@options.events
+@options.metrics
+@options.notify
 @formats.option(formats.Subject.RESULT)
 @click.option("--auto-approve", is_flag=True, help="Apply without asking.")
 @click.option(
@@ -125,6 +130,9 @@ def apply(
     manifests: str,
     location: str | None,
     lock_timeout: float,
+    events: str | None,
+    metrics: str | None,
+    notify: tuple[str, ...],
     *,
     write_ids: bool,
     **asked_for: Any,  # noqa: ANN401 - click has checked what _RULES and _Manner name
@@ -136,29 +144,46 @@ def apply(
     """
     rules = PlanOptions(**{name: asked_for.pop(name) for name in _RULES})
     asked = ApplyOptions(**asked_for)
-    saved = _saved(file, asked, is_ruled=any(rules))
-    if saved is not None:
-        rules = PlanOptions(**{name: getattr(saved.basis, name) for name in _RULES})
-    schemas, fleet = options.load(manifests, may_be_empty=True)
-    run = runtime.begin(location, embedded=config.is_silent(os.environ))
-    workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
-    with (
-        connect(
-            schemas, console.say, parallelism=asked.parallelism, limits=run.limits
-        ) as connection,
-        runtime.locked(run, "apply", lock_timeout, connection.session.is_overdue) as hold,
-    ):
-        applied = _apply(
-            workspace, run, connection, saved, asked, lambda: hold.lost, manifests=manifests
-        )
-    unwritten = _put(applied.result, asked.outputs)
-    if write_ids:
-        _write_ids(workspace, applied)
-    if unwritten is not None:
-        console.fail(unwritten)
-    if applied.state_error is not None:
-        raise applied.state_error
-    return applied.result.exit_code or (ExitCode.OK if unwritten is None else unwritten.exit_code)
+    with signals.emitting(signals.Wanted(events, metrics, notify), "apply") as told:
+        saved = _saved(file, asked, is_ruled=any(rules))
+        if saved is not None:
+            rules = PlanOptions(**{name: getattr(saved.basis, name) for name in _RULES})
+        schemas, fleet = options.load(manifests, may_be_empty=True)
+        run = runtime.begin(location, embedded=config.is_silent(os.environ), run=told.run)
+        workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
+        with (
+            connect(
+                schemas,
+                console.say,
+                parallelism=asked.parallelism,
+                limits=run.limits,
+                tell=told.tell,
+            ) as connection,
+            runtime.locked(
+                run, "apply", lock_timeout, connection.session.is_overdue, told.tell
+            ) as hold,
+        ):
+            applied = _apply(
+                workspace,
+                run,
+                connection,
+                saved,
+                asked,
+                lambda: hold.lost,
+                told,
+                manifests=manifests,
+            )
+        for outcome in applied.result.outcomes:
+            told.tell(OutcomeKnown(outcome, is_confirmed=True))
+        unwritten = _put(applied.result, asked.outputs)
+        if write_ids:
+            _write_ids(workspace, applied)
+        if unwritten is not None:
+            console.fail(unwritten)
+        if applied.state_error is not None:
+            raise applied.state_error
+        code = ExitCode.OK if unwritten is None else unwritten.exit_code
+        return told.end(applied.result.exit_code or code)
 
 
 def _saved(file: str | None, asked: ApplyOptions, *, is_ruled: bool) -> SavedPlan | None:
@@ -192,6 +217,7 @@ def _apply(
     saved: SavedPlan | None,
     asked: ApplyOptions,
     lost: Callable[[], str],
+    told: Signals,
     *,
     manifests: str,
 ) -> Applied:
@@ -223,6 +249,7 @@ def _apply(
                 "has otherwise by now has changed since",
                 "Make a new plan: reconciler plan --out FILE",
             )
+    told.planned(plan, workspace.schemas.kinds, first.live)
     if plan.is_something or not moved:
         _show(plan, asked)
     _refuse(plan, workspace, known, asked)
@@ -231,7 +258,9 @@ def _apply(
         first = usecases.look(workspace, writer, known.state, grace, clock.now())
         usecases.refuse_stale(plan, first.plan)
     used = saved.basis.id if saved is not None and not moved else None
-    applied = _execute(plan, first, workspace, connection, run, known, asked, generation, used)
+    applied = _execute(
+        plan, first, workspace, connection, run, known, asked, generation, used, told
+    )
     return applied._replace(result=applied.result.with_moved(moved))
 
 
@@ -245,13 +274,19 @@ def _execute(
     asked: ApplyOptions,
     generation: Generation,
     used: str | None,
+    told: Signals,
 ) -> Applied:
     """Carries the plan out, in good order whatever happens."""
     gc.freeze()
     gc.enable()  # requests leave garbage behind, and there may be thousands
     stop = connection.stop
     _stop_on_signals(stop, connection.session.cut, runtime.clock().monotonic)
-    with console.progress(len(plan.changes)) as progress:
+    with console.progress(len(plan.changes)) as show:
+
+        def progress(outcome: Outcome) -> None:
+            told.tell(OutcomeKnown(outcome, is_confirmed=False))
+            show(outcome)
+
         execution = Execution(
             parallelism=asked.parallelism,
             fail_fast=asked.fail_fast,

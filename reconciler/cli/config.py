@@ -33,6 +33,9 @@ _BUDGET = re.compile(
     "(?P<monitors>[0-9]{1,9})(,(?P<percent>[0-9]{1,3})%)?|(?P<share>[0-9]{1,3})%", re.ASCII
 )
 _ALL = 10**9
+_TOKEN = 8
+"""Characters that a part of a URL has at least that is taken for a token."""
+_TRACES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PASSWORDS = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -217,6 +220,43 @@ def passwords(environment: Mapping[str, str]) -> Iterator[str]:
             login = value.rpartition("@")[0].rpartition("//")[2]
             password = login.partition(":")[2]
             yield from (password, unquote(password))
+
+
+def read_notify(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The URLs in RECONCILER_NOTIFY, between which there are blanks or line ends."""
+    return tuple(_value(environment, "RECONCILER_NOTIFY").split())
+
+
+def secrets_of(url: str) -> Iterator[str]:
+    """What of a URL for notifications must not come out: itself, its login, what may be a token.
+
+    Which part is a token, only the service knows: a part of any place that is long and has digits
+    among letters, or letters of both cases, counts as one. A host with a dot is none.
+    """
+    yield url
+    rest = url.partition("://")[2]
+    login, _, _ = re.split("[/?#]", rest)[0].rpartition("@")
+    for text in (login, *login.split(":", 1)):
+        yield from (text, unquote(text))
+    for part in re.split(r"[/?&=,:#@]+", rest.removeprefix(login)):
+        for text in {part, unquote(part)}:
+            if len(text) >= _TOKEN and "." not in text and _looks_random(text):
+                yield text
+
+
+def _looks_random(text: str) -> bool:
+    has_letters = any(map(str.isalpha, text))
+    is_mixed = text not in {text.lower(), text.upper(), text.capitalize()}
+    return has_letters and (is_mixed or any(map(str.isdigit, text)))
+
+
+def wants_traces(environment: Mapping[str, str]) -> bool:
+    """Whether the environment, by OpenTelemetry's own variables, says where traces are to go."""
+    if environment.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    if environment.get("OTEL_TRACES_EXPORTER", "otlp") == "none":
+        return False
+    return any(environment.get(name) for name in _TRACES)
 
 
 def duration(text: str) -> float | None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, formats, options, runtime
+from reconciler.cli import config, console, formats, options, runtime, signals
 from reconciler.cli.runtime import connect
 from reconciler.core.drift import find_drift
+from reconciler.core.events import DriftFound
 from reconciler.errors import ExitCode, StateError, UsageError
 from reconciler.render.view import View
 from reconciler.schema import Schemas
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from reconciler.cli.formats import Outputs
+    from reconciler.cli.signals import Signals
+    from reconciler.core.drift import Drift
     from reconciler.core.state import Record
 
 
@@ -32,16 +35,34 @@ if TYPE_CHECKING:
     metavar="TARGET",
     help="Only monitors that match: an address or a glob over addresses. May be repeated.",
 )
+@options.events
+@options.metrics
+@options.notify
 @formats.option(formats.Subject.DRIFT)
-def drift(location: str | None, targets: tuple[str, ...], outputs: Outputs) -> int:
+def drift(
+    location: str | None,
+    targets: tuple[str, ...],
+    events: str | None,
+    metrics: str | None,
+    notify: tuple[str, ...],
+    outputs: Outputs,
+) -> int:
     """Show what AlertSite did since the last apply; never writes, exits with 2 if there is any.
 
     It compares AlertSite with the state and needs no manifests; what lifecycle.ignore named at the
     last apply is left out until its day.
     """
+    with signals.emitting(signals.Wanted(events, metrics, notify), "drift") as told:
+        found = _found(location, targets, told)
+        told.tell(DriftFound(found, is_whole=not targets))
+        outputs.put(found, found.to_json, View())
+        return told.end(ExitCode.CHANGES if found.monitors else ExitCode.OK)
+
+
+def _found(location: str | None, targets: tuple[str, ...], told: Signals) -> Drift:
     schemas = Schemas()
-    run = runtime.begin(location, embedded=config.is_silent(os.environ))
-    with connect(schemas, console.say, limits=run.limits) as connection:
+    run = runtime.begin(location, embedded=config.is_silent(os.environ), run=told.run)
+    with connect(schemas, console.say, limits=run.limits, tell=told.tell) as connection:
         known = run.known(connection.account)
         if not known.saved.serial and not known.state.records:
             raise StateError(
@@ -51,9 +72,7 @@ def drift(location: str | None, targets: tuple[str, ...], outputs: Outputs) -> i
         _check_targets(targets, known.state.records)
         live = usecases.observe(connection.reader(), schemas.kinds, known.state).live
     today = runtime.now()[:10]
-    found = find_drift(connection.account, known.state.records, live, schemas.kinds, targets, today)
-    outputs.put(found, found.to_json, View())
-    return ExitCode.CHANGES if found.monitors else ExitCode.OK
+    return find_drift(connection.account, known.state.records, live, schemas.kinds, targets, today)
 
 
 def _check_targets(targets: Iterable[str], records: Mapping[str, Record]) -> None:

@@ -94,6 +94,21 @@ lock_timeout = click.option(
     show_default=True,
     help="How long to wait while another run holds the lock of the state.",
 )
+events = click.option(
+    "--events", metavar="FILE", help="Write what happens into FILE as it happens, as JSON lines."
+)
+metrics = click.option(
+    "--metrics",
+    metavar="FILE",
+    help="Write the numbers of this run into FILE at its end, as OpenMetrics text.",
+)
+notify = click.option(
+    "--notify",
+    multiple=True,
+    metavar="URL",
+    help="Tell a chat, a mailbox or a web hook if anything happened; URL is one of Apprise. May be "
+    "repeated, and be in RECONCILER_NOTIFY.",
+)
 
 
 def load(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Fleet]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, formats, options, runtime
+from reconciler.cli import config, console, formats, options, runtime, signals
 from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
 from reconciler.errors import ExitCode, UsageError
@@ -16,6 +16,7 @@ from reconciler.render.view import View
 
 if TYPE_CHECKING:
     from reconciler.cli.formats import Outputs
+    from reconciler.cli.signals import Signals
     from reconciler.core.plan import Plan
     from reconciler.core.state import State
     from reconciler.usecases import Workspace
@@ -33,6 +34,8 @@ _WHY = "A plan that is to be applied is made from AlertSite."
 @options.prune
 @options.keep
 @options.state
+@options.events
+@options.metrics
 @click.option("--offline", is_flag=True, help="Compare with the state; ask AlertSite nothing.")
 @click.option("--out", metavar="FILE", help="Save the plan, for apply FILE and show FILE.")
 @formats.option(formats.Subject.PLAN)
@@ -48,6 +51,8 @@ def plan(
     location: str | None,
     out: str | None,
     outputs: Outputs,
+    events: str | None,
+    metrics: str | None,
     *,
     show_requests: bool,
     adopt: bool,
@@ -59,40 +64,50 @@ def plan(
     """Show what apply would change; never writes to AlertSite or the state (alias: diff)."""
     if offline and out:
         raise UsageError("--offline and --out exclude each other", _WHY)
-    schemas, fleet = options.load(manifests, may_be_empty=True)
     rules = PlanOptions(targets, adopt, write_secrets, prune, keep)
-    run = _begin(location, offline=offline)
-    workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
-    found, state = _offline(workspace, run, outputs) if offline else _online(workspace, run)
-    outputs.put(found, found.to_json, View(show_requests=show_requests))
-    if out is not None:
-        from reconciler.cli import plan_file  # 8 ms, most of them to ask git
+    with signals.emitting(signals.Wanted(events, metrics), "plan") as told:
+        schemas, fleet = options.load(manifests, may_be_empty=True)
+        run = _begin(location, told.run, offline=offline)
+        workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
+        if offline:
+            found, state = _offline(workspace, run, told, outputs)
+        else:
+            found, state = _online(workspace, run, told)
+        outputs.put(found, found.to_json, View(show_requests=show_requests))
+        if out is not None:
+            from reconciler.cli import plan_file  # 8 ms, most of them to ask git
 
-        with console.writing() as writes, writes.one(out):
-            plan_file.write(out, found, workspace, state, run.id, manifests)
-    usecases.refuse_refusals(found)
-    return ExitCode.CHANGES if detailed_exitcode and found.is_something else ExitCode.OK
+            with console.writing() as writes, writes.one(out):
+                plan_file.write(out, found, workspace, state, run.id, manifests)
+        usecases.refuse_refusals(found)
+        is_changed = detailed_exitcode and found.is_something
+        return told.end(ExitCode.CHANGES if is_changed else ExitCode.OK)
 
 
-def _begin(location: str | None, *, offline: bool) -> runtime.Run:
+def _begin(location: str | None, run: str, *, offline: bool) -> runtime.Run:
     if offline:
-        return runtime.begin_without_account(location)
-    return runtime.begin(location, embedded=config.is_silent(os.environ))
+        return runtime.begin_without_account(location, run=run)
+    return runtime.begin(location, embedded=config.is_silent(os.environ), run=run)
 
 
-def _online(workspace: Workspace, run: runtime.Run) -> tuple[Plan, State]:
+def _online(workspace: Workspace, run: runtime.Run, told: Signals) -> tuple[Plan, State]:
 
-    with connect(workspace.schemas, console.say, limits=run.limits) as connection:
+    with connect(workspace.schemas, console.say, limits=run.limits, tell=told.tell) as connection:
         state = run.known(connection.account).state
         now = runtime.clock().now()
-        return usecases.look(workspace, connection.reader(), state, now=now).plan, state
+        found = usecases.look(workspace, connection.reader(), state, now=now)
+        told.planned(found.plan, workspace.schemas.kinds, found.live)
+        return found.plan, state
 
 
-def _offline(workspace: Workspace, run: runtime.Run, outputs: Outputs) -> tuple[Plan, State]:
+def _offline(
+    workspace: Workspace, run: runtime.Run, told: Signals, outputs: Outputs
+) -> tuple[Plan, State]:
 
     state = run.known(None).state
     now = runtime.clock().now()
     found = usecases.plan_offline(workspace, state, run.store.location, now)
+    told.planned(found)
     (console.data if outputs.is_text else console.say)(
         f"Offline: compared with the state that was saved {runtime.age(state.saved_at)} "
         f"({state.saved_at}, serial {state.serial}); AlertSite was not asked."

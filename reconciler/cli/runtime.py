@@ -18,7 +18,8 @@ import click
 from reconciler import durable
 from reconciler.cli import config, console
 from reconciler.context import USUAL, Cancellation, Limits, written
-from reconciler.core import json_text
+from reconciler.core import events, json_text
+from reconciler.core.events import LockMoved, LockState
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.errors import ConfigurationError
 from reconciler.secrets import Vault
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from reconciler.alertsite import Reader, Session, Writer
     from reconciler.cli.context import Context
     from reconciler.context import Clock, Limits
+    from reconciler.core.events import Tell
     from reconciler.core.redactor import Redactor
     from reconciler.core.safety import Budgets
     from reconciler.schema import Schemas
@@ -139,26 +141,31 @@ class LockGuard:
         self._reason = self._reason or f"the lock was lost: {reason}"
 
 
-def begin(location: str | None, *, embedded: bool) -> Run:
+def begin(location: str | None, *, embedded: bool, run: str = "") -> Run:
     """A run with the store that the flag, the environment or the project's file names.
 
     The embedded sandbox has a state of its own, so that trying things out leaves no mark on the
     state of the account.
+
+    Args:
+        location: what the flag names.
+        embedded: whether it is that of the embedded sandbox.
+        run: its id, if it has one already.
     """
     found = config.read_state(os.environ, PROJECT)
     place = location or (_SANDBOX if embedded else found.location or _DEFAULT)
     redactor().know(found.secret_key, *config.passwords(os.environ))
     store = open_store(place, redactor=redactor())
-    return Run(_run_id(), store, found.lease, found.limits, found.secret_key)
+    return Run(run or run_id(), store, found.lease, found.limits, found.secret_key)
 
 
-def begin_without_account(location: str | None) -> Run:
+def begin_without_account(location: str | None, *, run: str = "") -> Run:
     """A run that asks AlertSite nothing: with the store that is named, wherever that is done.
 
     Only where nothing at all is set, it is that of the embedded sandbox.
     """
     found = config.read_state(os.environ, PROJECT)
-    return begin(location or found.location, embedded=config.is_silent(os.environ))
+    return begin(location or found.location, embedded=config.is_silent(os.environ), run=run)
 
 
 @contextmanager
@@ -167,6 +174,7 @@ def locked(
     operation: str,
     timeout: float,
     is_stuck: Callable[[], bool] = lambda: False,
+    tell: Tell = events.ignore,
 ) -> Iterator[LockGuard]:
     """Holds the lock of the state, and renews it unless the run is stuck.
 
@@ -176,20 +184,37 @@ def locked(
     from socket import gethostname  # 3 ms that planning saves
 
     held = LockGuard()
-    with hold(
-        run.store,
-        run=run.id,
-        holder=_holder(),
-        host=gethostname(),
-        operation=operation,
-        clock=clock(),
-        terms=LockOptions(timeout, run.lease),
-        say=console.say,
-        lost=held.lose,
-        kept=held.keep,
-        is_stuck=is_stuck,
-    ):
-        yield held
+    is_taken = False
+
+    def say(text: str) -> None:
+        if not is_taken:
+            tell(LockMoved(LockState.WAITING, text))
+        console.say(text)
+
+    def lose(reason: str) -> None:
+        tell(LockMoved(LockState.LOST, reason))
+        held.lose(reason)
+
+    try:
+        with hold(
+            run.store,
+            run=run.id,
+            holder=_holder(),
+            host=gethostname(),
+            operation=operation,
+            clock=clock(),
+            terms=LockOptions(timeout, run.lease),
+            say=say,
+            lost=lose,
+            kept=held.keep,
+            is_stuck=is_stuck,
+        ):
+            is_taken = True
+            tell(LockMoved(LockState.TAKEN))
+            yield held
+    finally:
+        if is_taken:
+            tell(LockMoved(LockState.RELEASED))
 
 
 def budgets() -> Budgets:
@@ -230,7 +255,8 @@ def age(moment: str) -> str:
     return "just now" if seconds > -60 else "in the future: the clocks disagree"  # noqa: PLR2004
 
 
-def _run_id() -> str:
+def run_id() -> str:
+    """A new id for a run, which no other has."""
     return f"{clock().now():%Y%m%dT%H%M%SZ}-{os.urandom(4).hex()}"
 
 
@@ -280,6 +306,7 @@ def connect(
     *,
     parallelism: int = 1,
     limits: Limits = USUAL,
+    tell: Tell = events.ignore,
 ) -> Iterator[Connection]:
     """A connection to AlertSite as the environment says.
 
@@ -290,7 +317,7 @@ def connect(
     if found is not None:
         redactor().know(found.password, found.token, *config.passwords(os.environ))
         with _session(
-            found, say, parallelism, limits, account=Account(DEFAULT_ACCOUNT, found.url)
+            found, say, parallelism, limits, tell, account=Account(DEFAULT_ACCOUNT, found.url)
         ) as connection:
             say(f"AlertSite: {found.url}")
             yield connection
@@ -316,7 +343,7 @@ def connect(
             durable.make_folder(_DATA)
             url = stack.enter_context(sandbox.running(options))
         login = config.Settings(url, sandbox.USERNAME, sandbox.PASSWORD, "")
-        yield stack.enter_context(_session(login, say, parallelism, limits, account=EMBEDDED))
+        yield stack.enter_context(_session(login, say, parallelism, limits, tell, account=EMBEDDED))
 
 
 def import_sandbox(problem: str) -> Any:  # noqa: ANN401 - a module; it may not be installed
@@ -392,6 +419,7 @@ def _session(
     say: Callable[[str], None],
     parallelism: int,
     limits: Limits,
+    tell: Tell,
     *,
     account: Account,
 ) -> Iterator[Connection]:
@@ -407,5 +435,6 @@ def _session(
         stop=stop,
         notify=say,
         redactor=redactor(),
+        tell=tell,
     ) as session:
         yield Connection(session, account, stop)

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.context import written
+from reconciler.core.events import ObservationBegan, ObservationEnded
 from reconciler.core.inventory import Inventory, match_key_of
 from reconciler.core.model import Live, Observation, match_key
 from reconciler.core.options import PlanOptions, is_target, matches
@@ -185,6 +186,23 @@ def observe(
             knows none is there, or of five or more not half.
         AlertSiteError: AlertSite cannot be read.
     """
+    reader.tell(ObservationBegan())
+    seen = None
+    try:
+        seen = _observed(reader, kinds, state, named, refuses=refuses)
+        return seen
+    finally:
+        reader.tell(ObservationEnded(None if seen is None else len(seen.live)))
+
+
+def _observed(
+    reader: Reader,
+    kinds: Iterable[str],
+    state: State,
+    named: Collection[int],
+    *,
+    refuses: bool,
+) -> Observation:
     listed = reader.list_monitors(kinds)
     ids = {monitor.id for monitor in listed}
     records = state.records.values()

@@ -44,6 +44,7 @@ PURE_IMPORTS = {
     "urllib",
 }
 IMPORTERS = {
+    "apprise": "cli.signals",
     "_ruamel_yaml": "manifests",
     "click": "cli",
     "deepdiff": "core",
@@ -52,6 +53,8 @@ IMPORTERS = {
     "jsonschema": "schema",
     "jsonschema_rs": "schema",
     "obstore": "state_store",
+    "opentelemetry": "cli.signals",
+    "prometheus_client": "cli.signals",
     "ruamel": "manifests",
     "starlette": "sandbox",
     "tenacity": "alertsite",

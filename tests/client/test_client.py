@@ -625,4 +625,4 @@ def test_one_429_slows_all_requests_down(script: Script, connect: Connect) -> No
 
 def test_planning_is_given_no_way_to_write() -> None:
     public = {name for name in dir(Reader) if not name.startswith("_")}
-    assert public == {"list_monitors", "read_monitor", "read_monitors"}
+    assert public == {"list_monitors", "read_monitor", "read_monitors", "tell"}

@@ -1,0 +1,179 @@
+"""What a run tells machines: events, metrics, traces and notifications, as they are asked for.
+
+A `Signals` hands every event to its listeners, in one order for all. A listener never ends a run:
+what it needs is checked when it is made, before anything is sent; what goes wrong later is said
+once, and the run goes on. Without listeners nothing is imported and nothing is done.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import click
+
+from reconciler import __version__
+from reconciler.cli import config, console, runtime
+from reconciler.core.events import Ended, PlanMade, Started, measurements
+from reconciler.errors import ExitCode, ReconcilerError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from reconciler.context import Clock
+    from reconciler.core.events import Event
+    from reconciler.core.model import Live
+    from reconciler.core.plan import Plan
+
+
+class Wanted(NamedTuple):
+    """What a command line asks for.
+
+    Attributes:
+        events: the file for them; None for none.
+        metrics: the file for them; None for none.
+        notify: URLs, which hold secrets.
+    """
+
+    events: str | None = None
+    metrics: str | None = None
+    notify: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        return f"Wanted(events={self.events!r}, metrics={self.metrics!r})"
+
+
+class Listener(Protocol):
+    """Something that follows the events of a run."""
+
+    def take(self, event: Event, at: datetime) -> None:
+        """Takes one event; no two at once."""
+
+    def close(self) -> None:
+        """Called once, after the last event."""
+
+
+class Signals:
+    """The listeners of one run.
+
+    Attributes:
+        run: its id.
+    """
+
+    def __init__(
+        self, run: str, operation: str, clock: Clock, listeners: Sequence[Listener]
+    ) -> None:
+        self.run = run
+        self._clock = clock
+        self._listeners = listeners
+        self._lock = threading.RLock()
+        self._exit_code = ExitCode.BUG  # unless somebody says how it ended
+        self._error = "unexpected failure"
+        self._began = clock.monotonic()
+        self.tell(Started(run, operation, __version__))
+
+    def tell(self, event: Event) -> None:
+        """Hands an event on; any thread may call it."""
+        if not self._listeners:
+            return
+        at = self._clock.now()
+        with self._lock:
+            for listener in self._listeners:
+                listener.take(event, at)
+
+    def planned(
+        self, plan: Plan, kinds: Container[str] = (), live: Sequence[Live] | None = None
+    ) -> None:
+        """Tells of a plan, and of what AlertSite has unless it was not asked."""
+        if self._listeners:
+            found = None if live is None else measurements(live, kinds)
+            self.tell(PlanMade(plan, found))
+
+    def end(self, exit_code: int, error: str = "") -> int:
+        """Notes how the run ended, and returns its exit code."""
+        self._exit_code, self._error = ExitCode(exit_code), error
+        return exit_code
+
+    def close(self) -> None:
+        """Tells that the run is over."""
+        seconds = self._clock.monotonic() - self._began
+        self.tell(Ended(self._exit_code, seconds, self._error))
+        for listener in self._listeners:
+            listener.close()
+
+
+@contextmanager
+def emitting(wanted: Wanted, operation: str) -> Iterator[Signals]:
+    """The listeners that are asked for, while the body runs.
+
+    The body calls `end`, unless it raises.
+
+    Raises:
+        UsageError: an extra is not installed, or a URL is none that can be notified.
+        ConfigurationError: a file cannot be written.
+    """
+    signals = Signals(
+        runtime.run_id(), operation, runtime.clock(), (*_listeners(wanted, os.environ),)
+    )
+    try:
+        yield signals
+    except ReconcilerError as error:
+        signals.end(error.exit_code, str(error))
+        raise
+    except (KeyboardInterrupt, click.Abort):
+        signals.end(ExitCode.INTERRUPTED, "interrupted")
+        raise
+    finally:
+        signals.close()
+
+
+def _listeners(wanted: Wanted, environment: Mapping[str, str]) -> Iterator[Listener]:
+    redactor = runtime.redactor()
+    urls = (*wanted.notify, *config.read_notify(environment))
+    redactor.know(*(part for url in urls for part in config.secrets_of(url)))
+    if urls:
+        with _extra("--notify", "apprise"):
+            from reconciler.cli.signals.notification import Notification  # 200 ms
+        yield Notification(urls, console.say)
+    if wanted.metrics is not None:
+        with _extra("--metrics", "prometheus-client"):
+            from reconciler.cli.signals.metrics import Metrics  # 40 ms
+        yield Metrics(wanted.metrics, console.say)
+    if config.wants_traces(environment) and (found := _traces(environment)) is not None:
+        yield found
+    if wanted.events is not None:
+        from reconciler.cli.signals.event_file import EventFile  # only if it is asked for
+
+        yield EventFile(wanted.events, redactor, console.say, runtime.clock())
+
+
+@contextmanager
+def _extra(flag: str, package: str) -> Iterator[None]:
+    """Translates what is raised where an extra is not installed.
+
+    Raises:
+        UsageError: the package that the flag needs is missing.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise UsageError(
+            f"{flag} needs the package {package} ({error.name} is missing)",
+            f"Install it with: pip install {package}",
+        ) from error
+
+
+def _traces(environment: Mapping[str, str]) -> Listener | None:
+    """Spans, if they can be sent; what is set for all programs of a machine is no demand."""
+    try:
+        from reconciler.cli.signals import traces  # 150 ms
+    except ImportError as error:
+        console.say(
+            f"No traces are sent: {error.name} is missing. Install it with: "
+            "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+        )
+        return None
+    return traces.begin(environment, console.say)

@@ -1,0 +1,224 @@
+"""The numbers of a run as OpenMetrics text, for the textfile collector of the node exporter.
+
+All are gauges, of the last run: a file that is written once a run has no counter that grows. So the
+text is valid in the older format too, which is the one that the collector reads. Every number has
+the labels `account` and `operation`, so that the files of several jobs may lie in one folder.
+
+Only what a run knows is written: an offline plan tells nothing of unmanaged monitors. The moment of
+the last success is the one number that a failed run takes over from the file before it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.openmetrics.exposition import generate_latest
+
+from reconciler import durable
+from reconciler.core.events import (
+    DriftFound,
+    Ended,
+    OutcomeKnown,
+    PlanMade,
+    RequestEnded,
+    Retried,
+    Started,
+    causes,
+    drifted,
+    orphans,
+)
+from reconciler.core.model import DEFAULT_ACCOUNT
+from reconciler.errors import ConfigurationError, ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+
+    from reconciler.core.events import Event
+
+
+class Metric(NamedTuple):
+    """One metric: its name, what it counts, and its labels beside `account` and `operation`."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+LAST_RUN = Metric("reconciler_last_run_timestamp_seconds", "When the last run ended.")
+LAST_SUCCESS = Metric(
+    "reconciler_last_success_timestamp_seconds",
+    "When the last run ended that exited with 0 or 2.",
+)
+EXIT_CODE = Metric("reconciler_exit_code", "Exit code of the last run.")
+DURATION = Metric("reconciler_duration_seconds", "How long the last run took.")
+MANAGED = Metric(
+    "reconciler_managed_monitors",
+    "Monitors that have a manifest and are there; for drift, that have a record.",
+)
+UNMANAGED = Metric(
+    "reconciler_unmanaged_monitors", "Email monitors of the account without manifest and record."
+)
+ORPHANS = Metric("reconciler_orphaned_monitors", "Monitors with a record and without a manifest.")
+DRIFTED = Metric(
+    "reconciler_drifted_monitors", "Monitors that AlertSite has changed since they were applied."
+)
+CHANGES = Metric(
+    "reconciler_planned_changes",
+    "Changes of the plan; one whose fields have several causes counts for each.",
+    ("action", "cause"),
+)
+REFUSALS = Metric("reconciler_refusals", "Manifests that a guard does not let be planned.")
+OUTCOMES = Metric(
+    "reconciler_outcomes", "Changes by what became of them in an apply.", ("action", "status")
+)
+LOST = Metric(
+    "reconciler_lost_monitors", "Monitors that lose monitoring by the plan, of whatever cause."
+)
+LOSSES = Metric("reconciler_losses", "Monitors that lose monitoring by the plan.", ("cause",))
+REQUESTS = Metric(
+    "reconciler_requests",
+    "Requests to AlertSite by the status of the answer; none if there was no answer.",
+    ("method", "code"),
+)
+RETRIES = Metric("reconciler_retries", "Requests that went out again.")
+MEASUREMENTS = Metric(
+    "reconciler_measurements_per_day",
+    "Measurements of all email monitors of the account, as the plan found them.",
+)
+PLANNED_MEASUREMENTS = Metric(
+    "reconciler_planned_measurements_per_day", "The same, once the plan is applied."
+)
+METRICS = (
+    *(LAST_RUN, LAST_SUCCESS, EXIT_CODE, DURATION, MANAGED, UNMANAGED, ORPHANS, DRIFTED, CHANGES),
+    *(REFUSALS, OUTCOMES, LOST, LOSSES, REQUESTS, RETRIES, MEASUREMENTS, PLANNED_MEASUREMENTS),
+)
+"""All that may be in a file, in its order."""
+_NO_ANSWER = "none"
+
+
+class Metrics:
+    """The file that `--metrics` names, written at the end, whole or not at all.
+
+    Args:
+        path: its name.
+        say: is told if it cannot be written.
+
+    Raises:
+        ConfigurationError: there is no folder for it.
+    """
+
+    def __init__(self, path: str, say: Callable[[str], None]) -> None:
+        self._path = Path(path)
+        self._say = say
+        if not self._path.parent.is_dir():
+            raise ConfigurationError(
+                f"{path} cannot be written: there is no folder {self._path.parent}",
+                "Make the folder, or name another file with --metrics.",
+            )
+        self._account, self._operation = DEFAULT_ACCOUNT, ""
+        self._plan: PlanMade | None = None
+        self._drift: DriftFound | None = None
+        self._outcomes: dict[str, OutcomeKnown] = {}
+        self._requests: Counter[tuple[str, ...]] = Counter()
+        self._retries = 0
+        self._ended: Ended | None = None
+        self._at = 0.0
+
+    def take(self, event: Event, at: datetime) -> None:
+        """Counts one event."""
+        self._at = at.timestamp()
+        match event:
+            case Started():
+                self._operation = event.operation
+            case RequestEnded():
+                code = _NO_ANSWER if event.status is None else str(event.status)
+                self._requests[event.method, code] += 1
+            case Retried():
+                self._retries += 1
+            case PlanMade():
+                self._plan, self._account = event, event.plan.account.name
+            case DriftFound():
+                self._drift, self._account = event, event.drift.account.name
+            case OutcomeKnown():
+                self._outcomes[event.outcome.change.address] = event
+            case Ended():
+                self._ended = event
+            case _:
+                pass
+
+    def close(self) -> None:
+        """Writes the file."""
+        registry = CollectorRegistry()
+        found = dict(self._found())
+        common = (self._account, self._operation)
+        for metric in METRICS:
+            if metric in found:
+                labels = ("account", "operation", *metric.labels)
+                gauge = Gauge(metric.name, metric.help, labels, registry=registry)
+                for values, number in sorted(found[metric].items()):
+                    gauge.labels(*common, *values).set(number)
+        try:
+            durable.replace(self._path, generate_latest(registry))
+        except OSError as error:
+            self._say(f"{self._path} cannot be written: {error.strerror}; the run is not affected.")
+
+    def _found(self) -> Iterator[tuple[Metric, Mapping[tuple[str, ...], float]]]:
+        """By metric and labels what this run knows."""
+        assert self._ended is not None
+        code = self._ended.exit_code
+        success = self._at if code in {ExitCode.OK, ExitCode.CHANGES} else self._last_success()
+        for metric, number in (
+            (LAST_RUN, self._at),
+            (LAST_SUCCESS, success),
+            (EXIT_CODE, code),
+            (DURATION, self._ended.seconds),
+            (RETRIES, self._retries),
+        ):
+            if number is not None:
+                yield metric, {(): number}
+        yield REQUESTS, self._requests
+        if self._plan is not None:
+            yield from self._of_plan(self._plan)
+        if self._drift is not None:
+            drift = self._drift.drift
+            yield MANAGED, {(): len(drift.monitors) + drift.kept}
+            yield DRIFTED, {(): len(drift.monitors)}
+        if self._outcomes:
+            outcomes = [item.outcome for item in self._outcomes.values()]
+            counts: Counter[tuple[str, ...]] = Counter(
+                (item.change.action.value, item.status.value) for item in outcomes
+            )
+            yield OUTCOMES, counts
+
+    def _of_plan(self, made: PlanMade) -> Iterator[tuple[Metric, Mapping[tuple[str, ...], float]]]:
+        plan = made.plan
+        yield MANAGED, {(): plan.coverage.managed}
+        yield ORPHANS, {(): orphans(plan)}
+        yield DRIFTED, {(): drifted(plan)}
+        yield CHANGES, causes(plan)
+        yield REFUSALS, {(): len(plan.refusals)}
+        yield LOST, {(): len(plan.coverage.losses)}
+        yield LOSSES, {(cause,): number for cause, number in plan.coverage.by_cause().items()}
+        if made.measurements is not None:
+            now, moved = made.measurements, plan.coverage.measurements
+            yield UNMANAGED, {(): plan.unmanaged}
+            yield MEASUREMENTS, {(): now}
+            yield PLANNED_MEASUREMENTS, {(): now + moved.after - moved.before}
+
+    def _last_success(self) -> float | None:
+        """When the last run ended well, as the file before this one says; None if it does not."""
+        try:
+            text = (durable.read(self._path) or b"").decode()
+            line = (
+                f'{LAST_SUCCESS.name}{{account="{self._account}",operation="{self._operation}"}} '
+            )
+            found = [float(each.removeprefix(line)) for each in text.splitlines() if line in each]
+        except (OSError, ValueError) as error:
+            self._say(f"{self._path} does not tell when the last run ended well: {error}")
+            return None
+        return found[0] if found and isfinite(found[0]) else None

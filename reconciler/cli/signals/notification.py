@@ -1,0 +1,159 @@
+"""Tells people about a run, through Apprise: chats, mailboxes, web hooks.
+
+Only what is news is told: changes and failures of an apply, and drift that was not told before.
+What was told is in a file of the working folder, since `drift` writes no state. Where the folder
+does not outlive the run, and nobody keeps the file, all drift is news each time.
+
+A URL is a secret, and so are parts of it: neither a message nor the log of Apprise shows any.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, PersistentStoreMode
+
+from reconciler import durable
+from reconciler.core import json_text
+from reconciler.core.events import DriftFound, Ended, OutcomeKnown, PlanMade, Started
+from reconciler.core.model import DEFAULT_ACCOUNT
+from reconciler.core.plan import fingerprint
+from reconciler.errors import UsageError
+from reconciler.render import as_json
+from reconciler.render.notifications import Message, apply_message, drift_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from reconciler.core.drift import Drifted
+    from reconciler.core.events import Event
+    from reconciler.core.model import JSON
+    from reconciler.core.result import Outcome
+
+
+TOLD = Path(".reconciler/notified.json")
+"""By account and address, a fingerprint of the drift that was told."""
+_PATIENCE = 20.0
+"""Seconds that one service may take."""
+
+
+class Notification:
+    """The services that `--notify` and RECONCILER_NOTIFY name.
+
+    Args:
+        urls: as Apprise reads them.
+        say: is told if one of them could not be told.
+
+    Raises:
+        UsageError: Apprise knows no service of that kind.
+    """
+
+    def __init__(self, urls: Sequence[str], say: Callable[[str], None]) -> None:
+        log = logging.getLogger("apprise")
+        log.propagate = False  # that it fails is said in our words, which quote no URL
+        log.addHandler(logging.NullHandler())
+        asset = AppriseAsset(
+            app_id="reconciler",
+            app_desc="reconciler",
+            async_mode=False,
+            storage_mode=PersistentStoreMode.MEMORY,
+            service_timeout=_PATIENCE,
+        )
+        self._services = []
+        for number, url in enumerate(urls, 1):
+            service = Apprise(asset=asset)
+            if not service.add(url):
+                raise UsageError(
+                    f"notification URL {number} of {len(urls)} is none that Apprise knows "
+                    f"({url.partition('://')[0] if '://' in url else 'without a scheme'})",
+                    "See https://appriseit.com/services/ for how each service is written.",
+                )
+            self._services.append(service)
+        self._say = say
+        self._account, self._run, self._operation = DEFAULT_ACCOUNT, "", ""
+        self._outcomes: dict[str, Outcome] = {}
+        self._drift: DriftFound | None = None
+        self._exit_code = 0
+
+    def take(self, event: Event, _at: datetime) -> None:
+        """Notes what may be news."""
+        match event:
+            case Started():
+                self._run, self._operation = event.run, event.operation
+            case PlanMade():
+                self._account = event.plan.account.name
+            case OutcomeKnown():
+                self._outcomes[event.outcome.change.address] = event.outcome
+            case DriftFound():
+                self._drift, self._account = event, event.drift.account.name
+            case Ended():
+                self._exit_code = event.exit_code
+            case _:
+                pass
+
+    def close(self) -> None:
+        """Tells the news, if there is any."""
+        if self._operation == "apply":
+            outcomes = sorted(self._outcomes.values(), key=lambda item: item.change.address)
+            message = apply_message(self._account, self._run, outcomes, self._exit_code)
+            if message is not None:
+                self._send(message)
+            return
+        told = self._told() if self._drift is not None else {}
+        now = self._drift.drift.monitors if self._drift is not None else ()
+        fresh = [item for item in now if told.get(item.address) != _print(item)]
+        message = drift_message(self._account, self._run, fresh, self._exit_code)
+        # What could not be told is news in the next run, too.
+        if (message is None or self._send(message)) and self._drift is not None:
+            self._remember(self._drift, told)
+
+    def _send(self, message: Message) -> bool:
+        """Whether all services took it."""
+        kind = NotifyType.FAILURE if message.is_failure else NotifyType.SUCCESS
+        if message.is_warning:
+            kind = NotifyType.WARNING
+        is_all = True
+        for number, service in enumerate(self._services, 1):
+            if not service.notify(
+                message.body, message.title, notify_type=kind, body_format=NotifyFormat.TEXT
+            ):
+                is_all = False
+                self._say(
+                    f"The notification could not be sent (URL {number} of {len(self._services)}); "
+                    "the run is not affected."
+                )
+        return is_all
+
+    def _told(self) -> dict[str, str]:
+        """What was told of this account's drift; nothing if that is not known."""
+        try:
+            data = durable.read(TOLD)
+            every = {} if data is None else json_text.read(data)
+            return {str(key): str(value) for key, value in every.get(self._account, {}).items()}
+        except (OSError, ValueError, AttributeError) as error:
+            self._say(f"{TOLD} cannot be read, so that all drift is told as new: {error}")
+            return {}
+
+    def _remember(self, found: DriftFound, told: dict[str, str]) -> None:
+        now = {item.address: _print(item) for item in found.drift.monitors}
+        if not found.is_whole:
+            now = told | now
+        if now == told:
+            return
+        try:
+            data = durable.read(TOLD)
+            every: JSON = {} if data is None else json_text.read(data)
+            if not isinstance(every, dict):
+                every = {}
+            durable.make_folder(TOLD.parent)
+            durable.replace(TOLD, f"{as_json(every | {self._account: now})}\n".encode())
+        except (OSError, ValueError) as error:
+            self._say(f"{TOLD} cannot be written, so that drift is told again: {error}")
+
+
+def _print(item: Drifted) -> str:
+    """What two drifts of a monitor share exactly when AlertSite has the same."""
+    return fingerprint([[field.field, field.after] for field in item.fields])

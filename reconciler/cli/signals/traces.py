@@ -1,0 +1,209 @@
+"""A run as OpenTelemetry spans: the run, each observation, each request.
+
+The variables are OpenTelemetry's own (opentelemetry.io/docs/specs/otel/configuration/sdk-
+environment-variables, read 2026-11): nothing is sent unless an endpoint is set. TRACEPARENT and
+TRACESTATE (W3C Trace Context, as pipelines set them) make the run part of a larger trace. AlertSite
+is not told of any trace: it is somebody else's.
+
+Spans are made when they are over, with the times that the events tell; so no context has to be
+carried through threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from reconciler import __version__
+from reconciler.core.events import (
+    DriftFound,
+    Ended,
+    ObservationBegan,
+    ObservationEnded,
+    OutcomeKnown,
+    PlanMade,
+    RequestEnded,
+    Retried,
+    Started,
+)
+from reconciler.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import Span
+    from opentelemetry.util.types import AttributeValue
+
+    from reconciler.core.events import Event
+
+_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_NANOSECONDS = 10**9
+_IDS = re.compile(r"/[0-9]+(?=/|$)")
+_ERROR = 400
+"""From here on a status is a failure of the request."""
+
+
+def begin(environment: Mapping[str, str], say: Callable[[str], None]) -> Traces | None:
+    """Spans that go where the environment says; None if that is not possible, which is said.
+
+    The variables may be meant for other programs, so they never end a run.
+    """
+    protocol = next((environment[name] for name in _PROTOCOLS if environment.get(name)), "")
+    if protocol not in {"", "http/protobuf"}:
+        say(f"No traces are sent: {protocol} is not supported, only http/protobuf is.")
+        return None
+    log = logging.getLogger("opentelemetry")
+    log.propagate = False  # that it fails is said once, in our words
+    log.addHandler(logging.NullHandler())
+    try:
+        exporter = OTLPSpanExporter()
+    except ValueError as error:  # of a variable
+        say(f"No traces are sent: {error}")
+        return None
+    return Traces(exporter, environment, say)
+
+
+class _Noting(SpanExporter):
+    """Notes a failure, and then sends nothing more: a receiver that is away would hold the run."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self.has_failed = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if not self.has_failed:
+            self.has_failed = self._exporter.export(spans) is not SpanExportResult.SUCCESS
+        return SpanExportResult.FAILURE if self.has_failed else SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+
+class Traces:
+    """The spans of one run.
+
+    Args:
+        exporter: what sends them.
+        environment: may name the trace that the run is a part of.
+        say: is told once if they cannot be sent.
+    """
+
+    def __init__(
+        self, exporter: SpanExporter, environment: Mapping[str, str], say: Callable[[str], None]
+    ) -> None:
+        self._say = say
+        self._exporter = _Noting(exporter)
+        named = Resource.create({"service.version": __version__})  # also reads OTEL_SERVICE_NAME
+        if str(named.attributes["service.name"]).startswith("unknown_service"):
+            named = named.merge(Resource({"service.name": "reconciler"}))
+        self._provider = TracerProvider(resource=named, shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
+        self._tracer = self._provider.get_tracer("reconciler", __version__)
+        carrier = {
+            name.lower(): environment[name]
+            for name in ("TRACEPARENT", "TRACESTATE")
+            if environment.get(name)
+        }
+        self._parent = TraceContextTextMapPropagator().extract(carrier)
+        self._run: Span | None = None
+        self._observation: Span | None = None
+
+    def take(self, event: Event, at: datetime) -> None:
+        """Begins or ends spans."""
+        now = int(at.timestamp() * _NANOSECONDS)
+        match event:
+            case Started():
+                self._run = self._tracer.start_span(
+                    f"reconciler {event.operation}",
+                    self._parent,
+                    attributes={
+                        "reconciler.run": event.run,
+                        "reconciler.operation": event.operation,
+                    },
+                    start_time=now,
+                )
+            case ObservationBegan():
+                self._observation = self._begun("observe", now, {})
+            case ObservationEnded():
+                if self._observation is not None:
+                    if event.monitors is not None:
+                        self._observation.set_attribute("reconciler.monitors", event.monitors)
+                    self._observation.end(now)
+                self._observation = None
+            case RequestEnded():
+                self._request(event)
+            case Ended():
+                self._end(event, now)
+            case _:
+                self._remark(event, now)
+
+    def _remark(self, event: Event, at: int) -> None:
+        """Notes on the run's span what takes no time of its own."""
+        match event:
+            case Retried():
+                self._note("retry", at, {"attempt": event.attempt, "wait": event.wait})
+            case PlanMade():
+                plan = event.plan
+                self._about(plan.account.name)
+                self._note("plan", at, {"digest": plan.digest, "changes": len(plan.changes)})
+            case DriftFound():
+                self._about(event.drift.account.name)
+                self._note("drift", at, {"drifted": len(event.drift.monitors)})
+            case OutcomeKnown() if event.is_confirmed:
+                outcome = event.outcome
+                what = {"address": outcome.change.address, "status": outcome.status.value}
+                self._note("outcome", at, what)
+            case _:
+                pass
+
+    def close(self) -> None:
+        """Sends what was not sent yet; says so if that failed."""
+        self._provider.shutdown()
+        if self._exporter.has_failed:
+            self._say("Not all traces could be sent; the run is not affected.")
+
+    def _begun(self, name: str, at: int, attributes: Mapping[str, AttributeValue]) -> Span:
+        """A span below the observation, or else below the run."""
+        above = self._observation or self._run
+        context = None if above is None else set_span_in_context(above)
+        kind = SpanKind.CLIENT if "http.request.method" in attributes else SpanKind.INTERNAL
+        return self._tracer.start_span(name, context, kind, attributes=attributes, start_time=at)
+
+    def _request(self, event: RequestEnded) -> None:
+        began = int(event.began * _NANOSECONDS)
+        name = f"{event.method} {_IDS.sub('/{id}', event.path)}"
+        span = self._begun(
+            name, began, {"http.request.method": event.method, "url.path": event.path}
+        )
+        if event.status is not None:
+            span.set_attribute("http.response.status_code", event.status)
+        if event.status is None or event.status >= _ERROR:
+            span.set_attribute("error.type", str(event.status or "no answer"))
+            span.set_status(StatusCode.ERROR)
+        span.end(began + int(event.seconds * _NANOSECONDS))
+
+    def _about(self, account: str) -> None:
+        if self._run is not None:
+            self._run.set_attribute("reconciler.account", account)
+
+    def _note(self, name: str, at: int, attributes: Mapping[str, AttributeValue]) -> None:
+        if self._run is not None:
+            prefixed = {f"reconciler.{key}": value for key, value in attributes.items()}
+            self._run.add_event(f"reconciler.{name}", prefixed, at)
+
+    def _end(self, event: Ended, at: int) -> None:
+        if self._run is not None:
+            self._run.set_attribute("reconciler.exit_code", int(event.exit_code))
+            if event.exit_code not in {ExitCode.OK, ExitCode.CHANGES}:
+                self._run.set_status(StatusCode.ERROR, f"exit code {int(event.exit_code)}")
+            self._run.end(at)

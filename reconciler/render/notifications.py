@@ -1,0 +1,94 @@
+"""What a chat or a mailbox is told of a run, if there is anything to tell.
+
+What AlertSite or a server says is left out: every service reads marks of its own in a text, such
+as `<!channel>`, `@everyone` and links. Addresses, names of fields and our own words have none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.printable import printable
+from reconciler.core.result import Status
+from reconciler.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from reconciler.core.drift import Drifted
+    from reconciler.core.result import Outcome
+
+
+_MOST = 20
+"""Lines of a message; a chat is no log."""
+
+
+class Message(NamedTuple):
+    """What is told.
+
+    Attributes:
+        is_failure: whether somebody has to do something about the run itself.
+        is_warning: whether somebody should look.
+    """
+
+    title: str
+    body: str
+    is_failure: bool = False
+    is_warning: bool = False
+
+
+def apply_message(
+    account: str, run: str, outcomes: Sequence[Outcome], exit_code: int
+) -> Message | None:
+    """What an apply did and did not; None if there was nothing to do."""
+    undone = [item for item in outcomes if item.status is not Status.DONE]
+    done = [item for item in outcomes if item.status is Status.DONE]
+    if not outcomes:
+        return _failure(account, "apply", run, exit_code)
+    lines = [_outcome(item) for item in (*undone, *done)]
+    noun = "change" if len(outcomes) == 1 else "changes"
+    if exit_code == ExitCode.OK:
+        title = f"AlertSite, {account}: {len(done)} {noun} applied"
+    else:
+        title = (
+            f"AlertSite, {account}: {len(done)} of {len(outcomes)} {noun} applied (exit code "
+            f"{int(exit_code)})"
+        )
+    return Message(title, _body(lines, run), is_failure=exit_code != ExitCode.OK)
+
+
+def drift_message(
+    account: str, run: str, fresh: Sequence[Drifted], exit_code: int
+) -> Message | None:
+    """What AlertSite has changed that was not told before; None if that is nothing."""
+    if exit_code not in {ExitCode.OK, ExitCode.CHANGES}:
+        return _failure(account, "drift", run, exit_code)
+    if not fresh:
+        return None
+    noun = "monitor has" if len(fresh) == 1 else "monitors have"
+    title = f"AlertSite, {account}: {len(fresh)} {noun} drifted"
+    return Message(title, _body(map(_drifted, fresh), run), is_warning=True)
+
+
+def _failure(account: str, operation: str, run: str, exit_code: int) -> Message | None:
+    """That a run failed; None if it did not, or if whoever started it sees that anyway."""
+    if exit_code in {ExitCode.OK, ExitCode.USAGE, ExitCode.INTERRUPTED}:
+        return None
+    title = f"AlertSite, {account}: {operation} failed (exit code {int(exit_code)})"
+    return Message(title, _body(["The log of the run says why."], run), is_failure=True)
+
+
+def _body(lines: Iterable[str], run: str) -> str:
+    every = list(lines)
+    rest = len(every) - _MOST
+    more = [f"… and {rest:,} more"] if rest > 0 else []
+    return "\n".join((*every[:_MOST], *more, f"Run {run}"))
+
+
+def _outcome(outcome: Outcome) -> str:
+    return f"{printable(outcome.change.address)}: {outcome.change.action} {outcome.status}"
+
+
+def _drifted(item: Drifted) -> str:
+    what = ", ".join(field.field for field in item.fields) or "deleted in AlertSite"
+    return f"{printable(item.address)}: {printable(what)}"

@@ -1,0 +1,106 @@
+"""What a plan tells in numbers, and what people are told of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler.cli.config import secrets_of
+from reconciler.core.drift import Drifted
+from reconciler.core.events import causes, drifted, orphans
+from reconciler.core.options import PlanOptions
+from reconciler.core.planner import decide
+from reconciler.core.result import Outcome, Status
+from reconciler.render.notifications import apply_message, drift_message
+
+from build import ACCOUNT, desired, live, record
+
+if TYPE_CHECKING:
+    from reconciler.core.model import Live
+    from reconciler.core.plan import Plan
+
+KINDS = ("email-smtp",)
+RELAY = desired({"port": 587, "note": "x"})
+
+
+def plan(*monitors: Live, known: dict[str, Any] | None = None, prune: bool = False) -> Plan:
+    return decide(ACCOUNT, [RELAY], known or {}, monitors, KINDS, PlanOptions(prune=prune))
+
+
+class TestPlan:
+    def test_a_change_counts_for_each_cause_of_its_fields(self) -> None:
+        known = {RELAY.address: record({"port": 587, "note": "y"})}
+        found = plan(live({"port": 25, "note": "y"}), known=known)
+        assert causes(found) == {("update", "drift"): 1, ("update", "edit"): 1}
+        assert drifted(found) == 1
+
+    def test_what_was_never_applied_has_not_drifted(self) -> None:
+        found = plan(live({"port": 25, "note": "x"}))
+        assert causes(found) == {("update", "edit"): 1}
+        assert drifted(found) == 0
+
+    @pytest.mark.parametrize("prune", [False, True])
+    def test_an_orphan_is_one_whether_it_is_retired_or_not(self, *, prune: bool) -> None:
+        known = {"email-smtp/old": record({}, id=2)}
+        fits = live({"port": 587, "note": "x"})
+        found = plan(fits, live({}, id=2), known=known, prune=prune)
+        assert orphans(found) == 1
+        assert causes(found) == ({("delete", "retired"): 1} if prune else {})
+
+
+class TestMessages:
+    OUTCOMES = tuple(
+        Outcome(change, Status.DONE) for change in plan(live({"port": 25, "note": "x"})).changes
+    )
+
+    def test_nothing_done_is_nothing_to_tell(self) -> None:
+        for code in (0, 64, 130):
+            assert apply_message("default", "r", (), code) is None
+        assert drift_message("default", "r", (), 2) is None
+
+    def test_what_others_said_is_left_out(self) -> None:
+        (outcome,) = self.OUTCOMES
+        failed = outcome._replace(status=Status.FAILED, message="<!channel> @everyone")
+        found = apply_message("default", "r1", (failed,), 7)
+        assert found is not None
+        assert found.is_failure
+        assert found.body == "email-smtp/relay: update failed\nRun r1"
+
+    def test_a_long_message_is_cut_and_says_so(self) -> None:
+        found = apply_message("default", "r1", self.OUTCOMES * 30, 0)
+        assert found is not None
+        assert found.title == "AlertSite, default: 30 changes applied"
+        assert found.body.splitlines()[-2:] == ["… and 10 more", "Run r1"]
+
+    def test_drift_names_fields(self) -> None:
+        gone = Drifted("email-smtp/gone", 2, "", "", ())
+        found = drift_message("default", "r1", (gone,), 2)
+        assert found is not None
+        assert found.title == "AlertSite, default: 1 monitor has drifted"
+        assert found.body.splitlines() == ["email-smtp/gone: deleted in AlertSite", "Run r1"]
+
+
+class TestSecretsOfUrls:
+    @pytest.mark.parametrize(
+        ("url", "secret"),
+        [
+            ("json://user:hunter22@example.com/x", "hunter22"),
+            ("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#alerts", "A1BRTD4JD"),
+            (
+                "tgram://123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw/1",
+                "AAHdqTcvCH1vGWJxfSeofSAs0K5",
+            ),
+            ("mailto://me:p%40ss-word@example.com?to=you@example.com", "p@ss-word"),
+        ],
+    )
+    def test_tokens_and_passwords_are(self, url: str, secret: str) -> None:
+        found = set(secrets_of(url))
+        assert any(secret in text for text in found if text != url)
+
+    def test_hosts_and_words_are_none(self) -> None:
+        found = set(secrets_of("slack://Ab3dEfGh1/hooks.example.com/alerts?footer=yes"))
+        assert found - {""} == {
+            "slack://Ab3dEfGh1/hooks.example.com/alerts?footer=yes",
+            "Ab3dEfGh1",
+        }

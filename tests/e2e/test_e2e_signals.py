@@ -558,6 +558,9 @@ class TestNotification:
             assert run(*_APPLY, env=account.env | {"RECONCILER_NOTIFY": f" {url}\n"}).code == 0
             assert json.loads(server.seen[1].body)["type"] == "success"
             assert run(*_APPLY, "--notify", url, env=account.env).code == 0
+            # A plan tells nobody, not even that it failed.
+            env = account.env | {"RECONCILER_NOTIFY": url}
+            assert run("plan", "--manifests", "nowhere", env=env).code == 3
             assert len(server.seen) == 2
 
     def test_a_failure_is_told_without_what_others_said(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _STATE, _PLAN = ".reconciler/state.json", "plan.json"
+_TOLD, _METRICS = ".reconciler/notified.json", "m.prom"
 _ENVIRONMENT = {
     "RECONCILER_DEBUG": "1",
     "RECONCILER_STATE": "",
@@ -315,6 +316,16 @@ class Corpus:
                 make_deep(monitors, random.choice((30, 300, 1500)))
         return path
 
+    def told(self, random: Random) -> bytes:
+        """What is left of the runs before: of whom was told what, and of the metrics."""
+        data = odd_bytes(random, b'{"default": {"email-smtp/relay": "sha256:0"}}')
+        if random.randrange(2):
+            data = as_json(random, odd_value(random, {"default": {"email-smtp/relay": "sha256:0"}}))
+        (self.folder / _TOLD).write_bytes(data)
+        name = b'reconciler_last_success_timestamp_seconds{account="default",operation="drift"} '
+        (self.folder / _METRICS).write_bytes(odd_bytes(random, name + b"1.5\n"))
+        return data
+
     def arguments(self, _: Random) -> bytes:
         """Nothing: `make` makes the command line odd."""
         return b""
@@ -374,7 +385,13 @@ _PLANS = (
     ("apply", _PLAN),
     ("apply", _PLAN, "--all-or-nothing", "--json"),
 )
-_EVERY = (*_FILES, *_ANSWERS, *_KEPT, *_PLANS)
+_TELLING = (
+    ("drift", "--notify", "json://127.0.0.1:9/"),
+    ("drift", "--metrics", _METRICS, "--events", _METRICS),
+    ("drift", "--metrics", _METRICS, "--target", "nothing"),
+    ("apply", "--auto-approve", "--metrics", _METRICS, "--notify", "json://127.0.0.1:9/"),
+)
+_EVERY = (*_FILES, *_ANSWERS, *_KEPT, *_PLANS, *_TELLING)
 KINDS: Mapping[str, tuple[Callable[[Corpus, Random], bytes], tuple[tuple[str, ...], ...]]] = {
     "manifest, bytes": (Corpus.manifest, (*_FILES, *_ANSWERS)),
     "manifest, value": (Corpus.manifest_value, (*_FILES, *_ANSWERS)),
@@ -393,6 +410,7 @@ KINDS: Mapping[str, tuple[Callable[[Corpus, Random], bytes], tuple[tuple[str, ..
     "plan, bytes": (Corpus.plan_bytes, _PLANS),
     "files": (Corpus.tree, _EVERY),
     "arguments": (Corpus.arguments, _EVERY),
+    "what was told": (Corpus.told, _TELLING),
 }
 """What is made odd, and the command lines that meet it."""
 

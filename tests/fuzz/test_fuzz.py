@@ -16,7 +16,7 @@ from fuzz.search import Figures
 if TYPE_CHECKING:
     from pathlib import Path
 
-_CASES = 102
+_CASES = 108
 
 
 def test_no_input_breaks_a_command_line(tmp_path: Path) -> None:

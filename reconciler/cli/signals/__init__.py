@@ -35,12 +35,12 @@ class Wanted(NamedTuple):
     Attributes:
         events: the file for them; None for none.
         metrics: the file for them; None for none.
-        notify: URLs, which hold secrets.
+        notify: URLs, which hold secrets; None for a command that tells nobody, whatever is set.
     """
 
     events: str | None = None
     metrics: str | None = None
-    notify: Sequence[str] = ()
+    notify: Sequence[str] | None = None
 
     def __repr__(self) -> str:
         return f"Wanted(events={self.events!r}, metrics={self.metrics!r})"
@@ -79,8 +79,8 @@ class Signals:
         """Hands an event on; any thread may call it."""
         if not self._listeners:
             return
-        at = self._clock.now()
         with self._lock:
+            at = self._clock.now()
             for listener in self._listeners:
                 listener.take(event, at)
 
@@ -132,7 +132,9 @@ def emitting(wanted: Wanted, operation: str) -> Iterator[Signals]:
 
 def _listeners(wanted: Wanted, environment: Mapping[str, str]) -> Iterator[Listener]:
     redactor = runtime.redactor()
-    urls = (*wanted.notify, *config.read_notify(environment))
+    urls: tuple[str, ...] = ()
+    if wanted.notify is not None:
+        urls = (*wanted.notify, *config.read_notify(environment))
     redactor.know(*(part for url in urls for part in config.secrets_of(url)))
     if urls:
         with _extra("--notify", "apprise"):

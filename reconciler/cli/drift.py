@@ -14,7 +14,7 @@ from reconciler.cli.runtime import connect
 from reconciler.core.drift import find_drift
 from reconciler.errors import ExitCode, StateError, UsageError
 from reconciler.render.view import View
-from reconciler.schema import Schemas
+from reconciler.schema import installed_schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,7 +39,7 @@ def drift(location: str | None, targets: tuple[str, ...], outputs: Outputs) -> i
     It compares AlertSite with the state and needs no manifests; what lifecycle.ignore named at the
     last apply is left out until its day.
     """
-    schemas = Schemas()
+    schemas = installed_schemas()
     run = runtime.begin(location, embedded=config.is_silent(os.environ))
     with connect(schemas, console.say, limits=run.limits) as connection:
         known = run.known(connection.account)

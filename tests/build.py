@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.core.model import Account, Desired, Live, Origin
 from reconciler.core.state import Record
-from reconciler.schema import Schemas
+from reconciler.schema import installed_schemas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCHEMAS = Schemas()
+SCHEMAS = installed_schemas()
 ACCOUNT = Account("default", "https://example.com/api/v3")
 ORIGIN = Origin("monitors/a.yaml", 0, 1)
 

@@ -18,7 +18,7 @@ from reconciler.cli.runtime import EMBEDDED, connect
 from reconciler.core.model import DEFAULT_ACCOUNT, Account, secret_refs
 from reconciler.errors import ExitCode, InvalidManifestsError, ReconcilerError
 from reconciler.render.doctor import Check, CheckStatus, check_text, checks_json
-from reconciler.schema import Schemas
+from reconciler.schema import Schemas, installed_schemas
 from reconciler.secrets import Vault
 from reconciler.state_store import current, is_dead
 from reconciler.state_store.git_process import without_login
@@ -179,7 +179,7 @@ class Checkup:
     def _check_schemas(self) -> Check:
 
         try:
-            schemas = Schemas()
+            schemas = installed_schemas()
             examples = [item["examples"][0] for item in schemas.documents.values()]
             refused = [item["kind"] for item in examples if schemas.accept(item) is None]
         except Exception as error:  # noqa: BLE001 - whatever a damaged installation brings

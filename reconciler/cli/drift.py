@@ -15,7 +15,7 @@ from reconciler.core.drift import find_drift
 from reconciler.core.events import DriftFound
 from reconciler.errors import ExitCode, StateError, UsageError
 from reconciler.render.view import View
-from reconciler.schema import Schemas
+from reconciler.schema import installed_schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -60,7 +60,7 @@ def drift(
 
 
 def _found(location: str | None, targets: tuple[str, ...], told: Signals) -> Drift:
-    schemas = Schemas()
+    schemas = installed_schemas()
     run = runtime.begin(location, embedded=config.is_silent(os.environ), run=told.run)
     with connect(schemas, console.say, limits=run.limits, tell=told.tell) as connection:
         known = run.known(connection.account)

@@ -12,7 +12,7 @@ from reconciler.core.fields import described
 from reconciler.core.lint import CODES
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.fields import code_text, codes_text, field_text, kind_text
-from reconciler.schema import Schemas
+from reconciler.schema import installed_schemas
 from reconciler.schema.problem import did_you_mean
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def _completed(_: click.Context, __: click.Parameter, incomplete: str) -> list[C
     from click.shell_completion import CompletionItem  # only for a shell
 
     names = [_LINT]
-    for kind, schema in Schemas().documents.items():
+    for kind, schema in installed_schemas().documents.items():
         names.append(kind)
         if incomplete.startswith(f"{kind}."):
             found = described(schema)
@@ -58,7 +58,7 @@ def _codes(name: str) -> str:
 
 def _kind(kind: str, name: str) -> str:
 
-    documents = Schemas().documents
+    documents = installed_schemas().documents
     if kind not in documents:
         longer = [one for one in documents if kind and kind.lower() in one]
         advice = did_you_mean(longer[0] if longer else kind, documents)

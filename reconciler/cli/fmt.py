@@ -11,7 +11,7 @@ from reconciler import manifests, render
 from reconciler.cli import console
 from reconciler.errors import ExitCode
 from reconciler.render.text import paint
-from reconciler.schema import Schemas
+from reconciler.schema import installed_schemas
 from reconciler.usecases.fmt import find_findings, format_files
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
     Comments move with their key; values, quotes and all else stay. Files with findings are left as
     they are. Every PATH is a file or folder; without one, the folder monitors is taken.
     """
-    schemas = Schemas()
+    schemas = installed_schemas()
     given = paths or ("monitors",)
     findings = find_findings(given, schemas)
     total = changed = 0

@@ -13,7 +13,7 @@ from reconciler.cli import config, console, options, runtime
 from reconciler.cli.runtime import connect
 from reconciler.core.naming import LAYOUT, check_layout
 from reconciler.errors import ConfigurationError, ExitCode, InvalidManifestsError
-from reconciler.schema import Schemas
+from reconciler.schema import installed_schemas
 from reconciler.usecases import import_ as importing
 from reconciler.usecases import load_fleet
 
@@ -75,7 +75,7 @@ def import_(
     terms = importing.ImportOptions(
         folder, manifests, layout, merge, not no_defaults, unknown == "write"
     )
-    schemas = Schemas()
+    schemas = installed_schemas()
     run = runtime.begin(location, embedded=config.is_silent(os.environ))
     with connect(schemas, console.say, limits=run.limits) as connection:
         state = run.known(connection.account).state

@@ -10,7 +10,7 @@ import click
 
 from reconciler import render, usecases
 from reconciler.cli import config, console, runtime
-from reconciler.schema import Schemas
+from reconciler.schema import Schemas, installed_schemas
 
 if TYPE_CHECKING:
     from reconciler.core.plan import Plan
@@ -125,7 +125,7 @@ def load(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Fleet]:
 
 def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Fleet]:
     """As `load`, and leaves the warnings to be said."""
-    schemas = Schemas()
+    schemas = installed_schemas()
     today = runtime.now()[:10]
     rules = config.read_secret_rules(os.environ, runtime.PROJECT)
     return schemas, usecases.load_fleet(paths, schemas, today, rules, may_be_empty=may_be_empty)

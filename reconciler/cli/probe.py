@@ -9,7 +9,7 @@ from reconciler.cli.runtime import connect
 from reconciler.core import probe as probes
 from reconciler.errors import ExitCode
 from reconciler.render.probes import probe_text
-from reconciler.schema import Schemas
+from reconciler.schema import installed_schemas
 
 _SHOWN = (
     "These are names of fields and types: no value is shown. What is not as expected is worth a "
@@ -25,7 +25,7 @@ def probe(*, as_json: bool) -> int:
     One list request. For each kind every field is compared with the schema: as expected, of another
     type, unknown to the schema, or not seen.
     """
-    schemas = Schemas()
+    schemas = installed_schemas()
     with connect(schemas, console.say) as connection:
         live = connection.reader().list_monitors(schemas.kinds)
     tables = probes.probe(schemas.documents, live)

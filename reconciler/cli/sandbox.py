@@ -11,7 +11,7 @@ import click
 from reconciler.cli import console
 from reconciler.cli.runtime import import_sandbox, read_seed, sample_seed, starting_sandbox
 from reconciler.errors import ExitCode, UsageError
-from reconciler.schema import Schemas
+from reconciler.schema import installed_schemas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -149,7 +149,7 @@ def sandbox(
     """Serve an AlertSite account on loopback until interrupted."""
     gc.enable()  # it may serve for days
     package = import_sandbox("the sandbox needs the packages starlette and uvicorn")
-    schemas = Schemas().documents
+    schemas = installed_schemas().documents
     options = package.Options(
         schemas=schemas,
         seed=_seed(package, schemas, seed_file, seed_count),

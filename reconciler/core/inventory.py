@@ -5,6 +5,7 @@ Rule: no I/O, clock or environment; every index is built here, once.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from reconciler.core.model import folded, match_key
@@ -44,7 +45,8 @@ class Inventory:
         self.renamed = _renamed(self.desired, records)
         self.records = _moved(records, self.renamed)
         self.by_address = {item.address: item for item in self.desired}
-        self.by_id = {monitor.id: monitor for monitor in live}
+        # Sorted, since a list of AlertSite may come in any order, and nothing is to depend on it.
+        self.by_id = {monitor.id: monitor for monitor in sorted(live, key=attrgetter("id"))}
         self.secrets = _secrets(self.records.values())
         self.claimed = {item.id: item.address for item in self.desired if item.id is not None}
         loose = sorted(

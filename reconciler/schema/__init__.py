@@ -7,6 +7,14 @@ cannot say is an `x-` annotation that is checked here.
 
 from reconciler.schema.formats import problem_of
 from reconciler.schema.problem import Problem, did_you_mean
-from reconciler.schema.schemas import DEFAULTS, Schemas, schema_folder
+from reconciler.schema.schemas import DEFAULTS, Schemas, installed_schemas, schema_folder
 
-__all__ = ["DEFAULTS", "Problem", "Schemas", "did_you_mean", "problem_of", "schema_folder"]
+__all__ = [
+    "DEFAULTS",
+    "Problem",
+    "Schemas",
+    "did_you_mean",
+    "installed_schemas",
+    "problem_of",
+    "schema_folder",
+]

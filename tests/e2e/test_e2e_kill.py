@@ -3,6 +3,7 @@
 Every moment of a run and every pair of moments is tried in process (`tests/machine/crashes`). Here
 are some of each kind, with a real `kill -9`, real locks and real stores. The sandbox kills the
 command line at a moment of a request and waits until it is dead, so that the moments are exact.
+Only what is killed is a process; the runs that finish are in this one, and wait for no time.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from itertools import product
 from signal import SIGKILL
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,12 +35,12 @@ if TYPE_CHECKING:
 
     from conftest import Account, Done, Place, Workspace
 
+    from reconciler.context import Clock
     from reconciler.core.state import State
     from reconciler.state_store import Store
 
 _STORES = ("file", "git", "s3")
 _SECONDS = 45
-_AT_ONCE = 3
 _KILLS = "kill points"
 _APPLY = ("apply", "--auto-approve")
 _REQUESTS = range(1, 12)
@@ -179,7 +181,6 @@ class Lab(NamedTuple):
         place: Callable[[], Place],
         past: Past,
         *options: str,
-        at_once: int = _AT_ONCE,
         **how: Any,
     ) -> list[State | None]:
         """Kills runs, finishes them, and compares the end with that of a run at peace.
@@ -189,7 +190,6 @@ class Lab(NamedTuple):
             place: makes one more place for a state.
             past: what each first run begins with.
             options: of `apply`.
-            at_once: how many attempts are made at the same time.
             how: see `_attempt`.
 
         Returns:
@@ -199,17 +199,15 @@ class Lab(NamedTuple):
         command = (*_APPLY, *options)
         expected = self._at_peace(place(), past, command)
 
-        def attempt(points: Sequence[Point], place: Place) -> list[State | None]:
+        states = []
+        for points in attempts:
+            at = place()
             try:
-                return self._attempt(points, place, past, expected, command, **how)
+                states += self._attempt(points, at, past, expected, command, **how)
             except BaseException as error:
-                error.add_note(f"{points}, {place.location}")
+                error.add_note(f"{points}, {at.location}")
                 raise
-
-        attempts = list(attempts)
-        places = [place() for _ in attempts]
-        with ThreadPoolExecutor(at_once) as pool:
-            return [state for states in pool.map(attempt, attempts, places) for state in states]
+        return states
 
     def _at_peace(self, place: Place, past: Past, command: Sequence[str]) -> End:
         at = _furnished(place, past)
@@ -316,11 +314,12 @@ def _hide_process(store: Store) -> None:
 @pytest.fixture
 def lab(
     serving: Callable[..., AbstractContextManager[Account]],
-    run_process: Callable[..., Done],
+    run: Callable[..., Done],
     base_env: Mapping[str, str],
     executable: Sequence[str],
+    hurried: Clock,
 ) -> Lab:
-    return Lab(serving, run_process, executable, {**base_env, **_SECRETS})
+    return Lab(serving, partial(run, clock=hurried), executable, {**base_env, **_SECRETS})
 
 
 @pytest.fixture
@@ -438,9 +437,7 @@ def test_killed_while_the_state_is_saved_now_and_then(
 ) -> None:
     points = [Point("during", 2 + number) for number in (52, 102)]
     faults = [Fault("POST", "/monitors/*", delay=delay)]
-    states = lab.kill(
-        zip(points), lambda: places(store), past_of_many, at_once=len(points), faults=faults
-    )
+    states = lab.kill(zip(points), lambda: places(store), past_of_many, faults=faults)
     assert len(states) == len(points)
     assert any(state and 0 < len(state.records) < _MANY for state in states)
     record_property(_KILLS, len(states))
@@ -460,9 +457,10 @@ def test_finished_on_another_machine(
     texts = {name: re.sub("extra:.*\n", "", text) for name, text in past.manifests.items()}
     without_secret = past._replace(manifests=texts)
     options = ("--lock-timeout", "30s")
-    how = {"at_once": 4, "is_moved": True}
-    states = lab.kill(zip(points), lambda: places(store), past, *options, **how)
+    states = lab.kill(zip(points), lambda: places(store), past, *options, is_moved=True)
     # With nothing but what had arrived, and no secret to be sent again, nothing is left to send.
-    states += lab.kill([points[-1:]], lambda: places(store), without_secret, *options, **how)
+    states += lab.kill(
+        [points[-1:]], lambda: places(store), without_secret, *options, is_moved=True
+    )
     assert len(states) == len(points) + 1
     record_property(_KILLS, len(states))

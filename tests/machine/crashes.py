@@ -56,17 +56,26 @@ class Crashes:
         self._world = world
         self._known: set[int] = set()
         machine = self._begun()
-        self.effects = machine.run(*_APPLY).effects
-        """How many effects a run at peace has."""
+        self._effects = machine.run(*_APPLY).effects
         self._peace = self._end(machine)
 
-    def points(self) -> Iterator[tuple[int]]:
-        """Every moment at which one run can be killed."""
-        return ((number,) for number in range(1, self.effects + 1))
+    def kill_at_every_effect(self) -> int:
+        """Kills a run at its first effect, one at its second, … until one comes to its end.
 
-    def pairs(self, stride: int = 1) -> Iterator[tuple[int, int]]:
-        """Every moment, and every one of the run that then finishes; or each so many of them."""
-        both = range(1, self.effects + 1)
+        How many that are is not the same each time: outcomes of requests that come at once are
+        written down at once. Returns the kills.
+        """
+        number = 1
+        while self.kill([(number,)]):
+            number += 1
+        return number - 1
+
+    def pairs(self, wanted: int) -> Iterator[tuple[int, int]]:
+        """Every moment, and every one of the run that then finishes; or about so many of them."""
+        both = range(1, self._effects + 1)
+        stride = max(1, self._effects**2 // wanted)
+        if stride % self._effects == 0:  # or it would be the same second moment each time
+            stride += 1
         pairs = ((first, second) for first in both for second in both)
         return (pair for number, pair in enumerate(pairs) if number % stride == 0)
 

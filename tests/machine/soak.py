@@ -81,8 +81,7 @@ def _crashed(wanted: int) -> tuple[int, int]:
     place = TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
     with place as folder, World(Path(folder)) as world:
         crashes = Crashes(world)
-        once = crashes.kill(crashes.points())
-        return once, crashes.kill(crashes.pairs(max(1, crashes.effects**2 // wanted)))
+        return crashes.kill_at_every_effect(), crashes.kill(crashes.pairs(wanted))
 
 
 def _table(total: Counter[str], seconds: float) -> str:

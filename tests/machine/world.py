@@ -58,6 +58,8 @@ KINDS = ("email-imap", "email-pop", "email-smtp")
 _EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 _FIRST_ID = 100_000
 _TOKEN_LIFE = 6.0
+_PAGE = 3
+"""Monitors on a page: most lists have several, and few have many, each of which is a request."""
 _DAY = 86400.0
 _BUDGET = "[budget]\nmonitors = 1000\npercent = 100\n"
 """A fleet of five must be free to lose all of them: the laws are about what else may go wrong."""
@@ -372,7 +374,7 @@ class World:
         self._stack.enter_context(self.boundary.installed())
         self._urls = [
             self._stack.enter_context(running(replace(options, page_size=size)))
-            for size in (None, 2)
+            for size in (None, _PAGE)
         ]
         self.account = Account(database, self._schemas)
         self._stack.callback(self.account.close)
@@ -485,13 +487,12 @@ class World:
         out, err = io.StringIO(), io.StringIO()
         clock = self.time.clock(machine.ahead, gate)
         folder = Path.cwd()
-        environment = dict(os.environ)
-        os.environ.update(self._environment, RECONCILER_STATE=f"file:{machine.state}")
-        os.environ.pop("RECONCILER_DEBUG", None)
         os.chdir(machine.root)
         handlers = _handlers()
+        variables = {**self._environment, "RECONCILER_STATE": f"file:{machine.state}"}
         try:
             with (
+                _environment(variables),
                 self.boundary.crossed_by(gate),
                 contextlib.redirect_stdout(out),
                 contextlib.redirect_stderr(err),
@@ -502,8 +503,6 @@ class World:
         finally:
             _restore(handlers)
             os.chdir(folder)
-            os.environ.clear()
-            os.environ.update(environment)
             gc.unfreeze()
         if gate.failure is not None:
             raise gate.failure
@@ -518,6 +517,23 @@ class World:
             for path in sorted(machine.state.parent.glob("*")) if code == -9 else ():
                 trace(f"    {path.name}: {path.read_text(encoding='utf-8')}")
         return Done(code, out.getvalue(), err.getvalue(), gate.count)
+
+
+@contextlib.contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """These variables, and all others as they are but for RECONCILER_DEBUG.
+
+    Only what changes is touched: a copy of all for each run takes longer than some runs.
+    """
+    names = {*variables, "RECONCILER_DEBUG"}
+    before = {name: os.environ.pop(name) for name in names & os.environ.keys()}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
+        os.environ.update(before)
 
 
 def _in_main_thread(real: Callable[..., Any]) -> Callable[..., Any]:

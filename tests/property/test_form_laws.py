@@ -50,7 +50,7 @@ CASES = [
     for name, schema in document["properties"]["spec"]["properties"].items()
     if not schema.get("readOnly")
 ]
-FEW = settings(max_examples=25)
+FEW = settings(max_examples=10)
 """Kinds share their fields, so that each is tried several times."""
 EACH = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}:{case.name}")
 

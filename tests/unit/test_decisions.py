@@ -372,3 +372,10 @@ class TestDigest:
             self.plan(account=Account("x", "y")).digest,
         }
         assert len(digests) == 3
+
+
+def test_monitors_that_are_there_twice_are_told_in_the_order_of_their_ids() -> None:
+    """The list of AlertSite has no order that could be relied on."""
+    for others in (CANDIDATES, CANDIDATES[::-1]):
+        plan = decide(ACCOUNT, [BOUND], {}, [live({"name": "Relay"}), *others], KINDS, RULES)
+        assert [note.id for note in plan.noting(NoteCode.DUPLICATE)] == [8, 9]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from reconciler.cli.runtime import Connection
     from reconciler.context import Cancellation
     from reconciler.core.generation import Generation
+    from reconciler.core.grouping import Detail
     from reconciler.core.model import Desired
     from reconciler.core.plan import Plan
     from reconciler.core.result import Outcome, Result
@@ -59,6 +60,8 @@ class ApplyOptions(NamedTuple):
     auto_approve: bool
     all_or_nothing: bool
     show_requests: bool
+    detail: Detail | None
+    no_pager: bool
     outputs: Outputs
     allow_loss: int | None
     allow_empty: bool
@@ -73,6 +76,8 @@ class ApplyOptions(NamedTuple):
 @options.manifests
 @options.target
 @options.show_requests
+@options.detail
+@options.no_pager
 @options.adopt
 @options.write_secrets
 @options.prune
@@ -134,10 +139,14 @@ def apply(
     With FILE, a plan that plan --out has written, it applies exactly that, without asking; what has
     moved since is refused and listed.
     """
-    rules = PlanOptions(**{name: asked_for.pop(name) for name in _RULES})
+    began = runtime.clock().monotonic()
+    flags = {name: asked_for.pop(name) for name in _RULES}
     asked = ApplyOptions(**asked_for)
-    saved = _saved(file, asked, is_ruled=any(rules))
-    if saved is not None:
+    is_ruled = any(flags.values()) or flags["prune"] is not None
+    saved = _saved(file, asked, is_ruled=is_ruled)
+    if saved is None:
+        rules = PlanOptions(**flags | {"prune": runtime.prunes(asked=flags["prune"])})
+    else:
         rules = PlanOptions(**{name: getattr(saved.basis, name) for name in _RULES})
     schemas, fleet = options.load(manifests, may_be_empty=True)
     run = runtime.begin(location, embedded=config.is_silent(os.environ))
@@ -152,6 +161,7 @@ def apply(
             workspace, run, connection, saved, asked, lambda: hold.lost, manifests=manifests
         )
     unwritten = _put(applied.result, asked.outputs)
+    console.say(render.run_line(run.id, runtime.clock().monotonic() - began))
     if write_ids:
         _write_ids(workspace, applied)
     if unwritten is not None:
@@ -223,10 +233,14 @@ def _apply(
                 "has otherwise by now has changed since",
                 "Make a new plan: reconciler plan --out FILE",
             )
+    asks = plan.is_something and saved is None and not asked.auto_approve
+    is_paged = False
     if plan.is_something or not moved:
-        _show(plan, asked)
+        is_paged = _show(plan, asked, pages=asks and not asked.no_pager)
     _refuse(plan, workspace, known, asked)
-    if plan.is_something and saved is None and not asked.auto_approve:
+    if asks:
+        if is_paged:  # then nothing of it is on the terminal any more
+            console.data(render.summary_text(plan, colour=console.has_colour(sys.stdout)))
         _ask()
         first = usecases.look(workspace, writer, known.state, grace, clock.now())
         usecases.refuse_stale(plan, first.plan)
@@ -251,7 +265,7 @@ def _execute(
     gc.enable()  # requests leave garbage behind, and there may be thousands
     stop = connection.stop
     _stop_on_signals(stop, connection.session.cut, runtime.clock().monotonic)
-    with console.progress(len(plan.changes)) as progress:
+    with console.progress(len(plan.changes), runtime.clock().monotonic) as progress:
         execution = Execution(
             parallelism=asked.parallelism,
             fail_fast=asked.fail_fast,
@@ -314,8 +328,9 @@ def _reviewed(
     return review.plan, review.moved
 
 
-def _show(plan: Plan, asked: ApplyOptions) -> None:
-    options.print_plan(plan, show_requests=asked.show_requests, to_stderr=not asked.outputs.is_text)
+def _show(plan: Plan, asked: ApplyOptions, *, pages: bool) -> bool:
+    view = View(show_requests=asked.show_requests, detail=asked.detail, pages=pages)
+    return options.print_plan(plan, view, to_stderr=not asked.outputs.is_text)
 
 
 def _refuse(plan: Plan, workspace: Workspace, known: Known, asked: ApplyOptions) -> None:

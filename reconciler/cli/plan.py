@@ -16,6 +16,7 @@ from reconciler.render.view import View
 
 if TYPE_CHECKING:
     from reconciler.cli.formats import Outputs
+    from reconciler.core.grouping import Detail
     from reconciler.core.plan import Plan
     from reconciler.core.state import State
     from reconciler.usecases import Workspace
@@ -28,6 +29,8 @@ _WHY = "A plan that is to be applied is made from AlertSite."
 @options.manifests
 @options.target
 @options.show_requests
+@options.detail
+@options.no_pager
 @options.adopt
 @options.write_secrets
 @options.prune
@@ -48,11 +51,13 @@ def plan(
     location: str | None,
     out: str | None,
     outputs: Outputs,
+    detail: Detail | None,
     *,
     show_requests: bool,
+    no_pager: bool,
     adopt: bool,
     write_secrets: bool,
-    prune: bool,
+    prune: bool | None,
     offline: bool,
     detailed_exitcode: bool,
 ) -> int:
@@ -60,11 +65,12 @@ def plan(
     if offline and out:
         raise UsageError("--offline and --out exclude each other", _WHY)
     schemas, fleet = options.load(manifests, may_be_empty=True)
-    rules = PlanOptions(targets, adopt, write_secrets, prune, keep)
+    rules = PlanOptions(targets, adopt, write_secrets, runtime.prunes(asked=prune), keep)
     run = _begin(location, offline=offline)
     workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
     found, state = _offline(workspace, run, outputs) if offline else _online(workspace, run)
-    outputs.put(found, found.to_json, View(show_requests=show_requests))
+    view = View(show_requests=show_requests, detail=detail, pages=not no_pager)
+    outputs.put(found, found.to_json, view)
     if out is not None:
         from reconciler.cli import plan_file  # 8 ms, most of them to ask git
 

@@ -17,7 +17,7 @@ from reconciler.core.grouping import (
 )
 from reconciler.core.plan import Action, BindingAction, NoteCode, Reason
 from reconciler.core.printable import Lines, joined, printable
-from reconciler.render.text import paint, value_text
+from reconciler.render.text import paint, some, value_text
 from reconciler.render.values import names_of, shown_change, shown_value
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ _ALL_LEFT = {
 }
 _MOST = 10
 """So many labels are named of those whose monitors lose monitoring."""
-_NAMED = 3
-"""So many monitors are named of those that are folded into one line."""
+_FEW = 3
+"""So many lines that are alike stay as they are."""
 _COUNTED = 5
 """So many kinds, folders or labels are counted of a group."""
 
@@ -202,7 +202,7 @@ def _group(group: Group, show: _Show) -> Iterator[str]:
         yield f"      folders: {_counts(folders)}"
     if labels := group.by_label():
         yield f"      labels: {_counts(labels)}"
-    yield f"      {_some([change.address for change in group.changes])}"
+    yield f"      {some([change.address for change in group.changes])}"
     if show.requests:
         yield from _request(group.changes[0])
         yield f"      and {len(group.changes) - 1} more such requests"
@@ -232,12 +232,6 @@ def _counts(counts: Mapping[str, int]) -> str:
     parts = [f"{printable(word)} {count}" for word, count in [*counts.items()][:_COUNTED]]
     more = f" and {len(counts) - _COUNTED} more" if len(counts) > _COUNTED else ""
     return f"{', '.join(parts)}{more}"
-
-
-def _some(addresses: Sequence[str]) -> str:
-    """The first few of them, and how many more there are."""
-    more = f" and {len(addresses) - _NAMED} more" if len(addresses) > _NAMED else ""
-    return printable(f"{', '.join(addresses[:_NAMED])}{more}")
 
 
 def _where(change: Change) -> str:
@@ -377,10 +371,10 @@ def _folded(lines: Sequence[_Line], *, colour: bool, folds: float) -> Iterator[s
         is_folded = len(lines) > folds and line.together
         alike.setdefault(line.together if is_folded else place, []).append(line)
     for group in alike.values():
-        if len(group) > _NAMED:
+        if len(group) > _FEW:
             first = group[0]
             head = paint(f"{first.symbol} {len(group)} monitors", first.symbol, colour=colour)
-            yield f"  {head} ({_some([line.address for line in group])}) {first.together}"
+            yield f"  {head} ({some([line.address for line in group])}) {first.together}"
             continue
         for line in group:
             head = paint(f"{line.symbol} {printable(line.address)}", line.symbol, colour=colour)
@@ -443,11 +437,11 @@ def _losses(coverage: Coverage, *, folds: float) -> Iterator[str]:
             yield f"  {_loss(loss)}: {_how(loss)}"
         return
     for group in loss_groups(coverage):
-        if len(group.losses) <= _NAMED:
+        if len(group.losses) <= _FEW:
             yield f"  {', '.join(map(_loss, group.losses))}: {_how(group)}"
         else:
-            some = _some([loss.address for loss in group.losses])
-            yield f"  {len(group.losses)} monitors ({some}): {_how(group)}"
+            names = some([loss.address for loss in group.losses])
+            yield f"  {len(group.losses)} monitors ({names}): {_how(group)}"
 
 
 def _loss(loss: Loss) -> str:

@@ -12,6 +12,7 @@ from reconciler.core.grouping import Detail
 from reconciler.core.model import Live, Origin
 from reconciler.core.options import PlanOptions
 from reconciler.core.planner import decide
+from reconciler.core.result import Outcome, Result, Status
 
 from build import ACCOUNT, SCHEMAS, desired, live, record
 
@@ -186,3 +187,28 @@ def test_short_lists_are_not_folded() -> None:
     text = render.plan_text(few)
     for item in (*few.bindings, *few.notes):
         assert f"{item.address} " in text
+
+
+def test_a_long_result_puts_failures_last(golden: Any) -> None:
+    changes = mixed().changes
+    status = [Status.FAILED, Status.DONE, Status.DONE, Status.NOT_KEPT, Status.DONE, Status.MOVED]
+    status += [Status.UNCONFIRMED, *[Status.DONE] * 30]
+    waiting = [Status.NOT_STARTED] * (len(changes) - len(status))
+    messages = {
+        Status.FAILED: "AlertSite refused PATCH /monitors: port must be a number",
+        Status.UNCONFIRMED: "no answer in time",
+        Status.NOT_STARTED: "the run was interrupted",
+        Status.MOVED: "timeout moved in AlertSite since the plan was made",
+    }
+    outcomes = [
+        Outcome(
+            change,
+            which,
+            messages.get(which, ""),
+            not_kept=change.fields if which is Status.NOT_KEPT else (),
+            moved=change.fields if which is Status.MOVED else (),
+        )
+        for change, which in zip(changes, status + waiting, strict=True)
+    ]
+    text = render.result_text(Result(ACCOUNT, tuple(outcomes), interrupted=True))
+    golden("result.txt", text)

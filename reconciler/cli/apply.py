@@ -161,9 +161,9 @@ def apply(
             workspace, run, connection, saved, asked, lambda: hold.lost, manifests=manifests
         )
     unwritten = _put(applied.result, asked.outputs)
-    console.say(render.run_line(run.id, runtime.clock().monotonic() - began))
     if write_ids:
         _write_ids(workspace, applied)
+    console.say(render.run_line(run.id, runtime.clock().monotonic() - began))
     if unwritten is not None:
         console.fail(unwritten)
     if applied.state_error is not None:

@@ -77,7 +77,7 @@ def progress_line(outcome: Outcome, number: int, total: int, failed: int, second
 
 def run_line(run: str, seconds: float) -> str:
     """The last words of a run: by which name history has it, and how long it took."""
-    return f"Run {run}: {duration(seconds)}"
+    return f"Run {run} took {duration(seconds)}."
 
 
 def _left(outcomes: Iterable[Outcome], *, colour: bool) -> Iterator[str]:

@@ -31,7 +31,7 @@ _CLEAR = "\r\x1b[K"
 _OFTEN, _SELDOM = 0.1, 10.0
 """Seconds between two lines that say how far a run is: on a terminal, and elsewhere."""
 _EVERY = 100
-"""Elsewhere there is one for so many changes, too."""
+"""Elsewhere there is one for so many changes, too; fewer monitors are read at once."""
 
 
 class _Redacted(TextIOBase):
@@ -282,7 +282,7 @@ def reading(monotonic: Callable[[], float]) -> Callable[[int], None]:
     def show(count: int) -> None:
         nonlocal last
         now = monotonic()
-        if now - last < (_OFTEN if is_watched else _SELDOM):
+        if count < _EVERY or now - last < (_OFTEN if is_watched else _SELDOM):
             return
         last = now
         line = f"Reading: {count:,} monitors so far"

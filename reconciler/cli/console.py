@@ -230,10 +230,10 @@ def page(text: Lines) -> bool:
     Returns:
         Whether it did; a pipeline, a pipe and a terminal that cannot do more have no pager.
     """
-    stream = sys.stdout
-    if not isinstance(stream, _Redacted) or not _is_watched(stream) or not sys.stdin.isatty():
+    stream, keys = sys.stdout, sys.stdin
+    if not isinstance(stream, _Redacted) or not _is_watched(stream):
         return False
-    if os.environ.get("PAGER") == "":
+    if keys is None or not keys.isatty() or os.environ.get("PAGER") == "":
         return False
     from shutil import get_terminal_size  # only for people
 

@@ -303,7 +303,7 @@ def _beside(inventory: Inventory, targeted: set[str]) -> Iterator[Binding | Note
         moved |= more
     for address in moved - targeted:
         yield _renamed(address, inventory.renamed[address], inventory)
-    for address, ours, other in inventory.duplicates():
+    for address, ours, other in sorted(inventory.duplicates()):
         yield Note(address, NoteCode.DUPLICATE, other, name=str(ours))
 
 

@@ -372,3 +372,13 @@ class TestDigest:
             self.plan(account=Account("x", "y")).digest,
         }
         assert len(digests) == 3
+
+
+def test_monitors_of_one_name_are_told_in_one_order() -> None:
+    doubles = [live({"name": "Relay"}, id=number) for number in (1, 2, 3)]
+    manifest = desired({"name": "Relay"}, id=3)
+    plans = [
+        decide(ACCOUNT, [manifest], {}, monitors, KINDS) for monitors in (doubles, doubles[::-1])
+    ]
+    assert plans[0] == plans[1]
+    assert [note.id for note in plans[0].notes] == [1, 2]

@@ -20,7 +20,7 @@ from reconciler.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from reconciler.alertsite.session import Session
     from reconciler.alertsite.wire import Allowance
@@ -54,10 +54,22 @@ class Reader:
 
     Attributes:
         account: how plans and results name the account.
+
+    Args:
+        session: what asks AlertSite.
+        account: how plans and results name the account.
+        progress: is told how many monitors are read by now, again and again.
     """
 
-    def __init__(self, session: Session, account: Account) -> None:
+    def __init__(
+        self,
+        session: Session,
+        account: Account,
+        progress: Callable[[int], None] = lambda _count: None,
+    ) -> None:
         self._session = session
+        self._progress = progress
+        self._read = 0
         self.account = account
 
     @property
@@ -136,8 +148,16 @@ class Reader:
             return {number: self.read_monitor(number) for number in numbers}
         from concurrent.futures import ThreadPoolExecutor  # 5 ms
 
+        monitors: dict[int, Live | None] = {}
         with ThreadPoolExecutor(_IN_FLIGHT) as pool:
-            return dict(zip(numbers, pool.map(self.read_monitor, numbers), strict=True))
+            for number, found in zip(numbers, pool.map(self.read_monitor, numbers), strict=True):
+                monitors[number] = found
+                self._tell(self._read + 1)
+        return monitors
+
+    def _tell(self, read: int) -> None:
+        self._read = read
+        self._progress(read)
 
     def _list(self, types: str) -> list[Live]:
         moved = ""
@@ -162,6 +182,7 @@ class Reader:
         found = {monitor.id: monitor for monitor in page.monitors}
         if len(found) < len(page.monitors):
             raise _MovedError("a page holds the same monitor twice")
+        self._tell(len(found))
         total, size = page.total, page.limit or len(page.monitors)
         for number in itertools.count(1):
             if not size or not page.is_followed(len(found)):
@@ -189,6 +210,7 @@ class Reader:
             if len(new) < len(page.monitors) - overlap or not found.keys().isdisjoint(new):
                 raise _MovedError(f"{where} repeats a monitor")
             found |= new
+            self._tell(len(found))
         if total is not None and total != len(found):
             raise IncompleteError(
                 f"GET /monitors says that there are {total} monitors and lists {len(found)}",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.cli.signals import Signals
     from reconciler.context import Cancellation
     from reconciler.core.generation import Generation
+    from reconciler.core.grouping import Detail
     from reconciler.core.model import Desired
     from reconciler.core.plan import Plan
     from reconciler.core.result import Outcome, Result
@@ -61,6 +62,8 @@ class ApplyOptions(NamedTuple):
     auto_approve: bool
     all_or_nothing: bool
     show_requests: bool
+    detail: Detail | None
+    no_pager: bool
     outputs: Outputs
     allow_loss: int | None
     allow_empty: bool
@@ -75,6 +78,8 @@ class ApplyOptions(NamedTuple):
 @options.manifests
 @options.target
 @options.show_requests
+@options.detail
+@options.no_pager
 @options.adopt
 @options.write_secrets
 @options.prune
@@ -142,11 +147,15 @@ def apply(
     With FILE, a plan that plan --out has written, it applies exactly that, without asking; what has
     moved since is refused and listed.
     """
-    rules = PlanOptions(**{name: asked_for.pop(name) for name in _RULES})
+    began = runtime.clock().monotonic()
+    flags = {name: asked_for.pop(name) for name in _RULES}
     asked = ApplyOptions(**asked_for)
     with signals.emitting(signals.Wanted(events, metrics, notify), "apply") as told:
-        saved = _saved(file, asked, is_ruled=any(rules))
-        if saved is not None:
+        is_ruled = any(flags.values()) or flags["prune"] is not None
+        saved = _saved(file, asked, is_ruled=is_ruled)
+        if saved is None:
+            rules = PlanOptions(**flags | {"prune": runtime.prunes(asked=flags["prune"])})
+        else:
             rules = PlanOptions(**{name: getattr(saved.basis, name) for name in _RULES})
         schemas, fleet = options.load(manifests, may_be_empty=True)
         run = runtime.begin(location, embedded=config.is_silent(os.environ), run=told.run)
@@ -178,6 +187,7 @@ def apply(
         unwritten = _put(applied.result, asked.outputs)
         if write_ids:
             _write_ids(workspace, applied)
+        console.say(render.run_line(run.id, runtime.clock().monotonic() - began))
         if unwritten is not None:
             console.fail(unwritten)
         if applied.state_error is not None:
@@ -250,10 +260,14 @@ def _apply(
                 "Make a new plan: reconciler plan --out FILE",
             )
     told.planned(plan, workspace.schemas.kinds, first.live)
+    asks = plan.is_something and saved is None and not asked.auto_approve
+    is_paged = False
     if plan.is_something or not moved:
-        _show(plan, asked)
+        is_paged = _show(plan, asked, pages=asks and not asked.no_pager)
     _refuse(plan, workspace, known, asked)
-    if plan.is_something and saved is None and not asked.auto_approve:
+    if asks:
+        if is_paged:  # then nothing of it is on the terminal any more
+            console.data(render.summary_text(plan, colour=console.has_colour(sys.stdout)))
         _ask()
         first = usecases.look(workspace, writer, known.state, grace, clock.now())
         usecases.refuse_stale(plan, first.plan)
@@ -281,7 +295,7 @@ def _execute(
     gc.enable()  # requests leave garbage behind, and there may be thousands
     stop = connection.stop
     _stop_on_signals(stop, connection.session.cut, runtime.clock().monotonic)
-    with console.progress(len(plan.changes)) as show:
+    with console.progress(len(plan.changes), runtime.clock().monotonic) as show:
 
         def progress(outcome: Outcome) -> None:
             told.tell(OutcomeKnown(outcome, is_confirmed=False))
@@ -349,8 +363,9 @@ def _reviewed(
     return review.plan, review.moved
 
 
-def _show(plan: Plan, asked: ApplyOptions) -> None:
-    options.print_plan(plan, show_requests=asked.show_requests, to_stderr=not asked.outputs.is_text)
+def _show(plan: Plan, asked: ApplyOptions, *, pages: bool) -> bool:
+    view = View(show_requests=asked.show_requests, detail=asked.detail, pages=pages)
+    return options.print_plan(plan, view, to_stderr=not asked.outputs.is_text)
 
 
 def _refuse(plan: Plan, workspace: Workspace, known: Known, asked: ApplyOptions) -> None:

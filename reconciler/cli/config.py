@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 
 DEFAULT_URL = "https://api.alertsite.com/api/v3"
-_NO = ("", "0", "false")
+NO = ("", "0", "false")
+"""What a switch in the environment is set to when it is off."""
 _VISIBLE = re.compile("[!-~]+")
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h)?")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"([0-9]{1,6}) ?(MiB|GiB)")
 _KEYS = ("state", "lock_lease", "timeout", "deadline", "largest_list")
+_PRUNE = "prune"
 _LISTS = ("env", "files", "plugins", "fields")
 _MOST_BYTES = 64 * 1024
 """Of a file with settings or with one of them."""
@@ -116,7 +118,7 @@ def read(environment: Mapping[str, str]) -> Settings | None:
 def is_silent(environment: Mapping[str, str]) -> bool:
     """Whether nothing speaks of AlertSite, so that the embedded sandbox is meant."""
     is_set = any(name.startswith("ALERTSITE_") for name in environment)
-    return not is_set and environment.get("CI", "") in _NO
+    return not is_set and environment.get("CI", "") in NO
 
 
 def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
@@ -161,10 +163,20 @@ def read_secret_rules(environment: Mapping[str, str], project: Path) -> SecretRu
     return SecretRules(**lists, own_files=own_files(environment))
 
 
+def read_prune(project: Path) -> bool:
+    """Whether orphans are retired without being asked for.
+
+    Raises:
+        ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
+    """
+    return bool(_project(project).get(_PRUNE, False))
+
+
 def read_deciding(project: Path) -> dict[str, Any]:
     """What of the project's file decides what a plan is and whether it may be applied.
 
-    The rest says where things are and how long they may take.
+    The rest says where things are and how long they may take; what stands for a flag is in the plan
+    as that.
 
     Raises:
         ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
@@ -286,18 +298,28 @@ def _project(path: Path) -> dict[str, Any]:
             reason = "a number has too many digits"
         raise ConfigurationError(f"{path} is not TOML: {reason}", "Fix it.") from error
     for key, value in table.items():
-        if key == "budget":
-            _check_budget(path, value)
-        elif key == "secrets":
-            _check_secrets(path, value)
-        elif key not in _KEYS:
-            known = ", ".join(_KEYS)
-            raise ConfigurationError(
-                f"{path}: unknown setting {key}", f"It may hold {known}, [budget] and [secrets]."
-            )
-        elif not isinstance(value, str):
-            raise ConfigurationError(f"{path}: {key} must be a text", f'Write it as {key} = "…".')
+        _check(path, key, value)
     return table
+
+
+def _check(path: Path, key: str, value: object) -> None:
+    """Stops at a setting that is unknown, or of another type."""
+    if key == "budget":
+        _check_budget(path, value)
+    elif key == "secrets":
+        _check_secrets(path, value)
+    elif key == _PRUNE:
+        if type(value) is not bool:
+            raise ConfigurationError(
+                f"{path}: {key} must be true or false", f"Write it as {key} = true."
+            )
+    elif key not in _KEYS:
+        known = ", ".join((*_KEYS, _PRUNE))
+        raise ConfigurationError(
+            f"{path}: unknown setting {key}", f"It may hold {known}, [budget] and [secrets]."
+        )
+    elif not isinstance(value, str):
+        raise ConfigurationError(f"{path}: {key} must be a text", f'Write it as {key} = "…".')
 
 
 def _check_budget(path: Path, value: object) -> None:

@@ -26,23 +26,49 @@ if TYPE_CHECKING:
 _ASCII = frozenset({"ascii", "us-ascii", "ansi_x3.4-1968", "646"})
 _MOST = 5
 """So many names of what was written are said."""
+_CLEAR = "\r\x1b[K"
+"""Takes the line away that the cursor is in (ECMA-48, erase in line)."""
+_OFTEN, _SELDOM = 0.1, 10.0
+"""Seconds between two lines that say how far a run is: on a terminal, and elsewhere."""
+_EVERY = 100
+"""Elsewhere there is one for so many changes, too; fewer monitors are read at once."""
 
 
 class _Redacted(TextIOBase):
     """A stream that known secrets do not pass, whoever writes to it.
 
-    It has no `buffer`: nobody gets around it.
+    It has no `buffer`: nobody gets around it. It may end in a line that says how far the run is;
+    whatever is written next takes the place of that.
     """
 
     def __init__(self, stream: TextIO, redactor: Redactor) -> None:
         self._stream = stream
         self._redactor = redactor
+        self._has_status = False
 
     def write(self, text: str | bytes) -> int:
         if isinstance(text, bytes):  # as click writes what completes a shell's words
             text = text.decode()
+        self.clear_status()
         self._stream.write(self._redactor.text(text))
         return len(text)
+
+    def write_status(self, text: str) -> None:
+        """Shows a line that says how far the run is, in place of the one before."""
+        self._has_status = True
+        self._stream.write(f"{_CLEAR}{self._redactor.text(text)}")
+        self._stream.flush()
+
+    def clear_status(self) -> None:
+        """Takes that line away."""
+        if self._has_status:
+            self._has_status = False
+            self._stream.write(_CLEAR)
+            self._stream.flush()
+
+    def redacted(self, text: str) -> str:
+        """The text as it would be written."""
+        return self._redactor.text(text)
 
     def write_document(self, text: str) -> None:
         """Writes a JSON document, which stays one."""
@@ -89,6 +115,7 @@ def redacted(redactor: Redactor) -> Iterator[None]:
     try:
         yield
     finally:
+        _clear_status()
         for name, stream in before.items():
             if isinstance(getattr(sys, name), _Redacted):  # else it is discarded, and stays so
                 setattr(sys, name, stream)
@@ -114,6 +141,7 @@ def document(value: JSON) -> None:
 def _print(text: str, name: str, *, is_json: bool = False) -> None:
     if not isinstance(text, Lines):
         text = printable(text)
+    _clear_status()
     stream = getattr(sys, name)
     try:
         if is_json and isinstance(stream, _Redacted):
@@ -196,27 +224,107 @@ def fail(error: ReconcilerError) -> ExitCode:
     return error.exit_code
 
 
+def page(text: Lines) -> bool:
+    """Shows lines in the pager of whoever sits there, if they do not fit on the terminal.
+
+    Returns:
+        Whether it did; a pipeline, a pipe and a terminal that cannot do more have no pager.
+    """
+    stream, keys = sys.stdout, sys.stdin
+    if not isinstance(stream, _Redacted) or not _is_watched(stream):
+        return False
+    if keys is None or not keys.isatty() or os.environ.get("PAGER") == "":
+        return False
+    from shutil import get_terminal_size  # only for people
+
+    width, height = get_terminal_size()
+    lines = click.unstyle(text).split("\n")
+    if sum(1 + max(0, len(line) - 1) // width for line in lines) < height:
+        return False
+    _clear_status()
+    try:
+        click.echo_via_pager(stream.redacted(text))
+    except OSError as error:
+        say(f"The pager cannot be started: {error.strerror or error}")
+        return False
+    return True
+
+
+def _is_watched(stream: TextIO | _Redacted) -> bool:
+    """Whether somebody sees the stream, on a terminal that can take a line away again."""
+    from reconciler.cli.config import NO  # not needed for --version and --help
+
+    is_pipeline = os.environ.get("CI", "") not in NO
+    return stream.isatty() and not is_pipeline and os.environ.get("TERM") != "dumb"
+
+
+def _show_status(text: str) -> None:
+    """Shows on stderr how far the run is; what is printed next takes the place of that."""
+    stream = sys.stderr
+    if isinstance(stream, _Redacted):
+        from shutil import get_terminal_size  # only for people
+
+        with suppress(OSError):  # a terminal that has gone does not end a run half-way
+            stream.write_status(printable(text)[: get_terminal_size().columns - 1])
+
+
+def _clear_status() -> None:
+    if isinstance(sys.stderr, _Redacted):
+        with suppress(OSError):
+            sys.stderr.clear_status()
+
+
+def reading(monotonic: Callable[[], float]) -> Callable[[int], None]:
+    """Shows how many monitors are read by now, as it is told: seldom, unless somebody sees it."""
+    is_watched = _is_watched(sys.stderr)
+    last = monotonic()
+
+    def show(count: int) -> None:
+        nonlocal last
+        now = monotonic()
+        if count < _EVERY or now - last < (_OFTEN if is_watched else _SELDOM):
+            return
+        last = now
+        line = f"Reading: {count:,} monitors so far"
+        (_show_status if is_watched else say)(line)
+
+    return show
+
+
 @contextmanager
-def progress(total: int) -> Iterator[Callable[[Outcome], None]]:
-    """Shows what was started as it ends: a bar on a terminal, a line for each elsewhere."""
+def progress(total: int, monotonic: Callable[[], float]) -> Iterator[Callable[[Outcome], None]]:
+    """Shows what was started as it ends.
+
+    On a terminal that is one line that changes, elsewhere a line now and then, or for each if there
+    are few. What failed has a line of its own, at once.
+    """
     from reconciler import render
+    from reconciler.core.grouping import FOLDED_ABOVE
     from reconciler.core.result import Status
 
-    if sys.stderr.isatty() and total:
-        with click.progressbar(length=total, label="Applying", file=sys.stderr) as bar:
-
-            def advance(outcome: Outcome) -> None:
-                with suppress(OSError):  # a terminal that has gone does not end a run half-way
-                    bar.update(outcome.status is not Status.NOT_STARTED)
-
-            yield advance
-        return
-    shown = 0
+    is_watched = _is_watched(sys.stderr)
+    began = last = monotonic()
+    shown = failed = 0
 
     def show(outcome: Outcome) -> None:
-        nonlocal shown
-        if outcome.status is not Status.NOT_STARTED:
-            shown += 1
+        nonlocal shown, failed, last
+        if outcome.status is Status.NOT_STARTED:
+            return
+        shown += 1
+        is_failure = outcome.status is not Status.DONE
+        failed += is_failure
+        now = monotonic()
+        line = render.progress_line(outcome, shown, total, failed, now - began)
+        if is_failure or (total <= FOLDED_ABOVE and not is_watched):
             say(render.outcome_line(outcome, shown, total))
+        elif not is_watched and (shown % _EVERY == 0 or now - last >= _SELDOM):
+            last = now
+            say(line)
+        if is_watched and (now - last >= _OFTEN or shown in {1, total}):
+            last = now
+            _show_status(line)
 
-    yield show
+    try:
+        yield show
+    finally:
+        _clear_status()

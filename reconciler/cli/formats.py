@@ -105,7 +105,7 @@ class Outputs(NamedTuple):
         """
         coloured = view._replace(colour=console.has_colour(sys.stdout))
         text = self._rendered(self.stdout, value, document, coloured)
-        if text:
+        if text and not (view.pages and self.is_text and console.page(text)):
             console.data(text, is_json=self.stdout.format.is_json)
         failures = []
         with console.writing() as writes:
@@ -218,7 +218,12 @@ def _output(subject: Subject, text: str) -> Output:
 def _text(subject: Subject, value: Any, view: View) -> Lines:  # noqa: ANN401 - by subject
     match subject:
         case Subject.PLAN:
-            return render.plan_text(value, colour=view.colour, show_requests=view.show_requests)
+            return render.plan_text(
+                value,
+                colour=view.colour,
+                show_requests=view.show_requests,
+                detail=view.detail,
+            )
         case Subject.DRIFT:
             return render.drift_text(value, colour=view.colour)
         case Subject.RESULT:

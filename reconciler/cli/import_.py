@@ -13,6 +13,7 @@ from reconciler.cli import config, console, options, runtime
 from reconciler.cli.runtime import connect
 from reconciler.core.naming import LAYOUT, check_layout
 from reconciler.errors import ConfigurationError, ExitCode, InvalidManifestsError
+from reconciler.render.view import View
 from reconciler.schema import installed_schemas
 from reconciler.usecases import import_ as importing
 from reconciler.usecases import load_fleet
@@ -153,7 +154,7 @@ def _show_plan(plan: Plan, into: str | None) -> ExitCode:
     """Says what the plan is, and that nothing is managed yet where it only was staged."""
     unchanged = f"{plan.unchanged:,} unchanged"
     if plan.changes or plan.refusals:
-        options.print_plan(plan, show_requests=False)
+        options.print_plan(plan, View())
         console.data(f"Plan after import: not empty, as shown above. {unchanged}.")
         return ExitCode.PARTIAL
     console.data(f"Plan after import: no changes. {unchanged}.")

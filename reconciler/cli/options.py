@@ -10,10 +10,12 @@ import click
 
 from reconciler import render, usecases
 from reconciler.cli import config, console, runtime
+from reconciler.core.grouping import FOLDED_ABOVE, Detail
 from reconciler.schema import Schemas, installed_schemas
 
 if TYPE_CHECKING:
     from reconciler.core.plan import Plan
+    from reconciler.render.view import View
     from reconciler.usecases import Fleet
 
 
@@ -58,11 +60,23 @@ adopt = click.option(
 write_secrets = click.option(
     "--write-secrets", is_flag=True, help="Send every secret, whether it has changed or not."
 )
-prune = click.option(
-    "--prune",
+detail = click.option(
+    "--detail",
+    type=click.Choice([item.value for item in Detail]),
+    callback=lambda _context, _parameter, value: value and Detail(value),
+    help="How much of the plan to show: one line for each change or group of equal changes, equal "
+    f"changes as one group, or every change. By default grouped above {FOLDED_ABOVE} changes.",
+)
+no_pager = click.option(
+    "--no-pager",
     is_flag=True,
+    help="Print a long plan, instead of showing it in PAGER; only a terminal has one.",
+)
+prune = click.option(
+    "--prune/--no-prune",
+    default=None,
     help="Retire monitors whose manifest is gone: delete them, or disable them if their lifecycle "
-    "says so.",
+    "says so. By default prune in reconciler.toml.",
 )
 keep = click.option(
     "--keep",
@@ -131,12 +145,20 @@ def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Flee
     return schemas, usecases.load_fleet(paths, schemas, today, rules, may_be_empty=may_be_empty)
 
 
-def print_plan(plan: Plan, *, show_requests: bool, to_stderr: bool = False) -> None:
-    """Prints a plan as text; to stderr when stdout is for other data."""
+def print_plan(plan: Plan, view: View, *, to_stderr: bool = False) -> bool:
+    """Prints a plan as text; to stderr when stdout is for other data.
+
+    Returns:
+        Whether it went to a pager, so that nothing of it is left on the terminal.
+    """
     stream = sys.stderr if to_stderr else sys.stdout
     text = render.plan_text(
         plan,
         colour=console.has_colour(stream),
-        show_requests=show_requests,
+        show_requests=view.show_requests,
+        detail=view.detail,
     )
+    if view.pages and not to_stderr and console.page(text):
+        return True
     (console.say if to_stderr else console.data)(text)
+    return False

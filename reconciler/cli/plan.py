@@ -17,6 +17,7 @@ from reconciler.render.view import View
 if TYPE_CHECKING:
     from reconciler.cli.formats import Outputs
     from reconciler.cli.signals import Signals
+    from reconciler.core.grouping import Detail
     from reconciler.core.plan import Plan
     from reconciler.core.state import State
     from reconciler.usecases import Workspace
@@ -29,6 +30,8 @@ _WHY = "A plan that is to be applied is made from AlertSite."
 @options.manifests
 @options.target
 @options.show_requests
+@options.detail
+@options.no_pager
 @options.adopt
 @options.write_secrets
 @options.prune
@@ -53,27 +56,30 @@ def plan(
     outputs: Outputs,
     events: str | None,
     metrics: str | None,
+    detail: Detail | None,
     *,
     show_requests: bool,
+    no_pager: bool,
     adopt: bool,
     write_secrets: bool,
-    prune: bool,
+    prune: bool | None,
     offline: bool,
     detailed_exitcode: bool,
 ) -> int:
     """Show what apply would change; never writes to AlertSite or the state (alias: diff)."""
     if offline and out:
         raise UsageError("--offline and --out exclude each other", _WHY)
-    rules = PlanOptions(targets, adopt, write_secrets, prune, keep)
     with signals.emitting(signals.Wanted(events, metrics), "plan") as told:
         schemas, fleet = options.load(manifests, may_be_empty=True)
+        rules = PlanOptions(targets, adopt, write_secrets, runtime.prunes(asked=prune), keep)
         run = _begin(location, told.run, offline=offline)
         workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
         if offline:
             found, state = _offline(workspace, run, told, outputs)
         else:
             found, state = _online(workspace, run, told)
-        outputs.put(found, found.to_json, View(show_requests=show_requests))
+        view = View(show_requests=show_requests, detail=detail, pages=not no_pager)
+        outputs.put(found, found.to_json, view)
         if out is not None:
             from reconciler.cli import plan_file  # 8 ms, most of them to ask git
 

@@ -222,6 +222,11 @@ def budgets() -> Budgets:
     return config.read_state(os.environ, PROJECT).budgets
 
 
+def prunes(*, asked: bool | None) -> bool:
+    """Whether orphans are retired: as the flag says, or else the project's file."""
+    return config.read_prune(PROJECT) if asked is None else asked
+
+
 def clock() -> Clock:
     """The clock that this command line was given."""
     return _context().clock
@@ -280,23 +285,28 @@ _MOST = 2**53
 
 
 class Connection(NamedTuple):
-    """A session, the name of the account it is with, and the event that ends its patience."""
+    """A session, the name of the account it is with, and the event that ends its patience.
+
+    Attributes:
+        reading: is told how many monitors are read by now.
+    """
 
     session: Session
     account: Account
     stop: Cancellation
+    reading: Callable[[int], None]
 
     def reader(self) -> Reader:
         """What planning is given: it cannot write."""
         from reconciler.alertsite import Reader  # 120 ms
 
-        return Reader(self.session, self.account)
+        return Reader(self.session, self.account, self.reading)
 
     def writer(self) -> Writer:
         """What applying is given."""
         from reconciler.alertsite import Writer  # 120 ms
 
-        return Writer(self.session, self.account)
+        return Writer(self.session, self.account, self.reading)
 
 
 @contextmanager
@@ -437,4 +447,4 @@ def _session(
         redactor=redactor(),
         tell=tell,
     ) as session:
-        yield Connection(session, account, stop)
+        yield Connection(session, account, stop, console.reading(clock().monotonic))

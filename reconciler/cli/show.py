@@ -13,16 +13,21 @@ from reconciler.render.view import View
 
 if TYPE_CHECKING:
     from reconciler.cli.formats import Outputs
+    from reconciler.core.grouping import Detail
 
 
 @click.command(epilog="Example: reconciler show plan.json --show-requests")
 @click.argument("file", metavar="FILE")
 @options.show_requests
+@options.detail
+@options.no_pager
 @formats.option(formats.Subject.PLAN)
-def show(file: str, outputs: Outputs, *, show_requests: bool) -> int:
+def show(
+    file: str, outputs: Outputs, detail: Detail | None, *, show_requests: bool, no_pager: bool
+) -> int:
     """Show a plan that plan --out has written; needs no network."""
     saved = plan_file.read(file)
     console.say(f"Account: {saved.plan.account}")
-    view = View(show_requests=show_requests)
+    view = View(show_requests=show_requests, detail=detail, pages=not no_pager)
     outputs.put(saved.plan, lambda: saved_plan.to_json(saved), view)
     return ExitCode.OK

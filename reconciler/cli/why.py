@@ -11,6 +11,7 @@ import click
 from reconciler import render, usecases
 from reconciler.cli import config, console, options, runtime
 from reconciler.cli.runtime import connect
+from reconciler.core.options import PlanOptions
 from reconciler.errors import ExitCode
 from reconciler.usecases.why import why as ask
 
@@ -33,7 +34,8 @@ def why(asked: str, manifests: str, location: str | None, *, offline: bool, as_j
     """
     schemas, fleet = options.load(manifests, may_be_empty=True)
     run = runtime.begin(location, embedded=config.is_silent(os.environ))
-    workspace = usecases.Workspace(fleet, schemas, run.vault())
+    rules = PlanOptions(prune=runtime.prunes(asked=None))
+    workspace = usecases.Workspace(fleet, schemas, run.vault(), rules)
     found = _offline(workspace, asked, run) if offline else _online(workspace, asked, run)
     if as_json:
         console.document(found.to_json())

@@ -146,7 +146,8 @@ class Note(NamedTuple):
     Attributes:
         id: the monitor it is about; None if there is none.
         field: the field it is about; None if it is about the whole monitor.
-        name: former names of the manifest, or the id of our monitor, if it is about them.
+        name: former names of the manifest, or the id of our monitor, if it is about them; why an
+            orphan is not pruned (`kept`, `disabled`, `shared`), if it could be.
     """
 
     address: str

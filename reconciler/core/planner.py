@@ -63,8 +63,12 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
             continue
         if not is_orphan[address]:
             yield Binding(address, BindingAction.FORGET, record.id)
-        elif _is_left(address, rules) or counts[record.id] > 1:  # whose lifecycle would count?
+        elif not rules.prune:
             yield Note(address, NoteCode.ORPHAN, record.id)
+        elif any(fnmatchcase(address, kept) for kept in rules.keep):
+            yield Note(address, NoteCode.ORPHAN, record.id, name="kept")
+        elif counts[record.id] > 1:  # whose lifecycle would count?
+            yield Note(address, NoteCode.ORPHAN, record.id, name="shared")
         elif record.protect:
             yield _protected(address, record)
         elif inventory.by_id[record.id].type is None:
@@ -91,10 +95,6 @@ def replacements(items: Iterable[Item]) -> Iterator[Item]:
 
 def _is_meant(address: str, rules: PlanOptions) -> bool:
     return not rules.targets or any(fnmatchcase(address, target) for target in rules.targets)
-
-
-def _is_left(address: str, rules: PlanOptions) -> bool:
-    return not rules.prune or any(fnmatchcase(address, kept) for kept in rules.keep)
 
 
 def _is(item: Item, action: Action) -> bool:
@@ -143,7 +143,7 @@ def _retired(address: str, record: Record, live: Live) -> Change | Note:
         return Change(Action.DELETE, address, kind, record.id, {}, (), None)
     was = boolean(live.fields.get("enabled"))
     if was is False:
-        return Note(address, NoteCode.ORPHAN, record.id)
+        return Note(address, NoteCode.ORPHAN, record.id, name="disabled")
     fields = (FieldChange("enabled", was, after=False),)
     return Change(
         Action.UPDATE, address, kind, record.id, {"enabled": False}, fields, None, Reason.RETIRED
@@ -303,7 +303,7 @@ def _beside(inventory: Inventory, targeted: set[str]) -> Iterator[Binding | Note
         moved |= more
     for address in moved - targeted:
         yield _renamed(address, inventory.renamed[address], inventory)
-    for address, ours, other in inventory.duplicates():
+    for address, ours, other in sorted(inventory.duplicates()):
         yield Note(address, NoteCode.DUPLICATE, other, name=str(ours))
 
 

@@ -479,5 +479,5 @@ def _too_much(coverage: Coverage, limit: int) -> str:
 def _named(losses: Sequence[Loss]) -> str:
     names = [f"{loss.address} ({', '.join(loss.causes)})" for loss in losses[:_NAMED]]
     if len(losses) > _NAMED:
-        names.append(f"and {len(losses) - _NAMED} more, which the plan names")
+        names.append(f"and {len(losses) - _NAMED} more, which --detail full names")
     return ", ".join(names)

@@ -7,8 +7,14 @@ words and symbols say.
 from reconciler.core.printable import Lines, joined, json_lines, printable
 from reconciler.render.drifts import drift_text
 from reconciler.render.findings import findings_github, findings_json, findings_text
-from reconciler.render.plans import plan_text
-from reconciler.render.results import outcome_line, outcomes_text, result_text
+from reconciler.render.plans import plan_text, summary_text
+from reconciler.render.results import (
+    outcome_line,
+    outcomes_text,
+    progress_line,
+    result_text,
+    run_line,
+)
 from reconciler.render.text import as_json, error_text
 from reconciler.render.whys import why_text
 
@@ -26,6 +32,9 @@ __all__ = [
     "outcomes_text",
     "plan_text",
     "printable",
+    "progress_line",
     "result_text",
+    "run_line",
+    "summary_text",
     "why_text",
 ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.core.printable import Lines, joined, printable
-from reconciler.render.text import paint, value_text
+from reconciler.render.text import paint
+from reconciler.render.values import shown_change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,5 @@ def _monitor(monitor: Drifted, *, colour: bool) -> Iterator[str]:
     applied = f"applied {monitor.applied_at} by run {monitor.run}"
     yield f"  {head} (id {monitor.id}, {printable(applied)}){what}"
     for field in monitor.fields:
-        change = f"{value_text(field.before)} → {value_text(field.after)}"
-        yield f"      {printable(field.field)}: {change}"
+        yield f"      {printable(field.field)}: {shown_change(field, {}, colour=colour)}"
     yield ""

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.diff import Cause
+from reconciler.core.grouping import (
+    FOLDED_ABOVE,
+    Detail,
+    detail_of,
+    groups,
+    loss_groups,
+    set_change,
+)
 from reconciler.core.plan import Action, BindingAction, NoteCode, Reason
 from reconciler.core.printable import Lines, joined, printable
-from reconciler.render.text import paint, value_text
+from reconciler.render.text import paint, some, value_text
+from reconciler.render.values import names_of, shown_change, shown_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from reconciler.core.diff import FieldChange, Leaf
+    from reconciler.core.grouping import Group, LossGroup
     from reconciler.core.plan import Binding, Change, Coverage, Loss, Note, Plan, Refusal
+    from reconciler.render.values import Names
 
 _SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
 _REASONS = {
@@ -60,8 +72,42 @@ _BINDINGS = {
     BindingAction.FORGET: (".", "forgotten: its monitor is gone, or bound to another address"),
     BindingAction.MOVE: ("=", "renamed: it was {name}; its record moves, and that sends nothing"),
 }
+_LEFT = {
+    None: "; --prune retires it, state rm {address} forgets it",
+    "kept": ", as --keep says; state rm {address} forgets it",
+    "disabled": ", disabled; state rm {address} forgets it",
+    "shared": ": another address has the same monitor; state rm {address} forgets one of them",
+}
+"""Of an orphan, why it is left, and what can be done about it."""
+_TOGETHER: dict[BindingAction | NoteCode, str] = {
+    BindingAction.ADOPT: "adopted: bound to their manifests from now on",
+    BindingAction.BIND: "recovered: an earlier run created them and could not say so",
+    BindingAction.FORGET: "forgotten: their monitors are gone, or bound to other addresses",
+    BindingAction.MOVE: "renamed: their records move, and that sends nothing",
+    NoteCode.RELEASED: "released: {fields} no longer in the manifests, left as in AlertSite",
+    NoteCode.ORPHAN: "orphaned: they have no manifest any more and are left as they are",
+    NoteCode.UNKNOWN: "not compared: the state has no record of them",
+    NoteCode.STALE_NAME: "hint: metadata.previously can be removed",
+    NoteCode.UNLISTED: "not in AlertSite's list, read by id",
+    NoteCode.PENDING: (
+        "pending: earlier creates are not confirmed and may still be under way; apply waits for "
+        "them before it creates others"
+    ),
+    NoteCode.IGNORED: "ignored: {fields} not as in AlertSite, and lifecycle.ignore says so",
+}
+"""What is said of many at once; what is not here is a warning, and never folded."""
+_ALL_LEFT = {
+    None: "; --prune retires them, state rm ADDRESS forgets one",
+    "kept": ", as --keep says; state rm ADDRESS forgets one",
+    "disabled": ", disabled; state rm ADDRESS forgets one",
+    "shared": ": other addresses have the same monitors; state rm ADDRESS forgets one",
+}
 _MOST = 10
 """So many labels are named of those whose monitors lose monitoring."""
+_FEW = 3
+"""So many lines that are alike stay as they are."""
+_COUNTED = 5
+"""So many kinds, folders or labels are counted of a group."""
 
 
 def plan_text(
@@ -69,61 +115,178 @@ def plan_text(
     *,
     colour: bool = False,
     show_requests: bool = False,
+    detail: Detail | None = None,
 ) -> Lines:
-    """The plan in Terraform's words: changes, refusals, notes, and the summary as last lines."""
+    """The plan in Terraform's words: changes, refusals, notes, and the summary as last lines.
+
+    Args:
+        plan: what to show.
+        colour: whether to colour it.
+        show_requests: whether to add method, path and body of each request.
+        detail: how much to show; by default what can be read, but for requests, which are shown
+            one by one.
+    """
+    if show_requests and detail is None:
+        detail = Detail.FULL
     lines: list[str] = []
-    for change in plan.changes:
-        lines += _change(change, colour=colour, show_requests=show_requests)
-    for refusal in plan.refusals:
-        lines += _refusal(refusal, colour=colour)
-    lines += _bindings(plan.bindings, colour=colour)
-    lines += _notes(plan.notes, colour=colour)
+    show = _Show(names_of(plan.names), colour, show_requests)
+    shown = detail_of(plan, detail)
+    if shown is Detail.FULL:
+        for change in plan.changes:
+            lines += _change(change, show)
+        for refusal in plan.refusals:
+            lines += _refusal(refusal, colour=colour)
+    else:
+        for refusal in plan.refusals:
+            lines += _refusal(refusal, colour=colour)
+        lines += _groups(plan, show, is_short=shown is Detail.SUMMARY)
+    folds = _folds(detail)
+    lines += _bindings(plan.bindings, colour=colour, folds=folds)
+    lines += _notes(plan.notes, colour=colour, folds=folds)
     if plan.bindings or plan.notes:
         lines.append("")
     lines += _summary(plan, colour=colour)
-    lines += _coverage(plan.coverage, colour=colour)
+    lines += _coverage(plan.coverage, colour=colour, folds=folds)
     return joined(lines, colour=colour)
 
 
-def _change(change: Change, *, colour: bool, show_requests: bool) -> Iterator[str]:
-    symbol = _SYMBOLS[change.action]
-    head = f"{symbol} {change.address}"
-    where = ", ".join(
-        filter(None, (f"id {change.id}" if change.id is not None else "", place(change)))
-    )
-    words = _GONE if change.action is Action.DELETE else ""
-    reason = f": {_REASONS[change.reason]}" if change.reason else words
-    yield f"  {paint(head, symbol, colour=colour)} ({where}){reason}"
-    for field in sorted(change.fields, key=lambda field: field.sent_with is not None):
-        yield from _field(field, change.action, colour=colour)
-    if show_requests:
-        yield f"      {change.method} {change.path}"
-        if change.body:
-            yield f"      {value_text(dict(change.body))}"
+def summary_text(plan: Plan, *, colour: bool = False) -> Lines:
+    """The last lines of `plan_text`: how much changes, what it loses, what it costs."""
+    lines = [*_summary(plan, colour=colour), *_coverage(plan.coverage, colour=colour, folds=0)]
+    return joined(lines, colour=colour)
+
+
+class _Show(NamedTuple):
+    """How changes are shown."""
+
+    names: Names
+    colour: bool
+    requests: bool
+
+
+def _folds(detail: Detail | None) -> float:
+    """More lines of one sort than so many are folded."""
+    if detail is Detail.FULL:
+        return inf
+    return 0 if detail is Detail.SUMMARY else FOLDED_ABOVE
+
+
+def _groups(plan: Plan, show: _Show, *, is_short: bool) -> Iterator[str]:
+    lost = {loss.address: loss for loss in plan.coverage.losses}
+    folded = 0
+    for group in groups(plan):
+        first = group.changes[0]
+        if is_short:
+            yield _short(group, lost.get(first.address), show)
+        elif len(group.changes) == 1:
+            yield from _change(first, show)
+        else:
+            folded += len(group.changes)
+            yield from _group(group, show)
+    if folded:
+        yield f"  {folded} changes are folded: --detail full shows each."
+    if folded or (is_short and plan.changes):
+        yield ""
+
+
+def _group(group: Group, show: _Show) -> Iterator[str]:
+    """Changes that are alike, as one."""
+    symbol = _SYMBOLS[group.action]
+    head = paint(f"{symbol} {len(group.changes)} monitors", symbol, colour=show.colour)
+    yield f"  {head}: {_counts(group.by_kind())}"
+    for field in _in_order(group.fields):
+        yield from _field(field, group.action, show)
+    if group.varying:
+        yield f"      {printable(', '.join(group.varying))}: different for each"
+    if folders := group.by_folder():
+        yield f"      folders: {_counts(folders)}"
+    if labels := group.by_label():
+        yield f"      labels: {_counts(labels)}"
+    yield f"      {some([change.address for change in group.changes])}"
+    if show.requests:
+        yield from _request(group.changes[0])
+        yield f"      and {len(group.changes) - 1} more such requests"
     yield ""
 
 
-def _field(field: FieldChange, action: Action, *, colour: bool) -> Iterator[str]:
-    name = f"      {printable(field.field)}:"
+def _short(group: Group, loss: Loss | None, show: _Show) -> str:
+    """A group in one line: who, and which fields."""
+    first, symbol = group.changes[0], _SYMBOLS[group.action]
+    names = [field.field for field in group.fields if field.sent_with is None]
+    what = [", ".join([*names, *group.varying])] if names else []
+    if len(group.changes) > 1:
+        who, where = f"{symbol} {len(group.changes)} monitors", _counts(group.by_kind())
+    else:
+        who, where = f"{symbol} {first.address}", _where(first)
+    if group.is_unusual:
+        causes = dict.fromkeys(field.cause.value for field in group.fields)
+        what += [cause for cause in causes if cause != Cause.EDIT.value]
+        what += [_REASONS[group.reason]] if group.reason else []
+        what += [f"loses monitoring: {', '.join(loss.causes)}"] if loss else []
+    text = f": {'; '.join(what)}" if what else ""
+    return f"  {paint(who, symbol, colour=show.colour)} ({where}){printable(text)}"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    """How many there are of each: `a 3, b 2 and 4 more`."""
+    parts = [f"{printable(word)} {count}" for word, count in [*counts.items()][:_COUNTED]]
+    more = f" and {len(counts) - _COUNTED} more" if len(counts) > _COUNTED else ""
+    return f"{', '.join(parts)}{more}"
+
+
+def _where(change: Change) -> str:
+    """The id of a change's monitor and the place of its manifest, as far as there are any."""
+    number = f"id {change.id}" if change.id is not None else ""
+    return ", ".join(filter(None, (number, place(change))))
+
+
+def _in_order(fields: Sequence[FieldChange]) -> list[FieldChange]:
+    """The fields that change, then those that are only sent along."""
+    return sorted(fields, key=lambda field: field.sent_with is not None)
+
+
+def _change(change: Change, show: _Show) -> Iterator[str]:
+    symbol = _SYMBOLS[change.action]
+    head = paint(f"{symbol} {change.address}", symbol, colour=show.colour)
+    words = _GONE if change.action is Action.DELETE else ""
+    reason = f": {_REASONS[change.reason]}" if change.reason else words
+    yield f"  {head} ({_where(change)}){reason}"
+    for field in _in_order(change.fields):
+        yield from _field(field, change.action, show)
+    if show.requests:
+        yield from _request(change)
+    yield ""
+
+
+def _request(change: Change) -> Iterator[str]:
+    yield f"      {change.method} {change.path}"
+    if change.body:
+        yield f"      {value_text(dict(change.body))}"
+
+
+def _field(field: FieldChange, action: Action, show: _Show) -> Iterator[str]:
+    name, colour = f"      {printable(field.field)}:", show.colour
     if field.sent_with is not None:
-        yield f"{name} {value_text(field.after)} (unchanged, sent with {field.sent_with})"
+        value = shown_value(field, field.after, show.names)
+        yield f"{name} {value} (unchanged, sent with {field.sent_with})"
     elif field.source is not None:
         word = "secret" if action is Action.CREATE else "changed"
         default = f"; default, {printable(field.default)}" if field.default else ""
         yield f"{name} {word} (source {printable(field.source)}{default})"
     elif action is Action.CREATE or field.cause is Cause.UNSETTLED:
-        yield f"{name} {value_text(field.after)}{_cause(field, colour=colour)}"
-    elif not field.leaves:
-        change = f"{value_text(field.before)} → {value_text(field.after)}"
-        yield f"{name} {change}{_cause(field, colour=colour)}"
+        value = shown_value(field, field.after, show.names)
+        yield f"{name} {value}{_cause(field, show)}"
+    elif not field.leaves or set_change(field) is not None:
+        change = shown_change(field, show.names, colour=colour)
+        yield f"{name} {change}{_cause(field, show)}"
     else:
-        yield f"{name}{_cause(field, colour=colour)}"
+        yield f"{name}{_cause(field, show)}"
         for leaf in field.leaves:
             path = printable(leaf.path.removeprefix(field.field))
             yield f"        {_leaf(leaf, path, colour=colour)}"
 
 
-def _cause(field: FieldChange, *, colour: bool) -> str:
+def _cause(field: FieldChange, show: _Show) -> str:
     """Why the field differs, unless it was simply edited in its manifest."""
     default = f" (default, {printable(field.default)})" if field.default else ""
     if field.cause is Cause.EDIT:
@@ -132,10 +295,12 @@ def _cause(field: FieldChange, *, colour: bool) -> str:
     if field.cause is Cause.NOT_KEPT:
         words = "not kept: sent before, and AlertSite has not shown it since"
     if field.cause is Cause.UNSETTLED:
-        words = f"sent again: {value_text(field.applied)} was sent last and may show yet"
+        was = shown_value(field, field.applied, show.names)
+        words = f"sent again: {was} was sent last and may show yet"
     if field.cause is Cause.BOTH:
-        words = f"both: changed here and in AlertSite, last applied {value_text(field.applied)}"
-    return default + " " + paint(f"({words})", "drift", colour=colour)
+        was = shown_value(field, field.applied, show.names)
+        words = f"both: changed here and in AlertSite, last applied {was}"
+    return default + " " + paint(f"({words})", "drift", colour=show.colour)
 
 
 def _leaf(leaf: Leaf, path: str, *, colour: bool) -> str:
@@ -143,8 +308,9 @@ def _leaf(leaf: Leaf, path: str, *, colour: bool) -> str:
         return paint(f"+ {path}: {value_text(leaf.after)}", "+", colour=colour)
     if leaf.after is None:
         return paint(f"- {path}: {value_text(leaf.before)}", "-", colour=colour)
-    line = f"~ {path}: {value_text(leaf.before)} → {value_text(leaf.after)}"
-    return paint(line, "~", colour=colour)
+    before = paint(value_text(leaf.before), "-", colour=colour)
+    after = paint(value_text(leaf.after), "+", colour=colour)
+    return f"{paint(f'~ {path}:', '~', colour=colour)} {before} → {after}"
 
 
 def _refusal(refusal: Refusal, *, colour: bool) -> Iterator[str]:
@@ -155,24 +321,65 @@ def _refusal(refusal: Refusal, *, colour: bool) -> Iterator[str]:
     yield ""
 
 
-def _bindings(bindings: Sequence[Binding], *, colour: bool) -> Iterator[str]:
-    for address, action, number, before in bindings:
-        symbol, words = _BINDINGS[action]
-        head = paint(f"{symbol} {printable(address)}", symbol, colour=colour)
-        former = printable((before or "").rpartition("/")[2])
-        yield f"  {head} (id {number}) {words.format(name=former)}"
+class _Line(NamedTuple):
+    """One address, and what is said of it.
+
+    Attributes:
+        together: what is said of several such; empty if they are never folded.
+    """
+
+    symbol: str
+    address: str
+    id: int | None
+    text: str
+    together: str
 
 
-def _notes(notes: Sequence[Note], *, colour: bool) -> Iterator[str]:
-    for (address, code, number), group in groupby(notes, key=lambda note: note[:3]):
+def _bindings(bindings: Sequence[Binding], *, colour: bool, folds: float) -> Iterator[str]:
+    lines = []
+    for binding in bindings:
+        symbol, words = _BINDINGS[binding.action]
+        former = printable((binding.before or "").rpartition("/")[2])
+        text, together = words.format(name=former), _TOGETHER[binding.action]
+        lines.append(_Line(symbol, binding.address, binding.id, text, together))
+    yield from _folded(lines, colour=colour, folds=folds)
+
+
+def _notes(notes: Sequence[Note], *, colour: bool, folds: float) -> Iterator[str]:
+    lines = []
+    for (address, code, number), group in groupby(
+        notes, key=lambda note: (note.address, note.code, note.id)
+    ):
         symbol, words = _NOTES[code]
         grouped = list(group)
+        name = grouped[0].name
         fields = [note.field for note in grouped if note.field is not None]
         verb = "is" if len(fields) == 1 else "are"
         named = printable(f"{', '.join(fields)} {verb}")
-        text = words.format(fields=named, name=grouped[0].name)
-        head = paint(f"{symbol} {printable(address)}", symbol, colour=colour)
-        yield f"  {head} (id {number}) {text}" if number is not None else f"  {head} {text}"
+        together = _TOGETHER.get(code, "")
+        if code is NoteCode.ORPHAN:
+            words, together = f"{words}{_LEFT[name]}", f"{together}{_ALL_LEFT[name]}"
+        text = words.format(fields=named, name=name, address=printable(address))
+        lines.append(_Line(symbol, address, number, text, together.format(fields=named)))
+    yield from _folded(lines, colour=colour, folds=folds)
+
+
+def _folded(lines: Sequence[_Line], *, colour: bool, folds: float) -> Iterator[str]:
+    """The lines; what is said of many is one, unless it is a warning."""
+    alike: dict[str | int, list[_Line]] = {}
+    for place, line in enumerate(lines):
+        is_folded = len(lines) > folds and line.together
+        alike.setdefault(line.together if is_folded else place, []).append(line)
+    for group in alike.values():
+        if len(group) > _FEW:
+            first = group[0]
+            head = paint(f"{first.symbol} {len(group)} monitors", first.symbol, colour=colour)
+            yield f"  {head} ({some([line.address for line in group])}) {first.together}"
+            continue
+        for line in group:
+            head = paint(f"{line.symbol} {printable(line.address)}", line.symbol, colour=colour)
+            number = "" if line.id is None else f" (id {line.id})"
+            yield f"  {head}{number} {line.text}"
 
 
 def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
@@ -200,7 +407,7 @@ def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
         )
 
 
-def _coverage(coverage: Coverage, *, colour: bool) -> Iterator[str]:
+def _coverage(coverage: Coverage, *, colour: bool, folds: float) -> Iterator[str]:
     if coverage.losses:
         count = len(coverage.losses)
         who = "1 monitor loses" if count == 1 else f"{count} monitors lose"
@@ -212,7 +419,7 @@ def _coverage(coverage: Coverage, *, colour: bool) -> Iterator[str]:
         limit = coverage.allowance.limit
         line = f"Coverage: {who} monitoring ({how}){recent}; budget {limit}"
         yield paint(line, "!" if coverage.total > limit else "bold", colour=colour)
-        yield from map(_loss, coverage.losses)
+        yield from _losses(coverage, folds=folds)
         labels = coverage.by_label()
         if count > 1 and labels:
             most = [f"{name} {lost}" for name, lost in labels.items()][:_MOST]
@@ -223,13 +430,31 @@ def _coverage(coverage: Coverage, *, colour: bool) -> Iterator[str]:
         yield f"Cost: {before:,} → {after:,} measurements per day ({after - before:+,})"
 
 
+def _losses(coverage: Coverage, *, folds: float) -> Iterator[str]:
+    """Who loses what: one by one, or those that lose the same together."""
+    if len(coverage.losses) <= folds:
+        for loss in coverage.losses:
+            yield f"  {_loss(loss)}: {_how(loss)}"
+        return
+    for group in loss_groups(coverage):
+        if len(group.losses) <= _FEW:
+            yield f"  {', '.join(map(_loss, group.losses))}: {_how(group)}"
+        else:
+            names = some([loss.address for loss in group.losses])
+            yield f"  {len(group.losses)} monitors ({names}): {_how(group)}"
+
+
 def _loss(loss: Loss) -> str:
-    """Who loses what: each cause, with the fields that it is about."""
+    return printable(f"{loss.address} (id {loss.id})")
+
+
+def _how(loss: Loss | LossGroup) -> str:
+    """Each cause, with the fields that it is about."""
     causes = []
     for cause in loss.causes:
         fields = [name for name, found in loss.fields.items() if found == cause]
         causes.append(f"{cause} ({', '.join(fields)})" if fields else cause)
-    return printable(f"  {loss.address} (id {loss.id}): {', '.join(causes)}")
+    return printable(", ".join(causes))
 
 
 def place(item: Change | Refusal) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.core.grouping import FOLDED_ABOVE
 from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.result import Status
 from reconciler.errors import ExitCode
 from reconciler.render.plans import place
-from reconciler.render.text import paint, value_text
+from reconciler.render.text import duration, paint, some
+from reconciler.render.values import shown_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,12 +29,17 @@ _WORDS = {
 }
 
 
+_LAST = (Status.MOVED, Status.DOUBLED, Status.NOT_KEPT, Status.UNCONFIRMED, Status.FAILED)
+"""What is not done, in the order in which it is shown: what is worst stands last."""
+
+
 def result_text(result: Result, *, colour: bool = False) -> Lines:
-    """The result: unless all is done what became of each change, and the summary as last line."""
+    """The result: what is not done, failures last and in full, and the summary as last line.
+
+    What is done is counted.
+    """
     done = result.having(Status.DONE)
-    lines: list[str] = []
-    if len(done) < len(result.outcomes):
-        lines += _outcomes(result.outcomes, colour=colour)
+    lines = list(_left(result.outcomes, colour=colour))
     counts = [
         f"{sum(item.change.action is action for item in done)} {word}"
         for action, word in zip(Action, ("added", "changed", "destroyed"), strict=True)
@@ -53,7 +60,8 @@ def result_text(result: Result, *, colour: bool = False) -> Lines:
 
 def outcomes_text(outcomes: Iterable[Outcome], *, colour: bool = False) -> Lines:
     """What became of each change, with its reason and fields."""
-    return joined(_outcomes(outcomes, colour=colour), colour=colour)
+    lines = (line for outcome in outcomes for line in _outcome(outcome, colour=colour))
+    return joined(lines, colour=colour)
 
 
 def outcome_line(outcome: Outcome, number: int, total: int) -> str:
@@ -62,8 +70,35 @@ def outcome_line(outcome: Outcome, number: int, total: int) -> str:
     return f"[{number}/{total}] {outcome.change.address}: {word}"
 
 
-def _outcomes(outcomes: Iterable[Outcome], *, colour: bool) -> Iterator[str]:
+def progress_line(outcome: Outcome, number: int, total: int, failed: int, seconds: float) -> str:
+    """One line that says how far a run is."""
+    return f"[{number}/{total}] {failed} failed, {duration(seconds)}: {outcome.change.address}"
+
+
+def run_line(run: str, seconds: float) -> str:
+    """The last words of a run: by which name history has it, and how long it took."""
+    return f"Run {run} took {duration(seconds)}."
+
+
+def _left(outcomes: Iterable[Outcome], *, colour: bool) -> Iterator[str]:
+    """What is not done: what was not started, then what failed, each in the order of the plan."""
+    waiting: dict[str, list[Outcome]] = {}
+    others: list[Outcome] = []
     for outcome in outcomes:
+        if outcome.status is Status.NOT_STARTED:
+            waiting.setdefault(outcome.message, []).append(outcome)
+        elif outcome.status is not Status.DONE:
+            others.append(outcome)
+    for reason, group in waiting.items():
+        if len(group) > FOLDED_ABOVE:
+            symbol, word = _WORDS[Status.NOT_STARTED]
+            head = paint(f"{symbol} {len(group)} changes", symbol, colour=colour)
+            why = f": {printable(reason)}" if reason else ""
+            yield f"  {head} ({some([item.change.address for item in group])}) {word}{why}"
+        else:
+            for outcome in group:
+                yield from _outcome(outcome, colour=colour)
+    for outcome in sorted(others, key=lambda item: _LAST.index(item.status)):
         yield from _outcome(outcome, colour=colour)
 
 
@@ -76,10 +111,10 @@ def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:
     where = f" ({place(change)})" if change.origin else ""
     yield f"  {head} {word}{reason}{where}"
     for field in outcome.not_kept:
-        sent, has = value_text(field.after), value_text(field.before)
+        sent, has = shown_value(field, field.after, {}), shown_value(field, field.before, {})
         yield f"      {printable(field.field)}: sent {sent}, AlertSite has {has}"
     for field in outcome.moved:
-        planned, has = value_text(field.after), value_text(field.before)
+        planned, has = shown_value(field, field.after, {}), shown_value(field, field.before, {})
         yield f"      {printable(field.field)}: planned {planned}, AlertSite has {has} by now"
 
 

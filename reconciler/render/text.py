@@ -9,6 +9,8 @@ from reconciler.core.mask import HIDDEN
 from reconciler.core.printable import Lines, joined, json_lines, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reconciler.core.model import JSON
     from reconciler.errors import ReconcilerError
 
@@ -22,6 +24,11 @@ _ESCAPES = {
     "bold": "1",
     "drift": "35",
 }
+
+_NAMED = 3
+"""So many monitors are named of those that are folded into one line."""
+_PRECISE = 10
+"""Below so many seconds the tenths are told."""
 
 
 def as_json(value: JSON) -> Lines:
@@ -42,6 +49,23 @@ def value_text(value: JSON) -> str:
     if value == HIDDEN:
         return HIDDEN
     return printable(json.dumps(value, ensure_ascii=False))
+
+
+def some(addresses: Sequence[str]) -> str:
+    """The first few of them, and how many more there are."""
+    more = f" and {len(addresses) - _NAMED} more" if len(addresses) > _NAMED else ""
+    return printable(f"{', '.join(addresses[:_NAMED])}{more}")
+
+
+def duration(seconds: float) -> str:
+    """A time in words: `0.4 s`, `12 s`, `3 min 5 s`, `1 h 2 min`."""
+    if seconds < _PRECISE:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, more = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {more} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def paint(text: str, style: str, *, colour: bool) -> str:

@@ -439,6 +439,17 @@ class TestList:
         asked = [path.partition("smtp")[2] for path in script.requests()[1:]]
         assert asked == ["", "&limit=2&offset=1", "&limit=2&offset=2"]
 
+    def test_it_says_how_many_it_has_read(self, script: Script, connect: Connect) -> None:
+        pages = page([1, 2], limit=2), page([2, 3], limit=2), page([3], limit=2)
+        script.on("GET /monitors", *pages)
+        script.on("GET /monitors/7", Answer(body=b'{"id": 7}'))
+        script.on("GET /monitors/8", Answer(body=b'{"id": 8}'))
+        told: list[int] = []
+        reader = Reader(connect(), ACCOUNT, told.append)
+        reader.list_monitors(["email-smtp"])
+        reader.read_monitors([7, 8])
+        assert told == [2, 3, 4, 5]
+
     def test_pages_by_total(self, script: Script, connect: Connect) -> None:
         pages = page([1, 2], count=3), page([2, 3], count=3)
         assert self.ids(script, connect, *pages) == [1, 2, 3]

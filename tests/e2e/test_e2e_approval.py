@@ -123,7 +123,7 @@ def test_question_does_not_get_into_the_json(
         text = out.read()
     assert json.loads(text)["summary"]["done"] == 1
     assert text.startswith("{")
-    assert "port: 25 → 587" in session.screen
+    assert "port: \x1b[31m25\x1b[0m → \x1b[32m587\x1b[0m" in session.screen
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,8 @@ def test_colour_is_for_terminals(
     account = sandbox(*fleet(1))
     session = terminal("plan", env=account.env | environment)
     assert session.finish() == 0
-    assert "port: 25 → 587" in session.screen
+    values = "\x1b[31m25\x1b[0m → \x1b[32m587\x1b[0m" if coloured else "25 → 587"
+    assert f"port: {values}\r\n" in session.screen
     assert ("\x1b[33m~ email-smtp/relay-01\x1b[0m" in session.screen) is coloured
     assert ("\x1b" in session.screen) is coloured
 

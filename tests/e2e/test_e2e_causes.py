@@ -92,15 +92,13 @@ def test_every_difference_has_its_cause(
     both = "(both: changed here and in AlertSite, last applied"
     assert done.out == (
         "  ~ email-smtp/one (id 1, monitors/one.yaml:1)\n"
-        f"      locations: {drift}\n"
-        '        + [20]: {"id": 20}\n'
-        '        - [30]: {"id": 30}\n'
+        f"      locations: + Atlanta (GA) (20), - Fremont (CA) (30) {drift}\n"
         f'      note: "drifted" → "n" {drift}\n'
         "      port: 587 → 2525\n"
-        "      home_location: 10 (unchanged, sent with locations)\n"
+        "      home_location: Fort Lauderdale (FL) (10) (unchanged, sent with locations)\n"
         "\n"
         "  ~ email-smtp/three (id 100001, monitors/three.yaml:1)\n"
-        f"      home_location: 20 → 10 {drift}\n"
+        f"      home_location: Atlanta (GA) (20) → Fort Lauderdale (FL) (10) {drift}\n"
         f'      x: {both} {{"a": 1, "b": [1, 2]}})\n'
         "        ~ .a: 5 → 2\n"
         "        ~ .b[1]: 3 → 2\n"
@@ -203,7 +201,7 @@ def test_orphan_is_listed_each_time_until_it_is_forgotten(
     _delete(applied, 2)
     orphan = (
         "  . email-smtp/three (id 100001) orphan: it has no manifest any more and is left as it "
-        "is\n"
+        "is; --prune retires it, state rm email-smtp/three forgets it\n"
     )
     gone = "  . email-smtp/two (id 2) forgotten: its monitor is gone, or bound to another address\n"
     first = run("plan", env=applied.env)
@@ -249,7 +247,7 @@ def test_drift_shows_what_alertsite_did_and_never_writes(
         '      x: {"a": 1, "b": [1, 2]} → {"a": 1, "b": [2, 1]}\n'
         "\n"
         "  ~ email-smtp/two (id 2, …)\n"
-        '      locations: [{"id": 10}, {"id": 20}] → [{"id": 20}, {"id": 30}]\n'
+        "      locations: + 30, - 10\n"
         "      port: 587 → 465\n"
         "\n"
         "Drift: 3 of 3 monitors not as last applied.\n"

@@ -353,6 +353,8 @@ _ANSWERS = (
     ("plan", "--json"),
     ("plan", "--show-requests", "--prune"),
     ("plan", "--out", "other.json"),
+    ("plan", "--detail", "summary"),
+    ("plan", "--detail", "grouped"),
     ("drift",),
     ("drift", "--json"),
     ("pull", "--auto-approve"),
@@ -382,6 +384,7 @@ _KEPT = (
 _PLANS = (
     ("show", _PLAN),
     ("show", _PLAN, "--json"),
+    ("show", _PLAN, "--detail", "grouped", "--show-requests"),
     ("apply", _PLAN),
     ("apply", _PLAN, "--all-or-nothing", "--json"),
 )

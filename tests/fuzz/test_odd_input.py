@@ -281,6 +281,8 @@ def test_no_name_steers_a_terminal_or_a_runner(
     [
         ("plan",),
         ("plan", "--prune", "--show-requests"),
+        ("plan", "--detail", "grouped"),
+        ("plan", "--detail", "summary"),
         ("plan", "--json"),
         ("drift",),
         ("drift", "--json"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from hypothesis import given
@@ -16,19 +16,41 @@ from hypothesis import strategies as st
 
 from reconciler import render
 from reconciler.core.drift import Drift, Drifted
+from reconciler.core.grouping import Detail
 from reconciler.core.model import Desired, Live, Origin
 from reconciler.core.options import PlanOptions
 from reconciler.core.planner import decide
 from reconciler.core.printable import joined, printable
+from reconciler.core.result import Outcome, Result, Status
+from reconciler.core.state import Record
 from reconciler.errors import ConfigurationError, Diagnostic, Position
 from reconciler.render.doctor import Check, CheckStatus, check_text
 from reconciler.render.view import View
 
 from build import ACCOUNT, SCHEMAS
 
+if TYPE_CHECKING:
+    from reconciler.core.plan import Plan
+
 TEXTS = st.lists(
     st.sampled_from(
-        ["::", "##[", "##vso[", "%0A", "\n", "\r", "\x1b[31m", "\x9b", "\u202e", "\u2028", "\ud800"]
+        [
+            "::",
+            "##[",
+            "##vso[",
+            "###[",
+            "##VSO[",
+            "#",
+            "[",
+            "%0A",
+            "\n",
+            "\r",
+            "\x1b[31m",
+            "\x9b",
+            "\u202e",
+            "\u2028",
+            "\ud800",
+        ]
     )
     | st.text(max_size=8)
     | st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"]),
@@ -42,8 +64,7 @@ def assert_safe(text: str, lines: int, *, is_github: bool = False) -> None:
     assert len(found) == lines
     for line in found:
         assert line.isprintable()
-        assert "##[" not in line
-        assert "##vso[" not in line
+        assert not re.search(r"##\w*\[", line)
         assert is_github or not line.lstrip().startswith("::")
 
 
@@ -109,6 +130,51 @@ def test_a_plan_has_the_lines_of_a_plain_one(name: str, text: str) -> None:
         return render.plan_text(plan, show_requests=True)
 
     assert_safe(planned(name, f"a{text}"), len(planned("monitors/a.yaml", "abc").split("\n")))
+
+
+def crowd(name: str, text: str) -> Plan:
+    """Three monitors that change alike, full of that text."""
+    kind = SCHEMAS.kinds["email-smtp"]
+    home = {"id": 10, "name": f"at {text}"}
+    wants = {"note": f"a{text}", "locations": [{"id": 10}, {"id": 72}], "home_location": 10}
+    has = {"note": f"{text}!", "locations": [home], "home_location": 10}
+    manifests = [
+        Desired(kind, f"m{n}", n, {f"l{text}": text}, wants, Origin(name, 0, 1)) for n in (1, 2, 3)
+    ]
+    monitors = [Live(n, "email-smtp", {"name": f"{n}{text}", **has}) for n in (1, 2, 3)]
+    monitors.append(Live(4, None, {"locations": [{"id": 72, "name": text}]}))
+    monitors.append(Live(5, "email-imap", {}))
+    gone = {"email-imap/gone": Record(5, {}, {}, text, text)}
+    return decide(ACCOUNT, manifests, gone, monitors, SCHEMAS.kinds, PlanOptions())
+
+
+@given(TEXTS, TEXTS, st.sampled_from(Detail), st.booleans())
+def test_groups_have_the_lines_of_plain_ones(
+    name: str, text: str, detail: Detail, show_requests: bool
+) -> None:
+    def shown(name: str, text: str, *, colour: bool = False) -> str:
+        plan = crowd(name, text)
+        return render.plan_text(plan, detail=detail, show_requests=show_requests, colour=colour)
+
+    lines = len(shown("monitors/a.yaml", "abc").split("\n"))
+    assert_safe(shown(name, text), lines)
+    coloured = shown(name, text, colour=True)
+    assert_safe(re.sub("\x1b\\[[0-9]+m", "", coloured), lines)
+    assert_safe(render.summary_text(crowd(name, text)), 2)
+
+
+@given(TEXTS, TEXTS)
+def test_a_result_has_the_lines_of_a_plain_one(name: str, text: str) -> None:
+    def shown(name: str, text: str) -> str:
+        failed, late, moved = crowd(name, f"b{text}").changes
+        outcomes = (
+            Outcome(failed, Status.FAILED, text),
+            Outcome(late, Status.NOT_KEPT, text, not_kept=late.fields),
+            Outcome(moved, Status.MOVED, text, moved=moved.fields),
+        )
+        return render.result_text(Result(ACCOUNT, outcomes))
+
+    assert_safe(shown(name, text), len(shown("monitors/a.yaml", "abc").split("\n")))
 
 
 @given(TEXTS)

@@ -695,7 +695,7 @@ class TestRefusing:
 
     def test_of_many_the_first_are_named_and_the_plan_names_all(self) -> None:
         error = self.refused(self.lost(12))
-        assert str(error).endswith("email-imap/m9 (deleted), and 2 more, which the plan names")
+        assert str(error).endswith("email-imap/m9 (deleted), and 2 more, which --detail full names")
 
     def test_the_flag_says_how_many_whatever_the_budget(self) -> None:
         self.refuse(self.lost(11), allow_loss=11)

@@ -1,0 +1,302 @@
+"""A plan and a result that a person can read: detail, pager, progress, and what is left over."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Account, Done, Workspace
+
+_APPLY = ("apply", "--auto-approve")
+_QUESTION = 'Only "yes" is accepted'
+_LONG = ("--detail", "full")
+
+
+@pytest.fixture
+def pager(tmp_path: Path) -> dict[str, str]:
+    """A pager that says that it is one, and shows all at once."""
+    script = tmp_path / "pager"
+    script.write_text("#!/bin/sh\necho BEGIN PAGER\ncat\necho END PAGER\n")
+    script.chmod(0o755)
+    return {"PAGER": str(script)}
+
+
+@pytest.fixture
+def many(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+) -> Account:
+    """Thirty monitors that are to change in the same way, and lose nothing by it."""
+    texts = [manifest("email-smtp", f"relay-{n:02}", n, timeout=33) for n in range(1, 31)]
+    workspace.write("fleet.yaml", "---\n".join(texts))
+    return sandbox(*(monitor("email-smtp", n, timeout=30) for n in range(1, 31)))
+
+
+def paged(screen: str) -> str:
+    """What the pager has shown."""
+    return screen.partition("BEGIN PAGER")[2].partition("END PAGER")[0]
+
+
+def test_equal_changes_are_one_unless_every_one_is_asked_for(
+    many: Account, run: Callable[..., Done]
+) -> None:
+    plan = run("plan", env=many.env)
+    assert "  ~ 30 monitors: email-smtp 30\n      timeout: 30 → 33\n" in plan.out
+    assert "Plan: 0 to add, 30 to change, 0 to destroy." in plan.out
+    full = run("plan", *_LONG, env=many.env)
+    assert full.out.count("      timeout: 30 → 33\n") == 30
+    summary = run("plan", "--detail", "summary", env=many.env)
+    assert "  ~ 30 monitors (email-smtp 30): timeout\n" in summary.out
+    requests = run("plan", "--show-requests", env=many.env)
+    assert requests.out.count("PATCH ") == 30
+    assert len(run("plan", "--json", env=many.env).json["changes"]) == 30
+
+
+@pytest.mark.parametrize("command", ["plan", "apply", "show"])
+def test_detail_is_one_of_three(command: str, run: Callable[..., Done]) -> None:
+    done = run(command, "--detail", "all")
+    assert done.code == 64
+    assert "'summary', 'grouped', 'full'" in done.err
+
+
+def test_show_and_apply_take_detail_too(many: Account, run: Callable[..., Done]) -> None:
+    assert run("plan", "--out", "p.json", env=many.env).code == 0
+    shown = run("show", "p.json", "--detail", "summary")
+    assert "  ~ 30 monitors (email-smtp 30): timeout\n" in shown.out
+    applied = run("apply", "p.json", *_LONG, env=many.env)
+    assert applied.out.count("      timeout: 30 → 33\n") == 30
+
+
+def test_what_does_not_fit_on_the_terminal_goes_to_the_pager(
+    many: Account, terminal: Callable[..., Any], pager: dict[str, str]
+) -> None:
+    session = terminal("plan", *_LONG, env=many.env | pager)
+    assert session.finish() == 0
+    shown = paged(session.screen)
+    assert shown.count("timeout:") == 30
+    assert "Plan: 0 to add, 30 to change" in shown
+
+
+_NO_PAGER: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "it fits": ((), {}),
+    "the flag": ((*_LONG, "--no-pager"), {}),
+    "a pipeline": (_LONG, {"CI": "true"}),
+    "none": (_LONG, {"PAGER": ""}),
+    "a simple terminal": (_LONG, {"TERM": "dumb"}),
+}
+
+
+@pytest.mark.parametrize(("flags", "env"), _NO_PAGER.values(), ids=_NO_PAGER)
+def test_where_there_is_no_pager(
+    flags: tuple[str, ...],
+    env: dict[str, str],
+    many: Account,
+    terminal: Callable[..., Any],
+    pager: dict[str, str],
+) -> None:
+    session = terminal("plan", *flags, env=many.env | pager | env)
+    assert session.finish() == 0
+    assert "PAGER" not in session.screen
+    assert "Plan: 0 to add, 30 to change" in session.screen
+
+
+def test_less_is_the_pager_if_none_is_set(many: Account, terminal: Callable[..., Any]) -> None:
+    session = terminal("plan", *_LONG, env=many.env)
+    session.wait_for("\n:")
+    session.type("q")
+    assert session.finish() == 0
+    assert "\x1b[32m33" in session.screen
+
+
+def test_apply_pages_and_then_asks_with_the_summary_again(
+    many: Account, terminal: Callable[..., Any], pager: dict[str, str]
+) -> None:
+    session = terminal("apply", *_LONG, env=many.env | pager)
+    session.wait_for(_QUESTION)
+    assert paged(session.screen).count("timeout:") == 30
+    after = session.screen.partition("END PAGER")[2]
+    assert "Plan: 0 to add, 30 to change, 0 to destroy." in after
+    assert "timeout: " not in after
+    session.type("yes\n")
+    assert session.finish() == 0
+    assert len(many.patches()) == 30
+
+
+def test_without_a_question_there_is_no_pager(
+    many: Account, terminal: Callable[..., Any], pager: dict[str, str]
+) -> None:
+    session = terminal(*_APPLY, *_LONG, env=many.env | pager)
+    assert session.finish() == 0
+    assert "PAGER" not in session.screen
+
+
+def test_no_secret_reaches_the_pager(
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    terminal: Callable[..., Any],
+    pager: dict[str, str],
+) -> None:
+    secret = "correct-horse-battery-staple"
+    monitors = fleet(30)
+    monitors[7]["hostname"] = f"{secret}.example.com"
+    account = sandbox(*monitors)
+    session = terminal("plan", *_LONG, env=account.env | pager | {"RECONCILER_SECRET_KEY": secret})
+    assert session.finish() == 0
+    assert "hostname:" in paged(session.screen)
+    assert secret not in session.screen
+
+
+def test_progress_is_one_line_that_changes_on_a_terminal(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
+) -> None:
+    account = sandbox(*fleet(3), faults=["PATCH */2 status=400"])
+    session = terminal(*_APPLY, env=account.env)
+    assert session.finish() == 7
+    assert "\r\x1b[K[1/3] " in session.screen
+    assert "\r\x1b[K[3/3] 1 failed, " in session.screen
+    assert "[3/3] 1 failed" in session.screen
+    assert "\r\x1b[K" in session.screen.partition("[3/3] 1 failed")[2]
+    assert "email-smtp/relay-02: failed\r\n" in session.screen
+
+
+def test_progress_of_many_is_a_line_now_and_then_elsewhere(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+) -> None:
+    account = sandbox(*fleet(120), faults=["PATCH */33 status=400"])
+    done = run(*_APPLY, "--allow-loss", "120", env=account.env)
+    assert done.code == 7
+    lines = [line for line in done.err.splitlines() if line.startswith("[")]
+    assert len(lines) == 2
+    assert any(line.endswith("email-smtp/relay-33: failed") for line in lines)
+    assert any(line.startswith("[100/120] ") for line in lines)
+
+
+def test_a_run_ends_with_its_id_and_how_long_it_took(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+) -> None:
+    done = run(*_APPLY, "--json", env=sandbox(*fleet(1)).env)
+    last = done.err.splitlines()[-1]
+    assert last.startswith(f"Run {done.json['run']} took ")
+    assert last.endswith(" s.")
+
+
+def test_failures_stand_last_and_what_is_done_is_counted(
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+) -> None:
+    account = sandbox(*fleet(30), faults=["PATCH */3 status=400"])
+    done = run(*_APPLY, "--allow-loss", "30", env=account.env)
+    assert done.code == 7
+    result = done.out[done.out.index("  ! email-smtp/relay-03 failed") :]
+    assert "relay-04" not in result
+    assert "Of 30 changes: 29 done, 1 failed." in result
+
+
+@pytest.fixture
+def orphaned(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> Account:
+    """Two monitors that were applied; one has no manifest any more."""
+    workspace.write("a.yaml", manifest("email-smtp", "stays", 1))
+    workspace.write("b.yaml", manifest("email-smtp", "gone", 2))
+    account = sandbox(monitor("email-smtp", 1), monitor("email-smtp", 2))
+    assert run(*_APPLY, env=account.env).code == 0
+    (workspace.root / "monitors" / "b.yaml").unlink()
+    return account
+
+
+def settings(workspace: Workspace, text: str) -> None:
+    """Sets what stands at the top of the project's file; the rest of it stays."""
+    path = workspace.root / "reconciler.toml"
+    rest = path.read_text() if path.exists() else ""
+    path.write_text(text + rest[rest.find("[") :] if "[" in rest else text)
+
+
+def test_an_orphan_names_its_next_steps(orphaned: Account, run: Callable[..., Done]) -> None:
+    done = run("plan", env=orphaned.env)
+    assert (
+        "  . email-smtp/gone (id 2) orphan: it has no manifest any more and is left as it is; "
+        "--prune retires it, state rm email-smtp/gone forgets it\n"
+    ) in done.out
+
+
+def test_prune_can_be_set_once_for_all(
+    orphaned: Account, run: Callable[..., Done], workspace: Workspace
+) -> None:
+    settings(workspace, "prune = true\n")
+    assert "1 to destroy" in run("plan", env=orphaned.env).out
+    assert "No changes." in run("plan", "--no-prune", env=orphaned.env).out
+    why = run("why", "email-smtp/gone", env=orphaned.env)
+    assert "unless apply --prune" not in why.out
+    assert run("plan", "--out", "p.json", env=orphaned.env).code == 0
+    saved = json.loads((workspace.root / "p.json").read_text())
+    assert saved["basis"]["prune"] is True
+    assert run("apply", "p.json", "--no-prune", env=orphaned.env).code == 64
+    settings(workspace, "prune = false\n")
+    assert run("apply", "p.json", env=orphaned.env).code == 0
+    assert [item["id"] for item in orphaned.monitors()] == [1]
+
+
+def test_a_saved_plan_that_prunes_nothing_stays_so(
+    orphaned: Account, run: Callable[..., Done], workspace: Workspace
+) -> None:
+    assert run("plan", "--out", "p.json", env=orphaned.env).code == 0
+    settings(workspace, "prune = true\n")
+    assert run("apply", "p.json", env=orphaned.env).code == 0
+    assert [item["id"] for item in orphaned.monitors()] == [1, 2]
+    assert run(*_APPLY, "--no-prune", env=orphaned.env).code == 0
+    assert len(orphaned.monitors()) == 2
+    assert run(*_APPLY, env=orphaned.env).code == 0
+    assert len(orphaned.monitors()) == 1
+
+
+@pytest.mark.parametrize("value", ['"yes"', "1", "[]"])
+def test_prune_is_a_switch(
+    value: str, orphaned: Account, run: Callable[..., Done], workspace: Workspace
+) -> None:
+    settings(workspace, f"prune = {value}\n")
+    done = run("plan", env=orphaned.env)
+    assert done.code == 3
+    assert "prune must be true or false" in done.err
+
+
+def test_names_stand_beside_ids(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    names = {10: "Fort Lauderdale (FL)", 20: "Atlanta (GA)", 72: "Boston (MA)"}
+
+    def ids(*numbers: int) -> list[dict[str, int]]:
+        return [{"id": number} for number in numbers]
+
+    def seen(*numbers: int) -> list[dict[str, Any]]:
+        return [{"id": number, "name": names[number], "region": 1} for number in numbers]
+
+    workspace.write(
+        "a.yaml", manifest("email-smtp", "one", 1, locations=ids(10, 72), home_location=72)
+    )
+    workspace.write("b.yaml", manifest("email-smtp", "two", 2))
+    account = sandbox(
+        monitor("email-smtp", 1, locations=seen(10, 20), home_location=20),
+        monitor("email-smtp", 2, locations=seen(72), home_location=72),
+    )
+    done = run("plan", "--out", "p.json", env=account.env)
+    home = "      home_location: Atlanta (GA) (20) → Boston (MA) (72)\n"
+    places = "      locations: + Boston (MA) (72), - Atlanta (GA) (20)\n"
+    for shown in (done, run("show", "p.json")):
+        assert home in shown.out
+        assert places in shown.out

@@ -8,8 +8,7 @@ import click
 
 from reconciler import render
 from reconciler.cli import console, formats, options
-from reconciler.core.lint import Severity, severity
-from reconciler.errors import ExitCode, InvalidManifestsError, UsageError
+from reconciler.errors import ExitCode, InvalidManifestsError, Severity, UsageError
 from reconciler.render.view import View
 from reconciler.usecases.lint import lint_fleet
 
@@ -58,7 +57,7 @@ def _lint(fleet: Fleet) -> tuple[Diagnostic, ...]:
 
 def _judge(findings: tuple[Diagnostic, ...], *, strict: bool) -> ExitCode:
     """Says how many findings there are, and whether they are too many."""
-    found = [severity(finding.code) for finding in findings]
+    found = [finding.severity for finding in findings]
     numbers = [_count(found.count(one), one) for one in Severity if one in found]
     console.say(f"Lint: {', '.join(numbers) or 'no findings'}.")
     is_bad = Severity.ERROR in found or (strict and findings)

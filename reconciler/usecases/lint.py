@@ -50,14 +50,16 @@ class _Linting:
         for finding in lint(self._fleet.desired):
             item = by_address[finding.address]
             if finding.code not in self._disabled(item, finding):
-                yield Diagnostic(self._place(item, finding), finding.code, finding.message)
+                place = self._place(item, finding)
+                severity = CODES[finding.code].severity
+                yield Diagnostic(place, finding.code, finding.message, severity)
 
     def bad_comments(self) -> Iterator[Diagnostic]:
         for path, found in self._comments.items():
             for comment in found:
                 place = Position(path, comment.line, comment.column)
                 for message in _faults(comment):
-                    yield Diagnostic(place, BAD_COMMENT, message)
+                    yield Diagnostic(place, BAD_COMMENT, message, CODES[BAD_COMMENT].severity)
 
     def _disabled(self, item: Desired, finding: Finding) -> set[str]:
         """The codes that comments disable for this finding."""

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from reconciler.core.lint import CODES, EXPIRED_IGNORE
 from reconciler.core.printable import Lines, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from reconciler.core.model import JSON
     from reconciler.errors import Diagnostic
 
 
-def findings_text(findings: Iterable[Diagnostic]) -> Lines:
-    """One finding a line: `path:line:col: code: message`.
+_MANY = 10
+"""More findings of one code of lint are shown together: as a number, and the first of them."""
+_FIRST = 3
+
+
+def findings_text(findings: Sequence[Diagnostic]) -> Lines:
+    """One finding a line: `path:line:col: code: message`; many of one code of lint together.
 
     The severity stands before the code, but for the errors of invalid manifests.
     """
-    return joined(map(finding_line, findings))
+    counts = Counter(finding.code for finding in findings)
+    many = {code for code, count in counts.items() if count > _MANY and code in CODES}
+    lines = [finding_line(finding) for finding in findings if finding.code not in many]
+    for code in sorted(many, key=lambda code: (-counts[code], code)):
+        some = [finding for finding in findings if finding.code == code]
+        lines.append(f"{some[0].severity}: {code}: {len(some):,} findings, such as")
+        lines += [f"  {finding.position}: {finding.message}" for finding in some[:_FIRST]]
+        lines.append(f"  and {len(some) - _FIRST:,} more, which --format json lists")
+    return joined(lines)
 
 
 def finding_line(finding: Diagnostic) -> str:

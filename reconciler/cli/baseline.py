@@ -9,8 +9,9 @@ from reconciler import durable, render
 from reconciler.cli import config, runtime
 from reconciler.context import MIB
 from reconciler.core import json_text
-from reconciler.core.lint import CODES, Policy
+from reconciler.core.lint import CODES
 from reconciler.core.lint.baseline import from_json, to_json
+from reconciler.core.lint.policy import Policy
 from reconciler.errors import ConfigurationError
 from reconciler.schema import problem_of
 from reconciler.schema.problem import did_you_mean
@@ -18,7 +19,7 @@ from reconciler.schema.problem import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reconciler.core.lint import Entry
+    from reconciler.core.lint.baseline import Entry
 
 _MOST_BYTES = 16 * MIB
 

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.baseline import Linting
     from reconciler.cli.formats import Outputs
-    from reconciler.core.lint import Entry, Linted
-    from reconciler.core.lint.baseline import Judged
+    from reconciler.core.lint.baseline import Entry, Judged, Linted
     from reconciler.errors import Diagnostic
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from reconciler.core.lint import BAD_COMMENT, CODES, Entry, Linted, lint
+from reconciler.core.lint import BAD_COMMENT, CODES, lint
+from reconciler.core.lint.baseline import Entry, Linted
 from reconciler.errors import Diagnostic, Position
 from reconciler.manifests import Locator
 from reconciler.manifests.directives import comments
@@ -14,7 +15,8 @@ from reconciler.schema.problem import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.core.lint import Finding, Policy
+    from reconciler.core.lint import Finding
+    from reconciler.core.lint.policy import Policy
     from reconciler.core.model import Desired
     from reconciler.manifests.directives import Comment
     from reconciler.usecases.load import Fleet

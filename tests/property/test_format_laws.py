@@ -216,6 +216,16 @@ def test_markdown_holds_it_in_fences_only(text: str) -> None:
 
 
 @given(TEXTS)
+def test_where_all_of_it_is_stands_in_a_fence(text: str) -> None:
+    def shape(whole: str) -> list[Any]:
+        view = _VIEW._replace(whole=whole or "-", limit=1)
+        return markdown_shape(renderer("markdown", Subject.PLAN)(cases("word")[0].value, view))
+
+    for whole in (text, f"```\n{text}", "```", f"~~~{text}"):
+        assert shape(whole) == shape("word")
+
+
+@given(TEXTS)
 def test_junit_holds_it_as_text_and_attributes(text: str) -> None:
     for hostile, harmless in zip(rendered("junit", text), harmless_ones("junit"), strict=True):
         assert_lines_are_safe(hostile)

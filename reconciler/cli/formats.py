@@ -112,7 +112,7 @@ class Outputs(NamedTuple):
         Raises:
             ConfigurationError: a file cannot be written; all others are.
         """
-        here = os.getcwd()  # noqa: PTH109 - a text, for what knows no paths
+        here = str(Path.cwd())
         view = view._replace(folder=here, root=_root(here))
         coloured = view._replace(colour=console.has_colour(sys.stdout))
         text = self._rendered(self.stdout, value, document, coloured)
@@ -240,7 +240,7 @@ def _outputs(subject: Subject, asked: Iterable[str]) -> Outputs:
         UsageError: it is no format, or not one of this command, or two go to one place.
     """
     outputs = tuple(dict.fromkeys(_output(subject, text) for text in asked))
-    places = [output.file and os.path.abspath(output.file) for output in outputs]  # noqa: PTH100
+    places = [output.file and Path(output.file).resolve() for output in outputs]
     for output, place in zip(outputs, places, strict=True):
         if places.count(place) > 1:
             where = output.file or "stdout"
@@ -270,18 +270,17 @@ def _output(subject: Subject, text: str) -> Output:
     return Output(name, file)
 
 
-def _text(subject: Subject, value: Any, view: View) -> Lines:  # noqa: ANN401 - by subject
+def _text(subject: Subject, value: object, view: View) -> Lines:
+    show: Callable[..., Lines] = getattr(render, f"{subject.value}_text")
     match subject:
         case Subject.PLAN:
-            return render.plan_text(
+            return show(
                 value,
                 colour=view.colour,
                 show_requests=view.show_requests,
                 detail=view.detail,
             )
-        case Subject.DRIFT:
-            return render.drift_text(value, colour=view.colour)
-        case Subject.RESULT:
-            return render.result_text(value, colour=view.colour)
         case Subject.FINDINGS:
-            return render.findings_text(value)
+            return show(value)
+        case Subject.DRIFT | Subject.RESULT:
+            return show(value, colour=view.colour)

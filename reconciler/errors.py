@@ -23,7 +23,7 @@ Rule: every failure owns its exit code and says what to do next; only `cli` catc
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import ClassVar, NamedTuple
 
 
@@ -54,12 +54,21 @@ class Position(NamedTuple):
         return f"{self.path}:{self.line}:{self.column}"
 
 
+class Severity(StrEnum):
+    """How sure it is that a finding is a fault."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
 class Diagnostic(NamedTuple):
     """One finding in a manifest: where, which rule, and what to do about it."""
 
     position: Position
     code: str
     message: str
+    severity: Severity = Severity.ERROR
 
     def __str__(self) -> str:
         return f"{self.position}: {self.code}: {self.message}"

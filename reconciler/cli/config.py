@@ -28,6 +28,7 @@ _SIZE = re.compile(r"([0-9]{1,6}) ?(MiB|GiB)")
 _KEYS = ("state", "lock_lease", "timeout", "deadline", "largest_list")
 _PRUNE = "prune"
 _LISTS = ("env", "files", "plugins", "fields")
+_SEVERITIES = ("error", "warning", "info", "off")
 _MOST_BYTES = 64 * 1024
 """Of a file with settings or with one of them."""
 _CEILING = "RECONCILER_BUDGET"
@@ -172,6 +173,29 @@ def read_prune(project: Path) -> bool:
     return bool(_project(project).get(_PRUNE, False))
 
 
+class LintSettings(NamedTuple):
+    """What `[lint]` says.
+
+    Attributes:
+        baseline: the file of the findings that are known.
+        severities: patterns of codes, each with a severity or `off`, in the order of the file.
+    """
+
+    baseline: str
+    severities: tuple[tuple[str, str], ...]
+
+
+def read_lint(project: Path) -> LintSettings:
+    """What the project makes of lint: `[lint]` of its file.
+
+    Raises:
+        ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
+    """
+    table = _project(project).get("lint", {})
+    severities = tuple(table.get("severity", {}).items())
+    return LintSettings(table.get("baseline", "lint-baseline.json"), severities)
+
+
 def read_deciding(project: Path) -> dict[str, Any]:
     """What of the project's file decides what a plan is and whether it may be applied.
 
@@ -308,6 +332,8 @@ def _check(path: Path, key: str, value: object) -> None:
         _check_budget(path, value)
     elif key == "secrets":
         _check_secrets(path, value)
+    elif key == "lint":
+        _check_lint(path, value)
     elif key == _PRUNE:
         if type(value) is not bool:
             raise ConfigurationError(
@@ -316,7 +342,8 @@ def _check(path: Path, key: str, value: object) -> None:
     elif key not in _KEYS:
         known = ", ".join((*_KEYS, _PRUNE))
         raise ConfigurationError(
-            f"{path}: unknown setting {key}", f"It may hold {known}, [budget] and [secrets]."
+            f"{path}: unknown setting {key}",
+            f"It may hold {known}, [budget], [secrets] and [lint].",
         )
     elif not isinstance(value, str):
         raise ConfigurationError(f"{path}: {key} must be a text", f'Write it as {key} = "…".')
@@ -346,6 +373,21 @@ def _check_secrets(path: Path, value: object) -> None:
                 "of patterns",
                 'Write it as [secrets] with env = ["POP3_*"] and files = ["/run/secrets/*"].',
             )
+
+
+def _check_lint(path: Path, value: object) -> None:
+    table = value if isinstance(value, dict) else {"": None}
+    for name, item in table.items():
+        match name, item:
+            case "baseline", str() if item:
+                continue
+            case "severity", dict() if all(level in _SEVERITIES for level in item.values()):
+                continue
+        raise ConfigurationError(
+            f"{path}: [lint] holds baseline, a file, and severity, a table with "
+            f"{', '.join(_SEVERITIES[:-1])} or {_SEVERITIES[-1]} for each code",
+            'Write it as [lint] with severity = {"smtp-only" = "off", "*-port" = "warning"}.',
+        )
 
 
 def _value(environment: Mapping[str, str], name: str) -> str:

@@ -21,11 +21,15 @@ from reconciler.cli import console, runtime
 from reconciler.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from reconciler.core.model import JSON
     from reconciler.render import Lines
     from reconciler.render.view import View
+
+
+_SUMMARY = 1024 * 1024 - 1024
+"""Bytes of all summaries of one step that GitHub takes, with room for what is around them."""
 
 
 class Subject(StrEnum):
@@ -54,7 +58,12 @@ class Format(NamedTuple):
 _FORMATS = {
     "text": Format(tuple(Subject)),
     "json": Format(tuple(Subject), is_json=True),
-    "github": Format((Subject.FINDINGS,), "findings"),
+    "markdown": Format(tuple(Subject), "markdown"),
+    "github": Format(tuple(Subject), "github"),
+    "gitlab-codequality": Format((Subject.FINDINGS,), "gitlab", is_json=True),
+    "gitlab-terraform": Format((Subject.PLAN,), "gitlab", is_json=True),
+    "junit": Format(tuple(Subject), "junit"),
+    "sarif": Format((Subject.FINDINGS,), "sarif", is_json=True),
 }
 
 
@@ -103,6 +112,8 @@ class Outputs(NamedTuple):
         Raises:
             ConfigurationError: a file cannot be written; all others are.
         """
+        here = str(Path.cwd())
+        view = view._replace(folder=here, root=_root(here))
         coloured = view._replace(colour=console.has_colour(sys.stdout))
         text = self._rendered(self.stdout, value, document, coloured)
         if text and not (view.pages and self.is_text and console.page(text)):
@@ -119,6 +130,8 @@ class Outputs(NamedTuple):
                         durable.replace(Path(output.file), f"{clean}\n".encode())
                 except OSError as error:
                     failures.append(f"{output.file} cannot be written: {error.strerror}")
+        if any(output.name == "github" for output in (self.stdout, *self.files)):
+            failures += self._for_github(value, view)
         if failures:
             raise ConfigurationError("; ".join(failures), "Name another file with --format.")
 
@@ -131,12 +144,54 @@ class Outputs(NamedTuple):
             return _text(self.subject, value, view)
         return renderer(output.name, self.subject)(value, view._replace(whole=self._whole(output)))
 
-    def _whole(self, output: Output) -> str:
+    def _for_github(self, value: object, view: View) -> Iterator[str]:
+        """Writes the summary of the job and the outputs of the step, where Actions asks for them.
+
+        Yields what cannot be written.
+        """
+        if os.environ.get("GITHUB_ACTIONS") != "true":
+            return
+        github = import_module("reconciler.render.github")
+        outputs: dict[str, str | int] = getattr(github, f"{self.subject.value}_outputs")(value)
+        if self.files:
+            outputs["report"] = self.files[0].file
+        yield from _append("GITHUB_OUTPUT", github.outputs_text(outputs))
+        if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+            used = Path(summary).stat().st_size if Path(summary).exists() else 0
+            limited = view._replace(limit=_SUMMARY - used, whole=self._whole(None))
+            text = renderer("markdown", self.subject)(value, limited)
+            if len(text.encode()) <= _SUMMARY - used:
+                yield from _append("GITHUB_STEP_SUMMARY", text)
+            else:
+                console.say("The summary of this step is full, so nothing is added to it.")
+
+    def _whole(self, output: Output | None) -> str:
         """Where all of it is, for a format that cuts."""
         for other in self.files:
             if other.name in {"html", "text", "json"} and other != output:
                 return other.file
         return ""
+
+
+def _append(variable: str, text: str) -> Iterator[str]:
+    """Adds lines to the file that a variable of Actions names; yields why it cannot."""
+    path = os.environ.get(variable)
+    if not path:
+        return
+    try:
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(f"{runtime.redactor().text(text)}\n")
+    except OSError as error:
+        yield f"{path}, which {variable} names, cannot be written: {error.strerror}"
+
+
+def _root(folder: str) -> str:
+    """The root of the repository, as the platform that runs this job says; else the folder."""
+    for variable in ("GITHUB_WORKSPACE", "CI_PROJECT_DIR"):
+        root = os.environ.get(variable, "")
+        if root and Path(folder).is_relative_to(root):
+            return root
+    return folder
 
 
 def renderer(name: str, subject: Subject) -> Callable[[Any, View], Lines]:
@@ -185,7 +240,7 @@ def _outputs(subject: Subject, asked: Iterable[str]) -> Outputs:
         UsageError: it is no format, or not one of this command, or two go to one place.
     """
     outputs = tuple(dict.fromkeys(_output(subject, text) for text in asked))
-    places = [output.file and os.path.abspath(output.file) for output in outputs]  # noqa: PTH100
+    places = [output.file and Path(output.file).resolve() for output in outputs]
     for output, place in zip(outputs, places, strict=True):
         if places.count(place) > 1:
             where = output.file or "stdout"
@@ -215,18 +270,17 @@ def _output(subject: Subject, text: str) -> Output:
     return Output(name, file)
 
 
-def _text(subject: Subject, value: Any, view: View) -> Lines:  # noqa: ANN401 - by subject
+def _text(subject: Subject, value: object, view: View) -> Lines:
+    show: Callable[..., Lines] = getattr(render, f"{subject.value}_text")
     match subject:
         case Subject.PLAN:
-            return render.plan_text(
+            return show(
                 value,
                 colour=view.colour,
                 show_requests=view.show_requests,
                 detail=view.detail,
             )
-        case Subject.DRIFT:
-            return render.drift_text(value, colour=view.colour)
-        case Subject.RESULT:
-            return render.result_text(value, colour=view.colour)
         case Subject.FINDINGS:
-            return render.findings_text(value)
+            return show(value)
+        case Subject.DRIFT | Subject.RESULT:
+            return show(value, colour=view.colour)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, options, runtime
+from reconciler.cli import baseline, config, console, options, runtime
 from reconciler.cli.runtime import connect
 from reconciler.core.naming import LAYOUT, check_layout
 from reconciler.errors import ConfigurationError, ExitCode, InvalidManifestsError
@@ -17,11 +17,14 @@ from reconciler.render.view import View
 from reconciler.schema import installed_schemas
 from reconciler.usecases import import_ as importing
 from reconciler.usecases import load_fleet
+from reconciler.usecases.lint import lint_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from reconciler.cli.console import Writes
     from reconciler.core.plan import Plan
+    from reconciler.usecases import Fleet
     from reconciler.usecases.import_ import Imported, ImportNote
 
 
@@ -95,6 +98,8 @@ def import_(
             return code
         checked = importing.check(found, live, connection.account, schemas, state, folder)
         if found.drafts:
+            if into is None:
+                _know_findings(found, checked.fleet, writes)
             code = _show_plan(checked.plan, into) or code
         if checked.others:
             was, differs = ("was", "differs") if checked.others == 1 else ("were", "differ")
@@ -103,6 +108,29 @@ def import_(
                 "AlertSite: reconciler plan shows how."
             )
         return code
+
+
+def _know_findings(found: Imported, fleet: Fleet, writes: Writes) -> None:
+    """Adds what lint finds in the new manifests to the baseline, so that only what is new fails.
+
+    An account that was made by hand has such findings, and none of them is news.
+    """
+    ours = {item.address for item in found.drafts}
+    linting = baseline.read()
+    entries = {
+        entry
+        for item in lint_fleet(fleet, linting.policy)
+        for entry in item.entries
+        if entry.address in ours
+    }
+    if entries <= linting.baseline:
+        return
+    with writes.one(linting.file):
+        baseline.write(linting.file, linting.baseline | entries)
+    console.data(
+        f"{linting.file}: {_count(len(entries), 'finding')} of lint that the account has today; "
+        "validate --lint fails only on new ones."
+    )
 
 
 def _report(found: Imported, folder: str) -> Iterator[str]:

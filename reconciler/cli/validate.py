@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import render
-from reconciler.cli import console, formats, options
-from reconciler.core.lint import Severity, severity
-from reconciler.errors import ExitCode, InvalidManifestsError, UsageError
+from reconciler.cli import baseline, console, formats, options
+from reconciler.core.lint.baseline import judge, updated
+from reconciler.errors import ExitCode, InvalidManifestsError, Severity, UsageError
 from reconciler.render.view import View
 from reconciler.usecases.lint import lint_fleet
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from reconciler.cli.baseline import Linting
     from reconciler.cli.formats import Outputs
+    from reconciler.core.lint.baseline import Entry, Judged, Linted
     from reconciler.errors import Diagnostic
-    from reconciler.usecases import Fleet
 
 
 @click.command(epilog="Example: reconciler validate monitors/mail-core --format github")
@@ -28,12 +31,21 @@ if TYPE_CHECKING:
     "reconciler explain lint lists the codes, and how a comment disables one.",
 )
 @click.option("--strict", is_flag=True, help="With --lint: exit with 3 on any finding.")
+@click.option(
+    "--update-baseline",
+    is_flag=True,
+    help="Lint, and write what is found into the baseline: from now on it is known, and only what "
+    "is new counts.",
+)
 @formats.option(formats.Subject.FINDINGS)
-def validate(paths: tuple[str, ...], outputs: Outputs, *, lint: bool, strict: bool) -> int:
+def validate(
+    paths: tuple[str, ...], outputs: Outputs, *, lint: bool, strict: bool, update_baseline: bool
+) -> int:
     """Check manifests against their schemas; needs no network.
 
     Every PATH is a file or folder; without one, the folder monitors is checked. With --lint, errors
-    end the run with 3 as those of a schema do; warnings and infos are printed.
+    end the run with 3 as those of a schema do; warnings and infos are printed. What the baseline
+    knows (lint-baseline.json, or baseline in [lint] of reconciler.toml) is only counted.
     """
     if strict and not lint:
         raise UsageError("--strict is about the findings of --lint", "Give both.")
@@ -43,24 +55,56 @@ def validate(paths: tuple[str, ...], outputs: Outputs, *, lint: bool, strict: bo
         _put(error.findings, outputs)
         console.say(f"{error}.")
         return error.exit_code
-    findings = tuple(sorted((*fleet.warnings, *(_lint(fleet) if lint else ()))))
+    valid = f"Valid: {_count(len(fleet.desired), 'manifest')} in {_count(fleet.files, 'file')}."
+    if not lint and not update_baseline:
+        _put(fleet.warnings, outputs)
+        console.say(valid)
+        return ExitCode.OK
+    only = {item.address for item in fleet.desired} if paths else None
+    linting = baseline.read()
+    linted = lint_fleet(fleet, linting.policy)
+    known = linting.baseline
+    if update_baseline:
+        known = _update(linted, linting, only)
+    judged = judge(linted, known, only)
+    findings = tuple(sorted((*fleet.warnings, *judged.new)))
     _put(findings, outputs)
-    console.say(
-        f"Valid: {_count(len(fleet.desired), 'manifest')} in {_count(fleet.files, 'file')}."
-    )
-    return _judge(findings, strict=strict) if lint else ExitCode.OK
+    console.say(valid)
+    return _judge(judged, findings, linting.file, strict=strict)
 
 
-def _lint(fleet: Fleet) -> tuple[Diagnostic, ...]:
+def _update(
+    linted: tuple[Linted, ...], linting: Linting, only: Collection[str] | None
+) -> frozenset[Entry]:
+    """Writes a baseline that knows these findings, and says what that changes."""
+    before, after = linting.baseline, updated(linted, linting.baseline, only)
+    if before == after:
+        console.say(f"{linting.file}: nothing to update.")
+        return after
+    with console.writing() as writes, writes.one(linting.file):
+        baseline.write(linting.file, after)
+    changes = f"{len(after - before):,} added, {len(before - after):,} removed"
+    console.say(f"{linting.file}: {_count(len(after), 'finding')} ({changes}).")
+    return after
 
-    return lint_fleet(fleet)
 
-
-def _judge(findings: tuple[Diagnostic, ...], *, strict: bool) -> ExitCode:
+def _judge(
+    judged: Judged, findings: tuple[Diagnostic, ...], file: str, *, strict: bool
+) -> ExitCode:
     """Says how many findings there are, and whether they are too many."""
-    found = [severity(finding.code) for finding in findings]
+    found = [finding.severity for finding in findings]
     numbers = [_count(found.count(one), one) for one in Severity if one in found]
-    console.say(f"Lint: {', '.join(numbers) or 'no findings'}.")
+    known = f" {_count(judged.known, 'known finding')} in {file}." if judged.known else ""
+    new = "new " if known else ""
+    told = f"{new}{', '.join(numbers)}" if numbers else f"no {new}findings"
+    console.say(f"Lint: {told}.{known}")
+    if judged.gone:
+        gone = _count(len(judged.gone), "finding")
+        first = judged.gone[0]
+        console.say(
+            f"{gone} of {file} {'is' if len(judged.gone) == 1 else 'are'} gone, such as "
+            f"{first.address} {first.code}: reconciler validate --update-baseline takes them out."
+        )
     is_bad = Severity.ERROR in found or (strict and findings)
     return ExitCode.INVALID if is_bad else ExitCode.OK
 

@@ -6,7 +6,7 @@ words and symbols say.
 
 from reconciler.core.printable import Lines, joined, json_lines, printable
 from reconciler.render.drifts import drift_text
-from reconciler.render.findings import findings_github, findings_json, findings_text
+from reconciler.render.findings import findings_json, findings_text
 from reconciler.render.plans import plan_text, summary_text
 from reconciler.render.results import (
     outcome_line,
@@ -23,7 +23,6 @@ __all__ = [
     "as_json",
     "drift_text",
     "error_text",
-    "findings_github",
     "findings_json",
     "findings_text",
     "joined",

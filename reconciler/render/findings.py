@@ -1,47 +1,46 @@
-"""Findings as text, JSON and workflow commands."""
+"""Findings as text and JSON."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
-from reconciler.core.lint import CODES, EXPIRED_IGNORE, severity
-from reconciler.core.printable import Lines, joined, printable
+from reconciler.core.lint import CODES, EXPIRED_IGNORE
+from reconciler.core.printable import Lines, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from reconciler.core.model import JSON
     from reconciler.errors import Diagnostic
-    from reconciler.render.view import View
-
-_COMMANDS = {"error": "error", "warning": "warning", "info": "notice"}
-"""What GitHub calls each severity."""
 
 
-def findings_text(findings: Iterable[Diagnostic]) -> Lines:
-    """One finding a line: `path:line:col: code: message`.
+_MANY = 10
+"""More findings of one code of lint are shown together: as a number, and the first of them."""
+_FIRST = 3
+
+
+def findings_text(findings: Sequence[Diagnostic]) -> Lines:
+    """One finding a line: `path:line:col: code: message`; many of one code of lint together.
 
     The severity stands before the code, but for the errors of invalid manifests.
     """
-    return joined(map(_line, findings))
+    counts = Counter(finding.code for finding in findings)
+    many = {code for code, count in counts.items() if count > _MANY and code in CODES}
+    lines = [finding_line(finding) for finding in findings if finding.code not in many]
+    for code in sorted(many, key=lambda code: (-counts[code], code)):
+        some = [finding for finding in findings if finding.code == code]
+        lines.append(f"{some[0].severity}: {code}: {len(some):,} findings, such as")
+        lines += [f"  {finding.position}: {finding.message}" for finding in some[:_FIRST]]
+        lines.append(f"  and {len(some) - _FIRST:,} more, which --format json lists")
+    return joined(lines)
 
 
-def _line(finding: Diagnostic) -> str:
-
+def finding_line(finding: Diagnostic) -> str:
+    """One finding as one line."""
     if finding.code not in CODES and finding.code != EXPIRED_IGNORE:
         return str(finding)
-    return f"{finding.position}: {_severity(finding)}: {finding.code}: {finding.message}"
-
-
-def findings_github(findings: Iterable[Diagnostic], _view: View) -> Lines:
-    """One workflow command a line, which GitHub shows at the place in the pull request."""
-    commands = (
-        f"::{_COMMANDS[_severity(finding)]} "
-        f"file={_escape_property(finding.position.path)},line={finding.position.line},"
-        f"col={finding.position.column},title={finding.code}::{_escape_data(finding.message)}"
-        for finding in findings
-    )
-    return Lines("\n".join(commands))  # the one text whose lines are meant to be commands
+    return f"{finding.position}: {finding.severity}: {finding.code}: {finding.message}"
 
 
 def findings_json(findings: Iterable[Diagnostic]) -> dict[str, JSON]:
@@ -53,27 +52,10 @@ def findings_json(findings: Iterable[Diagnostic]) -> dict[str, JSON]:
                 "path": finding.position.path,
                 "line": finding.position.line,
                 "column": finding.position.column,
-                "severity": _severity(finding),
+                "severity": finding.severity.value,
                 "code": finding.code,
                 "message": finding.message,
             }
             for finding in findings
         ],
     }
-
-
-def _severity(finding: Diagnostic) -> str:
-
-    return severity(finding.code).value
-
-
-def _escape_data(text: str) -> str:
-    """The text as the data of a command.
-
-    GitHub would turn `%0A` and the like back into controls, so there are none left to escape.
-    """
-    return printable(text).replace("%", "%25")
-
-
-def _escape_property(text: str) -> str:
-    return _escape_data(text).replace(":", "%3A").replace(",", "%2C")

@@ -141,8 +141,7 @@ def plan_text(
             lines += _refusal(refusal, colour=colour)
         lines += _groups(plan, show, is_short=shown is Detail.SUMMARY)
     folds = _folds(detail)
-    lines += _bindings(plan.bindings, colour=colour, folds=folds)
-    lines += _notes(plan.notes, colour=colour, folds=folds)
+    lines += _remarks(plan, colour=colour, folds=folds)
     if plan.bindings or plan.notes:
         lines.append("")
     lines += _summary(plan, colour=colour)
@@ -154,6 +153,21 @@ def summary_text(plan: Plan, *, colour: bool = False) -> Lines:
     """The last lines of `plan_text`: how much changes, what it loses, what it costs."""
     lines = [*_summary(plan, colour=colour), *_coverage(plan.coverage, colour=colour, folds=0)]
     return joined(lines, colour=colour)
+
+
+def remarks_text(plan: Plan) -> Lines:
+    """What a plan says beside its changes: what becomes of the state, and its notes."""
+    return joined(_remarks(plan, colour=False, folds=FOLDED_ABOVE))
+
+
+def _remarks(plan: Plan, *, colour: bool, folds: float) -> Iterator[str]:
+    yield from _bindings(plan.bindings, colour=colour, folds=folds)
+    yield from _notes(plan.notes, colour=colour, folds=folds)
+
+
+def losses_text(coverage: Coverage) -> Lines:
+    """Who loses what, one by one or those that lose the same together."""
+    return joined(_losses(coverage, folds=FOLDED_ABOVE))
 
 
 class _Show(NamedTuple):
@@ -193,15 +207,15 @@ def _group(group: Group, show: _Show) -> Iterator[str]:
     """Changes that are alike, as one."""
     symbol = _SYMBOLS[group.action]
     head = paint(f"{symbol} {len(group.changes)} monitors", symbol, colour=show.colour)
-    yield f"  {head}: {_counts(group.by_kind())}"
+    yield f"  {head}: {counts_text(group.by_kind())}"
     for field in _in_order(group.fields):
         yield from _field(field, group.action, show)
     if group.varying:
         yield f"      {printable(', '.join(group.varying))}: different for each"
     if folders := group.by_folder():
-        yield f"      folders: {_counts(folders)}"
+        yield f"      folders: {counts_text(folders)}"
     if labels := group.by_label():
-        yield f"      labels: {_counts(labels)}"
+        yield f"      labels: {counts_text(labels)}"
     yield f"      {some([change.address for change in group.changes])}"
     if show.requests:
         yield from _request(group.changes[0])
@@ -215,9 +229,9 @@ def _short(group: Group, loss: Loss | None, show: _Show) -> str:
     names = [field.field for field in group.fields if field.sent_with is None]
     what = [", ".join([*names, *group.varying])] if names else []
     if len(group.changes) > 1:
-        who, where = f"{symbol} {len(group.changes)} monitors", _counts(group.by_kind())
+        who, where = f"{symbol} {len(group.changes)} monitors", counts_text(group.by_kind())
     else:
-        who, where = f"{symbol} {first.address}", _where(first)
+        who, where = f"{symbol} {first.address}", where_text(first)
     if group.is_unusual:
         causes = dict.fromkeys(field.cause.value for field in group.fields)
         what += [cause for cause in causes if cause != Cause.EDIT.value]
@@ -227,14 +241,20 @@ def _short(group: Group, loss: Loss | None, show: _Show) -> str:
     return f"  {paint(who, symbol, colour=show.colour)} ({where}){printable(text)}"
 
 
-def _counts(counts: Mapping[str, int]) -> str:
+def counts_text(counts: Mapping[str, int]) -> str:
     """How many there are of each: `a 3, b 2 and 4 more`."""
     parts = [f"{printable(word)} {count}" for word, count in [*counts.items()][:_COUNTED]]
     more = f" and {len(counts) - _COUNTED} more" if len(counts) > _COUNTED else ""
     return f"{', '.join(parts)}{more}"
 
 
-def _where(change: Change) -> str:
+def reason_text(change: Change) -> str:
+    """Why it is more than a difference, behind a colon; empty if it is not."""
+    words = _GONE if change.action is Action.DELETE else ""
+    return f": {_REASONS[change.reason]}" if change.reason else words
+
+
+def where_text(change: Change) -> str:
     """The id of a change's monitor and the place of its manifest, as far as there are any."""
     number = f"id {change.id}" if change.id is not None else ""
     return ", ".join(filter(None, (number, place(change))))
@@ -248,9 +268,7 @@ def _in_order(fields: Sequence[FieldChange]) -> list[FieldChange]:
 def _change(change: Change, show: _Show) -> Iterator[str]:
     symbol = _SYMBOLS[change.action]
     head = paint(f"{symbol} {change.address}", symbol, colour=show.colour)
-    words = _GONE if change.action is Action.DELETE else ""
-    reason = f": {_REASONS[change.reason]}" if change.reason else words
-    yield f"  {head} ({_where(change)}){reason}"
+    yield f"  {head} ({where_text(change)}){reason_text(change)}"
     for field in _in_order(change.fields):
         yield from _field(field, change.action, show)
     if show.requests:
@@ -275,18 +293,18 @@ def _field(field: FieldChange, action: Action, show: _Show) -> Iterator[str]:
         yield f"{name} {word} (source {printable(field.source)}{default})"
     elif action is Action.CREATE or field.cause is Cause.UNSETTLED:
         value = shown_value(field, field.after, show.names)
-        yield f"{name} {value}{_cause(field, show)}"
+        yield f"{name} {value}{cause_text(field, show.names, colour=colour)}"
     elif not field.leaves or set_change(field) is not None:
         change = shown_change(field, show.names, colour=colour)
-        yield f"{name} {change}{_cause(field, show)}"
+        yield f"{name} {change}{cause_text(field, show.names, colour=colour)}"
     else:
-        yield f"{name}{_cause(field, show)}"
+        yield f"{name}{cause_text(field, show.names, colour=colour)}"
         for leaf in field.leaves:
             path = printable(leaf.path.removeprefix(field.field))
             yield f"        {_leaf(leaf, path, colour=colour)}"
 
 
-def _cause(field: FieldChange, show: _Show) -> str:
+def cause_text(field: FieldChange, names: Names, *, colour: bool = False) -> str:
     """Why the field differs, unless it was simply edited in its manifest."""
     default = f" (default, {printable(field.default)})" if field.default else ""
     if field.cause is Cause.EDIT:
@@ -295,12 +313,12 @@ def _cause(field: FieldChange, show: _Show) -> str:
     if field.cause is Cause.NOT_KEPT:
         words = "not kept: sent before, and AlertSite has not shown it since"
     if field.cause is Cause.UNSETTLED:
-        was = shown_value(field, field.applied, show.names)
+        was = shown_value(field, field.applied, names)
         words = f"sent again: {was} was sent last and may show yet"
     if field.cause is Cause.BOTH:
-        was = shown_value(field, field.applied, show.names)
+        was = shown_value(field, field.applied, names)
         words = f"both: changed here and in AlertSite, last applied {was}"
-    return default + " " + paint(f"({words})", "drift", colour=show.colour)
+    return default + " " + paint(f"({words})", "drift", colour=colour)
 
 
 def _leaf(leaf: Leaf, path: str, *, colour: bool) -> str:

@@ -31,7 +31,7 @@ def shown_value(field: FieldChange, value: JSON, names: Names) -> str:
     elements = elements_by_key(value, field.set_key) if isinstance(value, list) else None
     if elements and field.set_key is not None:
         key = field.set_key
-        return ", ".join(_element(field.field, key, item, names) for item in elements.values())
+        return ", ".join(shown_element(field.field, key, item, names) for item in elements.values())
     return _named(field.field, None, value, names)
 
 
@@ -43,17 +43,22 @@ def shown_change(field: FieldChange, names: Names, *, colour: bool) -> str:
         after = paint(shown_value(field, field.after, names), "+", colour=colour)
         return f"{before} → {after}"
     parts = [
-        paint(f"{sign} {_element(field.field, found.key, element, names)}", sign, colour=colour)
+        paint(
+            f"{sign} {shown_element(field.field, found.key, element, names)}", sign, colour=colour
+        )
         for sign, elements in (("+", found.added), ("-", found.removed))
         for element in elements
     ]
     parts += [
-        _changed(field.field, found.key, item, names, colour=colour) for item in found.changed
+        shown_inside(field.field, found.key, item, names, colour=colour) for item in found.changed
     ]
     return ", ".join(parts)
 
 
-def _changed(field: str, key: str, item: ElementChange, names: Names, *, colour: bool) -> str:
+def shown_inside(
+    field: str, key: str, item: ElementChange, names: Names, *, colour: bool = False
+) -> str:
+    """What becomes of an element that stays in a set."""
     label = _named(field, key, item.element.get(key), names)
     before = _member(field, item.member, item.before, names)
     after = _named(field, item.member, item.after, names)
@@ -61,7 +66,7 @@ def _changed(field: str, key: str, item: ElementChange, names: Names, *, colour:
     return f"{paint(f'~ {label}:', '~', colour=colour)} {ends}"
 
 
-def _element(field: str, key: str, element: Mapping[str, JSON], names: Names) -> str:
+def shown_element(field: str, key: str, element: Mapping[str, JSON], names: Names) -> str:
     """An element of a set: its key, and what else it has."""
     label = _named(field, key, element.get(key), names)
     rest = ", ".join(

@@ -1,4 +1,4 @@
-"""How a value is to be shown."""
+"""How a value is to be shown, and how paths are."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ class View(NamedTuple):
         show_requests: whether a plan shows method, path and body of every request.
         detail: how much of a plan is shown; None for what can be read.
         pages: whether a text that does not fit on the terminal goes to a pager.
-        folder: the working folder, which the paths of findings are relative to; empty if that does
-            not matter.
-        whole: where all of it is, for what is cut off.
+        folder: the working folder, in full; empty if that does not matter.
+        root: the folder of the whole repository, in full.
+        whole: where all of it is, for what is cut.
+        limit: how many bytes a format may have that is cut.
     """
 
     colour: bool = False
@@ -26,4 +27,23 @@ class View(NamedTuple):
     detail: Detail | None = None
     pages: bool = False
     folder: str = ""
+    root: str = ""
     whole: str = ""
+    limit: int = 65_000
+
+
+def in_repository(path: str, view: View) -> str:
+    """The path as platforms name files: from the root of the repository, without dots."""
+    is_absolute = path.startswith("/")
+    is_placed = bool(is_absolute or view.folder)
+    steps: list[str] = []
+    for step in (path if is_absolute else f"{view.folder}/{path}").split("/"):
+        if step == ".." and (is_placed or (steps and steps[-1] != "..")):
+            del steps[-1:]
+        elif step not in {"", "."}:
+            steps.append(step)
+    found = "/".join(steps)
+    if not is_placed:
+        return found
+    root = f"{view.root.strip('/')}/".lstrip("/")
+    return found.removeprefix(root) if view.root and found.startswith(root) else f"/{found}"

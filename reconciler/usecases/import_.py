@@ -20,7 +20,7 @@ from reconciler.core.redactor import Redactor
 from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.usecases.draft import Drafting, canonical_of, compose
 from reconciler.usecases.existing import Presence
-from reconciler.usecases.load import load_fleet
+from reconciler.usecases.load import Fleet, load_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -148,10 +148,12 @@ class Checked(NamedTuple):
     Attributes:
         plan: only the imported ones are in it.
         others: manifests that were there before and differ from AlertSite.
+        fleet: what is in the folder by now.
     """
 
     plan: Plan
     others: int
+    fleet: Fleet
 
 
 def check(
@@ -176,7 +178,7 @@ def check(
     refusals = tuple(item for item in plan.refusals if item.address in ours)
     unchanged = len(ours - all_moved)
     plan = plan._replace(changes=changes, refusals=refusals, notes=(), unchanged=unchanged)
-    return Checked(plan, len(all_moved - ours))
+    return Checked(plan, len(all_moved - ours), fleet)
 
 
 def _listed(paths: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from reconciler.core.lint import BAD_COMMENT, CODES, lint
+from reconciler.core.lint.baseline import Entry, Linted
 from reconciler.errors import Diagnostic, Position
 from reconciler.manifests import Locator
 from reconciler.manifests.directives import comments
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reconciler.core.lint import Finding
+    from reconciler.core.lint.policy import Policy
     from reconciler.core.model import Desired
     from reconciler.manifests.directives import Comment
     from reconciler.usecases.load import Fleet
@@ -24,40 +26,50 @@ _DISABLE = re.compile(r"disable=[ ]*([A-Za-z0-9_-]+(?:[ ]*,[ ]*[A-Za-z0-9_-]+)*)
 _EXAMPLE = "# reconciler: disable=silenced"
 
 
-def lint_fleet(fleet: Fleet) -> tuple[Diagnostic, ...]:
+def lint_fleet(fleet: Fleet, policy: Policy) -> tuple[Linted, ...]:
     """What looks wrong in valid manifests and no comment disables, sorted by place.
 
     A comment `# reconciler: disable=CODE` counts for the value on its line; on the line of `kind:`
     or `metadata:` for the whole manifest.
     """
-    linting = _Linting(fleet)
-    return tuple(sorted({*linting.findings(), *linting.bad_comments()}))
+    linting = _Linting(fleet, policy)
+    found: dict[Diagnostic, set[Entry]] = {item: set() for item in linting.bad_comments()}
+    for finding, entry in linting.findings():
+        found.setdefault(finding, set()).add(entry)
+    return tuple(Linted(finding, frozenset(found[finding])) for finding in sorted(found))
 
 
 class _Linting:
     """One look at a fleet, with the comments of its files."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, policy: Policy) -> None:
         self._fleet = fleet
+        self._policy = policy
         self._locator = Locator()
         origins = (
             origin for item in fleet.desired for origin in (item.origin, *item.inherited.values())
         )
         self._comments = {path: comments(path) for path in {origin.path for origin in origins}}
 
-    def findings(self) -> Iterator[Diagnostic]:
+    def findings(self) -> Iterator[tuple[Diagnostic, Entry]]:
         by_address = {item.address: item for item in self._fleet.desired}
         for finding in lint(self._fleet.desired):
             item = by_address[finding.address]
-            if finding.code not in self._disabled(item, finding):
-                yield Diagnostic(self._place(item, finding), finding.code, finding.message)
+            severity = self._policy.severity(finding.code)
+            if severity is not None and finding.code not in self._disabled(item, finding):
+                place = self._place(item, finding)
+                entry = Entry(finding.address, finding.code, ".".join(finding.pointer))
+                yield Diagnostic(place, finding.code, finding.message, severity), entry
 
     def bad_comments(self) -> Iterator[Diagnostic]:
+        severity = self._policy.severity(BAD_COMMENT)
+        if severity is None:
+            return
         for path, found in self._comments.items():
             for comment in found:
                 place = Position(path, comment.line, comment.column)
                 for message in _faults(comment):
-                    yield Diagnostic(place, BAD_COMMENT, message)
+                    yield Diagnostic(place, BAD_COMMENT, message, severity)
 
     def _disabled(self, item: Desired, finding: Finding) -> set[str]:
         """The codes that comments disable for this finding."""

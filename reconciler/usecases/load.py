@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifests
 from reconciler.core.model import SECRET_REF, Desired, Ignored, Lifecycle, Origin, secret_refs
-from reconciler.errors import Diagnostic, InvalidManifestsError, Position
+from reconciler.errors import Diagnostic, InvalidManifestsError, Position, Severity
 from reconciler.schema import DEFAULTS
 from reconciler.usecases import defaults
 from reconciler.usecases.defaults import Inherited
@@ -185,7 +185,8 @@ class _Loading:
                     f"{item.field} is compared again, as it was to be ignored until {item.until} "
                     f"({item.reason}); remove this, or give it a later day"
                 )
-                self.warnings.append(Diagnostic(place, "expired-ignore", message))
+                warning = Diagnostic(place, "expired-ignore", message, Severity.WARNING)
+                self.warnings.append(warning)
         return desired._replace(lifecycle=desired.lifecycle._replace(ignore=tuple(ignore)))
 
 

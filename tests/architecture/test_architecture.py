@@ -42,6 +42,7 @@ PURE_IMPORTS = {
     "typing",
     "unicodedata",
     "urllib",
+    "xml",
 }
 IMPORTERS = {
     "apprise": "cli.signals",

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from reconciler.cli import reconciler
+from reconciler.cli.formats import Subject, formats
 from reconciler.errors import ExitCode
 from reconciler.manifests import Parser
 from reconciler.schema import DEFAULTS
@@ -149,6 +150,27 @@ def test_exit_codes_are_those_of_the_code() -> None:
     for code, meaning in rows:
         pattern = rf"^ +{code} +{re.escape(meaning.replace('`', ''))}$"
         assert re.search(pattern, helped, re.MULTILINE)
+
+
+def test_formats_are_those_of_the_commands() -> None:
+    commands = {
+        Subject.PLAN: ["plan", "show"],
+        Subject.DRIFT: ["drift"],
+        Subject.RESULT: ["apply"],
+        Subject.FINDINGS: ["validate"],
+    }
+    rows = re.findall(r"^\| `([a-z-]+)` \| ((?:`[a-z]+` ?)+) \| .+ \|$", README, re.MULTILINE)
+    told = {name: re.findall("[a-z]+", listed) for name, listed in rows}
+    names = {name for subject in Subject for name in formats(subject)}
+    assert told == {
+        name: [
+            command
+            for subject in Subject
+            for command in commands[subject]
+            if name in formats(subject)
+        ]
+        for name in names
+    }
 
 
 def test_commands_of_the_table_exist_and_help_with_an_example() -> None:

@@ -117,3 +117,71 @@ def test_a_file_that_cannot_be_written_hides_nothing(
 def test_every_format_has_its_renderers(subject: Subject) -> None:
     for name in set(formats(subject)) - {"text", "json"}:
         assert callable(renderer(name, subject))
+
+
+class TestUnderGitHubActions:
+    @pytest.fixture
+    def env(self, account: Account, workspace: Workspace) -> dict[str, str]:
+        return account.env | {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_OUTPUT": str(workspace.root / "output"),
+            "GITHUB_STEP_SUMMARY": str(workspace.root / "summary"),
+            "GITHUB_WORKSPACE": str(workspace.root.parent),
+        }
+
+    def test_outputs_and_summary_are_written(
+        self, env: dict[str, str], workspace: Workspace, run: Callable[..., Done]
+    ) -> None:
+        (workspace.root / "output").write_text("before=1\n")
+        done = run("plan", "--format", "github", "--format", "markdown=plan.md", env=env)
+        assert done.code == 0
+        assert f"::warning file={workspace.root.name}/monitors/fleet.yaml,line=1," in done.out
+        assert "Plan: 0 to add, 2 to change, 0 to destroy." in done.out
+        assert (workspace.root / "output").read_text() == (
+            "before=1\nchanges=true\ncreate=0\nupdate=2\ndelete=0\nunchanged=0\nrefused=0\n"
+            "lost=2\nreport=plan.md\n"
+        )
+        summary = (workspace.root / "summary").read_text()
+        assert summary == (workspace.root / "plan.md").read_text()
+
+    @pytest.mark.parametrize(
+        ("arguments", "line"),
+        [
+            (["validate"], "errors=0"),
+            ([*_APPLY], "done=2"),
+            (["drift", "--state", "file:state.json"], "drifted=0"),
+        ],
+    )
+    def test_every_command_has_outputs(
+        self,
+        arguments: list[str],
+        line: str,
+        env: dict[str, str],
+        workspace: Workspace,
+        run: Callable[..., Done],
+    ) -> None:
+        run(*_APPLY, "--state", "file:state.json", env=env) if "drift" in arguments else None
+        assert run(*arguments, "--format", "github", env=env).code == 0
+        assert line in (workspace.root / "output").read_text().split("\n")
+
+    def test_without_the_format_nothing_is_written(
+        self, env: dict[str, str], workspace: Workspace, run: Callable[..., Done]
+    ) -> None:
+        assert run("plan", env=env).code == 0
+        assert not (workspace.root / "output").exists()
+
+    def test_a_full_summary_is_left_as_it_is(
+        self, env: dict[str, str], workspace: Workspace, run: Callable[..., Done]
+    ) -> None:
+        (workspace.root / "summary").write_text("x" * 1024 * 1024)
+        done = run("plan", "--format", "github", env=env)
+        assert done.code == 0
+        assert "The summary of this step is full" in done.err
+        assert (workspace.root / "summary").stat().st_size == 1024 * 1024
+
+    def test_a_file_of_the_runner_that_cannot_be_written(
+        self, env: dict[str, str], run: Callable[..., Done]
+    ) -> None:
+        done = run("plan", "--format", "github", env=env | {"GITHUB_OUTPUT": "nowhere/output"})
+        assert done.code == 3
+        assert "GITHUB_OUTPUT names, cannot be written" in done.err

@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Done, Workspace
+    from conftest import Account, Done, Workspace
 
 _ROOT = Path(__file__).parents[2]
 
@@ -217,3 +217,231 @@ class TestSeveralFiles:
         quiet = defaults.replace("false", "false # reconciler: disable=silenced")
         workspace.write("_defaults.yaml", quiet)
         assert run("validate", "--lint").out == ""
+
+
+class TestSeverities:
+    @pytest.fixture
+    def settled(self, workspace: Workspace, lint: Callable[..., Done]) -> Callable[..., Done]:
+        """Lints a manifest with an error and an info in a project that says this of severities."""
+
+        def on(severities: str, *arguments: str) -> Done:
+            text = f"[lint.severity]\n{severities}\n"
+            (workspace.root / "reconciler.toml").write_text(text)
+            return lint(_imap("port: 995", "enabled: false"), *arguments)
+
+        return on
+
+    def test_a_code_may_be_another_severity(self, settled: Callable[..., Done]) -> None:
+        done = settled('"wrong-port" = "warning"\n"disabled" = "error"')
+        assert done.code == 3
+        assert ": warning: wrong-port: " in done.out
+        assert ": error: disabled: " in done.out
+        assert done.err.endswith("Lint: 1 error, 1 warning.\n")
+
+    def test_a_code_may_be_off(self, settled: Callable[..., Done]) -> None:
+        done = settled('"wrong-port" = "off"')
+        assert done.code == 0
+        assert "wrong-port" not in done.out
+
+    def test_the_last_pattern_that_matches_counts(self, settled: Callable[..., Done]) -> None:
+        assert settled('"*" = "off"\n"wrong-*" = "error"').code == 3
+        assert settled('"wrong-*" = "error"\n"*" = "off"').code == 0
+
+    def test_the_json_has_the_severity_of_the_project(self, settled: Callable[..., Done]) -> None:
+        done = settled('"*" = "warning"', "--json")
+        assert {item["severity"] for item in done.json["findings"]} == {"warning"}
+
+    @pytest.mark.parametrize(
+        ("severities", "words"),
+        [
+            ('"wrong-prot" = "off"', "no code matches wrong-prot; did you mean wrong-port?"),
+            ('"missing-key" = "off"', "no code matches missing-key"),
+            ('"wrong-port" = "fatal"', "error, warning, info or off"),
+            ('"wrong-port" = 1', "error, warning, info or off"),
+        ],
+    )
+    def test_what_means_nothing_is_refused(
+        self, severities: str, words: str, settled: Callable[..., Done]
+    ) -> None:
+        done = settled(severities)
+        assert done.code == 3
+        assert words in done.err
+
+    @pytest.mark.parametrize("table", ["lint = 1", "[lint]\nbaseline = ''", "[lint]\nx = 'y'"])
+    def test_what_is_no_table_is_refused(
+        self, table: str, workspace: Workspace, lint: Callable[..., Done]
+    ) -> None:
+        (workspace.root / "reconciler.toml").write_text(table)
+        done = lint(_imap())
+        assert done.code == 3
+        assert "[lint] holds baseline, a file, and severity" in done.err
+
+
+class TestBaseline:
+    FILE = "lint-baseline.json"
+
+    def entries(self, workspace: Workspace) -> list[dict[str, str]]:
+        data = json.loads((workspace.root / self.FILE).read_text())
+        schema = json.loads((_ROOT / "schemas" / "lint-baseline.schema.json").read_text())
+        jsonschema.Draft202012Validator(schema).validate(data)
+        found: list[dict[str, str]] = data["findings"]
+        return found
+
+    def test_only_new_findings_fail(
+        self, workspace: Workspace, lint: Callable[..., Done], run: Callable[..., Done]
+    ) -> None:
+        assert lint(_imap("port: 995")).code == 3
+        done = run("validate", "--update-baseline")
+        assert done.code == 0
+        assert f"{self.FILE}: 1 finding (1 added, 0 removed).\n" in done.err
+        assert self.entries(workspace) == [
+            {"address": "email-imap/a", "code": "wrong-port", "field": "spec.port"}
+        ]
+        done = run("validate", "--lint", "--strict")
+        assert (done.code, done.out) == (0, "")
+        assert done.err.endswith(f"Lint: no new findings. 1 known finding in {self.FILE}.\n")
+        other = _imap("port: 995", metadata="metadata: {name: b}")
+        workspace.write("b.yaml", other.replace("imap.example.com", "other.example.com"))
+        done = run("validate", "--lint")
+        assert done.code == 3
+        assert done.out.startswith("monitors/b.yaml:8:9: error: wrong-port: ")
+        assert "monitors/a.yaml" not in done.out
+
+    def test_a_line_that_moves_is_known(self, lint: Callable[..., Done]) -> None:
+        lint(_imap("port: 995"), "--update-baseline")
+        done = lint(_imap("interval: 5", "timeout: 30", "port: 995"))
+        assert (done.code, done.out) == (0, "")
+
+    def test_what_is_gone_is_said_and_taken_out(
+        self, workspace: Workspace, lint: Callable[..., Done], run: Callable[..., Done]
+    ) -> None:
+        lint(_imap("port: 995", "enabled: false"), "--update-baseline")
+        done = lint(_imap("enabled: false"))
+        assert done.code == 0
+        assert (
+            f"1 finding of {self.FILE} is gone, such as email-imap/a wrong-port: reconciler "
+            "validate --update-baseline takes them out."
+        ) in done.err
+        assert "(0 added, 1 removed)" in run("validate", "--update-baseline").err
+        assert [entry["code"] for entry in self.entries(workspace)] == ["disabled"]
+        assert "nothing to update" in run("validate", "--update-baseline").err
+
+    def test_paths_leave_other_manifests_alone(
+        self, workspace: Workspace, lint: Callable[..., Done], run: Callable[..., Done]
+    ) -> None:
+        lint(_imap("port: 995"))
+        workspace.write("b/b.yaml", _imap("enabled: false", metadata="metadata: {name: b}"))
+        run("validate", "--update-baseline")
+        done = run("validate", "monitors/b", "--lint")
+        assert "gone" not in done.err
+        workspace.write("b/b.yaml", _imap("note: x", metadata="metadata: {name: b}"))
+        run("validate", "monitors/b", "--update-baseline")
+        assert [entry["address"] for entry in self.entries(workspace)] == ["email-imap/a"]
+
+    def test_a_default_is_known_once_for_all_its_manifests(
+        self, workspace: Workspace, run: Callable[..., Done]
+    ) -> None:
+        spec = "spec: {port: 995}\n"
+        workspace.write("_defaults.yaml", f"apiVersion: reconciler/v1\nkind: Defaults\n{spec}")
+        for name in ("a", "b"):
+            host = f"hostname: {name}.example.com"
+            text = _imap(metadata=f"metadata: {{name: {name}}}")
+            workspace.write(f"{name}.yaml", text.replace("hostname: imap.example.com", host))
+        run("validate", "--update-baseline")
+        assert len(self.entries(workspace)) == 2
+        assert run("validate", "--lint").code == 0
+
+    def test_the_project_names_the_file(
+        self, workspace: Workspace, lint: Callable[..., Done]
+    ) -> None:
+        (workspace.root / "reconciler.toml").write_text("[lint]\nbaseline = 'known.json'\n")
+        assert lint(_imap("port: 995"), "--update-baseline").code == 0
+        assert (workspace.root / "known.json").exists()
+        assert lint(_imap("port: 995")).code == 0
+
+    @pytest.mark.parametrize("text", ["[", "{}", '{"format_version": "2.0", "findings": []}'])
+    def test_a_file_that_is_no_baseline(
+        self, text: str, workspace: Workspace, lint: Callable[..., Done]
+    ) -> None:
+        (workspace.root / self.FILE).write_text(text)
+        done = lint(_imap())
+        assert done.code == 3
+        assert self.FILE in done.err
+        assert "Remove it, then write it anew" in done.err
+
+    def test_a_comment_that_means_nothing_is_never_known(
+        self, workspace: Workspace, lint: Callable[..., Done]
+    ) -> None:
+        text = _imap("port: 143 # reconciler: disable=nothing")
+        assert ": warning: bad-comment: " in lint(text, "--update-baseline").out
+        assert not (workspace.root / self.FILE).exists()
+
+
+def test_many_findings_of_one_code_are_shown_together(
+    workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    names = [f"m{number:02}" for number in range(15)]
+    for name in names:
+        text = _imap("enabled: false", metadata=f"metadata: {{name: {name}}}")
+        workspace.write(f"{name}.yaml", text.replace("imap.example.com", f"{name}.example.com"))
+    done = run("validate", "--lint")
+    first, *some, last = done.out.splitlines()
+    assert first == "info: disabled: 15 findings, such as"
+    assert [line.split(":")[0] for line in some] == [
+        f"  monitors/{name}.yaml" for name in names[:3]
+    ]
+    assert last == "  and 12 more, which --format json lists"
+    assert len(run("validate", "--lint", "--json").json["findings"]) == 15
+
+
+def test_an_import_is_green_at_once(
+    workspace: Workspace,
+    monitor: Callable[..., dict[str, object]],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    """An account that was made by hand has findings; they are no news."""
+    account = sandbox(
+        monitor("email-imap", 1, name="A", port=995),
+        monitor("email-smtp", 2, name="B", enabled=False),
+        monitor("email-smtp", 3, name="C", interval=1, timeout=90),
+    )
+    done = run("import", env=account.env)
+    assert done.code == 0
+    assert "lint-baseline.json: " in done.out
+    assert run("validate", "--lint", "--strict").code == 0
+    assert run("plan", "--detailed-exitcode", env=account.env).code == 0
+    workspace.write("new.yaml", _imap("port: 995", metadata="metadata: {name: new}"))
+    assert run("validate", "--lint").code == 3
+
+
+def test_an_import_that_adds_keeps_what_is_known(
+    workspace: Workspace,
+    monitor: Callable[..., dict[str, object]],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(monitor("email-imap", 1, name="A", port=995))
+    run("import", env=account.env)
+    account.create(
+        "email-imap", name="B", hostname="b.example.com", billing_plancode="UBM - A/A", port=995
+    )
+    done = run("import", "--merge", env=account.env)
+    assert done.code == 0, done.text
+    found = json.loads((workspace.root / "lint-baseline.json").read_text())["findings"]
+    assert [item["address"] for item in found if item["code"] == "wrong-port"] == [
+        "email-imap/a",
+        "email-imap/b",
+    ]
+
+
+def test_the_account_of_the_sandbox_is_green_after_its_import(
+    tmp_path: Path, run: Callable[..., Done]
+) -> None:
+    for command in (
+        ["import"],
+        ["validate", "--lint", "--strict"],
+        ["plan", "--detailed-exitcode"],
+    ):
+        done = run(*command, cwd=tmp_path)
+        assert done.code == 0, done.text

@@ -32,6 +32,7 @@ from e2e.conftest import SEARCHED
 from store.conftest import BUCKET, WRITER, serving_git
 
 from reconciler import cli
+from reconciler.cli.formats import Subject, formats
 from reconciler.context import SYSTEM, Clock
 
 if TYPE_CHECKING:
@@ -291,10 +292,14 @@ def _every_command(run: Runner, parrot: Parrot) -> None:
         }
     run("drift")
     run("drift", "--json")
+    run("drift", *_in_files(Subject.DRIFT))
     for monitor in parrot.live.values():
         monitor |= {"note": f"log in with {_ENV}", "mode": quote(_FILE), "pairs": {_ENV: [_FILE]}}
     for flags in ([], ["--json"], ["--show-requests", "--out", "q.json"], ["--offline"]):
         run("plan", *flags)
+    run("plan", "--show-requests", *_in_files(Subject.PLAN))
+    for name in formats(Subject.PLAN):
+        run("plan", "--show-requests", "--format", name)
     for asked in ("email-smtp/old", "email-smtp/old.note", "email-smtp/old.dsn", "email-pop/new"):
         run("why", asked)
         run("why", asked, "--json")
@@ -310,12 +315,18 @@ def _every_command(run: Runner, parrot: Parrot) -> None:
     run("state", "pull")
     for address in ("email-smtp/old", "email-pop/new"):
         run("state", "show", address)
-    run("apply", "--auto-approve", "--json", "--write-secrets")
+    run("apply", "--auto-approve", "--json", "--write-secrets", *_in_files(Subject.RESULT))
+    run("validate", "--update-baseline", *_in_files(Subject.FINDINGS))
     run("state", "rm", "email-smtp/old")  # a lost record: nothing says that it held a secret
     run("plan", "--json")
     run("plan", "--no-such-flag", _NOT_A_SECRET)
     run("schema", "email-smtp")
     run("explain", "email-smtp.note")
+
+
+def _in_files(subject: Subject) -> list[str]:
+    """The flags that show the subject in every format."""
+    return [f"--format={name}={subject.value}.{name}" for name in formats(subject)]
 
 
 _NOT_A_SECRET = "and nothing else"

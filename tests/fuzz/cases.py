@@ -280,6 +280,15 @@ class Corpus:
         (self.folder / f"{_STATE}.lock").write_bytes(payload)
         return payload
 
+    def baseline(self, random: Random) -> bytes:
+        entry = {"address": "email-smtp/relay", "code": "smtp-only", "field": "spec.hostname"}
+        value = odd_value(random, {"format_version": "1.0", "findings": [entry, entry]})
+        payload = as_json(random, value)
+        if random.randrange(2):
+            payload = odd_bytes(random, payload)
+        (self.folder / "lint-baseline.json").write_bytes(payload)
+        return payload
+
     def plan_value(self, random: Random) -> bytes:
         payload = as_json(random, odd_value(random, json.loads(self.plan)))
         (self.folder / _PLAN).write_bytes(payload)
@@ -342,6 +351,11 @@ _FILES = (
     ("validate", "--lint", "--strict"),
     ("validate", "--lint", "--format", "json"),
     ("validate", "--lint", "--format", "github"),
+    ("validate", "--lint", "--format", "markdown"),
+    ("validate", "--lint", "--format", "gitlab-codequality"),
+    ("validate", "--lint", "--format", "junit"),
+    ("validate", "--lint", "--format", "sarif"),
+    ("validate", "--update-baseline"),
     ("fmt", "--diff", "--check"),
     ("fmt",),
     ("plan", "--offline"),
@@ -352,11 +366,14 @@ _ANSWERS = (
     ("plan",),
     ("plan", "--json"),
     ("plan", "--show-requests", "--prune"),
+    ("plan", "--format", "markdown", "--format", "junit=plan.xml"),
+    ("plan", "--format", "github", "--format", "gitlab-terraform=plan.terraform.json"),
     ("plan", "--out", "other.json"),
     ("plan", "--detail", "summary"),
     ("plan", "--detail", "grouped"),
     ("drift",),
     ("drift", "--json"),
+    ("drift", "--format", "markdown", "--format", "junit=drift.xml"),
     ("pull", "--auto-approve"),
     ("pull", "--all", "--auto-approve"),
     ("import", "--into", "new"),
@@ -387,6 +404,8 @@ _PLANS = (
     ("show", _PLAN, "--detail", "grouped", "--show-requests"),
     ("apply", _PLAN),
     ("apply", _PLAN, "--all-or-nothing", "--json"),
+    ("show", _PLAN, "--format", "github", "--format", "junit=plan.xml"),
+    ("show", _PLAN, "--format", "markdown"),
 )
 _TELLING = (
     ("drift", "--notify", "json://127.0.0.1:9/"),
@@ -400,6 +419,7 @@ KINDS: Mapping[str, tuple[Callable[[Corpus, Random], bytes], tuple[tuple[str, ..
     "manifest, value": (Corpus.manifest_value, (*_FILES, *_ANSWERS)),
     "defaults": (Corpus.defaults, (*_FILES, *_ANSWERS)),
     "reconciler.toml": (Corpus.settings, _EVERY),
+    "baseline": (Corpus.baseline, (*_FILES, ("import", "--merge"))),
     "list, monitors": (Corpus.monitors, _ANSWERS),
     "list, envelope": (Corpus.envelope, _ANSWERS),
     "monitor by id": (Corpus.one, _ANSWERS),

@@ -7,6 +7,7 @@ printed; read the difference before committing it.
 """
 
 import json
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ import jsonschema
 import pytest
 
 from reconciler import render
+from reconciler.cli.formats import Subject, formats, renderer
+from reconciler.core.drift import find_drift
 from reconciler.core.model import Account, Live
 from reconciler.core.options import PlanOptions
+from reconciler.core.plan import Plan
 from reconciler.core.planner import decide
+from reconciler.core.result import Outcome, Result, Status
 from reconciler.core.state import record_from_json
 from reconciler.errors import InvalidManifestsError
 from reconciler.render.view import View
@@ -29,6 +34,16 @@ from build import SCHEMAS
 HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.glob("*/manifests"))
 INPUTS = {"live.json", "records.json", "rules.json"}
+DETAILED = {"every-kind-of-change", "hostile-text", "known-state", "refusals"}
+"""Cases whose plans are shown in every format."""
+EXTENSIONS = {
+    "markdown": "md",
+    "junit": "xml",
+    "sarif": "json",
+    "gitlab-codequality": "json",
+    "gitlab-terraform": "json",
+    "html": "html",
+}
 
 
 def printed(case: Path) -> dict[str, str]:
@@ -41,7 +56,7 @@ def printed(case: Path) -> dict[str, str]:
         return {
             "findings.txt": render.findings_text(error.findings),
             "findings.json": render.as_json(as_json),
-            "findings.github.txt": render.findings_github(error.findings, View()),
+            **others(Subject.FINDINGS, error.findings),
         }
     monitors = [
         Live(item["id"], item.get("type"), item)
@@ -55,11 +70,41 @@ def printed(case: Path) -> dict[str, str]:
     plan = decide(account, fleet.desired, records, monitors, SCHEMAS.kinds, rules)
     plan = with_default_places(plan, fleet.desired)
     check(plan.to_json(), "plan")
+    found = others(Subject.PLAN, plan) if case.name in DETAILED else {}
+    if case.name == "known-state":
+        drift = find_drift(account, records, monitors, SCHEMAS.kinds)
+        result = result_of(plan)
+        check(drift.to_json(), "drift")
+        check(result.to_json(), "result")
+        found |= others(Subject.DRIFT, drift) | others(Subject.RESULT, result)
     return {
+        **found,
         "plan.txt": render.plan_text(plan),
         "requests.txt": render.plan_text(plan, show_requests=True),
         "plan.json": render.as_json(plan.to_json()),
     }
+
+
+def others(subject: Subject, value: Any) -> dict[str, str]:
+    """The value in all formats but text and JSON."""
+    view = View(folder="/repo/fleet", root="/repo")
+    return {
+        f"{subject.value}.{name}.{EXTENSIONS.get(name, 'txt')}": renderer(name, subject)(
+            value, view
+        )
+        for name in formats(subject)
+        if name not in {"text", "json"}
+    }
+
+
+def result_of(plan: Plan) -> Result:
+    """What might have become of a plan: each of its changes ends in another way."""
+    statuses = cycle(Status)
+    outcomes = (
+        Outcome(change, status, "" if status is Status.DONE else "AlertSite: [1200] no such plan")
+        for change, status in zip(plan.changes, statuses, strict=False)
+    )
+    return Result(plan.account, tuple(outcomes), run="20260102T030405Z-0a0b0c0d")
 
 
 def given(path: Path) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from reconciler.core.result import Outcome, Result, Status
 from reconciler.core.state import Record
 from reconciler.errors import ConfigurationError, Diagnostic, Position
 from reconciler.render.doctor import Check, CheckStatus, check_text
+from reconciler.render.github import findings_github
 from reconciler.render.view import View
 
 from build import ACCOUNT, SCHEMAS
@@ -93,7 +94,7 @@ def test_a_finding_is_one_line(path: str, message: str) -> None:
 @given(TEXTS, TEXTS)
 def test_a_finding_is_one_command_of_github_and_no_other(path: str, message: str) -> None:
     finding = Diagnostic(Position(path, 1, 2), "code", message)
-    text = render.findings_github([finding, finding], View())
+    text = findings_github([finding, finding], View())
     assert_safe(text, 2, is_github=True)
     for line in text.split("\n"):
         found = _COMMAND.fullmatch(line)

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.lint import CODES, Severity, lint, severity
+from reconciler.core.lint import CODES, lint
 from reconciler.core.model import Desired
+from reconciler.errors import Severity
 
 from build import desired
 
@@ -260,7 +261,3 @@ class TestCodes:
     def test_each_has_a_severity_and_a_meaning(self) -> None:
         assert {code.severity for code in CODES.values()} == set(Severity)
         assert all(code.meaning.endswith(".") for code in CODES.values())
-
-    def test_the_findings_of_an_invalid_manifest_are_errors(self) -> None:
-        assert severity("missing-key") is Severity.ERROR
-        assert severity("silenced") is Severity.INFO

@@ -9,14 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.core.lint.alone import of_one
-from reconciler.core.lint.codes import (
-    BAD_COMMENT,
-    CODES,
-    EXPIRED_IGNORE,
-    Finding,
-    Severity,
-    severity,
-)
+from reconciler.core.lint.codes import BAD_COMMENT, CODES, EXPIRED_IGNORE, Finding
 from reconciler.core.lint.together import of_all
 
 if TYPE_CHECKING:
@@ -25,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.core.model import Desired
 
 
-__all__ = ["BAD_COMMENT", "CODES", "EXPIRED_IGNORE", "Finding", "Severity", "lint", "severity"]
+__all__ = ["BAD_COMMENT", "CODES", "EXPIRED_IGNORE", "Finding", "lint"]
 
 
 def lint(fleet: Sequence[Desired]) -> Iterator[Finding]:

@@ -1,20 +1,13 @@
-"""The codes of lint. Rule: every code has one severity."""
+"""The codes of lint. Rule: every code has one severity, unless a project gives it another."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.errors import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-class Severity(StrEnum):
-    """How sure it is that a finding is a fault."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    INFO = "info"
 
 
 class Code(NamedTuple):
@@ -85,10 +78,3 @@ CODES: Mapping[str, Code] = {
     "silenced": Code(Severity.INFO, "notify_on_error is false: nobody is told of a failure."),
 }
 """What lint may say; any other code but `EXPIRED_IGNORE` is that of an invalid manifest."""
-
-
-def severity(code: str) -> Severity:
-    """How severe a finding with that code is; one of an invalid manifest is an error."""
-    if code == EXPIRED_IGNORE:
-        return Severity.WARNING
-    return CODES[code].severity if code in CODES else Severity.ERROR

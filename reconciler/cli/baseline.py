@@ -1,0 +1,87 @@
+"""The file of the findings of lint that a project knows of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler import durable, render
+from reconciler.cli import config, runtime
+from reconciler.context import MIB
+from reconciler.core import json_text
+from reconciler.core.lint import CODES
+from reconciler.core.lint.baseline import from_json, to_json
+from reconciler.core.lint.policy import Policy
+from reconciler.errors import ConfigurationError
+from reconciler.schema import problem_of
+from reconciler.schema.problem import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.core.lint.baseline import Entry
+
+_MOST_BYTES = 16 * MIB
+
+
+class Linting(NamedTuple):
+    """How a project lints.
+
+    Attributes:
+        file: where its baseline is.
+        baseline: the findings that are known; none if there is no such file.
+    """
+
+    policy: Policy
+    file: str
+    baseline: frozenset[Entry]
+
+
+def read() -> Linting:
+    """What the project's file and its baseline say.
+
+    Raises:
+        ConfigurationError: one of them is malformed.
+    """
+    settings = config.read_lint(runtime.PROJECT)
+    policy = Policy(settings.severities)
+    for pattern in policy.meaningless():
+        advice = did_you_mean(pattern, CODES) or "; reconciler explain lint lists the codes"
+        raise ConfigurationError(
+            f"{runtime.PROJECT}: [lint] severity: no code matches {pattern}{advice}", "Fix it."
+        )
+    return Linting(policy, settings.baseline, _read(settings.baseline))
+
+
+def write(file: str, baseline: Iterable[Entry]) -> None:
+    """Writes the baseline, whole or not at all.
+
+    Raises:
+        ConfigurationError: the file cannot be written.
+    """
+    try:
+        durable.replace(Path(file), f"{render.as_json(to_json(baseline))}\n".encode())
+    except OSError as error:
+        raise ConfigurationError(
+            f"{file} cannot be written: {error.strerror}",
+            "Name another file as baseline in [lint] of reconciler.toml.",
+        ) from error
+
+
+def _read(file: str) -> frozenset[Entry]:
+    try:
+        data = json_text.read(durable.read_regular(file, _MOST_BYTES))
+    except FileNotFoundError:
+        return frozenset()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
+        raise ConfigurationError(
+            f"{file}, the baseline of lint, cannot be read: {reason}",
+            "Remove it, then write it anew: reconciler validate --update-baseline",
+        ) from error
+    if problem := problem_of("lint-baseline", data):
+        raise ConfigurationError(
+            f"{file} is no baseline of lint: {problem}",
+            "Remove it, then write it anew: reconciler validate --update-baseline",
+        )
+    return from_json(data)

@@ -1,0 +1,227 @@
+"""What GitHub Actions shows: annotations, and the outputs of a step.
+
+The log of a job has all in text. Annotations are commands in that log, one a line, which GitHub
+shows at the place in the pull request. It shows ten of each severity and drops the rest, so the
+tenth says how many more there are.
+"""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.diff import Cause
+from reconciler.core.plan import Action
+from reconciler.core.printable import Lines, joined, printable
+from reconciler.core.result import Status
+from reconciler.errors import Severity
+from reconciler.render.drifts import drift_text
+from reconciler.render.findings import finding_line
+from reconciler.render.plans import plan_text
+from reconciler.render.results import result_text
+from reconciler.render.view import in_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from reconciler.core.drift import Drift
+    from reconciler.core.model import Origin
+    from reconciler.core.plan import Change, Plan
+    from reconciler.core.result import Result
+    from reconciler.errors import Diagnostic
+    from reconciler.render.view import View
+
+_MOST = 10
+"""So many annotations of one severity does GitHub show of a step."""
+_COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
+"""What GitHub calls each severity."""
+_NOUNS = {Severity.ERROR: "errors", Severity.WARNING: "warnings", Severity.INFO: "notices"}
+
+
+class Annotation(NamedTuple):
+    """One annotation.
+
+    Attributes:
+        place: of the properties of the command; empty if it has none.
+        line: what the log says if there are too many; empty if it says so anyway.
+    """
+
+    severity: Severity
+    place: Mapping[str, str | int]
+    title: str
+    message: str
+    line: str = ""
+
+
+def plan_github(plan: Plan, view: View) -> Lines:
+    """The plan as text, and annotations: an error for what is refused, a warning for a risk."""
+    text = plan_text(plan, show_requests=view.show_requests, detail=view.detail)
+    return _log(text, _of_plan(plan, view))
+
+
+def drift_github(drift: Drift, _view: View) -> Lines:
+    """The drift as text, and a warning for each monitor."""
+    return _log(
+        drift_text(drift),
+        (
+            Annotation(
+                Severity.WARNING,
+                {},
+                "drift",
+                f"{monitor.address} (id {monitor.id}): "
+                + (", ".join(item.field for item in monitor.fields) or "deleted in AlertSite"),
+            )
+            for monitor in drift.monitors
+        ),
+    )
+
+
+def result_github(result: Result, view: View) -> Lines:
+    """The result as text, and an error for each change that is not done."""
+    return _log(
+        result_text(result),
+        (
+            Annotation(
+                Severity.ERROR,
+                _place(outcome.change.origin, view),
+                outcome.status.value,
+                f"{outcome.change.address}: {outcome.message or outcome.status.value}",
+            )
+            for outcome in result.outcomes
+            if outcome.status is not Status.DONE
+        ),
+    )
+
+
+def findings_github(findings: Sequence[Diagnostic], view: View) -> Lines:
+    """Annotations; what is too much for them is text."""
+    return _log(
+        Lines(),
+        (
+            Annotation(
+                finding.severity,
+                {
+                    "file": in_repository(finding.position.path, view),
+                    "line": finding.position.line,
+                    "col": finding.position.column,
+                },
+                finding.code,
+                finding.message,
+                finding_line(finding),
+            )
+            for finding in findings
+        ),
+    )
+
+
+def plan_outputs(plan: Plan) -> dict[str, str | int]:
+    """What later steps may ask of a plan."""
+    counts = {action.value: len(plan.having(action)) for action in Action}
+    changes = "true" if plan.is_something else "false"
+    return {
+        "changes": changes,
+        **counts,
+        "unchanged": plan.unchanged,
+        "refused": len(plan.refusals),
+        "lost": len(plan.coverage.losses),
+    }
+
+
+def drift_outputs(drift: Drift) -> dict[str, str | int]:
+    """What later steps may ask of a drift."""
+    changes = "true" if drift.monitors else "false"
+    return {"changes": changes, "drifted": len(drift.monitors), "kept": drift.kept}
+
+
+def result_outputs(result: Result) -> dict[str, str | int]:
+    """What later steps may ask of a result."""
+    counts: dict[str, str | int] = {status.value: len(result.having(status)) for status in Status}
+    return {"changes": "true" if result.outcomes else "false", **counts}
+
+
+def findings_outputs(findings: Sequence[Diagnostic]) -> dict[str, str | int]:
+    """What later steps may ask of findings."""
+    return {
+        f"{severity.value}s": sum(item.severity is severity for item in findings)
+        for severity in Severity
+    }
+
+
+def outputs_text(outputs: Mapping[str, str | int]) -> Lines:
+    """What `$GITHUB_OUTPUT` takes: `name=value`, one a line."""
+    return Lines("\n".join(f"{name}={printable(str(value))}" for name, value in outputs.items()))
+
+
+def _of_plan(plan: Plan, view: View) -> Iterator[Annotation]:
+    for refusal in plan.refusals:
+        place = _place(refusal.origin, view)
+        message = f"{refusal.address}: {refusal.message}. {refusal.hint}"
+        yield Annotation(Severity.ERROR, place, f"refused: {refusal.code}", message)
+    losses = {loss.address: loss for loss in plan.coverage.losses}
+    for change in plan.changes:
+        loss = losses.pop(change.address, None)
+        risks = _risks(change, loss.causes if loss else ())
+        fields = ", ".join(item.field for item in change.fields if item.sent_with is None)
+        what = ": ".join(filter(None, (change.address, fields)))
+        if risks:
+            what = f"{what} ({', '.join(risks)})"
+        severity = Severity.WARNING if risks else Severity.INFO
+        yield Annotation(severity, _place(change.origin, view), change.action.value, what)
+    for loss in losses.values():
+        message = f"{loss.address} (id {loss.id}): {', '.join(loss.causes)}"
+        yield Annotation(Severity.WARNING, {}, "loses monitoring", message)
+
+
+def _risks(change: Change, losses: Iterable[str]) -> list[str]:
+    """Why somebody should look at a change."""
+    causes = (
+        item.cause.value
+        for item in change.fields
+        if item.cause is not Cause.EDIT and item.sent_with is None
+    )
+    is_deleted = change.action is Action.DELETE
+    return sorted({*causes, *losses, *(("deleted",) if is_deleted else ())})
+
+
+def _place(origin: Origin | None, view: View) -> dict[str, str | int]:
+    if origin is None:
+        return {}
+    return {"file": in_repository(origin.path, view), "line": origin.line}
+
+
+def _log(text: Lines, annotations: Iterable[Annotation]) -> Lines:
+    """The text with as many annotations as GitHub shows."""
+    found = list(annotations)
+    lines = [text] if text else []
+    commands: list[str] = []
+    rest: list[str] = []
+    for severity in Severity:
+        some = [item for item in found if item.severity is severity]
+        shown = some if len(some) <= _MOST else some[: _MOST - 1]
+        commands += map(_command, shown)
+        if more := len(some) - len(shown):
+            rest += (item.line for item in some[len(shown) :] if item.line)
+            name = _COMMANDS[severity]
+            commands.append(
+                f"::{name} title={more} more::and {more} more {_NOUNS[severity]}: see the log"
+            )
+    # The only lines of all texts that are meant to be commands; `joined` is for the others.
+    return Lines("\n".join(chain(lines, commands, [joined(rest)] if rest else [])))
+
+
+def _command(item: Annotation) -> str:
+    properties = {**item.place, "title": item.title}
+    listed = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
+    return f"::{_COMMANDS[item.severity]} {listed}::{_data(item.message)}"
+
+
+def _data(text: str) -> str:
+    """The text as the data of a command.
+
+    GitHub would turn `%0A` and the like back into controls, so there are none left to escape.
+    """
+    return printable(text).replace("%", "%25")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,52 @@
+"""What GitLab's widgets take: the code quality report and the Terraform report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from reconciler.core.plan import Action, fingerprint
+from reconciler.core.printable import printable
+from reconciler.errors import Severity
+from reconciler.render.text import as_json
+from reconciler.render.view import in_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.core.plan import Plan
+    from reconciler.core.printable import Lines
+    from reconciler.errors import Diagnostic
+    from reconciler.render.view import View
+
+_SEVERITIES = {Severity.ERROR: "major", Severity.WARNING: "minor", Severity.INFO: "info"}
+
+
+def plan_gitlab_terraform(plan: Plan, _view: View) -> Lines:
+    """The numbers that the merge request shows."""
+    return as_json({action.value: len(plan.having(action)) for action in Action})
+
+
+def findings_gitlab_codequality(findings: Iterable[Diagnostic], view: View) -> Lines:
+    """One entry for each finding.
+
+    GitLab tells by the fingerprint what is new in a merge request. A line that moves is not, so
+    the fingerprint has none; of several that are alike, the second and later ones have a number.
+    One entry that is not valid would cost all after it, so each has all that is required.
+    """
+    seen: Counter[tuple[str, str, str]] = Counter()
+    entries = []
+    for finding in findings:
+        path = printable(in_repository(finding.position.path, view))
+        same = (path, finding.code, finding.message)
+        seen[same] += 1
+        entries.append(
+            {
+                "description": printable(finding.message) or finding.code,
+                "check_name": finding.code,
+                "fingerprint": fingerprint([*same, seen[same]]).partition(":")[2],
+                "severity": _SEVERITIES[finding.severity],
+                "location": {"path": path, "lines": {"begin": finding.position.line}},
+            }
+        )
+    return as_json(entries)

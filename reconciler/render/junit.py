@@ -1,0 +1,164 @@
+"""Plans, drift, results and findings as JUnit XML, which most CI servers show as tests.
+
+Rule: `printable` leaves no character that XML 1.0 cannot hold, and ElementTree escapes the rest.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+from xml.etree import ElementTree as ET
+
+from reconciler.core.printable import Lines, joined, printable
+from reconciler.core.result import Status
+from reconciler.errors import Severity
+from reconciler.render.drifts import drift_text
+from reconciler.render.findings import finding_line
+from reconciler.render.plans import place
+from reconciler.render.results import outcomes_text
+from reconciler.render.text import value_text
+from reconciler.render.view import in_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from reconciler.core.drift import Drift
+    from reconciler.core.plan import Plan
+    from reconciler.core.result import Outcome, Result
+    from reconciler.errors import Diagnostic
+    from reconciler.render.view import View
+
+_FAILURE, _ERROR, _SKIPPED, _PASSED = "failure", "error", "skipped", "system-out"
+_ENDS = {Status.DONE: _PASSED, Status.UNCONFIRMED: _ERROR, Status.NOT_STARTED: _SKIPPED}
+"""How a test ends of a change that ended so; of any other it failed."""
+
+
+class Case(NamedTuple):
+    """One test.
+
+    Attributes:
+        group: what CI servers call its class.
+        end: the element that says how it ended.
+        type: of what sort that is.
+        text: all there is to say of it.
+    """
+
+    group: str
+    name: str
+    end: str = _PASSED
+    type: str = ""
+    message: str = ""
+    text: str = ""
+
+
+def plan_junit(plan: Plan, _view: View) -> Lines:
+    """A test for each change, which passes, and for each refusal, which fails."""
+    cases = [
+        Case(
+            *_class(refusal.address),
+            _FAILURE,
+            refusal.code,
+            refusal.message,
+            f"{refusal.message} {place(refusal)}\n{refusal.hint}",
+        )
+        for refusal in plan.refusals
+    ]
+    cases += [
+        Case(
+            *_class(change.address),
+            text="\n".join(
+                [
+                    f"{change.action.value} {place(change)}",
+                    *(
+                        f"{item.field}: {value_text(item.after)}"
+                        for item in change.fields
+                        if item.source is None
+                    ),
+                ]
+            ),
+        )
+        for change in plan.changes
+    ]
+    return _suite("plan", cases or [Case("plan", "no changes")])
+
+
+def drift_junit(drift: Drift, _view: View) -> Lines:
+    """A failed test for each monitor that drifted, and one that passes for all others."""
+    cases = [
+        Case(
+            *_class(monitor.address),
+            _FAILURE,
+            "drift",
+            ", ".join(item.field for item in monitor.fields) or "deleted in AlertSite",
+            drift_text(drift._replace(monitors=(monitor,))).rpartition("\n")[0].rstrip(),
+        )
+        for monitor in drift.monitors
+    ]
+    return _suite("drift", [*cases, Case("drift", f"{drift.kept} as last applied")])
+
+
+def result_junit(result: Result, _view: View) -> Lines:
+    """A test for each change."""
+    cases = [_outcome(item) for item in result.outcomes]
+    return _suite("apply", cases or [Case("apply", "no changes")])
+
+
+def findings_junit(findings: Sequence[Diagnostic], view: View) -> Lines:
+    """A test for each finding, of which those fail that are errors."""
+    cases = [
+        Case(
+            in_repository(finding.position.path, view),
+            f"{finding.position.line}:{finding.position.column} {finding.code}",
+            _FAILURE if finding.severity is Severity.ERROR else _PASSED,
+            finding.code,
+            finding.message,
+            finding_line(finding),
+        )
+        for finding in findings
+    ]
+    return _suite("validate", cases or [Case("validate", "no findings")])
+
+
+def _outcome(outcome: Outcome) -> Case:
+    return Case(
+        *_class(outcome.change.address),
+        _ENDS.get(outcome.status, _FAILURE),
+        outcome.status.value,
+        outcome.message or outcome.status.value,
+        outcomes_text([outcome]),
+    )
+
+
+def _class(address: str) -> tuple[str, str]:
+    kind, _, name = address.partition("/")
+    return kind, name
+
+
+def _suite(name: str, cases: Iterable[Case]) -> Lines:
+    suite = ET.Element("testsuite", name=name)
+    counts = {"tests": 0, _FAILURE: 0, _ERROR: 0, _SKIPPED: 0, _PASSED: 0}
+    for case in cases:
+        counts["tests"] += 1
+        counts[case.end] += 1
+        found = ET.SubElement(
+            suite, "testcase", classname=printable(case.group), name=printable(case.name), time="0"
+        )
+        if case.end == _PASSED and not case.text:
+            continue
+        end = ET.SubElement(found, case.end)
+        end.text = joined(case.text.split("\n"))
+        if case.end != _PASSED:
+            end.set("message", printable(case.message))
+            end.set("type", case.type)
+    for attribute, key in (
+        ("tests", "tests"),
+        ("failures", _FAILURE),
+        ("errors", _ERROR),
+        ("skipped", _SKIPPED),
+    ):
+        suite.set(attribute, str(counts[key]))
+    suite.set("time", "0")
+    root = ET.Element("testsuites", name="reconciler")
+    root.append(suite)
+    ET.indent(root)
+    text = ET.tostring(root, encoding="unicode")
+    return joined(f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.split("\n"))

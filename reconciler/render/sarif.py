@@ -1,0 +1,122 @@
+"""Findings as SARIF 2.1.0 (OASIS), with what GitHub's code scanning asks for."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from reconciler import __version__
+from reconciler.core.lint import CODES
+from reconciler.core.plan import fingerprint
+from reconciler.core.printable import printable
+from reconciler.errors import Severity
+from reconciler.render.text import as_json
+from reconciler.render.view import in_repository
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.core.model import JSON
+    from reconciler.core.printable import Lines
+    from reconciler.errors import Diagnostic
+    from reconciler.render.view import View
+
+_SCHEMA = (
+    "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+)
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+_MOST = 25_000
+"""GitHub refuses a run with more results."""
+
+
+def findings_sarif(findings: Sequence[Diagnostic], view: View) -> Lines:
+    """A log of one run with one result for each finding."""
+    shown = findings[:_MOST]
+    rules = sorted({finding.code for finding in shown})
+    left = len(findings) - len(shown)
+    notes = [{"level": "warning", "message": {"text": f"{left:,} findings are left out."}}]
+    return as_json(
+        {
+            "$schema": _SCHEMA,
+            "version": "2.1.0",
+            "runs": [
+                {
+                    "tool": {
+                        "driver": {
+                            "name": "reconciler",
+                            "semanticVersion": __version__,
+                            "rules": [_rule(code, shown) for code in rules],
+                        }
+                    },
+                    "invocations": [
+                        {
+                            "executionSuccessful": True,
+                            "toolExecutionNotifications": notes if left else [],
+                        }
+                    ],
+                    "results": _results(shown, rules, view),
+                    "columnKind": "unicodeCodePoints",
+                }
+            ],
+        }
+    )
+
+
+def _rule(code: str, findings: Sequence[Diagnostic]) -> dict[str, JSON]:
+    words = code.replace("-", " ")
+    meaning = CODES[code].meaning if code in CODES else f"A manifest is not valid: {words}."
+    level = next(item.severity for item in findings if item.code == code)
+    return {
+        "id": code,
+        "name": words.title().replace(" ", ""),
+        "shortDescription": {"text": meaning},
+        "fullDescription": {"text": meaning},
+        "help": {"text": f"{meaning} All codes are listed by: reconciler explain lint"},
+        "defaultConfiguration": {"level": _LEVELS[level]},
+        "properties": {"tags": ["monitoring"], "precision": "high"},
+    }
+
+
+def _results(findings: Sequence[Diagnostic], rules: list[str], view: View) -> list[JSON]:
+    seen: Counter[tuple[str, str, str]] = Counter()
+    results: list[JSON] = []
+    for finding in findings:
+        path = printable(in_repository(finding.position.path, view))
+        same = (path, finding.code, finding.message)
+        seen[same] += 1
+        results.append(
+            {
+                "ruleId": finding.code,
+                "ruleIndex": rules.index(finding.code),
+                "level": _LEVELS[finding.severity],
+                "message": {"text": _text(finding.message) or finding.code},
+                "locations": [
+                    {
+                        "physicalLocation": {
+                            "artifactLocation": _location(path),
+                            "region": {
+                                "startLine": finding.position.line,
+                                "startColumn": finding.position.column,
+                            },
+                        }
+                    }
+                ],
+                "partialFingerprints": {"reconciler/v1": fingerprint([*same, seen[same]])},
+            }
+        )
+    return results
+
+
+def _text(message: str) -> str:
+    """The message as a message string, in which brackets make links and braces placeholders."""
+    text = printable(message).replace("{", "{{").replace("}", "}}")
+    return re.sub(r"[\\\[\]]", r"\\\g<0>", text)
+
+
+def _location(path: str) -> dict[str, JSON]:
+    """A path as a URI: below the root of the repository, if it is there."""
+    if path.startswith("/"):
+        return {"uri": f"file://{quote(path)}"}
+    return {"uri": quote(path), "uriBaseId": "%SRCROOT%"}

@@ -100,9 +100,9 @@ class Terms(NamedTuple):
 
     def allowance(self, managed: int) -> Allowance:
         """How many that allows of a fleet of that size."""
-        configured, ceiling = self.budgets
+        ceiling = self.budgets.ceiling
         return Allowance(
-            configured.limit(managed),
+            self.budgets.configured.limit(managed),
             None if self.last_apply is None else self.last_apply.limit(managed),
             None if ceiling is None else ceiling.limit(managed),
         )

@@ -416,7 +416,14 @@ def _state(data: Mapping[str, JSON]) -> State:
     generation = Generation(**data.get("generation", {}))
     if type(generation.dirty) is not bool:
         raise TypeError("generation says with true or false whether it is dirty")
-    texts = [*account, data["saved_at"], data["run"], *data["applied_plans"], generation.commit]
+    texts = [
+        account.name,
+        account.url,
+        data["saved_at"],
+        data["run"],
+        *data["applied_plans"],
+        generation.commit,
+    ]
     texts += [text for item in pending.values() for text in (item.run, item.at)]
     ids = [number for numbers in data["ids_before"].values() for number in numbers]
     losses = [_lost(item) for item in data.get("losses", ())]

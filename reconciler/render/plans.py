@@ -443,7 +443,7 @@ def _coverage(coverage: Coverage, *, colour: bool, folds: float) -> Iterator[str
             most = [f"{name} {lost}" for name, lost in labels.items()][:_MOST]
             more = f" and {len(labels) - _MOST} more labels" if len(labels) > _MOST else ""
             yield f"  {printable(', '.join(most))}{more}"
-    before, after = coverage.measurements
+    before, after = coverage.measurements.before, coverage.measurements.after
     if before != after:
         yield f"Cost: {before:,} → {after:,} measurements per day ({after - before:+,})"
 

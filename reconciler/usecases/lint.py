@@ -75,7 +75,10 @@ class _Linting:
         """The codes that comments disable for this finding."""
         origin = item.origin
         lines = {
-            (origin.path, self._locator.position(*origin[:2], (key,), of_key=True).line)
+            (
+                origin.path,
+                self._locator.position(origin.path, origin.document, (key,), of_key=True).line,
+            )
             for key in ("kind", "metadata")
         }
         place = self._place(item, finding)

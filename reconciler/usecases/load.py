@@ -162,7 +162,7 @@ class _Loading:
             if origin is not None and problem.other and not _default_at(problem.other, inherited):
                 pointer = problem.other  # of the two, the one that the manifest names itself
             elif origin is not None:
-                path, number, _ = origin
+                path, number = origin.path, origin.document
             position = self.locator.position(path, number, pointer, of_key=problem.of_key)
             yield Diagnostic(position, problem.code, problem.message)
 
@@ -206,9 +206,9 @@ def require_secrets(wanted: Iterable[tuple[Desired, str]], vault: Vault) -> None
     locator = manifests.Locator()
     findings = []
     for desired, field in wanted:
-        for path, ref in secret_refs(desired.secrets[field]):
-            if failure := vault.failure(ref):
-                place = _secret_place(locator, desired, field, path)
+        for found in secret_refs(desired.secrets[field]):
+            if failure := vault.failure(found.ref):
+                place = _secret_place(locator, desired, field, found.path)
                 findings.append(Diagnostic(place, "missing-secret", failure))
     if findings:
         raise InvalidManifestsError(tuple(sorted(set(findings))))
@@ -220,9 +220,9 @@ def _refused_secrets(
     """A finding for each secret that must not be resolved, or not go where it stands."""
     for field, value in desired.secrets.items():
         is_shown = rules.shows(desired, field)
-        for path, ref in secret_refs(value):
-            place = _secret_place(locator, desired, field, path)
-            if refusal := rules.refusal(ref):
+        for found in secret_refs(value):
+            place = _secret_place(locator, desired, field, found.path)
+            if refusal := rules.refusal(found.ref):
                 yield Diagnostic(place, "refused-secret", refusal)
             if is_shown:
                 message = (

@@ -240,8 +240,8 @@ class _Finding:
         return ""
 
     def _edit(self, desired: Desired, pointer: Pointer, value: JSON, cause: Cause) -> Edit:
-        path, document, _ = desired.origin
-        place = self._locator.position(path, document, pointer, of_key=True)
+        origin = desired.origin
+        place = self._locator.position(origin.path, origin.document, pointer, of_key=True)
         name = pointer[1]
         default = desired.inherited.get(name)
         return Edit(

@@ -121,9 +121,9 @@ def _places(desired: Desired) -> Mapping[str, str]:
 
     places = {}
     for field in (*desired.fields, *desired.secrets):
-        path, document, _ = desired.inherited.get(field, desired.origin)
+        origin = desired.inherited.get(field, desired.origin)
         section = "spec" if field in desired.kind.fields else "extra"
-        places[field] = place(path, document, section, field)
+        places[field] = place(origin.path, origin.document, section, field)
     if desired.id is not None:
         places[ID] = place(desired.origin.path, desired.origin.document, "metadata", "id")
     return places

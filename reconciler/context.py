@@ -1,4 +1,4 @@
-"""What a run is given: the time, a way to be stopped, and what an answer may take.
+"""What a run is given: the time, a way to be stopped, whom to tell, and what an answer may take.
 
 Rule: nothing else in the package asks the system for the time of a run, so that a test can give
 two runs two clocks, and can let an hour pass in no time.
@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+
+    from reconciler.core.events import Tell
+    from reconciler.core.result import Outcome
 
 
 _BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
@@ -60,23 +64,82 @@ SYSTEM = Clock(_now, _monotonic, _sleep)
 """This machine's clock."""
 
 
-class Cancellation(threading.Event):
-    """Set by a signal; and as good as set once there is another reason to send nothing more.
+class Cancellation:
+    """Why a run, or a part of it, starts nothing new.
+
+    Whoever learns of a reason cancels, from whichever thread; the first reason stays. All waits end
+    then, those between repetitions too. What is in flight finishes.
+
+    A right that lapses is a reason as well, whether somebody has noticed or not: after a process
+    was stopped for a while, any of its threads may go on first. So it is looked up each time.
+
+    Args:
+        clock: how to wait.
+        whole: what this is a part of. The whole cancels its parts; a part leaves the whole alone.
 
     Attributes:
-        reason: why nothing more may be sent; empty while it may.
+        is_interrupted: a person or the system wanted it, whatever other reason came first.
     """
 
-    reason: Callable[[], str] = staticmethod(str)
-
-    def is_set(self) -> bool:
-        """Whether nothing more may be sent."""
-        return super().is_set() or bool(self.reason())
+    def __init__(self, clock: Clock, whole: Cancellation | None = None) -> None:
+        self.is_interrupted = False
+        self._clock = clock
+        self._whole = whole
+        self._reason = ""
+        self._ends, self._lapsed = inf, ""
+        self._event = threading.Event()
 
     @property
-    def by_signal(self) -> bool:
-        """Whether a signal is the reason."""
-        return super().is_set()
+    def reason(self) -> str:
+        """Why nothing new may start; empty while it may."""
+        if self._clock.monotonic() >= self._ends:
+            self.cancel(self._lapsed)
+        return self._reason or (self._whole.reason if self._whole else "")
+
+    def cancel(self, reason: str) -> None:
+        """Says that nothing new may start from now on, and why."""
+        self._reason = self._reason or reason
+        self._event.set()
+
+    def interrupt(self) -> None:
+        """Cancels for a person or the system; may be called by a signal handler."""
+        self.is_interrupted = True
+        self.cancel("the run was interrupted")
+
+    def lapse_at(self, moment: float, reason: str) -> None:
+        """Lets it be cancelled from a moment on, by the monotonic clock; a later call moves it."""
+        self._lapsed = reason
+        self._ends = moment
+
+    def wait(self, seconds: float) -> bool:
+        """Waits, at most until it is cancelled; whether it is. A part waits as the whole does."""
+        if self._whole is not None:
+            self._whole.wait(seconds)
+        elif not self.reason:
+            self._clock.sleep(seconds, self._event)
+        return bool(self.reason)
+
+    def part(self) -> Cancellation:
+        """That of a part, which may have reasons of its own to start nothing new."""
+        return Cancellation(self._clock, self)
+
+
+def _ignore(_: object) -> None:
+    """Does nothing with what it is told."""
+
+
+class Reporter(NamedTuple):
+    """Whom a run tells how it gets on.
+
+    Attributes:
+        say: is told, in a sentence, what a person should know; from any thread.
+        progress: is told each outcome as it is known, for people.
+        tell: is told what happens, for machines; from any thread.
+    """
+
+    say: Callable[[str], None]
+    progress: Callable[[Outcome], None] = _ignore
+    tell: Tell = _ignore
 
 
 MIB = 2**20

@@ -23,10 +23,10 @@ from reconciler.errors import ConflictError, StateError
 from reconciler.state_store import Journal, Key, found_journals, read_journal, remove_journal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from reconciler.context import Clock
+    from reconciler.context import Cancellation, Clock, Reporter
     from reconciler.core.generation import Generation
     from reconciler.core.model import JSON
     from reconciler.core.state import Lost, Record
@@ -160,17 +160,14 @@ _DAY = timedelta(days=1)
 class Recorder:
     """Writes down what a run does.
 
-    Attributes:
-        foreign_writer: who else has saved the state, although this run holds its lock; empty as
-            it should be. Nothing more may be sent then.
-
     Args:
         store: where the state is kept.
         known: what was read from it, under the lock.
         run: the id of the run.
         operation: what the run does, for the store's history.
         clock: what time it is.
-        say: is told, in a sentence, what a person should know.
+        cancellation: is cancelled when somebody else saves the state whose lock this run holds.
+        reporter: is told what a person should know.
         redactor: what knows the secrets of the run; None if it has none.
     """
 
@@ -182,7 +179,8 @@ class Recorder:
         run: str,
         operation: str,
         clock: Clock,
-        say: Callable[[str], None],
+        cancellation: Cancellation,
+        reporter: Reporter,
         redactor: Redactor | None = None,
     ) -> None:
         self._redactor = redactor or Redactor()
@@ -190,7 +188,8 @@ class Recorder:
         self._store = store
         self._operation = operation
         self._clock = clock
-        self._say = say
+        self._cancellation = cancellation
+        self._reporter = reporter
         self._saved = known.saved
         self._version = known.version
         self._unsaved = known.recovery.transition
@@ -198,7 +197,6 @@ class Recorder:
         self._ended = known.recovery.runs
         self._journal: Journal | None = None
         self._foreign: set[str] = set()
-        self.foreign_writer = ""
         self._outcomes = self._pending = 0
         self._saved_at = clock.monotonic()
         self._took = 0.0
@@ -400,7 +398,7 @@ class Recorder:
             )
         # What a killed run had begun to save may arrive after its end.
         if held is not None and theirs.run not in self._ended:
-            self.foreign_writer = f"the state was saved by run {theirs.run} meanwhile"
+            self._cancellation.cancel(f"the state was saved by run {theirs.run} meanwhile")
         mine = self._unsaved
         self._foreign.update(
             address
@@ -423,7 +421,7 @@ class Recorder:
         """Leaves the record of an address as somebody else has saved it."""
         other = self._saved.records.get(address)
         if record is not None and other is not None and other.id != record.id:
-            self._say(
+            self._reporter.say(
                 f"{address} was bound to monitor {other.id} by run {other.run} meanwhile, and this "
                 f"run has made monitor {record.id}. Delete the one that is not wanted."
             )

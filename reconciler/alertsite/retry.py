@@ -10,10 +10,9 @@ from reconciler.alertsite.responses import TransientError
 from reconciler.core.events import Retried
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
-    from reconciler.context import Clock
+    from reconciler.context import Cancellation, Reporter
 
 
 ATTEMPTS = 5
@@ -29,18 +28,16 @@ _T = TypeVar("_T")
 def repeat(
     once: Callable[[], _T],
     first: TransientError,
-    clock: Clock,
-    stop: threading.Event,
-    notify: Callable[[Retried, str], None],
+    cancellation: Cancellation,
+    reporter: Reporter,
 ) -> _T:
     """What `once` returns at last, after a first attempt that failed.
 
     Args:
         once: one more attempt.
         first: how the first attempt failed.
-        clock: how to wait.
-        stop: once set, nothing is repeated and no wait goes on.
-        notify: is told of every repetition, as a value and in a sentence.
+        cancellation: what ends repetitions, and the waits before them.
+        reporter: is told of every repetition.
 
     Raises:
         TransientError: of the last attempt.
@@ -49,7 +46,7 @@ def repeat(
 
     def attempt() -> _T:
         nonlocal last, is_first
-        if is_first or stop.is_set():
+        if is_first or cancellation.reason:
             is_first = False
             raise last
         try:
@@ -58,25 +55,35 @@ def repeat(
             last = error
             raise
 
+    def sleep(seconds: float) -> None:
+        cancellation.wait(seconds)
+
+    def before(state: tenacity.RetryCallState) -> None:
+        reporter.say(_sentence(state))
+        reporter.tell(_retried(state))
+
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(TransientError),
         stop=tenacity.stop_any(
-            _StopUnlessBusy(),
+            _Stop(cancellation),
             tenacity.stop_before_delay(BUDGET),
-            tenacity.stop_when_event_set(stop),
         ),
         wait=_wait,
-        sleep=lambda seconds: clock.sleep(seconds, stop),
-        before_sleep=lambda state: notify(_retried(state), _sentence(state)),
+        sleep=sleep,
+        before_sleep=before,
         reraise=True,
     )(attempt)
 
 
-class _StopUnlessBusy(tenacity.stop.stop_base):
+class _Stop(tenacity.stop.stop_base):
     """Ends after so many attempts; a server that is only busy is given the whole budget."""
 
+    def __init__(self, cancellation: Cancellation) -> None:
+        self._cancellation = cancellation
+
     def __call__(self, retry_state: tenacity.RetryCallState) -> bool:
-        return retry_state.attempt_number >= ATTEMPTS and not _error(retry_state).is_busy
+        is_last = retry_state.attempt_number >= ATTEMPTS and not _error(retry_state).is_busy
+        return is_last or bool(self._cancellation.reason)
 
 
 def _error(state: tenacity.RetryCallState) -> TransientError:

@@ -20,7 +20,6 @@ from reconciler.alertsite import responses
 from reconciler.alertsite.responses import TransientError
 from reconciler.alertsite.wire import Allowance, CutError, FloodError, OverdueError, Wire, unpacked
 from reconciler.context import MIB
-from reconciler.core import events
 from reconciler.core.events import RequestEnded
 from reconciler.errors import (
     AlertSiteError,
@@ -33,8 +32,8 @@ from reconciler.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from reconciler.context import Clock, Limits
-    from reconciler.core.events import Retried, Tell
+    from reconciler.context import Cancellation, Clock, Limits, Reporter
+    from reconciler.core.events import Tell
     from reconciler.core.model import JSON
     from reconciler.core.redactor import Redactor
 
@@ -84,10 +83,9 @@ class Session:
         connections: how many requests may be in flight at once.
         clock: what time it is.
         limits: what an answer may take.
-        stop: once set, nothing is repeated and no wait goes on.
-        notify: is told, in a sentence, of every repetition.
+        cancellation: what ends repetitions and all waits.
+        reporter: is told of every request and repetition.
         redactor: is told every token and password.
-        tell: is told of every request and repetition.
     """
 
     def __init__(
@@ -98,12 +96,10 @@ class Session:
         connections: int,
         clock: Clock,
         limits: Limits,
-        stop: threading.Event,
-        notify: Callable[[str], None],
+        cancellation: Cancellation,
+        reporter: Reporter,
         redactor: Redactor,
-        tell: Tell = events.ignore,
     ) -> None:
-        self.tell = tell
         redactor.know(credentials.password, credentials.token)
         self._redactor = redactor
         self.url = url
@@ -116,8 +112,8 @@ class Session:
         self._is_proved = True  # whether the token was ever accepted, or may yet be renewed
         self._refused: AlertSiteError | None = None
         self._not_before = self._pause = 0.0
-        self._stop = stop
-        self._notify = notify
+        self._cancellation = cancellation
+        self._reporter = reporter
         self._limits = limits
         self._wire = Wire()
         self._client = _client(url, connections, limits, self._wire)
@@ -127,6 +123,11 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self._client.close()
+
+    @property
+    def tell(self) -> Tell:
+        """Whom to tell what happens."""
+        return self._reporter.tell
 
     def listing(self) -> Allowance:
         """What all pages of a list may take together."""
@@ -229,13 +230,9 @@ class Session:
         from reconciler.alertsite.retry import repeat  # 5 ms, if all goes well
 
         try:
-            return repeat(once, first, self._clock, self._stop, self._repeating)
+            return repeat(once, first, self._cancellation, self._reporter)
         except TransientError as error:
             raise _unavailable(error) from error
-
-    def _repeating(self, retried: Retried, sentence: str) -> None:
-        self._notify(sentence)
-        self.tell(retried)
 
     def _exchange(
         self,
@@ -350,8 +347,9 @@ class Session:
 
     def _wait_our_turn(self) -> None:
         """Waits while AlertSite wants fewer requests: one 429 slows all threads down."""
-        while (wait := self._not_before - self._clock.monotonic()) > 0 and not self._stop.is_set():
-            self._clock.sleep(wait, self._stop)
+        while (wait := self._not_before - self._clock.monotonic()) > 0:
+            if self._cancellation.wait(wait):
+                return
 
     def _slow_down(self, asked: float | None) -> None:
         with self._pausing:
@@ -372,7 +370,9 @@ class Session:
         with self._lock:
             if self._token == refused:
                 if refused == self._credentials.token and self._credentials.username:
-                    self._notify("The token in ALERTSITE_TOKEN is refused; logging in instead.")
+                    self._reporter.say(
+                        "The token in ALERTSITE_TOKEN is refused; logging in instead."
+                    )
                 if not self._is_proved:
                     self._refused = CredentialsError(
                         "AlertSite accepts the login and refuses the token that it gave",

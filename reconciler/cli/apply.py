@@ -8,7 +8,7 @@ import signal
 import sys
 from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -26,13 +26,13 @@ from reconciler.usecases.checkout import find_relation, read_generation
 from reconciler.usecases.write_ids import write_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from types import FrameType
 
     from reconciler.cli.formats import Outputs
     from reconciler.cli.runtime import Connection
     from reconciler.cli.signals import Signals
-    from reconciler.context import Cancellation
+    from reconciler.context import Clock
     from reconciler.core.generation import Generation
     from reconciler.core.grouping import Detail
     from reconciler.core.model import Desired
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from reconciler.usecases import Planned, Workspace
     from reconciler.usecases.apply import Applied
 
-_RULES = ("targets", "adopt", "write_secrets", "prune", "keep")
-"""What a plan is made by; the names are those of the flags and of a saved plan."""
 _PATIENCE = 10.0
 """Seconds after which another signal means that requests in flight are not waited for any more."""
 _STOPPING = (
@@ -133,14 +131,30 @@ class ApplyOptions(NamedTuple):
 def apply(
     file: str | None,
     manifests: str,
+    targets: tuple[str, ...],
+    keep: tuple[str, ...],
     location: str | None,
     lock_timeout: float,
     events: str | None,
     metrics: str | None,
     notify: tuple[str, ...],
+    parallelism: int,
+    allow_loss: int | None,
+    detail: Detail | None,
+    outputs: Outputs,
     *,
+    show_requests: bool,
+    adopt: bool,
+    write_secrets: bool,
+    prune: bool | None,
+    no_pager: bool,
+    allow_empty: bool,
+    allow_older: bool,
+    allow_different_manifests: bool,
     write_ids: bool,
-    **asked_for: Any,  # noqa: ANN401 - click has checked what _RULES and _Manner name
+    auto_approve: bool,
+    fail_fast: bool,
+    all_or_nothing: bool,
 ) -> int:
     """Change AlertSite to what the manifests say, after showing the plan and asking.
 
@@ -148,40 +162,41 @@ def apply(
     moved since is refused and listed.
     """
     began = runtime.clock().monotonic()
-    flags = {name: asked_for.pop(name) for name in _RULES}
-    asked = ApplyOptions(**asked_for)
+    rules = PlanOptions(targets, adopt, write_secrets, keep=keep)
+    is_ruled = prune is not None or rules != PlanOptions()
+    asked = ApplyOptions(
+        parallelism=parallelism,
+        fail_fast=fail_fast,
+        auto_approve=auto_approve,
+        all_or_nothing=all_or_nothing,
+        show_requests=show_requests,
+        detail=detail,
+        no_pager=no_pager,
+        outputs=outputs,
+        allow_loss=allow_loss,
+        allow_empty=allow_empty,
+        allow_older=allow_older,
+        allow_different_manifests=allow_different_manifests,
+    )
     with signals.emitting(signals.Wanted(events, metrics, notify), "apply") as told:
-        is_ruled = any(flags.values()) or flags["prune"] is not None
         saved = _saved(file, asked, is_ruled=is_ruled)
         if saved is None:
-            rules = PlanOptions(**flags | {"prune": runtime.prunes(asked=flags["prune"])})
+            rules = rules._replace(prune=runtime.prunes(asked=prune))
         else:
-            rules = PlanOptions(**{name: getattr(saved.basis, name) for name in _RULES})
+            rules = saved.basis.options
         schemas, fleet = options.load(manifests, may_be_empty=True)
         run = runtime.begin(location, embedded=config.is_silent(os.environ), run=told.run)
         workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
         with (
             connect(
                 schemas,
-                console.say,
                 parallelism=asked.parallelism,
                 limits=run.limits,
-                tell=told.tell,
+                reporter=told.reporter,
             ) as connection,
-            runtime.locked(
-                run, "apply", lock_timeout, connection.session.is_overdue, told.tell
-            ) as hold,
+            runtime.locked(run, "apply", lock_timeout, connection, told.reporter),
         ):
-            applied = _apply(
-                workspace,
-                run,
-                connection,
-                saved,
-                asked,
-                lambda: hold.lost,
-                told,
-                manifests=manifests,
-            )
+            applied = _apply(workspace, run, connection, saved, asked, told, manifests=manifests)
         for outcome in applied.result.outcomes:
             told.tell(OutcomeKnown(outcome, is_confirmed=True))
         unwritten = _put(applied.result, asked.outputs)
@@ -226,22 +241,20 @@ def _apply(
     connection: Connection,
     saved: SavedPlan | None,
     asked: ApplyOptions,
-    lost: Callable[[], str],
     told: Signals,
     *,
     manifests: str,
 ) -> Applied:
     """One apply, under the lock."""
-    connection.stop.reason = lost
     writer = connection.writer()
     known = run.known(connection.account)
     generation = _generation(manifests, known, saved, asked)
     clock = runtime.clock()
     # Whoever sent a create that had no answer is over, since this run has the lock.
-    grace = usecases.Grace(clock, run.grace, connection.stop, console.say)
+    grace = usecases.Grace(clock, run.grace, connection.cancellation, console.REPORTER)
     first = usecases.look(workspace, writer, known.state, grace, clock.now())
-    if lost():  # while it waited: another run may be at work by now
-        raise LockedError(lost(), "Run the same command again; nothing was sent.")
+    if reason := connection.cancellation.reason:  # it waited: another run may be at work by now
+        raise LockedError(reason, "Run the same command again; nothing was sent.")
     plan = first.plan
     moved: tuple[Outcome, ...] = ()
     if saved is not None:
@@ -293,25 +306,24 @@ def _execute(
     """Carries the plan out, in good order whatever happens."""
     gc.freeze()
     gc.enable()  # requests leave garbage behind, and there may be thousands
-    stop = connection.stop
-    _stop_on_signals(stop, connection.session.cut, runtime.clock().monotonic)
-    with console.progress(len(plan.changes), runtime.clock().monotonic) as show:
+    clock = runtime.clock()
+    _stop_on_signals(connection, clock)
+    with console.progress(len(plan.changes), clock.monotonic) as shown:
 
         def progress(outcome: Outcome) -> None:
             told.tell(OutcomeKnown(outcome, is_confirmed=False))
-            show(outcome)
+            shown.progress(outcome)
 
+        reporter = told.reporter._replace(progress=progress)
         execution = Execution(
             parallelism=asked.parallelism,
             fail_fast=asked.fail_fast,
-            stop=stop,
-            halted=stop.reason,
-            progress=progress,
-            clock=runtime.clock(),
+            cancellation=connection.cancellation,
+            reporter=reporter,
+            clock=clock,
             grace=run.grace,
-            say=console.say,
         )
-        recorder = run.recorder(known, "apply")
+        recorder = run.recorder(known, "apply", connection.cancellation, reporter)
         return apply_plan(
             plan, first, workspace, connection.writer(), recorder, execution, generation, used
         )
@@ -327,7 +339,7 @@ def _generation(
     Raises:
         RefusedError: it is older than that of the last apply.
     """
-    now = read_generation(manifests, console.say)
+    now = read_generation(manifests, console.REPORTER)
     if saved is not None and not now.commit:
         now = saved.basis.generation
     last = known.state.generation
@@ -415,9 +427,7 @@ def _ask() -> None:
         raise RefusedError("not approved, so nothing is applied")
 
 
-def _stop_on_signals(
-    stop: Cancellation, cut: Callable[[], None], monotonic: Callable[[], float]
-) -> None:
+def _stop_on_signals(connection: Connection, clock: Clock) -> None:
     """Turns SIGINT, SIGTERM and SIGHUP, from here to the end, into a request to stop in good order.
 
     Another signal changes nothing for some seconds: a pipeline that cancels a job sends two, and
@@ -428,13 +438,13 @@ def _stop_on_signals(
 
     def handle(_signal: int, _frame: FrameType | None) -> None:
         nonlocal began
-        if not stop.by_signal:
-            began = monotonic()
-            stop.set()
+        if not connection.cancellation.is_interrupted:
+            began = clock.monotonic()
+            connection.cancellation.interrupt()
             _write(_STOPPING)
-        elif monotonic() - began >= _PATIENCE:
+        elif clock.monotonic() - began >= _PATIENCE:
             began = inf
-            cut()
+            connection.session.cut()
             _write(_CUTTING)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

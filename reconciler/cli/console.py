@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.context import Reporter
 from reconciler.core.printable import Lines, printable
 from reconciler.errors import ConfigurationError, InterruptedRunError, InvalidManifestsError
 
@@ -224,6 +225,10 @@ def fail(error: ReconcilerError) -> ExitCode:
     return error.exit_code
 
 
+REPORTER = Reporter(say)
+"""Tells a person, and shows no progress."""
+
+
 def page(text: Lines) -> bool:
     """Shows lines in the pager of whoever sits there, if they do not fit on the terminal.
 
@@ -292,7 +297,7 @@ def reading(monotonic: Callable[[], float]) -> Callable[[int], None]:
 
 
 @contextmanager
-def progress(total: int, monotonic: Callable[[], float]) -> Iterator[Callable[[Outcome], None]]:
+def progress(total: int, monotonic: Callable[[], float]) -> Iterator[Reporter]:
     """Shows what was started as it ends.
 
     On a terminal that is one line that changes, elsewhere a line now and then, or for each if there
@@ -325,6 +330,6 @@ def progress(total: int, monotonic: Callable[[], float]) -> Iterator[Callable[[O
             _show_status(line)
 
     try:
-        yield show
+        yield Reporter(say, show)
     finally:
         _clear_status()

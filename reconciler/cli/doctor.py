@@ -71,8 +71,8 @@ def talk(schemas: Schemas) -> Talk:
 
     live, failure = [], None
     try:
-        with connect(schemas, console.say) as connection:
-            connection.stop.set()
+        with connect(schemas) as connection:
+            connection.cancellation.cancel("doctor asks once only")
             connection.session.watch(note)
             live = connection.reader().list_monitors(schemas.kinds)
     except ReconcilerError as error:

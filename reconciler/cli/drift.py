@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, formats, options, runtime, signals
+from reconciler.cli import config, formats, options, runtime, signals
 from reconciler.cli.runtime import connect
 from reconciler.core.drift import find_drift
 from reconciler.core.events import DriftFound
@@ -62,7 +62,7 @@ def drift(
 def _found(location: str | None, targets: tuple[str, ...], told: Signals) -> Drift:
     schemas = installed_schemas()
     run = runtime.begin(location, embedded=config.is_silent(os.environ), run=told.run)
-    with connect(schemas, console.say, limits=run.limits, tell=told.tell) as connection:
+    with connect(schemas, limits=run.limits, reporter=told.reporter) as connection:
         known = run.known(connection.account)
         if not known.saved.serial and not known.state.records:
             raise StateError(

@@ -81,7 +81,7 @@ def import_(
     )
     schemas = installed_schemas()
     run = runtime.begin(location, embedded=config.is_silent(os.environ))
-    with connect(schemas, console.say, limits=run.limits) as connection:
+    with connect(schemas, limits=run.limits) as connection:
         state = run.known(connection.account).state
         live = usecases.observe(connection.reader(), schemas.kinds, state).live
     with suppress(ConfigurationError, InvalidManifestsError):  # there need not be any valid ones

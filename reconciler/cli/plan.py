@@ -98,7 +98,7 @@ def _begin(location: str | None, run: str, *, offline: bool) -> runtime.Run:
 
 def _online(workspace: Workspace, run: runtime.Run, told: Signals) -> tuple[Plan, State]:
 
-    with connect(workspace.schemas, console.say, limits=run.limits, tell=told.tell) as connection:
+    with connect(workspace.schemas, limits=run.limits, reporter=told.reporter) as connection:
         state = run.known(connection.account).state
         now = runtime.clock().now()
         found = usecases.look(workspace, connection.reader(), state, now=now)

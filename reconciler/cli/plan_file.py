@@ -50,7 +50,7 @@ def write(
     if plan.refusals:
         console.say(f"{path} is not written: a plan that holds refusals cannot be applied.")
         return
-    generation = read_generation(manifests, console.say)
+    generation = read_generation(manifests, console.REPORTER)
     saved = SavedPlan(plan, basis(workspace, state, run, generation))
     try:
         text = render.as_json(saved_plan.to_json(saved)) + "\n"

@@ -26,7 +26,7 @@ def probe(*, as_json: bool) -> int:
     type, unknown to the schema, or not seen.
     """
     schemas = installed_schemas()
-    with connect(schemas, console.say) as connection:
+    with connect(schemas) as connection:
         live = connection.reader().list_monitors(schemas.kinds)
     tables = probes.probe(schemas.documents, live)
     if as_json:

@@ -61,7 +61,7 @@ def pull(
     run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
     vault = Vault({}, "", redactor=runtime.redactor())
     workspace = usecases.Workspace(fleet, schemas, vault, PlanOptions(targets))
-    with connect(schemas, console.say, limits=run.limits) as connection:
+    with connect(schemas, limits=run.limits) as connection:
         known = run.known(connection.account)
         look = look_without_secrets(workspace, connection.reader(), known.state)
     found = find_pull(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,8 +17,7 @@ import click
 from reconciler import durable
 from reconciler.cli import config, console
 from reconciler.context import USUAL, Cancellation, Limits, written
-from reconciler.core import events, json_text
-from reconciler.core.events import LockMoved, LockState
+from reconciler.core import json_text
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.errors import ConfigurationError
 from reconciler.secrets import Vault
@@ -31,8 +29,7 @@ if TYPE_CHECKING:
 
     from reconciler.alertsite import Reader, Session, Writer
     from reconciler.cli.context import Context
-    from reconciler.context import Clock, Limits
-    from reconciler.core.events import Tell
+    from reconciler.context import Clock, Reporter
     from reconciler.core.redactor import Redactor
     from reconciler.core.safety import Budgets
     from reconciler.schema import Schemas
@@ -104,7 +101,9 @@ class Run(NamedTuple):
         rules = config.read_secret_rules(os.environ, PROJECT)
         return Vault(os.environ, self.key, rules, redactor())
 
-    def recorder(self, known: Known, operation: str) -> Recorder:
+    def recorder(
+        self, known: Known, operation: str, cancellation: Cancellation, reporter: Reporter
+    ) -> Recorder:
         """What writes down what the run does."""
         return Recorder(
             self.store,
@@ -112,33 +111,10 @@ class Run(NamedTuple):
             run=self.id,
             operation=operation,
             clock=clock(),
-            say=console.say,
+            cancellation=cancellation,
+            reporter=reporter,
             redactor=redactor(),
         )
-
-
-class LockGuard:
-    """A held lock."""
-
-    def __init__(self) -> None:
-        self._reason = ""
-        self._ends = inf
-        self._clock = clock()
-
-    @property
-    def lost(self) -> str:
-        """Why it was lost, once it is; also while nobody has noticed yet that its time is over."""
-        if self._clock.monotonic() >= self._ends:
-            self.lose("it was not renewed in time")
-        return self._reason
-
-    def keep(self, ends: float) -> None:
-        """Called when the lease was renewed."""
-        self._ends = ends
-
-    def lose(self, reason: str) -> None:
-        """Called when the lease is not ours any more."""
-        self._reason = self._reason or f"the lock was lost: {reason}"
 
 
 def begin(location: str | None, *, embedded: bool, run: str = "") -> Run:
@@ -173,48 +149,34 @@ def locked(
     run: Run,
     operation: str,
     timeout: float,
-    is_stuck: Callable[[], bool] = lambda: False,
-    tell: Tell = events.ignore,
-) -> Iterator[LockGuard]:
-    """Holds the lock of the state, and renews it unless the run is stuck.
+    connection: Connection | None = None,
+    reporter: Reporter = console.REPORTER,
+) -> Iterator[Cancellation]:
+    """Holds the lock of the state; what is given is cancelled when the lock is lost.
+
+    With a connection that is its own cancellation, and the lock is not renewed while it is stuck.
 
     Raises:
         LockedError: another run has it, and has it still after the timeout (seconds).
     """
     from socket import gethostname  # 3 ms that planning saves
 
-    held = LockGuard()
-    is_taken = False
-
-    def say(text: str) -> None:
-        if not is_taken:
-            tell(LockMoved(LockState.WAITING, text))
-        console.say(text)
-
-    def lose(reason: str) -> None:
-        tell(LockMoved(LockState.LOST, reason))
-        held.lose(reason)
-
-    try:
-        with hold(
-            run.store,
-            run=run.id,
-            holder=_holder(),
-            host=gethostname(),
-            operation=operation,
-            clock=clock(),
-            terms=LockOptions(timeout, run.lease),
-            say=say,
-            lost=lose,
-            kept=held.keep,
-            is_stuck=is_stuck,
-        ):
-            is_taken = True
-            tell(LockMoved(LockState.TAKEN))
-            yield held
-    finally:
-        if is_taken:
-            tell(LockMoved(LockState.RELEASED))
+    cancellation, wanted = Cancellation(clock()), LockOptions(timeout, run.lease)
+    if connection is not None:
+        cancellation = connection.cancellation
+        wanted = wanted._replace(is_stuck=connection.session.is_overdue)
+    with hold(
+        run.store,
+        run=run.id,
+        holder=_holder(),
+        host=gethostname(),
+        operation=operation,
+        clock=clock(),
+        options=wanted,
+        reporter=reporter,
+        cancellation=cancellation,
+    ):
+        yield cancellation
 
 
 def budgets() -> Budgets:
@@ -285,7 +247,7 @@ _MOST = 2**53
 
 
 class Connection(NamedTuple):
-    """A session, the name of the account it is with, and the event that ends its patience.
+    """A session, the account it is with, and what ends its patience.
 
     Attributes:
         reading: is told how many monitors are read by now.
@@ -293,7 +255,7 @@ class Connection(NamedTuple):
 
     session: Session
     account: Account
-    stop: Cancellation
+    cancellation: Cancellation
     reading: Callable[[int], None]
 
     def reader(self) -> Reader:
@@ -312,11 +274,10 @@ class Connection(NamedTuple):
 @contextmanager
 def connect(
     schemas: Schemas,
-    say: Callable[[str], None],
     *,
     parallelism: int = 1,
     limits: Limits = USUAL,
-    tell: Tell = events.ignore,
+    reporter: Reporter = console.REPORTER,
 ) -> Iterator[Connection]:
     """A connection to AlertSite as the environment says.
 
@@ -327,20 +288,22 @@ def connect(
     if found is not None:
         redactor().know(found.password, found.token, *config.passwords(os.environ))
         with _session(
-            found, say, parallelism, limits, tell, account=Account(DEFAULT_ACCOUNT, found.url)
+            found, parallelism, limits, reporter, account=Account(DEFAULT_ACCOUNT, found.url)
         ) as connection:
-            say(f"AlertSite: {found.url}")
+            console.say(f"AlertSite: {found.url}")
             yield connection
         return
     sandbox = import_sandbox(
         "no AlertSite credentials are set, and the sandbox that would serve instead needs the "
         "packages starlette and uvicorn"
     )
-    say(
+    console.say(
         "Sandbox: no AlertSite credentials are set, so this run uses the embedded sandbox and "
         "nothing reaches AlertSite."
     )
-    say("Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD (or ALERTSITE_TOKEN) for the real account.")
+    console.say(
+        "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD (or ALERTSITE_TOKEN) for the real account."
+    )
     options = sandbox.Options(
         schemas=schemas.documents, seed=sample_seed(), database=_DATA / "sandbox.db"
     )
@@ -353,7 +316,7 @@ def connect(
             durable.make_folder(_DATA)
             url = stack.enter_context(sandbox.running(options))
         login = config.Settings(url, sandbox.USERNAME, sandbox.PASSWORD, "")
-        yield stack.enter_context(_session(login, say, parallelism, limits, tell, account=EMBEDDED))
+        yield stack.enter_context(_session(login, parallelism, limits, reporter, account=EMBEDDED))
 
 
 def import_sandbox(problem: str) -> Any:  # noqa: ANN401 - a module; it may not be installed
@@ -426,25 +389,23 @@ def _is_monitor(item: object) -> bool:
 @contextmanager
 def _session(
     found: config.Settings,
-    say: Callable[[str], None],
     parallelism: int,
     limits: Limits,
-    tell: Tell,
+    reporter: Reporter,
     *,
     account: Account,
 ) -> Iterator[Connection]:
     from reconciler.alertsite import Credentials, Session  # 120 ms
 
-    stop = Cancellation()
+    cancellation = Cancellation(clock())
     with Session(
         found.url,
         Credentials(found.username, found.password, found.token),
         connections=parallelism,
         clock=clock(),
         limits=limits,
-        stop=stop,
-        notify=say,
+        cancellation=cancellation,
+        reporter=reporter,
         redactor=redactor(),
-        tell=tell,
     ) as session:
-        yield Connection(session, account, stop, console.reading(clock().monotonic))
+        yield Connection(session, account, cancellation, console.reading(clock().monotonic))

@@ -69,14 +69,18 @@ def show(address: str, location: str | None) -> int:
 def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float) -> int:
     """Forget records; AlertSite and the manifests stay as they are."""
     run = _begin(location)
-    with console.writing() as writes, runtime.locked(run, "state rm", lock_timeout):
+    with (
+        console.writing() as writes,
+        runtime.locked(run, "state rm", lock_timeout) as cancellation,
+    ):
         known = run.known(None)
         for address in addresses:
             if address not in known.state.records and address not in known.state.pending_creates:
                 raise _no_record(run, address)
         nothing = dict.fromkeys(addresses)
         with writes.one(run.store.location):
-            run.recorder(known, "state rm").finish(StateDelta(nothing, nothing))
+            recorder = run.recorder(known, "state rm", cancellation, console.REPORTER)
+            recorder.finish(StateDelta(nothing, nothing))
         console.say(f"Forgot {', '.join(addresses)}.")
     return ExitCode.OK
 

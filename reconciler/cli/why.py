@@ -53,7 +53,7 @@ def why(asked: str, manifests: str, location: str | None, *, offline: bool, as_j
 
 def _online(workspace: Workspace, asked: str, run: runtime.Run) -> Why:
 
-    with connect(workspace.schemas, console.say, limits=run.limits) as connection:
+    with connect(workspace.schemas, limits=run.limits) as connection:
         state = run.known(connection.account).state
         return ask(workspace, asked, state, connection.reader(), run.store.location)
 

@@ -160,10 +160,6 @@ Tell: TypeAlias = "Callable[[Event], None]"
 """Is told what happens as it happens, from any thread."""
 
 
-def ignore(_event: Event) -> None:
-    """Tells nobody."""
-
-
 def drifted(plan: Plan) -> int:
     """How many monitors AlertSite has changed since they were applied, as far as a plan tells."""
     moved = {Cause.DRIFT, Cause.BOTH}

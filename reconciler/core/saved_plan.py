@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.generation import Generation
 from reconciler.core.model import canonical
+from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Action, Binding, BindingAction, Plan, Reason, fingerprint, pins
 from reconciler.core.result import Outcome, Status
 from reconciler.errors import ExitCode, RefusedError
@@ -57,6 +58,11 @@ class PlanInputs(NamedTuple):
     def is_of_the_same(self, other: PlanInputs) -> bool:
         """Whether both are made from manifests and settings that say the same, of any commit."""
         return (self.manifests, self.settings) == (other.manifests, other.settings)
+
+    @property
+    def options(self) -> PlanOptions:
+        """How it was made, so that it can be made again."""
+        return PlanOptions(self.targets, self.adopt, self.write_secrets, self.prune, self.keep)
 
 
 class SavedPlan(NamedTuple):

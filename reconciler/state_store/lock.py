@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.context import written
 from reconciler.core import json_text
+from reconciler.core.events import LockMoved, LockState
 from reconciler.errors import ConflictError, LockedError, StateError
 from reconciler.state_store import process
 from reconciler.state_store.port import Held, Key
@@ -38,7 +39,7 @@ from reconciler.state_store.port import Held, Key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from reconciler.context import Clock
+    from reconciler.context import Cancellation, Clock, Reporter
     from reconciler.state_store.port import Held, Store
 
 
@@ -143,8 +144,8 @@ class Heartbeat:
         version: of the lock with that lease.
         since: when that was, by the monotonic clock; a moment before it was written.
         clock: what time it is.
-        kept: is told until when the lease is ours, by the monotonic clock, as often as that moves.
-        lost: is told once, from another thread, why the lease is lost.
+        cancellation: is cancelled when the lease is lost; it lapses with the lease, too.
+        reporter: is told of a loss.
         is_stuck: whether the run does not get on any more; asked before each renewal.
     """
 
@@ -155,8 +156,8 @@ class Heartbeat:
         version: str,
         since: float,
         clock: Clock,
-        kept: Callable[[float], None],
-        lost: Callable[[str], None],
+        cancellation: Cancellation,
+        reporter: Reporter,
         is_stuck: Callable[[], bool],
     ) -> None:
         self._store = store
@@ -164,8 +165,8 @@ class Heartbeat:
         self._version = version
         self._ends = since + lease.length
         self._clock = clock
-        self._kept = kept
-        self._lost = lost
+        self._cancellation = cancellation
+        self._reporter = reporter
         self._is_stuck = is_stuck
         self._failure = ""
         self._told = threading.Lock()
@@ -177,7 +178,7 @@ class Heartbeat:
 
     def start(self) -> None:
         """Begins to renew."""
-        self._kept(self._ends)
+        self._keep()
         for thread in self._threads:
             thread.start()
 
@@ -238,7 +239,7 @@ class Heartbeat:
         else:
             self._lease, self._version, self._failure = lease, version, ""
             self._ends = started + lease.length
-            self._kept(self._ends)
+            self._keep()
 
     def _look(self) -> None:
         """Finds out whose the lock is after a renewal that was refused."""
@@ -266,12 +267,17 @@ class Heartbeat:
             return None, f"{lease} has taken it over"
         return held, ""
 
+    def _keep(self) -> None:
+        self._cancellation.lapse_at(self._ends, f"{LOST}: it was not renewed in time")
+
     def _lose(self, reason: str) -> None:
         self._stop.set()
         if self._told.acquire(blocking=False):
-            self._lost(reason)
+            self._cancellation.cancel(f"{LOST}: {reason}")
+            self._reporter.tell(LockMoved(LockState.LOST, reason))
 
 
+LOST = "the lock was lost"
 UNREADABLE = "unreadable"
 """What to call a lock that is no lease, to break it."""
 _POLL = (0.5, 2.0)
@@ -286,10 +292,12 @@ class LockOptions(NamedTuple):
     Attributes:
         timeout: seconds to wait while another run holds it; 0: not at all.
         length: seconds that the lease lives without being renewed.
+        is_stuck: whether the run does not get on any more; then the lease is not renewed.
     """
 
     timeout: float
     length: float
+    is_stuck: Callable[[], bool] = lambda: False
 
 
 class _Taken(NamedTuple):
@@ -307,36 +315,40 @@ def hold(
     host: str,
     operation: str,
     clock: Clock,
-    terms: LockOptions,
-    say: Callable[[str], None],
-    lost: Callable[[str], None],
-    kept: Callable[[float], None] = lambda _: None,
-    is_stuck: Callable[[], bool] = lambda: False,
+    options: LockOptions,
+    reporter: Reporter,
+    cancellation: Cancellation,
 ) -> Iterator[Lease]:
     """Holds the lock while the body runs; the lease says the run, its holder, host and operation.
 
-    `say` is told, from the calling thread, what a person should know; `lost` once, from another
-    thread, why the lock is not ours any more. Both get a sentence. `kept` is told until when it is
-    ours, by the monotonic clock, as often as that moves: after a process was stopped for a while,
-    any of its threads may go on before `lost` is called. While `is_stuck`, it is not renewed.
+    Once the lock is not ours any more, the run is cancelled.
 
     Raises:
         LockedError: another run has it, and has it still when the timeout is over.
         StateError: the store cannot be reached.
     """
     who = Claim(run, holder, host, operation, process.identity())
-    wanted = partial(new, who, length=terms.length)
-    taken = _Acquisition(store, wanted, clock, terms.timeout, say).acquire()
+    wanted = partial(new, who, length=options.length)
+    taken = _Acquisition(store, wanted, clock, options.timeout, reporter).acquire()
     heartbeat = Heartbeat(
-        store, taken.lease, taken.version, taken.since, clock, kept, lost, is_stuck
+        store,
+        taken.lease,
+        taken.version,
+        taken.since,
+        clock,
+        cancellation,
+        reporter,
+        options.is_stuck,
     )
     try:
         heartbeat.start()
+        reporter.tell(LockMoved(LockState.TAKEN))
         yield taken.lease
     finally:
         heartbeat.stop()
         if state_error := heartbeat.release():
-            say(state_error)
+            reporter.say(state_error)
+        reporter.tell(LockMoved(LockState.RELEASED))
 
 
 def current(store: Store) -> Lease | None:
@@ -388,7 +400,7 @@ class _Acquisition:
         wanted: the lease that is to be there, when it is told what time it is `now`.
         clock: what time it is.
         timeout: seconds to wait.
-        say: is told, in a sentence, what a person should know.
+        reporter: is told what is waited for.
     """
 
     def __init__(
@@ -397,13 +409,13 @@ class _Acquisition:
         wanted: Callable[..., Lease],
         clock: Clock,
         timeout: float,
-        say: Callable[[str], None],
+        reporter: Reporter,
     ) -> None:
         self._store = store
         self._wanted = wanted
         self._clock = clock
         self._timeout = timeout
-        self._say = say
+        self._reporter = reporter
         self._began = clock.monotonic()
         self._said_at = float("-inf")
         self._seen = ""
@@ -458,6 +470,10 @@ class _Acquisition:
             self._seen_at + lease.length - now,
         )
         self._clock.sleep(max(_SHORTEST_POLL, pause), None)
+
+    def _say(self, text: str) -> None:
+        self._reporter.tell(LockMoved(LockState.WAITING, text))
+        self._reporter.say(text)
 
     def _take(self, held: Held | None) -> _Taken | None:
         """The lock in place of what was seen; None if somebody else was faster."""

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from reconciler.alertsite import Writer
-    from reconciler.context import Cancellation, Clock
+    from reconciler.context import Cancellation, Clock, Reporter
     from reconciler.core.generation import Generation
     from reconciler.core.model import JSON, Account, Desired, Live
     from reconciler.core.plan import Change, Loss, Plan
@@ -52,22 +52,18 @@ class Execution(NamedTuple):
     """How an apply proceeds.
 
     Attributes:
-        stop: once set, nothing new is started and nothing is repeated.
-        halted: why nothing new may start, for any other reason; empty while it may.
-        progress: is told each outcome as it is known.
-        clock: what time it is, and how to wait.
+        cancellation: why nothing new is started and nothing is repeated, once there is a reason.
+        reporter: is told each outcome as it is known.
+        clock: what time it is.
         grace: seconds after which a create without an answer that nothing is seen of made nothing.
-        say: is told, in a sentence, what a person should know.
     """
 
     parallelism: int
     fail_fast: bool
-    stop: Cancellation
-    halted: Callable[[], str]
-    progress: Callable[[Outcome], None]
+    cancellation: Cancellation
+    reporter: Reporter
     clock: Clock
     grace: float
-    say: Callable[[str], None]
 
 
 class Applied(NamedTuple):
@@ -94,7 +90,7 @@ def execute(
     *,
     parallelism: int,
     fail_fast: bool,
-    halted: Callable[[], str],
+    cancellation: Cancellation,
     note: Callable[[Sequence[Outcome]], None],
 ) -> tuple[Outcome, ...]:
     """One outcome for each change, in the order of the changes.
@@ -105,10 +101,10 @@ def execute(
             `parallelism` threads.
         parallelism: how many changes may be in flight at once.
         fail_fast: start nothing new after the first failure.
-        halted: why nothing new may start; empty while it may.
+        cancellation: of the run; what its changes meet is a reason for these changes alone.
         note: is told the outcomes as they are known, all that there are at the time.
     """
-    halt = _Halt(halted)
+    halt = _Halt(cancellation.part())
     known: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
     outcomes: dict[int, Outcome] = {}
 
@@ -127,7 +123,7 @@ def execute(
             try:
                 note([outcome for _, outcome in batch])
             except BaseException:
-                halt.because("what was done could not be written down")
+                halt.part.cancel("what was done could not be written down")
                 ahead.release(len(changes))
                 raise
             ahead.release(len(batch))
@@ -145,19 +141,11 @@ def _batch(known: SimpleQueue[tuple[int, Outcome]]) -> list[tuple[int, Outcome]]
 
 
 class _Halt:
-    """Whether nothing new may start, and why."""
+    """What the changes meet that keeps the others from being started."""
 
-    def __init__(self, halted: Callable[[], str]) -> None:
-        self._halted = halted
-        self._reason = ""
+    def __init__(self, part: Cancellation) -> None:
+        self.part = part
         self._unavailable = 0
-
-    @property
-    def reason(self) -> str:
-        return self._reason or self._halted()
-
-    def because(self, reason: str) -> None:
-        self._reason = self._reason or reason
 
     def count(self, error: AlertSiteError | None) -> None:
         """Notes how a change went; threads may lose a count to each other, which does no harm."""
@@ -166,22 +154,22 @@ class _Halt:
             is_away = error.is_away
         self._unavailable = self._unavailable + 1 if is_away else 0
         if self._unavailable >= PATIENCE:
-            self.because(f"AlertSite was unavailable for {PATIENCE} changes in a row")
+            self.part.cancel(f"AlertSite was unavailable for {PATIENCE} changes in a row")
 
 
 def _carry_out(
     change: Change, send: Callable[[Change], int | None], halt: _Halt, *, fail_fast: bool
 ) -> Outcome:
-    if reason := halt.reason:
+    if reason := halt.part.reason:
         return Outcome(change, Status.NOT_STARTED, reason)
     try:
         created = send(change)
     except AlertSiteError as error:
         halt.count(error)
         if isinstance(error, CredentialsError):
-            halt.because("AlertSite refuses the credentials")
+            halt.part.cancel("AlertSite refuses the credentials")
         elif fail_fast:
-            halt.because(f"{change.address} failed")
+            halt.part.cancel(f"{change.address} failed")
         status = Status.UNCONFIRMED if error.may_have_arrived else Status.FAILED
         reason = f"{str(error).rstrip('.')}. {error.hint}" if error.hint else str(error)
         is_create = change.action is Action.CREATE
@@ -367,10 +355,10 @@ class _Run:
                 for item in outcomes
                 if item.may_repeat and item.change.address in absent
             ]
-            if not again or self._execution.fail_fast or self._halted():
+            if not again or self._execution.fail_fast or self._execution.cancellation.reason:
                 break
             what = again[0].address if len(again) == 1 else f"{len(again)} monitors"
-            self._execution.say(f"AlertSite has not made {what}: sending again.")
+            self._execution.reporter.say(f"AlertSite has not made {what}: sending again.")
             outcomes = self._execute(again, parallelism=parallelism, is_progress=False)
             by_address = {item.change.address: item for item in (*seen, *outcomes)}
             last, seen, absent = self._verified(
@@ -392,16 +380,9 @@ class _Run:
             self._send,
             parallelism=parallelism or self._execution.parallelism,
             fail_fast=self._execution.fail_fast,
-            halted=self._halted,
+            cancellation=self._execution.cancellation,
             note=partial(self._note, is_progress=is_progress),
         )
-
-    def _halted(self) -> str:
-        if self._execution.stop.by_signal:
-            return "the run was interrupted"
-        if self.state_error is not None:
-            return f"the state cannot be kept: {self.state_error}"
-        return self._execution.halted() or self._recorder.foreign_writer
 
     def _send(self, change: Change) -> int | None:
         vault, body = self._workspace.vault, change.body
@@ -434,13 +415,14 @@ class _Run:
         ]
         self._record({item.change.address: self._record_of(item) for item in settled})
         for outcome in outcomes if is_progress else ():
-            self._execution.progress(outcome)
+            self._execution.reporter.progress(outcome)
 
     def _record(self, records: dict[str, Record | None]) -> None:
         try:
-            self._recorder.record(records)  # also after trouble: the journal may still take it
+            self._recorder.record(records)  # also after an error: the journal may still take it
         except StateError as error:
             self.state_error = self.state_error or error
+            self._execution.cancellation.cancel(f"the state cannot be kept: {error}")
 
     def _record_of(self, outcome: Outcome) -> Record | None:
         """A record of what AlertSite accepted, which is not seen yet."""
@@ -495,11 +477,12 @@ class _Run:
         if not any(item.status in {Status.DONE, Status.UNCONFIRMED} for item in outcomes):
             return None, outcomes, ()
         execution = self._execution
-        grace = Grace(execution.clock, execution.grace, execution.stop, execution.say)
+        cancellation = execution.cancellation
+        grace = Grace(execution.clock, execution.grace, cancellation, execution.reporter)
         confirmed, last = outcomes, None
         absent: tuple[str, ...] = ()
         for wait in (0.0, *_SETTLE, *_LATE):
-            execution.clock.sleep(wait * execution.grace, execution.stop)
+            cancellation.wait(wait * execution.grace)
             try:
                 last = verify(self._workspace, self._writer, self._recorder.state, grace)
             except Exception as error:  # noqa: BLE001 - a bug must not cost the report on what was done
@@ -521,7 +504,7 @@ class _Run:
                 doubtful = [
                     item for item in doubtful if item.is_invisible and not self._was_unseen(item)
                 ]
-            if not doubtful or execution.stop.is_set():
+            if not doubtful or cancellation.reason:
                 break
         return last, confirmed, absent
 
@@ -533,7 +516,7 @@ class _Run:
 
     def result(self, account: Account, outcomes: tuple[Outcome, ...]) -> Result:
         """What became of the run as a whole."""
-        interrupted = self._execution.stop.by_signal and any(
+        interrupted = self._execution.cancellation.is_interrupted and any(
             outcome.status is not Status.DONE for outcome in outcomes
         )
         return Result(

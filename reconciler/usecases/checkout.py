@@ -14,14 +14,14 @@ from reconciler.errors import StateError
 from reconciler.state_store.git_process import Git
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from reconciler.context import Reporter
 
 
 _TIMEOUT = 20.0
 _HEXADECIMAL = frozenset("0123456789abcdef")
 
 
-def read_generation(manifests: str, say: Callable[[str], None]) -> Generation:
+def read_generation(manifests: str, reporter: Reporter) -> Generation:
     """The commit that the manifests below a path are of; none if Git does not have that folder."""
     git = _repository(manifests)
     if git is None:
@@ -32,13 +32,13 @@ def read_generation(manifests: str, say: Callable[[str], None]) -> Generation:
         )  # the second fails where Git lacks the folder
         if not head.is_ok:
             if "dubious ownership" in head.words:
-                say(f"The commit of the manifests is not known: {head.words}")
+                reporter.say(f"The commit of the manifests is not known: {head.words}")
             return Generation()
         changes = git.run(
             "--no-optional-locks", "status", "--porcelain", "--untracked-files=all", "--", "."
         )
     except StateError as error:
-        say(f"The commit of the manifests is not known: {error}")
+        reporter.say(f"The commit of the manifests is not known: {error}")
         return Generation()
     commit = head.out.decode("ascii", "replace").split()[0]
     return Generation(commit, dirty=not changes.is_ok or bool(changes.out))

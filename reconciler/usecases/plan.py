@@ -22,11 +22,10 @@ from reconciler.schema import did_you_mean
 from reconciler.usecases.load import require_secrets, without_secrets
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.alertsite import Reader
-    from reconciler.context import Clock
+    from reconciler.context import Cancellation, Clock, Reporter
     from reconciler.core.model import Desired
     from reconciler.core.safety import Terms
     from reconciler.core.state import PendingCreate
@@ -92,17 +91,17 @@ class Grace:
     Args:
         clock: this machine's.
         seconds: longer than an answer may keep us waiting.
-        stop: ends a wait.
-        say: is told what is waited for.
+        cancellation: ends a wait.
+        reporter: is told what is waited for.
     """
 
     def __init__(
-        self, clock: Clock, seconds: float, stop: threading.Event, say: Callable[[str], None]
+        self, clock: Clock, seconds: float, cancellation: Cancellation, reporter: Reporter
     ) -> None:
         self._clock = clock
         self._seconds = seconds
-        self._stop = stop
-        self._say = say
+        self._cancellation = cancellation
+        self._reporter = reporter
         self._began = clock.monotonic()
         self._pause = 0.5
 
@@ -113,17 +112,16 @@ class Grace:
 
     def wait(self, missing: Sequence[str]) -> bool:
         """Waits for a while, at most until the grace is over; False if the run is to stop."""
-        if self._stop.is_set():
+        if self._cancellation.reason:
             return False
         waited = min(self._seconds, self._clock.monotonic() - self._began)
         names = missing[0] if len(missing) == 1 else f"{len(missing)} monitors"
-        self._say(
+        self._reporter.say(
             f"Waiting for {names}, whose create is not confirmed and may still be under way: "
             f"{waited:.0f} of {self._seconds:.0f} s"
         )
         self._pause = min(2 * self._pause, 10.0)
-        self._clock.sleep(min(self._pause, self._seconds - waited), self._stop)
-        return not self._stop.is_set()
+        return not self._cancellation.wait(min(self._pause, self._seconds - waited))
 
 
 def look(
@@ -434,8 +432,8 @@ def with_default_places(plan: Plan, desired: Iterable[Desired]) -> Plan:
     def place(manifest: Desired, field: str) -> str | None:
         if field not in manifest.inherited:
             return None
-        path, document, _ = manifest.inherited[field]
-        return str(locator.position(path, document, ("spec", field), of_key=True))
+        origin = manifest.inherited[field]
+        return str(locator.position(origin.path, origin.document, ("spec", field), of_key=True))
 
     changes = []
     for change in plan.changes:

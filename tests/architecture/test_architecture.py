@@ -17,9 +17,9 @@ FLOORS: list[set[str]] = [
     {"usecases"},
     {"state_session"},
     {"manifests", "schema", "secrets", "state_store", "alertsite", "render"},
-    {"durable"},
+    {"context", "durable"},
     {"core"},
-    {"context", "errors"},
+    {"errors"},
 ]
 ENTRY, SANDBOX = "reconciler.__main__", "reconciler.sandbox"
 PURE = ["errors", "core", "render"]

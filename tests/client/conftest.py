@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from reconciler.alertsite import Credentials, Session
-from reconciler.context import SYSTEM, Limits
+from reconciler.context import SYSTEM, Cancellation, Limits, Reporter
 from reconciler.core.redactor import Redactor
 
 from scripted import Script, serving
@@ -28,17 +28,18 @@ def connect(script: Script) -> Iterator[Callable[..., Session]]:
             url: str | None = None,
             monotonic: Callable[[], float] = time.monotonic,
             sleep: Callable[[float, threading.Event | None], None] = SYSTEM.sleep,
-            stop: threading.Event | None = None,
-            notify: Callable[[str], None] = lambda _: None,
+            cancellation: Cancellation | None = None,
+            say: Callable[[str], None] = lambda _: None,
         ) -> Session:
+            clock = SYSTEM._replace(monotonic=monotonic, sleep=sleep)
             session = Session(
                 url or script.url,
                 credentials or Credentials("me@example.com", "secret"),
                 connections=8,
-                clock=SYSTEM._replace(monotonic=monotonic, sleep=sleep),
+                clock=clock,
                 limits=Limits(),
-                stop=stop or threading.Event(),
-                notify=notify,
+                cancellation=cancellation or Cancellation(clock),
+                reporter=Reporter(say),
                 redactor=Redactor(),
             )
             return stack.enter_context(session)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from reconciler.alertsite import Credentials, Reader, Session, Writer
+from reconciler.context import SYSTEM, Cancellation
 from reconciler.core.model import Live
 from reconciler.errors import (
     AlertSiteError,
@@ -184,7 +185,7 @@ class TestToken:
     def test_a_login_that_takes_over_says_so(self, script: Script, connect: Connect) -> None:
         said: list[str] = []
         script.on(PATCH, error(401, "expired"), OK)
-        patch(connect(Credentials("me@example.com", "secret", token="old"), notify=said.append))
+        patch(connect(Credentials("me@example.com", "secret", token="old"), say=said.append))
         assert said == ["The token in ALERTSITE_TOKEN is refused; logging in instead."]
 
 
@@ -193,7 +194,7 @@ class TestRepetition:
     def test_transient_statuses(self, script: Script, connect: Connect, status: int) -> None:
         said: list[str] = []
         script.on(PATCH, Answer(status, headers=(("Retry-After", "0"),)), OK)
-        patch(connect(notify=said.append))
+        patch(connect(say=said.append))
         assert script.requests().count(PATCH) == 2
         assert len(said) == 1
         assert said[0].startswith(f"PATCH /monitors/email-smtp/1: {status} ")
@@ -233,9 +234,9 @@ class TestRepetition:
         assert script.requests().count(PATCH) == 2
 
     def test_nothing_is_repeated_once_stopped(self, script: Script, connect: Connect) -> None:
-        stop = threading.Event()
+        cancellation = Cancellation(SYSTEM)
         script.on(PATCH, Answer(503, headers=(("Retry-After", "30"),)))
-        session = connect(stop=stop, notify=lambda _: stop.set())
+        session = connect(cancellation=cancellation, say=lambda _: cancellation.cancel("enough"))
         with pytest.raises(UnavailableError):
             patch(session)
         assert script.requests().count(PATCH) <= 2
@@ -243,8 +244,12 @@ class TestRepetition:
     def test_an_unreachable_host_has_not_received_it(self, connect: Connect) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
-        stop = threading.Event()
-        session = connect(url=f"http://127.0.0.1:{port}", stop=stop, notify=lambda _: stop.set())
+        cancellation = Cancellation(SYSTEM)
+        session = connect(
+            url=f"http://127.0.0.1:{port}",
+            cancellation=cancellation,
+            say=lambda _: cancellation.cancel("enough"),
+        )
         with pytest.raises(UnavailableError, match="cannot be reached") as caught:
             patch(session)
         assert not caught.value.may_have_arrived
@@ -260,7 +265,7 @@ class TestRepetition:
 
     def test_tls_that_fails_is_not_repeated(self, script: Script, connect: Connect) -> None:
         said: list[str] = []
-        session = connect(url=script.url.replace("http:", "https:"), notify=said.append)
+        session = connect(url=script.url.replace("http:", "https:"), say=said.append)
         with pytest.raises(NonsenseError, match="cannot be reached") as caught:
             patch(session)
         assert "SSL_CERT_FILE" in caught.value.hint
@@ -270,10 +275,10 @@ class TestRepetition:
     def test_what_may_have_arrived_says_so(
         self, script: Script, connect: Connect, answer: Answer
     ) -> None:
-        stop = threading.Event()
+        cancellation = Cancellation(SYSTEM)
         script.on(PATCH, answer)
         with pytest.raises(UnavailableError) as caught:
-            patch(connect(stop=stop, notify=lambda _: stop.set()))
+            patch(connect(cancellation=cancellation, say=lambda _: cancellation.cancel("enough")))
         assert caught.value.may_have_arrived
 
 
@@ -322,11 +327,11 @@ FAILURES = {
 )
 @pytest.mark.parametrize("status", [200, 400, 500, 503])
 def test_no_charset_matters(script: Script, connect: Connect, charset: str, status: int) -> None:
-    stop = threading.Event()
+    cancellation = Cancellation(SYSTEM)
     kind = (("Content-Type", f"text/plain; charset={charset}"),)
     script.on(PATCH, Answer(status, b"out of order", kind))
     with pytest.raises(AlertSiteError, match=f"{status} .*: out of order"):
-        patch(connect(stop=stop, notify=lambda _: stop.set()))
+        patch(connect(cancellation=cancellation, say=lambda _: cancellation.cancel("enough")))
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "latin-1", "utf-16-le", "utf-16-be", "utf-16"])

@@ -16,7 +16,7 @@ import pytest
 
 from reconciler.alertsite import Credentials, Reader, Session, Writer
 from reconciler.alertsite.wire import Allowance, Wire
-from reconciler.context import SYSTEM, Limits
+from reconciler.context import SYSTEM, Cancellation, Limits, Reporter
 from reconciler.core.redactor import Redactor
 from reconciler.errors import (
     AlertSiteError,
@@ -115,7 +115,7 @@ def connected(raw: Raw) -> Iterator[Callable[..., Session]]:
     with ExitStack() as stack:
 
         def connect(
-            limits: Limits = SHORT, stop: threading.Event | None = None, connections: int = 8
+            limits: Limits = SHORT, cancellation: Cancellation | None = None, connections: int = 8
         ) -> Session:
             session = Session(
                 raw.url,
@@ -123,8 +123,8 @@ def connected(raw: Raw) -> Iterator[Callable[..., Session]]:
                 connections=connections,
                 clock=SYSTEM,
                 limits=limits,
-                stop=stop or threading.Event(),
-                notify=lambda _: None,
+                cancellation=cancellation or Cancellation(SYSTEM),
+                reporter=Reporter(lambda _: None),
                 redactor=Redactor(),
             )
             return stack.enter_context(session)
@@ -439,12 +439,12 @@ class TestEncoding:
         connected: Callable[..., Session],
         spoil: Callable[[bytes], bytes],
     ) -> None:
-        stop = threading.Event()
-        stop.set()
+        cancellation = Cancellation(SYSTEM)
+        cancellation.cancel("enough")
         body = spoil(gzip.compress(b'{"id": "1"}'))
         raw.say(PATCH, whole(body, b"Content-Encoding: gzip"))
         with pytest.raises(UnavailableError, match="no readable answer") as caught:
-            patch(connected(stop=stop))
+            patch(connected(cancellation=cancellation))
         assert caught.value.may_have_arrived
 
 
@@ -534,14 +534,14 @@ class TestCut:
     def test_it_ends_what_is_in_flight_and_lets_nothing_new_begin(
         self, raw: Raw, connected: Callable[..., Session]
     ) -> None:
-        stop, began = threading.Event(), threading.Event()
+        cancellation, began = Cancellation(SYSTEM), threading.Event()
 
         def hang(_to: socket.socket) -> None:
             began.set()
             time.sleep(5)
 
         raw.on(PATCH, hang)
-        session = connected(Limits(), stop)
+        session = connected(Limits(), cancellation)
         failures: list[AlertSiteError] = []
 
         def go() -> None:
@@ -552,7 +552,7 @@ class TestCut:
         thread = threading.Thread(target=go)
         thread.start()
         assert began.wait(_SECONDS)
-        stop.set()
+        cancellation.interrupt()
         with at_most(2):
             session.cut()
             thread.join(_SECONDS)
@@ -584,15 +584,15 @@ class TestLogin:
     def test_a_connection_that_fails_is_tried_again(self, connect: Callable[..., Session]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
-        stop = threading.Event()
+        cancellation = Cancellation(SYSTEM)
         said: list[str] = []
 
-        def notify(text: str) -> None:
+        def say(text: str) -> None:
             said.append(text)
             if len(said) == 2:
-                stop.set()
+                cancellation.cancel("enough")
 
-        session = connect(url=f"http://127.0.0.1:{port}", stop=stop, notify=notify)
+        session = connect(url=f"http://127.0.0.1:{port}", cancellation=cancellation, say=say)
         with pytest.raises(UnavailableError, match="cannot be reached"):
             patch(session)
         assert len(said) == 2

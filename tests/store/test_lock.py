@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.context import SYSTEM
+from reconciler.context import SYSTEM, Cancellation, Reporter
 from reconciler.errors import ConflictError, LockedError, StateError
 from reconciler.state_store import (
     Key,
@@ -39,13 +39,13 @@ PATIENCE = 20.0
 _HOLD = """
 import sys, time
 from datetime import UTC, datetime
-from reconciler.context import SYSTEM
+from reconciler.context import SYSTEM, Cancellation, Reporter
 from reconciler.state_store import LockOptions, hold, open_store
 
 with hold(
     open_store(sys.argv[1]), run="run-1", holder="ann", host="there", operation="apply",
-    clock=SYSTEM, terms=LockOptions(0, float(sys.argv[2])),
-    say=print, lost=print,
+    clock=SYSTEM, options=LockOptions(0, float(sys.argv[2])),
+    reporter=Reporter(print), cancellation=Cancellation(SYSTEM),
 ):
     print("held", flush=True)
     sys.stdin.readline()
@@ -61,12 +61,12 @@ class Listener:
 
     def __init__(self) -> None:
         self.said: list[str] = []
-        self.losses: list[str] = []
-        self.was_lost = threading.Event()
+        self.cancellation = Cancellation(SYSTEM)
 
-    def lose(self, reason: str) -> None:
-        self.losses.append(reason)
-        self.was_lost.set()
+    @property
+    def loss(self) -> str:
+        """Why the lock was lost; empty while it is held."""
+        return self.cancellation.reason.removeprefix("the lock was lost: ")
 
 
 @pytest.fixture
@@ -103,10 +103,9 @@ def holding(
         host="here",
         operation="state rm",
         clock=SYSTEM._replace(now=clock),
-        terms=LockOptions(timeout, length),
-        say=both,
-        lost=listener.lose,
-        is_stuck=is_stuck,
+        options=LockOptions(timeout, length, is_stuck),
+        reporter=Reporter(both),
+        cancellation=listener.cancellation,
     )
 
 
@@ -147,7 +146,8 @@ class TestHolding:
             assert mine.process == identity()
             assert mine.length == LONG
         assert current(store) is None
-        assert listener.said == listener.losses == []
+        assert listener.loss == ""
+        assert listener.said == []
 
     def test_it_works_in_every_place(self, place: Any, listener: Listener) -> None:
         store, other = place.open(), place.open()
@@ -158,7 +158,8 @@ class TestHolding:
         with holding(other, listener):
             assert current(store) is not None
         assert current(store) is None
-        assert listener.said == listener.losses == []
+        assert listener.loss == ""
+        assert listener.said == []
 
     def test_no_thread_stays_behind(self, store: Store) -> None:
         before = threading.active_count()
@@ -192,7 +193,7 @@ class TestHolding:
     def test_a_loss_just_before_the_end_is_said(self, store: Store, listener: Listener) -> None:
         with holding(store, listener):
             put(store, lease("run-3").encoded())
-        assert listener.losses == []
+        assert listener.loss == ""
         (said,) = listener.said
         assert said.startswith("The lock was no longer this run's: run run-3 (ann on there, since ")
         held = current(store)
@@ -351,7 +352,7 @@ class TestKeeping:
             held = current(store)
             assert held is not None
             assert held == mine._replace(renewals=held.renewals)
-        assert listener.losses == []
+        assert listener.loss == ""
 
     @pytest.mark.parametrize(
         ("act", "reason"),
@@ -374,20 +375,19 @@ class TestKeeping:
 
         with holding(store, listener, length=LIVELY):
             lose()
-            assert listener.was_lost.wait(PATIENCE)
+            assert listener.cancellation.wait(PATIENCE)
             left = store.read(Key.LOCK)
-        assert len(listener.losses) == 1
-        assert listener.losses[0].startswith(reason)
+        assert listener.loss.startswith(reason)
         assert store.read(Key.LOCK) == left
         assert listener.said == []
 
     def test_a_run_that_is_stuck_does_not_renew_it(self, store: Store, listener: Listener) -> None:
         with holding(store, listener, length=LIVELY, is_stuck=lambda: True) as mine:
-            assert listener.was_lost.wait(PATIENCE)
+            assert listener.cancellation.wait(PATIENCE)
             left = current(store)
-        assert listener.losses == [
+        assert listener.loss == (
             "a request has not ended long after its deadline, so it is not renewed"
-        ]
+        )
         assert left is not None
         assert left.renewals == mine.renewals
         assert current(store) is None
@@ -397,9 +397,8 @@ class TestKeeping:
     ) -> None:
         store = FileStore("file:x", tmp_path / "state.json", patience=0.01)
         with holding(store, listener, length=1.0), writing_on_and_on(tmp_path):
-            assert listener.was_lost.wait(PATIENCE)
-        (reason,) = listener.losses
-        assert reason == (
+            assert listener.cancellation.wait(PATIENCE)
+        assert listener.loss == (
             "it could not be renewed for 1 s: cannot write file:x: another process has been "
             f"writing for 0.01 s ({tmp_path}/state.json.guard)"
         )
@@ -424,7 +423,8 @@ class TestKeeping:
             with writing_on_and_on(tmp_path):
                 assert failed.wait(PATIENCE)
             wait_until(lambda: current(store).renewals > mine.renewals)  # type: ignore[union-attr]
-        assert listener.losses == listener.said == []
+        assert listener.loss == ""
+        assert listener.said == []
 
     def test_a_store_that_does_not_answer_for_the_length_is_a_loss(
         self, tmp_path: Path, listener: Listener
@@ -440,22 +440,24 @@ class TestKeeping:
                 return super().write(cell, data, expected, message)
 
         with holding(Slow("file:x", tmp_path / "state.json"), listener, length=SHORT):
-            assert listener.was_lost.wait(PATIENCE)
+            assert listener.cancellation.wait(PATIENCE)
             may_go_on.set()
-        assert listener.losses == ["it could not be renewed for 0.4 s"]
+        assert listener.loss == "it could not be renewed for 0.4 s"
 
     def test_a_renewal_that_arrives_late_is_no_loss(self, store: Store, listener: Listener) -> None:
         with holding(store, listener, length=LIVELY) as mine:
             late = mine.renewed()
             put(store, late.encoded())
             wait_until(lambda: current(store).renewals > late.renewals)  # type: ignore[union-attr]
-        assert listener.losses == listener.said == []
+        assert listener.loss == ""
+        assert listener.said == []
         assert current(store) is None
 
     def test_nor_is_one_that_arrives_at_the_end(self, store: Store, listener: Listener) -> None:
         with holding(store, listener) as mine:
             put(store, mine.renewed().encoded())
-        assert listener.losses == listener.said == []
+        assert listener.loss == ""
+        assert listener.said == []
         assert current(store) is None
 
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.context import SYSTEM, Clock
+from reconciler.context import SYSTEM, Cancellation, Clock, Reporter
 from reconciler.errors import LockedError
 from reconciler.state_store import Key, Lease, LockOptions, Store, current, hold, open_store
 from reconciler.state_store.lock import Claim, decoded, new
@@ -62,9 +62,9 @@ class World:
             host="here",
             operation="apply",
             clock=clock,
-            terms=LockOptions(timeout, LENGTH),
-            say=said.append,
-            lost=said.append,
+            options=LockOptions(timeout, LENGTH),
+            reporter=Reporter(said.append),
+            cancellation=Cancellation(clock),
         ) as lease:
             return lease, said
 
@@ -175,9 +175,9 @@ def test_of_two_that_watch_exactly_one_takes_an_abandoned_lease() -> None:
                     host="here",
                     operation="apply",
                     clock=SYSTEM,
-                    terms=LockOptions(1.5, LENGTH),
-                    say=lambda _: None,
-                    lost=lambda _: None,
+                    options=LockOptions(1.5, LENGTH),
+                    reporter=Reporter(lambda _: None),
+                    cancellation=Cancellation(SYSTEM),
                 ),
             ):
                 ends.wait()

@@ -38,11 +38,11 @@ def test_reading_is_told_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -
 
 def test_many_changes_are_told_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     done = Outcome(change(), Status.DONE)
-    with console.progress(21, clock(0, 1, 11, 12, 13)) as tell:
-        tell(done)
-        tell(done)
-        tell(Outcome(change(), Status.UNCONFIRMED))
-        tell(Outcome(change(), Status.NOT_STARTED))
+    with console.progress(21, clock(0, 1, 11, 12, 13)) as reporter:
+        reporter.progress(done)
+        reporter.progress(done)
+        reporter.progress(Outcome(change(), Status.UNCONFIRMED))
+        reporter.progress(Outcome(change(), Status.NOT_STARTED))
     assert capsys.readouterr().err == (
         "[2/21] 0 failed, 11 s: email-smtp/relay\n[3/21] email-smtp/relay: unconfirmed\n"
     )

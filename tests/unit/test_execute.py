@@ -3,6 +3,7 @@ from collections.abc import Callable
 
 import pytest
 
+from reconciler.context import SYSTEM, Cancellation
 from reconciler.core.plan import Change
 from reconciler.core.planner import decide
 from reconciler.core.result import Outcome, Status
@@ -32,7 +33,7 @@ def run(
     *,
     parallelism: int = 4,
     fail_fast: bool = False,
-    stop: threading.Event | None = None,
+    cancellation: Cancellation | None = None,
 ) -> tuple[list[Status], list[Outcome]]:
     shown: list[Outcome] = []
     outcomes = execute(
@@ -40,7 +41,7 @@ def run(
         send,
         parallelism=parallelism,
         fail_fast=fail_fast,
-        halted=lambda: "the run was interrupted" if stop and stop.is_set() else "",
+        cancellation=cancellation or Cancellation(SYSTEM),
         note=shown.extend,
     )
     assert [outcome.change for outcome in outcomes] == list(CHANGES)
@@ -102,13 +103,13 @@ def test_refused_credentials_start_nothing_new() -> None:
 
 
 def test_a_stop_lets_what_is_in_flight_finish() -> None:
-    stop = threading.Event()
+    cancellation = Cancellation(SYSTEM)
 
     def send(change: Change) -> None:
         if change.id == 2:
-            stop.set()
+            cancellation.interrupt()
 
-    statuses, shown = run(send, parallelism=1, stop=stop)
+    statuses, shown = run(send, parallelism=1, cancellation=cancellation)
     assert statuses[:2] == [Status.DONE, Status.DONE]
     assert set(statuses[2:]) == {Status.NOT_STARTED}
     assert shown[-1].message == "the run was interrupted"
@@ -168,7 +169,7 @@ def test_outcomes_come_in_the_calling_thread() -> None:
         lambda _: None,
         parallelism=4,
         fail_fast=False,
-        halted=str,
+        cancellation=Cancellation(SYSTEM),
         note=lambda _: threads.add(threading.get_ident()),
     )
     assert threads == {threading.get_ident()}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from store.conftest import git  # noqa: F401 - a fixture
 
+from reconciler.context import Reporter
 from reconciler.core.generation import Generation, Relation, check
 from reconciler.errors import RefusedError
 from reconciler.usecases.checkout import find_relation, read_generation
@@ -62,7 +63,7 @@ def commit(root: Path, git: Git) -> Generation:
 
 def read(path: Path) -> Generation:
     said: list[str] = []
-    found = read_generation(str(path), said.append)
+    found = read_generation(str(path), Reporter(said.append))
     assert said == []
     return found
 
@@ -111,7 +112,7 @@ def test_a_folder_outside_of_git_starts_no_process(
 def test_without_git_nothing_is_known(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.devnull)
     said: list[str] = []
-    assert read_generation(str(repository), said.append) == Generation()
+    assert read_generation(str(repository), Reporter(said.append)) == Generation()
     assert "git cannot be called" in said[0]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.context import SYSTEM
+from reconciler.context import SYSTEM, Cancellation, Reporter
 from reconciler.core.inventory import Inventory
 from reconciler.core.model import Desired, Ignored, Lifecycle, Live
 from reconciler.core.options import PlanOptions
@@ -460,7 +460,8 @@ def test_a_killed_run_does_not_lose_what_it_did_under_a_new_name(tmp_path: Path)
             run=f"20260102T030405Z-0000000{run}",
             operation="apply",
             clock=SYSTEM,
-            say=print,
+            cancellation=Cancellation(SYSTEM),
+            reporter=Reporter(print),
         )
 
     old = record({"port": 25}, secrets={"login": "hmac-sha256:" + "0" * 64})

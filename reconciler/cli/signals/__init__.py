@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from reconciler.context import Clock
+    from reconciler.context import Clock, Reporter
     from reconciler.core.events import Event
     from reconciler.core.model import Live
     from reconciler.core.plan import Plan
@@ -74,6 +74,11 @@ class Signals:
         self._error = "unexpected failure"
         self._began = clock.monotonic()
         self.tell(Started(run, operation, __version__))
+
+    @property
+    def reporter(self) -> Reporter:
+        """Tells people, and the listeners."""
+        return console.REPORTER._replace(tell=self.tell)
 
     def tell(self, event: Event) -> None:
         """Hands an event on; any thread may call it."""

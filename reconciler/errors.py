@@ -74,6 +74,28 @@ class Diagnostic(NamedTuple):
         return f"{self.position}: {self.code}: {self.message}"
 
 
+class Problem(NamedTuple):
+    """A finding that is known by a value in a document, until its place in the file is looked up.
+
+    Attributes:
+        pointer: the keys and indices that lead to the value.
+        of_key: the place to show is that of the key, not of the value.
+        other: where the other value stands, if it is two that do not go together.
+        address: of the manifest, where it is looked for in several.
+    """
+
+    pointer: tuple[str | int, ...]
+    code: str
+    message: str
+    of_key: bool = False
+    other: tuple[str, ...] = ()
+    address: str = ""
+
+    def at(self, position: Position, severity: Severity = Severity.ERROR) -> Diagnostic:
+        """The finding at its place."""
+        return Diagnostic(position, self.code, self.message, severity)
+
+
 class ReconcilerError(Exception):
     """Root of all failures that a user can do something about.
 

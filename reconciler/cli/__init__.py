@@ -68,7 +68,7 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            from reconciler.schema.problem import did_you_mean  # only for a message
+            from reconciler.schema.suggestion import did_you_mean  # only for a message
 
             advice = did_you_mean(name, _COMMANDS) or "."
             raise click.UsageError(f"No such command {name!r}{advice}", ctx)

@@ -13,8 +13,7 @@ from reconciler.core.lint import CODES
 from reconciler.core.lint.baseline import from_json, to_json
 from reconciler.core.lint.policy import Policy
 from reconciler.errors import ConfigurationError
-from reconciler.schema import problem_of
-from reconciler.schema.problem import did_you_mean
+from reconciler.schema import did_you_mean, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

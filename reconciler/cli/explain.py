@@ -12,8 +12,7 @@ from reconciler.core.fields import described
 from reconciler.core.lint import CODES
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.fields import code_text, codes_text, field_text, kind_text
-from reconciler.schema import installed_schemas
-from reconciler.schema.problem import did_you_mean
+from reconciler.schema import did_you_mean, installed_schemas
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem

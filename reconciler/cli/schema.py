@@ -10,7 +10,7 @@ from reconciler.cli import console
 from reconciler.core.printable import Lines, joined
 from reconciler.errors import ConfigurationError, ExitCode, UsageError
 from reconciler.schema import schema_folder
-from reconciler.schema.problem import did_you_mean
+from reconciler.schema.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.model import Origin
-from reconciler.errors import Diagnostic
-from reconciler.schema import DEFAULTS, Problem
+from reconciler.errors import Diagnostic, Problem
+from reconciler.schema import DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -87,7 +87,7 @@ class Defaults:
             place = locator.position(
                 document.path, document.number, problem.pointer, of_key=problem.of_key
             )
-            yield Diagnostic(place, problem.code, problem.message)
+            yield problem.at(place)
 
     def _problems(self, document: Document) -> Iterator[Problem]:
         value = document.value

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from reconciler.core.model import JSON, Field, Kind, Live
     from reconciler.core.naming import Draft, Shared
     from reconciler.core.redactor import Redactor
-    from reconciler.schema import Problem, Schemas
+    from reconciler.errors import Problem
+    from reconciler.schema import Schemas
 
 
 Pointer = tuple[str, str]

@@ -10,14 +10,14 @@ from reconciler.core.lint.baseline import Entry, Linted
 from reconciler.errors import Diagnostic, Position
 from reconciler.manifests import Locator
 from reconciler.manifests.directives import comments
-from reconciler.schema.problem import did_you_mean
+from reconciler.schema import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.core.lint import Finding
     from reconciler.core.lint.policy import Policy
     from reconciler.core.model import Desired
+    from reconciler.errors import Problem
     from reconciler.manifests.directives import Comment
     from reconciler.usecases.load import Fleet
 
@@ -58,8 +58,8 @@ class _Linting:
             severity = self._policy.severity(finding.code)
             if severity is not None and finding.code not in self._disabled(item, finding):
                 place = self._place(item, finding)
-                entry = Entry(finding.address, finding.code, ".".join(finding.pointer))
-                yield Diagnostic(place, finding.code, finding.message, severity), entry
+                entry = Entry(finding.address, finding.code, ".".join(map(str, finding.pointer)))
+                yield finding.at(place, severity), entry
 
     def bad_comments(self) -> Iterator[Diagnostic]:
         severity = self._policy.severity(BAD_COMMENT)
@@ -71,7 +71,7 @@ class _Linting:
                 for message in _faults(comment):
                     yield Diagnostic(place, BAD_COMMENT, message, severity)
 
-    def _disabled(self, item: Desired, finding: Finding) -> set[str]:
+    def _disabled(self, item: Desired, finding: Problem) -> set[str]:
         """The codes that comments disable for this finding."""
         origin = item.origin
         lines = {
@@ -92,9 +92,9 @@ class _Linting:
             for code in _codes(comment)
         }
 
-    def _place(self, item: Desired, finding: Finding, *, of_key: bool = False) -> Position:
+    def _place(self, item: Desired, finding: Problem, *, of_key: bool = False) -> Position:
         """Where the field stands: in the manifest, or in the Defaults that it comes from."""
-        origin = item.inherited.get(finding.pointer[1], item.origin)
+        origin = item.inherited.get(str(finding.pointer[1]), item.origin)
         return self._locator.position(origin.path, origin.document, finding.pointer, of_key=of_key)
 
 

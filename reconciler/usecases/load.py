@@ -164,7 +164,7 @@ class _Loading:
             elif origin is not None:
                 path, number = origin.path, origin.document
             position = self.locator.position(path, number, pointer, of_key=problem.of_key)
-            yield Diagnostic(position, problem.code, problem.message)
+            yield problem.at(position)
 
     def _still_ignoring(self, desired: Desired) -> Desired:
         """The manifest without what it ignored until a day that is past; notes what is wrong."""

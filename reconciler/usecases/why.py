@@ -9,7 +9,7 @@ from reconciler.core.model import Kind
 from reconciler.core.why import ID, Subject, explain_why, fields_of
 from reconciler.errors import UsageError
 from reconciler.manifests import Locator
-from reconciler.schema.problem import did_you_mean
+from reconciler.schema.suggestion import did_you_mean
 from reconciler.usecases.plan import look, plan_offline
 
 if TYPE_CHECKING:

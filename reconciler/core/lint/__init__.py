@@ -9,19 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.core.lint.alone import of_one
-from reconciler.core.lint.codes import BAD_COMMENT, CODES, EXPIRED_IGNORE, Finding
+from reconciler.core.lint.codes import BAD_COMMENT, CODES, EXPIRED_IGNORE
 from reconciler.core.lint.together import of_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from reconciler.core.model import Desired
+    from reconciler.errors import Problem
 
 
-__all__ = ["BAD_COMMENT", "CODES", "EXPIRED_IGNORE", "Finding", "lint"]
+__all__ = ["BAD_COMMENT", "CODES", "EXPIRED_IGNORE", "lint"]
 
 
-def lint(fleet: Sequence[Desired]) -> Iterator[Finding]:
+def lint(fleet: Sequence[Desired]) -> Iterator[Problem]:
     """What looks wrong in valid manifests, in no particular order."""
     for item in fleet:
         yield from of_one(item)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.core.lint.codes import Finding
 from reconciler.core.lint.servers import OWNERS, SCHEMES, servers, value
+from reconciler.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,11 +18,11 @@ _Told = tuple[str, str, str]
 """A field, a code and a message."""
 
 
-def of_one(item: Desired) -> Iterator[Finding]:
+def of_one(item: Desired) -> Iterator[Problem]:
     """What looks wrong in one manifest."""
     for rule in _RULES:
         for field, code, message in rule(item):
-            yield Finding(item.address, ("spec", field), code, message)
+            yield Problem(("spec", field), code, message, address=item.address)
 
 
 def _connections(item: Desired) -> Iterator[_Told]:

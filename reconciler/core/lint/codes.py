@@ -17,19 +17,6 @@ class Code(NamedTuple):
     meaning: str
 
 
-class Finding(NamedTuple):
-    """A finding whose place is a field of a manifest, not yet a line of a file.
-
-    Attributes:
-        pointer: the keys that lead to the field.
-    """
-
-    address: str
-    pointer: tuple[str, ...]
-    code: str
-    message: str
-
-
 BAD_COMMENT = "bad-comment"
 EXPIRED_IGNORE = "expired-ignore"
 """A warning that is given without lint, and that no comment disables."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from reconciler.core.lint.codes import Finding
 from reconciler.core.lint.servers import SMTP, domain, servers, value
+from reconciler.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -17,19 +17,19 @@ _MOST_NAMED = 3
 _Key = TypeVar("_Key", bound="Hashable")
 
 
-def of_all(fleet: Sequence[Desired]) -> Iterator[Finding]:
+def of_all(fleet: Sequence[Desired]) -> Iterator[Problem]:
     """What looks wrong only beside other manifests."""
     for duplicates in _grouped(fleet, _check):
         for item, others in duplicates:
             message = f"checks the same host and port as {others}; keep one of them"
-            yield Finding(item.address, ("spec", "hostname"), "same-check", message)
+            yield Problem(("spec", "hostname"), "same-check", message, address=item.address)
     for duplicates in _grouped(fleet, _mailbox):
         for item, others in duplicates:
             message = (
                 f"uses the same mailbox as {others}, and AlertSite deletes the mail it finds; give "
                 "each its own"
             )
-            yield Finding(item.address, ("spec", "email"), "shared-mailbox", message)
+            yield Problem(("spec", "email"), "shared-mailbox", message, address=item.address)
     yield from _smtp_only(fleet)
 
 
@@ -70,7 +70,7 @@ def _named(group: Sequence[Desired], item: Desired) -> str:
     return ", ".join(others)
 
 
-def _smtp_only(fleet: Sequence[Desired]) -> Iterator[Finding]:
+def _smtp_only(fleet: Sequence[Desired]) -> Iterator[Problem]:
     """Said once for each domain, at its first monitor."""
     sent: dict[str, list[Desired]] = {}
     fetched: set[str] = set()
@@ -87,4 +87,4 @@ def _smtp_only(fleet: Sequence[Desired]) -> Iterator[Finding]:
                 f"{name} is watched by SMTP only; an email-imap, email-pop or email-round-trip "
                 "monitor would notice that mail cannot be fetched"
             )
-            yield Finding(group[0].address, ("spec", "hostname"), "smtp-only", message)
+            yield Problem(("spec", "hostname"), "smtp-only", message, address=group[0].address)

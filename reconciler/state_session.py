@@ -78,7 +78,7 @@ def read_known(store: Store, account: Account | None, lineage: str) -> Known:
             "Name another state with --state: each account has its own.",
         )
     recovery = _recovered(saved, journals)
-    return Known(recovery.transition.of(saved), saved, version, recovery, paths)
+    return Known(recovery.delta.of(saved), saved, version, recovery, paths)
 
 
 def _account(found: JSON) -> Account:
@@ -192,7 +192,7 @@ class Recorder:
         self._reporter = reporter
         self._saved = known.saved
         self._version = known.version
-        self._unsaved = known.recovery.transition
+        self._unsaved = known.recovery.delta
         self._journals = known.journals
         self._ended = known.recovery.runs
         self._journal: Journal | None = None
@@ -334,13 +334,13 @@ class Recorder:
             for address, record in records_.items()
         }
 
-    def _note(self, transition: StateDelta) -> None:
-        records, pending = dict(transition.records), dict(transition.pending)
+    def _note(self, delta: StateDelta) -> None:
+        records, pending = dict(delta.records), dict(delta.pending)
         for address in self._foreign.intersection(records):
             self._yield(address, records.pop(address))
             pending[address] = None
-        transition = transition._replace(records=records, pending=pending)
-        self._unsaved = self._unsaved.then(transition)
+        delta = delta._replace(records=records, pending=pending)
+        self._unsaved = self._unsaved.then(delta)
 
     def _outcome_lines(self, outcomes: Mapping[str, Record | None]) -> list[JSON]:
         return [

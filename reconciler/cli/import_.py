@@ -167,8 +167,9 @@ def _totals(found: Imported, folder: str) -> Iterator[str]:
         yield f"{path}{kinds}: {', '.join(item.spec)}"
 
 
-def _line(told: ImportNote) -> str:
-    return f"{told.subject}{f' {told.field}' if told.field else ''}: {told.text}"
+def _line(note: ImportNote) -> str:
+    field = f" {note.field}" if note.field else ""
+    return f"{note.subject}{field}: {note.text}"
 
 
 def _list(title: str, lines: Iterable[str]) -> Iterator[str]:

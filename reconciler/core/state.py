@@ -135,7 +135,7 @@ class StateDelta(NamedTuple):
     budget: Mapping[str, int] = {}
 
     def of(self, state: State) -> State:
-        """That state with this transition made, whoever saved it; not counted as saved yet."""
+        """That state with this delta in it, whoever saved it; not counted as saved yet."""
         pending = _merged(state.pending_creates, self.pending)
         runs = {item.run for item in pending.values()}
         before = {**state.ids_before, **self.ids_before}
@@ -171,12 +171,12 @@ class Recovery(NamedTuple):
     Attributes:
         runs: the ids of those runs.
         outcomes: how many changes have an outcome that the state did not have yet.
-        transition: what they change in the state.
+        delta: what they change in the state.
     """
 
     runs: tuple[str, ...]
     outcomes: int
-    transition: StateDelta
+    delta: StateDelta
 
 
 def not_older(losses: Mapping[int, Lost], since: str, now: str) -> Mapping[int, Lost]:

@@ -52,32 +52,32 @@ class FileStore:
         self._guard = path.with_name(f"{path.name}.guard")
         self._patience = patience
 
-    def read(self, cell: Key) -> Held | None:
+    def read(self, key: Key) -> Held | None:
         """See `Store`."""
         try:
-            data = durable.read(self._paths[cell])
+            data = durable.read(self._paths[key])
         except OSError as error:
             raise problem(f"cannot read {self.location}", error, _READ_HINT) from error
-        if data is None or (cell is Key.LOCK and not data):
+        if data is None or (key is Key.LOCK and not data):
             return None
         return Held(data, _version(data))
 
-    def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
+    def write(self, key: Key, data: bytes, expected: str | None, message: str) -> str:
         """See `Store`."""
-        is_release = cell is Key.LOCK and not data
+        is_release = key is Key.LOCK and not data
         try:
             durable.make_folder(self.journals)
             with self._guarded():
-                now = self.read(cell)
+                now = self.read(key)
                 if now is None and is_release:
                     return ""
                 if (now and now.version) != expected:
                     raise conflict(self.location)
                 if is_release:
-                    self._paths[cell].unlink(missing_ok=True)
+                    self._paths[key].unlink(missing_ok=True)
                     durable.sync_folder(self.journals)
                 else:
-                    self._replace(cell, data)
+                    self._replace(key, data)
         except OSError as error:
             raise problem(f"cannot write {self.location}", error, _WRITE_HINT) from error
         return _version(data)
@@ -86,17 +86,17 @@ class FileStore:
         """See `Store`."""
         return f"the save before it is in {self._backup}"
 
-    def _replace(self, cell: Key, data: bytes) -> None:
+    def _replace(self, key: Key, data: bytes) -> None:
         try:
             durable.replace(
-                self._paths[cell],
+                self._paths[key],
                 data,
                 mode=durable.PRIVATE,  # the state names monitors and what watches them
-                backup=self._backup if cell is Key.STATE else None,
+                backup=self._backup if key is Key.STATE else None,
             )
         except OSError:
             # Syncing the folder may have failed after the file was put in place.
-            if durable.read(self._paths[cell]) != data:
+            if durable.read(self._paths[key]) != data:
                 raise
 
     @contextmanager

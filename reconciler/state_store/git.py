@@ -60,29 +60,29 @@ class GitStore:
         self.journals = folder / ".reconciler"
         self.journal_prefix = f"git-{self._id}."
 
-    def read(self, cell: Key) -> Held | None:
+    def read(self, key: Key) -> Held | None:
         """See `Store`."""
         last, words = "", "it moves all the time"
         for _ in range(_ATTEMPTS):  # it may move, or go, while it is fetched
-            version = self._version(cell)
+            version = self._version(key)
             if version is None:
                 return None
-            data = self._content(cell, version)
+            data = self._content(key, version)
             if data is not None:
-                return Held(data, self._known(cell, version))
+                return Held(data, self._known(key, version))
             if version == last:
                 break
-            last, words = version, self._fetch(cell).words
+            last, words = version, self._fetch(key).words
         raise StateError(
-            f"cannot read {self.location}: {self._refs[cell]} cannot be fetched: {words}",
+            f"cannot read {self.location}: {self._refs[key]} cannot be fetched: {words}",
             self._hint(),
         )
 
-    def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
+    def write(self, key: Key, data: bytes, expected: str | None, message: str) -> str:
         """See `Store`."""
-        ref = self._refs[cell]
-        is_release = cell is Key.LOCK and not data
-        commit = "" if is_release else self._commit(cell, data, expected, message)
+        ref = self._refs[key]
+        is_release = key is Key.LOCK and not data
+        commit = "" if is_release else self._commit(key, data, expected, message)
         answer = self._git.run(
             "push",
             "--quiet",
@@ -94,8 +94,8 @@ class GitStore:
             f"{commit}:{ref}",
         )
         if answer.is_ok:
-            return self._known(cell, commit)
-        return self._settle(cell, commit, expected, answer)
+            return self._known(key, commit)
+        return self._resolve(key, commit, expected, answer)
 
     def backup(self) -> str:
         """See `Store`."""
@@ -104,14 +104,14 @@ class GitStore:
             f"earlier saves are in its history: git fetch {remote} {ref} && git log -p FETCH_HEAD"
         )
 
-    def _settle(self, cell: Key, commit: str, expected: str | None, answer: Answer) -> str:
+    def _resolve(self, key: Key, commit: str, expected: str | None, answer: Answer) -> str:
         """What a push that failed has led to: the commit is there after all, or an error."""
         try:
-            now = self._version(cell)
+            now = self._version(key)
         except StateError as error:
             raise unknown(self.location, f"{answer.words} / {error}") from error
         if (now or "") == commit:
-            return self._known(cell, commit)
+            return self._known(key, commit)
         if now != expected:
             raise conflict(self.location)
         raise StateError(
@@ -119,9 +119,9 @@ class GitStore:
             "Nothing was changed there. See whether you may push to it and whether a hook refuses.",
         )
 
-    def _version(self, cell: Key) -> str | None:
+    def _version(self, key: Key) -> str | None:
         """The commit that the remote has there now."""
-        ref = self._refs[cell]
+        ref = self._refs[key]
         answer = self._git.run("ls-remote", "--refs", "--", self._remote, ref)
         if not answer.is_ok:
             raise StateError(f"cannot read {self.location}: {answer.words}", self._hint())
@@ -131,9 +131,9 @@ class GitStore:
                 return commit
         return None
 
-    def _known(self, cell: Key, version: str) -> str:
+    def _known(self, key: Key, version: str) -> str:
         """Remembers a commit that is here as the likely parent of the next one."""
-        if cell is Key.STATE:
+        if key is Key.STATE:
             self._at_hand = version
         return version
 
@@ -148,24 +148,24 @@ class GitStore:
             raise conflict(self.location)
         raise StateError(f"cannot read {self.location}: {answer.words}", self._hint())
 
-    def _fetch(self, cell: Key) -> Answer:
+    def _fetch(self, key: Key) -> Answer:
         """Brings the objects here.
 
         A ref of our own makes the next fetch a small one. When another process moves it at the same
         time git reports a failure, but the objects are there all the same.
         """
-        mine = f"{_FETCHED}/{self._id}/{cell}"
+        mine = f"{_FETCHED}/{self._id}/{key}"
         return self._git.run(
             *("-c", "gc.auto=0", "-c", "maintenance.auto=false", "fetch", "--quiet"),
             *("--no-tags", "--no-write-fetch-head", "--no-recurse-submodules", "--no-prune"),
             "--no-filter",  # a clone without contents would ask for this one right after
             "--refmap=",  # what the user has configured to be fetched is theirs to fetch
-            *("--", self._remote, f"+{self._refs[cell]}:{mine}"),
+            *("--", self._remote, f"+{self._refs[key]}:{mine}"),
         )
 
-    def _content(self, cell: Key, version: str) -> bytes | None:
+    def _content(self, key: Key, version: str) -> bytes | None:
         """What a commit holds; None if it is not here, or not whole: it may just be coming in."""
-        name = _FILES[cell]
+        name = _FILES[key]
         wanted = f"{version}\n{version}^{{tree}}\n{version}:{name}\n"
         found = self._made("cat-file", "--batch", given=wanted.encode())
         (kind, _), (_, tree), (_, data) = _objects(found, 3)
@@ -174,18 +174,18 @@ class GitStore:
         mode, _, rest = (tree or b"").partition(b"\0")
         if mode != f"100644 {name}".encode() or len(rest) != len(version) // 2:
             raise StateError(
-                f"{self.location}: {self._refs[cell]} is not of reconciler: it does not hold "
+                f"{self.location}: {self._refs[key]} is not of reconciler: it does not hold "
                 f"{name} and nothing else",
                 "Name a ref that nothing else uses, such as git:REMOTE#refs/reconciler/state.",
             )
         return data
 
-    def _commit(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
-        parent = expected if cell is Key.STATE else None
+    def _commit(self, key: Key, data: bytes, expected: str | None, message: str) -> str:
+        parent = expected if key is Key.STATE else None
         if parent is not None:
             self._need(parent)
         blob = self._id_of("hash-object", "-w", "--stdin", given=data)
-        tree = self._id_of("mktree", given=f"100644 blob {blob}\t{_FILES[cell]}\n".encode())
+        tree = self._id_of("mktree", given=f"100644 blob {blob}\t{_FILES[key]}\n".encode())
         # Equal commits of two runs within a second would be one, and both would believe it theirs.
         text = f"{message}\n\nSave: {os.urandom(8).hex()}\n"
         return self._id_of(

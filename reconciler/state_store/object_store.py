@@ -90,7 +90,7 @@ class ObjectStore:
         self.location = location
         self._scheme = location.partition(":")[0]
         self._client = client
-        self._keys = {Key.STATE: key, Key.LOCK: f"{key}.lock"}
+        self._names = {Key.STATE: key, Key.LOCK: f"{key}.lock"}
         self._backup = f"{key}.backup"
         self._is_kept = False
         self._honours_conditions = False
@@ -99,19 +99,19 @@ class ObjectStore:
             f"{self._scheme}-{hashlib.sha256(location.encode()).hexdigest()[:12]}."
         )
 
-    def read(self, cell: Key) -> Held | None:
+    def read(self, key: Key) -> Held | None:
         """See `Store`."""
-        found = self._get(cell)
-        if found is None or (cell is Key.LOCK and not found.data):
+        found = self._get(key)
+        if found is None or (key is Key.LOCK and not found.data):
             return None
         return Held(found.data, found.version)
 
-    def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
+    def write(self, key: Key, data: bytes, expected: str | None, message: str) -> str:
         """See `Store`."""
-        if cell is Key.STATE:
+        if key is Key.STATE:
             self._keep(expected)
         for _ in range(_ATTEMPTS):
-            version = self._attempt(cell, data, expected)
+            version = self._attempt(key, data, expected)
             if version is not None:
                 return version
         raise StateError(
@@ -127,47 +127,47 @@ class ObjectStore:
             "earlier ones are in its versions if it keeps them"
         )
 
-    def _attempt(self, cell: Key, data: bytes, expected: str | None) -> str | None:
+    def _attempt(self, key: Key, data: bytes, expected: str | None) -> str | None:
         """One conditional put; the new version, or None if it was refused without a reason."""
-        key, mark = self._keys[cell], os.urandom(8).hex()
+        name, mark = self._names[key], os.urandom(8).hex()
         try:
-            mode = self._mode(cell, expected)
+            mode = self._mode(key, expected)
             done = obstore.put(
-                self._client, key, data, mode=mode, attributes={_MARK: mark}, use_multipart=False
+                self._client, name, data, mode=mode, attributes={_MARK: mark}, use_multipart=False
             )
-            self._test_conditions(key, data)
+            self._test_conditions(name, data)
         except _FAILURES as error:
-            return self._settle(cell, data, expected, mark, error)
+            return self._resolve(key, data, expected, mark, error)
         return self._version(done)
 
-    def _mode(self, cell: Key, expected: str | None) -> PutMode:
+    def _mode(self, key: Key, expected: str | None) -> PutMode:
         if expected is not None:
             return self._update(expected)
-        released = self._get(cell) if cell is Key.LOCK else None
+        released = self._get(key) if key is Key.LOCK else None
         if released is None:
             return "create"
         if released.data:
             raise conflict(self.location)
         return self._update(released.version)
 
-    def _settle(
-        self, cell: Key, data: bytes, expected: str | None, mark: str, error: Exception
+    def _resolve(
+        self, key: Key, data: bytes, expected: str | None, mark: str, error: Exception
     ) -> str | None:
         """What a put that failed has led to: it arrived all the same, or an error.
 
         Even a refusal may be the answer to a repetition of a put that had arrived.
         """
         try:
-            now = self._get(cell)
+            now = self._get(key)
         except StateError as second:
             if isinstance(error, _CERTAIN):
                 raise self._problem("write", error) from error
             raise unknown(self.location, f"{_reason(error)}; then {second}") from error
         if now is not None and (mark == now.mark if now.mark is not None else data == now.data):
             return now.version
-        if now is not None and cell is Key.LOCK and not now.data:
+        if now is not None and key is Key.LOCK and not now.data:
             now = None
-        if now is None and cell is Key.LOCK and not data:
+        if now is None and key is Key.LOCK and not data:
             return ""  # released already
         if (now and now.version) != expected:
             raise conflict(self.location) from error
@@ -175,9 +175,9 @@ class ObjectStore:
             return None
         raise self._problem("write", error) from error
 
-    def _get(self, cell: Key) -> _Object | None:
+    def _get(self, key: Key) -> _Object | None:
         try:
-            found = obstore.get(self._client, self._keys[cell])
+            found = obstore.get(self._client, self._names[key])
             data = bytes(found.bytes())
         except FileNotFoundError as error:
             if _NO_BUCKET.search(str(error)):  # or a typing error would look like an empty state
@@ -200,7 +200,7 @@ class ObjectStore:
                 raise self._problem(f"keep {self._backup}, a copy of", error) from error
         self._is_kept = True
 
-    def _test_conditions(self, key: str, data: bytes) -> None:
+    def _test_conditions(self, name: str, data: bytes) -> None:
         """Refuses a server that ignores conditions, on which two runs would overwrite each other.
 
         Raises:
@@ -211,7 +211,7 @@ class ObjectStore:
         try:
             obstore.put(
                 self._client,
-                key,
+                name,
                 data,
                 mode=self._update(_NEVER[self._scheme]),
                 use_multipart=False,

@@ -24,7 +24,7 @@ class Key(StrEnum):
 
 
 class Held(NamedTuple):
-    """What is in a cell.
+    """What is kept under a key.
 
     Attributes:
         version: opaque; two of them are equal exactly when nothing was written in between, or the
@@ -48,19 +48,19 @@ class Store(Protocol):
     journals: Path
     journal_prefix: str
 
-    def read(self, cell: Key) -> Held | None:
-        """What is in the cell; None if nothing is.
+    def read(self, key: Key) -> Held | None:
+        """What is kept under the key; None if nothing is.
 
         Raises:
             StateError: it cannot be read, or is not of this tool.
         """
         ...
 
-    def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
-        """Puts data into the cell in place of what has the version `expected`.
+    def write(self, key: Key, data: bytes, expected: str | None, message: str) -> str:
+        """Puts data under the key in place of what has the version `expected`.
 
         Args:
-            cell: where to.
+            key: which of the two.
             data: the new content. Empty for the lock: it is released, and then there is nothing;
                 releasing what is released already is no conflict.
             expected: the version that is to be replaced; None if nothing may be there.

@@ -23,15 +23,15 @@ class RedactedStore:
         self._store = store
         self._redactor = redactor
 
-    def read(self, cell: Key) -> Held | None:
+    def read(self, key: Key) -> Held | None:
         """See `Store`."""
-        return self._store.read(cell)
+        return self._store.read(key)
 
-    def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
+    def write(self, key: Key, data: bytes, expected: str | None, message: str) -> str:
         """See `Store`."""
         text = self._redactor.document(data.decode("utf-8", "surrogatepass"))
         cleaned = text.encode("utf-8", "surrogatepass")
-        return self._store.write(cell, cleaned, expected, self._redactor.text(message))
+        return self._store.write(key, cleaned, expected, self._redactor.text(message))
 
     def backup(self) -> str:
         """See `Store`."""

@@ -225,17 +225,17 @@ def apply_plan(
             began,
         )
         last, outcomes = run.carried_out(plan.changes)
-    transition = run.last_transition(last, outcomes) if last else StateDelta()
+    delta = run.last_delta(last, outcomes) if last else StateDelta()
     if used is not None and last is not None and all(map(_is_done, outcomes)):
-        transition = transition._replace(applied_plan=used)
+        delta = delta._replace(applied_plan=used)
     losses = losses_of(losses, outcomes)
     before, configured = recorder.state.budget, workspace.budgets.configured
-    transition = transition._replace(
+    delta = delta._replace(
         losses={number: earlier.get(number) for number in began} | _lost(losses, recorder.now()),
         budget=next_budget(plan.coverage, configured, before)._asdict(),
     )
     try:
-        recorder.finish(transition)
+        recorder.finish(delta)
     except StateError as error:
         run.state_error = run.state_error or error
     result = run.result(plan.account, outcomes)._replace(generation=generation, losses=losses)
@@ -527,7 +527,7 @@ class _Run:
             is_recorded=self.state_error is None,
         )
 
-    def last_transition(self, last: Planned, outcomes: Sequence[Outcome]) -> StateDelta:
+    def last_delta(self, last: Planned, outcomes: Sequence[Outcome]) -> StateDelta:
         """What the last look tells that no record says yet."""
         differing = {
             change.address: {item.field for item in change.fields if item.sent_with is None}

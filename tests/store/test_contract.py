@@ -14,7 +14,7 @@ from reconciler.state_store import Held, Key, Store
 
 Python = Callable[..., subprocess.Popen[str]]
 EVERYWHERE = pytest.mark.parametrize("place", ["file", "git", "git-daemon", "s3"], indirect=True)
-CELLS = pytest.mark.parametrize("cell", list(Key))
+CELLS = pytest.mark.parametrize("key", list(Key))
 
 _COUNT = """
 import sys
@@ -37,12 +37,12 @@ for _ in range(int(sys.argv[3])):
 """
 
 
-def write(store: Store, data: bytes, expected: str | None, cell: Key = Key.STATE) -> str:
-    return store.write(cell, data, expected, "run 1: 1 applied")
+def write(store: Store, data: bytes, expected: str | None, key: Key = Key.STATE) -> str:
+    return store.write(key, data, expected, "run 1: 1 applied")
 
 
-def content(store: Store, cell: Key = Key.STATE) -> bytes | None:
-    held = store.read(cell)
+def content(store: Store, key: Key = Key.STATE) -> bytes | None:
+    held = store.read(key)
     return held and held.data
 
 
@@ -53,12 +53,12 @@ def test_at_first_there_is_nothing(place: Any) -> None:
 
 
 @CELLS
-def test_what_is_written_is_read_with_its_version(place: Any, cell: Key) -> None:
+def test_what_is_written_is_read_with_its_version(place: Any, key: Key) -> None:
     store, other = place.open(), place.open()
-    first = write(store, b"one", None, cell)
-    assert store.read(cell) == other.read(cell) == Held(b"one", first)
-    second = write(store, b"two", first, cell)
-    assert store.read(cell) == other.read(cell) == Held(b"two", second)
+    first = write(store, b"one", None, key)
+    assert store.read(key) == other.read(key) == Held(b"one", first)
+    second = write(store, b"two", first, key)
+    assert store.read(key) == other.read(key) == Held(b"two", second)
     assert first != second
 
 
@@ -78,23 +78,23 @@ def test_the_cells_do_not_know_each_other(place: Any) -> None:
 
 
 @CELLS
-def test_nothing_is_overwritten_by_a_first_write(place: Any, cell: Key) -> None:
-    write(place.open(), b"theirs", None, cell)
+def test_nothing_is_overwritten_by_a_first_write(place: Any, key: Key) -> None:
+    write(place.open(), b"theirs", None, key)
     with pytest.raises(ConflictError, match="changed by somebody else") as error:
-        write(place.open(), b"ours", None, cell)
-    assert content(place.open(), cell) == b"theirs"
+        write(place.open(), b"ours", None, key)
+    assert content(place.open(), key) == b"theirs"
     assert error.value.exit_code is ExitCode.LOCKED
     assert error.value.hint
 
 
 @CELLS
-def test_nothing_is_overwritten_that_came_after_the_read(place: Any, cell: Key) -> None:
+def test_nothing_is_overwritten_that_came_after_the_read(place: Any, key: Key) -> None:
     store, other = place.open(), place.open()
-    version = write(store, b"one", None, cell)
-    write(other, b"theirs", version, cell)
+    version = write(store, b"one", None, key)
+    write(other, b"theirs", version, key)
     with pytest.raises(ConflictError):
-        write(store, b"ours", version, cell)
-    assert content(store, cell) == b"theirs"
+        write(store, b"ours", version, key)
+    assert content(store, key) == b"theirs"
 
 
 def test_nothing_is_written_in_place_of_what_has_gone(place: Any) -> None:
@@ -170,13 +170,13 @@ def test_one_store_serves_a_save_and_a_renewal_at_once(place: Any) -> None:
     store = place.open()
     barrier = threading.Barrier(2, timeout=20)
 
-    def keep_writing(cell: Key) -> str | None:
+    def keep_writing(key: Key) -> str | None:
         barrier.wait()
         version = None
         for number in range(3):
-            data = json.dumps([cell, number]).encode()
-            version = write(store, data, version, cell)
-            assert store.read(cell) == Held(data, version)
+            data = json.dumps([key, number]).encode()
+            version = write(store, data, version, key)
+            assert store.read(key) == Held(data, version)
         return version
 
     with ThreadPoolExecutor(2) as pool:

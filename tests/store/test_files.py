@@ -36,8 +36,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM
 """
 
 
-def write(store: Store, data: bytes, expected: str | None = None, cell: Key = Key.STATE) -> str:
-    return store.write(cell, data, expected, "run 1")
+def write(store: Store, data: bytes, expected: str | None = None, key: Key = Key.STATE) -> str:
+    return store.write(key, data, expected, "run 1")
 
 
 def names(folder: Path) -> set[str]:
@@ -84,7 +84,7 @@ class TestWriting:
     def test_new_files_are_private(self, store: Store, path: Path) -> None:
         version = write(store, b"1")
         write(store, b"2", version)
-        write(store, b"lock", cell=Key.LOCK)
+        write(store, b"lock", key=Key.LOCK)
         assert names(path.parent) == {
             *(path.name, f"{path.name}.backup", f"{path.name}.guard", f"{path.name}.lock")
         }
@@ -123,7 +123,7 @@ class TestWriting:
         (linked / "s.json").symlink_to("../real/state.json")
         store = open_store(f"file:{linked}/s.json")
         version = write(store, b"1")
-        write(store, b"lock", cell=Key.LOCK)
+        write(store, b"lock", key=Key.LOCK)
         assert (linked / "s.json").is_symlink()
         assert names(linked) == {"s.json"}
         other = open_store(f"file:{real}/state.json")
@@ -135,7 +135,7 @@ class TestWriting:
         write(store, b"1")
         path.with_name("state.json.lock").touch()
         assert store.read(Key.LOCK) is None
-        write(store, b"lock", cell=Key.LOCK)
+        write(store, b"lock", key=Key.LOCK)
 
     def test_what_a_killed_run_left_aside_does_no_harm(self, store: Store, path: Path) -> None:
         version = write(store, b"1")

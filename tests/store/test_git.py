@@ -32,12 +32,12 @@ print(Git(Path(sys.argv[1]), timeout=0.2).run("-c", "alias.x=!sleep 60", "x").wo
 """
 
 
-def write(store: Store, data: bytes, expected: str | None = None, cell: Key = Key.STATE) -> str:
-    return store.write(cell, data, expected, "apply run-1: 1 applied\n\nmore")
+def write(store: Store, data: bytes, expected: str | None = None, key: Key = Key.STATE) -> str:
+    return store.write(key, data, expected, "apply run-1: 1 applied\n\nmore")
 
 
-def content(store: Store, cell: Key = Key.STATE) -> bytes | None:
-    held = store.read(cell)
+def content(store: Store, key: Key = Key.STATE) -> bytes | None:
+    held = store.read(key)
     return held and held.data
 
 
@@ -127,10 +127,10 @@ class TestHistory:
         write(store, b"1")
 
     def test_the_lock_has_no_history(self, store: Store, bare: Path, git: Any) -> None:
-        first = write(store, b"1", cell=Key.LOCK)
-        second = write(store, b"2", first, cell=Key.LOCK)
+        first = write(store, b"1", key=Key.LOCK)
+        second = write(store, b"2", first, key=Key.LOCK)
         assert git(bare, "rev-list", f"{REF}-lock") == second
-        write(store, b"", second, cell=Key.LOCK)
+        write(store, b"", second, key=Key.LOCK)
         assert git(bare, "for-each-ref") == ""
 
 
@@ -186,8 +186,8 @@ class TestTheUsersOwn:
         write(other, b"3", version)
         with pytest.raises(ConflictError):
             write(store, b"4", version)
-        lock = write(store, b"lock", cell=Key.LOCK)
-        write(store, b"", lock, cell=Key.LOCK)
+        lock = write(store, b"lock", key=Key.LOCK)
+        write(store, b"", lock, key=Key.LOCK)
 
         assert self.everything(here, git) == before
         assert git(bare, "for-each-ref", "refs/heads/") == refs
@@ -284,10 +284,10 @@ class TestForeignRefs:
 
 
 class TestFailure:
-    def refused(self, store: Store, expected: str | None = None, cell: Key = Key.STATE) -> str:
-        data = b"2" if cell is Key.STATE else b""
+    def refused(self, store: Store, expected: str | None = None, key: Key = Key.STATE) -> str:
+        data = b"2" if key is Key.STATE else b""
         with pytest.raises(StateError) as error:
-            write(store, data, expected, cell)
+            write(store, data, expected, key)
         assert not isinstance(error.value, ConflictError)
         assert store.location in str(error.value)
         assert error.value.hint
@@ -308,7 +308,7 @@ class TestFailure:
         assert store.read(Key.STATE) is None
 
     def test_a_lock_that_may_not_be_deleted_stays(self, store: Store, bare: Path) -> None:
-        version = write(store, b"lock", cell=Key.LOCK)
+        version = write(store, b"lock", key=Key.LOCK)
         hook(bare, "pre-receive", "echo Nothing is deleted here. >&2", "exit 1")
         assert "Nothing is deleted here." in self.refused(store, version, Key.LOCK)
         assert content(store, Key.LOCK) == b"lock"
@@ -318,8 +318,8 @@ class TestFailure:
         hook(bare, "post-receive", "kill -9 $PPID")
         version = write(store, b"1")
         assert store.read(Key.STATE) == (b"1", version)
-        lock = write(store, b"lock", cell=Key.LOCK)
-        write(store, b"", lock, cell=Key.LOCK)
+        lock = write(store, b"lock", key=Key.LOCK)
+        write(store, b"", lock, key=Key.LOCK)
         assert store.read(Key.LOCK) is None
 
     def test_an_answer_that_cannot_be_looked_up_is_unknown(

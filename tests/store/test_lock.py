@@ -293,11 +293,11 @@ class TestBlocking:
         class Busy(FileStore):
             """One whose lock somebody else takes just before each write, and gives back after."""
 
-            def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
+            def write(self, key: Key, data: bytes, expected: str | None, message: str) -> str:
                 lock = path.with_name("state.json.lock")
                 lock.write_bytes(lease().encoded())
                 try:
-                    return super().write(cell, data, expected, message)
+                    return super().write(key, data, expected, message)
                 finally:
                     lock.unlink()
 
@@ -411,9 +411,9 @@ class TestKeeping:
         class Noting(FileStore):
             """One that notes a failure."""
 
-            def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
+            def write(self, key: Key, data: bytes, expected: str | None, message: str) -> str:
                 try:
-                    return super().write(cell, data, expected, message)
+                    return super().write(key, data, expected, message)
                 except StateError:
                     failed.set()
                     raise
@@ -434,10 +434,10 @@ class TestKeeping:
         class Slow(FileStore):
             """One that takes as long as the test wants for each renewal."""
 
-            def write(self, cell: Key, data: bytes, expected: str | None, message: str) -> str:
+            def write(self, key: Key, data: bytes, expected: str | None, message: str) -> str:
                 if message.startswith("Renew"):
                     may_go_on.wait(PATIENCE)
-                return super().write(cell, data, expected, message)
+                return super().write(key, data, expected, message)
 
         with holding(Slow("file:x", tmp_path / "state.json"), listener, length=SHORT):
             assert listener.cancellation.wait(PATIENCE)

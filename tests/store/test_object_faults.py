@@ -148,16 +148,16 @@ def connect(server: Server, tmp_path: Any) -> Callable[[], Store]:
 def store(connect: Callable[[], Store]) -> Store:
     """One that has seen already that the server honours conditions."""
     store = connect()
-    write(store, b"", write(store, b"first", cell=Key.LOCK), Key.LOCK)
+    write(store, b"", write(store, b"first", key=Key.LOCK), Key.LOCK)
     return store
 
 
-def write(store: Store, data: bytes, expected: str | None = None, cell: Key = Key.STATE) -> str:
-    return store.write(cell, data, expected, "run 1")
+def write(store: Store, data: bytes, expected: str | None = None, key: Key = Key.STATE) -> str:
+    return store.write(key, data, expected, "run 1")
 
 
-def content(store: Store, cell: Key = Key.STATE) -> bytes | None:
-    held = store.read(cell)
+def content(store: Store, key: Key = Key.STATE) -> bytes | None:
+    held = store.read(key)
     return held and held.data
 
 
@@ -191,9 +191,9 @@ def test_each_kind_of_object_store_can_be_locked(scheme: str, server: Server) ->
     assert server
     store, other = (open_store(f"{scheme}://states/state.json") for _ in range(2))
     for _ in range(2):
-        version = write(store, b"1", cell=Key.LOCK)
+        version = write(store, b"1", key=Key.LOCK)
         with pytest.raises(ConflictError):
-            write(other, b"2", cell=Key.LOCK)
+            write(other, b"2", key=Key.LOCK)
         version = write(store, b"3", version, Key.LOCK)
         write(store, b"", version, Key.LOCK)
         assert other.read(Key.LOCK) is None
@@ -246,7 +246,7 @@ def test_but_not_for_ever(store: Store, server: Server) -> None:
 
 
 def test_a_lock_that_vanished_is_released(store: Store, server: Server) -> None:
-    version = write(store, b"lock", cell=Key.LOCK)
+    version = write(store, b"lock", key=Key.LOCK)
     del server.objects[f"{STATE}.lock"]
     write(store, b"", version, Key.LOCK)
     assert store.read(Key.LOCK) is None

@@ -11,12 +11,12 @@ from reconciler.state_store import Key, Store, open_store
 S3 = Callable[[str], str]
 
 
-def write(store: Store, data: bytes, expected: str | None = None, cell: Key = Key.STATE) -> str:
-    return store.write(cell, data, expected, "run 1")
+def write(store: Store, data: bytes, expected: str | None = None, key: Key = Key.STATE) -> str:
+    return store.write(key, data, expected, "run 1")
 
 
-def content(store: Store, cell: Key = Key.STATE) -> bytes | None:
-    held = store.read(cell)
+def content(store: Store, key: Key = Key.STATE) -> bytes | None:
+    held = store.read(key)
     return held and held.data
 
 
@@ -51,7 +51,7 @@ def test_a_conflict_leaves_the_kept_one_alone(s3: S3, tmp_path: Any) -> None:
 
 def test_a_released_lock_is_an_empty_object(s3: S3, tmp_path: Any) -> None:
     store = open_store(s3(f"{tmp_path.name}/state.json"))
-    write(store, b"", write(store, b"lock", cell=Key.LOCK), Key.LOCK)
+    write(store, b"", write(store, b"lock", key=Key.LOCK), Key.LOCK)
     lock = open_store(s3(f"{tmp_path.name}/state.json.lock"))
     assert content(lock) == b""
 
@@ -84,7 +84,7 @@ def test_a_missing_permission(s3: S3, tmp_path: Any, monkeypatch: pytest.MonkeyP
     said = failure(lambda: write(store, b"2", version))
     assert said.startswith(f"cannot keep {tmp_path.name}/state.json.backup, a copy of {location}")
     assert "AccessDenied" in said
-    assert "AccessDenied" in failure(lambda: write(store, b"lock", cell=Key.LOCK))
+    assert "AccessDenied" in failure(lambda: write(store, b"lock", key=Key.LOCK))
 
 
 def test_a_server_that_is_not_there(s3: S3, monkeypatch: pytest.MonkeyPatch) -> None:

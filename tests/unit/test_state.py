@@ -144,22 +144,22 @@ class TestRecover:
         line = outcome_line(ADDRESS, self.NEW, record())
         found = recover(STATE, [self.lines(intent_line(ADDRESS, None, record()), line)])
         assert (found.runs, found.outcomes) == (("run-2",), 1)
-        assert found.transition.of(STATE).records[ADDRESS] == self.NEW
+        assert found.delta.of(STATE).records[ADDRESS] == self.NEW
 
     def test_one_that_the_state_has_already_counts_no_more(self) -> None:
         saved = STATE._replace(records={ADDRESS: self.NEW})
         found = recover(saved, [self.lines(outcome_line(ADDRESS, self.NEW, record()))])
         assert found.outcomes == 0
-        assert found.transition.of(saved) == saved
+        assert found.delta.of(saved) == saved
 
     def test_one_that_somebody_has_replaced_since_does_not_come_back(self) -> None:
         later = STATE._replace(records={ADDRESS: record({"port": 465}, run="run-3")})
         found = recover(later, [self.lines(outcome_line(ADDRESS, self.NEW, record()))])
-        assert found.transition.of(later) == later
+        assert found.delta.of(later) == later
 
     def test_a_create_without_an_outcome_is_pending(self) -> None:
         lines = self.lines(ids_line([1, 2]), intent_line(ADDRESS, CREATE, None))
-        state = recover(EMPTY, [lines]).transition.of(EMPTY)
+        state = recover(EMPTY, [lines]).delta.of(EMPTY)
         assert state == EMPTY._replace(
             pending_creates={ADDRESS: CREATE}, ids_before={"run-2": (1, 2)}
         )
@@ -168,18 +168,18 @@ class TestRecover:
         """A record of what was found again, of which the journal does not know that it was."""
         seen = outcome_line(ADDRESS, record(id=7, run="run-2"), record(id=7, run="run-2"))
         state = EMPTY._replace(pending_creates={ADDRESS: CREATE})
-        assert recover(state, [self.lines(seen)]).transition.of(state) == state
+        assert recover(state, [self.lines(seen)]).delta.of(state) == state
 
     def test_a_create_that_somebody_bound_since_is_not(self) -> None:
         bound = STATE._replace(records={ADDRESS: record(run="run-3")})
         found = recover(bound, [self.lines(intent_line(ADDRESS, CREATE, record()))])
-        assert found.transition.of(bound) == bound
+        assert found.delta.of(bound) == bound
 
     @pytest.mark.parametrize("made", [record(id=7, run="run-2"), None])
     def test_one_with_an_outcome_does_not(self, made: Record | None) -> None:
         lines = self.lines(intent_line(ADDRESS, CREATE, None), outcome_line(ADDRESS, made, None))
         state = EMPTY._replace(pending_creates={ADDRESS: CREATE})
-        state = recover(state, [lines]).transition.of(state)
+        state = recover(state, [lines]).delta.of(state)
         assert state.pending_creates == {}
         assert (ADDRESS in state.records) is (made is not None)
 

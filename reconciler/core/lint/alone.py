@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconciler.core.model import Desired
 
 
-_Told = tuple[str, str, str]
+_Fault = tuple[str, str, str]
 """A field, a code and a message."""
 
 
@@ -25,7 +25,7 @@ def of_one(item: Desired) -> Iterator[Problem]:
             yield Problem(("spec", field), code, message, address=item.address)
 
 
-def _connections(item: Desired) -> Iterator[_Told]:
+def _connections(item: Desired) -> Iterator[_Fault]:
     for server in servers(item):
         yield from _scheme(item, server)
         for field, port in server.given_ports:
@@ -38,7 +38,7 @@ def _connections(item: Desired) -> Iterator[_Told]:
             yield "port", "two-ports", message
 
 
-def _scheme(item: Desired, server: Server) -> Iterator[_Told]:
+def _scheme(item: Desired, server: Server) -> Iterator[_Fault]:
     protocol = server.protocol
     spoken = SCHEMES.get(server.scheme, protocol.name)
     if spoken != protocol.name:
@@ -49,7 +49,7 @@ def _scheme(item: Desired, server: Server) -> Iterator[_Told]:
         yield server.field, "wrong-scheme", message
 
 
-def _port(item: Desired, server: Server, field: str, port: int) -> Iterator[_Told]:
+def _port(item: Desired, server: Server, field: str, port: int) -> Iterator[_Fault]:
     protocol = server.protocol
     owner = OWNERS.get(port, protocol)
     if owner is not protocol:
@@ -72,7 +72,7 @@ def _port(item: Desired, server: Server, field: str, port: int) -> Iterator[_Tol
         yield field, "tls-port", message
 
 
-def _addresses(item: Desired) -> Iterator[_Told]:
+def _addresses(item: Desired) -> Iterator[_Fault]:
     ipv4 = value(item, "ipv4")
     for server in servers(item):
         if server.is_address and ipv4 is not None and server.host != ipv4:
@@ -86,7 +86,7 @@ def _addresses(item: Desired) -> Iterator[_Told]:
         yield "resolve_dns", "no-address", message
 
 
-def _locations(item: Desired) -> Iterator[_Told]:
+def _locations(item: Desired) -> Iterator[_Fault]:
     locations = [location["id"] for location in value(item, "locations") or ()]
     home, count = value(item, "home_location"), value(item, "monitor_location_count")
     if locations and home is not None and home not in locations:
@@ -102,7 +102,7 @@ def _locations(item: Desired) -> Iterator[_Told]:
         yield "rotate_locations", "rotation-mode", message
 
 
-def _times(item: Desired) -> Iterator[_Told]:
+def _times(item: Desired) -> Iterator[_Fault]:
     interval, timeout = value(item, "interval"), value(item, "timeout")
     if interval is not None and timeout is not None and interval * 60 < timeout:
         message = (
@@ -112,14 +112,14 @@ def _times(item: Desired) -> Iterator[_Told]:
         yield "interval", "short-interval", message
 
 
-def _switches(item: Desired) -> Iterator[_Told]:
+def _switches(item: Desired) -> Iterator[_Fault]:
     if value(item, "enabled") is False:
         yield "enabled", "disabled", "the monitor does not run while this is false"
     if value(item, "notify_on_error") is False:
         yield "notify_on_error", "silenced", "nobody is told of a failure while this is false"
 
 
-_RULES: tuple[Callable[[Desired], Iterator[_Told]], ...] = (
+_RULES: tuple[Callable[[Desired], Iterator[_Fault]], ...] = (
     _connections,
     _addresses,
     _locations,

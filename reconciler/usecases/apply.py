@@ -285,7 +285,7 @@ class _Run:
         # sent need not be sent again.
         rules = workspace.rules._replace(write_secrets=False, adopt=False)
         self._workspace = workspace._replace(rules=rules)
-        self._desired = {item.address: item for item in workspace.fleet.desired}
+        self._desired = workspace.fleet.by_address
         self._writer = writer
         self._recorder = recorder
         self._execution = execution
@@ -325,14 +325,13 @@ class _Run:
         must show its monitor, enabled unless the manifest wants that otherwise, and all it wants.
         """
         kind, _, name = change.address.partition("/")
-        live = {monitor.id: monitor for monitor in last.live}
         unsettled = {item.address for item in last.plan.changes}
         unsettled |= {item.address for item in last.plan.refusals}
         for manifest in self._workspace.fleet.desired:
             if manifest.name != name or manifest.kind.name == kind:
                 continue
             number = number_of(manifest, self._recorder.known(manifest.address))
-            monitor = live.get(number) if number is not None else None
+            monitor = last.by_id.get(number) if number is not None else None
             if monitor is None or manifest.address in unsettled:
                 return False
             enabled = manifest.kind.field("enabled").normalise(monitor.fields.get("enabled"))
@@ -534,7 +533,6 @@ class _Run:
             for change in last.plan.changes
         }
         refused = {refusal.address for refusal in last.plan.refusals}
-        there = {monitor.id: monitor for monitor in last.live}
         accepted = {
             item.change.address
             for item in outcomes
@@ -548,7 +546,7 @@ class _Run:
                 seen = {**known.fields, **item.change.body}
                 records[item.change.address] = known._replace(fields=seen, unseen={})
             if item.change.action is Action.DELETE and known is not None:
-                if item.change.id in there:
+                if item.change.id in last.by_id:
                     records[item.change.address] = known._replace(deleting=False)
                 elif item.status is Status.DONE:
                     records[item.change.address] = None
@@ -556,9 +554,9 @@ class _Run:
             address = desired.address
             old = self._recorder.known(address)
             number = number_of(desired, old)
-            if number is not None and number in there and address not in refused:
+            if number is not None and number in last.by_id and address not in refused:
                 was = old if old and old.id == number else Record(number, {}, {}, "", "")
-                live = there[number] if address in accepted else None
+                live = last.by_id[number] if address in accepted else None
                 new = self._fitting(desired, was, differing.get(address, set()), live)
                 if old is None or new._replace(applied_at=old.applied_at, run=old.run) != old:
                     records[address] = new

@@ -52,9 +52,8 @@ class _Linting:
         self._comments = {path: comments(path) for path in {origin.path for origin in origins}}
 
     def findings(self) -> Iterator[tuple[Diagnostic, Entry]]:
-        by_address = {item.address: item for item in self._fleet.desired}
         for finding in lint(self._fleet.desired):
-            item = by_address[finding.address]
+            item = self._fleet.by_address[finding.address]
             severity = self._policy.severity(finding.code)
             if severity is not None and finding.code not in self._disabled(item, finding):
                 place = self._place(item, finding)

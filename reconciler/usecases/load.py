@@ -29,15 +29,21 @@ class Fleet(NamedTuple):
     """Every manifest of a workspace, valid, with unique addresses and ids.
 
     Attributes:
+        by_address: the manifests.
         files: how many files they stand in.
         where: the files and folders that were named, for messages.
         warnings: what is to be said of manifests that are valid, sorted.
     """
 
-    desired: tuple[Desired, ...]
+    by_address: Mapping[str, Desired]
     files: int
     where: str
     warnings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def desired(self) -> tuple[Desired, ...]:
+        """The manifests, in the order of their files."""
+        return tuple(self.by_address.values())
 
 
 def load_fleet(
@@ -74,7 +80,8 @@ def load_fleet(
     if loading.findings:
         raise InvalidManifestsError(tuple(sorted(set(loading.findings))))
     where, warnings = ", ".join(paths), tuple(sorted(loading.warnings))
-    return Fleet(tuple(loading.desired), len(described), where, warnings)
+    by_address = {item.address: item for item in loading.desired}
+    return Fleet(by_address, len(described), where, warnings)
 
 
 class _Loading:

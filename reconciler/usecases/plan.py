@@ -66,20 +66,26 @@ class Planned(NamedTuple):
     """One observation of AlertSite, and the plan that follows.
 
     Attributes:
+        by_id: the live monitors.
         bound: the records that the plan's bindings lead to, by address; None for an address that
             has none any more.
         dropped: pending creates that made nothing: they are over.
     """
 
-    live: tuple[Live, ...]
+    by_id: Mapping[int, Live]
     plan: Plan
     bound: Mapping[str, Record | None]
     dropped: tuple[str, ...] = ()
 
     @property
+    def live(self) -> tuple[Live, ...]:
+        """What AlertSite has."""
+        return tuple(self.by_id.values())
+
+    @property
     def ids(self) -> tuple[int, ...]:
         """The ids that AlertSite has, sorted."""
-        return tuple(sorted(monitor.id for monitor in self.live))
+        return tuple(sorted(self.by_id))
 
 
 class Grace:
@@ -251,7 +257,8 @@ def _planned(
     refuses: bool,
 ) -> Planned:
     rules = _with_fingerprint(workspace)
-    desired, kinds = workspace.fleet.desired, workspace.schemas.kinds
+    by_address, kinds = workspace.fleet.by_address, workspace.schemas.kinds
+    desired = workspace.fleet.desired
     named = {item.id for item in desired if item.id is not None}
     asked = {item.address for item in desired if item.id is None}
     waited_for = asked.intersection(item.address for item in workspace.targeted)
@@ -262,12 +269,11 @@ def _planned(
         if address not in state.records
     }
     moved: dict[str, str] = {}
-    described = {item.address for item in desired}
     for item in desired:
         for name in item.previously if item.id is None else ():
             before = f"{item.kind.name}/{name}"
             is_free = item.address not in state.records and item.address not in pending
-            if before in pending and before not in described and is_free:
+            if before in pending and before not in by_address and is_free:
                 pending[item.address] = pending.pop(before)
                 moved[item.address] = before
     wanted = {
@@ -286,14 +292,13 @@ def _planned(
         found = resolve_pending_creates(
             state._replace(pending_creates=pending), seen.live, kinds, named, asked
         )
-        there = {monitor.id for monitor in seen.live}
+        there = {monitor.id: monitor for monitor in seen.live}
         unseen = [
             key for key, item in state.records.items() if _is_new(item) and item.id not in there
         ]
         missing = [key for key in (*found.missing, *unseen) if key in waited_for | candidates]
         if not missing or grace is None or was_over or not grace.wait(missing):
             break
-    listed = {item.address: item.previously for item in desired}
     bound: dict[str, Record | None] = {
         address: Record(
             number,
@@ -302,7 +307,7 @@ def _planned(
             state.saved_at,
             pending[address].run,
             unseen=pending[address].body,
-            previously=listed[address],
+            previously=by_address[address].previously,
         )
         for address, number in found.found.items()
     }
@@ -314,13 +319,15 @@ def _planned(
     moves = plan.binding(BindingAction.MOVE)
     bound |= {item.before: None for item in moves if item.before is not None}
     bound |= {
-        item.address: records[item.before]._replace(previously=listed[item.address])
+        item.address: records[item.before]._replace(previously=by_address[item.address].previously)
         for item in moves
         if item.before is not None
     }
     bound |= {item.address: None for item in plan.binding(BindingAction.FORGET)}
     bound |= {
-        item.address: Record(item.id, {}, {}, "", "", previously=listed[item.address])
+        item.address: Record(
+            item.id, {}, {}, "", "", previously=by_address[item.address].previously
+        )
         for item in plan.binding(BindingAction.ADOPT)
     }
     bindings = [
@@ -350,7 +357,7 @@ def _planned(
     plan = with_default_places(plan, desired)
     require_secrets(_to_be_sent(desired, plan), workspace.vault)
     plan = without_secrets(plan, desired, workspace.vault)
-    return Planned(seen.live, plan, bound, tuple(sorted(dropped)))
+    return Planned(there, plan, bound, tuple(sorted(dropped)))
 
 
 def _terms(workspace: Workspace, state: State, now: datetime | None) -> Terms:

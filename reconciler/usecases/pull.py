@@ -99,8 +99,8 @@ def look_without_secrets(workspace: Workspace, reader: Reader, state: State) -> 
         UsageError: a target matches no manifest.
         AlertSiteError: AlertSite cannot be read.
     """
-    bare = tuple(item._replace(secrets={}) for item in workspace.fleet.desired)
-    fleet = workspace.fleet._replace(desired=bare)
+    bare = {item.address: item._replace(secrets={}) for item in workspace.fleet.desired}
+    fleet = workspace.fleet._replace(by_address=bare)
     # What it would do to AlertSite does not matter: nothing is sent.
     rules = workspace.rules._replace(may_strand=True)
     return look(workspace._replace(fleet=fleet, rules=rules), reader, state)
@@ -125,7 +125,7 @@ def find_pull(
     """
     records = StateDelta(found.bound).of(state).records
     finding = _Finding(
-        workspace, found.live, records, take_all=take_all, write_unknown=write_unknown
+        workspace, found.by_id, records, take_all=take_all, write_unknown=write_unknown
     )
     for change in found.plan.changes:
         finding.take(change)
@@ -156,7 +156,7 @@ class _Finding:
     def __init__(
         self,
         workspace: Workspace,
-        live: Sequence[Live],
+        live: Mapping[int, Live],
         records: Mapping[str, Record],
         *,
         take_all: bool,
@@ -165,8 +165,8 @@ class _Finding:
         self.skipped: list[Skipped] = []
         self.edited = 0
         self._schemas = workspace.schemas
-        self._live = {monitor.id: monitor for monitor in live}
-        self._desired = {item.address: item for item in workspace.fleet.desired}
+        self._live = live
+        self._desired = workspace.fleet.by_address
         self._records = records
         self._held = Inventory((), records, ()).secrets
         self._redactor = workspace.vault.redactor

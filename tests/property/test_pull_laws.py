@@ -184,7 +184,9 @@ def test_after_a_pull_the_plan_is_empty(
         plan = decide(ACCOUNT, fleet.desired, records, live, SCHEMAS.kinds)
         state = State("lineage", ACCOUNT, records=records)
         workspace = Workspace(fleet, SCHEMAS, Vault({}, ""))
-        pull = find_pull(workspace, Planned(tuple(live), plan, {}), state, take_all=False)
+        pull = find_pull(
+            workspace, Planned({item.id: item for item in live}, plan, {}), state, take_all=False
+        )
         assert pull.skipped == ()
         assert pull.edited == 0
         assert [state_error for _, state_error in write(pull, nullcontext) if state_error] == []

@@ -231,7 +231,7 @@ class TestWhere:
 
     def test_they_are_no_manifests(self) -> None:
         assert load().files == 1
-        assert load("monitors/_defaults.yaml") == ((), 0, "monitors/_defaults.yaml", ())
+        assert load("monitors/_defaults.yaml") == Fleet({}, 0, "monitors/_defaults.yaml", ())
 
     def test_a_hidden_one_does_not_count(self) -> None:
         defaults("monitors/x/._defaults.yaml", "port: 1")

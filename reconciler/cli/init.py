@@ -40,7 +40,7 @@ Next, {where}:
   reconciler plan       shows what {manifests} would do, in the embedded sandbox
   reconciler validate   checks the manifests{advice}
   reconciler doctor     checks your login, once ALERTSITE_USERNAME and ALERTSITE_PASSWORD are set
-Delete .github or .gitlab with .gitlab-ci.yml, whichever you do not use; the files say what they need."""
+Delete the pipeline that you do not use: .github, or .gitlab and .gitlab-ci.yml."""
 
 
 @click.command(epilog="Example: reconciler init mail-monitors")

@@ -248,6 +248,26 @@ def test_odd_answers_are_errors(
     assert words in done.err
 
 
+@pytest.mark.parametrize("value", [None, 1, [1], {"data": 1}, {"id": 1}, [{"id": 1}], [[]], "text"])
+def test_answers_that_are_not_what_the_api_gives(
+    comment: Callable[..., Done], platform: Any, value: Any
+) -> None:
+    real = platform.answer
+
+    def answer(asked: platforms.Asked, headers: Any) -> Reply:
+        is_list = asked.path.endswith(("/comments", "/notes"))
+        body = json.dumps(value).encode()
+        reply: Reply = Reply(200, body) if is_list else real(asked, headers)
+        return reply
+
+    platform.answer = answer
+    done = comment("text")
+    assert done.code == 6
+    assert "the answer is not what the API of the platform gives" in done.err
+    platform.answer = lambda *_: Reply(200, json.dumps(value).encode())
+    assert comment("text").code in {0, 6}
+
+
 def test_nobody_there(comment: Callable[..., Done], hurried: Clock) -> None:
     env = {"GITHUB_GRAPHQL_URL": "http://127.0.0.1:9/", "CI_API_V4_URL": "http://127.0.0.1:9"}
     done = comment("text", env=env, clock=hurried)

@@ -9,7 +9,7 @@ from zipfile import BadZipFile, ZipFile
 from reconciler.context import MIB
 from reconciler.core.review import Comment
 from reconciler.errors import NotAllowedError, PlatformError
-from reconciler.usecases.platforms.rest import Rest
+from reconciler.usecases.platforms.rest import Rest, understood
 
 if TYPE_CHECKING:
     from reconciler.context import Clock
@@ -39,6 +39,7 @@ class GitHub:
         """Closes all connections."""
         self._rest.close()
 
+    @understood
     def comments(self) -> tuple[Comment, ...]:
         """Our own comments on the request, the oldest first."""
         author = self._author()
@@ -62,6 +63,7 @@ class GitHub:
         """Deletes a comment."""
         self._rest.write("DELETE", f"{self._repository}/issues/comments/{number}")
 
+    @understood
     def labels(self) -> frozenset[str]:
         """The labels of the request."""
         pages = self._rest.pages(f"{self._request}/labels")
@@ -74,6 +76,7 @@ class GitHub:
         for label in lost:
             self._rest.write("DELETE", f"{self._request}/labels/{label}")
 
+    @understood
     def issues(self, label: str) -> tuple[Comment, ...]:
         """Our own open issues with the label, the oldest first."""
         author = self._author()
@@ -105,6 +108,7 @@ class GitHub:
         path = f"{self._repository}/issues/{number}"
         self._rest.write("PATCH", path, {"state": "closed", "state_reason": "completed"})
 
+    @understood
     def reviewed(self, commit: str, artifact: str) -> bytes | None:
         """The file of that name that the pipeline of the request kept which the commit merged.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.core.review import Comment
-from reconciler.usecases.platforms.rest import Rest
+from reconciler.usecases.platforms.rest import Rest, understood
 
 if TYPE_CHECKING:
     from reconciler.context import Clock
@@ -34,6 +34,7 @@ class GitLab:
         """Closes all connections."""
         self._rest.close()
 
+    @understood
     def comments(self) -> tuple[Comment, ...]:
         """Our own comments on the request, the oldest first."""
         author = self._author()
@@ -57,6 +58,7 @@ class GitLab:
         """Deletes a comment."""
         self._rest.write("DELETE", f"{self._request}/notes/{number}")
 
+    @understood
     def labels(self) -> frozenset[str]:
         """The labels of the request."""
         return frozenset(self._rest.get(self._request).json()["labels"])
@@ -66,6 +68,7 @@ class GitLab:
         data = {"add_labels": ",".join(gained), "remove_labels": ",".join(lost)}
         self._rest.write("PUT", self._request, {key: text for key, text in data.items() if text})
 
+    @understood
     def issues(self, label: str) -> tuple[Comment, ...]:
         """Our own open issues with the label, the oldest first."""
         pages = self._rest.pages(
@@ -96,6 +99,7 @@ class GitLab:
         """Closes an issue."""
         self._rest.write("PUT", f"{self._project}/issues/{number}", {"state_event": "close"})
 
+    @understood
     def reviewed(self, commit: str, artifact: str) -> bytes | None:
         """The file of that name that the pipeline of the request kept which the commit merged.
 

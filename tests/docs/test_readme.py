@@ -214,7 +214,7 @@ def test_links_lead_somewhere() -> None:
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
 def test_commands_of_the_pages_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    known = set(reconciler.list_commands(None))  # type: ignore[arg-type]
+    known = set(re.findall(r"^\| `reconciler ([a-z]+)", README, re.MULTILINE))
     for name, options in re.findall(r"\breconciler ([a-z]+)((?: [^\s`|]+)*)", text):
         if name not in known:  # the word in a sentence
             assert not options.startswith(" --"), (name, options)

@@ -7,7 +7,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help plan apply validate test check bench soak sandbox clean
+.PHONY: help plan apply validate test check bench pipelines soak sandbox clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: $(VENV)/.dev ## lint, types and all tests: what the pipeline runs
 bench: $(VENV)/.runtime ## measure speed and memory as ratios
 	@$(BIN)/python tests/bench/bench.py $(ARGS)
 
+pipelines: $(VENV)/.dev tests/pipelines/node_modules/.package-lock.json ## run the shipped GitLab jobs on this machine; needs npm and rsync
+	@$(BIN)/python -m pytest tests/pipelines/story.py -n 0 $(ARGS)
+
 soak: $(VENV)/.dev ## search thousands of histories, and of odd inputs, for one that breaks a law
 	@$(BIN)/python tests/machine/soak.py $(ARGS)
 
@@ -42,6 +45,9 @@ sandbox: $(VENV)/.runtime ## run the AlertSite sandbox in the foreground
 
 clean: ## remove the virtual environment, caches and the sandbox's data
 	rm -rf $(VENV) .reconciler/sandbox* .reconciler/bench.json .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+
+tests/pipelines/node_modules/.package-lock.json: tests/pipelines/package-lock.json
+	@cd tests/pipelines && npm ci --no-fund --no-audit --loglevel=error && touch node_modules/.package-lock.json
 
 # A stamp is newer than its inputs while the environment fits them; dev.txt includes runtime.txt.
 $(VENV)/.%: requirements/%.txt pyproject.toml

@@ -8,6 +8,8 @@ Rule: every failure owns its exit code and says what to do next; only `cli` catc
     ├── InvalidManifestsError     3  findings in the manifests
     ├── RefusedError              5  ambiguous, stale, not ours, not approved
     ├── InterruptedRunError     130  stopped by a person or the system, after something was written
+    ├── PlatformError             6  GitHub or GitLab did not answer, or refused one request
+    │   └── NotAllowedError       6  the token may not do this one thing
     ├── StateError                8  the state cannot be read or saved
     │   ├── LockedError           8  another run holds the lock
     │   └── ConflictError         8  somebody else wrote since it was read
@@ -147,6 +149,16 @@ class InterruptedRunError(ReconcilerError):
     """The run was stopped; the message says what had been written by then."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+class PlatformError(ReconcilerError):
+    """GitHub or GitLab did not answer, or refused what is no matter of permission."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class NotAllowedError(PlatformError):
+    """There is no token, or it may not do this, as in the pipeline of a fork."""
 
 
 class StateError(ReconcilerError):

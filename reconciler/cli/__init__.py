@@ -45,6 +45,9 @@ _COMMANDS = {
     "doctor": ("doctor", "Check all that a run needs, one by one."),
     "probe": ("probe", "Show which fields AlertSite returns, and of which type."),
     "init": ("init", "Lay out a repository of manifests."),
+    "comment": ("comment", "Show a plan as a comment on a pull or merge request."),
+    "issue": ("issue", "Keep an issue open while there is drift."),
+    "reviewed": ("reviewed", "Get the plan that was reviewed before a merge."),
     "completion": ("completion", "Print a script that completes commands in a shell."),
 }
 """Of each command the module and function, and what it does: so that --help imports none."""
@@ -95,7 +98,7 @@ def reconciler() -> None:
       3    invalid manifests or configuration
       4    credentials or permission refused by AlertSite
       5    refused by a guard: ambiguous, stale, not ours, no approval
-      6    AlertSite unavailable, or its answer makes no sense
+      6    AlertSite, GitHub or GitLab unavailable, or an answer makes no sense
       7    applied in part: what was done and what was not is listed
       8    the state is locked, unreadable or cannot be saved
       64   usage

@@ -27,8 +27,12 @@ _FILES = {
     ".editorconfig": "editorconfig",
     ".pre-commit-config.yaml": "pre-commit-config.yaml",
     ".vscode/settings.json": "vscode-settings.json",
-    ".github/workflows/reconcile.yml": "github-reconcile.yml",
+    ".github/actions/reconciler/action.yml": "github-action.yml",
+    ".github/workflows/review.yml": "github-review.yml",
+    ".github/workflows/merge.yml": "github-merge.yml",
+    ".github/workflows/drift.yml": "github-drift.yml",
     ".gitlab-ci.yml": "gitlab-ci.yml",
+    ".gitlab/reconciler.yml": "gitlab-component.yml",
 }
 """Where each template goes; their own names have no dots in front, or tools would obey them."""
 _NEXT = """\
@@ -36,7 +40,7 @@ Next, {where}:
   reconciler plan       shows what {manifests} would do, in the embedded sandbox
   reconciler validate   checks the manifests{advice}
   reconciler doctor     checks your login, once ALERTSITE_USERNAME and ALERTSITE_PASSWORD are set
-Delete the pipeline file that you do not use; the other one says what it needs."""
+Delete the pipeline that you do not use: .github, or .gitlab and .gitlab-ci.yml."""
 
 
 @click.command(epilog="Example: reconciler init mail-monitors")

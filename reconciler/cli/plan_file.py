@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from reconciler.core.state import State
     from reconciler.usecases import Workspace
 
+NAME = "plan.json"
+"""What a pipeline calls the plan that it keeps."""
+
 
 def basis(workspace: Workspace, state: State, run: str, generation: Generation) -> PlanInputs:
     """What a plan of this workspace is made from, how, and by which run."""

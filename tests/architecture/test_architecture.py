@@ -44,13 +44,15 @@ PURE_IMPORTS = {
     "urllib",
     "xml",
 }
+# The room that imports a package; httpx has two, since GitHub is another server with other rules
+# than AlertSite, whose client would hide that.
 IMPORTERS = {
     "apprise": "cli.signals",
     "_ruamel_yaml": "manifests",
     "click": "cli",
     "deepdiff": "core",
     "httpcore": "alertsite",
-    "httpx": "alertsite",
+    "httpx": "alertsite usecases.platforms",
     "jsonschema": "schema",
     "jsonschema_rs": "schema",
     "obstore": "state_store",
@@ -138,11 +140,13 @@ def test_deciding_and_rendering_are_pure(part: str) -> None:
 
 
 @pytest.mark.parametrize(("package", "part"), IMPORTERS.items())
-def test_each_third_party_package_has_one_importer(package: str, part: str) -> None:
+def test_each_third_party_package_has_its_importer(package: str, part: str) -> None:
     assert package in GRAPH.modules
     importers = GRAPH.find_modules_that_directly_import(package)
     assert importers
-    assert importers <= modules(part)
+    rooms = [modules(room) for room in part.split()]
+    assert importers <= set().union(*rooms)
+    assert all(importers & room for room in rooms)
 
 
 def test_nothing_but_the_listed_packages_is_imported() -> None:

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 COPIED = ("Makefile", "pyproject.toml", "requirements", "reconciler", "schemas", "monitors")
 ANYTHING = "…"
+_SHOWN = "email-smtp/prod-relay"
 
 
 class Command(NamedTuple):
@@ -108,6 +109,30 @@ def test_commands_print_what_the_readme_shows(checkout: Path) -> None:
         assert re.fullmatch(as_pattern(command.output), output), (command, output)
 
 
+def test_the_comment_is_one(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """What stands quoted on the first screen is what a request would show of the sample fleet.
+
+    With --update-golden it is written there.
+    """
+    for name in ("monitors", "schemas"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    done = subprocess.run(
+        [sys.executable, "-m", "reconciler", "plan", "--format", "markdown", "--target", _SHOWN],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    quoted = "\n".join(f"> {line}".rstrip() for line in done.stdout.strip().splitlines())
+    before, shown, after = re.split(r"\n\n((?:>.*\n)+)\n", README, maxsplit=1)
+    if request.config.getoption("--update-golden"):
+        (ROOT / "README.md").write_text(f"{before}\n\n{quoted}\n\n{after}", encoding="utf-8")
+    else:
+        assert shown == f"{quoted}\n"
+
+
 def test_other_shell_blocks_are_known() -> None:
     """These are not run here: the tests themselves, a server, and what needs a network."""
     words = [block.split("\n")[0].split()[:2] for block in blocks("sh")]
@@ -184,3 +209,46 @@ def test_commands_of_the_table_exist_and_help_with_an_example() -> None:
 def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)]+)\)", README):
         assert target.startswith("https://") or (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_commands_of_the_pages_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    known = set(re.findall(r"^\| `reconciler ([a-z]+)", README, re.MULTILINE))
+    for name, options in re.findall(r"\breconciler ([a-z]+)((?: [^\s`|]+)*)", text):
+        if name not in known:  # the word in a sentence
+            assert not options.startswith(" --"), (name, options)
+            continue
+        helped = CliRunner().invoke(reconciler, [name, "--help"]).output
+        for option in re.findall(r"(?<= )--[a-z-]+", options):
+            assert option in helped, (name, option)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_the_script_of_the_page_for_jenkins_runs(tmp_path: Path) -> None:
+    """Against the embedded sandbox, so without CI."""
+    text = (ROOT / "docs" / "jenkins.md").read_text(encoding="utf-8")
+    (script,) = re.findall(r"^```sh\n(#!/bin/sh.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    for name in ("monitors", "schemas"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / "reconciler.toml").write_text("[budget]\nmonitors = 20\npercent = 100\n")
+    (tmp_path / "pipeline.sh").write_text(script, encoding="utf-8")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "reconciler").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m reconciler "$@"\n')
+    (tools / "reconciler").chmod(0o755)
+    env = {"HOME": str(tmp_path), "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+    for step in ("review", "merge", "drift"):
+        done = subprocess.run(
+            ["sh", "pipeline.sh", step],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("findings.xml", "plan.json", "plan.md", "plan.xml", "drift.md", "drift.xml"):
+        assert (tmp_path / name).exists(), name

@@ -164,11 +164,16 @@ class TestInit:
         assert names == {
             "monitors/example-smtp.yaml",
             ".gitlab-ci.yml",
-            ".github/workflows/reconcile.yml",
+            ".gitlab/reconciler.yml",
+            ".github/actions/reconciler/action.yml",
+            ".github/workflows/drift.yml",
+            ".github/workflows/merge.yml",
+            ".github/workflows/review.yml",
             ".pre-commit-config.yaml",
         }
         for path in found:
-            assert isinstance(YAML(typ="safe", pure=True).load(path.read_text()), dict), path
+            documents = YAML(typ="safe", pure=True).load_all(path.read_text())
+            assert all(isinstance(document, dict) for document in documents), path
         for path in [*folder.rglob("*.json")]:
             json.loads(path.read_bytes())
         copied = {path.name: path.read_bytes() for path in (folder / "schemas").iterdir()}

@@ -1,0 +1,93 @@
+"""The command that shows a plan in a review request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import console, formats, pipeline, plan_file
+from reconciler.core.model import DEFAULT_ACCOUNT
+from reconciler.core.review import Behavior
+from reconciler.errors import ExitCode, NotAllowedError, UsageError
+
+if TYPE_CHECKING:
+    from reconciler.core.plan import Plan
+    from reconciler.usecases.review import Commented
+
+
+@click.command(epilog="Example: reconciler comment plan.json --platform github --file plan.md")
+@click.argument("plan_path", metavar="[PLAN]", required=False)
+@pipeline.platform
+@click.option(
+    "--file",
+    "text_path",
+    metavar="FILE",
+    help="Markdown to be shown, as plan --format markdown=FILE writes it; - is stdin. By default "
+    "PLAN is rendered.",
+)
+@pipeline.request
+@click.option(
+    "--behavior",
+    type=click.Choice([item.value for item in Behavior]),
+    default=Behavior.UPDATE.value,
+    show_default=True,
+    help="What becomes of the comment of an earlier run.",
+)
+@click.option(
+    "--account",
+    metavar="NAME",
+    help="Whose comment it is, when one request has several. By default that of PLAN.",
+)
+def comment(
+    plan_path: str | None,
+    platform: str,
+    text_path: str | None,
+    request: int | None,
+    behavior: str,
+    account: str | None,
+) -> int:
+    """Show a plan as a comment on the pull or merge request of this pipeline.
+
+    The comment of an earlier run is updated, and left alone when it says the same. With PLAN, which
+    plan --out has written, the request also gets the labels monitoring:changes and
+    monitoring:destroy, and loses them when they are no longer true. Where the token may not write,
+    as in the pipeline of a fork, the text goes into the job summary.
+
+    It needs what the platform tells its pipelines, and GITHUB_TOKEN, or GITLAB_TOKEN: a project
+    access token with the role Reporter and the scope api.
+    """
+    from reconciler.usecases import review
+
+    if plan_path is None and text_path is None:
+        raise UsageError("there is nothing to show", "Give PLAN, --file, or both.")
+    plan = plan_file.read(plan_path).plan if plan_path else None
+    text = pipeline.read_text(text_path) if text_path else _rendered(plan)
+    name = account or (plan.account.name if plan else DEFAULT_ACCOUNT)
+    number = pipeline.number_of_request(platform, request)
+    try:
+        with pipeline.connect(platform, number) as place:
+            done = review.comment(place, text, name, Behavior(behavior), plan)
+    except NotAllowedError as error:
+        where = pipeline.summarise(text)
+        console.say(f"Warning: no comment may be written here: {error}. The text {where}.")
+        return ExitCode.OK
+    _say(done, number)
+    return ExitCode.OK
+
+
+def _say(done: Commented, number: int) -> None:
+    console.say(f"The comment on request {number} is {done.done.value}.")
+    for label in done.labels.gained:
+        console.say(f"Label added: {label}")
+    for label in done.labels.lost:
+        console.say(f"Label removed: {label}")
+    if done.not_allowed:
+        console.say(f"Warning: no label may be set here: {done.not_allowed}.")
+
+
+def _rendered(plan: Plan | None) -> str:
+    from reconciler.render.view import View
+
+    assert plan is not None
+    return formats.renderer("markdown", formats.Subject.PLAN)(plan, View())

@@ -1,0 +1,66 @@
+"""The command that keeps an issue open while there is drift."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler import durable
+from reconciler.cli import console, pipeline
+from reconciler.core import json_text
+from reconciler.errors import ConfigurationError, ExitCode, NotAllowedError
+from reconciler.schema import problem_of
+
+_LARGEST = 64 * 2**20
+
+
+@click.command(epilog="Example: reconciler issue drift.json --platform github --file drift.md")
+@click.argument("drift_path", metavar="DRIFT")
+@pipeline.platform
+@click.option(
+    "--file",
+    "text_path",
+    metavar="FILE",
+    required=True,
+    help="Markdown that the issue shows, as drift --format markdown=FILE writes it; - is stdin.",
+)
+@click.option(
+    "--title",
+    default="AlertSite has drifted from the manifests",
+    show_default=True,
+    help="Of a new issue.",
+)
+def issue(drift_path: str, platform: str, text_path: str, title: str) -> int:
+    """Keep one issue with the label monitoring:drift open while there is drift.
+
+    DRIFT is what drift --format json=FILE has written. The issue is opened when there is drift,
+    rewritten when it changes, and closed when it has gone. A note below it names what is newly
+    drifted, so that people are notified of that and of nothing else.
+
+    It needs what the platform tells its pipelines, and GITHUB_TOKEN, or GITLAB_TOKEN: a
+    project access token with the role Reporter and the scope api.
+    """
+    from reconciler.usecases import review
+
+    try:
+        drift = json_text.read(durable.read_any(drift_path, _LARGEST))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
+        raise ConfigurationError(
+            f"{drift_path} cannot be read: {reason}",
+            "Name a file that drift --format json=FILE has written.",
+        ) from error
+    if problem := problem_of("drift", drift):
+        raise ConfigurationError(
+            f"{drift_path} holds no drift: {problem}",
+            "Name a file that drift --format json=FILE has written.",
+        )
+    text = pipeline.read_text(text_path)
+    try:
+        with pipeline.connect(platform) as place:
+            done = review.issue(place, text, drift, title)
+    except NotAllowedError as error:
+        where = pipeline.summarise(text)
+        console.say(f"Warning: no issue may be written here: {error}. The text {where}.")
+        return ExitCode.OK
+    console.say(f"The issue for drift is {done.value}.")
+    return ExitCode.OK

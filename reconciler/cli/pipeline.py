@@ -1,0 +1,160 @@
+"""What a pipeline on GitHub or GitLab says of itself, and how its platform is reached."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from reconciler import durable
+from reconciler.cli import console, runtime
+from reconciler.core import json_text
+from reconciler.core.printable import joined
+from reconciler.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from reconciler.usecases.platforms import GitHub, GitLab
+
+platform = click.option(
+    "--platform",
+    type=click.Choice(["github", "gitlab"]),
+    required=True,
+    help="Where the request is. Its address, number and token are read from the environment.",
+)
+request = click.option(
+    "--request",
+    type=click.IntRange(min=1),
+    metavar="NUMBER",
+    help="Of the pull or merge request; by default that of the pipeline.",
+)
+
+_MOST_BYTES = 4 * 2**20
+"""Of the event that GitHub describes."""
+_LARGEST = 16 * 2**20
+"""Of a text, in bytes."""
+_SUMMARY_BYTES = 1024 * 1024
+"""GitHub takes no more of one step."""
+
+
+class Surroundings(NamedTuple):
+    """Which variables of a platform say what."""
+
+    token: str
+    api: str
+    project: str
+    default_api: str
+
+
+_VARIABLES = {
+    "github": Surroundings(
+        "GITHUB_TOKEN", "GITHUB_API_URL", "GITHUB_REPOSITORY", "https://api.github.com"
+    ),
+    "gitlab": Surroundings(
+        "GITLAB_TOKEN", "CI_API_V4_URL", "CI_PROJECT_ID", "https://gitlab.com/api/v4"
+    ),
+}
+
+
+@contextmanager
+def connect(name: str, number: int | None = None) -> Iterator[GitHub | GitLab]:
+    """The platform of that name, and the request with that number.
+
+    Raises:
+        ConfigurationError: the environment does not say which project it is.
+        NotAllowedError: there is no token.
+    """
+    from reconciler.usecases.platforms import GitHub, GitLab, Place  # httpx, 120 ms
+
+    variables = _VARIABLES[name]
+    project = os.environ.get(variables.project, "")
+    if not project:
+        raise ConfigurationError(
+            f"{variables.project} is not set", "Run it in a pipeline, or set it as a pipeline does."
+        )
+    api = (os.environ.get(variables.api) or variables.default_api).rstrip("/")
+    graphql = os.environ.get("GITHUB_GRAPHQL_URL") or f"{api}/graphql"
+    token = os.environ.get(variables.token, "")
+    runtime.redactor().know(token)
+    kind = GitHub if name == "github" else GitLab
+    found = kind(Place(api, graphql, project, number or 0, token), runtime.clock())
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def number_of_request(name: str, given: int | None) -> int:
+    """The number of the request that this pipeline is for.
+
+    Raises:
+        ConfigurationError: the environment does not tell.
+    """
+    if given is not None:
+        return given
+    environment = os.environ
+    found = (
+        _github(environment) if name == "github" else environment.get("CI_MERGE_REQUEST_IID", "")
+    )
+    if found.isdecimal():
+        return int(found)
+    raise ConfigurationError(
+        "this pipeline is not for a pull request or merge request", "Name one with --request."
+    )
+
+
+def _github(environment: Mapping[str, str]) -> str:
+    """As the event says, or the ref of it: refs/pull/NUMBER/merge."""
+    path = environment.get("GITHUB_EVENT_PATH")
+    if path:
+        try:
+            event = json_text.read(durable.read_any(path, _MOST_BYTES))
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"GITHUB_EVENT_PATH: {path} cannot be read: {error}"
+            ) from error
+        if isinstance(event, dict) and isinstance(event.get("pull_request"), dict):
+            return str(event["pull_request"].get("number"))
+    match environment.get("GITHUB_REF", "").split("/"):
+        case ["refs", "pull", number, *_]:
+            return number
+        case _:
+            return ""
+
+
+def summarise(text: str) -> str:
+    """Puts a text where a platform shows it without a permission; says where that is."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    data = f"{runtime.redactor().text(text)}\n".encode()
+    if not path or len(data) > _SUMMARY_BYTES:
+        console.data(joined(text.splitlines()))
+        return "is printed here"
+    try:
+        with Path(path).open("ab") as file:
+            file.write(data)
+    except OSError as error:
+        raise ConfigurationError(
+            f"GITHUB_STEP_SUMMARY: {path} cannot be written: {error.strerror}"
+        ) from error
+    return "is in the job summary"
+
+
+def read_text(path: str) -> str:
+    """The text in a file, or on stdin.
+
+    Raises:
+        ConfigurationError: it cannot be read, or is empty.
+    """
+    try:
+        data = durable.read_any("/dev/stdin" if path == "-" else path, _LARGEST)
+        text = data.decode("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(f"{path} cannot be read: {reason}", "Name a text file.") from error
+    if not text:
+        raise ConfigurationError(f"{path} is empty", "Name a file that says something.")
+    return text

@@ -1,0 +1,66 @@
+"""The command that gets the plan that was reviewed before a merge."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from reconciler import durable
+from reconciler.cli import console, options, pipeline, plan_file
+from reconciler.core import saved_plan
+from reconciler.errors import ConfigurationError, ExitCode, NotAllowedError, RefusedError
+
+
+@click.command(epilog="Example: reconciler reviewed --platform github --out plan.json")
+@pipeline.platform
+@options.manifests
+@click.option(
+    "--out", metavar="FILE", default="plan.json", show_default=True, help="Where the plan goes."
+)
+@click.option("--commit", metavar="SHA", help="The merge; by default that of the pipeline.")
+def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int:
+    """Get the plan that was reviewed with the request which this commit merged.
+
+    FILE is written only if that plan was made from the manifests that are here; apply FILE then
+    makes what was reviewed, or refuses. Otherwise it says why there is none, and a new plan is
+    due: apply without FILE. Nothing is taken from a fork.
+
+    It needs what the platform tells its pipelines, and GITHUB_TOKEN with actions: read, or
+    GITLAB_TOKEN: a project access token with the role Reporter and the scope api.
+    """
+    sha = commit or os.environ.get("GITHUB_SHA" if platform == "github" else "CI_COMMIT_SHA", "")
+    if not sha:
+        raise ConfigurationError("no commit is named", "Name the merge with --commit.")
+    Path(out).unlink(missing_ok=True)  # one that is here already was not reviewed with this merge
+    try:
+        with pipeline.connect(platform) as place:
+            data = place.reviewed(sha, plan_file.NAME)
+    except NotAllowedError as error:
+        console.say(f"Warning: the reviewed plan may not be read here: {error}.")
+        return _plan_again("it cannot be read")
+    if data is None:
+        return _plan_again("no request that this commit merged has kept one")
+    _, fleet = options.load(manifests, may_be_empty=True)
+    try:
+        durable.replace(Path(out), data)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{out} cannot be written: {error.strerror}", "Name another file with --out."
+        ) from error
+    try:
+        basis = plan_file.read(out).basis
+    except (ConfigurationError, RefusedError) as error:
+        Path(out).unlink()
+        return _plan_again(str(error))
+    if basis.manifests != saved_plan.fleet_digest(fleet.desired):
+        Path(out).unlink()
+        return _plan_again("it was made from other manifests than those that are here now")
+    console.say(f"The reviewed plan is written to {out}. To apply it: reconciler apply {out}")
+    return ExitCode.OK
+
+
+def _plan_again(reason: str) -> ExitCode:
+    console.say(f"There is no reviewed plan: {reason}. A new plan is due.")
+    return ExitCode.OK

@@ -1,0 +1,185 @@
+"""Telling a review platform about plans and drift, and asking it for the plan that was reviewed."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from reconciler.core import review
+from reconciler.core.plan import fingerprint
+from reconciler.errors import NotAllowedError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reconciler.core.model import JSON
+    from reconciler.core.plan import Plan
+    from reconciler.core.review import Behavior, Comment
+
+_ROOM = 200
+"""Characters that the marker takes, or less."""
+_KNOWN = re.compile("<!-- drifted=(sha256:[0-9a-f]{64}(?:,sha256:[0-9a-f]{64})*|) -->")
+_MOST = 20
+"""So many addresses are named in a note below an issue."""
+
+
+class Platform(Protocol):
+    """Where a change of the manifests is reviewed."""
+
+    largest: int
+
+    def comments(self) -> tuple[Comment, ...]:
+        """Our own comments on the request, the oldest first."""
+
+    def create(self, body: str) -> None:
+        """Writes a comment."""
+
+    def update(self, number: int, body: str) -> None:
+        """Rewrites a comment."""
+
+    def delete(self, number: int) -> None:
+        """Deletes a comment."""
+
+    def labels(self) -> frozenset[str]:
+        """The labels of the request."""
+
+    def relabel(self, gained: tuple[str, ...], lost: tuple[str, ...]) -> None:
+        """Adds labels, and takes others away."""
+
+    def issues(self, label: str) -> tuple[Comment, ...]:
+        """Our own open issues with the label, the oldest first."""
+
+    def open_issue(self, title: str, body: str, label: str) -> None:
+        """Opens an issue."""
+
+    def update_issue(self, number: int, body: str) -> None:
+        """Rewrites an issue, which notifies nobody."""
+
+    def notify(self, number: int, text: str) -> None:
+        """Writes below an issue, which notifies whoever follows it."""
+
+    def close_issue(self, number: int) -> None:
+        """Closes an issue."""
+
+    def reviewed(self, commit: str, artifact: str) -> bytes | None:
+        """The file of that name that the pipeline of the request kept which the commit merged."""
+
+
+class Done(Enum):
+    """What became of a comment or an issue."""
+
+    CREATED = "written"
+    UPDATED = "updated"
+    CURRENT = "as it was"
+    CLOSED = "closed"
+    NOTHING = "not needed"
+
+
+class Commented(NamedTuple):
+    """What became of a comment.
+
+    Attributes:
+        labels: what became of the labels.
+        not_allowed: why the labels could not be set; empty if they could.
+    """
+
+    done: Done
+    labels: review.Labels = review.Labels((), ())
+    not_allowed: str = ""
+
+
+def comment(
+    platform: Platform, text: str, account: str, behavior: Behavior, plan: Plan | None
+) -> Commented:
+    """Sees to it that the request has one comment with this text, and labels that fit the plan.
+
+    Raises:
+        RefusedError: the text is longer than a comment may be.
+        PlatformError: something could not be read or written.
+    """
+    _check_length(platform, text)
+    own = review.ours(platform.comments(), account)
+    steps = review.steps(own, text, behavior)
+    body = review.marked(text, account)
+    done = Done.CURRENT
+    if steps.update is not None:
+        platform.update(steps.update, body)
+        done = Done.UPDATED
+    if steps.create:
+        platform.create(body)
+        done = Done.CREATED
+    for number in steps.delete:
+        platform.delete(number)
+    if plan is None:
+        return Commented(done)
+    labels = review.labels(plan, platform.labels())
+    if not any(labels):
+        return Commented(done)
+    try:
+        platform.relabel(*labels)
+    except NotAllowedError as error:  # the comment is there, and says more than labels do
+        return Commented(done, not_allowed=str(error))
+    return Commented(done, labels)
+
+
+def issue(platform: Platform, text: str, drift: Mapping[str, JSON], title: str) -> Done:
+    """Sees to it that there is one open issue while there is drift, and none when there is not.
+
+    An edit of an issue notifies nobody; so what has drifted since the last look is named in a note
+    below it, and nothing else is.
+
+    Args:
+        platform: where the issue is kept.
+        text: what the issue says.
+        drift: as `schemas/drift.schema.json` describes it.
+        title: of the issue.
+
+    Raises:
+        RefusedError: the text is longer than an issue may be.
+        PlatformError: something could not be read or written.
+    """
+    account = drift["account"]["name"]
+    own = review.ours(platform.issues(review.DRIFT), account)
+    if not drift["monitors"]:
+        for item in own:
+            platform.close_issue(item.id)
+        return Done.CLOSED if own else Done.NOTHING
+    _check_length(platform, text)
+    found = _fingerprints(drift["monitors"])
+    whole = f"<!-- drifted={','.join(sorted(found))} -->\n{text}"
+    _check_length(platform, whole)
+    body = review.marked(whole, account)
+    if not own:
+        platform.open_issue(title, body, review.DRIFT)
+        return Done.CREATED
+    last = own[-1]
+    if review.is_current(last, whole):
+        return Done.CURRENT
+    known = _KNOWN.search(last.body)
+    before = set(known[1].split(",")) if known else set()
+    platform.update_issue(last.id, body)
+    if new := sorted(address for digest, address in found.items() if digest not in before):
+        more = f"\n- and {len(new) - _MOST} more" if len(new) > _MOST else ""
+        lines = "\n".join(f"- `{address}`" for address in new[:_MOST])
+        platform.notify(last.id, f"Newly drifted:\n\n{lines}{more}")
+    return Done.UPDATED
+
+
+def _fingerprints(monitors: Sequence[Mapping[str, JSON]]) -> dict[str, str]:
+    """The address of each drift by a digest of what has drifted how: no value is shown."""
+    return {fingerprint([item["address"], item["fields"]]): item["address"] for item in monitors}
+
+
+def _check_length(platform: Platform, text: str) -> None:
+    """Stops before a platform does, with the next step.
+
+    Raises:
+        RefusedError: the text does not fit.
+    """
+    most = platform.largest - _ROOM
+    if len(text) > most:
+        raise RefusedError(
+            f"the text has {len(text):,} characters, and a comment there holds {most:,}",
+            "Make it with --format markdown=FILE, which cuts it to fit and says so.",
+        )

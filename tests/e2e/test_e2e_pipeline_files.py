@@ -1,0 +1,197 @@
+"""The pipeline files that are shipped: linted as their platforms would read them, or run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ruamel.yaml import YAML
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Account, Done, Workspace
+
+_ROOT = Path(__file__).parents[2]
+_TOOLS = Path(sys.executable).parent
+_PINNED = re.compile(r"uses: (\S+)@([0-9a-f]{40}) # v\d+\.\d+\.\d+")
+
+
+def _read(path: Path) -> Any:
+    return YAML(typ="safe", pure=True).load(path)
+
+
+@pytest.fixture
+def repository(run: Callable[..., Done], tmp_path: Path) -> Path:
+    """What `init` writes, under Git."""
+    root = tmp_path / "fleet"
+    assert run("init", str(root)).code == 0
+    subprocess.run(["git", "init", "--quiet", root], check=True)
+    return root
+
+
+def _lint(repository: Path, *command: str) -> None:
+    done = subprocess.run(
+        [_TOOLS / command[0], *command[1:]],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_actionlint_finds_nothing(repository: Path) -> None:
+    _lint(repository, "actionlint", "-shellcheck=", "-pyflakes=")
+
+
+def test_zizmor_finds_nothing(repository: Path) -> None:
+    _lint(repository, "zizmor", "--offline", "--no-progress", ".")
+
+
+def test_actions_are_pinned_by_hash(repository: Path) -> None:
+    texts = [path.read_text() for path in (repository / ".github").rglob("*.yml")]
+    assert len(texts) == 4
+    uses = [line for text in texts for line in text.splitlines() if "uses: " in line]
+    others = [line for line in uses if "uses: ./" not in line]
+    pins = {found.groups() for line in others if (found := _PINNED.search(line))}
+    assert others
+    assert all(map(_PINNED.search, others))
+    assert len(pins) == len({name for name, _ in pins})  # one version of each
+
+
+def test_only_the_merge_may_write_and_none_of_its_runs_is_cancelled(repository: Path) -> None:
+    workflows = {
+        path.stem: _read(path) for path in (repository / ".github" / "workflows").glob("*.yml")
+    }
+    jobs = {name: job for name, workflow in workflows.items() for job in workflow["jobs"].values()}
+    writers = [name for name, job in jobs.items() if job["permissions"]["contents"] == "write"]
+    assert writers == ["merge"]
+    assert all(workflow["permissions"] == {} for workflow in workflows.values())
+    assert all("concurrency" not in workflow for workflow in workflows.values())
+    assert [name for name, job in jobs.items() if "concurrency" in job] == ["merge"]
+    assert jobs["merge"]["concurrency"] == {"group": "alertsite", "queue": "max"}
+    assert jobs["merge"]["environment"] == "alertsite"
+    assert "pull_request_target" not in str(workflows)
+
+
+def test_no_job_of_a_fork_is_given_the_login(repository: Path) -> None:
+    workflow = _read(repository / ".github" / "workflows" / "review.yml")
+    (job,) = workflow["jobs"].values()
+    with_login = [step for step in job["steps"] if "ALERTSITE" in str(step)]
+    assert [step["if"] for step in with_login] == ["env.HAS_LOGIN == 'true'"]
+    assert "head.repo.full_name == github.repository" in job["env"]["HAS_LOGIN"]
+
+
+def test_the_steps_of_the_workflows_are_commands_that_exist(
+    repository: Path, run: Callable[..., Done]
+) -> None:
+    for path in (repository / ".github" / "workflows").glob("*.yml"):
+        for command, options in re.findall(r"reconciler ([a-z]+) ([^\n|]*)", path.read_text()):
+            shown = run(command, "--help")
+            assert shown.code == 0, command
+            for option in re.findall(r"--[a-z-]+", options):
+                assert option in shown.out, (command, option)
+
+
+def test_the_steps_of_a_review_and_a_merge(
+    repository: Path,
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    workspace: Workspace,
+    base_env: dict[str, str],
+) -> None:
+    """Those that are the tool's, as the shell of GitHub runs them."""
+    account = sandbox(*fleet(3))
+    tools = workspace.root / "tools"
+    tools.mkdir()
+    command = f'#!/bin/sh\nexec "{sys.executable}" -m reconciler "$@"\n'
+    (tools / "reconciler").write_text(command, encoding="utf-8")
+    (tools / "reconciler").chmod(0o755)
+    env = {**base_env, **account.env, "CI": "true", "GITHUB_REPOSITORY": "example/monitors"}
+    env |= {"PATH": f"{tools}{os.pathsep}{env['PATH']}", "GITHUB_REF": "refs/pull/7/merge"}
+
+    def steps(name: str, *wanted: str) -> list[str]:
+        workflow = _read(repository / ".github" / "workflows" / f"{name}.yml")
+        (job,) = workflow["jobs"].values()
+        outputs = []
+        for step in job["steps"]:
+            if step.get("name") in wanted:
+                done = subprocess.run(
+                    ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+                    cwd=workspace.root,
+                    env=env,
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                    check=False,
+                )
+                assert done.returncode == 0, done.stdout + done.stderr
+                outputs.append(done.stdout + done.stderr)
+        assert len(outputs) == len(wanted)
+        return outputs
+
+    *_, comment = steps("review", "Check the manifests", "Plan", "Comment")
+    assert "no comment may be written here: GITHUB_TOKEN is not set" in comment
+    assert "relay-01" in comment
+    (applied,) = steps("merge", "Apply")
+    assert "3 changed" in applied
+    account.edit("email-smtp", 2, port=2525)
+    look, tell = steps("drift", "Look", "Tell")
+    assert "Drift: 1 of 3" in look
+    assert "no issue may be written here" in tell
+
+
+def test_the_hooks_run_in_a_repository(
+    tmp_path: Path, base_env: dict[str, str], workspace: Workspace, manifest: Callable[..., str]
+) -> None:
+    """With `language: system`, so that pre-commit makes no environment; all else is as shipped."""
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    (hooks / ".pre-commit-hooks.yaml").write_bytes((_ROOT / ".pre-commit-hooks.yaml").read_bytes())
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    command = f'#!/bin/sh\nexec "{sys.executable}" -m reconciler "$@"\n'
+    (tools / "reconciler").write_text(command, encoding="utf-8")
+    (tools / "reconciler").chmod(0o755)
+    env = {**base_env, "PATH": f"{tools}{os.pathsep}{base_env['PATH']}"}
+    env |= {
+        f"GIT_{role}_{key}": "example@example.com"
+        for role in ("AUTHOR", "COMMITTER")
+        for key in ("NAME", "EMAIL")
+    }
+
+    def call(folder: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    for folder in (hooks, workspace.root):
+        assert call(folder, "git", "init", "--quiet").returncode == 0
+    call(hooks, "git", "add", ".")
+    assert call(hooks, "git", "commit", "--quiet", "-m", "Add hooks").returncode == 0
+    head = call(hooks, "git", "rev-parse", "HEAD").stdout.strip()
+    text = (
+        f"repos:\n- repo: {hooks}\n  rev: {head}\n  hooks:\n"
+        "  - {id: reconciler-validate, language: system}\n"
+        "  - {id: reconciler-fmt, language: system}\n"
+    )
+    (workspace.root / ".pre-commit-config.yaml").write_text(text, encoding="utf-8")
+    workspace.write("relay.yaml", manifest("email-smtp", "relay", port=587))
+    call(workspace.root, "git", "add", ".")
+    run_hooks = (_TOOLS / "pre-commit", "run", "--all-files")
+    done = call(workspace.root, *run_hooks)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("Passed") == 2
+
+    workspace.replace("relay.yaml", "port: 587", "prot: 587")
+    done = call(workspace.root, *run_hooks)
+    assert done.returncode == 1
+    assert "did you mean port?" in done.stdout

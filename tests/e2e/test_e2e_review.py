@@ -1,0 +1,477 @@
+"""Comments, labels, issues and reviewed plans, on servers that answer as GitHub and GitLab do."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import platforms
+from platforms import GitHub, GitLab, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from conftest import Account, Done, Workspace
+
+    from reconciler.context import Clock
+
+_STRANGER = {"github": "somebody", "gitlab": 1}
+_SHA = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
+
+@pytest.fixture(params=["github", "gitlab"])
+def name(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+@pytest.fixture
+def platform(name: str) -> Iterator[Any]:
+    kind = GitHub if name == "github" else GitLab
+    with platforms.serving(kind()) as found:
+        yield found
+
+
+@pytest.fixture
+def comment(
+    run: Callable[..., Done], platform: Any, name: str, workspace: Workspace
+) -> Callable[..., Done]:
+    """Shows a text in the request."""
+
+    def show(text: str, *arguments: str, **options: Any) -> Done:
+        (workspace.root / "plan.md").write_text(text, encoding="utf-8")
+        env = platform.env | options.pop("env", {})
+        flags = ("--platform", name, "--file", "plan.md")
+        return run("comment", *flags, *arguments, env=env, **options)
+
+    return show
+
+
+def test_a_comment_is_written_updated_and_left_alone(
+    comment: Callable[..., Done], platform: Any
+) -> None:
+    done = comment("## Plan\n\n- one\n")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "The comment on request 7 is written.\n"
+    marker, text = platform.comments[0]["body"].split("\n", 1)
+    assert marker.startswith("<!-- reconciler account=default digest=sha256:")
+    assert text == "## Plan\n\n- one"
+
+    platform.comments[0]["body"] = platform.comments[0]["body"].replace("\n", "\r\n") + "\n"
+    before = len(platform.writes())
+    assert "is as it was" in comment("## Plan\n\n- one\n").err
+    assert platform.writes()[before:] == []
+
+    assert "is updated" in comment("## Plan\n\n- two\n").err
+    (only,) = platform.comments
+    assert only["body"].endswith("- two")
+
+
+def test_only_our_own_comments_with_the_marker_at_their_beginning_are_ours(
+    comment: Callable[..., Done], platform: Any, name: str
+) -> None:
+    comment("text")
+    body = platform.comments[0]["body"]
+    platform.comments.clear()
+    platform.say(body, author=_STRANGER[name])
+    platform.say(f"quoted:\n{body}")
+    platform.say(body.replace("account=default", "account=other"))
+    kept = [dict(item) for item in platform.comments]
+    assert "is written" in comment("text").err
+    assert platform.comments[:3] == kept
+    assert len(platform.comments) == 4
+
+
+def test_a_comment_behind_many_pages_is_found(comment: Callable[..., Done], platform: Any) -> None:
+    platform.page = 2
+    for number in range(7):
+        platform.say(f"talk {number}")
+    comment("one")
+    assert "is updated" in comment("two").err
+    assert len(platform.comments) == 8
+
+
+def test_behaviors(comment: Callable[..., Done], platform: Any) -> None:
+    comment("one")
+    assert "is written" in comment("two", "--behavior", "new").err
+    assert "is as it was" in comment("two", "--behavior", "new").err
+    assert len(platform.comments) == 2
+    comment("three", "--behavior", "delete-and-new")
+    (only,) = platform.comments
+    assert only["body"].endswith("three")
+    writes = [line.split()[0] for line in platform.writes()]
+    assert writes == ["POST", "POST", "POST", "DELETE", "DELETE"]
+    comment("three", "--behavior", "delete-and-new")
+    assert len(platform.writes()) == 5
+
+
+def test_two_accounts_have_two_comments(comment: Callable[..., Done], platform: Any) -> None:
+    comment("one", "--account", "a --> b")
+    comment("two", "--account", "c")
+    comment("three", "--account", "a --> b")
+    assert [item["body"].split("\n")[1] for item in platform.comments] == ["three", "two"]
+    assert platform.comments[0]["body"].count("-->") == 1
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_where_no_token_may_write_the_text_is_shown_elsewhere(
+    comment: Callable[..., Done], platform: Any, tmp_path: Path, status: int
+) -> None:
+    message = {"message": "Resource not accessible by integration"}
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n", encoding="utf-8")
+    for env, printed in (({"GITHUB_STEP_SUMMARY": str(summary)}, ""), ({}, "## Plan\n")):
+        platform.before = [Reply(status, message)]
+        done = comment("## Plan", env=env)
+        assert (done.code, done.out) == (0, printed)
+        assert "Warning: no comment may be written here" in done.err
+        assert f"{status}: Resource not accessible by integration" in done.err
+    assert summary.read_text(encoding="utf-8") == "before\n## Plan\n"
+    assert platform.comments == []
+
+
+def test_a_token_that_only_reads_is_said_as_that(
+    comment: Callable[..., Done], platform: Any
+) -> None:
+    platform.read_only = True
+    done = comment("## Plan")
+    assert (done.code, done.out) == (0, "## Plan\n")
+
+
+def test_without_a_token_nothing_is_asked(comment: Callable[..., Done], platform: Any) -> None:
+    done = comment("## Plan", env={"GITHUB_TOKEN": "", "GITLAB_TOKEN": ""})
+    assert (done.code, done.out) == (0, "## Plan\n")
+    assert "_TOKEN is not set" in done.err
+    assert platform.asked == []
+
+
+def test_a_bad_token_is_no_fork(comment: Callable[..., Done]) -> None:
+    done = comment("text", env={"GITHUB_TOKEN": "old-token", "GITLAB_TOKEN": "old-token"})
+    assert done.code == 3
+    assert "401: Bad credentials" in done.err
+    assert "_TOKEN is not valid: renew it." in done.err
+    assert "old-token" not in done.text
+
+
+def test_a_refused_text_is_an_error_with_the_platforms_own_words(
+    comment: Callable[..., Done], platform: Any
+) -> None:
+    errors = [{"message": "Body is odd"}]
+    comment("one")
+    real = platform.answer
+
+    def answer(asked: platforms.Asked, headers: Any) -> Reply:
+        if asked.method in {"PATCH", "PUT"}:
+            return Reply(422, {"message": "Validation Failed", "errors": errors})
+        reply: Reply = real(asked, headers)
+        return reply
+
+    platform.answer = answer
+    done = comment("two")
+    assert done.code == 6
+    assert "422: Validation Failed; Body is odd" in done.err
+
+
+def test_a_text_that_does_not_fit_is_refused_before_it_is_sent(
+    comment: Callable[..., Done], platform: Any
+) -> None:
+    done = comment("x" * 1_000_001)
+    assert done.code == 5
+    assert "--format markdown=FILE" in done.err
+    assert platform.asked == []
+
+
+def test_too_many_requests_are_waited_for(
+    comment: Callable[..., Done], platform: Any, hurried: Clock
+) -> None:
+    waited: list[float] = []
+
+    def sleep(seconds: float, _stop: object) -> None:
+        waited.append(seconds)
+
+    clock = hurried._replace(sleep=sleep)
+    reset = str(int(hurried.now().timestamp()) + 30)
+    spent = (("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", reset))
+    platform.before = [
+        Reply(429, {}, (("Retry-After", "7"),)),
+        Reply(403, {"message": "API rate limit exceeded"}, spent),
+        Reply(503),
+    ]
+    assert comment("text", clock=clock).code == 0
+    assert waited[0] == 7.0
+    assert 25.0 < waited[1] <= 30.0
+    assert waited[2] == 3.0
+    assert len(platform.comments) == 1
+
+    platform.before = [Reply(429, {}, (("Retry-After", "3600"),))]
+    done = comment("other", clock=clock)
+    assert done.code == 6
+    assert "Run it again in 3600 s." in done.err
+
+
+def test_a_write_that_may_have_arrived_is_not_repeated(
+    comment: Callable[..., Done], platform: Any
+) -> None:
+    real = platform.answer
+
+    def answer(asked: platforms.Asked, headers: Any) -> Reply:
+        reply: Reply = real(asked, headers)
+        is_comment = asked.method == "POST" and asked.path != "/graphql"
+        return Reply(502, {"message": "Bad gateway"}) if is_comment else reply
+
+    platform.answer = answer
+    assert comment("text").code == 6
+    assert len(platform.comments) == 1
+    platform.answer = real
+    assert "is as it was" in comment("text").err
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Reply(200, b"<html>"), "the answer is not JSON"),
+        (Reply(500, {"message": "oops"}), "500: oops"),
+        (Reply(400, b"plain"), ": 400\n"),
+        (Reply(400, ["a list"]), ": 400\n"),
+    ],
+)
+def test_odd_answers_are_errors(
+    comment: Callable[..., Done], platform: Any, fault: Reply, words: str
+) -> None:
+    platform.before = [fault]
+    done = comment("text")
+    assert done.code == 6
+    assert words in done.err
+
+
+@pytest.mark.parametrize("value", [None, 1, [1], {"data": 1}, {"id": 1}, [{"id": 1}], [[]], "text"])
+def test_answers_that_are_not_what_the_api_gives(
+    comment: Callable[..., Done], platform: Any, value: Any
+) -> None:
+    real = platform.answer
+
+    def answer(asked: platforms.Asked, headers: Any) -> Reply:
+        is_list = asked.path.endswith(("/comments", "/notes"))
+        body = json.dumps(value).encode()
+        reply: Reply = Reply(200, body) if is_list else real(asked, headers)
+        return reply
+
+    platform.answer = answer
+    done = comment("text")
+    assert done.code == 6
+    assert "the answer is not what the API of the platform gives" in done.err
+    platform.answer = lambda *_: Reply(200, json.dumps(value).encode())
+    assert comment("text").code in {0, 6}
+
+
+def test_nobody_there(comment: Callable[..., Done], hurried: Clock) -> None:
+    env = {"GITHUB_GRAPHQL_URL": "http://127.0.0.1:9/", "CI_API_V4_URL": "http://127.0.0.1:9"}
+    done = comment("text", env=env, clock=hurried)
+    assert done.code == 6
+    assert "no answer" in done.err
+
+
+def test_what_a_pipeline_must_say(
+    run: Callable[..., Done], comment: Callable[..., Done], platform: Any, name: str, tmp_path: Path
+) -> None:
+    done = comment("text", env={"GITHUB_REF": "refs/heads/main", "CI_MERGE_REQUEST_IID": ""})
+    assert done.code == 3
+    assert "Name one with --request." in done.err
+    none = {"GITHUB_REF": "", "CI_MERGE_REQUEST_IID": ""}
+    assert comment("text", "--request", "7", env=none).code == 0
+    done = comment("text", env={"GITHUB_REPOSITORY": "", "CI_PROJECT_ID": ""})
+    assert done.code == 3
+    assert run("comment", "--platform", name, env=platform.env).code == 64
+    assert comment("   ").code == 3
+    assert run("comment", "--platform", name, "--file", "absent.md", env=platform.env).code == 3
+    event = tmp_path / "event.json"
+    event.write_text('{"pull_request": {"number": 7}}', encoding="utf-8")
+    if name == "github":
+        told = {"GITHUB_REF": "refs/heads/main", "GITHUB_EVENT_PATH": str(event)}
+        assert comment("text", env=told).code == 0
+        event.write_text("{", encoding="utf-8")
+        assert comment("text", env=told).code == 3
+
+
+def test_labels_follow_the_plan(
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+    workspace: Workspace,
+    comment: Callable[..., Done],
+    platform: Any,
+) -> None:
+    account = sandbox(*fleet(3))
+    platform.labels = ["urgent", "monitoring:destroy"]
+    assert run("plan", "--out", "plan.json", env=account.env).code == 0
+    done = comment("text", "plan.json")
+    assert "Label added: monitoring:changes\nLabel removed: monitoring:destroy\n" in done.err
+    assert sorted(platform.labels) == ["monitoring:changes", "urgent"]
+
+    assert run("apply", "--auto-approve", env=account.env).code == 0
+    path = workspace.root / "monitors" / "fleet.yaml"
+    path.write_text(path.read_text(encoding="utf-8").rpartition("---\n")[0], encoding="utf-8")
+    assert run("plan", "--out", "plan.json", "--prune", env=account.env).code == 0
+    comment("other text", "plan.json")
+    assert sorted(platform.labels) == ["monitoring:changes", "monitoring:destroy", "urgent"]
+
+
+def test_labels_that_may_not_be_set_do_not_take_the_comment_away(
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+    comment: Callable[..., Done],
+    platform: Any,
+) -> None:
+    account = sandbox(*fleet(3))
+    assert run("plan", "--out", "plan.json", env=account.env).code == 0
+    real = platform.answer
+
+    def answer(asked: platforms.Asked, headers: Any) -> Reply:
+        is_label = asked.path.endswith(("/labels", "/merge_requests/7"))
+        if is_label and asked.method != "GET":
+            return Reply(403, {"message": "no"})
+        reply: Reply = real(asked, headers)
+        return reply
+
+    platform.answer = answer
+    done = comment("text", "plan.json")
+    assert done.code == 0
+    assert "is written" in done.err
+    assert "Warning: no label may be set here" in done.err
+
+
+@pytest.fixture
+def drifting(
+    run: Callable[..., Done], platform: Any, name: str, workspace: Workspace
+) -> Callable[..., Done]:
+    """Keeps the issue for these drifted monitors."""
+
+    def keep(*addresses: str, port: int = 25, **options: Any) -> Done:
+        monitors = [
+            {
+                "address": address,
+                "id": 1,
+                "applied_at": "2026-01-01T00:00:00Z",
+                "run": "r",
+                "is_deleted": False,
+                "fields": [{"field": "port", "applied": 587, "live": port}],
+            }
+            for address in addresses
+        ]
+        drift = {
+            "format_version": "2.0",
+            "account": {"name": "default", "url": "https://example.com"},
+            "summary": {"drifted": len(monitors), "kept": 0},
+            "monitors": monitors,
+        }
+        (workspace.root / "drift.json").write_text(json.dumps(drift), encoding="utf-8")
+        (workspace.root / "drift.md").write_text(f"Drift: {addresses}", encoding="utf-8")
+        flags = ("--platform", name, "--file", "drift.md")
+        return run("issue", "drift.json", *flags, env=platform.env, **options)
+
+    return keep
+
+
+def test_an_issue_is_open_while_there_is_drift(
+    drifting: Callable[..., Done], platform: Any
+) -> None:
+    assert drifting().err == "The issue for drift is not needed.\n"
+    assert drifting("email-smtp/a").err == "The issue for drift is written.\n"
+    assert drifting("email-smtp/a").err == "The issue for drift is as it was.\n"
+    assert platform.notes == []
+    assert drifting("email-smtp/a", "email-smtp/b").err == "The issue for drift is updated.\n"
+    (issue,) = platform.issues
+    number = issue.get("number") or issue["iid"]
+    assert platform.notes == [(number, "Newly drifted:\n\n- `email-smtp/b`")]
+    assert drifting("email-smtp/b").err == "The issue for drift is updated.\n"
+    assert len(platform.notes) == 1
+    drifting("email-smtp/b", port=26)
+    assert len(platform.notes) == 2
+    assert drifting().err == "The issue for drift is closed.\n"
+    assert drifting().err == "The issue for drift is not needed.\n"
+    assert issue["title"] == "AlertSite has drifted from the manifests"
+
+
+def test_an_issue_names_no_more_than_some(drifting: Callable[..., Done], platform: Any) -> None:
+    drifting("email-smtp/a")
+    drifting(*(f"email-smtp/m{number:02}" for number in range(30)))
+    ((_, text),) = platform.notes
+    assert text.endswith("- and 10 more")
+
+
+def test_an_issue_that_may_not_be_written(
+    drifting: Callable[..., Done], platform: Any, run: Callable[..., Done], workspace: Workspace
+) -> None:
+    platform.read_only = True
+    done = drifting("email-smtp/a")
+    assert done.code == 0
+    assert "Warning: no issue may be written here" in done.err
+    for text in ("{", "{}"):
+        (workspace.root / "drift.json").write_text(text, encoding="utf-8")
+        flags = ("--platform", "github", "--file", "drift.md")
+        done = run("issue", "drift.json", *flags, env=platform.env)
+        assert done.code == 3
+        assert "drift.json" in done.err
+
+
+def test_the_reviewed_plan_comes_back_if_its_manifests_are_here(
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+    workspace: Workspace,
+    platform: Any,
+    name: str,
+) -> None:
+    account = sandbox(*fleet(3))
+    get = ("reviewed", "--platform", name, "--out", "back.json", "--commit", _SHA)
+    back = workspace.root / "back.json"
+    assert run("plan", "--out", "plan.json", env=account.env).code == 0
+    data = (workspace.root / "plan.json").read_bytes()
+
+    back.write_text("left here by somebody", encoding="utf-8")
+    done = run(*get, env=platform.env)
+    assert (done.code, back.exists()) == (0, False)
+    assert "There is no reviewed plan: no request that this commit merged has kept one." in done.err
+
+    platform.keep(_SHA, "plan.json", data)
+    done = run(*get, env=platform.env)
+    assert done.code == 0, done.err
+    assert back.read_bytes() == data
+    with contextlib.suppress(KeyError):
+        assert platform.env["GITLAB_TOKEN"] not in done.text
+
+    workspace.replace("fleet.yaml", "name: relay-02", "name: relay-02x")
+    done = run(*get, env=platform.env)
+    assert (done.code, back.exists()) == (0, False)
+    assert "it was made from other manifests than those that are here now" in done.err
+
+    platform.keep(_SHA, "plan.json", b"{}")
+    done = run(*get, env=platform.env)
+    assert (done.code, back.exists()) == (0, False)
+    assert "There is no reviewed plan" in done.err
+
+    platform.before = [Reply(403, {"message": "no"})]
+    done = run(*get, env=platform.env)
+    assert done.code == 0
+    assert "it cannot be read" in done.err
+    assert run(*get[:-2], env=platform.env).code == 3
+
+
+def test_nothing_is_taken_from_a_fork(run: Callable[..., Done], platform: Any, name: str) -> None:
+    platform.keep(_SHA, "plan.json", b"{}", "666" if name == "gitlab" else "fork/monitors")
+    done = run("reviewed", "--platform", name, "--commit", _SHA, env=platform.env)
+    assert "no request that this commit merged has kept one" in done.err
+
+
+def test_an_artifact_that_is_no_archive(run: Callable[..., Done]) -> None:
+    with platforms.serving(GitHub()) as platform:
+        platform.keep(_SHA, "plan.json", b"{}")
+        platform.files = dict.fromkeys(platform.files, b"no archive")
+        done = run("reviewed", "--platform", "github", "--commit", _SHA, env=platform.env)
+    assert done.code == 6
+    assert "is not an archive with one file" in done.err

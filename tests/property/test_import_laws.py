@@ -149,8 +149,9 @@ def test_the_plan_after_an_import_is_empty(
         )
         write(imported, folder, nullcontext)
         if imported.drafts:
-            plan, others = check(imported, live, ACCOUNT, SCHEMAS, STATE, folder)
-            assert others == 0
+            checked = check(imported, live, ACCOUNT, SCHEMAS, STATE, folder)
+            plan = checked.plan
+            assert checked.others == 0
             assert (plan.changes, plan.refusals) == ((), ())
             assert plan.unchanged == len(imported.drafts)
         for text in imported.texts.values():

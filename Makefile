@@ -7,7 +7,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help plan apply validate test check bench pipelines soak sandbox clean
+.PHONY: help plan apply validate test check bench browser pipelines soak sandbox clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,12 @@ check: $(VENV)/.dev ## lint, types and all tests: what the pipeline runs
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
 	@$(MAKE) --no-print-directory test
 
+browser: $(VENV)/.dev $(VENV)/.browser tests/browser/node_modules ## look at the pages in Chromium; needs chromium and npm
+	@$(BIN)/python -m pytest tests/browser $(ARGS)
+
+tests/browser/node_modules: tests/browser/package-lock.json
+	@npm ci --prefix tests/browser --no-audit --no-fund --loglevel=error && touch $@
+
 bench: $(VENV)/.runtime ## measure speed and memory as ratios
 	@$(BIN)/python tests/bench/bench.py $(ARGS)
 
@@ -44,7 +50,7 @@ sandbox: $(VENV)/.runtime ## run the AlertSite sandbox in the foreground
 	@$(RECONCILER) sandbox $(ARGS)
 
 clean: ## remove the virtual environment, caches and the sandbox's data
-	rm -rf $(VENV) .reconciler/sandbox* .reconciler/bench.json .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf $(VENV) .reconciler/sandbox* .reconciler/bench.json .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist tests/browser/node_modules
 
 tests/pipelines/node_modules/.package-lock.json: tests/pipelines/package-lock.json
 	@cd tests/pipelines && npm ci --no-fund --no-audit --loglevel=error && touch node_modules/.package-lock.json

@@ -32,6 +32,7 @@ _COMMANDS = {
     "diff": ("plan", "The same as plan."),
     "apply": ("apply", "Change AlertSite to what the manifests say, after asking."),
     "drift": ("drift", "Show what changed in AlertSite since the last apply."),
+    "report": ("report", "Show the fleet: what is managed, what it covers, what it costs."),
     "why": ("why", "Tell where a value comes from, and what would happen to it."),
     "show": ("show", "Show a plan that plan --out has written."),
     "state": ("state", "Look at the state, and repair it."),

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from reconciler import render, usecases
-from reconciler.cli import config, console, formats, options, plan_file, runtime, signals
+from reconciler.cli import (
+    config,
+    console,
+    formats,
+    options,
+    plan_file,
+    provenance,
+    runtime,
+    signals,
+)
 from reconciler.cli.runtime import connect
 from reconciler.core import safety, saved_plan
 from reconciler.core.events import OutcomeKnown
@@ -405,7 +414,8 @@ def _write_ids(workspace: Workspace, applied: Applied) -> None:
 def _put(result: Result, outputs: Outputs) -> ConfigurationError | None:
     """Shows the result; returns why a file could not be written, which is not all that counts."""
     try:
-        outputs.put(result, result.to_json, View())
+        made = provenance.of_run(outputs, result.run, "")
+        outputs.put(result, result.to_json, View(made=made))
     except ConfigurationError as error:
         return error
     return None

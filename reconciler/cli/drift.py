@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, formats, options, runtime, signals
+from reconciler.cli import config, formats, options, provenance, runtime, signals
 from reconciler.cli.runtime import connect
 from reconciler.core.drift import find_drift
 from reconciler.core.events import DriftFound
@@ -55,7 +55,8 @@ def drift(
     with signals.emitting(signals.Wanted(events, metrics, notify), "drift") as told:
         found = _found(location, targets, told)
         told.tell(DriftFound(found, is_whole=not targets))
-        outputs.put(found, found.to_json, View())
+        made = provenance.of_run(outputs, told.run, runtime.now())
+        outputs.put(found, found.to_json, View(made=made))
         return told.end(ExitCode.CHANGES if found.monitors else ExitCode.OK)
 
 

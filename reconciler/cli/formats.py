@@ -39,6 +39,7 @@ class Subject(StrEnum):
     DRIFT = "drift"
     RESULT = "result"
     FINDINGS = "findings"
+    REPORT = "report"
 
 
 class Format(NamedTuple):
@@ -55,14 +56,16 @@ class Format(NamedTuple):
     is_json: bool = False
 
 
+_RUN = (Subject.PLAN, Subject.DRIFT, Subject.RESULT, Subject.FINDINGS)
 _FORMATS = {
     "text": Format(tuple(Subject)),
     "json": Format(tuple(Subject), is_json=True),
-    "markdown": Format(tuple(Subject), "markdown"),
-    "github": Format(tuple(Subject), "github"),
+    "markdown": Format(_RUN, "markdown"),
+    "html": Format((Subject.PLAN, Subject.DRIFT, Subject.RESULT, Subject.REPORT), "html"),
+    "github": Format(_RUN, "github"),
     "gitlab-codequality": Format((Subject.FINDINGS,), "gitlab", is_json=True),
     "gitlab-terraform": Format((Subject.PLAN,), "gitlab", is_json=True),
-    "junit": Format(tuple(Subject), "junit"),
+    "junit": Format(_RUN, "junit"),
     "sarif": Format((Subject.FINDINGS,), "sarif", is_json=True),
 }
 
@@ -100,6 +103,11 @@ class Outputs(NamedTuple):
     def is_text(self) -> bool:
         """Whether a person reads stdout, so that talk may go there too."""
         return self.stdout.name == "text"
+
+    @property
+    def has_pages(self) -> bool:
+        """Whether one of them says where it comes from."""
+        return any(output.name == "html" for output in (self.stdout, *self.files))
 
     def put(self, value: object, document: Callable[[], JSON], view: View) -> None:
         """Prints the value, and writes the files, each whole or not at all.
@@ -149,7 +157,8 @@ class Outputs(NamedTuple):
 
         Yields what cannot be written.
         """
-        if os.environ.get("GITHUB_ACTIONS") != "true":
+        is_told = self.subject in _FORMATS["github"].subjects
+        if os.environ.get("GITHUB_ACTIONS") != "true" or not is_told:
             return
         github = import_module("reconciler.render.github")
         outputs: dict[str, str | int] = getattr(github, f"{self.subject.value}_outputs")(value)
@@ -282,5 +291,5 @@ def _text(subject: Subject, value: object, view: View) -> Lines:
             )
         case Subject.FINDINGS:
             return show(value)
-        case Subject.DRIFT | Subject.RESULT:
+        case Subject.DRIFT | Subject.RESULT | Subject.REPORT:
             return show(value, colour=view.colour)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, formats, options, runtime, signals
+from reconciler.cli import config, console, formats, options, provenance, runtime, signals
 from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
 from reconciler.errors import ExitCode, UsageError
@@ -78,7 +78,8 @@ def plan(
             found, state = _offline(workspace, run, told, outputs)
         else:
             found, state = _online(workspace, run, told)
-        view = View(show_requests=show_requests, detail=detail, pages=not no_pager)
+        made = provenance.of_plan(outputs, rules, run.id, runtime.now(), manifests, location, out)
+        view = View(show_requests=show_requests, detail=detail, pages=not no_pager, made=made)
         outputs.put(found, found.to_json, view)
         if out is not None:
             from reconciler.cli import plan_file  # 8 ms, most of them to ask git

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +15,7 @@ import click
 
 from reconciler import durable
 from reconciler.cli import config, console
-from reconciler.context import USUAL, Cancellation, Limits, written
+from reconciler.context import USUAL, Cancellation, Limits, seconds_since, written
 from reconciler.core import json_text
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.errors import ConfigurationError
@@ -211,15 +210,9 @@ def now() -> str:
 
 def age(moment: str) -> str:
     """How long ago a time of day was, for people."""
-    try:
-        then = datetime.fromisoformat(moment)
-    except ValueError:
-        return "at an unknown time"
-    seconds = int((clock().now() - then).total_seconds())
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
-        if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return "just now" if seconds > -60 else "in the future: the clocks disagree"  # noqa: PLR2004
+    from reconciler.render.text import ago  # the less a command needs, the sooner it starts
+
+    return ago(seconds_since(moment, clock().now()))
 
 
 def run_id() -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import console, formats, options, plan_file
+from reconciler.cli import console, formats, options, plan_file, provenance
 from reconciler.core import saved_plan
 from reconciler.errors import ExitCode
 from reconciler.render.view import View
@@ -28,6 +28,7 @@ def show(
     """Show a plan that plan --out has written; needs no network."""
     saved = plan_file.read(file)
     console.say(f"Account: {saved.plan.account}")
-    view = View(show_requests=show_requests, detail=detail, pages=not no_pager)
+    made = provenance.of_saved(outputs, saved.basis, file)
+    view = View(show_requests=show_requests, detail=detail, pages=not no_pager, made=made)
     outputs.put(saved.plan, lambda: saved_plan.to_json(saved), view)
     return ExitCode.OK

@@ -8,6 +8,7 @@ from reconciler.core.printable import Lines, joined, json_lines, printable
 from reconciler.render.drifts import drift_text
 from reconciler.render.findings import findings_json, findings_text
 from reconciler.render.plans import plan_text, summary_text
+from reconciler.render.reports import report_text
 from reconciler.render.results import (
     outcome_line,
     outcomes_text,
@@ -15,11 +16,12 @@ from reconciler.render.results import (
     result_text,
     run_line,
 )
-from reconciler.render.text import as_json, error_text
+from reconciler.render.text import ago, as_json, error_text
 from reconciler.render.whys import why_text
 
 __all__ = [
     "Lines",
+    "ago",
     "as_json",
     "drift_text",
     "error_text",
@@ -32,6 +34,7 @@ __all__ = [
     "plan_text",
     "printable",
     "progress_line",
+    "report_text",
     "result_text",
     "run_line",
     "summary_text",

@@ -478,3 +478,13 @@ def _how(loss: Loss | LossGroup) -> str:
 def place(item: Change | Refusal) -> str:
     """Where the manifest of a change or refusal stands; empty if it is gone."""
     return printable(str(item.origin)) if item.origin else ""
+
+
+def bindings_text(plan: Plan) -> list[str]:
+    """What becomes of the state beside the requests: a line for each binding."""
+    return [line.strip() for line in _bindings(plan.bindings, colour=False, folds=inf)]
+
+
+def notes_text(plan: Plan) -> list[str]:
+    """What a plan says beside its changes: a line for each monitor and note."""
+    return [line.strip() for line in _notes(plan.notes, colour=False, folds=inf)]

@@ -31,6 +31,9 @@ _PRECISE = 10
 """Below so many seconds the tenths are told."""
 
 
+_MINUTE = 60
+
+
 def as_json(value: JSON) -> Lines:
     """The JSON document that a machine reads: indented, in the given order, UTF-8."""
     return json_lines(json.dumps(value, indent=2, ensure_ascii=False))
@@ -71,3 +74,13 @@ def duration(seconds: float) -> str:
 def paint(text: str, style: str, *, colour: bool) -> str:
     """The text in the colour of a symbol, if there is to be colour."""
     return f"\x1b[{_ESCAPES[style]}m{printable(text)}\x1b[0m" if colour else text
+
+
+def ago(seconds: int | None) -> str:
+    """How long ago something was, for people; None if that is not known."""
+    if seconds is None:
+        return "at an unknown time"
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return "just now" if seconds > -_MINUTE else "in the future: the clocks disagree"

@@ -8,6 +8,26 @@ if TYPE_CHECKING:
     from reconciler.core.grouping import Detail
 
 
+class Made(NamedTuple):
+    """Where what is shown comes from; what is not known is empty.
+
+    Attributes:
+        commit: of the manifests.
+        run: the id of the run that made it.
+        read_at: when AlertSite was read, RFC 3339 UTC.
+        version: of the tool.
+        apply: the command that applies all that is shown.
+        apply_part: the one that applies a part, when `--target ADDRESS` is added.
+    """
+
+    commit: str = ""
+    run: str = ""
+    read_at: str = ""
+    version: str = ""
+    apply: str = ""
+    apply_part: str = ""
+
+
 class View(NamedTuple):
     """How a value is to be shown.
 
@@ -20,6 +40,7 @@ class View(NamedTuple):
         root: the folder of the whole repository, in full.
         whole: where all of it is, for what is cut.
         limit: how many bytes a format may have that is cut.
+        made: where it comes from.
     """
 
     colour: bool = False
@@ -30,6 +51,7 @@ class View(NamedTuple):
     root: str = ""
     whole: str = ""
     limit: int = 65_000
+    made: Made = Made()
 
 
 def in_repository(path: str, view: View) -> str:

@@ -183,6 +183,7 @@ def test_formats_are_those_of_the_commands() -> None:
         Subject.DRIFT: ["drift"],
         Subject.RESULT: ["apply"],
         Subject.FINDINGS: ["validate"],
+        Subject.REPORT: ["report"],
     }
     rows = re.findall(r"^\| `([a-z-]+)` \| ((?:`[a-z]+` ?)+) \| .+ \|$", README, re.MULTILINE)
     told = {name: re.findall("[a-z]+", listed) for name, listed in rows}

@@ -26,9 +26,11 @@ from reconciler.core.state import Record
 from reconciler.errors import ConfigurationError, Diagnostic, Position
 from reconciler.render.doctor import Check, CheckStatus, check_text
 from reconciler.render.github import findings_github
-from reconciler.render.view import View
+from reconciler.render.html import plan_html
+from reconciler.render.view import Made, View
 
 from build import ACCOUNT, SCHEMAS
+from markup import Page
 
 if TYPE_CHECKING:
     from reconciler.core.plan import Plan
@@ -182,3 +184,15 @@ def test_a_result_has_the_lines_of_a_plain_one(name: str, text: str) -> None:
 def test_drift_has_the_lines_of_a_plain_one(text: str) -> None:
     drift = Drift(ACCOUNT, (Drifted(text, 1, text, text, ()),), 1)
     assert_safe(render.drift_text(drift), 3)
+
+
+@given(TEXTS, TEXTS)
+def test_a_page_has_the_elements_of_a_plain_one(name: str, text: str) -> None:
+    def elements(name: str, text: str) -> list[tuple[str, list[str]]]:
+        manifest, live = hostile(name, text)
+        plan = decide(ACCOUNT, [manifest], {}, [live], SCHEMAS.kinds, PlanOptions())
+        page = plan_html(plan, View(made=Made(*[text] * len(Made._fields))))
+        assert all(char.isprintable() or char == "\n" for char in page)
+        return [(item.tag, [name for name, _ in item.attributes]) for item in Page(page).elements]
+
+    assert elements(name or "x", f"a{text}<b>\"'") == elements("monitors/a.yaml", "abc")

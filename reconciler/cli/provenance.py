@@ -1,0 +1,89 @@
+"""Where a page comes from, and which commands apply what it shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler import __version__
+from reconciler.cli import console
+from reconciler.render.view import Made
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.cli.formats import Outputs
+    from reconciler.core.options import PlanOptions
+    from reconciler.core.saved_plan import PlanInputs
+
+_FOLDER = "monitors"
+
+
+def of_plan(
+    outputs: Outputs,
+    rules: PlanOptions,
+    run: str,
+    now: str,
+    manifests: str,
+    location: str | None,
+    out: str | None,
+) -> Made:
+    """Of a plan that was just made; asks Git for the commit only if that will be shown."""
+    if not outputs.has_pages:
+        return Made()
+    from reconciler.state_store.git_process import without_login  # 8 ms, most of them to ask git
+    from reconciler.usecases.checkout import read_generation
+
+    where = ("--manifests", manifests) if manifests != _FOLDER else ()
+    state = ("--state", without_login(location)) if location else ()
+    given = (*where, *state)
+    how = (*_flags(rules), *_each("--keep", rules.keep))
+    return Made(
+        commit=str(read_generation(manifests, console.REPORTER)),
+        run=run,
+        read_at=now,
+        version=__version__,
+        apply=_apply(out) if out else _apply(*given, *how, *_each("--target", rules.targets)),
+        apply_part=_apply(*given, *_flags(rules, prune=False)),
+    )
+
+
+def of_saved(outputs: Outputs, basis: PlanInputs, file: str) -> Made:
+    """Of a saved plan."""
+    if not outputs.has_pages:
+        return Made()
+    return Made(
+        commit=str(basis.generation),
+        run=basis.id,
+        version=basis.tool_version,
+        apply=_apply(file),
+        apply_part=_apply(*_flags(basis, prune=False)),
+    )
+
+
+def of_run(outputs: Outputs, run: str, now: str) -> Made:
+    """Of what needs no command: drift, a result, a report."""
+    return Made(run=run, read_at=now, version=__version__) if outputs.has_pages else Made()
+
+
+def _flags(rules: PlanOptions | PlanInputs, *, prune: bool = True) -> Iterable[str]:
+    """The switches that a plan was made with.
+
+    Those that are about retiring go only with what retires: without, apply would do more.
+    """
+    if rules.adopt:
+        yield "--adopt"
+    if rules.write_secrets:
+        yield "--write-secrets"
+    if rules.prune and prune:
+        yield "--prune"
+
+
+def _each(flag: str, values: Iterable[str]) -> Iterable[str]:
+    for value in values:
+        yield from (flag, value)
+
+
+def _apply(*arguments: str) -> str:
+    from shlex import join  # only for a page
+
+    return join(("reconciler", "apply", *arguments))

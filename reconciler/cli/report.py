@@ -1,0 +1,34 @@
+"""The command that shows the whole fleet on one page."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from reconciler.cli import config, formats, options, provenance, runtime
+from reconciler.cli.formats import Subject
+from reconciler.cli.runtime import connect
+from reconciler.errors import ExitCode
+from reconciler.render.view import View
+from reconciler.usecases.report import report as fleet_report
+
+
+@click.command(epilog="Example: reconciler report --format html=fleet.html")
+@options.manifests
+@options.state
+@formats.option(Subject.REPORT)
+def report(manifests: str, location: str | None, outputs: formats.Outputs) -> int:
+    """Show the fleet: what is managed, drifted, disabled, what it covers and costs; never writes.
+
+    It compares AlertSite with the manifests and the state. As HTML it is one page for everybody.
+    """
+    schemas, fleet = options.load(manifests, may_be_empty=True)
+    run = runtime.begin(location, embedded=config.is_silent(os.environ))
+    with connect(schemas, limits=run.limits) as connection:
+        state = run.known(connection.account).state
+        reader = connection.reader()
+        found = fleet_report(fleet, schemas, reader, state, runtime.clock().now())
+    made = provenance.of_run(outputs, run.id, found.read_at)
+    outputs.put(found, found.to_json, View(made=made))
+    return ExitCode.OK

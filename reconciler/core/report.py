@@ -1,0 +1,419 @@
+"""The fleet as it is: what is managed, what is not, what it costs, and how old what we know is.
+
+Rule: pure. It is made of one observation, the manifests and the state, and decides nothing. Every
+monitor of the account is in it exactly once, and so is every manifest; all counts are counts of
+these.
+
+**Measurements and credits.** One measurement is one run from one location. Where a monitor rotates,
+a run takes a part of its locations, and each location has its share of them. AlertSite's page on
+usage-based monitoring (read in November 2026) says that a simple check costs 0.5 credits from the
+US and Canada and 1.0 from elsewhere; it names no price of its own for mail. A location whose region
+AlertSite does not tell is counted as elsewhere.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.drift import find_drift
+from reconciler.core.inventory import Inventory
+from reconciler.core.model import boolean
+from reconciler.core.safety import per_day
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from reconciler.core.generation import Generation
+    from reconciler.core.model import JSON, Account, Desired, Kind, Live
+    from reconciler.core.state import Record, State
+
+
+FORMAT_VERSION = "1.0"
+"""Of the report's JSON: the minor number grows with additions, the major with anything else."""
+
+NO_LABEL = "(no label)"
+NO_LOCATION = "(not told)"
+_NORTH_AMERICA = 1
+_CREDITS_THERE, _CREDITS_ELSEWHERE = 0.5, 1.0
+REGIONS = {
+    _NORTH_AMERICA: "US and Canada",
+    2: "Other countries",
+    3: "Mobile carriers",
+    0: "Private locations",
+}
+"""What AlertSite's numbers of regions mean."""
+_OTHER_REGION = "Region not told"
+
+
+class Standing(StrEnum):
+    """How a monitor stands to Git."""
+
+    MANAGED = "managed"
+    UNMANAGED = "unmanaged"
+    ORPHANED = "orphaned"
+    MISSING = "missing"
+
+
+class Monitor(NamedTuple):
+    """One monitor of the account, or one that a manifest asks for and that is not there.
+
+    Attributes:
+        address: empty of a monitor that nobody manages.
+        id: None of one that was never there.
+        name: the display name in AlertSite, or in the manifest if it is not there.
+        is_protected: deleting it is refused.
+        locations: the ids that it runs from, as AlertSite has them.
+        measurements: per day; None if that cannot be known.
+        applied_at: when it was last applied, RFC 3339 UTC; empty if never, as far as is known.
+        applied_age: how many seconds ago that was; None if that is not known.
+        run: by which run.
+    """
+
+    address: str
+    kind: str
+    id: int | None
+    name: str
+    standing: Standing
+    is_drifted: bool = False
+    is_disabled: bool = False
+    is_protected: bool = False
+    labels: Mapping[str, str] = {}
+    locations: tuple[int, ...] = ()
+    measurements: int | None = None
+    applied_at: str = ""
+    applied_age: int | None = None
+    run: str = ""
+
+    @property
+    def share(self) -> float:
+        """Measurements per day from each of its locations."""
+        return (self.measurements or 0) / len(self.locations) if self.locations else 0.0
+
+
+class Location(NamedTuple):
+    """Where monitors run from.
+
+    Attributes:
+        region: AlertSite's number; None if it does not tell.
+    """
+
+    id: int
+    name: str
+    region: int | None
+
+    @property
+    def region_name(self) -> str:
+        """The region in words."""
+        return _OTHER_REGION if self.region is None else REGIONS.get(self.region, _OTHER_REGION)
+
+    @property
+    def credits(self) -> float:
+        """What one measurement costs."""
+        return _CREDITS_THERE if self.region == _NORTH_AMERICA else _CREDITS_ELSEWHERE
+
+
+class Tally(NamedTuple):
+    """How many monitors there are of a kind, label, location or region.
+
+    Attributes:
+        monitors: those that are in AlertSite.
+        missing: those that manifests ask for and that are not; they are not in `monitors`.
+        measurements: per day.
+        credits: per day.
+    """
+
+    monitors: int = 0
+    managed: int = 0
+    unmanaged: int = 0
+    orphaned: int = 0
+    missing: int = 0
+    drifted: int = 0
+    disabled: int = 0
+    protected: int = 0
+    measurements: float = 0.0
+    credits: float = 0.0
+
+
+class AppliedRun(NamedTuple):
+    """What is left of a run: the monitors that it was the last to apply.
+
+    Attributes:
+        at: its last one, RFC 3339 UTC.
+    """
+
+    run: str
+    at: str
+    monitors: int
+
+
+class Report(NamedTuple):
+    """The fleet of one account at one moment.
+
+    Attributes:
+        read_at: when AlertSite was read, RFC 3339 UTC.
+        monitors: sorted by kind, then address, then id.
+        locations: by id, all that monitors run from.
+        saved_at: when the state was saved last, RFC 3339 UTC; empty if there is none.
+        saved_age: how many seconds ago that was; None if that is not known.
+        generation: the commit that was applied last.
+        pending: creates whose outcome is not known.
+        runs: of all that the state knows, the latest first.
+    """
+
+    account: Account
+    read_at: str
+    monitors: tuple[Monitor, ...]
+    locations: Mapping[int, Location]
+    saved_at: str
+    saved_age: int | None
+    generation: Generation
+    pending: int
+    runs: tuple[AppliedRun, ...]
+
+    @property
+    def total(self) -> Tally:
+        """All of it."""
+        return self._tallies(lambda _: ("",)).get("", Tally())
+
+    def by_kind(self) -> dict[str, Tally]:
+        """By kind."""
+        return self._tallies(lambda monitor: (monitor.kind,))
+
+    def by_label(self) -> dict[str, Tally]:
+        """By label, as `name=value`; a monitor is in as many as it has."""
+        return self._tallies(
+            lambda monitor: (
+                [f"{name}={value}" for name, value in monitor.labels.items()] or [NO_LABEL]
+            )
+        )
+
+    def by_location(self) -> dict[int | None, Tally]:
+        """By location; of measurements and credits only the share that is made from there.
+
+        None stands for no location that AlertSite tells.
+        """
+        found: dict[int | None, Tally] = {}
+        for monitor in self.monitors:
+            for number in monitor.locations or (None,):
+                cost = self._cost(monitor, () if number is None else (number,))
+                found[number] = _more(found.get(number, Tally()), monitor, *cost)
+        return dict(sorted(found.items(), key=lambda item: (-item[1].monitors, item[0] or 0)))
+
+    def by_region(self) -> dict[str, Tally]:
+        """By region, in words; of measurements and credits only what is made from there."""
+        found: dict[str, Tally] = {}
+        for monitor in self.monitors:
+            places: dict[str, list[int]] = {}
+            for number in monitor.locations:
+                places.setdefault(self.locations[number].region_name, []).append(number)
+            for name, numbers in places.items():
+                cost = self._cost(monitor, numbers)
+                found[name] = _more(found.get(name, Tally()), monitor, *cost)
+        return dict(sorted(found.items(), key=lambda item: (-item[1].measurements, item[0])))
+
+    def to_json(self) -> dict[str, JSON]:
+        """The report as `schemas/report.schema.json` describes it."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "account": self.account._asdict(),
+            "read_at": self.read_at,
+            "state": {
+                "saved_at": self.saved_at,
+                "saved_age": self.saved_age,
+                "generation": self.generation._asdict(),
+                "pending_creates": self.pending,
+            },
+            "total": self.total._asdict(),
+            "kinds": {name: tally._asdict() for name, tally in self.by_kind().items()},
+            "labels": {name: tally._asdict() for name, tally in self.by_label().items()},
+            "locations": [
+                {"id": number, "name": None, "region": None}
+                | (self.locations[number]._asdict() if number is not None else {})
+                | tally._asdict()
+                for number, tally in self.by_location().items()
+            ],
+            "regions": {name: tally._asdict() for name, tally in self.by_region().items()},
+            "runs": [run._asdict() for run in self.runs],
+            "monitors": [
+                monitor._asdict()
+                | {"labels": dict(monitor.labels), "locations": list(monitor.locations)}
+                for monitor in self.monitors
+            ],
+        }
+
+    def _tallies(self, names: Callable[[Monitor], Iterable[str]]) -> dict[str, Tally]:
+        found: dict[str, Tally] = {}
+        for monitor in self.monitors:
+            cost = self._cost(monitor, monitor.locations)
+            for name in names(monitor):
+                found[name] = _more(found.get(name, Tally()), monitor, *cost)
+        return dict(sorted(found.items(), key=lambda item: (-item[1].monitors, item[0])))
+
+    def _cost(self, monitor: Monitor, places: Iterable[int]) -> tuple[float, float]:
+        """Measurements and credits per day from these of its locations."""
+        measurements = credits_ = 0.0
+        for number in places:
+            measurements += monitor.share
+            credits_ += monitor.share * self.locations[number].credits
+        return measurements, credits_
+
+
+def fleet_report(
+    account: Account,
+    desired: Iterable[Desired],
+    state: State,
+    live: Iterable[Live],
+    kinds: Mapping[str, Kind],
+    read_at: str,
+    age: Callable[[str], int | None],
+) -> Report:
+    """The fleet as an observation shows it.
+
+    Args:
+        account: where `live` was read from.
+        desired: the manifests.
+        state: what is known.
+        live: every monitor that AlertSite returned.
+        kinds: the kinds, by name.
+        read_at: when that was, RFC 3339 UTC.
+        age: how many seconds before that a time of day was; None if it is none.
+    """
+    view = Inventory(desired, state.records, live)
+    drift = find_drift(account, view.records, view.by_id.values(), kinds, today=read_at[:10])
+    drifted = {monitor.address for monitor in drift.monitors}
+    orphans = {
+        record.id: address
+        for address, record in view.records.items()
+        if address not in view.by_address
+    }
+    monitors = [*_missing(view)]
+    for one in view.by_id.values():
+        address = view.claimed.get(one.id, "")
+        manifest = view.by_address.get(address)
+        address = address or orphans.get(one.id, "")
+        if manifest is None and not address and one.type not in kinds:
+            continue  # no email monitor
+        monitors.append(
+            _monitor(
+                one, address, manifest, view.records.get(address), is_drifted=address in drifted
+            )
+        )
+    monitors = [
+        item._replace(applied_age=age(item.applied_at) if item.applied_at else None)
+        for item in monitors
+    ]
+    monitors.sort(key=lambda item: (item.kind, item.address or "~", item.id or 0))
+    return Report(
+        account,
+        read_at,
+        tuple(monitors),
+        _locations(view.by_id.values()),
+        state.saved_at,
+        age(state.saved_at),
+        state.generation,
+        len(state.pending_creates),
+        _runs(state.records.values()),
+    )
+
+
+def _monitor(
+    live: Live, address: str, manifest: Desired | None, record: Record | None, *, is_drifted: bool
+) -> Monitor:
+    if manifest is not None:
+        standing, is_protected = Standing.MANAGED, manifest.lifecycle.protect
+    else:
+        standing = Standing.ORPHANED if address else Standing.UNMANAGED
+        is_protected = record is not None and record.protect
+    return Monitor(
+        address,
+        address.partition("/")[0] or live.type or "",
+        live.id,
+        str(live.fields.get("name") or ""),
+        standing,
+        is_drifted,
+        boolean(live.fields.get("enabled")) is False,
+        is_protected,
+        manifest.labels if manifest else {},
+        tuple(sorted(_places(live))),
+        per_day(live.fields),
+        applied_at=record.applied_at if record else "",
+        run=record.run if record else "",
+    )
+
+
+def _missing(view: Inventory) -> Iterator[Monitor]:
+    """The manifests without a monitor."""
+    there = {address for number, address in view.claimed.items() if number in view.by_id}
+    for item in view.desired:
+        if item.address not in there:
+            record = view.records.get(item.address)
+            yield Monitor(
+                item.address,
+                item.kind.name,
+                record.id if record else item.id,
+                str(item.fields.get("name") or ""),
+                Standing.MISSING,
+                is_protected=item.lifecycle.protect,
+                labels=item.labels,
+                applied_at=record.applied_at if record else "",
+                run=record.run if record else "",
+            )
+
+
+def _elements(live: Live) -> Iterator[tuple[int, Mapping[str, JSON]]]:
+    items = live.fields.get("locations")
+    for item in items if isinstance(items, list) else ():
+        number = item.get("id") if isinstance(item, dict) else None
+        if isinstance(number, str) and number.isascii() and number.isdigit():
+            number = int(number)
+        if type(number) is int:
+            yield number, item
+
+
+def _places(live: Live) -> set[int]:
+    return {number for number, _ in _elements(live)}
+
+
+def _locations(live: Iterable[Live]) -> dict[int, Location]:
+    """All that monitors run from, by id; what one monitor leaves out another may tell."""
+    found: dict[int, Location] = {}
+    for monitor in live:
+        for number, item in _elements(monitor):
+            known = found.get(number, Location(number, "", None))
+            name, region = item.get("name"), item.get("region")
+            if isinstance(region, str) and region.isascii() and region.isdigit():
+                region = int(region)
+            found[number] = known._replace(
+                name=known.name or (name if isinstance(name, str) else ""),
+                region=region if known.region is None and type(region) is int else known.region,
+            )
+    return dict(sorted(found.items()))
+
+
+def _runs(records: Iterable[Record]) -> tuple[AppliedRun, ...]:
+    found: dict[str, AppliedRun] = {}
+    for record in records:
+        if record.run:
+            known = found.get(record.run, AppliedRun(record.run, "", 0))
+            at = max(known.at, record.applied_at)
+            found[record.run] = AppliedRun(record.run, at, known.monitors + 1)
+    return tuple(sorted(found.values(), key=lambda run: (run.at, run.run), reverse=True))
+
+
+def _more(tally: Tally, monitor: Monitor, measurements: float, credits_: float) -> Tally:
+    """The tally with one more monitor in it."""
+    standing = monitor.standing
+    is_there = standing is not Standing.MISSING
+    return Tally(
+        tally.monitors + is_there,
+        tally.managed + (standing is Standing.MANAGED),
+        tally.unmanaged + (standing is Standing.UNMANAGED),
+        tally.orphaned + (standing is Standing.ORPHANED),
+        tally.missing + (not is_there),
+        tally.drifted + monitor.is_drifted,
+        tally.disabled + monitor.is_disabled,
+        tally.protected + monitor.is_protected,
+        round(tally.measurements + measurements, 6),
+        round(tally.credits + credits_, 6),
+    )

@@ -1,0 +1,83 @@
+"""Drift as a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.render.html.page import Number, Tag, filters, page
+from reconciler.render.html.plans import facts
+from reconciler.render.html.rows import Line, Row, Section, brief
+from reconciler.render.text import value_text
+
+if TYPE_CHECKING:
+    from reconciler.core.drift import Drift, Drifted
+    from reconciler.core.printable import Lines
+    from reconciler.render.view import View
+
+_WHAT, _KIND, _FIELD = "What", "Kind", "Field"
+_CHANGED, _DELETED = "changed", "deleted"
+
+
+def drift_html(drift: Drift, view: View) -> Lines:
+    """The drift as one page."""
+    facets = [_facets(monitor) for monitor in drift.monitors]
+    found = filters(facets, (_WHAT, _KIND, _FIELD))
+    is_short = len(drift.monitors) <= _SHORT
+    rows = tuple(
+        _row(monitor, found.of(facet))._replace(is_open=is_short)
+        for monitor, facet in zip(drift.monitors, facets, strict=True)
+    )
+    deleted = sum(not monitor.fields for monitor in drift.monitors)
+    count = len(drift.monitors)
+    verb = "monitor is" if count == 1 else "monitors are"
+    return page(
+        "changes",
+        found,
+        title="Drift" if count else "No drift",
+        kicker=f"Drift of {drift.account}",
+        verdict=f"{count:,} {verb} not as last applied" if count else "No drift",
+        lead="What somebody changed in AlertSite since the last apply." if count else "",
+        numbers=(
+            Number(count - deleted, _CHANGED, "drift"),
+            Number(deleted, _DELETED, "destroy"),
+            Number(drift.kept, "as last applied"),
+            Number(count + drift.kept, "monitors known"),
+        ),
+        facts=tuple(facts(view.made, str(drift.account))),
+        version=view.made.version,
+        alerts=(),
+        sections=(Section("Drift", count, rows),) if rows else (),
+        noun="monitors",
+        command="",
+        notes=(),
+    )
+
+
+_SHORT = 20
+
+
+def _facets(monitor: Drifted) -> dict[str, list[str]]:
+    return {
+        _WHAT: [_CHANGED if monitor.fields else _DELETED],
+        _KIND: [monitor.address.partition("/")[0]],
+        _FIELD: [field.field for field in monitor.fields],
+    }
+
+
+def _row(monitor: Drifted, tokens: str) -> Row:
+    lines = tuple(
+        Line(field.field, value_text(field.before), value_text(field.after))
+        for field in monitor.fields
+    )
+    return Row(
+        "~" if lines else "-",
+        "drift" if lines else "destroy",
+        monitor.address,
+        brief(lines) or "deleted in AlertSite",
+        () if lines else (Tag(_DELETED, "destroy"),),
+        "" if lines else "Deleted in AlertSite.",
+        lines=lines,
+        meta=(f"id {monitor.id}", f"applied {monitor.applied_at} by run {monitor.run}"),
+        anchor=monitor.address,
+        tokens=tokens,
+    )

@@ -1,0 +1,300 @@
+"""A plan as a page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.core.diff import Cause
+from reconciler.core.grouping import FOLDED_ABOVE, groups
+from reconciler.core.plan import Action, BindingAction
+from reconciler.render.html.page import Filters, Number, Tag, filters, page
+from reconciler.render.html.rows import (
+    SYMBOLS,
+    Alert,
+    Fold,
+    Line,
+    Namer,
+    Remark,
+    Remarks,
+    Row,
+    Section,
+    brief,
+    command,
+    line,
+)
+from reconciler.render.plans import bindings_text, notes_text, reason_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from reconciler.core.grouping import Group
+    from reconciler.core.plan import Change, Loss, Plan, Refusal
+    from reconciler.core.printable import Lines
+    from reconciler.render.view import Made, View
+
+_ACTION, _CAUSE, _LOST, _LABEL, _ACCOUNT = "Action", "Cause", "Coverage", "Label", "Account"
+_REFUSED = "refused"
+_MOST = 20
+"""So many monitors that lose monitoring are named at the top; all are marked below."""
+
+
+def plan_html(plan: Plan, view: View) -> Lines:
+    """The plan as one page."""
+    losses = {loss.address: loss for loss in plan.coverage.losses}
+    facets = [_facets(change, plan, losses) for change in plan.changes]
+    facets += [{_ACTION: [_REFUSED], _ACCOUNT: [plan.account.name]} for _ in plan.refusals]
+    found = filters(facets, (_ACTION, _CAUSE, _LOST, _LABEL, _ACCOUNT))
+    tokens = {
+        change.address: found.of(facet) for change, facet in zip(plan.changes, facets, strict=False)
+    }
+    numbers = [len(plan.having(action)) for action in Action]
+    return page(
+        "changes",
+        found,
+        title=_verdict(plan),
+        kicker=f"Plan for {plan.account}",
+        verdict=_verdict(plan),
+        lead=_lead(plan),
+        numbers=(
+            Number(numbers[0], "to add", "add"),
+            Number(numbers[1], "to change", "change"),
+            Number(numbers[2], "to destroy", "destroy"),
+            Number(plan.unchanged, "unchanged"),
+        ),
+        facts=tuple(facts(view.made, str(plan.account), plan.digest)),
+        version=view.made.version,
+        alerts=tuple(_alerts(plan)),
+        sections=tuple(_sections(plan, found, tokens, losses, view)),
+        noun="changes",
+        command="" if plan.refusals or not plan.is_something else view.made.apply,
+        notes=tuple(_remarks(plan)),
+    )
+
+
+def facts(made: Made, account: str, digest: str = "") -> Iterator[tuple[str, str]]:
+    """Where a page comes from."""
+    rows = (
+        ("Account", account),
+        ("Commit", made.commit),
+        ("Run", made.run),
+        ("Read at", made.read_at),
+        ("Digest", digest),
+    )
+    return ((name, text) for name, text in rows if text)
+
+
+def _verdict(plan: Plan) -> str:
+    if plan.refusals:
+        count = len(plan.refusals)
+        return "1 manifest is refused" if count == 1 else f"{count:,} manifests are refused"
+    if plan.coverage.losses and plan.coverage.total > plan.coverage.allowance.limit:
+        return "This plan loses more monitoring than the budget allows"
+    if not plan.changes:
+        adopted = len(plan.binding(BindingAction.ADOPT))
+        noun = "monitor" if adopted == 1 else "monitors"
+        return f"{adopted:,} {noun} to adopt" if adopted else "No changes"
+    count = len(plan.changes)
+    return "1 change is ready to apply" if count == 1 else f"{count:,} changes are ready to apply"
+
+
+def _lead(plan: Plan) -> str:
+    """What the numbers leave out, in one line."""
+    parts = []
+    if adopted := len(plan.binding(BindingAction.ADOPT)):
+        parts.append(f"{adopted:,} to adopt.")
+    if plan.excluded:
+        parts.append(f"{plan.excluded:,} not targeted.")
+    if plan.unmanaged:
+        noun = "monitor" if plan.unmanaged == 1 else "monitors"
+        parts.append(f"{plan.unmanaged:,} email {noun} without a manifest: never touched.")
+    before, after = plan.coverage.measurements
+    if before != after:
+        parts.append(f"Cost: {before:,} → {after:,} measurements per day ({after - before:+,}).")
+    if plan.untracked:
+        what = "1 secret is" if plan.untracked == 1 else f"{plan.untracked:,} secrets are"
+        parts.append(f"{what} not tracked.")
+    return " ".join(parts)
+
+
+def _alerts(plan: Plan) -> Iterator[Alert]:
+    if plan.refusals:
+        yield Alert(
+            "bad", "Nothing can be applied", ("Fix what is refused, or leave it out by --target.",)
+        )
+    coverage = plan.coverage
+    if not coverage.losses:
+        return
+    count, limit = len(coverage.losses), coverage.allowance.limit
+    who = "1 monitor loses" if count == 1 else f"{count:,} monitors lose"
+    is_over = coverage.total > limit
+    how = ", ".join(f"{number:,} {cause}" for cause, number in coverage.by_cause().items())
+    recent = ""
+    if others := coverage.others:
+        have = "1 other has" if others == 1 else f"{others:,} others have"
+        recent = f" {have} lost some in the last 24 hours."
+    allowed = f"The budget allows {limit:,}{', so apply will refuse' if is_over else ''}."
+    changed = {change.address for change in plan.changes}
+    items = tuple(
+        Remark(loss.address, _loss(loss), loss.address if loss.address in changed else "")
+        for loss in coverage.losses[:_MOST]
+    )
+    text = f"{how[:1].upper()}{how[1:]}. {allowed}{recent}"
+    more = max(0, count - _MOST)
+    yield Alert("bad" if is_over else "", f"{who} monitoring", (text,), items, more)
+
+
+def _loss(loss: Loss) -> str:
+    causes = []
+    for cause in loss.causes:
+        fields = [name for name, found in loss.fields.items() if found == cause]
+        causes.append(f"{cause} ({', '.join(fields)})" if fields else cause)
+    return ", ".join(causes)
+
+
+def _facets(change: Change, plan: Plan, losses: Mapping[str, Loss]) -> dict[str, list[str]]:
+    causes = dict.fromkeys(field.cause.value for field in change.fields if field.sent_with is None)
+    if change.reason is not None:
+        causes[change.reason.value] = None
+    loss = losses.get(change.address)
+    return {
+        _ACTION: [change.action.value],
+        _CAUSE: list(causes),
+        _LOST: list(loss.causes) if loss else [],
+        _LABEL: [f"{name}={value}" for name, value in change.labels.items()],
+        _ACCOUNT: [plan.account.name],
+    }
+
+
+def _sections(
+    plan: Plan,
+    found: Filters,
+    tokens: Mapping[str, str],
+    losses: Mapping[str, Loss],
+    view: View,
+) -> Iterator[Section]:
+    refused = found.of({_ACTION: [_REFUSED], _ACCOUNT: [plan.account.name]})
+    if plan.refusals:
+        rows = tuple(_refusal(refusal, refused) for refusal in plan.refusals)
+        yield Section("Refused", len(rows), rows)
+    namer = Namer(plan.names)
+    is_short = len(plan.changes) <= FOLDED_ABOVE
+    unusual: list[Row | Fold] = []
+    usual: list[Row | Fold] = []
+    number = 0
+    for group in groups(plan):
+        if group.is_unusual:
+            row = _row(group.changes[0], namer, tokens, losses, view)
+            unusual.append(row._replace(is_open=is_short or len(unusual) < FOLDED_ABOVE))
+        elif is_short or len(group.changes) == 1:
+            number += len(group.changes)
+            usual += (
+                _row(change, namer, tokens, losses, view)._replace(is_open=is_short)
+                for change in group.changes
+            )
+        else:
+            number += len(group.changes)
+            usual.append(_fold(group, namer, tokens, losses, view))
+    if unusual:
+        yield Section("Look at these first", len(unusual), tuple(unusual))
+    if usual:
+        title = "The other changes" if unusual else "Changes"
+        yield Section(title, number, tuple(usual))
+
+
+def _row(
+    change: Change,
+    namer: Namer,
+    tokens: Mapping[str, str],
+    losses: Mapping[str, Loss],
+    view: View,
+) -> Row:
+    symbol, tone = SYMBOLS[change.action]
+    shown = sorted(change.fields, key=lambda field: field.sent_with is not None)
+    lines = tuple(line(field, change.action, namer) for field in shown)
+    base = view.made.apply_part
+    if base and change.is_retirement:
+        base = f"{base} --prune" if "--prune" not in base else base
+    words = reason_text(change).removeprefix(": ")
+    meta = [f"id {change.id}" if change.id is not None else "", str(change.origin or "")]
+    if view.show_requests:
+        meta.append(f"{change.method} {change.path}")
+    return Row(
+        symbol,
+        tone,
+        change.address,
+        brief(lines) if change.action is Action.UPDATE else words,
+        tuple(_tags(change, losses)),
+        f"{words[:1].upper()}{words[1:]}." if words and change.action is Action.UPDATE else "",
+        "",
+        lines,
+        tuple(filter(None, meta)),
+        command(base, change.address),
+        change.address,
+        tokens[change.address],
+    )
+
+
+def _tags(change: Change, losses: Mapping[str, Loss]) -> Iterator[Tag]:
+    loss = losses.get(change.address)
+    for cause in loss.causes if loss else ():
+        yield Tag(f"loses: {cause}", "destroy")
+    for cause in dict.fromkeys(field.cause for field in change.fields if not field.sent_with):
+        if cause is not Cause.EDIT:
+            yield Tag(cause.value.replace("-", " "), "drift")
+    if change.action is not Action.UPDATE:
+        yield Tag(change.action.value, SYMBOLS[change.action][1])
+
+
+def _fold(
+    group: Group,
+    namer: Namer,
+    tokens: Mapping[str, str],
+    losses: Mapping[str, Loss],
+    view: View,
+) -> Fold:
+    symbol, tone = SYMBOLS[group.action]
+    lines = [line(field, group.action, namer) for field in group.fields]
+    lines += [_varying(name) for name in group.varying]
+    rows = tuple(_row(change, namer, tokens, losses, view) for change in group.changes)
+    shared = sorted({token for row in rows for token in row.tokens.split()})
+    counts = [f"{number:,} {kind}" for kind, number in group.by_kind().items()]
+    folders = list(group.by_folder())
+    where = folders[0] if len(folders) == 1 else f"{len(folders)} folders"
+    return Fold(
+        symbol,
+        tone,
+        f"{len(rows):,} monitors",
+        brief(lines) or "the same fields",
+        (Tag(", ".join(counts)), *((Tag(where),) if folders else ())),
+        tuple(lines),
+        rows,
+        rows[0].command,
+        " ".join(shared),
+    )
+
+
+def _varying(name: str) -> Line:
+    return Line(name, text="a value of its own in each")
+
+
+def _refusal(refusal: Refusal, tokens: str) -> Row:
+    return Row(
+        "!",
+        "destroy",
+        refusal.address,
+        "",
+        (Tag(_REFUSED, "destroy"),),
+        refusal.message,
+        refusal.hint,
+        meta=(str(refusal.origin),) if refusal.origin else (),
+        anchor=f"refused-{refusal.address}",
+        tokens=tokens,
+        is_open=True,
+    )
+
+
+def _remarks(plan: Plan) -> Iterator[Remarks]:
+    if plan.bindings:
+        yield Remarks("State", tuple(bindings_text(plan)))
+    if plan.notes:
+        yield Remarks("Notes", tuple(notes_text(plan)))

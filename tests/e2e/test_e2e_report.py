@@ -1,0 +1,110 @@
+"""The fleet on one page, and plans as pages, from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+
+from reconciler.schema import schema_folder
+
+from markup import Page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from e2e.conftest import Account, Done, Workspace
+
+
+def read(workspace: Workspace, name: str) -> Page:
+    return Page((workspace.root / name).read_text(encoding="utf-8"))
+
+
+def test_the_fleet_is_counted_with_one_list(
+    run: Callable[..., Done],
+    sandbox: Callable[..., Account],
+    fleet: Callable[[int], list[dict[str, Any]]],
+    monitor: Callable[..., dict[str, Any]],
+) -> None:
+    account = sandbox(*fleet(2), monitor("email-pop", 9, enabled=False))
+    done = run("report", env=account.env | {"GITHUB_ACTIONS": "true"})
+    assert done.code == 0
+    assert [line.split() for line in done.out.splitlines()[1:4]] == [
+        ["email-smtp", "2", "2", "0", "0", "0", "0", "0"],
+        ["email-pop", "1", "0", "1", "0", "0", "0", "1"],
+        ["all", "3", "2", "1", "0", "0", "0", "1"],
+    ]
+    assert account.calls() == ["POST /access-tokens", "GET /monitors"]
+
+
+def test_its_json_fits_its_schema(
+    run: Callable[..., Done],
+    sandbox: Callable[..., Account],
+    fleet: Callable[[int], list[dict[str, Any]]],
+) -> None:
+    account = sandbox(*fleet(2))
+    run("apply", "--auto-approve", env=account.env)
+    account.edit("email-smtp", 1, port=26)
+    done = run("report", "--json", env=account.env)
+    schema = json.loads((schema_folder() / "report.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(done.json)
+    assert done.json["total"]["drifted"] == 1
+    assert done.json["runs"][0]["monitors"] == 2
+    assert run("schema", "report").json == schema
+
+
+def test_pages_say_where_they_come_from(
+    run: Callable[..., Done],
+    workspace: Workspace,
+    sandbox: Callable[..., Account],
+    fleet: Callable[[int], list[dict[str, Any]]],
+) -> None:
+    account = sandbox(*fleet(2))
+    done = run("plan", "--out", "plan.json", "--format", "html=plan.html", env=account.env)
+    assert "Plan: 0 to add, 2 to change" in done.out
+    found = read(workspace, "plan.html")
+    digest = json.loads((workspace.root / "plan.json").read_text(encoding="utf-8"))["digest"]
+    assert digest in found.text
+    assert "Read at 20" in found.text
+    assert "reconciler apply plan.json" in found.text
+    assert "reconciler apply --target email-smtp/relay-01" in found.text
+    assert run("show", "plan.json", "--format", "html=show.html").code == 0
+    assert digest in read(workspace, "show.html").text
+    run("apply", "plan.json", "--auto-approve", "--format", "html=apply.html", env=account.env)
+    assert "All 2 changes are done" in read(workspace, "apply.html").text
+    account.edit("email-smtp", 1, port=26)
+    run("drift", "--format", "html=drift.html", env=account.env)
+    assert "1 monitor is not as last applied" in read(workspace, "drift.html").text
+    run("report", "--format", "html=fleet.html", env=account.env)
+    assert "2 email monitors, 100 % managed by Git" in read(workspace, "fleet.html").text
+
+
+def test_the_commands_of_a_page_do_what_it_shows(
+    run: Callable[..., Done],
+    workspace: Workspace,
+    sandbox: Callable[..., Account],
+    fleet: Callable[[int], list[dict[str, Any]]],
+) -> None:
+    account = sandbox(*fleet(2))
+    Path(workspace.root / "monitors").rename(workspace.root / "mail monitors")
+    flags = ("--manifests", "mail monitors", "--state", "file:other.json")
+    run("plan", *flags, "--format", "html=plan.html", env=account.env)
+    text = read(workspace, "plan.html").text
+    command = "reconciler apply --manifests 'mail monitors' --state file:other.json"
+    assert f"{command} --target email-smtp/relay-01" in text
+    done = run(
+        "apply", *flags, "--target", "email-smtp/relay-01", "--auto-approve", env=account.env
+    )
+    assert done.code == 0
+    assert account.patches() == [("/monitors/email-smtp/1", {"port": 587})]
+
+
+def test_a_page_can_go_to_stdout(
+    run: Callable[..., Done],
+    sandbox: Callable[..., Account],
+    fleet: Callable[[int], list[dict[str, Any]]],
+) -> None:
+    done = run("plan", "--format", "html", env=sandbox(*fleet(1)).env)
+    assert "1 change is ready to apply" in Page(done.out).text

@@ -14,7 +14,9 @@ can say what it is to be, and `decide` refuses.
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.mask import shown
@@ -306,12 +308,19 @@ def _leaves(field: Field, before: JSON, after: JSON) -> tuple[Leaf, ...]:
     """What differs inside a structured value; nothing for any other."""
     if not (isinstance(before, dict | list) and isinstance(after, dict | list)):
         return ()
+    return _differences(field.name, field.set_key, canonical(before), canonical(after))
+
+
+@lru_cache(maxsize=1024)  # a default changes many monitors alike, and each takes a millisecond
+def _differences(name: str, set_key: str | None, was: str, has: str) -> tuple[Leaf, ...]:
+    """What differs between two structured values, of which these are the canonical texts."""
+    before, after = json.loads(was), json.loads(has)
     # threshold_to_diff_deeper: 0, or DeepDiff reports very different values as one replacement.
     # ignore_private_variables: False, or keys that start with "__" are silently equal.
     from deepdiff import DeepDiff  # 120 ms that a run without such a change saves
 
-    if field.set_key is not None and isinstance(before, list) and isinstance(after, list):
-        keyed = elements_by_key(before, field.set_key), elements_by_key(after, field.set_key)
+    if set_key is not None and isinstance(before, list) and isinstance(after, list):
+        keyed = elements_by_key(before, set_key), elements_by_key(after, set_key)
         if None not in keyed:  # then a leaf is named by identity, not by place
             before, after = keyed
     difference = DeepDiff(
@@ -323,7 +332,7 @@ def _leaves(field: Field, before: JSON, after: JSON) -> tuple[Leaf, ...]:
     )
     leaves = [
         Leaf(
-            field.name
+            name
             + "".join(
                 f".{step}" if isinstance(step, str) else f"[{step}]"
                 for step in item.path(output_format="list")

@@ -133,7 +133,7 @@ def _run(arguments: Sequence[str], context: Context) -> int:
     except click.UsageError as error:
         shown = StringIO()
         error.show(shown)
-        console.say(joined(shown.getvalue().splitlines()))
+        console.say(joined(shown.getvalue().expandtabs(2).splitlines()))
         for argument in arguments:
             if re.fullmatch("-[a-z][a-z-]+(=.*)?", argument):
                 console.say(f"Long options begin with two dashes: -{argument}")

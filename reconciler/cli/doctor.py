@@ -294,7 +294,7 @@ class Checkup:
         self._talk = talk(self._schemas)
         if self._talk.error is not None and not self._talk.is_logged_in:
             raise self._talk.error
-        return _ok("login", f"{self._account} accepts it")
+        return _ok("login", f"accepted by {self._account}")
 
     def _check_read(self) -> Check:
         if self._talk is None or not self._talk.is_logged_in:

@@ -246,7 +246,7 @@ def _outputs(subject: Subject, asked: Iterable[str]) -> Outputs:
     """What the flags ask for.
 
     Raises:
-        UsageError: it is no format, or not one of this command, or two go to one place.
+        UsageError: there is no such format, or this command has it not, or two go to one place.
     """
     outputs = tuple(dict.fromkeys(_output(subject, text) for text in asked))
     places = [output.file and Path(output.file).resolve() for output in outputs]
@@ -263,10 +263,13 @@ def _outputs(subject: Subject, asked: Iterable[str]) -> Outputs:
 def _output(subject: Subject, text: str) -> Output:
     name, separator, file = text.partition("=")
     if name not in formats(subject):
-        what = "is not one of this command" if name in _FORMATS else "is no format"
+        if name in _FORMATS:
+            reason = f"this command has no format {name}"
+        else:
+            reason = f"there is no format {name or '(empty)'}"
         raise UsageError(
-            f"--format {text}: {name or 'nothing'} {what}",
-            f"Its formats are {', '.join(formats(subject))}.",
+            f"--format {text}: {reason}",
+            f"The formats of this command are {', '.join(formats(subject))}.",
         )
     if not separator:
         return Output(name)
@@ -275,7 +278,7 @@ def _output(subject: Subject, text: str) -> Output:
         reason = f"there is no folder {path.parent}" if file else "no file is named"
         if path.is_dir() and file:
             reason = f"{file} is a folder"
-        raise UsageError(f"--format {text}: {reason}", "Name a file in a folder that is there.")
+        raise UsageError(f"--format {text}: {reason}", "Name a file in a folder that exists.")
     return Output(name, file)
 
 

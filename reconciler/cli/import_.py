@@ -164,7 +164,7 @@ def _totals(found: Imported, folder: str) -> Iterator[str]:
     for item in found.shared:
         path = os.path.join(folder, item.folder, "_defaults.yaml")  # noqa: PTH118
         kinds = f" ({', '.join(item.kinds)})" if item.kinds else ""
-        yield f"{path}{kinds}: {', '.join(item.spec)}"
+        yield f"What they share is in {path}{kinds}: {', '.join(item.spec)}"
 
 
 def _line(note: ImportNote) -> str:
@@ -188,7 +188,7 @@ def _show_plan(plan: Plan, into: str | None) -> ExitCode:
         return ExitCode.PARTIAL
     console.data(f"Plan after import: no changes. {unchanged}.")
     if into is not None:
-        console.say("Nothing of it is managed before it is moved to the folder of the manifests.")
+        console.say("None of it is managed until you move it into the folder of the manifests.")
     return ExitCode.OK
 
 

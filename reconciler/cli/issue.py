@@ -27,7 +27,7 @@ _LARGEST = 64 * 2**20
     "--title",
     default="AlertSite has drifted from the manifests",
     show_default=True,
-    help="Of a new issue.",
+    help="Title of a new issue.",
 )
 def issue(drift_path: str, platform: str, text_path: str, title: str) -> int:
     """Keep one issue with the label monitoring:drift open while there is drift.

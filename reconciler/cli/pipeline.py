@@ -24,13 +24,13 @@ platform = click.option(
     "--platform",
     type=click.Choice(["github", "gitlab"]),
     required=True,
-    help="Where the request is. Its address, number and token are read from the environment.",
+    help="Where the repository is. Its address and the token are read from the environment.",
 )
 request = click.option(
     "--request",
     type=click.IntRange(min=1),
     metavar="NUMBER",
-    help="Of the pull or merge request; by default that of the pipeline.",
+    help="Number of the pull or merge request; by default that of the pipeline.",
 )
 
 _MOST_BYTES = 4 * 2**20

@@ -19,7 +19,10 @@ MAX_BYTES = 16 * 1024 * 1024
 _CHUNK = 64 * 1024
 _NO_FILE = "it is not a regular file"
 _UNCHANGED = "Nothing was written to it."
-_HINT = "Name a folder with manifests: plan and apply take --manifests DIR, validate takes PATH."
+_HINT = (
+    "Name a folder with manifests: --manifests DIR, or PATH of validate and fmt. "
+    "reconciler init lays out a new one."
+)
 
 
 def find(paths: Sequence[str], *, may_be_empty: bool = False) -> list[str]:

@@ -67,7 +67,7 @@ def test_without_credentials_the_embedded_sandbox_is_checked(
     lines = [line.split(maxsplit=2) for line in done.out.splitlines()]
     assert ["ok", "credentials", "none are set, so the embedded sandbox is checked"] in lines
     assert ["ok", "manifests", "2 valid in 1 file"] in lines
-    assert ["ok", "login", "embedded sandbox accepts it"] in lines
+    assert ["ok", "login", "accepted by embedded sandbox"] in lines
     assert {line[0] for line in lines} == {"ok", "-"}
     assert "-     write          not checked: whether this login may change monitors" in done.out
     assert "Sandbox: no AlertSite credentials are set" in done.err
@@ -77,7 +77,7 @@ def test_one_login_and_one_list(account: Account, doctor: Callable[..., Done]) -
     done = doctor(env=account.env)
     assert done.code == 0
     found = _found(done)
-    assert found["login"] == ("ok", f"{account.url} accepts it")
+    assert found["login"] == ("ok", f"accepted by {account.url}")
     assert found["read"] == ("ok", "2 email monitors")
     assert found["clock"][0] == "not checked"
     assert account.calls() == [_LOGIN, _READ]

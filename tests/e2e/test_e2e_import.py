@@ -42,7 +42,7 @@ def test_a_thousand_monitors(
     assert done.code == 0
     lines = done.out.splitlines()
     assert lines[0] == "Imported 1,000 monitors into 1,000 files below monitors."
-    assert lines[1].startswith("monitors/email-imap/_defaults.yaml: billing_plancode, ")
+    assert lines[1].startswith("What they share is in monitors/email-imap/_defaults.yaml: billing")
     assert "  - EMAIL_IMAP_MONITOR_8_POP3_PASSWORD: email-imap/monitor-8 pop3_password" in lines
     assert lines[-1] == "Plan after import: no changes. 1,000 unchanged."
     written = files(workspace)
@@ -98,7 +98,7 @@ def test_staged_for_review(
     done = run("import", "--into", "staged", "--layout", "{kind}.yaml", env=account.env)
     assert done.code == 0
     assert "Plan after import: no changes. 40 unchanged." in done.out
-    assert "Nothing of it is managed before it is moved" in done.err
+    assert "None of it is managed until you move it" in done.err
     assert sorted(files(workspace, "staged")) == [
         "_defaults.yaml",
         "email-imap.yaml",

@@ -168,7 +168,7 @@ def _extra(flag: str, package: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise UsageError(
-            f"{flag} needs the package {package} ({error.name} is missing)",
+            f"{flag} needs the package {package}, and {error.name} is not installed",
             f"Install it with: pip install {package}",
         ) from error
 

@@ -91,7 +91,7 @@ def _locations(item: Desired) -> Iterator[_Fault]:
     home, count = value(item, "home_location"), value(item, "monitor_location_count")
     if locations and home is not None and home not in locations:
         listed = ", ".join(map(str, locations))
-        message = f"home_location {home} is not one of locations ({listed}); add it, or take one"
+        message = f"home_location {home} is not one of locations ({listed}); add it, or name one"
         yield "home_location", "home-location", message
     if locations and count is not None and count > len(locations):
         message = f"a run cannot use {count} of {len(locations)} locations; write fewer"

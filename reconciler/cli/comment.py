@@ -70,7 +70,7 @@ def comment(
             done = review.comment(place, text, name, Behavior(behavior), plan)
     except NotAllowedError as error:
         where = pipeline.summarise(text)
-        console.say(f"Warning: no comment may be written here: {error}. The text {where}.")
+        console.say(f"Warning: no comment can be written here: {error}. The text {where}.")
         return ExitCode.OK
     _say(done, number)
     return ExitCode.OK

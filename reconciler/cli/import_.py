@@ -140,8 +140,8 @@ def _report(found: Imported, folder: str) -> Iterator[str]:
         (f"{field}: {_count(count, 'manifest')}" for field, count in found.unknown.items()),
     )
     yield from _list(
-        "not written, as these texts may be secrets: a comment marks each manifest. Write "
-        "secretRefs there, or delete the new files and import --unknown write",
+        "these texts may be secrets and were not written; a comment marks each manifest. Write "
+        "secretRefs there, or delete the new files and run import --unknown write",
         (f"{field}: {_count(count, 'manifest')}" for field, count in found.held_back.items()),
     )
     yield from _list("left out, as no manifest can say it", map(_line, found.left_out))

@@ -60,7 +60,7 @@ def issue(drift_path: str, platform: str, text_path: str, title: str) -> int:
             done = review.issue(place, text, drift, title)
     except NotAllowedError as error:
         where = pipeline.summarise(text)
-        console.say(f"Warning: no issue may be written here: {error}. The text {where}.")
+        console.say(f"Warning: no issue can be written here: {error}. The text {where}.")
         return ExitCode.OK
     console.say(f"The issue for drift is {done.value}.")
     return ExitCode.OK

@@ -114,8 +114,10 @@ def _github(environment: Mapping[str, str]) -> str:
         try:
             event = json_text.read(durable.read_any(path, _MOST_BYTES))
         except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
             raise ConfigurationError(
-                f"GITHUB_EVENT_PATH: {path} cannot be read: {error}"
+                f"GITHUB_EVENT_PATH: {path} cannot be read: {reason}",
+                "Name the request with --request.",
             ) from error
         if isinstance(event, dict) and isinstance(event.get("pull_request"), dict):
             return str(event["pull_request"].get("number"))
@@ -138,7 +140,8 @@ def summarise(text: str) -> str:
             file.write(data)
     except OSError as error:
         raise ConfigurationError(
-            f"GITHUB_STEP_SUMMARY: {path} cannot be written: {error.strerror}"
+            f"GITHUB_STEP_SUMMARY: {path} cannot be written: {error.strerror}",
+            "Unset GITHUB_STEP_SUMMARY to have the text printed.",
         ) from error
     return "is in the job summary"
 

@@ -38,7 +38,7 @@ def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int
         with pipeline.connect(platform) as place:
             data = place.reviewed(sha, plan_file.NAME)
     except NotAllowedError as error:
-        console.say(f"Warning: the reviewed plan may not be read here: {error}.")
+        console.say(f"Warning: the reviewed plan cannot be read here: {error}.")
         return _plan_again("it cannot be read")
     if data is None:
         return _plan_again("no request that this commit merged has kept one")
@@ -62,5 +62,7 @@ def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int
 
 
 def _plan_again(reason: str) -> ExitCode:
-    console.say(f"There is no reviewed plan: {reason}. A new plan is due.")
+    console.say(
+        f"There is no reviewed plan: {reason}. Make a new one: reconciler apply, without FILE."
+    )
     return ExitCode.OK

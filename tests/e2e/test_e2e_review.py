@@ -128,7 +128,7 @@ def test_where_no_token_may_write_the_text_is_shown_elsewhere(
         platform.before = [Reply(status, message)]
         done = comment("## Plan", env=env)
         assert (done.code, done.out) == (0, printed)
-        assert "Warning: no comment may be written here" in done.err
+        assert "Warning: no comment can be written here" in done.err
         assert f"{status}: Resource not accessible by integration" in done.err
     assert summary.read_text(encoding="utf-8") == "before\n## Plan\n"
     assert platform.comments == []
@@ -410,7 +410,7 @@ def test_an_issue_that_may_not_be_written(
     platform.read_only = True
     done = drifting("email-smtp/a")
     assert done.code == 0
-    assert "Warning: no issue may be written here" in done.err
+    assert "Warning: no issue can be written here" in done.err
     for text in ("{", "{}"):
         (workspace.root / "drift.json").write_text(text, encoding="utf-8")
         flags = ("--platform", "github", "--file", "drift.md")

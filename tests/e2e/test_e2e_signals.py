@@ -341,10 +341,13 @@ class TestMetrics:
         run: Callable[..., Done],
     ) -> None:
         account = sandbox(*fleet(1))
+        done = run(*_APPLY, "--metrics", "/dev/full", env=account.env)
+        assert done.code == 0
+        assert "/dev/full cannot be written" in done.err
         (workspace.root / "folder").mkdir()
         done = run(*_APPLY, "--metrics", "folder", env=account.env)
-        assert done.code == 0
-        assert "folder cannot be written" in done.err
+        assert done.code == 3
+        assert "folder cannot be written: it is a folder" in done.err
         done = run(*_APPLY, "--metrics", "no/m.prom", env=account.env)
         assert done.code == 3
         assert "there is no folder no" in done.err
@@ -628,5 +631,5 @@ class TestNotification:
         assert self.TOKEN not in done.text
         done = run(*_APPLY, "--notify", f"nowhere://{self.TOKEN}/", env=account.env)
         assert done.code == 64
-        assert "notification URL 1 of 1 is none that Apprise knows (nowhere)" in done.err
+        assert "Apprise does not know notification URL 1 of 1 (nowhere)" in done.err
         assert self.TOKEN not in done.text

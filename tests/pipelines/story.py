@@ -251,7 +251,7 @@ def test_the_pipeline_of_a_fork_needs_no_login(repository: Repository, gitlab: G
         CI_MERGE_REQUEST_PROJECT_ID=platforms.PROJECT,
         GITLAB_TOKEN="",
     )
-    assert "Warning: no comment may be written here: GITLAB_TOKEN is not set." in shown
+    assert "Warning: no comment can be written here: GITLAB_TOKEN is not set." in shown
     assert "relay-9.example.com" in shown
     assert gitlab.comments == []
 

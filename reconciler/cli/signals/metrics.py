@@ -109,7 +109,7 @@ class Metrics:
         say: is told if it cannot be written.
 
     Raises:
-        ConfigurationError: there is no folder for it.
+        ConfigurationError: there is no folder for it, or it is one.
     """
 
     def __init__(self, path: str, say: Callable[[str], None]) -> None:
@@ -119,6 +119,10 @@ class Metrics:
             raise ConfigurationError(
                 f"{path} cannot be written: there is no folder {self._path.parent}",
                 "Make the folder, or name another file with --metrics.",
+            )
+        if self._path.is_dir():
+            raise ConfigurationError(
+                f"{path} cannot be written: it is a folder", "Name another file with --metrics."
             )
         self._account, self._operation = DEFAULT_ACCOUNT, ""
         self._plan: PlanMade | None = None

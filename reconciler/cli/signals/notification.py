@@ -67,8 +67,8 @@ class Notification:
             service = Apprise(asset=asset)
             if not service.add(url):
                 raise UsageError(
-                    f"notification URL {number} of {len(urls)} is none that Apprise knows "
-                    f"({url.partition('://')[0] if '://' in url else 'without a scheme'})",
+                    f"Apprise does not know notification URL {number} of {len(urls)} "
+                    f"({url.partition('://')[0] if '://' in url else 'it has no scheme'})",
                     "See https://appriseit.com/services/ for how each service is written.",
                 )
             self._services.append(service)

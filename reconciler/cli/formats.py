@@ -226,8 +226,8 @@ def option(subject: Subject) -> Callable[[Callable[..., int]], Callable[..., int
             "formats",
             multiple=True,
             metavar="NAME[=FILE]",
-            help=f"How to show it: {', '.join(formats(subject))}. With FILE it goes there, and "
-            "text to stdout all the same. May be repeated.",
+            help=f"What to print: {', '.join(formats(subject))}. With FILE it is written there, "
+            "and text to stdout. May be repeated.",
         )
         @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
         @wraps(command)

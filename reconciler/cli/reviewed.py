@@ -24,8 +24,8 @@ def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int
     """Get the plan that was reviewed with the request which this commit merged.
 
     FILE is written only if that plan was made from the manifests that are here; apply FILE then
-    makes what was reviewed, or refuses. Otherwise it says why there is none, and a new plan is
-    due: apply without FILE. Nothing is taken from a fork.
+    does exactly that, or refuses. Otherwise it says why there is none; apply without FILE makes
+    a new plan. Nothing is taken from a fork.
 
     It needs what the platform tells its pipelines, and GITHUB_TOKEN with actions: read, or
     GITLAB_TOKEN: a project access token with the role Reporter and the scope api.
@@ -33,7 +33,10 @@ def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int
     sha = commit or os.environ.get("GITHUB_SHA" if platform == "github" else "CI_COMMIT_SHA", "")
     if not sha:
         raise ConfigurationError("no commit is named", "Name the merge with --commit.")
-    Path(out).unlink(missing_ok=True)  # one that is here already was not reviewed with this merge
+    try:  # one that is here already was not reviewed with this merge
+        Path(out).unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(out, error) from error
     try:
         with pipeline.connect(platform) as place:
             data = place.reviewed(sha, plan_file.NAME)
@@ -46,9 +49,7 @@ def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int
     try:
         durable.replace(Path(out), data)
     except OSError as error:
-        raise ConfigurationError(
-            f"{out} cannot be written: {error.strerror}", "Name another file with --out."
-        ) from error
+        raise _unwritable(out, error) from error
     try:
         basis = plan_file.read(out).basis
     except (ConfigurationError, RefusedError) as error:
@@ -66,3 +67,9 @@ def _plan_again(reason: str) -> ExitCode:
         f"There is no reviewed plan: {reason}. Make a new one: reconciler apply, without FILE."
     )
     return ExitCode.OK
+
+
+def _unwritable(out: str, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"{out} cannot be written: {error.strerror}", "Name another file with --out."
+    )

@@ -455,6 +455,12 @@ def test_the_reviewed_plan_comes_back_if_its_manifests_are_here(
     assert (done.code, back.exists()) == (0, False)
     assert "There is no reviewed plan" in done.err
 
+    back.mkdir()
+    done = run(*get, env=platform.env)
+    assert (done.code, back.exists()) == (3, True)
+    assert "back.json cannot be written: Is a directory" in done.err
+    back.rmdir()
+
     platform.before = [Reply(403, {"message": "no"})]
     done = run(*get, env=platform.env)
     assert done.code == 0

@@ -33,7 +33,12 @@ def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int
     sha = commit or os.environ.get("GITHUB_SHA" if platform == "github" else "CI_COMMIT_SHA", "")
     if not sha:
         raise ConfigurationError("no commit is named", "Name the merge with --commit.")
-    Path(out).unlink(missing_ok=True)  # one that is here already was not reviewed with this merge
+    try:  # one that is here already was not reviewed with this merge
+        Path(out).unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{out} cannot be removed: {error.strerror}", "Name another file with --out."
+        ) from error
     try:
         with pipeline.connect(platform) as place:
             data = place.reviewed(sha, plan_file.NAME)

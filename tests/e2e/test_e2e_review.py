@@ -267,6 +267,25 @@ def test_answers_that_are_not_what_the_api_gives(
     assert comment("text").code in {0, 6}
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("TOKEN", "of two\nlines"), ("TOKEN", "umläut"), ("API_URL", "http://a:port")],
+)
+def test_a_setting_that_cannot_be_sent_is_named(
+    comment: Callable[..., Done], name: str, variable: str, value: str
+) -> None:
+    prefix = "CI_API_V4_URL" if (name, variable) == ("gitlab", "API_URL") else ""
+    setting = prefix or f"{name.upper()}_{variable}"
+    done = comment("text", env={setting: value})
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith(f"Error: {setting} ")
+    assert value not in done.err or variable != "TOKEN"
+
+
+def test_a_token_may_end_with_a_line(comment: Callable[..., Done], name: str) -> None:
+    assert comment("text", env={f"{name.upper()}_TOKEN": f"{platforms.TOKEN}\n"}).code == 0
+
+
 def test_nobody_there(comment: Callable[..., Done], hurried: Clock) -> None:
     env = {"GITHUB_GRAPHQL_URL": "http://127.0.0.1:9/", "CI_API_V4_URL": "http://127.0.0.1:9"}
     done = comment("text", env=env, clock=hurried)
@@ -460,6 +479,9 @@ def test_the_reviewed_plan_comes_back_if_its_manifests_are_here(
     assert done.code == 0
     assert "it cannot be read" in done.err
     assert run(*get[:-2], env=platform.env).code == 3
+    done = run(*get, "--out", ".", env=platform.env)
+    assert done.code == 3
+    assert done.err.startswith("Error: . cannot be removed")
 
 
 def test_nothing_is_taken_from_a_fork(run: Callable[..., Done], platform: Any, name: str) -> None:

@@ -18,6 +18,7 @@ from reconciler.core.grouping import Detail, Group, detail_of, groups, set_chang
 from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, printable
 from reconciler.core.result import Status
+from reconciler.core.review import room_for_known
 from reconciler.errors import Severity
 from reconciler.render.drifts import drift_text
 from reconciler.render.findings import finding_line
@@ -107,11 +108,15 @@ def plan_markdown(plan: Plan, view: View) -> Lines:
 
 
 def drift_markdown(drift: Drift, view: View) -> Lines:
-    """The drift: how much there is, and of each monitor what was applied and what is live."""
+    """The drift: how much there is, and of each monitor what was applied and what is live.
+
+    It leaves room for what `issue` adds.
+    """
     verdict = drift_text(drift).rpartition("\n")[2]
     sections = (Section("Drift", [Block([*_drifted(item)]) for item in drift.monitors]),)
     account = f"account: {drift.account.name} ({drift.account.url})"
-    return _document(verdict, (), sections, (account,), view)
+    left = view.limit - room_for_known(len(drift.monitors))
+    return _document(verdict, (), sections, (account,), view._replace(limit=left))
 
 
 def result_markdown(result: Result, view: View) -> Lines:

@@ -7,6 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.core.diff import FieldChange
+from reconciler.core.drift import Drift, Drifted
+from reconciler.core.model import Account as AccountName
+from reconciler.render.markdown import drift_markdown
+from reconciler.render.view import View
+
 import platforms
 from platforms import GitHub, GitLab, Reply
 
@@ -497,3 +503,32 @@ def test_an_artifact_that_is_no_archive(run: Callable[..., Done]) -> None:
         done = run("reviewed", "--platform", "github", "--commit", _SHA, env=platform.env)
     assert done.code == 6
     assert "is not an archive with one file" in done.err
+
+
+def test_a_drift_of_many_monitors_fits_into_an_issue(
+    run: Callable[..., Done], platform: Any, name: str, workspace: Workspace
+) -> None:
+    def keep(*numbers: int) -> Done:
+        field = FieldChange("confirmation_note", "a" * 60, "b" * 60)
+        drift = Drift(
+            AccountName("default", "https://example.com"),
+            tuple(
+                Drifted(f"email-smtp/m{number:05}", number, "2026-01-01T00:00:00Z", "r", (field,))
+                for number in numbers
+            ),
+            kept=0,
+        )
+        text = json.dumps(drift.to_json())
+        (workspace.root / "drift.json").write_text(text, encoding="utf-8")
+        text = drift_markdown(drift, View())
+        (workspace.root / "drift.md").write_text(text, encoding="utf-8")
+        flags = ("--platform", name, "--file", "drift.md")
+        return run("issue", "drift.json", *flags, env=platform.env)
+
+    assert keep(*range(1, 1000)).err == "The issue for drift is written.\n"
+    assert keep(*range(1, 1001)).err == "The issue for drift is updated.\n"
+    ((_, note),) = platform.notes
+    assert note == "Newly drifted:\n\n- `email-smtp/m01000`"
+    assert keep(*range(1, 9000)).err == "The issue for drift is updated.\n"
+    assert keep(*range(1, 8999)).err == "The issue for drift is updated.\n"
+    assert len(platform.notes) == 2

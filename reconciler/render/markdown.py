@@ -85,9 +85,7 @@ def plan_markdown(plan: Plan, view: View) -> Lines:
     """The plan: verdict and numbers, what is refused and destroyed, then all the rest."""
     verdict, *more = summary_text(plan).split("\n")
     numbers = [line for line in more if not line.startswith(" ")]
-    losses = [
-        Block([f"- {line.strip()}"]) for line in losses_text(plan.coverage).split("\n") if line
-    ]
+    losses = [Block([f"- {line.strip()}"]) for line in losses_text(plan).split("\n") if line]
     if labels := plan.coverage.by_label():
         losses.append(Block([f"# labels: {counts_text(labels)}"]))
     remarks = [Block([line.strip()]) for line in remarks_text(plan).split("\n") if line]

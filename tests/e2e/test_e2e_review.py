@@ -496,10 +496,26 @@ def test_nothing_is_taken_from_a_fork(run: Callable[..., Done], platform: Any, n
     assert "no request that this commit merged has kept one" in done.err
 
 
-def test_an_artifact_that_is_no_archive(run: Callable[..., Done]) -> None:
+def _encrypted(archive: bytes) -> bytes:
+    data = bytearray(archive)
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(data)
+
+
+def _of_unknown_method(archive: bytes) -> bytes:
+    data = bytearray(archive)
+    data[8] = data[data.index(b"PK\x01\x02") + 10] = 77
+    return bytes(data)
+
+
+@pytest.mark.parametrize("damaged", [lambda _: b"no archive", _encrypted, _of_unknown_method])
+def test_an_artifact_that_is_no_archive(
+    run: Callable[..., Done], damaged: Callable[[bytes], bytes]
+) -> None:
     with platforms.serving(GitHub()) as platform:
         platform.keep(_SHA, "plan.json", b"{}")
-        platform.files = dict.fromkeys(platform.files, b"no archive")
+        platform.files = {key: damaged(data) for key, data in platform.files.items()}
         done = run("reviewed", "--platform", "github", "--commit", _SHA, env=platform.env)
     assert done.code == 6
     assert "is not an archive with one file" in done.err

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from _thread import start_new_thread  # `threading.Thread` takes locks of its own
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -112,9 +113,14 @@ class Cancellation:
         self._event.set()
 
     def interrupt(self) -> None:
-        """Cancels for a person or the system; may be called by a signal handler."""
+        """Cancels for a person or the system; may be called by a signal handler.
+
+        A handler runs in the midst of whatever the main thread does. If that is beginning or
+        ending a wait, it holds the lock of the event, so another thread has to set it.
+        """
         self.is_interrupted = True
-        self.cancel("the run was interrupted")
+        self._reason = self._reason or "the run was interrupted"
+        start_new_thread(self._event.set, ())
 
     def lapse_at(self, moment: float, reason: str) -> None:
         """Lets it be cancelled from a moment on, by the monotonic clock; a later call moves it."""

@@ -6,6 +6,7 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 import click
 
@@ -65,7 +66,7 @@ def connect(name: str, number: int | None = None) -> Iterator[GitHub | GitLab]:
     """The platform of that name, and the request with that number.
 
     Raises:
-        ConfigurationError: the environment does not say which project it is.
+        ConfigurationError: the environment does not say which project it is, or how to reach it.
         NotAllowedError: there is no token.
     """
     from reconciler.usecases.platforms import GitHub, GitLab, Place  # httpx, 120 ms
@@ -78,14 +79,30 @@ def connect(name: str, number: int | None = None) -> Iterator[GitHub | GitLab]:
         )
     api = (os.environ.get(variables.api) or variables.default_api).rstrip("/")
     graphql = os.environ.get("GITHUB_GRAPHQL_URL") or f"{api}/graphql"
-    token = os.environ.get(variables.token, "")
+    for name_of, url in ((variables.api, api), ("GITHUB_GRAPHQL_URL", graphql)):
+        if not _is_url(url):
+            raise ConfigurationError(f"{name_of} is no address of a server", "Check how it begins.")
+    token = os.environ.get(variables.token, "").strip()  # a file that holds it ends with a line
     runtime.redactor().know(token)
+    if not (token.isascii() and token.isprintable()):
+        raise ConfigurationError(
+            f"{variables.token} holds characters that no token has", "Set it anew."
+        )
     kind = GitHub if name == "github" else GitLab
     found = kind(Place(api, graphql, project, number or 0, token), runtime.clock())
     try:
         yield found
     finally:
         found.close()
+
+
+def _is_url(text: str) -> bool:
+    """Whether a request can be sent there."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def number_of_request(name: str, given: int | None) -> int:

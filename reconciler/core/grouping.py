@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.diff import FieldChange
     from reconciler.core.model import JSON
-    from reconciler.core.plan import Change, Coverage, Loss, Plan, Reason
+    from reconciler.core.plan import Change, Loss, Plan, Reason
 
 
 FOLDED_ABOVE = 20
@@ -140,10 +140,10 @@ def groups(plan: Plan) -> tuple[Group, ...]:
     return (*alone, *folded)
 
 
-def loss_groups(coverage: Coverage) -> tuple[LossGroup, ...]:
-    """The losses of a plan, those that lose the same together; the smallest group first."""
+def loss_groups(losses: Iterable[Loss]) -> tuple[LossGroup, ...]:
+    """The losses, those that lose the same together; the smallest group first."""
     alike: dict[str, list[Loss]] = {}
-    for loss in coverage.losses:
+    for loss in losses:
         alike.setdefault(canonical([loss.causes, dict(loss.fields)]), []).append(loss)
     found = (LossGroup(items[0].causes, items[0].fields, tuple(items)) for items in alike.values())
     return tuple(sorted(found, key=lambda group: len(group.losses)))

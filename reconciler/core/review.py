@@ -16,6 +16,7 @@ from reconciler.core.plan import Action, fingerprint
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from reconciler.core.model import JSON
     from reconciler.core.plan import Plan
 
 _MARKER = re.compile(
@@ -24,6 +25,10 @@ _MARKER = re.compile(
 
 CHANGES, DESTROY, DRIFT = "monitoring:changes", "monitoring:destroy", "monitoring:drift"
 """Labels of a request, and of the issue for drift."""
+_KNOWN = re.compile("<!-- drifted=([0-9a-f,]*) -->")
+_DIGITS = 12
+_MOST_KNOWN = 1000
+"""So many drifts does an issue know again: with all of them, a large fleet's would not fit."""
 
 
 class Behavior(StrEnum):
@@ -103,6 +108,36 @@ def steps(own: tuple[Comment, ...], text: str, behavior: Behavior) -> Steps:
     if current:
         return Steps(delete=delete[: len(earlier)])
     return Steps(create=True, delete=delete)
+
+
+def drift_mark(drift: JSON) -> str:
+    """What two drifts of a monitor share if it has drifted in the same way; shows no value."""
+    return fingerprint(drift).partition(":")[2][:_DIGITS]
+
+
+def with_known(text: str, marks: Iterable[str]) -> str:
+    """The text of an issue below a line, not shown, that tells which drifts it has told of."""
+    return f"<!-- drifted={','.join(sorted(marks)[:_MOST_KNOWN])} -->\n{text}"
+
+
+def room_for_known(count: int) -> int:
+    """Characters that the marks of so many drifts take in an issue."""
+    return min(count, _MOST_KNOWN) * (_DIGITS + 1)
+
+
+def unknown(marks: Iterable[str], body: str) -> frozenset[str]:
+    """Which of the drifts an issue with this body has not told of.
+
+    Of those that it had no room for, which are the last in order, nothing is known: they are no
+    news, or each run would tell of them again.
+    """
+    found = _KNOWN.search(body)
+    known = frozenset(found[1].split(",")) if found else frozenset()
+    fresh = frozenset(marks) - known
+    if len(known) < _MOST_KNOWN:
+        return fresh
+    last = max(known)
+    return frozenset(mark for mark in fresh if mark < last)
 
 
 def labels(plan: Plan, present: frozenset[str]) -> Labels:

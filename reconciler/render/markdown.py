@@ -18,6 +18,7 @@ from reconciler.core.grouping import Detail, Group, detail_of, groups, set_chang
 from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, printable
 from reconciler.core.result import Status
+from reconciler.core.review import room_for_known
 from reconciler.errors import Severity
 from reconciler.render.drifts import drift_text
 from reconciler.render.findings import finding_line
@@ -84,9 +85,7 @@ def plan_markdown(plan: Plan, view: View) -> Lines:
     """The plan: verdict and numbers, what is refused and destroyed, then all the rest."""
     verdict, *more = summary_text(plan).split("\n")
     numbers = [line for line in more if not line.startswith(" ")]
-    losses = [
-        Block([f"- {line.strip()}"]) for line in losses_text(plan.coverage).split("\n") if line
-    ]
+    losses = [Block([f"- {line.strip()}"]) for line in losses_text(plan).split("\n") if line]
     if labels := plan.coverage.by_label():
         losses.append(Block([f"# labels: {counts_text(labels)}"]))
     remarks = [Block([line.strip()]) for line in remarks_text(plan).split("\n") if line]
@@ -107,11 +106,15 @@ def plan_markdown(plan: Plan, view: View) -> Lines:
 
 
 def drift_markdown(drift: Drift, view: View) -> Lines:
-    """The drift: how much there is, and of each monitor what was applied and what is live."""
+    """The drift: how much there is, and of each monitor what was applied and what is live.
+
+    It leaves room for what `issue` adds.
+    """
     verdict = drift_text(drift).rpartition("\n")[2]
     sections = (Section("Drift", [Block([*_drifted(item)]) for item in drift.monitors]),)
     account = f"account: {drift.account.name} ({drift.account.url})"
-    return _document(verdict, (), sections, (account,), view)
+    left = view.limit - room_for_known(len(drift.monitors))
+    return _document(verdict, (), sections, (account,), view._replace(limit=left))
 
 
 def result_markdown(result: Result, view: View) -> Lines:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.diff import FieldChange, Leaf
     from reconciler.core.grouping import Group, LossGroup
-    from reconciler.core.plan import Binding, Change, Coverage, Loss, Note, Plan, Refusal
+    from reconciler.core.plan import Binding, Change, Loss, Note, Plan, Refusal
     from reconciler.render.values import Names
 
 _SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
@@ -145,13 +145,13 @@ def plan_text(
     if plan.bindings or plan.notes:
         lines.append("")
     lines += _summary(plan, colour=colour)
-    lines += _coverage(plan.coverage, colour=colour, folds=folds)
+    lines += _coverage(plan, colour=colour, folds=folds)
     return joined(lines, colour=colour)
 
 
 def summary_text(plan: Plan, *, colour: bool = False) -> Lines:
     """The last lines of `plan_text`: how much changes, what it loses, what it costs."""
-    lines = [*_summary(plan, colour=colour), *_coverage(plan.coverage, colour=colour, folds=0)]
+    lines = [*_summary(plan, colour=colour), *_coverage(plan, colour=colour, folds=0)]
     return joined(lines, colour=colour)
 
 
@@ -165,9 +165,9 @@ def _remarks(plan: Plan, *, colour: bool, folds: float) -> Iterator[str]:
     yield from _notes(plan.notes, colour=colour, folds=folds)
 
 
-def losses_text(coverage: Coverage) -> Lines:
+def losses_text(plan: Plan) -> Lines:
     """Who loses what, one by one or those that lose the same together."""
-    return joined(_losses(coverage, folds=FOLDED_ABOVE))
+    return joined(_losses(plan, folds=FOLDED_ABOVE))
 
 
 class _Show(NamedTuple):
@@ -425,7 +425,8 @@ def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
         )
 
 
-def _coverage(coverage: Coverage, *, colour: bool, folds: float) -> Iterator[str]:
+def _coverage(plan: Plan, *, colour: bool, folds: float) -> Iterator[str]:
+    coverage = plan.coverage
     if coverage.losses:
         count = len(coverage.losses)
         who = "1 monitor loses" if count == 1 else f"{count} monitors lose"
@@ -437,7 +438,7 @@ def _coverage(coverage: Coverage, *, colour: bool, folds: float) -> Iterator[str
         limit = coverage.allowance.limit
         line = f"Coverage: {who} monitoring ({how}){recent}; budget {limit}"
         yield paint(line, "!" if coverage.total > limit else "bold", colour=colour)
-        yield from _losses(coverage, folds=folds)
+        yield from _losses(plan, folds=folds)
         labels = coverage.by_label()
         if count > 1 and labels:
             most = [f"{name} {lost}" for name, lost in labels.items()][:_MOST]
@@ -448,13 +449,22 @@ def _coverage(coverage: Coverage, *, colour: bool, folds: float) -> Iterator[str
         yield f"Cost: {before:,} → {after:,} measurements per day ({after - before:+,})"
 
 
-def _losses(coverage: Coverage, *, folds: float) -> Iterator[str]:
-    """Who loses what: one by one, or those that lose the same together."""
-    if len(coverage.losses) <= folds:
-        for loss in coverage.losses:
+def _losses(plan: Plan, *, folds: float) -> Iterator[str]:
+    """Who loses what: one by one, or those that lose the same together.
+
+    Only those are put together whose change says so too, or a short text is asked for: of what a
+    manifest releases or ignores nothing else names the monitor.
+    """
+    losses = plan.coverage.losses
+    changed = {change.address for change in plan.changes}
+    is_short = len(losses) <= folds
+    together = []
+    for loss in losses:
+        if is_short or (folds and loss.address not in changed):
             yield f"  {_loss(loss)}: {_how(loss)}"
-        return
-    for group in loss_groups(coverage):
+        else:
+            together.append(loss)
+    for group in loss_groups(together):
         if len(group.losses) <= _FEW:
             yield f"  {', '.join(map(_loss, group.losses))}: {_how(group)}"
         else:

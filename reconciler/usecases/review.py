@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from reconciler.core import review
-from reconciler.core.plan import fingerprint
 from reconciler.errors import NotAllowedError, RefusedError
 
 if TYPE_CHECKING:
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
 
 _ROOM = 200
 """Characters that the marker takes, or less."""
-_KNOWN = re.compile("<!-- drifted=(sha256:[0-9a-f]{64}(?:,sha256:[0-9a-f]{64})*|) -->")
 _MOST = 20
 """So many addresses are named in a note below an issue."""
 
@@ -146,8 +143,8 @@ def issue(platform: Platform, text: str, drift: Mapping[str, JSON], title: str) 
             platform.close_issue(item.id)
         return Done.CLOSED if own else Done.NOTHING
     _check_length(platform, text)
-    found = _fingerprints(drift["monitors"])
-    whole = f"<!-- drifted={','.join(sorted(found))} -->\n{text}"
+    found = _marks(drift["monitors"])
+    whole = review.with_known(text, found)
     _check_length(platform, whole)
     body = review.marked(whole, account)
     if not own:
@@ -156,19 +153,19 @@ def issue(platform: Platform, text: str, drift: Mapping[str, JSON], title: str) 
     last = own[-1]
     if review.is_current(last, whole):
         return Done.CURRENT
-    known = _KNOWN.search(last.body)
-    before = set(known[1].split(",")) if known else set()
     platform.update_issue(last.id, body)
-    if new := sorted(address for digest, address in found.items() if digest not in before):
+    if new := sorted(found[mark] for mark in review.unknown(found, last.body)):
         more = f"\n- and {len(new) - _MOST} more" if len(new) > _MOST else ""
         lines = "\n".join(f"- `{address}`" for address in new[:_MOST])
         platform.notify(last.id, f"Newly drifted:\n\n{lines}{more}")
     return Done.UPDATED
 
 
-def _fingerprints(monitors: Sequence[Mapping[str, JSON]]) -> dict[str, str]:
-    """The address of each drift by a digest of what has drifted how: no value is shown."""
-    return {fingerprint([item["address"], item["fields"]]): item["address"] for item in monitors}
+def _marks(monitors: Sequence[Mapping[str, JSON]]) -> dict[str, str]:
+    """The address of each drift by its mark."""
+    return {
+        review.drift_mark([item["address"], item["fields"]]): item["address"] for item in monitors
+    }
 
 
 def _check_length(platform: Platform, text: str) -> None:

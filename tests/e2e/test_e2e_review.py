@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from reconciler.core.diff import FieldChange
+from reconciler.core.drift import Drift, Drifted
+from reconciler.core.model import Account as AccountName
+from reconciler.render.markdown import drift_markdown
+from reconciler.render.view import View
 
 import platforms
 from platforms import GitHub, GitLab, Reply
@@ -268,6 +273,25 @@ def test_answers_that_are_not_what_the_api_gives(
     assert comment("text").code in {0, 6}
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("TOKEN", "of two\nlines"), ("TOKEN", "umläut"), ("API_URL", "http://a:port")],
+)
+def test_a_setting_that_cannot_be_sent_is_named(
+    comment: Callable[..., Done], name: str, variable: str, value: str
+) -> None:
+    prefix = "CI_API_V4_URL" if (name, variable) == ("gitlab", "API_URL") else ""
+    setting = prefix or f"{name.upper()}_{variable}"
+    done = comment("text", env={setting: value})
+    assert (done.code, done.out) == (3, "")
+    assert done.err.startswith(f"Error: {setting} ")
+    assert value not in done.err or variable != "TOKEN"
+
+
+def test_a_token_may_end_with_a_line(comment: Callable[..., Done], name: str) -> None:
+    assert comment("text", env={f"{name.upper()}_TOKEN": f"{platforms.TOKEN}\n"}).code == 0
+
+
 def test_nobody_there(comment: Callable[..., Done], hurried: Clock) -> None:
     env = {"GITHUB_GRAPHQL_URL": "http://127.0.0.1:9/", "CI_API_V4_URL": "http://127.0.0.1:9"}
     done = comment("text", env=env, clock=hurried)
@@ -442,8 +466,9 @@ def test_the_reviewed_plan_comes_back_if_its_manifests_are_here(
     done = run(*get, env=platform.env)
     assert done.code == 0, done.err
     assert back.read_bytes() == data
-    with contextlib.suppress(KeyError):
-        assert platform.env["GITLAB_TOKEN"] not in done.text
+    assert platforms.TOKEN not in done.text
+    assert platform.elsewhere
+    assert not any(platforms.TOKEN in headers for headers in platform.elsewhere)
 
     workspace.replace("fleet.yaml", "name: relay-02", "name: relay-02x")
     done = run(*get, env=platform.env)
@@ -466,6 +491,9 @@ def test_the_reviewed_plan_comes_back_if_its_manifests_are_here(
     assert done.code == 0
     assert "it cannot be read" in done.err
     assert run(*get[:-2], env=platform.env).code == 3
+    done = run(*get, "--out", ".", env=platform.env)
+    assert done.code == 3
+    assert done.err.startswith("Error: . cannot be removed")
 
 
 def test_nothing_is_taken_from_a_fork(run: Callable[..., Done], platform: Any, name: str) -> None:
@@ -474,10 +502,55 @@ def test_nothing_is_taken_from_a_fork(run: Callable[..., Done], platform: Any, n
     assert "no request that this commit merged has kept one" in done.err
 
 
-def test_an_artifact_that_is_no_archive(run: Callable[..., Done]) -> None:
+def _encrypted(archive: bytes) -> bytes:
+    data = bytearray(archive)
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    return bytes(data)
+
+
+def _of_unknown_method(archive: bytes) -> bytes:
+    data = bytearray(archive)
+    data[8] = data[data.index(b"PK\x01\x02") + 10] = 77
+    return bytes(data)
+
+
+@pytest.mark.parametrize("damaged", [lambda _: b"no archive", _encrypted, _of_unknown_method])
+def test_an_artifact_that_is_no_archive(
+    run: Callable[..., Done], damaged: Callable[[bytes], bytes]
+) -> None:
     with platforms.serving(GitHub()) as platform:
         platform.keep(_SHA, "plan.json", b"{}")
-        platform.files = dict.fromkeys(platform.files, b"no archive")
+        platform.files = {key: damaged(data) for key, data in platform.files.items()}
         done = run("reviewed", "--platform", "github", "--commit", _SHA, env=platform.env)
     assert done.code == 6
     assert "is not an archive with one file" in done.err
+
+
+def test_a_drift_of_many_monitors_fits_into_an_issue(
+    run: Callable[..., Done], platform: Any, name: str, workspace: Workspace
+) -> None:
+    def keep(*numbers: int) -> Done:
+        field = FieldChange("confirmation_note", "a" * 60, "b" * 60)
+        drift = Drift(
+            AccountName("default", "https://example.com"),
+            tuple(
+                Drifted(f"email-smtp/m{number:05}", number, "2026-01-01T00:00:00Z", "r", (field,))
+                for number in numbers
+            ),
+            kept=0,
+        )
+        text = json.dumps(drift.to_json())
+        (workspace.root / "drift.json").write_text(text, encoding="utf-8")
+        text = drift_markdown(drift, View())
+        (workspace.root / "drift.md").write_text(text, encoding="utf-8")
+        flags = ("--platform", name, "--file", "drift.md")
+        return run("issue", "drift.json", *flags, env=platform.env)
+
+    assert keep(*range(1, 1000)).err == "The issue for drift is written.\n"
+    assert keep(*range(1, 1001)).err == "The issue for drift is updated.\n"
+    ((_, note),) = platform.notes
+    assert note == "Newly drifted:\n\n- `email-smtp/m01000`"
+    assert keep(*range(1, 9000)).err == "The issue for drift is updated.\n"
+    assert keep(*range(1, 8999)).err == "The issue for drift is updated.\n"
+    assert len(platform.notes) == 2

@@ -514,6 +514,8 @@ class TestTraces:
             ({"OTEL_SDK_DISABLED": "true"}, ""),
             ({"OTEL_TRACES_EXPORTER": "none"}, ""),
             ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "grpc is not supported"),
+            ({"OTEL_BSP_MAX_QUEUE_SIZE": "-1"}, "No traces are sent: max_queue_size must be"),
+            ({"OTEL_SPAN_EVENT_COUNT_LIMIT": "many"}, "No traces are sent: OTEL_SPAN_EVENT"),
         ],
     )
     def test_none_are_sent_where_they_are_not_wanted(

@@ -35,6 +35,22 @@ def test_it_ends_a_wait_from_another_thread() -> None:
     timer.join()
 
 
+def test_a_signal_may_come_while_a_wait_begins() -> None:
+    def interrupted(seconds: float, event: threading.Event | None) -> None:
+        assert event is not None
+        with event._cond:  # type: ignore[attr-defined]
+            cancellation.interrupt()
+        event.wait(seconds)
+
+    cancellation = Cancellation(SYSTEM._replace(sleep=interrupted))
+    began = time.monotonic()
+    thread = threading.Thread(target=cancellation.wait, args=(_LONG,), daemon=True)
+    thread.start()
+    thread.join(_LONG / 2)
+    assert not thread.is_alive()
+    assert time.monotonic() - began < _LONG / 2
+
+
 def test_a_wait_that_nobody_ends_takes_its_time() -> None:
     waited: list[float] = []
     clock = SYSTEM._replace(sleep=lambda seconds, _: waited.append(seconds))

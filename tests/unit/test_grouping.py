@@ -19,6 +19,9 @@ from reconciler.core.grouping import (
 from reconciler.core.model import Origin
 from reconciler.core.plan import Action, Change, Coverage, Loss, Plan, Reason
 from reconciler.core.planner import decide
+from reconciler.render.markdown import plan_markdown
+from reconciler.render.plans import plan_text
+from reconciler.render.view import View
 
 from build import ACCOUNT, SCHEMAS, desired, live, record
 
@@ -191,10 +194,21 @@ def test_those_who_lose_the_same_are_one_group() -> None:
         Loss("a/2", 2, ("deleted",)),
         Loss("a/3", 3, ("stretched",), {"interval": "stretched"}),
     )
-    one, two = loss_groups(Coverage(3, losses))
+    one, two = loss_groups(losses)
     assert [loss.address for loss in one.losses] == ["a/2"]
     assert [loss.address for loss in two.losses] == ["a/1", "a/3"]
     assert two.causes == ("stretched",)
+
+
+def test_a_loss_without_a_change_is_named_unless_all_is_to_be_short() -> None:
+    fields = {"port": "released"}
+    losses = tuple(
+        Loss(f"email-smtp/m{number:02}", number, ("released",), fields) for number in range(30)
+    )
+    plan = Plan(ACCOUNT, (), coverage=Coverage(60, losses))
+    for text in (plan_text(plan), plan_markdown(plan, View())):
+        assert all(loss.address in text for loss in losses)
+    assert "m29" not in plan_text(plan, detail=Detail.SUMMARY)
 
 
 def test_labels_and_names_are_no_decision() -> None:

@@ -169,6 +169,23 @@ def test_losses_stand_on_top_with_the_budget() -> None:
     assert "10 → 5 measurements per day (-5)" in found.text
 
 
+def test_a_loss_that_no_row_shows_is_named_at_the_top() -> None:
+    released = tuple(
+        Loss(f"email-smtp/r{number:02}", number, ("released",), {"port": "released"})
+        for number in range(30)
+    )
+    changed = tuple(
+        Loss(f"email-smtp/c{number:02}", 100 + number, ("disabled",)) for number in range(30)
+    )
+    coverage = Coverage(60, (*changed, *released))
+    changes = tuple(change(f"c{number:02}", PORT, id=100 + number) for number in range(30))
+    plan = page(Plan(ACCOUNT, changes, coverage=coverage))
+    assert all(loss.address in plan.text for loss in released)
+    assert "and 10 more, each marked below" in plan.text
+    done = Page(result_html(Result(ACCOUNT, (), losses=released), View()))
+    assert all(loss.address in done.text for loss in released)
+
+
 def test_refusals_bindings_and_notes_are_said() -> None:
     plan = Plan(
         ACCOUNT,

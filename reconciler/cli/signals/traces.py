@@ -66,11 +66,10 @@ def begin(environment: Mapping[str, str], say: Callable[[str], None]) -> Traces 
     log.propagate = False  # that it fails is said once, in our words
     log.addHandler(logging.NullHandler())
     try:
-        exporter = OTLPSpanExporter()
+        return Traces(OTLPSpanExporter(), environment, say)
     except ValueError as error:  # of a variable
         say(f"No traces are sent: {error}")
         return None
-    return Traces(exporter, environment, say)
 
 
 class _Noting(SpanExporter):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _ACTION, _CAUSE, _LOST, _LABEL, _ACCOUNT = "Action", "Cause", "Coverage", "Label", "Account"
 _REFUSED = "refused"
 _MOST = 20
-"""So many monitors that lose monitoring are named at the top; all are marked below."""
+"""So many monitors that lose monitoring are named at the top of those that are marked below."""
 
 
 def plan_html(plan: Plan, view: View) -> Lines:
@@ -134,13 +134,15 @@ def _alerts(plan: Plan) -> Iterator[Alert]:
         recent = f" {have} lost some in the last 24 hours."
     allowed = f"The budget allows {limit:,}{', so apply will refuse' if is_over else ''}."
     changed = {change.address for change in plan.changes}
+    marked = [loss.address for loss in coverage.losses if loss.address in changed]
+    left_out = {*marked[_MOST:]}
     items = tuple(
         Remark(loss.address, _loss(loss), loss.address if loss.address in changed else "")
-        for loss in coverage.losses[:_MOST]
+        for loss in coverage.losses
+        if loss.address not in left_out
     )
     text = f"{how[:1].upper()}{how[1:]}. {allowed}{recent}"
-    more = max(0, count - _MOST)
-    yield Alert("bad" if is_over else "", f"{who} monitoring", (text,), items, more)
+    yield Alert("bad" if is_over else "", f"{who} monitoring", (text,), items, len(left_out))
 
 
 def _loss(loss: Loss) -> str:

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from reconciler.render.view import View
 
 _OUTCOME, _ACTION, _CAUSE, _LABEL = "Outcome", "Action", "Cause", "Label"
-_MOST = 20
 
 
 def result_html(result: Result, view: View) -> Lines:
@@ -101,10 +100,9 @@ def _alerts(result: Result) -> Iterator[Alert]:
                 ", ".join(loss.causes),
                 loss.address if loss.address in addresses else "",
             )
-            for loss in result.losses[:_MOST]
+            for loss in result.losses
         )
-        more = max(0, count - _MOST)
-        yield Alert("", f"{who} lost monitoring, or may have", (), items, more)
+        yield Alert("", f"{who} lost monitoring, or may have", (), items)
 
 
 def _facets(outcome: Outcome) -> dict[str, list[str]]:

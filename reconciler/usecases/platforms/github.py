@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from io import BytesIO
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile
@@ -160,5 +161,5 @@ def _unpacked(data: bytes, name: str) -> bytes:
             if item.file_size > _LARGEST_PLAN:
                 raise PlatformError(f"the artifact {name} is too large", "")
             return archive.read(item)
-    except (BadZipFile, ValueError) as error:
+    except (BadZipFile, ValueError, RuntimeError, EOFError, zlib.error) as error:
         raise PlatformError(f"the artifact {name} is not an archive with one file", "") from error

@@ -25,7 +25,8 @@ class GitLab:
     """Characters that a comment may have."""
 
     def __init__(self, place: Place, clock: Clock) -> None:
-        headers = {"PRIVATE-TOKEN": place.token}
+        # Not PRIVATE-TOKEN: an artifact may lie on another host, and httpx takes only this away.
+        headers = {"Authorization": f"Bearer {place.token}"}
         self._rest = Rest("GitLab", place, "GITLAB_TOKEN", headers, clock)
         self._project = f"/projects/{place.project}"
         self._request = f"{self._project}/merge_requests/{place.request}"

@@ -493,7 +493,7 @@ def test_the_reviewed_plan_comes_back_if_its_manifests_are_here(
     assert run(*get[:-2], env=platform.env).code == 3
     done = run(*get, "--out", ".", env=platform.env)
     assert done.code == 3
-    assert done.err.startswith("Error: . cannot be removed")
+    assert done.err.startswith("Error: . cannot be written")
 
 
 def test_nothing_is_taken_from_a_fork(run: Callable[..., Done], platform: Any, name: str) -> None:

@@ -15,15 +15,25 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.context import written
+from reconciler.core import run_record
 from reconciler.core import state as records
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.core.redactor import Redactor
+from reconciler.core.run_record import RunRecord
 from reconciler.core.state import PendingCreate, Recovery, State, StateDelta
 from reconciler.errors import ConflictError, StateError
-from reconciler.state_store import Journal, Key, found_journals, read_journal, remove_journal
+from reconciler.render.history import save_message
+from reconciler.state_store import (
+    Journal,
+    Key,
+    RunFile,
+    found_journals,
+    read_journal,
+    remove_journal,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from reconciler.context import Cancellation, Clock, Reporter
@@ -31,6 +41,18 @@ if TYPE_CHECKING:
     from reconciler.core.model import JSON
     from reconciler.core.state import Lost, Record
     from reconciler.state_store import Store
+
+
+class Killed(NamedTuple):
+    """What the journal of a run that did not end tells of it.
+
+    Attributes:
+        record: as it was before anything was sent.
+        outcomes: see `state.outcomes_in`.
+    """
+
+    record: RunRecord
+    outcomes: Mapping[str, Record | None]
 
 
 class Known(NamedTuple):
@@ -42,6 +64,7 @@ class Known(NamedTuple):
         version: of the saved state in the store; None if there is none.
         recovery: what journals of runs that did not end add.
         journals: their files.
+        killed: what those runs were about.
     """
 
     state: State
@@ -49,6 +72,7 @@ class Known(NamedTuple):
     version: str | None
     recovery: Recovery
     journals: tuple[Path, ...]
+    killed: tuple[Killed, ...] = ()
 
 
 def read_known(store: Store, account: Account | None, lineage: str) -> Known:
@@ -78,7 +102,14 @@ def read_known(store: Store, account: Account | None, lineage: str) -> Known:
             "Name another state with --state: each account has its own.",
         )
     recovery = _recovered(saved, journals)
-    return Known(recovery.delta.of(saved), saved, version, recovery, paths)
+    state = recovery.delta.of(saved)
+    killed = tuple(
+        Killed(RunRecord.from_json(line["about"]), records.outcomes_in(lines))
+        for _, lines in journals
+        for line in lines
+        if "about" in line
+    )
+    return Known(state, saved, version, recovery, paths, killed)
 
 
 def _account(found: JSON) -> Account:
@@ -160,6 +191,9 @@ _DAY = timedelta(days=1)
 class Recorder:
     """Writes down what a run does.
 
+    Attributes:
+        is_run_kept: whether the store has a record of this run.
+
     Args:
         store: where the state is kept.
         known: what was read from it, under the lock.
@@ -195,8 +229,11 @@ class Recorder:
         self._unsaved = known.recovery.delta
         self._journals = known.journals
         self._ended = known.recovery.runs
+        self._killed = known.killed
+        self._before = known.state.records
         self._journal: Journal | None = None
         self._foreign: set[str] = set()
+        self.is_run_kept = False
         self._outcomes = self._pending = 0
         self._saved_at = clock.monotonic()
         self._took = 0.0
@@ -231,6 +268,7 @@ class Recorder:
         deletes: Iterable[str],
         ids_before: tuple[int, ...],
         losses: Mapping[int, Lost] = {},
+        about: RunRecord | None = None,
     ) -> None:
         """Writes down what may be sent from now on, before anything is.
 
@@ -244,13 +282,15 @@ class Recorder:
             ids_before: the ids that AlertSite has.
             losses: the monitors that may lose monitoring from now on: what a killed run took away
                 counts too.
+            about: what the run is about, for whoever finds the journal.
 
         Raises:
             StateError: it cannot be written; nothing may be sent.
         """
         self._journal = Journal.create(self._store, self.run, self._redactor)
         try:
-            self._intend(self._journal, addresses, creates, deletes, ids_before, losses)
+            told = [] if about is None else [records.about_line(about.to_json())]
+            self._intend(self._journal, told, addresses, creates, deletes, ids_before, losses)
         except StateError:
             self._journal.remove()  # nothing was sent
             raise
@@ -258,6 +298,7 @@ class Recorder:
     def _intend(
         self,
         journal: Journal,
+        about: Sequence[JSON],
         addresses: Iterable[str],
         creates: Mapping[str, Mapping[str, JSON]],
         deletes: Iterable[str],
@@ -271,7 +312,7 @@ class Recorder:
             records.intent_line(address, pending.get(address), self.known(address))
             for address in addresses
         ]
-        journal.append([records.head_line(self._saved, self.run), *lines])
+        journal.append([records.head_line(self._saved, self.run), *about, *lines])
         going = {
             address: record._replace(deleting=True)
             for address in deletes
@@ -304,8 +345,13 @@ class Recorder:
         if is_due and waited >= self._took * _SHARE:
             self._save()
 
-    def finish(self, last: StateDelta) -> bool:
+    def finish(self, last: StateDelta, run: RunRecord | None = None) -> bool:
         """Saves the state if it moved and ends the journals; says whether it had moved.
+
+        Args:
+            last: what is still to be noted.
+            run: what the run has done; kept if that is anything. What was killed before is kept
+                too, as far as it is known by now.
 
         Raises:
             StateError: it cannot be saved, or a journal not be removed; then the journals stay.
@@ -315,7 +361,17 @@ class Recorder:
             seen = {address: record for address, record in last.records.items() if record}
             self._journal.append(self._outcome_lines(seen))
         self._note(last)
-        moved = self._save()
+        for killed in self._killed:
+            if killed.record.id not in self._store.runs():
+                found = killed.record.recovered(killed.outcomes, self.state.records, self.run)
+                self._save(found)
+        if run is not None:
+            run = run.binding(self._before, self.state.records)
+        told = run if run is not None and run.is_something else None
+        moved = self._save(told)
+        self.is_run_kept = told is not None
+        if self.is_run_kept:
+            self._trim()
         if self._journal is not None:
             self._journal.remove()
         for path in self._journals:
@@ -348,12 +404,20 @@ class Recorder:
             for address, record in outcomes.items()
         ]
 
-    def _save(self) -> bool:
+    def _trim(self) -> None:
+        try:
+            self._store.trim(run_record.KEPT)
+        except StateError as error:  # that old runs stay harms nothing
+            self._reporter.say(f"{error}. {error.hint}")
+
+    def _save(self, run: RunRecord | None = None) -> bool:
+        """Saves what moved, and what is kept of a run; says whether there was anything."""
         started = self._clock.monotonic()
         for _ in range(_ATTEMPTS):
             moved = self._unsaved.of(self._saved)
             is_empty = not (moved.records or moved.pending_creates or moved.applied_plans)
-            if moved == self._saved and (self._version is not None or is_empty):
+            is_known = moved == self._saved and (self._version is not None or is_empty)
+            if is_known and run is None:
                 return False
             now = self._clock.now()
             new = moved._replace(
@@ -364,9 +428,9 @@ class Recorder:
             )
             data = records.to_text(new).encode("utf-8", "surrogatepass")
             try:
-                self._version = self._store.write(
-                    Key.STATE, data, self._version, self._message(new)
-                )
+                message = self._message(new) if run is None else save_message(run)
+                kept = None if run is None else _kept(run, new.serial)
+                self._version = self._store.write(Key.STATE, data, self._version, message, kept)
             except ConflictError:
                 self._reread()
                 continue
@@ -425,3 +489,9 @@ class Recorder:
                 f"{address} was bound to monitor {other.id} by run {other.run} meanwhile, and this "
                 f"run has made monitor {record.id}. Delete the one that is not wanted."
             )
+
+
+def _kept(run: RunRecord, serial: int) -> RunFile:
+    """What a store keeps of a run."""
+    text = run_record.to_text(run).encode("utf-8", "surrogatepass")
+    return RunFile(run.id, serial, text, run.about.actor if run.about.is_author else "")

@@ -15,14 +15,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.context import written
-from reconciler.core import run_record
 from reconciler.core import state as records
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.core.redactor import Redactor
-from reconciler.core.run_record import RunRecord
 from reconciler.core.state import PendingCreate, Recovery, State, StateDelta
 from reconciler.errors import ConflictError, StateError
-from reconciler.render.history import save_message
 from reconciler.state_store import (
     Journal,
     Key,
@@ -39,6 +36,7 @@ if TYPE_CHECKING:
     from reconciler.context import Cancellation, Clock, Reporter
     from reconciler.core.generation import Generation
     from reconciler.core.model import JSON
+    from reconciler.core.run_record import RunRecord
     from reconciler.core.state import Lost, Record
     from reconciler.state_store import Store
 
@@ -103,13 +101,15 @@ def read_known(store: Store, account: Account | None, lineage: str) -> Known:
         )
     recovery = _recovered(saved, journals)
     state = recovery.delta.of(saved)
-    killed = tuple(
-        Killed(RunRecord.from_json(line["about"]), records.outcomes_in(lines))
-        for _, lines in journals
-        for line in lines
-        if "about" in line
-    )
+    killed = tuple(_killed(lines) for _, lines in journals if any("about" in it for it in lines))
     return Known(state, saved, version, recovery, paths, killed)
+
+
+def _killed(lines: Sequence[JSON]) -> Killed:
+    from reconciler.core.run_record import RunRecord  # 4 ms that planning saves
+
+    about = next(line["about"] for line in lines if "about" in line)
+    return Killed(RunRecord.from_json(about), records.outcomes_in(lines))
 
 
 def _account(found: JSON) -> Account:
@@ -405,8 +405,10 @@ class Recorder:
         ]
 
     def _trim(self) -> None:
+        from reconciler.core.run_record import KEPT  # 4 ms that planning saves
+
         try:
-            self._store.trim(run_record.KEPT)
+            self._store.trim(KEPT)
         except StateError as error:  # that old runs stay harms nothing
             self._reporter.say(f"{error}. {error.hint}")
 
@@ -428,8 +430,9 @@ class Recorder:
             )
             data = records.to_text(new).encode("utf-8", "surrogatepass")
             try:
-                message = self._message(new) if run is None else save_message(run)
-                kept = None if run is None else _kept(run, new.serial)
+                message, kept = self._message(new), None
+                if run is not None:
+                    message, kept = _kept(run, new.serial)
                 self._version = self._store.write(Key.STATE, data, self._version, message, kept)
             except ConflictError:
                 self._reread()
@@ -491,7 +494,11 @@ class Recorder:
             )
 
 
-def _kept(run: RunRecord, serial: int) -> RunFile:
-    """What a store keeps of a run."""
-    text = run_record.to_text(run).encode("utf-8", "surrogatepass")
-    return RunFile(run.id, serial, text, run.about.actor if run.about.is_author else "")
+def _kept(run: RunRecord, serial: int) -> tuple[str, RunFile]:
+    """The message of the save that ends a run, and what a store keeps of the run."""
+    from reconciler.core.run_record import to_text  # 4 ms that planning saves
+    from reconciler.render.history import save_message
+
+    text = to_text(run).encode("utf-8", "surrogatepass")
+    author = run.about.actor if run.about.is_author else ""
+    return save_message(run), RunFile(run.id, serial, text, author)

@@ -18,7 +18,6 @@ from reconciler.cli import config, console
 from reconciler.context import USUAL, Cancellation, Limits, seconds_since, written
 from reconciler.core import json_text
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
-from reconciler.core.run_record import About
 from reconciler.errors import ConfigurationError
 from reconciler.secrets import Vault
 from reconciler.state_session import Recorder, read_known
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from reconciler.core.generation import Generation
     from reconciler.core.plan import Plan
     from reconciler.core.redactor import Redactor
+    from reconciler.core.run_record import About
     from reconciler.core.safety import Budgets
     from reconciler.schema import Schemas
     from reconciler.state_session import Known
@@ -104,6 +104,8 @@ class Run(NamedTuple):
 
     def about(self, operation: str, generation: Generation, plan: Plan, undoes: str = "") -> About:
         """Who runs what, and from where."""
+        from reconciler.core.run_record import About  # 4 ms that planning saves
+
         pipeline = config.read_pipeline(os.environ)
         return About(
             self.id,

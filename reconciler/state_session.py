@@ -20,17 +20,37 @@ from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.core.redactor import Redactor
 from reconciler.core.state import PendingCreate, Recovery, State, StateDelta
 from reconciler.errors import ConflictError, StateError
-from reconciler.state_store import Journal, Key, found_journals, read_journal, remove_journal
+from reconciler.state_store import (
+    Journal,
+    Key,
+    RunFile,
+    found_journals,
+    read_journal,
+    remove_journal,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from reconciler.context import Cancellation, Clock, Reporter
     from reconciler.core.generation import Generation
     from reconciler.core.model import JSON
+    from reconciler.core.run_record import RunRecord
     from reconciler.core.state import Lost, Record
     from reconciler.state_store import Store
+
+
+class Killed(NamedTuple):
+    """What the journal of a run that did not end tells of it.
+
+    Attributes:
+        record: as it was before anything was sent.
+        outcomes: see `state.outcomes_in`.
+    """
+
+    record: RunRecord
+    outcomes: Mapping[str, Record | None]
 
 
 class Known(NamedTuple):
@@ -42,6 +62,7 @@ class Known(NamedTuple):
         version: of the saved state in the store; None if there is none.
         recovery: what journals of runs that did not end add.
         journals: their files.
+        killed: what those runs were about.
     """
 
     state: State
@@ -49,6 +70,7 @@ class Known(NamedTuple):
     version: str | None
     recovery: Recovery
     journals: tuple[Path, ...]
+    killed: tuple[Killed, ...] = ()
 
 
 def read_known(store: Store, account: Account | None, lineage: str) -> Known:
@@ -78,7 +100,16 @@ def read_known(store: Store, account: Account | None, lineage: str) -> Known:
             "Name another state with --state: each account has its own.",
         )
     recovery = _recovered(saved, journals)
-    return Known(recovery.delta.of(saved), saved, version, recovery, paths)
+    state = recovery.delta.of(saved)
+    killed = tuple(_killed(lines) for _, lines in journals if any("about" in it for it in lines))
+    return Known(state, saved, version, recovery, paths, killed)
+
+
+def _killed(lines: Sequence[JSON]) -> Killed:
+    from reconciler.core.run_record import RunRecord  # 4 ms that planning saves
+
+    about = next(line["about"] for line in lines if "about" in line)
+    return Killed(RunRecord.from_json(about), records.outcomes_in(lines))
 
 
 def _account(found: JSON) -> Account:
@@ -160,6 +191,9 @@ _DAY = timedelta(days=1)
 class Recorder:
     """Writes down what a run does.
 
+    Attributes:
+        is_run_kept: whether the store has a record of this run.
+
     Args:
         store: where the state is kept.
         known: what was read from it, under the lock.
@@ -195,8 +229,11 @@ class Recorder:
         self._unsaved = known.recovery.delta
         self._journals = known.journals
         self._ended = known.recovery.runs
+        self._killed = known.killed
+        self._before = known.state.records
         self._journal: Journal | None = None
         self._foreign: set[str] = set()
+        self.is_run_kept = False
         self._outcomes = self._pending = 0
         self._saved_at = clock.monotonic()
         self._took = 0.0
@@ -231,6 +268,7 @@ class Recorder:
         deletes: Iterable[str],
         ids_before: tuple[int, ...],
         losses: Mapping[int, Lost] = {},
+        about: RunRecord | None = None,
     ) -> None:
         """Writes down what may be sent from now on, before anything is.
 
@@ -244,13 +282,15 @@ class Recorder:
             ids_before: the ids that AlertSite has.
             losses: the monitors that may lose monitoring from now on: what a killed run took away
                 counts too.
+            about: what the run is about, for whoever finds the journal.
 
         Raises:
             StateError: it cannot be written; nothing may be sent.
         """
         self._journal = Journal.create(self._store, self.run, self._redactor)
         try:
-            self._intend(self._journal, addresses, creates, deletes, ids_before, losses)
+            told = [] if about is None else [records.about_line(about.to_json())]
+            self._intend(self._journal, told, addresses, creates, deletes, ids_before, losses)
         except StateError:
             self._journal.remove()  # nothing was sent
             raise
@@ -258,6 +298,7 @@ class Recorder:
     def _intend(
         self,
         journal: Journal,
+        about: Sequence[JSON],
         addresses: Iterable[str],
         creates: Mapping[str, Mapping[str, JSON]],
         deletes: Iterable[str],
@@ -271,7 +312,7 @@ class Recorder:
             records.intent_line(address, pending.get(address), self.known(address))
             for address in addresses
         ]
-        journal.append([records.head_line(self._saved, self.run), *lines])
+        journal.append([records.head_line(self._saved, self.run), *about, *lines])
         going = {
             address: record._replace(deleting=True)
             for address in deletes
@@ -304,8 +345,13 @@ class Recorder:
         if is_due and waited >= self._took * _SHARE:
             self._save()
 
-    def finish(self, last: StateDelta) -> bool:
+    def finish(self, last: StateDelta, run: RunRecord | None = None) -> bool:
         """Saves the state if it moved and ends the journals; says whether it had moved.
+
+        Args:
+            last: what is still to be noted.
+            run: what the run has done; kept if that is anything. What was killed before is kept
+                too, as far as it is known by now.
 
         Raises:
             StateError: it cannot be saved, or a journal not be removed; then the journals stay.
@@ -315,7 +361,17 @@ class Recorder:
             seen = {address: record for address, record in last.records.items() if record}
             self._journal.append(self._outcome_lines(seen))
         self._note(last)
-        moved = self._save()
+        for killed in self._killed:
+            if killed.record.id not in self._store.runs():
+                found = killed.record.recovered(killed.outcomes, self.state.records, self.run)
+                self._save(found)
+        if run is not None:
+            run = run.binding(self._before, self.state.records)
+        told = run if run is not None and run.is_something else None
+        moved = self._save(told)
+        self.is_run_kept = told is not None
+        if self.is_run_kept:
+            self._trim()
         if self._journal is not None:
             self._journal.remove()
         for path in self._journals:
@@ -348,12 +404,22 @@ class Recorder:
             for address, record in outcomes.items()
         ]
 
-    def _save(self) -> bool:
+    def _trim(self) -> None:
+        from reconciler.core.run_record import KEPT  # 4 ms that planning saves
+
+        try:
+            self._store.trim(KEPT)
+        except StateError as error:  # that old runs stay harms nothing
+            self._reporter.say(f"{error}. {error.hint}")
+
+    def _save(self, run: RunRecord | None = None) -> bool:
+        """Saves what moved, and what is kept of a run; says whether there was anything."""
         started = self._clock.monotonic()
         for _ in range(_ATTEMPTS):
             moved = self._unsaved.of(self._saved)
             is_empty = not (moved.records or moved.pending_creates or moved.applied_plans)
-            if moved == self._saved and (self._version is not None or is_empty):
+            is_known = moved == self._saved and (self._version is not None or is_empty)
+            if is_known and run is None:
                 return False
             now = self._clock.now()
             new = moved._replace(
@@ -364,9 +430,10 @@ class Recorder:
             )
             data = records.to_text(new).encode("utf-8", "surrogatepass")
             try:
-                self._version = self._store.write(
-                    Key.STATE, data, self._version, self._message(new)
-                )
+                message, kept = self._message(new), None
+                if run is not None:
+                    message, kept = _kept(run, new.serial)
+                self._version = self._store.write(Key.STATE, data, self._version, message, kept)
             except ConflictError:
                 self._reread()
                 continue
@@ -425,3 +492,13 @@ class Recorder:
                 f"{address} was bound to monitor {other.id} by run {other.run} meanwhile, and this "
                 f"run has made monitor {record.id}. Delete the one that is not wanted."
             )
+
+
+def _kept(run: RunRecord, serial: int) -> tuple[str, RunFile]:
+    """The message of the save that ends a run, and what a store keeps of the run."""
+    from reconciler.core.run_record import to_text  # 4 ms that planning saves
+    from reconciler.render.history import save_message
+
+    text = to_text(run).encode("utf-8", "surrogatepass")
+    author = run.about.actor if run.about.is_author else ""
+    return save_message(run), RunFile(run.id, serial, text, author)

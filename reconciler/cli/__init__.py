@@ -35,6 +35,8 @@ _COMMANDS = {
     "report": ("report", "Show the fleet: what is managed, what it covers, what it costs."),
     "why": ("why", "Tell where a value comes from, and what would happen to it."),
     "show": ("show", "Show a plan that plan --out has written."),
+    "history": ("history", "Show what runs have done."),
+    "undo": ("undo", "Take a run back."),
     "state": ("state", "Look at the state, and repair it."),
     "pull": ("pull", "Write into the manifests what changed in AlertSite."),
     "import": ("import_", "Write manifests for the monitors that AlertSite has."),

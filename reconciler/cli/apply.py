@@ -24,7 +24,13 @@ from reconciler.cli import (
     signals,
 )
 from reconciler.cli.runtime import connect
-from reconciler.core import safety, saved_plan
+from reconciler.cli.undo_plan import (
+    TakingBack,
+    refuse_nothing_left,
+    say_what_is_left,
+    take_back,
+)
+from reconciler.core import safety, saved_plan, undo
 from reconciler.core.events import OutcomeKnown
 from reconciler.core.generation import check
 from reconciler.core.options import PlanOptions
@@ -32,6 +38,7 @@ from reconciler.errors import ConfigurationError, ExitCode, LockedError, Refused
 from reconciler.render.view import View
 from reconciler.usecases.apply import Execution, apply_plan
 from reconciler.usecases.checkout import find_relation, read_generation
+from reconciler.usecases.undo import look_back
 from reconciler.usecases.write_ids import write_ids
 
 if TYPE_CHECKING:
@@ -47,7 +54,8 @@ if TYPE_CHECKING:
     from reconciler.core.model import Desired
     from reconciler.core.plan import Plan
     from reconciler.core.result import Outcome, Result
-    from reconciler.core.saved_plan import SavedPlan
+    from reconciler.core.run_record import About
+    from reconciler.core.saved_plan import PlanInputs, SavedPlan
     from reconciler.state_session import Known
     from reconciler.usecases import Planned, Workspace
     from reconciler.usecases.apply import Applied
@@ -170,7 +178,6 @@ def apply(
     With FILE, a plan that plan --out has written, it applies exactly that, without asking; what has
     moved since is refused and listed.
     """
-    began = runtime.clock().monotonic()
     rules = PlanOptions(targets, adopt, write_secrets, keep=keep)
     is_ruled = prune is not None or rules != PlanOptions()
     asked = ApplyOptions(
@@ -196,28 +203,81 @@ def apply(
         schemas, fleet = options.load(manifests, may_be_empty=True)
         run = runtime.begin(location, embedded=config.is_silent(os.environ), run=told.run)
         workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
-        with (
-            connect(
-                schemas,
-                parallelism=asked.parallelism,
-                limits=run.limits,
-                reporter=told.reporter,
-            ) as connection,
-            runtime.locked(run, "apply", lock_timeout, connection, told.reporter),
-        ):
-            applied = _apply(workspace, run, connection, saved, asked, told, manifests=manifests)
-        for outcome in applied.result.outcomes:
-            told.tell(OutcomeKnown(outcome, is_confirmed=True))
-        unwritten = _put(applied.result, asked.outputs)
-        if write_ids:
-            _write_ids(workspace, applied)
-        console.say(render.run_line(run.id, runtime.clock().monotonic() - began))
-        if unwritten is not None:
-            console.fail(unwritten)
-        if applied.state_error is not None:
-            raise applied.state_error
-        code = ExitCode.OK if unwritten is None else unwritten.exit_code
-        return told.end(applied.result.exit_code or code)
+        takes_back = None
+        if saved is not None and saved.basis.undoes:
+            takes_back = TakingBack(saved.basis.undoes, saved.basis.targets)
+        return carry_out(
+            workspace,
+            run,
+            saved,
+            asked,
+            told,
+            lock_timeout=lock_timeout,
+            manifests=manifests,
+            writes_ids=write_ids,
+            takes_back=takes_back,
+        )
+
+
+def carry_out(
+    workspace: Workspace,
+    run: runtime.Run,
+    saved: SavedPlan | None,
+    asked: ApplyOptions,
+    told: Signals,
+    *,
+    lock_timeout: float,
+    manifests: str,
+    writes_ids: bool = False,
+    takes_back: TakingBack | None = None,
+) -> int:
+    """One apply or undo from its lock to its last line; returns the exit code.
+
+    Args:
+        workspace: what is to be planned; of an undo, all but its manifests.
+        run: the run.
+        saved: the saved plan that is applied; None if a plan is made.
+        asked: how it was asked for.
+        told: what is told of all that happens.
+        lock_timeout: seconds to wait for the lock.
+        manifests: their folder.
+        writes_ids: whether ids are written into manifests.
+        takes_back: the run that is taken back; None for an apply of manifests.
+    """
+    began = runtime.clock().monotonic()
+    operation = "undo" if takes_back else "apply"
+    with (
+        connect(
+            workspace.schemas,
+            parallelism=asked.parallelism,
+            limits=run.limits,
+            reporter=told.reporter,
+        ) as connection,
+        runtime.locked(run, operation, lock_timeout, connection, told.reporter),
+    ):
+        applied = _apply(
+            workspace,
+            run,
+            connection,
+            saved,
+            asked,
+            told,
+            manifests=manifests,
+            takes_back=takes_back,
+        )
+    for outcome in applied.result.outcomes:
+        told.tell(OutcomeKnown(outcome, is_confirmed=True))
+    unwritten = _put(applied.result, asked.outputs)
+    if writes_ids:
+        _write_ids(workspace, applied)
+    seconds = runtime.clock().monotonic() - began
+    console.say(render.run_line(run.id, seconds, can_undo=applied.is_kept))
+    if unwritten is not None:
+        console.fail(unwritten)
+    if applied.state_error is not None:
+        raise applied.state_error
+    code = ExitCode.OK if unwritten is None else unwritten.exit_code
+    return told.end(applied.result.exit_code or code)
 
 
 def _saved(file: str | None, asked: ApplyOptions, *, is_ruled: bool) -> SavedPlan | None:
@@ -253,51 +313,88 @@ def _apply(
     told: Signals,
     *,
     manifests: str,
+    takes_back: TakingBack | None,
 ) -> Applied:
-    """One apply, under the lock."""
+    """One apply or undo, under the lock."""
     writer = connection.writer()
     known = run.known(connection.account)
-    generation = _generation(manifests, known, saved, asked)
     clock = runtime.clock()
+    back = None
+    if takes_back is not None:
+        generation = read_generation(manifests, console.REPORTER)
+        back = take_back(workspace, run, known.state, takes_back)
+        workspace = back.workspace
+    else:
+        generation = _generation(manifests, known, saved, asked)
     # Whoever sent a create that had no answer is over, since this run has the lock.
     grace = usecases.Grace(clock, run.grace, connection.cancellation, console.REPORTER)
-    first = usecases.look(workspace, writer, known.state, grace, clock.now())
+
+    def look() -> Planned:
+        if back is not None:
+            return look_back(back, writer, known.state, grace, clock.now())
+        return usecases.look(workspace, writer, known.state, grace, clock.now())
+
+    first = look()
     if reason := connection.cancellation.reason:  # it waited: another run may be at work by now
         raise LockedError(reason, "Run the same command again; nothing was sent.")
     plan = first.plan
     moved: tuple[Outcome, ...] = ()
     if saved is not None:
         basis = plan_file.basis(workspace, known.state, run.id, generation)
-        allow = asked.allow_different_manifests
-        if said := saved_plan.refuse_foreign(
-            saved, basis, connection.account, allow_different=allow
-        ):
-            console.say(said)
-        others = None if saved.basis.manifests == basis.manifests else workspace.fleet.desired
-        plan, moved = _reviewed(saved, first, asked, others, tracks=workspace.vault.tracks)
-        if plan.changes and saved.basis.id in known.state.applied_plans:
-            raise RefusedError(
-                "this plan was applied to its end already, and a plan is used once: what AlertSite "
-                "has otherwise by now has changed since",
-                "Make a new plan: reconciler plan --out FILE",
-            )
+        plan, moved = _of_saved(saved, basis, workspace, first, known, asked)
     told.planned(plan, workspace.schemas.kinds, first.live)
-    asks = plan.is_something and saved is None and not asked.auto_approve
+    is_something = plan.is_something or bool(back and plan.bindings)
+    asks = is_something and saved is None and not asked.auto_approve
     is_paged = False
     if plan.is_something or not moved:
         is_paged = _show(plan, asked, pages=asks and not asked.no_pager)
+    if back is not None:
+        whole, (plan, refused) = plan, undo.parted(plan, back.undoing.record)
+        moved = tuple(sorted((*moved, *refused), key=lambda item: item.change.address))
+        refuse_nothing_left(plan, refused)
+    else:
+        whole = plan
     _refuse(plan, workspace, known, asked)
     if asks:
         if is_paged:  # then nothing of it is on the terminal any more
             console.data(render.summary_text(plan, colour=console.has_colour(sys.stdout)))
         _ask()
-        first = usecases.look(workspace, writer, known.state, grace, clock.now())
-        usecases.refuse_stale(plan, first.plan)
+        first = look()
+        usecases.refuse_stale(whole, first.plan)
     used = saved.basis.id if saved is not None and not moved else None
-    applied = _execute(
-        plan, first, workspace, connection, run, known, asked, generation, used, told
-    )
+    undoes = takes_back.run if takes_back is not None else ""
+    about = run.about("undo" if undoes else "apply", generation, plan, undoes)
+    applied = _execute(plan, first, workspace, connection, run, known, asked, about, used, told)
+    if back is not None:
+        say_what_is_left(plan, back.undoing)
     return applied._replace(result=applied.result.with_moved(moved))
+
+
+def _of_saved(
+    saved: SavedPlan,
+    basis: PlanInputs,
+    workspace: Workspace,
+    first: Planned,
+    known: Known,
+    asked: ApplyOptions,
+) -> tuple[Plan, tuple[Outcome, ...]]:
+    """What is left of a saved plan here and now, and what of it has moved.
+
+    Raises:
+        RefusedError: it was made from something else, was applied already, or has moved.
+    """
+    allow = asked.allow_different_manifests
+    if said := saved_plan.refuse_foreign(saved, basis, known.state.account, allow_different=allow):
+        console.say(said)
+    others = None if saved.basis.manifests == basis.manifests else workspace.fleet.desired
+    plan, moved = _reviewed(saved, first, asked, others, tracks=workspace.vault.tracks)
+    if plan.changes and saved.basis.id in known.state.applied_plans:
+        raise RefusedError(
+            "this plan was applied to its end already, and a plan is used once: what AlertSite "
+            "has otherwise by now has changed since",
+            "Make a new plan: reconciler plan --out FILE",
+        )
+    return plan, moved
 
 
 def _execute(
@@ -308,7 +405,7 @@ def _execute(
     run: runtime.Run,
     known: Known,
     asked: ApplyOptions,
-    generation: Generation,
+    about: About,
     used: str | None,
     told: Signals,
 ) -> Applied:
@@ -332,9 +429,9 @@ def _execute(
             clock=clock,
             grace=run.grace,
         )
-        recorder = run.recorder(known, "apply", connection.cancellation, reporter)
+        recorder = run.recorder(known, about.operation, connection.cancellation, reporter)
         return apply_plan(
-            plan, first, workspace, connection.writer(), recorder, execution, generation, used
+            plan, first, workspace, connection.writer(), recorder, execution, about, used
         )
 
 
@@ -401,7 +498,7 @@ def _refuse(plan: Plan, workspace: Workspace, known: Known, asked: ApplyOptions)
         described=len(workspace.fleet.desired),
         recorded=len(known.state.records),
         allow_loss=asked.allow_loss,
-        allow_empty=asked.allow_empty,
+        allow_empty=asked.allow_empty or bool(workspace.undoes),
     )
 
 

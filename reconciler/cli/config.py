@@ -83,6 +83,18 @@ class Settings(NamedTuple):
         return f"Settings(url={self.url!r})"
 
 
+class Pipeline(NamedTuple):
+    """Who has started the pipeline that runs this, and where it can be seen; texts may be empty."""
+
+    actor: str
+    url: str
+
+
+_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID")
+_GITHUB = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
+_JOBS = ("CI_JOB_URL", "CI_PIPELINE_URL", "BUILD_URL")  # GitLab, GitLab, Jenkins
+
+
 def read(environment: Mapping[str, str]) -> Settings | None:
     """The settings; None when nothing is set, so that only the sandbox can be meant.
 
@@ -284,6 +296,16 @@ def _looks_random(text: str) -> bool:
     has_letters = any(map(str.isalpha, text))
     is_mixed = text not in {text.lower(), text.upper(), text.capitalize()}
     return has_letters and (is_mixed or any(map(str.isdigit, text)))
+
+
+def read_pipeline(environment: Mapping[str, str]) -> Pipeline:
+    """The pipeline that runs this, as GitHub, GitLab or Jenkins says; empty if none does."""
+    actor = next((environment[name] for name in _ACTORS if environment.get(name)), "")
+    url = next((environment[name] for name in _JOBS if environment.get(name)), "")
+    if all(environment.get(name) for name in _GITHUB):
+        server, repository, run = (environment[name] for name in _GITHUB)
+        url = f"{server}/{repository}/actions/runs/{run}"
+    return Pipeline(actor, url)
 
 
 def wants_traces(environment: Mapping[str, str]) -> bool:

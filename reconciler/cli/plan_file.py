@@ -15,6 +15,8 @@ from reconciler.schema import problem_of
 from reconciler.usecases.checkout import read_generation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reconciler.core.generation import Generation
     from reconciler.core.plan import Plan
     from reconciler.core.state import State
@@ -38,14 +40,30 @@ def basis(workspace: Workspace, state: State, run: str, generation: Generation) 
         prune=rules.prune,
         keep=tuple(rules.keep),
         generation=generation,
+        undoes=workspace.undoes,
         settings=fingerprint(config.read_deciding(runtime.PROJECT)),
     )
 
 
 def write(
-    path: str, plan: Plan, workspace: Workspace, state: State, run: str, manifests: str
+    path: str,
+    plan: Plan,
+    workspace: Workspace,
+    state: State,
+    run: str,
+    manifests: str,
+    targets: Sequence[str] | None = None,
 ) -> None:
     """Writes a plan down, whole or not at all; one that is refused is not written.
+
+    Args:
+        path: where to.
+        plan: the plan.
+        workspace: what it was made from.
+        state: what was known.
+        run: the id of the run that made it.
+        manifests: their folder.
+        targets: what was targeted, if the workspace has other targets, as that of an undo.
 
     Raises:
         ConfigurationError: the file cannot be written.
@@ -54,7 +72,10 @@ def write(
         console.say(f"{path} is not written: a plan that holds refusals cannot be applied.")
         return
     generation = read_generation(manifests, console.REPORTER)
-    saved = SavedPlan(plan, basis(workspace, state, run, generation))
+    made_from = basis(workspace, state, run, generation)
+    if targets is not None:
+        made_from = made_from._replace(targets=tuple(targets))
+    saved = SavedPlan(plan, made_from)
     try:
         text = render.as_json(saved_plan.to_json(saved)) + "\n"
         durable.replace(Path(path), text.encode())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from reconciler import durable
+from reconciler import __version__, durable
 from reconciler.cli import config, console
 from reconciler.context import USUAL, Cancellation, Limits, seconds_since, written
 from reconciler.core import json_text
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from reconciler.alertsite import Reader, Session, Writer
     from reconciler.cli.context import Context
     from reconciler.context import Clock, Reporter
+    from reconciler.core.generation import Generation
+    from reconciler.core.plan import Plan
     from reconciler.core.redactor import Redactor
+    from reconciler.core.run_record import About
     from reconciler.core.safety import Budgets
     from reconciler.schema import Schemas
     from reconciler.state_session import Known
@@ -45,7 +48,6 @@ _GRACE = 1.5
 
 That is `timeout`, also for an answer that comes byte by byte: see `Limits`.
 """
-_USERS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")
 
 
 class Run(NamedTuple):
@@ -99,6 +101,24 @@ class Run(NamedTuple):
         """What resolves secrets."""
         rules = config.read_secret_rules(os.environ, PROJECT)
         return Vault(os.environ, self.key, rules, redactor())
+
+    def about(self, operation: str, generation: Generation, plan: Plan, undoes: str = "") -> About:
+        """Who runs what, and from where."""
+        from reconciler.core.run_record import About  # 4 ms that planning saves
+
+        pipeline = config.read_pipeline(os.environ)
+        return About(
+            self.id,
+            operation,
+            now(),
+            _holder(),
+            pipeline.url,
+            generation,
+            plan.digest,
+            __version__,
+            undoes,
+            is_author=bool(pipeline.actor),
+        )
 
     def recorder(
         self, known: Known, operation: str, cancellation: Cancellation, reporter: Reporter
@@ -223,10 +243,8 @@ def run_id() -> str:
 def _holder() -> str:
     from getpass import getuser  # only for a lock
 
-    try:
-        return next(os.environ[name] for name in _USERS if os.environ.get(name))
-    except StopIteration:
-        pass
+    if actor := config.read_pipeline(os.environ).actor:
+        return actor
     try:
         return getuser()
     except (KeyError, OSError):  # a user without a name, as containers have them

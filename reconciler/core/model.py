@@ -89,6 +89,7 @@ class Field(NamedTuple):
         coverage: what monitoring is lost by when the field moves the wrong way; None if none is.
         is_shown: whether AlertSite shows its value to those who may see the monitor.
         names: of the members of its elements that are ids, the member that names each.
+        is_read_only: whether AlertSite sets it, and no manifest may.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Field(NamedTuple):
     member_of: str | None = None
     is_shown: bool = True
     names: Mapping[str, str] = {}
+    is_read_only: bool = False
 
 
 def _hides_nothing(_name: str) -> None:
@@ -204,6 +206,18 @@ class Lifecycle(NamedTuple):
     ignore: tuple[Ignored, ...] = ()
 
 
+class Undo(NamedTuple):
+    """What taking a run back does to the record of a monitor, beside its fields.
+
+    Attributes:
+        forgets: the fields that the run was the first to name.
+        is_unbound: whether the run bound the address, so that it is bound to nothing again.
+    """
+
+    forgets: frozenset[str]
+    is_unbound: bool
+
+
 class Desired(NamedTuple):
     """What one manifest says.
 
@@ -215,6 +229,8 @@ class Desired(NamedTuple):
         inherited: the fields that the manifest does not name itself, and the Defaults document
             that each comes from.
         previously: names that it had before.
+        undo: None for a manifest. What takes a run back names only what that run changed: of all
+            else the record stays as it is, and nothing is released.
     """
 
     kind: Kind
@@ -227,6 +243,7 @@ class Desired(NamedTuple):
     inherited: Mapping[str, Origin] = {}
     lifecycle: Lifecycle = Lifecycle()
     previously: tuple[str, ...] = ()
+    undo: Undo | None = None
 
     @property
     def address(self) -> str:
@@ -271,6 +288,7 @@ def _field(name: str, schema: Mapping[str, JSON]) -> Field:
         schema.get("x-member-of"),
         not schema.get("writeOnly"),
         _names(schema),
+        schema.get("readOnly") is True,
     )
 
 

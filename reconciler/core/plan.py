@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-FORMAT_VERSION = "2.2"
+FORMAT_VERSION = "2.3"
 """Of the plan's JSON: the minor number grows with additions, the major with anything else."""
 
 
@@ -101,6 +101,7 @@ class BindingAction(StrEnum):
     BIND = "bind"
     FORGET = "forget"
     MOVE = "move"
+    UNBIND = "unbind"
 
 
 class Binding(NamedTuple):
@@ -111,7 +112,8 @@ class Binding(NamedTuple):
     Attributes:
         action: `adopt` a monitor that is there and has no owner; `bind` the one that a create of an
             earlier run is found to have made; `move` a record here from another address; `forget`
-            the record of a monitor that is gone.
+            the record of a monitor that is gone; `unbind` one that the run which is taken back has
+            bound.
         id: the monitor.
         before: the address that the record is moved from.
     """

@@ -401,7 +401,7 @@ def _compare(
     lost = stranded(manifest, live, body) if body and not rules.may_strand else None
     if lost is not None:
         return [_refuse_stranding(manifest, lost)]
-    if record is not None and not _names_all(manifest, record):
+    if record is not None and manifest.undo is None and not _names_all(manifest, record):
         ignored_fields = {item.field for item in manifest.lifecycle.ignore}
         sent = (name for name, value in record.secrets.items() if value != RELEASED)
         gone = {*record.fields, *sent} - manifest.fields.keys() - manifest.secrets.keys()

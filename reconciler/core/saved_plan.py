@@ -41,6 +41,7 @@ class PlanInputs(NamedTuple):
         id: of the run that made it, which no other plan shares: two plans may do the same.
         generation: of the manifests.
         settings: the digest of what the project's file decides.
+        undoes: the run that it takes back; empty for a plan of manifests.
     """
 
     tool_version: str
@@ -54,6 +55,7 @@ class PlanInputs(NamedTuple):
     id: str = ""
     generation: Generation = Generation()
     settings: str = ""
+    undoes: str = ""
 
     def is_of_the_same(self, other: PlanInputs) -> bool:
         """Whether both are made from manifests and settings that say the same, of any commit."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
-FORMAT_VERSION, JOURNAL_VERSION = "2.1", "2.0"
+FORMAT_VERSION, JOURNAL_VERSION = "2.1", "2.1"
 """Of the state's JSON and of journals: additions raise the minor number, all else the major."""
 
 
@@ -333,6 +333,11 @@ def outcome_line(address: str, record: Record | None, replaced: Record | None) -
     }
 
 
+def about_line(record: JSON) -> JSON:
+    """The line that says what the run is about, as its run record; it changes nothing."""
+    return {"about": record}
+
+
 def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
     """What the journals tell that the state does not have yet.
 
@@ -355,6 +360,8 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
             if "ids_before" in line:
                 before[runs[-1]] = tuple(line["ids_before"])
                 continue
+            if "about" in line:
+                continue
             address = line["intent"] if "intent" in line else line["outcome"]
             known = records[address] if address in records else state.records.get(address)
             is_current = (known and known.run) == line["replaces"]
@@ -373,6 +380,15 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
                 pending[address] = None
                 records[address] = record_from_json(line["record"])
     return Recovery(tuple(runs), len(told), StateDelta(records, pending, before))
+
+
+def outcomes_in(lines: Sequence[JSON]) -> dict[str, Record | None]:
+    """What a journal says last of each change that has an outcome: see `outcome_line`."""
+    return {
+        line["outcome"]: line["record"] and record_from_json(line["record"])
+        for line in lines
+        if "outcome" in line
+    }
 
 
 def _merged(base: Mapping[Any, JSON], changes: Mapping[Any, JSON]) -> Mapping[Any, JSON]:

@@ -70,6 +70,7 @@ _BINDINGS = {
     BindingAction.ADOPT: ("=", "adopted: bound to this monitor from now on"),
     BindingAction.BIND: ("=", "recovered: an earlier run created it and could not say so"),
     BindingAction.FORGET: (".", "forgotten: its monitor is gone, or bound to another address"),
+    BindingAction.UNBIND: (".", "unbound: the run that is taken back had bound it"),
     BindingAction.MOVE: ("=", "renamed: it was {name}; its record moves, and that sends nothing"),
 }
 _LEFT = {
@@ -83,6 +84,7 @@ _TOGETHER: dict[BindingAction | NoteCode, str] = {
     BindingAction.ADOPT: "adopted: bound to their manifests from now on",
     BindingAction.BIND: "recovered: an earlier run created them and could not say so",
     BindingAction.FORGET: "forgotten: their monitors are gone, or bound to other addresses",
+    BindingAction.UNBIND: "unbound: the run that is taken back had bound them",
     BindingAction.MOVE: "renamed: their records move, and that sends nothing",
     NoteCode.RELEASED: "released: {fields} no longer in the manifests, left as in AlertSite",
     NoteCode.ORPHAN: "orphaned: they have no manifest any more and are left as they are",
@@ -268,7 +270,9 @@ def _in_order(fields: Sequence[FieldChange]) -> list[FieldChange]:
 def _change(change: Change, show: _Show) -> Iterator[str]:
     symbol = _SYMBOLS[change.action]
     head = paint(f"{symbol} {change.address}", symbol, colour=show.colour)
-    yield f"  {head} ({where_text(change)}){reason_text(change)}"
+    found = where_text(change)
+    where = f" ({found})" if found else ""
+    yield f"  {head}{where}{reason_text(change)}"
     for field in _in_order(change.fields):
         yield from _field(field, change.action, show)
     if show.requests:

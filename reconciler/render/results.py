@@ -75,9 +75,10 @@ def progress_line(outcome: Outcome, number: int, total: int, failed: int, second
     return f"[{number}/{total}] {failed} failed, {duration(seconds)}: {outcome.change.address}"
 
 
-def run_line(run: str, seconds: float) -> str:
+def run_line(run: str, seconds: float, *, can_undo: bool = False) -> str:
     """The last words of a run: by which name history has it, and how long it took."""
-    return f"Run {run} took {duration(seconds)}."
+    hint = f" To take it back: reconciler undo {run}" if can_undo else ""
+    return f"Run {run} took {duration(seconds)}.{hint}"
 
 
 def _left(outcomes: Iterable[Outcome], *, colour: bool) -> Iterator[str]:

@@ -15,7 +15,7 @@ from reconciler.errors import ConfigurationError
 from reconciler.state_store.file import open_file
 from reconciler.state_store.journal import Journal, found_journals, read_journal, remove_journal
 from reconciler.state_store.lock import Lease, LockOptions, break_lock, current, hold, is_dead
-from reconciler.state_store.port import Held, Key, Store
+from reconciler.state_store.port import Held, Key, RunFile, Store
 from reconciler.state_store.redacted import RedactedStore
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Key",
     "Lease",
     "LockOptions",
+    "RunFile",
     "Store",
     "break_lock",
     "current",

@@ -1,4 +1,4 @@
-"""The state in a file, `file:PATH`, and its lock in `PATH.lock` beside it.
+"""The state in a file, `file:PATH`, with its lock in `PATH.lock` and its runs in `PATH.runs/`.
 
 Rule: a version is the hash of the content, and comparing and replacing happen under an OS lock on
 `PATH.guard`. That lock ends with its process and guards one write; the lease in `PATH.lock` guards
@@ -11,13 +11,13 @@ import fcntl
 import hashlib
 import os
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import durable
 from reconciler.errors import ConfigurationError, StateError
-from reconciler.state_store.port import Held, Key, conflict, problem
+from reconciler.state_store.port import Held, Key, RunFile, conflict, files_of_runs, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +50,7 @@ class FileStore:
         self._paths = {Key.STATE: path, Key.LOCK: path.with_name(f"{path.name}.lock")}
         self._backup = path.with_name(f"{path.name}.backup")
         self._guard = path.with_name(f"{path.name}.guard")
+        self._runs = path.with_name(f"{path.name}.runs")
         self._patience = patience
 
     def read(self, key: Key) -> Held | None:
@@ -62,7 +63,14 @@ class FileStore:
             return None
         return Held(data, _version(data))
 
-    def write(self, key: Key, data: bytes, expected: str | None, message: str) -> str:
+    def write(
+        self,
+        key: Key,
+        data: bytes,
+        expected: str | None,
+        message: str,
+        run: RunFile | None = None,
+    ) -> str:
         """See `Store`."""
         is_release = key is Key.LOCK and not data
         try:
@@ -78,9 +86,34 @@ class FileStore:
                     durable.sync_folder(self.journals)
                 else:
                     self._replace(key, data)
+                if run is not None:
+                    self._keep(run)
         except OSError as error:
             raise problem(f"cannot write {self.location}", error, _WRITE_HINT) from error
         return _version(data)
+
+    def runs(self) -> tuple[str, ...]:
+        """See `Store`."""
+        return tuple(self._files())
+
+    def run(self, run: str) -> bytes | None:
+        """See `Store`."""
+        name = self._files().get(run)
+        if name is None:
+            return None
+        try:
+            return durable.read(self._runs / name)
+        except OSError as error:
+            raise problem(f"cannot read {self._runs / name}", error, _READ_HINT) from error
+
+    def trim(self, most: int) -> None:
+        """See `Store`."""
+        try:
+            for name in [*self._files().values()][most:]:
+                (self._runs / name).unlink(missing_ok=True)
+        except OSError as error:
+            hint = "Remove what is old by hand; the state does not need it."
+            raise problem(f"cannot remove old runs from {self._runs}", error, hint) from error
 
     def backup(self) -> str:
         """See `Store`."""
@@ -98,6 +131,19 @@ class FileStore:
             # Syncing the folder may have failed after the file was put in place.
             if durable.read(self._paths[key]) != data:
                 raise
+
+    def _keep(self, run: RunFile) -> None:
+        durable.make_folder(self._runs)
+        if run.id not in self._files():  # a killed run may have come so far
+            durable.create(self._runs / run.name, run.data, mode=durable.PRIVATE)
+
+    def _files(self) -> dict[str, str]:
+        try:
+            with suppress(FileNotFoundError):
+                return files_of_runs(path.name for path in self._runs.iterdir())
+        except OSError as error:
+            raise problem(f"cannot read {self._runs}", error, _READ_HINT) from error
+        return {}
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:

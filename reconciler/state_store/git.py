@@ -5,7 +5,8 @@ alone. A version is a commit id, and what counts is what the remote says: compar
 one push with `--force-with-lease`. Whether a push that failed took effect is looked up on the
 remote, never read from git's words.
 
-The state is a commit whose tree is `state.json` alone, the former one its parent. The lock is
+The state is a commit whose tree is `state.json`, the former one its parent. The commit that ends a
+run also has `run.json`, what is kept of it, and names it in the trailer `Run`. The lock is
 `lock.json` on `REF-lock`, each time a commit without a parent; released, the ref is gone.
 """
 
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError, StateError
 from reconciler.state_store.git_process import Answer, Git, hidden, logins, without_login
-from reconciler.state_store.port import Held, Key, conflict, unknown
+from reconciler.state_store.port import Held, Key, RunFile, conflict, unknown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +35,11 @@ _SYNTAX = "Write git:REMOTE or git:REMOTE#refs/NAME; REMOTE is a remote's name, 
 _NAME, _EMAIL = "reconciler", "reconciler@reconciler.invalid"  # RFC 6761: no such domain will exist
 _AS_NOBODY = ("-c", f"user.name={_NAME}", "-c", f"user.email={_EMAIL}")
 _FILES = {Key.STATE: "state.json", Key.LOCK: "lock.json"}
+_RUN = "run.json"
+_TREES: dict[Key, set[tuple[str, ...]]] = {
+    Key.STATE: {("state.json",), ("run.json", "state.json")},
+    Key.LOCK: {("lock.json",)},
+}
 
 
 class GitStore:
@@ -57,6 +63,7 @@ class GitStore:
         digest = hashlib.sha256(f"{without_login(remote)}#{ref}".encode(errors="surrogateescape"))
         self._id = digest.hexdigest()[:12]
         self._at_hand = ""
+        self._listed: tuple[str, dict[str, str]] | None = None
         self.journals = folder / ".reconciler"
         self.journal_prefix = f"git-{self._id}."
 
@@ -78,11 +85,18 @@ class GitStore:
             self._hint(),
         )
 
-    def write(self, key: Key, data: bytes, expected: str | None, message: str) -> str:
+    def write(
+        self,
+        key: Key,
+        data: bytes,
+        expected: str | None,
+        message: str,
+        run: RunFile | None = None,
+    ) -> str:
         """See `Store`."""
         ref = self._refs[key]
         is_release = key is Key.LOCK and not data
-        commit = "" if is_release else self._commit(key, data, expected, message)
+        commit = "" if is_release else self._commit(key, data, expected, message, run)
         answer = self._git.run(
             "push",
             "--quiet",
@@ -97,12 +111,40 @@ class GitStore:
             return self._known(key, commit)
         return self._resolve(key, commit, expected, answer)
 
+    def runs(self) -> tuple[str, ...]:
+        """See `Store`."""
+        return tuple(self._commits_of_runs())
+
+    def run(self, run: str) -> bytes | None:
+        """See `Store`."""
+        commit = self._commits_of_runs().get(run)
+        return None if commit is None else self._made("cat-file", "blob", f"{commit}:{_RUN}")
+
+    def trim(self, most: int) -> None:
+        """See `Store`; a history is never cut."""
+
     def backup(self) -> str:
         """See `Store`."""
         remote, ref = without_login(self._remote), self._refs[Key.STATE]
         return (
             f"earlier saves are in its history: git fetch {remote} {ref} && git log -p FETCH_HEAD"
         )
+
+    def _commits_of_runs(self) -> dict[str, str]:
+        """The commit that ends each run, the last one first."""
+        held = self.read(Key.STATE)
+        if held is None:
+            return {}
+        if self._listed is None or self._listed[0] != held.version:
+            trailer = "%(trailers:key=Run,valueonly,separator=%x20)"
+            found = self._made(
+                *("-c", "log.showSignature=false", "log", "--first-parent", "--no-color"),
+                *(f"--format=%H {trailer}", held.version, "--"),
+            )
+            rows = (line.split() for line in found.decode(errors="replace").splitlines())
+            # A run is written once; were it there twice, the first one would count.
+            self._listed = held.version, {row[1]: row[0] for row in rows if len(row) > 1}
+        return self._listed[1]
 
     def _resolve(self, key: Key, commit: str, expected: str | None, answer: Answer) -> str:
         """What a push that failed has led to: the commit is there after all, or an error."""
@@ -171,8 +213,7 @@ class GitStore:
         (kind, _), (_, tree), (_, data) = _objects(found, 3)
         if kind is None or (kind == b"commit" and tree is None):
             return None
-        mode, _, rest = (tree or b"").partition(b"\0")
-        if mode != f"100644 {name}".encode() or len(rest) != len(version) // 2:
+        if _entries(tree or b"", len(version) // 2) not in _TREES[key]:
             raise StateError(
                 f"{self.location}: {self._refs[key]} is not of reconciler: it does not hold "
                 f"{name} and nothing else",
@@ -180,16 +221,25 @@ class GitStore:
             )
         return data
 
-    def _commit(self, key: Key, data: bytes, expected: str | None, message: str) -> str:
+    def _commit(
+        self, key: Key, data: bytes, expected: str | None, message: str, run: RunFile | None
+    ) -> str:
         parent = expected if key is Key.STATE else None
         if parent is not None:
             self._need(parent)
         blob = self._id_of("hash-object", "-w", "--stdin", given=data)
-        tree = self._id_of("mktree", given=f"100644 blob {blob}\t{_FILES[key]}\n".encode())
+        files = {_FILES[key]: blob}
+        end = "\n"  # before the trailers; the message of a run ends in some of its own
+        if run is not None:
+            files[_RUN] = self._id_of("hash-object", "-w", "--stdin", given=run.data)
+            end = f"Run: {run.id}\n"
+        listed = "".join(f"100644 blob {id_}\t{name}\n" for name, id_ in sorted(files.items()))
+        tree = self._id_of("mktree", given=listed.encode())
         # Equal commits of two runs within a second would be one, and both would believe it theirs.
-        text = f"{message}\n\nSave: {os.urandom(8).hex()}\n"
+        text = f"{message.rstrip()}\n{end}Save: {os.urandom(8).hex()}\n"
         return self._id_of(
             *self._identity,
+            *_authored(run.author if run is not None else ""),
             *("-c", "i18n.commitEncoding=UTF-8", "commit-tree", "--no-gpg-sign"),
             *(("-p", parent) if parent else ()),
             tree,
@@ -265,6 +315,26 @@ def open_git(location: str, text: str, folder: Path, redactor: Redactor) -> GitS
     for login in configured:
         redactor.know(*login.secrets)
     return GitStore(location, remote, ref, Git(folder, environment=environment), folder)
+
+
+def _authored(author: str) -> tuple[str, ...]:
+    """Options that name the author of a commit, if git can take the name."""
+    if not any(character.isalnum() for character in author):
+        return ()
+    return ("-c", f"author.name={author}", "-c", f"author.email={_EMAIL}")
+
+
+def _entries(tree: bytes, length: int) -> tuple[str, ...]:
+    """The names in a tree of plain files, whose ids have so many bytes; none for another tree."""
+    names = []
+    while tree:
+        entry, _, rest = tree.partition(b"\0")
+        mode, _, name = entry.partition(b" ")
+        if mode != b"100644" or len(rest) < length:
+            return ()
+        names.append(name.decode(errors="replace"))
+        tree = rest[length:]
+    return tuple(names)
 
 
 def _objects(found: bytes, count: int) -> list[tuple[bytes | None, bytes | None]]:

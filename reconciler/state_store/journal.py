@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -18,7 +17,7 @@ from reconciler import durable
 from reconciler.core import json_text
 from reconciler.core.redactor import Redactor
 from reconciler.errors import StateError
-from reconciler.state_store.port import problem
+from reconciler.state_store.port import is_run, problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 JSON: TypeAlias = Any
 _SUFFIX = ".journal"
-_RUN = re.compile(r"[A-Za-z0-9_-]+")
 _READ_HINT = "Check your permission to read it; it holds what a run that did not end has done."
 _WRITE_HINT = "Make room, or give yourself the permission, and run the same command again."
 
@@ -59,7 +57,7 @@ class Journal:
         Raises:
             StateError: the file cannot be made, or is there already.
         """
-        if _RUN.fullmatch(run) is None:
+        if not is_run(run):
             raise ValueError(f"no id of a run: {run!r}")
         path = store.journals / f"{store.journal_prefix}{run}{_SUFFIX}"
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -142,7 +140,7 @@ def found_journals(store: Store) -> list[Path]:
                 for path in store.journals.iterdir()
                 if path.name.startswith(prefix)
                 and path.name.endswith(_SUFFIX)
-                and _RUN.fullmatch(path.name[len(prefix) : -len(_SUFFIX)])
+                and is_run(path.name[len(prefix) : -len(_SUFFIX)])
             )
     except OSError as error:
         raise problem(f"cannot read {store.journals}", error, _READ_HINT) from error

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,7 +33,7 @@ from obstore.exceptions import (
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from reconciler.errors import ConfigurationError, StateError
-from reconciler.state_store.port import Held, Key, conflict, unknown
+from reconciler.state_store.port import Held, Key, RunFile, conflict, files_of_runs, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +93,7 @@ class ObjectStore:
         self._client = client
         self._names = {Key.STATE: key, Key.LOCK: f"{key}.lock"}
         self._backup = f"{key}.backup"
+        self._runs = f"{key}.runs"
         self._is_kept = False
         self._honours_conditions = False
         self.journals = folder / ".reconciler"
@@ -106,18 +108,51 @@ class ObjectStore:
             return None
         return Held(found.data, found.version)
 
-    def write(self, key: Key, data: bytes, expected: str | None, message: str) -> str:
+    def write(
+        self,
+        key: Key,
+        data: bytes,
+        expected: str | None,
+        message: str,
+        run: RunFile | None = None,
+    ) -> str:
         """See `Store`."""
         if key is Key.STATE:
             self._keep(expected)
         for _ in range(_ATTEMPTS):
             version = self._attempt(key, data, expected)
             if version is not None:
+                if run is not None:
+                    self._put_run(run)
                 return version
         raise StateError(
             f"cannot write {self.location}: the server refuses the write although nothing changed",
             "Run the same command again later.",
         )
+
+    def runs(self) -> tuple[str, ...]:
+        """See `Store`."""
+        return tuple(self._files())
+
+    def run(self, run: str) -> bytes | None:
+        """See `Store`."""
+        name = self._files().get(run)
+        if name is None:
+            return None
+        try:
+            return bytes(obstore.get(self._client, f"{self._runs}/{name}").bytes())
+        except FileNotFoundError:
+            return None
+        except _FAILURES as error:
+            raise self._problem("read a run of", error) from error
+
+    def trim(self, most: int) -> None:
+        """See `Store`."""
+        try:
+            for name in [*self._files().values()][most:]:
+                obstore.delete(self._client, f"{self._runs}/{name}")
+        except _FAILURES as error:
+            raise self._problem("remove old runs of", error) from error
 
     def backup(self) -> str:
         """See `Store`."""
@@ -126,6 +161,23 @@ class ObjectStore:
             f"the state before the last run is in {self._backup} of the bucket {bucket}, and "
             "earlier ones are in its versions if it keeps them"
         )
+
+    def _put_run(self, run: RunFile) -> None:
+        if run.id in self._files():
+            return  # a killed run had come so far
+        path = f"{self._runs}/{run.name}"
+        try:
+            with suppress(AlreadyExistsError):  # by a put whose answer was lost
+                obstore.put(self._client, path, run.data, mode="create", use_multipart=False)
+        except _FAILURES as error:
+            raise self._problem(f"write {path} beside", error) from error
+
+    def _files(self) -> dict[str, str]:
+        try:
+            pages = obstore.list(self._client, prefix=self._runs)
+            return files_of_runs(item["path"].rpartition("/")[2] for page in pages for item in page)
+        except _FAILURES as error:
+            raise self._problem("read the runs of", error) from error
 
     def _attempt(self, key: Key, data: bytes, expected: str | None) -> str | None:
         """One conditional put; the new version, or None if it was refused without a reason."""

@@ -7,13 +7,18 @@ compare-and-swap, and a write that is reported as failed has not happened as far
 from __future__ import annotations
 
 import os
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from reconciler.errors import ConflictError, StateError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+
+_RUN = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Key(StrEnum):
@@ -33,6 +38,27 @@ class Held(NamedTuple):
 
     data: bytes
     version: str
+
+
+class RunFile(NamedTuple):
+    """What is kept of one run, beside the state that it leaves.
+
+    Attributes:
+        id: of the run.
+        serial: of the state that it leaves, by which runs are sorted.
+        data: a JSON document.
+        author: who started it, if a pipeline says so; empty if that is the user of this machine.
+    """
+
+    id: str
+    serial: int
+    data: bytes
+    author: str = ""
+
+    @property
+    def name(self) -> str:
+        """That of its file, where each is one."""
+        return f"{self.serial:010}.{self.id}.json"
 
 
 class Store(Protocol):
@@ -56,7 +82,14 @@ class Store(Protocol):
         """
         ...
 
-    def write(self, key: Key, data: bytes, expected: str | None, message: str) -> str:
+    def write(
+        self,
+        key: Key,
+        data: bytes,
+        expected: str | None,
+        message: str,
+        run: RunFile | None = None,
+    ) -> str:
         """Puts data under the key in place of what has the version `expected`.
 
         Args:
@@ -64,7 +97,10 @@ class Store(Protocol):
             data: the new content. Empty for the lock: it is released, and then there is nothing;
                 releasing what is released already is no conflict.
             expected: the version that is to be replaced; None if nothing may be there.
-            message: names the run and what it did, where the store keeps a history.
+            message: names the run and what it did, where the store keeps a history. With `run` its
+                last paragraph are trailers, as Git has them.
+            run: is kept with the state, once and for all; one of that id that is kept stays as it
+                is.
 
         Returns:
             The version of what is there now; without meaning after a release.
@@ -75,9 +111,48 @@ class Store(Protocol):
         """
         ...
 
+    def runs(self) -> tuple[str, ...]:
+        """The ids of the runs that are kept, the last one first.
+
+        Raises:
+            StateError: they cannot be read.
+        """
+        ...
+
+    def run(self, run: str) -> bytes | None:
+        """What is kept of a run; None if nothing is.
+
+        Raises:
+            StateError: it cannot be read.
+        """
+        ...
+
+    def trim(self, most: int) -> None:
+        """Removes what is kept of runs beyond the last so many, where each is a file of its own.
+
+        Raises:
+            StateError: one cannot be removed.
+        """
+        ...
+
     def backup(self) -> str:
         """A phrase for an error message: where an earlier state can be found."""
         ...
+
+
+def files_of_runs(names: Iterable[str]) -> dict[str, str]:
+    """The name of the file of each run, the last run first; other names do not count."""
+    found: dict[str, str] = {}
+    for name in sorted(names, reverse=True):
+        serial, _, rest = name.partition(".")
+        if serial.isdecimal() and rest.endswith(".json") and is_run(rest.removesuffix(".json")):
+            found.setdefault(rest.removesuffix(".json"), name)
+    return found
+
+
+def is_run(text: str) -> bool:
+    """Whether a text can be the id of a run, and so part of a name."""
+    return _RUN.fullmatch(text) is not None
 
 
 def problem(what: str, error: OSError, hint: str) -> StateError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reconciler.core.redactor import Redactor
-    from reconciler.state_store.port import Held, Key, Store
+    from reconciler.state_store.port import Held, Key, RunFile, Store
 
 
 class RedactedStore:
@@ -27,12 +27,37 @@ class RedactedStore:
         """See `Store`."""
         return self._store.read(key)
 
-    def write(self, key: Key, data: bytes, expected: str | None, message: str) -> str:
+    def write(
+        self,
+        key: Key,
+        data: bytes,
+        expected: str | None,
+        message: str,
+        run: RunFile | None = None,
+    ) -> str:
         """See `Store`."""
-        text = self._redactor.document(data.decode("utf-8", "surrogatepass"))
-        cleaned = text.encode("utf-8", "surrogatepass")
-        return self._store.write(key, cleaned, expected, self._redactor.text(message))
+        cleaned = self._cleaned(data)
+        if run is not None:
+            author = self._redactor.text(run.author)
+            run = run._replace(data=self._cleaned(run.data), author=author)
+        return self._store.write(key, cleaned, expected, self._redactor.text(message), run)
+
+    def runs(self) -> tuple[str, ...]:
+        """See `Store`."""
+        return self._store.runs()
+
+    def run(self, run: str) -> bytes | None:
+        """See `Store`."""
+        return self._store.run(run)
+
+    def trim(self, most: int) -> None:
+        """See `Store`."""
+        self._store.trim(most)
 
     def backup(self) -> str:
         """See `Store`."""
         return self._store.backup()
+
+    def _cleaned(self, data: bytes) -> bytes:
+        text = self._redactor.document(data.decode("utf-8", "surrogatepass"))
+        return text.encode("utf-8", "surrogatepass")

@@ -24,6 +24,7 @@ from reconciler.core.inventory import number_of
 from reconciler.core.mask import shown
 from reconciler.core.plan import Action, BindingAction, Reason
 from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
+from reconciler.core.run_record import run_record
 from reconciler.core.safety import next_budget
 from reconciler.core.state import RELEASED, UNTRACKED, Lost, Record, StateDelta
 from reconciler.errors import (
@@ -37,13 +38,13 @@ from reconciler.errors import (
 from reconciler.usecases.plan import Grace, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from reconciler.alertsite import Writer
     from reconciler.context import Cancellation, Clock, Reporter
-    from reconciler.core.generation import Generation
     from reconciler.core.model import JSON, Account, Desired, Live
     from reconciler.core.plan import Change, Loss, Plan
+    from reconciler.core.run_record import About
     from reconciler.state_session import Recorder
     from reconciler.usecases.plan import Planned, Workspace
 
@@ -72,11 +73,13 @@ class Applied(NamedTuple):
     Attributes:
         state_error: why the state could not be kept; None if it was.
         bound: the id of the monitor that each address is bound to by now.
+        is_kept: whether the store has a record of the run, since there is something to tell.
     """
 
     result: Result
     state_error: StateError | None
     bound: dict[str, int]
+    is_kept: bool
 
 
 _AHEAD = 2
@@ -189,7 +192,7 @@ def apply_plan(
     writer: Writer,
     recorder: Recorder,
     execution: Execution,
-    generation: Generation,
+    about: About,
     used: str | None = None,
 ) -> Applied:
     """Carries out the plan's changes, then reads AlertSite again to see what it kept.
@@ -201,17 +204,20 @@ def apply_plan(
         writer: what sends the requests.
         recorder: what keeps the state.
         execution: how to proceed.
-        generation: of the manifests; a part of them does not stand for all.
+        about: who runs what; of a part of the manifests the generation does not stand for all.
         used: the id of the saved plan that this is; it is not applied again once all is done.
 
     Raises:
         StateError: what is to be done cannot be written down, so nothing was sent.
     """
     run = _Run(workspace, writer, recorder, execution, first)
+    generation = about.generation
     if generation.commit and not workspace.rules.targets:
         recorder.claim(generation)
     recorder.bind(_approved(plan, first.bound))
     recorder.drop(first.dropped)
+    live = {monitor.id: monitor for monitor in first.live}
+    told = run_record(about, plan.changes, live, workspace.schemas.kinds, recorder.known)
     last: Planned | None = first
     outcomes: tuple[Outcome, ...] = ()
     losses = plan.coverage.losses
@@ -223,6 +229,7 @@ def apply_plan(
             [change.address for change in plan.having(Action.DELETE)],
             first.ids,
             began,
+            told,
         )
         last, outcomes = run.carried_out(plan.changes)
     delta = run.last_delta(last, outcomes) if last else StateDelta()
@@ -234,13 +241,14 @@ def apply_plan(
         losses={number: earlier.get(number) for number in began} | _lost(losses, recorder.now()),
         budget=next_budget(plan.coverage, configured, before)._asdict(),
     )
+    code = run.result(plan.account, outcomes).exit_code
     try:
-        recorder.finish(delta)
+        recorder.finish(delta, told.ending(outcomes, code, recorder.now()))
     except StateError as error:
         run.state_error = run.state_error or error
     result = run.result(plan.account, outcomes)._replace(generation=generation, losses=losses)
     bound = {address: record.id for address, record in recorder.state.records.items()}
-    return Applied(result, run.state_error, bound)
+    return Applied(result, run.state_error, bound, recorder.is_run_kept)
 
 
 def _approved(plan: Plan, bound: Mapping[str, Record | None]) -> dict[str, Record | None]:
@@ -453,13 +461,16 @@ class _Run:
     def _made(self, known: Record, desired: Desired | None) -> Record:
         """A record of now; the lifecycle is the manifest's, or else what is remembered of it."""
         treated = desired.lifecycle if desired else known
-        ignore = {item.field: item.until for item in desired.lifecycle.ignore} if desired else None
+        is_manifest = desired is not None and desired.undo is None
+        ignore = None
+        if desired is not None and is_manifest:
+            ignore = {item.field: item.until for item in desired.lifecycle.ignore}
         return known._replace(
             applied_at=self._recorder.now(),
             run=self._recorder.run,
             protect=treated.protect,
             retire=treated.retire,
-            previously=desired.previously if desired else known.previously,
+            previously=desired.previously if desired and is_manifest else known.previously,
             deleting=False,
             ignore=known.ignore if ignore is None else ignore,
         )
@@ -556,6 +567,10 @@ class _Run:
             number = number_of(desired, old)
             if number is not None and number in last.by_id and address not in refused:
                 was = old if old and old.id == number else Record(number, {}, {}, "", "")
+                if desired.undo is not None and desired.undo.is_unbound:
+                    if address not in differing:
+                        records[address] = None
+                    continue
                 live = last.by_id[number] if address in accepted else None
                 new = self._fitting(desired, was, differing.get(address, set()), live)
                 if old is None or new._replace(applied_at=old.applied_at, run=old.run) != old:
@@ -593,7 +608,28 @@ class _Run:
             if name not in desired.fields or name in diverging
         }
         made = self._made(known, desired)
+        if desired.undo is not None:
+            return _taken_back(made, desired, fields, unseen, desired.undo.forgets - diverging)
         return made._replace(fields=fields, secrets=secrets, unseen=unseen)
+
+
+def _taken_back(
+    known: Record,
+    desired: Desired,
+    fields: Mapping[str, JSON],
+    unseen: Mapping[str, JSON],
+    forgets: Collection[str],
+) -> Record:
+    """The record as it was of what a run changed, and as it is of all else."""
+
+    def kept(values: Mapping[str, JSON], new: Mapping[str, JSON]) -> dict[str, JSON]:
+        others = {name: value for name, value in values.items() if name not in desired.fields}
+        return {name: value for name, value in {**others, **new}.items() if name not in forgets}
+
+    prior = {name: value for name, value in known.prior.items() if name not in forgets}
+    return known._replace(
+        fields=kept(known.fields, fields), unseen=kept(known.unseen, unseen), prior=prior
+    )
 
 
 def _is_doubtful(before: Outcome, confirmed: Outcome) -> bool:

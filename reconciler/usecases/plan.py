@@ -48,6 +48,8 @@ class Workspace(NamedTuple):
     Attributes:
         vault: what resolves secrets; they are tracked if it has a key.
         budgets: how many monitors may lose monitoring.
+        undoes: the run that is taken back; then the fleet is what that run changed, and the targets
+            are its addresses. Empty for a fleet of manifests.
     """
 
     fleet: Fleet
@@ -55,6 +57,7 @@ class Workspace(NamedTuple):
     vault: Vault
     rules: PlanOptions = PlanOptions()
     budgets: Budgets = Budgets()
+    undoes: str = ""
 
     @property
     def targeted(self) -> Iterator[Desired]:
@@ -263,11 +266,8 @@ def _planned(
     asked = {item.address for item in desired if item.id is None}
     waited_for = asked.intersection(item.address for item in workspace.targeted)
     # A pending create of an address that is bound by now is over; one goes along with a rename.
-    pending = {
-        address: item
-        for address, item in state.pending_creates.items()
-        if address not in state.records
-    }
+    held = _held(workspace, state)
+    pending = {address: item for address, item in held.items() if address not in state.records}
     moved: dict[str, str] = {}
     for item in desired:
         for name in item.previously if item.id is None else ():
@@ -312,7 +312,7 @@ def _planned(
         for address, number in found.found.items()
     }
     records = StateDelta(bound).of(state).records
-    held_to = _terms(workspace, state, now)
+    held_to = terms_of(workspace, state, now)
     plan = decide(
         reader.account, desired, records, seen.live, kinds, rules, found.ambiguous, held_to
     )
@@ -342,7 +342,7 @@ def _planned(
         or (address not in asked and (was_over or _is_old(pending[address], now)))
     ]
     settled = {*dropped, *found.found}
-    dropped += state.pending_creates.keys() - pending.keys() - set(moved.values())
+    dropped += held.keys() - pending.keys() - set(moved.values())
     dropped += [before for address, before in moved.items() if address in settled]
     addresses = {record.id: address for address, record in records.items()}
     addresses |= {item.id: item.address for item in desired if item.id is not None}
@@ -360,7 +360,15 @@ def _planned(
     return Planned(there, plan, bound, tuple(sorted(dropped)))
 
 
-def _terms(workspace: Workspace, state: State, now: datetime | None) -> Terms:
+def _held(workspace: Workspace, state: State) -> Mapping[str, PendingCreate]:
+    """The pending creates that a plan may end; of others an undo does not know their manifests."""
+    if not workspace.undoes:
+        return state.pending_creates
+    targets = workspace.rules.targets
+    return {name: item for name, item in state.pending_creates.items() if name in targets}
+
+
+def terms_of(workspace: Workspace, state: State, now: datetime | None) -> Terms:
     """What losses of monitoring are held against: those of the last 24 hours count too."""
     return terms(workspace.budgets, state, "" if now is None else written(now - _DAY))
 
@@ -412,7 +420,7 @@ def plan_offline(
     ]
     bound = Inventory(desired, state.records, live).records
     known = [item for item in desired if item.id is None or item.address in bound]
-    kinds, held_to = workspace.schemas.kinds, _terms(workspace, state, now)
+    kinds, held_to = workspace.schemas.kinds, terms_of(workspace, state, now)
     plan = decide(state.account, known, state.records, live, kinds, rules, terms=held_to)
     require_secrets(_to_be_sent(known, plan), workspace.vault)
     plan = without_secrets(plan, known, workspace.vault)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from reconciler.errors import ConflictError, ExitCode, StateError
-from reconciler.state_store import Held, Key, Store
+from reconciler.state_store import Held, Key, RunFile, Store
 
 Python = Callable[..., subprocess.Popen[str]]
 EVERYWHERE = pytest.mark.parametrize("place", ["file", "git", "git-daemon", "s3"], indirect=True)
@@ -197,3 +197,33 @@ def test_journals_of_different_states_differ_in_name(place: Any) -> None:
 
 def test_an_error_of_the_store_is_one_of_the_state() -> None:
     assert issubclass(ConflictError, StateError)
+
+
+def test_what_is_kept_of_runs_is_there_once_and_the_last_first(place: Any) -> None:
+    store = place.open()
+    assert store.runs() == ()
+    assert store.run("run-7") is None
+    version = None
+    for number in range(3):
+        run = RunFile(f"run-{9 - number}", number, b'{"number": %d}' % number, "Ann <a@b>")
+        data = b'{"serial": %d}' % number
+        version = store.write(Key.STATE, data, version, "apply: 1 added\n\nActor: ann", run)
+    again = RunFile("run-7", 4, b'{"number": 9}')
+    version = store.write(Key.STATE, b'{"serial": 4}', version, "apply\n\nActor: ann", again)
+    version = store.write(Key.STATE, b'{"serial": 5}', version, "saved on the way")
+    other = place.open()
+    assert other.runs() == ("run-7", "run-8", "run-9")
+    assert other.run("run-8") == b'{"number": 1}'
+    assert other.run("run-7") == b'{"number": 2}'
+    assert other.run("../state") is None
+    assert other.read(Key.STATE) == Held(b'{"serial": 5}', version)
+
+
+@pytest.mark.parametrize("place", ["file", "s3"], indirect=True)
+def test_only_the_last_runs_are_kept_where_each_is_a_file(place: Any) -> None:
+    store, version = place.open(), None
+    for number in range(4):
+        run = RunFile(f"run-{number}", number, b"{}")
+        version = store.write(Key.STATE, b"%d" % number, version, "apply", run)
+    store.trim(2)
+    assert place.open().runs() == ("run-3", "run-2")

@@ -96,7 +96,7 @@ class Notification:
 
     def close(self) -> None:
         """Tells the news, if there is any."""
-        if self._operation == "apply":
+        if self._operation in {"apply", "undo"}:
             outcomes = sorted(self._outcomes.values(), key=lambda item: item.change.address)
             message = apply_message(self._account, self._run, outcomes, self._exit_code)
             if message is not None:

@@ -1,0 +1,73 @@
+"""The command that shows what runs have done."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import console, options, runtime
+from reconciler.errors import ExitCode, UsageError
+from reconciler.render.history import history_text, run_text
+from reconciler.usecases.history import read_run, read_runs
+
+if TYPE_CHECKING:
+    from reconciler.state_store import Store
+
+
+@click.command(
+    epilog="Example: reconciler history email-smtp/prod-relay.port; or: reconciler history show "
+    "20260101T120000Z-0a1b2c3d"
+)
+@click.argument("asked", metavar="[ADDRESS[.FIELD] | show RUN]", nargs=-1)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Show the last N runs.",
+)
+@options.state
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON on stdout.")
+def history(asked: tuple[str, ...], limit: int, location: str | None, *, as_json: bool) -> int:
+    """Show what runs have done: who, when and from which commit, the last run first.
+
+    With ADDRESS or ADDRESS.FIELD: the runs that touched it, and what they changed. With show RUN:
+    all of one run; RUN is its id, or how it begins.
+    """
+    store = runtime.begin_without_account(location).store
+    match asked:
+        case ():
+            return _list(store, "", limit, as_json=as_json)
+        case ("show", run):
+            return _show(store, run, as_json=as_json)
+        case (address,) if address != "show":
+            return _list(store, address, limit, as_json=as_json)
+        case _:
+            raise UsageError(
+                f"history does not take {' '.join(asked)}",
+                "Write reconciler history ADDRESS, or reconciler history show RUN.",
+            )
+
+
+def _list(store: Store, asked: str, limit: int, *, as_json: bool) -> ExitCode:
+    runs = read_runs(store, asked, limit)
+    if as_json:
+        console.document({"runs": [run.to_json() for run in runs]})
+    elif not runs:
+        console.say(f"{store.location}: no run is kept{f' of {asked}' if asked else ''} yet.")
+    else:
+        colour = console.has_colour(sys.stdout)
+        console.data(history_text(runs, whole=bool(asked), colour=colour))
+    return ExitCode.OK
+
+
+def _show(store: Store, asked: str, *, as_json: bool) -> ExitCode:
+    run = read_run(store, asked)
+    if as_json:
+        console.document({"runs": [run.to_json()]})
+    else:
+        console.data(run_text(run, colour=console.has_colour(sys.stdout)))
+    return ExitCode.OK

@@ -1,0 +1,63 @@
+"""The run that an undo takes back: found, planned, and what is said of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.cli import console
+from reconciler.errors import RefusedError
+from reconciler.usecases.history import read_run
+from reconciler.usecases.undo import undo_workspace, what_manifests_say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.cli import runtime
+    from reconciler.core.plan import Plan
+    from reconciler.core.result import Outcome
+    from reconciler.core.state import State
+    from reconciler.core.undo import Undoing
+    from reconciler.usecases import Workspace
+    from reconciler.usecases.undo import UndoWorkspace
+
+
+class TakingBack(NamedTuple):
+    """Which run is taken back.
+
+    Attributes:
+        run: its id.
+        targets: to which of its addresses that is limited; none for all.
+    """
+
+    run: str
+    targets: Sequence[str] = ()
+
+
+def take_back(
+    workspace: Workspace, run: runtime.Run, state: State, asked: TakingBack
+) -> UndoWorkspace:
+    """The workspace that takes the run back; says which run that is, and what stays."""
+    record = read_run(run.store, asked.run)
+    found = undo_workspace(workspace, record, state, asked.targets)
+    who = f" of {record.about.actor}" if record.about.actor else ""
+    console.say(f"Undo of {record.about.operation} {record.id}{who}, {record.about.began}.")
+    return found
+
+
+def refuse_nothing_left(plan: Plan, moved: Sequence[Outcome]) -> None:
+    """Stops if all that could be taken back is refused.
+
+    Raises:
+        RefusedError: naming how much that is.
+    """
+    if moved and not plan.changes and not plan.bindings:
+        what = "1 monitor is" if len(moved) == 1 else f"{len(moved)} monitors are"
+        raise RefusedError(f"{what} refused, and nothing else is to be taken back")
+
+
+def say_what_is_left(plan: Plan, undoing: Undoing) -> None:
+    """Says what an undo does not do."""
+    for line in undoing.left:
+        console.say(line)
+    if said := what_manifests_say(plan, undoing.record):
+        console.say(said)

@@ -1,0 +1,333 @@
+"""How a run is taken back: what is to be as it was, and what of it has moved since.
+
+Rule: pure. An undo is planned as everything else is. What the run changed becomes a fleet of its
+own, in which each monitor names the fields that the run changed, with the values from before; a
+monitor that the run created has no manifest in it, so it is retired as any orphan; one that it
+deleted is created from its record. What must stay true:
+
+- Only what the run changed is in that fleet, and only its addresses are targets. An undo with
+  nothing to take back is never planned, since a plan without targets is about everything.
+- The pins are what AlertSite was seen to have after the run. A monitor of which a field has another
+  value by now, that is neither of the two, was changed by somebody else, and is refused whole.
+- What cannot be known is not made up: a secret, a value that was hidden, and a field that was unset
+  and is no text, which alone can be cleared.
+- The state goes back too. A field that the run named first is not known any more, and an address
+  that the run bound first is bound to nothing: else it would pass for an orphan, and be retired.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.mask import HIDDEN
+from reconciler.core.model import Desired, Lifecycle, Origin, Undo, canonical
+from reconciler.core.plan import Action, Binding, BindingAction, Change, NoteCode, Refusal
+from reconciler.core.result import Outcome, Status
+from reconciler.core.state import Record, record_from_json
+from reconciler.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from reconciler.core.model import JSON, Kind, Live
+    from reconciler.core.plan import Plan
+    from reconciler.core.run_record import RunChange, RunField, RunRecord
+
+
+class Undoing(NamedTuple):
+    """What is to be done to take a run back.
+
+    Attributes:
+        record: of the run.
+        desired: the monitors as they were, of what the run changed.
+        targets: the addresses that it is about; what has no manifest among them is retired.
+        refusals: what cannot even be planned.
+        left: what stays as it is, in sentences.
+    """
+
+    record: RunRecord
+    desired: tuple[Desired, ...]
+    targets: tuple[str, ...]
+    refusals: tuple[Refusal, ...]
+    left: tuple[str, ...]
+
+
+def undoing(
+    record: RunRecord,
+    records: Mapping[str, Record],
+    kinds: Mapping[str, Kind],
+    targets: Iterable[str] = (),
+) -> Undoing:
+    """What takes a run back.
+
+    Args:
+        record: of the run.
+        records: those of the state by now.
+        kinds: all kinds.
+        targets: addresses, or globs over them, to which it is limited; none for all.
+    """
+    found = _Undoing(record, records, kinds)
+    wanted = tuple(targets)
+
+    def is_meant(address: str) -> bool:
+        return not wanted or any(fnmatchcase(address, target) for target in wanted)
+
+    for change in record.changes:
+        if change.took_effect and is_meant(change.address):
+            found.take_back(change)
+    found.rebind(is_meant)
+    return found.made()
+
+
+def matches_nothing(record: RunRecord, target: str) -> bool:
+    """Whether a target means nothing of what the run touched."""
+    addresses = {item.address for item in record.changes}
+    addresses |= {item.address for item in record.bindings}
+    return not any(fnmatchcase(address, target) for address in addresses)
+
+
+def reviewed(plan: Plan, undo: Undoing, live: Iterable[Live], kinds: Mapping[str, Kind]) -> Plan:
+    """The plan without what has moved since the run, each of which is a refusal of it."""
+    monitors = {monitor.id: monitor for monitor in live}
+    done = {item.id: item for item in undo.record.changes if item.id is not None}
+    refusals = list(undo.refusals)
+    refusals += (item._replace(origin=None) for item in plan.refusals)
+    refused = {item.address for item in refusals}
+    changes = []
+    for change in plan.changes:
+        was, monitor = done.get(change.id or 0), monitors.get(change.id or 0)
+        moved: list[str] = []
+        if was is not None and monitor is not None:
+            moved = _moved(was, monitor, kinds[change.kind], is_gone=change.is_retirement)
+        if moved:
+            refusals.append(_refusal(change.address, "moved", "; ".join(moved), _LOOK))
+        elif change.address not in refused:
+            changes.append(change._replace(origin=None))
+    refused = {item.address for item in refusals}
+    bindings = [item for item in plan.bindings if item.address not in refused]
+    bindings += [
+        Binding(item.address, BindingAction.UNBIND, item.id)
+        for item in undo.desired
+        if item.undo is not None and item.undo.is_unbound and item.id is not None
+        if item.address not in refused
+    ]
+    about = {*undo.targets}
+    return plan._replace(
+        changes=tuple(changes),
+        refusals=tuple(sorted(refusals, key=lambda item: (item.address, item.code))),
+        bindings=tuple(sorted(bindings, key=lambda item: item.address)),
+        notes=tuple(
+            item
+            for item in plan.notes
+            if item.address in about and item.code is not NoteCode.STALE_NAME
+        ),
+        coverage=plan.coverage.without(refused),
+    )
+
+
+def parted(plan: Plan, record: RunRecord) -> tuple[Plan, tuple[Outcome, ...]]:
+    """What can be done of a plan, and an outcome for each of its refusals."""
+    done = {item.address: item for item in record.changes}
+    outcomes = tuple(
+        Outcome(
+            _back(item.address, done.get(item.address)),
+            Status.MOVED,
+            item.message,
+            ExitCode.REFUSED,
+        )
+        for item in plan.refusals
+    )
+    return plan._replace(refusals=()), outcomes
+
+
+_LOOK = "Look what it is now, and change it in its manifest if it is to be another."
+
+
+_OPPOSITE = {
+    Action.CREATE: Action.DELETE,
+    Action.UPDATE: Action.UPDATE,
+    Action.DELETE: Action.CREATE,
+}
+
+
+def _back(address: str, was: RunChange | None) -> Change:
+    """The change that would take another one back, without what it would send."""
+    action = _OPPOSITE[was.action] if was is not None else Action.UPDATE
+    number = None if was is None or action is Action.CREATE else was.id
+    return Change(action, address, address.partition("/")[0], number, {}, (), None)
+
+
+def _moved(was: RunChange, live: Live, kind: Kind, *, is_gone: bool) -> list[str]:
+    """Which fields have moved since the run, in words."""
+    found = []
+    for item in was.fields:
+        if item.source is not None:
+            continue
+        field = kind.field(item.field)
+        has = field.text(live.fields.get(item.field))
+        allowed = {field.text(item.after)} | (set() if is_gone else {field.text(item.before)})
+        if has not in allowed:
+            found.append(f"{item.field} is not as the run left it: somebody changed it since")
+    return found
+
+
+def _refusal(address: str, code: str, message: str, hint: str) -> Refusal:
+    return Refusal(address, code, message, hint, None)
+
+
+class _Undoing:
+    """What takes a run back, as it is found."""
+
+    def __init__(
+        self, record: RunRecord, records: Mapping[str, Record], kinds: Mapping[str, Kind]
+    ) -> None:
+        self._record = record
+        self._records = records
+        self._kinds = kinds
+        self._now = {item.id: address for address, item in records.items()}
+        made = {item.id for item in record.changes if item.action is Action.CREATE}
+        lost = {item.before: item.address for item in record.bindings if item.after is None}
+        self._moves: dict[str, str] = {}
+        self._bound: dict[str, int] = {}
+        for item in record.bindings:
+            if item.after is None or item.before is not None:
+                continue
+            if self._now.get(item.after) != item.address:
+                continue  # forgotten or moved since
+            if item.after in lost:
+                self._moves[item.address] = lost[item.after]
+            elif item.after not in made:
+                self._bound[item.address] = item.after
+        self._desired: dict[str, Desired] = {}
+        self._targets: set[str] = set()
+        self._refusals: list[Refusal] = []
+        self._left: list[str] = []
+
+    def made(self) -> Undoing:
+        desired = tuple(self._desired[address] for address in sorted(self._desired))
+        return Undoing(
+            self._record,
+            desired,
+            tuple(sorted({*self._desired, *self._targets})),
+            tuple(self._refusals),
+            tuple(self._left),
+        )
+
+    def take_back(self, change: RunChange) -> None:
+        kind = self._kinds.get(change.address.partition("/")[0])
+        if kind is None:
+            self._refuse(change.address, "no-kind", "its kind is not known any more")
+        elif change.action is Action.DELETE:
+            self._create_again(change, kind)
+        elif change.id is None:
+            self._refuse(change.address, "no-id", "whether the run made a monitor is not known")
+        elif change.action is Action.UPDATE:
+            self._restore(change, kind, change.id)
+        elif (address := self._now.get(change.id)) is None:
+            self._refuse(
+                change.address,
+                "not-ours",
+                f"the state does not say any more that monitor {change.id} is ours",
+            )
+        else:
+            self._targets.add(address)
+
+    def rebind(self, is_meant: Callable[[str], bool]) -> None:
+        """Takes in what the run bound, and changed nothing of."""
+        for address in (*self._moves, *self._bound):
+            former = self._moves.get(address, address)
+            kind = self._kinds.get(address.partition("/")[0])
+            number = self._records[address].id
+            if kind is not None and is_meant(address) and former not in self._desired:
+                self._want(kind, address, number, {}, frozenset())
+
+    def _refuse(self, address: str, code: str, message: str) -> None:
+        self._refusals.append(_refusal(address, code, message, _LOOK))
+
+    def _restore(self, change: RunChange, kind: Kind, number: int) -> None:
+        fields: dict[str, JSON] = {}
+        forgets: set[str] = set()
+        for item in change.fields:
+            if reason := _unknown(item):
+                self._left.append(f"{change.address}.{item.field} stays as it is: {reason}.")
+                continue
+            is_cleared = item.before is None and isinstance(item.after, str)
+            fields[item.field] = "" if is_cleared else item.before
+            if not item.was_applied:
+                forgets.add(item.field)
+        address = self._now.get(number, change.address)
+        if fields or address in self._moves or address in self._bound:
+            self._want(kind, address, number, fields, frozenset(forgets))
+
+    def _want(
+        self,
+        kind: Kind,
+        address: str,
+        number: int,
+        fields: Mapping[str, JSON],
+        forgets: frozenset[str],
+    ) -> None:
+        name = address.partition("/")[2]
+        previously: tuple[str, ...] = ()
+        former = self._moves.get(address)
+        if former is not None and former not in self._records:
+            previously, address, name = (name,), former, former.partition("/")[2]
+        record = self._records.get(self._now.get(number, ""))
+        lifecycle = Lifecycle(record.protect, record.retire) if record else Lifecycle()
+        undo = Undo(forgets, is_unbound=address in self._bound)
+        self._desired[address] = Desired(
+            kind,
+            name,
+            number,
+            {},
+            fields,
+            Origin(f"run {self._record.id}", 0, 1),
+            lifecycle=lifecycle,
+            previously=previously,
+            undo=undo,
+        )
+
+    def _create_again(self, change: RunChange, kind: Kind) -> None:
+        if change.address in self._records:
+            number = self._records[change.address].id
+            self._refuse(change.address, "bound", f"the address has monitor {number} by now")
+            return
+        if not change.body:
+            self._refuse(change.address, "no-body", "the run did not keep what it was")
+            return
+        was = record_from_json(dict(change.record)) if change.record else None
+        managed = was.fields.keys() if was else set()
+        body = {name: value for name, value in change.body.items() if not _is_hidden(value)}
+        secrets = sorted({*(was.secrets if was else ()), *(change.body.keys() - body.keys())})
+        if secrets:
+            self._left.append(
+                f"{change.address} is created without {', '.join(secrets)}: no secret is kept; "
+                "bring its manifest back and apply with --write-secrets."
+            )
+        self._left.append(f"{change.address} gets a new id: monitor {change.id} is gone.")
+        self._desired[change.address] = Desired(
+            kind,
+            change.address.partition("/")[2],
+            None,
+            {},
+            body,
+            Origin(f"run {self._record.id}", 0, 1),
+            lifecycle=Lifecycle(was.protect, was.retire) if was else Lifecycle(),
+            undo=Undo(frozenset(body.keys() - managed), is_unbound=False),
+        )
+
+
+def _unknown(field: RunField) -> str:
+    """Why what a field was before cannot be restored; empty if it can."""
+    if field.source is not None:
+        return "it holds a secret, and the one before is not kept"
+    if _is_hidden(field.before):
+        return "what it was before may be a secret, and is not kept"
+    if field.before is None and not isinstance(field.after, str):
+        return "it was not set before, and only texts can be cleared"
+    return ""
+
+
+def _is_hidden(value: JSON) -> bool:
+    return HIDDEN in canonical(value)

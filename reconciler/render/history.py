@@ -1,0 +1,137 @@
+"""What runs have done, as text: for people, and for a store that keeps a history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.core.diff import FieldChange
+from reconciler.core.plan import Action
+from reconciler.core.printable import Lines, joined, printable
+from reconciler.core.result import Status
+from reconciler.render.text import paint
+from reconciler.render.values import shown_change, shown_value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from reconciler.core.run_record import Rebinding, RunChange, RunField, RunRecord
+
+_SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
+_COMMIT = 12
+_MOST = 200
+"""So many changes are named in the message of a commit; all of them are in its file."""
+
+
+def history_text(runs: Sequence[RunRecord], *, whole: bool, colour: bool = False) -> Lines:
+    """A line for each run, the last one first; with `whole`, what it changed below."""
+    lines: list[str] = []
+    for run in runs:
+        lines.append(_line(run, colour=colour))
+        if whole:
+            lines += (f"  {line}" for line in _changes(run, colour=colour))
+    return joined(lines, colour=colour)
+
+
+def run_text(run: RunRecord, *, colour: bool = False) -> Lines:
+    """All of one run."""
+    about = run.about
+    lines = [paint(f"{about.operation} {printable(run.id)}", "bold", colour=colour)]
+    rows = [
+        ("undoes", about.undoes),
+        ("actor", about.actor),
+        ("pipeline", about.pipeline),
+        ("manifests", f"commit {about.generation}" if about.generation.commit else "in no commit"),
+        ("plan", about.plan),
+        ("version", about.tool_version),
+        ("began", about.began),
+        ("ended", run.ended or _killed(run)),
+        ("exit code", "" if run.exit_code is None else str(run.exit_code)),
+        ("did", _counts(run)),
+    ]
+    lines += [f"  {name:<11}{printable(value)}" for name, value in rows if value]
+    changes = [f"  {line}" for line in _changes(run, colour=colour)]
+    return joined([*lines, *([""] if changes else []), *changes], colour=colour)
+
+
+def save_message(run: RunRecord) -> str:
+    """The message of the commit that ends a run: what it did, with trailers that say who did it."""
+    about = run.about
+    subject = f"{about.operation}: {_counts(run)}"
+    trailers = {
+        "Actor": about.actor,
+        "Pipeline": about.pipeline,
+        "Manifests": about.generation.commit,
+        "Plan": about.plan,
+        "Undoes": about.undoes,
+        "Exit-Code": "" if run.exit_code is None else str(run.exit_code),
+        "Recovered-By": run.recovered_by,
+        "Tool-Version": about.tool_version,
+    }
+    body = list(_changes(run, most=_MOST, colour=False))
+    last = [f"{name}: {printable(value)}" for name, value in trailers.items() if value]
+    parts = [subject, "\n".join(body), "\n".join(last)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _line(run: RunRecord, *, colour: bool) -> str:
+    about = run.about
+    parts = [paint(printable(run.id), "bold", colour=colour), about.operation]
+    parts += [printable(about.actor)] if about.actor else []
+    parts.append(_counts(run))
+    if about.undoes:
+        parts.append(f"undoes {printable(about.undoes)}")
+    if about.generation.commit:
+        parts.append(f"commit {printable(about.generation.commit[:_COMMIT])}")
+    if run.exit_code is None:
+        parts.append(_killed(run))
+    elif run.exit_code:
+        parts.append(f"exit code {run.exit_code}")
+    return "  ".join(parts)
+
+
+def _killed(run: RunRecord) -> str:
+    return f"killed; recovered by {run.recovered_by}"
+
+
+def _counts(run: RunRecord) -> str:
+    counts = run.counts
+    words = {"create": "added", "update": "changed", "delete": "destroyed"}
+    text = ", ".join(f"{counts[name]} {word}" for name, word in words.items())
+    return f"{text}, {counts['not_done']} not done" if counts["not_done"] else text
+
+
+def _changes(run: RunRecord, *, most: int | None = None, colour: bool) -> Iterator[str]:
+    for change in run.changes[:most]:
+        yield from _change(change, colour=colour)
+    if most is not None and len(run.changes) > most:
+        yield f"… and {len(run.changes) - most} more"
+    changed = {item.address for item in run.changes}
+    for binding in run.bindings:
+        if binding.address not in changed:
+            yield _binding(binding, colour=colour)
+
+
+def _change(change: RunChange, *, colour: bool) -> Iterator[str]:
+    symbol = _SYMBOLS[change.action]
+    head = paint(f"{symbol} {printable(change.address)}", symbol, colour=colour)
+    number = f" (id {change.id})" if change.id is not None else ""
+    word = "" if change.status is Status.DONE else f" {change.status.value}"
+    reason = f": {printable(change.message)}" if change.message else ""
+    yield f"{head}{number}{word}{reason}"
+    for field in change.fields:
+        yield f"    {printable(field.field)}: {_field(change, field, colour=colour)}"
+
+
+def _field(change: RunChange, field: RunField, *, colour: bool) -> str:
+    if field.source is not None:
+        return f"a secret from {printable(field.source)}"
+    shown = FieldChange(field.field, field.before, field.after, set_key=field.set_key)
+    if change.action is Action.CREATE:
+        return shown_value(shown, field.after, {})
+    return shown_change(shown, {}, colour=colour)
+
+
+def _binding(binding: Rebinding, *, colour: bool) -> str:
+    now = f"bound to monitor {binding.after}" if binding.after is not None else "forgotten"
+    was = f", before to {binding.before}" if binding.before is not None else ""
+    return f"{paint(f'= {printable(binding.address)}', '=', colour=colour)} {now}{was}"

@@ -1,0 +1,84 @@
+"""Reads what runs have done from the store of a state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.core.run_record import RunRecord, from_text
+from reconciler.errors import StateError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.state_store import Store
+
+
+def read_runs(store: Store, asked: str = "", limit: int | None = None) -> tuple[RunRecord, ...]:
+    """The last runs, newest first.
+
+    Args:
+        store: where the state is kept.
+        asked: an address, or `ADDRESS.FIELD`; empty for all runs.
+        limit: how many at most; None for all.
+
+    Raises:
+        StateError: they cannot be read.
+        UsageError: `asked` is no address.
+    """
+    address, field = _parted(asked)
+    found: list[RunRecord] = []
+    for run in _runs(store):
+        if limit is not None and len(found) >= limit:
+            break
+        part = run.touching(address, field) if address else run
+        if part is not None:
+            found.append(part)
+    return tuple(found)
+
+
+def read_run(store: Store, run: str) -> RunRecord:
+    """One run, by its id or by how its id begins, if only one does.
+
+    Raises:
+        StateError: it cannot be read.
+        UsageError: there is no such run, or several.
+    """
+    found = [id_ for id_ in store.runs() if id_.startswith(run)]
+    if run in found:
+        found = [run]
+    if len(found) > 1:
+        raise UsageError(f"{len(found)} runs begin with {run}", "Give more of the id.")
+    data = store.run(found[0]) if found else None
+    if data is None:
+        raise UsageError(
+            f"{store.location} has no run {run}", "List the runs with: reconciler history"
+        )
+    return _parsed(store, found[0], data)
+
+
+def _runs(store: Store) -> Iterator[RunRecord]:
+    for run in store.runs():
+        data = store.run(run)
+        if data is not None:  # another run may remove old ones meanwhile
+            yield _parsed(store, run, data)
+
+
+def _parsed(store: Store, run: str, data: bytes) -> RunRecord:
+    try:
+        return from_text(data)
+    except StateError as error:
+        raise StateError(f"{store.location}: run {run}: {error}", error.hint) from error
+
+
+def _parted(asked: str) -> tuple[str, str | None]:
+    """Address and field of `ADDRESS.FIELD`; names of manifests have no dots."""
+    if not asked:
+        return "", None
+    address, dot, field = asked.partition(".")
+    if "/" not in address or (dot and not field):
+        raise UsageError(
+            f"{asked} is no address",
+            "Write kind/name, such as email-smtp/prod-relay, or add a field: "
+            "email-smtp/prod-relay.port",
+        )
+    return address, field if dot else None

@@ -1,0 +1,337 @@
+"""What runs have done, and how one is taken back, over every kind of store."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from reconciler.schema import schema_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .conftest import Account, Done, Place, Process, Workspace
+
+EVERYWHERE = pytest.mark.parametrize("kind", ["file", "git", "s3"])
+
+
+class Fleet:
+    """One machine with manifests, an account and a place for the state."""
+
+    def __init__(
+        self, place: Place, at: Workspace, account: Account, run: Callable[..., Done]
+    ) -> None:
+        self.place, self.at, self.account = place, at, account
+        self._run = run
+
+    def run(self, *arguments: str, env: Mapping[str, str] | None = None) -> Done:
+        settings = {**self.account.env, **self.place.env, "RECONCILER_STATE": self.place.location}
+        return self._run(*arguments, env=settings | dict(env or {}), cwd=self.at.root)
+
+    def apply(self, *arguments: str, **env: str) -> str:
+        """Applies the manifests; the id of the run."""
+        done = self.run("apply", "--auto-approve", "--prune", "--json", *arguments, env=env)
+        assert done.code == 0, done.text
+        run: str = done.json["run"]
+        assert f"To take it back: reconciler undo {run}" in done.err
+        return run
+
+    def undo(self, run: str, *arguments: str) -> Done:
+        return self.run("undo", run, "--auto-approve", "--allow-loss", "9", *arguments)
+
+    def history(self, *arguments: str) -> list[dict[str, Any]]:
+        done = self.run("history", *arguments, "--json")
+        assert done.code == 0, done.text
+        schema = json.loads((schema_folder() / "history.schema.json").read_bytes())
+        jsonschema.Draft202012Validator(schema).validate(done.json)
+        runs: list[dict[str, Any]] = done.json["runs"]
+        return runs
+
+    def is_as_described(self) -> bool:
+        """Whether a plan of the manifests, with every orphan retired, is empty."""
+        done = self.run("plan", "--prune", "--json")
+        assert done.code == 0, done.text
+        return not done.json["changes"] and not done.json["bindings"]
+
+
+@pytest.fixture
+def fleet(
+    request: pytest.FixtureRequest,
+    places: Callable[[str], Place],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+    monitor: Callable[..., dict[str, Any]],
+) -> Fleet:
+    """A fleet on the store that the parameter `kind` names; a file if it has none."""
+    params = getattr(request.node, "callspec", None)
+    place = places(params.params.get("kind", "file") if params else "file")
+    account = sandbox(monitor("email-smtp", 1, port=25, timeout=30, name="Relay", note="old"))
+    return Fleet(place, place.machine(), account, run)
+
+
+@EVERYWHERE
+def test_a_run_is_told_and_taken_back(
+    kind: str, fleet: Fleet, manifest: Callable[..., str], git: Callable[..., str]
+) -> None:
+    """It updates one monitor, creates one and deletes one; taking it back is taken back too."""
+    relay = manifest("email-smtp", "relay", 1, port=25, name="Relay")
+    old = manifest("email-imap", "old", name="Old", timeout=20)
+    fleet.at.write("relay.yaml", relay)
+    fleet.at.write("old.yaml", old)
+    fleet.apply()
+    before = {item["name"]: item for item in fleet.account.monitors()}
+
+    fleet.at.write(
+        "relay.yaml", manifest("email-smtp", "relay", 1, port=587, timeout=60, name="Relay")
+    )
+    (fleet.at.root / "monitors" / "old.yaml").unlink()
+    fleet.at.write("new.yaml", manifest("email-pop", "new", name="New"))
+    run = fleet.apply(
+        GITHUB_ACTOR="ann",
+        GITHUB_SERVER_URL="https://github.example",
+        GITHUB_REPOSITORY="a/b",
+        GITHUB_RUN_ID="7",
+    )
+    last, first = fleet.history()
+    assert (last["id"], last["actor"]) == (run, "ann")
+    assert last["pipeline"] == "https://github.example/a/b/actions/runs/7"
+    assert last["summary"] == {"create": 1, "update": 1, "delete": 1, "not_done": 0}
+    assert first["summary"] == {"create": 1, "update": 0, "delete": 0, "not_done": 0}
+    (touched,) = fleet.history("email-smtp/relay.port")
+    (change,) = touched["changes"]
+    assert [(item["before"], item["after"]) for item in change["fields"]] == [(25, 587)]
+    assert fleet.run("history", "show", run).out.startswith(f"apply {run}\n")
+    if kind == "git":
+        log = git(fleet.at.root, "ls-remote", "origin", "refs/reconciler/state").split()[0]
+        git(fleet.at.root, "fetch", "--quiet", "origin", "refs/reconciler/state")
+        shown = git(fleet.at.root, "log", "-1", "--format=%an%n%B", log)
+        assert shown.startswith("ann\napply: 1 added, 1 changed, 1 destroyed\n\n- email-imap/old (")
+        assert "\nActor: ann\n" in shown
+        assert f"\nRun: {run}\n" in shown
+
+    done = fleet.undo(run)
+    assert done.code == 0, done.text
+    assert "email-imap/old gets a new id" in done.err
+    assert "The manifests still say what the run applied" in done.err
+    after = {item["name"]: item for item in fleet.account.monitors()}
+    assert after.keys() == {"Relay", "Old"}
+    assert after["Relay"] == before["Relay"]
+    assert after["Old"] | {"id": 0} == before["Old"] | {"id": 0}
+
+    undone, *_ = fleet.history()
+    assert (undone["operation"], undone["undoes"]) == ("undo", run)
+    described = {path: path.read_text() for path in (fleet.at.root / "monitors").iterdir()}
+    fleet.at.write("relay.yaml", relay)
+    fleet.at.write("old.yaml", old)
+    (fleet.at.root / "monitors" / "new.yaml").unlink()
+    assert fleet.is_as_described()
+
+    again = fleet.undo(undone["id"])
+    assert again.code == 0, again.text
+    (fleet.at.root / "monitors" / "old.yaml").unlink()
+    for path, text in described.items():
+        path.write_text(text)
+    assert fleet.is_as_described()
+
+
+@pytest.fixture
+def changed(fleet: Fleet, manifest: Callable[..., str]) -> tuple[Fleet, str]:
+    """A fleet, and the run that set port and timeout of its one monitor."""
+    fleet.at.write("relay.yaml", manifest("email-smtp", "relay", 1, port=25, name="Relay"))
+    fleet.apply()
+    text = manifest("email-smtp", "relay", 1, port=587, timeout=60, name="Relay")
+    fleet.at.write("relay.yaml", text)
+    return fleet, fleet.apply()
+
+
+def test_what_moved_since_is_refused_by_name_and_the_rest_is_done(
+    fleet: Fleet, manifest: Callable[..., str]
+) -> None:
+    fields = {"name": "Other", "billing_plancode": "UBM - A/A", "hostname": "mail.example.com"}
+    other = fleet.account.create("email-smtp", port=25, **fields)
+
+    def write(port: int) -> None:
+        relay = manifest("email-smtp", "relay", 1, port=port, name="Relay")
+        fleet.at.write("all.yaml", relay)
+        fleet.at.write("o.yaml", manifest("email-smtp", "other", other, port=port, name="Other"))
+
+    write(25)
+    fleet.apply()
+    write(587)
+    run = fleet.apply()
+    fleet.account.edit("email-smtp", 1, port=2525)
+    done = fleet.undo(run, "--json")
+    assert done.code == 7, done.text
+    assert fleet.account.ports() == {1: 2525, other: 25}
+    assert "email-smtp/relay" in done.err
+    assert "port is not as the run left it" in done.err
+    moved = [item for item in done.json["outcomes"] if item["status"] == "moved"]
+    assert [(item["address"], item["id"]) for item in moved] == [("email-smtp/relay", 1)]
+    again = fleet.undo(run)
+    assert (again.code, fleet.account.ports()) == (5, {1: 2525, other: 25}), again.text
+    left = fleet.undo(run, "--target", "email-smtp/other")
+    assert (left.code, left.err.count("No changes")) == (0, 0), left.text
+
+
+def test_a_plan_of_an_undo_is_saved_and_applied_once(changed: tuple[Fleet, str]) -> None:
+    fleet, run = changed
+    done = fleet.run("undo", run[:-2], "--out", "back.json")
+    assert done.code == 0, done.text
+    assert fleet.account.ports() == {1: 587}
+    assert "  ~ email-smtp/relay (id 1)\n      port: 587 → 25\n" in done.out
+    assert "email-smtp/relay" in fleet.run("show", "back.json").out
+    applied = fleet.run("apply", "back.json", "--allow-loss", "1")
+    assert applied.code == 0, applied.text
+    assert fleet.account.live(1)["timeout"] == 30
+    assert fleet.history()[0]["undoes"] == run
+    fleet.apply("--allow-loss", "1")
+    again = fleet.run("apply", "back.json", "--allow-loss", "1")
+    assert again.code == 5
+    assert "this plan was applied to its end already" in again.err
+
+
+def test_what_moves_between_the_plan_and_its_application_is_refused(
+    changed: tuple[Fleet, str],
+) -> None:
+    fleet, run = changed
+    fleet.run("undo", run, "--out", "back.json")
+    fleet.account.edit("email-smtp", 1, port=465)
+    done = fleet.run("apply", "back.json", "--allow-loss", "1")
+    assert done.code == 5, done.text
+    assert "port is not as the run left it" in done.text
+    assert fleet.account.ports() == {1: 465}
+
+
+def test_without_approval_nothing_is_taken_back(changed: tuple[Fleet, str]) -> None:
+    fleet, run = changed
+    done = fleet.run("undo", run, "--allow-loss", "1")
+    assert done.code == 5
+    assert "nothing is applied without approval" in done.err
+    assert fleet.account.ports() == {1: 587}
+
+
+def test_the_budget_holds_and_is_of_the_whole_fleet(changed: tuple[Fleet, str]) -> None:
+    fleet, run = changed
+    done = fleet.run("undo", run, "--auto-approve", env={"RECONCILER_BUDGET": "0"})
+    assert done.code == 5, done.text
+    assert "RECONCILER_BUDGET" in done.err
+    assert fleet.account.ports() == {1: 587}
+
+
+def test_a_protected_monitor_that_a_run_created_stays(
+    fleet: Fleet, manifest: Callable[..., str]
+) -> None:
+    text = manifest("email-pop", "kept", name="Kept") + "lifecycle: {protect: true}\n"
+    fleet.at.write("kept.yaml", text)
+    run = fleet.apply()
+    done = fleet.undo(run)
+    assert done.code == 5, done.text
+    assert "its lifecycle protects it" in done.out
+    assert "Kept" in {item["name"] for item in fleet.account.monitors()}
+
+
+def test_a_secret_is_neither_kept_nor_taken_back(
+    fleet: Fleet, manifest: Callable[..., str], tmp_path: Any
+) -> None:
+    def write(variable: str, port: int) -> None:
+        secret = {"pop3_password": {"secretRef": {"env": variable}}}
+        fleet.at.write(
+            "box.yaml", manifest("email-pop", "box", name="Box", port=port, extra=secret)
+        )
+
+    env = {"ONE": "sesame-one-1", "TWO": "sesame-two-2", "RECONCILER_SECRET_KEY": "k" * 40}
+    write("ONE", 110)
+    fleet.apply(**env)
+    write("TWO", 995)
+    run = fleet.apply(**env)
+    done = fleet.run("undo", run, "--auto-approve", "--allow-loss", "1", env=env)
+    assert done.code == 0, done.text
+    assert "pop3_password stays as it is: it holds a secret" in done.err
+    assert [item["port"] for item in fleet.account.monitors() if item["name"] == "Box"] == [110]
+    kept = "".join(path.read_text() for path in tmp_path.glob("*/state.json.runs/*.json"))
+    assert "env:TWO" in kept
+    assert "sesame" not in kept + done.text
+
+
+def test_what_a_run_bound_or_renamed_is_bound_as_before(
+    fleet: Fleet, manifest: Callable[..., str]
+) -> None:
+    """An adopted monitor must not be left to be retired as an orphan."""
+    old = manifest("email-smtp", "old", name="Relay", port=25)
+    fleet.at.write("relay.yaml", old)
+    adopted = fleet.apply("--adopt")
+    renamed = manifest("email-smtp", "new", name="Relay", port=587)
+    fleet.at.write("relay.yaml", renamed.replace("  name: new", "  name: new\n  previously: [old]"))
+    moved = fleet.apply()
+    done = fleet.undo(moved)
+    assert done.code == 0, done.text
+    fleet.at.write("relay.yaml", old)
+    assert fleet.is_as_described()
+    assert fleet.account.ports() == {1: 25}
+    back = fleet.undo(adopted)
+    assert back.code == 0, back.text
+    assert "unbound" in back.out
+    (fleet.at.root / "monitors" / "relay.yaml").unlink()
+    fleet.at.write("other.yaml", manifest("email-pop", "x", name="X"))
+    fleet.apply()
+    assert 1 in fleet.account.ports()
+    repeated = fleet.undo(adopted)
+    assert repeated.code == 5
+    assert "nothing of run" in repeated.err
+
+
+def test_what_is_asked_for_and_is_not_there(fleet: Fleet, manifest: Callable[..., str]) -> None:
+    assert fleet.run("history").err.endswith(": no run is kept yet.\n")
+    assert fleet.run("undo", "nothing").code == 64
+    assert fleet.run("history", "show", "nothing").code == 64
+    assert fleet.run("history", "relay").code == 64
+    fleet.at.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587, name="Relay"))
+    run = fleet.apply()
+    done = fleet.undo(run, "--target", "email-pop/*")
+    assert (done.code, "matches nothing that run" in done.err) == (64, True), done.text
+    assert fleet.history("email-pop/other") == []
+    assert fleet.history("--limit", "1")[0]["id"] == run
+    before = fleet.run("apply", "--auto-approve")
+    assert "To take it back" not in before.err
+    assert len(fleet.history()) == 1
+
+
+def test_a_killed_run_is_told_by_the_one_that_finishes_it(
+    sandbox: Callable[..., Account],
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., dict[str, Any]],
+    run: Callable[..., Done],
+    start: Callable[..., Process],
+) -> None:
+    """Its record is as its journal has it, and can be taken back."""
+    account = sandbox(
+        *(monitor("email-smtp", number, port=25) for number in (1, 2)),
+        faults=["PATCH /monitors/email-smtp/2 delay=1.5 times=1"],
+    )
+    texts = [manifest("email-smtp", f"relay-{number}", number, port=587) for number in (1, 2)]
+    texts.append(manifest("email-pop", "new", name="New"))
+    workspace.write("all.yaml", "---\n".join(texts))
+    going = start("apply", "--auto-approve", "--parallelism", "1", env=account.env)
+    going.read_until("email-smtp/relay-1: accepted")
+    assert going.finish(signal.SIGKILL).code == -signal.SIGKILL
+
+    done = run("apply", "--auto-approve", "--lock-timeout", "30s", env=account.env)
+    assert done.code == 0, done.text
+    runs = run("history", "--json", env=account.env).json["runs"]
+    (killed,) = (item for item in runs if item["exit_code"] is None)
+    assert killed["recovered_by"]
+    assert f"recovered by {killed['recovered_by']}" in run("history", env=account.env).out
+    assert {item["address"]: item["status"] for item in killed["changes"]} == {
+        "email-pop/new": "unconfirmed",
+        "email-smtp/relay-1": "unconfirmed",
+        "email-smtp/relay-2": "unconfirmed",
+    }
+    assert all(item["id"] for item in killed["changes"])
+    back = run("undo", killed["id"], "--auto-approve", env=account.env)
+    assert back.code == 0, back.text
+    assert account.ports() == {1: 25, 2: 25}

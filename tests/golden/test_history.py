@@ -1,0 +1,129 @@
+"""What history prints of runs: as lines, whole, as JSON and as the message of a commit.
+
+`pytest tests/golden --update-golden` writes what is printed; read the difference before
+committing it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from reconciler import render
+from reconciler.core.generation import Generation
+from reconciler.core.plan import Action
+from reconciler.core.result import Status
+from reconciler.core.run_record import (
+    About,
+    Rebinding,
+    RunChange,
+    RunField,
+    RunRecord,
+    from_text,
+    to_text,
+)
+from reconciler.errors import StateError
+from reconciler.render.history import history_text, run_text, save_message
+from reconciler.schema import schema_folder
+
+FOLDER = Path(__file__).parent / "history"
+SITES = {
+    "before": [{"id": 10}, {"id": 20}],
+    "after": [{"id": 10}, {"id": 30}],
+}
+
+
+def apply() -> RunRecord:
+    relay = (
+        RunField("note", None, 'two\nlines, "::error::" and \x1b[31m'),
+        RunField("port", 25, 587, was_applied=True),
+        RunField("locations", SITES["before"], SITES["after"], set_key="id"),
+        RunField("password", None, {"secretRef": {"env": "WORD"}}, source="env:WORD"),
+    )
+    made = (RunField("name", None, "New"), RunField("port", None, 995))
+    return RunRecord(
+        About(
+            "20260102T030405Z-0a0b0c0d",
+            "apply",
+            "2026-01-02T03:04:05Z",
+            "ann",
+            "https://ci.example.com/jobs/7",
+            Generation("0123456789abcdef0123456789abcdef01234567"),
+            "sha256:" + "0" * 64,
+            "1.0.0",
+            is_author=True,
+        ),
+        (
+            RunChange(Action.CREATE, "email-pop/new", 7, Status.DONE, fields=made),
+            RunChange(
+                Action.DELETE,
+                "email-pop/old",
+                6,
+                Status.FAILED,
+                "AlertSite: [1200] not allowed",
+                body={"name": "Old"},
+                record={"id": 6, "fields": {}, "secrets": {}, "applied_at": "", "run": ""},
+            ),
+            RunChange(Action.UPDATE, "email-smtp/relay", 5, Status.DONE, fields=relay),
+        ),
+        (Rebinding("email-imap/box", None, 4), Rebinding("email-pop/new", None, 7)),
+        "2026-01-02T03:05:00Z",
+        7,
+    )
+
+
+def undo() -> RunRecord:
+    about = apply().about._replace(
+        id="20260102T040000Z-0a0b0c0e", operation="undo", undoes=apply().id, generation=Generation()
+    )
+    back = (RunField("port", 587, 25, was_applied=True),)
+    return RunRecord(
+        about,
+        (RunChange(Action.UPDATE, "email-smtp/relay", 5, Status.UNCONFIRMED, fields=back),),
+        recovered_by="20260102T050000Z-0a0b0c0f",
+    )
+
+
+def printed() -> dict[str, str]:
+    runs = [undo(), apply()]
+    touching = [run.touching("email-smtp/relay", "port") for run in runs]
+    document = {"runs": [run.to_json() for run in runs]}
+    schema = json.loads((schema_folder() / "history.schema.json").read_bytes())
+    jsonschema.Draft202012Validator(schema).validate(document)
+    return {
+        "history.txt": history_text(runs, whole=False),
+        "history-of-a-field.txt": history_text([run for run in touching if run], whole=True),
+        "history.json": render.as_json(document),
+        "run.txt": run_text(apply()),
+        "commit.txt": save_message(apply()),
+        "commit-of-a-killed-undo.txt": save_message(undo()),
+    }
+
+
+def test_golden(request: pytest.FixtureRequest) -> None:
+    found = {name: text + "\n" for name, text in printed().items()}
+    if request.config.getoption("--update-golden"):
+        for name, text in found.items():
+            (FOLDER / name).write_text(text)
+    assert found == {path.name: path.read_text() for path in FOLDER.iterdir()}
+
+
+@pytest.mark.parametrize("run", [apply(), undo()], ids=["apply", "undo"])
+def test_what_is_written_is_read(run: RunRecord) -> None:
+    read = from_text(to_text(run).encode())
+    assert read == run._replace(about=run.about._replace(is_author=False))
+
+
+@pytest.mark.parametrize(
+    "broken", [b"[]", b"{", b'{"format_version": "2.0"}', b'{"format_version": "1.0"}']
+)
+def test_what_is_no_run_record_is_said_so(broken: bytes) -> None:
+    with pytest.raises(StateError, match="a run record"):
+        from_text(broken)
+
+
+def test_json_is_as_the_store_has_it() -> None:
+    data: Any = json.loads(to_text(apply()))
+    assert data == apply().to_json()

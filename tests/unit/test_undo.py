@@ -1,0 +1,124 @@
+"""What takes a run back: decided from its record, the records of the state and live."""
+
+from typing import Any
+
+import pytest
+
+from reconciler.core.model import Account, Live
+from reconciler.core.options import PlanOptions
+from reconciler.core.plan import Action, Plan
+from reconciler.core.planner import decide
+from reconciler.core.result import Status
+from reconciler.core.run_record import About, Rebinding, RunChange, RunField, RunRecord
+from reconciler.core.state import Record
+from reconciler.core.undo import Undoing, matches_nothing, reviewed, undoing
+
+from build import SCHEMAS
+
+KINDS = SCHEMAS.kinds
+ADDRESS = "email-smtp/relay"
+
+
+def run(*changes: RunChange, bindings: tuple[Rebinding, ...] = ()) -> RunRecord:
+    return RunRecord(About("run-1", "apply", "2026-01-02T03:04:05Z"), changes, bindings)
+
+
+def update(*fields: RunField, status: Status = Status.DONE) -> RunChange:
+    return RunChange(Action.UPDATE, ADDRESS, 1, status, fields=fields)
+
+
+def record(number: int = 1, **fields: Any) -> Record:
+    return Record(number, fields, {}, "", "run-1")
+
+
+def planned(found: Undoing, records: dict[str, Record], *live: Live) -> Plan:
+    rules = PlanOptions(found.targets, prune=True)
+    plan = decide(Account("default", "x"), found.desired, records, live, KINDS, rules)
+    return reviewed(plan, found, live, KINDS)
+
+
+PORT = RunField("port", 25, 587, was_applied=True)
+
+
+def test_a_field_gets_the_value_that_it_had() -> None:
+    records = {ADDRESS: record(port=587, name="Relay")}
+    found = undoing(run(update(PORT)), records, KINDS)
+    plan = planned(found, records, Live(1, "email-smtp", {"port": 587, "name": "Other"}))
+    (change,) = plan.changes
+    assert (change.body, change.origin) == ({"port": 25}, None)
+    assert not plan.notes
+    assert not plan.refusals
+
+
+@pytest.mark.parametrize(("port", "codes"), [(587, []), (25, []), (465, ["moved"])])
+def test_only_a_third_value_has_moved(port: int, codes: list[str]) -> None:
+    records = {ADDRESS: record(port=587)}
+    found = undoing(run(update(PORT)), records, KINDS)
+    plan = planned(found, records, Live(1, "email-smtp", {"port": port}))
+    assert [item.code for item in plan.refusals] == codes
+    assert len(plan.changes) == (port == 587)
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        (RunField("password", None, {"secretRef": {"env": "A"}}, "env:A"), "holds a secret"),
+        (RunField("mailbox_folder", "(hidden)", "INBOX"), "may be a secret"),
+        (RunField("timeout", None, 30), "only texts can be cleared"),
+    ],
+)
+def test_what_is_not_known_is_left(field: RunField, words: str) -> None:
+    records = {ADDRESS: record(port=587)}
+    found = undoing(run(update(PORT, field)), records, KINDS)
+    assert [dict(item.fields) for item in found.desired] == [{"port": 25}]
+    (left,) = found.left
+    assert f"{ADDRESS}.{field.field} stays as it is" in left
+    assert words in left
+
+
+def test_a_text_that_was_not_set_is_cleared() -> None:
+    found = undoing(run(update(RunField("note", None, "new"))), {ADDRESS: record()}, KINDS)
+    (desired,) = found.desired
+    assert desired.fields == {"note": ""}
+    assert desired.undo is not None
+    assert desired.undo.forgets == {"note"}
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.NOT_STARTED, Status.MOVED])
+def test_what_had_no_effect_is_not_taken_back(status: Status) -> None:
+    found = undoing(run(update(PORT, status=status)), {ADDRESS: record()}, KINDS)
+    assert not found.targets
+
+
+def test_a_monitor_that_is_not_ours_any_more_is_not_retired() -> None:
+    made = RunChange(Action.CREATE, ADDRESS, 1, Status.DONE, fields=(RunField("port", None, 587),))
+    (refusal,) = undoing(run(made), {}, KINDS).refusals
+    assert refusal.code == "not-ours"
+    records = {ADDRESS: record(port=587)}
+    found = undoing(run(made), records, KINDS)
+    gone = planned(found, records, Live(1, "email-smtp", {"port": 587}))
+    assert [item.action for item in gone.changes] == [Action.DELETE]
+    moved = planned(found, records, Live(1, "email-smtp", {"port": 25}))
+    assert (moved.changes, [item.code for item in moved.refusals]) == ((), ["moved"])
+
+
+def test_only_the_addresses_of_the_run_are_retired() -> None:
+    made = RunChange(Action.CREATE, ADDRESS, 1, Status.DONE)
+    records = {ADDRESS: record(), "email-smtp/other": record(2)}
+    found = undoing(run(made), records, KINDS)
+    live = [Live(number, "email-smtp", {}) for number in (1, 2)]
+    assert [item.id for item in planned(found, records, *live).changes] == [1]
+
+
+def test_a_monitor_that_moved_on_is_found_at_its_address_of_now() -> None:
+    records = {"email-smtp/new": record(port=587)}
+    found = undoing(run(update(PORT)), records, KINDS)
+    assert found.targets == ("email-smtp/new",)
+
+
+def test_targets_limit_it() -> None:
+    told = run(update(PORT))
+    assert not undoing(told, {ADDRESS: record()}, KINDS, ["email-pop/*"]).targets
+    assert undoing(told, {ADDRESS: record()}, KINDS, ["email-smtp/*"]).targets == (ADDRESS,)
+    assert matches_nothing(told, "email-pop/*")
+    assert not matches_nothing(told, ADDRESS)

@@ -231,6 +231,7 @@ class Recorder:
         deletes: Iterable[str],
         ids_before: tuple[int, ...],
         losses: Mapping[int, Lost] = {},
+        updates: Mapping[str, Record] = {},
     ) -> None:
         """Writes down what may be sent from now on, before anything is.
 
@@ -244,13 +245,15 @@ class Recorder:
             ids_before: the ids that AlertSite has.
             losses: the monitors that may lose monitoring from now on: what a killed run took away
                 counts too.
+            updates: the records of monitors that are about to change, with what their fields were
+                before: a killed run cannot say it.
 
         Raises:
             StateError: it cannot be written; nothing may be sent.
         """
         self._journal = Journal.create(self._store, self.run, self._redactor)
         try:
-            self._intend(self._journal, addresses, creates, deletes, ids_before, losses)
+            self._intend(self._journal, addresses, creates, deletes, ids_before, losses, updates)
         except StateError:
             self._journal.remove()  # nothing was sent
             raise
@@ -263,6 +266,7 @@ class Recorder:
         deletes: Iterable[str],
         ids_before: tuple[int, ...],
         losses: Mapping[int, Lost],
+        updates: Mapping[str, Record],
     ) -> None:
         now = self.now()
         pending = {address: PendingCreate(self.run, now, body) for address, body in creates.items()}
@@ -279,7 +283,7 @@ class Recorder:
         }
         # A monitor that is created again has a record; it must not hide the new one.
         before = {self.run: ids_before} if creates else {}
-        moved = {**dict.fromkeys(creates), **going}
+        moved = {**dict.fromkeys(creates), **going, **self._clean(updates)}
         self._note(StateDelta(moved, pending, before, losses=losses))
         # What was found again must be saved too, or an outcome that builds on it would count for
         # nothing in the next run.

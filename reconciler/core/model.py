@@ -89,6 +89,8 @@ class Field(NamedTuple):
         coverage: what monitoring is lost by when the field moves the wrong way; None if none is.
         is_shown: whether AlertSite shows its value to those who may see the monitor.
         names: of the members of its elements that are ids, the member that names each.
+        unset: the value that a manifest may write to say that it has none; nothing where there is
+            no such value.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Field(NamedTuple):
     member_of: str | None = None
     is_shown: bool = True
     names: Mapping[str, str] = {}
+    unset: tuple[JSON, ...] = ()
 
 
 def _hides_nothing(_name: str) -> None:
@@ -197,11 +200,14 @@ class Lifecycle(NamedTuple):
     Attributes:
         protect: deleting it is refused.
         retire: `delete` or `disable`, when it has no manifest any more.
+        release: what becomes of a field that leaves the manifest: `restore` brings back what it was
+            before Git first changed it, `keep` leaves it as it is.
     """
 
     protect: bool = False
     retire: str = "delete"
     ignore: tuple[Ignored, ...] = ()
+    release: str = "restore"
 
 
 class Desired(NamedTuple):
@@ -271,12 +277,24 @@ def _field(name: str, schema: Mapping[str, JSON]) -> Field:
         schema.get("x-member-of"),
         not schema.get("writeOnly"),
         _names(schema),
+        _unset(schema),
     )
 
 
 def _names(schema: Mapping[str, JSON]) -> dict[str, str]:
     members = schema.get("items", {}).get("properties", {})
     return {item["x-names"]: name for name, item in members.items() if "x-names" in item}
+
+
+def _unset(schema: Mapping[str, JSON]) -> tuple[JSON, ...]:
+    """What says in a manifest, and in a PATCH, that a field has no value."""
+    types = schema.get("type", ())
+    types = (types,) if isinstance(types, str) else types
+    if "null" in types:
+        return (None,)
+    if "string" in types and not schema.get("minLength"):
+        return ("",) if re.search(schema.get("pattern", ""), "") else ()
+    return ([],) if "array" in types and not schema.get("minItems") else ()
 
 
 def _text(normalise: Callable[[JSON], JSON]) -> Callable[[JSON], str]:

@@ -269,6 +269,7 @@ class Recorder:
         ids_before: tuple[int, ...],
         losses: Mapping[int, Lost] = {},
         about: RunRecord | None = None,
+        updates: Mapping[str, Record] = {},
     ) -> None:
         """Writes down what may be sent from now on, before anything is.
 
@@ -283,6 +284,8 @@ class Recorder:
             losses: the monitors that may lose monitoring from now on: what a killed run took away
                 counts too.
             about: what the run is about, for whoever finds the journal.
+            updates: the records of monitors that are about to change, with what their fields were
+                before: a killed run cannot say it.
 
         Raises:
             StateError: it cannot be written; nothing may be sent.
@@ -290,7 +293,9 @@ class Recorder:
         self._journal = Journal.create(self._store, self.run, self._redactor)
         try:
             told = [] if about is None else [records.about_line(about.to_json())]
-            self._intend(self._journal, told, addresses, creates, deletes, ids_before, losses)
+            self._intend(
+                self._journal, told, addresses, creates, deletes, ids_before, losses, updates
+            )
         except StateError:
             self._journal.remove()  # nothing was sent
             raise
@@ -304,6 +309,7 @@ class Recorder:
         deletes: Iterable[str],
         ids_before: tuple[int, ...],
         losses: Mapping[int, Lost],
+        updates: Mapping[str, Record],
     ) -> None:
         now = self.now()
         pending = {address: PendingCreate(self.run, now, body) for address, body in creates.items()}
@@ -320,7 +326,7 @@ class Recorder:
         }
         # A monitor that is created again has a record; it must not hide the new one.
         before = {self.run: ids_before} if creates else {}
-        moved = {**dict.fromkeys(creates), **going}
+        moved = {**dict.fromkeys(creates), **going, **self._clean(updates)}
         self._note(StateDelta(moved, pending, before, losses=losses))
         # What was found again must be saved too, or an outcome that builds on it would count for
         # nothing in the next run.

@@ -36,7 +36,8 @@ class Cause(StrEnum):
 
     A field that was never applied has the cause `edit`: Git names it for the first time. One that
     was sent and that AlertSite shows as it was before has not been kept, or not yet. If it was sent
-    otherwise than the manifest wants it by now, that may show later: it is not settled.
+    otherwise than the manifest wants it by now, that may show later: it is not settled. One that
+    has left the manifest is restored to what it was before Git first changed it.
     """
 
     EDIT = "edit"
@@ -44,6 +45,7 @@ class Cause(StrEnum):
     BOTH = "both"
     NOT_KEPT = "not-kept"
     UNSETTLED = "unsettled"
+    RESTORE = "restore"
 
 
 class Leaf(NamedTuple):
@@ -86,6 +88,7 @@ class FieldChange(NamedTuple):
         source: where the secret in it comes from, such as `env:NAME`; None if it holds none. Then
             `before` and `applied` are None and `after` holds references only.
         set_key: the member that tells the elements apart, if the value is a list that is a set.
+        before_run: of a field that is restored, the run that changed it first.
     """
 
     field: str
@@ -98,6 +101,7 @@ class FieldChange(NamedTuple):
     source: str | None = None
     default: str | None = None
     set_key: str | None = None
+    before_run: str | None = None
 
 
 def patch(

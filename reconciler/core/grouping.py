@@ -181,14 +181,19 @@ def _is_unusual(change: Change, lost: set[str]) -> bool:
         change.action is Action.DELETE
         or change.reason is not None
         or change.address in lost
-        or any(field.cause is not Cause.EDIT for field in change.fields)
+        or _is_moved(change)
     )
 
 
 def _rank(change: Change, lost: set[str]) -> tuple[bool, bool, bool, str]:
     """The order of what is unusual: what goes, what loses monitoring, what moved."""
-    is_moved = any(field.cause is not Cause.EDIT for field in change.fields)
+    is_moved = _is_moved(change)
     return (not change.is_retirement, change.address not in lost, not is_moved, change.address)
+
+
+def _is_moved(change: Change) -> bool:
+    """Whether anybody but Git is the cause of it."""
+    return any(field.cause not in {Cause.EDIT, Cause.RESTORE} for field in change.fields)
 
 
 def _likeness(change: Change) -> str:
@@ -214,7 +219,7 @@ def _ends(field: FieldChange) -> tuple[JSON, JSON]:
 
 
 def _why(field: FieldChange) -> tuple[JSON, ...]:
-    return field.cause, field.source, field.default
+    return field.cause, field.source, field.default, field.before_run
 
 
 def _group(changes: list[Change]) -> Group:

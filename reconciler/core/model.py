@@ -90,6 +90,8 @@ class Field(NamedTuple):
         is_shown: whether AlertSite shows its value to those who may see the monitor.
         names: of the members of its elements that are ids, the member that names each.
         is_read_only: whether AlertSite sets it, and no manifest may.
+        unset: the value that a manifest may write to say that it has none; nothing where there is
+            no such value.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Field(NamedTuple):
     is_shown: bool = True
     names: Mapping[str, str] = {}
     is_read_only: bool = False
+    unset: tuple[JSON, ...] = ()
 
 
 def _hides_nothing(_name: str) -> None:
@@ -199,11 +202,14 @@ class Lifecycle(NamedTuple):
     Attributes:
         protect: deleting it is refused.
         retire: `delete` or `disable`, when it has no manifest any more.
+        release: what becomes of a field that leaves the manifest: `restore` brings back what it was
+            before Git first changed it, `keep` leaves it as it is.
     """
 
     protect: bool = False
     retire: str = "delete"
     ignore: tuple[Ignored, ...] = ()
+    release: str = "restore"
 
 
 class Undo(NamedTuple):
@@ -289,12 +295,24 @@ def _field(name: str, schema: Mapping[str, JSON]) -> Field:
         not schema.get("writeOnly"),
         _names(schema),
         schema.get("readOnly") is True,
+        _unset(schema),
     )
 
 
 def _names(schema: Mapping[str, JSON]) -> dict[str, str]:
     members = schema.get("items", {}).get("properties", {})
     return {item["x-names"]: name for name, item in members.items() if "x-names" in item}
+
+
+def _unset(schema: Mapping[str, JSON]) -> tuple[JSON, ...]:
+    """What says in a manifest, and in a PATCH, that a field has no value."""
+    types = schema.get("type", ())
+    types = (types,) if isinstance(types, str) else types
+    if "null" in types:
+        return (None,)
+    if "string" in types and not schema.get("minLength"):
+        return ("",) if re.search(schema.get("pattern", ""), "") else ()
+    return ([],) if "array" in types and not schema.get("minItems") else ()
 
 
 def _text(normalise: Callable[[JSON], JSON]) -> Callable[[JSON], str]:

@@ -34,8 +34,8 @@ from reconciler.core.plan import (
     Reason,
     Refusal,
 )
+from reconciler.core.release import names_all, released, with_cause
 from reconciler.core.safety import Terms, coverage
-from reconciler.core.state import RELEASED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -395,24 +395,24 @@ def _compare(
     if manifest.lifecycle.ignore:
         manifest, ignored = _without_ignored(manifest, live)
         found += ignored
+    hidden = inventory.secrets.get(live.id, ())
+    restored: Mapping[str, JSON] = {}
+    if record is not None and manifest.undo is None and not names_all(manifest, record):
+        restored, notes = released(manifest, record, live, hidden)
+        manifest = manifest._replace(fields={**manifest.fields, **restored})
+        found += notes
     secrets = _secrets(manifest, record, live.id, rules) if manifest.secrets else ()
     unseen = record.unseen if record is not None else {}
     body = patch(manifest, live, secrets, unseen)
     lost = stranded(manifest, live, body) if body and not rules.may_strand else None
     if lost is not None:
         return [_refuse_stranding(manifest, lost)]
-    if record is not None and manifest.undo is None and not _names_all(manifest, record):
-        ignored_fields = {item.field for item in manifest.lifecycle.ignore}
-        sent = (name for name, value in record.secrets.items() if value != RELEASED)
-        gone = {*record.fields, *sent} - manifest.fields.keys() - manifest.secrets.keys()
-        gone -= ignored_fields
-        found += [
-            Note(manifest.address, NoteCode.RELEASED, live.id, field) for field in sorted(gone)
-        ]
     if body:
         fields = explain(manifest, live, body, record.fields if record else None, unseen)
-        if hidden := inventory.secrets.get(live.id):
+        if hidden:
             fields = tuple(_masked(field, hidden) for field in fields)
+        if record is not None and restored:
+            fields = tuple(with_cause(field, record, restored) for field in fields)
         found.append(_change(Action.UPDATE, manifest, live.id, body, fields))
     return found
 
@@ -445,11 +445,6 @@ def _without_ignored(manifest: Desired, live: Live) -> tuple[Desired, list[Note]
     fields = {name: value for name, value in manifest.fields.items() if name not in ignored}
     secrets = {name: value for name, value in manifest.secrets.items() if name not in ignored}
     return manifest._replace(fields=fields, secrets=secrets), notes
-
-
-def _names_all(manifest: Desired, record: Record) -> bool:
-    """Whether the manifest still names every field that the record has."""
-    return record.fields.keys() <= manifest.fields.keys() and not record.secrets
 
 
 def _masked(field: FieldChange, hidden: Collection[str]) -> FieldChange:

@@ -191,11 +191,14 @@ def _of_releases(notes: Iterable[Note], inventory: Inventory) -> Iterator[Loss]:
     for note in notes:
         if note.code is not NoteCode.RELEASED or note.field is None or note.id is None:
             continue
+        if note.name == "worse":  # it has counted when it was left
+            continue
         manifest = inventory.by_address[note.address]
         record = inventory.records[note.address]
         has = inventory.by_id[note.id].fields.get(note.field)
-        was = record.prior.get(note.field, record.fields.get(note.field))
-        if _is_left_worse(manifest.kind, note.field, was, has):
+        prior = record.prior.get(note.field)
+        was = record.fields.get(note.field) if prior is None else prior.value
+        if is_left_worse(manifest.kind, note.field, was, has):
             yield _loss(note.address, note.id, {note.field: "released"}, manifest.labels)
 
 
@@ -271,7 +274,8 @@ def _costs(kind: Kind, name: str) -> bool:
     return (_respelt(kind, name) if rule is None else rule) != NONE
 
 
-def _is_left_worse(kind: Kind, name: str, was: JSON, has: JSON) -> bool:
+def is_left_worse(kind: Kind, name: str, was: JSON, has: JSON) -> bool:
+    """Whether a field that is no longer managed is worse for coverage than it was."""
     rule = _rule(kind, name)
     if rule is None:
         if _is_switched_off(name, None, has):

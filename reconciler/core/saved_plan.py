@@ -250,7 +250,11 @@ def _unasked(planned: Change, desired: Desired | None) -> str:
         item.field
         for item in planned.fields
         if item.sent_with is None
-        and canonical(asked.get(item.field)) != canonical(planned.body[item.field])
+        and (
+            item.field in asked  # it is to go back since no manifest names it
+            if item.before_run is not None
+            else canonical(asked.get(item.field)) != canonical(planned.body[item.field])
+        )
     ]
     return f"{', '.join(fields)}: the manifest here says something else" if fields else ""
 

@@ -20,13 +20,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
-FORMAT_VERSION, JOURNAL_VERSION = "2.1", "2.1"
+FORMAT_VERSION, JOURNAL_VERSION = "2.2", "2.1"
 """Of the state's JSON and of journals: additions raise the minor number, all else the major."""
 
 
 _MOST_PLANS = 100
 _MOMENT = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")  # sorts as time does
 UNTRACKED, RELEASED = "", "released"  # fingerprints of: sent without a key; no longer named
+
+
+class Prior(NamedTuple):
+    """What a field goes back to when it leaves its manifest.
+
+    Attributes:
+        value: what AlertSite had before Git first changed the field; None if it was unset.
+        run: the id of the run that changed it first.
+        sent: what a run was about to send last: all that is known of it if that run was killed.
+    """
+
+    value: JSON
+    run: str
+    sent: JSON
 
 
 class Record(NamedTuple):
@@ -46,7 +60,10 @@ class Record(NamedTuple):
         unseen: what was sent and has not been seen since.
         previously: the former names that the manifest listed then: they have led to this record, or
             to none.
-        prior: what AlertSite had before Git first changed a field.
+        prior: of the fields that Git has changed, what AlertSite had before.
+        made_with: the fields that Git made the monitor with: there is no value before.
+        left: the fields that left the manifest and stay worse for coverage than they were before:
+            what they were.
         deleting: a run was about to delete the monitor: that it is gone surprises nobody.
         ignore: the fields that are not compared, and the last such day of each, as YYYY-MM-DD.
     """
@@ -60,9 +77,11 @@ class Record(NamedTuple):
     retire: str = "delete"
     unseen: Mapping[str, JSON] = {}
     previously: tuple[str, ...] = ()
-    prior: Mapping[str, JSON] = {}
+    prior: Mapping[str, Prior] = {}
     deleting: bool = False
     ignore: Mapping[str, str] = {}
+    made_with: tuple[str, ...] = ()
+    left: Mapping[str, JSON] = {}
 
 
 class PendingCreate(NamedTuple):
@@ -252,6 +271,8 @@ def record_to_json(record: Record) -> dict[str, JSON]:
     for name, usual in Record._field_defaults.items():
         if data[name] == usual:
             del data[name]
+    if record.prior:
+        data["prior"] = {name: item._asdict() for name, item in sorted(record.prior.items())}
     return data
 
 
@@ -275,13 +296,21 @@ def record_from_json(data: JSON) -> Record:
         and type(record.previously) in {tuple, list}
         and all(type(name) is str for name in record.previously)
         and type(record.prior) is dict
+        and type(record.made_with) in {tuple, list}
+        and all(type(name) is str for name in record.made_with)
+        and type(record.left) is dict
         and type(record.deleting) is bool
         and type(record.ignore) is dict
         and all(type(until) is str for until in record.ignore.values())
     )
     if not is_one:
         raise TypeError(f"{canonical(data)} is not a record")
-    return Record(*record)._replace(previously=tuple(record.previously))
+    prior: JSON = {name: Prior(**item) for name, item in record.prior.items()}
+    if not all(type(item.run) is str for item in prior.values()):
+        raise TypeError(f"{canonical(data)} is not a record")
+    return Record(*record)._replace(
+        previously=tuple(record.previously), prior=prior, made_with=tuple(record.made_with)
+    )
 
 
 def without_secrets(record: Record, holds: Callable[[str], bool]) -> Record:
@@ -289,15 +318,15 @@ def without_secrets(record: Record, holds: Callable[[str], bool]) -> Record:
 
     What such a field was applied with is never shown or compared, as with a secretRef.
     """
-    parts = (record.fields, record.unseen, record.prior)
+    parts = (record.fields, record.unseen, record.prior, record.left)
     if not holds(repr(parts)):
         return record
     found = {name for part in parts for name, value in part.items() if holds(repr(value))}
-    fields, unseen, prior = (
+    fields, unseen, prior, left = (
         {name: value for name, value in part.items() if name not in found} for part in parts
     )
     secrets = dict.fromkeys(sorted(found), UNTRACKED) | dict(record.secrets)
-    return record._replace(fields=fields, unseen=unseen, prior=prior, secrets=secrets)
+    return record._replace(fields=fields, unseen=unseen, prior=prior, left=left, secrets=secrets)
 
 
 def head_line(state: State, run: str) -> JSON:

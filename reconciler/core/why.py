@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from reconciler.core.state import Record
 
 
-FORMAT_VERSION = "2.0"
+FORMAT_VERSION = "2.1"
 """Of the JSON: the minor number grows with additions, the major with anything else."""
 ID = "metadata.id"
 
@@ -37,6 +37,7 @@ class Next(StrEnum):
     REFUSED = "refused"
     IGNORED = "ignored"
     RELEASED = "released"
+    RESTORE = "restore"
     NOT_MANAGED = "not-managed"
     ORPHAN = "orphan"
     FORGOTTEN = "forgotten"
@@ -112,6 +113,8 @@ class FieldWhy(NamedTuple):
         cause: who moved, if it would be changed.
         sent_with: the changed field that it would accompany.
         ignored: why it is not compared.
+        prior: what AlertSite had before Git first changed it; None if that is unset or unknown.
+        prior_run: the run that changed it first; None if what was before is not known.
     """
 
     field: str
@@ -127,6 +130,8 @@ class FieldWhy(NamedTuple):
     cause: Cause | None = None
     sent_with: str | None = None
     ignored: Ignored | None = None
+    prior: JSON = None
+    prior_run: str | None = None
 
     def to_json(self) -> dict[str, JSON]:
         """A field of the JSON."""
@@ -232,9 +237,16 @@ def _field(subject: Subject, name: str) -> FieldWhy:
     )
     if is_secret and found.live is not None:
         found = found._replace(live=HIDDEN)
+    prior = record.prior.get(name) if record and not is_secret else None
+    if prior is not None:
+        found = found._replace(prior=prior.value, prior_run=prior.run)
     change = _change_of(subject, name)
     if desired is None or (name not in desired.fields and name not in secrets):
-        return found._replace(sent_with=change.sent_with if change else None)
+        is_restored = found.next is Next.RESTORE
+        return found._replace(
+            sent_with=change.sent_with if change else None,
+            cause=change.cause if change and is_restored else None,
+        )
     value = secrets[name] if name in secrets else desired.fields[name]
     found = found._replace(
         value=value,
@@ -264,7 +276,7 @@ def _next_of(subject: Subject, name: str) -> Next:
         record = subject.record
         is_known = record is not None and (name in record.fields or name in record.secrets)
         if change := _change_of(subject, name):
-            return Next.SENT_WITH if change.sent_with else whole
+            return Next.SENT_WITH if change.sent_with else Next.RESTORE
         return Next.RELEASED if is_known else Next.NOT_MANAGED
     if whole in {Next.REFUSED, Next.CREATE, Next.UNKNOWN}:
         return whole

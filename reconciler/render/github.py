@@ -177,7 +177,7 @@ def _risks(change: Change, losses: Iterable[str]) -> list[str]:
     causes = (
         item.cause.value
         for item in change.fields
-        if item.cause is not Cause.EDIT and item.sent_with is None
+        if item.cause not in {Cause.EDIT, Cause.RESTORE} and item.sent_with is None
     )
     is_deleted = change.action is Action.DELETE
     return sorted({*causes, *losses, *(("deleted",) if is_deleted else ())})

@@ -212,7 +212,8 @@ def _field(field: FieldChange, action: Action, names: Names) -> Iterator[str]:
     else:
         yield from _both(field, names)
     if cause := cause_text(field, names).strip():
-        yield f"{'#' if field.cause is Cause.EDIT else '!'} {name}: {cause}"
+        is_git = field.cause in {Cause.EDIT, Cause.RESTORE}
+        yield f"{'#' if is_git else '!'} {name}: {cause}"
 
 
 def _both(field: FieldChange, names: Names) -> Iterator[str]:

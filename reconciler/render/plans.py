@@ -37,7 +37,7 @@ _REASONS = {
 }
 _GONE = ": no manifest any more"
 _NOTES = {
-    NoteCode.RELEASED: (".", "released: {fields} no longer in the manifest, left as in AlertSite"),
+    NoteCode.RELEASED: (".", "released: {fields} "),
     NoteCode.ORPHAN: (".", "orphan: it has no manifest any more and is left as it is"),
     NoteCode.UNKNOWN: (".", "not compared: the state has no record of it"),
     NoteCode.STALE_NAME: (".", "hint: metadata.previously ({name}) can be removed"),
@@ -80,13 +80,27 @@ _LEFT = {
     "shared": ": another address has the same monitor; state rm {address} forgets one of them",
 }
 """Of an orphan, why it is left, and what can be done about it."""
+_RELEASED = {
+    None: "no longer in the {where}, left as in AlertSite",
+    "kept": "no longer in the {where}, left as in AlertSite, as lifecycle.release says",
+    "moved": "no longer in the {where}, left as in AlertSite: changed there since the last apply",
+    "unset": "no longer in the {where}, left as in AlertSite: unset before, and cannot be unset",
+    "apart": (
+        "no longer in the {where}, left as in AlertSite: home_location and locations would not fit "
+        "each other"
+    ),
+    "worse": (
+        "worse for coverage than before the {where} named it; name it again, or set it in AlertSite"
+    ),
+}
+"""Of a field that is left, why."""
 _TOGETHER: dict[BindingAction | NoteCode, str] = {
     BindingAction.ADOPT: "adopted: bound to their manifests from now on",
     BindingAction.BIND: "recovered: an earlier run created them and could not say so",
     BindingAction.FORGET: "forgotten: their monitors are gone, or bound to other addresses",
     BindingAction.UNBIND: "unbound: the run that is taken back had bound them",
     BindingAction.MOVE: "renamed: their records move, and that sends nothing",
-    NoteCode.RELEASED: "released: {fields} no longer in the manifests, left as in AlertSite",
+    NoteCode.RELEASED: "released: {fields} ",
     NoteCode.ORPHAN: "orphaned: they have no manifest any more and are left as they are",
     NoteCode.UNKNOWN: "not compared: the state has no record of them",
     NoteCode.STALE_NAME: "hint: metadata.previously can be removed",
@@ -314,6 +328,8 @@ def cause_text(field: FieldChange, names: Names, *, colour: bool = False) -> str
     if field.cause is Cause.EDIT:
         return default
     words = "drift: changed in AlertSite since the last apply"
+    if field.cause is Cause.RESTORE:
+        words = f"restore: its value before run {printable(field.before_run or '')}"
     if field.cause is Cause.NOT_KEPT:
         words = "not kept: sent before, and AlertSite has not shown it since"
     if field.cause is Cause.UNSETTLED:
@@ -369,8 +385,8 @@ def _bindings(bindings: Sequence[Binding], *, colour: bool, folds: float) -> Ite
 
 def _notes(notes: Sequence[Note], *, colour: bool, folds: float) -> Iterator[str]:
     lines = []
-    for (address, code, number), group in groupby(
-        notes, key=lambda note: (note.address, note.code, note.id)
+    for (address, code, number, _), group in groupby(
+        notes, key=lambda note: (note.address, note.code, note.id, _reason(note))
     ):
         symbol, words = _NOTES[code]
         grouped = list(group)
@@ -381,9 +397,17 @@ def _notes(notes: Sequence[Note], *, colour: bool, folds: float) -> Iterator[str
         together = _TOGETHER.get(code, "")
         if code is NoteCode.ORPHAN:
             words, together = f"{words}{_LEFT[name]}", f"{together}{_ALL_LEFT[name]}"
+        if code is NoteCode.RELEASED:
+            words += _RELEASED[name].format(where="manifest")
+            together += _RELEASED[name].format(where="manifests")
         text = words.format(fields=named, name=name, address=printable(address))
         lines.append(_Line(symbol, address, number, text, together.format(fields=named)))
     yield from _folded(lines, colour=colour, folds=folds)
+
+
+def _reason(note: Note) -> str | None:
+    """Why a field is left: those that are for different reasons have a line each."""
+    return note.name if note.code is NoteCode.RELEASED else None
 
 
 def _folded(lines: Sequence[_Line], *, colour: bool, folds: float) -> Iterator[str]:

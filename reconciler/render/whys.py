@@ -20,7 +20,7 @@ _WIDTH = 40
 _NEXT = {
     Next.UNCHANGED: "unchanged: AlertSite already matches",
     Next.CREATE: "sent when the monitor is created",
-    Next.RELEASED: "released: applied once, no longer in the manifest, left as it is",
+    Next.RELEASED: "released: no longer in the manifest, left as in AlertSite",
     Next.NOT_MANAGED: "not managed: the manifest does not name it, so it is AlertSite's",
     Next.FORGOTTEN: "nothing: the record has neither a manifest nor a monitor",
     Next.UNKNOWN: "not compared: the state has no record of it",
@@ -31,7 +31,13 @@ _TRACKING = {
     Tracking.UNSENT: "never sent, as far as the state knows",
     Tracking.UNTRACKED: "not tracked: without RECONCILER_SECRET_KEY a change does not show",
 }
-_SYMBOLS = {Next.UPDATE: "~", Next.CREATE: "+", Next.REFUSED: "!", Next.ORPHAN: "."}
+_SYMBOLS = {
+    Next.UPDATE: "~",
+    Next.RESTORE: "~",
+    Next.CREATE: "+",
+    Next.REFUSED: "!",
+    Next.ORPHAN: ".",
+}
 
 
 def why_text(why: Why, *, age: str = "", only: bool = False, colour: bool = False) -> Lines:
@@ -141,6 +147,10 @@ def _one(why: Why, field: FieldWhy, age: str, *, colour: bool) -> Iterator[str]:
     if field.place:
         yield _line("from", _place(field))
     yield _line("applied", _applied_value(why, field, age))
+    if field.prior_run is not None:
+        yield _line(
+            "before Git", f"{value_text(field.prior)}, until run {printable(field.prior_run)}"
+        )
     yield _line("live", _live(why, field))
     if field.tracking:
         yield _line("secret", _TRACKING[field.tracking])
@@ -198,6 +208,11 @@ def _next_of(why: Why, field: FieldWhy) -> str:
         return printable(f"not compared until {field.ignored.until}: {field.ignored.reason}")
     if field.next is Next.SENT_WITH:
         return f"unchanged, sent with {field.sent_with}"
+    if field.next is Next.RESTORE:
+        before, after = value_text(_before(why, field)), value_text(field.prior)
+        return (
+            f"restore {before} → {after}: its value before run {printable(field.prior_run or '')}"
+        )
     if field.next is not Next.UPDATE:
         whole = field.next in {Next.REFUSED, Next.ORPHAN}
         return _next(why) if whole else _word(why, field.next)
@@ -235,6 +250,8 @@ def _brief(why: Why, field: FieldWhy) -> str:
     match field.next:
         case Next.UPDATE if field.source is None and field.cause is not None:
             return f"update from {_short(value_text(_before(why, field)))} ({field.cause.value})"
+        case Next.RESTORE:
+            return f"restore to {_short(value_text(field.prior))}"
         case Next.UPDATE:
             return f"sent ({field.tracking.value})" if field.tracking else "update"
         case Next.IGNORED if field.ignored is not None:

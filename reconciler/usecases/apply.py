@@ -23,6 +23,7 @@ from reconciler.core.diff import Cause
 from reconciler.core.inventory import number_of
 from reconciler.core.mask import shown
 from reconciler.core.plan import Action, BindingAction, Reason
+from reconciler.core.release import kept_priors, left_worse, with_priors
 from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
 from reconciler.core.run_record import run_record
 from reconciler.core.safety import next_budget
@@ -38,7 +39,7 @@ from reconciler.errors import (
 from reconciler.usecases.plan import Grace, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from reconciler.alertsite import Writer
     from reconciler.context import Cancellation, Clock, Reporter
@@ -230,6 +231,7 @@ def apply_plan(
             first.ids,
             began,
             told,
+            run.about_to_change(plan.having(Action.UPDATE)),
         )
         last, outcomes = run.carried_out(plan.changes)
     delta = run.last_delta(last, outcomes) if last else StateDelta()
@@ -299,6 +301,21 @@ class _Run:
         self._execution = execution
         self._first = first
         self._ids = set(first.ids)  # those that no create may be answered with
+
+    def about_to_change(self, changes: Iterable[Change]) -> dict[str, Record]:
+        """The records of monitors before they change, with what their fields were."""
+        there = self._first.by_id
+        kinds, found = self._workspace.schemas.kinds, {}
+        for change in changes:
+            assert change.id is not None
+            known = self._recorder.known(change.address)
+            if known is None or known.id != change.id:
+                known = Record(change.id, {}, {}, "", "")
+            live, kind = there[change.id], kinds[change.kind]
+            noted = with_priors(known, change, kind, live, self._recorder.run)
+            if noted != known:
+                found[change.address] = noted
+        return found
 
     def carried_out(self, changes: Sequence[Change]) -> tuple[Planned | None, tuple[Outcome, ...]]:
         """One outcome for each change, as AlertSite was seen to have it, and the last look.
@@ -456,7 +473,10 @@ class _Run:
             elif desired is not None and item.field in desired.fields:
                 fields[item.field] = value  # else a companion that no manifest names
         made = self._made(known, desired)
-        return made._replace(fields=fields, secrets=secrets, unseen=unseen)
+        if change.action is Action.CREATE:
+            made = made._replace(made_with=tuple(sorted(unseen)))
+        prior = {name: item for name, item in known.prior.items() if name not in secrets}
+        return made._replace(fields=fields, secrets=secrets, unseen=unseen, prior=prior)
 
     def _made(self, known: Record, desired: Desired | None) -> Record:
         """A record of now; the lifecycle is the manifest's, or else what is remembered of it."""
@@ -571,14 +591,25 @@ class _Run:
                     if address not in differing:
                         records[address] = None
                     continue
-                live = last.by_id[number] if address in accepted else None
-                new = self._fitting(desired, was, differing.get(address, set()), live)
+                new = self._fitting(
+                    desired,
+                    was,
+                    differing.get(address, set()),
+                    last.by_id[number],
+                    is_changed=address in accepted,
+                )
                 if old is None or new._replace(applied_at=old.applied_at, run=old.run) != old:
                     records[address] = new
         return StateDelta(records)
 
     def _fitting(
-        self, desired: Desired, known: Record, diverging: set[str], seen: Live | None
+        self,
+        desired: Desired,
+        known: Record,
+        diverging: set[str],
+        seen: Live,
+        *,
+        is_changed: bool,
     ) -> Record:
         """A record of what AlertSite was seen to have of a manifest.
 
@@ -586,8 +617,9 @@ class _Run:
             desired: the manifest.
             known: the record so far, of the same monitor.
             diverging: the fields in which AlertSite differs.
-            seen: the monitor, if this run has changed it: then what it has of the fields that
-                differ is what came of that.
+            seen: the monitor.
+            is_changed: whether this run has changed it: then what it has of the fields that differ
+                is what came of that.
         """
         diverging = diverging | {item.field for item in desired.lifecycle.ignore}
         fields = {name: value for name, value in desired.fields.items() if name not in diverging}
@@ -597,7 +629,7 @@ class _Run:
                 fields[name] = known.fields[name]
             if name in known.unseen:
                 unseen[name] = known.unseen[name]
-                if seen is not None and name not in known.secrets:
+                if is_changed and name not in known.secrets:
                     has = desired.kind.field(name).normalise(seen.fields.get(name))
                     fields[name] = shown(desired.kind, name, has, known.unseen[name])
         # What AlertSite still has of a secret is never shown, so the field stays known as one until
@@ -607,10 +639,18 @@ class _Run:
             for name in known.secrets
             if name not in desired.fields or name in diverging
         }
+        managed = {*fields, *unseen, *diverging}
         made = self._made(known, desired)
         if desired.undo is not None:
             return _taken_back(made, desired, fields, unseen, desired.undo.forgets - diverging)
-        return made._replace(fields=fields, secrets=secrets, unseen=unseen)
+        return made._replace(
+            fields=fields,
+            secrets=secrets,
+            unseen=unseen,
+            prior=kept_priors(known, managed | desired.fields.keys()),
+            made_with=tuple(name for name in known.made_with if name in managed),
+            left=left_worse(desired, known, seen, managed),
+        )
 
 
 def _taken_back(

@@ -326,7 +326,8 @@ _USUAL = Lifecycle()
 
 def _lifecycle(value: JSON) -> Lifecycle:
     ignore = tuple(Ignored(**item) for item in value.get("ignore", ()))
-    return Lifecycle(value.get("protect", False), value.get("retire", "delete"), ignore)
+    protect, retire = value.get("protect", False), value.get("retire", "delete")
+    return Lifecycle(protect, retire, ignore, value.get("release", "restore"))
 
 
 def _secrets(fields: Mapping[str, JSON]) -> dict[str, JSON]:

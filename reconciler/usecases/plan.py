@@ -308,6 +308,7 @@ def _planned(
             pending[address].run,
             unseen=pending[address].body,
             previously=by_address[address].previously,
+            made_with=tuple(sorted(pending[address].body)),
         )
         for address, number in found.found.items()
     }

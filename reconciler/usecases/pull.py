@@ -181,8 +181,11 @@ class _Finding:
         if change.action is not Action.UPDATE or desired is None or change.id is None:
             return
         fields = [
-            field for field in change.fields if field.sent_with is None and field.source is None
+            field
+            for field in change.fields
+            if field.sent_with is None and field.source is None and field.before_run is None
         ]
+        self.edited += sum(field.before_run is not None for field in change.fields)
         drift = {Cause.DRIFT, Cause.BOTH}
         taken = [field for field in fields if self._take_all or field.cause in drift]
         self.edited += len(fields) - len(taken)

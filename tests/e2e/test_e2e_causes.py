@@ -159,14 +159,12 @@ def test_field_that_was_never_applied_is_an_edit(
 def test_released_field_is_left_and_reported_once(
     workspace: Workspace, applied: Account, run: Callable[..., Done]
 ) -> None:
-    workspace.replace("one.yaml", '  note: "n"\n', "")
-    workspace.replace("one.yaml", "  port: 587\n", "")
-    workspace.replace("two.yaml", "  port: 587\n", "")
+    """What Git made the monitor with has nothing to go back to."""
+    workspace.replace("three.yaml", '  note: "n"\n', "")
+    workspace.replace("three.yaml", "  port: 587\n", "")
     notes = (
-        "  . email-smtp/one (id 1) released: note, port are no longer in the manifest, left as in "
-        "AlertSite\n"
-        "  . email-smtp/two (id 2) released: port is no longer in the manifest, left as in "
-        "AlertSite\n\n"
+        "  . email-smtp/three (id 100001) released: note, port are no longer in the manifest, left "
+        "as in AlertSite\n\n"
     )
     done = run("plan", "--detailed-exitcode", env=applied.env)
     assert (done.code, done.out) == (0, f"{notes}No changes. 3 unchanged.\n")
@@ -174,21 +172,20 @@ def test_released_field_is_left_and_reported_once(
     assert [(note["code"], note["field"]) for note in listed] == [
         ("released", "note"),
         ("released", "port"),
-        ("released", "port"),
     ]
     asked = len(applied.patches())
     assert notes in run(*_APPLY, env=applied.env).out
     assert applied.patches()[asked:] == []
     assert run("plan", env=applied.env).out == "No changes. 3 unchanged.\n"
-    assert applied.live(1)["port"] == 587
-    applied.edit("email-smtp", 1, port=25)
+    assert applied.live(100001)["port"] == 587
+    applied.edit("email-smtp", 100001, port=25)
     assert run("plan", env=applied.env).out == "No changes. 3 unchanged.\n"
 
 
 def test_released_in_a_run_of_another_target_is_still_reported(
     workspace: Workspace, applied: Account, run: Callable[..., Done]
 ) -> None:
-    workspace.replace("one.yaml", "  port: 587\n", "")
+    workspace.replace("three.yaml", "  port: 587\n", "")
     assert "released" not in run(*_APPLY, "--target", "*/two", env=applied.env).out
     assert "released: port is" in run("plan", env=applied.env).out
 

@@ -290,7 +290,8 @@ def test_no_room_any_more_in_the_middle(
     assert done.err.rstrip().splitlines()[-2].startswith("Error: cannot write the journal ")
     sent = _writes(account)
     assert 1 <= sent.total() < 6
-    assert json.loads(kept.read_bytes())["records"] == {}
+    records = json.loads(kept.read_bytes())["records"].values()
+    assert {(record["applied_at"], len(record["fields"])) for record in records} == {("", 0)}
 
     again = run(*_APPLY, env=account.env)
     assert again.code == 0
@@ -303,18 +304,25 @@ def test_no_room_any_more_in_the_middle(
 @pytest.fixture
 def unsaved(
     kept: Path,
-    fleet: Callable[[int], Any],
+    manifest: Callable[..., str],
     workspace: Workspace,
     sandbox: Callable[..., Account],
     run: Callable[..., Done],
 ) -> Account:
-    """Three updates that cost nothing, and a state that can be read and not be saved.
+    """Three updates that the journal alone can make up for, and a state that cannot be saved.
 
-    What costs monitoring is in the state before it is sent; so nothing would be sent.
+    What costs monitoring, and what a field was before Git changed it, is in the state before it is
+    sent; so nothing would be sent. Here Git has made the monitors, with that field.
     """
-    account = sandbox(*(monitor | {"port": 587} for monitor in fleet(3)))
+    account = sandbox()
+    texts = [
+        manifest("email-smtp", f"relay-0{number}", name=f"R{number}", port=587, note="old")
+        for number in (1, 2, 3)
+    ]
+    workspace.write("fleet.yaml", "---\n".join(texts))
+    assert run(*_APPLY, env=account.env).code == 0
     path = workspace.root / "monitors" / "fleet.yaml"
-    path.write_text(path.read_text().replace("port: 587", "port: 587\n  note: new"))
+    path.write_text(path.read_text().replace('note: "old"', "note: new"))
     assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
     (kept.parent / "state.json.backup.new").mkdir()
     return account
@@ -330,7 +338,7 @@ def test_state_that_cannot_be_saved_is_made_up_for_by_the_journal(
     assert "Error: cannot write file:.reconciler/state.json: Is a directory" in done.err
     assert kept.read_bytes() == before
     (kept.parent / "state.json.backup.new").rmdir()
-    unsaved.edit("email-smtp", 2, port=25)
+    unsaved.edit("email-smtp", 100002, port=25)
     plan = run("plan", env=unsaved.env)
     assert "Recovery: 2 outcomes that the state did not have.\n" in plan.err
     assert "port: 25 → 587 (drift: changed in AlertSite since the last apply)\n" in plan.out

@@ -34,7 +34,7 @@ from build import SCHEMAS
 HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.glob("*/manifests"))
 INPUTS = {"live.json", "records.json", "rules.json"}
-DETAILED = {"every-kind-of-change", "hostile-text", "known-state", "refusals"}
+DETAILED = {"every-kind-of-change", "hostile-text", "known-state", "refusals", "restoring"}
 """Cases whose plans are shown in every format."""
 EXTENSIONS = {
     "markdown": "md",

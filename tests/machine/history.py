@@ -13,7 +13,7 @@ import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from machine.model import Flags, Lost, Manifest, Model, Segment, fits, is_same
+from machine.model import Flags, Lost, Manifest, Model, Segment, fits, is_same, match_key_of
 from machine.world import Gate, kill, trace
 
 if TYPE_CHECKING:
@@ -97,8 +97,9 @@ class History:
         return number
 
     def hand_edits(self, number: int, fields: Mapping[str, Any]) -> None:
+        before = self.world.monitors()[number]
         self.world.account.edit(number, fields)
-        self.model.hand_moved(number, fields, self.world.monitors()[number])
+        self.model.hand_moved(number, fields, self.world.monitors()[number], before)
         trace(f"  a hand edits {number} {fields}")
 
     def hand_deletes(self, number: int) -> None:
@@ -459,6 +460,70 @@ class History:
             numbers = [int(line.partition(":")[2]) for line in lines if line.startswith("  id:")]
             self.git[which][address] = manifest._replace(id=numbers[0] if numbers else None)
 
+    # reverts
+
+    def reverts(
+        self,
+        which: int,
+        edits: Sequence[tuple[str, Mapping[str, Any]]],
+        hand: tuple[str, Any],
+        number: int,
+    ) -> None:
+        """Commits are applied and reverted: what Git had changed is as it was, and nothing else.
+
+        Args:
+            which: the machine.
+            edits: of each commit, the manifest and its fields beside those that it must have.
+            hand: what a hand does to the manifest of the last one, just before the revert.
+            number: the effect at which each of these runs is killed, before it is repeated.
+        """
+        self.world.strike(())
+        self.world.becomes("")
+        self.world.time.go_on(_DAY)
+        self.unlocks()
+        git = dict(self.git[which])
+        edits = [(address, spec) for address, spec in edits if address in git]
+        if not edits or not self._settles(which):
+            return
+        records = self.records(self.machines[which])
+        before = self.world.monitors()
+        bound = {address: item.id or records[address]["id"] for address, item in git.items()}
+        for address, spec in edits:
+            kept = {name: git[address].spec[name] for name in (*PLAIN, "name")}
+            self.write(which, git[address]._replace(spec={**kept, **spec}))
+            assert self._settles(which, number), "a commit that changes fields is not applied"
+        address, spec = edits[-1]
+        (name, value), monitor = hand, bound[address]
+        self.hand_edits(monitor, {name: value})
+        self.write_all(which, git)
+        assert self._settles(which, number), "a revert is not applied"
+        after = self.world.monitors()
+        assert after.keys() == before.keys()
+        is_hands = name not in git[address].spec
+        is_hands = is_hands and not (name in spec and is_same(spec, {name: value}, name))
+        self.world.counts["revert"] += 1
+        for key, item in before.items():
+            for field, was in item.items():
+                wanted = value if is_hands and (key, field) == (monitor, name) else was
+                is_unset = wanted in (None, "", []) and field != "note"  # which cannot be sent
+                is_as_it_was = is_unset or is_same({field: wanted}, after[key], field)
+                assert is_as_it_was, f"{key}: {field} was {wanted}, and is {after[key].get(field)}"
+
+    def write_all(self, which: int, git: Mapping[str, Manifest]) -> None:
+        for manifest in git.values():
+            self.write(which, manifest)
+
+    def _settles(self, which: int, number: int = 0) -> bool:
+        """Whether all gets done by applying a few times, the first of which may be killed."""
+        if number:
+            self.applies(which, Flags(), "--parallelism", "1", gate=killing(number))
+            self.unlocks()
+        for _ in range(3):
+            done = self.applies(which, Flags(), "--parallelism", "1")
+            if done.code == 0 and not done.json["outcomes"]:
+                return True
+        return False
+
     # the end
 
     def ends(self) -> None:
@@ -531,8 +596,9 @@ class History:
                 self._leave_one(which, refusal, alike)
                 return flags
             case "not-ours":
-                assert len(alike) == 1, refusal
-                (number,) = alike
+                named = [item for item in alike if self._has_name(live[item], manifest)]
+                assert len(named) == 1, refusal
+                (number,) = named
                 is_ours = number in self.model.made and self.model.made[number].is_known
                 is_ours = is_ours and address in self.model.made[number].of and self.is_shared
                 assert not is_ours, f"the tool has made {number} itself: {refusal}"
@@ -563,6 +629,10 @@ class History:
             case code:
                 raise AssertionError(code)
         return flags
+
+    def _has_name(self, live: Mapping[str, Any], manifest: Manifest) -> bool:
+        """Whether it has the whole name: others may have one that AlertSite has cut."""
+        return match_key_of(live) == manifest.match_key_of
 
     def _check_is_other(self, which: int, address: str, number: int) -> None:
         """What the tool has made is known again by its name and by what it watches."""

@@ -10,10 +10,12 @@ every run (a segment ends where somebody else acts in the middle of it):
 - **None lost.** A monitor goes only by `--prune`, without a manifest, and if it is ours; one that
   is replaced goes only when its replacement is there.
 - **None touched that is not ours.** What a run changes is bound to a manifest, and becomes what
-  that manifest says. *Ours* are for an address: what a run made for it, what its manifest named by
-  id, what `--adopt` found alike, and what came from a former name. A monitor made by hand while a
-  create of that name was lost may be mistaken for it, but only until a run could know better, and
-  only while a manifest asks for it.
+  that manifest says; or, if it does not name the field, what the field once was. *Ours* are for an
+  address: what a run made for it, what its manifest named by id, what `--adopt` found alike, and
+  what came from a former name. A monitor made by hand while a create of that name was lost may be
+  mistaken for it, but only until a run could know better, and only while a manifest asks for it.
+- **Nothing else undone.** When commits are reverted, what Git had changed is as it was, and what a
+  hand has decided stays.
 - **Nothing claimed that is not so.** What a result says is done, the account has; the counts are
   those of what happened; code 0 means that everything is as the manifests say; and a run that
   refuses has touched nothing.
@@ -175,6 +177,7 @@ class Model:
         mistakable: by address, monitors that look like a lost create, made by hand or by a run with
             a state of its own.
         raced: how many monitors were doubled by runs that could not know of each other.
+        had: by monitor and field, what it was before somebody changed it.
     """
 
     is_shared: bool = True
@@ -186,6 +189,7 @@ class Model:
 
     mistakable: dict[str, set[int]] = field(default_factory=dict)
     raced: int = 0
+    had: dict[tuple[int, str], list[Any]] = field(default_factory=dict)
 
     # what happens
 
@@ -202,8 +206,15 @@ class Model:
             if _is_named(live, address, names):
                 self.mistakable.setdefault(address, set()).add(number)
 
-    def hand_moved(self, number: int, names: Iterable[str], live: Mapping[str, Any]) -> None:
+    def hand_moved(
+        self,
+        number: int,
+        names: Iterable[str],
+        live: Mapping[str, Any],
+        before: Mapping[str, Any],
+    ) -> None:
         self.moved.update((number, name) for name in names)
+        self._changes(number, names, before)
         if "name" not in names:
             return
         if number in self.made:
@@ -212,6 +223,10 @@ class Model:
             newer = [name for name, item in lost.items() if number not in item.before]
             if _is_named(live, address, newer):
                 self.mistakable.setdefault(address, set()).add(number)
+
+    def _changes(self, number: int, names: Iterable[str], before: Mapping[str, Any]) -> None:
+        for name in names:
+            self.had.setdefault((number, name), []).append(before.get(name))
 
     def forgot(self, address: str = "", number: int | None = None) -> None:
         """Somebody took the record of an address, which named a monitor, or all out of a state."""
@@ -392,9 +407,19 @@ class Model:
             if item.kind == has["type"]
             and number in self.ours.get(address, ())
             and segment.flags.means(address)
-            and all(name in item.spec and is_kept(item.spec, has, name) for name in names)
+            and all(
+                is_kept(item.spec, has, name)
+                if name in item.spec
+                else self._is_as_once(number, name, has)
+                for name in names
+            )
         ]
+        self._changes(number, names, segment.before[number])
         assert fitting, f"monitor {number} was changed, and no manifest says so: {sorted(names)}"
+
+    def _is_as_once(self, number: int, name: str, live: Mapping[str, Any]) -> bool:
+        """Whether a field that no manifest names is what it was before somebody changed it."""
+        return any(is_kept({name: was}, live, name) for was in self.had.get((number, name), ()))
 
 
 def match_key_of(live: Mapping[str, Any]) -> tuple[str, str]:
@@ -426,6 +451,8 @@ def fits(spec: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
 
 def is_same(spec: Mapping[str, Any], live: Mapping[str, Any], name: str) -> bool:
     wanted, has = spec[name], live.get(name)
+    if wanted in (None, "", []):
+        return has in (None, "", [])
     if name == "locations":
         return {item["id"] for item in wanted} == {item["id"] for item in has or ()}
     if name == "name":
@@ -437,6 +464,6 @@ def is_same(spec: Mapping[str, Any], live: Mapping[str, Any], name: str) -> bool
 
 def is_kept(spec: Mapping[str, Any], live: Mapping[str, Any], name: str) -> bool:
     """Whether the value is what was sent, or what AlertSite may have made of it."""
-    if name == "locations":
-        return {item["id"] for item in spec[name]} <= {item["id"] for item in live[name]}
+    if name == "locations" and spec[name]:
+        return {item["id"] for item in spec[name]} <= {item["id"] for item in live[name] or ()}
     return is_same(spec, live, name)

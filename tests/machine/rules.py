@@ -412,6 +412,21 @@ class Histories(RuleBasedStateMachine):
             self.write(which, slot, {"port": port})
         self.history.applies_on_full_disk(which, self._flags(which, asked), number, fill_disk)
 
+    @rule(
+        which=_which,
+        edits=st.lists(st.tuples(_slots, _specs), min_size=1, max_size=3),
+        hand=_drifts,
+        number=st.one_of(st.just(0), st.integers(4, 40)),
+    )
+    def revert(
+        self,
+        which: int,
+        edits: list[tuple[str, dict[str, Any]]],
+        hand: tuple[str, Any],
+        number: int,
+    ) -> None:
+        self.history.reverts(which, edits, hand, number)
+
     @rule(which=_which, asked=_asked)
     def save_plan(self, which: int, asked: tuple[bool, bool, str | None]) -> None:
         self.history.saves_plan(which, self._flags(which, asked))

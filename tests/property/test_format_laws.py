@@ -107,6 +107,7 @@ def cases(text: str, count: int = 1) -> list[Case]:
         FieldChange("c", None, [{"id": text}], cause=Cause.DRIFT, applied=text),
         FieldChange("s", None, None, source=f"env:{text}"),
         FieldChange("w", None, text, sent_with=text),
+        FieldChange("r", text, 1, cause=Cause.RESTORE, before_run=text),
     )
     changes = tuple(
         Change(
@@ -132,7 +133,10 @@ def cases(text: str, count: int = 1) -> list[Case]:
         changes,
         (Binding(f"email-smtp/m{text}", BindingAction.MOVE, 4, f"email-smtp/{text}"),),
         (Refusal(f"email-smtp/r{text}", "code", text, text, origin),),
-        (Note(f"email-smtp/n{text}", NoteCode.RELEASED, 5, text, text),),
+        (
+            Note(f"email-smtp/n{text}", NoteCode.RELEASED, 5, text, "kept"),
+            Note(f"email-smtp/o{text}", NoteCode.STALE_NAME, 6, None, text),
+        ),
         coverage=Coverage(
             9,
             (Loss(f"email-smtp/0{text}", 1, ("disabled",), {text: "disabled"}, {"l": text}),),

@@ -22,7 +22,7 @@ from reconciler.core.safety import (
     terms,
 )
 from reconciler.core.saved_plan import PlanInputs, SavedPlan, from_json, to_json
-from reconciler.core.state import Lost, Record, State, from_text, not_older, to_text
+from reconciler.core.state import Lost, Prior, Record, State, from_text, not_older, to_text
 from reconciler.errors import ConfigurationError, RefusedError, StateError
 from reconciler.render import plan_text
 from reconciler.schema import schema_folder
@@ -429,8 +429,10 @@ class TestReleasing:
 
     def test_it_is_measured_by_what_was_there_before_git(self) -> None:
         manifest = desired({"name": "x"})
-        known = record({"name": "x", "interval": 60})._replace(prior={"interval": 5})
-        plan = planned([manifest], [live({"name": "x", "interval": 60})], {manifest.address: known})
+        known = record({"name": "x", "interval": 60})._replace(
+            prior={"interval": Prior(5, "run-1", 60)}
+        )
+        plan = planned([manifest], [live({"name": "x", "interval": 30})], {manifest.address: known})
         assert [item.fields for item in plan.coverage.losses] == [{"interval": "released"}]
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from reconciler.core.model import Account, canonical
 from reconciler.core.state import (
     PendingCreate,
+    Prior,
     Record,
     State,
     StateDelta,
@@ -49,8 +50,11 @@ RECORDS = st.builds(
     st.sampled_from(["delete", "disable"]),
     st.dictionaries(st.text(), VALUES, max_size=2),
     st.lists(st.text(), max_size=2).map(tuple),
-    st.dictionaries(st.text(), VALUES, max_size=2),
+    st.dictionaries(st.text(), st.builds(Prior, VALUES, st.text(), VALUES), max_size=2),
     st.booleans(),
+    st.dictionaries(st.text(), st.just("2026-01-02"), max_size=1),
+    st.lists(st.text(), max_size=2).map(tuple),
+    st.dictionaries(st.text(), VALUES, max_size=2),
 )
 PENDING = st.builds(
     PendingCreate,
@@ -98,7 +102,7 @@ class TestText:
             ("[" * 100_000, "corrupt"),
             ('{"format_version": 1}', "no format_version"),
             ('{"format_version": "3.0"}', "has format 3.0"),
-            ('{"format_version": "2.2"}', "has format 2.2"),
+            ('{"format_version": "2.3"}', "has format 2.3"),
             ('{"format_version": "1.1"}', "has format 1.1"),
             ('{"format_version": "one"}', "has format one"),
             ('{"format_version": "1.0"}', "corrupt: KeyError: 'lineage'"),

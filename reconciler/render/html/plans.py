@@ -242,7 +242,8 @@ def _tags(change: Change, losses: Mapping[str, Loss]) -> Iterator[Tag]:
         yield Tag(f"loses: {cause}", "destroy")
     for cause in dict.fromkeys(field.cause for field in change.fields if not field.sent_with):
         if cause is not Cause.EDIT:
-            yield Tag(cause.value.replace("-", " "), "drift")
+            tone = "change" if cause is Cause.RESTORE else "drift"
+            yield Tag(cause.value.replace("-", " "), tone)
     if change.action is not Action.UPDATE:
         yield Tag(change.action.value, SYMBOLS[change.action][1])
 

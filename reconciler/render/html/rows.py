@@ -248,7 +248,9 @@ def _set_items(name: str, found: SetChange, namer: Namer) -> Iterator[Item]:
 
 def _why(field: FieldChange) -> str:
     words = CAUSES.get(field.cause)
-    if words is None and field.cause is Cause.BOTH:
+    if field.cause is Cause.RESTORE:
+        words = f"restore: its value before run {field.before_run}"
+    elif words is None and field.cause is Cause.BOTH:
         words = f"both: changed here and in AlertSite, last applied {value_text(field.applied)}"
     elif words is None:
         words = f"sent again: {value_text(field.applied)} was sent last and may show yet"

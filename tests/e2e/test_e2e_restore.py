@@ -1,0 +1,294 @@
+"""A revert is an undo: a field that leaves its manifest goes back to what it was before Git."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from reconciler.schema import schema_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Account, Done, Workspace
+
+_APPLY = ("apply", "--auto-approve")
+_DEFAULTS = "apiVersion: reconciler/v1\nkind: Defaults\nspec: {{{}}}\n"
+_NO_CHANGES = "No changes. 3 unchanged.\n"
+
+
+def _check(value: Any, schema: str) -> None:
+    text = (schema_folder() / f"{schema}.schema.json").read_text(encoding="utf-8")
+    jsonschema.Draft202012Validator(json.loads(text)).validate(value)
+
+
+def _last_run(run: Callable[..., Done], team: Account, address: str = "email-smtp/m1") -> str:
+    state = run("state", "pull", env=team.env).json
+    _check(state, "state")
+    return str(state["records"][address]["run"])
+
+
+@pytest.fixture
+def team(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> Account:
+    """Three monitors that were there before Git, and one that `apply` made (100001)."""
+    monitors = [monitor("email-smtp", number, enabled=True, port=25) for number in (1, 2)]
+    for number in (1, 2):
+        workspace.write(f"team/m{number}.yaml", manifest("email-smtp", f"m{number}", number))
+    workspace.write("team/m3.yaml", manifest("email-smtp", "m3", name="Third", timeout=20))
+    account = sandbox(*monitors)
+    assert run(*_APPLY, env=account.env).code == 0
+    return account
+
+
+def test_maintenance_ends_with_every_monitor_on(
+    workspace: Workspace, team: Account, run: Callable[..., Done]
+) -> None:
+    """A pull request switches a team off by its defaults; it is applied, reverted, applied."""
+    path = workspace.root / "monitors" / "team" / "_defaults.yaml"
+    path.write_text(_DEFAULTS.format("enabled: false, note: Maintenance"), encoding="utf-8")
+    assert run(*_APPLY, env=team.env).code == 0
+    assert [item["enabled"] for item in team.monitors()] == [False] * 3
+    first = _last_run(run, team)
+
+    path.unlink()
+    done = run("plan", env=team.env)
+    one = (
+        f"      enabled: false → true (restore: its value before run {first})\n"
+        f'      note: "Maintenance" → "" (restore: its value before run {first})\n'
+    )
+    assert done.out.count(one) == 3
+    assert "Plan: 0 to add, 3 to change, 0 to destroy. 0 unchanged.\n" in done.out
+    assert "released" not in done.out
+    assert one in run("plan", "--offline", env=team.env).out
+    plan = run("plan", "--json", env=team.env).json
+    _check(plan, "plan")
+    enabled = plan["changes"][0]["fields"][0]
+    assert (enabled["cause"], enabled["before_run"]) == ("restore", first)
+    assert "No drift." in run("drift", env=team.env).out
+
+    assert run(*_APPLY, env=team.env).code == 0
+    assert [item["enabled"] for item in team.monitors()] == [True] * 3
+    assert {item["note"] or "" for item in team.monitors()} == {""}
+    again = run("plan", "--detailed-exitcode", env=team.env)
+    assert (again.code, again.out) == (0, _NO_CHANGES)
+    assert "prior" not in run("state", "pull", env=team.env).out
+
+
+def test_it_goes_back_to_what_was_before_the_first_change(
+    workspace: Workspace, team: Account, run: Callable[..., Done]
+) -> None:
+    for port in (587, 2525, 465):
+        text = _DEFAULTS.format(f"port: {port}")
+        workspace.write("team/_defaults.yaml", text)
+        assert run(*_APPLY, "--target", "*/m1", env=team.env).code == 0
+    (workspace.root / "monitors" / "team" / "_defaults.yaml").unlink()
+    assert "port: 465 → 25 (restore: " in run("plan", env=team.env).out
+    assert run(*_APPLY, env=team.env).code == 0
+    assert team.live(1)["port"] == 25
+
+
+def test_a_hand_is_not_undone_and_a_restore_can_be_refused(
+    workspace: Workspace, manifest: Callable[..., str], team: Account, run: Callable[..., Done]
+) -> None:
+    workspace.write("team/_defaults.yaml", _DEFAULTS.format("enabled: false, port: 587"))
+    assert run(*_APPLY, env=team.env).code == 0
+    team.edit("email-smtp", 1, port=2525)
+    text = manifest("email-smtp", "m2", 2) + "lifecycle: {release: keep}\n"
+    workspace.write("team/m2.yaml", text)
+    (workspace.root / "monitors" / "team" / "_defaults.yaml").unlink()
+    left = "no longer in the manifest, left as in AlertSite"
+    done = run(*_APPLY, env=team.env)
+    assert done.code == 0
+    assert f"m1 (id 1) released: port is {left}: changed there since the last apply\n" in done.out
+    assert f"m2 (id 2) released: enabled, port are {left}, as lifecycle.release says\n" in done.out
+    assert "Coverage: 2 monitors lose monitoring (2 released)" in done.out
+    assert (team.live(1)["enabled"], team.live(1)["port"]) == (True, 2525)
+    assert (team.live(2)["enabled"], team.live(2)["port"]) == (False, 587)
+
+    worse = "worse for coverage than before the manifest named"
+    for _ in range(2):  # it counts once, and is named each time
+        done = run(*_APPLY, env=team.env)
+        assert done.code == 0
+        assert f"m2 (id 2) released: enabled, port are {worse}" in done.out
+        assert "Coverage" not in done.out
+    team.edit("email-smtp", 2, enabled=True, port=25)
+    team.edit("email-smtp", 1, port=25)
+    assert run("plan", env=team.env).out == _NO_CHANGES
+    assert run(*_APPLY, env=team.env).code == 0
+    assert '"left"' not in run("state", "pull", env=team.env).out
+
+
+def test_what_git_made_or_cannot_unset_is_left(
+    workspace: Workspace, team: Account, run: Callable[..., Done]
+) -> None:
+    workspace.replace("team/m3.yaml", "timeout: 20", "timeout: 30")
+    workspace.replace("team/m1.yaml", "spec:", "spec:\n  monitor_location_count: 2")
+    assert run(*_APPLY, env=team.env).code == 0
+    workspace.replace("team/m3.yaml", "  timeout: 30\n", "")
+    workspace.replace("team/m1.yaml", "  monitor_location_count: 2\n", "")
+    done = run(*_APPLY, env=team.env)
+    left = "no longer in the manifest, left as in AlertSite"
+    assert f"m3 (id 100001) released: timeout is {left}\n" in done.out
+    assert f"m1 (id 1) released: monitor_location_count is {left}: unset before" in done.out
+    assert team.live(100001)["timeout"] == 30
+    assert run("plan", env=team.env).out == _NO_CHANGES
+
+
+def test_a_rename_keeps_what_was_before(
+    workspace: Workspace, team: Account, run: Callable[..., Done]
+) -> None:
+    workspace.replace("team/m1.yaml", "spec:", "spec:\n  enabled: false")
+    assert run(*_APPLY, env=team.env).code == 0
+    workspace.replace("team/m1.yaml", "  name: m1\n", "  name: front\n  previously: [m1]\n")
+    workspace.replace("team/m1.yaml", "  enabled: false\n", "")
+    assert "enabled: false → true (restore" in run("plan", env=team.env).out
+    assert run(*_APPLY, env=team.env).code == 0
+    assert team.live(1)["enabled"] is True
+
+
+def test_a_manifest_that_leaves_the_folder_of_its_defaults(
+    workspace: Workspace, team: Account, run: Callable[..., Done]
+) -> None:
+    """What AlertSite had when Git agreed with it counts, not what a hand did before a change."""
+    for port in (25, 587):
+        workspace.write("team/_defaults.yaml", _DEFAULTS.format(f"port: {port}"))
+        assert run(*_APPLY, "--target", "*/m1", env=team.env).code == 0
+        team.edit("email-smtp", 1, port=2525 if port == 25 else 587)
+    text = (workspace.root / "monitors/team/m1.yaml").read_text(encoding="utf-8")
+    (workspace.root / "monitors/team/m1.yaml").unlink()
+    workspace.write("other/m1.yaml", text)
+    assert run(*_APPLY, "--target", "*/m1", env=team.env).code == 0
+    assert team.live(1)["port"] == 25
+
+
+def test_without_a_state_it_is_left_and_said_while_it_is_worse(
+    workspace: Workspace, team: Account, run: Callable[..., Done]
+) -> None:
+    workspace.replace("team/m1.yaml", "spec:", "spec:\n  enabled: false")
+    assert run(*_APPLY, env=team.env).code == 0
+    shutil.rmtree(workspace.root / ".reconciler")
+    assert run(*_APPLY, "--adopt", env=team.env).code == 0
+    workspace.replace("team/m1.yaml", "  enabled: false\n", "")
+    done = run(*_APPLY, env=team.env)
+    assert "m1 (id 1) released: enabled is no longer in the manifest, left as in" in done.out
+    for _ in range(2):
+        assert "enabled is worse for coverage than before" in run(*_APPLY, env=team.env).out
+
+
+def test_what_was_before_is_written_down_before_it_is_changed(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    """The answer to the change is lost, and AlertSite cannot be read after it."""
+    workspace.write("m1.yaml", manifest("email-smtp", "m1", 1, enabled=False))
+    account = sandbox(
+        monitor("email-smtp", 1, enabled=True),
+        faults=["PATCH * drop=after times=9", "GET /monitors status=503 skip=1 times=9"],
+    )
+    assert run(*_APPLY, env=account.env).code == 7
+    workspace.replace("m1.yaml", "  enabled: false\n", "")
+    for _ in range(3):
+        done = run(*_APPLY, env=account.env)
+    assert done.code == 0, done
+    assert account.live(1)["enabled"] is True
+
+
+def test_a_monitor_that_was_retired_comes_back(
+    workspace: Workspace, team: Account, manifest: Callable[..., str], run: Callable[..., Done]
+) -> None:
+    text = manifest("email-smtp", "m1", 1)
+    workspace.write("team/m1.yaml", text + "lifecycle: {retire: disable}\n")
+    assert run(*_APPLY, env=team.env).code == 0
+    (workspace.root / "monitors" / "team" / "m1.yaml").unlink()
+    assert run(*_APPLY, "--prune", env=team.env).code == 0
+    assert team.live(1)["enabled"] is False
+    workspace.write("team/m1.yaml", text)
+    assert run(*_APPLY, env=team.env).code == 0
+    assert team.live(1)["enabled"] is True
+
+
+def test_a_saved_plan_restores(
+    workspace: Workspace, team: Account, run: Callable[..., Done]
+) -> None:
+    workspace.replace("team/m1.yaml", "spec:", "spec:\n  enabled: false")
+    assert run(*_APPLY, env=team.env).code == 0
+    workspace.replace("team/m1.yaml", "  enabled: false\n", "")
+    assert run("plan", "--out", "saved.json", env=team.env).code == 0
+    assert run("apply", "saved.json", env=team.env).code == 0
+    assert team.live(1)["enabled"] is True
+
+
+def test_a_field_that_becomes_a_secret_is_left(
+    workspace: Workspace, manifest: Callable[..., str], team: Account, run: Callable[..., Done]
+) -> None:
+    def apply(**extra: Any) -> Done:
+        text = manifest("email-smtp", "m1", 1, extra=extra or None)
+        workspace.write("team/m1.yaml", text)
+        done = run(*_APPLY, env=env)
+        assert done.code == 0, done
+        return done
+
+    env = team.env | {"WORD": "not-for-anybody", "RECONCILER_SECRET_KEY": "0123456789abcdef" * 2}
+    apply(word="hello")
+    apply(word={"secretRef": {"env": "WORD"}})
+    records = run("state", "pull", env=env).json["records"]
+    assert "prior" not in records["email-smtp/m1"]
+    left = "released: word is no longer in the manifest, left as in AlertSite\n"
+    assert left in apply().out
+    assert team.live(1)["word"] == "not-for-anybody"
+
+
+def test_why_knows_what_was_before_git(
+    workspace: Workspace, team: Account, run: Callable[..., Done]
+) -> None:
+    workspace.replace("team/m1.yaml", "spec:", "spec:\n  enabled: false")
+    assert run(*_APPLY, env=team.env).code == 0
+    first = _last_run(run, team)
+    asked = ("why", "email-smtp/m1.enabled")
+    assert f"  before Git true, until run {first}\n" in run(*asked, env=team.env).out
+    workspace.replace("team/m1.yaml", "  enabled: false\n", "")
+    done = run(*asked, env=team.env)
+    assert f"restore false → true: its value before run {first}\n" in done.out
+    assert "restore to true" in run("why", "email-smtp/m1", env=team.env).out
+    as_json = run(*asked, "--json", env=team.env).json
+    _check(as_json, "why")
+    (field,) = as_json["fields"]
+    assert (field["next"], field["cause"], field["prior"]) == ("restore", "restore", True)
+
+
+def test_pull_leaves_what_apply_restores(
+    workspace: Workspace, team: Account, run: Callable[..., Done]
+) -> None:
+    workspace.replace("team/m1.yaml", "spec:", "spec:\n  enabled: false")
+    assert run(*_APPLY, env=team.env).code == 0
+    workspace.replace("team/m1.yaml", "  enabled: false\n", "")
+    text = (workspace.root / "monitors/team/m1.yaml").read_text(encoding="utf-8")
+    done = run("pull", "--all", env=team.env)
+    assert done.code == 0, done
+    assert (workspace.root / "monitors/team/m1.yaml").read_text(encoding="utf-8") == text
+
+
+def test_restoring_what_was_off_counts(
+    workspace: Workspace, team: Account, run: Callable[..., Done]
+) -> None:
+    team.edit("email-smtp", 1, enabled=False)
+    workspace.replace("team/m1.yaml", "spec:", "spec:\n  enabled: true")
+    assert run(*_APPLY, env=team.env).code == 0
+    workspace.replace("team/m1.yaml", "  enabled: true\n", "")
+    done = run(*_APPLY, env=team.env)
+    assert "Coverage: 1 monitor loses monitoring (1 disabled)" in done.out
+    assert team.live(1)["enabled"] is False
+    assert run("plan", env=team.env).out == _NO_CHANGES

@@ -31,6 +31,8 @@ _COMMANDS = {
     "plan": ("plan", "Show what apply would change."),
     "diff": ("plan", "The same as plan."),
     "apply": ("apply", "Change AlertSite to what the manifests say, after asking."),
+    "list": ("list_", "List the monitors of the account, with whose they are."),
+    "get": ("list_", "The same as list."),
     "drift": ("drift", "Show what changed in AlertSite since the last apply."),
     "report": ("report", "Show the fleet: what is managed, what it covers, what it costs."),
     "why": ("why", "Tell where a value comes from, and what would happen to it."),

@@ -13,6 +13,7 @@ from reconciler.cli import config, formats, options, provenance, runtime, signal
 from reconciler.cli.runtime import connect
 from reconciler.core.drift import find_drift
 from reconciler.core.events import DriftFound
+from reconciler.core.options import with_addresses
 from reconciler.errors import ExitCode, StateError, UsageError
 from reconciler.render.view import View
 from reconciler.schema import installed_schemas
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     "targets",
     multiple=True,
     metavar="TARGET",
-    help="Only monitors that match: an address or a glob over addresses. May be repeated.",
+    help="Only monitors that match: an address, an id or a glob over addresses. May be repeated.",
 )
 @options.events
 @options.metrics
@@ -70,6 +71,7 @@ def _found(location: str | None, targets: tuple[str, ...], told: Signals) -> Dri
                 f"{run.store.location}: there is no state to compare with",
                 "Check --state; or run apply once, which makes it.",
             )
+        targets = with_addresses(targets, (), known.state.records)
         _check_targets(targets, known.state.records)
         live = usecases.observe(connection.reader(), schemas.kinds, known.state).live
     today = runtime.now()[:10]

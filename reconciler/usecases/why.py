@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.inventory import Inventory
 from reconciler.core.model import Kind
+from reconciler.core.options import with_addresses
 from reconciler.core.why import ID, Subject, explain_why, fields_of
 from reconciler.errors import UsageError
 from reconciler.manifests import Locator
@@ -30,7 +31,8 @@ def why(
 
     Args:
         workspace: the manifests.
-        asked: `kind/name` for all fields that are managed, or `kind/name.field`.
+        asked: `kind/name` for all fields that are managed, or `kind/name.field`; or an id in place
+            of `kind/name`.
         state: what was last applied.
         reader: what AlertSite is asked with; None to compare with the state alone.
         location: where the state is kept, for messages.
@@ -45,6 +47,7 @@ def why(
         value for item in workspace.fleet.desired for value in item.secrets.values()
     )
     address, dot, field = asked.partition(".")
+    (address,) = with_addresses((address,), workspace.fleet.desired, state.records)
     _check_address(workspace, state, address)
     workspace = workspace._replace(rules=workspace.rules._replace(targets=(address,)))
     live: tuple[Live, ...] = ()
@@ -83,7 +86,7 @@ def _check_address(workspace: Workspace, state: State, address: str) -> None:
         raise UsageError(
             f"neither a manifest nor the state knows {address or '(empty)'}"
             f"{did_you_mean(address, sorted(known))}",
-            "An address is kind/name, as reconciler plan shows it.",
+            "An address is kind/name, as reconciler plan shows it; an id will do as well.",
         )
 
 

@@ -11,7 +11,7 @@ import click
 from reconciler import usecases
 from reconciler.cli import config, console, options, runtime
 from reconciler.cli.runtime import connect
-from reconciler.core.listing import USUAL, WIDE, Status, Where
+from reconciler.core.listing import USUAL, WIDE, Ownership, Where
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.listings import counts_text, list_csv, list_names, list_text
 from reconciler.usecases.listing import check_columns, find_monitors
@@ -78,7 +78,7 @@ def list_(
             "--unmanaged needs AlertSite: the state does not know what is not ours",
             "Leave out --offline.",
         )
-    flags = ((Status.MANAGED, managed), (Status.UNMANAGED, unmanaged), (Status.ORPHANED, orphaned))
+    flags = ((Ownership.MANAGED, managed), (Ownership.UNMANAGED, unmanaged), (Ownership.ORPHANED, orphaned))
     statuses = [status for status, is_wanted in flags if is_wanted]
     listing = _found(manifests, location, offline=offline)
     check_columns(listing, (condition.column for condition in wanted), "--where")

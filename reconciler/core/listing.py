@@ -45,7 +45,7 @@ _UNSET = "(AlertSite)"
 """The server of a test mail that AlertSite sends itself; see `smtp_hostname` in the schema."""
 
 
-class Status(StrEnum):
+class Ownership(StrEnum):
     """Whose a monitor is: a manifest describes it, only a record knows it, or neither."""
 
     MANAGED = "managed"
@@ -64,7 +64,7 @@ class Listed(NamedTuple):
         applied_at: when its address was last applied; empty if that is not known.
     """
 
-    status: Status
+    status: Ownership
     address: str | None
     id: int | None
     kind: Kind
@@ -114,10 +114,10 @@ class Listing(NamedTuple):
     def counts(self) -> dict[str, int]:
         """How many there are of each status."""
         found = [item.status for item in self.monitors]
-        return {status.value: found.count(status) for status in Status}
+        return {status.value: found.count(status) for status in Ownership}
 
     def only(
-        self, statuses: Sequence[Status], conditions: Sequence[Where], targets: Sequence[str]
+        self, statuses: Sequence[Ownership], conditions: Sequence[Where], targets: Sequence[str]
     ) -> Listing:
         """Those of one of the statuses that meet all conditions and match one of the targets."""
         names = {(item.field, item.key, item.id): item.name for item in self.names}
@@ -208,7 +208,7 @@ class _View:
         number = number_of(manifest, record)
         live = None if number is None else self._inventory.by_id.get(number)
         return Listed(
-            Status.MANAGED,
+            Ownership.MANAGED,
             manifest.address,
             number,
             manifest.kind,
@@ -224,7 +224,7 @@ class _View:
         name = address.partition("/")[0]
         kind = self._kinds.get(name) or Kind(name, {})
         return Listed(
-            Status.ORPHANED,
+            Ownership.ORPHANED,
             address,
             record.id,
             kind,
@@ -237,7 +237,7 @@ class _View:
     def unmanaged(self, monitor: Live) -> Listed:
         kind = self._kinds.get(monitor.type or "") or Kind(monitor.type or "", {})
         fields = self._fields(kind, monitor)
-        return Listed(Status.UNMANAGED, None, monitor.id, kind, is_live=True, fields=fields)
+        return Listed(Ownership.UNMANAGED, None, monitor.id, kind, is_live=True, fields=fields)
 
     def _fields(
         self,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-from io import StringIO
 from typing import TYPE_CHECKING
 
 from reconciler.core.listing import cell
@@ -44,12 +42,8 @@ def list_text(
 
 def list_csv(listing: Listing, columns: Sequence[str]) -> Lines:
     """The table as RFC 4180 says, with a head; no cell is a formula for a spreadsheet."""
-    text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in _rows(listing, columns):
-        writer.writerow([_harmless(printable(value)) for value in row])
-    return joined(text.getvalue().rstrip("\n").split("\n"))
+    rows = [columns, *(map(_harmless, map(printable, row)) for row in _rows(listing, columns))]
+    return joined(",".join(map(_quoted, row)) for row in rows)
 
 
 def list_names(listing: Listing) -> Lines:
@@ -77,3 +71,8 @@ def _short(text: str) -> str:
 
 def _harmless(text: str) -> str:
     return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+
+
+def _quoted(text: str) -> str:
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"' if any(char in text for char in ',"') else text

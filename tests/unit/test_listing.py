@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.listing import Listing, Status, Where, list_monitors
+from reconciler.core.listing import Listing, Ownership, Where, list_monitors
 from reconciler.core.mask import HIDDEN
 from reconciler.core.model import Live
 from reconciler.render.listings import list_csv, list_names, list_text
@@ -36,10 +36,10 @@ def test_whose_each_monitor_is() -> None:
     )
     told = [(item.status, item.address, item.id, item.is_live) for item in listing.monitors]
     assert told == [
-        (Status.ORPHANED, "email-smtp/left", 2, True),
-        (Status.MANAGED, "email-smtp/new", None, False),
-        (Status.MANAGED, "email-smtp/relay", 1, True),
-        (Status.UNMANAGED, None, 3, True),
+        (Ownership.ORPHANED, "email-smtp/left", 2, True),
+        (Ownership.MANAGED, "email-smtp/new", None, False),
+        (Ownership.MANAGED, "email-smtp/relay", 1, True),
+        (Ownership.UNMANAGED, None, 3, True),
     ]
     assert listing.counts() == {"managed": 2, "orphaned": 1, "unmanaged": 1}
 

@@ -33,6 +33,8 @@ _COMMANDS = {
     "apply": ("apply", "Change AlertSite to what the manifests say, after asking."),
     "list": ("list_", "List the monitors of the account, with whose they are."),
     "get": ("list_", "The same as list."),
+    "status": ("status", "Tell in ten lines how the account is."),
+    "render": ("render", "Show a manifest with its defaults, and where each value stands."),
     "drift": ("drift", "Show what changed in AlertSite since the last apply."),
     "report": ("report", "Show the fleet: what is managed, what it covers, what it costs."),
     "why": ("why", "Tell where a value comes from, and what would happen to it."),

@@ -78,12 +78,12 @@ def list_(
             "--unmanaged needs AlertSite: the state does not know what is not ours",
             "Leave out --offline.",
         )
-    flags = ((Ownership.MANAGED, managed), (Ownership.UNMANAGED, unmanaged), (Ownership.ORPHANED, orphaned))
-    statuses = [status for status, is_wanted in flags if is_wanted]
+    asked = {"managed": managed, "unmanaged": unmanaged, "orphaned": orphaned}
+    owners = [Ownership(name) for name, is_wanted in asked.items() if is_wanted]
     listing = _found(manifests, location, offline=offline)
     check_columns(listing, (condition.column for condition in wanted), "--where")
     check_columns(listing, shown, "--columns")
-    _put(listing.only(statuses, wanted, targets), shown, output)
+    _put(listing.only(owners, wanted, targets), shown, output)
     return ExitCode.OK
 
 

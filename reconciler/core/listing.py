@@ -64,7 +64,7 @@ class Listed(NamedTuple):
         applied_at: when its address was last applied; empty if that is not known.
     """
 
-    status: Ownership
+    ownership: Ownership
     address: str | None
     id: int | None
     kind: Kind
@@ -78,7 +78,7 @@ class Listed(NamedTuple):
     def to_json(self) -> dict[str, JSON]:
         """A monitor of the JSON."""
         return {
-            "status": self.status.value,
+            "status": self.ownership.value,
             "address": self.address,
             "id": self.id,
             "kind": self.kind.name,
@@ -113,19 +113,19 @@ class Listing(NamedTuple):
 
     def counts(self) -> dict[str, int]:
         """How many there are of each status."""
-        found = [item.status for item in self.monitors]
+        found = [item.ownership for item in self.monitors]
         return {status.value: found.count(status) for status in Ownership}
 
     def only(
-        self, statuses: Sequence[Ownership], conditions: Sequence[Where], targets: Sequence[str]
+        self, owners: Sequence[Ownership], conditions: Sequence[Where], targets: Sequence[str]
     ) -> Listing:
-        """Those of one of the statuses that meet all conditions and match one of the targets."""
+        """Those of one of the owners that meet all conditions and match one of the targets."""
         names = {(item.field, item.key, item.id): item.name for item in self.names}
         return self._replace(
             monitors=tuple(
                 item
                 for item in self.monitors
-                if (not statuses or item.status in statuses)
+                if (not owners or item.ownership in owners)
                 and all(_meets(item, condition, names) for condition in conditions)
                 and (not targets or any(_is_meant(item, target) for target in targets))
             )
@@ -271,7 +271,7 @@ def cell(item: Listed, column: str, names: Mapping[tuple[str, str | None, int], 
         case "id":
             return [] if item.id is None else [str(item.id)]
         case "status":
-            return [item.status.value]
+            return [item.ownership.value]
         case "kind":
             return [item.kind.name]
         case "applied":

@@ -60,7 +60,7 @@ def why(
     subject = subject._replace(is_offline=reader is None)
     named, others = fields_of(subject)
     if not dot:
-        return explain_why(subject, named)
+        return explain_why(subject, named, live)
     field = field if field in named | others else field.removeprefix("spec.").removeprefix("extra.")
     if field not in named | others:
         raise UsageError(
@@ -68,7 +68,7 @@ def why(
             f"reconciler why {address} lists the fields that are managed; {address.split('/')[0]} "
             "knows others, which reconciler explain lists.",
         )
-    return explain_why(subject, [field])
+    return explain_why(subject, [field], live)
 
 
 def _check_address(workspace: Workspace, state: State, address: str) -> None:
@@ -105,7 +105,7 @@ def _subject(
         record=view.records.get(address),
         live=None,
         plan=plan,
-        places=_places(desired) if desired else {},
+        places=places_of(desired) if desired else {},
         former=view.renamed.get(address),
         tracks=workspace.vault.tracks,
         is_offline=False,
@@ -115,7 +115,7 @@ def _subject(
     return subject._replace(live=view.by_id.get(number), held=held)
 
 
-def _places(desired: Desired) -> Mapping[str, str]:
+def places_of(desired: Desired) -> Mapping[str, str]:
     """Where the fields of a manifest stand, as path:line:column, and its id."""
     locator = Locator()
 

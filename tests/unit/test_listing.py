@@ -34,7 +34,7 @@ def test_whose_each_monitor_is() -> None:
         manifests=[desired(name="relay", id=1), desired(name="new", id=None)],
         records={"email-smtp/left": record(id=2), "email-smtp/gone": record(id=9)},
     )
-    told = [(item.status, item.address, item.id, item.is_live) for item in listing.monitors]
+    told = [(item.ownership, item.address, item.id, item.is_live) for item in listing.monitors]
     assert told == [
         (Ownership.ORPHANED, "email-smtp/left", 2, True),
         (Ownership.MANAGED, "email-smtp/new", None, False),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
-FORMAT_VERSION, JOURNAL_VERSION = "2.1", "2.1"
+FORMAT_VERSION, JOURNAL_VERSION = "2.2", "2.1"
 """Of the state's JSON and of journals: additions raise the minor number, all else the major."""
 
 
@@ -107,6 +107,7 @@ class State(NamedTuple):
         generation: of the manifests that were applied last, all of them together.
         losses: by its id, each monitor that lost monitoring within a day of the last save.
         budget: the limits of the safety budget that the last apply was held to; none if unknown.
+        unmanaged: ids of the monitors that were not ours at the last apply; None if unknown.
     """
 
     lineage: str
@@ -121,6 +122,7 @@ class State(NamedTuple):
     generation: Generation = Generation()
     losses: Mapping[int, Lost] = {}
     budget: Mapping[str, int] = {}
+    unmanaged: tuple[int, ...] | None = None
 
 
 class StateDelta(NamedTuple):
@@ -133,6 +135,7 @@ class StateDelta(NamedTuple):
     generation: Generation | None = None
     losses: Mapping[int, Lost | None] = {}
     budget: Mapping[str, int] = {}
+    unmanaged: tuple[int, ...] | None = None
 
     def of(self, state: State) -> State:
         """That state with this delta in it, whoever saved it; not counted as saved yet."""
@@ -150,6 +153,7 @@ class StateDelta(NamedTuple):
             generation=self.generation or state.generation,
             losses=_merged(state.losses, self.losses),
             budget=self.budget or state.budget,
+            unmanaged=state.unmanaged if self.unmanaged is None else self.unmanaged,
         )
 
     def then(self, later: StateDelta) -> StateDelta:
@@ -162,6 +166,7 @@ class StateDelta(NamedTuple):
             later.generation or self.generation,
             {**self.losses, **later.losses},
             later.budget or self.budget,
+            self.unmanaged if later.unmanaged is None else later.unmanaged,
         )
 
 
@@ -190,7 +195,7 @@ def not_older(losses: Mapping[int, Lost], since: str, now: str) -> Mapping[int, 
 
 def to_text(state: State) -> str:
     """The state as `schemas/state.schema.json` describes it, with one line for each record."""
-    head = {
+    head: dict[str, JSON] = {
         "format_version": FORMAT_VERSION,
         "lineage": state.lineage,
         "serial": state.serial,
@@ -209,6 +214,8 @@ def to_text(state: State) -> str:
         ],
         "budget": dict(state.budget),
     }
+    if state.unmanaged is not None:
+        head["unmanaged"] = list(state.unmanaged)
     lines = [f"{json.dumps(key)}: {canonical(value)}," for key, value in head.items()]
     records = ",\n".join(
         f"{json.dumps(address)}: {canonical(record_to_json(record))}"
@@ -442,6 +449,8 @@ def _state(data: Mapping[str, JSON]) -> State:
     ]
     texts += [text for item in pending.values() for text in (item.run, item.at)]
     ids = [number for numbers in data["ids_before"].values() for number in numbers]
+    unmanaged = data.get("unmanaged")
+    ids += [] if unmanaged is None else unmanaged
     losses = [_lost(item) for item in data.get("losses", ())]
     budget = data.get("budget", {})
     if not all(isinstance(text, str) for text in texts):
@@ -449,7 +458,7 @@ def _state(data: Mapping[str, JSON]) -> State:
     if not all(isinstance(body, dict) for body in bodies):
         raise TypeError("the body of a pending create is an object")
     if not all(type(number) is int for number in ids):
-        raise TypeError("ids_before holds numbers")
+        raise TypeError("ids_before and unmanaged hold numbers")
     if budget and not (
         budget.keys() == {"monitors", "percent"}
         and all(type(number) is int and number >= 0 for number in budget.values())
@@ -468,6 +477,7 @@ def _state(data: Mapping[str, JSON]) -> State:
         generation=generation,
         losses={item.id: item for item in losses},
         budget=budget,
+        unmanaged=None if unmanaged is None else tuple(unmanaged),
     )
 
 

@@ -436,7 +436,10 @@ def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
 
 def strangers_text(monitors: Sequence[Unmanaged]) -> str:
     """The first few of the monitors that are not ours, and where the others are shown."""
-    names = [printable(f"{item.name[:_LONGEST]} (id {item.id})") for item in monitors[:_FEW]]
+    names = [
+        printable(f"{item.name[:_LONGEST] or '(no name)'} (id {item.id})")
+        for item in monitors[:_FEW]
+    ]
     more = len(monitors) - _FEW
     rest = f" and {more} more; reconciler list --unmanaged names all" if more > 0 else ""
     return f"{', '.join(names)}{rest}"

@@ -151,3 +151,40 @@ def test_ids_stand_for_addresses(
     assert [item["id"] for item in account.monitors()] == [1, 3]
     assert run("state", "rm", "1", env=account.env).code == 0
     assert run("state", "list", env=account.env).out == ""
+
+
+def test_drift_tells_of_monitors_that_were_made_by_hand(
+    account: Account, run: Callable[..., Done]
+) -> None:
+    drift = ("drift", "--unmanaged", "--target", "email-smtp/relay")
+    done = run(*drift, env=account.env)
+    assert (done.code, done.out) == (
+        0,
+        "No drift. 1 monitor as last applied. No new monitors without a manifest.\n",
+    )
+    number = account.create("email-smtp", name="By hand", billing_plancode="x", hostname="h")
+    assert run("drift", "--target", "email-smtp/relay", env=account.env).code == 0
+    done = run(*drift, env=account.env)
+    assert done.code == 2
+    assert done.out == (
+        f"  + By hand (id {number}, email-smtp: made by hand since the last apply)\n\n"
+        "No drift. 1 monitor as last applied. 1 new monitor without a manifest.\n"
+    )
+    found = run(*drift, "--json", env=account.env).json
+    check(found, "drift")
+    assert [item["id"] for item in found["unmanaged"]] == [number]
+    assert run(*_APPLY, env=account.env).code == 0
+    assert run(*drift, env=account.env).code == 0
+
+
+def test_a_state_that_does_not_know_what_was_there(
+    workspace: Workspace, account: Account, run: Callable[..., Done]
+) -> None:
+    path = workspace.root / ".reconciler" / "state.json"
+    state = json.loads(path.read_bytes())
+    check(state, "state")
+    assert state.pop("unmanaged") == [3]
+    path.write_text(json.dumps(state), encoding="utf-8")
+    done = run("drift", "--unmanaged", env=account.env)
+    assert done.code == 8
+    assert "does not say which monitors were there without a manifest" in done.err

@@ -145,7 +145,7 @@ def crowd(name: str, text: str) -> Plan:
         Desired(kind, f"m{n}", n, {f"l{text}": text}, wants, Origin(name, 0, 1)) for n in (1, 2, 3)
     ]
     monitors = [Live(n, "email-smtp", {"name": f"{n}{text}", **has}) for n in (1, 2, 3)]
-    monitors.append(Live(4, None, {"locations": [{"id": 72, "name": text}]}))
+    monitors.append(Live(4, None, {"name": text, "locations": [{"id": 72, "name": text}]}))
     monitors.append(Live(5, "email-imap", {}))
     gone = {"email-imap/gone": Record(5, {}, {}, text, text)}
     return decide(ACCOUNT, manifests, gone, monitors, SCHEMAS.kinds, PlanOptions())
@@ -163,7 +163,7 @@ def test_groups_have_the_lines_of_plain_ones(
     assert_safe(shown(name, text), lines)
     coloured = shown(name, text, colour=True)
     assert_safe(re.sub("\x1b\\[[0-9]+m", "", coloured), lines)
-    assert_safe(render.summary_text(crowd(name, text)), 2)
+    assert_safe(render.summary_text(crowd(name, text)), 3)
 
 
 @given(TEXTS, TEXTS)

@@ -11,7 +11,8 @@ import click
 from reconciler import usecases
 from reconciler.cli import config, console, options, runtime
 from reconciler.cli.runtime import connect
-from reconciler.core.listing import USUAL, WIDE, Ownership, Where
+from reconciler.core.listing import USUAL, WIDE, Where
+from reconciler.core.report import Standing
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.listings import counts_text, list_csv, list_names, list_text
 from reconciler.usecases.listing import check_columns, find_monitors
@@ -26,7 +27,11 @@ _TABLES = ("table", "wide", "csv")
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @options.manifests
 @options.state
-@click.option("--managed", is_flag=True, help="Monitors that a manifest describes.")
+@click.option(
+    "--managed",
+    is_flag=True,
+    help="Monitors that a manifest describes, those too that are not there.",
+)
 @click.option("--unmanaged", is_flag=True, help="Monitors that neither manifests nor state know.")
 @click.option("--orphaned", is_flag=True, help="Monitors whose manifest is gone.")
 @click.option(
@@ -67,7 +72,8 @@ def list_(
 ) -> int:
     """List the email monitors of the account, with whose they are.
 
-    A managed monitor has a manifest, an orphaned one has lost it, an unmanaged one never had any.
+    A managed monitor has a manifest, an orphaned one has lost it, an unmanaged one never had any,
+    and a missing one is only described.
     It only reads, and shows no secret. Every TARGET is an address, an id, a glob over addresses or
     label=value.
     """
@@ -78,12 +84,17 @@ def list_(
             "--unmanaged needs AlertSite: the state does not know what is not ours",
             "Leave out --offline.",
         )
-    asked = {"managed": managed, "unmanaged": unmanaged, "orphaned": orphaned}
-    owners = [Ownership(name) for name, is_wanted in asked.items() if is_wanted]
+    asked = {
+        Standing.MANAGED: managed,
+        Standing.MISSING: managed,
+        Standing.UNMANAGED: unmanaged,
+        Standing.ORPHANED: orphaned,
+    }
+    standings = [standing for standing, is_wanted in asked.items() if is_wanted]
     listing = _found(manifests, location, offline=offline)
     check_columns(listing, (condition.column for condition in wanted), "--where")
     check_columns(listing, shown, "--columns")
-    _put(listing.only(owners, wanted, targets), shown, output)
+    _put(listing.only(standings, wanted, targets), shown, output)
     return ExitCode.OK
 
 

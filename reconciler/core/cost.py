@@ -78,11 +78,13 @@ def credits_per_day(fields: Mapping[str, JSON], regions: Mapping[int, int]) -> f
     count, locations = per_day(fields), fields.get("locations")
     if not count or not isinstance(locations, list):
         return count
-    worth = [
-        _NEAR_CREDITS if regions.get(identity or 0) == _NEAR else _FAR_CREDITS
-        for identity in map(location_id, locations)
-    ]
+    worth = [credits_of(regions.get(identity or 0)) for identity in map(location_id, locations)]
     return round(count * sum(worth) / len(worth), 1)
+
+
+def credits_of(region: int | None) -> float:
+    """What one measurement costs from a location in that region; None if nobody has told it."""
+    return _NEAR_CREDITS if region == _NEAR else _FAR_CREDITS
 
 
 def regions_of(live: Iterable[Live]) -> dict[int, int]:

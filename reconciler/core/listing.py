@@ -6,7 +6,6 @@ it gets here, so that neither a cell nor a search tells it.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +15,7 @@ from reconciler.core.mask import HIDDEN, shown
 from reconciler.core.model import JSON, Kind, Live, elements_by_key
 from reconciler.core.names import Name, find_names, uses_of
 from reconciler.core.options import is_id
+from reconciler.core.report import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,14 +45,6 @@ _UNSET = "(AlertSite)"
 """The server of a test mail that AlertSite sends itself; see `smtp_hostname` in the schema."""
 
 
-class Ownership(StrEnum):
-    """Whose a monitor is: a manifest describes it, only a record knows it, or neither."""
-
-    MANAGED = "managed"
-    ORPHANED = "orphaned"
-    UNMANAGED = "unmanaged"
-
-
 class Listed(NamedTuple):
     """One monitor.
 
@@ -64,7 +56,7 @@ class Listed(NamedTuple):
         applied_at: when its address was last applied; empty if that is not known.
     """
 
-    ownership: Ownership
+    standing: Standing
     address: str | None
     id: int | None
     kind: Kind
@@ -78,7 +70,7 @@ class Listed(NamedTuple):
     def to_json(self) -> dict[str, JSON]:
         """A monitor of the JSON."""
         return {
-            "status": self.ownership.value,
+            "status": self.standing.value,
             "address": self.address,
             "id": self.id,
             "kind": self.kind.name,
@@ -113,19 +105,19 @@ class Listing(NamedTuple):
 
     def counts(self) -> dict[str, int]:
         """How many there are of each status."""
-        found = [item.ownership for item in self.monitors]
-        return {status.value: found.count(status) for status in Ownership}
+        found = [item.standing for item in self.monitors]
+        return {status.value: found.count(status) for status in Standing}
 
     def only(
-        self, owners: Sequence[Ownership], conditions: Sequence[Where], targets: Sequence[str]
+        self, standings: Sequence[Standing], conditions: Sequence[Where], targets: Sequence[str]
     ) -> Listing:
-        """Those of one of the owners that meet all conditions and match one of the targets."""
+        """Those of one of those standings that meet all conditions and match one of the targets."""
         names = {(item.field, item.key, item.id): item.name for item in self.names}
         return self._replace(
             monitors=tuple(
                 item
                 for item in self.monitors
-                if (not owners or item.ownership in owners)
+                if (not standings or item.standing in standings)
                 and all(_meets(item, condition, names) for condition in conditions)
                 and (not targets or any(_is_meant(item, target) for target in targets))
             )
@@ -207,8 +199,9 @@ class _View:
         record = self._inventory.records.get(manifest.address)
         number = number_of(manifest, record)
         live = None if number is None else self._inventory.by_id.get(number)
+        is_missing = live is None and not self._is_offline
         return Listed(
-            Ownership.MANAGED,
+            Standing.MISSING if is_missing else Standing.MANAGED,
             manifest.address,
             number,
             manifest.kind,
@@ -224,7 +217,7 @@ class _View:
         name = address.partition("/")[0]
         kind = self._kinds.get(name) or Kind(name, {})
         return Listed(
-            Ownership.ORPHANED,
+            Standing.ORPHANED,
             address,
             record.id,
             kind,
@@ -237,7 +230,7 @@ class _View:
     def unmanaged(self, monitor: Live) -> Listed:
         kind = self._kinds.get(monitor.type or "") or Kind(monitor.type or "", {})
         fields = self._fields(kind, monitor)
-        return Listed(Ownership.UNMANAGED, None, monitor.id, kind, is_live=True, fields=fields)
+        return Listed(Standing.UNMANAGED, None, monitor.id, kind, is_live=True, fields=fields)
 
     def _fields(
         self,
@@ -271,7 +264,7 @@ def cell(item: Listed, column: str, names: Mapping[tuple[str, str | None, int], 
         case "id":
             return [] if item.id is None else [str(item.id)]
         case "status":
-            return [item.ownership.value]
+            return [item.standing.value]
         case "kind":
             return [item.kind.name]
         case "applied":

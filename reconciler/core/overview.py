@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.cost import Cost, cost, regions_of
-from reconciler.core.listing import Ownership
 from reconciler.core.model import boolean
 from reconciler.core.plan import Action
+from reconciler.core.report import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,7 +72,7 @@ class Overview(NamedTuple):
     Attributes:
         files: how many files the manifests stand in.
         where: the folder with the manifests.
-        counts: how many monitors there are of each ownership.
+        counts: how many monitors there are of each standing.
         changes: how many changes of each action a plan has.
         refused: how many manifests it refuses.
         cost: of all email monitors of the account, ours or not.
@@ -147,7 +147,9 @@ def find_overview(
         stored: what the state says of itself.
         holder: who holds the lock.
     """
-    ours = [item for item in listing.monitors if item.ownership is Ownership.MANAGED]
+    ours = [
+        item for item in listing.monitors if item.standing in {Standing.MANAGED, Standing.MISSING}
+    ]
     there = [item for item in ours if item.is_live]
     running = [item for item in there if boolean(item.fields.get("enabled")) is not False]
     silent = sum(boolean(item.fields.get("notify_on_error")) is False for item in running)

@@ -10,7 +10,7 @@ from reconciler.render.text import paint
 from reconciler.render.values import names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from reconciler.core.listing import Listing
 
@@ -53,9 +53,14 @@ def list_names(listing: Listing) -> Lines:
 
 def counts_text(listing: Listing) -> str:
     """How many there are, in one line."""
-    counts = ", ".join(f"{number} {status}" for status, number in listing.counts().items())
     noun = "monitor" if len(listing.monitors) == 1 else "monitors"
-    return f"{len(listing.monitors)} {noun}: {counts}."
+    counts = standings_text(listing.counts())
+    return f"{len(listing.monitors)} {noun}{f': {counts}' if counts else ''}."
+
+
+def standings_text(counts: Mapping[str, int]) -> str:
+    """How many there are of each standing that there is."""
+    return ", ".join(f"{number} {standing}" for standing, number in counts.items() if number)
 
 
 def _rows(listing: Listing, columns: Sequence[str]) -> list[list[str]]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, joined, printable
+from reconciler.render.listings import standings_text
 from reconciler.render.text import paint
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _rows(overview: Overview, age: str) -> Iterator[tuple[str, str, str]]:
     yield "account", str(overview.account), ""
     files = "1 file" if overview.files == 1 else f"{overview.files} files"
     yield "manifests", f"{overview.manifests} in {files} below {overview.where}", ""
-    yield "monitors", ", ".join(f"{count} {word}" for word, count in overview.counts.items()), ""
+    yield "monitors", standings_text(overview.counts) or "none", ""
     yield "plan", *_plan(overview)
     yield "drift", *_drift(overview)
     yield "coverage", *_coverage(overview)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reconciler.core.diff import FieldChange, Leaf
     from reconciler.core.grouping import Group, LossGroup
     from reconciler.core.model import Unmanaged
-    from reconciler.core.plan import Binding, Change, Loss, Note, Plan, Refusal
+    from reconciler.core.plan import Binding, Change, Loss, Measurements, Note, Plan, Refusal
     from reconciler.render.values import Names
 
 _SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
@@ -464,12 +464,19 @@ def _coverage(plan: Plan, *, colour: bool, folds: float) -> Iterator[str]:
             most = [f"{name} {lost}" for name, lost in labels.items()][:_MOST]
             more = f" and {len(labels) - _MOST} more labels" if len(labels) > _MOST else ""
             yield f"  {printable(', '.join(most))}{more}"
-    before, after, was, will = coverage.measurements
-    if before != after or was != will:
-        yield (
-            f"Cost: {before:,} → {after:,} measurements per day ({after - before:+,}), "
-            f"{was:,.10g} → {will:,.10g} credits, of the monitors that change"
-        )
+    if cost := cost_text(coverage.measurements):
+        yield cost
+
+
+def cost_text(measurements: Measurements) -> str:
+    """What the monitors that change cost; empty if that stays as it is."""
+    before, after, was, will = measurements
+    if before == after and was == will:
+        return ""
+    return (
+        f"Cost: {before:,} → {after:,} measurements per day ({after - before:+,}), "
+        f"{was:,.10g} → {will:,.10g} credits, of the monitors that change"
+    )
 
 
 def _losses(plan: Plan, *, folds: float) -> Iterator[str]:

@@ -59,7 +59,7 @@ def test_all_of_an_account(account: Account, run: Callable[..., Done]) -> None:
     assert "Boston (MA)" in rows[1]
     assert "mail.example.com:587" in rows[1]
     assert "team=core" in rows[1]
-    assert done.err.endswith("3 monitors: 1 managed, 1 orphaned, 1 unmanaged.\n")
+    assert done.err.endswith("3 monitors: 1 managed, 1 unmanaged, 1 orphaned.\n")
     assert account.calls()[before:] == ["POST /access-tokens", "GET /monitors"]
     assert run("get", env=account.env).out == done.out
 

@@ -59,7 +59,7 @@ def test_before_and_after_an_apply(account: Account, run: Callable[..., Done]) -
     assert done.out.splitlines() == [
         f"account    {account.url}",
         "manifests  2 in 2 files below monitors",
-        "monitors   2 managed, 0 orphaned, 1 unmanaged",
+        "monitors   2 managed, 1 unmanaged",
         "plan       0 to add, 1 to change, 0 to destroy",
         "drift      not known: nothing was applied yet",
         "coverage   1 of 2 managed monitors run and tell of failures, 1 disabled",

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.listing import Listing, Ownership, Where, list_monitors
+from reconciler.core.listing import Listing, Where, list_monitors
 from reconciler.core.mask import HIDDEN
 from reconciler.core.model import Live
+from reconciler.core.report import Standing
 from reconciler.render.listings import list_csv, list_names, list_text
 
 from build import ACCOUNT, SCHEMAS, desired, live, record
@@ -34,14 +35,14 @@ def test_whose_each_monitor_is() -> None:
         manifests=[desired(name="relay", id=1), desired(name="new", id=None)],
         records={"email-smtp/left": record(id=2), "email-smtp/gone": record(id=9)},
     )
-    told = [(item.ownership, item.address, item.id, item.is_live) for item in listing.monitors]
+    told = [(item.standing, item.address, item.id, item.is_live) for item in listing.monitors]
     assert told == [
-        (Ownership.ORPHANED, "email-smtp/left", 2, True),
-        (Ownership.MANAGED, "email-smtp/new", None, False),
-        (Ownership.MANAGED, "email-smtp/relay", 1, True),
-        (Ownership.UNMANAGED, None, 3, True),
+        (Standing.ORPHANED, "email-smtp/left", 2, True),
+        (Standing.MISSING, "email-smtp/new", None, False),
+        (Standing.MANAGED, "email-smtp/relay", 1, True),
+        (Standing.UNMANAGED, None, 3, True),
     ]
-    assert listing.counts() == {"managed": 2, "orphaned": 1, "unmanaged": 1}
+    assert listing.counts() == {"managed": 1, "unmanaged": 1, "orphaned": 1, "missing": 1}
 
 
 def test_monitors_are_found_by_name_id_and_label_whatever_the_case() -> None:

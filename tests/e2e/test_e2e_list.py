@@ -188,3 +188,21 @@ def test_a_state_that_does_not_know_what_was_there(
     done = run("drift", "--unmanaged", env=account.env)
     assert done.code == 8
     assert "does not say which monitors were there without a manifest" in done.err
+
+
+def test_an_id_is_explained(account: Account, run: Callable[..., Done]) -> None:
+    done = run("explain", "location", "72", env=account.env)
+    assert (done.code, done.out) == (
+        0,
+        (
+            "location 72: Boston (MA)\n\n"
+            "  region    1 (US and Canada): a measurement costs 0.5 credits\n"
+            "  monitors  1 (id 1)\n"
+        ),
+    )
+    assert run("explain", "location", env=account.env).out == "72  Boston (MA)  1 monitor\n"
+    assert run("explain", "property", env=account.env).out == "No monitor has any.\n"
+    done = run("explain", "location", "73", env=account.env)
+    assert done.code == 64
+    assert "no monitor of the account has the location 73" in done.err
+    assert run("explain", "email-smtp", "73", env=account.env).code == 64

@@ -54,7 +54,10 @@ def list_(location: str | None) -> int:
 @click.argument("address")
 @options.state
 def show(address: str, location: str | None) -> int:
-    """Show one record as JSON; instead of its address, the id of its monitor will do."""
+    """Show one record as JSON.
+
+    In place of its address the id of its monitor will do.
+    """
     run = _begin(location)
     records = run.known(None).state.records
     (found,) = with_addresses((address,), (), records)
@@ -70,7 +73,10 @@ def show(address: str, location: str | None) -> int:
 @options.state
 @options.lock_timeout
 def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float) -> int:
-    """Forget records, by address or id; AlertSite and the manifests stay as they are."""
+    """Forget records; AlertSite and the manifests stay as they are.
+
+    In place of an address the id of its monitor will do.
+    """
     run = _begin(location)
     with (
         console.writing() as writes,

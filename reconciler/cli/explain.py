@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import console
+from reconciler.cli import config, console, runtime
+from reconciler.cli.runtime import connect
 from reconciler.core import fields
 from reconciler.core.fields import described
 from reconciler.core.lint import CODES
+from reconciler.core.names import find_members
 from reconciler.errors import ExitCode, UsageError
-from reconciler.render.fields import code_text, codes_text, field_text, kind_text
+from reconciler.render.fields import (
+    code_text,
+    codes_text,
+    field_text,
+    kind_text,
+    member_text,
+    members_text,
+)
 from reconciler.schema import did_you_mean, installed_schemas
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from reconciler.core.printable import Lines
+
 _LINT = "lint"
+_MEMBERS = {"location": "locations", "property": "custom_properties"}
+"""What ids can be explained of, and the field that has them."""
 
 
 def _completed(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem  # only for a shell
 
-    names = [_LINT]
+    names = [_LINT, *_MEMBERS]
     for kind, schema in installed_schemas().documents.items():
         names.append(kind)
         if incomplete.startswith(f"{kind}."):
@@ -34,15 +48,45 @@ def _completed(_: click.Context, __: click.Parameter, incomplete: str) -> list[C
 
 @click.command(epilog="Example: reconciler explain email-smtp.home_location")
 @click.argument("name", metavar="KIND[.FIELD]", shell_complete=_completed)
-def explain(name: str) -> int:
+@click.argument("number", metavar="[ID]", required=False, type=click.IntRange(1))
+def explain(name: str, number: int | None) -> int:
     """Explain a kind, or one of its fields, as its schema describes it.
 
     A field is named as in spec, or with its section: email-smtp.port, email-smtp.locations.id,
     email-smtp.metadata.id. explain lint lists the codes of validate --lint.
+
+    explain location 30 and explain property 120 ask AlertSite what its monitors tell of such an id;
+    without ID, of all.
     """
+    if name in _MEMBERS:
+        console.data(_members(name, number))
+        return ExitCode.OK
+    if number is not None:
+        raise UsageError(
+            f"{name} has no ids",
+            "Ids are explained of a location or a property: reconciler explain location 30",
+        )
     kind, _, field = name.partition(".")
     console.data(_codes(field) if kind == _LINT else _kind(kind, field))
     return ExitCode.OK
+
+
+def _members(noun: str, number: int | None) -> Lines:
+    """What the monitors of the account tell of locations or properties."""
+    schemas = installed_schemas()
+    limits = config.read_state(os.environ, runtime.PROJECT).limits
+    with connect(schemas, limits=limits) as connection:
+        live = connection.reader().list_monitors(schemas.kinds)
+    found = find_members(_MEMBERS[noun], live)
+    if number is None:
+        return members_text(found)
+    for member in found:
+        if member.id == number:
+            return member_text(noun, member)
+    raise UsageError(
+        f"no monitor of the account has the {noun} {number}, so AlertSite tells nothing of it",
+        f"reconciler explain {noun} lists those that monitors have.",
+    )
 
 
 def _codes(name: str) -> str:

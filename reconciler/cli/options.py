@@ -46,8 +46,8 @@ target = click.option(
     "targets",
     multiple=True,
     metavar="TARGET",
-    help="Only manifests that match: an address (email-smtp/prod-relay), a glob over addresses "
-    "or label=value. May be repeated.",
+    help="Only manifests that match: an address (email-smtp/prod-relay), the id of a monitor, a "
+    "glob over addresses or label=value. May be repeated.",
 )
 show_requests = click.option(
     "--show-requests", is_flag=True, help="Show method, path and body of every request."
@@ -82,7 +82,7 @@ keep = click.option(
     "--keep",
     multiple=True,
     metavar="ADDRESS",
-    help="With --prune: an address, or a glob over addresses, that is not retired. May be "
+    help="With --prune: an address, an id, or a glob over addresses, that is not retired. May be "
     "repeated.",
 )
 state = click.option(

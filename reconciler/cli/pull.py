@@ -53,8 +53,8 @@ def pull(
     """Write what AlertSite changed into the manifests, after showing the edits and asking.
 
     Only values change: comments, order and quotes stay. AlertSite is only read, and secrets are
-    never pulled. Every TARGET is an address, a glob over addresses or label=value. Exits with 7 if
-    something could not be written; it is listed.
+    never pulled. Every TARGET is an address, an id, a glob over addresses or label=value. Exits
+    with 7 if something could not be written; it is listed.
     """
     schemas, fleet = options.load(manifests)
     run = runtime.begin(location, embedded=config.is_silent(os.environ))

@@ -8,6 +8,7 @@ import click
 
 from reconciler import durable
 from reconciler.cli import console, options, runtime
+from reconciler.core.options import with_addresses
 from reconciler.core.printable import json_lines
 from reconciler.core.state import StateDelta, from_text, record_to_json, to_text
 from reconciler.errors import ConfigurationError, ExitCode, StateError, UsageError
@@ -53,9 +54,14 @@ def list_(location: str | None) -> int:
 @click.argument("address")
 @options.state
 def show(address: str, location: str | None) -> int:
-    """Show one record as JSON."""
+    """Show one record as JSON.
+
+    In place of its address the id of its monitor will do.
+    """
     run = _begin(location)
-    record = run.known(None).state.records.get(address)
+    records = run.known(None).state.records
+    (found,) = with_addresses((address,), (), records)
+    record = records.get(found)
     if record is None:
         raise _no_record(run, address)
     console.document(record_to_json(record))
@@ -67,13 +73,17 @@ def show(address: str, location: str | None) -> int:
 @options.state
 @options.lock_timeout
 def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float) -> int:
-    """Forget records; AlertSite and the manifests stay as they are."""
+    """Forget records; AlertSite and the manifests stay as they are.
+
+    In place of an address the id of its monitor will do.
+    """
     run = _begin(location)
     with (
         console.writing() as writes,
         runtime.locked(run, "state rm", lock_timeout) as cancellation,
     ):
         known = run.known(None)
+        addresses = with_addresses(addresses, (), known.state.records)
         for address in addresses:
             if address not in known.state.records and address not in known.state.pending_creates:
                 raise _no_record(run, address)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 def why(asked: str, manifests: str, location: str | None, *, offline: bool, as_json: bool) -> int:
     """Tell where a value comes from, what was last applied, what is live and what would happen.
 
-    Without FIELD it tells of the monitor and of every field that its manifest names. It only reads,
-    and shows no secret.
+    Without FIELD it tells of the monitor and of every field that its manifest names. In place of
+    ADDRESS the id of the monitor will do. It only reads, and shows no secret.
     """
     schemas, fleet = options.load(manifests, may_be_empty=True)
     run = runtime.begin(location, embedded=config.is_silent(os.environ))

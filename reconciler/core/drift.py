@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.diff import drifted
-from reconciler.core.model import Kind
+from reconciler.core.model import Kind, Unmanaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.core.state import Record
 
 
-FORMAT_VERSION = "2.0"
+FORMAT_VERSION = "2.1"
 """Of the drift's JSON: the minor number grows with additions, the major with anything else."""
 
 
@@ -42,11 +42,18 @@ class Drift(NamedTuple):
 
     Attributes:
         kept: records that AlertSite still fits.
+        unmanaged: monitors that nobody manages and that are new, by id; None if not asked for.
     """
 
     account: Account
     monitors: tuple[Drifted, ...]
     kept: int
+    unmanaged: tuple[Unmanaged, ...] | None = None
+
+    @property
+    def is_something(self) -> bool:
+        """Whether AlertSite is not as it was left."""
+        return bool(self.monitors or self.unmanaged)
 
     def to_json(self) -> dict[str, JSON]:
         """The drift as `schemas/drift.schema.json` describes it."""
@@ -65,6 +72,9 @@ class Drift(NamedTuple):
                 }
                 for item in self.monitors
             ],
+            "unmanaged": None
+            if self.unmanaged is None
+            else [item._asdict() for item in self.unmanaged],
         }
 
 
@@ -107,3 +117,22 @@ def find_drift(
         else:
             kept += 1
     return Drift(account, tuple(monitors), kept)
+
+
+def find_unmanaged(
+    records: Mapping[str, Record],
+    live: Iterable[Live],
+    kinds: Mapping[str, Kind],
+    before: Iterable[int],
+) -> tuple[Unmanaged, ...]:
+    """The email monitors that no record knows and that were not there before, by id.
+
+    Args:
+        records: what was last applied, by address.
+        live: every monitor that AlertSite returned.
+        kinds: the kinds, by name.
+        before: the ids of those that were not ours at the last apply.
+    """
+    known = {*before, *(record.id for record in records.values())}
+    found = (item for item in live if item.id not in known and item.type in {*kinds, None})
+    return tuple(sorted(map(Unmanaged.of, found), key=lambda item: item.id))

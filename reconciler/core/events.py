@@ -12,9 +12,9 @@ from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from reconciler.core.cost import per_day
 from reconciler.core.diff import Cause
 from reconciler.core.plan import NoteCode, Reason
-from reconciler.core.safety import per_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable

@@ -270,6 +270,25 @@ class Live(NamedTuple):
     fields: Mapping[str, JSON]
 
 
+class Unmanaged(NamedTuple):
+    """A monitor that is not ours, as people know it.
+
+    Attributes:
+        type: AlertSite's monitor type; None if the answer does not say.
+        name: its display name; empty if it has none.
+    """
+
+    id: int
+    type: str | None
+    name: str
+
+    @classmethod
+    def of(cls, live: Live) -> Unmanaged:
+        """What is told of a monitor."""
+        name = live.fields.get("name")
+        return cls(live.id, live.type, name if isinstance(name, str) else "")
+
+
 class Observation(NamedTuple):
     """What AlertSite has: one complete, checked reading.
 

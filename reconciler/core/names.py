@@ -50,6 +50,51 @@ class Use(NamedTuple):
     named_by: str
 
 
+class Member(NamedTuple):
+    """An element of a set of AlertSite's, such as a location: all that monitors tell of one id.
+
+    Attributes:
+        names: what AlertSite calls it; several where its answers differ.
+        regions: its billing regions, likewise.
+        values: of a property its values by id, with their names.
+        monitors: the ids of the monitors that have it, sorted.
+    """
+
+    id: int
+    names: tuple[str, ...]
+    regions: tuple[int, ...]
+    values: Mapping[int, str]
+    monitors: tuple[int, ...]
+
+
+def find_members(field: str, live: Iterable[Live]) -> tuple[Member, ...]:
+    """All elements of that field which monitors have, sorted by id."""
+    found: dict[int, list[tuple[int, Mapping[str, JSON]]]] = {}
+    for monitor in live:
+        for element in _elements(monitor.fields.get(field)):
+            number = _number(element.get("id"))
+            if number is not None:
+                found.setdefault(number, []).append((monitor.id, element))
+    return tuple(_member(number, told) for number, told in sorted(found.items()))
+
+
+def _member(number: int, told: list[tuple[int, Mapping[str, JSON]]]) -> Member:
+    names: set[str] = set()
+    regions: set[int] = set()
+    values: dict[int, str] = {}
+    for _, element in told:
+        name, region = element.get("name"), _number(element.get("region"))
+        value, text = _number(element.get("value_id")), element.get("value")
+        if isinstance(name, str) and name.strip():
+            names.add(name.strip())
+        if region is not None:
+            regions.add(region)
+        if value is not None:
+            values[value] = text.strip() if isinstance(text, str) else ""
+    monitors = tuple(sorted({identity for identity, _ in told}))
+    return Member(number, tuple(sorted(names)), tuple(sorted(regions)), values, monitors)
+
+
 def find_names(uses: Iterable[Use], live: Iterable[Live]) -> tuple[Name, ...]:
     """The names that live monitors show of those ids, sorted; of an id with two names none."""
     wanted = set(uses)

@@ -6,9 +6,10 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from reconciler.core.model import JSON, Desired
+    from reconciler.core.state import Record
 
 
 class PlanOptions(NamedTuple):
@@ -46,3 +47,23 @@ def matches(desired: Desired, target: str) -> bool:
     if equals:
         return desired.labels.get(label) == value
     return fnmatchcase(desired.address, target)
+
+
+def with_addresses(
+    targets: Sequence[str], desired: Iterable[Desired], records: Mapping[str, Record]
+) -> tuple[str, ...]:
+    """The targets; in place of an id, the address that is bound to that monitor.
+
+    A manifest's word counts more than a record. An id that nothing is bound to stays what it is,
+    and so matches nothing.
+    """
+    if not any(map(is_id, targets)):
+        return tuple(targets)
+    bound = {str(record.id): address for address, record in records.items()}
+    bound |= {str(item.id): item.address for item in desired if item.id is not None}
+    return tuple(bound.get(target, target) for target in targets)
+
+
+def is_id(target: str) -> bool:
+    """Whether a target is the id of a monitor; no address is."""
+    return target.isascii() and target.isdigit()

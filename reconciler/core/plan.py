@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from reconciler.core.diff import Cause, FieldChange, Leaf
-from reconciler.core.model import JSON, Account, Origin, canonical
+from reconciler.core.model import JSON, Account, Origin, Unmanaged, canonical
 from reconciler.core.names import Name
 from reconciler.core.state import Lost
 
@@ -194,10 +194,16 @@ _NO_REQUEST = ("ignored", "released")
 
 
 class Measurements(NamedTuple):
-    """Measurements per day, of the monitors that change, as far as they can be known."""
+    """Measurements per day, of the monitors that change, as far as they can be known.
+
+    Attributes:
+        credits_before: what they cost, by the regions of their locations; see `cost`.
+    """
 
     before: int = 0
     after: int = 0
+    credits_before: float = 0.0
+    credits_after: float = 0.0
 
 
 class Allowance(NamedTuple):
@@ -313,6 +319,7 @@ class Plan(NamedTuple):
         excluded: manifests that `--target` left out.
         untracked: fields with a secret of which nobody can tell whether it was sent.
         names: what AlertSite calls the ids that the changes show; for people.
+        unmanaged_monitors: those that are counted as unmanaged, sorted by id; for people.
     """
 
     account: Account
@@ -326,6 +333,7 @@ class Plan(NamedTuple):
     untracked: int = 0
     coverage: Coverage = Coverage()
     names: tuple[Name, ...] = ()
+    unmanaged_monitors: tuple[Unmanaged, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -376,6 +384,7 @@ class Plan(NamedTuple):
             "notes": [note._asdict() for note in self.notes],
             "coverage": self.coverage.to_json(),
             "names": [name._asdict() for name in self.names],
+            "unmanaged": [item._asdict() for item in self.unmanaged_monitors],
         }
 
     @classmethod
@@ -401,6 +410,7 @@ class Plan(NamedTuple):
             untracked=summary["untracked"],
             coverage=Coverage.from_json(data["coverage"]),
             names=tuple(Name(**name) for name in data["names"]),
+            unmanaged_monitors=tuple(Unmanaged(**item) for item in data.get("unmanaged", ())),
         )
 
 

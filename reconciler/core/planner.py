@@ -18,7 +18,7 @@ from reconciler.core.decisions import (
 )
 from reconciler.core.diff import FieldChange, explain, explain_create, patch, stranded
 from reconciler.core.inventory import Inventory, match_key_of, number_of
-from reconciler.core.model import boolean
+from reconciler.core.model import Unmanaged, boolean
 from reconciler.core.names import find_names, uses_of
 from reconciler.core.options import PlanOptions, is_target
 from reconciler.core.pending import TARGETS
@@ -248,6 +248,11 @@ def decide(
         or (isinstance(item, Note) and item.code is not NoteCode.DUPLICATE)
         if item.id is not None
     )
+    strangers = tuple(
+        Unmanaged.of(item)
+        for item in inventory.by_id.values()
+        if item.type in ours and item.id not in bound
+    )
     is_tracked = rules.fingerprint is not None or rules.write_secrets
     changes = tuple(item for item in items if isinstance(item, Change))
     refusals = tuple(item for item in items if isinstance(item, Refusal))
@@ -264,13 +269,12 @@ def decide(
         unchanged=sum(
             not any(isinstance(item, Change | Refusal) for item in decided) for decided in found
         ),
-        unmanaged=sum(
-            item.type in ours and item.id not in bound for item in inventory.by_id.values()
-        ),
+        unmanaged=len(strangers),
         excluded=len(inventory.desired) - len(targeted),
         untracked=0 if is_tracked else sum(len(item.secrets) for item in targeted),
         coverage=coverage(changes, notes, planned, inventory, terms),
         names=find_names(_ids(changes, inventory), inventory.by_id.values()),
+        unmanaged_monitors=strangers,
     )
 
 

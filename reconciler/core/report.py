@@ -16,10 +16,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.cost import credits_of, per_day
 from reconciler.core.drift import find_drift
 from reconciler.core.inventory import Inventory
 from reconciler.core.model import boolean
-from reconciler.core.safety import per_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,7 +35,6 @@ FORMAT_VERSION = "1.0"
 NO_LABEL = "(no label)"
 NO_LOCATION = "(not told)"
 _NORTH_AMERICA = 1
-_CREDITS_THERE, _CREDITS_ELSEWHERE = 0.5, 1.0
 REGIONS = {
     _NORTH_AMERICA: "US and Canada",
     2: "Other countries",
@@ -110,7 +109,7 @@ class Location(NamedTuple):
     @property
     def credits(self) -> float:
         """What one measurement costs."""
-        return _CREDITS_THERE if self.region == _NORTH_AMERICA else _CREDITS_ELSEWHERE
+        return credits_of(self.region)
 
 
 class Tally(NamedTuple):

@@ -31,6 +31,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
 
+from reconciler.core.cost import credits_per_day, number, per_day, regions_of
 from reconciler.core.model import SECRET_REF, boolean
 from reconciler.core.plan import Action, Allowance, Coverage, Loss, Measurements, NoteCode, Reason
 from reconciler.errors import RefusedError
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 
 
 NONE = "none"
-_MINUTES_A_DAY = 1440
-_DIGITS = re.compile("[0-9]{1,18}")
 _SCALE = 4
 """So many times longer or shorter a timeout is another one than anybody needs from day to day."""
 _SHORT, _LONG = 5, 300
@@ -138,16 +137,16 @@ def coverage(
 ) -> Coverage:
     """What a plan does to monitoring; `targeted` are its manifests but those that are refused."""
     losses: dict[str, Loss] = {}
-    before = after = 0
+    measured = Measurements()
+    changes = tuple(changes)
+    regions = regions_of(inventory.by_id.values()) if changes else {}
     for change in changes:
         manifest = inventory.by_address.get(change.address)
         live = inventory.by_id.get(change.id) if change.id is not None else None
         loss = _of_change(change, manifest, live, inventory.records.get(change.address))
         if loss is not None:
             losses[change.address] = loss
-        was, will = _measurements(change, live)
-        if was is not None and will is not None:
-            before, after = before + was, after + will
+        measured = _added(measured, change, live, regions)
     for loss in (*_of_releases(notes, inventory), *_of_ignoring(targeted, inventory)):
         losses[loss.address] = _both(losses.get(loss.address), loss)
     lost = {item.id for item in losses.values()} | {item.id for item in terms.recent}
@@ -158,7 +157,7 @@ def coverage(
     return Coverage(
         managed,
         tuple(losses[address] for address in sorted(losses)),
-        Measurements(before, after),
+        measured,
         terms.recent,
         terms.allowance(managed),
     )
@@ -292,17 +291,17 @@ def is_left_worse(kind: Kind, name: str, was: JSON, has: JSON) -> bool:
 
 
 def _is_more(before: JSON, after: JSON) -> bool:
-    was, will = _number(before), _number(after)
+    was, will = number(before), number(after)
     return was is None or will is None or will > was
 
 
 def _is_less(before: JSON, after: JSON) -> bool:
-    was, will = _number(before), _number(after)
+    was, will = number(before), number(after)
     return was is None or will is None or will < was
 
 
 def _is_scaled(before: JSON, after: JSON) -> bool:
-    was, will = _number(before), _number(after)
+    was, will = number(before), number(after)
     if was is None or will is None or will > was * _SCALE or will * _SCALE < was:
         return True
     return will > max(was, _LONG) or will < min(was, _SHORT)
@@ -375,38 +374,38 @@ def _is_off(value: JSON) -> bool:
 # Measurements
 
 
-def per_day(fields: Mapping[str, JSON]) -> int | None:
-    """Measurements per day of a monitor with these fields; None if that cannot be known."""
-    if boolean(fields.get("enabled")) is False:
-        return 0
-    interval, locations = _number(fields.get("interval")), fields.get("locations")
-    if not interval or not isinstance(locations, list) or not locations:
-        return None
-    count = len(locations)
-    if boolean(fields.get("rotate_locations")) is True:  # then a run is made from a part of them
-        count = min(count, _number(fields.get("monitor_location_count")) or count)
-    return round(_MINUTES_A_DAY / interval * count)
-
-
 def _measurements(change: Change, live: Live | None) -> tuple[int | None, int | None]:
+    has, will = _before_and_after(change, live)
+    return (per_day(has) if live else 0), (0 if will is None else per_day(will))
+
+
+def _added(
+    total: Measurements, change: Change, live: Live | None, regions: Mapping[int, int]
+) -> Measurements:
+    """The total with the change, if what it costs can be known."""
+    was, will = _measurements(change, live)
+    if was is None or will is None:
+        return total
+    has, becomes = _before_and_after(change, live)
+    return Measurements(
+        total.before + was,
+        total.after + will,
+        total.credits_before + (credits_per_day(has, regions) or 0),
+        total.credits_after + (credits_per_day(becomes or {}, regions) or 0),
+    )
+
+
+def _before_and_after(
+    change: Change, live: Live | None
+) -> tuple[dict[str, JSON], dict[str, JSON] | None]:
+    """The fields of a monitor, and those that it would have; None if it is deleted."""
     has = dict(live.fields) if live else {}
-    was = per_day(has) if live else 0
-    will = 0 if change.action is Action.DELETE else per_day({**has, **change.body})
-    return was, will
-
-
-def _number(value: JSON) -> int | None:
-    """A number in any spelling that a manifest or AlertSite may have: 5, 5.0, "5"."""
-    if isinstance(value, str) and _DIGITS.fullmatch(value):
-        return int(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if type(value) is int else None
+    return has, None if change.action is Action.DELETE else {**has, **change.body}
 
 
 def _ids(value: JSON) -> set[int | None]:
     items = value if isinstance(value, list) else ()
-    return {_number(item.get("id")) for item in items if isinstance(item, dict)}
+    return {number(item.get("id")) for item in items if isinstance(item, dict)}
 
 
 # How much is allowed

@@ -126,6 +126,7 @@ class State(NamedTuple):
         generation: of the manifests that were applied last, all of them together.
         losses: by its id, each monitor that lost monitoring within a day of the last save.
         budget: the limits of the safety budget that the last apply was held to; none if unknown.
+        unmanaged: ids of the monitors that were not ours at the last apply; None if unknown.
     """
 
     lineage: str
@@ -140,6 +141,7 @@ class State(NamedTuple):
     generation: Generation = Generation()
     losses: Mapping[int, Lost] = {}
     budget: Mapping[str, int] = {}
+    unmanaged: tuple[int, ...] | None = None
 
 
 class StateDelta(NamedTuple):
@@ -152,6 +154,7 @@ class StateDelta(NamedTuple):
     generation: Generation | None = None
     losses: Mapping[int, Lost | None] = {}
     budget: Mapping[str, int] = {}
+    unmanaged: tuple[int, ...] | None = None
 
     def of(self, state: State) -> State:
         """That state with this delta in it, whoever saved it; not counted as saved yet."""
@@ -169,6 +172,7 @@ class StateDelta(NamedTuple):
             generation=self.generation or state.generation,
             losses=_merged(state.losses, self.losses),
             budget=self.budget or state.budget,
+            unmanaged=state.unmanaged if self.unmanaged is None else self.unmanaged,
         )
 
     def then(self, later: StateDelta) -> StateDelta:
@@ -181,6 +185,7 @@ class StateDelta(NamedTuple):
             later.generation or self.generation,
             {**self.losses, **later.losses},
             later.budget or self.budget,
+            self.unmanaged if later.unmanaged is None else later.unmanaged,
         )
 
 
@@ -209,7 +214,7 @@ def not_older(losses: Mapping[int, Lost], since: str, now: str) -> Mapping[int, 
 
 def to_text(state: State) -> str:
     """The state as `schemas/state.schema.json` describes it, with one line for each record."""
-    head = {
+    head: dict[str, JSON] = {
         "format_version": FORMAT_VERSION,
         "lineage": state.lineage,
         "serial": state.serial,
@@ -228,6 +233,8 @@ def to_text(state: State) -> str:
         ],
         "budget": dict(state.budget),
     }
+    if state.unmanaged is not None:
+        head["unmanaged"] = list(state.unmanaged)
     lines = [f"{json.dumps(key)}: {canonical(value)}," for key, value in head.items()]
     records = ",\n".join(
         f"{json.dumps(address)}: {canonical(record_to_json(record))}"
@@ -471,6 +478,8 @@ def _state(data: Mapping[str, JSON]) -> State:
     ]
     texts += [text for item in pending.values() for text in (item.run, item.at)]
     ids = [number for numbers in data["ids_before"].values() for number in numbers]
+    unmanaged = data.get("unmanaged")
+    ids += [] if unmanaged is None else unmanaged
     losses = [_lost(item) for item in data.get("losses", ())]
     budget = data.get("budget", {})
     if not all(isinstance(text, str) for text in texts):
@@ -478,7 +487,7 @@ def _state(data: Mapping[str, JSON]) -> State:
     if not all(isinstance(body, dict) for body in bodies):
         raise TypeError("the body of a pending create is an object")
     if not all(type(number) is int for number in ids):
-        raise TypeError("ids_before holds numbers")
+        raise TypeError("ids_before and unmanaged hold numbers")
     if budget and not (
         budget.keys() == {"monitors", "percent"}
         and all(type(number) is int and number >= 0 for number in budget.values())
@@ -497,6 +506,7 @@ def _state(data: Mapping[str, JSON]) -> State:
         generation=generation,
         losses={item.id: item for item in losses},
         budget=budget,
+        unmanaged=None if unmanaged is None else tuple(unmanaged),
     )
 
 

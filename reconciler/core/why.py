@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.mask import HIDDEN, shown
 from reconciler.core.model import JSON, Lifecycle, secret_refs
+from reconciler.core.names import Name, find_names, uses_of
 from reconciler.core.plan import Action, BindingAction, Note, NoteCode
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ class Why(NamedTuple):
         message: of what is refused; empty otherwise.
         hint: the next step, where there is one.
         fields: sorted by name.
+        names: what AlertSite calls the ids in their values.
     """
 
     account: Account
@@ -154,6 +156,7 @@ class Why(NamedTuple):
     message: str
     hint: str
     fields: tuple[FieldWhy, ...]
+    names: tuple[Name, ...] = ()
 
     @property
     def lifecycle(self) -> Lifecycle:
@@ -183,6 +186,7 @@ class Why(NamedTuple):
             "message": self.message,
             "hint": self.hint,
             "fields": [field.to_json() for field in self.fields],
+            "names": [name._asdict() for name in self.names],
         }
 
 
@@ -196,12 +200,25 @@ def fields_of(subject: Subject) -> tuple[set[str], set[str]]:
     return named, known - named
 
 
-def explain_why(subject: Subject, names: Iterable[str]) -> Why:
-    """Why the monitor and the fields of these names are as they are."""
+def explain_why(subject: Subject, names: Iterable[str], live: Iterable[Live] = ()) -> Why:
+    """Why the monitor and the fields of these names are as they are.
+
+    Args:
+        subject: all that is known of the monitor.
+        names: its fields that are asked for.
+        live: monitors that may tell the names of ids.
+    """
     refusal = subject.refusal
     message, hint = (refusal.message, refusal.hint) if refusal else ("", "")
     fields = tuple(_field(subject, name) for name in sorted(names))
-    return Why(subject.plan.account, subject, _next(subject), message, hint, fields)
+    uses = (
+        use
+        for field in fields
+        if field.source is None
+        for use in uses_of(subject.kind, field.field, (field.value, field.applied, field.live))
+    )
+    called = find_names(uses, live)
+    return Why(subject.plan.account, subject, _next(subject), message, hint, fields, called)
 
 
 def _next(subject: Subject) -> Next:

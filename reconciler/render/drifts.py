@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reconciler.core.drift import Drift, Drifted
+    from reconciler.core.model import Unmanaged
 
 
 def drift_text(drift: Drift, *, colour: bool = False) -> Lines:
@@ -19,12 +20,32 @@ def drift_text(drift: Drift, *, colour: bool = False) -> Lines:
     lines: list[str] = []
     for monitor in drift.monitors:
         lines += _monitor(monitor, colour=colour)
+    lines += unmanaged_lines(drift, colour=colour)
     total = len(drift.monitors) + drift.kept
     noun = "monitor" if total == 1 else "monitors"
     line = f"No drift. {total} {noun} as last applied."
     if drift.monitors:
         line = f"Drift: {len(drift.monitors)} of {total} {noun} not as last applied."
+    if drift.unmanaged is not None:
+        count = len(drift.unmanaged)
+        line += (
+            f" {count or 'No'} new {'monitor' if count == 1 else 'monitors'} without a manifest."
+        )
     return joined([*lines, paint(line, "bold", colour=colour)], colour=colour)
+
+
+def unmanaged_lines(drift: Drift, *, colour: bool = False) -> Iterator[str]:
+    """Monitors that somebody has made since the last apply."""
+    for item in drift.unmanaged or ():
+        head = paint(f"+ {printable(item.name or '(no name)')}", "+", colour=colour)
+        yield f"  {head} (id {item.id}, {printable(unmanaged_text(item))})"
+    if drift.unmanaged:
+        yield ""
+
+
+def unmanaged_text(item: Unmanaged) -> str:
+    """What is said of such a monitor."""
+    return f"{item.type or 'type unknown'}: made by hand since the last apply"
 
 
 def _monitor(monitor: Drifted, *, colour: bool) -> Iterator[str]:

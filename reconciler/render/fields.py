@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.core.cost import credits_of
 from reconciler.core.fields import ELEMENT
 from reconciler.core.lint import CODES
 from reconciler.core.printable import Lines, joined
+from reconciler.core.report import REGIONS
 from reconciler.render.text import value_text
 
 if TYPE_CHECKING:
@@ -14,11 +16,14 @@ if TYPE_CHECKING:
 
     from reconciler.core.fields import Described
     from reconciler.core.model import JSON
+    from reconciler.core.names import Member
 
 _DISABLING = """\
 A comment disables codes for the value that it stands behind; behind kind: or metadata:, for the
 whole manifest. What follows the codes is for people:
   notify_on_error: false  # reconciler: disable=silenced,disabled the service desk watches it"""
+_MOST = 10
+"""So many monitors are named."""
 _PAGES = "https://support.smartbear.com/alertsite/docs/"
 
 
@@ -54,6 +59,45 @@ def code_text(name: str) -> Lines:
     """One code of lint."""
     code = CODES[name]
     return joined([f"{name} ({code.severity})", "", f"  {code.meaning}"])
+
+
+def members_text(members: Sequence[Member]) -> Lines:
+    """A line for each location or property: its id, its name and how many monitors have it."""
+    rows = [(str(item.id), _named(item), _monitors(item)) for item in members]
+    if not rows:
+        return joined(["No monitor has any."])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return joined(
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+def member_text(noun: str, member: Member) -> Lines:
+    """All that monitors tell of one location or property."""
+    lines = [f"{noun} {member.id}: {_named(member)}", ""]
+    lines += [f"  region    {_region(region)}" for region in member.regions]
+    lines += [f"  value     {number}: {text}" for number, text in sorted(member.values.items())]
+    ids = ", ".join(map(str, member.monitors[:_MOST]))
+    more = len(member.monitors) - _MOST
+    rest = f" and {more} more" if more > 0 else ""
+    return joined([*lines, f"  {'monitors':10}{len(member.monitors)} (id {ids}{rest})"])
+
+
+def _named(member: Member) -> str:
+    return " or ".join(member.names) or "(no name)"
+
+
+def _monitors(member: Member) -> str:
+    count = len(member.monitors)
+    return "1 monitor" if count == 1 else f"{count} monitors"
+
+
+def _region(number: int) -> str:
+    name = REGIONS.get(number, "not documented")
+    price = credits_of(number)
+    noun = "credit" if price == 1 else "credits"
+    return f"{number} ({name}): a measurement costs {price:g} {noun}"
 
 
 def _mark(field: Described) -> str:

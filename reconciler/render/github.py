@@ -15,7 +15,7 @@ from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.result import Status
 from reconciler.errors import Severity
-from reconciler.render.drifts import drift_text
+from reconciler.render.drifts import drift_text, unmanaged_text
 from reconciler.render.findings import finding_line
 from reconciler.render.plans import plan_text
 from reconciler.render.results import result_text
@@ -61,19 +61,26 @@ def plan_github(plan: Plan, view: View) -> Lines:
 
 def drift_github(drift: Drift, _view: View) -> Lines:
     """The drift as text, and a warning for each monitor."""
-    return _log(
-        drift_text(drift),
-        (
-            Annotation(
-                Severity.WARNING,
-                {},
-                "drift",
-                f"{monitor.address} (id {monitor.id}): "
-                + (", ".join(item.field for item in monitor.fields) or "deleted in AlertSite"),
-            )
-            for monitor in drift.monitors
-        ),
-    )
+    found = [
+        Annotation(
+            Severity.WARNING,
+            {},
+            "drift",
+            f"{monitor.address} (id {monitor.id}): "
+            + (", ".join(item.field for item in monitor.fields) or "deleted in AlertSite"),
+        )
+        for monitor in drift.monitors
+    ]
+    found += [
+        Annotation(
+            Severity.WARNING,
+            {},
+            "unmanaged",
+            f"{item.name or '(no name)'} (id {item.id}, {unmanaged_text(item)})",
+        )
+        for item in drift.unmanaged or ()
+    ]
+    return _log(drift_text(drift), found)
 
 
 def result_github(result: Result, view: View) -> Lines:
@@ -129,8 +136,9 @@ def plan_outputs(plan: Plan) -> dict[str, str | int]:
 
 def drift_outputs(drift: Drift) -> dict[str, str | int]:
     """What later steps may ask of a drift."""
-    changes = "true" if drift.monitors else "false"
-    return {"changes": changes, "drifted": len(drift.monitors), "kept": drift.kept}
+    changes = "true" if drift.is_something else "false"
+    counts = {"drifted": len(drift.monitors), "kept": drift.kept}
+    return {"changes": changes, **counts, "unmanaged": len(drift.unmanaged or ())}
 
 
 def result_outputs(result: Result) -> dict[str, str | int]:

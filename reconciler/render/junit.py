@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.result import Status
 from reconciler.errors import Severity
-from reconciler.render.drifts import drift_text
+from reconciler.render.drifts import drift_text, unmanaged_text
 from reconciler.render.findings import finding_line
 from reconciler.render.plans import place
 from reconciler.render.results import outcomes_text
@@ -89,9 +89,22 @@ def drift_junit(drift: Drift, _view: View) -> Lines:
             _FAILURE,
             "drift",
             ", ".join(item.field for item in monitor.fields) or "deleted in AlertSite",
-            drift_text(drift._replace(monitors=(monitor,))).rpartition("\n")[0].rstrip(),
+            drift_text(drift._replace(monitors=(monitor,), unmanaged=None))
+            .rpartition("\n")[0]
+            .rstrip(),
         )
         for monitor in drift.monitors
+    ]
+    cases += [
+        Case(
+            item.type or "unknown",
+            f"{item.name} (id {item.id})",
+            _FAILURE,
+            "unmanaged",
+            unmanaged_text(item),
+            "",
+        )
+        for item in drift.unmanaged or ()
     ]
     return _suite("drift", [*cases, Case("drift", f"{drift.kept} as last applied")])
 

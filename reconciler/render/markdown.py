@@ -20,7 +20,7 @@ from reconciler.core.printable import Lines, printable
 from reconciler.core.result import Status
 from reconciler.core.review import room_for_known
 from reconciler.errors import Severity
-from reconciler.render.drifts import drift_text
+from reconciler.render.drifts import drift_text, unmanaged_text
 from reconciler.render.findings import finding_line
 from reconciler.render.plans import (
     cause_text,
@@ -111,7 +111,14 @@ def drift_markdown(drift: Drift, view: View) -> Lines:
     It leaves room for what `issue` adds.
     """
     verdict = drift_text(drift).rpartition("\n")[2]
-    sections = (Section("Drift", [Block([*_drifted(item)]) for item in drift.monitors]),)
+    strangers = [
+        Block([f"+ {item.name or '(no name)'} (id {item.id}, {unmanaged_text(item)})"])
+        for item in drift.unmanaged or ()
+    ]
+    sections = (
+        Section("Drift", [Block([*_drifted(item)]) for item in drift.monitors]),
+        Section("New, without a manifest", strangers),
+    )
     account = f"account: {drift.account.name} ({drift.account.url})"
     left = view.limit - room_for_known(len(drift.monitors))
     return _document(verdict, (), sections, (account,), view._replace(limit=left))

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from reconciler.core.diff import FieldChange, Leaf
     from reconciler.core.grouping import Group, LossGroup
-    from reconciler.core.plan import Binding, Change, Loss, Note, Plan, Refusal
+    from reconciler.core.model import Unmanaged
+    from reconciler.core.plan import Binding, Change, Loss, Measurements, Note, Plan, Refusal
     from reconciler.render.values import Names
 
 _SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
@@ -122,6 +123,8 @@ _MOST = 10
 """So many labels are named of those whose monitors lose monitoring."""
 _FEW = 3
 """So many lines that are alike stay as they are."""
+_LONGEST = 60
+"""Characters of a display name that are shown beside others."""
 _COUNTED = 5
 """So many kinds, folders or labels are counted of a group."""
 
@@ -445,12 +448,25 @@ def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
     if plan.unmanaged:
         noun = "monitor" if plan.unmanaged == 1 else "monitors"
         yield f"{plan.unmanaged} email {noun} in AlertSite without a manifest: never touched."
+        if plan.unmanaged_monitors:
+            yield f"  {strangers_text(plan.unmanaged_monitors)}"
     if plan.untracked:
         what = "1 secret is" if plan.untracked == 1 else f"{plan.untracked} secrets are"
         yield (
             f"{what} not tracked: RECONCILER_SECRET_KEY shows when they change, --write-secrets "
             "sends them."
         )
+
+
+def strangers_text(monitors: Sequence[Unmanaged]) -> str:
+    """The first few of the monitors that are not ours, and where the others are shown."""
+    names = [
+        printable(f"{item.name[:_LONGEST] or '(no name)'} (id {item.id})")
+        for item in monitors[:_FEW]
+    ]
+    more = len(monitors) - _FEW
+    rest = f" and {more} more; reconciler list --unmanaged names all" if more > 0 else ""
+    return f"{', '.join(names)}{rest}"
 
 
 def _coverage(plan: Plan, *, colour: bool, folds: float) -> Iterator[str]:
@@ -472,9 +488,19 @@ def _coverage(plan: Plan, *, colour: bool, folds: float) -> Iterator[str]:
             most = [f"{name} {lost}" for name, lost in labels.items()][:_MOST]
             more = f" and {len(labels) - _MOST} more labels" if len(labels) > _MOST else ""
             yield f"  {printable(', '.join(most))}{more}"
-    before, after = coverage.measurements.before, coverage.measurements.after
-    if before != after:
-        yield f"Cost: {before:,} → {after:,} measurements per day ({after - before:+,})"
+    if cost := cost_text(coverage.measurements):
+        yield cost
+
+
+def cost_text(measurements: Measurements) -> str:
+    """What the monitors that change cost; empty if that stays as it is."""
+    before, after, was, will = measurements
+    if before == after and was == will:
+        return ""
+    return (
+        f"Cost: {before:,} → {after:,} measurements per day ({after - before:+,}), "
+        f"{was:,.10g} → {will:,.10g} credits, of the monitors that change"
+    )
 
 
 def _losses(plan: Plan, *, folds: float) -> Iterator[str]:

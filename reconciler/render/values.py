@@ -28,11 +28,15 @@ def names_of(names: Iterable[Name]) -> Names:
 
 def shown_value(field: FieldChange, value: JSON, names: Names) -> str:
     """A value of a field: an id with its name, a set as its elements, anything else as JSON."""
-    elements = elements_by_key(value, field.set_key) if isinstance(value, list) else None
-    if elements and field.set_key is not None:
-        key = field.set_key
-        return ", ".join(shown_element(field.field, key, item, names) for item in elements.values())
-    return _named(field.field, None, value, names)
+    return named_value(field.field, field.set_key, value, names)
+
+
+def named_value(field: str, key: str | None, value: JSON, names: Names) -> str:
+    """As `shown_value`; `key` tells the elements of a set apart."""
+    elements = elements_by_key(value, key) if isinstance(value, list) else None
+    if elements and key is not None:
+        return ", ".join(shown_element(field, key, item, names) for item in elements.values())
+    return _named(field, None, value, names)
 
 
 def shown_change(field: FieldChange, names: Names, *, colour: bool) -> str:

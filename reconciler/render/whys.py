@@ -8,6 +8,7 @@ from reconciler.core.diff import Cause
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.why import ID, Next, Tracking
 from reconciler.render.text import paint, value_text
+from reconciler.render.values import named_value, names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +132,7 @@ def _refusal(why: Why) -> Iterator[str]:
 def _all(why: Why) -> Iterator[str]:
     """A line for each field: its name, its value, what follows, where it stands."""
     rows = [
-        (printable(field.field), _short(_known(field)), _brief(why, field), _near(why, field))
+        (printable(field.field), _short(_known(why, field)), _brief(why, field), _near(why, field))
         for field in why.fields
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -143,7 +144,7 @@ def _all(why: Why) -> Iterator[str]:
 def _one(why: Why, field: FieldWhy, age: str, *, colour: bool) -> Iterator[str]:
     head = printable(f"{why.subject.address}.{field.field}")
     yield paint(head, "bold", colour=colour)
-    yield _line("value", _value(field))
+    yield _line("value", _value(why, field))
     if field.place:
         yield _line("from", _place(field))
     yield _line("applied", _applied_value(why, field, age))
@@ -159,17 +160,17 @@ def _one(why: Why, field: FieldWhy, age: str, *, colour: bool) -> Iterator[str]:
     yield from _refusal(why)
 
 
-def _value(field: FieldWhy) -> str:
+def _value(why: Why, field: FieldWhy) -> str:
     if field.source is not None:
         return f"a secret from {printable(field.source)}"
-    return "none" if field.place is None else value_text(field.value)
+    return "none" if field.place is None else _named(why, field, field.value)
 
 
-def _known(field: FieldWhy) -> str:
+def _known(why: Why, field: FieldWhy) -> str:
     """The value; of a field that no manifest names, the one that was applied."""
     if field.place is None and field.applied is not None:
-        return f"was {value_text(field.applied)}"
-    return _value(field)
+        return f"was {_named(why, field, field.applied)}"
+    return _value(why, field)
 
 
 def _place(field: FieldWhy) -> str:
@@ -189,7 +190,7 @@ def _near(why: Why, field: FieldWhy) -> str:
 def _applied_value(why: Why, field: FieldWhy, age: str) -> str:
     if not field.was_applied:
         return "never, as far as the state knows"
-    what = "a secret" if field.applied is None else value_text(field.applied)
+    what = "a secret" if field.applied is None else _named(why, field, field.applied)
     return f"{what}, {_applied(why, age)}"
 
 
@@ -200,7 +201,7 @@ def _live(why: Why, field: FieldWhy) -> str:
         return "none: AlertSite has no such monitor"
     if field.source is not None:
         return "never compared, as AlertSite need not show secrets"
-    return value_text(field.live)
+    return _named(why, field, field.live)
 
 
 def _next_of(why: Why, field: FieldWhy) -> str:
@@ -218,8 +219,16 @@ def _next_of(why: Why, field: FieldWhy) -> str:
         return _next(why) if whole else _word(why, field.next)
     if field.source is not None or why.subject.desired is None:
         return "sent again" if field.tracking is Tracking.CHANGED else "sent"
-    before = value_text(_before(why, field))
-    return f"update {before} → {value_text(field.value)}: {_cause(why, field)}"
+    before = _named(why, field, _before(why, field))
+    return f"update {before} → {_named(why, field, field.value)}: {_cause(why, field)}"
+
+
+def _named(why: Why, field: FieldWhy, value: JSON) -> str:
+    """The value; where AlertSite has told names of its ids, with them."""
+    if not any(item.field == field.field for item in why.names):
+        return value_text(value)
+    key = why.subject.kind.field(field.field).set_key
+    return named_value(field.field, key, value, names_of(why.names))
 
 
 def _before(why: Why, field: FieldWhy) -> JSON:
@@ -249,9 +258,10 @@ def _brief(why: Why, field: FieldWhy) -> str:
     """What follows, in a few words."""
     match field.next:
         case Next.UPDATE if field.source is None and field.cause is not None:
-            return f"update from {_short(value_text(_before(why, field)))} ({field.cause.value})"
+            before = _short(_named(why, field, _before(why, field)))
+            return f"update from {before} ({field.cause.value})"
         case Next.RESTORE:
-            return f"restore to {_short(value_text(field.prior))}"
+            return f"restore to {_short(_named(why, field, field.prior))}"
         case Next.UPDATE:
             return f"sent ({field.tracking.value})" if field.tracking else "update"
         case Next.IGNORED if field.ignored is not None:

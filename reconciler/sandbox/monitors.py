@@ -163,8 +163,16 @@ class Reading:
 
 
 def read_new(kind: MonitorKind, body: Mapping[str, Any], *, strict: bool) -> Reading:
-    """The fields of a monitor to be created; required ones must be there and not empty."""
-    missing = [name for name in kind.required if body.get(name) in (None, "")]
+    """The fields of a monitor to be created; required ones must be there and not empty.
+
+    An empty SMTP server stands for AlertSite's own (inferred: the user interface calls it optional,
+    and the API requires the field).
+    """
+    missing = [
+        name
+        for name in kind.required
+        if body.get(name) is None or (body[name] == "" and name != "smtp_hostname")
+    ]
     refused = {"required and is empty": missing} if missing else {}
     return _read(kind, body, refused, strict=strict)
 

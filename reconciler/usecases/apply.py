@@ -242,6 +242,7 @@ def apply_plan(
     delta = delta._replace(
         losses={number: earlier.get(number) for number in began} | _lost(losses, recorder.now()),
         budget=next_budget(plan.coverage, configured, before)._asdict(),
+        unmanaged=tuple(item.id for item in first.plan.unmanaged_monitors),
     )
     code = run.result(plan.account, outcomes).exit_code
     try:

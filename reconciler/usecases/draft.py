@@ -258,6 +258,8 @@ class _Draft:
             values = written(self._kind.field(field), self._live.get(field))
             if not values and field in inherited:
                 self.wanted["spec", field] = ["", []]  # so that it stays unset
+            elif not values and field in self._known.empty:
+                self.wanted["spec", field] = [""]
             elif values and (field in inherited or canonical_of(values[-1]) != default):
                 self.wanted["spec", field] = values
 
@@ -319,22 +321,30 @@ class _Known(NamedTuple):
     Attributes:
         defaults: for each that a manifest may set, the canonical text of its documented default,
             or None.
+        empty: those that a manifest must name, if only with an empty text.
         is_secret: whether a name looks like that of a secret.
     """
 
     defaults: Mapping[str, str | None]
+    empty: frozenset[str]
     is_secret: Callable[[str], bool]
 
     @classmethod
     def of(cls, schema: Mapping[str, JSON]) -> _Known:
-        fields = schema["properties"]["spec"]["properties"]
+        spec = schema["properties"]["spec"]
+        fields = spec["properties"]
         patterns = [
             re.compile(each) for each in schema["$defs"]["extraFields"]["patternProperties"]
         ]
         return cls(
             {name: _default(item) for name, item in fields.items() if not item.get("readOnly")},
+            frozenset(name for name in spec["required"] if _may_be_empty(fields[name])),
             lambda name: any(pattern.search(name) for pattern in patterns),
         )
+
+
+def _may_be_empty(schema: Mapping[str, JSON]) -> bool:
+    return "pattern" in schema and re.search(schema["pattern"], "") is not None
 
 
 def _default(schema: Mapping[str, JSON]) -> str | None:

@@ -248,11 +248,14 @@ def without_secrets(plan: Plan, fleet: Iterable[Desired], vault: Vault) -> Plan:
     Raises:
         InvalidManifestsError: a manifest has one in the clear; with a finding for each.
     """
-    if not plan.changes:
+    if not plan.changes and not plan.unmanaged_monitors:
         return plan
     fleet = tuple(fleet)
     vault.learn(value for item in fleet for value in item.secrets.values())
     redactor = vault.redactor
+    if redactor.holds("\n".join(item.name for item in plan.unmanaged_monitors)):
+        cleaned = (item._replace(name=redactor.text(item.name)) for item in plan.unmanaged_monitors)
+        plan = plan._replace(unmanaged_monitors=tuple(cleaned))
     texts = (
         repr((item.body, [(it.before, it.applied) for it in item.fields])) for item in plan.changes
     )

@@ -10,7 +10,7 @@ from reconciler.context import written
 from reconciler.core.events import ObservationBegan, ObservationEnded
 from reconciler.core.inventory import Inventory, match_key_of
 from reconciler.core.model import Live, Observation, match_key
-from reconciler.core.options import PlanOptions, is_target, matches
+from reconciler.core.options import PlanOptions, is_target, matches, with_addresses
 from reconciler.core.pending import resolve_pending_creates
 from reconciler.core.plan import Binding, BindingAction, Note, NoteCode, Plan
 from reconciler.core.planner import decide
@@ -159,12 +159,14 @@ def look(
         RefusedError: the state is that of another account.
     """
     _check_is_something(workspace, state)
+    workspace = _by_address(workspace, state)
     _check_targets(workspace, state)
     return _planned(workspace, reader, state, grace, now, refuses=True)
 
 
 def verify(workspace: Workspace, reader: Reader, state: State, grace: Grace) -> Planned:
     """As `look`, after changes: all monitors that the state knows may be gone by now."""
+    workspace = _by_address(workspace, state)
     return _planned(workspace, reader, state, grace, None, refuses=False)
 
 
@@ -412,6 +414,7 @@ def plan_offline(
             "Run apply once, name the state with --state, or plan without --offline.",
         )
     _check_is_something(workspace, state)
+    workspace = _by_address(workspace, state)
     _check_targets(workspace, state)
     rules = _with_fingerprint(workspace)
     desired = workspace.fleet.desired
@@ -497,6 +500,14 @@ def _check_is_something(workspace: Workspace, state: State) -> None:
         )
 
 
+def _by_address(workspace: Workspace, state: State) -> Workspace:
+    """The workspace, whose targets name no ids any more."""
+    rules, desired, records = workspace.rules, workspace.fleet.desired, state.records
+    targets = with_addresses(rules.targets, desired, records)
+    keep = with_addresses(rules.keep, desired, records)
+    return workspace._replace(rules=rules._replace(targets=targets, keep=keep))
+
+
 def _check_targets(workspace: Workspace, state: State) -> None:
     """Stops before anything is done if a pattern means nothing: it may be a typing error.
 
@@ -514,7 +525,7 @@ def _check_targets(workspace: Workspace, state: State) -> None:
             raise UsageError(
                 f"the target {target} matches no manifest, and no record of a monitor without one"
                 f"{did_you_mean(target, known)}",
-                "A target is an address such as email-smtp/prod-relay, a glob or label=value.",
+                "A target is an address (email-smtp/prod-relay), an id, a glob or label=value.",
             )
     for pattern in rules.keep:
         if not any(fnmatchcase(address, pattern) for address in addresses):

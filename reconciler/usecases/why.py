@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.inventory import Inventory
 from reconciler.core.model import Kind
+from reconciler.core.options import with_addresses
 from reconciler.core.why import ID, Subject, explain_why, fields_of
 from reconciler.errors import UsageError
 from reconciler.manifests import Locator
@@ -30,7 +31,8 @@ def why(
 
     Args:
         workspace: the manifests.
-        asked: `kind/name` for all fields that are managed, or `kind/name.field`.
+        asked: `kind/name` for all fields that are managed, or `kind/name.field`; or an id in place
+            of `kind/name`.
         state: what was last applied.
         reader: what AlertSite is asked with; None to compare with the state alone.
         location: where the state is kept, for messages.
@@ -45,6 +47,7 @@ def why(
         value for item in workspace.fleet.desired for value in item.secrets.values()
     )
     address, dot, field = asked.partition(".")
+    (address,) = with_addresses((address,), workspace.fleet.desired, state.records)
     _check_address(workspace, state, address)
     workspace = workspace._replace(rules=workspace.rules._replace(targets=(address,)))
     live: tuple[Live, ...] = ()
@@ -57,7 +60,7 @@ def why(
     subject = subject._replace(is_offline=reader is None)
     named, others = fields_of(subject)
     if not dot:
-        return explain_why(subject, named)
+        return explain_why(subject, named, live)
     field = field if field in named | others else field.removeprefix("spec.").removeprefix("extra.")
     if field not in named | others:
         raise UsageError(
@@ -65,7 +68,7 @@ def why(
             f"reconciler why {address} lists the fields that are managed; {address.split('/')[0]} "
             "knows others, which reconciler explain lists.",
         )
-    return explain_why(subject, [field])
+    return explain_why(subject, [field], live)
 
 
 def _check_address(workspace: Workspace, state: State, address: str) -> None:
@@ -83,7 +86,7 @@ def _check_address(workspace: Workspace, state: State, address: str) -> None:
         raise UsageError(
             f"neither a manifest nor the state knows {address or '(empty)'}"
             f"{did_you_mean(address, sorted(known))}",
-            "An address is kind/name, as reconciler plan shows it.",
+            "An address is kind/name, as reconciler plan shows it; an id will do as well.",
         )
 
 
@@ -102,7 +105,7 @@ def _subject(
         record=view.records.get(address),
         live=None,
         plan=plan,
-        places=_places(desired) if desired else {},
+        places=places_of(desired) if desired else {},
         former=view.renamed.get(address),
         tracks=workspace.vault.tracks,
         is_offline=False,
@@ -112,7 +115,7 @@ def _subject(
     return subject._replace(live=view.by_id.get(number), held=held)
 
 
-def _places(desired: Desired) -> Mapping[str, str]:
+def places_of(desired: Desired) -> Mapping[str, str]:
     """Where the fields of a manifest stand, as path:line:column, and its id."""
     locator = Locator()
 

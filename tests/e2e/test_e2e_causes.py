@@ -215,6 +215,7 @@ def test_orphan_is_listed_each_time_until_it_is_forgotten(
     assert last.out == (
         "No changes. 1 unchanged.\n"
         "1 email monitor in AlertSite without a manifest: never touched.\n"
+        "  Three (id 100001)\n"
     )
     assert applied.live(100001)["name"] == "Three"
 

@@ -16,17 +16,23 @@ import pytest
 
 from reconciler import render
 from reconciler.cli.formats import Subject, formats, renderer
-from reconciler.core.drift import find_drift
+from reconciler.core.drift import Drift, find_drift, find_unmanaged
+from reconciler.core.generation import Generation
+from reconciler.core.listing import USUAL, WIDE, Listing, list_monitors
 from reconciler.core.model import Account, Live
 from reconciler.core.options import PlanOptions
+from reconciler.core.overview import Holder, Overview, Stored, find_overview
 from reconciler.core.plan import Plan
 from reconciler.core.planner import decide
 from reconciler.core.result import Outcome, Result, Status
 from reconciler.core.state import record_from_json
 from reconciler.errors import InvalidManifestsError
+from reconciler.render.listings import list_csv, list_text
+from reconciler.render.overviews import overview_text
 from reconciler.render.view import View
 from reconciler.schema import schema_folder
 from reconciler.usecases import load_fleet
+from reconciler.usecases.effective import find_effective
 from reconciler.usecases.plan import with_default_places
 
 from build import SCHEMAS
@@ -71,11 +77,31 @@ def printed(case: Path) -> dict[str, str]:
     plan = with_default_places(plan, fleet.desired)
     check(plan.to_json(), "plan")
     found = others(Subject.PLAN, plan) if case.name in DETAILED else {}
+    if case.name in DETAILED:
+        listing = list_monitors(account, fleet.desired, records, monitors, SCHEMAS.kinds)
+        check(listing.to_json(), "list")
+        found["list.txt"] = list_text(listing, USUAL)
+        found["list.wide.txt"] = list_text(listing, WIDE, is_wide=True)
+        found["list.csv"] = list_csv(listing, WIDE)
+        found["list.json"] = render.as_json(listing.to_json())
+    if case.name == "defaults":
+        effective = find_effective(fleet, SCHEMAS, fleet.desired[0].address)
+        check(effective.to_json(), "render")
+        found["render.yaml"] = effective.to_yaml()
+        found["render.json"] = render.as_json(effective.to_json())
     if case.name == "known-state":
         drift = find_drift(account, records, monitors, SCHEMAS.kinds)
+        unmanaged = find_unmanaged(records, monitors, SCHEMAS.kinds, ())
+        drift = drift._replace(unmanaged=unmanaged)
+        status = overview_of(listing, plan, drift, monitors)
+        check(status.to_json(), "status")
+        found["status.txt"] = overview_text(status, age="3 h ago")
+        found["status.json"] = render.as_json(status.to_json())
         result = result_of(plan)
         check(drift.to_json(), "drift")
         check(result.to_json(), "result")
+        found["drift.txt"] = render.drift_text(drift)
+        found["drift.json"] = render.as_json(drift.to_json())
         found |= others(Subject.DRIFT, drift) | others(Subject.RESULT, result)
     return {
         **found,
@@ -95,6 +121,23 @@ def others(subject: Subject, value: Any) -> dict[str, str]:
         for name in formats(subject)
         if name not in {"text", "json", "html"}
     }
+
+
+def overview_of(listing: Listing, plan: Plan, drift: Drift, monitors: list[Live]) -> Overview:
+    """How the account is of which all that is known, and whose lock somebody holds."""
+    generation = Generation("0123456789abcdef0123456789abcdef01234567", dirty=True)
+    run, moment = "20260102T030405Z-0a0b0c0d", "2026-01-02T03:04:05Z"
+    return find_overview(
+        listing,
+        plan,
+        drift,
+        monitors,
+        SCHEMAS.kinds,
+        files=1,
+        where="manifests",
+        stored=Stored("file:state.json", 7, 9, run, moment, generation),
+        holder=Holder(run, "ann", "build-1", "apply", moment),
+    )
 
 
 def result_of(plan: Plan) -> Result:

@@ -6,6 +6,7 @@ document is one; a line of GitHub's is one command of ours.
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from reconciler import render
 from reconciler.core.drift import Drift, Drifted
 from reconciler.core.grouping import Detail
+from reconciler.core.listing import WIDE, list_monitors
 from reconciler.core.model import Desired, Live, Origin
 from reconciler.core.options import PlanOptions
 from reconciler.core.planner import decide
@@ -27,6 +29,7 @@ from reconciler.errors import ConfigurationError, Diagnostic, Position
 from reconciler.render.doctor import Check, CheckStatus, check_text
 from reconciler.render.github import findings_github
 from reconciler.render.html import plan_html
+from reconciler.render.listings import list_csv, list_text
 from reconciler.render.view import Made, View
 
 from build import ACCOUNT, SCHEMAS
@@ -145,7 +148,7 @@ def crowd(name: str, text: str) -> Plan:
         Desired(kind, f"m{n}", n, {f"l{text}": text}, wants, Origin(name, 0, 1)) for n in (1, 2, 3)
     ]
     monitors = [Live(n, "email-smtp", {"name": f"{n}{text}", **has}) for n in (1, 2, 3)]
-    monitors.append(Live(4, None, {"locations": [{"id": 72, "name": text}]}))
+    monitors.append(Live(4, None, {"name": text, "locations": [{"id": 72, "name": text}]}))
     monitors.append(Live(5, "email-imap", {}))
     gone = {"email-imap/gone": Record(5, {}, {}, text, text)}
     return decide(ACCOUNT, manifests, gone, monitors, SCHEMAS.kinds, PlanOptions())
@@ -163,7 +166,7 @@ def test_groups_have_the_lines_of_plain_ones(
     assert_safe(shown(name, text), lines)
     coloured = shown(name, text, colour=True)
     assert_safe(re.sub("\x1b\\[[0-9]+m", "", coloured), lines)
-    assert_safe(render.summary_text(crowd(name, text)), 2)
+    assert_safe(render.summary_text(crowd(name, text)), 3)
 
 
 @given(TEXTS, TEXTS)
@@ -196,3 +199,18 @@ def test_a_page_has_the_elements_of_a_plain_one(name: str, text: str) -> None:
         return [(item.tag, [name for name, _ in item.attributes]) for item in Page(page).elements]
 
     assert elements(name or "x", f"a{text}<b>\"'") == elements("monitors/a.yaml", "abc")
+
+
+@given(TEXTS, st.sampled_from(["", "=", "+", "-", "@", " ="]))
+def test_a_monitor_is_one_row_and_no_formula(text: str, start: str) -> None:
+    fields = {"name": f"{start}{text}", "hostname": text, "locations": [{"id": 10, "name": text}]}
+    manifest = Desired(SCHEMAS.kinds["email-smtp"], "relay", 1, {"x": text}, {}, Origin(text, 0, 1))
+    live = [Live(1, "email-smtp", fields), Live(2, "email-smtp", fields)]
+    listing = list_monitors(ACCOUNT, [manifest], {}, live, SCHEMAS.kinds)
+    assert_safe(list_text(listing, WIDE), 3)
+    table = list_csv(listing, WIDE)
+    assert_safe(table, 3)
+    for row in csv.reader(table.split("\n")):
+        assert len(row) == len(WIDE)
+        assert not any(cell.lstrip().startswith(("=", "+", "-", "@")) for cell in row)
+    json.loads(render.as_json(listing.to_json()))

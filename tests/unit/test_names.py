@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from reconciler.core.names import Name
+from reconciler.core.names import Name, find_members
 from reconciler.core.plan import Plan
 from reconciler.core.planner import decide
+from reconciler.render.fields import member_text
 
 from build import ACCOUNT, SCHEMAS, desired, live
 
@@ -62,3 +63,21 @@ def test_nonsense_is_no_name() -> None:
 
 def test_a_plan_without_changes_has_no_names() -> None:
     assert names({"locations": [{"id": 10}]}, {"locations": [MIAMI]}) == ()
+
+
+def test_what_monitors_tell_of_an_id() -> None:
+    entry = {"id": "120", "value_id": 58, "name": "Environment", "value": "Production"}
+    odd = {"id": 120, "value_id": 59, "name": " ", "region": 2}
+    told = [
+        live({"custom_properties": [entry, odd, {"name": "no id"}, "odd"]}, id=2),
+        live({"custom_properties": [odd]}, id=1),
+        live({"custom_properties": None}, id=3),
+    ]
+    (member,) = find_members("custom_properties", told)
+    assert member == (120, ("Environment",), (2,), {58: "Production", 59: ""}, (1, 2))
+    assert member_text("property", member).split("\n")[2:] == [
+        "  region    2 (Other countries): a measurement costs 1 credit",
+        "  value     58: Production",
+        "  value     59: ",
+        "  monitors  2 (id 1, 2)",
+    ]

@@ -400,7 +400,7 @@ class TestSavedPlans:
             (GONE, Status.NOT_STARTED),
         ]
         assert [loss.address for loss in found.plan.coverage.losses] == ["email-smtp/relay"]
-        assert found.plan.coverage.measurements == (0, 0)
+        assert found.plan.coverage.measurements == (0, 0, 0, 0)
         result = Result(ACCOUNT, found.moved)
         assert result.exit_code is ExitCode.REFUSED
         text = result_text(result)

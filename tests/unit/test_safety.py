@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.cli import config
+from reconciler.core.cost import per_day
 from reconciler.core.model import Desired, Field, Ignored, Lifecycle, Live
 from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Allowance, Coverage, Loss, Measurements, Plan
@@ -17,7 +18,6 @@ from reconciler.core.safety import (
     Budgets,
     Terms,
     next_budget,
-    per_day,
     refuse_unsafe,
     terms,
 )
@@ -564,17 +564,17 @@ class TestMeasurements:
 
     def test_of_an_update(self) -> None:
         plan = planned([desired({"interval": 5})], [live(self.HAS)])
-        assert self.cost(plan) == Measurements(288, 576)
+        assert self.cost(plan) == Measurements(288, 576, 288, 576)
 
     def test_of_disabling(self) -> None:
         plan = planned([desired({"enabled": False})], [live(self.HAS)])
-        assert self.cost(plan) == Measurements(288, 0)
+        assert self.cost(plan) == Measurements(288, 0, 288, 0)
 
     def test_of_a_create_and_a_delete(self) -> None:
         manifest = desired({"name": "x", "interval": 1, "locations": TWO[:1]}, id=None)
         records = {"email-smtp/gone": record(id=1)}
         plan = planned([manifest], [live(self.HAS)], records, PlanOptions(prune=True))
-        assert self.cost(plan) == Measurements(288, 1440)
+        assert self.cost(plan) == Measurements(288, 1440, 288, 1440)
 
     def test_what_cannot_be_known_is_left_out_on_both_sides(self) -> None:
         manifests = [
@@ -584,7 +584,7 @@ class TestMeasurements:
         ]
         plan = planned(manifests, [live(self.HAS, id=1), live({"interval": 1}, id=2)])
         assert len(plan.changes) == 3
-        assert self.cost(plan) == Measurements(288, 576)
+        assert self.cost(plan) == Measurements(288, 576, 288, 576)
 
 
 RECENT = (Lost(9, "email-imap/z", ("deleted",), "2026-01-02T03:04:05Z"),)
@@ -597,7 +597,7 @@ SOME = Coverage(
              {"enabled": "disabled", "interval": "stretched"}, {"team": "mail"}),
         loss("c", 3, "deleted"),
     ),
-    Measurements(12_000, 900),
+    Measurements(12_000, 900, 6_000, 450.5),
     (),
     Allowance(10, None, 12),
 )  # fmt: skip
@@ -630,7 +630,10 @@ class TestText:
             "  email-imap/b (id 2): disabled (enabled), stretched (interval)",
             "  email-imap/c (id 3): deleted",
             "  team=mail 2, stage=live 1",
-            "Cost: 12,000 → 900 measurements per day (-11,100)",
+            (
+                "Cost: 12,000 → 900 measurements per day (-11,100), 6,000 → 450.5 credits, of the "
+                "monitors that change"
+            ),
         ]
 
     def test_what_was_lost_before(self) -> None:
@@ -638,11 +641,14 @@ class TestText:
         assert line.endswith("1 stretched), 1 other has in the last 24 hours; budget 10")
 
     def test_one_monitor_needs_no_labels(self) -> None:
-        one = Coverage(5, SOME.losses[:1], Measurements(0, 288))
+        one = Coverage(5, SOME.losses[:1], Measurements(0, 288, 0, 144))
         assert self.text(one) == [
             "Coverage: 1 monitor loses monitoring (1 disabled); budget 0",
             "  email-imap/a (id 1): disabled (enabled)",
-            "Cost: 0 → 288 measurements per day (+288)",
+            (
+                "Cost: 0 → 288 measurements per day (+288), 0 → 144 credits, of the monitors that "
+                "change"
+            ),
         ]
 
     def test_nothing_lost_and_nothing_spent_is_not_said(self) -> None:

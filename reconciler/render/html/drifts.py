@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.render.drifts import unmanaged_text
 from reconciler.render.html.page import Number, Tag, filters, page
 from reconciler.render.html.plans import facts
 from reconciler.render.html.rows import Line, Row, Section, brief
@@ -27,6 +28,17 @@ def drift_html(drift: Drift, view: View) -> Lines:
         _row(monitor, found.of(facet))._replace(is_open=is_short)
         for monitor, facet in zip(drift.monitors, facets, strict=True)
     )
+    strangers = tuple(
+        Row(
+            "+",
+            "drift",
+            item.name or "(no name)",
+            unmanaged_text(item),
+            meta=(f"id {item.id}",),
+            anchor=f"monitor-{item.id}",
+        )
+        for item in drift.unmanaged or ()
+    )
     deleted = sum(not monitor.fields for monitor in drift.monitors)
     count = len(drift.monitors)
     verb = "monitor is" if count == 1 else "monitors are"
@@ -46,7 +58,11 @@ def drift_html(drift: Drift, view: View) -> Lines:
         facts=tuple(facts(view.made, str(drift.account))),
         version=view.made.version,
         alerts=(),
-        sections=(Section("Drift", count, rows),) if rows else (),
+        sections=tuple(
+            Section(name, len(found_rows), found_rows)
+            for name, found_rows in (("Drift", rows), ("New, without a manifest", strangers))
+            if found_rows
+        ),
         noun="monitors",
         command="",
         notes=(),

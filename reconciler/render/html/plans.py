@@ -22,7 +22,7 @@ from reconciler.render.html.rows import (
     command,
     line,
 )
-from reconciler.render.plans import bindings_text, notes_text, reason_text
+from reconciler.render.plans import bindings_text, cost_text, notes_text, reason_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -107,9 +107,8 @@ def _lead(plan: Plan) -> str:
     if plan.unmanaged:
         noun = "monitor" if plan.unmanaged == 1 else "monitors"
         parts.append(f"{plan.unmanaged:,} email {noun} without a manifest: never touched.")
-    before, after = plan.coverage.measurements
-    if before != after:
-        parts.append(f"Cost: {before:,} → {after:,} measurements per day ({after - before:+,}).")
+    if cost := cost_text(plan.coverage.measurements):
+        parts.append(f"{cost}.")
     if plan.untracked:
         what = "1 secret is" if plan.untracked == 1 else f"{plan.untracked:,} secrets are"
         parts.append(f"{what} not tracked.")

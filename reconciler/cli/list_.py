@@ -1,0 +1,146 @@
+"""The command that lists the monitors of an account."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler import usecases
+from reconciler.cli import config, console, options, runtime
+from reconciler.cli.runtime import connect
+from reconciler.core.listing import USUAL, WIDE, Where
+from reconciler.core.report import Standing
+from reconciler.errors import ExitCode, UsageError
+from reconciler.render.listings import counts_text, list_csv, list_names, list_text
+from reconciler.usecases.listing import check_columns, find_monitors
+
+if TYPE_CHECKING:
+    from reconciler.core.listing import Listing
+
+_TABLES = ("table", "wide", "csv")
+
+
+@click.command("list", epilog="Example: reconciler list --where hostname='mail-4*' -o wide")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@options.manifests
+@options.state
+@click.option(
+    "--managed",
+    is_flag=True,
+    help="Monitors that a manifest describes, those too that are not there.",
+)
+@click.option("--unmanaged", is_flag=True, help="Monitors that neither manifests nor state know.")
+@click.option("--orphaned", is_flag=True, help="Monitors whose manifest is gone.")
+@click.option(
+    "--where",
+    "conditions",
+    multiple=True,
+    metavar="COLUMN=GLOB",
+    help="Only monitors that have such a value, whatever its case: hostname='mail-4*', "
+    "locations=30, locations='Boston*', labels.team=mail. May be repeated; then all must hold.",
+)
+@click.option(
+    "--columns",
+    metavar="NAME,...",
+    help="Columns of the table: those of -o wide, any field of the monitors, or labels.NAME.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "wide", "json", "csv", "name"]),
+    default="table",
+    show_default=True,
+    help="How to show them: a table with short cells, one with all, JSON, CSV, or their "
+    "addresses alone (the id of what has none).",
+)
+@click.option("--offline", is_flag=True, help="List what the state knows; ask AlertSite nothing.")
+def list_(
+    targets: tuple[str, ...],
+    manifests: str,
+    location: str | None,
+    conditions: tuple[str, ...],
+    columns: str | None,
+    output: str,
+    *,
+    managed: bool,
+    unmanaged: bool,
+    orphaned: bool,
+    offline: bool,
+) -> int:
+    """List the email monitors of the account, with whose they are.
+
+    A managed monitor has a manifest, an orphaned one has lost it, an unmanaged one never had any,
+    and a missing one is only described.
+    It only reads, and shows no secret. Every TARGET is an address, an id, a glob over addresses or
+    label=value.
+    """
+    wanted = [_condition(text) for text in conditions]
+    shown = _columns(columns, output)
+    if offline and unmanaged:
+        raise UsageError(
+            "--unmanaged needs AlertSite: the state does not know what is not ours",
+            "Leave out --offline.",
+        )
+    asked = {
+        Standing.MANAGED: managed,
+        Standing.MISSING: managed,
+        Standing.UNMANAGED: unmanaged,
+        Standing.ORPHANED: orphaned,
+    }
+    standings = [standing for standing, is_wanted in asked.items() if is_wanted]
+    listing = _found(manifests, location, offline=offline)
+    check_columns(listing, (condition.column for condition in wanted), "--where")
+    check_columns(listing, shown, "--columns")
+    _put(listing.only(standings, wanted, targets), shown, output)
+    return ExitCode.OK
+
+
+def _condition(text: str) -> Where:
+    column, equals, pattern = text.partition("=")
+    if not equals:
+        raise UsageError(
+            f"--where {text}: there is no = in it", "Write a column and a glob: hostname='mail-4*'."
+        )
+    return Where(column.removeprefix("spec.").removeprefix("extra."), pattern)
+
+
+def _columns(columns: str | None, output: str) -> tuple[str, ...]:
+    if columns is None:
+        return USUAL if output == "table" else WIDE
+    if output not in _TABLES:
+        raise UsageError(
+            f"--columns does not go with --output {output}", f"Use {', '.join(_TABLES)}."
+        )
+    return tuple(name.strip() for name in columns.split(","))
+
+
+def _found(manifests: str, location: str | None, *, offline: bool) -> Listing:
+    schemas, fleet = options.load(manifests, may_be_empty=True)
+    run = runtime.begin(location, embedded=config.is_silent(os.environ))
+    workspace = usecases.Workspace(fleet, schemas, run.vault())
+    if offline:
+        return find_monitors(workspace, run.known(None).state, None)
+    with connect(schemas, limits=run.limits) as connection:
+        state = run.known(connection.account).state
+        return find_monitors(workspace, state, connection.reader())
+
+
+def _put(listing: Listing, columns: tuple[str, ...], output: str) -> None:
+    match output:
+        case "json":
+            console.document(listing.to_json())
+            return
+        case "csv":
+            console.data(list_csv(listing, columns))
+            return
+        case "name":
+            text = list_names(listing)
+        case _:
+            colour = console.has_colour(sys.stdout)
+            text = list_text(listing, columns, is_wide=output == "wide", colour=colour)
+    if text:
+        console.data(text)
+    console.say(counts_text(listing))

@@ -1,0 +1,43 @@
+"""The command that shows one manifest as it counts."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from reconciler.cli import config, console, options, runtime
+from reconciler.core.options import is_id, with_addresses
+from reconciler.errors import ExitCode
+from reconciler.usecases.effective import find_effective
+
+
+@click.command(epilog="Example: reconciler render email-smtp/prod-relay")
+@click.argument("address", metavar="ADDRESS")
+@options.manifests
+@options.state
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["yaml", "json"]),
+    default="yaml",
+    show_default=True,
+    help="How to show it.",
+)
+def render(address: str, manifests: str, location: str | None, output: str) -> int:
+    """Show a manifest with the defaults that it gets, and where each value stands.
+
+    It asks AlertSite nothing, and secrets stay references. In place of ADDRESS the id of the
+    monitor will do; the state is read only for one that no manifest names.
+    """
+    schemas, fleet = options.load(manifests)
+    (found,) = with_addresses((address,), fleet.desired, {})
+    if is_id(found):
+        run = runtime.begin(location, embedded=config.is_silent(os.environ))
+        (found,) = with_addresses((address,), fleet.desired, run.known(None).state.records)
+    effective = find_effective(fleet, schemas, found)
+    if output == "json":
+        console.document(effective.to_json())
+    else:
+        console.data(effective.to_yaml())
+    return ExitCode.OK

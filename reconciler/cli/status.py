@@ -1,0 +1,55 @@
+"""The command that tells how an account is."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from reconciler import usecases
+from reconciler.cli import config, console, options, runtime
+from reconciler.cli.runtime import connect
+from reconciler.core.options import PlanOptions
+from reconciler.core.overview import Holder, Stored
+from reconciler.errors import ExitCode
+from reconciler.render.overviews import overview_text
+from reconciler.state_store import current
+from reconciler.usecases.status import find_status
+
+
+@click.command(epilog="Example: reconciler status --state git:origin")
+@options.manifests
+@options.state
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON on stdout.")
+def status(manifests: str, location: str | None, *, as_json: bool) -> int:
+    """Tell in ten lines how the account is: monitors, plan, drift, coverage, cost, last run, lock.
+
+    It only reads, and needs no secrets: whether one has changed is not counted.
+    """
+    schemas, fleet = options.load(manifests, may_be_empty=True)
+    run = runtime.begin(location, embedded=config.is_silent(os.environ))
+    rules = PlanOptions(prune=runtime.prunes(asked=None))
+    workspace = usecases.Workspace(fleet, schemas, run.vault(), rules)
+    with connect(schemas, limits=run.limits) as connection:
+        state = run.known(connection.account).state
+        lease = current(run.store)
+        holder = lease and Holder(
+            lease.id, lease.holder, lease.host, lease.operation, lease.acquired_at
+        )
+        stored = Stored(
+            run.store.location,
+            state.serial,
+            len(state.records),
+            state.run,
+            state.saved_at,
+            state.generation,
+        )
+        reader, today = connection.reader(), runtime.now()[:10]
+        found = find_status(workspace, state, reader, today, stored, holder)
+    if as_json:
+        console.document(found.to_json())
+        return ExitCode.OK
+    age, colour = runtime.age(state.saved_at), console.has_colour(sys.stdout)
+    console.data(overview_text(found, age=age, colour=colour))
+    return ExitCode.OK

@@ -1,0 +1,351 @@
+"""Every email monitor of an account, as a table: whose it is, and what it does.
+
+Rule: values and pure functions; no I/O, clock or environment. What may be a secret is hidden before
+it gets here, so that neither a cell nor a search tells it.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.decisions import TABLE, Decision, without_manifest
+from reconciler.core.inventory import Inventory, number_of
+from reconciler.core.mask import HIDDEN, shown
+from reconciler.core.model import JSON, Kind, Live, elements_by_key
+from reconciler.core.names import Name, find_names, uses_of
+from reconciler.core.options import is_id
+from reconciler.core.report import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from reconciler.core.model import Account, Desired, Origin
+    from reconciler.core.state import Record
+
+
+FORMAT_VERSION = "1.0"
+"""Of the JSON: the minor number grows with additions, the major with anything else."""
+USUAL = (
+    "monitor",
+    "name",
+    "kind",
+    "enabled",
+    "server",
+    "interval",
+    "locations",
+    "labels",
+    "applied",
+)
+WIDE = ("status", "address", "id", *USUAL[1:], "billing_plancode", "file")
+COLUMNS = tuple(dict.fromkeys((*WIDE, *USUAL)))
+"""What a table can show beside the fields of the monitors and `labels.NAME`."""
+_LABEL = "labels."
+_UNSET = "(AlertSite)"
+"""The server of a test mail that AlertSite sends itself; see `smtp_hostname` in the schema."""
+
+
+class Listed(NamedTuple):
+    """One monitor.
+
+    Attributes:
+        address: None if it is not managed and has no record.
+        id: None if it is still to be created.
+        is_live: whether AlertSite has it; None if AlertSite was not asked.
+        fields: what AlertSite has, or else the state, or else the manifest; without secrets.
+        applied_at: when its address was last applied; empty if that is not known.
+    """
+
+    standing: Standing
+    address: str | None
+    id: int | None
+    kind: Kind
+    is_live: bool | None
+    fields: Mapping[str, JSON]
+    labels: Mapping[str, str] = {}
+    origin: Origin | None = None
+    applied_at: str = ""
+    run: str = ""
+
+    def to_json(self) -> dict[str, JSON]:
+        """A monitor of the JSON."""
+        return {
+            "status": self.standing.value,
+            "address": self.address,
+            "id": self.id,
+            "kind": self.kind.name,
+            "is_live": self.is_live,
+            "labels": dict(self.labels),
+            "origin": self.origin and self.origin._asdict(),
+            "applied_at": self.applied_at or None,
+            "run": self.run or None,
+            "fields": dict(self.fields),
+        }
+
+
+class Where(NamedTuple):
+    """A condition: one of the texts of a column matches a pattern, whatever their case."""
+
+    column: str
+    pattern: str
+
+
+class Listing(NamedTuple):
+    """Monitors, sorted by address; those without one come last, sorted by id.
+
+    Attributes:
+        names: what AlertSite calls the ids in their fields.
+        is_offline: AlertSite was not asked.
+    """
+
+    account: Account
+    monitors: tuple[Listed, ...]
+    names: tuple[Name, ...] = ()
+    is_offline: bool = False
+
+    def counts(self) -> dict[str, int]:
+        """How many there are of each status."""
+        found = [item.standing for item in self.monitors]
+        return {status.value: found.count(status) for status in Standing}
+
+    def only(
+        self, standings: Sequence[Standing], conditions: Sequence[Where], targets: Sequence[str]
+    ) -> Listing:
+        """Those of one of those standings that meet all conditions and match one of the targets."""
+        names = {(item.field, item.key, item.id): item.name for item in self.names}
+        return self._replace(
+            monitors=tuple(
+                item
+                for item in self.monitors
+                if (not standings or item.standing in standings)
+                and all(_meets(item, condition, names) for condition in conditions)
+                and (not targets or any(_is_meant(item, target) for target in targets))
+            )
+        )
+
+    def columns(self) -> set[str]:
+        """All columns that a table of these can have."""
+        fields = (name for item in self.monitors for name in (*item.fields, *item.kind.fields))
+        labels = (f"{_LABEL}{name}" for item in self.monitors for name in item.labels)
+        return {*COLUMNS, *fields, *labels}
+
+    def to_json(self) -> dict[str, JSON]:
+        """What `schemas/list.schema.json` describes."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "account": self.account._asdict(),
+            "offline": self.is_offline,
+            "summary": self.counts(),
+            "monitors": [item.to_json() for item in self.monitors],
+            "names": [item._asdict() for item in self.names],
+        }
+
+
+def list_monitors(
+    account: Account,
+    desired: Iterable[Desired],
+    records: Mapping[str, Record],
+    live: Iterable[Live],
+    kinds: Mapping[str, Kind],
+    *,
+    is_offline: bool = False,
+) -> Listing:
+    """Every monitor that a manifest describes, and every email monitor that the account has.
+
+    Args:
+        account: where `live` was read from.
+        desired: every manifest, with unique addresses and ids.
+        records: what was last applied, by address.
+        live: every monitor that AlertSite returned, or what the records say in its place.
+        kinds: the kinds, by name.
+        is_offline: whether the records stand for AlertSite.
+    """
+    inventory = Inventory(desired, records, live)
+    view = _View(inventory, kinds, is_offline=is_offline)
+    found = [view.managed(manifest) for manifest in inventory.desired]
+    found += [
+        view.orphaned(address, record)
+        for address, record in inventory.records.items()
+        if address not in inventory.by_address
+        and TABLE[without_manifest(address, record, inventory)] is Decision.ORPHAN
+    ]
+    found.sort(key=lambda item: item.address or "")
+    found += [
+        view.unmanaged(monitor)
+        for monitor in inventory.by_id.values()
+        if monitor.id not in inventory.bound and monitor.type in {*kinds, None}
+    ]
+    uses = (
+        use
+        for item in found
+        for name, value in item.fields.items()
+        for use in uses_of(item.kind, name, (value,))
+    )
+    names = find_names(uses, inventory.by_id.values())
+    return Listing(account, tuple(found), names, is_offline)
+
+
+class _View:
+    """What is shown of monitors."""
+
+    def __init__(
+        self, inventory: Inventory, kinds: Mapping[str, Kind], *, is_offline: bool
+    ) -> None:
+        self._inventory = inventory
+        self._kinds = kinds
+        self._is_offline = is_offline
+
+    def managed(self, manifest: Desired) -> Listed:
+        record = self._inventory.records.get(manifest.address)
+        number = number_of(manifest, record)
+        live = None if number is None else self._inventory.by_id.get(number)
+        is_missing = live is None and not self._is_offline
+        return Listed(
+            Standing.MISSING if is_missing else Standing.MANAGED,
+            manifest.address,
+            number,
+            manifest.kind,
+            None if self._is_offline else live is not None,
+            self._fields(manifest.kind, live, record, manifest),
+            manifest.labels,
+            manifest.origin,
+            record.applied_at if record else "",
+            record.run if record else "",
+        )
+
+    def orphaned(self, address: str, record: Record) -> Listed:
+        name = address.partition("/")[0]
+        kind = self._kinds.get(name) or Kind(name, {})
+        return Listed(
+            Standing.ORPHANED,
+            address,
+            record.id,
+            kind,
+            None if self._is_offline else True,
+            self._fields(kind, self._inventory.by_id.get(record.id), record),
+            applied_at=record.applied_at,
+            run=record.run,
+        )
+
+    def unmanaged(self, monitor: Live) -> Listed:
+        kind = self._kinds.get(monitor.type or "") or Kind(monitor.type or "", {})
+        fields = self._fields(kind, monitor)
+        return Listed(Standing.UNMANAGED, None, monitor.id, kind, is_live=True, fields=fields)
+
+    def _fields(
+        self,
+        kind: Kind,
+        live: Live | None,
+        record: Record | None = None,
+        manifest: Desired | None = None,
+    ) -> dict[str, JSON]:
+        applied = record.fields if record else {}
+        wanted = manifest.fields if manifest else {}
+        held = {*(record.secrets if record else ()), *(manifest.secrets if manifest else ())}
+        if live is not None:
+            held |= self._inventory.secrets.get(live.id, frozenset())
+        has = live.fields if live else wanted
+        found = {}
+        for name, value in has.items():
+            normal = kind.field(name).normalise(value)
+            if normal is not None and name not in {"id", "type"}:
+                known = shown(kind, name, normal, applied.get(name), wanted.get(name))
+                found[name] = HIDDEN if name in held else known
+        return found
+
+
+def cell(item: Listed, column: str, names: Mapping[tuple[str, str | None, int], str]) -> list[str]:
+    """What a monitor has in a column: the texts of its elements; none if it has nothing there."""
+    match column:
+        case "monitor":
+            return [item.address or f"{item.id}"]
+        case "address":
+            return [item.address] if item.address else []
+        case "id":
+            return [] if item.id is None else [str(item.id)]
+        case "status":
+            return [item.standing.value]
+        case "kind":
+            return [item.kind.name]
+        case "applied":
+            return [item.applied_at] if item.applied_at else []
+        case "file":
+            return [str(item.origin)] if item.origin else []
+        case "labels":
+            return [f"{name}={value}" for name, value in item.labels.items()]
+        case "server":
+            return _server(item)
+        case _ if column.startswith(_LABEL):
+            value = item.labels.get(column.removeprefix(_LABEL))
+            return [] if value is None else [value]
+        case _:
+            return _texts(item, column, names)
+
+
+def _server(item: Listed) -> list[str]:
+    """What the monitor talks to, as `host:port`; of a round trip the way of its mail."""
+    own = [name for name in item.kind.fields if name.endswith("hostname")]
+    texts = [_text(item.fields.get(name, _UNSET)) for name in own]
+    if len(own) > 1:
+        return [" → ".join(texts)]
+    host = item.fields.get("hostname", item.fields.get("ipv4"))
+    if host is None:
+        return []
+    port = item.fields.get("port")
+    return [_text(host) if port is None else f"{_text(host)}:{_text(port)}"]
+
+
+def _texts(
+    item: Listed, column: str, names: Mapping[tuple[str, str | None, int], str]
+) -> list[str]:
+    value = item.fields.get(column)
+    if value is None:
+        return []
+    key = item.kind.field(column).set_key
+    elements = elements_by_key(value, key) if isinstance(value, list) else None
+    if elements is None or key is None:
+        name = names.get((column, None, value)) if type(value) is int else None
+        return [name or _text(value)]
+    return [
+        ": ".join(
+            names.get((column, member, part), _text(part)) if type(part) is int else _text(part)
+            for member, part in sorted(element.items(), key=lambda pair: pair[0] != key)
+        )
+        for element in elements.values()
+    ]
+
+
+def _meets(
+    item: Listed, condition: Where, names: Mapping[tuple[str, str | None, int], str]
+) -> bool:
+    pattern = condition.pattern.casefold()
+    texts = cell(item, condition.column, names) or [""]
+    # An id is found by its number, too; and a list by all of its text.
+    texts = [*texts, ", ".join(texts), *_scalars(item.fields.get(condition.column))]
+    return any(fnmatchcase(text.casefold(), pattern) for text in texts)
+
+
+def _scalars(value: JSON) -> Iterator[str]:
+    if isinstance(value, list | dict):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _scalars(part)
+    elif value is not None:
+        yield _text(value)
+
+
+def _is_meant(item: Listed, target: str) -> bool:
+    """Whether a target means the monitor: an id, an address, a glob over those, or label=value."""
+    if is_id(target):
+        return str(item.id) == target
+    label, equals, value = target.partition("=")
+    if equals:
+        return item.labels.get(label) == value
+    return item.address is not None and fnmatchcase(item.address, target)
+
+
+def _text(value: JSON) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

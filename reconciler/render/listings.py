@@ -1,0 +1,83 @@
+"""Lists of monitors: as a table, as CSV, or as names alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.core.listing import cell
+from reconciler.core.printable import Lines, joined, printable
+from reconciler.render.text import paint
+from reconciler.render.values import names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reconciler.core.listing import Listing
+
+_WIDTH = 40
+"""Characters of a cell, unless all of it is to be shown."""
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How a text begins that a spreadsheet would calculate; also in full width."""
+_GAP = "  "
+
+
+def list_text(
+    listing: Listing, columns: Sequence[str], *, is_wide: bool = False, colour: bool = False
+) -> Lines:
+    """A line for each monitor below the names of the columns; nothing if there is none."""
+    rows = [
+        [text if is_wide else _short(text) for text in map(printable, row)]
+        for row in _rows(listing, columns)
+    ]
+    if not rows:
+        return joined([])
+    head = [column.upper() for column in columns]
+    widths = [max(map(len, texts)) for texts in zip(head, *rows, strict=True)]
+    lines = [
+        _GAP.join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in (head, *rows)
+    ]
+    return joined([paint(lines[0], "bold", colour=colour), *lines[1:]], colour=colour)
+
+
+def list_csv(listing: Listing, columns: Sequence[str]) -> Lines:
+    """The table as RFC 4180 says, with a head; no cell is a formula for a spreadsheet."""
+    rows = [columns, *(map(_harmless, map(printable, row)) for row in _rows(listing, columns))]
+    return joined(",".join(map(_quoted, row)) for row in rows)
+
+
+def list_names(listing: Listing) -> Lines:
+    """The address of each monitor, or else its id: what other commands take as a target."""
+    return joined(item.address or str(item.id) for item in listing.monitors)
+
+
+def counts_text(listing: Listing) -> str:
+    """How many there are, in one line."""
+    noun = "monitor" if len(listing.monitors) == 1 else "monitors"
+    counts = standings_text(listing.counts())
+    return f"{len(listing.monitors)} {noun}{f': {counts}' if counts else ''}."
+
+
+def standings_text(counts: Mapping[str, int]) -> str:
+    """How many there are of each standing that there is."""
+    return ", ".join(f"{number} {standing}" for standing, number in counts.items() if number)
+
+
+def _rows(listing: Listing, columns: Sequence[str]) -> list[list[str]]:
+    names = names_of(listing.names)
+    return [
+        [", ".join(cell(item, column, names)) for column in columns] for item in listing.monitors
+    ]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
+
+
+def _harmless(text: str) -> str:
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+
+
+def _quoted(text: str) -> str:
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"' if any(char in text for char in ',"') else text

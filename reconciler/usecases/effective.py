@@ -1,0 +1,116 @@
+"""One manifest as it counts: with the values that it gets from defaults, and where each stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler import manifests
+from reconciler.core.printable import Lines, joined, printable
+from reconciler.errors import Diagnostic, InvalidManifestsError, UsageError
+from reconciler.manifests.writer import INDENT, entry
+from reconciler.schema import did_you_mean
+from reconciler.usecases.fmt import Ordering
+from reconciler.usecases.why import places_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from reconciler.core.model import JSON, Desired
+    from reconciler.schema import Schemas
+    from reconciler.usecases.load import Fleet
+
+
+FORMAT_VERSION = "1.0"
+"""Of the JSON: the minor number grows with additions, the major with anything else."""
+_SECTIONS = ("spec", "extra")
+
+
+class Effective(NamedTuple):
+    """A manifest with its defaults.
+
+    Attributes:
+        manifest: what it says, by section; secrets are references.
+        places: where each field stands, as path:line:column.
+    """
+
+    desired: Desired
+    manifest: Mapping[str, JSON]
+    places: Mapping[str, str]
+
+    def to_json(self) -> dict[str, JSON]:
+        """What `schemas/render.schema.json` describes."""
+        desired = self.desired
+        return {
+            "format_version": FORMAT_VERSION,
+            "address": desired.address,
+            "origin": desired.origin._asdict(),
+            "manifest": dict(self.manifest),
+            "origins": {
+                field: {"place": place, "is_default": field in desired.inherited}
+                for field, place in self.places.items()
+                if field in desired.fields or field in desired.secrets
+            },
+        }
+
+    def to_yaml(self) -> Lines:
+        """The manifest as YAML; a comment behind each field says where that stands."""
+        return joined(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield f"# {printable(self.desired.address)}: {printable(str(self.desired.origin))}"
+        for section, value in self.manifest.items():
+            if section not in _SECTIONS:
+                yield from entry(section, value)
+                continue
+            yield f"{section}:" if value else f"{section}: {{}}"
+            for field, item in value.items():
+                first, *others = entry(field, item, INDENT)
+                yield f"{first}  # {self._origin(field)}"
+                yield from others
+
+    def _origin(self, field: str) -> str:
+        word = "default, " if field in self.desired.inherited else ""
+        return f"{word}{printable(self.places[field])}"
+
+
+def find_effective(fleet: Fleet, schemas: Schemas, address: str) -> Effective:
+    """The manifest of that address, with its defaults.
+
+    Raises:
+        UsageError: no manifest has the address.
+        InvalidManifestsError: the file cannot be read any more.
+    """
+    desired = fleet.by_address.get(address)
+    if desired is None:
+        raise UsageError(
+            f"no manifest describes {address or '(empty)'}"
+            f"{did_you_mean(address, sorted(fleet.by_address))}",
+            "An address is kind/name, as reconciler list shows it; an id will do as well.",
+        )
+    value = _as_written(desired)
+    inherited = {name: desired.fields[name] for name in desired.inherited if name in desired.fields}
+    inherited |= {
+        name: desired.secrets[name] for name in desired.inherited if name in desired.secrets
+    }
+    spec = Ordering(schemas).sorted(desired.kind.name, {**value["spec"], **inherited})
+    return Effective(desired, {**value, "spec": spec}, places_of(desired))
+
+
+def _as_written(desired: Desired) -> Mapping[str, JSON]:
+    """What the manifest itself says.
+
+    Raises:
+        InvalidManifestsError: it has been changed since it was read.
+    """
+    origin = desired.origin
+    data = manifests.read(origin.path)
+    if isinstance(data, Diagnostic):
+        raise InvalidManifestsError((data,))
+    documents, findings = manifests.Parser().parse(origin.path, data)
+    for document in documents:
+        if document.number == origin.document and not findings:
+            found: Mapping[str, JSON] = document.value
+            return found
+    place = manifests.Locator().position(origin.path, origin.document, ())
+    message = "the file was changed while it was read; run the same command again"
+    raise InvalidManifestsError(tuple(findings) or (Diagnostic(place, "changed-file", message),))

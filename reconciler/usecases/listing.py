@@ -1,0 +1,61 @@
+"""What there is: manifests, the state and AlertSite, as one list of monitors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.core.listing import Listing, list_monitors
+from reconciler.core.model import Live
+from reconciler.errors import UsageError
+from reconciler.schema import did_you_mean
+from reconciler.usecases.plan import observe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.alertsite import Reader
+    from reconciler.core.state import State
+    from reconciler.usecases.plan import Workspace
+
+
+def find_monitors(workspace: Workspace, state: State, reader: Reader | None) -> Listing:
+    """Every monitor that a manifest describes, that a record knows or that AlertSite has.
+
+    Args:
+        workspace: the manifests.
+        state: what is known.
+        reader: what AlertSite is asked with; None if the state is to stand for it.
+
+    Raises:
+        AlertSiteError: AlertSite cannot be read.
+        RefusedError: the state is that of another account.
+    """
+    fleet, kinds = workspace.fleet, workspace.schemas.kinds
+    workspace.vault.learn(value for item in fleet.desired for value in item.secrets.values())
+    if reader is None:
+        live = tuple(
+            Live(record.id, address.partition("/")[0], record.fields)
+            for address, record in state.records.items()
+        )
+        return list_monitors(
+            state.account, fleet.desired, state.records, live, kinds, is_offline=True
+        )
+    named = {item.id for item in fleet.desired if item.id is not None}
+    live = observe(reader, kinds, state, named).live
+    return list_monitors(reader.account, fleet.desired, state.records, live, kinds)
+
+
+def check_columns(listing: Listing, columns: Iterable[str], flag: str) -> None:
+    """Stops at a column that no monitor of the list can have.
+
+    Raises:
+        UsageError: naming one that is like it.
+    """
+    known = listing.columns()
+    for column in columns:
+        if column not in known:
+            raise UsageError(
+                f"{flag} {column or '(empty)'}: there is no such column"
+                f"{did_you_mean(column, sorted(known))}",
+                "A column is one of those of -o wide, a field of the monitors, or labels.NAME.",
+            )

@@ -1,0 +1,208 @@
+"""`reconciler list`, and ids in place of addresses, from the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Account, Done, Workspace
+
+_SCHEMAS = Path(__file__).parents[2] / "schemas"
+_APPLY = ("apply", "--auto-approve")
+_BOSTON = [{"id": 72, "name": "Boston (MA)", "region": 1}]
+
+
+@pytest.fixture
+def account(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> Account:
+    """A managed, an orphaned and a hand-made monitor."""
+    labels = {"team": "core"}
+    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587, labels=labels))
+    workspace.write("left.yaml", manifest("email-pop", "left", 2))
+    found = sandbox(
+        monitor("email-smtp", 1, port=25, interval=5, locations=_BOSTON),
+        monitor("email-pop", 2),
+        monitor("email-imap", 3, name="=cmd()", hostname="mail-41.example.com"),
+    )
+    assert run(*_APPLY, env=found.env).code == 0
+    (workspace.root / "monitors" / "left.yaml").unlink()
+    return found
+
+
+def check(document: Any, name: str) -> None:
+    schema = json.loads((_SCHEMAS / f"{name}.schema.json").read_bytes())
+    jsonschema.Draft202012Validator(schema).validate(document)
+
+
+def test_all_of_an_account(account: Account, run: Callable[..., Done]) -> None:
+    before = len(account.calls())
+    done = run("list", env=account.env)
+    assert done.code == 0
+    head, *rows = done.out.splitlines()
+    columns = "MONITOR NAME KIND ENABLED SERVER INTERVAL LOCATIONS LABELS APPLIED"
+    assert head.split() == columns.split()
+    assert [row.split()[0] for row in rows] == ["email-pop/left", "email-smtp/relay", "3"]
+    assert "Boston (MA)" in rows[1]
+    assert "mail.example.com:587" in rows[1]
+    assert "team=core" in rows[1]
+    assert done.err.endswith("3 monitors: 1 managed, 1 unmanaged, 1 orphaned.\n")
+    assert account.calls()[before:] == ["POST /access-tokens", "GET /monitors"]
+    assert run("get", env=account.env).out == done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        (["--unmanaged"], ["3"]),
+        (["--orphaned"], ["email-pop/left"]),
+        (["--managed", "--orphaned"], ["email-pop/left", "email-smtp/relay"]),
+        (["--where", "hostname=mail-4*"], ["3"]),
+        (["--where", "spec.port=587"], ["email-smtp/relay"]),
+        (["--where", "locations=boston*", "--where", "kind=email-smtp"], ["email-smtp/relay"]),
+        (["--offline"], ["email-pop/left", "email-smtp/relay"]),
+        (["2", "team=core"], ["email-pop/left", "email-smtp/relay"]),
+        (["email-imap/*"], []),
+    ],
+)
+def test_some_of_an_account(
+    arguments: list[str], names: list[str], account: Account, run: Callable[..., Done]
+) -> None:
+    done = run("list", "-o", "name", *arguments, env=account.env)
+    assert done.code == 0
+    assert done.out.split() == names
+
+
+def test_json_and_csv(account: Account, run: Callable[..., Done]) -> None:
+    for flags in ([], ["--offline"]):
+        done = run("list", "-o", "json", *flags, env=account.env)
+        check(done.json, "list")
+        assert done.json["offline"] == bool(flags)
+    done = run("list", "-o", "csv", "--columns", "id,name,labels.team", env=account.env)
+    rows = list(csv.reader(io.StringIO(done.out)))
+    assert rows == [
+        ["id", "name", "labels.team"],
+        ["2", "Monitor", ""],
+        ["1", "Monitor", "core"],
+        ["3", "'=cmd()", ""],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--where", "hostnam=x"], "--where hostnam: there is no such column; did you mean"),
+        (["--where", "hostname"], "--where hostname: there is no = in it"),
+        (["--columns", "name,"], "--columns (empty): there is no such column"),
+        (["--columns", "name", "-o", "json"], "--columns does not go with --output json"),
+        (["--offline", "--unmanaged"], "--unmanaged needs AlertSite"),
+    ],
+)
+def test_what_means_nothing(
+    arguments: list[str], said: str, account: Account, run: Callable[..., Done]
+) -> None:
+    done = run("list", *arguments, env=account.env)
+    assert done.code == 64
+    assert said in done.err
+
+
+def test_an_account_without_manifests_is_listed(
+    workspace: Workspace, account: Account, run: Callable[..., Done]
+) -> None:
+    (workspace.root / "monitors" / "relay.yaml").unlink()
+    done = run("list", "--state", "file:other.json", "-o", "name", env=account.env)
+    assert done.out.split() == ["1", "2", "3"]
+
+
+def test_ids_stand_for_addresses(
+    workspace: Workspace, account: Account, run: Callable[..., Done]
+) -> None:
+    workspace.replace("relay.yaml", "587", "2525")
+    done = run("plan", "--target", "1", env=account.env)
+    assert "~ email-smtp/relay" in done.out
+    assert "email-pop/left" not in done.out
+    assert "email-pop/left" in run("plan", "--target", "2", env=account.env).out
+    assert "as --keep says" in run("plan", "--prune", "--keep", "2", env=account.env).out
+    offline = run("plan", "--offline", "--target", "1", env=account.env)
+    assert "587 → 2525" in offline.out
+    assert run("plan", "--target", "3", env=account.env).code == 64
+    assert run("why", "1.port", env=account.env).out.startswith("email-smtp/relay.port\n")
+    assert run("state", "show", "2", env=account.env).json["id"] == 2
+    account.edit("email-pop", 2, hostname="other.example.com")
+    assert run("drift", "--target", "1", env=account.env).code == 0
+    assert run("drift", "--target", "2", env=account.env).code == 2
+    assert run(*_APPLY, "--target", "1", env=account.env).code == 0
+    assert account.live(1)["port"] == 2525
+    done = run(*_APPLY, "--prune", "--target", "2", env=account.env)
+    assert done.code == 0
+    assert [item["id"] for item in account.monitors()] == [1, 3]
+    assert run("state", "rm", "1", env=account.env).code == 0
+    assert run("state", "list", env=account.env).out == ""
+
+
+def test_drift_tells_of_monitors_that_were_made_by_hand(
+    account: Account, run: Callable[..., Done]
+) -> None:
+    drift = ("drift", "--unmanaged", "--target", "email-smtp/relay")
+    done = run(*drift, env=account.env)
+    assert (done.code, done.out) == (
+        0,
+        "No drift. 1 monitor as last applied. No new monitors without a manifest.\n",
+    )
+    number = account.create("email-smtp", name="By hand", billing_plancode="x", hostname="h")
+    assert run("drift", "--target", "email-smtp/relay", env=account.env).code == 0
+    done = run(*drift, env=account.env)
+    assert done.code == 2
+    assert done.out == (
+        f"  + By hand (id {number}, email-smtp: made by hand since the last apply)\n\n"
+        "No drift. 1 monitor as last applied. 1 new monitor without a manifest.\n"
+    )
+    found = run(*drift, "--json", env=account.env).json
+    check(found, "drift")
+    assert [item["id"] for item in found["unmanaged"]] == [number]
+    assert run(*_APPLY, env=account.env).code == 0
+    assert run(*drift, env=account.env).code == 0
+
+
+def test_a_state_that_does_not_know_what_was_there(
+    workspace: Workspace, account: Account, run: Callable[..., Done]
+) -> None:
+    path = workspace.root / ".reconciler" / "state.json"
+    state = json.loads(path.read_bytes())
+    check(state, "state")
+    assert state.pop("unmanaged") == [3]
+    path.write_text(json.dumps(state), encoding="utf-8")
+    done = run("drift", "--unmanaged", env=account.env)
+    assert done.code == 8
+    assert "does not say which monitors were there without a manifest" in done.err
+
+
+def test_an_id_is_explained(account: Account, run: Callable[..., Done]) -> None:
+    done = run("explain", "location", "72", env=account.env)
+    assert (done.code, done.out) == (
+        0,
+        (
+            "location 72: Boston (MA)\n\n"
+            "  region    1 (US and Canada): a measurement costs 0.5 credits\n"
+            "  monitors  1 (id 1)\n"
+        ),
+    )
+    assert run("explain", "location", env=account.env).out == "72  Boston (MA)  1 monitor\n"
+    assert run("explain", "property", env=account.env).out == "No monitor has any.\n"
+    done = run("explain", "location", "73", env=account.env)
+    assert done.code == 64
+    assert "no monitor of the account has the location 73" in done.err
+    assert run("explain", "email-smtp", "73", env=account.env).code == 64

@@ -1,0 +1,172 @@
+"""`reconciler status` and `reconciler render` from the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from reconciler.manifests import Parser
+from reconciler.state_store import open_store
+from reconciler.state_store.port import Key
+
+from build import SCHEMAS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Account, Done, Workspace
+
+_SCHEMAS = Path(__file__).parents[2] / "schemas"
+_APPLY = ("apply", "--auto-approve")
+_REF = {"secretRef": {"env": "NOTE"}}
+_PLACES = [{"id": 30, "name": "Boston (MA)", "region": 1}]
+
+
+def check(document: Any, name: str) -> None:
+    schema = json.loads((_SCHEMAS / f"{name}.schema.json").read_bytes())
+    jsonschema.Draft202012Validator(schema).validate(document)
+
+
+@pytest.fixture
+def account(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+) -> Account:
+    """Two relays, of which one is disabled, and a monitor that was made by hand."""
+    text = "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n  interval: 5\n"
+    workspace.write("_defaults.yaml", text)
+    workspace.write("a.yaml", manifest("email-smtp", "a", 1, port=587, alert_note="x: #1\ny"))
+    workspace.write("b.yaml", manifest("email-smtp", "b", 2, extra={"pop3_password": _REF}))
+    return sandbox(
+        monitor("email-smtp", 1, port=25, interval=5, locations=_PLACES),
+        monitor("email-smtp", 2, enabled=False, interval=5),
+        monitor("email-imap", 3, interval=10, locations=[{"id": 5010, "region": 2}]),
+    )
+
+
+def test_before_and_after_an_apply(account: Account, run: Callable[..., Done]) -> None:
+    before = len(account.calls())
+    done = run("status", env=account.env)
+    assert done.code == 0
+    assert account.calls()[before:] == ["POST /access-tokens", "GET /monitors"]
+    assert done.out.splitlines() == [
+        f"account    {account.url}",
+        "manifests  2 in 2 files below monitors",
+        "monitors   2 managed, 1 unmanaged",
+        "plan       0 to add, 1 to change, 0 to destroy",
+        "drift      not known: nothing was applied yet",
+        "coverage   1 of 2 managed monitors run and tell of failures, 1 disabled",
+        "cost       432 measurements and 288 credits per day, of all 3 email monitors",
+        "state      file:.reconciler/state.json, serial 0, 0 records",
+        "last run   none that the state knows of",
+        "lock       free",
+    ]
+    env = {**account.env, "NOTE": "s3cret"}
+    assert run(*_APPLY, env=env).code == 0
+    account.edit("email-smtp", 1, port=26)
+    lines = run("status", env=account.env).out.splitlines()
+    assert lines[4] == "drift      1 of 2 not as last applied"
+    assert re.fullmatch(r"last run   20\w+-\w+, saved 20\S+Z \(.+\)", lines[8])
+    check(run("status", "--json", env=account.env).json, "status")
+
+
+def test_who_holds_the_lock(
+    workspace: Workspace, account: Account, run: Callable[..., Done]
+) -> None:
+    env = {**account.env, "NOTE": "s3cret"}
+    assert run(*_APPLY, env=env).code == 0
+    lease = {
+        "id": "run-1", "holder": "ann", "host": "here", "operation": "apply",
+        "acquired_at": "2026-01-02T03:04:05Z", "process": "", "length": 60, "renewals": 0,
+    }  # fmt: skip
+    store = open_store(f"file:{workspace.root}/.reconciler/state.json")
+    store.write(Key.LOCK, json.dumps(lease).encode(), None, "lock")
+    done = run("status", env=account.env)
+    assert done.out.endswith(
+        "lock       held by ann on here for apply since 2026-01-02T03:04:05Z, run run-1\n"
+    )
+    found = run("status", "--json", env=account.env).json
+    check(found, "status")
+    assert found["lock"]["run"] == "run-1"
+
+
+def test_a_rendered_manifest_is_one(account: Account, run: Callable[..., Done]) -> None:
+    before = len(account.calls())
+    done = run("render", "email-smtp/a", env=account.env)
+    assert done.code == 0
+    assert done.out.startswith("# email-smtp/a: monitors/a.yaml:1\n")
+    assert "\n  interval: 5  # default, monitors/_defaults.yaml:4:3\n" in done.out
+    assert "\n  port: 587  # monitors/a.yaml:10:3\n" in done.out
+    assert run("render", "1", env=account.env).out == done.out
+    as_json = run("render", "email-smtp/a", "-o", "json", env=account.env).json
+    check(as_json, "render")
+    assert as_json["origins"]["interval"] == {
+        "place": "monitors/_defaults.yaml:4:3",
+        "is_default": True,
+    }
+    (document,), findings = Parser().parse("x", done.out.encode())
+    assert findings == []
+    assert SCHEMAS.accept(document.value)
+    assert document.value == as_json["manifest"]
+    assert document.value["spec"]["alert_note"] == "x: #1\ny"
+    assert account.calls()[before:] == []
+
+
+def test_a_secret_stays_a_reference(account: Account, run: Callable[..., Done]) -> None:
+    done = run("render", "email-smtp/b", env={**account.env, "NOTE": "s3cret"})
+    assert "pop3_password: {secretRef: {env: NOTE}}  # monitors/b.yaml:" in done.out
+    assert "s3cret" not in done.text
+
+
+def test_an_id_that_only_the_state_knows(
+    workspace: Workspace, manifest: Callable[..., str], account: Account, run: Callable[..., Done]
+) -> None:
+    workspace.write("new.yaml", manifest("email-pop", "new"))
+    assert run(*_APPLY, "--target", "email-pop/new", env=account.env).code == 0
+    number = run("state", "show", "email-pop/new", env=account.env).json["id"]
+    done = run("render", str(number), env=account.env)
+    assert done.out.startswith("# email-pop/new:")
+
+
+def test_no_such_manifest(account: Account, run: Callable[..., Done]) -> None:
+    done = run("render", "email-smtp/c", env=account.env)
+    assert done.code == 64
+    assert "no manifest describes email-smtp/c; did you mean email-smtp/" in done.err
+    assert run("render", "99", env=account.env).code == 64
+
+
+def test_ids_have_names_in_why(
+    workspace: Workspace, account: Account, run: Callable[..., Done]
+) -> None:
+    workspace.replace("a.yaml", "  port: 587", "  port: 587\n  locations: [{id: 30}, {id: 40}]")
+    done = run("why", "email-smtp/a.locations", env=account.env)
+    assert "  live       Boston (MA) (30)\n" in done.out
+    assert "update Boston (MA) (30) → Boston (MA) (30), 40: edit" in done.out
+    found = run("why", "1.locations", "--json", env=account.env).json
+    check(found, "why")
+    assert found["names"] == [{"field": "locations", "key": "id", "id": 30, "name": "Boston (MA)"}]
+
+
+def test_a_round_trip_that_alertsite_sends_itself(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox()
+    workspace.write("trip.yaml", manifest("email-round-trip", "trip", smtp_hostname=""))
+    assert run(*_APPLY, env=account.env).code == 0
+    assert run("plan", env=account.env).out.startswith("No changes.")
+    assert "(AlertSite) → pop3s" in run("list", "-o", "wide", env=account.env).out
+    into = ("--into", "imported", "--state", "file:other.json")
+    done = run("import", *into, "--manifests", "none", env=account.env)
+    assert done.code == 0, done.text
+    texts = [path.read_text() for path in (workspace.root / "imported").rglob("*.yaml")]
+    assert any("smtp_hostname: ''" in text or 'smtp_hostname: ""' in text for text in texts)

@@ -128,7 +128,8 @@ class Crashes:
     def _end(self, machine: Machine) -> End:
         state = from_text(machine.state.read_bytes())
         beside = {path.name for path in machine.state.parent.iterdir()}
-        assert beside <= {"state.json", "state.json.backup", "state.json.guard"}, beside
+        kept = {"state.json", "state.json.backup", "state.json.guard", "state.json.runs"}
+        assert beside <= kept, beside
         assert state.pending_creates == {}
         monitors = self._world.monitors()
         for address, record in state.records.items():

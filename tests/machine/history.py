@@ -421,7 +421,8 @@ class History:
             (str(path), path.read_bytes())
             for machine in self.machines
             if machine.state.parent.exists()
-            for path in sorted(machine.state.parent.iterdir())
+            for path in sorted(machine.state.parent.rglob("*"))
+            if path.is_file()
         ]
 
     def removes_record(self, which: int, address: str) -> None:

@@ -515,7 +515,8 @@ class World:
                 if arguments[0] != "state":
                     trace(f"      {line}")
             for path in sorted(machine.state.parent.glob("*")) if code == -9 else ():
-                trace(f"    {path.name}: {path.read_text(encoding='utf-8')}")
+                if path.is_file():
+                    trace(f"    {path.name}: {path.read_text(encoding='utf-8')}")
         return Done(code, out.getvalue(), err.getvalue(), gate.count)
 
 

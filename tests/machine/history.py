@@ -179,7 +179,7 @@ class History:
     def _applied(self, which: int, flags: Flags, words: Sequence[str], gate: Gate | None) -> Done:
         machine = self.machines[which]
         gate = gate or Gate()
-        start = self.world.monitors()
+        start, was_behind = self.world.monitors(), self.world.is_behind
         acts: list[int] = []
         raced = self.model.raced
         with self._segment(machine, which, flags, acts):
@@ -208,7 +208,7 @@ class History:
             assert done.code != 7 or acts, done
         elif done.code == 0:
             if not acts and "plan.json" not in words:  # a saved plan leaves what moved since
-                self._check_all_done(which, flags, after)
+                self._check_all_done(which, flags, after, was_behind=was_behind)
             self.model.ended_well(fleet, flags, self.world.time.monotonic())
         is_recorded = done.code != 8
         self._doubt(which, flags, start, result if is_recorded else None)
@@ -258,7 +258,9 @@ class History:
             is_bad = outcome["action"] == "update" and outcome["status"] in _BAD
             assert not is_bad, f"nothing is wrong, and it fails: {outcome}"
 
-    def _check_all_done(self, which: int, flags: Flags, after: Mapping[int, Any]) -> None:
+    def _check_all_done(
+        self, which: int, flags: Flags, after: Mapping[int, Any], *, was_behind: bool
+    ) -> None:
         records = self.records(self.machines[which])
         for address, manifest in self.git[which].items():
             if flags.means(address):
@@ -267,18 +269,17 @@ class History:
                 spec = {
                     name: value
                     for name, value in manifest.spec.items()
-                    if not self._is_hidden(number, name)
+                    if not (was_behind and self._is_unknown(number, name))
                 }
                 assert fits(spec, after[number]), f"code 0, and {address} is otherwise"
 
-    def _is_hidden(self, number: int, name: str) -> bool:
-        """Whether AlertSite may have another value than it shows, and the run could not know.
+    def _is_unknown(self, number: int, name: str) -> bool:
+        """Whether AlertSite may have had another value than it showed, and the run cannot know.
 
         While changes show late, only those who know what was sent last know what will show; a run
         that could not write that down, or wrote it into a state of its own, tells nobody.
         """
-        is_told = self.is_shared and (number, name) not in self.model.moved
-        return self.world.is_behind and not is_told
+        return not self.is_shared or (number, name) in self.model.moved
 
     def _doubt(self, which: int, flags: Flags, start: Mapping[int, Any], result: Any) -> None:
         """Notes what the tool cannot know after a run."""

@@ -407,7 +407,7 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
             if "intent" in line:
                 if line["creates"] is not None and is_current:
                     records[address] = None
-                    pending[address] = PendingCreate(**line["creates"])
+                    pending[address] = _pending_create(line["creates"])
                 continue
             if line["record"] is None:
                 pending[address] = None
@@ -425,6 +425,14 @@ def outcomes_in(lines: Sequence[JSON]) -> dict[str, Record | None]:
         for line in lines
         if "outcome" in line
     }
+
+
+def _pending_create(data: Mapping[str, JSON]) -> PendingCreate:
+    found = PendingCreate(**data)
+    is_told = isinstance(found.run, str) and isinstance(found.at, str)
+    if not (is_told and isinstance(found.body, dict)):
+        raise TypeError("a pending create holds texts, and an object as its body")
+    return found
 
 
 def _merged(base: Mapping[Any, JSON], changes: Mapping[Any, JSON]) -> Mapping[Any, JSON]:
@@ -463,8 +471,7 @@ def _state(data: Mapping[str, JSON]) -> State:
     lineage, serial, account = data["lineage"], data["serial"], Account(**data["account"])
     if not (isinstance(lineage, str) and type(serial) is int):
         raise TypeError("lineage is a text, serial is a number")
-    pending = {address: PendingCreate(**item) for address, item in data["pending_creates"].items()}
-    bodies = [item.body for item in pending.values()]
+    pending = {address: _pending_create(item) for address, item in data["pending_creates"].items()}
     generation = Generation(**data.get("generation", {}))
     if type(generation.dirty) is not bool:
         raise TypeError("generation says with true or false whether it is dirty")
@@ -476,7 +483,6 @@ def _state(data: Mapping[str, JSON]) -> State:
         *data["applied_plans"],
         generation.commit,
     ]
-    texts += [text for item in pending.values() for text in (item.run, item.at)]
     ids = [number for numbers in data["ids_before"].values() for number in numbers]
     unmanaged = data.get("unmanaged")
     ids += [] if unmanaged is None else unmanaged
@@ -484,8 +490,6 @@ def _state(data: Mapping[str, JSON]) -> State:
     budget = data.get("budget", {})
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("account, saved_at, run, applied_plans and generation hold texts")
-    if not all(isinstance(body, dict) for body in bodies):
-        raise TypeError("the body of a pending create is an object")
     if not all(type(number) is int for number in ids):
         raise TypeError("ids_before and unmanaged hold numbers")
     if budget and not (

@@ -168,6 +168,12 @@ class TestRecover:
             pending_creates={ADDRESS: CREATE}, ids_before={"run-2": (1, 2)}
         )
 
+    @pytest.mark.parametrize("wrong", [{"body": "text"}, {"run": 5}, {"at": None}])
+    def test_a_create_that_is_none_is_refused(self, wrong: dict[str, Any]) -> None:
+        line = intent_line(ADDRESS, CREATE, None)
+        with pytest.raises(TypeError, match="pending create"):
+            recover(EMPTY, [self.lines(line | {"creates": line["creates"] | wrong})])
+
     def test_what_does_not_count_leaves_a_create_pending(self) -> None:
         """A record of what was found again, of which the journal does not know that it was."""
         seen = outcome_line(ADDRESS, record(id=7, run="run-2"), record(id=7, run="run-2"))

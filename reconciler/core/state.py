@@ -429,8 +429,8 @@ def outcomes_in(lines: Sequence[JSON]) -> dict[str, Record | None]:
 
 def _pending_create(data: Mapping[str, JSON]) -> PendingCreate:
     found = PendingCreate(**data)
-    is_told = isinstance(found.run, str) and isinstance(found.at, str)
-    if not (is_told and isinstance(found.body, dict)):
+    texts = data["run"], data["at"]
+    if not (all(isinstance(text, str) for text in texts) and isinstance(data["body"], dict)):
         raise TypeError("a pending create holds texts, and an object as its body")
     return found
 

@@ -123,6 +123,9 @@ def reviewed(plan: Plan, undo: Undoing, live: Iterable[Live], kinds: Mapping[str
             if item.address in about and item.code is not NoteCode.STALE_NAME
         ),
         coverage=plan.coverage.without(refused),
+        # No manifest was read, so nobody can tell which monitors have none.
+        unmanaged=0,
+        unmanaged_monitors=(),
     )
 
 

@@ -239,10 +239,11 @@ def apply_plan(
         delta = delta._replace(applied_plan=used)
     losses = losses_of(losses, outcomes)
     before, configured = recorder.state.budget, workspace.budgets.configured
+    strangers = tuple(item.id for item in first.plan.unmanaged_monitors)
     delta = delta._replace(
         losses={number: earlier.get(number) for number in began} | _lost(losses, recorder.now()),
         budget=next_budget(plan.coverage, configured, before)._asdict(),
-        unmanaged=tuple(item.id for item in first.plan.unmanaged_monitors),
+        unmanaged=None if workspace.undoes else strangers,
     )
     code = run.result(plan.account, outcomes).exit_code
     try:

@@ -335,3 +335,42 @@ def test_a_killed_run_is_told_by_the_one_that_finishes_it(
     back = run("undo", killed["id"], "--auto-approve", env=account.env)
     assert back.code == 0, back.text
     assert account.ports() == {1: 25, 2: 25}
+
+
+def test_an_undo_says_and_notes_nothing_of_monitors_without_a_manifest(
+    changed: tuple[Fleet, str],
+) -> None:
+    """It reads no manifests, so it cannot tell whose they are."""
+    fleet, run = changed
+    by_hand = {"name": "By hand", "hostname": "pop.example.com", "billing_plancode": "UBM - A/A"}
+    fleet.account.create("email-pop", **by_hand)
+    assert fleet.run("drift", "--unmanaged").code == 2
+    done = fleet.undo(run)
+    assert done.code == 0, done.text
+    assert "without a manifest" not in done.text
+    assert fleet.run("drift", "--unmanaged").code == 2
+
+
+def test_an_undo_and_a_revert_agree(fleet: Fleet, manifest: Callable[..., str]) -> None:
+    """A field that leaves its manifest goes back, and an undo of either is one."""
+    plain = manifest("email-smtp", "relay", 1, name="Relay")
+    off = manifest("email-smtp", "relay", 1, name="Relay", timeout=60)
+    fleet.at.write("relay.yaml", plain)
+    fleet.apply()
+    fleet.at.write("relay.yaml", off)
+    fleet.apply()
+    fleet.at.write("relay.yaml", plain)
+    reverted = fleet.apply()
+    assert fleet.account.live(1)["timeout"] == 30
+    assert fleet.undo(reverted).code == 0
+    assert fleet.account.live(1)["timeout"] == 60
+    assert not fleet.is_as_described()
+    fleet.apply()
+    assert fleet.account.live(1)["timeout"] == 30
+
+    fleet.at.write("relay.yaml", off)
+    edited = fleet.apply()
+    assert fleet.undo(edited).code == 0
+    assert fleet.account.live(1)["timeout"] == 30
+    fleet.at.write("relay.yaml", plain)
+    assert fleet.is_as_described()

@@ -18,7 +18,7 @@ from reconciler.schema import did_you_mean, problem_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from reconciler.core.lint.baseline import Entry
+    from reconciler.core.lint.baseline import KnownFinding
 
 _MOST_BYTES = 16 * MIB
 
@@ -33,7 +33,7 @@ class Linting(NamedTuple):
 
     policy: Policy
     file: str
-    baseline: frozenset[Entry]
+    baseline: frozenset[KnownFinding]
 
 
 def read() -> Linting:
@@ -52,7 +52,7 @@ def read() -> Linting:
     return Linting(policy, settings.baseline, _read(settings.baseline))
 
 
-def write(file: str, baseline: Iterable[Entry]) -> None:
+def write(file: str, baseline: Iterable[KnownFinding]) -> None:
     """Writes the baseline, whole or not at all.
 
     Raises:
@@ -67,7 +67,7 @@ def write(file: str, baseline: Iterable[Entry]) -> None:
         ) from error
 
 
-def _read(file: str) -> frozenset[Entry]:
+def _read(file: str) -> frozenset[KnownFinding]:
     try:
         data = json_text.read(durable.read_regular(file, _MOST_BYTES))
     except FileNotFoundError:

@@ -69,7 +69,7 @@ def connect(name: str, number: int | None = None) -> Iterator[GitHub | GitLab]:
         ConfigurationError: the environment does not say which project it is, or how to reach it.
         NotAllowedError: there is no token.
     """
-    from reconciler.usecases.platforms import GitHub, GitLab, Place  # httpx, 120 ms
+    from reconciler.usecases.platforms import GitHub, GitLab, PlatformContext  # httpx, 120 ms
 
     variables = _VARIABLES[name]
     project = os.environ.get(variables.project, "")
@@ -89,7 +89,7 @@ def connect(name: str, number: int | None = None) -> Iterator[GitHub | GitLab]:
             f"{variables.token} holds characters that no token has", "Set it anew."
         )
     kind = GitHub if name == "github" else GitLab
-    found = kind(Place(api, graphql, project, number or 0, token), runtime.clock())
+    found = kind(PlatformContext(api, graphql, project, number or 0, token), runtime.clock())
     try:
         yield found
     finally:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.baseline import Linting
     from reconciler.cli.formats import Outputs
-    from reconciler.core.lint.baseline import Entry, Judged, Linted
+    from reconciler.core.lint.baseline import Judged, KnownFinding, Linted
     from reconciler.errors import Diagnostic
 
 
@@ -75,7 +75,7 @@ def validate(
 
 def _update(
     linted: tuple[Linted, ...], linting: Linting, only: Collection[str] | None
-) -> frozenset[Entry]:
+) -> frozenset[KnownFinding]:
     """Writes a baseline that knows these findings, and says what that changes."""
     before, after = linting.baseline, updated(linted, linting.baseline, only)
     if before == after:

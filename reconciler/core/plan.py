@@ -206,7 +206,7 @@ class Measurements(NamedTuple):
     credits_after: float = 0.0
 
 
-class Allowance(NamedTuple):
+class BudgetLimits(NamedTuple):
     """How many monitors of a fleet may lose monitoring within 24 hours, and who says so.
 
     Attributes:
@@ -239,7 +239,7 @@ class Coverage(NamedTuple):
     losses: tuple[Loss, ...] = ()
     measurements: Measurements = Measurements()
     recent: tuple[Lost, ...] = ()
-    allowance: Allowance = Allowance()
+    allowance: BudgetLimits = BudgetLimits()
 
     @property
     def total(self) -> int:
@@ -285,13 +285,13 @@ class Coverage(NamedTuple):
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Coverage:
         """What `to_json` gave."""
-        budget = {key: data["budget"][key] for key in Allowance._fields}
+        budget = {key: data["budget"][key] for key in BudgetLimits._fields}
         return cls(
             data["managed"],
             tuple(Loss(**(item | {"causes": tuple(item["causes"])})) for item in data["losses"]),
             Measurements(**data["measurements"]),
             tuple(Lost(**(item | {"causes": tuple(item["causes"])})) for item in data["recent"]),
-            Allowance(**budget),
+            BudgetLimits(**budget),
         )
 
 

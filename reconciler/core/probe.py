@@ -30,7 +30,7 @@ class Mark(StrEnum):
     NOT_SEEN = "not seen"
 
 
-class Row(NamedTuple):
+class ProbeRow(NamedTuple):
     """One field.
 
     Attributes:
@@ -44,7 +44,7 @@ class Row(NamedTuple):
     mark: Mark
 
 
-class Table(NamedTuple):
+class ProbeTable(NamedTuple):
     """The fields of one kind, and how many monitors they were seen in.
 
     Attributes:
@@ -53,10 +53,12 @@ class Table(NamedTuple):
 
     kind: str | None
     monitors: int
-    rows: tuple[Row, ...]
+    rows: tuple[ProbeRow, ...]
 
 
-def probe(schemas: Mapping[str, Mapping[str, JSON]], live: Sequence[Live]) -> tuple[Table, ...]:
+def probe(
+    schemas: Mapping[str, Mapping[str, JSON]], live: Sequence[Live]
+) -> tuple[ProbeTable, ...]:
     """A table for each kind; all monitors of a kind are looked at, as one shows one type only."""
     expected = {kind: _expected(schema) for kind, schema in schemas.items()}
     tables = [_table(kind, fields, live) for kind, fields in expected.items()]
@@ -64,12 +66,12 @@ def probe(schemas: Mapping[str, Mapping[str, JSON]], live: Sequence[Live]) -> tu
     return (*tables, untyped) if untyped.monitors else tuple(tables)
 
 
-def _table(kind: str | None, expected: Mapping[str, str], live: Sequence[Live]) -> Table:
+def _table(kind: str | None, expected: Mapping[str, str], live: Sequence[Live]) -> ProbeTable:
     found = [item.fields for item in live if item.type == kind]
-    return Table(kind, len(found), tuple(_rows(expected, found)))
+    return ProbeTable(kind, len(found), tuple(_rows(expected, found)))
 
 
-def to_json(tables: Iterable[Table]) -> dict[str, JSON]:
+def to_json(tables: Iterable[ProbeTable]) -> dict[str, JSON]:
     """The tables as `schemas/probe.schema.json` describes them."""
     return {
         "format_version": FORMAT_VERSION,
@@ -87,7 +89,9 @@ def to_json(tables: Iterable[Table]) -> dict[str, JSON]:
     }
 
 
-def _rows(expected: Mapping[str, str], monitors: Sequence[Mapping[str, JSON]]) -> Iterator[Row]:
+def _rows(
+    expected: Mapping[str, str], monitors: Sequence[Mapping[str, JSON]]
+) -> Iterator[ProbeRow]:
     """Nothing can be said of a kind without a monitor."""
     if not monitors:
         return
@@ -97,7 +101,7 @@ def _rows(expected: Mapping[str, str], monitors: Sequence[Mapping[str, JSON]]) -
             _see(seen, name, value, expected)
     for name in sorted({*expected, *seen}):
         types = tuple(sorted(seen.get(name, ())))
-        yield Row(name, types, expected.get(name, ""), _mark(types, expected.get(name)))
+        yield ProbeRow(name, types, expected.get(name, ""), _mark(types, expected.get(name)))
 
 
 def _see(seen: dict[str, set[str]], name: str, value: JSON, expected: Mapping[str, str]) -> None:

@@ -33,7 +33,15 @@ from unicodedata import normalize
 
 from reconciler.core.cost import credits_per_day, number, per_day, regions_of
 from reconciler.core.model import SECRET_REF, boolean
-from reconciler.core.plan import Action, Allowance, Coverage, Loss, Measurements, NoteCode, Reason
+from reconciler.core.plan import (
+    Action,
+    BudgetLimits,
+    Coverage,
+    Loss,
+    Measurements,
+    NoteCode,
+    Reason,
+)
 from reconciler.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -97,10 +105,10 @@ class Terms(NamedTuple):
     last_apply: Budget | None = None
     recent: tuple[Lost, ...] = ()
 
-    def allowance(self, managed: int) -> Allowance:
+    def allowance(self, managed: int) -> BudgetLimits:
         """How many that allows of a fleet of that size."""
         ceiling = self.budgets.ceiling
-        return Allowance(
+        return BudgetLimits(
             self.budgets.configured.limit(managed),
             None if self.last_apply is None else self.last_apply.limit(managed),
             None if ceiling is None else ceiling.limit(managed),

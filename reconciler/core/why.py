@@ -54,7 +54,7 @@ class Tracking(StrEnum):
     UNTRACKED = "untracked"
 
 
-class Subject(NamedTuple):
+class AddressFacts(NamedTuple):
     """All that is known of one address.
 
     Attributes:
@@ -151,7 +151,7 @@ class Why(NamedTuple):
     """
 
     account: Account
-    subject: Subject
+    subject: AddressFacts
     next: Next
     message: str
     hint: str
@@ -190,7 +190,7 @@ class Why(NamedTuple):
         }
 
 
-def fields_of(subject: Subject) -> tuple[set[str], set[str]]:
+def fields_of(subject: AddressFacts) -> tuple[set[str], set[str]]:
     """The fields that manifest or record name, and all others that can be asked for."""
     named: set[str] = set()
     for names in (subject.desired, subject.record):
@@ -200,7 +200,7 @@ def fields_of(subject: Subject) -> tuple[set[str], set[str]]:
     return named, known - named
 
 
-def explain_why(subject: Subject, names: Iterable[str], live: Iterable[Live] = ()) -> Why:
+def explain_why(subject: AddressFacts, names: Iterable[str], live: Iterable[Live] = ()) -> Why:
     """Why the monitor and the fields of these names are as they are.
 
     Args:
@@ -221,7 +221,7 @@ def explain_why(subject: Subject, names: Iterable[str], live: Iterable[Live] = (
     return Why(subject.plan.account, subject, _next(subject), message, hint, fields, called)
 
 
-def _next(subject: Subject) -> Next:
+def _next(subject: AddressFacts) -> Next:
     """What would happen to the monitor."""
     if subject.refusal:
         return Next.REFUSED
@@ -236,7 +236,7 @@ def _next(subject: Subject) -> Next:
     return Next.UNCHANGED
 
 
-def _field(subject: Subject, name: str) -> FieldWhy:
+def _field(subject: AddressFacts, name: str) -> FieldWhy:
     desired, record = subject.desired, subject.record
     has = subject.live.fields.get(name) if subject.live else None
     secrets = desired.secrets if desired else {}
@@ -279,12 +279,12 @@ def _field(subject: Subject, name: str) -> FieldWhy:
     return found._replace(source=source, tracking=_tracking(subject, name), cause=None)
 
 
-def _change_of(subject: Subject, name: str) -> FieldChange | None:
+def _change_of(subject: AddressFacts, name: str) -> FieldChange | None:
     fields = subject.change.fields if subject.change else ()
     return next((item for item in fields if item.field == name), None)
 
 
-def _next_of(subject: Subject, name: str) -> Next:
+def _next_of(subject: AddressFacts, name: str) -> Next:
     """What would happen to a field."""
     desired, whole = subject.desired, _next(subject)
     if desired is None:
@@ -305,7 +305,7 @@ def _next_of(subject: Subject, name: str) -> Next:
     return Next.UPDATE if change.sent_with is None else Next.SENT_WITH
 
 
-def _tracking(subject: Subject, name: str) -> Tracking:
+def _tracking(subject: AddressFacts, name: str) -> Tracking:
     """What is known of the secret in a field."""
     if not subject.tracks:
         return Tracking.UNTRACKED

@@ -16,7 +16,7 @@ _MARK = b"reconciler:"
 _COMMENT = re.compile(r"(?:^|(?<=[ \t]))#[ \t]*reconciler:[ \t]*(.*?)[ \t]*$")
 
 
-class Comment(NamedTuple):
+class Directive(NamedTuple):
     """A comment for this tool.
 
     Attributes:
@@ -32,7 +32,7 @@ class Comment(NamedTuple):
     is_alone: bool
 
 
-def comments(path: str) -> list[Comment]:
+def comments(path: str) -> list[Directive]:
     """The comments for this tool in a file that has been read as manifests."""
     data = read(path)
     if isinstance(data, Diagnostic) or _MARK not in data:
@@ -45,12 +45,12 @@ def comments(path: str) -> list[Comment]:
                 is_block = node.style in BLOCK_STYLES  # behind whose header a comment may stand
                 start = source.following(node.begin) if is_block else node.begin
                 values.append(range(start, node.end))
-    found: list[Comment] = []
+    found: list[Directive] = []
     line = 0
     while line < len(source.text):
         match = _COMMENT.search(source.text[line : source.end(line)])
         if match and not any(line + match.start() in value for value in values):
             number, is_alone = source.number(line) + 1, source.is_blank(line, line + match.start())
-            found.append(Comment(number, match.start() + 1, match[1], is_alone))
+            found.append(Directive(number, match.start() + 1, match[1], is_alone))
         line = source.following(line)
     return found

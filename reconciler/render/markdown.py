@@ -66,7 +66,7 @@ class Block(NamedTuple):
     things: int = 1
 
 
-class Section(NamedTuple):
+class MarkdownSection(NamedTuple):
     """What stands under one heading.
 
     Attributes:
@@ -94,12 +94,12 @@ def plan_markdown(plan: Plan, view: View) -> Lines:
     for group in _groups(plan, view):
         by_action[group.action].append(Block([*_group(group, names, view)], len(group.changes)))
     sections = (
-        Section("Refused", [Block(_refusal(item)) for item in plan.refusals], is_open=True),
-        Section("Destroy", by_action[Action.DELETE], is_open=True),
-        Section("Lost monitoring", losses, total=len(plan.coverage.losses)),
-        Section("Change", by_action[Action.UPDATE]),
-        Section("Add", by_action[Action.CREATE]),
-        Section("Notes", remarks),
+        MarkdownSection("Refused", [Block(_refusal(item)) for item in plan.refusals], is_open=True),
+        MarkdownSection("Destroy", by_action[Action.DELETE], is_open=True),
+        MarkdownSection("Lost monitoring", losses, total=len(plan.coverage.losses)),
+        MarkdownSection("Change", by_action[Action.UPDATE]),
+        MarkdownSection("Add", by_action[Action.CREATE]),
+        MarkdownSection("Notes", remarks),
     )
     account = f"account: {plan.account.name} ({plan.account.url})"
     return _document(verdict, numbers, sections, (account, f"digest: {plan.digest}"), view)
@@ -116,8 +116,8 @@ def drift_markdown(drift: Drift, view: View) -> Lines:
         for item in drift.unmanaged or ()
     ]
     sections = (
-        Section("Drift", [Block([*_drifted(item)]) for item in drift.monitors]),
-        Section("New, without a manifest", strangers),
+        MarkdownSection("Drift", [Block([*_drifted(item)]) for item in drift.monitors]),
+        MarkdownSection("New, without a manifest", strangers),
     )
     account = f"account: {drift.account.name} ({drift.account.url})"
     left = view.limit - room_for_known(len(drift.monitors))
@@ -130,8 +130,8 @@ def result_markdown(result: Result, view: View) -> Lines:
     left = (item for item in result.outcomes if item.status is not Status.DONE)
     done = [Block([f"+ {_head(item.change)}"]) for item in result.having(Status.DONE)]
     sections = (
-        Section("Not done", [Block(_outcome(item)) for item in left], is_open=True),
-        Section("Done", done),
+        MarkdownSection("Not done", [Block(_outcome(item)) for item in left], is_open=True),
+        MarkdownSection("Done", done),
     )
     account = f"account: {result.account.name} ({result.account.url})"
     return _document(verdict, (), sections, (account, f"run: {result.run}"), view)
@@ -142,7 +142,7 @@ def findings_markdown(findings: Sequence[Diagnostic], view: View) -> Lines:
     noun = "finding" if len(findings) == 1 else "findings"
     verdict = f"{len(findings)} {noun}." if findings else "No findings."
     sections = [
-        Section(
+        MarkdownSection(
             title,
             [
                 Block([f"{mark} {finding_line(item)}"])
@@ -260,7 +260,7 @@ def _outcome(outcome: Outcome) -> list[str]:
 def _document(
     verdict: str,
     numbers: Sequence[str],
-    sections: Iterable[Section],
+    sections: Iterable[MarkdownSection],
     facts: Sequence[str],
     view: View,
 ) -> Lines:
@@ -287,7 +287,7 @@ def _document(
     return Lines("\n\n".join(filter(None, (*parts, last))))
 
 
-def _fitting(section: Section, left: int) -> tuple[list[Block], int]:
+def _fitting(section: MarkdownSection, left: int) -> tuple[list[Block], int]:
     """The blocks of a section that are shown, and their size with all that is around them."""
     longest = max((_ticks(block.lines) for block in section.blocks), default=0)
     around = _size([_section(section, []), "`" * longest * 2])
@@ -301,7 +301,7 @@ def _fitting(section: Section, left: int) -> tuple[list[Block], int]:
     return shown, size
 
 
-def _section(section: Section, shown: Sequence[Block]) -> str:
+def _section(section: MarkdownSection, shown: Sequence[Block]) -> str:
     """The section with these of its blocks."""
     total = section.total or sum(block.things for block in section.blocks)
     title = f"{section.title} ({total:,})"

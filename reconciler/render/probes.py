@@ -9,18 +9,18 @@ from reconciler.core.printable import Lines, joined, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from reconciler.core.probe import Table
+    from reconciler.core.probe import ProbeTable
 
 _HEAD = ("field", "seen", "expected", "mark")
 
 
-def probe_text(tables: Iterable[Table]) -> Lines:
+def probe_text(tables: Iterable[ProbeTable]) -> Lines:
     """A table for each kind."""
     lines = [line for table in tables for line in (*_lines(table), "")]
     return joined(lines[:-1])
 
 
-def _lines(table: Table) -> Iterator[str]:
+def _lines(table: ProbeTable) -> Iterator[str]:
     if not table.monitors:
         yield f"{table.kind}: AlertSite returned no such monitor"
         return

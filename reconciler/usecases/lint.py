@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from reconciler.core.lint import BAD_COMMENT, CODES, lint
-from reconciler.core.lint.baseline import Entry, Linted
+from reconciler.core.lint.baseline import KnownFinding, Linted
 from reconciler.errors import Diagnostic, Position
 from reconciler.manifests import Locator
 from reconciler.manifests.directives import comments
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.core.lint.policy import Policy
     from reconciler.core.model import Desired
     from reconciler.errors import Problem
-    from reconciler.manifests.directives import Comment
+    from reconciler.manifests.directives import Directive
     from reconciler.usecases.load import Fleet
 
 
@@ -33,7 +33,7 @@ def lint_fleet(fleet: Fleet, policy: Policy) -> tuple[Linted, ...]:
     or `metadata:` for the whole manifest.
     """
     linting = _Linting(fleet, policy)
-    found: dict[Diagnostic, set[Entry]] = {item: set() for item in linting.bad_comments()}
+    found: dict[Diagnostic, set[KnownFinding]] = {item: set() for item in linting.bad_comments()}
     for finding, entry in linting.findings():
         found.setdefault(finding, set()).add(entry)
     return tuple(Linted(finding, frozenset(found[finding])) for finding in sorted(found))
@@ -51,13 +51,15 @@ class _Linting:
         )
         self._comments = {path: comments(path) for path in {origin.path for origin in origins}}
 
-    def findings(self) -> Iterator[tuple[Diagnostic, Entry]]:
+    def findings(self) -> Iterator[tuple[Diagnostic, KnownFinding]]:
         for finding in lint(self._fleet.desired):
             item = self._fleet.by_address[finding.address]
             severity = self._policy.severity(finding.code)
             if severity is not None and finding.code not in self._disabled(item, finding):
                 place = self._place(item, finding)
-                entry = Entry(finding.address, finding.code, ".".join(map(str, finding.pointer)))
+                entry = KnownFinding(
+                    finding.address, finding.code, ".".join(map(str, finding.pointer))
+                )
                 yield finding.at(place, severity), entry
 
     def bad_comments(self) -> Iterator[Diagnostic]:
@@ -97,13 +99,13 @@ class _Linting:
         return self._locator.position(origin.path, origin.document, finding.pointer, of_key=of_key)
 
 
-def _codes(comment: Comment) -> list[str]:
+def _codes(comment: Directive) -> list[str]:
     """The codes that a comment names; none if it is of another form."""
     found = _DISABLE.fullmatch(comment.text)
     return re.split("[ ]*,[ ]*", found[1]) if found else []
 
 
-def _faults(comment: Comment) -> Iterator[str]:
+def _faults(comment: Directive) -> Iterator[str]:
     codes = _codes(comment)
     if not codes:
         yield f"this comment is not understood; write {_EXAMPLE}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from reconciler.core.inventory import Inventory
 from reconciler.core.model import Kind
 from reconciler.core.options import with_addresses
-from reconciler.core.why import ID, Subject, explain_why, fields_of
+from reconciler.core.why import ID, AddressFacts, explain_why, fields_of
 from reconciler.errors import UsageError
 from reconciler.manifests import Locator
 from reconciler.schema.suggestion import did_you_mean
@@ -92,13 +92,13 @@ def _check_address(workspace: Workspace, state: State, address: str) -> None:
 
 def _subject(
     workspace: Workspace, address: str, state: State, live: tuple[Live, ...], plan: Plan
-) -> Subject:
+) -> AddressFacts:
     """All that is known of the address."""
     schemas = workspace.schemas
     kind = address.partition("/")[0]
     desired = next((item for item in workspace.fleet.desired if item.address == address), None)
     view = Inventory(workspace.fleet.desired, state.records, live)
-    subject = Subject(
+    subject = AddressFacts(
         address=address,
         kind=schemas.kinds.get(kind) or Kind(kind, {}),
         desired=desired,

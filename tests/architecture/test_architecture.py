@@ -163,6 +163,16 @@ def test_modules_are_well_named() -> None:
     assert {path.stem for path in PACKAGE.rglob("*.py")}.isdisjoint(FORBIDDEN_NAMES)
 
 
+def test_no_class_name_means_two_things() -> None:
+    found: dict[str, list[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(path.relative_to(PACKAGE).as_posix())
+    assert len(found) > 200
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
+
+
 def test_only_where_a_run_must_survive_a_bug_is_every_error_caught() -> None:
     catchers = {
         path.relative_to(PACKAGE).parts[0]

@@ -14,9 +14,9 @@ from reconciler.core.drift import Drift, Drifted
 from reconciler.core.generation import Generation
 from reconciler.core.plan import (
     Action,
-    Allowance,
     Binding,
     BindingAction,
+    BudgetLimits,
     Change,
     Coverage,
     Loss,
@@ -77,7 +77,7 @@ def plan() -> Plan:
         (Refusal("email-smtp/twin", "ambiguous", "there are two", "Name its id.", ORIGIN),),
         (Note("email-smtp/orphan", NoteCode.ORPHAN, 51),),
         unchanged=5,
-        coverage=Coverage(30, losses, Measurements(100, 50), (), Allowance(9)),
+        coverage=Coverage(30, losses, Measurements(100, 50), (), BudgetLimits(9)),
     )
 
 

@@ -2,14 +2,22 @@
 
 import pytest
 
-from reconciler.core.lint.baseline import Entry, Judged, Linted, from_json, judge, to_json, updated
+from reconciler.core.lint.baseline import (
+    Judged,
+    KnownFinding,
+    Linted,
+    from_json,
+    judge,
+    to_json,
+    updated,
+)
 from reconciler.core.lint.policy import Policy
 from reconciler.errors import Diagnostic, Position, Severity
 
-A, B, C = (Entry(f"email-smtp/{name}", "wrong-port", "spec.port") for name in "abc")
+A, B, C = (KnownFinding(f"email-smtp/{name}", "wrong-port", "spec.port") for name in "abc")
 
 
-def linted(*entries: Entry, line: int = 1) -> Linted:
+def linted(*entries: KnownFinding, line: int = 1) -> Linted:
     finding = Diagnostic(Position("monitors/a.yaml", line, 1), "wrong-port", "no")
     return Linted(finding, frozenset(entries))
 
@@ -65,7 +73,7 @@ class TestUpdated:
 
     def test_then_nothing_is_new_and_nothing_gone(self) -> None:
         found = [linted(A), linted(B, C)]
-        assert judge(found, updated(found, {Entry("x/y", "z", "")})) == Judged((), 2, ())
+        assert judge(found, updated(found, {KnownFinding("x/y", "z", "")})) == Judged((), 2, ())
 
 
 def test_it_is_written_and_read() -> None:

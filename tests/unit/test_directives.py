@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.manifests.directives import Comment, comments
+from reconciler.manifests.directives import Directive, comments
 
 
-def found(tmp_path: Path, text: str | bytes) -> list[Comment]:
+def found(tmp_path: Path, text: str | bytes) -> list[Directive]:
     path = tmp_path / "a.yaml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return comments(str(path))
@@ -16,20 +16,20 @@ def found(tmp_path: Path, text: str | bytes) -> list[Comment]:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: 1 # reconciler: disable=x", Comment(1, 6, "disable=x", is_alone=False)),
-        ("a: 1\t#reconciler:disable=x  \n", Comment(1, 6, "disable=x", is_alone=False)),
-        ("\ufeffa: 1 # reconciler: x", Comment(1, 6, "x", is_alone=False)),
-        ("a: 1\r\n# reconciler: x\r\n", Comment(2, 1, "x", is_alone=True)),
-        ("a: 1\r  # reconciler: x", Comment(2, 3, "x", is_alone=True)),
-        ("a: # note # reconciler: x", Comment(1, 11, "x", is_alone=False)),
-        ("a: 'ü' # reconciler: x", Comment(1, 8, "x", is_alone=False)),
-        ("a: 'it # is' # reconciler: x", Comment(1, 14, "x", is_alone=False)),
-        ("a: | # reconciler: x\n  text # reconciler: y\n", Comment(1, 6, "x", is_alone=False)),
-        ("a: >-\n  # reconciler: y\n# reconciler: x\n", Comment(3, 1, "x", is_alone=True)),
-        ("a: [1, # reconciler: x\n  2]", Comment(1, 8, "x", is_alone=False)),
+        ("a: 1 # reconciler: disable=x", Directive(1, 6, "disable=x", is_alone=False)),
+        ("a: 1\t#reconciler:disable=x  \n", Directive(1, 6, "disable=x", is_alone=False)),
+        ("\ufeffa: 1 # reconciler: x", Directive(1, 6, "x", is_alone=False)),
+        ("a: 1\r\n# reconciler: x\r\n", Directive(2, 1, "x", is_alone=True)),
+        ("a: 1\r  # reconciler: x", Directive(2, 3, "x", is_alone=True)),
+        ("a: # note # reconciler: x", Directive(1, 11, "x", is_alone=False)),
+        ("a: 'ü' # reconciler: x", Directive(1, 8, "x", is_alone=False)),
+        ("a: 'it # is' # reconciler: x", Directive(1, 14, "x", is_alone=False)),
+        ("a: | # reconciler: x\n  text # reconciler: y\n", Directive(1, 6, "x", is_alone=False)),
+        ("a: >-\n  # reconciler: y\n# reconciler: x\n", Directive(3, 1, "x", is_alone=True)),
+        ("a: [1, # reconciler: x\n  2]", Directive(1, 8, "x", is_alone=False)),
     ],
 )
-def test_comments_are_found(tmp_path: Path, text: str, expected: Comment) -> None:
+def test_comments_are_found(tmp_path: Path, text: str, expected: Directive) -> None:
     assert found(tmp_path, text) == [expected]
 
 
@@ -53,7 +53,7 @@ def test_what_stands_in_a_value_or_is_no_text_is_not_found(
 
 
 def test_a_file_that_was_spoilt_meanwhile_breaks_nothing(tmp_path: Path) -> None:
-    assert found(tmp_path, "a: [1 # reconciler: x") == [Comment(1, 7, "x", is_alone=False)]
+    assert found(tmp_path, "a: [1 # reconciler: x") == [Directive(1, 7, "x", is_alone=False)]
 
 
 def test_a_file_that_is_gone_has_none(tmp_path: Path) -> None:

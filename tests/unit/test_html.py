@@ -11,9 +11,9 @@ from reconciler.core.generation import Generation
 from reconciler.core.names import Name
 from reconciler.core.plan import (
     Action,
-    Allowance,
     Binding,
     BindingAction,
+    BudgetLimits,
     Change,
     Coverage,
     Loss,
@@ -160,7 +160,7 @@ def test_only_the_most_frequent_options_are_shown() -> None:
 
 def test_losses_stand_on_top_with_the_budget() -> None:
     losses = (Loss("email-smtp/relay", 1, ("retargeted",), {"port": "retargeted"}),)
-    coverage = Coverage(1, losses, Measurements(10, 5), allowance=Allowance(0))
+    coverage = Coverage(1, losses, Measurements(10, 5), allowance=BudgetLimits(0))
     found = page(Plan(ACCOUNT, (change("relay", PORT),), coverage=coverage))
     assert "This plan loses more monitoring than the budget allows" in found.text
     assert "1 monitor loses monitoring" in found.text

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.probe import Mark, Row, probe, to_json
+from reconciler.core.probe import Mark, ProbeRow, probe, to_json
 from reconciler.render.probes import probe_text
 
 from build import SCHEMAS, live
@@ -13,7 +13,7 @@ from build import SCHEMAS, live
 SMTP = {"email-smtp": SCHEMAS.documents["email-smtp"]}
 
 
-def rows(*monitors: dict[str, Any]) -> dict[str, Row]:
+def rows(*monitors: dict[str, Any]) -> dict[str, ProbeRow]:
     (table,) = probe(SMTP, [live(item) for item in monitors])
     assert table.monitors == len(monitors)
     return {row.field: row for row in table.rows}
@@ -33,7 +33,7 @@ def rows(*monitors: dict[str, Any]) -> dict[str, Row]:
     ],
 )
 def test_types_are_compared(value: Any, seen: tuple[str, ...], mark: Mark) -> None:
-    assert rows({"port": value})["port"] == Row("port", seen, "integer", mark)
+    assert rows({"port": value})["port"] == ProbeRow("port", seen, "integer", mark)
 
 
 def test_all_monitors_of_a_kind_are_looked_at() -> None:
@@ -42,8 +42,8 @@ def test_all_monitors_of_a_kind_are_looked_at() -> None:
 
 def test_what_the_schema_does_not_know_or_nobody_saw() -> None:
     found = rows({"capture_level": 3})
-    assert found["capture_level"] == Row("capture_level", ("integer",), "", Mark.UNKNOWN)
-    assert found["hostname"] == Row("hostname", (), "string", Mark.NOT_SEEN)
+    assert found["capture_level"] == ProbeRow("capture_level", ("integer",), "", Mark.UNKNOWN)
+    assert found["hostname"] == ProbeRow("hostname", (), "string", Mark.NOT_SEEN)
     assert found["sla_id"].expected == "any"
 
 

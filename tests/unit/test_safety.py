@@ -10,7 +10,7 @@ from reconciler.cli import config
 from reconciler.core.cost import per_day
 from reconciler.core.model import Desired, Field, Ignored, Lifecycle, Live
 from reconciler.core.options import PlanOptions
-from reconciler.core.plan import Allowance, Coverage, Loss, Measurements, Plan
+from reconciler.core.plan import BudgetLimits, Coverage, Loss, Measurements, Plan
 from reconciler.core.planner import decide
 from reconciler.core.safety import (
     NONE,
@@ -599,7 +599,7 @@ SOME = Coverage(
     ),
     Measurements(12_000, 900, 6_000, 450.5),
     (),
-    Allowance(10, None, 12),
+    BudgetLimits(10, None, 12),
 )  # fmt: skip
 
 
@@ -829,7 +829,7 @@ class TestMemory:
         self, lost: int, before: int | None, expected: Budget
     ) -> None:
         losses = tuple(loss(f"m{number}", number, "deleted") for number in range(lost))
-        coverage = Coverage(40, losses, allowance=Allowance(40, before))
+        coverage = Coverage(40, losses, allowance=BudgetLimits(40, before))
         last = {} if before is None else {"monitors": 10, "percent": 30}
         assert next_budget(coverage, Budget(50, 100), last) == expected
 

@@ -13,7 +13,7 @@ from reconciler.core.model import Desired, Ignored, Lifecycle, Live
 from reconciler.core.options import PlanOptions
 from reconciler.core.planner import decide
 from reconciler.core.state import Record
-from reconciler.core.why import ID, Next, Subject, Tracking, Why, explain_why, fields_of
+from reconciler.core.why import ID, AddressFacts, Next, Tracking, Why, explain_why, fields_of
 from reconciler.render import why_text
 from reconciler.schema import schema_folder
 
@@ -46,7 +46,7 @@ def ask(
         wanted = {**manifest.fields, **manifest.secrets}
         places = {name: f"{ORIGIN.path}:{n}:3" for n, name in enumerate(wanted, start=7)}
         places |= {ID: f"{ORIGIN.path}:4:3"} if manifest.id else {}
-    subject = Subject(
+    subject = AddressFacts(
         address=ADDRESS,
         kind=SCHEMAS.kinds["email-smtp"],
         desired=manifest,

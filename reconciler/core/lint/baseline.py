@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from reconciler.errors import Diagnostic
 
 
-class Entry(NamedTuple):
+class KnownFinding(NamedTuple):
     """What a finding is known by.
 
     Attributes:
@@ -37,7 +37,7 @@ class Linted(NamedTuple):
     """
 
     finding: Diagnostic
-    entries: frozenset[Entry]
+    entries: frozenset[KnownFinding]
 
 
 class Judged(NamedTuple):
@@ -51,11 +51,13 @@ class Judged(NamedTuple):
 
     new: tuple[Diagnostic, ...]
     known: int
-    gone: tuple[Entry, ...]
+    gone: tuple[KnownFinding, ...]
 
 
 def judge(
-    linted: Iterable[Linted], baseline: Collection[Entry], only: Collection[str] | None = None
+    linted: Iterable[Linted],
+    baseline: Collection[KnownFinding],
+    only: Collection[str] | None = None,
 ) -> Judged:
     """What of the findings is new.
 
@@ -64,7 +66,7 @@ def judge(
         baseline: what is known.
         only: the addresses that were looked at; None if that was all there are.
     """
-    found: set[Entry] = set()
+    found: set[KnownFinding] = set()
     new: list[Diagnostic] = []
     known = 0
     for item in linted:
@@ -78,18 +80,20 @@ def judge(
 
 
 def updated(
-    linted: Iterable[Linted], baseline: Collection[Entry], only: Collection[str] | None = None
-) -> frozenset[Entry]:
+    linted: Iterable[Linted],
+    baseline: Collection[KnownFinding],
+    only: Collection[str] | None = None,
+) -> frozenset[KnownFinding]:
     """The baseline that knows these findings, and what it knew of manifests not looked at."""
     others = () if only is None else (entry for entry in baseline if entry.address not in only)
     return frozenset(others).union(*(item.entries for item in linted))
 
 
-def to_json(baseline: Iterable[Entry]) -> dict[str, JSON]:
+def to_json(baseline: Iterable[KnownFinding]) -> dict[str, JSON]:
     """The baseline as `schemas/lint-baseline.schema.json` describes it."""
     return {"format_version": "1.0", "findings": [entry._asdict() for entry in sorted(baseline)]}
 
 
-def from_json(data: Mapping[str, JSON]) -> frozenset[Entry]:
+def from_json(data: Mapping[str, JSON]) -> frozenset[KnownFinding]:
     """What `to_json` gave; `data` must fit the schema."""
-    return frozenset(Entry(**item) for item in data["findings"])
+    return frozenset(KnownFinding(**item) for item in data["findings"])

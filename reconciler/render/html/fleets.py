@@ -35,7 +35,7 @@ class Part(NamedTuple):
     tone: str
 
 
-class Line(NamedTuple):
+class TableLine(NamedTuple):
     """One line of a table."""
 
     head: str
@@ -54,7 +54,7 @@ class Table(NamedTuple):
     title: str
     head: str
     columns: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[TableLine, ...]
     size: int
     text: str = ""
     foot: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class Table(NamedTuple):
     has_chart: bool = True
 
 
-class Row(NamedTuple):
+class MonitorRow(NamedTuple):
     """One monitor; `tokens` are what filters find it by."""
 
     symbol: str
@@ -246,7 +246,7 @@ def _tables(report: Report, total: Tally) -> Iterator[Table]:
     if report.runs:
         most = max(run.monitors for run in report.runs)
         lines = tuple(
-            Line(
+            TableLine(
                 f"{run.run}",
                 Bar("", run.monitors, _width(run.monitors, most)),
                 (run.at, f"{run.monitors:,}"),
@@ -279,7 +279,9 @@ def _table(
         if name not in _RARE or any(getattr(tally, name) for tally in tallies.values())
     )
     lines = [
-        Line(name, Bar("", tally.monitors, _width(tally.monitors, most)), _cells(tally, columns))
+        TableLine(
+            name, Bar("", tally.monitors, _width(tally.monitors, most)), _cells(tally, columns)
+        )
         for name, tally in tallies.items()
     ]
     left_out = max(0, len(lines) - _MOST_LINES)
@@ -329,10 +331,10 @@ def _facets(monitor: Monitor, report: Report) -> dict[str, list[str]]:
     }
 
 
-def _row(monitor: Monitor, report: Report, tokens: str) -> Row:
+def _row(monitor: Monitor, report: Report, tokens: str) -> MonitorRow:
     symbol, tone = _TONES[monitor.standing]
     address = monitor.address or f"{monitor.kind}/{monitor.id}"
-    return Row(
+    return MonitorRow(
         symbol,
         tone,
         address,

@@ -6,6 +6,6 @@ a pipeline calls for that. A platform decides nothing: what to write is in `core
 
 from reconciler.usecases.platforms.github import GitHub
 from reconciler.usecases.platforms.gitlab import GitLab
-from reconciler.usecases.platforms.rest import Place
+from reconciler.usecases.platforms.rest import PlatformContext
 
-__all__ = ["GitHub", "GitLab", "Place"]
+__all__ = ["GitHub", "GitLab", "PlatformContext"]

@@ -14,7 +14,7 @@ from reconciler.usecases.platforms.rest import Rest, understood
 
 if TYPE_CHECKING:
     from reconciler.context import Clock
-    from reconciler.usecases.platforms.rest import Place
+    from reconciler.usecases.platforms.rest import PlatformContext
 
 _LARGEST_PLAN = 64 * MIB
 
@@ -25,7 +25,7 @@ class GitHub:
     largest = 65536
     """Characters that a comment may have."""
 
-    def __init__(self, place: Place, clock: Clock) -> None:
+    def __init__(self, place: PlatformContext, clock: Clock) -> None:
         headers = {
             "Accept": "application/vnd.github+json",
             "Authorization": f"Bearer {place.token}",

@@ -9,7 +9,7 @@ from reconciler.usecases.platforms.rest import Rest, understood
 
 if TYPE_CHECKING:
     from reconciler.context import Clock
-    from reconciler.usecases.platforms.rest import Place
+    from reconciler.usecases.platforms.rest import PlatformContext
 
 _PLAN = "reconciler-plan"
 """The job of the component that keeps the plan."""
@@ -24,7 +24,7 @@ class GitLab:
     largest = 1_000_000
     """Characters that a comment may have."""
 
-    def __init__(self, place: Place, clock: Clock) -> None:
+    def __init__(self, place: PlatformContext, clock: Clock) -> None:
         # Not PRIVATE-TOKEN: an artifact may lie on another host, and httpx takes only this away.
         headers = {"Authorization": f"Bearer {place.token}"}
         self._rest = Rest("GitLab", place, "GITLAB_TOKEN", headers, clock)

@@ -57,7 +57,7 @@ def understood(read: Callable[_Given, _Read]) -> Callable[_Given, _Read]:
     return checked
 
 
-class Place(NamedTuple):
+class PlatformContext(NamedTuple):
     """What a platform tells its pipelines about themselves, and the token that was given.
 
     Attributes:
@@ -75,10 +75,12 @@ class Place(NamedTuple):
     token: str
 
     def __repr__(self) -> str:
-        return f"Place(api={self.api!r}, project={self.project!r}, request={self.request})"
+        return (
+            f"PlatformContext(api={self.api!r}, project={self.project!r}, request={self.request})"
+        )
 
 
-class Answer(NamedTuple):
+class PlatformAnswer(NamedTuple):
     """One answer, read to its end."""
 
     status: int
@@ -106,7 +108,12 @@ class Rest:
     """
 
     def __init__(
-        self, name: str, place: Place, token: str, headers: Mapping[str, str], clock: Clock
+        self,
+        name: str,
+        place: PlatformContext,
+        token: str,
+        headers: Mapping[str, str],
+        clock: Clock,
     ) -> None:
         if not place.token:
             raise NotAllowedError(f"{token} is not set", "")
@@ -119,7 +126,7 @@ class Rest:
         """Closes all connections."""
         self._client.close()
 
-    def get(self, path: str, **params: str | int) -> Answer:
+    def get(self, path: str, **params: str | int) -> PlatformAnswer:
         """Reads."""
         return self._send("GET", path, params=params or None)
 
@@ -142,11 +149,11 @@ class Rest:
             answer = self.get(following["url"])
         raise PlatformError(f"{self._name}: a list has more than {_PAGES} pages", "")
 
-    def write(self, method: str, path: str, body: object = None) -> Answer:
+    def write(self, method: str, path: str, body: object = None) -> PlatformAnswer:
         """Writes, once."""
         return self._send(method, path, body=body)
 
-    def read_by_post(self, url: str, body: object) -> Answer:
+    def read_by_post(self, url: str, body: object) -> PlatformAnswer:
         """Reads by POST, as GraphQL does."""
         return self._send("POST", url, body=body, only_reads=True)
 
@@ -159,7 +166,7 @@ class Rest:
         body: object = None,
         follow: bool = False,
         only_reads: bool = False,
-    ) -> Answer:
+    ) -> PlatformAnswer:
         only_reads = only_reads or method == "GET"
         what = f"{self._name}: {method} {path.partition('?')[0]}"
         for attempt in range(1, _TRIES + 1):
@@ -194,7 +201,7 @@ class Rest:
         body: object,
         *,
         follow: bool,
-    ) -> Answer:
+    ) -> PlatformAnswer:
         ends = self._clock.monotonic() + _DEADLINE
         found = bytearray()
         with self._client.stream(
@@ -204,9 +211,9 @@ class Rest:
                 found += piece
                 if len(found) > _SIZE or self._clock.monotonic() > ends:
                     raise httpx.ReadTimeout("the answer is too long or too slow")
-            return Answer(response.status_code, response.headers, bytes(found))
+            return PlatformAnswer(response.status_code, response.headers, bytes(found))
 
-    def _pause(self, answer: Answer) -> float | None:
+    def _pause(self, answer: PlatformAnswer) -> float | None:
         """Seconds to wait if the answer is a refusal for too many requests; else None."""
         if answer.status not in {403, 429}:
             return None
@@ -219,7 +226,7 @@ class Rest:
             return max(1.0, float(reset) - self._clock.now().timestamp())
         return 60.0 if answer.status == httpx.codes.TOO_MANY_REQUESTS else None
 
-    def _checked(self, answer: Answer, what: str) -> Answer:
+    def _checked(self, answer: PlatformAnswer, what: str) -> PlatformAnswer:
         if httpx.codes.is_success(answer.status):
             return answer
         said = _said(answer)
@@ -233,7 +240,7 @@ class Rest:
                 raise PlatformError(message, "")
 
 
-def _said(answer: Answer) -> str:
+def _said(answer: PlatformAnswer) -> str:
     """What the platform says about a refusal, in its own words; empty if it says nothing."""
     try:
         data = json.loads(answer.body)

@@ -36,7 +36,7 @@ def named_value(field: str, key: str | None, value: JSON, names: Names) -> str:
     elements = elements_by_key(value, key) if isinstance(value, list) else None
     if elements and key is not None:
         return ", ".join(shown_element(field, key, item, names) for item in elements.values())
-    return _named(field, None, value, names)
+    return named(field, None, value, names)
 
 
 def shown_change(field: FieldChange, names: Names, *, colour: bool) -> str:
@@ -63,31 +63,32 @@ def shown_inside(
     field: str, key: str, item: ElementChange, names: Names, *, colour: bool = False
 ) -> str:
     """What becomes of an element that stays in a set."""
-    label = _named(field, key, item.element.get(key), names)
-    before = _member(field, item.member, item.before, names)
-    after = _named(field, item.member, item.after, names)
+    label = named(field, key, item.element.get(key), names)
+    before = shown_member(field, item.member, item.before, names)
+    after = named(field, item.member, item.after, names)
     ends = f"{paint(before, '-', colour=colour)} → {paint(after, '+', colour=colour)}"
     return f"{paint(f'~ {label}:', '~', colour=colour)} {ends}"
 
 
 def shown_element(field: str, key: str, element: Mapping[str, JSON], names: Names) -> str:
     """An element of a set: its key, and what else it has."""
-    label = _named(field, key, element.get(key), names)
+    label = named(field, key, element.get(key), names)
     rest = ", ".join(
-        _member(field, member, value, names)
+        shown_member(field, member, value, names)
         for member, value in sorted(element.items())
         if member != key
     )
     return f"{label}: {rest}" if rest else label
 
 
-def _member(field: str, member: str, value: JSON, names: Names) -> str:
+def shown_member(field: str, member: str, value: JSON, names: Names) -> str:
     """A member of an element; the name of an id says what it is, a bare value does not."""
-    text = _named(field, member, value, names)
+    text = named(field, member, value, names)
     is_named = type(value) is int and (field, member, value) in names
     return text if is_named else f"{printable(member)} {text}"
 
 
-def _named(field: str, key: str | None, value: JSON, names: Names) -> str:
+def named(field: str, key: str | None, value: JSON, names: Names) -> str:
+    """A value, as an id beside its name if it has one."""
     name = names.get((field, key, value)) if type(value) is int else None
     return value_text(value) if name is None else f"{printable(name)} ({value})"

@@ -13,7 +13,6 @@ from reconciler.render.html.rows import (
     Alert,
     Fold,
     Line,
-    Namer,
     Remark,
     Remarks,
     Row,
@@ -23,6 +22,7 @@ from reconciler.render.html.rows import (
     line,
 )
 from reconciler.render.plans import bindings_text, cost_text, notes_text, reason_text
+from reconciler.render.values import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from reconciler.core.grouping import Group
     from reconciler.core.plan import Change, Loss, Plan, Refusal
     from reconciler.core.printable import Lines
+    from reconciler.render.values import Names
     from reconciler.render.view import Made, View
 
 _ACTION, _CAUSE, _LOST, _LABEL, _ACCOUNT = "Action", "Cause", "Coverage", "Label", "Account"
@@ -177,24 +178,24 @@ def _sections(
     if plan.refusals:
         rows = tuple(_refusal(refusal, refused) for refusal in plan.refusals)
         yield Section("Refused", len(rows), rows)
-    namer = Namer(plan.names)
+    names = names_of(plan.names)
     is_short = len(plan.changes) <= FOLDED_ABOVE
     unusual: list[Row | Fold] = []
     usual: list[Row | Fold] = []
     number = 0
     for group in groups(plan):
         if group.is_unusual:
-            row = _row(group.changes[0], namer, tokens, losses, view)
+            row = _row(group.changes[0], names, tokens, losses, view)
             unusual.append(row._replace(is_open=is_short or len(unusual) < FOLDED_ABOVE))
         elif is_short or len(group.changes) == 1:
             number += len(group.changes)
             usual += (
-                _row(change, namer, tokens, losses, view)._replace(is_open=is_short)
+                _row(change, names, tokens, losses, view)._replace(is_open=is_short)
                 for change in group.changes
             )
         else:
             number += len(group.changes)
-            usual.append(_fold(group, namer, tokens, losses, view))
+            usual.append(_fold(group, names, tokens, losses, view))
     if unusual:
         yield Section("Look at these first", len(unusual), tuple(unusual))
     if usual:
@@ -204,14 +205,14 @@ def _sections(
 
 def _row(
     change: Change,
-    namer: Namer,
+    names: Names,
     tokens: Mapping[str, str],
     losses: Mapping[str, Loss],
     view: View,
 ) -> Row:
     symbol, tone = SYMBOLS[change.action]
     shown = sorted(change.fields, key=lambda field: field.sent_with is not None)
-    lines = tuple(line(field, change.action, namer) for field in shown)
+    lines = tuple(line(field, change.action, names) for field in shown)
     base = view.made.apply_part
     if base and change.is_retirement:
         base = f"{base} --prune" if "--prune" not in base else base
@@ -249,15 +250,15 @@ def _tags(change: Change, losses: Mapping[str, Loss]) -> Iterator[Tag]:
 
 def _fold(
     group: Group,
-    namer: Namer,
+    names: Names,
     tokens: Mapping[str, str],
     losses: Mapping[str, Loss],
     view: View,
 ) -> Fold:
     symbol, tone = SYMBOLS[group.action]
-    lines = [line(field, group.action, namer) for field in group.fields]
+    lines = [line(field, group.action, names) for field in group.fields]
     lines += [_varying(name) for name in group.varying]
-    rows = tuple(_row(change, namer, tokens, losses, view) for change in group.changes)
+    rows = tuple(_row(change, names, tokens, losses, view) for change in group.changes)
     shared = sorted({token for row in rows for token in row.tokens.split()})
     counts = [f"{number:,} {kind}" for kind, number in group.by_kind().items()]
     folders = list(group.by_folder())

@@ -12,7 +12,6 @@ from reconciler.render.html.rows import (
     SYMBOLS,
     Alert,
     Line,
-    Namer,
     Remark,
     Row,
     Section,
@@ -120,7 +119,7 @@ def _row(outcome: Outcome, tokens: str) -> Row:
     change = outcome.change
     symbol, tone = SYMBOLS[change.action]
     is_done = outcome.status is Status.DONE
-    lines = tuple(line(field, change.action, Namer(())) for field in change.fields)
+    lines = tuple(line(field, change.action, {}) for field in change.fields)
     where = (f"id {outcome.id}" if outcome.id is not None else "", str(change.origin or ""))
     return Row(
         symbol if is_done else "!",

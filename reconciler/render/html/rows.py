@@ -10,15 +10,15 @@ from reconciler.core.diff import Cause
 from reconciler.core.grouping import set_change
 from reconciler.core.plan import Action
 from reconciler.render.text import value_text
+from reconciler.render.values import named, shown_element, shown_member
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from reconciler.core.diff import FieldChange
     from reconciler.core.grouping import SetChange
-    from reconciler.core.model import JSON
-    from reconciler.core.names import Name
     from reconciler.render.html.page import Tag
+    from reconciler.render.values import Names
 
 SYMBOLS = {
     Action.CREATE: ("+", "add"),
@@ -135,59 +135,28 @@ class Alert(NamedTuple):
     more: int = 0
 
 
-class Namer:
-    """What AlertSite calls ids."""
-
-    def __init__(self, names: Iterable[Name]) -> None:
-        """Knows the names that a plan carries."""
-        self._names = {(name.field, name.key, name.id): name.name for name in names}
-
-    def value(self, field: str, value: JSON) -> str:
-        """A whole value."""
-        name = self._names.get((field, None, value)) if type(value) is int else None
-        return f"{name} ({value})" if name else value_text(value)
-
-    def element(self, field: str, key: str, element: Mapping[str, JSON]) -> str:
-        """An element of a set, by its key first."""
-        rest = sorted(element.keys() - {key})
-        head = self.member(field, key, element[key])
-        others = ", ".join(self.labelled(field, name, element[name]) for name in rest)
-        return f"{head}: {others}" if others else head
-
-    def member(self, field: str, key: str, value: JSON) -> str:
-        """The value of one member of an element."""
-        name = self._names.get((field, key, value)) if type(value) is int else None
-        return f"{name} ({value})" if name else value_text(value)
-
-    def labelled(self, field: str, key: str, value: JSON) -> str:
-        """A member of an element: a name says what it is, a bare value does not."""
-        is_named = type(value) is int and (field, key, value) in self._names
-        text = self.member(field, key, value)
-        return text if is_named else f"{key} {text}"
-
-
-def line(field: FieldChange, action: Action, namer: Namer) -> Line:
+def line(field: FieldChange, action: Action, names: Names) -> Line:
     """A field that a change sends."""
     name, why = field.field, _why(field)
     if field.sent_with is not None:
-        text = f"{namer.value(name, field.after)} (unchanged, sent with {field.sent_with})"
+        text = f"{named(name, None, field.after, names)} (unchanged, sent with {field.sent_with})"
         return Line(name, text=text)
     if field.source is not None:
         word = "secret" if action is Action.CREATE else "changed"
         return Line(name, text=f"{word} (source {field.source})", why=why)
-    before = None if action is Action.CREATE else namer.value(name, field.before)
+    before = None if action is Action.CREATE else named(name, None, field.before, names)
     if found := set_change(field):
-        return Line(name, items=tuple(_set_items(name, found, namer)), why=why)
+        return Line(name, items=tuple(_set_items(name, found, names)), why=why)
     if field.set_key is not None and isinstance(field.after, list) and field.before is None:
         items = tuple(
-            Item("+", None, namer.element(name, field.set_key, element))
+            Item("+", None, shown_element(name, field.set_key, element, names))
             if isinstance(element, dict) and field.set_key in element
             else Item("+", None, value_text(element))
             for element in field.after
         )
         return Line(name, items=items, why=why)
     if field.cause is Cause.UNSETTLED:
-        return Line(name, after=namer.value(name, field.after), why=why)
+        return Line(name, after=named(name, None, field.after, names), why=why)
     if field.leaves:
         items = tuple(
             Item(
@@ -199,7 +168,7 @@ def line(field: FieldChange, action: Action, namer: Namer) -> Line:
             for leaf in field.leaves
         )
         return Line(name, items=items, why=why)
-    return Line(name, before, namer.value(name, field.after), why=why)
+    return Line(name, before, named(name, None, field.after, names), why=why)
 
 
 def brief(lines: Iterable[Line]) -> str:
@@ -232,17 +201,17 @@ def _arrow(before: str | None, after: str | None, symbol: str = "") -> str:
     return f"{symbol} {after if before is None else before}".strip()
 
 
-def _set_items(name: str, found: SetChange, namer: Namer) -> Iterator[Item]:
+def _set_items(name: str, found: SetChange, names: Names) -> Iterator[Item]:
     for element in found.removed:
-        yield Item("-", namer.element(name, found.key, element), None)
+        yield Item("-", shown_element(name, found.key, element, names), None)
     for element in found.added:
-        yield Item("+", None, namer.element(name, found.key, element))
+        yield Item("+", None, shown_element(name, found.key, element, names))
     for change in found.changed:
         before, after = (
-            None if value is None else namer.labelled(name, change.member, value)
+            None if value is None else shown_member(name, change.member, value, names)
             for value in (change.before, change.after)
         )
-        label = namer.member(name, found.key, change.element[found.key])
+        label = named(name, found.key, change.element[found.key], names)
         yield Item("~", before, after, label)
 
 

@@ -29,13 +29,14 @@ import signal
 import sqlite3
 import sys
 import threading
-import urllib.request
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
 from reconciler import cli
 from reconciler.context import Clock
@@ -61,6 +62,8 @@ _TOKEN_LIFE = 6.0
 _PAGE = 3
 """Monitors on a page: most lists have several, and few have many, each of which is a request."""
 _DAY = 86400.0
+_NOWHERE = "/"
+"""Where a sandbox has nothing to show."""
 _BUDGET = "[budget]\nmonitors = 1000\npercent = 100\n"
 """A fleet of five must be free to lose all of them: the laws are about what else may go wrong."""
 
@@ -70,13 +73,14 @@ class Killed(BaseException):
 
 
 class Time:
-    """Seconds that pass only when somebody waits for them."""
+    """Seconds that pass only when somebody waits for them.
+
+    They go on from one history to the next: the account's delays are over when they have passed,
+    and ids are given again.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.begin()
-
-    def begin(self) -> None:
         self._seconds = 1_000_000.0
 
     def monotonic(self) -> float:
@@ -175,7 +179,7 @@ class Boundary:
 
     def witness(self, moment: str, method: str, path: str) -> None:
         """What the sandbox calls at each moment of a request."""
-        if moment == "after" or not self._runs or path == "/openapi.json":
+        if moment == "after" or not self._runs or path == _NOWHERE:
             return  # after an answer the run may be on its way already
         try:
             self._runs[-1].effect(f"{method} {path} {moment}")
@@ -376,6 +380,7 @@ class World:
             self._stack.enter_context(running(replace(options, page_size=size)))
             for size in (None, _PAGE)
         ]
+        self._url = self._urls[0]
         self.account = Account(database, self._schemas)
         self._stack.callback(self.account.close)
         return self
@@ -406,12 +411,11 @@ class World:
         self.becomes("")
         self.time.go_on(_DAY)
         self.settle()  # what was under way in the history before
+        self._url = self._urls[is_paged]
         self.is_slow = self.has_lagged = False
-        self.time.begin()
-        self._behind_until = 0.0
         self.account.clear()
         self._environment = {
-            "ALERTSITE_URL": self._urls[is_paged],
+            "ALERTSITE_URL": self._url,
             "ALERTSITE_USERNAME": USERNAME,
             "ALERTSITE_PASSWORD": PASSWORD,
             **(environment or {}),
@@ -471,12 +475,11 @@ class World:
         trace(f"  the world: {text} {self._struck}")
 
     def settle(self) -> None:
-        """Lets AlertSite do what it had not done yet and is due."""
+        """Lets AlertSite do what it had not done yet and is due, as it does before any answer."""
         if self.is_slow:
-            url = f"{self._urls[0]}/openapi.json"
-            urllib.request.urlopen(url).close()
-            url = f"{self._urls[1]}/openapi.json"
-            urllib.request.urlopen(url).close()
+            with contextlib.closing(HTTPConnection(urlsplit(self._url).netloc)) as connection:
+                connection.request("HEAD", _NOWHERE)
+                connection.getresponse().read()
 
     def monitors(self) -> dict[int, dict[str, Any]]:
         """What AlertSite holds now."""

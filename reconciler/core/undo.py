@@ -91,7 +91,12 @@ def reviewed(plan: Plan, undo: Undoing, live: Iterable[Live], kinds: Mapping[str
     """The plan without what has moved since the run, each of which is a refusal of it."""
     monitors = {monitor.id: monitor for monitor in live}
     done = {item.id: item for item in undo.record.changes if item.id is not None}
-    refusals = list(undo.refusals)
+    gone = {item.address for item in undo.record.changes if item.id not in monitors}
+    made_again = {item.address for item in undo.record.changes if item.action is Action.DELETE}
+    # What is neither known nor there was retired already, by an undo that did not end.
+    refusals = [
+        item for item in undo.refusals if item.code != _NOT_OURS or item.address not in gone
+    ]
     refusals += (item._replace(origin=None) for item in plan.refusals)
     refused = {item.address for item in refusals}
     changes = []
@@ -102,6 +107,9 @@ def reviewed(plan: Plan, undo: Undoing, live: Iterable[Live], kinds: Mapping[str
             moved = _moved(was, monitor, kinds[change.kind], is_gone=change.is_retirement)
         if moved:
             refusals.append(_refusal(change.address, "moved", "; ".join(moved), _LOOK))
+        elif change.action is Action.UPDATE and change.address in made_again:
+            what = f"the address has monitor {change.id} by now, and that is not what was deleted"
+            refusals.append(_refusal(change.address, "bound", what, _LOOK))
         elif change.address not in refused:
             changes.append(change._replace(origin=None))
     refused = {item.address for item in refusals}
@@ -147,6 +155,7 @@ def parted(plan: Plan, record: RunRecord) -> tuple[Plan, tuple[Outcome, ...]]:
 _LOOK = "Look what it is now, and change it in its manifest if it is to be another."
 
 
+_NOT_OURS = "not-ours"
 _OPPOSITE = {
     Action.CREATE: Action.DELETE,
     Action.UPDATE: Action.UPDATE,
@@ -230,7 +239,7 @@ class _Undoing:
         elif (address := self._now.get(change.id)) is None:
             self._refuse(
                 change.address,
-                "not-ours",
+                _NOT_OURS,
                 f"the state does not say any more that monitor {change.id} is ours",
             )
         else:
@@ -292,12 +301,13 @@ class _Undoing:
         )
 
     def _create_again(self, change: RunChange, kind: Kind) -> None:
-        if change.address in self._records:
-            number = self._records[change.address].id
-            self._refuse(change.address, "bound", f"the address has monitor {number} by now")
-            return
         if not change.body:
             self._refuse(change.address, "no-body", "the run did not keep what it was")
+            return
+        if change.address in self._records:  # perhaps by an undo that did not end
+            shown = {name: item for name, item in change.body.items() if not _is_hidden(item)}
+            number = self._records[change.address].id
+            self._want(kind, change.address, number, shown, frozenset())
             return
         was = record_from_json(dict(change.record)) if change.record else None
         managed = was.fields.keys() if was else set()

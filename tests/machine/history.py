@@ -18,11 +18,13 @@ from machine.world import Gate, kill, trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from machine.world import Done, Machine, World
 
 SLOTS = ("email-smtp/a", "email-smtp/b", "email-smtp/c", "email-imap/a", "email-pop/d")
 PLAIN = {"billing_plancode": "UBM - A/A", "hostname": "mail.example.com"}
+_PLAIN_RUN = Flags()
 _REFUSED = {3, 5, 8, 64}
 """Codes of runs that have sent nothing, unless a result says so."""
 _DAY = 86400.0
@@ -58,6 +60,7 @@ class History:
         self._begun: frozenset[str] = frozenset()
         self._acts: list[int] = []
         self._began = 0.0
+        self._held: dict[int, Any] = {}
         self._folded: dict[tuple[bytes, tuple[tuple[str, bytes], ...]], bytes] = {}
 
     # Git
@@ -479,20 +482,15 @@ class History:
             hand: what a hand does to the manifest of the last one, just before the revert.
             number: the effect at which each of these runs is killed, before it is repeated.
         """
-        self.world.strike(())
-        self.world.becomes("")
-        self.world.time.go_on(_DAY)
-        self.unlocks()
         git = dict(self.git[which])
         edits = [(address, spec) for address, spec in edits if address in git]
-        if not edits or not self._settles(which):
+        if not edits or not self._is_calm(which):
             return
         records = self.records(self.machines[which])
         before = self.world.monitors()
         bound = {address: item.id or records[address]["id"] for address, item in git.items()}
         for address, spec in edits:
-            kept = {name: git[address].spec[name] for name in (*PLAIN, "name")}
-            self.write(which, git[address]._replace(spec={**kept, **spec}))
+            self._edits(which, address, spec)
             assert self._settles(which, number), "a commit that changes fields is not applied"
         address, spec = edits[-1]
         (name, value), monitor = hand, bound[address]
@@ -504,24 +502,141 @@ class History:
         is_hands = name not in git[address].spec
         is_hands = is_hands and not (name in spec and is_same(spec, {name: value}, name))
         self.world.counts["revert"] += 1
+        if is_hands:
+            before[monitor] = {**before[monitor], name: value}
         for key, item in before.items():
-            for field, was in item.items():
-                wanted = value if is_hands and (key, field) == (monitor, name) else was
-                is_unset = wanted in (None, "", []) and field != "note"  # which cannot be sent
-                is_as_it_was = is_unset or is_same({field: wanted}, after[key], field)
-                assert is_as_it_was, f"{key}: {field} was {wanted}, and is {after[key].get(field)}"
+            _check_as_it_was(key, item, after[key])
+
+    def undoes(
+        self,
+        which: int,
+        commit: Mapping[str, Mapping[str, Any] | None],
+        hand: tuple[str, Any] | None,
+        number: int,
+    ) -> None:
+        """A run is taken back: what it changed is as it was, but for what moved in between.
+
+        Args:
+            which: the machine.
+            commit: by address, the fields of a manifest beside those that it must have; None
+                removes it.
+            hand: what a hand does to one of its monitors after the run.
+            number: the effect at which the undo is killed, before it is repeated.
+        """
+        git = dict(self.git[which])
+        if not git or not self._is_calm(which, Flags(prune=True)):
+            return
+        before = self.world.monitors()
+        for address, spec in commit.items():
+            if spec is not None:
+                self._edits(which, address, spec)
+            elif address in git and git[address].id is None and len(self.git[which]) > 1:
+                self.remove(which, address)
+        done = self.applies(which, Flags(prune=True), "--parallelism", "1")
+        changes = {item["address"]: item for item in (done.json or {}).get("outcomes", ())}
+        is_all_done = done.code == 0 and bool(changes)
+        moved = self._hand_moves(hand, changes, before) if is_all_done and hand else set()
+        for address in self.git[which].keys() - git.keys():
+            self.remove(which, address)
+        self.write_all(which, git)
+        if is_all_done:
+            self.world.counts["undo"] += 1
+            moved |= self._taken_by_name(git, changes)
+            self._takes_back(which, done.json["run"], moved, number)
+            self._check_taken_back(changes, before, moved)
+            if not moved:
+                told = self.plans(which, Flags(), "--detailed-exitcode")
+                assert told.code == 0, f"a run was taken back, and that is left: {told}"
+
+    def _takes_back(self, which: int, run: str, moved: AbstractSet[str], number: int) -> None:
+        words = ("undo", run, "--auto-approve", "--json", "--parallelism", "1")
+        self._held = self.world.monitors()
+        for gate in [killing(number)] * bool(number) + [Gate()]:
+            with self._segment(self.machines[which], which, Flags(prune=True), []):
+                done = self.machines[which].run(*words, gate=gate)
+            self.unlocks()
+        is_refused = {5, 7} if moved else {5} if number else set()  # it may all be done by now
+        assert done.code in is_refused | (set() if moved else {0}), done
+        for address in moved:
+            assert address in f"{done.out}{done.err}", f"{address} has moved, and is not named"
+
+    def _check_taken_back(
+        self,
+        changes: Mapping[str, Any],
+        before: Mapping[int, Mapping[str, Any]],
+        moved: AbstractSet[str],
+    ) -> None:
+        after = self.world.monitors()
+        left = {changes[address]["id"] for address in moved}
+        for number in before.keys() & after.keys():
+            is_left = number in left
+            _check_as_it_was(number, (self._held if is_left else before)[number], after[number])
+        new = after.keys() - before.keys() - left
+        deleted = {
+            item["id"]
+            for address, item in changes.items()
+            if item["action"] == "delete" and address not in moved
+        }
+        assert len(new) == len(deleted), f"{deleted} were deleted, and {new} made"
+        for number, item in ((number, before[number]) for number in deleted):
+            (made,) = (key for key in new if match_key_of(after[key]) == match_key_of(item))
+            _check_as_it_was(number, item, after[made])
+
+    def _taken_by_name(self, git: Mapping[str, Manifest], changes: Mapping[str, Any]) -> set[str]:
+        """The addresses that cannot get their monitors back: another one has the name."""
+        live = self.world.monitors()
+        return {
+            address
+            for address, item in changes.items()
+            if item["action"] == "delete" and address in git
+            if any(git[address].means(other) for other in live.values())
+        }
+
+    def _hand_moves(
+        self,
+        hand: tuple[str, Any],
+        changes: Mapping[str, Any],
+        before: Mapping[int, Mapping[str, Any]],
+    ) -> set[str]:
+        """Edits what a run has made or changed; its address, if an undo must not touch it then."""
+        there = sorted(key for key, item in changes.items() if item["action"] != "delete")
+        if not there:
+            return set()
+        address, (name, value) = there[-1], hand
+        number, sent = changes[address]["id"], changes[address]["request"]["body"]
+        self.hand_edits(number, {name: value})
+        known = [item for item in (sent, before.get(number, {})) if name in item]
+        is_known = any(is_same({name: value}, item, name) for item in known)
+        return set() if name not in sent or is_known else {address}
 
     def write_all(self, which: int, git: Mapping[str, Manifest]) -> None:
         for manifest in git.values():
             self.write(which, manifest)
 
-    def _settles(self, which: int, number: int = 0) -> bool:
+    def _edits(self, which: int, address: str, spec: Mapping[str, Any]) -> None:
+        """Gives a manifest these fields, and no others but those that it must have."""
+        known = self.git[which].get(address)
+        if known is None:
+            kind, _, name = address.partition("/")
+            known = Manifest(kind, name, None, {**PLAIN, "name": address})
+        kept = {name: known.spec[name] for name in (*PLAIN, "name")}
+        self.write(which, known._replace(spec={**kept, **spec}))
+
+    def _is_calm(self, which: int, flags: Flags = _PLAIN_RUN) -> bool:
+        """Whether nothing is wrong any more, and all that a machine's manifests say is done."""
+        self.world.strike(())
+        self.world.becomes("")
+        self.world.time.go_on(_DAY)
+        self.unlocks()
+        return self._settles(which, flags=flags)
+
+    def _settles(self, which: int, number: int = 0, flags: Flags = _PLAIN_RUN) -> bool:
         """Whether all gets done by applying a few times, the first of which may be killed."""
         if number:
-            self.applies(which, Flags(), "--parallelism", "1", gate=killing(number))
+            self.applies(which, flags, "--parallelism", "1", gate=killing(number))
             self.unlocks()
         for _ in range(3):
-            done = self.applies(which, Flags(), "--parallelism", "1")
+            done = self.applies(which, flags, "--parallelism", "1")
             if done.code == 0 and not done.json["outcomes"]:
                 return True
         return False
@@ -663,6 +778,14 @@ class History:
             is_its_own = item.is_known and refusal["address"] in item.of
             assert not (is_its_own and self.is_shared), f"{number} was doubled: {refusal}"
             self.hand_deletes(number)
+
+
+def _check_as_it_was(number: int, was: Mapping[str, Any], has: Mapping[str, Any]) -> None:
+    for field, value in was.items():
+        if field in {"id", "date_created"} or (value in (None, "", []) and field != "note"):
+            continue  # what cannot be sent
+        is_as_it_was = is_same({field: value}, has, field)
+        assert is_as_it_was, f"{number}: {field} was {value}, and is {has.get(field)}"
 
 
 def fill_disk(gate: Gate) -> None:

@@ -15,7 +15,8 @@ every run (a segment ends where somebody else acts in the middle of it):
   what came from a former name. A monitor made by hand while a create of that name was lost may be
   mistaken for it, but only until a run could know better, and only while a manifest asks for it.
 - **Nothing else undone.** When commits are reverted, what Git had changed is as it was, and what a
-  hand has decided stays.
+  hand has decided stays. When a run is taken back, everything is as it was before, and a plan with
+  the manifests from before is empty; what moved in between stays, and is named.
 - **Nothing claimed that is not so.** What a result says is done, the account has; the counts are
   those of what happened; code 0 means that everything is as the manifests say; and a run that
   refuses has touched nothing.

@@ -427,6 +427,23 @@ class Histories(RuleBasedStateMachine):
     ) -> None:
         self.history.reverts(which, edits, hand, number)
 
+    @rule(
+        which=_which,
+        commit=st.dictionaries(
+            st.sampled_from((*SLOTS, *_FRESH)), st.one_of(_specs, _specs, st.none()), min_size=1
+        ),
+        hand=st.one_of(st.none(), _drifts),
+        number=st.one_of(st.just(0), st.integers(4, 40)),
+    )
+    def undo(
+        self,
+        which: int,
+        commit: dict[str, dict[str, Any] | None],
+        hand: tuple[str, Any] | None,
+        number: int,
+    ) -> None:
+        self.history.undoes(which, commit, hand, number)
+
     @rule(which=_which, asked=_asked)
     def save_plan(self, which: int, asked: tuple[bool, bool, str | None]) -> None:
         self.history.saves_plan(which, self._flags(which, asked))

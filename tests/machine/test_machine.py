@@ -32,5 +32,5 @@ def test_no_history_loses_doubles_or_touches_anything(part: int, tmp_path: Path)
     counts = search(tmp_path, count, seed)
     # It has been a search: histories in which nothing happens prove nothing.
     assert counts["histories"] >= count
-    assert counts["revert"] > count // 20
+    assert min(counts["revert"], counts["undo"]) > count // 20
     assert min(counts["kill"], counts["nested"], counts["full disk"]) > count // 20

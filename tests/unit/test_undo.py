@@ -122,3 +122,24 @@ def test_targets_limit_it() -> None:
     assert undoing(told, {ADDRESS: record()}, KINDS, ["email-smtp/*"]).targets == (ADDRESS,)
     assert matches_nothing(told, "email-pop/*")
     assert not matches_nothing(told, ADDRESS)
+
+
+def test_what_an_undo_that_did_not_end_has_retired_is_done() -> None:
+    made = RunChange(Action.CREATE, "email-smtp/new", 2, Status.DONE)
+    records = {ADDRESS: record(port=587)}
+    found = undoing(run(update(PORT), made), records, KINDS)
+    live = Live(1, "email-smtp", {"port": 587})
+    assert not planned(found, records, live).refusals
+    is_there = planned(found, records, live, Live(2, "email-smtp", {}))
+    assert [item.code for item in is_there.refusals] == ["not-ours"]
+
+
+@pytest.mark.parametrize(("port", "codes"), [(25, []), (465, ["bound"])])
+def test_what_was_created_again_is_done_if_it_is_as_it_was(port: int, codes: list[str]) -> None:
+    body = {"name": "Relay", "port": 25}
+    gone = RunChange(Action.DELETE, ADDRESS, 1, Status.DONE, body=body)
+    records = {ADDRESS: record(2, **body)}
+    found = undoing(run(gone), records, KINDS)
+    plan = planned(found, records, Live(2, "email-smtp", {**body, "port": port}))
+    assert not plan.changes
+    assert [item.code for item in plan.refusals] == codes

@@ -288,7 +288,12 @@ class History:
         """Notes what the tool cannot know after a run."""
         is_whole = "hide" not in self.world.way and not self.world.has_lagged
         # What was not listed then is not known to have been there.
-        lost = Lost(self.world.time.monotonic(), start.keys() if is_whole else frozenset())
+        known = {str(item.state): self.records(item) for item in self.machines}
+        lost = Lost(
+            self.world.time.monotonic(),
+            start.keys() if is_whole else frozenset(),
+            self._claimed(known),
+        )
         after = self.world.monitors()
         settled = set()
         for outcome in (result or {}).get("outcomes", ()):
@@ -542,20 +547,27 @@ class History:
         if is_all_done:
             self.world.counts["undo"] += 1
             moved |= self._taken_by_name(git, changes)
-            self._takes_back(which, done.json["run"], moved, number)
+            is_some = any(
+                item["action"] != "update" or _is_restorable(item, before[item["id"]])
+                for item in changes.values()
+            )
+            self._takes_back(which, done.json["run"], moved, number, is_some=is_some)
             self._check_taken_back(changes, before, moved)
             if not moved:
                 told = self.plans(which, Flags(), "--detailed-exitcode")
                 assert told.code == 0, f"a run was taken back, and that is left: {told}"
 
-    def _takes_back(self, which: int, run: str, moved: AbstractSet[str], number: int) -> None:
+    def _takes_back(
+        self, which: int, run: str, moved: AbstractSet[str], number: int, *, is_some: bool
+    ) -> None:
         words = ("undo", run, "--auto-approve", "--json", "--parallelism", "1")
         self._held = self.world.monitors()
         for gate in [killing(number)] * bool(number) + [Gate()]:
             with self._segment(self.machines[which], which, Flags(prune=True), []):
                 done = self.machines[which].run(*words, gate=gate)
             self.unlocks()
-        is_refused = {5, 7} if moved else {5} if number else set()  # it may all be done by now
+        # It may all be done by now, or be what cannot be sent.
+        is_refused = {5, 7} if moved else {5} if number or not is_some else set()
         assert done.code in is_refused | (set() if moved else {0}), done
         for address in moved:
             assert address in f"{done.out}{done.err}", f"{address} has moved, and is not named"
@@ -778,6 +790,12 @@ class History:
             is_its_own = item.is_known and refusal["address"] in item.of
             assert not (is_its_own and self.is_shared), f"{number} was doubled: {refusal}"
             self.hand_deletes(number)
+
+
+def _is_restorable(outcome: Mapping[str, Any], was: Mapping[str, Any]) -> bool:
+    """Whether anything of an update can be sent back: only a text can be unset."""
+    sent = outcome["request"]["body"]
+    return any(was.get(name) not in (None, "", []) or isinstance(sent[name], str) for name in sent)
 
 
 def _check_as_it_was(number: int, was: Mapping[str, Any], has: Mapping[str, Any]) -> None:

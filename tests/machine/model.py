@@ -98,10 +98,11 @@ class Made:
 
 
 class Lost(NamedTuple):
-    """When a create got lost, and the monitors that were there before."""
+    """When a create got lost, the monitors that were there before, and which were bound to what."""
 
     at: float
     before: AbstractSet[int]
+    bound: Mapping[int, AbstractSet[str]]
 
 
 @dataclass
@@ -239,8 +240,9 @@ class Model:
         """A create may have been sent, and nobody knows what came of it."""
         names = self.lost.setdefault(manifest.address, {})
         name = folded(manifest.spec["name"])
-        before = lost.before & names[name].before if name in names else lost.before
-        names[name] = Lost(lost.at, before)
+        if (known := names.get(name)) is not None:
+            lost = Lost(lost.at, lost.before & known.before, {**known.bound, **lost.bound})
+        names[name] = lost
 
     def ended_well(self, fleet: Mapping[str, Manifest], flags: Flags, now: float) -> None:
         """A run has looked at everything and done all that it was asked for."""
@@ -343,7 +345,10 @@ class Model:
             address
             for address in askers
             if segment.own(address) is None
-            and all(segment.claimed.get(other, set()) - {address} for other in others)
+            and all(
+                segment.claimed.get(other, set()) - {address} or other in self._bound_then(address)
+                for other in others
+            )
         }
         if segment.is_blind or segment.is_racing:
             if not free:
@@ -364,6 +369,15 @@ class Model:
             can_know = self.is_shared and not segment.is_blind and len(free) == 1
             assert not (before and can_know), f"{number} is made for {address} after {before}"
             self.ours.setdefault(address, set()).add(number)
+
+    def _bound_then(self, address: str) -> set[int]:
+        """What others had when creates of the address were sent, and may have lost since."""
+        return {
+            number
+            for item in self.lost.get(address, {}).values()
+            for number, addresses in item.bound.items()
+            if addresses - {address}
+        }
 
     def _is_known(self, number: int) -> bool:
         return self.is_shared and number in self.made and self.made[number].is_known

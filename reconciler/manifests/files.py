@@ -54,7 +54,8 @@ def find(paths: Sequence[str], *, may_be_empty: bool = False) -> list[str]:
 
 def read(path: str) -> bytes | Diagnostic:
     """The bytes of a manifest file, or why it cannot be read."""
-    if any("\ud800" <= char <= "\udfff" for char in path):  # how Python shows other bytes
+    if not path.isascii() and any("\ud800" <= char <= "\udfff" for char in path):
+        # That is how Python shows bytes that are not UTF-8.
         return Diagnostic(Position(path, 1, 1), "file-name", "its name is not UTF-8; rename it")
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # or a pipe would block for ever

@@ -11,7 +11,7 @@ from machine.world import World
 if TYPE_CHECKING:
     from pathlib import Path
 
-_PAIRS = 150
+_PAIRS = 60
 """So many of the moments at which two runs can be killed, one after the other; soak takes all."""
 
 

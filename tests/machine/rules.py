@@ -442,7 +442,10 @@ class Histories(RuleBasedStateMachine):
         hand: tuple[str, Any] | None,
         number: int,
     ) -> None:
+        # Requests that go out together take their time one after the other, and use up a token.
+        pace, self.world.pace = self.world.pace, 0.0
         self.history.undoes(which, commit, hand, number)
+        self.world.pace = pace
 
     @rule(which=_which, asked=_asked)
     def save_plan(self, which: int, asked: tuple[bool, bool, str | None]) -> None:

@@ -540,7 +540,11 @@ class History:
         done = self.applies(which, Flags(prune=True), "--parallelism", "1")
         changes = {item["address"]: item for item in (done.json or {}).get("outcomes", ())}
         is_all_done = done.code == 0 and bool(changes)
-        moved = self._hand_moves(hand, changes, before) if is_all_done and hand else set()
+        address = max((key for key in changes if changes[key]["action"] != "delete"), default="")
+        moved: set[str] = set()
+        if is_all_done and hand and address and self._hand_moves(hand, changes[address], before):
+            moved.add(address)
+        is_drift = hand is not None and address in git and hand[0] in git[address].spec
         for address in self.git[which].keys() - git.keys():
             self.remove(which, address)
         self.write_all(which, git)
@@ -553,7 +557,7 @@ class History:
             )
             self._takes_back(which, done.json["run"], moved, number, is_some=is_some)
             self._check_taken_back(changes, before, moved)
-            if not moved:
+            if not (moved or is_drift):
                 told = self.plans(which, Flags(), "--detailed-exitcode")
                 assert told.code == 0, f"a run was taken back, and that is left: {told}"
 
@@ -605,21 +609,15 @@ class History:
         }
 
     def _hand_moves(
-        self,
-        hand: tuple[str, Any],
-        changes: Mapping[str, Any],
-        before: Mapping[int, Mapping[str, Any]],
-    ) -> set[str]:
-        """Edits what a run has made or changed; its address, if an undo must not touch it then."""
-        there = sorted(key for key, item in changes.items() if item["action"] != "delete")
-        if not there:
-            return set()
-        address, (name, value) = there[-1], hand
-        number, sent = changes[address]["id"], changes[address]["request"]["body"]
+        self, hand: tuple[str, Any], outcome: Mapping[str, Any], before: dict[int, dict[str, Any]]
+    ) -> bool:
+        """Edits what a run has made or changed; whether an undo must not touch it then."""
+        (name, value), number, sent = hand, outcome["id"], outcome["request"]["body"]
         self.hand_edits(number, {name: value})
+        if number in before and name not in sent:
+            before[number] = {**before[number], name: value}
         known = [item for item in (sent, before.get(number, {})) if name in item]
-        is_known = any(is_same({name: value}, item, name) for item in known)
-        return set() if name not in sent or is_known else {address}
+        return name in sent and not any(is_same({name: value}, item, name) for item in known)
 
     def write_all(self, which: int, git: Mapping[str, Manifest]) -> None:
         for manifest in git.values():

@@ -6,7 +6,7 @@ Rule: no I/O, clock or environment; every index is built here, once.
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.model import folded, match_key
 
@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 
     from reconciler.core.model import Desired, Live
     from reconciler.core.state import Record
+
+
+class Uncertain(NamedTuple):
+    """A pending create that may have made any of several monitors.
+
+    Attributes:
+        ids: of the monitors.
+        recorded: the address under which the state has it: a former one, before a rename is saved.
+    """
+
+    ids: tuple[int, ...]
+    recorded: str
 
 
 class Inventory:
@@ -30,7 +42,7 @@ class Inventory:
             are duplicates of each other.
         candidates: by match key, the ids of the free monitors that such a manifest may mean.
         renamed: the former address of each manifest that takes over its record.
-        uncertain: by address, monitors any of which a pending create may have made.
+        uncertain: by address, a pending create that is not known to have made a monitor.
     """
 
     def __init__(
@@ -38,7 +50,7 @@ class Inventory:
         desired: Iterable[Desired],
         records: Mapping[str, Record],
         live: Iterable[Live],
-        uncertain: Mapping[str, tuple[int, ...]] = {},
+        uncertain: Mapping[str, Uncertain] = {},
     ) -> None:
         self.uncertain = uncertain
         self.desired = tuple(desired)

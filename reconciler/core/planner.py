@@ -17,7 +17,7 @@ from reconciler.core.decisions import (
     without_manifest,
 )
 from reconciler.core.diff import FieldChange, explain, explain_create, patch, stranded
-from reconciler.core.inventory import Inventory, match_key_of, number_of
+from reconciler.core.inventory import Inventory, Uncertain, match_key_of, number_of
 from reconciler.core.model import Unmanaged, boolean
 from reconciler.core.names import find_names, uses_of
 from reconciler.core.options import PlanOptions, is_target
@@ -169,7 +169,7 @@ _REFUSALS: dict[Decision, tuple[str, str]] = {
         ),
         (
             "Say which one it is with metadata.id, or delete in AlertSite what is not wanted; if "
-            "none of them is it: reconciler state rm {address}"
+            "none of them is it: reconciler state rm {other}"
         ),
     ),
     Decision.PERHAPS_OURS: (
@@ -218,7 +218,7 @@ def decide(
     live: Iterable[Live],
     kinds: Iterable[str],
     rules: PlanOptions = PlanOptions(),  # noqa: B008 - an immutable value
-    uncertain: Mapping[str, tuple[int, ...]] = {},
+    uncertain: Mapping[str, Uncertain] = {},
     terms: Terms = Terms(),  # noqa: B008 - an immutable value
 ) -> Plan:
     """The plan that brings live to desired; the order of the inputs changes nothing.
@@ -230,7 +230,7 @@ def decide(
         live: every monitor that AlertSite returned; those of other types are not counted.
         kinds: the names of the kinds that manifests can have.
         rules: how the plan is to be made.
-        uncertain: by address, monitors any of which a pending create may have made.
+        uncertain: by address, a pending create that is not known to have made a monitor.
         terms: what losses of monitoring are held against.
     """
     inventory = Inventory(desired, records, live, uncertain)
@@ -500,7 +500,8 @@ def _refuse(
     recorded = inventory.renamed.get(manifest.address, manifest.address)  # as the state has it
     number = number_of(manifest, record)
     live = None if number is None else inventory.by_id.get(number)
-    others = others or inventory.uncertain.get(manifest.address, ())
+    if decision is Decision.UNCERTAIN:
+        others, recorded = inventory.uncertain[manifest.address]
     key = match_key_of(manifest)
     duplicates = [item for item in inventory.unbound.get(key, ()) if item != manifest.address]
     words = {

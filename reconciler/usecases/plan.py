@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.context import written
 from reconciler.core.events import ObservationBegan, ObservationEnded
-from reconciler.core.inventory import Inventory, match_key_of
+from reconciler.core.inventory import Inventory, Uncertain, match_key_of
 from reconciler.core.model import Live, Observation, match_key
 from reconciler.core.options import PlanOptions, is_target, matches, with_addresses
 from reconciler.core.pending import resolve_pending_creates
@@ -316,9 +316,11 @@ def _planned(
     }
     records = StateDelta(bound).of(state).records
     held_to = terms_of(workspace, state, now)
-    plan = decide(
-        reader.account, desired, records, seen.live, kinds, rules, found.ambiguous, held_to
-    )
+    uncertain = {
+        address: Uncertain(ids, moved.get(address, address))
+        for address, ids in found.ambiguous.items()
+    }
+    plan = decide(reader.account, desired, records, seen.live, kinds, rules, uncertain, held_to)
     moves = plan.binding(BindingAction.MOVE)
     bound |= {item.before: None for item in moves if item.before is not None}
     bound |= {

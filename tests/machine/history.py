@@ -776,7 +776,7 @@ class History:
             alike = [int(number) for number in listed]
             if len(alike) == 1:  # it only watches the same, or has only the name
                 self._check_is_other(which, refusal["address"], *alike)
-                self.removes_record(which, refusal["address"])
+                self.removes_record(which, refusal["hint"].rpartition("state rm ")[2])
                 return
         assert len(alike) > 1, refusal
         by_hand = [number for number in alike if number in self.model.hands]

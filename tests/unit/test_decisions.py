@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.core.decisions import TABLE, situation, without_manifest
 from reconciler.core.diff import Cause
-from reconciler.core.inventory import Inventory
+from reconciler.core.inventory import Inventory, Uncertain
 from reconciler.core.model import Account, Desired, Live
 from reconciler.core.options import PlanOptions, matches
 from reconciler.core.plan import Action, BindingAction, NoteCode, Plan, Reason
@@ -215,6 +215,14 @@ class TestAdopt:
         records = {"email-smtp/old": record(id=8)}
         plan = decide(ACCOUNT, [NAMED], records, CANDIDATES[:1], KINDS, self.RULES)
         assert [change.action for change in plan.changes] == [Action.CREATE]
+
+
+def test_an_uncertain_create_is_forgotten_under_the_address_that_the_state_has() -> None:
+    uncertain = {ADDRESS: Uncertain((8, 9), "email-smtp/former")}
+    plan = decide(ACCOUNT, [NAMED], {}, [live({"name": "x"})], KINDS, uncertain=uncertain)
+    (refusal,) = plan.refusals
+    assert (refusal.code, "8, 9" in refusal.message) == ("uncertain", True)
+    assert refusal.hint.endswith("reconciler state rm email-smtp/former")
 
 
 CAUSES: dict[str, tuple[dict[str, Any] | None, Any, Any, Cause]] = {

@@ -234,6 +234,9 @@ class Desired(NamedTuple):
             with live, and sent with the secrets in place of the references.
         inherited: the fields that the manifest does not name itself, and the Defaults document
             that each comes from.
+        appended: the lists that the manifest only adds elements to, and that document.
+        refused: the fields that would have a default, were it not for `{inherit: false}`, and that
+            document.
         previously: names that it had before.
         undo: None for a manifest. What takes a run back names only what that run changed: of all
             else the record stays as it is, and nothing is released.
@@ -250,6 +253,8 @@ class Desired(NamedTuple):
     lifecycle: Lifecycle = Lifecycle()
     previously: tuple[str, ...] = ()
     undo: Undo | None = None
+    appended: Mapping[str, Origin] = {}
+    refused: Mapping[str, Origin] = {}
 
     @property
     def address(self) -> str:

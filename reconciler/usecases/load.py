@@ -8,6 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifests
+from reconciler.core.inheritance import (
+    APPEND,
+    Appended,
+    combined,
+    elements_of,
+    is_not_inherited,
+    marks_of,
+    new_indices,
+)
 from reconciler.core.model import SECRET_REF, Desired, Ignored, Lifecycle, Origin, secret_refs
 from reconciler.errors import Diagnostic, InvalidManifestsError, Position, Severity
 from reconciler.schema import DEFAULTS
@@ -18,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reconciler.core.diff import FieldChange
-    from reconciler.core.model import JSON, Kind
+    from reconciler.core.model import JSON, Field, Kind
     from reconciler.core.plan import Plan
     from reconciler.core.redactor import Redactor
     from reconciler.schema import Schemas
@@ -112,9 +121,12 @@ class _Loading:
         documents, faults = self._documents(path)
         for document in documents:
             inherited = self._inherited(document)
-            if inherited.values:
+            if marks := _marks_of(document):
+                inherited = self._marked(document, inherited, marks)
+            if inherited.values or marks:
                 value = document.value
-                spec = {**inherited.values, **value["spec"]}
+                own = {name: item for name, item in value["spec"].items() if name not in marks}
+                spec = {**inherited.values, **own}
                 document = document._replace(value={**value, "spec": spec})  # noqa: PLW2901
             if kind := self._schemas.accept(document.value):
                 desired = _desired(kind, document, inherited)
@@ -153,6 +165,55 @@ class _Loading:
         origins = {field: item for field, item in found.origins.items() if field not in named}
         return Inherited({field: found.values[field] for field in origins}, origins)
 
+    def _marked(
+        self, document: manifests.Document, inherited: Inherited, marks: Mapping[str, JSON]
+    ) -> Inherited:
+        """What the document gets, with what it says of defaults itself; notes what is wrong."""
+        kind = document.value["kind"]
+        given = self._defaults.of(document.path, kind)
+        fields = self._schemas.kinds[kind].fields if kind in self._schemas.kinds else {}
+        values = dict(inherited.values)
+        appended: dict[str, Appended] = {}
+        refused: dict[str, Origin] = {}
+        for field, mark in marks.items():
+            known, elements = fields.get(field), elements_of(mark)
+            origin = given.origins.get(field)
+            if known is None:
+                values[field] = mark  # which the schema explains
+            elif is_not_inherited(mark):
+                refused |= {field: origin} if origin else {}
+            elif elements is None or known.set_key is None:
+                values |= {field: given.values[field]} if origin else {}
+                self.findings.append(self._bad_mark(document, known, mark))
+            elif origin is None:
+                values[field] = elements
+                here = Origin(document.path, document.number, document.line)
+                appended[field] = Appended(here, 0, tuple(range(len(elements))))
+                if not self._defaults.may_give_more(document.path):
+                    self.findings.append(self._nothing_to_append_to(document, field))
+            else:
+                default = given.values[field]
+                values[field] = combined(default, elements)
+                appended[field] = Appended(origin, len(default), new_indices(default, elements))
+        return Inherited(values, inherited.origins, appended, refused)
+
+    def _bad_mark(self, document: manifests.Document, field: Field, mark: JSON) -> Diagnostic:
+        place = self.locator.position(document.path, document.number, ("spec", field.name))
+        if APPEND not in mark:
+            message = f"spec.{field.name} can only say {{inherit: false}}: no default counts"
+        elif field.set_key is None:
+            message = f"spec.{field.name} is no list, so that nothing can be appended to it"
+        else:
+            message = f"spec.{field.name} can only append a list: {{append: [...]}}, and no more"
+        return Diagnostic(place, "inherit", message)
+
+    def _nothing_to_append_to(self, document: manifests.Document, field: str) -> Diagnostic:
+        place = self.locator.position(
+            document.path, document.number, ("spec", field, APPEND), of_key=True
+        )
+        message = f"no default gives spec.{field} here, so write the whole list, without append"
+        return Diagnostic(place, "nothing-to-append-to", message)
+
     def _explain(self, document: manifests.Document, inherited: Inherited) -> Iterator[Diagnostic]:
         value = document.value
         if isinstance(value, dict) and value.get("kind") == DEFAULTS:
@@ -170,6 +231,8 @@ class _Loading:
                 pointer = problem.other  # of the two, the one that the manifest names itself
             elif origin is not None:
                 path, number = origin.path, origin.document
+            else:
+                pointer = _as_appended(pointer, inherited)
             position = self.locator.position(path, number, pointer, of_key=problem.of_key)
             yield problem.at(position)
 
@@ -201,7 +264,32 @@ def _default_at(pointer: tuple[str | int, ...], inherited: Inherited) -> Origin 
     """The Defaults document that the value there comes from, if it comes from one."""
     if pointer[:1] != ("spec",) or not pointer[1:]:
         return None
+    appended = inherited.appended.get(str(pointer[1]))
+    if appended is not None:
+        _, _, index, *_ = (*pointer, appended.inherited)
+        is_given = isinstance(index, int) and index < appended.inherited
+        return appended.origin if is_given else None
     return inherited.origins.get(str(pointer[1]))
+
+
+def _as_appended(pointer: tuple[str | int, ...], inherited: Inherited) -> tuple[str | int, ...]:
+    """Where an element that the manifest adds to a default stands in the manifest."""
+    match pointer:
+        case ("spec", str(field), int(index), *rest) if field in inherited.appended:
+            appended = inherited.appended[field]
+            own = appended.indices[index - appended.inherited]
+            return ("spec", field, APPEND, own, *rest)
+        case _:
+            return pointer
+
+
+def _marks_of(document: manifests.Document) -> dict[str, JSON]:
+    """The fields of a document that say something about a default."""
+    value = document.value
+    spec = value.get("spec") if isinstance(value, dict) else None
+    if not isinstance(spec, dict) or not isinstance(value.get("kind"), str):
+        return {}
+    return marks_of(spec)
 
 
 def require_secrets(wanted: Iterable[tuple[Desired, str]], vault: Vault) -> None:
@@ -321,6 +409,8 @@ def _desired(kind: Kind, document: manifests.Document, inherited: Inherited) -> 
         inherited=inherited.origins,
         lifecycle=_lifecycle(value["lifecycle"]) if "lifecycle" in value else _USUAL,
         previously=tuple(metadata.get("previously", ())),
+        appended={field: item.origin for field, item in inherited.appended.items()},
+        refused=inherited.refused,
     )
 
 

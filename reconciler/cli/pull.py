@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog="Example: reconciler pull email-smtp/prod-relay; or: reconciler pull team=mail-core"
 )
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@options.targets
 @options.manifests
 @options.state
 @click.option(
@@ -53,8 +53,9 @@ def pull(
     """Write what AlertSite changed into the manifests, after showing the edits and asking.
 
     Only values change: comments, order and quotes stay. AlertSite is only read, and secrets are
-    never pulled. Every TARGET is an address, an id, a glob over addresses or label=value. Exits
-    with 7 if something could not be written; it is listed.
+    never pulled. Every TARGET is an address, an id, a glob over addresses, label=value, or a file
+    or folder; a ! in front leaves out. Exits with 7 if something could not be written, which is
+    listed.
     """
     schemas, fleet = options.load(manifests)
     run = runtime.begin(location, embedded=config.is_silent(os.environ))
@@ -102,7 +103,8 @@ def _change(edit: Edit) -> str:
 
     place = f"{edit.place.path}:{edit.place.line}"
     if edit.after is ABSENT:
-        return f"{value_text(edit.before)} → (removed: AlertSite has none) ({place})"
+        what = f"the default at {edit.default} is refused" if edit.default else "removed"
+        return f"{value_text(edit.before)} → ({what}: AlertSite has none) ({place})"
     notes = [place]
     if edit.default:
         notes.append(f"added, over the default at {edit.default}")

@@ -7,32 +7,18 @@ element that the default has already is not added again, so that a default may c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from reconciler.core.model import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from reconciler.core.model import JSON, Origin
+    from reconciler.core.model import JSON
 
 
 INHERIT = "inherit"
 APPEND = "append"
-
-
-class Appended(NamedTuple):
-    """A list that is a default with elements behind it.
-
-    Attributes:
-        origin: the Defaults document that the default comes from.
-        inherited: how many elements the default has.
-        indices: of the others, which of the elements behind it each one is.
-    """
-
-    origin: Origin
-    inherited: int
-    indices: tuple[int, ...]
 
 
 def marks_of(fields: Mapping[str, JSON]) -> dict[str, JSON]:

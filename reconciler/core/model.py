@@ -153,6 +153,20 @@ class Origin(NamedTuple):
         return f"{self.path}:{self.line}"
 
 
+class Appended(NamedTuple):
+    """A list that is a default with elements behind it.
+
+    Attributes:
+        origin: the Defaults document that the default comes from.
+        inherited: how many elements the default has.
+        indices: of the others, which of the elements behind it each one is.
+    """
+
+    origin: Origin
+    inherited: int
+    indices: tuple[int, ...]
+
+
 class SecretRef(NamedTuple):
     """Where a secret is stored: `{secretRef: {env: NAME}}` has the scheme `env`."""
 
@@ -234,7 +248,7 @@ class Desired(NamedTuple):
             with live, and sent with the secrets in place of the references.
         inherited: the fields that the manifest does not name itself, and the Defaults document
             that each comes from.
-        appended: the lists that the manifest only adds elements to, and that document.
+        appended: the lists of defaults that the manifest only adds elements to.
         refused: the fields that would have a default, were it not for `{inherit: false}`, and that
             document.
         previously: names that it had before.
@@ -253,7 +267,7 @@ class Desired(NamedTuple):
     lifecycle: Lifecycle = Lifecycle()
     previously: tuple[str, ...] = ()
     undo: Undo | None = None
-    appended: Mapping[str, Origin] = {}
+    appended: Mapping[str, Appended] = {}
     refused: Mapping[str, Origin] = {}
 
     @property

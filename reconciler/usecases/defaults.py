@@ -25,8 +25,7 @@ from reconciler.schema import DEFAULTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from reconciler.core.inheritance import Appended
-    from reconciler.core.model import JSON
+    from reconciler.core.model import JSON, Appended
     from reconciler.manifests import Document, Locator
     from reconciler.schema import Schemas
 

@@ -10,14 +10,21 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler import manifests
 from reconciler.core.inheritance import (
     APPEND,
-    Appended,
     combined,
     elements_of,
     is_not_inherited,
     marks_of,
     new_indices,
 )
-from reconciler.core.model import SECRET_REF, Desired, Ignored, Lifecycle, Origin, secret_refs
+from reconciler.core.model import (
+    SECRET_REF,
+    Appended,
+    Desired,
+    Ignored,
+    Lifecycle,
+    Origin,
+    secret_refs,
+)
 from reconciler.errors import Diagnostic, InvalidManifestsError, Position, Severity
 from reconciler.schema import DEFAULTS
 from reconciler.usecases import defaults
@@ -409,7 +416,7 @@ def _desired(kind: Kind, document: manifests.Document, inherited: Inherited) -> 
         inherited=inherited.origins,
         lifecycle=_lifecycle(value["lifecycle"]) if "lifecycle" in value else _USUAL,
         previously=tuple(metadata.get("previously", ())),
-        appended={field: item.origin for field, item in inherited.appended.items()},
+        appended=inherited.appended,
         refused=inherited.refused,
     )
 

@@ -106,7 +106,7 @@ class TestAppended:
         found = one()
         assert found.fields["locations"] == [{"id": 10}, {"id": 20}, {"id": 30}]
         assert "locations" not in found.inherited
-        assert str(found.appended["locations"]) == "monitors/_defaults.yaml:1"
+        assert str(found.appended["locations"].origin) == "monitors/_defaults.yaml:1"
 
     def test_a_nearer_defaults_file_adds_for_its_folder(self) -> None:
         defaults("monitors/_defaults.yaml", POOL)

@@ -14,7 +14,7 @@ from reconciler.cli.runtime import connect
 from reconciler.core.diff import Cause
 from reconciler.core.options import PlanOptions
 from reconciler.core.printable import joined
-from reconciler.errors import ExitCode, RefusedError
+from reconciler.errors import ExitCode
 from reconciler.manifests.edits import ABSENT
 from reconciler.render.text import paint, value_text
 from reconciler.secrets import Vault
@@ -73,7 +73,7 @@ def pull(
     if not found.edits:
         return ExitCode.PARTIAL if found.skipped else ExitCode.OK
     if not auto_approve:
-        _ask()
+        console.ask_to_write()
     return _write(found)
 
 
@@ -130,22 +130,6 @@ def _say_rest(found: Pull) -> None:
             f"{_count(found.refused, 'manifest')} {verb} refused by the plan, and not pulled: "
             "reconciler plan says why."
         )
-
-
-def _ask() -> None:
-    """Asks for approval.
-
-    Raises:
-        RefusedError: the answer is not "yes", or there is no terminal to ask.
-    """
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise RefusedError(
-            "nothing is written without approval, and there is no terminal to ask",
-            "Read the edits above, then run the same command with --auto-approve.",
-        )
-    answer = click.prompt('Write these edits? Only "yes" is accepted', err=True)
-    if answer != "yes":
-        raise RefusedError("not approved, so nothing is written")
 
 
 def _write(found: Pull) -> int:

@@ -5,6 +5,7 @@ Defaults are merged before validation, so a manifest is valid or not as a whole.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifests
@@ -69,6 +70,7 @@ def load_fleet(
     rules: SecretRules | None = None,
     *,
     may_be_empty: bool = False,
+    edited: Mapping[str, bytes | None] = MappingProxyType({}),
 ) -> Fleet:
     """Finds, reads and checks the manifests.
 
@@ -80,14 +82,20 @@ def load_fleet(
         rules: which secrets the manifests may name; None where none is going to be resolved, and
             what they name does not matter.
         may_be_empty: whether a folder without manifests is a fleet too.
+        edited: files as they would be, and None for one that would be gone.
 
     Raises:
         ConfigurationError: there are no manifests to read.
         InvalidManifestsError: with every finding of all files.
     """
-    loading = _Loading(schemas, today, rules)
+    loading = _Loading(schemas, today, rules, edited)
     files = manifests.find(paths, may_be_empty=may_be_empty)
-    for path in sorted({*defaults.above(paths), *filter(defaults.is_defaults, files)}):
+    above = defaults.above(paths)
+    if edited:
+        left = {path: None for path in (*files, *edited) if edited.get(path, b"") is not None}
+        files = sorted(path for path in left if path not in above)
+        above = [path for path in above if path in left or path not in edited]
+    for path in sorted({*above, *filter(defaults.is_defaults, files)}):
         loading.read_defaults(path)
     described = [path for path in files if not defaults.is_defaults(path)]
     for path in described:
@@ -103,11 +111,18 @@ def load_fleet(
 class _Loading:
     """What has been read so far."""
 
-    def __init__(self, schemas: Schemas, today: str, rules: SecretRules | None) -> None:
+    def __init__(
+        self,
+        schemas: Schemas,
+        today: str,
+        rules: SecretRules | None,
+        edited: Mapping[str, bytes | None],
+    ) -> None:
         self.desired: list[Desired] = []
         self.findings: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
-        self.locator = manifests.Locator()
+        self.locator = manifests.Locator(edited)
+        self._edited = edited
         self._schemas = schemas
         self._today = today
         self._rules = rules
@@ -148,7 +163,8 @@ class _Loading:
                 self.findings += [item for item in explained if item.position not in known]
 
     def _documents(self, path: str) -> tuple[list[manifests.Document], list[Diagnostic]]:
-        data = manifests.read(path)
+        edited = self._edited.get(path)
+        data = manifests.read(path) if edited is None else edited
         if isinstance(data, Diagnostic):
             self.findings.append(data)
             return [], []

@@ -124,7 +124,7 @@ def test_ten_fields_are_ten_lines(
     ]
     assert added(workspace) == [
         "+spec: {name: Inbox, billing_plancode: UBM - B/B, hostname: mail.example.com}",
-        "+  folder: yes # the only one",
+        "+  folder: 'yes' # the only one",
         '+          "hostname": "\\"pop\\".example.com",',
         '+            {"id": 40}',
         '+    name:             "Relay 1"    # as on the dashboard',

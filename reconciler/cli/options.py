@@ -79,8 +79,8 @@ _exclude = click.option(
     "excluded",
     multiple=True,
     metavar="TARGET",
-    expose_value=False,
     callback=_excluded,
+    expose_value=False,
     help="All but what matches; as --target with a ! in front. May be repeated.",
 )
 
@@ -88,6 +88,18 @@ _exclude = click.option(
 def target(command: Callable[..., int]) -> Callable[..., int]:
     """The options that say which manifests a command is about."""
     return _target(_exclude(command))
+
+
+def exclude(command: Callable[..., int]) -> Callable[..., int]:
+    """The option that leaves out, for a command that reads its targets itself."""
+    return click.option(
+        "--exclude",
+        "targets",
+        multiple=True,
+        metavar="TARGET",
+        callback=lambda _context, _option, value: tuple(f"{NOT}{target}" for target in value),
+        help="All but what matches; as a TARGET with a ! in front. May be repeated.",
+    )(command)
 
 
 def targets(command: Callable[..., int]) -> Callable[..., int]:

@@ -218,12 +218,14 @@ class Lifecycle(NamedTuple):
         retire: `delete` or `disable`, when it has no manifest any more.
         release: what becomes of a field that leaves the manifest: `restore` brings back what it was
             before Git first changed it, `keep` leaves it as it is.
+        until: the last day on which `enabled: false` is meant, as YYYY-MM-DD; empty for ever.
     """
 
     protect: bool = False
     retire: str = "delete"
     ignore: tuple[Ignored, ...] = ()
     release: str = "restore"
+    until: str = ""
 
 
 class Undo(NamedTuple):

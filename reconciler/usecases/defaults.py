@@ -163,6 +163,15 @@ class Defaults:
         """Whether a manifest in that file would get more, were it not for such findings."""
         return bool(self._spoilt) and not self._spoilt.isdisjoint(_folders(path))
 
+    def elsewhere(self, field: str, kind: str) -> Origin | None:
+        """A default for the field that counts in another folder."""
+        found = (
+            given[field][1]
+            for (_, name), given in self._given.items()
+            if name == kind and field in given
+        )
+        return min(found, key=str, default=None)
+
     def __bool__(self) -> bool:
         return bool(self._given)
 

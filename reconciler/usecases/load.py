@@ -17,6 +17,7 @@ from reconciler.core.inheritance import (
     marks_of,
     new_indices,
 )
+from reconciler.core.lint import EXPIRED_MAINTENANCE, UNUSED_UNTIL
 from reconciler.core.model import (
     SECRET_REF,
     Appended,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from reconciler.core.model import JSON, Field, Kind
     from reconciler.core.plan import Plan
     from reconciler.core.redactor import Redactor
+    from reconciler.errors import Problem
     from reconciler.schema import Schemas
     from reconciler.secrets import SecretRules, Vault
 
@@ -136,6 +138,10 @@ class _Loading:
         for document in documents:
             found = self._defaults.add(document, self.locator)
             self.findings += [item for item in found if item.position not in known]
+            value = document.value
+            if len(self.findings) == before and "lifecycle" in value:
+                origin = Origin(document.path, document.number, document.line)
+                self._check_until(value["lifecycle"].get("until", ""), origin, value["spec"])
         if len(self.findings) > before:
             self._defaults.spoil(path)
 
@@ -154,6 +160,8 @@ class _Loading:
                 desired = _desired(kind, document, inherited)
                 if desired.lifecycle.ignore:
                     desired = self._still_ignoring(desired)
+                if desired.lifecycle.until:
+                    self._check_until(desired.lifecycle.until, desired.origin, desired.fields)
                 if self._rules is not None and desired.secrets:
                     self.findings += _refused_secrets(desired, self._rules, self.locator)
                 self.desired.append(desired)
@@ -248,6 +256,7 @@ class _Loading:
         for problem in self._schemas.explain(value):
             if is_lacking and problem.code == "missing-key" and problem.pointer == ("spec",):
                 continue  # one fault in a defaults file would be shown for each manifest
+            problem = self._with_default(problem, value, inherited)  # noqa: PLW2901
             path, number, pointer = document.path, document.number, problem.pointer
             origin = _default_at(pointer, inherited)
             if origin is not None and problem.other and not _default_at(problem.other, inherited):
@@ -258,6 +267,33 @@ class _Loading:
                 pointer = _as_appended(pointer, inherited)
             position = self.locator.position(path, number, pointer, of_key=problem.of_key)
             yield problem.at(position)
+
+    def _with_default(self, problem: Problem, value: JSON, inherited: Inherited) -> Problem:
+        """The problem; of a key that a default gives in another folder, with that."""
+        if problem.code != "missing-key" or problem.pointer != ("spec",):
+            return problem
+        field = problem.message.rpartition(".")[2]
+        origin = self._defaults.elsewhere(field, value["kind"])
+        if origin is None or field in inherited.refused:
+            return problem
+        advice = f"; the default at {origin} does not count here, where reconciler mv would keep it"
+        return problem._replace(message=problem.message + advice)
+
+    def _check_until(self, until: str, origin: Origin, fields: Mapping[str, JSON]) -> None:
+        """Notes a maintenance that should be over, or that is none any more."""
+        if fields.get("enabled") is not False:
+            code = UNUSED_UNTIL
+            message = "until says how long enabled: false is meant, which it is not; remove it"
+        elif until and until < self._today:
+            code = EXPIRED_MAINTENANCE
+            message = (
+                f"what is described here was to be off until {until}, and still is; remove "
+                "enabled: false, or give it a later day"
+            )
+        else:
+            return
+        place = self.locator.position(origin.path, origin.document, ("lifecycle", "until"))
+        self.warnings.append(Diagnostic(place, code, message, Severity.WARNING))
 
     def _still_ignoring(self, desired: Desired) -> Desired:
         """The manifest without what it ignored until a day that is past; notes what is wrong."""
@@ -443,7 +479,8 @@ _USUAL = Lifecycle()
 def _lifecycle(value: JSON) -> Lifecycle:
     ignore = tuple(Ignored(**item) for item in value.get("ignore", ()))
     protect, retire = value.get("protect", False), value.get("retire", "delete")
-    return Lifecycle(protect, retire, ignore, value.get("release", "restore"))
+    release, until = value.get("release", "restore"), value.get("until", "")
+    return Lifecycle(protect, retire, ignore, release, until)
 
 
 def _secrets(fields: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -8,12 +8,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reconciler.core.inheritance import appendix, combined
+from reconciler.core.lint import unnamed_fields
 from reconciler.core.model import Desired
 from reconciler.errors import InvalidManifestsError
 from reconciler.schema import schema_folder
 from reconciler.usecases import load_fleet
 
-from build import SCHEMAS
+from build import SCHEMAS, record
 
 HEAD = "apiVersion: reconciler/v1\nkind: {kind}\n"
 REQUIRED = ("name: A", "hostname: mx.example.com", "billing_plancode: UBM - A/A")
@@ -183,3 +184,62 @@ def test_what_makes_one_list_out_of_another(
     assert appendix(default, value) == added
     if added:
         assert sorted(combined(default, added)) == sorted(value)
+
+
+class TestMaintenance:
+    def test_until_and_on_that_day_it_says_nothing(self) -> None:
+        manifest("enabled: false")
+        self.until("2026-01-31")
+        for today in ("2026-01-30", "2026-01-31"):
+            assert load_fleet(["monitors"], SCHEMAS, today).warnings == ()
+
+    def test_after_it_every_plan_warns(self) -> None:
+        manifest("enabled: false")
+        self.until("2026-01-31")
+        (warning,) = load_fleet(["monitors"], SCHEMAS, "2026-02-01").warnings
+        assert str(warning) == (
+            "monitors/team/a.yaml:9:20: expired-maintenance: what is described here was to be off "
+            "until 2026-01-31, and still is; remove enabled: false, or give it a later day"
+        )
+
+    def test_a_folder_can_be_off(self) -> None:
+        defaults("monitors/team/_defaults.yaml", "enabled: false")
+        with Path("monitors/team/_defaults.yaml").open("a") as file:
+            file.write("lifecycle: {until: 2026-01-31}\n")
+        manifest()
+        (warning,) = load_fleet(["monitors"], SCHEMAS, "2026-02-01").warnings
+        assert str(warning).startswith("monitors/team/_defaults.yaml:5:20: expired-maintenance")
+
+    def test_it_belongs_beside_what_is_off(self) -> None:
+        manifest()
+        self.until("2026-01-31")
+        (warning,) = load_fleet(["monitors"], SCHEMAS, "2026-01-01").warnings
+        assert ": unused-until: until says how long enabled: false is meant" in str(warning)
+
+    @staticmethod
+    def until(day: str) -> None:
+        with Path("monitors/team/a.yaml").open("a") as file:
+            file.write(f"lifecycle: {{until: {day}}}\n")
+
+
+def test_a_key_that_a_default_gives_elsewhere() -> None:
+    defaults("monitors/other/_defaults.yaml", "billing_plancode: UBM - A/A")
+    manifest()
+    path = Path("monitors/team/a.yaml")
+    path.write_text(path.read_text().replace("  billing_plancode: UBM - A/A\n", ""))
+    assert findings() == [
+        (
+            "monitors/team/a.yaml:4:1: missing-key: missing key spec.billing_plancode; the default "
+            "at monitors/other/_defaults.yaml:1 does not count here, where reconciler mv would "
+            "keep it"
+        )
+    ]
+
+
+def test_a_field_that_nothing_names_any_more() -> None:
+    manifest("port: 587", "mode: {inherit: false}")
+    defaults("monitors/_defaults.yaml", "mode: Primary")
+    applied = record(id=1, fields={"port": 587, "timeout": 30, "mode": "Primary"})
+    (finding,) = unnamed_fields([one()], {"email-smtp/a": applied})
+    assert (finding.code, finding.pointer) == ("unnamed-field", ("spec", "timeout"))
+    assert not list(unnamed_fields([one()], {}))

@@ -13,7 +13,7 @@ from reconciler.core.assignments import assignment
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.edits import edits_text
 from reconciler.schema import did_you_mean, installed_schemas
-from reconciler.usecases.set_ import Wanted, find_setting
+from reconciler.usecases.set_ import Asked, find_setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 @click.command(
     "set",
-    epilog="Examples: reconciler set team=mail interval=5; reconciler set monitors/emea/ "
-    "locations+=30,40; reconciler set email-imap/inbox enabled=false lifecycle.until=2026-12-24",
+    epilog="Example: reconciler set team=mail interval=5; or: reconciler set monitors/emea/ "
+    "locations+=30,40; or: reconciler set email-imap/inbox enabled=false "
+    "lifecycle.until=2026-12-24",
 )
 @click.argument("arguments", nargs=-1, metavar="TARGET... FIELD=VALUE...")
 @options.exclude
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     "--unset",
     multiple=True,
     metavar="FIELD",
-    help="Remove a field of spec from the manifests. May be repeated.",
+    help="Remove a field from the manifests. May be repeated.",
 )
 @options.manifests
 @click.option("--auto-approve", is_flag=True, help="Write without asking.")
@@ -76,7 +77,7 @@ def set_(
 
 def _wanted(
     arguments: Sequence[str], left_out: Sequence[str], unset: Sequence[str], schemas: Schemas
-) -> Wanted:
+) -> Asked:
     """What is asked for.
 
     Raises:
@@ -92,8 +93,7 @@ def _wanted(
         names = (target.partition("=")[0] for target in targets if "=" in target)
         meant = "".join(did_you_mean(name, fields) for name in names)
         raise UsageError(f"nothing is set{meant}", "Write FIELD=VALUE, such as interval=5.")
-    unset = [name.removeprefix("spec.") for name in unset]
-    return Wanted(targets, assignments, unset)
+    return Asked(targets, assignments, unset)
 
 
 def _count(number: int, noun: str) -> str:

@@ -12,6 +12,7 @@ from reconciler import manifests
 from reconciler.core.assignments import (
     EXTRA,
     LABELS,
+    LIFECYCLE,
     SPEC,
     Assignment,
     BadAssignmentError,
@@ -19,7 +20,7 @@ from reconciler.core.assignments import (
     value_of,
 )
 from reconciler.core.inheritance import APPEND, appendix, is_not_inherited
-from reconciler.core.model import canonical
+from reconciler.core.model import Desired, Kind, Origin, canonical
 from reconciler.core.targets import GRAMMAR, bare, is_target, matches, with_addresses
 from reconciler.errors import ConfigurationError, Diagnostic, InvalidManifestsError, UsageError
 from reconciler.manifests.editor import set_fields
@@ -30,7 +31,7 @@ from reconciler.usecases.load import load_fleet
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from reconciler.core.model import JSON, Desired
+    from reconciler.core.model import JSON
     from reconciler.schema import Schemas
     from reconciler.usecases.load import Fleet
 
@@ -56,12 +57,12 @@ class Setting(NamedTuple):
     changed: int
 
 
-class Wanted(NamedTuple):
+class Asked(NamedTuple):
     """What is asked for.
 
     Attributes:
         targets: which manifests are meant; see `core/targets.py`.
-        unset: fields of `spec` that the manifests are to name no more.
+        unset: fields that the manifests are to name no more.
     """
 
     targets: Sequence[str]
@@ -69,7 +70,7 @@ class Wanted(NamedTuple):
     unset: Sequence[str] = ()
 
 
-def find_setting(folder: str, schemas: Schemas, wanted: Wanted, today: str = "") -> Setting:
+def find_setting(folder: str, schemas: Schemas, wanted: Asked, today: str = "") -> Setting:
     """The files with the fields set; writes nothing.
 
     Args:
@@ -122,15 +123,15 @@ def _chosen(fleet: Fleet, targets: Sequence[str]) -> tuple[Desired, ...]:
 
 
 def _edits(
-    desired: Desired, schemas: Schemas, wanted: Wanted
+    desired: Desired, schemas: Schemas, wanted: Asked
 ) -> Iterator[tuple[tuple[str, str], FieldEdit]]:
     labels = dict(desired.labels)
-    for field in wanted.unset:
-        if field in {*desired.fields, *desired.secrets, *desired.refused}:
-            if field not in desired.inherited:
-                yield (SPEC, field), FieldEdit(ABSENT)
-        elif field not in desired.kind.fields:
-            raise BadAssignmentError(f"{desired.kind.name} has no field {field}")
+    for name in wanted.unset:
+        section, _, field = name.rpartition(".")
+        if section == LABELS:
+            labels.pop(field, None)
+        else:
+            yield from _unset(desired, section or SPEC, field)
     for asked in wanted.assignments:
         if asked.sign and asked.section != SPEC:
             raise BadAssignmentError(f"{asked}: only lists of spec can be added to")
@@ -141,17 +142,35 @@ def _edits(
         else:
             schema = _schema(schemas, desired, asked)
             value = value_of(asked, schema, _read)
-            if canonical(value) != canonical(_now(desired, asked)):
+            if canonical(value) != canonical(_now(desired, asked.section, asked.field)):
                 yield (asked.section, asked.field), FieldEdit(value)
     if labels != desired.labels:
-        yield ("metadata", LABELS), FieldEdit(labels)
+        yield ("metadata", LABELS), FieldEdit(labels or ABSENT)
 
 
-def _now(desired: Desired, asked: Assignment) -> JSON:
+def _unset(
+    desired: Desired, section: str, field: str
+) -> Iterator[tuple[tuple[str, str], FieldEdit]]:
+    """The edit that removes a field, if the manifest names it."""
+    if section in {EXTRA, LIFECYCLE}:
+        is_named = _now(desired, section, field) != _now(_BARE, section, field)
+    elif section == SPEC and field in desired.kind.fields:
+        is_named = field not in desired.inherited
+    else:
+        raise BadAssignmentError(f"{desired.kind.name} has no field {field} in {section}")
+    if is_named:
+        yield (section, field), FieldEdit(ABSENT)
+
+
+_BARE = Desired(Kind("", {}), "", None, {}, {}, Origin("", 0, 0))
+"""A manifest that says nothing."""
+
+
+def _now(desired: Desired, section: str, field: str) -> JSON:
     """What the manifest says in a section other than spec."""
-    if asked.section == EXTRA:
-        return desired.secrets.get(asked.field, desired.fields.get(asked.field))
-    return desired.lifecycle._asdict().get(asked.field)
+    if section == EXTRA:
+        return desired.secrets.get(field, desired.fields.get(field))
+    return desired.lifecycle._asdict().get(field)
 
 
 def _of_spec(

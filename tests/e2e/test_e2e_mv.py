@@ -95,6 +95,15 @@ def test_what_would_be_lost_is_written(
     assert "No changes." in run("plan", env=account.env).out
 
 
+def test_why_tells_of_the_default(run: Callable[..., Done], account: Account) -> None:
+    done = run("why", "email-smtp/a.locations", env=account.env)
+    assert "monitors/old/_defaults.yaml:1, which is added to here" in done.out
+    done = run("why", "email-smtp/b.mode", env=account.env)
+    assert "monitors/old/_defaults.yaml:1, which is refused here" in done.out
+    found = run("why", "email-smtp/b.mode", "--json", env=account.env).json["fields"][0]
+    assert (found["place"], found["default"]) == (None, "monitors/old/_defaults.yaml:1")
+
+
 def test_a_folder_moves_with_its_defaults(
     workspace: Workspace, run: Callable[..., Done], account: Account
 ) -> None:

@@ -98,6 +98,22 @@ def test_a_default_is_refused(workspace: Workspace, run: Callable[..., Done]) ->
     assert "  locations: {inherit: false}" in read(workspace, "mail/inbox.yaml")
 
 
+def test_a_maintenance_and_its_end(workspace: Workspace, run: Callable[..., Done]) -> None:
+    asked = ("enabled=false", "lifecycle.until=2001-01-01", "extra.folder=INBOX")
+    assert run("set", "email-imap/inbox", *asked, "--auto-approve").code == 0
+    checked = run("validate")
+    assert (checked.code, ": warning: expired-maintenance: " in checked.text) == (0, True)
+    gone = ("enabled", "lifecycle.until", "extra.folder", "labels.team")
+    unset = [part for name in gone for part in ("--unset", name)]
+    assert run("set", "email-imap/inbox", *unset, "--auto-approve").code == 0
+    text = read(workspace, "mail/inbox.yaml")
+    assert ("enabled" in text, "until:" in text, "folder:" in text) == (False, False, False)
+    assert "metadata: {name: inbox}" in text
+    assert run("validate").text.count("warning") == 0
+    again = run("set", "email-smtp/relay", "--unset", "lifecycle.until", "--auto-approve")
+    assert (again.code, read(workspace, "relay.yaml")) == (0, RELAY)
+
+
 def test_nothing_is_written_without_approval(
     workspace: Workspace, run: Callable[..., Done]
 ) -> None:

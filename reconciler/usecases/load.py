@@ -253,10 +253,10 @@ class _Loading:
             yield Diagnostic(place, "misplaced-defaults", message)
             return
         is_lacking = self._defaults.may_give_more(document.path)
-        for problem in self._schemas.explain(value):
+        for found in self._schemas.explain(value):
+            problem = self._with_default(found, value, inherited)
             if is_lacking and problem.code == "missing-key" and problem.pointer == ("spec",):
                 continue  # one fault in a defaults file would be shown for each manifest
-            problem = self._with_default(problem, value, inherited)  # noqa: PLW2901
             path, number, pointer = document.path, document.number, problem.pointer
             origin = _default_at(pointer, inherited)
             if origin is not None and problem.other and not _default_at(problem.other, inherited):

@@ -155,6 +155,9 @@ def _steps(sources: Sequence[str], target: str, root: str) -> tuple[Step, ...]:
         steps.append(step)
     if len({step.target for step in steps}) < len(steps):
         raise UsageError("two of them have the same name", "Move them one after the other.")
+    for step in steps:
+        if any(other.source.startswith(f"{step.source}/") for other in steps):
+            raise UsageError(f"{step.source} holds another of them", "Name the folder alone.")
     return tuple(steps)
 
 

@@ -144,6 +144,7 @@ def test_a_dry_run_changes_nothing(
         (("monitors/gone.yaml", "monitors/new/"), 64, "there is no such file or folder"),
         (("monitors/old", "monitors/old/deeper/"), 64, "cannot be moved into itself"),
         (("monitors/old/two.yaml", "elsewhere/"), 64, "elsewhere/two.yaml is not below monitors"),
+        (("monitors/old", "monitors/old/two.yaml", "monitors/x/"), 64, "holds another of them"),
         (("monitors", "monitors/x"), 64, "monitors is not below monitors"),
         (("monitors/old/two.yaml", "monitors/.x/"), 64, "is hidden"),
         (("monitors/old/two.yaml",), 64, "Missing argument"),

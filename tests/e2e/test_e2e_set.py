@@ -92,6 +92,31 @@ def test_a_location_is_added_to_what_each_has(
     assert read(workspace, "mail/inbox.yaml") == INBOX
 
 
+def test_the_same_targets_everywhere(
+    run: Callable[..., Done], sandbox: Callable[..., Account]
+) -> None:
+    account = sandbox()
+    assert run("apply", "--auto-approve", env=account.env).code == 0
+    for number in (int(item["id"]) for item in account.monitors()):
+        account.edit(account.live(number)["type"], number, hostname="moved.example.com")
+    for targets, addresses in {
+        ("--target", "team=mail"): ["email-imap/inbox", "email-smtp/relay"],
+        ("--exclude", "team=mail"): ["email-imap/other"],
+        ("--target", "monitors/mail/", "--exclude", "*/inbox"): ["email-imap/other"],
+        ("--exclude", "*/inbox", "--target", "monitors/mail"): ["email-imap/other"],
+        ("--target", "!monitors/relay.yaml", "--target", "team=mail"): ["email-imap/inbox"],
+        ("--target", "monitors/relay.yaml"): ["email-smtp/relay"],
+    }.items():
+        drift = run("drift", *targets, "--json", env=account.env).json
+        assert [item["address"] for item in drift["monitors"]] == addresses
+        plan = run("plan", *targets, "--json", env=account.env).json
+        assert [item["address"] for item in plan["changes"]] == addresses
+    listed = run("list", "monitors/mail/", "--exclude", "*/inbox", "-o", "name", env=account.env)
+    assert listed.out.split() == ["email-imap/other"]
+    pulled = run("pull", "team=mail", "!*/inbox", "--auto-approve", env=account.env)
+    assert "Pull: 1 field in 1 file." in pulled.out
+
+
 def test_a_default_is_refused(workspace: Workspace, run: Callable[..., Done]) -> None:
     done = run("set", "email-imap/inbox", "locations={inherit: false}", "--auto-approve")
     assert done.code == 0

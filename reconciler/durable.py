@@ -204,6 +204,20 @@ def create_all(
         sync_folder(folder / parent)
 
 
+def move(source: Path, target: Path) -> None:
+    """Gives a file or folder another name, and makes the folders above that.
+
+    Raises:
+        FileExistsError: there is something at the target; both stay as they are.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(target))
+    source.rename(target)
+    for folder in {source.parent, target.parent}:
+        sync_folder(folder)
+
+
 def sync_folder(folder: Path) -> None:
     """Makes durable which names are in the folder."""
     try:

@@ -44,6 +44,8 @@ _COMMANDS = {
     "state": ("state", "Look at the state, and repair it."),
     "pull": ("pull", "Write into the manifests what changed in AlertSite."),
     "import": ("import_", "Write manifests for the monitors that AlertSite has."),
+    "mv": ("mv", "Move manifests, and keep what they say."),
+    "set": ("set_", "Set fields of many manifests at once."),
     "fmt": ("fmt", "Put the keys of manifests in the order of their schemas."),
     "validate": ("validate", "Check manifests against their schemas."),
     "sandbox": ("sandbox", "Serve an AlertSite account on loopback until interrupted."),

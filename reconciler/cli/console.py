@@ -12,7 +12,12 @@ import click
 
 from reconciler.context import Reporter
 from reconciler.core.printable import Lines, printable
-from reconciler.errors import ConfigurationError, InterruptedRunError, InvalidManifestsError
+from reconciler.errors import (
+    ConfigurationError,
+    InterruptedRunError,
+    InvalidManifestsError,
+    RefusedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -208,6 +213,22 @@ def writing() -> Iterator[Writes]:
         if found := str(writes):
             raise InterruptedRunError(f"{found} AlertSite was not changed.") from interrupt
         raise
+
+
+def ask_to_write() -> None:
+    """Asks whether the edits that were shown are to be written.
+
+    Raises:
+        RefusedError: the answer is not "yes", or there is no terminal to ask.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise RefusedError(
+            "nothing is written without approval, and there is no terminal to ask",
+            "Read the edits above, then run the same command with --auto-approve.",
+        )
+    answer = click.prompt('Write these edits? Only "yes" is accepted', err=True)
+    if answer != "yes":
+        raise RefusedError("not approved, so nothing is written")
 
 
 def has_colour(stream: TextIO) -> bool:

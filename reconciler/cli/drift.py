@@ -13,7 +13,7 @@ from reconciler.cli import config, formats, options, provenance, runtime, signal
 from reconciler.cli.runtime import connect
 from reconciler.core.drift import find_drift, find_unmanaged
 from reconciler.core.events import DriftFound
-from reconciler.core.options import with_addresses
+from reconciler.core.targets import GRAMMAR, NOT, bare, matches, with_addresses
 from reconciler.errors import ExitCode, StateError, UsageError
 from reconciler.render.view import View
 from reconciler.schema import installed_schemas
@@ -25,17 +25,13 @@ if TYPE_CHECKING:
     from reconciler.cli.signals import Signals
     from reconciler.core.drift import Drift
     from reconciler.core.state import Record
+    from reconciler.usecases import Fleet
 
 
 @click.command(epilog="Example: reconciler drift --state git:origin --json")
 @options.state
-@click.option(
-    "--target",
-    "targets",
-    multiple=True,
-    metavar="TARGET",
-    help="Only monitors that match: an address, an id or a glob over addresses. May be repeated.",
-)
+@options.target
+@options.manifests
 @click.option(
     "--unmanaged",
     is_flag=True,
@@ -48,6 +44,7 @@ if TYPE_CHECKING:
 def drift(
     location: str | None,
     targets: tuple[str, ...],
+    manifests: str,
     events: str | None,
     metrics: str | None,
     notify: tuple[str, ...],
@@ -57,11 +54,11 @@ def drift(
 ) -> int:
     """Show what AlertSite did since the last apply; never writes, exits with 2 if there is any.
 
-    It compares AlertSite with the state and needs no manifests; what lifecycle.ignore named at the
-    last apply is left out until its day.
+    It compares AlertSite with the state, and reads manifests only for a target that is a label or
+    a path; what lifecycle.ignore named at the last apply is left out until its day.
     """
     with signals.emitting(signals.Wanted(events, metrics, notify), "drift") as told:
-        found = _found(location, targets, told, unmanaged=unmanaged)
+        found = _found(location, targets, manifests, told, unmanaged=unmanaged)
         told.tell(DriftFound(found, is_whole=not targets))
         made = provenance.of_run(outputs, told.run, runtime.now())
         outputs.put(found, found.to_json, View(made=made))
@@ -69,7 +66,12 @@ def drift(
 
 
 def _found(
-    location: str | None, targets: tuple[str, ...], told: Signals, *, unmanaged: bool
+    location: str | None,
+    targets: tuple[str, ...],
+    manifests: str,
+    told: Signals,
+    *,
+    unmanaged: bool,
 ) -> Drift:
     schemas = installed_schemas()
     run = runtime.begin(location, embedded=config.is_silent(os.environ), run=told.run)
@@ -87,8 +89,7 @@ def _found(
                 "manifest",
                 "Run apply once, which notes them; or list all: reconciler list --unmanaged",
             )
-        targets = with_addresses(targets, (), known.state.records)
-        _check_targets(targets, known.state.records)
+        targets = _by_address(targets, manifests, known.state.records)
         live = usecases.observe(connection.reader(), schemas.kinds, known.state).live
     today = runtime.now()[:10]
     records, kinds = known.state.records, schemas.kinds
@@ -98,16 +99,29 @@ def _found(
     return found._replace(unmanaged=find_unmanaged(records, live, kinds, before))
 
 
-def _check_targets(targets: Iterable[str], records: Mapping[str, Record]) -> None:
-    """Stops if a target means nothing: a job that looks at nothing would never tell.
+def _by_address(
+    targets: Iterable[str], manifests: str, records: Mapping[str, Record]
+) -> tuple[str, ...]:
+    """The targets, as addresses and globs over them.
 
     Raises:
-        UsageError: it matches no record.
+        UsageError: one means nothing: a job that looks at nothing would never tell.
     """
-    for target in targets:
-        if not any(fnmatchcase(address, target) for address in records):
+    found: list[str] = []
+    fleet: Fleet | None = None
+    for target in with_addresses(tuple(targets), (), records):
+        name = bare(target)
+        if any(fnmatchcase(address, name) for address in records):
+            found.append(target)
+            continue
+        if fleet is None and os.path.lexists(manifests):
+            _, fleet = options.load_quietly(manifests)
+        meant = [item.address for item in fleet.desired if matches(item, name)] if fleet else []
+        known = [address for address in meant if address in records]
+        if not known:
             raise UsageError(
-                f"--target {target} matches no record",
-                "Here a target is an address such as email-smtp/prod-relay or a glob; "
-                "reconciler state list shows all.",
+                f"--target {name} matches no record",
+                f"A target is {GRAMMAR}; reconciler state list shows all records.",
             )
+        found += [f"{NOT}{address}" if target != name else address for address in known]
+    return tuple(found)

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
 from reconciler import manifests, render
 from reconciler.cli import console
 from reconciler.errors import ExitCode
-from reconciler.render.text import paint
+from reconciler.render.edits import edits_text
 from reconciler.schema import installed_schemas
 from reconciler.usecases.fmt import find_findings, format_files
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from reconciler.usecases.fmt import Formatted
 
 
 @click.command(epilog="Example: reconciler fmt --check --diff monitors/mail-core")
@@ -49,20 +43,11 @@ def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
             changed += 1
             console.data(file.path)
             if diff:
-                console.data(render.joined(_diff(file), colour=console.has_colour(sys.stdout)))
+                colour = console.has_colour(sys.stdout)
+                console.data(edits_text(file.path, file.original, file.data, colour=colour))
         if findings:
             console.say(render.findings_text(findings))
             console.say("Files with findings are left as they are.")
         verb = "would change" if check else "changed"
         console.say(f"{changed:,} of {total:,} {'file' if total == 1 else 'files'} {verb}.")
     return ExitCode.INVALID if findings or (check and changed) else ExitCode.OK
-
-
-def _diff(file: Formatted) -> Iterator[str]:
-    from difflib import unified_diff  # only for a diff
-
-    colour = console.has_colour(sys.stdout)
-    before, after = (data.decode().splitlines() for data in (file.original, file.data))
-    for line in unified_diff(before, after, f"a/{file.path}", f"b/{file.path}", lineterm=""):
-        style = line[0] if line[:1] in {"+", "-"} and line[:3] not in {"+++", "---"} else "bold"
-        yield paint(line, style, colour=colour and line[:1] in {"+", "-", "@"})

@@ -24,7 +24,7 @@ _TABLES = ("table", "wide", "csv")
 
 
 @click.command("list", epilog="Example: reconciler list --where hostname='mail-4*' -o wide")
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@options.targets
 @options.manifests
 @options.state
 @click.option(
@@ -74,8 +74,8 @@ def list_(
 
     A managed monitor has a manifest, an orphaned one has lost it, an unmanaged one never had any,
     and a missing one is only described.
-    It only reads, and shows no secret. Every TARGET is an address, an id, a glob over addresses or
-    label=value.
+    It only reads, and shows no secret. Every TARGET is an address, an id, a glob over addresses,
+    label=value, or a file or folder; a ! in front leaves out.
     """
     wanted = [_condition(text) for text in conditions]
     shown = _columns(columns, output)

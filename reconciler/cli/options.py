@@ -11,9 +11,12 @@ import click
 from reconciler import render, usecases
 from reconciler.cli import config, console, runtime
 from reconciler.core.grouping import FOLDED_ABOVE, Detail
+from reconciler.core.targets import NOT
 from reconciler.schema import Schemas, installed_schemas
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from reconciler.core.plan import Plan
     from reconciler.render.view import View
     from reconciler.usecases import Fleet
@@ -41,14 +44,69 @@ manifests = click.option(
     show_default=True,
     help="Folder that holds the manifests.",
 )
-target = click.option(
+
+
+def _targets(
+    context: click.Context, _option: click.Parameter, value: Sequence[str]
+) -> Sequence[str]:
+    """What is asked for, with what is left out, in whatever order it is given."""
+    return _put(context, value)
+
+
+def _excluded(context: click.Context, _option: click.Parameter, value: Sequence[str]) -> None:
+    _put(context, [f"{NOT}{target}" for target in value])
+
+
+def _put(context: click.Context, targets: Sequence[str]) -> Sequence[str]:
+    found: Sequence[str] = (*context.params.get("targets", ()), *targets)
+    context.params["targets"] = found
+    return found
+
+
+_target = click.option(
     "--target",
     "targets",
     multiple=True,
     metavar="TARGET",
+    callback=_targets,
     help="Only manifests that match: an address (email-smtp/prod-relay), the id of a monitor, a "
-    "glob over addresses or label=value. May be repeated.",
+    "glob over addresses, label=value, or a file or folder. A ! in front leaves out. May be "
+    "repeated.",
 )
+_targets_argument = click.argument("targets", nargs=-1, metavar="[TARGET]...", callback=_targets)
+_exclude = click.option(
+    "--exclude",
+    "excluded",
+    multiple=True,
+    metavar="TARGET",
+    callback=_excluded,
+    expose_value=False,
+    help="All but what matches; as --target with a ! in front. May be repeated.",
+)
+
+
+def target(command: Callable[..., int]) -> Callable[..., int]:
+    """The options that say which manifests a command is about."""
+    return _target(_exclude(command))
+
+
+def exclude(command: Callable[..., int]) -> Callable[..., int]:
+    """The option that leaves out, for a command that reads its targets itself."""
+    return click.option(
+        "--exclude",
+        "targets",
+        multiple=True,
+        metavar="TARGET",
+        callback=lambda _context, _option, value: tuple(f"{NOT}{target}" for target in value),
+        help="All but what matches; as a TARGET with a ! in front. May be repeated.",
+    )(command)
+
+
+def targets(command: Callable[..., int]) -> Callable[..., int]:
+    """As `target`, for a command whose arguments say it."""
+    return _targets_argument(_exclude(command))
+
+
 show_requests = click.option(
     "--show-requests", is_flag=True, help="Show method, path and body of every request."
 )

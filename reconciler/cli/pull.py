@@ -14,7 +14,7 @@ from reconciler.cli.runtime import connect
 from reconciler.core.diff import Cause
 from reconciler.core.options import PlanOptions
 from reconciler.core.printable import joined
-from reconciler.errors import ExitCode, RefusedError
+from reconciler.errors import ExitCode
 from reconciler.manifests.edits import ABSENT
 from reconciler.render.text import paint, value_text
 from reconciler.secrets import Vault
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog="Example: reconciler pull email-smtp/prod-relay; or: reconciler pull team=mail-core"
 )
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@options.targets
 @options.manifests
 @options.state
 @click.option(
@@ -53,8 +53,9 @@ def pull(
     """Write what AlertSite changed into the manifests, after showing the edits and asking.
 
     Only values change: comments, order and quotes stay. AlertSite is only read, and secrets are
-    never pulled. Every TARGET is an address, an id, a glob over addresses or label=value. Exits
-    with 7 if something could not be written; it is listed.
+    never pulled. Every TARGET is an address, an id, a glob over addresses, label=value, or a file
+    or folder; a ! in front leaves out. Exits with 7 if something could not be written, which is
+    listed.
     """
     schemas, fleet = options.load(manifests)
     run = runtime.begin(location, embedded=config.is_silent(os.environ))
@@ -72,7 +73,7 @@ def pull(
     if not found.edits:
         return ExitCode.PARTIAL if found.skipped else ExitCode.OK
     if not auto_approve:
-        _ask()
+        console.ask_to_write()
     return _write(found)
 
 
@@ -102,7 +103,8 @@ def _change(edit: Edit) -> str:
 
     place = f"{edit.place.path}:{edit.place.line}"
     if edit.after is ABSENT:
-        return f"{value_text(edit.before)} → (removed: AlertSite has none) ({place})"
+        what = f"the default at {edit.default} is refused" if edit.default else "removed"
+        return f"{value_text(edit.before)} → ({what}: AlertSite has none) ({place})"
     notes = [place]
     if edit.default:
         notes.append(f"added, over the default at {edit.default}")
@@ -128,22 +130,6 @@ def _say_rest(found: Pull) -> None:
             f"{_count(found.refused, 'manifest')} {verb} refused by the plan, and not pulled: "
             "reconciler plan says why."
         )
-
-
-def _ask() -> None:
-    """Asks for approval.
-
-    Raises:
-        RefusedError: the answer is not "yes", or there is no terminal to ask.
-    """
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise RefusedError(
-            "nothing is written without approval, and there is no terminal to ask",
-            "Read the edits above, then run the same command with --auto-approve.",
-        )
-    answer = click.prompt('Write these edits? Only "yes" is accepted', err=True)
-    if answer != "yes":
-        raise RefusedError("not approved, so nothing is written")
 
 
 def _write(found: Pull) -> int:

@@ -7,7 +7,7 @@ import os
 import click
 
 from reconciler.cli import config, console, options, runtime
-from reconciler.core.options import is_id, with_addresses
+from reconciler.core.targets import is_id, with_addresses
 from reconciler.errors import ExitCode
 from reconciler.usecases.effective import find_effective
 

@@ -8,9 +8,9 @@ import click
 
 from reconciler import durable
 from reconciler.cli import console, options, runtime
-from reconciler.core.options import with_addresses
 from reconciler.core.printable import json_lines
 from reconciler.core.state import StateDelta, from_text, record_to_json, to_text
+from reconciler.core.targets import with_addresses
 from reconciler.errors import ConfigurationError, ExitCode, StateError, UsageError
 from reconciler.state_session import replace
 from reconciler.state_store import break_lock, current

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import render
-from reconciler.cli import baseline, console, formats, options
+from reconciler.cli import baseline, console, formats, options, runtime
 from reconciler.core.lint.baseline import judge, updated
 from reconciler.errors import ExitCode, InvalidManifestsError, Severity, UsageError
 from reconciler.render.view import View
 from reconciler.usecases.lint import lint_fleet
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from reconciler.cli.baseline import Linting
     from reconciler.cli.formats import Outputs
     from reconciler.core.lint.baseline import Judged, KnownFinding, Linted
+    from reconciler.core.state import Record
     from reconciler.errors import Diagnostic
 
 
@@ -37,9 +38,22 @@ if TYPE_CHECKING:
     help="Lint, and write what is found into the baseline: from now on it is known, and only what "
     "is new counts.",
 )
+@click.option(
+    "--state",
+    "location",
+    metavar="LOCATION",
+    help="With --lint: also say which fields were applied, and are named no more, by the state "
+    "that is kept there.",
+)
 @formats.option(formats.Subject.FINDINGS)
 def validate(
-    paths: tuple[str, ...], outputs: Outputs, *, lint: bool, strict: bool, update_baseline: bool
+    paths: tuple[str, ...],
+    location: str | None,
+    outputs: Outputs,
+    *,
+    lint: bool,
+    strict: bool,
+    update_baseline: bool,
 ) -> int:
     """Check manifests against their schemas; needs no network.
 
@@ -62,7 +76,7 @@ def validate(
         return ExitCode.OK
     only = {item.address for item in fleet.desired} if paths else None
     linting = baseline.read()
-    linted = lint_fleet(fleet, linting.policy)
+    linted = lint_fleet(fleet, linting.policy, _records(location))
     known = linting.baseline
     if update_baseline:
         known = _update(linted, linting, only)
@@ -71,6 +85,13 @@ def validate(
     _put(findings, outputs)
     console.say(valid)
     return _judge(judged, findings, linting.file, strict=strict)
+
+
+def _records(location: str | None) -> Mapping[str, Record]:
+    """What was applied, by the state that is kept there; nothing if none is named."""
+    if location is None:
+        return {}
+    return runtime.begin(location, embedded=False).known(None).state.records
 
 
 def _update(

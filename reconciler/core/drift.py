@@ -5,11 +5,11 @@ Rule: values and a pure function; no I/O, clock or environment.
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.diff import drifted
 from reconciler.core.model import Kind, Unmanaged
+from reconciler.core.targets import is_target_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -93,14 +93,14 @@ def find_drift(
         records: what was last applied, by address.
         live: every monitor that AlertSite returned.
         kinds: the kinds, by name.
-        targets: addresses or globs over them; none means all.
+        targets: addresses, or globs over them, also such as are left out; none means all.
         today: the day, as YYYY-MM-DD; what is ignored until an earlier one is compared.
     """
     by_id = {monitor.id: monitor for monitor in live}
     monitors: list[Drifted] = []
     kept = 0
     for address, record in sorted(records.items()):
-        if targets and not any(fnmatchcase(address, target) for target in targets):
+        if not is_target_address(address, targets):
             continue
         monitor = by_id.get(record.id)
         name = address.partition("/")[0]

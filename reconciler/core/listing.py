@@ -7,6 +7,7 @@ it gets here, so that neither a cell nor a search tells it.
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.decisions import TABLE, Decision, without_manifest
@@ -14,8 +15,8 @@ from reconciler.core.inventory import Inventory, number_of
 from reconciler.core.mask import HIDDEN, shown
 from reconciler.core.model import JSON, Kind, Live, elements_by_key
 from reconciler.core.names import Name, find_names, uses_of
-from reconciler.core.options import is_id
 from reconciler.core.report import Standing
+from reconciler.core.targets import is_id, is_in, is_selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -111,7 +112,7 @@ class Listing(NamedTuple):
     def only(
         self, standings: Sequence[Standing], conditions: Sequence[Where], targets: Sequence[str]
     ) -> Listing:
-        """Those of one of those standings that meet all conditions and match one of the targets."""
+        """Those of one of those standings that meet all conditions and that targets select."""
         names = {(item.field, item.key, item.id): item.name for item in self.names}
         return self._replace(
             monitors=tuple(
@@ -119,7 +120,7 @@ class Listing(NamedTuple):
                 for item in self.monitors
                 if (not standings or item.standing in standings)
                 and all(_meets(item, condition, names) for condition in conditions)
-                and (not targets or any(_is_meant(item, target) for target in targets))
+                and is_selected(targets, partial(_is_meant, item))
             )
         )
 
@@ -334,12 +335,14 @@ def _scalars(value: JSON) -> Iterator[str]:
 
 
 def _is_meant(item: Listed, target: str) -> bool:
-    """Whether a target means the monitor: an id, an address, a glob over those, or label=value."""
+    """Whether a target means the monitor, whatever is before it."""
     if is_id(target):
         return str(item.id) == target
     label, equals, value = target.partition("=")
     if equals:
         return item.labels.get(label) == value
+    if item.origin is not None and is_in(item.origin.path, target):
+        return True
     return item.address is not None and fnmatchcase(item.address, target)
 
 

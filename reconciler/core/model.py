@@ -153,6 +153,20 @@ class Origin(NamedTuple):
         return f"{self.path}:{self.line}"
 
 
+class Appended(NamedTuple):
+    """A list that is a default with elements behind it.
+
+    Attributes:
+        origin: the Defaults document that the default comes from.
+        inherited: how many elements the default has.
+        indices: of the others, which of the elements behind it each one is.
+    """
+
+    origin: Origin
+    inherited: int
+    indices: tuple[int, ...]
+
+
 class SecretRef(NamedTuple):
     """Where a secret is stored: `{secretRef: {env: NAME}}` has the scheme `env`."""
 
@@ -204,12 +218,14 @@ class Lifecycle(NamedTuple):
         retire: `delete` or `disable`, when it has no manifest any more.
         release: what becomes of a field that leaves the manifest: `restore` brings back what it was
             before Git first changed it, `keep` leaves it as it is.
+        until: the last day on which `enabled: false` is meant, as YYYY-MM-DD; empty for ever.
     """
 
     protect: bool = False
     retire: str = "delete"
     ignore: tuple[Ignored, ...] = ()
     release: str = "restore"
+    until: str = ""
 
 
 class Undo(NamedTuple):
@@ -234,6 +250,9 @@ class Desired(NamedTuple):
             with live, and sent with the secrets in place of the references.
         inherited: the fields that the manifest does not name itself, and the Defaults document
             that each comes from.
+        appended: the lists of defaults that the manifest only adds elements to.
+        refused: the fields that would have a default, were it not for `{inherit: false}`, and that
+            document.
         previously: names that it had before.
         undo: None for a manifest. What takes a run back names only what that run changed: of all
             else the record stays as it is, and nothing is released.
@@ -250,6 +269,8 @@ class Desired(NamedTuple):
     lifecycle: Lifecycle = Lifecycle()
     previously: tuple[str, ...] = ()
     undo: Undo | None = None
+    appended: Mapping[str, Appended] = {}
+    refused: Mapping[str, Origin] = {}
 
     @property
     def address(self) -> str:

@@ -20,7 +20,7 @@ from reconciler.core.diff import FieldChange, explain, explain_create, patch, st
 from reconciler.core.inventory import Inventory, Uncertain, match_key_of, number_of
 from reconciler.core.model import Unmanaged, boolean
 from reconciler.core.names import find_names, uses_of
-from reconciler.core.options import PlanOptions, is_target
+from reconciler.core.options import PlanOptions
 from reconciler.core.pending import TARGETS
 from reconciler.core.plan import (
     Action,
@@ -36,6 +36,7 @@ from reconciler.core.plan import (
 )
 from reconciler.core.release import names_all, released, with_cause
 from reconciler.core.safety import Terms, coverage
+from reconciler.core.targets import is_target, is_target_address
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -94,7 +95,7 @@ def replacements(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def _is_meant(address: str, rules: PlanOptions) -> bool:
-    return not rules.targets or any(fnmatchcase(address, target) for target in rules.targets)
+    return is_target_address(address, rules.targets)
 
 
 def _is(item: Item, action: Action) -> bool:

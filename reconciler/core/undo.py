@@ -25,6 +25,7 @@ from reconciler.core.model import Desired, Lifecycle, Origin, Undo, canonical
 from reconciler.core.plan import Action, Binding, BindingAction, Change, NoteCode, Refusal
 from reconciler.core.result import Outcome, Status
 from reconciler.core.state import Record, record_from_json
+from reconciler.core.targets import bare, is_target_address
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def undoing(
     wanted = tuple(targets)
 
     def is_meant(address: str) -> bool:
-        return not wanted or any(fnmatchcase(address, target) for target in wanted)
+        return is_target_address(address, wanted)
 
     for change in record.changes:
         if change.took_effect and is_meant(change.address):
@@ -84,7 +85,7 @@ def matches_nothing(record: RunRecord, target: str) -> bool:
     """Whether a target means nothing of what the run touched."""
     addresses = {item.address for item in record.changes}
     addresses |= {item.address for item in record.bindings}
-    return not any(fnmatchcase(address, target) for address in addresses)
+    return not any(fnmatchcase(address, bare(target)) for address in addresses)
 
 
 def reviewed(plan: Plan, undo: Undoing, live: Iterable[Live], kinds: Mapping[str, Kind]) -> Plan:

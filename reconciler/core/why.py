@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reconciler.core.state import Record
 
 
-FORMAT_VERSION = "2.1"
+FORMAT_VERSION = "2.2"
 """Of the JSON: the minor number grows with additions, the major with anything else."""
 ID = "metadata.id"
 
@@ -116,6 +116,7 @@ class FieldWhy(NamedTuple):
         ignored: why it is not compared.
         prior: what AlertSite had before Git first changed it; None if that is unset or unknown.
         prior_run: the run that changed it first; None if what was before is not known.
+        default: where the default stands that the manifest adds to or refuses.
     """
 
     field: str
@@ -133,6 +134,7 @@ class FieldWhy(NamedTuple):
     ignored: Ignored | None = None
     prior: JSON = None
     prior_run: str | None = None
+    default: str | None = None
 
     def to_json(self) -> dict[str, JSON]:
         """A field of the JSON."""
@@ -257,6 +259,10 @@ def _field(subject: AddressFacts, name: str) -> FieldWhy:
     prior = record.prior.get(name) if record and not is_secret else None
     if prior is not None:
         found = found._replace(prior=prior.value, prior_run=prior.run)
+    if desired is not None:
+        appended = desired.appended.get(name)
+        origin = appended.origin if appended else desired.refused.get(name)
+        found = found._replace(default=str(origin) if origin else None)
     change = _change_of(subject, name)
     if desired is None or (name not in desired.fields and name not in secrets):
         is_restored = found.next is Next.RESTORE

@@ -11,6 +11,7 @@ from bisect import bisect_right
 from contextlib import suppress
 from enum import Enum, auto
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from _ruamel_yaml import CParser
@@ -30,7 +31,7 @@ from reconciler.manifests.files import read
 from reconciler.manifests.parser import BREAK, MAX_DEPTH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from reconciler.core.model import JSON
 
@@ -262,8 +263,9 @@ def _block_end(text: str, begin: int, end: int) -> int:
 class Locator:
     """Finds the places of values by parsing their file again, once for each file."""
 
-    def __init__(self) -> None:
-        self._files: dict[str, tuple[Source, list[Node]]] = {}
+    def __init__(self, edited: Mapping[str, bytes | None] = MappingProxyType({})) -> None:
+        """Takes the files that are not on the disk as they are to be looked at."""
+        self._files = {path: parsed_text(data) for path, data in edited.items() if data is not None}
 
     def position(
         self, path: str, document: int, pointer: Sequence[str | int], *, of_key: bool = False

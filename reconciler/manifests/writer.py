@@ -1,6 +1,7 @@
 """How values are written in YAML, so that the parser reads back exactly them.
 
-Rule: as few quotes as the YAML 1.2 core schema needs; what is not obvious is parsed before it is
+Rule: as few quotes as the YAML 1.2 core schema needs, and those that YAML 1.1 needs for a text that
+it would take for a boolean; what is not obvious is parsed before it is
 used. Some values cannot be written: half of a surrogate pair, or a number that is none.
 """
 
@@ -30,6 +31,8 @@ _OBVIOUS = re.compile("[A-Za-z][A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@()+-]+)*")
 _SPECIAL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
 """What would be a line break of its own in a block scalar, or cannot stand in one."""
 _LONGEST_KEY = 500
+_OLD_BOOLEANS = frozenset({"y", "yes", "n", "no", "on", "off"})
+"""Texts that YAML 1.1 reads as true or false, as many parsers still do; they are quoted."""
 DEEPEST = MAX_DEPTH - 4
 """How many levels a value may have, so that it can be read back from where it stands."""
 _BEYOND_FIRST_PLANE = 0x10000
@@ -52,7 +55,8 @@ def scalar(value: JSON, style: str = "", *, in_flow: bool = False) -> str:
     """
     if not isinstance(value, str):
         return _number(value)
-    if not style and _OBVIOUS.fullmatch(value) and value[0] not in SUSPECTS:
+    is_plain = not style and value.casefold() not in _OLD_BOOLEANS
+    if is_plain and _OBVIOUS.fullmatch(value) and value[0] not in SUSPECTS:
         return value
     return _text(value, style, in_flow=in_flow)
 
@@ -197,6 +201,7 @@ def _number(value: JSON) -> str:
 @lru_cache(10_000)
 def _text(value: str, style: str, *, in_flow: bool) -> str:
     """A text with the first of the quotes that keep it what it is."""
+    style = style or (_SINGLE if value.casefold() in _OLD_BOOLEANS else "")
     for quote in _ORDER[style] if value.isprintable() else (_DOUBLE,):
         text = _quoted(value, quote)
         written = f"k: {{k: {text}, l: [{text}]}}\n" if in_flow else f"k:\n  k: {text} # c\n"

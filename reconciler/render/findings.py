@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from reconciler.core.lint import CODES, EXPIRED_IGNORE
+from reconciler.core.lint import CODES, UNASKED
 from reconciler.core.printable import Lines, joined
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def findings_text(findings: Sequence[Diagnostic]) -> Lines:
 
 def finding_line(finding: Diagnostic) -> str:
     """One finding as one line."""
-    if finding.code not in CODES and finding.code != EXPIRED_IGNORE:
+    if finding.code not in CODES and finding.code not in UNASKED:
         return str(finding)
     return f"{finding.position}: {finding.severity}: {finding.code}: {finding.message}"
 

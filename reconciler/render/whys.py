@@ -147,6 +147,9 @@ def _one(why: Why, field: FieldWhy, age: str, *, colour: bool) -> Iterator[str]:
     yield _line("value", _value(why, field))
     if field.place:
         yield _line("from", _place(field))
+    if field.default is not None:
+        what = "refused" if field.place is None else "added to"
+        yield _line("default", f"{printable(field.default)}, which is {what} here")
     yield _line("applied", _applied_value(why, field, age))
     if field.prior_run is not None:
         yield _line(

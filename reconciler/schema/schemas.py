@@ -145,7 +145,26 @@ def schema_folder() -> Path:
 
 def _load(folder: Path) -> Iterator[dict[str, JSON]]:
     for path in sorted(folder.glob("*.schema.json")):
-        yield json.loads(path.read_bytes())
+        schema = json.loads(path.read_bytes())
+        yield _without_marks(schema) if "spec" in schema["properties"] else schema
+
+
+def _without_marks(schema: dict[str, JSON]) -> dict[str, JSON]:
+    """The schema as it is for manifests whose defaults are merged.
+
+    For editors, the schema of a field also takes what may stand there about its default (see
+    `core/inheritance.py`); the value itself comes last.
+    """
+    spec = schema["properties"]["spec"]
+    fields = {name: _without_mark(field) for name, field in spec["properties"].items()}
+    properties = {**schema["properties"], "spec": {**spec, "properties": fields}}
+    return {**schema, "properties": properties}
+
+
+def _without_mark(field: dict[str, JSON]) -> dict[str, JSON]:
+    if "anyOf" not in field:
+        return field
+    return {**{key: value for key, value in field.items() if key != "anyOf"}, **field["anyOf"][-1]}
 
 
 def _orders(schema: Mapping[str, JSON]) -> tuple[_Order, ...]:

@@ -1,6 +1,8 @@
 """Values that manifests get from `_defaults.yaml` files of their folder and those above.
 
-Rule: the nearest folder wins, for each top-level field of `spec`; nothing is merged deeper.
+Rule: the nearest folder wins, for each top-level field of `spec`; nothing is merged deeper. A
+nearer file may say that a field is not inherited, or add elements to a list
+(`core/inheritance.py`).
 """
 
 from __future__ import annotations
@@ -9,6 +11,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.inheritance import (
+    APPEND,
+    combined,
+    elements_of,
+    is_not_inherited,
+    marks_of,
+)
 from reconciler.core.model import Origin
 from reconciler.errors import Diagnostic, Problem
 from reconciler.schema import DEFAULTS
@@ -16,7 +25,7 @@ from reconciler.schema import DEFAULTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from reconciler.core.model import JSON
+    from reconciler.core.model import JSON, Appended
     from reconciler.manifests import Document, Locator
     from reconciler.schema import Schemas
 
@@ -31,10 +40,14 @@ class Inherited(NamedTuple):
     Attributes:
         values: by field.
         origins: the Defaults document that each comes from.
+        appended: the fields that the manifest adds elements to.
+        refused: the fields that the manifest does not want, and where each would come from.
     """
 
     values: Mapping[str, JSON]
     origins: Mapping[str, Origin]
+    appended: Mapping[str, Appended] = {}
+    refused: Mapping[str, Origin] = {}
 
 
 NOTHING = Inherited({}, {})
@@ -95,7 +108,7 @@ class Defaults:
             message = f"only documents of the kind {DEFAULTS} belong here"
             yield Problem(("kind",), "not-defaults", message)
             return
-        problems = tuple(self._schemas.explain_defaults(value))
+        problems = tuple(self._problems_of_values(value))
         yield from problems
         if problems:
             return
@@ -113,6 +126,21 @@ class Defaults:
                     f"{next(iter(taken.values()))}"
                 )
                 yield Problem(pointer, "duplicate-default", message, of_key=True)
+
+    def _problems_of_values(self, value: Mapping[str, JSON]) -> Iterator[Problem]:
+        """What does not fit the schema, which knows values only and not what is said of others."""
+        spec = value.get("spec")
+        marks = marks_of(spec) if isinstance(spec, dict) else {}
+        lists = {name: found for name in marks if (found := elements_of(marks[name])) is not None}
+        values = {name: lists.get(name, item) for name, item in (spec or {}).items()}
+        values = {name: item for name, item in values.items() if not is_not_inherited(item)}
+        if not marks or values:
+            value = {**value, "spec": values} if marks else value
+            for problem in self._schemas.explain_defaults(value):
+                pointer = problem.pointer
+                if pointer[1:] and pointer[1] in lists:
+                    pointer = (*pointer[:2], APPEND, *pointer[2:])
+                yield problem._replace(pointer=pointer)
 
     def _take(
         self, field: str, default: JSON, origin: Origin, kinds: Iterable[str]
@@ -135,6 +163,15 @@ class Defaults:
         """Whether a manifest in that file would get more, were it not for such findings."""
         return bool(self._spoilt) and not self._spoilt.isdisjoint(_folders(path))
 
+    def elsewhere(self, field: str, kind: str) -> Origin | None:
+        """A default for the field that counts in another folder."""
+        found = (
+            given[field][1]
+            for (_, name), given in self._given.items()
+            if name == kind and field in given
+        )
+        return min(found, key=str, default=None)
+
     def __bool__(self) -> bool:
         return bool(self._given)
 
@@ -148,8 +185,15 @@ class Defaults:
 
     def _look_up(self, path: str, kind: str) -> Inherited:
         merged: dict[str, tuple[JSON, Origin]] = {}
-        for folder in _folders(path):
-            merged = {**self._given.get((folder, kind), {}), **merged}
+        for folder in reversed(list(_folders(path))):
+            for field, (value, origin) in self._given.get((folder, kind), {}).items():
+                if is_not_inherited(value):
+                    merged.pop(field, None)
+                elif (elements := elements_of(value)) is not None:
+                    known, _ = merged.get(field, ([], origin))
+                    merged[field] = combined(known, elements), origin
+                else:
+                    merged[field] = value, origin
         return Inherited(
             {field: value for field, (value, _) in merged.items()},
             {field: origin for field, (_, origin) in merged.items()},

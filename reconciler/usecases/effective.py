@@ -69,8 +69,12 @@ class Effective(NamedTuple):
                 yield from others
 
     def _origin(self, field: str) -> str:
-        word = "default, " if field in self.desired.inherited else ""
-        return f"{word}{printable(self.places[field])}"
+        place = printable(self.places[field])
+        if field in self.desired.inherited:
+            return f"default, {place}"
+        if appended := self.desired.appended.get(field):
+            return f"{place}, added to the default at {printable(str(appended.origin))}"
+        return place
 
 
 def find_effective(fleet: Fleet, schemas: Schemas, address: str) -> Effective:
@@ -92,7 +96,10 @@ def find_effective(fleet: Fleet, schemas: Schemas, address: str) -> Effective:
     inherited |= {
         name: desired.secrets[name] for name in desired.inherited if name in desired.secrets
     }
-    spec = Ordering(schemas).sorted(desired.kind.name, {**value["spec"], **inherited})
+    named = {*desired.fields, *desired.secrets}
+    own = {name: item for name, item in value["spec"].items() if name in named}
+    own |= {name: desired.fields[name] for name in desired.appended}
+    spec = Ordering(schemas).sorted(desired.kind.name, {**own, **inherited})
     return Effective(desired, {**value, "spec": spec}, places_of(desired))
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from reconciler.core.lint import BAD_COMMENT, CODES, lint
+from reconciler.core.lint import BAD_COMMENT, CODES, lint, unnamed_fields
 from reconciler.core.lint.baseline import KnownFinding, Linted
 from reconciler.errors import Diagnostic, Position
 from reconciler.manifests import Locator
@@ -13,10 +14,11 @@ from reconciler.manifests.directives import comments
 from reconciler.schema import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from reconciler.core.lint.policy import Policy
     from reconciler.core.model import Desired
+    from reconciler.core.state import Record
     from reconciler.errors import Problem
     from reconciler.manifests.directives import Directive
     from reconciler.usecases.load import Fleet
@@ -26,13 +28,15 @@ _DISABLE = re.compile(r"disable=[ ]*([A-Za-z0-9_-]+(?:[ ]*,[ ]*[A-Za-z0-9_-]+)*)
 _EXAMPLE = "# reconciler: disable=silenced"
 
 
-def lint_fleet(fleet: Fleet, policy: Policy) -> tuple[Linted, ...]:
+def lint_fleet(
+    fleet: Fleet, policy: Policy, records: Mapping[str, Record] = MappingProxyType({})
+) -> tuple[Linted, ...]:
     """What looks wrong in valid manifests and no comment disables, sorted by place.
 
     A comment `# reconciler: disable=CODE` counts for the value on its line; on the line of `kind:`
-    or `metadata:` for the whole manifest.
+    or `metadata:` for the whole manifest. What was applied before is in the records.
     """
-    linting = _Linting(fleet, policy)
+    linting = _Linting(fleet, policy, records)
     found: dict[Diagnostic, set[KnownFinding]] = {item: set() for item in linting.bad_comments()}
     for finding, entry in linting.findings():
         found.setdefault(finding, set()).add(entry)
@@ -42,8 +46,9 @@ def lint_fleet(fleet: Fleet, policy: Policy) -> tuple[Linted, ...]:
 class _Linting:
     """One look at a fleet, with the comments of its files."""
 
-    def __init__(self, fleet: Fleet, policy: Policy) -> None:
+    def __init__(self, fleet: Fleet, policy: Policy, records: Mapping[str, Record]) -> None:
         self._fleet = fleet
+        self._records = records
         self._policy = policy
         self._locator = Locator()
         origins = (
@@ -52,7 +57,8 @@ class _Linting:
         self._comments = {path: comments(path) for path in {origin.path for origin in origins}}
 
     def findings(self) -> Iterator[tuple[Diagnostic, KnownFinding]]:
-        for finding in lint(self._fleet.desired):
+        desired = self._fleet.desired
+        for finding in (*lint(desired), *unnamed_fields(desired, self._records)):
             item = self._fleet.by_address[finding.address]
             severity = self._policy.severity(finding.code)
             if severity is not None and finding.code not in self._disabled(item, finding):

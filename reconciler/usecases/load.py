@@ -5,10 +5,28 @@ Defaults are merged before validation, so a manifest is valid or not as a whole.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifests
-from reconciler.core.model import SECRET_REF, Desired, Ignored, Lifecycle, Origin, secret_refs
+from reconciler.core.inheritance import (
+    APPEND,
+    combined,
+    elements_of,
+    is_not_inherited,
+    marks_of,
+    new_indices,
+)
+from reconciler.core.lint import EXPIRED_MAINTENANCE, UNUSED_UNTIL
+from reconciler.core.model import (
+    SECRET_REF,
+    Appended,
+    Desired,
+    Ignored,
+    Lifecycle,
+    Origin,
+    secret_refs,
+)
 from reconciler.errors import Diagnostic, InvalidManifestsError, Position, Severity
 from reconciler.schema import DEFAULTS
 from reconciler.usecases import defaults
@@ -18,9 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reconciler.core.diff import FieldChange
-    from reconciler.core.model import JSON, Kind
+    from reconciler.core.model import JSON, Field, Kind
     from reconciler.core.plan import Plan
     from reconciler.core.redactor import Redactor
+    from reconciler.errors import Problem
     from reconciler.schema import Schemas
     from reconciler.secrets import SecretRules, Vault
 
@@ -53,6 +72,7 @@ def load_fleet(
     rules: SecretRules | None = None,
     *,
     may_be_empty: bool = False,
+    edited: Mapping[str, bytes | None] = MappingProxyType({}),
 ) -> Fleet:
     """Finds, reads and checks the manifests.
 
@@ -64,14 +84,20 @@ def load_fleet(
         rules: which secrets the manifests may name; None where none is going to be resolved, and
             what they name does not matter.
         may_be_empty: whether a folder without manifests is a fleet too.
+        edited: files as they would be, and None for one that would be gone.
 
     Raises:
         ConfigurationError: there are no manifests to read.
         InvalidManifestsError: with every finding of all files.
     """
-    loading = _Loading(schemas, today, rules)
+    loading = _Loading(schemas, today, rules, edited)
     files = manifests.find(paths, may_be_empty=may_be_empty)
-    for path in sorted({*defaults.above(paths), *filter(defaults.is_defaults, files)}):
+    above = defaults.above(paths)
+    if edited:
+        left = {path: None for path in (*files, *edited) if edited.get(path, b"") is not None}
+        files = sorted(path for path in left if path not in above)
+        above = [path for path in above if path in left or path not in edited]
+    for path in sorted({*above, *filter(defaults.is_defaults, files)}):
         loading.read_defaults(path)
     described = [path for path in files if not defaults.is_defaults(path)]
     for path in described:
@@ -87,11 +113,18 @@ def load_fleet(
 class _Loading:
     """What has been read so far."""
 
-    def __init__(self, schemas: Schemas, today: str, rules: SecretRules | None) -> None:
+    def __init__(
+        self,
+        schemas: Schemas,
+        today: str,
+        rules: SecretRules | None,
+        edited: Mapping[str, bytes | None],
+    ) -> None:
         self.desired: list[Desired] = []
         self.findings: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
-        self.locator = manifests.Locator()
+        self.locator = manifests.Locator(edited)
+        self._edited = edited
         self._schemas = schemas
         self._today = today
         self._rules = rules
@@ -105,6 +138,10 @@ class _Loading:
         for document in documents:
             found = self._defaults.add(document, self.locator)
             self.findings += [item for item in found if item.position not in known]
+            value = document.value
+            if len(self.findings) == before and "lifecycle" in value:
+                origin = Origin(document.path, document.number, document.line)
+                self._check_until(value["lifecycle"].get("until", ""), origin, value["spec"])
         if len(self.findings) > before:
             self._defaults.spoil(path)
 
@@ -112,14 +149,19 @@ class _Loading:
         documents, faults = self._documents(path)
         for document in documents:
             inherited = self._inherited(document)
-            if inherited.values:
+            if marks := _marks_of(document):
+                inherited = self._marked(document, inherited, marks)
+            if inherited.values or marks:
                 value = document.value
-                spec = {**inherited.values, **value["spec"]}
+                own = {name: item for name, item in value["spec"].items() if name not in marks}
+                spec = {**inherited.values, **own}
                 document = document._replace(value={**value, "spec": spec})  # noqa: PLW2901
             if kind := self._schemas.accept(document.value):
                 desired = _desired(kind, document, inherited)
                 if desired.lifecycle.ignore:
                     desired = self._still_ignoring(desired)
+                if desired.lifecycle.until:
+                    self._check_until(desired.lifecycle.until, desired.origin, desired.fields)
                 if self._rules is not None and desired.secrets:
                     self.findings += _refused_secrets(desired, self._rules, self.locator)
                 self.desired.append(desired)
@@ -129,7 +171,8 @@ class _Loading:
                 self.findings += [item for item in explained if item.position not in known]
 
     def _documents(self, path: str) -> tuple[list[manifests.Document], list[Diagnostic]]:
-        data = manifests.read(path)
+        edited = self._edited.get(path)
+        data = manifests.read(path) if edited is None else edited
         if isinstance(data, Diagnostic):
             self.findings.append(data)
             return [], []
@@ -153,6 +196,55 @@ class _Loading:
         origins = {field: item for field, item in found.origins.items() if field not in named}
         return Inherited({field: found.values[field] for field in origins}, origins)
 
+    def _marked(
+        self, document: manifests.Document, inherited: Inherited, marks: Mapping[str, JSON]
+    ) -> Inherited:
+        """What the document gets, with what it says of defaults itself; notes what is wrong."""
+        kind = document.value["kind"]
+        given = self._defaults.of(document.path, kind)
+        fields = self._schemas.kinds[kind].fields if kind in self._schemas.kinds else {}
+        values = dict(inherited.values)
+        appended: dict[str, Appended] = {}
+        refused: dict[str, Origin] = {}
+        for field, mark in marks.items():
+            known, elements = fields.get(field), elements_of(mark)
+            origin = given.origins.get(field)
+            if known is None:
+                values[field] = mark  # which the schema explains
+            elif is_not_inherited(mark):
+                refused |= {field: origin} if origin else {}
+            elif elements is None or known.set_key is None:
+                values |= {field: given.values[field]} if origin else {}
+                self.findings.append(self._bad_mark(document, known, mark))
+            elif origin is None:
+                values[field] = elements
+                here = Origin(document.path, document.number, document.line)
+                appended[field] = Appended(here, 0, tuple(range(len(elements))))
+                if not self._defaults.may_give_more(document.path):
+                    self.findings.append(self._nothing_to_append_to(document, field))
+            else:
+                default = given.values[field]
+                values[field] = combined(default, elements)
+                appended[field] = Appended(origin, len(default), new_indices(default, elements))
+        return Inherited(values, inherited.origins, appended, refused)
+
+    def _bad_mark(self, document: manifests.Document, field: Field, mark: JSON) -> Diagnostic:
+        place = self.locator.position(document.path, document.number, ("spec", field.name))
+        if APPEND not in mark:
+            message = f"spec.{field.name} can only say {{inherit: false}}: no default counts"
+        elif field.set_key is None:
+            message = f"spec.{field.name} is no list, so that nothing can be appended to it"
+        else:
+            message = f"spec.{field.name} can only append a list: {{append: [...]}}, and no more"
+        return Diagnostic(place, "inherit", message)
+
+    def _nothing_to_append_to(self, document: manifests.Document, field: str) -> Diagnostic:
+        place = self.locator.position(
+            document.path, document.number, ("spec", field, APPEND), of_key=True
+        )
+        message = f"no default gives spec.{field} here, so write the whole list, without append"
+        return Diagnostic(place, "nothing-to-append-to", message)
+
     def _explain(self, document: manifests.Document, inherited: Inherited) -> Iterator[Diagnostic]:
         value = document.value
         if isinstance(value, dict) and value.get("kind") == DEFAULTS:
@@ -161,7 +253,8 @@ class _Loading:
             yield Diagnostic(place, "misplaced-defaults", message)
             return
         is_lacking = self._defaults.may_give_more(document.path)
-        for problem in self._schemas.explain(value):
+        for found in self._schemas.explain(value):
+            problem = self._with_default(found, value, inherited)
             if is_lacking and problem.code == "missing-key" and problem.pointer == ("spec",):
                 continue  # one fault in a defaults file would be shown for each manifest
             path, number, pointer = document.path, document.number, problem.pointer
@@ -170,8 +263,37 @@ class _Loading:
                 pointer = problem.other  # of the two, the one that the manifest names itself
             elif origin is not None:
                 path, number = origin.path, origin.document
+            else:
+                pointer = _as_appended(pointer, inherited)
             position = self.locator.position(path, number, pointer, of_key=problem.of_key)
             yield problem.at(position)
+
+    def _with_default(self, problem: Problem, value: JSON, inherited: Inherited) -> Problem:
+        """The problem; of a key that a default gives in another folder, with that."""
+        if problem.code != "missing-key" or problem.pointer != ("spec",):
+            return problem
+        field = problem.message.rpartition(".")[2]
+        origin = self._defaults.elsewhere(field, value["kind"])
+        if origin is None or field in inherited.refused:
+            return problem
+        advice = f"; the default at {origin} does not count here, where reconciler mv would keep it"
+        return problem._replace(message=problem.message + advice)
+
+    def _check_until(self, until: str, origin: Origin, fields: Mapping[str, JSON]) -> None:
+        """Notes a maintenance that should be over, or that is none any more."""
+        if fields.get("enabled") is not False:
+            code = UNUSED_UNTIL
+            message = "until says how long enabled: false is meant, which it is not; remove it"
+        elif until and until < self._today:
+            code = EXPIRED_MAINTENANCE
+            message = (
+                f"what is described here was to be off until {until}, and still is; remove "
+                "enabled: false, or give it a later day"
+            )
+        else:
+            return
+        place = self.locator.position(origin.path, origin.document, ("lifecycle", "until"))
+        self.warnings.append(Diagnostic(place, code, message, Severity.WARNING))
 
     def _still_ignoring(self, desired: Desired) -> Desired:
         """The manifest without what it ignored until a day that is past; notes what is wrong."""
@@ -201,7 +323,32 @@ def _default_at(pointer: tuple[str | int, ...], inherited: Inherited) -> Origin 
     """The Defaults document that the value there comes from, if it comes from one."""
     if pointer[:1] != ("spec",) or not pointer[1:]:
         return None
+    appended = inherited.appended.get(str(pointer[1]))
+    if appended is not None:
+        _, _, index, *_ = (*pointer, appended.inherited)
+        is_given = isinstance(index, int) and index < appended.inherited
+        return appended.origin if is_given else None
     return inherited.origins.get(str(pointer[1]))
+
+
+def _as_appended(pointer: tuple[str | int, ...], inherited: Inherited) -> tuple[str | int, ...]:
+    """Where an element that the manifest adds to a default stands in the manifest."""
+    match pointer:
+        case ("spec", str(field), int(index), *rest) if field in inherited.appended:
+            appended = inherited.appended[field]
+            own = appended.indices[index - appended.inherited]
+            return ("spec", field, APPEND, own, *rest)
+        case _:
+            return pointer
+
+
+def _marks_of(document: manifests.Document) -> dict[str, JSON]:
+    """The fields of a document that say something about a default."""
+    value = document.value
+    spec = value.get("spec") if isinstance(value, dict) else None
+    if not isinstance(spec, dict) or not isinstance(value.get("kind"), str):
+        return {}
+    return marks_of(spec)
 
 
 def require_secrets(wanted: Iterable[tuple[Desired, str]], vault: Vault) -> None:
@@ -321,6 +468,8 @@ def _desired(kind: Kind, document: manifests.Document, inherited: Inherited) -> 
         inherited=inherited.origins,
         lifecycle=_lifecycle(value["lifecycle"]) if "lifecycle" in value else _USUAL,
         previously=tuple(metadata.get("previously", ())),
+        appended=inherited.appended,
+        refused=inherited.refused,
     )
 
 
@@ -330,7 +479,8 @@ _USUAL = Lifecycle()
 def _lifecycle(value: JSON) -> Lifecycle:
     ignore = tuple(Ignored(**item) for item in value.get("ignore", ()))
     protect, retire = value.get("protect", False), value.get("retire", "delete")
-    return Lifecycle(protect, retire, ignore, value.get("release", "restore"))
+    release, until = value.get("release", "restore"), value.get("until", "")
+    return Lifecycle(protect, retire, ignore, release, until)
 
 
 def _secrets(fields: Mapping[str, JSON]) -> dict[str, JSON]:

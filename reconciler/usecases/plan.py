@@ -10,12 +10,13 @@ from reconciler.context import written
 from reconciler.core.events import ObservationBegan, ObservationEnded
 from reconciler.core.inventory import Inventory, Uncertain, match_key_of
 from reconciler.core.model import Live, Observation, match_key
-from reconciler.core.options import PlanOptions, is_target, matches, with_addresses
+from reconciler.core.options import PlanOptions
 from reconciler.core.pending import resolve_pending_creates
 from reconciler.core.plan import Binding, BindingAction, Note, NoteCode, Plan
 from reconciler.core.planner import decide
 from reconciler.core.safety import Budgets, terms
 from reconciler.core.state import Record, State, StateDelta
+from reconciler.core.targets import GRAMMAR, bare, is_target, matches, with_addresses
 from reconciler.errors import ConfigurationError, RefusedError, StateError, UsageError
 from reconciler.manifests import Locator
 from reconciler.schema import did_you_mean
@@ -523,11 +524,12 @@ def _check_targets(workspace: Workspace, state: State) -> None:
     known = {*addresses, *(f"{address.partition('/')[0]}/*" for address in addresses)}
     for target in rules.targets:
         is_described = any(matches(item, target) for item in desired)
-        if not is_described and not any(fnmatchcase(address, target) for address in state.records):
+        name = bare(target)
+        if not is_described and not any(fnmatchcase(address, name) for address in state.records):
             raise UsageError(
-                f"the target {target} matches no manifest, and no record of a monitor without one"
-                f"{did_you_mean(target, known)}",
-                "A target is an address (email-smtp/prod-relay), an id, a glob or label=value.",
+                f"the target {name} matches no manifest, and no record of a monitor without one"
+                f"{did_you_mean(name, known)}",
+                f"A target is {GRAMMAR}.",
             )
     for pattern in rules.keep:
         if not any(fnmatchcase(address, pattern) for address in addresses):

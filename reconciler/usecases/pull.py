@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifests
 from reconciler.core.diff import Cause
+from reconciler.core.inheritance import APPEND, INHERIT, appendix
 from reconciler.core.inventory import Inventory
 from reconciler.core.mask import shown
 from reconciler.core.plan import Action
@@ -290,8 +291,20 @@ def _set(data: bytes, edits: Sequence[Edit]) -> bytes:
     for edit in edits:
         set_key = edit.desired.kind.field(edit.pointer[1]).set_key
         fields = wanted.setdefault(edit.desired.origin.document, {})
-        fields[edit.pointer] = FieldEdit(edit.after, set_key)
+        value = as_said(edit.desired, edit.pointer[1], edit.after)
+        fields[edit.pointer] = FieldEdit(value, set_key)
     return set_fields(data, wanted)
+
+
+def as_said(desired: Desired, field: str, value: JSON) -> JSON:
+    """How a manifest says a value of a field, in view of the default that there is."""
+    if value is ABSENT and field in desired.inherited:
+        return {INHERIT: False}
+    appended = desired.appended.get(field)
+    if appended is None or not isinstance(value, list):
+        return value
+    added = appendix(desired.fields[field][: appended.inherited], value)
+    return {APPEND: added} if added else value
 
 
 def _document(desired: Desired) -> dict[str, JSON]:
@@ -311,11 +324,11 @@ def _document(desired: Desired) -> dict[str, JSON]:
 def _unset(schemas: Schemas, desired: Desired, name: str) -> list[JSON]:
     """What would say that a field is unset, as far as its schema lets it.
 
-    Taking it out of the manifest is the last resort, and no help where it comes from a default.
+    Taking it out of the manifest is the last resort; a default is refused there then.
     """
     old = desired.fields[name]
     if name not in desired.kind.fields:
         return [type(old)() if isinstance(old, str | list | dict) else None]
     required = schemas.documents[desired.kind.name]["properties"]["spec"]["required"]
     values: list[JSON] = [[] if isinstance(old, list) else ""]
-    return values if name in required or name in desired.inherited else [*values, ABSENT]
+    return values if name in required else [*values, ABSENT]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.inventory import Inventory
 from reconciler.core.model import Kind
-from reconciler.core.options import with_addresses
+from reconciler.core.targets import with_addresses
 from reconciler.core.why import ID, AddressFacts, explain_why, fields_of
 from reconciler.errors import UsageError
 from reconciler.manifests import Locator

@@ -124,7 +124,7 @@ def test_ten_fields_are_ten_lines(
     ]
     assert added(workspace) == [
         "+spec: {name: Inbox, billing_plancode: UBM - B/B, hostname: mail.example.com}",
-        "+  folder: yes # the only one",
+        "+  folder: 'yes' # the only one",
         '+          "hostname": "\\"pop\\".example.com",',
         '+            {"id": 40}',
         '+    name:             "Relay 1"    # as on the dashboard',
@@ -249,20 +249,46 @@ def test_a_default_is_overruled_in_the_manifest(
     applied.edit("email-imap", 2, retry_on_failure=False)
     applied.edit("email-pop", 3, timeout="")
     done = run("pull", "--auto-approve", env=applied.env)
-    assert done.code == 7
+    assert done.code == 0
     place = "monitors/relay.yaml:8, added, over the default at monitors/_defaults.yaml:1"
     assert f"timeout: 30 → 45 ({place})" in done.out
-    assert "! email-pop/pop timeout is not pulled: AlertSite's value" in done.out
+    refused = "(the default at monitors/_defaults.yaml:1 is refused: AlertSite has none)"
+    assert f"timeout: 30 → {refused}" in done.out
     assert added(workspace) == [
         (
             "+spec: {name: Inbox, billing_plancode: UBM - A/A, hostname: mail.example.com, "
             "retry_on_failure: false}"
         ),
+        "+          ],",
+        '+          "timeout": {"inherit": false}}}',
         "+    timeout: 45",
     ]
-    out = run("plan", env=applied.env).out
-    assert "1 to change" in out
-    assert "email-pop/pop" in out
+    assert "No changes." in run("plan", env=applied.env).out
+
+
+def test_what_is_added_to_a_default_stays_so(
+    workspace: Workspace, run: Callable[..., Done], applied: Account
+) -> None:
+    defaults = (
+        "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n  locations: [{id: 10}, {id: 20}]\n"
+    )
+    workspace.write("_defaults.yaml", defaults)
+    old = "UBM - A/A, hostname: mail.example.com"
+    workspace.replace("others.yaml", old, f"{old}, locations: {{append: [{{id: 30}}]}}")
+    assert run("apply", "--auto-approve", env=applied.env).code == 0
+    applied.edit("email-imap", 2, locations=[{"id": number} for number in (10, 20, 30, 40)])
+    assert run("pull", "--auto-approve", env=applied.env).code == 0
+    assert (
+        "locations: {append: [{id: 30}, {id: 40}]}"
+        in (workspace.root / "monitors/others.yaml").read_text()
+    )
+    assert "No changes." in run("plan", env=applied.env).out
+    shown = run("render", "email-imap/inbox").out
+    assert "# monitors/others.yaml:6:78, added to the default at monitors/_defaults.yaml:1" in shown
+    applied.edit("email-imap", 2, locations=[{"id": 10}])
+    assert run("pull", "--auto-approve", env=applied.env).code == 0
+    assert "locations: [{id: 10}]" in (workspace.root / "monitors/others.yaml").read_text()
+    assert "No changes." in run("plan", env=applied.env).out
 
 
 def test_what_cannot_be_written_is_listed(

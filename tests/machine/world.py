@@ -50,12 +50,11 @@ from reconciler.sandbox import (
     parse_world,
     running,
 )
+from reconciler.schema import installed_schemas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-ROOT = Path(__file__).parents[2]
-KINDS = ("email-imap", "email-pop", "email-smtp")
 _EPOCH = datetime(2026, 3, 1, tzinfo=UTC)
 _FIRST_ID = 100_000
 _TOKEN_LIFE = 6.0
@@ -359,10 +358,7 @@ class World:
         self.pace = 0.0
         self.is_slow = self.has_lagged = False
         self._behind_until = 0.0
-        self._schemas = {
-            kind: json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text())
-            for kind in KINDS
-        }
+        self._schemas = installed_schemas().documents
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:

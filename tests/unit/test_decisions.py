@@ -8,10 +8,11 @@ from reconciler.core.decisions import TABLE, situation, without_manifest
 from reconciler.core.diff import Cause
 from reconciler.core.inventory import Inventory, Uncertain
 from reconciler.core.model import Account, Desired, Live
-from reconciler.core.options import PlanOptions, matches
+from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Action, BindingAction, NoteCode, Plan, Reason
 from reconciler.core.planner import decide
 from reconciler.core.state import Record
+from reconciler.core.targets import matches
 
 from build import ACCOUNT, desired, live, record
 

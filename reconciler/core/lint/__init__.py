@@ -9,7 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.core.lint.alone import of_one
-from reconciler.core.lint.codes import BAD_COMMENT, CODES, EXPIRED_IGNORE
+from reconciler.core.lint.applied import unnamed_fields
+from reconciler.core.lint.codes import (
+    BAD_COMMENT,
+    CODES,
+    EXPIRED_IGNORE,
+    EXPIRED_MAINTENANCE,
+    UNASKED,
+    UNUSED_UNTIL,
+)
 from reconciler.core.lint.together import of_all
 
 if TYPE_CHECKING:
@@ -19,7 +27,16 @@ if TYPE_CHECKING:
     from reconciler.errors import Problem
 
 
-__all__ = ["BAD_COMMENT", "CODES", "EXPIRED_IGNORE", "lint"]
+__all__ = [
+    "BAD_COMMENT",
+    "CODES",
+    "EXPIRED_IGNORE",
+    "EXPIRED_MAINTENANCE",
+    "UNASKED",
+    "UNUSED_UNTIL",
+    "lint",
+    "unnamed_fields",
+]
 
 
 def lint(fleet: Sequence[Desired]) -> Iterator[Problem]:

@@ -19,7 +19,10 @@ class Code(NamedTuple):
 
 BAD_COMMENT = "bad-comment"
 EXPIRED_IGNORE = "expired-ignore"
-"""A warning that is given without lint, and that no comment disables."""
+EXPIRED_MAINTENANCE = "expired-maintenance"
+UNUSED_UNTIL = "unused-until"
+UNASKED = frozenset({EXPIRED_IGNORE, EXPIRED_MAINTENANCE, UNUSED_UNTIL})
+"""Warnings that are given without lint, and that no comment disables."""
 CODES: Mapping[str, Code] = {
     "wrong-port": Code(
         Severity.ERROR, "The port belongs to another mail protocol than the kind speaks."
@@ -54,6 +57,10 @@ CODES: Mapping[str, Code] = {
     "shared-mailbox": Code(
         Severity.WARNING, "Several round trips use one mailbox, and each deletes what it finds."
     ),
+    "unnamed-field": Code(
+        Severity.WARNING,
+        "With --state: a field was applied, and no manifest or default names it any more.",
+    ),
     BAD_COMMENT: Code(
         Severity.WARNING,
         "A comment for reconciler that names no code, or is where none counts.",
@@ -64,4 +71,4 @@ CODES: Mapping[str, Code] = {
     "disabled": Code(Severity.INFO, "enabled is false: the monitor does not run."),
     "silenced": Code(Severity.INFO, "notify_on_error is false: nobody is told of a failure."),
 }
-"""What lint may say; any other code but `EXPIRED_IGNORE` is that of an invalid manifest."""
+"""What lint may say; any other code that is not `UNASKED` is that of an invalid manifest."""

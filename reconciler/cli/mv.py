@@ -1,0 +1,66 @@
+"""The command that moves manifests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli import console, options
+from reconciler.core.printable import joined
+from reconciler.errors import ExitCode
+from reconciler.render.text import value_text
+from reconciler.schema import installed_schemas
+from reconciler.usecases.move import find_move, move
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.usecases.move import Kept, Move
+
+
+@click.command(
+    epilog="Example: reconciler mv monitors/mail-4.yaml monitors/mail-5.yaml monitors/mail/"
+)
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("target", metavar="TARGET")
+@options.manifests
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+def mv(sources: tuple[str, ...], target: str, manifests: str, *, dry_run: bool) -> int:
+    """Move manifests, files or whole folders, so that they say the same afterwards.
+
+    A manifest gets defaults from its folder. What it would lose by the move is written into it, and
+    {inherit: false} where it would get a default that it did not have: the plan stays the same.
+    TARGET is a folder for all, which is made if it is missing and ends with /, or the new name.
+    Nothing is overwritten. Git sees the renames by itself.
+    """
+    found = find_move(sources, target, manifests, installed_schemas())
+    console.data(joined(_lines(found)))
+    if dry_run:
+        console.say("Nothing was moved. Run the same command without --dry-run.")
+        return ExitCode.OK
+    with console.writing() as writes:
+        move(found, writes.one)
+    console.say("Moved. The plan is the same as before. Review the edits, then commit them.")
+    return ExitCode.OK
+
+
+def _lines(found: Move) -> Iterator[str]:
+    kept: dict[str, list[Kept]] = {}
+    for item in found.kept:
+        kept.setdefault(item.desired.origin.path, []).append(item)
+    for path in dict.fromkeys((*found.files, *kept)):
+        yield f"{path} → {found.files[path]}" if path in found.files else path
+        for item in kept.get(path, ()):
+            yield f"  {item.desired.address}: {item.field}: {value_text(item.value)} ({_why(item)})"
+    yield ""
+    files = _count(len(found.files), "file")
+    yield f"Move: {files}, {_count(len(found.kept), 'field')} written that a default would change."
+
+
+def _why(item: Kept) -> str:
+    return f"so far the default at {item.before}" if item.before else "so far without a default"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,0 +1,100 @@
+"""The command that sets fields of many manifests."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler import manifests as files
+from reconciler.cli import console, options, runtime
+from reconciler.core.assignments import assignment
+from reconciler.errors import ExitCode, UsageError
+from reconciler.render.edits import edits_text
+from reconciler.schema import did_you_mean, installed_schemas
+from reconciler.usecases.set_ import Asked, find_setting
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.schema import Schemas
+
+
+@click.command(
+    "set",
+    epilog="Example: reconciler set team=mail interval=5; or: reconciler set monitors/emea/ "
+    "locations+=30,40; or: reconciler set email-imap/inbox enabled=false "
+    "lifecycle.until=2026-12-24",
+)
+@click.argument("arguments", nargs=-1, metavar="TARGET... FIELD=VALUE...")
+@options.exclude
+@click.option(
+    "--unset",
+    multiple=True,
+    metavar="FIELD",
+    help="Remove a field from the manifests. May be repeated.",
+)
+@options.manifests
+@click.option("--auto-approve", is_flag=True, help="Write without asking.")
+def set_(
+    arguments: tuple[str, ...],
+    targets: tuple[str, ...],
+    unset: tuple[str, ...],
+    manifests: str,
+    *,
+    auto_approve: bool,
+) -> int:
+    """Set fields of many manifests, after showing the edits and asking.
+
+    Every TARGET is an address, an id, a glob over addresses, label=value, or a file or folder; a !
+    in front leaves out. FIELD is a field of spec, or starts with extra., lifecycle. or labels. A
+    list of ids is written as 10,20; += adds to it, and -= takes away. What is added to a default
+    goes on following it. A VALUE that begins with { or [ is YAML.
+
+    Comments, order and quotes stay. If a manifest would have a finding, nothing is written.
+    """
+    schemas = installed_schemas()
+    wanted = _wanted(arguments, targets, unset, schemas)
+    found = find_setting(manifests, schemas, wanted, runtime.now()[:10])
+    colour = console.has_colour(sys.stdout)
+    for file in found.files:
+        console.data(edits_text(file.path, file.original, file.data, colour=colour))
+    if not found.files:
+        console.data(f"Nothing to set: {_count(found.meant, 'manifest')} say it already.")
+        return ExitCode.OK
+    changed = f"{found.changed:,} of {_count(found.meant, 'manifest')}"
+    console.data(f"Set: {changed}, in {_count(len(found.files), 'file')}.")
+    if not auto_approve:
+        console.ask_to_write()
+    with console.writing() as writes:
+        for file in found.files:
+            with writes.one(file.path):
+                files.write(file.path, file.data, file.original)
+    console.say("Review the edits, then commit them; reconciler plan shows what they change.")
+    return ExitCode.OK
+
+
+def _wanted(
+    arguments: Sequence[str], left_out: Sequence[str], unset: Sequence[str], schemas: Schemas
+) -> Asked:
+    """What is asked for.
+
+    Raises:
+        UsageError: nothing is.
+    """
+    fields = sorted({name for kind in schemas.kinds.values() for name in kind.fields})
+    read = {argument: assignment(argument, fields) for argument in arguments}
+    targets = [*(text for text, found in read.items() if found is None), *left_out]
+    assignments = [found for found in read.values() if found is not None]
+    if not targets:
+        raise UsageError("no target is given", "Name what is meant; '*' means all manifests.")
+    if not assignments and not unset:
+        names = (target.partition("=")[0] for target in targets if "=" in target)
+        meant = "".join(did_you_mean(name, fields) for name in names)
+        raise UsageError(f"nothing is set{meant}", "Write FIELD=VALUE, such as interval=5.")
+    return Asked(targets, assignments, unset)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

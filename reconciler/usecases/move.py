@@ -1,0 +1,278 @@
+"""Moving manifests so that they say the same afterwards.
+
+What a manifest gets from defaults depends on its folder. So before a file is moved, each value that
+the move would change is written into the manifest: a default that it would lose, and
+`{inherit: false}` where it would get one. Until the files are moved, these edits change nothing
+either, since they say what counts already; a run that is killed in between leaves the same fleet.
+
+Rule: it is worked out and checked before anything is written, and no file is ever overwritten.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler import durable, manifests
+from reconciler.core.inheritance import INHERIT
+from reconciler.core.model import canonical
+from reconciler.errors import ConfigurationError, Diagnostic, InvalidManifestsError, UsageError
+from reconciler.manifests.editor import set_fields
+from reconciler.manifests.edits import FieldEdit, NotEditableError
+from reconciler.usecases import defaults
+from reconciler.usecases.load import load_fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from reconciler.core.model import JSON, Desired
+    from reconciler.schema import Schemas
+    from reconciler.usecases.load import Fleet
+
+
+_FILES = (".yaml", ".yml")
+_SCHEMA = re.compile(rb"^(# yaml-language-server: \$schema=)(\.\.?/[^\s#]+)", re.MULTILINE)
+
+
+class Step(NamedTuple):
+    """A file or folder, and where it goes."""
+
+    source: str
+    target: str
+
+    def of(self, path: str) -> str | None:
+        """Where a file goes that is the source or below it; None if it is neither."""
+        if path == self.source:
+            return self.target
+        prefix = f"{self.source}/"
+        return f"{self.target}/{path.removeprefix(prefix)}" if path.startswith(prefix) else None
+
+
+class Kept(NamedTuple):
+    """A field that the manifest names from now on, so that it stays as it is.
+
+    Attributes:
+        value: what is written.
+        before: the default that it had so far; empty if it had none.
+    """
+
+    desired: Desired
+    field: str
+    value: JSON
+    before: str
+
+
+class Move(NamedTuple):
+    """What is to be done.
+
+    Attributes:
+        files: where each manifest file goes.
+        kept: the fields that are written.
+        edits: what files are to hold before they are moved, by their old path, and what they hold.
+    """
+
+    steps: tuple[Step, ...]
+    files: Mapping[str, str]
+    kept: tuple[Kept, ...]
+    edits: Mapping[str, tuple[bytes, bytes]]
+
+
+def find_move(sources: Sequence[str], target: str, folder: str, schemas: Schemas) -> Move:
+    """What moves files or folders of a fleet, and keeps what their manifests say; writes nothing.
+
+    Args:
+        sources: files and folders.
+        target: a folder that there is or that ends with a slash, for all of them; or else the new
+            name of the one.
+        folder: that of all manifests.
+        schemas: what they must fit.
+
+    Raises:
+        UsageError: it cannot be moved there.
+        ConfigurationError: something would be overwritten, or a file cannot be edited.
+        InvalidManifestsError: the manifests have findings, before or after.
+    """
+    fleet = load_fleet([folder], schemas)
+    steps = _steps(sources, target, os.path.normpath(folder))
+    found = manifests.find([folder], may_be_empty=True)
+    files = {path: new for path in found for step in steps if (new := step.of(path)) is not None}
+    original = {path: _read(path) for path in dict.fromkeys((*found, *defaults.above([folder])))}
+    new_defaults = _defaults(original, files, schemas)
+    kept = tuple(
+        item
+        for desired in fleet.desired
+        for item in _kept(desired, new_defaults, files.get(desired.origin.path))
+    )
+    edited = _edited(kept, original, files)
+    after: dict[str, bytes | None] = dict.fromkeys(files)
+    after |= {files.get(path, path): edited.get(path, original[path]) for path in (*files, *edited)}
+    _check_same(fleet, load_fleet([folder], schemas, edited=after))
+    return Move(steps, files, kept, {path: (original[path], edited[path]) for path in edited})
+
+
+def move(move: Move, noting: Callable[[str], AbstractContextManager[None]]) -> None:
+    """Writes the edits, then moves the files; each within what `noting` gives for its path.
+
+    Raises:
+        ConfigurationError: a file cannot be written or moved; those before it are.
+    """
+    for path, (original, data) in move.edits.items():
+        with noting(path):
+            manifests.write(path, data, original)
+    for step in move.steps:
+        try:
+            with noting(step.target):
+                durable.move(Path(step.source), Path(step.target))
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot move {step.source} to {step.target}: {error.strerror or error}",
+                "What was moved before it stays so, and the plan is the same. Remove the cause, "
+                "then move the rest.",
+            ) from error
+
+
+def _steps(sources: Sequence[str], target: str, root: str) -> tuple[Step, ...]:
+    """Where each source goes.
+
+    Raises:
+        UsageError: it cannot go there.
+        ConfigurationError: there is something already.
+    """
+    new = os.path.normpath(target)
+    is_folder = target.endswith("/") or Path(target).is_dir() or len(sources) > 1
+    steps: list[Step] = []
+    for given in sources:
+        source = os.path.normpath(given)
+        if not os.path.lexists(source):
+            raise UsageError(f"{given}: there is no such file or folder", "Name one that there is.")
+        is_file = not Path(source).is_dir()
+        into = is_folder or (is_file and not new.endswith(_FILES))
+        step = Step(source, str(Path(new, Path(source).name)) if into else new)
+        _check(step, root, is_file=is_file)
+        steps.append(step)
+    if len({step.target for step in steps}) < len(steps):
+        raise UsageError("two of them have the same name", "Move them one after the other.")
+    for step in steps:
+        if any(other.source.startswith(f"{step.source}/") for other in steps):
+            raise UsageError(f"{step.source} holds another of them", "Name the folder alone.")
+    return tuple(steps)
+
+
+def _check(step: Step, root: str, *, is_file: bool) -> None:
+    for path in step:
+        if not path.startswith(f"{root}/"):
+            raise UsageError(
+                f"{path} is not below {root}, the folder with the manifests",
+                "What is moved out of it would have no manifest any more. Name another folder with "
+                "--manifests DIR.",
+            )
+    if step.target == step.source or step.target.startswith(f"{step.source}/"):
+        raise UsageError(f"{step.source} cannot be moved into itself", "Name another place.")
+    if any(part.startswith(".") for part in Path(step.target).relative_to(root).parts):
+        raise UsageError(f"{step.target} is hidden, so that it would not be read", "Name another.")
+    if is_file and not step.target.endswith(_FILES):
+        raise UsageError(f"{step.target} is not named *.yaml", "Only such files are read.")
+    if os.path.lexists(step.target):
+        raise ConfigurationError(
+            f"{step.target} is there already, and nothing is overwritten",
+            "Give another name, or move that away first.",
+        )
+
+
+def _read(path: str) -> bytes:
+    data = manifests.read(path)
+    if isinstance(data, Diagnostic):
+        raise InvalidManifestsError((data,))
+    return data
+
+
+def _defaults(
+    files: Mapping[str, bytes], moved: Mapping[str, str], schemas: Schemas
+) -> defaults.Defaults:
+    """All defaults, with those that are moved where they will be."""
+    found, parser, locator = defaults.Defaults(schemas), manifests.Parser(), manifests.Locator()
+    for path, data in files.items():
+        new = moved.get(path, path)
+        if defaults.is_defaults(new):
+            for document in parser.parse(path, data)[0]:
+                list(found.add(document._replace(path=new), locator))
+    return found
+
+
+def _kept(desired: Desired, after: defaults.Defaults, moved: str | None) -> Iterator[Kept]:
+    """The fields that the manifest has to name, for them to stay as they are."""
+    given = after.of(moved or desired.origin.path, desired.kind.name).values
+    fields = {**desired.fields, **desired.secrets}
+    for field, origin in desired.inherited.items():
+        if field not in given or canonical(given[field]) != canonical(fields[field]):
+            yield Kept(desired, field, fields[field], str(origin))
+    for field, appended in desired.appended.items():
+        known = fields[field][: appended.inherited]
+        if canonical(given.get(field)) != canonical(known):
+            yield Kept(desired, field, fields[field], str(appended.origin))
+    for field in given:
+        if field not in fields and field not in desired.refused:
+            yield Kept(desired, field, {INHERIT: False}, "")
+
+
+def _edited(
+    kept: Sequence[Kept], original: Mapping[str, bytes], moved: Mapping[str, str]
+) -> dict[str, bytes]:
+    """What files are to hold that change, by their old path.
+
+    Raises:
+        ConfigurationError: one cannot be edited.
+    """
+    wanted: dict[str, dict[int, dict[tuple[str, str], FieldEdit]]] = {}
+    for item in kept:
+        origin = item.desired.origin
+        edits = wanted.setdefault(origin.path, {}).setdefault(origin.document, {})
+        edits["spec", item.field] = FieldEdit(item.value)
+    edited: dict[str, bytes] = {}
+    for path in dict.fromkeys((*wanted, *moved)):
+        data = _with_schema(original[path], path, moved.get(path, path))
+        try:
+            data = set_fields(data, wanted[path]) if path in wanted else data
+        except NotEditableError as error:
+            raise ConfigurationError(
+                f"{path}: the values that the move would change cannot be written: {error}",
+                "Nothing was moved. Write the values by hand, then run the same command again.",
+            ) from error
+        if data != original[path]:
+            edited[path] = data
+    return edited
+
+
+def _with_schema(data: bytes, old: str, new: str) -> bytes:
+    """The file whose comment for editors still leads to the same schema."""
+    folder, other = Path(old).parent, Path(new).parent
+    if folder == other:
+        return data
+
+    def led(found: re.Match[bytes]) -> bytes:
+        schema = os.path.normpath(folder / found[2].decode())
+        return found[1] + os.path.relpath(schema, other).encode()
+
+    return _SCHEMA.sub(led, data)
+
+
+def _check_same(before: Fleet, after: Fleet) -> None:
+    """Stops should a manifest say something else afterwards.
+
+    Raises:
+        ConfigurationError: naming the first one.
+    """
+    for old in before.desired:
+        new = after.by_address.get(old.address)
+        if new is None or _said(old) != _said(new):
+            raise ConfigurationError(
+                f"{old.origin}: with the move, {old.address} would not say the same",
+                "Nothing was moved. This is a bug; please report it.",
+            )
+
+
+def _said(desired: Desired) -> str:
+    return canonical([desired.id, {**desired.fields}, {**desired.secrets}])

@@ -1,0 +1,251 @@
+"""Setting fields of many manifests at once.
+
+Rule: AlertSite is not asked, and nothing is written unless all manifests are valid afterwards. Only
+what differs from what counts already is written: a value that a default gives stays a default.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler import manifests
+from reconciler.core.assignments import (
+    EXTRA,
+    LABELS,
+    LIFECYCLE,
+    SPEC,
+    Assignment,
+    BadAssignmentError,
+    changed_list,
+    value_of,
+)
+from reconciler.core.inheritance import APPEND, appendix, is_not_inherited
+from reconciler.core.model import Desired, Kind, Origin, canonical
+from reconciler.core.targets import GRAMMAR, bare, is_target, matches, with_addresses
+from reconciler.errors import ConfigurationError, Diagnostic, InvalidManifestsError, UsageError
+from reconciler.manifests.editor import set_fields
+from reconciler.manifests.edits import ABSENT, FieldEdit, NotEditableError
+from reconciler.schema import did_you_mean
+from reconciler.usecases.load import load_fleet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from reconciler.core.model import JSON
+    from reconciler.schema import Schemas
+    from reconciler.usecases.load import Fleet
+
+
+class Edited(NamedTuple):
+    """A file, and what it is to hold."""
+
+    path: str
+    original: bytes
+    data: bytes
+
+
+class Setting(NamedTuple):
+    """What is to be written.
+
+    Attributes:
+        meant: how many manifests the targets mean.
+        changed: how many of them are edited.
+    """
+
+    files: tuple[Edited, ...]
+    meant: int
+    changed: int
+
+
+class Asked(NamedTuple):
+    """What is asked for.
+
+    Attributes:
+        targets: which manifests are meant; see `core/targets.py`.
+        unset: fields that the manifests are to name no more.
+    """
+
+    targets: Sequence[str]
+    assignments: Sequence[Assignment]
+    unset: Sequence[str] = ()
+
+
+def find_setting(folder: str, schemas: Schemas, wanted: Asked, today: str = "") -> Setting:
+    """The files with the fields set; writes nothing.
+
+    Args:
+        folder: that of all manifests.
+        schemas: what they must fit.
+        wanted: what is asked for.
+        today: the day, as YYYY-MM-DD.
+
+    Raises:
+        UsageError: a target means nothing, or a value is none of its field.
+        ConfigurationError: a file cannot be edited.
+        InvalidManifestsError: the manifests have findings, before or after.
+    """
+    fleet = load_fleet([folder], schemas, today)
+    chosen = _chosen(fleet, wanted.targets)
+    edits: dict[str, dict[int, dict[tuple[str, str], FieldEdit]]] = {}
+    changed = 0
+    for desired in chosen:
+        try:
+            found = dict(_edits(desired, schemas, wanted))
+        except BadAssignmentError as error:
+            hint = f"reconciler explain {desired.kind.name} lists the fields and their types."
+            raise UsageError(str(error), hint) from error
+        if found:
+            changed += 1
+            origin = desired.origin
+            edits.setdefault(origin.path, {}).setdefault(origin.document, {}).update(found)
+    files = tuple(_edited(path, edits[path]) for path in sorted(edits))
+    files = tuple(file for file in files if file.data != file.original)
+    load_fleet([folder], schemas, today, edited={file.path: file.data for file in files})
+    return Setting(files, len(chosen), changed if files else 0)
+
+
+def _chosen(fleet: Fleet, targets: Sequence[str]) -> tuple[Desired, ...]:
+    """The manifests that are meant.
+
+    Raises:
+        UsageError: a target means nothing.
+    """
+    named = with_addresses(targets, fleet.desired, {})
+    for target in named:
+        if not any(matches(item, target) for item in fleet.desired):
+            name = bare(target)
+            known = sorted(fleet.by_address)
+            raise UsageError(
+                f"the target {name} matches no manifest{did_you_mean(name, known)}",
+                f"A target is {GRAMMAR}. NAME=VALUE is a label, unless NAME is a field of a kind.",
+            )
+    return tuple(item for item in fleet.desired if is_target(item, named))
+
+
+def _edits(
+    desired: Desired, schemas: Schemas, wanted: Asked
+) -> Iterator[tuple[tuple[str, str], FieldEdit]]:
+    labels = dict(desired.labels)
+    for name in wanted.unset:
+        section, _, field = name.rpartition(".")
+        if section == LABELS:
+            labels.pop(field, None)
+        else:
+            yield from _unset(desired, section or SPEC, field)
+    for asked in wanted.assignments:
+        if asked.sign and asked.section != SPEC:
+            raise BadAssignmentError(f"{asked}: only lists of spec can be added to")
+        if asked.section == LABELS:
+            labels[asked.field] = asked.text
+        elif asked.section == SPEC:
+            yield from _of_spec(desired, schemas, asked)
+        else:
+            schema = _schema(schemas, desired, asked)
+            value = value_of(asked, schema, _read)
+            if canonical(value) != canonical(_now(desired, asked.section, asked.field)):
+                yield (asked.section, asked.field), FieldEdit(value)
+    if labels != desired.labels:
+        yield ("metadata", LABELS), FieldEdit(labels or ABSENT)
+
+
+def _unset(
+    desired: Desired, section: str, field: str
+) -> Iterator[tuple[tuple[str, str], FieldEdit]]:
+    """The edit that removes a field, if the manifest names it."""
+    if section in {EXTRA, LIFECYCLE}:
+        is_named = _now(desired, section, field) != _now(_BARE, section, field)
+    elif section == SPEC and field in desired.kind.fields:
+        is_named = field not in desired.inherited
+    else:
+        raise BadAssignmentError(f"{desired.kind.name} has no field {field} in {section}")
+    if is_named:
+        yield (section, field), FieldEdit(ABSENT)
+
+
+_BARE = Desired(Kind("", {}), "", None, {}, {}, Origin("", 0, 0))
+"""A manifest that says nothing."""
+
+
+def _now(desired: Desired, section: str, field: str) -> JSON:
+    """What the manifest says in a section other than spec."""
+    if section == EXTRA:
+        return desired.secrets.get(field, desired.fields.get(field))
+    return desired.lifecycle._asdict().get(field)
+
+
+def _of_spec(
+    desired: Desired, schemas: Schemas, asked: Assignment
+) -> Iterator[tuple[tuple[str, str], FieldEdit]]:
+    field = asked.field
+    if field not in desired.kind.fields:
+        raise BadAssignmentError(
+            f"{desired.address}: {desired.kind.name} has no field {field}"
+            f"{did_you_mean(field, desired.kind.fields)}"
+        )
+    value = value_of(asked, _schema(schemas, desired, asked), _read)
+    key = desired.kind.fields[field].set_key
+    pointer = (SPEC, field)
+    now = desired.secrets.get(field, desired.fields.get(field))
+    if asked.sign:
+        if key is None:
+            raise BadAssignmentError(f"{asked}: {field} is no list; write {field}=VALUE")
+        if now is None:
+            raise BadAssignmentError(
+                f"{asked}: {desired.address} names no {field}, so that what AlertSite has would be "
+                f"replaced; write {field}=VALUE with all of them"
+            )
+        value = changed_list(asked, now, value, key)
+    if is_not_inherited(value):
+        if field in desired.fields or field in desired.secrets:
+            yield pointer, FieldEdit(value)
+    elif canonical(value) != canonical(now):
+        yield pointer, FieldEdit(_said(desired, field, value, asked), key)
+
+
+def _said(desired: Desired, field: str, value: JSON, asked: Assignment) -> JSON:
+    """How the manifest says it: what is added to a default goes on following the default."""
+    if not asked.sign:
+        return value
+    if appended := desired.appended.get(field):
+        default = desired.fields[field][: appended.inherited]
+    elif field in desired.inherited:
+        default = desired.fields[field]
+    else:
+        return value
+    if canonical(default) == canonical(value):
+        return ABSENT
+    added = appendix(default, value)
+    return {APPEND: added} if added else value
+
+
+def _schema(schemas: Schemas, desired: Desired, asked: Assignment) -> Mapping[str, JSON]:
+    """The schema of a field; nothing where there is none."""
+    sections = schemas.documents[desired.kind.name]["properties"]
+    found: Mapping[str, JSON] = sections[asked.section].get("properties", {}).get(asked.field, {})
+    return {} if asked.section == EXTRA else found
+
+
+def _read(text: str) -> JSON:
+    documents, findings = manifests.Parser().parse("", text.encode())
+    if findings or len(documents) != 1:
+        raise BadAssignmentError(f"{text} is not YAML")
+    return documents[0].value
+
+
+def _edited(path: str, edits: Mapping[int, Mapping[tuple[str, str], FieldEdit]]) -> Edited:
+    """The file with the fields set.
+
+    Raises:
+        ConfigurationError: it cannot be edited.
+        InvalidManifestsError: it cannot be read any more.
+    """
+    original = manifests.read(path)
+    if isinstance(original, Diagnostic):
+        raise InvalidManifestsError((original,))
+    try:
+        return Edited(path, original, set_fields(original, edits))
+    except NotEditableError as error:
+        raise ConfigurationError(
+            f"{path} cannot be edited: {error}",
+            "Nothing was written. Edit this file by hand, then run the same command again.",
+        ) from error

@@ -1,0 +1,67 @@
+"""A fleet that was imported flat, reorganised into folders of teams, and edited in bulk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Account, Done, Workspace
+
+COUNT = 500
+TEAMS = ("core", "edge", "web", "sales", "labs")
+EACH = COUNT // len(TEAMS)
+POOL = [{"id": 10}, {"id": 20}]
+
+
+@pytest.fixture
+def account(sandbox: Callable[..., Account], monitor: Callable[..., dict[str, object]]) -> Account:
+    """One with monitors of several teams, of which most have the same interval."""
+    return sandbox(
+        *(
+            monitor(
+                "email-smtp",
+                number,
+                name=f"{TEAMS[number % len(TEAMS)]} relay {number:03}",
+                hostname=f"mail-{number}.example.com",
+                interval=5 if number % 10 else 15,
+                locations=POOL,
+            )
+            for number in range(1, COUNT + 1)
+        )
+    )
+
+
+def test_500_monitors_become_folders_of_teams(
+    workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    def plan() -> str:
+        done = run("plan", env=account.env)
+        assert done.code == 0, done.err
+        return done.out
+
+    done = run("import", "--layout", "{kind}/{name}.yaml", env=account.env)
+    assert done.code == 0, done.err
+    assert run("apply", "--auto-approve", env=account.env).code == 0
+    assert "No changes." in plan()
+
+    for team in TEAMS:
+        files = sorted((workspace.root / "monitors/email-smtp").glob(f"{team}-*.yaml"))
+        assert len(files) == EACH
+        names = [str(path.relative_to(workspace.root)) for path in files]
+        done = run("mv", *names, f"monitors/teams/{team}/")
+        assert (done.code, f"Move: {EACH} files" in done.out) == (0, True), done.err
+        assert "No changes." in plan()
+
+    done = run("set", "monitors/teams/edge/", "locations+=30", "--auto-approve")
+    assert (done.code, f"Set: {EACH} of {EACH} manifests" in done.out) == (0, True), done.err
+    assert f"0 to add, {EACH} to change, 0 to destroy." in plan()
+    before = len(account.patches())
+    assert run("apply", "--auto-approve", env=account.env).code == 0
+    sent = account.patches()[before:]
+    assert len(sent) == EACH
+    assert all([item["id"] for item in body["locations"]] == [10, 20, 30] for _, body in sent)
+    assert "No changes." in plan()

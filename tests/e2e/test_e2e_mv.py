@@ -1,0 +1,175 @@
+"""`reconciler mv`: manifests move, and what they say stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Account, Done, Workspace
+
+APPLY = ("apply", "--auto-approve")
+HEAD = "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n"
+TWO = """\
+# yaml-language-server: $schema=../../schemas/email-smtp.schema.json
+apiVersion: reconciler/v1
+kind: email-smtp
+metadata: {name: a}
+spec:
+  name: A # first
+  hostname: mx.example.com
+  locations: {append: [{id: 30}]}
+---
+apiVersion: reconciler/v1
+kind: email-smtp
+metadata: {name: b}
+spec:
+  name: B
+  hostname: mx.example.com
+  mode: {inherit: false}
+  timeout: 20
+"""
+
+
+@pytest.fixture
+def account(
+    workspace: Workspace, run: Callable[..., Done], sandbox: Callable[..., Account]
+) -> Account:
+    """An account that two manifests of one file were applied to, which have defaults."""
+    workspace.write("_defaults.yaml", f"{HEAD}  billing_plancode: UBM - A/A\n")
+    workspace.write(
+        "old/_defaults.yaml",
+        f"{HEAD}  mode: Primary\n  timeout: 30\n  locations: [{{id: 10}}, {{id: 20}}]\n",
+    )
+    workspace.write("old/two.yaml", TWO)
+    workspace.write("new/_defaults.yaml", f"{HEAD}  timeout: 60\n  interval: 15\n")
+    account = sandbox()
+    assert run(*APPLY, env=account.env).code == 0
+    assert "No changes." in run("plan", env=account.env).out
+    return account
+
+
+def read(workspace: Workspace, name: str) -> str:
+    return (workspace.root / "monitors" / name).read_text()
+
+
+def names(root: Path) -> list[str]:
+    found = (root / "monitors").rglob("*")
+    return sorted(str(path.relative_to(root)) for path in found if path.is_file())
+
+
+def test_what_would_be_lost_is_written(
+    workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    done = run("mv", "monitors/old/two.yaml", "monitors/new/team/")
+    assert (done.code, done.out.splitlines()) == (
+        0,
+        [
+            "monitors/old/two.yaml → monitors/new/team/two.yaml",
+            '  email-smtp/a: mode: "Primary" (so far the default at monitors/old/_defaults.yaml:1)',
+            "  email-smtp/a: timeout: 30 (so far the default at monitors/old/_defaults.yaml:1)",
+            (
+                '  email-smtp/a: locations: [{"id": 10}, {"id": 20}, {"id": 30}] '
+                "(so far the default at monitors/old/_defaults.yaml:1)"
+            ),
+            '  email-smtp/a: interval: {"inherit": false} (so far without a default)',
+            (
+                '  email-smtp/b: locations: [{"id": 10}, {"id": 20}] '
+                "(so far the default at monitors/old/_defaults.yaml:1)"
+            ),
+            '  email-smtp/b: interval: {"inherit": false} (so far without a default)',
+            "",
+            "Move: 1 file, 6 fields written that a default would change.",
+        ],
+    )
+    text = read(workspace, "new/team/two.yaml")
+    assert text.startswith(
+        "# yaml-language-server: $schema=../../../schemas/email-smtp.schema.json\n"
+    )
+    assert "name: A # first" in text
+    assert "monitors/old/two.yaml" not in names(workspace.root)
+    assert "No changes." in run("plan", env=account.env).out
+
+
+def test_why_tells_of_the_default(run: Callable[..., Done], account: Account) -> None:
+    done = run("why", "email-smtp/a.locations", env=account.env)
+    assert "monitors/old/_defaults.yaml:1, which is added to here" in done.out
+    done = run("why", "email-smtp/b.mode", env=account.env)
+    assert "monitors/old/_defaults.yaml:1, which is refused here" in done.out
+    found = run("why", "email-smtp/b.mode", "--json", env=account.env).json["fields"][0]
+    assert (found["place"], found["default"]) == (None, "monitors/old/_defaults.yaml:1")
+
+
+def test_a_folder_moves_with_its_defaults(
+    workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    before = read(workspace, "old/two.yaml")
+    done = run("mv", "monitors/old", "monitors/mail")
+    assert (done.code, "Move: 2 files, 0 fields" in done.out) == (0, True)
+    assert names(workspace.root) == [
+        "monitors/_defaults.yaml",
+        "monitors/mail/_defaults.yaml",
+        "monitors/mail/two.yaml",
+        "monitors/new/_defaults.yaml",
+    ]
+    assert read(workspace, "mail/two.yaml") == before
+    assert "No changes." in run("plan", env=account.env).out
+
+
+def test_defaults_can_move_away_from_their_manifests(
+    workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    assert run("mv", "monitors/old/_defaults.yaml", "monitors/other/").code == 0
+    assert "mode: Primary" in read(workspace, "old/two.yaml")
+    assert "No changes." in run("plan", env=account.env).out
+
+
+def test_a_dry_run_changes_nothing(
+    workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    before = {name: (workspace.root / name).read_bytes() for name in names(workspace.root)}
+    done = run("mv", "--dry-run", "monitors/old/two.yaml", "monitors/new/", env=account.env)
+    assert (done.code, "Move: 1 file, 6 fields" in done.out) == (0, True)
+    assert {name: (workspace.root / name).read_bytes() for name in names(workspace.root)} == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("monitors/old/_defaults.yaml", "monitors/new/"), 3, "is there already"),
+        (("monitors/gone.yaml", "monitors/new/"), 64, "there is no such file or folder"),
+        (("monitors/old", "monitors/old/deeper/"), 64, "cannot be moved into itself"),
+        (("monitors/old/two.yaml", "elsewhere/"), 64, "elsewhere/two.yaml is not below monitors"),
+        (("monitors/old", "monitors/old/two.yaml", "monitors/x/"), 64, "holds another of them"),
+        (("monitors", "monitors/x"), 64, "monitors is not below monitors"),
+        (("monitors/old/two.yaml", "monitors/.x/"), 64, "is hidden"),
+        (("monitors/old/two.yaml",), 64, "Missing argument"),
+    ],
+)
+def test_what_is_refused(
+    workspace: Workspace,
+    run: Callable[..., Done],
+    account: Account,
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+) -> None:
+    before = {name: (workspace.root / name).read_bytes() for name in names(workspace.root)}
+    done = run("mv", *arguments, env=account.env)
+    assert (done.code, message in done.err) == (code, True), done.err
+    assert {name: (workspace.root / name).read_bytes() for name in names(workspace.root)} == before
+
+
+def test_what_cannot_be_edited_is_not_moved(
+    workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    workspace.replace("old/two.yaml", "spec:\n  name: B", "spec: &spec\n  name: B")
+    assert run("plan", env=account.env).code == 0
+    workspace.write("old/bad.yaml", "kind: [\n")
+    done = run("mv", "monitors/old/two.yaml", "monitors/new/")
+    assert (done.code, "monitors/old/bad.yaml" in done.err) == (3, True)
+    assert "monitors/old/two.yaml" in names(workspace.root)

@@ -1,0 +1,174 @@
+"""`reconciler set`: fields of many manifests at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Account, Done, Workspace
+
+DEFAULTS = """\
+apiVersion: reconciler/v1
+kind: Defaults
+spec:
+  locations: [{id: 10}, {id: 20}]
+"""
+INBOX = """\
+apiVersion: reconciler/v1
+kind: email-imap
+metadata: {name: inbox, labels: {team: mail}}
+spec:
+  name: Inbox
+  billing_plancode: UBM - A/A
+  hostname: mx.example.com
+  interval: 5 # minutes
+---
+apiVersion: reconciler/v1
+kind: email-imap
+metadata: {name: other, labels: {team: web}}
+spec:
+  name: Other
+  billing_plancode: UBM - A/A
+  hostname: mx.example.com
+"""
+RELAY = """\
+apiVersion: reconciler/v1
+kind: email-smtp
+metadata: {name: relay, labels: {team: mail}}
+spec:
+  name: Relay
+  billing_plancode: UBM - A/A
+  hostname: mx.example.com
+  locations:
+    - id: 10 # near
+    - id: 50
+"""
+
+
+@pytest.fixture(autouse=True)
+def fleet(workspace: Workspace) -> None:
+    workspace.write("mail/_defaults.yaml", DEFAULTS)
+    workspace.write("mail/inbox.yaml", INBOX)
+    workspace.write("relay.yaml", RELAY)
+
+
+def read(workspace: Workspace, name: str) -> str:
+    return (workspace.root / "monitors" / name).read_text()
+
+
+def test_fields_of_a_team(workspace: Workspace, run: Callable[..., Done]) -> None:
+    done = run("set", "team=mail", "interval=15", "note=on", "labels.tier=1", "--auto-approve")
+    assert done.code == 0, done.err
+    assert "-  interval: 5 # minutes\n+  interval: 15 # minutes" in done.out
+    assert "Set: 2 of 2 manifests, in 2 files." in done.out
+    text = read(workspace, "mail/inbox.yaml")
+    assert 'note: "on"' in text or "note: 'on'" in text
+    assert 'labels: {team: mail, tier: "1"}' in text or "labels: {team: mail, tier: '1'}" in text
+    assert text.endswith(INBOX.partition("---")[2])
+    again = run("set", "team=mail", "interval=15", "note=on", "--auto-approve")
+    assert (again.code, again.out) == (0, "Nothing to set: 2 manifests say it already.\n")
+
+
+def test_a_location_is_added_to_what_each_has(
+    workspace: Workspace, run: Callable[..., Done], sandbox: Callable[..., Account]
+) -> None:
+    account = sandbox()
+    assert run("apply", "--auto-approve", env=account.env).code == 0
+    assert run("set", "*", "!email-imap/other", "locations+=30", "--auto-approve").code == 0
+    assert "  locations: {append: [{id: 30}]}" in read(workspace, "mail/inbox.yaml")
+    assert "    - id: 50\n    - id: 30\n" in read(workspace, "relay.yaml")
+    assert "0 to add, 2 to change" in run("plan", env=account.env).out
+    assert run("set", "monitors/mail/", "locations+=40", "--auto-approve").code == 0
+    assert "{append: [{id: 30}, {id: 40}]}" in read(workspace, "mail/inbox.yaml")
+    assert run("set", "email-imap/*", "locations-=30,40", "--auto-approve").code == 0
+    assert read(workspace, "mail/inbox.yaml") == INBOX
+    assert run("set", "email-imap/inbox", "locations-=20", "--auto-approve").code == 0
+    assert "  locations: [{id: 10}]" in read(workspace, "mail/inbox.yaml")
+    assert run("set", "email-imap/inbox", "--unset", "locations", "--auto-approve").code == 0
+    assert read(workspace, "mail/inbox.yaml") == INBOX
+
+
+def test_the_same_targets_everywhere(
+    run: Callable[..., Done], sandbox: Callable[..., Account]
+) -> None:
+    account = sandbox()
+    assert run("apply", "--auto-approve", env=account.env).code == 0
+    for number in (int(item["id"]) for item in account.monitors()):
+        account.edit(account.live(number)["type"], number, hostname="moved.example.com")
+    for targets, addresses in {
+        ("--target", "team=mail"): ["email-imap/inbox", "email-smtp/relay"],
+        ("--exclude", "team=mail"): ["email-imap/other"],
+        ("--target", "monitors/mail/", "--exclude", "*/inbox"): ["email-imap/other"],
+        ("--exclude", "*/inbox", "--target", "monitors/mail"): ["email-imap/other"],
+        ("--target", "!monitors/relay.yaml", "--target", "team=mail"): ["email-imap/inbox"],
+        ("--target", "monitors/relay.yaml"): ["email-smtp/relay"],
+    }.items():
+        drift = run("drift", *targets, "--json", env=account.env).json
+        assert [item["address"] for item in drift["monitors"]] == addresses
+        plan = run("plan", *targets, "--json", env=account.env).json
+        assert [item["address"] for item in plan["changes"]] == addresses
+    listed = run("list", "monitors/mail/", "--exclude", "*/inbox", "-o", "name", env=account.env)
+    assert listed.out.split() == ["email-imap/other"]
+    pulled = run("pull", "team=mail", "!*/inbox", "--auto-approve", env=account.env)
+    assert "Pull: 1 field in 1 file." in pulled.out
+
+
+def test_a_default_is_refused(workspace: Workspace, run: Callable[..., Done]) -> None:
+    done = run("set", "email-imap/inbox", "locations={inherit: false}", "--auto-approve")
+    assert done.code == 0
+    assert "  locations: {inherit: false}" in read(workspace, "mail/inbox.yaml")
+
+
+def test_a_maintenance_and_its_end(workspace: Workspace, run: Callable[..., Done]) -> None:
+    asked = ("enabled=false", "lifecycle.until=2001-01-01", "extra.folder=INBOX")
+    assert run("set", "email-imap/inbox", *asked, "--auto-approve").code == 0
+    checked = run("validate")
+    assert (checked.code, ": warning: expired-maintenance: " in checked.text) == (0, True)
+    gone = ("enabled", "lifecycle.until", "extra.folder", "labels.team")
+    unset = [part for name in gone for part in ("--unset", name)]
+    assert run("set", "email-imap/inbox", *unset, "--auto-approve").code == 0
+    text = read(workspace, "mail/inbox.yaml")
+    assert ("enabled" in text, "until:" in text, "folder:" in text) == (False, False, False)
+    assert "metadata: {name: inbox}" in text
+    assert run("validate").text.count("warning") == 0
+    again = run("set", "email-smtp/relay", "--unset", "lifecycle.until", "--auto-approve")
+    assert (again.code, read(workspace, "relay.yaml")) == (0, RELAY)
+
+
+def test_nothing_is_written_without_approval(
+    workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    done = run("set", "*", "--exclude", "team=web", "interval=15")
+    assert (done.code, "nothing is written without approval" in done.err) == (5, True)
+    assert read(workspace, "mail/inbox.yaml") == INBOX
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("*", "interval=0"), 3, "spec.interval must be at least 1, not 0"),
+        (("*", "note=x", "locations-=10,20,50"), 3, "spec.locations must not be empty"),
+        (("*", "interval=soon"), 64, "interval=soon: soon is no whole number"),
+        (("*", "email=a@example.com"), 64, "email-imap has no field email"),
+        (("team=none", "interval=5"), 64, "the target team=none matches no manifest"),
+        (("*", "intervall=5"), 64, "nothing is set; did you mean interval?"),
+        (("interval=5",), 64, "no target is given"),
+        (("email-smtp/relay", "custom_properties+={id: 1, value_id: 1}"), 64, "names no custom"),
+        (("email-smtp/relay", "port+=1"), 64, "port is no list"),
+    ],
+)
+def test_what_is_refused(
+    workspace: Workspace,
+    run: Callable[..., Done],
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+) -> None:
+    done = run("set", *arguments, "--auto-approve")
+    assert (done.code, message in done.err) == (code, True), done.err
+    assert read(workspace, "mail/inbox.yaml") == INBOX
+    assert read(workspace, "relay.yaml") == RELAY

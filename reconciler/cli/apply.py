@@ -89,7 +89,7 @@ class ApplyOptions(NamedTuple):
 @click.command(
     epilog="Example: reconciler apply --auto-approve --parallelism 8; or: reconciler apply p.json"
 )
-@click.argument("file", required=False, metavar="[FILE]")
+@click.argument("file", required=False, metavar="[FILE]", type=options.FromHere())
 @options.manifests
 @options.target
 @options.show_requests

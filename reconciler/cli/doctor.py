@@ -172,9 +172,9 @@ class Checkup:
         return _ok("credentials", f"{with_} for {self._found.url}; {where}")
 
     def _check_settings(self) -> Check:
-        self._settled = config.read_state(os.environ, runtime.PROJECT)
-        is_there = runtime.PROJECT.exists()
-        return _ok("settings", f"{runtime.PROJECT}{'' if is_there else ' is not there: defaults'}")
+        self._settled = config.read_state(os.environ, config.PROJECT)
+        is_there = config.PROJECT.exists()
+        return _ok("settings", f"{config.PROJECT}{'' if is_there else ' is not there: defaults'}")
 
     def _check_schemas(self) -> Check:
 
@@ -195,7 +195,7 @@ class Checkup:
             return _not_checked("manifests", "that needs the schemas")
         today = runtime.now()[:10]
         try:
-            rules = config.read_secret_rules(os.environ, runtime.PROJECT)
+            rules = config.read_secret_rules(os.environ, config.PROJECT)
             self._fleet = load_fleet((self._manifests,), self._schemas, today, rules)
         except InvalidManifestsError as error:
             hint = f"reconciler validate {self._manifests} lists them."
@@ -214,7 +214,7 @@ class Checkup:
             return _not_checked("secrets", "that needs valid manifests")
         values = [value for item in self._fleet.desired for value in item.secrets.values()]
         refs = sorted({found.ref for value in values for found in secret_refs(value)})
-        rules = config.read_secret_rules(os.environ, runtime.PROJECT)
+        rules = config.read_secret_rules(os.environ, config.PROJECT)
         vault = Vault(os.environ, "", rules, runtime.redactor())
         failures = [failure for ref in refs if (failure := vault.failure(ref))]
         if failures:

@@ -99,7 +99,10 @@ class Run(NamedTuple):
     def vault(self) -> Vault:
         """What resolves secrets."""
         rules = config.read_secret_rules(os.environ, config.PROJECT)
-        return Vault(os.environ, self.key, rules, redactor())
+        vault = Vault(os.environ, self.key, rules, redactor())
+        if vault.key_weakness:
+            console.say(f"Warning: {vault.key_weakness}. reconciler doctor says how to make one.")
+        return vault
 
     def about(self, operation: str, generation: Generation, plan: Plan, undoes: str = "") -> About:
         """Who runs what, and from where."""

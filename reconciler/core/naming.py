@@ -246,10 +246,10 @@ def variable(draft_kind: str, name: str, path: Iterable[str | int], taken: Conta
 def lifted(
     drafts: Sequence[Draft], kinds: Mapping[str, Kind], given: Container[str] = ()
 ) -> tuple[list[Draft], list[Shared]]:
-    """The drafts without what nearly all of their kind say, and that: defaults for all folders.
+    """The drafts without what nearly all say, and that: defaults for all folders.
 
-    A value is shared if at least five and 80 % of a kind have it. Those that leave the field to
-    AlertSite say that they do not inherit it.
+    A value is shared by the kinds of which 80 % have it, if those are five or more together. Those
+    that leave the field to AlertSite say that they do not inherit it.
 
     Args:
         drafts: all of them.
@@ -259,15 +259,26 @@ def lifted(
     groups: dict[str, list[Draft]] = {}
     for draft in drafts:
         groups.setdefault(draft.kind, []).append(draft)
-    common = {
-        name: {field: value for field, value in _common(group, kinds[name]) if field not in given}
+    found = [
+        item
         for name, group in sorted(groups.items())
-    }
+        for item in _common(group, kinds[name])
+        if item.field not in given
+    ]
+    totals = Counter[tuple[str, str]]()
+    for item in found:
+        totals[item.field, item.text] += item.times
+    found = [item for item in found if totals[item.field, item.text] >= _FEWEST]
+    common: dict[str, dict[str, JSON]] = {name: {} for name in groups}
+    first: dict[tuple[str, str], JSON] = {}  # of several spellings
+    for item in found:
+        value = first.setdefault((item.field, item.text), item.value)
+        common[item.kind][item.field] = value
     kept = [
         draft._replace(spec=_without(draft, common[draft.kind], kinds[draft.kind]))
         for draft in drafts
     ]
-    return kept, list(_shared(common, kinds))
+    return kept, list(_shared(found, common, kinds))
 
 
 def folder_of(path: str) -> str:
@@ -275,7 +286,17 @@ def folder_of(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def _common(group: Sequence[Draft], kind: Kind) -> Iterator[tuple[str, JSON]]:
+class _Common(NamedTuple):
+    """A value that nearly all manifests of a kind say; `text` is the same for all its spellings."""
+
+    kind: str
+    field: str
+    text: str
+    value: JSON
+    times: int
+
+
+def _common(group: Sequence[Draft], kind: Kind) -> Iterator[_Common]:
     """What nearly all manifests of a kind say; no default is a secret, which is one monitor's."""
     for name, field in kind.fields.items():
         having = [draft.spec[name] for draft in group if name in draft.spec]
@@ -284,8 +305,8 @@ def _common(group: Sequence[Draft], kind: Kind) -> Iterator[tuple[str, JSON]]:
         values = {field.text(value): value for value in reversed(having)}
         counts = Counter(map(field.text, having))
         text, count = min(counts.items(), key=lambda item: (-item[1], item[0]))
-        if count >= max(_FEWEST, _SHARE * len(group)):
-            yield name, values[text]
+        if count >= _SHARE * len(group):
+            yield _Common(kind.name, name, text, values[text], count)
 
 
 def _without(draft: Draft, common: Mapping[str, JSON], kind: Kind) -> dict[str, JSON]:
@@ -298,20 +319,16 @@ def _without(draft: Draft, common: Mapping[str, JSON], kind: Kind) -> dict[str, 
 
 
 def _shared(
-    common: Mapping[str, Mapping[str, JSON]], kinds: Mapping[str, Kind]
+    found: Iterable[_Common], common: Mapping[str, Mapping[str, JSON]], kinds: Mapping[str, Kind]
 ) -> Iterator[Shared]:
     """The values, those together that are for the same kinds: first what is for all of them."""
     having: dict[tuple[str, str], list[str]] = {}
-    values: dict[tuple[str, str], JSON] = {}
-    for name, spec in common.items():
-        for field, value in spec.items():
-            key = field, kinds[name].field(field).text(value)
-            having.setdefault(key, []).append(name)
-            values.setdefault(key, value)
+    for item in found:
+        having.setdefault((item.field, item.text), []).append(item.kind)
     specs: dict[tuple[str, ...], dict[str, JSON]] = {}
-    for key, names in having.items():
-        field, _ = key
-        knowing = [name for name in common if field in kinds[name].fields]
-        specs.setdefault(() if names == knowing else tuple(names), {})[field] = values[key]
+    for (field, _), names in having.items():
+        knowing = [name for name in sorted(common) if field in kinds[name].fields]
+        applies_to = () if names == knowing else tuple(names)
+        specs.setdefault(applies_to, {})[field] = common[names[0]][field]
     for applies_to, spec in sorted(specs.items()):
         yield Shared(applies_to, spec)

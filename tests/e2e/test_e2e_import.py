@@ -257,6 +257,18 @@ def test_the_state_is_written_at_once(
     assert "1 email monitor in AlertSite without a manifest" in plan.out
 
 
+def test_drift_refuses_a_foreign_account_as_a_plan_does(
+    run: Callable[..., Done], account: Account
+) -> None:
+    assert run("import", "monitor *", env=account.env).code == 0
+    for monitor in account.monitors():
+        account.delete(monitor["id"])
+    for command in ("plan", "drift"):
+        done = run(command, env=account.env)
+        assert done.code == 5
+        assert "monitors that the state knows is in this account" in done.err
+
+
 def test_what_would_be_described_twice_is_refused(
     workspace: Workspace, run: Callable[..., Done], account: Account
 ) -> None:

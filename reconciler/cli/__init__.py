@@ -12,7 +12,6 @@ import signal
 from contextlib import chdir
 from importlib import import_module
 from io import StringIO
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -137,6 +136,8 @@ def _enter_root(context: click.Context, folder: str | None) -> None:
     Raises:
         ConfigurationError: there is no folder to go from.
     """
+    from pathlib import Path
+
     from reconciler.cli import config  # --version and --help need nothing of it
 
     try:

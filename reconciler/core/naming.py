@@ -27,7 +27,7 @@ OTHER = "other"
 """The folder of what has no domain, or not that property."""
 _PLACEHOLDERS = ("kind", "name", "id", "domain", "name_prefix")
 _PROPERTY = re.compile("property:.+")
-_HOST = re.compile("[a-z0-9_-]+(?:[.][a-z0-9_-]+)+")
+_HOST = re.compile("[a-z0-9-]+(?:[.][a-z0-9-]+)+")
 _COUNTRY, _SECOND_LEVEL = 2, frozenset(("ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"))
 _PLACEHOLDER, _BRACE = re.compile("{([^{}]*)}"), re.compile("[{}]")
 _LAYOUT_HINT = f"A layout is a path below the folder, such as {LAYOUT} or {{kind}}.yaml."
@@ -226,10 +226,9 @@ def domain(host: str) -> str:
     bare = re.split("[/?#]", bare)[0]
     bare = re.sub(":[0-9]*$", "", bare).rstrip(".")
     labels = bare.split(".")
-    if not _HOST.fullmatch(bare) or labels[-1].isdigit():
-        return OTHER
     is_deep = len(labels[-1]) == _COUNTRY and labels[-2:-1] and labels[-2] in _SECOND_LEVEL
-    return ".".join(labels[-3:] if is_deep else labels[-2:])
+    found = ".".join(labels[-3:] if is_deep else labels[-2:])
+    return found if _HOST.fullmatch(found) and not labels[-1].isdigit() else OTHER
 
 
 def variable(draft_kind: str, name: str, path: Iterable[str | int], taken: Container[str]) -> str:

@@ -117,7 +117,8 @@ def from_root(given: str, here: str) -> str:
     """A path that was given in the folder `here`, as the root sees it; `-` stays what it is."""
     if not here or given in {"", "-"}:
         return given
-    return os.path.normpath(Path(here, given))
+    found = os.path.normpath(Path(here, given))
+    return f"{found}/" if given.endswith("/") else found  # which says that it is a folder
 
 
 def location_from_root(given: str, here: str) -> str:

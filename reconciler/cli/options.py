@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +13,7 @@ from click.core import ParameterSource
 from reconciler import render, usecases
 from reconciler.cli import config, console, runtime
 from reconciler.core.grouping import FOLDED_ABOVE, Detail
-from reconciler.core.targets import NOT
+from reconciler.core.targets import NOT, bare
 from reconciler.schema import Schemas, installed_schemas
 
 if TYPE_CHECKING:
@@ -67,6 +68,14 @@ manifests = click.option(
 )
 
 
+def from_here(target: str) -> str:
+    """A target that is a path of the working folder, as the root sees it; any other as it is."""
+    text = bare(target)
+    path = config.from_root(text, runtime.here())
+    is_path = path != text and Path(path).exists()
+    return f"{target.removesuffix(text)}{path}" if is_path else target
+
+
 def _targets(
     context: click.Context, _option: click.Parameter, value: Sequence[str]
 ) -> Sequence[str]:
@@ -79,7 +88,8 @@ def _excluded(context: click.Context, _option: click.Parameter, value: Sequence[
 
 
 def _put(context: click.Context, targets: Sequence[str]) -> Sequence[str]:
-    found: Sequence[str] = (*context.params.get("targets", ()), *targets)
+    here = (from_here(target) for target in targets)
+    found: Sequence[str] = (*context.params.get("targets", ()), *here)
     context.params["targets"] = found
     return found
 
@@ -118,7 +128,9 @@ def exclude(command: Callable[..., int]) -> Callable[..., int]:
         "targets",
         multiple=True,
         metavar="TARGET",
-        callback=lambda _context, _option, value: tuple(f"{NOT}{target}" for target in value),
+        callback=lambda _context, _option, value: tuple(
+            from_here(f"{NOT}{target}") for target in value
+        ),
         help="All but what matches; as a TARGET with a ! in front. May be repeated.",
     )(command)
 

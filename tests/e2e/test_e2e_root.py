@@ -58,6 +58,20 @@ def test_paths_that_are_given_stay_relative_to_the_working_folder(
     assert run("validate", "../../monitors", cwd=below).code == 0
 
 
+def test_targets_and_moves_mean_paths_of_the_working_folder(
+    account: Account, workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    below = workspace.root / "monitors" / "team"
+    assert "email-smtp/relay" in run("plan", "--target", "deep", env=account.env, cwd=below).out
+    assert "email-smtp/relay" in run("plan", "--target", ".", env=account.env, cwd=below).out
+    left_out = run("plan", "--exclude", "deep/relay.yaml", env=account.env, cwd=below)
+    assert "email-smtp/relay" not in left_out.out
+    assert run("set", "deep/", "port=25", "--auto-approve", cwd=below).code == 0
+    assert run("plan", "--detailed-exitcode", env=account.env, cwd=below).code == 0
+    assert run("mv", "deep/relay.yaml", "../other/", cwd=below).code == 0
+    assert (workspace.root / "monitors" / "other" / "relay.yaml").exists()
+
+
 def test_a_clone_with_manifests_is_a_root_and_nothing_above_a_clone_counts(
     account: Account, workspace: Workspace, run: Callable[..., Done]
 ) -> None:

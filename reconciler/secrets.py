@@ -169,6 +169,9 @@ _GROUP = "reconciler.secrets"
 _BUILT_IN = ("env", "file")
 _MOST = 64 * 1024
 """Bytes in the largest file that is taken for a secret; /dev/zero is not."""
+_LENGTH, _DISTINCT = 16, 6
+"""Characters that a key has at least, and different ones: far fewer than it should have."""
+_MARK = 4
 _UNLISTED = SecretRules()
 _Value = TypeVar("_Value")
 
@@ -211,6 +214,25 @@ class Vault:
     def tracks(self) -> bool:
         """Whether there is a key, and so fingerprints."""
         return bool(self.__key.reveal())
+
+    @property
+    def key_mark(self) -> str:
+        """What tells another key from this one: 16 bits, too few to find out which one it is."""
+        key = self.__key.reveal().encode(errors="surrogateescape")  # any bytes make a key
+        return hmac.digest(key, b"reconciler: which key", "sha256").hex()[:_MARK]
+
+    @property
+    def key_weakness(self) -> str:
+        """Why the key could be guessed by whoever reads the state; empty if there is none, or not.
+
+        Who has guessed it can try out passwords against the fingerprints.
+        """
+        key = self.__key.reveal()
+        if not key or (len(key) >= _LENGTH and len(set(key)) >= _DISTINCT):
+            return ""
+        noun = "character" if len(key) == 1 else "characters"
+        count = f"{len(key)} {noun}" if len(key) < _LENGTH else f"few different {noun}"
+        return f"RECONCILER_SECRET_KEY has only {count}, so it can be guessed from the state"
 
     def failure(self, ref: SecretRef) -> str:
         """Why the secret is not available; empty if it is."""
@@ -261,7 +283,8 @@ class Vault:
             raise ValueError("without a key there are no fingerprints")
         key = self.__key.reveal().encode(errors="surrogateescape")  # any bytes make a key
         text = canonical([number, field, self.reveal(value)])
-        return f"hmac-sha256:{hmac.digest(key, text.encode(), 'sha256').hex()}"
+        mac = hmac.digest(key, text.encode(), "sha256").hex()
+        return f"hmac-sha256:{self.key_mark}:{mac}"
 
     def __secret(self, ref: SecretRef) -> str:
         found = self.__resolved(ref)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from contextlib import chdir
 from importlib import import_module
 from io import StringIO
 from typing import TYPE_CHECKING
@@ -21,7 +22,13 @@ from reconciler.cli.context import Context
 from reconciler.context import SYSTEM, Clock
 from reconciler.core.printable import joined
 from reconciler.core.redactor import Redactor
-from reconciler.errors import ExitCode, InterruptedRunError, ReconcilerError, UsageError
+from reconciler.errors import (
+    ConfigurationError,
+    ExitCode,
+    InterruptedRunError,
+    ReconcilerError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,8 +103,15 @@ class _LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
-def reconciler() -> None:
+@click.option("-C", "folder", metavar="DIR", help="Run as if started in DIR.")
+@click.pass_context
+def reconciler(context: click.Context, folder: str | None) -> None:
     """Keeps SmartBear AlertSite's email monitors as the manifests describe them.
+
+    It works in the root of a repository: the nearest folder upwards with
+    reconciler.toml, or else that of the Git clone, if monitors is in it.
+    Defaults, settings and what is printed are relative to it; the paths that
+    you give are relative to where you are, or to DIR.
 
     \b
     Exit codes:
@@ -113,6 +127,32 @@ def reconciler() -> None:
       64   usage
       130  interrupted: requests in flight were finished
     """  # noqa: D301 - \b is click's mark for text that is not to be rewrapped
+    _enter_root(context, folder)
+
+
+def _enter_root(context: click.Context, folder: str | None) -> None:
+    """Goes to the root of the repository until the command has ended.
+
+    Raises:
+        ConfigurationError: there is no folder to go from.
+    """
+    from pathlib import Path
+
+    from reconciler.cli import config  # --version and --help need nothing of it
+
+    try:
+        if folder is not None:
+            context.with_resource(chdir(folder))
+        here = Path.cwd()
+        root = config.find_root(here)
+        if root != here:
+            context.with_resource(chdir(root))
+            context.obj = context.obj._replace(here=os.path.relpath(here, root))
+    except OSError as error:
+        where = f"-C {folder}" if folder else "the working folder"
+        raise ConfigurationError(
+            f"{where} cannot be entered: {error.strerror}", "Run it in a folder that exists."
+        ) from error
 
 
 def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:

@@ -89,7 +89,7 @@ class ApplyOptions(NamedTuple):
 @click.command(
     epilog="Example: reconciler apply --auto-approve --parallelism 8; or: reconciler apply p.json"
 )
-@click.argument("file", required=False, metavar="[FILE]")
+@click.argument("file", required=False, metavar="[FILE]", type=options.FromHere())
 @options.manifests
 @options.target
 @options.show_requests
@@ -340,6 +340,8 @@ def _apply(
     plan = first.plan
     moved: tuple[Outcome, ...] = ()
     if saved is not None:
+        # What it sends must be at hand, or it could not be told from what was sent already.
+        usecases.require_secrets_of(saved.plan, workspace)
         basis = plan_file.basis(workspace, known.state, run.id, generation)
         plan, moved = _of_saved(saved, basis, workspace, first, known, asked)
     told.planned(plan, workspace.schemas.kinds, first.live)
@@ -493,6 +495,7 @@ def _refuse(plan: Plan, workspace: Workspace, known: Known, asked: ApplyOptions)
         RefusedError: the plan holds a refusal, or loses too much.
     """
     usecases.refuse_refusals(plan)
+    usecases.require_secrets_of(plan, workspace)
     safety.refuse_unsafe(
         plan.coverage,
         described=len(workspace.fleet.desired),

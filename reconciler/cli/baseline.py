@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import durable, render
-from reconciler.cli import config, runtime
+from reconciler.cli import config
 from reconciler.context import MIB
 from reconciler.core import json_text
 from reconciler.core.lint import CODES
@@ -42,12 +42,12 @@ def read() -> Linting:
     Raises:
         ConfigurationError: one of them is malformed.
     """
-    settings = config.read_lint(runtime.PROJECT)
+    settings = config.read_lint(config.PROJECT)
     policy = Policy(settings.severities)
     for pattern in policy.meaningless():
         advice = did_you_mean(pattern, CODES) or "; reconciler explain lint lists the codes"
         raise ConfigurationError(
-            f"{runtime.PROJECT}: [lint] severity: no code matches {pattern}{advice}", "Fix it."
+            f"{config.PROJECT}: [lint] severity: no code matches {pattern}{advice}", "Fix it."
         )
     return Linting(policy, settings.baseline, _read(settings.baseline))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import console, formats, pipeline, plan_file
+from reconciler.cli import console, formats, options, pipeline, plan_file
 from reconciler.core.model import DEFAULT_ACCOUNT
 from reconciler.core.review import Behavior
 from reconciler.errors import ExitCode, NotAllowedError, UsageError
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: reconciler comment plan.json --platform github --file plan.md")
-@click.argument("plan_path", metavar="[PLAN]", required=False)
+@click.argument("plan_path", metavar="[PLAN]", required=False, type=options.FromHere())
 @pipeline.platform
 @click.option(
     "--file",
     "text_path",
     metavar="FILE",
+    type=options.FromHere(),
     help="Markdown to be shown, as plan --format markdown=FILE writes it; - is stdin. By default "
     "PLAN is rendered.",
 )

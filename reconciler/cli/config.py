@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from ipaddress import ip_address
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -15,12 +17,14 @@ from reconciler.secrets import SecretRules, own_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 
+PROJECT = Path("reconciler.toml")
+"""The project's file, in the root of a repository."""
 DEFAULT_URL = "https://api.alertsite.com/api/v3"
 NO = ("", "0", "false")
 """What a switch in the environment is set to when it is off."""
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
 _VISIBLE = re.compile("[!-~]+")
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h)?")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -93,6 +97,36 @@ class Pipeline(NamedTuple):
 _ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID")
 _GITHUB = ("GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID")
 _JOBS = ("CI_JOB_URL", "CI_PIPELINE_URL", "BUILD_URL")  # GitLab, GitLab, Jenkins
+
+
+def find_root(folder: Path) -> Path:
+    """The root of the repository that a folder is in; what is relative starts there.
+
+    That is the nearest folder upwards with `reconciler.toml`, or else the root of the Git clone if
+    `monitors` is in it, or else the folder itself. Nothing above a clone counts: it is not ours.
+    """
+    for at in (folder, *folder.parents):
+        if (at / PROJECT).exists():
+            return at
+        if (at / ".git").exists():
+            return at if (at / "monitors").is_dir() else folder
+    return folder
+
+
+def from_root(given: str, here: str) -> str:
+    """A path that was given in the folder `here`, as the root sees it; `-` stays what it is."""
+    if not here or given in {"", "-"}:
+        return given
+    found = os.path.normpath(Path(here, given))
+    return f"{found}/" if given.endswith("/") else found  # which says that it is a folder
+
+
+def location_from_root(given: str, here: str) -> str:
+    """The place of a state that was given in the folder `here`, as the root sees it."""
+    scheme, _, rest = given.partition(":")
+    if scheme == "file" or (scheme == "git" and rest.startswith(".")):
+        return f"{scheme}:{from_root(rest, here)}"
+    return given if _SCHEME.match(given) else from_root(given, here)
 
 
 def read(environment: Mapping[str, str]) -> Settings | None:

@@ -15,7 +15,9 @@ class Context(NamedTuple):
     Attributes:
         clock: what time it is.
         redactor: what takes known secrets out of all that leaves this process.
+        here: the working folder as the root sees it; empty if it is the root.
     """
 
     clock: Clock
     redactor: Redactor
+    here: str = ""

@@ -16,6 +16,7 @@ import click
 from reconciler.cli import config, console, options, runtime
 from reconciler.cli.runtime import EMBEDDED, connect
 from reconciler.core.model import DEFAULT_ACCOUNT, Account, secret_refs
+from reconciler.core.state import is_of_key
 from reconciler.errors import ExitCode, InvalidManifestsError, ReconcilerError
 from reconciler.render.doctor import Check, CheckStatus, check_text, checks_json
 from reconciler.schema import Schemas, installed_schemas
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from reconciler.cli.config import Settings, StateSettings
+    from reconciler.core.state import Record
     from reconciler.usecases import Fleet
 
 
@@ -105,6 +107,7 @@ def _ahead(seen: list[_Seen]) -> float | None:
 
 _NAMES = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN", "ALERTSITE_URL")
 _KNOWN = frozenset((*_NAMES, *(f"{name}_FILE" for name in _NAMES)))
+_KEY_ADVICE = "Set it to a long random text, such as openssl rand -hex 32 prints"
 _MOST_SECONDS = 60
 _WRITING = (
     "whether this login may change monitors, and whether the state can be saved: only an apply "
@@ -127,6 +130,7 @@ class Checkup:
         self._fleet: Fleet | None = None
         self._has_git = True
         self._run: runtime.Run | None = None
+        self._records: tuple[Record, ...] = ()
         self._talk: Talk | None = None
 
     def checks(self) -> Iterator[Check]:
@@ -137,9 +141,9 @@ class Checkup:
             "schemas": self._check_schemas,
             "manifests": self._check_manifests,
             "secrets": self._check_secrets,
-            "secret key": self._check_secret_key,
             "git": self._check_git,
             "state": self._check_state,
+            "secret key": self._check_secret_key,
             "lock": self._check_lock,
             "login": self._check_login,
             "read": self._check_read,
@@ -172,9 +176,9 @@ class Checkup:
         return _ok("credentials", f"{with_} for {self._found.url}; {where}")
 
     def _check_settings(self) -> Check:
-        self._settled = config.read_state(os.environ, runtime.PROJECT)
-        is_there = runtime.PROJECT.exists()
-        return _ok("settings", f"{runtime.PROJECT}{'' if is_there else ' is not there: defaults'}")
+        self._settled = config.read_state(os.environ, config.PROJECT)
+        is_there = config.PROJECT.exists()
+        return _ok("settings", f"{config.PROJECT}{'' if is_there else ' is not there: defaults'}")
 
     def _check_schemas(self) -> Check:
 
@@ -195,7 +199,7 @@ class Checkup:
             return _not_checked("manifests", "that needs the schemas")
         today = runtime.now()[:10]
         try:
-            rules = config.read_secret_rules(os.environ, runtime.PROJECT)
+            rules = config.read_secret_rules(os.environ, config.PROJECT)
             self._fleet = load_fleet((self._manifests,), self._schemas, today, rules)
         except InvalidManifestsError as error:
             hint = f"reconciler validate {self._manifests} lists them."
@@ -214,7 +218,7 @@ class Checkup:
             return _not_checked("secrets", "that needs valid manifests")
         values = [value for item in self._fleet.desired for value in item.secrets.values()]
         refs = sorted({found.ref for value in values for found in secret_refs(value)})
-        rules = config.read_secret_rules(os.environ, runtime.PROJECT)
+        rules = config.read_secret_rules(os.environ, config.PROJECT)
         vault = Vault(os.environ, "", rules, runtime.redactor())
         failures = [failure for ref in refs if (failure := vault.failure(ref))]
         if failures:
@@ -227,15 +231,32 @@ class Checkup:
         if self._settled is None or self._fleet is None:
             return _not_checked("secret key", "that needs valid settings and manifests")
         if self._settled.secret_key:
-            return _ok("secret key", "RECONCILER_SECRET_KEY is set")
+            return self._judge_secret_key(self._settled.secret_key)
         if not any(item.secrets for item in self._fleet.desired):
             return _ok("secret key", "RECONCILER_SECRET_KEY is not set, and not needed")
         return Check(
             "secret key",
             CheckStatus.WARN,
             "RECONCILER_SECRET_KEY is not set, so nobody notices when a secret changes",
-            "Set it to a long random text, the same wherever plan and apply run.",
+            f"{_KEY_ADVICE}, the same wherever plan and apply run.",
         )
+
+    def _judge_secret_key(self, key: str) -> Check:
+        vault = Vault({}, key, redactor=runtime.redactor())
+        if vault.key_weakness:
+            hint = f"{_KEY_ADVICE}. Every secret is sent once more after that."
+            return Check("secret key", CheckStatus.WARN, vault.key_weakness, hint)
+        before = [text for record in self._records for text in record.secrets.values()]
+        others = sum(not is_of_key(text, vault.key_mark) for text in before)
+        if others:
+            what = "secret was" if others == 1 else "secrets were"
+            return Check(
+                "secret key",
+                CheckStatus.WARN,
+                f"RECONCILER_SECRET_KEY is another one than when {others} {what} sent",
+                "Set the one that apply ran with. If it is lost, an apply sends them once more.",
+            )
+        return _ok("secret key", "RECONCILER_SECRET_KEY is set")
 
     def _check_git(self) -> Check:
         from shutil import which
@@ -259,6 +280,7 @@ class Checkup:
         run = runtime.begin(self._location, embedded=self._is_embedded)
         self._run = run
         known = run.known(self._account)
+        self._records = tuple(known.state.records.values())
         place = run.store.location
         if known.recovery.runs:
             message = f"{place}: run {', '.join(known.recovery.runs)} has not ended"

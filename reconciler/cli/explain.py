@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import config, console, runtime
+from reconciler.cli import config, console
 from reconciler.cli.runtime import connect
 from reconciler.core import fields
 from reconciler.core.fields import described
@@ -74,7 +74,7 @@ def explain(name: str, number: int | None) -> int:
 def _members(noun: str, number: int | None) -> Lines:
     """What the monitors of the account tell of locations or properties."""
     schemas = installed_schemas()
-    limits = config.read_state(os.environ, runtime.PROJECT).limits
+    limits = config.read_state(os.environ, config.PROJECT).limits
     with connect(schemas, limits=limits) as connection:
         live = connection.reader().list_monitors(schemas.kinds)
     found = find_members(_MEMBERS[noun], live)

@@ -7,7 +7,7 @@ import sys
 import click
 
 from reconciler import manifests, render
-from reconciler.cli import console
+from reconciler.cli import console, options
 from reconciler.errors import ExitCode
 from reconciler.render.edits import edits_text
 from reconciler.schema import installed_schemas
@@ -15,7 +15,7 @@ from reconciler.usecases.fmt import find_findings, format_files
 
 
 @click.command(epilog="Example: reconciler fmt --check --diff monitors/mail-core")
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=options.FromHere())
 @click.option("--check", is_flag=True, help="Write nothing; exit with 3 if a file would change.")
 @click.option("--diff", is_flag=True, help="Show what changes.")
 def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from reconciler import durable, render
-from reconciler.cli import console, runtime
+from reconciler.cli import config, console, runtime
 from reconciler.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -273,6 +273,7 @@ def _output(subject: Subject, text: str) -> Output:
         )
     if not separator:
         return Output(name)
+    file = config.from_root(file, runtime.here())
     path = Path(file)
     if not file or path.is_dir() or not path.parent.is_dir():
         reason = f"there is no folder {path.parent}" if file else "no file is named"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,8 +12,9 @@ import click
 from reconciler import usecases
 from reconciler.cli import baseline, config, console, options, runtime
 from reconciler.cli.runtime import connect
-from reconciler.core.naming import LAYOUT, check_layout
-from reconciler.errors import ConfigurationError, ExitCode, InvalidManifestsError
+from reconciler.core.naming import LAYOUT
+from reconciler.core.state import Record, StateDelta
+from reconciler.errors import ConfigurationError, ExitCode, InvalidManifestsError, UsageError
 from reconciler.render.view import View
 from reconciler.schema import installed_schemas
 from reconciler.usecases import import_ as importing
@@ -23,28 +25,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from reconciler.cli.console import Writes
+    from reconciler.cli.runtime import Connection
     from reconciler.core.plan import Plan
+    from reconciler.schema import Schemas
     from reconciler.usecases import Fleet
-    from reconciler.usecases.import_ import Imported, ImportNote
+    from reconciler.usecases.import_ import Imported, ImportNote, ImportOptions
 
 
 @click.command(
     "import",
-    epilog="Example: reconciler import --into staged --layout '{kind}.yaml'; or: reconciler import "
-    "--merge",
+    epilog="Example: reconciler import --layout '{domain}/{name}.yaml'; or: reconciler import "
+    "123456 'mail-4*'",
 )
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @options.manifests
 @options.state
+@options.lock_timeout
 @click.option(
     "--layout",
     default=LAYOUT,
     show_default=True,
     metavar="PATTERN",
-    help="Path of the files, with {kind}, {name} and {id}. Without the last two a file holds "
-    "several manifests.",
+    help="Path of the files, with {kind}, {name}, {id}, {domain} of the server, {name_prefix} (the "
+    "name up to its first dash) and {property:NAME}. Without {name} and {id} a file holds several "
+    "manifests. @FILE is YAML that maps ids and globs over names to such paths.",
 )
 @click.option(
-    "--into", metavar="DIR", help="Write to another folder than that of --manifests, for review."
+    "--into",
+    metavar="DIR",
+    type=options.FromHere(),
+    help="Write to another folder than that of --manifests, for review.",
 )
 @click.option(
     "--merge",
@@ -56,50 +66,92 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Write every value into every manifest, and nothing that they share into _defaults.yaml.",
 )
+@click.option(
+    "--no-ids",
+    is_flag=True,
+    help="Write no metadata.id: only the state says which monitor each manifest is about.",
+)
 @options.unknown
 def import_(
+    targets: tuple[str, ...],
     manifests: str,
     location: str | None,
+    lock_timeout: float,
     layout: str,
     into: str | None,
     unknown: str,
     *,
     merge: bool,
     no_defaults: bool,
+    no_ids: bool,
 ) -> int:
     """Write manifests for the email monitors that AlertSite has.
 
-    AlertSite is only read, and no file is overwritten. No secret is written: a list at the end says
-    which variables they have to be in. The manifests that were written are planned at once, against
-    what was read. Exits with 7 if that plan is not empty or a monitor got no manifest; both are
-    listed.
+    TARGET is the id of a monitor, or a glob over names; without one all are imported. AlertSite is
+    only read, and no file is overwritten. What nearly all say goes into one _defaults.yaml, and the
+    state gets a record of each monitor. No secret is written: a list at the end says which
+    variables they have to be in. The manifests that were written are planned at once, against what
+    was read. Exits with 7 if that plan is not empty or a monitor got no manifest; both are listed.
     """
-    check_layout(layout)
-    folder = into or manifests
+    if no_ids and into:
+        raise UsageError(
+            "--no-ids and --into exclude each other",
+            "What is staged is in no state yet, so nothing would say whose manifests they are.",
+        )
+    if layout.startswith("@"):
+        layout = f"@{config.from_root(layout[1:], runtime.here())}"
     terms = importing.ImportOptions(
-        folder, manifests, layout, merge, not no_defaults, unknown == "write"
+        into or manifests,
+        manifests,
+        importing.read_layout(layout),
+        merge or bool(targets),
+        not no_defaults,
+        unknown == "write",
+        targets,
+        has_ids=not no_ids,
     )
     schemas = installed_schemas()
     run = runtime.begin(location, embedded=config.is_silent(os.environ))
     with connect(schemas, limits=run.limits) as connection:
-        state = run.known(connection.account).state
-        live = usecases.observe(connection.reader(), schemas.kinds, state).live
+        if into is not None:
+            return _import(terms, schemas, run, connection, into)
+        with runtime.locked(run, "import", lock_timeout, connection):
+            return _import(terms, schemas, run, connection, None)
+
+
+def _import(
+    terms: ImportOptions,
+    schemas: Schemas,
+    run: runtime.Run,
+    connection: Connection,
+    into: str | None,
+) -> int:
+    """One import, under the lock if it writes the state."""
+    known = run.known(connection.account)
+    state, folder = known.state, terms.folder
+    console.say("Reading the monitors of the account.")
+    live = usecases.observe(connection.reader(), schemas.kinds, state).live
     with suppress(ConfigurationError, InvalidManifestsError):  # there need not be any valid ones
-        fleet = load_fleet((manifests,), schemas, may_be_empty=True)
+        fleet = load_fleet((terms.manifests,), schemas, may_be_empty=True)
         # No new manifest may repeat a secret of those that are there.
         run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
     found = importing.draft(live, schemas, state, terms, runtime.redactor())
     with console.writing() as writes:
         importing.write(found, folder, writes.one)
+        for path in found.texts:
+            console.data(f"wrote  {Path(folder, path)}")
         for line in _report(found, folder):
             console.data(line)
         code = ExitCode.PARTIAL if found.skipped else ExitCode.OK
         if not found.drafts and (into or not found.known):
             return code
-        checked = importing.check(found, live, connection.account, schemas, state, folder)
+        made = Record(0, {}, {}, runtime.now(), run.id)
+        checked = importing.check(found, live, connection.account, schemas, state, folder, made)
         if found.drafts:
             if into is None:
                 _know_findings(found, checked.fleet, writes)
+                recorder = run.recorder(known, "import", connection.cancellation, console.REPORTER)
+                recorder.finish(StateDelta(checked.records, unmanaged=checked.strangers))
             code = _show_plan(checked.plan, into) or code
         if checked.others:
             was, differs = ("was", "differs") if checked.others == 1 else ("were", "differ")
@@ -158,11 +210,16 @@ def _totals(found: Imported, folder: str) -> Iterator[str]:
     if not found.drafts:
         yield "Nothing to import."
         return
-    count = len(found.texts) - len({item.folder for item in found.shared})
+    count = len(found.texts) - bool(found.shared)
     total = _count(len(found.drafts), "monitor")
     yield f"Imported {total} into {_count(count, 'file')} below {folder}."
+    if found.is_unshared:
+        yield (
+            f"Nothing is shared, since the manifests that are below {folder} would get it too; an "
+            "import into an empty folder writes defaults."
+        )
     for item in found.shared:
-        path = os.path.join(folder, item.folder, "_defaults.yaml")  # noqa: PTH118
+        path = Path(folder, "_defaults.yaml")
         kinds = f" ({', '.join(item.kinds)})" if item.kinds else ""
         yield f"What they share is in {path}{kinds}: {', '.join(item.spec)}"
 

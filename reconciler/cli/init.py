@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import durable
-from reconciler.cli import console
+from reconciler.cli import console, options, runtime
 from reconciler.core.printable import joined
 from reconciler.errors import ConfigurationError, ExitCode
 from reconciler.schema import schema_folder
@@ -44,14 +44,14 @@ Delete the pipeline that you do not use: .github, or .gitlab and .gitlab-ci.yml.
 
 
 @click.command(epilog="Example: reconciler init mail-monitors")
-@click.argument("folder", metavar="[DIR]", default=".")
-def init(folder: str) -> int:
+@click.argument("folder", metavar="[DIR]", required=False, type=options.FromHere())
+def init(folder: str | None) -> int:
     """Lay out a repository of manifests in DIR, by default the current folder.
 
     What is there already is kept as it is. The example manifest is only written where there is no
     folder with manifests yet.
     """
-    root = Path(folder)
+    root = Path(runtime.here() if folder is None else folder)
     written = 0
     with console.writing() as writes:
         if (root / _MANIFESTS).exists() and not (root / _MANIFESTS / _EXAMPLE).exists():
@@ -67,7 +67,7 @@ def init(folder: str) -> int:
         if not written:
             console.say("Everything is there already: nothing was written.")
             return ExitCode.OK
-        where = "here" if root == Path() else f"in {folder}"
+        where = "here" if root == Path() else f"in {root}"
         manifests, advice = "the manifests", ""
         if (root / _MANIFESTS / _EXAMPLE).exists():
             manifests = "the example"

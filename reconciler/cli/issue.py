@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from reconciler import durable
-from reconciler.cli import console, pipeline
+from reconciler.cli import console, options, pipeline
 from reconciler.core import json_text
 from reconciler.errors import ConfigurationError, ExitCode, NotAllowedError
 from reconciler.schema import problem_of
@@ -14,12 +14,13 @@ _LARGEST = 64 * 2**20
 
 
 @click.command(epilog="Example: reconciler issue drift.json --platform github --file drift.md")
-@click.argument("drift_path", metavar="DRIFT")
+@click.argument("drift_path", metavar="DRIFT", type=options.FromHere())
 @pipeline.platform
 @click.option(
     "--file",
     "text_path",
     metavar="FILE",
+    type=options.FromHere(),
     required=True,
     help="Markdown that the issue shows, as drift --format markdown=FILE writes it; - is stdin.",
 )

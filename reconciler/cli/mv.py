@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 @click.command(
     epilog="Example: reconciler mv monitors/mail-4.yaml monitors/mail-5.yaml monitors/mail/"
 )
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.argument("target", metavar="TARGET")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=options.FromHere())
+@click.argument("target", metavar="TARGET", type=options.FromHere())
 @options.manifests
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 def mv(sources: tuple[str, ...], target: str, manifests: str, *, dry_run: bool) -> int:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from reconciler import render, usecases
 from reconciler.cli import config, console, runtime
 from reconciler.core.grouping import FOLDED_ABOVE, Detail
-from reconciler.core.targets import NOT
+from reconciler.core.targets import NOT, bare
 from reconciler.schema import Schemas, installed_schemas
 
 if TYPE_CHECKING:
@@ -37,13 +39,41 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
+class FromHere(click.ParamType[str]):
+    """A path, or the place of a state, that is given in the working folder: as the root sees it.
+
+    A default is relative to the root already, and so is what the environment says.
+    """
+
+    name = "path"
+
+    def __init__(self, translated: Callable[[str, str], str] = config.from_root) -> None:
+        self._translated = translated
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The path below the root, or beside it."""
+        if ctx is None or param is None or param.name is None:
+            return value
+        is_given = ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
+        return self._translated(value, runtime.here()) if is_given else value
+
+
 manifests = click.option(
     "--manifests",
     default="monitors",
     metavar="DIR",
+    type=FromHere(),
     show_default=True,
     help="Folder that holds the manifests.",
 )
+
+
+def from_here(target: str) -> str:
+    """A target that is a path of the working folder, as the root sees it; any other as it is."""
+    text = bare(target)
+    path = config.from_root(text, runtime.here())
+    is_path = path != text and Path(path).exists()
+    return f"{target.removesuffix(text)}{path}" if is_path else target
 
 
 def _targets(
@@ -58,7 +88,8 @@ def _excluded(context: click.Context, _option: click.Parameter, value: Sequence[
 
 
 def _put(context: click.Context, targets: Sequence[str]) -> Sequence[str]:
-    found: Sequence[str] = (*context.params.get("targets", ()), *targets)
+    here = (from_here(target) for target in targets)
+    found: Sequence[str] = (*context.params.get("targets", ()), *here)
     context.params["targets"] = found
     return found
 
@@ -97,7 +128,9 @@ def exclude(command: Callable[..., int]) -> Callable[..., int]:
         "targets",
         multiple=True,
         metavar="TARGET",
-        callback=lambda _context, _option, value: tuple(f"{NOT}{target}" for target in value),
+        callback=lambda _context, _option, value: tuple(
+            from_here(f"{NOT}{target}") for target in value
+        ),
         help="All but what matches; as a TARGET with a ! in front. May be repeated.",
     )(command)
 
@@ -147,6 +180,7 @@ state = click.option(
     "--state",
     "location",
     metavar="LOCATION",
+    type=FromHere(config.location_from_root),
     help="Where the state is kept: file:PATH, git:REMOTE#REF, s3://, gs:// or az://BUCKET/KEY. "
     "By default RECONCILER_STATE, then state in reconciler.toml, then "
     "file:.reconciler/state.json.",
@@ -167,11 +201,15 @@ lock_timeout = click.option(
     help="How long to wait while another run holds the lock of the state.",
 )
 events = click.option(
-    "--events", metavar="FILE", help="Write what happens into FILE as it happens, as JSON lines."
+    "--events",
+    metavar="FILE",
+    type=FromHere(),
+    help="Write what happens into FILE as it happens, as JSON lines.",
 )
 metrics = click.option(
     "--metrics",
     metavar="FILE",
+    type=FromHere(),
     help="Write the numbers of this run into FILE at its end, as OpenMetrics text.",
 )
 notify = click.option(
@@ -199,7 +237,7 @@ def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Flee
     """As `load`, and leaves the warnings to be said."""
     schemas = installed_schemas()
     today = runtime.now()[:10]
-    rules = config.read_secret_rules(os.environ, runtime.PROJECT)
+    rules = config.read_secret_rules(os.environ, config.PROJECT)
     return schemas, usecases.load_fleet(paths, schemas, today, rules, may_be_empty=may_be_empty)
 
 

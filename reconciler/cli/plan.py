@@ -40,7 +40,12 @@ _WHY = "A plan that is to be applied is made from AlertSite."
 @options.events
 @options.metrics
 @click.option("--offline", is_flag=True, help="Compare with the state; ask AlertSite nothing.")
-@click.option("--out", metavar="FILE", help="Save the plan, for apply FILE and show FILE.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=options.FromHere(),
+    help="Save the plan, for apply FILE and show FILE.",
+)
 @formats.option(formats.Subject.PLAN)
 @click.option(
     "--detailed-exitcode",

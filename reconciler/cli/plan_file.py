@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import __version__, durable, render
-from reconciler.cli import config, console, runtime
+from reconciler.cli import config, console
 from reconciler.core import json_text, saved_plan
 from reconciler.core.plan import FORMAT_VERSION, fingerprint
 from reconciler.core.saved_plan import PlanInputs, SavedPlan
@@ -41,7 +41,7 @@ def basis(workspace: Workspace, state: State, run: str, generation: Generation) 
         keep=tuple(rules.keep),
         generation=generation,
         undoes=workspace.undoes,
-        settings=fingerprint(config.read_deciding(runtime.PROJECT)),
+        settings=fingerprint(config.read_deciding(config.PROJECT)),
     )
 
 

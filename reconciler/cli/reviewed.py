@@ -17,7 +17,12 @@ from reconciler.errors import ConfigurationError, ExitCode, NotAllowedError, Ref
 @pipeline.platform
 @options.manifests
 @click.option(
-    "--out", metavar="FILE", default="plan.json", show_default=True, help="Where the plan goes."
+    "--out",
+    metavar="FILE",
+    default="plan.json",
+    type=options.FromHere(),
+    show_default=True,
+    help="Where the plan goes.",
 )
 @click.option("--commit", metavar="SHA", help="The merge; by default that of the pipeline.")
 def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int:

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from reconciler.state_store import Store
 
 
-PROJECT = Path("reconciler.toml")
 _DEFAULT = "file:.reconciler/state.json"
 _SANDBOX_STATE = ".reconciler/sandbox-state.json"
 _SANDBOX = f"file:{_SANDBOX_STATE}"
@@ -99,8 +98,11 @@ class Run(NamedTuple):
 
     def vault(self) -> Vault:
         """What resolves secrets."""
-        rules = config.read_secret_rules(os.environ, PROJECT)
-        return Vault(os.environ, self.key, rules, redactor())
+        rules = config.read_secret_rules(os.environ, config.PROJECT)
+        vault = Vault(os.environ, self.key, rules, redactor())
+        if vault.key_weakness:
+            console.say(f"Warning: {vault.key_weakness}. reconciler doctor says how to make one.")
+        return vault
 
     def about(self, operation: str, generation: Generation, plan: Plan, undoes: str = "") -> About:
         """Who runs what, and from where."""
@@ -147,7 +149,7 @@ def begin(location: str | None, *, embedded: bool, run: str = "") -> Run:
         embedded: whether it is that of the embedded sandbox.
         run: its id, if it has one already.
     """
-    found = config.read_state(os.environ, PROJECT)
+    found = config.read_state(os.environ, config.PROJECT)
     place = location or (_SANDBOX if embedded else found.location or _DEFAULT)
     redactor().know(found.secret_key, *config.passwords(os.environ))
     store = open_store(place, redactor=redactor())
@@ -159,7 +161,7 @@ def begin_without_account(location: str | None, *, run: str = "") -> Run:
 
     Only where nothing at all is set, it is that of the embedded sandbox.
     """
-    found = config.read_state(os.environ, PROJECT)
+    found = config.read_state(os.environ, config.PROJECT)
     return begin(location or found.location, embedded=config.is_silent(os.environ), run=run)
 
 
@@ -200,12 +202,12 @@ def locked(
 
 def budgets() -> Budgets:
     """How many monitors may lose monitoring, as the project's file and the environment say."""
-    return config.read_state(os.environ, PROJECT).budgets
+    return config.read_state(os.environ, config.PROJECT).budgets
 
 
 def prunes(*, asked: bool | None) -> bool:
     """Whether orphans are retired: as the flag says, or else the project's file."""
-    return config.read_prune(PROJECT) if asked is None else asked
+    return config.read_prune(config.PROJECT) if asked is None else asked
 
 
 def clock() -> Clock:
@@ -216,6 +218,11 @@ def clock() -> Clock:
 def redactor() -> Redactor:
     """What takes the secrets that it is told out of all that this command line puts out."""
     return _context().redactor
+
+
+def here() -> str:
+    """The working folder of whoever runs this, as the root sees it; empty if it is the root."""
+    return _context().here
 
 
 def _context() -> Context:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli import console
+from reconciler.cli import console, options
 from reconciler.cli.runtime import import_sandbox, read_seed, sample_seed, starting_sandbox
 from reconciler.errors import ExitCode, UsageError
 from reconciler.schema import installed_schemas
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping
 
 
@@ -72,6 +73,19 @@ A create under way:
   --world backend=5 --fault 'POST /monitors/* status=504 act=late'"""
 
 
+class _FilePath(click.Path):
+    """A file that is named in the working folder: as the root sees it."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:  # noqa: ANN401 - as click says it
+        """The path below the root, or beside it."""
+        return super().convert(options.FromHere().convert(str(value), param, ctx), param, ctx)
+
+
 @click.command(help=_HELP, epilog=_EXAMPLES)
 @click.option(
     "--port",
@@ -82,12 +96,12 @@ A create under way:
 @click.option(
     "--db",
     "database",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=_FilePath(dir_okay=False, path_type=Path),
     help="SQLite file that keeps the account; in memory by default.",
 )
 @click.option(
     "--seed-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_FilePath(exists=True, dir_okay=False, path_type=Path),
     help="JSON list of monitors, as GET returns them, for a new account; the sample fleet's by "
     "default.",
 )
@@ -115,7 +129,7 @@ A create under way:
 )
 @click.option(
     "--request-log",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=_FilePath(dir_okay=False, path_type=Path),
     help="Append one JSON object for each request to this file.",
 )
 @click.option(

@@ -85,7 +85,8 @@ def _wanted(
     """
     fields = sorted({name for kind in schemas.kinds.values() for name in kind.fields})
     read = {argument: assignment(argument, fields) for argument in arguments}
-    targets = [*(text for text, found in read.items() if found is None), *left_out]
+    given = (options.from_here(text) for text, found in read.items() if found is None)
+    targets = [*given, *left_out]
     assignments = [found for found in read.values() if found is not None]
     if not targets:
         raise UsageError("no target is given", "Name what is meant; '*' means all manifests.")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: reconciler show plan.json --show-requests")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=options.FromHere())
 @options.show_requests
 @options.detail
 @options.no_pager

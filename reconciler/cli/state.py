@@ -134,7 +134,7 @@ def pull(location: str | None) -> int:
 
 
 @state.command(epilog="Example: reconciler state push state.json --state git:origin")
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=options.FromHere())
 @options.state
 @options.lock_timeout
 def push(file: str, location: str | None, lock_timeout: float) -> int:

@@ -55,7 +55,12 @@ if TYPE_CHECKING:
 @options.metrics
 @options.notify
 @formats.option(formats.Subject.RESULT)
-@click.option("--out", metavar="FILE", help="Save the plan for apply FILE; change nothing.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=options.FromHere(),
+    help="Save the plan for apply FILE; change nothing.",
+)
 @click.option("--auto-approve", is_flag=True, help="Take it back without asking.")
 @click.option(
     "--parallelism",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: reconciler validate monitors/mail-core --format github")
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=options.FromHere())
 @click.option(
     "--lint",
     is_flag=True,

@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.inheritance import INHERIT
+from reconciler.core.model import secret_refs
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,12 +23,19 @@ if TYPE_CHECKING:
 
 MAX_NAME = 128
 LAYOUT = "{kind}/{name}.yaml"
-_PLACEHOLDERS = ("kind", "name", "id")
+OTHER = "other"
+"""The folder of what has no domain, or not that property."""
+_PLACEHOLDERS = ("kind", "name", "id", "domain", "name_prefix")
+_PROPERTY = re.compile("property:.+")
+_HOST = re.compile("[a-z0-9-]+(?:[.][a-z0-9-]+)+")
+_COUNTRY, _SECOND_LEVEL = 2, frozenset(("ac", "co", "com", "edu", "gov", "ne", "net", "or", "org"))
 _PLACEHOLDER, _BRACE = re.compile("{([^{}]*)}"), re.compile("[{}]")
 _LAYOUT_HINT = f"A layout is a path below the folder, such as {LAYOUT} or {{kind}}.yaml."
 _OWN = frozenset(("name", "hostname", "ipv4", "smtp_hostname", "pop3_hostname", "email"))
 """Fields that say what a monitor watches: no default could be meant for a new one."""
 _FEWEST, _SHARE = 5, 0.8
+NOT_INHERITED: Mapping[str, JSON] = {INHERIT: False}
+"""What a manifest says of a field whose default does not count for it."""
 _LETTERS = str.maketrans("đðħ\u0131łøŧ", "ddhilot", "") | {
     ord("œ"): "oe",
     ord("æ"): "ae",
@@ -58,26 +68,33 @@ class Draft(NamedTuple):
 
 
 class Shared(NamedTuple):
-    """Values for the manifests of one folder.
+    """Values for all manifests.
 
     Attributes:
         kinds: what they are for; empty for all.
     """
 
-    folder: str
     kinds: tuple[str, ...]
     spec: Mapping[str, JSON]
 
 
 def slug(display: str, number: int) -> str:
     """A manifest's name from a monitor's display name, or else from its id."""
-    folded = display.casefold().translate(_LETTERS)
-    plain = unicodedata.normalize("NFKD", folded)
-    latin = "".join(char for char in plain if char.isascii() or not unicodedata.combining(char))
-    name = re.sub("[^a-z0-9]+", "-", latin)[: MAX_NAME + 1].strip("-")[:MAX_NAME].strip("-")
+    latin = _latin(display)
+    name = _plain(display)[: MAX_NAME + 1].strip("-")[:MAX_NAME].strip("-")
     is_lost = any(char.isalpha() and not char.isascii() for char in latin)
     has_letter = any(char.isalpha() for char in name)
     return name if name and (has_letter or not is_lost) else f"monitor-{number}"
+
+
+def _latin(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))
+    return "".join(char for char in plain if char.isascii() or not unicodedata.combining(char))
+
+
+def _plain(text: str) -> str:
+    """The text in lower-case Latin letters and digits, with dashes between them."""
+    return re.sub("[^a-z0-9]+", "-", _latin(text))
 
 
 def free_name(wanted: str, kind: str, taken: Container[str]) -> str:
@@ -100,6 +117,58 @@ def free_path(wanted: str, is_taken: Callable[[str], bool]) -> str:
     return path
 
 
+class Facts(NamedTuple):
+    """What of a monitor a layout can name.
+
+    Attributes:
+        kind: its kind.
+        name: that of its manifest.
+        display: its display name.
+        host: the server or mailbox that it watches, as AlertSite has it.
+        properties: the values of its custom properties, by their names.
+    """
+
+    kind: str
+    name: str
+    id: int
+    display: str
+    host: str
+    properties: Mapping[str, str]
+
+
+class Layout(NamedTuple):
+    """Where manifests go: by the first pattern that means the monitor.
+
+    Attributes:
+        rules: ids, or globs over names, each with the pattern of a path.
+    """
+
+    rules: tuple[tuple[str, str], ...]
+
+    def path(self, facts: Facts) -> str:
+        """The path of a monitor's manifest, below the folder for all."""
+        found = (layout for target, layout in self.rules if means(facts, target))
+        return _filled(next(found, LAYOUT), facts)
+
+
+def means(facts: Facts, target: str) -> bool:
+    """Whether an id, or a glob over the name, the display name or the address, means a monitor."""
+    if target.isascii() and target.isdigit():
+        return int(target) == facts.id
+    texts = (facts.name, facts.display, f"{facts.kind}/{facts.name}")
+    return any(fnmatchcase(text.casefold(), target.casefold()) for text in texts)
+
+
+def layout_of(pattern: str) -> Layout:
+    """The layout by one pattern for all monitors.
+
+    Raises:
+        UsageError: it is no pattern of paths.
+    """
+    check_layout(pattern)
+    return Layout((("*", pattern),))
+
+
 def check_layout(layout: str) -> None:
     """Stops if a layout is no pattern of paths.
 
@@ -107,12 +176,13 @@ def check_layout(layout: str) -> None:
         UsageError: it is not.
     """
     plain = layout.replace("{{", "").replace("}}", "")  # which stand for braces
-    if not set(_PLACEHOLDER.findall(plain)) <= set(_PLACEHOLDERS) or _BRACE.search(
-        _PLACEHOLDER.sub("", plain)
-    ):
-        known = ", ".join(f"{{{name}}}" for name in _PLACEHOLDERS)
-        raise UsageError(f"--layout {layout}: the placeholders are {known}", _LAYOUT_HINT)
-    path = layout.format(kind="kind", name="name", id=1)
+    known = all(
+        name in _PLACEHOLDERS or _PROPERTY.fullmatch(name) for name in _PLACEHOLDER.findall(plain)
+    )
+    if not known or _BRACE.search(_PLACEHOLDER.sub("", plain)):
+        names = ", ".join(f"{{{name}}}" for name in (*_PLACEHOLDERS, "property:NAME"))
+        raise UsageError(f"--layout {layout}: the placeholders are {names}", _LAYOUT_HINT)
+    path = _filled(layout, Facts("kind", "name", 1, "", "", {}))
     steps = path.split("/")
     if any(step.startswith((".", "_defaults.")) or not step for step in steps) or "\\" in path:
         raise UsageError(
@@ -121,6 +191,44 @@ def check_layout(layout: str) -> None:
         )
     if not path.endswith((".yaml", ".yml")):
         raise UsageError(f"--layout {layout}: manifests end in .yaml or .yml", _LAYOUT_HINT)
+
+
+def _filled(layout: str, facts: Facts) -> str:
+    """The pattern with what a monitor has; `{{` and `}}` stand for braces."""
+
+    def value(found: re.Match[str]) -> str:
+        match found[0]:
+            case "{{" | "}}":
+                return found[0][0]
+            case "{kind}":
+                return facts.kind
+            case "{name}":
+                return facts.name
+            case "{id}":
+                return str(facts.id)
+            case "{name_prefix}":
+                return facts.name.partition("-")[0]
+            case "{domain}":
+                return domain(facts.host)
+            case _:
+                text = facts.properties.get(found[1].removeprefix("property:"), "")
+                return _plain(text)[:MAX_NAME].strip("-") or OTHER
+
+    return re.sub("{{|}}|{([^{}]*)}", value, layout)
+
+
+def domain(host: str) -> str:
+    """The domain that a server or a mailbox belongs to, such as `example.com`.
+
+    Without a list of all public suffixes: two labels, or three below what looks like `co.uk`.
+    """
+    bare = re.sub("^[a-z0-9+.-]*://", "", host.strip().casefold()).rpartition("@")[2]
+    bare = re.split("[/?#]", bare)[0]
+    bare = re.sub(":[0-9]*$", "", bare).rstrip(".")
+    labels = bare.split(".")
+    is_deep = len(labels[-1]) == _COUNTRY and labels[-2:-1] and labels[-2] in _SECOND_LEVEL
+    found = ".".join(labels[-3:] if is_deep else labels[-2:])
+    return found if _HOST.fullmatch(found) and not labels[-1].isdigit() else OTHER
 
 
 def variable(draft_kind: str, name: str, path: Iterable[str | int], taken: Container[str]) -> str:
@@ -135,33 +243,41 @@ def variable(draft_kind: str, name: str, path: Iterable[str | int], taken: Conta
 
 
 def lifted(
-    drafts: Sequence[Draft], kinds: Mapping[str, Kind], closed: Container[str]
+    drafts: Sequence[Draft], kinds: Mapping[str, Kind], given: Container[str] = ()
 ) -> tuple[list[Draft], list[Shared]]:
-    """The drafts without what nearly all of their kind in their folder say, and that.
+    """The drafts without what nearly all say, and that: defaults for all folders.
 
-    A value is shared if at least five and 80 % of them have it, and all have some value: one that
-    is not set would get it otherwise.
+    A value is shared by the kinds of which 80 % have it, if those are five or more together. Those
+    that leave the field to AlertSite say that they do not inherit it.
 
     Args:
         drafts: all of them.
         kinds: by name.
-        closed: folders whose manifests were there before and must not get anything.
+        given: fields that have defaults already, which stay as they are.
     """
-    groups: dict[tuple[str, str], list[Draft]] = {}
+    groups: dict[str, list[Draft]] = {}
     for draft in drafts:
-        groups.setdefault((folder_of(draft.path), draft.kind), []).append(draft)
-    common = {
-        key: dict(_common(group, kinds[key[1]]))
-        for key, group in groups.items()
-        if key[0] not in closed
-    }
+        groups.setdefault(draft.kind, []).append(draft)
+    found = [
+        item
+        for name, group in sorted(groups.items())
+        for item in _common(group, kinds[name])
+        if item.field not in given
+    ]
+    totals = Counter[tuple[str, str]]()
+    for item in found:
+        totals[item.field, item.text] += item.times
+    found = [item for item in found if totals[item.field, item.text] >= _FEWEST]
+    common: dict[str, dict[str, JSON]] = {name: {} for name in groups}
+    first: dict[tuple[str, str], JSON] = {}  # of several spellings
+    for item in found:
+        value = first.setdefault((item.field, item.text), item.value)
+        common[item.kind][item.field] = value
     kept = [
-        draft._replace(spec=_without(draft, common[key], kinds[draft.kind]))
-        if (key := (folder_of(draft.path), draft.kind)) in common
-        else draft
+        draft._replace(spec=_without(draft, common[draft.kind], kinds[draft.kind]))
         for draft in drafts
     ]
-    return kept, list(_shared(common, groups.keys()))
+    return kept, list(_shared(found, common, kinds))
 
 
 def folder_of(path: str) -> str:
@@ -169,41 +285,49 @@ def folder_of(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def _common(group: Sequence[Draft], kind: Kind) -> Iterator[tuple[str, JSON]]:
+class _Common(NamedTuple):
+    """A value that nearly all manifests of a kind say; `text` is the same for all its spellings."""
+
+    kind: str
+    field: str
+    text: str
+    value: JSON
+    times: int
+
+
+def _common(group: Sequence[Draft], kind: Kind) -> Iterator[_Common]:
+    """What nearly all manifests of a kind say; no default is a secret, which is one monitor's."""
     for name, field in kind.fields.items():
-        if name in _OWN or not all(name in draft.spec for draft in group):
+        having = [draft.spec[name] for draft in group if name in draft.spec]
+        if name in _OWN or not having or any(next(secret_refs(it), None) for it in having):
             continue
-        values = {field.text(draft.spec[name]): draft.spec[name] for draft in reversed(group)}
-        counts = Counter(field.text(draft.spec[name]) for draft in group)
+        values = {field.text(value): value for value in reversed(having)}
+        counts = Counter(map(field.text, having))
         text, count = min(counts.items(), key=lambda item: (-item[1], item[0]))
-        if count >= max(_FEWEST, _SHARE * len(group)):
-            yield name, values[text]
+        if count >= _SHARE * len(group):
+            yield _Common(kind.name, name, text, values[text], count)
 
 
 def _without(draft: Draft, common: Mapping[str, JSON], kind: Kind) -> dict[str, JSON]:
-    return {
+    own = {
         name: value
         for name, value in draft.spec.items()
         if name not in common or kind.field(name).text(value) != kind.field(name).text(common[name])
     }
+    return own | {name: dict(NOT_INHERITED) for name in common if name not in draft.spec}
 
 
 def _shared(
-    common: Mapping[tuple[str, str], Mapping[str, JSON]], groups: Iterable[tuple[str, str]]
+    found: Iterable[_Common], common: Mapping[str, Mapping[str, JSON]], kinds: Mapping[str, Kind]
 ) -> Iterator[Shared]:
-    by_folder: dict[str, list[str]] = {}
-    for folder, kind in groups:
-        by_folder.setdefault(folder, []).append(kind)
-    for folder, kinds in sorted(by_folder.items()):
-        found: list[Shared] = []
-        for kind in sorted(kinds):
-            spec = common.get((folder, kind))
-            if not spec:
-                continue
-            same = next((index for index, item in enumerate(found) if item.spec == spec), None)
-            if same is None:
-                found.append(Shared(folder, (kind,), spec))
-            else:
-                found[same] = found[same]._replace(kinds=(*found[same].kinds, kind))
-        for item in found:
-            yield item if len(kinds) > 1 else item._replace(kinds=())
+    """The values, those together that are for the same kinds: first what is for all of them."""
+    having: dict[tuple[str, str], list[str]] = {}
+    for item in found:
+        having.setdefault((item.field, item.text), []).append(item.kind)
+    specs: dict[tuple[str, ...], dict[str, JSON]] = {}
+    for (field, _), names in having.items():
+        knowing = [name for name in sorted(common) if field in kinds[name].fields]
+        applies_to = () if names == knowing else tuple(names)
+        specs.setdefault(applies_to, {})[field] = common[names[0]][field]
+    for applies_to, spec in sorted(specs.items()):
+        yield Shared(applies_to, spec)

@@ -22,7 +22,7 @@ class PlanOptions(NamedTuple):
         may_strand: plan a change that leaves a field naming what is not there any more; for a plan
             that is only read.
         fingerprint: of the secret in a field, from the monitor's id, the field's name and its
-            value; None if secrets are not tracked.
+            value, or None if that is not at hand; None if secrets are not tracked.
     """
 
     targets: Sequence[str] = ()
@@ -31,4 +31,4 @@ class PlanOptions(NamedTuple):
     prune: bool = False
     keep: Sequence[str] = ()
     may_strand: bool = False
-    fingerprint: Callable[[int, str, JSON], str] | None = None
+    fingerprint: Callable[[int, str, JSON], str | None] | None = None

@@ -320,6 +320,9 @@ class Plan(NamedTuple):
         untracked: fields with a secret of which nobody can tell whether it was sent.
         names: what AlertSite calls the ids that the changes show; for people.
         unmanaged_monitors: those that are counted as unmanaged, sorted by id; for people.
+        unchecked: the secrets that are not at hand, so that nobody can tell whether they changed;
+            sorted, such as `env:NAME`.
+        rekeyed: fields with a secret that are sent since their fingerprint is one of another key.
     """
 
     account: Account
@@ -334,6 +337,8 @@ class Plan(NamedTuple):
     coverage: Coverage = Coverage()
     names: tuple[Name, ...] = ()
     unmanaged_monitors: tuple[Unmanaged, ...] = ()
+    unchecked: tuple[str, ...] = ()
+    rekeyed: int = 0
 
     @property
     def digest(self) -> str:
@@ -385,12 +390,14 @@ class Plan(NamedTuple):
             "coverage": self.coverage.to_json(),
             "names": [name._asdict() for name in self.names],
             "unmanaged": [item._asdict() for item in self.unmanaged_monitors],
+            "secrets": {"unchecked": list(self.unchecked), "rekeyed": self.rekeyed},
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Plan:
         """The plan that `to_json` wrote; `data` must fit `schemas/plan.schema.json`."""
         summary = data["summary"]
+        secrets = data.get("secrets", {})
         return cls(
             account=Account(**data["account"]),
             changes=tuple(_change_from_json(item) for item in data["changes"]),
@@ -411,6 +418,8 @@ class Plan(NamedTuple):
             coverage=Coverage.from_json(data["coverage"]),
             names=tuple(Name(**name) for name in data["names"]),
             unmanaged_monitors=tuple(Unmanaged(**item) for item in data.get("unmanaged", ())),
+            unchecked=tuple(secrets.get("unchecked", ())),
+            rekeyed=secrets.get("rekeyed", 0),
         )
 
 

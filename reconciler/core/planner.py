@@ -36,6 +36,7 @@ from reconciler.core.plan import (
 )
 from reconciler.core.release import names_all, released, with_cause
 from reconciler.core.safety import Terms, coverage
+from reconciler.core.state import RELEASED, is_same_secret
 from reconciler.core.targets import is_target, is_target_address
 
 if TYPE_CHECKING:
@@ -462,17 +463,18 @@ def _masked(field: FieldChange, hidden: Collection[str]) -> FieldChange:
 def _secrets(
     manifest: Desired, record: Record | None, number: int, rules: PlanOptions
 ) -> tuple[str, ...]:
-    """The fields with a secret that are to be sent."""
+    """The fields with a secret that are to be sent: one that is not at hand if it never was."""
     if rules.write_secrets:
         return tuple(manifest.secrets)
     if rules.fingerprint is None:
         return ()
     sent = record.secrets if record else {}
-    return tuple(
-        name
-        for name, value in manifest.secrets.items()
-        if sent.get(name) != rules.fingerprint(number, name, value)
-    )
+    due = []
+    for name, value in manifest.secrets.items():
+        before, now = sent.get(name, RELEASED), rules.fingerprint(number, name, value)
+        if before == RELEASED or (now is not None and not is_same_secret(before, now)):
+            due.append(name)
+    return tuple(due)
 
 
 def _create(manifest: Desired, reason: Reason | None) -> Change:

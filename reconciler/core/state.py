@@ -29,6 +29,18 @@ _MOMENT = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")  
 UNTRACKED, RELEASED = "", "released"  # fingerprints of: sent without a key; no longer named
 
 
+def is_same_secret(before: str, now: str) -> bool:
+    """Whether two fingerprints are of the same secret, made with the same key."""
+    return before.rpartition(":")[2] == now.rpartition(":")[2]
+
+
+def is_of_key(before: str, mark: str) -> bool:
+    """Whether a fingerprint may have been made with the key of that mark."""
+    scheme, _, rest = before.partition(":")
+    found, colon, _ = rest.partition(":")
+    return not (scheme and colon) or found == mark
+
+
 class Prior(NamedTuple):
     """What a field goes back to when it leaves its manifest.
 

@@ -52,6 +52,7 @@ class Tracking(StrEnum):
     CHANGED = "changed"
     UNSENT = "unsent"
     UNTRACKED = "untracked"
+    UNCHECKED = "unchecked"
 
 
 class AddressFacts(NamedTuple):
@@ -317,4 +318,8 @@ def _tracking(subject: AddressFacts, name: str) -> Tracking:
         return Tracking.UNTRACKED
     if subject.record is None or name not in subject.record.secrets:
         return Tracking.UNSENT
-    return Tracking.SENT if _change_of(subject, name) is None else Tracking.CHANGED
+    if _change_of(subject, name) is not None:
+        return Tracking.CHANGED
+    secrets = subject.desired.secrets if subject.desired else {}
+    refs = {str(found.ref) for found in secret_refs(secrets.get(name))}
+    return Tracking.SENT if refs.isdisjoint(subject.plan.unchecked) else Tracking.UNCHECKED

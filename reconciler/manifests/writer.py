@@ -83,18 +83,26 @@ def pair(name: str, value: JSON, quote: str = "") -> str:
     return f"{key(name, quote, in_flow=True)}: {flow(value, quote)}"
 
 
-def document(value: Mapping[str, JSON]) -> str:
-    """A document whose mappings are written with a line for each key.
+def document(value: Mapping[str, JSON], comments: Mapping[str, str] = {}) -> str:
+    """A document whose mappings are written with a line for each key; `metadata` in one, if short.
+
+    Args:
+        value: the document.
+        comments: by field of `spec`, what stands behind the line that it begins on.
 
     Raises:
         NotWritableError: it cannot be written.
     """
     lines: list[str] = []
     for name, item in value.items():
-        if isinstance(item, dict) and item:
-            lines += [f"{key(name)}:", *block(item, INDENT)]
-        else:
+        if not isinstance(item, dict) or not item or name == "metadata":
             lines += entry(name, item)
+            continue
+        lines.append(f"{key(name)}:")
+        for field, held in item.items():
+            first, *others = entry(field, held, INDENT)
+            comment = comments.get(field) if name == "spec" else None
+            lines += [f"{first}  # {comment}" if comment else first, *others]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.printable import printable
 from reconciler.core.result import Status
 from reconciler.errors import ExitCode
+from reconciler.render.drifts import unmanaged_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from reconciler.core.drift import Drifted
+    from reconciler.core.model import Unmanaged
     from reconciler.core.result import Outcome
 
 
@@ -58,16 +60,33 @@ def apply_message(
 
 
 def drift_message(
-    account: str, run: str, fresh: Sequence[Drifted], exit_code: int
+    account: str,
+    run: str,
+    fresh: Sequence[Drifted],
+    exit_code: int,
+    strangers: Sequence[Unmanaged] = (),
 ) -> Message | None:
-    """What AlertSite has changed that was not told before; None if that is nothing."""
+    """What AlertSite has changed that was not told before; None if that is nothing.
+
+    Args:
+        account: whose it is.
+        run: the run that found it.
+        fresh: monitors that are not as they were applied.
+        exit_code: that of the run.
+        strangers: new monitors that no manifest describes.
+    """
     if exit_code not in {ExitCode.OK, ExitCode.CHANGES}:
         return _failure(account, "drift", run, exit_code)
-    if not fresh:
+    if not fresh and not strangers:
         return None
     noun = "monitor has" if len(fresh) == 1 else "monitors have"
-    title = f"AlertSite, {account}: {len(fresh)} {noun} drifted"
-    return Message(title, _body(map(_drifted, fresh), run), is_warning=True)
+    parts = [f"{len(fresh)} {noun} drifted"] if fresh else []
+    if strangers:
+        noun = "monitor" if len(strangers) == 1 else "monitors"
+        parts.append(f"{len(strangers)} new {noun} without a manifest")
+    lines = [*map(_drifted, fresh), *map(_stranger, strangers)]
+    title = f"AlertSite, {account}: {', '.join(parts)}"
+    return Message(title, _body(lines, run), is_warning=True)
 
 
 def _failure(account: str, operation: str, run: str, exit_code: int) -> Message | None:
@@ -87,6 +106,10 @@ def _body(lines: Iterable[str], run: str) -> str:
 
 def _outcome(outcome: Outcome) -> str:
     return f"{printable(outcome.change.address)}: {outcome.change.action} {outcome.status}"
+
+
+def _stranger(item: Unmanaged) -> str:
+    return printable(f"{item.name or '(no name)'} (id {item.id}, {unmanaged_text(item)})")
 
 
 def _drifted(item: Drifted) -> str:

@@ -453,8 +453,27 @@ def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
     if plan.untracked:
         what = "1 secret is" if plan.untracked == 1 else f"{plan.untracked} secrets are"
         yield (
-            f"{what} not tracked: RECONCILER_SECRET_KEY shows when they change, --write-secrets "
-            "sends them."
+            f"RECONCILER_SECRET_KEY is not set, so {what} not tracked: --write-secrets sends them."
+        )
+    yield from secrets_lines(plan)
+
+
+def secrets_lines(plan: Plan) -> Iterator[str]:
+    """What cannot be told of secrets."""
+    if plan.rekeyed:
+        what = "1 secret was" if plan.rekeyed == 1 else f"{plan.rekeyed} secrets were"
+        yield (
+            f"RECONCILER_SECRET_KEY is another one than when {what} sent, so nobody can tell "
+            "whether they changed: apply sends them once more."
+        )
+    if plan.unchecked:
+        named = ", ".join(plan.unchecked[:_FEW])
+        more = len(plan.unchecked) - _FEW
+        rest = f" and {more} more" if more > 0 else ""
+        what = "1 secret is" if len(plan.unchecked) == 1 else f"{len(plan.unchecked)} secrets are"
+        yield printable(
+            f"{what} not checked, since not at hand here: {named}{rest}. An apply needs those that "
+            "it sends."
         )
 
 

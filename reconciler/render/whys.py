@@ -31,6 +31,7 @@ _TRACKING = {
     Tracking.CHANGED: "changed since it was last sent",
     Tracking.UNSENT: "never sent, as far as the state knows",
     Tracking.UNTRACKED: "not tracked: without RECONCILER_SECRET_KEY a change does not show",
+    Tracking.UNCHECKED: "not checked, since it is not at hand here",
 }
 _SYMBOLS = {
     Next.UPDATE: "~",
@@ -273,6 +274,8 @@ def _brief(why: Why, field: FieldWhy) -> str:
             return f"sent with {field.sent_with}"
         case _ if field.tracking is Tracking.UNTRACKED:
             return "not tracked"
+        case _ if field.tracking is Tracking.UNCHECKED:
+            return "not checked"
         case _:
             return field.next.value
 

@@ -10,6 +10,7 @@ from reconciler.usecases.plan import (
     plan_offline,
     refuse_refusals,
     refuse_stale,
+    require_secrets_of,
 )
 
 __all__ = [
@@ -23,4 +24,5 @@ __all__ = [
     "plan_offline",
     "refuse_refusals",
     "refuse_stale",
+    "require_secrets_of",
 ]

@@ -15,8 +15,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.json_text import is_deeper
-from reconciler.core.model import SECRET_REF, canonical
-from reconciler.core.naming import variable
+from reconciler.core.model import SECRET_REF, canonical, secret_refs
+from reconciler.core.names import find_names, uses_of
+from reconciler.core.naming import NOT_INHERITED, variable
+from reconciler.core.printable import printable
 from reconciler.manifests.edits import ABSENT
 from reconciler.manifests.writer import DEEPEST, NotWritableError, check, document
 from reconciler.schema import DEFAULTS
@@ -24,7 +26,7 @@ from reconciler.usecases import defaults
 from reconciler.usecases.fmt import Ordering
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.core.model import JSON, Field, Kind, Live
     from reconciler.core.naming import Draft, Shared
@@ -198,14 +200,12 @@ class Drafting:
         parts: dict[str, dict[str, JSON]] = {"spec": {}, "extra": {}}
         for (part, field), value in found.values.items():
             parts[part][field] = value
-        unwanted = [field for field in inherited if field not in parts["spec"]]
         fault = found.fault
         if fault:
             fault = "; ".join(
                 (f"AlertSite lacks what a manifest needs: {fault}", *reasons.values())
             )
-        elif unwanted:
-            fault = f"it would get {', '.join(unwanted)} from defaults, and has none in AlertSite"
+        parts["spec"] = _beside_defaults(kind, parts["spec"], inherited)
         kept = {**parts["spec"], **parts["extra"]}
         secrets = tuple(item for item in draft.secrets if item.path[0] in kept)
         held_back = tuple(draft.held_back)
@@ -250,15 +250,15 @@ class _Draft:
                 del self._live[field]
                 self.left_out[field] = "it holds a secret of this run in the clear"
 
-    def want_spec(self, inherited: Container[str]) -> None:
+    def want_spec(self, inherited: Mapping[str, JSON]) -> None:
         """Takes in the fields that the schema knows."""
         for field, default in self._known.defaults.items():
             if ("spec", field) in self.wanted:
                 continue
             values = written(self._kind.field(field), self._live.get(field))
-            if not values and field in inherited:
-                self.wanted["spec", field] = ["", []]  # so that it stays unset
-            elif not values and field in self._known.empty:
+            if next(secret_refs(inherited.get(field)), None):
+                continue  # what AlertSite shows of it is a secret
+            if not values and field in self._known.empty:
                 self.wanted["spec", field] = [""]
             elif values and (field in inherited or canonical_of(values[-1]) != default):
                 self.wanted["spec", field] = values
@@ -286,12 +286,30 @@ class _Draft:
                 del self.wanted[pointer]
 
 
-def head(kind: str, name: str, number: int) -> dict[str, JSON]:
-    """A manifest without its fields."""
+def _beside_defaults(
+    kind: Kind, spec: Mapping[str, JSON], inherited: Mapping[str, JSON]
+) -> dict[str, JSON]:
+    """What a manifest says itself where it inherits values: what is the same it need not say."""
+    own = {
+        field: value
+        for field, value in spec.items()
+        if field not in inherited
+        or kind.field(field).text(value) != kind.field(field).text(inherited[field])
+    }
+    others = (field for field in inherited if field not in spec)
+    return own | {
+        field: dict(NOT_INHERITED)
+        for field in others
+        if not next(secret_refs(inherited[field]), None)
+    }
+
+
+def head(kind: str, name: str, number: int | None) -> dict[str, JSON]:
+    """A manifest without its fields, and without an id if there is none to be in it."""
     return {
         "apiVersion": "reconciler/v1",
         "kind": kind,
-        "metadata": {"name": name, "id": number},
+        "metadata": {"name": name} if number is None else {"name": name, "id": number},
         "spec": {},
     }
 
@@ -403,27 +421,81 @@ _SCHEMAS = "schemas"
 
 
 def compose(
-    drafts: Sequence[Draft], shared: Sequence[Shared], folder: str, schemas: Schemas
+    drafts: Sequence[Draft],
+    shared: Sequence[Shared],
+    folder: str,
+    schemas: Schemas,
+    comments: Mapping[tuple[str, str], str] = {},
+    *,
+    has_ids: bool = True,
 ) -> dict[str, str]:
     """The files below the folder, by path, those with defaults first.
 
     Were the writing of them to end half-way, no manifest would lack its defaults.
+
+    Args:
+        drafts: the manifests.
+        shared: their defaults.
+        folder: where the files go.
+        schemas: of all kinds.
+        comments: what stands behind a field with that canonical value.
+        has_ids: whether the manifests name the ids of their monitors.
     """
     ordering = Ordering(schemas)
     documents: dict[str, list[tuple[str, str]]] = {}
+
+    def text_of(value: dict[str, JSON]) -> str:
+        spec = value["spec"]
+        told = {field: comments.get((field, canonical(item)), "") for field, item in spec.items()}
+        return document(value, told)
+
     for item in shared:
-        path = os.path.join(item.folder, defaults.NAMES[0])
         values = {"apiVersion": "reconciler/v1", "kind": DEFAULTS}
         applies = {"appliesTo": list(item.kinds)} if item.kinds else {}
         spec = {"spec": ordering.sorted(DEFAULTS, item.spec)}
-        text = document({**values, **applies, **spec})
-        documents.setdefault(path, []).append((DEFAULTS, text))
+        text = text_of({**values, **applies, **spec})
+        documents.setdefault(defaults.NAMES[0], []).append((DEFAULTS, text))
     for draft in drafts:
-        value = {**head(draft.kind, draft.name, draft.id), "spec": draft.spec}
+        spec = ordering.sorted(draft.kind, draft.spec)
+        number = draft.id if has_ids else None
+        value = {**head(draft.kind, draft.name, number), "spec": spec}
         extra = {"extra": draft.extra} if draft.extra else {}
-        text = document({**value, **extra}) + _to_do(draft.held_back)
+        text = text_of({**value, **extra}) + _to_do(draft.held_back)
         documents.setdefault(draft.path, []).append((draft.kind, text))
     return {path: _text(folder, path, items) for path, items in documents.items()}
+
+
+_NAME = re.compile(r"\w[\w .()/&'+-]{0,59}")
+"""A name that can stand in a comment and be nothing else there: no directive has all of it."""
+
+
+def comments_of(
+    drafts: Iterable[Draft], live: Sequence[Live], schemas: Schemas, redactor: Redactor
+) -> dict[tuple[str, str], str]:
+    """What AlertSite calls the ids in a field, by field and canonical value."""
+    values = {
+        (draft.kind, field, canonical(value)): value
+        for draft in drafts
+        for field, value in draft.spec.items()
+        if schemas.kinds[draft.kind].field(field).names
+        or schemas.kinds[draft.kind].field(field).member_of
+    }
+    uses = [
+        use
+        for (kind, field, _), value in values.items()
+        for use in uses_of(schemas.kinds[kind], field, [value])
+    ]
+    names = {(item.field, item.key, item.id): item.name for item in find_names(uses, live)}
+    found: dict[tuple[str, str], str] = {}
+    for (kind, field, text), value in values.items():
+        told = [
+            names.get((use.field, use.key, use.id), "")
+            for use in uses_of(schemas.kinds[kind], field, [value])
+        ]
+        comment = printable(", ".join(told))
+        if told and all(map(_NAME.fullmatch, told)) and not redactor.holds(comment):
+            found[field, text] = comment
+    return found
 
 
 def _to_do(held_back: Sequence[str]) -> str:
@@ -435,10 +507,16 @@ def _to_do(held_back: Sequence[str]) -> str:
 
 
 def _text(folder: str, path: str, documents: Sequence[tuple[str, str]]) -> str:
+    """The text of a file, with a line for editors if nothing else says which schema it is of.
+
+    In a folder with the name of a kind the settings that `init` writes say it for all files.
+    """
     texts = "---\n".join(text for _, text in documents)
     kinds = {kind for kind, _ in documents}
     if len(kinds) > 1:
         return texts  # there is one such line for a whole file
+    (kind,) = kinds
+    if kind in path.split("/")[:-1]:
+        return texts
     where = os.path.relpath(_SCHEMAS, os.path.dirname(os.path.join(folder, path)))
-    name = f"{kinds.pop().lower()}.schema.json"
-    return f"# yaml-language-server: $schema={where}/{name}\n{texts}"
+    return f"# yaml-language-server: $schema={where}/{kind.lower()}.schema.json\n{texts}"

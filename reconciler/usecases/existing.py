@@ -21,6 +21,20 @@ if TYPE_CHECKING:
     from reconciler.schema import Schemas
 
 
+def above(folder: str) -> list[str]:
+    """The folders above one that are below the working folder, the nearest first."""
+    here, found = Path.cwd(), list[str]()
+    for parent in Path(os.path.normpath(folder)).parents:
+        if (
+            parent == Path()
+            or parent.resolve() == here
+            or not parent.resolve().is_relative_to(here)
+        ):
+            break
+        found.append(str(parent))
+    return found
+
+
 class Presence:
     """The manifests and defaults of a folder, which need not exist.
 

@@ -11,15 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler import durable
+from reconciler import durable, manifests
 from reconciler.core import naming
 from reconciler.core.model import match_key
-from reconciler.core.naming import Draft, Shared
+from reconciler.core.naming import Draft, Facts, Layout, Shared
 from reconciler.core.planner import decide
 from reconciler.core.redactor import Redactor
-from reconciler.errors import ConfigurationError, RefusedError
-from reconciler.usecases.draft import Drafting, canonical_of, compose
-from reconciler.usecases.existing import Presence
+from reconciler.core.state import UNTRACKED, Record
+from reconciler.errors import ConfigurationError, Diagnostic, RefusedError, UsageError
+from reconciler.usecases.draft import Drafting, canonical_of, comments_of, compose
+from reconciler.usecases.existing import Presence, above
 from reconciler.usecases.load import Fleet, load_fleet
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 
 _MOST_LISTED = 10
+_MAPPING = (
+    "A mapping file is YAML: ids, or globs over names, each with the path of its manifests, such "
+    "as 'mail-4*': mail/{name}.yaml or '123456': edge.yaml; the first that fits counts."
+)
 
 
 class ImportOptions(NamedTuple):
@@ -41,18 +46,22 @@ class ImportOptions(NamedTuple):
     Attributes:
         folder: where the files go.
         manifests: the folder whose manifests count too, if they are to be merged with.
-        layout: the pattern of paths below the folder.
+        layout: where each goes below the folder.
         merge: whether to add what no manifest describes yet.
         lift: whether what manifests have in common becomes defaults.
         write_unknown: whether texts in fields that the schemas do not know are written.
+        targets: ids and globs over names of the monitors that are meant; none for all.
+        has_ids: whether manifests name the ids of their monitors.
     """
 
     folder: str
     manifests: str
-    layout: str
+    layout: Layout
     merge: bool
     lift: bool
     write_unknown: bool = False
+    targets: tuple[str, ...] = ()
+    has_ids: bool = True
 
 
 class ImportNote(NamedTuple):
@@ -76,6 +85,7 @@ class Imported(NamedTuple):
         held_back: for how many monitors each such field was not written, as its text may be a
             secret.
         known: monitors that manifests describe already.
+        is_unshared: nothing became a default, since manifests that are there would get it too.
     """
 
     drafts: tuple[Draft, ...]
@@ -87,6 +97,7 @@ class Imported(NamedTuple):
     unknown: Mapping[str, int]
     held_back: Mapping[str, int]
     known: int
+    is_unshared: bool = False
 
 
 def draft(
@@ -102,10 +113,34 @@ def draft(
         RefusedError: a file or a manifest is there already, and nothing is to be merged.
         InvalidManifestsError: manifests that are there already have findings.
     """
-    drafts = _Drafts(schemas, state, terms, redactor or Redactor())
+    redactor = redactor or Redactor()
+    drafts = _Drafts(schemas, state, terms, redactor)
     for monitor in sorted(live, key=lambda each: each.id):
         drafts.take(monitor)
-    return drafts.imported()
+    drafts.refuse_unmet()
+    return drafts.imported(live, redactor)
+
+
+def read_layout(text: str) -> Layout:
+    """The layout that a pattern of paths is, or that is in the mapping file `@FILE`.
+
+    Raises:
+        UsageError: it is no pattern, or the file maps to something else.
+    """
+    if not text.startswith("@"):
+        return naming.layout_of(text)
+    path = text[1:]
+    data = manifests.read(path)
+    if isinstance(data, Diagnostic):
+        raise UsageError(f"--layout {text}: {data.message}", _MAPPING)
+    documents, findings = manifests.Parser().parse(path, data)
+    value = documents[0].value if len(documents) == 1 and not findings else None
+    if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+        reason = f" ({findings[0]})" if findings else ""
+        raise UsageError(f"--layout {text}: it is no mapping from text to text{reason}", _MAPPING)
+    for pattern in value.values():
+        naming.check_layout(pattern)
+    return Layout(tuple((str(target), pattern) for target, pattern in value.items()))
 
 
 def write(
@@ -149,11 +184,15 @@ class Checked(NamedTuple):
         plan: only the imported ones are in it.
         others: manifests that were there before and differ from AlertSite.
         fleet: what is in the folder by now.
+        records: what the state is to say of the imported ones that it did not know.
+        strangers: the ids of the monitors that no manifest describes.
     """
 
     plan: Plan
     others: int
     fleet: Fleet
+    records: Mapping[str, Record]
+    strangers: tuple[int, ...]
 
 
 def check(
@@ -163,28 +202,78 @@ def check(
     schemas: Schemas,
     state: State,
     folder: str,
+    made: Record | None = None,
 ) -> Checked:
     """The plan for the manifests in the folder.
+
+    Args:
+        imported: what was written.
+        live: what AlertSite has.
+        account: whose that is.
+        schemas: of all kinds.
+        state: what was known before.
+        folder: where the manifests are.
+        made: what is the same in all new records: the run, and the time.
 
     Raises:
         InvalidManifestsError: what was written has findings.
     """
     fleet = load_fleet([folder], schemas)
-    plan = decide(account, fleet.desired, state.records, live, schemas.kinds)
-    ours = {item.address for item in imported.drafts}
+    made = made or Record(0, {}, {}, "", "")
+    bound = {item.address: made._replace(id=item.id) for item in imported.drafts}
+    bound = {name: state.records.get(name, record) for name, record in bound.items()}
+    known = {**state.records, **bound}
+    plan = decide(account, fleet.desired, known, live, schemas.kinds)
+    ours = bound.keys()
+    strangers = tuple(item.id for item in plan.unmanaged_monitors)
+    records = {
+        item.address: _seen(item, bound[item.address], plan)
+        for item in fleet.desired
+        if item.address in ours and item.address not in state.records
+    }
     all_moved = {item.address for item in plan.changes}
     all_moved |= {item.address for item in plan.refusals}
     changes = tuple(item for item in plan.changes if item.address in ours)
     refusals = tuple(item for item in plan.refusals if item.address in ours)
     unchanged = len(ours - all_moved)
     plan = plan._replace(changes=changes, refusals=refusals, notes=(), unchanged=unchanged)
-    return Checked(plan, len(all_moved - ours), fleet)
+    return Checked(plan, len(all_moved - ours), fleet, records, strangers)
+
+
+def _seen(desired: Desired, record: Record, plan: Plan) -> Record:
+    """The record of a manifest that was just written: what it says was seen, but what differs.
+
+    Of its secrets nobody knows whether AlertSite has them.
+    """
+    differing = {
+        field for item in plan.changes if item.address == desired.address for field in item.body
+    }
+    fields = {name: value for name, value in desired.fields.items() if name not in differing}
+    return record._replace(fields=fields, secrets=dict.fromkeys(desired.secrets, UNTRACKED))
 
 
 def _listed(paths: Sequence[str]) -> str:
     """The first of the paths, and how many more there are."""
     rest = len(paths) - _MOST_LISTED
     return ", ".join(paths[:_MOST_LISTED]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def facts_of(live: Live, kind: str, name: str) -> Facts:
+    """What a layout and a target may name of a monitor."""
+    hosts = (live.fields.get(field) for field in ("hostname", "smtp_hostname", "email"))
+    properties = live.fields.get("custom_properties")
+    return Facts(
+        kind,
+        name,
+        live.id,
+        display=str(live.fields.get("name") or ""),
+        host=next((host for host in hosts if isinstance(host, str) and host), ""),
+        properties={
+            str(item["name"]): str(item.get("value") or "")
+            for item in (properties if isinstance(properties, list) else ())
+            if isinstance(item, dict) and "name" in item
+        },
+    )
 
 
 class _Drafts:
@@ -198,12 +287,15 @@ class _Drafts:
         # What is staged to be merged is moved to the folder of the manifests later.
         folders = {terms.folder, terms.manifests} if terms.merge else {terms.folder}
         self._present = [Presence(folder, schemas) for folder in sorted(folders)]
+        # What stands in a folder above is read from there too, and so are the new files.
+        around = [Presence(folder, schemas) for folder in above(terms.folder)]
         self._described: dict[int, Desired] = {}
         self._loose: dict[tuple[str, str], Desired] = {}
-        for present in self._present:
+        for present in (*self._present, *around):
             self._described |= present.bound(state)
             self._loose |= present.loose(state)
-        addresses = {item.address for present in self._present for item in present.fleet}
+        known = (*self._present, *around)
+        addresses = {item.address for present in known for item in present.fleet}
         self._named = {
             record.id: address
             for address, record in state.records.items()
@@ -214,6 +306,8 @@ class _Drafts:
         self._drafting = Drafting(schemas, redactor, write_unknown=terms.write_unknown)
         self._drafts: list[Draft] = []
         self._overlap: list[int] = []
+        self._unmet = set(terms.targets)
+        self._given: set[str] = set()
         self._secrets: list[ImportNote] = []
         self._left_out: list[ImportNote] = []
         self._skipped: list[ImportNote] = []
@@ -224,8 +318,16 @@ class _Drafts:
         """Takes in one monitor."""
         kind = self._schemas.kinds.get(live.type or "")
         if kind is None:
-            if live.type is None:
+            is_meant = not self._terms.targets or str(live.id) in self._terms.targets
+            if live.type is None and is_meant:
+                self._unmet.discard(str(live.id))
                 self._skip(live, "AlertSite does not say of which kind it is")
+            return
+        name = self._name(live, kind.name)
+        facts = facts_of(live, kind.name, name)
+        targets = [target for target in self._terms.targets if naming.means(facts, target)]
+        self._unmet.difference_update(targets)
+        if self._terms.targets and not targets:
             return
         if live.id in self._described:
             self._overlap.append(live.id)
@@ -235,13 +337,13 @@ class _Drafts:
             other = f"{loose.address} ({loose.origin})"
             self._skip(live, f"{other} looks like it and has no id; bind it with apply --adopt")
             return
-        name = self._name(live, kind.name)
-        path = self._terms.layout.format(kind=kind.name, name=name, id=live.id)
+        path = self._terms.layout.path(facts)
         inherited = {
             field: value
             for present in self._present
             for field, value in present.inherited(path, kind.name).items()
         }
+        self._given.update(inherited)
         secret = self._secret.get(live.id, ())
         found = self._drafting.content(kind, name, live, inherited, secret)
         if found.fault:
@@ -262,7 +364,19 @@ class _Drafts:
         for field in found.held_back:
             self._held_back[field] = self._held_back.get(field, 0) + 1
 
-    def imported(self) -> Imported:
+    def refuse_unmet(self) -> None:
+        """Stops if a target means nothing: it may be a typing error.
+
+        Raises:
+            UsageError: no email monitor is meant by it.
+        """
+        if self._unmet:
+            raise UsageError(
+                f"{', '.join(sorted(self._unmet))}: no email monitor has that id or name",
+                "A target is an id, or a glob over names; reconciler list --live shows all.",
+            )
+
+    def imported(self, live: Sequence[Live], redactor: Redactor) -> Imported:
         """All of it.
 
         Raises:
@@ -276,10 +390,19 @@ class _Drafts:
                 "Add manifests for the others with --merge, or write elsewhere with --into.",
             )
         drafts, shared = self._placed(), list[Shared]()
-        if self._terms.lift:
-            closed = {folder for present in self._present for folder in present.folders}
-            drafts, shared = naming.lifted(drafts, self._schemas.kinds, closed)
-        texts = compose(drafts, shared, self._terms.folder, self._schemas)
+        comments = comments_of(drafts, live, self._schemas, redactor)
+        # Manifests that were there before must not get anything.
+        is_new = not any(present.folders for present in self._present)
+        if self._terms.lift and is_new:
+            drafts, shared = naming.lifted(drafts, self._schemas.kinds, self._given)
+        texts = compose(
+            drafts,
+            shared,
+            self._terms.folder,
+            self._schemas,
+            comments,
+            has_ids=self._terms.has_ids,
+        )
         self._refuse_present([path for path in texts if self._holds(path)])
         return Imported(
             drafts=tuple(drafts),
@@ -291,6 +414,7 @@ class _Drafts:
             unknown=dict(sorted(self._unknown.items())),
             held_back=dict(sorted(self._held_back.items())),
             known=len(self._overlap),
+            is_unshared=self._terms.lift and not is_new and len(drafts) > 1,
         )
 
     def _name(self, live: Live, kind: str) -> str:

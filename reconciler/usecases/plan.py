@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.context import written
 from reconciler.core.events import ObservationBegan, ObservationEnded
 from reconciler.core.inventory import Inventory, Uncertain, match_key_of
-from reconciler.core.model import Live, Observation, match_key
+from reconciler.core.model import Live, Observation, match_key, secret_refs
 from reconciler.core.options import PlanOptions
 from reconciler.core.pending import resolve_pending_creates
 from reconciler.core.plan import Binding, BindingAction, Note, NoteCode, Plan
 from reconciler.core.planner import decide
 from reconciler.core.safety import Budgets, terms
-from reconciler.core.state import Record, State, StateDelta
+from reconciler.core.state import Record, State, StateDelta, is_of_key
 from reconciler.core.targets import GRAMMAR, bare, is_target, matches, with_addresses
 from reconciler.errors import ConfigurationError, RefusedError, StateError, UsageError
 from reconciler.manifests import Locator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from reconciler.alertsite import Reader
     from reconciler.context import Cancellation, Clock, Reporter
-    from reconciler.core.model import Desired
+    from reconciler.core.model import JSON, Desired
     from reconciler.core.safety import Terms
     from reconciler.core.state import PendingCreate
     from reconciler.schema import Schemas
@@ -155,7 +155,7 @@ def look(
     Raises:
         UsageError: a target matches no manifest and no record.
         ConfigurationError: there is neither a manifest nor a record.
-        InvalidManifestsError: a secret that would be used is not available.
+        InvalidManifestsError: a manifest has a known secret in the clear.
         AlertSiteError: AlertSite cannot be read.
         RefusedError: the state is that of another account.
     """
@@ -361,7 +361,7 @@ def _planned(
     notes.sort(key=lambda note: note.address)
     plan = plan._replace(bindings=tuple(bindings), notes=tuple(notes))
     plan = with_default_places(plan, desired)
-    require_secrets(_to_be_sent(desired, plan), workspace.vault)
+    plan = _with_untold_secrets(plan, workspace, records)
     plan = without_secrets(plan, desired, workspace.vault)
     return Planned(there, plan, bound, tuple(sorted(dropped)))
 
@@ -409,7 +409,7 @@ def plan_offline(
         StateError: there is no state.
         UsageError: a target matches no manifest and no record.
         ConfigurationError: there is neither a manifest nor a record.
-        InvalidManifestsError: a secret that would be used is not available.
+        InvalidManifestsError: a manifest has a known secret in the clear.
     """
     if not state.serial:
         raise StateError(
@@ -429,7 +429,7 @@ def plan_offline(
     known = [item for item in desired if item.id is None or item.address in bound]
     kinds, held_to = workspace.schemas.kinds, terms_of(workspace, state, now)
     plan = decide(state.account, known, state.records, live, kinds, rules, terms=held_to)
-    require_secrets(_to_be_sent(known, plan), workspace.vault)
+    plan = _with_untold_secrets(plan, workspace, bound)
     plan = without_secrets(plan, known, workspace.vault)
     told = {item.address for item in known}
     untold = [item for item in desired if item.address not in told]
@@ -540,13 +540,43 @@ def _check_targets(workspace: Workspace, state: State) -> None:
 
 
 def _with_fingerprint(workspace: Workspace) -> PlanOptions:
-    """The rules, with all secrets at hand if they are tracked."""
+    """The rules, with what tells whether a secret changed, if they are tracked."""
     rules, vault = workspace.rules, workspace.vault
     if not vault.tracks:
         return rules
-    wanted = ((item, field) for item in workspace.targeted for field in item.secrets)
-    require_secrets(wanted, vault)
-    return rules._replace(fingerprint=vault.fingerprint)
+
+    def fingerprint(number: int, field: str, value: JSON) -> str | None:
+        if any(vault.failure(found.ref) for found in secret_refs(value)):
+            return None
+        return vault.fingerprint(number, field, value)
+
+    return rules._replace(fingerprint=fingerprint)
+
+
+def require_secrets_of(plan: Plan, workspace: Workspace) -> None:
+    """Stops before anything is sent if a secret that the plan sends is not at hand.
+
+    Raises:
+        InvalidManifestsError: with a finding for each of them, at its place in the manifest.
+    """
+    require_secrets(_to_be_sent(workspace.fleet.desired, plan), workspace.vault)
+
+
+def _with_untold_secrets(plan: Plan, workspace: Workspace, records: Mapping[str, Record]) -> Plan:
+    """The plan, with what nobody can tell of the secrets that it sends or would compare."""
+    vault = workspace.vault
+    sent = list(_to_be_sent(workspace.fleet.desired, plan))
+    wanted = sent
+    if vault.tracks:
+        wanted = [(item, field) for item in workspace.targeted for field in item.secrets]
+    refs = {found.ref for item, field in wanted for found in secret_refs(item.secrets[field])}
+    mark = vault.key_mark
+    ours = ((records[item.address], field) for item, field in sent if item.address in records)
+    before = (record.secrets.get(field, "") for record, field in ours)
+    return plan._replace(
+        unchecked=tuple(sorted(str(ref) for ref in refs if vault.failure(ref))),
+        rekeyed=sum(not is_of_key(text, mark) for text in before) if vault.tracks else 0,
+    )
 
 
 def _to_be_sent(desired: Iterable[Desired], plan: Plan) -> Iterator[tuple[Desired, str]]:

@@ -9,7 +9,7 @@ from reconciler.core import review
 from reconciler.errors import NotAllowedError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from reconciler.core.model import JSON
     from reconciler.core.plan import Plan
@@ -138,12 +138,12 @@ def issue(platform: Platform, text: str, drift: Mapping[str, JSON], title: str) 
     """
     account = drift["account"]["name"]
     own = review.ours(platform.issues(review.DRIFT), account)
-    if not drift["monitors"]:
+    if not drift["monitors"] and not drift.get("unmanaged"):
         for item in own:
             platform.close_issue(item.id)
         return Done.CLOSED if own else Done.NOTHING
     _check_length(platform, text)
-    found = _marks(drift["monitors"])
+    found = _marks(drift)
     whole = review.with_known(text, found)
     _check_length(platform, whole)
     body = review.marked(whole, account)
@@ -156,15 +156,21 @@ def issue(platform: Platform, text: str, drift: Mapping[str, JSON], title: str) 
     platform.update_issue(last.id, body)
     if new := sorted(found[mark] for mark in review.unknown(found, last.body)):
         more = f"\n- and {len(new) - _MOST} more" if len(new) > _MOST else ""
-        lines = "\n".join(f"- `{address}`" for address in new[:_MOST])
+        lines = "\n".join(f"- `{name}`" for name in new[:_MOST])
         platform.notify(last.id, f"Newly drifted:\n\n{lines}{more}")
     return Done.UPDATED
 
 
-def _marks(monitors: Sequence[Mapping[str, JSON]]) -> dict[str, str]:
-    """The address of each drift by its mark."""
-    return {
-        review.drift_mark([item["address"], item["fields"]]): item["address"] for item in monitors
+def _marks(drift: Mapping[str, JSON]) -> dict[str, str]:
+    """The address of each drift by its mark; of a monitor without a manifest its id."""
+    drifted = {
+        review.drift_mark([item["address"], item["fields"]]): item["address"]
+        for item in drift["monitors"]
+    }
+    new = (item["id"] for item in drift.get("unmanaged") or ())
+    return drifted | {
+        review.drift_mark(["unmanaged", number]): f"monitor {number}, without a manifest"
+        for number in new
     }
 
 

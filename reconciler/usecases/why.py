@@ -40,7 +40,7 @@ def why(
     Raises:
         UsageError: there is no such address or field.
         StateError: nobody is to be asked, and there is no state.
-        InvalidManifestsError: a secret that would be used is not available.
+        InvalidManifestsError: a manifest has a known secret in the clear.
         AlertSiteError: AlertSite cannot be read.
     """
     workspace.vault.learn(

@@ -168,7 +168,7 @@ def test_a_secret_for_many_rotates_for_all_of_them(
     assert shown.code == 3
     assert "monitors/_defaults.yaml:6:27: shown-secret" in shown.err
     (workspace.root / "reconciler.toml").write_text('[secrets]\nfields = ["alert_note"]\n')
-    missing = run("plan", env=env)
+    missing = run(*_APPLY, env=env)
     assert missing.code == 3
     assert "monitors/_defaults.yaml:6:27: missing-secret" in missing.err
     assert "NOTE is not set" in missing.err

@@ -40,13 +40,16 @@ def test_a_thousand_monitors(
 
     done = run("import", env=env)
     assert done.code == 0
-    lines = done.out.splitlines()
-    assert lines[0] == "Imported 1,000 monitors into 1,000 files below monitors."
-    assert lines[1].startswith("What they share is in monitors/email-imap/_defaults.yaml: billing")
+    names, _, report = done.out.partition("Imported 1,000 monitors into ")
+    lines = report.splitlines()
+    assert lines[0] == "1,000 files below monitors."
+    assert lines[1].startswith("What they share is in monitors/_defaults.yaml: billing")
     assert "  - EMAIL_IMAP_MONITOR_8_POP3_PASSWORD: email-imap/monitor-8 pop3_password" in lines
     assert lines[-1] == "Plan after import: no changes. 1,000 unchanged."
     written = files(workspace)
-    assert len(written) == 1004
+    assert len(written) == 1001
+    assert sorted(names.splitlines()) == sorted(f"wrote  monitors/{name}" for name in written)
+    assert "Reading the monitors of the account.\n" in done.err
     assert not [
         name for name, data in written.items() if any(map(data.count, map(str.encode, SECRETS)))
     ]
@@ -56,7 +59,7 @@ def test_a_thousand_monitors(
     assert run("fmt", "--check").code == 0
     plan = run("plan", "--detailed-exitcode", env=env)
     assert plan.code == 0
-    assert plan.out.startswith("No changes. 1000 unchanged.\n77 secrets are not tracked")
+    assert plan.out.startswith("No changes. 1000 unchanged.\nRECONCILER_SECRET_KEY is not set")
 
     again = run("import", "--merge", env=env)
     assert (again.code, again.out) == (
@@ -82,10 +85,8 @@ def test_nothing_is_overwritten(
     assert files(workspace) == before
 
     done = run("import", "--merge", env=account.env)
-    assert (done.code, done.out.splitlines()[0]) == (
-        0,
-        "Imported 40 monitors into 40 files below monitors.",
-    )
+    assert done.code == 0
+    assert "Imported 40 monitors into 40 files below monitors.\nNothing is shared" in done.out
     after = files(workspace)
     assert "email-smtp/buro-munchen-smtp-2.yaml" in after
     assert {name: after[name] for name in before} == before
@@ -118,12 +119,9 @@ def test_without_defaults(workspace: Workspace, run: Callable[..., Done], accoun
     assert len(written) == 40
     assert written["email-round-trip/relay-primary-it-s-one.yaml"].decode() == (
         """\
-# yaml-language-server: $schema=../../schemas/email-round-trip.schema.json
 apiVersion: reconciler/v1
 kind: email-round-trip
-metadata:
-  name: relay-primary-it-s-one
-  id: 200019
+metadata: {name: relay-primary-it-s-one, id: 200019}
 spec:
   name: 'Relay: "primary" # it''s one'
   billing_plancode: UBM - A/A
@@ -133,8 +131,8 @@ spec:
   enabled: false
   interval: 5
   timeout: 30
-  locations: [{id: 10}, {id: 20}]
-  home_location: 10
+  locations: [{id: 10}, {id: 20}]  # Fort Lauderdale (FL), Atlanta (GA)
+  home_location: 10  # Fort Lauderdale (FL)
   mode: Global Verify
   rotate_locations: true
   monitor_location_count: 1
@@ -206,3 +204,128 @@ def test_one_seed_is_enough(run: Callable[..., Done], tmp_path: Path) -> None:
     done = run("sandbox", "--seed-count", "1", "--seed-file", str(tmp_path / "seed.json"))
     assert done.code == 64
     assert "exclude each other" in done.err
+
+
+# like a person
+
+
+def test_a_third_fewer_lines_than_a_file_of_defaults_for_each_kind_took(
+    workspace: Workspace, run: Callable[..., Done], sandbox: Callable[..., Account], schemas: Any
+) -> None:
+    account = sandbox(*seeded(500, schemas))
+    assert run("import", env=account.env).code == 0
+    written = files(workspace)
+    assert sum(data.count(b"\n") for data in written.values()) <= 7047 * 2 // 3
+    assert [name for name in written if "_defaults" in name] == ["_defaults.yaml"]
+    assert run("plan", "--detailed-exitcode", env=account.env).code == 0
+
+
+def test_some_by_id_and_by_name(
+    workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    done = run("import", "200005", "buro*", env=account.env)
+    assert done.code == 0
+    assert "Imported 2 monitors into 2 files below monitors." in done.out
+    assert len(files(workspace)) == 2
+    assert run("plan", "--detailed-exitcode", env=account.env).code == 0
+    again = run("import", "200005", "200006", env=account.env)
+    assert "1 monitor with a manifest already: left as they are.\nImported 1 monitor" in again.out
+    assert run("import", "7", "nobody*", env=account.env).err.endswith(
+        "7, nobody*: no email monitor has that id or name\nA target is an id, or a glob over "
+        "names; reconciler list --live shows all.\n"
+    )
+
+
+def test_the_state_is_written_at_once(
+    workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    assert run("import", "2000*", "--no-ids", env=account.env).code == 64  # it is a glob over names
+    ids = [str(number) for number in range(200_001, 200_040)]
+    done = run("import", *ids, "--no-ids", env=account.env)
+    assert done.code == 0
+    assert not [data for data in files(workspace).values() if b"id: 2000" in data]
+    state = run("state", "pull", env=account.env).json
+    assert sorted(record["id"] for record in state["records"].values()) == [*map(int, ids)]
+    assert state["unmanaged"] == [200_040]
+    # Nobody has to apply to make a state: drift and new monitors are told from now on.
+    assert run("drift", "--unmanaged", env=account.env).code == 0
+    account.edit("email-pop", 200_002, interval=60)
+    assert run("drift", env=account.env).code == 2
+    assert "interval: 15 → 60" in run("drift", env=account.env).out
+    plan = run("plan", env=account.env)
+    assert "drift" in plan.out
+    assert "1 email monitor in AlertSite without a manifest" in plan.out
+
+
+def test_drift_refuses_a_foreign_account_as_a_plan_does(
+    run: Callable[..., Done], account: Account
+) -> None:
+    assert run("import", "monitor *", env=account.env).code == 0
+    for monitor in account.monitors():
+        account.delete(monitor["id"])
+    for command in ("plan", "drift"):
+        done = run(command, env=account.env)
+        assert done.code == 5
+        assert "monitors that the state knows is in this account" in done.err
+
+
+def test_what_would_be_described_twice_is_refused(
+    workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    assert run("import", "--no-defaults", env=account.env).code == 0
+    before = files(workspace)
+    for into in (["--into", "monitors/staged"], ["--manifests", "monitors/a/b"]):
+        done = run("import", *into, env=account.env)
+        assert done.code == 5
+        assert "40 of the monitors have manifests already, such as" in done.err
+    assert files(workspace) == before
+
+
+def test_layouts_by_what_a_monitor_is(
+    workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    layout = "{domain}/{property:Environment}/{name_prefix}-{id}.yaml"
+    assert run("import", "--into", "one", "--layout", layout, env=account.env).code == 0
+    written = files(workspace, "one")
+    assert "example.com/other/monitor-200006.yaml" in written
+    assert "example.com/x/monitor-200030.yaml" in written
+    (workspace.root / "teams.yaml").write_text(
+        "'200001': first.yaml\n'*monitor*': 'plain/{kind}.yaml'\n'*': 'rest/{name}.yaml'\n"
+    )
+    assert run("import", "--into", "two", "--layout", "@teams.yaml", env=account.env).code == 0
+    folders = {name.partition("/")[0] for name in files(workspace, "two")}
+    assert folders == {"_defaults.yaml", "first.yaml", "plain", "rest"}
+    (workspace.root / "teams.yaml").write_text("[a]")
+    bad = run("import", "--layout", "@teams.yaml", env=account.env)
+    assert (bad.code, "it is no mapping" in bad.err) == (64, True)
+
+
+def test_defaults_that_exist_are_used(
+    workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    head = "apiVersion: reconciler/v1\nkind: Defaults\n"
+    workspace.write("_defaults.yaml", head + "spec: {timeout: 30, interval: 1, note: ours}\n")
+    done = run("import", "200014", env=account.env)
+    assert done.code == 0
+    (name,) = files(workspace).keys() - {"_defaults.yaml"}
+    text = files(workspace)[name].decode()
+    assert "timeout" not in text
+    assert "  interval: 5\n" in text
+    assert "  note: {inherit: false}\n" in text
+    assert run("plan", "--detailed-exitcode", env=account.env).code == 0
+
+
+def test_text_that_older_parsers_take_for_a_boolean_is_quoted(
+    workspace: Workspace, run: Callable[..., Done], sandbox: Callable[..., Account]
+) -> None:
+    fields = {"billing_plancode": "UBM - A/A", "hostname": "mx.example.com"}
+    account = sandbox(
+        *(
+            {"id": number, "type": "email-smtp", "name": name, **fields}
+            for number, name in enumerate(("yes", "N", "On", "yesterday"), 1)
+        )
+    )
+    assert run("import", "--layout", "{id}.yaml", env=account.env).code == 0
+    texts = [data.decode() for name, data in sorted(files(workspace).items()) if name[0] != "_"]
+    lines = [line for text in texts for line in text.splitlines() if line.startswith("  name:")]
+    assert lines == ["  name: 'yes'", "  name: 'N'", "  name: 'On'", "  name: yesterday"]

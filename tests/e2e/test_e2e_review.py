@@ -375,7 +375,7 @@ def drifting(
 ) -> Callable[..., Done]:
     """Keeps the issue for these drifted monitors."""
 
-    def keep(*addresses: str, port: int = 25, **options: Any) -> Done:
+    def keep(*addresses: str, port: int = 25, new: tuple[int, ...] = (), **options: Any) -> Done:
         monitors = [
             {
                 "address": address,
@@ -392,6 +392,7 @@ def drifting(
             "account": {"name": "default", "url": "https://example.com"},
             "summary": {"drifted": len(monitors), "kept": 0},
             "monitors": monitors,
+            "unmanaged": [{"id": id_, "type": "email-smtp", "name": "By hand"} for id_ in new],
         }
         (workspace.root / "drift.json").write_text(json.dumps(drift), encoding="utf-8")
         (workspace.root / "drift.md").write_text(f"Drift: {addresses}", encoding="utf-8")
@@ -419,6 +420,14 @@ def test_an_issue_is_open_while_there_is_drift(
     assert drifting().err == "The issue for drift is closed.\n"
     assert drifting().err == "The issue for drift is not needed.\n"
     assert issue["title"] == "AlertSite has drifted from the manifests"
+
+
+def test_an_issue_tells_new_monitors_too(drifting: Callable[..., Done], platform: Any) -> None:
+    assert drifting(new=(7,)).err == "The issue for drift is written.\n"
+    assert drifting("email-smtp/a", new=(7, 8)).err == "The issue for drift is updated.\n"
+    ((_, text),) = platform.notes
+    assert text.endswith("\n\n- `email-smtp/a`\n- `monitor 8, without a manifest`")
+    assert drifting().err == "The issue for drift is closed.\n"
 
 
 def test_an_issue_names_no_more_than_some(drifting: Callable[..., Done], platform: Any) -> None:

@@ -337,8 +337,8 @@ def test_without_a_key_only_being_told_sends_a_secret(
     assert done.code == 0
     assert account.patches() == [(_TRIP, {"interval": 15})]
     untracked = (
-        "2 secrets are not tracked: RECONCILER_SECRET_KEY shows when they change, --write-secrets "
-        "sends them.\n"
+        "RECONCILER_SECRET_KEY is not set, so 2 secrets are not tracked: --write-secrets sends "
+        "them.\n"
     )
     assert done.out.count(untracked) == 1
     assert run("plan", env=env).out == f"No changes. 1 unchanged.\n{untracked}"
@@ -445,7 +445,7 @@ def test_missing_secret_is_a_finding_before_anything_is_sent(
         "Error: 3 findings in the manifests\n"
     )
     for command, more in (
-        (["plan"], _KEY),
+        ([*_APPLY], _KEY),
         ([*_APPLY], {"POP3_PASSWORD": ""}),
         ([*_APPLY, "--write-secrets"], {}),
     ):
@@ -453,8 +453,55 @@ def test_missing_secret_is_a_finding_before_anything_is_sent(
         assert done.code == 3
         assert findings in done.err
     assert [call for call in account.calls() if call.startswith(("PATCH", "POST /mon"))] == []
+    # A plan needs none of them.
+    plan = run("plan", env=env | _KEY)
+    assert plan.code == 0
+    told = "2 secrets are not checked, since not at hand here: env:POP3_PASSWORD, file:password."
+    assert plan.out.count(told) == 1
+    assert run("plan", "--json", env=env).json["secrets"] == {
+        "unchecked": ["env:POP3_PASSWORD", "file:password"],
+        "rekeyed": 0,
+    }
     # Where it is neither sent nor fingerprinted, nothing is missing.
     assert run("plan", "--target", "*/relay", env=account.env).code == 0
+
+
+@pytest.mark.usefixtures("trip", "witness")
+def test_a_secret_that_was_sent_and_is_not_at_hand_is_not_checked(
+    monitor: Callable[..., Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+) -> None:
+    account = sandbox(monitor("email-round-trip", 1, interval=15))
+    assert run(*_APPLY, env=account.env | _ENV | _KEY).code == 0
+    sent = account.patches()
+    for command in (["plan", "--detailed-exitcode"], ["plan", "--offline"], [*_APPLY]):
+        done = run(*command, env=account.env | _KEY)
+        assert done.code == 0
+        assert "1 secret is not checked, since not at hand here: env:POP3_PASSWORD." in done.out
+    assert account.patches() == sent
+    why = run("why", "email-round-trip/trip", env=account.env | _KEY)
+    assert "not checked" in why.out
+    planned = run("plan", "--out", "p.json", env=account.env | _ENV | _KEY | {"POP3_PASSWORD": "x"})
+    assert "pop3_password: changed" in planned.out
+    late = run("apply", "p.json", env=account.env | _KEY)
+    assert (late.code, "missing-secret" in late.err) == (3, True)
+
+
+@pytest.mark.usefixtures("trip", "witness")
+def test_another_key_is_said_once_as_what_it_is(
+    monitor: Callable[..., Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+) -> None:
+    account = sandbox(monitor("email-round-trip", 1, interval=15))
+    env = account.env | _ENV
+    assert run(*_APPLY, env=env | _KEY).code == 0
+    other = env | {"RECONCILER_SECRET_KEY": "another long enough key"}
+    told = "RECONCILER_SECRET_KEY is another one than when 2 secrets were sent"
+    assert run("plan", env=other).out.count(told) == 1
+    assert told in run("doctor", env=other).out
+    assert run(*_APPLY, env=other).code == 0
+    assert run("plan", env=other).out == "No changes. 1 unchanged.\n"
+    weak = run("plan", env=env | {"RECONCILER_SECRET_KEY": "k"})
+    assert weak.err.count("RECONCILER_SECRET_KEY has only 1 character,") == 1
+    assert "has only 1 character," in run("doctor", env=env | {"RECONCILER_SECRET_KEY": "k"}).out
 
 
 _REFS = (

@@ -611,10 +611,18 @@ class TestNotification:
             assert told() == ["email-smtp/relay-01: port"]
             server.on(f"POST /{self.TOKEN}", Answer())
             assert told() == ["email-smtp/relay-01: port"]  # what was not taken is told again
+            account.edit("email-smtp", 1, port=2526)
+            fields = {"billing_plancode": "UBM - A/A", "hostname": "mx.example.com"}
+            new = account.create("email-smtp", name="By hand", **fields)
+            assert told() == []
+            what = f"By hand (id {new}, email-smtp: made by hand since the last apply)"
+            assert told("--unmanaged") == [what]
+            assert told("--unmanaged") == told() == told("--unmanaged") == []
             path = workspace.root / ".reconciler" / "notified.json"
             assert json.loads(path.read_bytes())["default"].keys() == {
                 "email-smtp/relay-01",
                 "email-smtp/relay-02",
+                f"id {new}",
             }
             path.write_text("[", encoding="utf-8")
             assert len(told()) == 2

@@ -461,7 +461,7 @@ def test_locked_by_somebody_else(kept: Path, applied: Account, run: Callable[...
     lock = kept.with_name("state.json.lock")
     before, holder = kept.read_bytes(), _lease(kept.parent)
     held, calls = lock.read_bytes(), len(applied.calls())
-    for command in (_APPLY, ["state", "rm", "email-smtp/relay-01"]):
+    for command in (_APPLY, ["import"], ["state", "rm", "email-smtp/relay-01"]):
         done = run(*command, env=applied.env)
         assert done.code == 8
         assert (

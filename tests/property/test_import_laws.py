@@ -11,7 +11,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from reconciler.core.model import Live
-from reconciler.core.naming import MAX_NAME, slug
+from reconciler.core.naming import MAX_NAME, layout_of, slug
 from reconciler.core.state import State
 from reconciler.manifests.formatter import tidy
 from reconciler.usecases.fmt import Ordering
@@ -84,10 +84,12 @@ TERMS = st.builds(
     manifests=st.just(""),
     layout=st.sampled_from(
         ["{kind}/{name}.yaml", "{kind}.yaml", "all.yml", "{name}/{id}.yaml", "x-{name}.yaml"]
-    ),
+    ).map(layout_of),
     merge=st.booleans(),
     lift=st.booleans(),
     write_unknown=st.booleans(),
+    targets=st.just(()),
+    has_ids=st.booleans(),
 )
 
 
@@ -148,9 +150,12 @@ def test_the_plan_after_an_import_is_empty(
             item.type in {*KINDS, None} for item in live
         )
         write(imported, folder, nullcontext)
+        state = STATE
         if imported.drafts:
             checked = check(imported, live, ACCOUNT, SCHEMAS, STATE, folder)
             plan = checked.plan
+            state = STATE._replace(records=checked.records)
+            assert checked.records.keys() == {item.address for item in imported.drafts}
             assert checked.others == 0
             assert (plan.changes, plan.refusals) == ((), ())
             assert plan.unchanged == len(imported.drafts)
@@ -158,7 +163,7 @@ def test_the_plan_after_an_import_is_empty(
             assert SECRET not in text
             assert tidy(text.encode(), ORDERING.of).data == text.encode()
 
-        again = draft(live, SCHEMAS, STATE, terms._replace(merge=True))
+        again = draft(live, SCHEMAS, state, terms._replace(merge=True))
         assert (again.drafts, again.texts) == ((), {})
         assert again.known == len(imported.drafts)
     event("lifted" if imported.shared else f"{len(imported.drafts)} drafts")

@@ -10,11 +10,17 @@ import pytest
 from reconciler.core.model import Live
 from reconciler.core.naming import (
     MAX_NAME,
+    NOT_INHERITED,
     Draft,
+    Facts,
+    Layout,
     Shared,
     check_layout,
+    domain,
     free_name,
+    layout_of,
     lifted,
+    means,
     slug,
     variable,
 )
@@ -35,6 +41,7 @@ SMTP = {"name": "Relay", "billing_plancode": "UBM", "hostname": "mx.example.com"
 
 def imported(tmp_path: Path, *live: Live, state: State = STATE, **terms: Any) -> Imported:
     asked = {"layout": "{kind}/{name}.yaml", "merge": False, "lift": False} | terms
+    asked["layout"] = layout_of(asked["layout"])
     folder = str(tmp_path)
     return draft(live, SCHEMAS, state, ImportOptions(folder=folder, manifests=folder, **asked))
 
@@ -112,8 +119,8 @@ def drafts(count: int, folder: str = "a", kind: str = "email-smtp", **spec: Any)
     ]
 
 
-def lift(*given: Draft, closed: frozenset[str] = frozenset()) -> tuple[list[Any], list[Shared]]:
-    kept, shared = lifted(given, KINDS, closed)
+def lift(*given: Draft, fixed: frozenset[str] = frozenset()) -> tuple[list[Any], list[Shared]]:
+    kept, shared = lifted(given, KINDS, fixed)
     return [dict(item.spec) for item in kept], shared
 
 
@@ -122,18 +129,26 @@ def test_what_at_least_five_and_80_percent_say_is_shared() -> None:
     assert lift(*found)[1] == []
     found = [*drafts(8, port=25, timeout=30), *drafts(2, port=587, timeout=31)]
     specs, shared = lift(*found)
-    assert shared == [Shared("a", (), {"port": 25, "timeout": 30})]
+    assert shared == [Shared((), {"port": 25, "timeout": 30})]
     assert specs == [{"name": "x"}] * 8 + [{"name": "x", "port": 587, "timeout": 31}] * 2
     found = [*drafts(7, port=25), *drafts(3, port=587)]
     assert lift(*found)[1] == []
 
 
-def test_what_one_of_them_leaves_to_alertsite_is_not_shared() -> None:
-    assert lift(*drafts(9, port=25), *drafts(1))[1] == []
+def test_what_few_leave_to_alertsite_is_not_inherited_by_them() -> None:
+    specs, shared = lift(*drafts(8, port=25), *drafts(2))
+    assert shared == [Shared((), {"port": 25})]
+    assert specs[8:] == [{"name": "x", "port": NOT_INHERITED}] * 2
+    assert lift(*drafts(7, port=25), *drafts(3))[1] == []
 
 
-def test_names_and_servers_are_not_shared() -> None:
-    assert lift(*drafts(9, hostname="x", ipv4="10.0.0.1"))[1] == []
+def test_names_servers_and_secrets_are_not_shared() -> None:
+    secret = {"secretRef": {"env": "X"}}
+    assert lift(*drafts(9, hostname="x", ipv4="10.0.0.1", note=secret))[1] == []
+
+
+def test_what_has_a_default_already_is_not_shared_again() -> None:
+    assert lift(*drafts(9, port=25), fixed=frozenset(["port"]))[1] == []
 
 
 def test_the_same_value_in_another_spelling_is_shared() -> None:
@@ -146,20 +161,79 @@ def test_the_same_value_in_another_spelling_is_shared() -> None:
     assert shared.spec == {"locations": [{"id": 10}, {"id": 20}], "billing_plancode": "UBM - A/A"}
 
 
-def test_folders_and_kinds_share_apart() -> None:
+def test_folders_share_together_and_kinds_apart_where_they_differ() -> None:
     found = [
-        *drafts(5, folder="a", kind="email-smtp", port=25),
-        *drafts(5, folder="a", kind="email-imap", port=25),
-        *drafts(5, folder="a", kind="email-pop", port=110),
-        *drafts(5, folder="b", kind="email-pop", port=110),
+        *drafts(5, folder="a", kind="email-smtp", port=25, timeout=30),
+        *drafts(5, folder="b", kind="email-imap", port=25, timeout=30),
+        *drafts(5, folder="c", kind="email-pop", port=110, timeout=30),
     ]
     _, shared = lift(*found)
     assert shared == [
-        Shared("a", ("email-imap", "email-smtp"), {"port": 25}),
-        Shared("a", ("email-pop",), {"port": 110}),
-        Shared("b", (), {"port": 110}),
+        Shared((), {"timeout": 30}),
+        Shared(("email-imap", "email-smtp"), {"port": 25}),
+        Shared(("email-pop",), {"port": 110}),
     ]
-    assert [item.folder for item in lift(*found, closed=frozenset("a"))[1]] == ["b"]
+
+
+def test_a_field_that_only_some_kinds_know_is_for_all_that_do() -> None:
+    found = [*drafts(5, resolve_dns=True), *drafts(5, kind="email-round-trip", timeout=30)]
+    _, shared = lift(*found)
+    assert shared == [
+        Shared((), {"resolve_dns": True}),
+        Shared(("email-round-trip",), {"timeout": 30}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [
+        ("mx1.mail.example.com", "example.com"),
+        ("imaps://MX.Example.com:993/x", "example.com"),
+        ("probe@mail.example.co.uk", "example.co.uk"),
+        ("example.de.", "example.de"),
+        ("192.0.2.1", "other"),
+        ("localhost", "other"),
+        ("[2001:db8::1]:25", "other"),
+        ("mx_1.example.com", "example.com"),
+        ("x._defaults.yaml", "other"),
+        ("../../etc", "other"),
+        ("", "other"),
+    ],
+)
+def test_domains(host: str, found: str) -> None:
+    assert domain(host) == found
+
+
+_FACTS = Facts(
+    "email-smtp", "prod-relay", 7, "Prod: Relay", "mx.example.com", {"Team A": "Web / 1"}
+)
+
+
+@pytest.mark.parametrize(
+    ("layout", "path"),
+    [
+        ("{domain}/{name}.yaml", "example.com/prod-relay.yaml"),
+        ("{name_prefix}/{kind}.yaml", "prod/email-smtp.yaml"),
+        ("{property:Team A}/{id}.yaml", "web-1/7.yaml"),
+        ("{property:Team B}/{id}.yaml", "other/7.yaml"),
+        ("{{{name}}}.yaml", "{prod-relay}.yaml"),
+    ],
+)
+def test_paths_by_what_a_monitor_has(layout: str, path: str) -> None:
+    assert layout_of(layout).path(_FACTS) == path
+
+
+def test_the_first_pattern_that_means_a_monitor_counts() -> None:
+    rules = (("8", "no.yaml"), ("prod*", "a/{name}.yaml"), ("7", "b.yaml"))
+    assert Layout(rules).path(_FACTS) == "a/prod-relay.yaml"
+    assert Layout(rules[:1]).path(_FACTS) == "email-smtp/prod-relay.yaml"
+    assert [means(_FACTS, each) for each in ("7", "PROD*", "prod: relay", "*/prod-*", "p")] == [
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_fields_in_the_types_of_the_schema(tmp_path: Path) -> None:
@@ -264,7 +338,8 @@ def test_no_field_holds_a_secret_of_this_run(tmp_path: Path) -> None:
     redactor = Redactor()
     redactor.know("the-l0gin-of-this-run")
     fields = {"note": "ask for the-l0gin-of-this-run", "dsn": "x:the-l0gin-of-this-run@h", "a": "b"}
-    terms = ImportOptions(str(tmp_path), str(tmp_path), "{name}.yaml", merge=False, lift=False)
+    layout = layout_of("{name}.yaml")
+    terms = ImportOptions(str(tmp_path), str(tmp_path), layout, merge=False, lift=False)
     terms = terms._replace(write_unknown=True)
     found = draft([smtp(7, **fields)], SCHEMAS, STATE, terms, redactor)
     assert [told.field for told in found.left_out] == ["dsn", "note"]
@@ -376,9 +451,9 @@ def test_folders_with_manifests_get_no_defaults(tmp_path: Path) -> None:
     live = [smtp(number, name=f"R {number}", port=25) for number in range(6)]
     flat = imported(tmp_path, *live, layout="{name}.yaml", merge=True, lift=True)
     assert flat.shared == ()
-    below = imported(tmp_path, *live, merge=True, lift=True)
-    assert [item.folder for item in below.shared] == ["email-smtp"]
-    assert next(iter(below.texts)) == "email-smtp/_defaults.yaml"
+    assert flat.is_unshared
+    new = imported(tmp_path / "new", *live, lift=True)
+    assert (next(iter(new.texts)), new.is_unshared) == ("_defaults.yaml", False)
 
 
 def test_what_defaults_would_give_is_kept_away(tmp_path: Path) -> None:
@@ -388,11 +463,25 @@ def test_what_defaults_would_give_is_kept_away(tmp_path: Path) -> None:
         "_defaults.yaml",
     )
     (found,) = imported(tmp_path, smtp(7), merge=True).drafts
-    assert found.spec == {**SMTP, "note": "", "custom_properties": []}
+    assert found.spec == {
+        **SMTP,
+        "note": {"inherit": False},
+        "custom_properties": {"inherit": False},
+    }
 
     write_manifest(tmp_path, "kind: Defaults\nspec: {port: 25}", "_defaults.yaml")
-    found_ = imported(tmp_path, smtp(7), merge=True)
-    assert found_.skipped[0].text == "it would get port from defaults, and has none in AlertSite"
+    live = [smtp(7), smtp(8, port=25), smtp(9, port="587")]
+    specs = [item.spec.get("port") for item in imported(tmp_path, *live, merge=True).drafts]
+    assert specs == [{"inherit": False}, None, 587]
+
+
+def test_a_secret_that_is_a_default_is_inherited(tmp_path: Path) -> None:
+    text = "kind: Defaults\nspec: {alert_note: {secretRef: {env: NOTE}}}"
+    write_manifest(tmp_path, text, "_defaults.yaml")
+    live = [smtp(7, alert_note="hunter2"), smtp(8)]
+    found = imported(tmp_path, *live, merge=True)
+    assert [item.spec for item in found.drafts] == [SMTP, SMTP]
+    assert "hunter2" not in "".join(found.texts.values())
 
 
 def test_several_manifests_in_one_file(tmp_path: Path) -> None:
@@ -404,9 +493,7 @@ def test_several_manifests_in_one_file(tmp_path: Path) -> None:
 schemas/email-smtp.schema.json
 apiVersion: reconciler/v1
 kind: email-smtp
-metadata:
-  name: relay
-  id: 7
+metadata: {name: relay, id: 7}
 spec:
   name: Relay
   billing_plancode: UBM
@@ -414,9 +501,7 @@ spec:
 ---
 apiVersion: reconciler/v1
 kind: email-smtp
-metadata:
-  name: relay-2
-  id: 8
+metadata: {name: relay-2, id: 8}
 spec:
   name: Relay
   billing_plancode: UBM
@@ -437,13 +522,13 @@ def test_what_is_staged_fits_where_it_will_be_moved(tmp_path: Path) -> None:
     terms = ImportOptions(
         folder=str(tmp_path / "staged"),
         manifests=str(tmp_path / "monitors"),
-        layout="{kind}/r.yaml",
+        layout=layout_of("{kind}/r.yaml"),
         merge=True,
         lift=True,
     )
     found = draft(live, SCHEMAS, STATE, terms)
     assert [item.name for item in found.drafts][:2] == ["r-1-2", "r-2"]
-    assert {item.spec["note"] for item in found.drafts} == {""}
+    assert {str(item.spec["note"]) for item in found.drafts} == {"{'inherit': False}"}
     assert found.shared == ()
 
     write_manifest(tmp_path, OLD.format("x", "X"), "monitors/email-smtp/r.yaml")

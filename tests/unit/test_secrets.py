@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.model import SecretRef
+from reconciler.core.state import is_of_key, is_same_secret
 from reconciler.errors import ConfigurationError
 from reconciler.secrets import Vault
 
@@ -171,7 +172,12 @@ def test_nothing_carries_a_secret_away(vault: Vault) -> None:
 def test_a_fingerprint_is_made_with_the_key(vault: Vault) -> None:
     assert vault.tracks
     expected = hmac.new(b"key", b'[7,"password","hunter2"]', hashlib.sha256).hexdigest()
-    assert vault.fingerprint(7, "password", ref("env", "PASSWORD")) == f"hmac-sha256:{expected}"
+    mark = hmac.new(b"key", b"reconciler: which key", hashlib.sha256).hexdigest()[:4]
+    found = vault.fingerprint(7, "password", ref("env", "PASSWORD"))
+    assert found == f"hmac-sha256:{mark}:{expected}"
+    assert is_same_secret(f"hmac-sha256:{expected}", found)  # as earlier versions wrote it
+    assert [is_of_key(text, mark) for text in (found, "", "released")] == [True] * 3
+    assert not is_of_key(found, "0000")
 
 
 def test_a_fingerprint_tells_everything_apart() -> None:
@@ -307,3 +313,17 @@ def test_other_schemes_are_plug_ins(installed: Path) -> None:
 def test_without_plug_ins_there_are_two_schemes() -> None:
     (reason,) = ask([("vault", "x")], None)
     assert reason == "no resolver for the scheme vault is installed; there are env and file"
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("", ""),
+        ("secret", "only 6 characters"),
+        ("0" * 64, "only few different characters"),
+        ("key of fingerprints", ""),
+    ],
+)
+def test_a_key_that_can_be_guessed(key: str, reason: str) -> None:
+    weakness = Vault({}, key).key_weakness
+    assert (reason in weakness, bool(weakness)) == (True, bool(reason))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.drift import Drifted
     from reconciler.core.events import Event
-    from reconciler.core.model import JSON
+    from reconciler.core.model import JSON, Unmanaged
     from reconciler.core.result import Outcome
 
 
@@ -105,7 +105,9 @@ class Notification:
         told = self._told() if self._drift is not None else {}
         now = self._drift.drift.monitors if self._drift is not None else ()
         fresh = [item for item in now if told.get(item.address) != _print(item)]
-        message = drift_message(self._account, self._run, fresh, self._exit_code)
+        found = (self._drift.drift.unmanaged if self._drift is not None else None) or ()
+        strangers = [item for item in found if _key(item) not in told]
+        message = drift_message(self._account, self._run, fresh, self._exit_code, strangers)
         # What could not be told is news in the next run, too.
         if (message is None or self._send(message)) and self._drift is not None:
             self._remember(self._drift, told)
@@ -139,6 +141,9 @@ class Notification:
 
     def _remember(self, found: DriftFound, told: dict[str, str]) -> None:
         now = {item.address: _print(item) for item in found.drift.monitors}
+        if found.drift.unmanaged is None:  # nobody has looked, so they are still there
+            now |= {name: text for name, text in told.items() if text == _STRANGER}
+        now |= {_key(item): _STRANGER for item in found.drift.unmanaged or ()}
         if not found.is_whole:
             now = told | now
         if now == told:
@@ -152,6 +157,14 @@ class Notification:
             durable.replace(TOLD, f"{as_json(every | {self._account: now})}\n".encode())
         except (OSError, ValueError) as error:
             self._say(f"{TOLD} cannot be written, so that drift is told again: {error}")
+
+
+_STRANGER = "unmanaged"
+
+
+def _key(item: Unmanaged) -> str:
+    """What a monitor without a manifest is noted by, which is no address."""
+    return f"id {item.id}"
 
 
 def _print(item: Drifted) -> str:

@@ -21,7 +21,7 @@ from reconciler.render.html.rows import (
     command,
     line,
 )
-from reconciler.render.plans import bindings_text, cost_text, notes_text, reason_text
+from reconciler.render.plans import bindings_text, cost_text, notes_text, reason_text, secrets_lines
 from reconciler.render.values import names_of
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ def _lead(plan: Plan) -> str:
     if plan.untracked:
         what = "1 secret is" if plan.untracked == 1 else f"{plan.untracked:,} secrets are"
         parts.append(f"{what} not tracked.")
+    parts += secrets_lines(plan)
     return " ".join(parts)
 
 

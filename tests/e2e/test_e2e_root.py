@@ -1,0 +1,101 @@
+"""The root of a repository: found upwards, so that the working folder changes nothing."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from conftest import Account, Done, Workspace
+
+
+@pytest.fixture
+def account(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+) -> Account:
+    """One relay, whose manifest two folders below the root wants another port."""
+    workspace.write("team/deep/relay.yaml", manifest("email-smtp", "relay", 1, port=587))
+    return sandbox(monitor("email-smtp", 1, port=25))
+
+
+def test_the_working_folder_changes_nothing(
+    account: Account, workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    below = workspace.root / "monitors" / "team"
+    expected = run("plan", env=account.env)
+    assert "monitors/team/deep/relay.yaml:1" in expected.out
+    assert run("plan", env=account.env, cwd=below).out == expected.out
+    inside = run("-C", "monitors/team", "plan", env=account.env)
+    assert inside.out == expected.out
+    assert run("apply", "--auto-approve", env=account.env, cwd=below).code == 0
+    assert (workspace.root / ".reconciler" / "state.json").exists()
+    assert not (below / ".reconciler").exists()
+    assert run("plan", "--offline", env=account.env, cwd=below / "deep").code == 0
+
+
+def test_paths_that_are_given_stay_relative_to_the_working_folder(
+    account: Account, workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    below = workspace.root / "monitors" / "team"
+    asked = ["--manifests", "deep", "--out", "p.json", "--state", "file:s.json"]
+    asked += ["--format", "markdown=p.md"]
+    done = run("plan", *asked, env=account.env, cwd=below)
+    assert done.code == 0
+    assert {path.name for path in below.iterdir()} == {"deep", "p.json", "p.md"}
+    assert run("show", "p.json", cwd=below).code == 0
+    applied = run("-C", str(below), "apply", "p.json", *asked[:2], *asked[4:6], env=account.env)
+    assert applied.code == 0
+    assert (below / "s.json").exists()
+    assert run("validate", "deep", cwd=below).err == "Valid: 1 manifest in 1 file.\n"
+    assert run("validate", cwd=below).err == "Valid: 1 manifest in 1 file.\n"
+    assert run("validate", "../../monitors", cwd=below).code == 0
+
+
+def test_targets_and_moves_mean_paths_of_the_working_folder(
+    account: Account, workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    below = workspace.root / "monitors" / "team"
+    assert "email-smtp/relay" in run("plan", "--target", "deep", env=account.env, cwd=below).out
+    assert "email-smtp/relay" in run("plan", "--target", ".", env=account.env, cwd=below).out
+    left_out = run("plan", "--exclude", "deep/relay.yaml", env=account.env, cwd=below)
+    assert "email-smtp/relay" not in left_out.out
+    assert run("set", "deep/", "port=25", "--auto-approve", cwd=below).code == 0
+    assert run("plan", "--detailed-exitcode", env=account.env, cwd=below).code == 0
+    assert run("mv", "deep/relay.yaml", "../other/", cwd=below).code == 0
+    assert (workspace.root / "monitors" / "other" / "relay.yaml").exists()
+
+
+def test_a_clone_with_manifests_is_a_root_and_nothing_above_a_clone_counts(
+    account: Account, workspace: Workspace, run: Callable[..., Done]
+) -> None:
+    (workspace.root / "reconciler.toml").write_text("no = 1\n")
+    clone = workspace.root / "clone"
+    (clone / "sub").mkdir(parents=True)
+    assert "unknown setting no" in run("plan", env=account.env, cwd=clone / "sub").err
+    subprocess.run(["git", "init", "--quiet", str(clone)], check=True)
+    alone = run("plan", env=account.env, cwd=clone / "sub")
+    assert "monitors: there is no such file or folder" in alone.err
+    (clone / "monitors").mkdir()
+    rooted = run("plan", env=account.env, cwd=clone / "sub")
+    assert "monitors: there is no manifest" in rooted.err
+
+
+def test_init_lays_out_the_working_folder(workspace: Workspace, run: Callable[..., Done]) -> None:
+    below = workspace.root / "monitors" / "new"
+    below.mkdir()
+    done = run("init", cwd=below)
+    assert done.code == 0
+    assert "Next, in monitors/new:" in done.err
+    assert (below / "reconciler.toml").exists()
+
+
+def test_a_folder_that_is_not_there(run: Callable[..., Done]) -> None:
+    done = run("-C", "nowhere", "plan")
+    assert (done.code, "-C nowhere cannot be entered: No such file" in done.err) == (3, True)

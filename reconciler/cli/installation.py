@@ -1,0 +1,32 @@
+"""How this copy of the tool is installed, and by which words a person runs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+NAME = "alertsite-reconciler"
+"""The distribution; the import package and the command have the shorter name."""
+_COMMAND = "reconciler"
+
+
+def command() -> tuple[str, ...]:
+    """The words that run this copy from any folder: `reconciler` if that is what the PATH finds."""
+    from shutil import which
+
+    started = Path(sys.argv[0])
+    found = which(_COMMAND)
+    if found and started.exists() and Path(found).samefile(started):
+        return (_COMMAND,)
+    if started.name == "__main__.py":  # python -m reconciler, from wherever it is installed
+        return (sys.executable, "-m", "reconciler")
+    if started.suffix == ".pyz":
+        return (sys.executable, str(started.resolve()))
+    return (str(started.absolute()),)
+
+
+def other_owners() -> tuple[str, ...]:
+    """Other distributions that bring a package of the same name, so that one hides the other."""
+    from importlib.metadata import packages_distributions  # reads what every distribution holds
+
+    return tuple(sorted({*packages_distributions().get("reconciler", ())} - {NAME}))

@@ -49,8 +49,9 @@ class TestExplain:
         lines = done.out.splitlines()
         schema = json.loads((_SCHEMAS / f"{kind}.schema.json").read_bytes())
         spec = schema["properties"]["spec"]
+        required = [*spec["required"], *spec["x-required"]]
         for name, field in spec["properties"].items():
-            mark = "-" if field.get("readOnly") else "*" if name in spec["required"] else " "
+            mark = "-" if field.get("readOnly") else "*" if name in required else " "
             assert sum(line.startswith(f"{mark} spec.{name} ") for line in lines) == 1, name
         assert any(line.startswith("* metadata.name ") for line in lines)
 

@@ -50,6 +50,7 @@ from reconciler.sandbox import (
     parse_world,
     running,
 )
+from reconciler.schema import installed_schemas
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -359,10 +360,7 @@ class World:
         self.pace = 0.0
         self.is_slow = self.has_lagged = False
         self._behind_until = 0.0
-        self._schemas = {
-            kind: json.loads((ROOT / "schemas" / f"{kind}.schema.json").read_text())
-            for kind in KINDS
-        }
+        self._schemas = {kind: installed_schemas().documents[kind] for kind in KINDS}
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:

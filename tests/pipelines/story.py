@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.sandbox import PASSWORD, USERNAME, Options, running
+from reconciler.schema import installed_schemas
 
 import platforms
 from platforms import GitLab
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).parents[2]
 _LOCAL = Path(__file__).parent / "node_modules" / ".bin" / "gitlab-ci-local"
 _SECONDS = 120
-_KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
 _SEED = [
     {
         "id": 101 + number,
@@ -110,10 +110,7 @@ class Repository:
 
 @pytest.fixture
 def alertsite(tmp_path: Path) -> Iterator[str]:
-    schemas = {
-        kind: json.loads((_ROOT / "schemas" / f"{kind}.schema.json").read_bytes())
-        for kind in _KINDS
-    }
+    schemas = installed_schemas().documents
     with running(Options(schemas=schemas, seed=_SEED, database=tmp_path / "alertsite.db")) as url:
         yield url
 

@@ -1,7 +1,5 @@
 import contextlib
-import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,14 +7,12 @@ import pytest
 
 from reconciler.sandbox import PASSWORD, USERNAME, Options, running
 from reconciler.sandbox.monitors import SecretFields
-
-_SCHEMAS = Path(__file__).parents[2] / "schemas"
-_KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
+from reconciler.schema import installed_schemas
 
 
 @pytest.fixture(scope="session")
 def schemas() -> dict[str, dict[str, Any]]:
-    return {kind: json.loads((_SCHEMAS / f"{kind}.schema.json").read_text()) for kind in _KINDS}
+    return installed_schemas().documents
 
 
 @pytest.fixture(scope="session")

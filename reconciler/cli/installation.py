@@ -7,7 +7,8 @@ from pathlib import Path
 
 NAME = "alertsite-reconciler"
 """The distribution; the import package and the command have the shorter name."""
-_COMMAND = "reconciler"
+ON_PATH = ("reconciler",)
+"""The command of an installation that the PATH finds."""
 
 
 def command() -> tuple[str, ...]:
@@ -15,9 +16,9 @@ def command() -> tuple[str, ...]:
     from shutil import which
 
     started = Path(sys.argv[0])
-    found = which(_COMMAND)
+    found = which(*ON_PATH)
     if found and started.exists() and Path(found).samefile(started):
-        return (_COMMAND,)
+        return ON_PATH
     if started.name == "__main__.py":  # python -m reconciler, from wherever it is installed
         return (sys.executable, "-m", "reconciler")
     if started.suffix == ".pyz":

@@ -502,3 +502,10 @@ class TestEditors:
             if field.get("type") == "integer":
                 validator = jsonschema_rs.Draft202012Validator(field)
                 assert all(map(validator.is_valid, field["examples"])), name
+
+    def test_a_document_is_judged_by_its_kind(self) -> None:
+        schema = json.loads((schema_folder() / "manifest.schema.json").read_text())
+        kinds = [part["if"]["properties"]["kind"]["const"] for part in schema["allOf"]]
+        assert kinds == schema["properties"]["kind"]["enum"] == [*KINDS, "Defaults"]
+        names = [part["then"]["$ref"] for part in schema["allOf"]]
+        assert names == [f"{kind.lower()}.schema.json" for kind in kinds]

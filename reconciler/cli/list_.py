@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, options, runtime
+from reconciler.cli import completions, config, console, options, runtime
 from reconciler.cli.runtime import connect
 from reconciler.core.listing import USUAL, WIDE, Where
 from reconciler.core.report import Standing
@@ -24,7 +24,7 @@ _TABLES = ("table", "wide", "csv")
 
 
 @click.command("list", epilog="Example: reconciler list --where hostname='mail-4*' -o wide")
-@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.argument("targets", nargs=-1, metavar="[TARGET]...", shell_complete=completions.targets)
 @options.manifests
 @options.state
 @click.option(
@@ -45,6 +45,7 @@ _TABLES = ("table", "wide", "csv")
 @click.option(
     "--columns",
     metavar="NAME,...",
+    shell_complete=completions.columns,
     help="Columns of the table: those of -o wide, any field of the monitors, or labels.NAME.",
 )
 @click.option(

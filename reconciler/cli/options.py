@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import render, usecases
-from reconciler.cli import config, console, runtime
+from reconciler.cli import completions, config, console, runtime
 from reconciler.core.grouping import FOLDED_ABOVE, Detail
 from reconciler.schema import Schemas, installed_schemas
 
@@ -46,6 +46,7 @@ target = click.option(
     "targets",
     multiple=True,
     metavar="TARGET",
+    shell_complete=completions.targets,
     help="Only manifests that match: an address (email-smtp/prod-relay), the id of a monitor, a "
     "glob over addresses or label=value. May be repeated.",
 )
@@ -82,6 +83,7 @@ keep = click.option(
     "--keep",
     multiple=True,
     metavar="ADDRESS",
+    shell_complete=completions.addresses,
     help="With --prune: an address, an id, or a glob over addresses, that is not retired. May be "
     "repeated.",
 )

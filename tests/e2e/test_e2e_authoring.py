@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Account, Done
+    from conftest import Account, Done, Workspace
 
 _ROOT = Path(__file__).parents[2]
 _SCHEMAS = _ROOT / "schemas"
@@ -278,11 +278,26 @@ class TestCompletion:
             ("reconciler schema pl", ["plain,plan"]),
             ("reconciler completion f", ["plain,fish"]),
             ("reconciler nonsense x", []),
+            ("reconciler plan --target email-smtp/r", ["plain,email-smtp/relay"]),
+            ("reconciler apply --target te", ["plain,team=mail"]),
+            ("reconciler apply --keep email-s", ["plain,email-smtp/relay"]),
+            ("reconciler list --columns name,hostn", ["plain,name,hostname"]),
+            ("reconciler why email-smtp/r", ["plain,email-smtp/relay"]),
+            ("reconciler why email-smtp/relay.hostn", ["plain,email-smtp/relay.hostname"]),
+            ("reconciler why email-smtp/relay.typ", []),
+            ("reconciler state rm email", ["plain,email-smtp/relay"]),
+            ("reconciler plan --manifests nowhere --target e", []),
         ],
     )
     def test_words_are_completed(
-        self, words: str, offered: list[str], run_process: Callable[..., Done]
+        self,
+        words: str,
+        offered: list[str],
+        run_process: Callable[..., Done],
+        workspace: Workspace,
+        manifest: Callable[..., str],
     ) -> None:
+        workspace.write("relay.yaml", manifest("email-smtp", "relay", labels={"team": "mail"}))
         count = str(len(words.split()) - 1)
         done = run_process(
             env={

@@ -7,7 +7,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help plan apply validate test check bench browser dist editor pipelines soak sandbox clean
+.PHONY: help plan apply validate test check bench browser dist trial editor pipelines soak sandbox clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ tests/browser/node_modules: tests/browser/package-lock.json
 
 dist: $(VENV)/.dist ## build wheel, sdist, zipapp, SBOM and checksums into dist/
 	@$(BIN)/python packaging/dist.py
+
+trial: $(VENV)/.dev $(VENV)/.dist ## build what a release has twice, install it into empty places, and try it
+	@$(BIN)/python -m pytest tests/trial/story.py -n 0 $(ARGS)
 
 editor: $(VENV)/.dev tests/editor/node_modules/.package-lock.json ## ask a YAML language server what an editor shows; needs npm
 	@$(BIN)/python -m pytest tests/editor/story.py -n 0 $(ARGS)

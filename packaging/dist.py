@@ -7,6 +7,7 @@ order is that of names, and what pip notes about where it installed from is take
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -32,16 +33,29 @@ def main() -> None:
     (wheel,) = DIST.glob("*.whl")
     version = wheel.name.split("-")[1]
     _build_zipapp(wheel, DIST / "reconciler.pyz")
-    _python(
-        *("-m", "cyclonedx_py", "requirements", "requirements/tool.txt"),
-        *("--pyproject", "pyproject.toml", "--mc-type", "application"),
-        *("--output-reproducible", "--spec-version", "1.6"),
-        *("--output-file", str(DIST / f"{NAME}-{version}.cdx.json")),
-    )
+    _write_sbom(DIST / f"{NAME}-{version}.cdx.json", version)
     built = sorted(DIST.iterdir())
     lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in built]
     (DIST / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
     print("".join(lines), end="")
+
+
+def _write_sbom(target: Path, version: str) -> None:
+    """What the tool depends on, by the lock; the generator does not know the tool's version."""
+    _python(
+        *("-m", "cyclonedx_py", "requirements", "requirements/tool.txt"),
+        *("--pyproject", "pyproject.toml", "--mc-type", "application"),
+        *("--output-reproducible", "--spec-version", "1.6"),
+        *("--output-file", str(target)),
+    )
+    bom = json.loads(target.read_text(encoding="utf-8"))
+    tool = bom["metadata"]["component"]
+    tool["version"] = version
+    tool["purl"] = f"pkg:pypi/{NAME}@{version}"
+    for item in bom["dependencies"]:
+        if item["ref"] == tool["bom-ref"]:
+            item["dependsOn"] = [part["bom-ref"] for part in bom["components"]]
+    target.write_text(json.dumps(bom, indent=2) + "\n", encoding="utf-8")
 
 
 def _commit_time() -> str:

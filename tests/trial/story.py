@@ -48,7 +48,7 @@ def _sums(dist: Path) -> dict[str, str]:
 
 
 def test_two_builds_have_the_same_bytes(built: Path, tmp_path: Path) -> None:
-    """Elsewhere, by another user name, in another time zone."""
+    """In another folder, which has a blank in its name."""
     assert _sums(_build(tmp_path / "at another place")) == _sums(built)
     lines = (built / "SHA256SUMS").read_text().splitlines()
     named = {name: digest for digest, name in (line.split("  ") for line in lines)}

@@ -14,16 +14,18 @@ ON_PATH = ("reconciler",)
 def command() -> tuple[str, ...]:
     """The words that run this copy from any folder: `reconciler` if that is what the PATH finds."""
     from shutil import which
+    from zipfile import is_zipfile  # only for `init`
 
     started = Path(sys.argv[0])
-    found = which(*ON_PATH)
-    if found and started.exists() and Path(found).samefile(started):
-        return ON_PATH
-    if started.name == "__main__.py":  # python -m reconciler, from wherever it is installed
-        return (sys.executable, "-m", "reconciler")
-    if started.suffix == ".pyz":
-        return (sys.executable, str(started.resolve()))
-    return (str(started.absolute()),)
+    if started.is_file():
+        found = which(*ON_PATH)
+        if found and Path(found).samefile(started):
+            return ON_PATH
+        if is_zipfile(started):
+            return (sys.executable, str(started.resolve()))
+        if started.name in {*ON_PATH, NAME}:
+            return (str(started.absolute()),)
+    return (sys.executable, "-m", "reconciler")
 
 
 def other_owners() -> tuple[str, ...]:

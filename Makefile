@@ -7,7 +7,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help plan apply validate test check bench browser pipelines soak sandbox clean
+.PHONY: help plan apply validate test check bench browser dist trial editor pipelines soak sandbox clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,15 @@ browser: $(VENV)/.dev $(VENV)/.browser tests/browser/node_modules ## look at the
 tests/browser/node_modules: tests/browser/package-lock.json
 	@npm ci --prefix tests/browser --no-audit --no-fund --loglevel=error && touch $@
 
+dist: $(VENV)/.dist ## build wheel, sdist, zipapp, SBOM and checksums into dist/
+	@$(BIN)/python packaging/dist.py
+
+trial: $(VENV)/.dev $(VENV)/.dist ## build what a release has twice, install it into empty places, and try it
+	@$(BIN)/python -m pytest tests/trial/story.py -n 0 $(ARGS)
+
+editor: $(VENV)/.dev tests/editor/node_modules/.package-lock.json ## ask a YAML language server what an editor shows; needs npm
+	@$(BIN)/python -m pytest tests/editor/story.py -n 0 $(ARGS)
+
 bench: $(VENV)/.runtime ## measure speed and memory as ratios
 	@$(BIN)/python tests/bench/bench.py $(ARGS)
 
@@ -50,10 +59,10 @@ sandbox: $(VENV)/.runtime ## run the AlertSite sandbox in the foreground
 	@$(RECONCILER) sandbox $(ARGS)
 
 clean: ## remove the virtual environment, caches and the sandbox's data
-	rm -rf $(VENV) .reconciler/sandbox* .reconciler/bench.json .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist tests/browser/node_modules
+	rm -rf $(VENV) .reconciler/sandbox* .reconciler/bench.json .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist tests/*/node_modules
 
-tests/pipelines/node_modules/.package-lock.json: tests/pipelines/package-lock.json
-	@cd tests/pipelines && npm ci --no-fund --no-audit --loglevel=error && touch node_modules/.package-lock.json
+tests/%/node_modules/.package-lock.json: tests/%/package-lock.json
+	@cd tests/$* && npm ci --no-fund --no-audit --loglevel=error && touch node_modules/.package-lock.json
 
 # A stamp is newer than its inputs while the environment fits them; dev.txt includes runtime.txt.
 $(VENV)/.%: requirements/%.txt pyproject.toml

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from reconciler.cli import config, console, options, runtime
+from reconciler import __version__
+from reconciler.cli import config, console, installation, options, runtime
 from reconciler.cli.runtime import EMBEDDED, connect
 from reconciler.core.model import DEFAULT_ACCOUNT, Account, secret_refs
 from reconciler.core.state import is_of_key
@@ -136,6 +137,7 @@ class Checkup:
     def checks(self) -> Iterator[Check]:
         """Makes each check when the one before has been taken."""
         makers: dict[str, Callable[[], Check]] = {
+            "installation": _check_installation,
             "credentials": self._check_credentials,
             "settings": self._check_settings,
             "schemas": self._check_schemas,
@@ -338,6 +340,18 @@ class Checkup:
             f"{seconds} s {'ahead of' if ahead > 0 else 'behind'} AlertSite's",
             "Set it by NTP: the times in the state come from it.",
         )
+
+
+def _check_installation() -> Check:
+    if owners := installation.other_owners():
+        return Check(
+            "installation",
+            CheckStatus.FAIL,
+            f"{' and '.join(owners)} also brings a Python package named reconciler",
+            f"Install {installation.NAME} into an environment of its own, for example with pipx.",
+            ExitCode.INVALID,
+        )
+    return _ok("installation", f"{installation.NAME} {__version__}")
 
 
 def _ok(name: str, message: str) -> Check:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import console, options, runtime
+from reconciler.cli import completions, console, options, runtime
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.history import history_text, run_text
 from reconciler.usecases.history import read_run, read_runs
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     epilog="Example: reconciler history email-smtp/prod-relay.port; or: reconciler history show "
     "20260101T120000Z-0a1b2c3d"
 )
-@click.argument("asked", metavar="[ADDRESS[.FIELD] | show RUN]", nargs=-1)
+@click.argument(
+    "asked",
+    metavar="[ADDRESS[.FIELD] | show RUN]",
+    nargs=-1,
+    shell_complete=completions.fields,
+)
 @click.option(
     "--limit",
     type=click.IntRange(1),

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler import durable
-from reconciler.cli import console, options, runtime
+from reconciler.cli import console, installation, options, runtime
 from reconciler.core.printable import joined
 from reconciler.errors import ConfigurationError, ExitCode
 from reconciler.schema import schema_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 _MANIFESTS = "monitors"
 _EXAMPLE = "example-smtp.yaml"
+_SCHEMAS = (
+    "manifest",
+    "email-imap",
+    "email-pop",
+    "email-round-trip",
+    "email-smtp",
+    "defaults",
+)
+"""Those that an editor needs for manifests; the first leads to the others."""
+_COMMAND = ".reconciler/command.mk"
+"""How this machine runs the tool, for the Makefile; not in Git."""
 _FILES = {
     "reconciler.toml": "reconciler.toml",
     "Makefile": "Makefile",
@@ -37,9 +49,9 @@ _FILES = {
 """Where each template goes; their own names have no dots in front, or tools would obey them."""
 _NEXT = """\
 Next, {where}:
-  reconciler plan       shows what {manifests} would do, in the embedded sandbox
-  reconciler validate   checks the manifests{advice}
-  reconciler doctor     checks your login, once ALERTSITE_USERNAME and ALERTSITE_PASSWORD are set
+  {command} plan       shows what {manifests} would do, in the embedded sandbox
+  {command} validate   checks the manifests{advice}
+  {command} doctor     checks your login, once ALERTSITE_USERNAME and ALERTSITE_PASSWORD are set
 Delete the pipeline that you do not use: .github, or .gitlab and .gitlab-ci.yml."""
 
 
@@ -67,12 +79,18 @@ def init(folder: str | None) -> int:
         if not written:
             console.say("Everything is there already: nothing was written.")
             return ExitCode.OK
+        command = installation.command()
+        if command != installation.ON_PATH:
+            with writes.one(_COMMAND):
+                _write_command(root / _COMMAND, command)
         where = "here" if root == Path() else f"in {root}"
         manifests, advice = "the manifests", ""
         if (root / _MANIFESTS / _EXAMPLE).exists():
             manifests = "the example"
             advice = f"; replace {_MANIFESTS}/{_EXAMPLE} with your own"
-        text = _NEXT.format(where=where, manifests=manifests, advice=advice)
+        text = _NEXT.format(
+            where=where, command=shlex.join(command), manifests=manifests, advice=advice
+        )
         console.say(joined(text.splitlines()))
     return ExitCode.OK
 
@@ -82,8 +100,8 @@ def _contents(root: Path) -> Iterator[tuple[str, bytes]]:
     example = f"{_MANIFESTS}/{_EXAMPLE}"
     if not (root / _MANIFESTS).exists() or (root / example).exists():
         yield example, (_TEMPLATES / _EXAMPLE).read_bytes()
-    for path in sorted(schema_folder().glob("*.schema.json")):
-        yield f"schemas/{path.name}", path.read_bytes()
+    for name in sorted(_SCHEMAS):
+        yield f"schemas/{name}.schema.json", (schema_folder() / f"{name}.schema.json").read_bytes()
     for name, template in _FILES.items():
         yield name, (_TEMPLATES / template).read_bytes()
 
@@ -104,6 +122,20 @@ def _write(path: Path, content: bytes) -> bool:
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from error
     return True
+
+
+def _write_command(path: Path, command: Sequence[str]) -> None:
+    """Lets `make` run this copy of the tool, where the PATH has another or none.
+
+    Raises:
+        ConfigurationError: it cannot be written.
+    """
+    words = shlex.join(command).replace("$", "$$").replace("#", "\\#")
+    try:
+        durable.make_folder(path.parent)
+        durable.replace(path, f"RECONCILER ?= {words}\n".encode())
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from error
 
 
 def _unwritable(path: Path, reason: str) -> ConfigurationError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, options, runtime
+from reconciler.cli import completions, config, console, options, runtime
 from reconciler.cli.runtime import connect
 from reconciler.core.listing import USUAL, WIDE, Where
 from reconciler.core.report import Standing
@@ -45,6 +45,7 @@ _TABLES = ("table", "wide", "csv")
 @click.option(
     "--columns",
     metavar="NAME,...",
+    shell_complete=completions.columns,
     help="Columns of the table: those of -o wide, any field of the monitors, or labels.NAME.",
 )
 @click.option(

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from reconciler import render, usecases
-from reconciler.cli import config, console, runtime
+from reconciler.cli import completions, config, console, runtime
 from reconciler.core.grouping import FOLDED_ABOVE, Detail
 from reconciler.core.targets import NOT, bare
 from reconciler.schema import Schemas, installed_schemas
@@ -100,11 +100,18 @@ _target = click.option(
     multiple=True,
     metavar="TARGET",
     callback=_targets,
+    shell_complete=completions.targets,
     help="Only manifests that match: an address (email-smtp/prod-relay), the id of a monitor, a "
     "glob over addresses, label=value, or a file or folder. A ! in front leaves out. May be "
     "repeated.",
 )
-_targets_argument = click.argument("targets", nargs=-1, metavar="[TARGET]...", callback=_targets)
+_targets_argument = click.argument(
+    "targets",
+    nargs=-1,
+    metavar="[TARGET]...",
+    callback=_targets,
+    shell_complete=completions.targets,
+)
 _exclude = click.option(
     "--exclude",
     "excluded",
@@ -173,6 +180,7 @@ keep = click.option(
     "--keep",
     multiple=True,
     metavar="ADDRESS",
+    shell_complete=completions.addresses,
     help="With --prune: an address, an id, or a glob over addresses, that is not retired. May be "
     "repeated.",
 )

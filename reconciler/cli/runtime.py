@@ -341,14 +341,14 @@ def import_sandbox(problem: str) -> Any:  # noqa: ANN401 - a module; it may not 
     """The sandbox package.
 
     Raises:
-        ConfigurationError: the extra that it needs is not installed; the message is `problem`.
+        ConfigurationError: a package that it needs is missing; the message is `problem`.
     """
     try:
-        from reconciler import sandbox  # an extra, and 150 ms
+        from reconciler import sandbox  # 150 ms
     except ImportError as error:
         raise ConfigurationError(
             f"{problem} ({error.name} is missing)",
-            "Install both with: pip install starlette uvicorn",
+            "Install reconciler again, with all that it depends on.",
         ) from error
     return sandbox
 

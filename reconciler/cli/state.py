@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import durable
-from reconciler.cli import console, options, runtime
+from reconciler.cli import completions, console, options, runtime
 from reconciler.core.printable import json_lines
 from reconciler.core.state import StateDelta, from_text, record_to_json, to_text
 from reconciler.core.targets import with_addresses
@@ -51,7 +51,7 @@ def list_(location: str | None) -> int:
 
 
 @state.command(epilog="Example: reconciler state show email-smtp/prod-relay")
-@click.argument("address")
+@click.argument("address", shell_complete=completions.addresses)
 @options.state
 def show(address: str, location: str | None) -> int:
     """Show one record as JSON.
@@ -69,7 +69,13 @@ def show(address: str, location: str | None) -> int:
 
 
 @state.command("rm", epilog="Example: reconciler state rm email-smtp/prod-relay")
-@click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
+@click.argument(
+    "addresses",
+    metavar="ADDRESS...",
+    nargs=-1,
+    required=True,
+    shell_complete=completions.addresses,
+)
 @options.state
 @options.lock_timeout
 def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float) -> int:

@@ -64,6 +64,10 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
     if "propertyNames" in path:
         yield _not_extra(pointer, value)
         return
+    if schema.get("readOnly"):  # by a type and a pattern that nothing fits
+        message = f"{_name(pointer)} is set by AlertSite; remove it"
+        yield Problem(pointer, "read-only", message, of_key=True)
+        return
     match error.validator:
         case "additionalProperties":
             for key in sorted(set(value) - set(schema["properties"])):
@@ -73,9 +77,6 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
                 key = next(key for key in expected if f"'{key}'" in error.message)
                 message = f"missing key {_name((*pointer, key))}"
                 yield Problem(pointer, "missing-key", message, of_key=True)
-        case "not":
-            message = f"{_name(pointer)} is set by AlertSite; remove it"
-            yield Problem(pointer, "read-only", message, of_key=True)
         case _:
             code, message = _value_message(error)
             yield Problem(pointer, code, f"{_name(pointer)} {message}")

@@ -22,7 +22,12 @@ _NUMBERS = (int, float)  # JSON Schema takes 5.0 for an integer; true is none
 
 
 class Schemas:
-    """The manifest schemas, by kind; a kind is a schema file whose `kind` is a constant."""
+    """The manifest schemas, by kind; a kind is a schema file whose `kind` is a constant.
+
+    In a file, `required` names the fields that only a manifest can give, and `x-required` those
+    that a default may give too: an editor sees the manifest without its defaults. Here, where they
+    are merged, both are required.
+    """
 
     def __init__(self, folder: Path) -> None:
         loaded = list(_load(folder))
@@ -32,6 +37,9 @@ class Schemas:
             if "const" in schema["properties"].get("kind", {})
             and "metadata" in schema["properties"]
         }
+        for schema in self.documents.values():
+            spec = schema["properties"]["spec"]
+            spec["required"] = [*dict.fromkeys(spec["required"] + spec.get("x-required", []))]
         self._defaults = next((item for item in loaded if item.get("title") == DEFAULTS), {})
         self.kinds = {name: Kind.from_schema(schema) for name, schema in self.documents.items()}
         self._orders = {name: _orders(schema) for name, schema in self.documents.items()}

@@ -26,6 +26,7 @@ from store.conftest import git, s3, s3_endpoint  # noqa: F401 - fixtures
 import reconciler.cli
 from reconciler.context import SYSTEM, Clock
 from reconciler.sandbox import PASSWORD, USERNAME, Options, parse_fault, running
+from reconciler.schema import installed_schemas
 from reconciler.state_store import Store, open_store
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 KILLS = "kill points"
 SEARCHED = "secrets"
 _ROOT = Path(__file__).parents[2]
-_KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
 _SECONDS = 45
 """How long any process may take: far more than it needs on a busy machine."""
 _COMMON = {"name": "Monitor", "billing_plancode": "UBM - A/A"}
@@ -292,8 +292,7 @@ def executable() -> list[str]:
 
 @pytest.fixture(scope="session")
 def schemas() -> dict[str, Any]:
-    folder = _ROOT / "schemas"
-    return {kind: json.loads((folder / f"{kind}.schema.json").read_bytes()) for kind in _KINDS}
+    return installed_schemas().documents
 
 
 def allow_all_losses(folder: Path) -> None:

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Account, Done
+    from conftest import Account, Done, Workspace
 
 _ROOT = Path(__file__).parents[2]
 _SCHEMAS = _ROOT / "schemas"
@@ -49,8 +49,9 @@ class TestExplain:
         lines = done.out.splitlines()
         schema = json.loads((_SCHEMAS / f"{kind}.schema.json").read_bytes())
         spec = schema["properties"]["spec"]
+        required = [*spec["required"], *spec["x-required"]]
         for name, field in spec["properties"].items():
-            mark = "-" if field.get("readOnly") else "*" if name in spec["required"] else " "
+            mark = "-" if field.get("readOnly") else "*" if name in required else " "
             assert sum(line.startswith(f"{mark} spec.{name} ") for line in lines) == 1, name
         assert any(line.startswith("* metadata.name ") for line in lines)
 
@@ -177,17 +178,20 @@ class TestInit:
         for path in [*folder.rglob("*.json")]:
             json.loads(path.read_bytes())
         copied = {path.name: path.read_bytes() for path in (folder / "schemas").iterdir()}
-        assert copied == {path.name: path.read_bytes() for path in _SCHEMAS.iterdir()}
+        edited = ("defaults", "email-imap", "email-pop", "email-round-trip", "email-smtp")
+        names = {f"{name}.schema.json" for name in (*edited, "manifest")}  # which leads to them
+        assert copied == {name: (_SCHEMAS / name).read_bytes() for name in names}
         example = (folder / "monitors" / "example-smtp.yaml").read_text()
         schema = example.partition("$schema=")[2].splitlines()[0]
         assert (folder / "monitors" / schema).is_file()
 
-    def test_its_makefile_calls_the_command(self, folder: Path, run: Callable[..., Done]) -> None:
+    def test_its_makefile_calls_this_installation(
+        self, folder: Path, run: Callable[..., Done]
+    ) -> None:
         _init(run, folder)
-        command = f"RECONCILER={sys.executable} -m reconciler"
         for target in ("validate", "plan"):
             done = subprocess.run(
-                ["make", target, command],
+                ["make", target],
                 cwd=folder,
                 env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},
                 capture_output=True,
@@ -274,11 +278,26 @@ class TestCompletion:
             ("reconciler schema pl", ["plain,plan"]),
             ("reconciler completion f", ["plain,fish"]),
             ("reconciler nonsense x", []),
+            ("reconciler plan --target email-smtp/r", ["plain,email-smtp/relay"]),
+            ("reconciler apply --target te", ["plain,team=mail"]),
+            ("reconciler apply --keep email-s", ["plain,email-smtp/relay"]),
+            ("reconciler list --columns name,hostn", ["plain,name,hostname"]),
+            ("reconciler why email-smtp/r", ["plain,email-smtp/relay"]),
+            ("reconciler why email-smtp/relay.hostn", ["plain,email-smtp/relay.hostname"]),
+            ("reconciler why email-smtp/relay.typ", []),
+            ("reconciler state rm email", ["plain,email-smtp/relay"]),
+            ("reconciler plan --manifests nowhere --target e", []),
         ],
     )
     def test_words_are_completed(
-        self, words: str, offered: list[str], run_process: Callable[..., Done]
+        self,
+        words: str,
+        offered: list[str],
+        run_process: Callable[..., Done],
+        workspace: Workspace,
+        manifest: Callable[..., str],
     ) -> None:
+        workspace.write("relay.yaml", manifest("email-smtp", "relay", labels={"team": "mail"}))
         count = str(len(words.split()) - 1)
         done = run_process(
             env={

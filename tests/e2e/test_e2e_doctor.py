@@ -394,3 +394,20 @@ class TestClock:
             done = doctor(env={"ALERTSITE_URL": url, **login})
         assert done.code == 0
         assert _found(done)["clock"][0] == "not checked"
+
+
+def test_another_package_of_the_same_name_is_named(
+    account: Account, doctor: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "elsewhere" / "reconciler-2.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: reconciler\nVersion: 2.0\n")
+    (info / "top_level.txt").write_text("reconciler\n")
+    assert _found(doctor(env=account.env))["installation"][0] == "ok"
+    monkeypatch.syspath_prepend(str(info.parent))
+    done = doctor(env=account.env)
+    assert done.code == 3
+    assert _found(done)["installation"] == (
+        "FAIL",
+        "reconciler also brings a Python package named reconciler",
+    )

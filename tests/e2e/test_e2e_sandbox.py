@@ -114,4 +114,4 @@ def test_without_the_packages_of_the_sandbox(
     for command in ("plan", "sandbox"):
         done = run_process(command, env={"PYTHONPATH": str(tmp_path)})
         assert done.code == 3
-        assert "pip install starlette uvicorn" in done.err
+        assert "Install reconciler again, with all that it depends on." in done.err

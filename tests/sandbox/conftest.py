@@ -7,13 +7,12 @@ import pytest
 
 from reconciler.sandbox import PASSWORD, USERNAME, Options, running
 from reconciler.sandbox.monitors import SecretFields
-
-from build import SCHEMAS
+from reconciler.schema import installed_schemas
 
 
 @pytest.fixture(scope="session")
 def schemas() -> dict[str, dict[str, Any]]:
-    return SCHEMAS.documents
+    return installed_schemas().documents
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,15 @@
+import json
+import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+from reconciler.cli import config
 from reconciler.cli.config import DEFAULT_URL, Settings, read, read_state
+from reconciler.core.safety import Budget
 from reconciler.errors import ConfigurationError
+from reconciler.schema import schema_folder
 
 LOGIN = {"ALERTSITE_USERNAME": "me@example.com", "ALERTSITE_PASSWORD": "secret"}
 
@@ -119,3 +125,18 @@ def test_a_project_file_that_is_no_toml(tmp_path: Path, text: str, why: str) -> 
     path.write_text(text)
     with pytest.raises(ConfigurationError, match=f"reconciler.toml is not TOML: {why}"):
         read_state({}, path)
+
+
+def test_the_schema_of_the_file_says_what_is_read() -> None:
+    """An editor offers all that is read, and nothing else."""
+    schema = json.loads((schema_folder() / "settings.schema.json").read_text())
+    assert set(schema["properties"]) == {*config._KEYS, config._PRUNE, "budget", "secrets", "lint"}
+    tables = schema["properties"]
+    assert tuple(tables["budget"]["properties"]) == Budget._fields
+    assert tuple(tables["secrets"]["properties"]) == config._LISTS
+    severity = tables["lint"]["properties"]["severity"]["additionalProperties"]
+    assert tuple(severity["enum"]) == config._SEVERITIES
+    template = Path(config.__file__).parents[1] / "templates" / "reconciler.toml"
+    lines = template.read_text().splitlines()
+    shown = [line[2:] for line in lines if " = " in line or line.startswith("# [")]
+    jsonschema.Draft202012Validator(schema).validate(tomllib.loads("\n".join(shown)))

@@ -446,3 +446,67 @@ def test_both_validators_agree_on_what_a_secret_ref_is(kind: str, edits: Any) ->
     if not problems:  # what was accepted can be read
         for found in secret_refs([manifest["spec"], *manifest.get("extra", {}).values()]):
             assert found.ref.name
+
+
+EDITED = [path for path in FILES if path.name.startswith(("email-", "defaults"))]
+VENDORS = {"doNotSuggest", "errorMessage", "patternErrorMessage"}
+"""Keywords of yaml-language-server."""
+
+
+def keys_of(schema: Any) -> set[str]:
+    """The keywords that are not of JSON Schema; below `properties` keys are names of fields."""
+    found: set[str] = set()
+    if isinstance(schema, dict):
+        for key, value in schema.items():
+            found |= {key} if key.startswith("x-") or key in VENDORS else set()
+            found |= keys_of(value)
+    elif isinstance(schema, list):
+        found = set().union(*map(keys_of, schema))
+    return found
+
+
+class TestEditors:
+    """What an editor makes of the schemas, which sees no defaults."""
+
+    @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+    def test_each_says_which_annotations_it_has(self, path: Path) -> None:
+        schema = json.loads(path.read_text())
+        assert keys_of(schema) == set(schema.get("x-annotations", ()))
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_what_a_default_may_give_is_required_by_the_tool_alone(self, kind: str) -> None:
+        read = json.loads((schema_folder() / f"{kind}.schema.json").read_text())
+        spec = read["properties"]["spec"]
+        assert spec["required"] == ["name"]
+        given = json.loads((schema_folder() / "defaults.schema.json").read_text())
+        assert set(spec["x-required"]) <= set(given["properties"]["spec"]["properties"])
+        for field in spec["x-required"]:
+            manifest = broken(f"spec/{field}", ..., kind)
+            assert jsonschema_rs.Draft202012Validator(read).is_valid(manifest)
+            assert explained(manifest) == [("spec", "missing-key")]
+
+    @pytest.mark.parametrize("path", EDITED, ids=lambda path: path.name)
+    def test_read_only_fields_are_not_offered(self, path: Path) -> None:
+        spec = json.loads(path.read_text())["properties"]["spec"]["properties"]
+        items = [
+            field["items"].get("properties", {}) for field in spec.values() if "items" in field
+        ]
+        for name, field in [pair for part in (spec, *items) for pair in part.items()]:
+            assert bool(field.get("readOnly")) == bool(field.get("doNotSuggest")), name
+            refused = field.get("allOf", [{}])[0]
+            assert ("errorMessage" in refused) == bool(field.get("readOnly")), name
+
+    @pytest.mark.parametrize("path", EDITED, ids=lambda path: path.name)
+    def test_a_number_completes_to_one_that_is_valid(self, path: Path) -> None:
+        """Without an example an editor writes 0."""
+        for name, field in json.loads(path.read_text())["properties"]["spec"]["properties"].items():
+            if field.get("type") == "integer":
+                validator = jsonschema_rs.Draft202012Validator(field)
+                assert all(map(validator.is_valid, field["examples"])), name
+
+    def test_a_document_is_judged_by_its_kind(self) -> None:
+        schema = json.loads((schema_folder() / "manifest.schema.json").read_text())
+        kinds = [part["if"]["properties"]["kind"]["const"] for part in schema["allOf"]]
+        assert kinds == schema["properties"]["kind"]["enum"] == [*KINDS, "Defaults"]
+        names = [part["then"]["$ref"] for part in schema["allOf"]]
+        assert names == [f"{kind.lower()}.schema.json" for kind in kinds]

@@ -1,0 +1,69 @@
+"""What a shell completes from the manifests: addresses, labels and fields.
+
+Rule: nothing is printed but what is offered, and AlertSite is not asked. While the manifests have a
+fault there is nothing to offer: a shell has no place where a finding could stand.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ReconcilerError
+from reconciler.schema import installed_schemas
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import click
+    from click.shell_completion import CompletionItem
+
+    from reconciler.core.model import Desired
+
+
+def addresses(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Addresses of manifests."""
+    return _items((item.address for item in _manifests(ctx)), incomplete)
+
+
+def targets(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Addresses of manifests, and their labels as `label=value`."""
+    found = _manifests(ctx)
+    labels = {f"{name}={value}" for item in found for name, value in item.labels.items()}
+    return _items([*(item.address for item in found), *sorted(labels)], incomplete)
+
+
+def fields(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Addresses of manifests; behind one and a dot, the fields of its kind that may be written."""
+    address, dot, _name = incomplete.partition(".")
+    if not dot:
+        return addresses(ctx, _, incomplete)
+    schema = installed_schemas().documents.get(address.partition("/")[0])
+    known = schema["properties"]["spec"]["properties"] if schema else {}
+    writable = [name for name, field in known.items() if not field.get("readOnly")]
+    return _items((f"{address}.{name}" for name in writable), incomplete)
+
+
+def columns(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Fields, the last of several with commas between them."""
+    before, comma, _name = incomplete.rpartition(",")
+    documents = installed_schemas().documents.values()
+    names = dict.fromkeys(
+        name for schema in documents for name in schema["properties"]["spec"]["properties"]
+    )
+    return _items((f"{before}{comma}{name}" for name in names), incomplete)
+
+
+def _manifests(ctx: click.Context) -> tuple[Desired, ...]:
+    from reconciler.usecases import load_fleet  # reads all manifests
+
+    try:
+        folder = ctx.params.get("manifests") or "monitors"
+        return load_fleet((folder,), installed_schemas()).desired
+    except ReconcilerError:
+        return ()
+
+
+def _items(texts: Iterable[str], incomplete: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem  # only for a shell
+
+    return [CompletionItem(text) for text in texts if text.startswith(incomplete)]

@@ -1,0 +1,35 @@
+"""How this copy of the tool is installed, and by which words a person runs it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+NAME = "alertsite-reconciler"
+"""The distribution; the import package and the command have the shorter name."""
+ON_PATH = ("reconciler",)
+"""The command of an installation that the PATH finds."""
+
+
+def command() -> tuple[str, ...]:
+    """The words that run this copy from any folder: `reconciler` if that is what the PATH finds."""
+    from shutil import which
+    from zipfile import is_zipfile  # only for `init`
+
+    started = Path(sys.argv[0])
+    if started.is_file():
+        found = which(*ON_PATH)
+        if found and Path(found).samefile(started):
+            return ON_PATH
+        if is_zipfile(started):
+            return (sys.executable, str(started.resolve()))
+        if started.name in {*ON_PATH, NAME}:
+            return (str(started.absolute()),)
+    return (sys.executable, "-m", "reconciler")
+
+
+def other_owners() -> tuple[str, ...]:
+    """Other distributions that bring a package of the same name, so that one hides the other."""
+    from importlib.metadata import packages_distributions  # reads what every distribution holds
+
+    return tuple(sorted({*packages_distributions().get("reconciler", ())} - {NAME}))

@@ -161,7 +161,8 @@ def _without_marks(schema: dict[str, JSON]) -> dict[str, JSON]:
     """The schema as it is for manifests whose defaults are merged.
 
     For editors, the schema of a field also takes what may stand there about its default (see
-    `core/inheritance.py`); the value itself comes last.
+    `core/inheritance.py`): a condition, whose `else` is the value itself. It is none of several
+    alternatives, of which an editor would name the wrong one.
     """
     spec = schema["properties"]["spec"]
     fields = {name: _without_mark(field) for name, field in spec["properties"].items()}
@@ -170,9 +171,10 @@ def _without_marks(schema: dict[str, JSON]) -> dict[str, JSON]:
 
 
 def _without_mark(field: dict[str, JSON]) -> dict[str, JSON]:
-    if "anyOf" not in field:
-        return field
-    return {**{key: value for key, value in field.items() if key != "anyOf"}, **field["anyOf"][-1]}
+    while "else" in field:
+        others = {key: value for key, value in field.items() if key not in {"if", "then", "else"}}
+        field = {**others, **field["else"]}
+    return field
 
 
 def _orders(schema: Mapping[str, JSON]) -> tuple[_Order, ...]:

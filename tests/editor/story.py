@@ -42,14 +42,19 @@ def _run(folder: Path, *arguments: str) -> None:
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `init` and `import` write, beside the sample fleet."""
-    folder = tmp_path_factory.mktemp("repository")
-    _run(folder, "init")
+    folder, other = tmp_path_factory.mktemp("repository"), tmp_path_factory.mktemp("other")
+    for root in (folder, other):
+        _run(root, "init")
     _run(folder, "import", "--manifests", "monitors/imported")
-    mixed = ("--manifests", "monitors/mixed", "--layout", "all.yaml")
-    _run(folder, "import", *mixed)
+    # Nothing is imported twice into one repository.
+    _run(other, "import", "--manifests", "monitors/mixed", "--layout", "all.yaml")
+    shutil.copytree(other / "monitors" / "mixed", folder / "monitors" / "mixed")
     shutil.copytree(_ROOT / "monitors", folder / "monitors" / "sample")
     for path in (folder / "monitors" / "sample").rglob("*.yaml"):
         path.write_text(path.read_text().replace("../../schemas", "../../../schemas"))
+    marks = "  port: {inherit: false}\n  locations: {append: [{id: 30}]}\n"
+    marked = folder / "monitors" / "marked.yaml"
+    marked.write_text(f"{_HEAD.format(kind='email-smtp')}{marks}")
     return folder
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import console, options
+from reconciler.core.edit_report import EditedField, EditReport
 from reconciler.core.printable import joined
 from reconciler.errors import ExitCode
 from reconciler.render.text import value_text
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 @click.argument("target", metavar="TARGET", type=options.FromHere())
 @options.manifests
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
-def mv(sources: tuple[str, ...], target: str, manifests: str, *, dry_run: bool) -> int:
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON on stdout.")
+def mv(
+    sources: tuple[str, ...], target: str, manifests: str, *, dry_run: bool, as_json: bool
+) -> int:
     """Move manifests, files or whole folders, so that they say the same afterwards.
 
     A manifest gets defaults from its folder. What it would lose by the move is written into it, and
@@ -35,7 +39,16 @@ def mv(sources: tuple[str, ...], target: str, manifests: str, *, dry_run: bool) 
     Nothing is overwritten. Git sees the renames by itself.
     """
     found = find_move(sources, target, manifests, installed_schemas())
-    console.data(joined(_lines(found)))
+    if as_json:
+        fields = (
+            EditedField(
+                item.desired.address, item.desired.origin.path, f"spec.{item.field}", item.value
+            )
+            for item in found.kept
+        )
+        console.document(EditReport(found.files, tuple(fields), not dry_run).to_json())
+    else:
+        console.data(joined(_lines(found)))
     if dry_run:
         console.say("Nothing was moved. Run the same command without --dry-run.")
         return ExitCode.OK

@@ -10,6 +10,7 @@ import click
 from reconciler import manifests as files
 from reconciler.cli import console, options, runtime
 from reconciler.core.assignments import assignment
+from reconciler.core.edit_report import EditReport
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.edits import edits_text
 from reconciler.schema import did_you_mean, installed_schemas
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.schema import Schemas
+    from reconciler.usecases.set_ import Setting
 
 
 @click.command(
@@ -37,6 +39,12 @@ if TYPE_CHECKING:
 )
 @options.manifests
 @click.option("--auto-approve", is_flag=True, help="Write without asking.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the edits as JSON on stdout, and write only with --auto-approve.",
+)
 def set_(
     arguments: tuple[str, ...],
     targets: tuple[str, ...],
@@ -44,6 +52,7 @@ def set_(
     manifests: str,
     *,
     auto_approve: bool,
+    as_json: bool,
 ) -> int:
     """Set fields of many manifests, after showing the edits and asking.
 
@@ -57,14 +66,12 @@ def set_(
     schemas = installed_schemas()
     wanted = _wanted(arguments, targets, unset, schemas)
     found = find_setting(manifests, schemas, wanted, runtime.now()[:10])
-    colour = console.has_colour(sys.stdout)
-    for file in found.files:
-        console.data(edits_text(file.path, file.original, file.data, colour=colour))
-    if not found.files:
-        console.data(f"Nothing to set: {_count(found.meant, 'manifest')} say it already.")
+    if as_json:
+        console.document(EditReport({}, found.fields, auto_approve).to_json())
+    else:
+        _show(found)
+    if not found.files or (as_json and not auto_approve):
         return ExitCode.OK
-    changed = f"{found.changed:,} of {_count(found.meant, 'manifest')}"
-    console.data(f"Set: {changed}, in {_count(len(found.files), 'file')}.")
     if not auto_approve:
         console.ask_to_write()
     with console.writing() as writes:
@@ -73,6 +80,17 @@ def set_(
                 files.write(file.path, file.data, file.original)
     console.say("Review the edits, then commit them; reconciler plan shows what they change.")
     return ExitCode.OK
+
+
+def _show(found: Setting) -> None:
+    colour = console.has_colour(sys.stdout)
+    for file in found.files:
+        console.data(edits_text(file.path, file.original, file.data, colour=colour))
+    if found.files:
+        changed = f"{found.changed:,} of {_count(found.meant, 'manifest')}"
+        console.data(f"Set: {changed}, in {_count(len(found.files), 'file')}.")
+    else:
+        console.data(f"Nothing to set in {_count(found.meant, 'manifest')}: that is what they say.")
 
 
 def _wanted(

@@ -19,6 +19,7 @@ from reconciler.core.assignments import (
     changed_list,
     value_of,
 )
+from reconciler.core.edit_report import EditedField
 from reconciler.core.inheritance import APPEND, appendix, is_not_inherited
 from reconciler.core.model import Desired, Kind, Origin, canonical
 from reconciler.core.targets import GRAMMAR, bare, is_target, matches, with_addresses
@@ -50,11 +51,13 @@ class Setting(NamedTuple):
     Attributes:
         meant: how many manifests the targets mean.
         changed: how many of them are edited.
+        fields: what is edited.
     """
 
     files: tuple[Edited, ...]
     meant: int
     changed: int
+    fields: tuple[EditedField, ...]
 
 
 class Asked(NamedTuple):
@@ -87,6 +90,7 @@ def find_setting(folder: str, schemas: Schemas, wanted: Asked, today: str = "") 
     fleet = load_fleet([folder], schemas, today)
     chosen = _chosen(fleet, wanted.targets)
     edits: dict[str, dict[int, dict[tuple[str, str], FieldEdit]]] = {}
+    fields: list[EditedField] = []
     changed = 0
     for desired in chosen:
         try:
@@ -97,11 +101,21 @@ def find_setting(folder: str, schemas: Schemas, wanted: Asked, today: str = "") 
         if found:
             changed += 1
             origin = desired.origin
+            fields += (_told(desired, pointer, edit) for pointer, edit in found.items())
             edits.setdefault(origin.path, {}).setdefault(origin.document, {}).update(found)
     files = tuple(_edited(path, edits[path]) for path in sorted(edits))
     files = tuple(file for file in files if file.data != file.original)
     load_fleet([folder], schemas, today, edited={file.path: file.data for file in files})
-    return Setting(files, len(chosen), changed if files else 0)
+    if not files:
+        return Setting((), len(chosen), 0, ())
+    return Setting(files, len(chosen), changed, tuple(fields))
+
+
+def _told(desired: Desired, pointer: tuple[str, str], edit: FieldEdit) -> EditedField:
+    place = desired.address, desired.origin.path, ".".join(pointer)
+    if edit.value is ABSENT:
+        return EditedField(*place, is_removed=True)
+    return EditedField(*place, edit.value)
 
 
 def _chosen(fleet: Fleet, targets: Sequence[str]) -> tuple[Desired, ...]:

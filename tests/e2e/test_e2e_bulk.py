@@ -65,3 +65,17 @@ def test_500_monitors_become_folders_of_teams(
     assert len(sent) == EACH
     assert all([item["id"] for item in body["locations"]] == [10, 20, 30] for _, body in sent)
     assert "No changes." in plan()
+
+    done = run("list", "--where", "hostname=mail-4*", "-o", "name", env=account.env)
+    assert done.code == 0
+    assert len(done.out.splitlines()) == len([n for n in range(1, COUNT + 1) if str(n)[0] == "4"])
+
+    (last, *_) = run("history", "--json", env=account.env).json["runs"]
+    assert run("undo", last["id"], "--auto-approve", env=account.env).code == 0
+    undone = account.patches()[before + EACH :]
+    assert len(undone) == EACH
+    assert all([item["id"] for item in body["locations"]] == [10, 20] for _, body in undone)
+    # The manifests still say so; taking the edit back as well leaves nothing to do.
+    assert f"0 to add, {EACH} to change, 0 to destroy." in plan()
+    assert run("set", "monitors/teams/edge/", "locations-=30", "--auto-approve").code == 0
+    assert "No changes." in plan()

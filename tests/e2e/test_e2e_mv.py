@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+import jsonschema
 import pytest
+
+from reconciler.schema import schema_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,6 +138,16 @@ def test_a_dry_run_changes_nothing(
     before = {name: (workspace.root / name).read_bytes() for name in names(workspace.root)}
     done = run("mv", "--dry-run", "monitors/old/two.yaml", "monitors/new/", env=account.env)
     assert (done.code, "Move: 1 file, 6 fields" in done.out) == (0, True)
+    told = run("mv", "--dry-run", "--json", "monitors/old/two.yaml", "monitors/new/").json
+    jsonschema.validate(told, json.loads((schema_folder() / "edits.schema.json").read_text()))
+    assert told["written"] is False
+    assert told["moves"] == [{"from": "monitors/old/two.yaml", "to": "monitors/new/two.yaml"}]
+    assert told["fields"][0] == {
+        "address": "email-smtp/a",
+        "path": "monitors/old/two.yaml",
+        "field": "spec.mode",
+        "value": "Primary",
+    }
     assert {name: (workspace.root / name).read_bytes() for name in names(workspace.root)} == before
 
 

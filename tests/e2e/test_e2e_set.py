@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+import jsonschema
 import pytest
+
+from reconciler.schema import schema_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +74,7 @@ def test_fields_of_a_team(workspace: Workspace, run: Callable[..., Done]) -> Non
     assert 'labels: {team: mail, tier: "1"}' in text or "labels: {team: mail, tier: '1'}" in text
     assert text.endswith(INBOX.partition("---")[2])
     again = run("set", "team=mail", "interval=15", "note=on", "--auto-approve")
-    assert (again.code, again.out) == (0, "Nothing to set: 2 manifests say it already.\n")
+    assert (again.code, again.out) == (0, "Nothing to set in 2 manifests: that is what they say.\n")
 
 
 def test_a_location_is_added_to_what_each_has(
@@ -172,3 +176,34 @@ def test_what_is_refused(
     assert (done.code, message in done.err) == (code, True), done.err
     assert read(workspace, "mail/inbox.yaml") == INBOX
     assert read(workspace, "relay.yaml") == RELAY
+
+
+def test_the_edits_as_text_and_json(workspace: Workspace, run: Callable[..., Done]) -> None:
+    asked = ("set", "email-smtp/relay", "interval=15", "--unset", "labels.team")
+    shown = run(*asked, "--json")
+    jsonschema.validate(shown.json, json.loads((schema_folder() / "edits.schema.json").read_text()))
+    assert shown.json == {
+        "format_version": "1.0",
+        "written": False,
+        "moves": [],
+        "fields": [
+            {
+                "address": "email-smtp/relay",
+                "path": "monitors/relay.yaml",
+                "field": "spec.interval",
+                "value": 15,
+            },
+            {
+                "address": "email-smtp/relay",
+                "path": "monitors/relay.yaml",
+                "field": "metadata.labels",
+                "removed": True,
+            },
+        ],
+    }
+    assert read(workspace, "relay.yaml") == RELAY
+    done = run(*asked, "--json", "--auto-approve")
+    assert (done.code, done.json["written"]) == (0, True)
+    assert "interval: 15" in read(workspace, "relay.yaml")
+    again = run(*asked, "--auto-approve")
+    assert (again.code, again.out) == (0, "Nothing to set in 1 manifest: that is what they say.\n")

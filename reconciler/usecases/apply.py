@@ -361,6 +361,8 @@ class _Run:
             monitor = last.by_id.get(number) if number is not None else None
             if monitor is None or manifest.address in unsettled:
                 return False
+            if manifest.undo is not None:
+                continue  # it is as it was, with what is retired or without
             enabled = manifest.kind.field("enabled").normalise(monitor.fields.get("enabled"))
             if enabled is False and manifest.fields.get("enabled") is not False:
                 return False

@@ -374,3 +374,19 @@ def test_an_undo_and_a_revert_agree(fleet: Fleet, manifest: Callable[..., str]) 
     assert fleet.account.live(1)["timeout"] == 30
     fleet.at.write("relay.yaml", plain)
     assert fleet.is_as_described()
+
+
+def test_what_a_run_created_goes_beside_a_disabled_monitor_of_its_name(
+    fleet: Fleet, manifest: Callable[..., str]
+) -> None:
+    """That one is no replacement which would have to be enabled: it is as it was before."""
+    off = manifest("email-smtp", "relay", 1, name="Relay", enabled=False)
+    fleet.at.write("relay.yaml", off)
+    fleet.apply("--allow-loss", "1")
+    slow = manifest("email-smtp", "relay", 1, name="Relay", enabled=False, timeout=60)
+    fleet.at.write("relay.yaml", slow)
+    fleet.at.write("inbox.yaml", manifest("email-imap", "relay", name="Inbox"))
+    run = fleet.apply()
+    done = fleet.undo(run)
+    assert done.code == 0, done.text
+    assert [item["id"] for item in fleet.account.monitors()] == [1]

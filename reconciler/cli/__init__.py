@@ -19,6 +19,7 @@ import click
 from reconciler import __version__
 from reconciler.cli import console
 from reconciler.cli.context import Context
+from reconciler.cli.output import OPTIONS, with_output_options
 from reconciler.context import SYSTEM, Clock
 from reconciler.core.printable import joined
 from reconciler.core.redactor import Redactor
@@ -90,7 +91,7 @@ class _LazyGroup(click.Group):
             return None
         name, _ = found
         command: click.Command = getattr(import_module(f"reconciler.cli.{name}"), name)
-        return command
+        return with_output_options(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -114,6 +115,7 @@ class _LazyGroup(click.Group):
 
 @click.group(
     cls=_LazyGroup,
+    params=[*OPTIONS],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
@@ -126,6 +128,8 @@ def reconciler(context: click.Context, folder: str | None) -> None:
     reconciler.toml, or else that of the Git clone, if monitors is in it.
     Defaults, settings and what is printed are relative to it; the paths that
     you give are relative to where you are, or to DIR.
+
+    Run "reconciler COMMAND --help" for the options of a command.
 
     \b
     Exit codes:

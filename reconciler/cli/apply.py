@@ -271,7 +271,7 @@ def carry_out(
     if writes_ids:
         _write_ids(workspace, applied)
     seconds = runtime.clock().monotonic() - began
-    console.say(render.run_line(run.id, seconds, can_undo=applied.is_kept))
+    console.note(render.run_line(run.id, seconds, can_undo=applied.is_kept))
     if unwritten is not None:
         console.fail(unwritten)
     if applied.state_error is not None:

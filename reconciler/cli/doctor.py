@@ -386,5 +386,5 @@ def doctor(manifests: str, location: str | None, *, as_json: bool) -> int:
         console.document(checks_json(done))
     failed = [check for check in done if check.status is CheckStatus.FAIL]
     warned = sum(check.status is CheckStatus.WARN for check in done)
-    console.say(f"{len(done)} checks: {len(failed)} failed, {warned} to look at.")
+    console.note(f"{len(done)} checks: {len(failed)} failed, {warned} to look at.")
     return failed[0].exit_code if failed else ExitCode.OK

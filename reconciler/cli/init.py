@@ -77,7 +77,7 @@ def init(folder: str | None) -> int:
             written += is_new
             console.data(f"{'wrote' if is_new else 'kept '}  {name}")
         if not written:
-            console.say("Everything is there already: nothing was written.")
+            console.note("Everything is there already: nothing was written.")
             return ExitCode.OK
         command = installation.command()
         if command != installation.ON_PATH:
@@ -91,7 +91,7 @@ def init(folder: str | None) -> int:
         text = _NEXT.format(
             where=where, command=shlex.join(command), manifests=manifests, advice=advice
         )
-        console.say(joined(text.splitlines()))
+        console.note(joined(text.splitlines()))
     return ExitCode.OK
 
 

@@ -144,4 +144,4 @@ def _put(listing: Listing, columns: tuple[str, ...], output: str) -> None:
             text = list_text(listing, columns, is_wide=output == "wide", colour=colour)
     if text:
         console.data(text)
-    console.say(counts_text(listing))
+    console.note(counts_text(listing))

@@ -16,6 +16,7 @@ from reconciler.render.values import shown_value
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from reconciler.core.events import RequestEnded
     from reconciler.core.result import Outcome, Result
 
 _WORDS = {
@@ -73,6 +74,12 @@ def outcome_line(outcome: Outcome, number: int, total: int) -> str:
 def progress_line(outcome: Outcome, number: int, total: int, failed: int, seconds: float) -> str:
     """One line that says how far a run is."""
     return f"[{number}/{total}] {failed} failed, {duration(seconds)}: {outcome.change.address}"
+
+
+def request_line(request: RequestEnded) -> str:
+    """One line about a request: its path, how it was answered, and how long that took."""
+    status = "no answer" if request.status is None else f"{request.status}"
+    return f"{request.method} {request.path}: {status}, {duration(request.seconds)}"
 
 
 def run_line(run: str, seconds: float, *, can_undo: bool = False) -> str:

@@ -97,7 +97,10 @@ def test_an_alias_works_and_is_not_listed(
     capsys: pytest.CaptureFixture[str], alias: str, command: str
 ) -> None:
     context = click.Context(reconciler)
-    assert reconciler.get_command(context, alias) is reconciler.get_command(context, command)
+    found, own = (reconciler.get_command(context, name) for name in (alias, command))
+    assert found is not None
+    assert own is not None
+    assert found.callback is own.callback
     assert alias not in reconciler.list_commands(context)
     assert run([alias, "--help"]) == 0
     assert f"Usage: reconciler {alias} " in capsys.readouterr().out

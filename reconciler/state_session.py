@@ -453,7 +453,9 @@ class Recorder:
         )
 
     def _message(self, state: State) -> str:
-        counts = f"{self._outcomes} applied, {len(state.records)} records, serial {state.serial}"
+        counts = (
+            f"{self._outcomes:,} applied, {len(state.records):,} records, serial {state.serial}"
+        )
         return f"{self._operation} {self.run}: {counts}"
 
     def _reread(self) -> None:

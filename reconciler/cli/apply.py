@@ -473,7 +473,7 @@ def _reviewed(
     review = saved_plan.review(saved.plan, first.plan, set(first.ids), tracks=tracks, others=others)
     if review.done:
         noun, verb = ("change", "was") if review.done == 1 else ("changes", "were")
-        console.say(f"{review.done} {noun} of the plan {verb} already made.")
+        console.say(f"{review.done:,} {noun} of the plan {verb} already made.")
     if review.moved and asked.all_or_nothing:
         console.say(render.outcomes_text(review.moved, colour=console.has_colour(sys.stderr)))
         raise RefusedError(

@@ -95,7 +95,7 @@ class Run(NamedTuple):
                 console.say(f"Recovery: run {run} did not end; its journal is taken into account.")
         if outcomes := known.recovery.outcomes:
             noun = "outcome" if outcomes == 1 else "outcomes"
-            console.say(f"Recovery: {outcomes} {noun} that the state did not have.")
+            console.say(f"Recovery: {outcomes:,} {noun} that the state did not have.")
 
     def vault(self) -> Vault:
         """What resolves secrets."""

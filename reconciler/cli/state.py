@@ -152,8 +152,8 @@ def push(file: str, location: str | None, lock_timeout: float) -> int:
     run = _begin(location)
     with console.writing() as writes, runtime.locked(run, "state push", lock_timeout):
         with writes.one(run.store.location):
-            serial = replace(run.store, new, f"state push {run.id}: {len(new.records)} records")
-        console.note(f"{run.store.location} has serial {serial} with {len(new.records)} records.")
+            serial = replace(run.store, new, f"state push {run.id}: {len(new.records):,} records")
+        console.note(f"{run.store.location} has serial {serial} with {len(new.records):,} records.")
     return ExitCode.OK
 
 

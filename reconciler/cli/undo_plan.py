@@ -51,7 +51,7 @@ def refuse_nothing_left(plan: Plan, moved: Sequence[Outcome]) -> None:
         RefusedError: naming how much that is.
     """
     if moved and not plan.changes and not plan.bindings:
-        what = "1 monitor is" if len(moved) == 1 else f"{len(moved)} monitors are"
+        what = "1 monitor is" if len(moved) == 1 else f"{len(moved):,} monitors are"
         raise RefusedError(f"{what} refused, and nothing else is to be taken back")
 
 

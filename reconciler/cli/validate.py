@@ -135,4 +135,4 @@ def _put(findings: tuple[Diagnostic, ...], outputs: Outputs) -> None:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

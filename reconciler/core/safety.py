@@ -443,7 +443,7 @@ def refuse_unsafe(
     flags: list[str] = []
     hints: list[str] = []
     if not described and recorded and not allow_empty:
-        reasons.append(f"there is no manifest, and the state knows {recorded} monitors")
+        reasons.append(f"there is no manifest, and the state knows {recorded:,} monitors")
         flags.append("--allow-empty")
     allowance, count = coverage.allowance, len(coverage.losses)
     if allow_loss is None:
@@ -464,7 +464,7 @@ def refuse_unsafe(
             flags.append(f"--allow-loss {count}")
         if allow_loss is None and allowance.last_apply == limit < allowance.configured:
             reasons.append(
-                f"reconciler.toml allows {allowance.configured} by now, but a limit that was "
+                f"reconciler.toml allows {allowance.configured:,} by now, but a limit that was "
                 "raised counts only after an apply that does not need it"
             )
     if not reasons:
@@ -476,19 +476,19 @@ def refuse_unsafe(
 
 
 def _too_much(coverage: Coverage, limit: int) -> str:
-    counts = ", ".join(f"{count} {cause}" for cause, count in coverage.by_cause().items())
+    counts = ", ".join(f"{count:,} {cause}" for cause, count in coverage.by_cause().items())
     recent = ""
     if others := coverage.others:
-        have = "1 other has" if others == 1 else f"{others} others have"
+        have = "1 other has" if others == 1 else f"{others:,} others have"
         recent = f", {have} lost some in the last 24 hours"
     return (
-        f"{len(coverage.losses)} of {coverage.managed} monitors would lose monitoring "
-        f"({counts}){recent}, and the budget is {limit}"
+        f"{len(coverage.losses):,} of {coverage.managed:,} monitors would lose monitoring "
+        f"({counts}){recent}, and the budget is {limit:,}"
     )
 
 
 def _named(losses: Sequence[Loss]) -> str:
     names = [f"{loss.address} ({', '.join(loss.causes)})" for loss in losses[:_NAMED]]
     if len(losses) > _NAMED:
-        names.append(f"and {len(losses) - _NAMED} more, which --detail full names")
+        names.append(f"and {len(losses) - _NAMED:,} more, which --detail full names")
     return ", ".join(names)

@@ -12,6 +12,7 @@ from reconciler.errors import ExitCode
 from reconciler.render.plans import place
 from reconciler.render.text import duration, paint, some
 from reconciler.render.values import shown_value
+from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,11 +43,11 @@ def result_text(result: Result, *, colour: bool = False) -> Lines:
     done = result.having(Status.DONE)
     lines = list(_left(result.outcomes, colour=colour))
     counts = [
-        f"{sum(item.change.action is action for item in done)} {word}"
-        for action, word in zip(Action, ("added", "changed", "destroyed"), strict=True)
+        f"{sum(item.change.action is action for item in done):,} {VERBS[action].done}"
+        for action in Action
     ]
     left = [
-        f"{len(result.having(status))} {word}"
+        f"{len(result.having(status)):,} {word}"
         for status, (_, word) in _WORDS.items()
         if status is not Status.DONE and result.having(status)
     ]
@@ -55,7 +56,9 @@ def result_text(result: Result, *, colour: bool = False) -> Lines:
     if left:
         total = len(result.outcomes)
         changes = "change" if total == 1 else "changes"
-        line += f" Of {total} {changes}: {len(done)} done, {', '.join(left)}. {_next_step(result)}"
+        line += (
+            f" Of {total:,} {changes}: {len(done):,} done, {', '.join(left)}. {_next_step(result)}"
+        )
     return joined([*lines, paint(line, "bold", colour=colour)], colour=colour)
 
 
@@ -74,6 +77,11 @@ def outcome_line(outcome: Outcome, number: int, total: int) -> str:
 def progress_line(outcome: Outcome, number: int, total: int, failed: int, seconds: float) -> str:
     """One line that says how far a run is."""
     return f"[{number}/{total}] {failed} failed, {duration(seconds)}: {outcome.change.address}"
+
+
+def status_word(status: Status) -> str:
+    """What people read of a status."""
+    return _WORDS[status][1]
 
 
 def request_line(request: RequestEnded) -> str:
@@ -100,7 +108,7 @@ def _left(outcomes: Iterable[Outcome], *, colour: bool) -> Iterator[str]:
     for reason, group in waiting.items():
         if len(group) > FOLDED_ABOVE:
             symbol, word = _WORDS[Status.NOT_STARTED]
-            head = paint(f"{symbol} {len(group)} changes", symbol, colour=colour)
+            head = paint(f"{symbol} {len(group):,} changes", symbol, colour=colour)
             why = f": {printable(reason)}" if reason else ""
             yield f"  {head} ({some([item.change.address for item in group])}) {word}{why}"
         else:

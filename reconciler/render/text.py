@@ -56,7 +56,7 @@ def value_text(value: JSON) -> str:
 
 def some(addresses: Sequence[str]) -> str:
     """The first few of them, and how many more there are."""
-    more = f" and {len(addresses) - _NAMED} more" if len(addresses) > _NAMED else ""
+    more = f" and {len(addresses) - _NAMED:,} more" if len(addresses) > _NAMED else ""
     return printable(f"{', '.join(addresses[:_NAMED])}{more}")
 
 

@@ -498,7 +498,7 @@ class Recorder:
         if record is not None and other is not None and other.id != record.id:
             self._reporter.say(
                 f"{address} was bound to monitor {other.id} by run {other.run} meanwhile, and this "
-                f"run has made monitor {record.id}. Delete the one that is not wanted."
+                f"run has made monitor {record.id}. Delete the one you do not want."
             )
 
 

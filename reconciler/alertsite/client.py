@@ -318,7 +318,9 @@ def _live(item: JSON, path: str) -> Live:
         shown = json.dumps(item["id"], ensure_ascii=False)
         if len(shown) > _LONGEST_ID:
             shown = f"{shown[:_LONGEST_ID]}…"
-        what = f"a monitor whose id is {shown}, which is no number of at most {_MAX_DIGITS} digits"
+        what = (
+            f"a monitor whose id is {shown}, which is not a number of at most {_MAX_DIGITS} digits"
+        )
         raise NonsenseError(f"GET {path} was answered with {what}", _ID_HINT)
     kind = item.get("type")
     return Live(number, kind if isinstance(kind, str) and kind else None, item)

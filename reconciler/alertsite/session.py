@@ -517,7 +517,7 @@ def _client(url: str, connections: int, limits: Limits, wire: Wire) -> httpx.Cli
         _ = found.host  # as httpx reads it
     except (UnicodeError, httpx.InvalidURL) as error:
         raise ConfigurationError(
-            "the host of ALERTSITE_URL is no name", "Check each part between its dots."
+            "the host in ALERTSITE_URL is not valid", "Check each part between its dots."
         ) from error
     secure = url.startswith("https:")
     headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}

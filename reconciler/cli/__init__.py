@@ -40,7 +40,7 @@ _SECTIONS = {
         "plan": ("plan", "Show what apply would change."),
         "apply": ("apply", "Change AlertSite to match the manifests, after asking."),
         "show": ("show", "Show a plan that plan --out has saved."),
-        "undo": ("undo", "Reverse what a run changed."),
+        "undo": ("undo", "Undo a run."),
     },
     "Look": {
         "status": ("status", "Summarize the account in ten lines."),

@@ -107,7 +107,7 @@ class ApplyOptions(NamedTuple):
     "never more than RECONCILER_BUDGET.",
 )
 @click.option(
-    "--allow-empty", is_flag=True, help="In this run, having no manifest at all is meant."
+    "--allow-empty", is_flag=True, help="In this run, allow that there is no manifest at all."
 )
 @click.option(
     "--allow-older",
@@ -173,7 +173,7 @@ def apply(
     fail_fast: bool,
     all_or_nothing: bool,
 ) -> int:
-    """Change AlertSite to what the manifests say, after showing the plan and asking.
+    """Change AlertSite to match the manifests, after showing the plan and asking.
 
     With FILE, a plan that plan --out has written, it applies exactly that, without asking; what has
     moved since is refused and listed.

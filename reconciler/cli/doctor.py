@@ -239,7 +239,7 @@ class Checkup:
         return Check(
             "secret key",
             CheckStatus.WARN,
-            "RECONCILER_SECRET_KEY is not set, so nobody notices when a secret changes",
+            "RECONCILER_SECRET_KEY is not set, so changes of secrets go unnoticed",
             f"{_KEY_ADVICE}, the same wherever plan and apply run.",
         )
 
@@ -330,7 +330,7 @@ class Checkup:
     def _check_clock(self) -> Check:
         ahead = self._talk.ahead if self._talk else None
         if ahead is None:
-            return _not_checked("clock", "no answer of AlertSite says what time it is there")
+            return _not_checked("clock", "no answer of AlertSite gives the time")
         seconds = round(abs(ahead))
         if seconds <= _MOST_SECONDS:
             return _ok("clock", f"within {max(1, seconds)} s of AlertSite's")
@@ -372,7 +372,7 @@ def _broken(reason: str) -> Check:
 @options.state
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON on stdout.")
 def doctor(manifests: str, location: str | None, *, as_json: bool) -> int:
-    """Check, one by one, all that a run needs; changes nothing.
+    """Check everything that a run needs; changes nothing.
 
     It logs in once and reads the list of monitors once. Without credentials it checks the embedded
     sandbox. The exit code is that of the first check that failed.

@@ -58,7 +58,7 @@ Delete the pipeline that you do not use: .github, or .gitlab and .gitlab-ci.yml.
 @click.command(epilog="Example: reconciler init mail-monitors")
 @click.argument("folder", metavar="[DIR]", required=False, type=options.FromHere())
 def init(folder: str | None) -> int:
-    """Lay out a repository of manifests in DIR, by default the current folder.
+    """Create a repository for manifests in DIR, by default the current folder.
 
     What is there already is kept as it is. The example manifest is only written where there is no
     folder with manifests yet.

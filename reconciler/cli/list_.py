@@ -71,7 +71,7 @@ def list_(
     orphaned: bool,
     offline: bool,
 ) -> int:
-    """List the email monitors of the account, with whose they are.
+    """List the email monitors of the account, and whether Git manages them.
 
     A managed monitor has a manifest, an orphaned one has lost it, an unmanaged one never had any,
     and a missing one is only described.

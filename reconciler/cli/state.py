@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group(epilog="Example: reconciler state list --state git:origin")
 def state() -> None:
-    """Look at the state, and repair it."""
+    """Inspect and repair the state."""
 
 
 def _begin(location: str | None) -> runtime.Run:

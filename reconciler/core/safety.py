@@ -458,19 +458,19 @@ def refuse_unsafe(
         if is_above:
             hints.append(
                 "RECONCILER_BUDGET is the ceiling, and no flag lifts it: lose fewer within 24 "
-                "hours, or have it raised by whoever sets it."
+                "hours, or ask whoever sets it to raise it."
             )
         else:
             flags.append(f"--allow-loss {count}")
         if allow_loss is None and allowance.last_apply == limit < allowance.configured:
             reasons.append(
-                f"reconciler.toml allows {allowance.configured:,} by now, but a limit that was "
+                f"reconciler.toml now allows {allowance.configured:,}, but a limit that was "
                 "raised counts only after an apply that does not need it"
             )
     if not reasons:
         return
     if flags:
-        hints.insert(0, f"If that is meant, allow it for this run with {' '.join(flags)}.")
+        hints.insert(0, f"If this is intended, allow it for this run with {' '.join(flags)}.")
     who = f". Who would lose what: {_named(coverage.losses)}" if is_too_much else ""
     raise RefusedError(f"{'; '.join(reasons)}: nothing is applied{who}", " ".join(hints))
 

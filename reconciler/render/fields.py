@@ -124,7 +124,7 @@ def _rows(field: Described) -> Iterator[tuple[str, str]]:
     yield "such as", ", ".join(map(value_text, field.examples))
     yield "each has", ", ".join(field.keys)
     if field.set_key:
-        yield "order", f"none: it is a set, whose elements are told apart by {field.set_key}"
+        yield "order", f"none: it is a set, whose elements are identified by {field.set_key}"
     if field.longer_than:
         yield "longer than", field.longer_than
     yield "sent with", ", ".join(field.send_with)

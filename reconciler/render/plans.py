@@ -47,7 +47,7 @@ _NOTES = {
         "!",
         (
             "has the kind and name of our monitor {name}: another run with a state of its own may "
-            "have made it; delete the one that is not wanted"
+            "have made it; delete the one you do not want"
         ),
     ),
     NoteCode.PENDING: (
@@ -60,8 +60,8 @@ _NOTES = {
     NoteCode.LEFTOVER: (
         "!",
         (
-            "left over: an earlier run may have created it, and its manifest is gone; bring that "
-            "back, or delete the monitor in AlertSite"
+            "left over: an earlier run may have created it, and its manifest is gone; restore "
+            "the manifest, or delete the monitor in AlertSite"
         ),
     ),
     NoteCode.IGNORED: (".", "ignored: {fields} not as in AlertSite, and lifecycle.ignore says so"),

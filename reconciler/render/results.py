@@ -92,7 +92,7 @@ def request_line(request: RequestEnded) -> str:
 
 def run_line(run: str, seconds: float, *, can_undo: bool = False) -> str:
     """The last words of a run: by which name history has it, and how long it took."""
-    hint = f" To take it back: reconciler undo {run}" if can_undo else ""
+    hint = f" To undo it: reconciler undo {run}" if can_undo else ""
     return f"Run {run} took {duration(seconds)}.{hint}"
 
 
@@ -131,7 +131,7 @@ def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:
         yield f"      {printable(field.field)}: sent {sent}, AlertSite has {has}"
     for field in outcome.moved:
         planned, has = shown_value(field, field.after, {}), shown_value(field, field.before, {})
-        yield f"      {printable(field.field)}: planned {planned}, AlertSite has {has} by now"
+        yield f"      {printable(field.field)}: planned {planned}, AlertSite now has {has}"
 
 
 def _next_step(result: Result) -> str:

@@ -500,7 +500,7 @@ def test_a_ceiling_that_the_repository_cannot_raise(
     assert run(*_PRUNE, env=account.env).code == 0
     broken = run("plan", env=account.env | {"RECONCILER_BUDGET": ""})
     assert broken.code == 3
-    assert "RECONCILER_BUDGET is '', which is no budget" in broken.err
+    assert "RECONCILER_BUDGET is '', which is not a budget" in broken.err
 
 
 def test_what_was_deleted_outside_git_counts(

@@ -37,7 +37,7 @@ class Fleet:
         done = self.run("apply", "--auto-approve", "--prune", "--json", *arguments, env=env)
         assert done.code == 0, done.text
         run: str = done.json["run"]
-        assert f"To take it back: reconciler undo {run}" in done.err
+        assert f"To undo it: reconciler undo {run}" in done.err
         return run
 
     def undo(self, run: str, *arguments: str) -> Done:

@@ -163,9 +163,9 @@ class TestComments:
         [
             (
                 "disable=wrong-prot",
-                "wrong-prot is no code that can be disabled; did you mean wrong-port?",
+                "wrong-prot is not a code that can be disabled; did you mean wrong-port?",
             ),
-            ("disable=missing-key", "missing-key is no code that can be disabled"),
+            ("disable=missing-key", "missing-key is not a code that can be disabled"),
             ("disable=zzz", "reconciler explain lint lists the codes"),
             ("ignore=wrong-port", "this comment is not understood; write # reconciler: disable="),
             ("disable=", "this comment is not understood"),

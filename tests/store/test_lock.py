@@ -326,9 +326,7 @@ class TestTakingOver:
         process.wait()
         said = self.said(store)
         assert said.startswith("The lock of run run-1 (ann on there, since ")
-        assert said.endswith(
-            ") is that of a process on this machine which is dead; it is taken over."
-        )
+        assert said.endswith(") belongs to a dead process on this machine; it is taken over.")
 
     def test_a_killed_run_elsewhere_blocks_for_its_length(self, store: Store, python: Any) -> None:
         process = python(_HOLD, store.location, SHORT)

@@ -367,7 +367,7 @@ class TestBaseline:
         done = lint(_imap())
         assert done.code == 3
         assert self.FILE in done.err
-        assert "Remove it, then write it anew" in done.err
+        assert "Remove it, then write it again" in done.err
 
     def test_a_comment_that_means_nothing_is_never_known(
         self, workspace: Workspace, lint: Callable[..., Done]

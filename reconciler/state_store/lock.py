@@ -495,7 +495,7 @@ def _lease(store: Store, held: Held) -> Lease:
     lease = decoded(held.data)
     if lease is None:
         raise LockedError(
-            f"the lock of {store.location} cannot be read as a lock",
+            f"the lock of {store.location} cannot be read",
             f"If no other run is at work: reconciler state unlock {UNREADABLE}",
         )
     return lease

@@ -167,7 +167,7 @@ def test_the_project_sets_the_budget(
     project.write_text("[budget]\npercent = 50\nmonitors = 4\n")
     done = run(*_PRUNE, env=account.env)
     assert done.code == 5
-    assert "reconciler.toml allows 4 by now, but a limit that was raised counts only" in done.err
+    assert "reconciler.toml now allows 4, but a limit that was raised counts only" in done.err
     assert run(*_APPLY, env=account.env).code == 0  # it loses nothing, so the limits are taken up
     assert "(4 deleted); budget 4" in run("plan", "--prune", env=account.env).out
     assert run(*_PRUNE, env=account.env).code == 0

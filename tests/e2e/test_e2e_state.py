@@ -110,10 +110,10 @@ def test_forgetting_is_all_or_nothing(kept: Path, run: Callable[..., Done]) -> N
         (["show"], "Missing argument 'ADDRESS'"),
         (["push"], "Missing argument 'FILE'"),
         (["pull", "--lock-timeout", "1s"], "No such option"),
-        (["rm", "a/b", "--lock-timeout", ""], "'' is no duration"),
+        (["rm", "a/b", "--lock-timeout", ""], "'' is not a duration"),
         (["rm", "a/b", "--lock-timeout", "soon"], "'soon' is not a duration; write it as 90s, 10m"),
-        (["rm", "a/b", "--lock-timeout", "-1s"], "'-1s' is no duration"),
-        (["rm", "a/b", "--lock-timeout", "99999999h"], "is no duration"),
+        (["rm", "a/b", "--lock-timeout", "-1s"], "'-1s' is not a duration"),
+        (["rm", "a/b", "--lock-timeout", "99999999h"], "is not a duration"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

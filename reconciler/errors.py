@@ -135,7 +135,7 @@ class InvalidManifestsError(ReconcilerError):
 
     def __init__(self, findings: tuple[Diagnostic, ...]) -> None:
         count = len(findings)
-        super().__init__(f"{count} {'finding' if count == 1 else 'findings'} in the manifests")
+        super().__init__(f"{count:,} {'finding' if count == 1 else 'findings'} in the manifests")
         self.findings = findings
 
 

@@ -127,14 +127,14 @@ class SecretRules(NamedTuple):
         if real in map(os.path.realpath, self.own_files):
             return f"{path} holds a credential of this tool and is never resolved"
         if any(real == folder or real.startswith(f"{folder}/") for folder in _NO_FILES):
-            return f"{path}{leads} is no file of secrets"
+            return f"{path}{leads} is not a file of secrets"
         if self._is_listed:
             is_in = _matches(real, map(_real_pattern, self.files or ()))
             return "" if is_in else f"{path}{leads} is not in files under {_TABLE}"
         if parts := _KNOWN_PARTS.intersection(real.split("/")):
             return (
                 f"{path}{leads} is in {min(parts)}, where other programs keep their credentials; "
-                f"if it is meant, list what is allowed as files under {_TABLE}"
+                f"if it is intended, list what is allowed as files under {_TABLE}"
             )
         return ""
 

@@ -453,7 +453,9 @@ class Recorder:
         )
 
     def _message(self, state: State) -> str:
-        counts = f"{self._outcomes} applied, {len(state.records)} records, serial {state.serial}"
+        counts = (
+            f"{self._outcomes:,} applied, {len(state.records):,} records, serial {state.serial}"
+        )
         return f"{self._operation} {self.run}: {counts}"
 
     def _reread(self) -> None:
@@ -496,7 +498,7 @@ class Recorder:
         if record is not None and other is not None and other.id != record.id:
             self._reporter.say(
                 f"{address} was bound to monitor {other.id} by run {other.run} meanwhile, and this "
-                f"run has made monitor {record.id}. Delete the one that is not wanted."
+                f"run has made monitor {record.id}. Delete the one you do not want."
             )
 
 

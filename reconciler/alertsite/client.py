@@ -197,7 +197,9 @@ class Reader:
             where = f"the page at offset {query['offset']}, of at most {size},"
             page = self._page(query, allowance)
             if page.total is not None and total not in {None, page.total}:
-                raise _MovedError(f"its count is {total} first and {page.total} on {where[:-1]}")
+                raise _MovedError(
+                    f"its count is {total:,} first and {page.total:,} on {where[:-1]}"
+                )
             total = page.total if total is None else total
             expected = [*found][-overlap:] if overlap else []
             first = [item.id for item in page.monitors[:overlap]]
@@ -213,7 +215,7 @@ class Reader:
             self._tell(len(found))
         if total is not None and total != len(found):
             raise IncompleteError(
-                f"GET /monitors says that there are {total} monitors and lists {len(found)}",
+                f"GET /monitors says that there are {total:,} monitors and lists {len(found):,}",
                 _INCOMPLETE,
             )
         return list(found.values())
@@ -316,7 +318,9 @@ def _live(item: JSON, path: str) -> Live:
         shown = json.dumps(item["id"], ensure_ascii=False)
         if len(shown) > _LONGEST_ID:
             shown = f"{shown[:_LONGEST_ID]}…"
-        what = f"a monitor whose id is {shown}, which is no number of at most {_MAX_DIGITS} digits"
+        what = (
+            f"a monitor whose id is {shown}, which is not a number of at most {_MAX_DIGITS} digits"
+        )
         raise NonsenseError(f"GET {path} was answered with {what}", _ID_HINT)
     kind = item.get("type")
     return Live(number, kind if isinstance(kind, str) and kind else None, item)

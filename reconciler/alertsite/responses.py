@@ -65,6 +65,7 @@ class TransientError(Exception):
         may_have_arrived: the request could have taken effect.
         is_busy: the server is there, and wants fewer requests or another token.
         retry_after: seconds that the server asked to wait; None if it did not.
+        hint: what to do about it; empty for what is said of all.
     """
 
     def __init__(
@@ -74,8 +75,10 @@ class TransientError(Exception):
         may_have_arrived: bool,
         is_busy: bool = False,
         retry_after: float | None = None,
+        hint: str = "",
     ) -> None:
         super().__init__(message)
+        self.hint = hint
         self.may_have_arrived = may_have_arrived
         self.is_busy = is_busy
         self.retry_after = retry_after

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ssl
 import threading
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Self, cast
 
 import httpcore
@@ -18,7 +19,15 @@ import httpx
 from reconciler import __version__
 from reconciler.alertsite import responses
 from reconciler.alertsite.responses import TransientError
-from reconciler.alertsite.wire import Allowance, CutError, FloodError, OverdueError, Wire, unpacked
+from reconciler.alertsite.wire import (
+    Allowance,
+    CutError,
+    FloodError,
+    OverdueError,
+    Peer,
+    Wire,
+    unpacked,
+)
 from reconciler.context import MIB
 from reconciler.core.events import RequestEnded
 from reconciler.errors import (
@@ -47,6 +56,10 @@ _LARGER = (
     "(RECONCILER_LARGEST_LIST)."
 )
 _TLS_HINT = "Check ALERTSITE_URL; for an authority of your own, name its file in SSL_CERT_FILE."
+_PROXY_HINT = (
+    "Check HTTPS_PROXY and ALL_PROXY; NO_PROXY names hosts that are reached without a proxy."
+)
+_HTTPS = 443
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _SHORT = MIB
 """Bytes of any answer that is not a list: hundreds of times what a monitor takes."""
@@ -269,11 +282,6 @@ class Session:
         except CutError as error:
             message = f"{method} {path}: cut off before there was an answer"
             raise TransientError(message, may_have_arrived=True) from error
-        except _NEVER_SENT as error:
-            message = f"{self.url} cannot be reached: {error}"
-            if _is_tls(error):
-                raise NonsenseError(message, _TLS_HINT) from error
-            raise TransientError(message, may_have_arrived=False) from error
         except httpx.TimeoutException as error:
             message = f"{method} {path}: no answer in time"
             raise TransientError(message, may_have_arrived=True) from error
@@ -323,7 +331,10 @@ class Session:
             seconds = min(limits.timeout, limits.deadline)
         allowance = allowance or Allowance(seconds, _SHORT)
         with self._wire.exchange(seconds, allowance) as exchange:
-            response = self._client.send(request, stream=True)
+            try:
+                response = self._client.send(request, stream=True)
+            except (*_NEVER_SENT, httpx.ProxyError) as error:
+                raise _not_sent(self.url, exchange.peer, error) from error
             try:
                 body = b"".join(cast("httpx.SyncByteStream", response.stream))
                 if not exchange.is_whole(response):
@@ -417,10 +428,39 @@ class Session:
         self._renew_at = started + life - min(_RENEW_EARLY, life / 10)
 
 
+def _not_sent(
+    url: str, peer: Peer | None, error: httpx.RequestError
+) -> TransientError | NonsenseError:
+    """Why there is no connection; a proxy that is in the way is named, without its login."""
+    wanted = httpx.URL(url)
+    own = Peer(wanted.raw_host.decode("ascii"), wanted.port or _HTTPS)
+    if peer is None or peer == own or wanted.scheme == "http":
+        message, hint = f"{url} cannot be reached: {error}", ""
+    elif isinstance(error, httpx.ProxyError):
+        message, hint = f"the proxy {peer} refused to connect to {url}{_status(error)}", _PROXY_HINT
+    elif _is_tls(error):
+        message, hint = f"{url} cannot be reached through the proxy {peer}: {error}", _PROXY_HINT
+    else:
+        message, hint = f"the proxy {peer} cannot be reached: {error}", _PROXY_HINT
+    if _is_tls(error):
+        return NonsenseError(message, f"{_TLS_HINT} {hint}".rstrip())
+    return TransientError(message, may_have_arrived=False, hint=hint)
+
+
+def _status(error: httpx.ProxyError) -> str:
+    """The status that a proxy gave, in our words; empty if it gave none."""
+    number = str(error).partition(" ")[0]
+    try:
+        return f": {number} {HTTPStatus(int(number)).phrase}"
+    except ValueError:
+        return ""
+
+
 def _unavailable(error: TransientError) -> UnavailableError:
     return UnavailableError(
         str(error),
-        "Check ALERTSITE_URL and the network, or run the same command again later; nothing is "
+        error.hint
+        or "Check ALERTSITE_URL and the network, or run the same command again later; nothing is "
         "lost.",
         may_have_arrived=error.may_have_arrived,
         is_away=not error.is_busy,
@@ -450,7 +490,6 @@ def _nonsense(request: str, what: str, url: str, hint: str = "") -> NonsenseErro
 _BROKEN: Mapping[type[httpx.RequestError], str] = {
     httpx.RemoteProtocolError: "the answer is not HTTP, or ends before its end",
     httpx.LocalProtocolError: "the request cannot be written as HTTP",
-    httpx.ProxyError: "the proxy refuses it",
     httpx.DecodingError: "the answer cannot be decompressed",
     httpx.NetworkError: "the connection broke",
 }
@@ -478,7 +517,7 @@ def _client(url: str, connections: int, limits: Limits, wire: Wire) -> httpx.Cli
         _ = found.host  # as httpx reads it
     except (UnicodeError, httpx.InvalidURL) as error:
         raise ConfigurationError(
-            "the host of ALERTSITE_URL is no name", "Check each part between its dots."
+            "the host in ALERTSITE_URL is not valid", "Check each part between its dots."
         ) from error
     secure = url.startswith("https:")
     headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}

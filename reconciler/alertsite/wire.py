@@ -19,7 +19,7 @@ import threading
 import time
 import zlib
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpcore
 
@@ -108,8 +108,22 @@ class Allowance:
             self.take(max(0, count * _VALUE - len(text)))
 
 
+class Peer(NamedTuple):
+    """Whom a connection is made to: AlertSite, or the proxy in between."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
 class Exchange:
-    """One request and its answer, as bytes."""
+    """One request and its answer, as bytes.
+
+    Attributes:
+        peer: whom a connection was made to for it; None if one was at hand.
+    """
 
     def __init__(self, seconds: float, allowance: Allowance) -> None:
         self.ends = time.monotonic() + seconds
@@ -119,6 +133,7 @@ class Exchange:
         self._allowance = allowance
         self._count = 0
         self._beginning = bytearray()
+        self.peer: Peer | None = None
 
     def within(self, timeout: float | None) -> float:
         """The seconds that one step may take: the timeout, or less if less is left.
@@ -249,11 +264,12 @@ class Wire(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         """A connection, made within the timeout."""
+        self.current.peer = Peer(host, port)
         within = self.current.within(timeout)
         try:
             stream = self._backend.connect_tcp(host, port, within, local_address, socket_options)
         except UnicodeError as error:  # Python spells it for DNS, before it asks
-            raise httpcore.ConnectError("the name of the host or proxy is none") from error
+            raise httpcore.ConnectError("the name of the host is not valid") from error
         return self.bounded(stream)
 
     def bounded(self, stream: httpcore.NetworkStream) -> _Stream:

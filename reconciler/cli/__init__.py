@@ -19,6 +19,7 @@ import click
 from reconciler import __version__
 from reconciler.cli import console
 from reconciler.cli.context import Context
+from reconciler.cli.output import OPTIONS, with_output_options
 from reconciler.context import SYSTEM, Clock
 from reconciler.core.printable import joined
 from reconciler.core.redactor import Redactor
@@ -34,39 +35,48 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ISSUES = "Please report this with the lines above: it is a bug in reconciler."
-_COMMANDS = {
-    "plan": ("plan", "Show what apply would change."),
-    "diff": ("plan", "The same as plan."),
-    "apply": ("apply", "Change AlertSite to what the manifests say, after asking."),
-    "list": ("list_", "List the monitors of the account, with whose they are."),
-    "get": ("list_", "The same as list."),
-    "status": ("status", "Tell in ten lines how the account is."),
-    "render": ("render", "Show a manifest with its defaults, and where each value stands."),
-    "drift": ("drift", "Show what changed in AlertSite since the last apply."),
-    "report": ("report", "Show the fleet: what is managed, what it covers, what it costs."),
-    "why": ("why", "Tell where a value comes from, and what would happen to it."),
-    "show": ("show", "Show a plan that plan --out has written."),
-    "history": ("history", "Show what runs have done."),
-    "undo": ("undo", "Take a run back."),
-    "state": ("state", "Look at the state, and repair it."),
-    "pull": ("pull", "Write into the manifests what changed in AlertSite."),
-    "import": ("import_", "Write manifests for the monitors that AlertSite has."),
-    "mv": ("mv", "Move manifests, and keep what they say."),
-    "set": ("set_", "Set fields of many manifests at once."),
-    "fmt": ("fmt", "Put the keys of manifests in the order of their schemas."),
-    "validate": ("validate", "Check manifests against their schemas."),
-    "sandbox": ("sandbox", "Serve an AlertSite account on loopback until interrupted."),
-    "schema": ("schema", "Print the JSON Schema of a kind or of an output format."),
-    "explain": ("explain", "Explain a kind or one of its fields."),
-    "doctor": ("doctor", "Check all that a run needs, one by one."),
-    "probe": ("probe", "Show which fields AlertSite returns, and of which type."),
-    "init": ("init", "Lay out a repository of manifests."),
-    "comment": ("comment", "Show a plan as a comment on a pull or merge request."),
-    "issue": ("issue", "Keep an issue open while there is drift."),
-    "reviewed": ("reviewed", "Get the plan that was reviewed before a merge."),
-    "completion": ("completion", "Print a script that completes commands in a shell."),
+_SECTIONS = {
+    "Change AlertSite": {
+        "plan": ("plan", "Show what apply would change."),
+        "apply": ("apply", "Change AlertSite to match the manifests, after asking."),
+        "show": ("show", "Show a plan that plan --out has saved."),
+        "undo": ("undo", "Undo a run."),
+    },
+    "Look": {
+        "status": ("status", "Summarize the account in ten lines."),
+        "list": ("list_", "List the monitors, and whether Git manages them."),
+        "why": ("why", "Show where a value comes from, and what apply would do."),
+        "drift": ("drift", "Show what changed in AlertSite since the last apply."),
+        "history": ("history", "Show what earlier runs have changed."),
+        "report": ("report", "Report coverage and cost of the fleet."),
+    },
+    "Author manifests": {
+        "import": ("import_", "Write manifests for monitors that AlertSite already has."),
+        "pull": ("pull", "Copy changes made in AlertSite into the manifests."),
+        "validate": ("validate", "Check manifests against their schemas."),
+        "set": ("set_", "Set fields of many manifests."),
+        "mv": ("mv", "Move or rename manifests, and keep their monitors."),
+        "fmt": ("fmt", "Put the keys of manifests in the order of their schemas."),
+        "render": ("render", "Show a manifest with its defaults, and where each value is."),
+        "explain": ("explain", "Explain a kind, a field or a lint code."),
+        "schema": ("schema", "Print the JSON Schema of a kind or an output format."),
+    },
+    "Set up and automate": {
+        "init": ("init", "Create a repository for manifests."),
+        "doctor": ("doctor", "Check everything that a run needs."),
+        "state": ("state", "Inspect and repair the state."),
+        "sandbox": ("sandbox", "Run a local AlertSite server to try things out."),
+        "probe": ("probe", "Compare the fields AlertSite returns with the schemas."),
+        "comment": ("comment", "Post a plan as a comment on a pull or merge request."),
+        "issue": ("issue", "Keep an issue open while there is drift."),
+        "reviewed": ("reviewed", "Fetch the plan that was reviewed before a merge."),
+        "completion": ("completion", "Print a script that completes commands in a shell."),
+    },
 }
 """Of each command the module and function, and what it does: so that --help imports none."""
+_COMMANDS = {name: found for section in _SECTIONS.values() for name, found in section.items()}
+_ALIASES = {"diff": "plan", "get": "list"}
+"""What users of other tools type; help shows one name for each command."""
 
 
 class _LazyGroup(click.Group):
@@ -76,17 +86,19 @@ class _LazyGroup(click.Group):
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        found = _COMMANDS.get(_ALIASES.get(cmd_name, cmd_name))
+        if found is None:
             return None
-        name, _ = _COMMANDS[cmd_name]
+        name, _ = found
         command: click.Command = getattr(import_module(f"reconciler.cli.{name}"), name)
-        return command
+        return with_output_options(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+        is_known = name in _COMMANDS or name in _ALIASES
+        if not is_known and not name.startswith("-") and not ctx.resilient_parsing:
             from reconciler.schema.suggestion import did_you_mean  # only for a message
 
             advice = did_you_mean(name, _COMMANDS) or "."
@@ -94,12 +106,16 @@ class _LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in _COMMANDS.items()])
+        width = max(map(len, _COMMANDS))  # so that the summaries of all sections are aligned
+        for title, commands in _SECTIONS.items():
+            with formatter.section(title):
+                rows = [(name.ljust(width), summary) for name, (_, summary) in commands.items()]
+                formatter.write_dl(rows)
 
 
 @click.group(
     cls=_LazyGroup,
+    params=[*OPTIONS],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
@@ -112,6 +128,8 @@ def reconciler(context: click.Context, folder: str | None) -> None:
     reconciler.toml, or else that of the Git clone, if monitors is in it.
     Defaults, settings and what is printed are relative to it; the paths that
     you give are relative to where you are, or to DIR.
+
+    Run "reconciler COMMAND --help" for the options of a command.
 
     \b
     Exit codes:

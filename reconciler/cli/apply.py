@@ -107,7 +107,7 @@ class ApplyOptions(NamedTuple):
     "never more than RECONCILER_BUDGET.",
 )
 @click.option(
-    "--allow-empty", is_flag=True, help="In this run, having no manifest at all is meant."
+    "--allow-empty", is_flag=True, help="In this run, allow that there is no manifest at all."
 )
 @click.option(
     "--allow-older",
@@ -173,7 +173,7 @@ def apply(
     fail_fast: bool,
     all_or_nothing: bool,
 ) -> int:
-    """Change AlertSite to what the manifests say, after showing the plan and asking.
+    """Change AlertSite to match the manifests, after showing the plan and asking.
 
     With FILE, a plan that plan --out has written, it applies exactly that, without asking; what has
     moved since is refused and listed.
@@ -271,7 +271,7 @@ def carry_out(
     if writes_ids:
         _write_ids(workspace, applied)
     seconds = runtime.clock().monotonic() - began
-    console.say(render.run_line(run.id, seconds, can_undo=applied.is_kept))
+    console.note(render.run_line(run.id, seconds, can_undo=applied.is_kept))
     if unwritten is not None:
         console.fail(unwritten)
     if applied.state_error is not None:
@@ -473,7 +473,7 @@ def _reviewed(
     review = saved_plan.review(saved.plan, first.plan, set(first.ids), tracks=tracks, others=others)
     if review.done:
         noun, verb = ("change", "was") if review.done == 1 else ("changes", "were")
-        console.say(f"{review.done} {noun} of the plan {verb} already made.")
+        console.say(f"{review.done:,} {noun} of the plan {verb} already made.")
     if review.moved and asked.all_or_nothing:
         console.say(render.outcomes_text(review.moved, colour=console.has_colour(sys.stderr)))
         raise RefusedError(

@@ -75,12 +75,12 @@ def _read(file: str) -> frozenset[KnownFinding]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
         raise ConfigurationError(
-            f"{file}, the baseline of lint, cannot be read: {reason}",
-            "Remove it, then write it anew: reconciler validate --update-baseline",
+            f"{file}, the lint baseline, cannot be read: {reason}",
+            "Remove it, then write it again: reconciler validate --update-baseline",
         ) from error
     if problem := problem_of("lint-baseline", data):
         raise ConfigurationError(
-            f"{file} is no baseline of lint: {problem}",
-            "Remove it, then write it anew: reconciler validate --update-baseline",
+            f"{file} is not a lint baseline: {problem}",
+            "Remove it, then write it again: reconciler validate --update-baseline",
         )
     return from_json(data)

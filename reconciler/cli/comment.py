@@ -78,11 +78,11 @@ def comment(
 
 
 def _say(done: Commented, number: int) -> None:
-    console.say(f"The comment on request {number} is {done.done.value}.")
+    console.note(f"The comment on request {number} is {done.done.value}.")
     for label in done.labels.gained:
-        console.say(f"Label added: {label}")
+        console.note(f"Label added: {label}")
     for label in done.labels.lost:
-        console.say(f"Label removed: {label}")
+        console.note(f"Label removed: {label}")
     if done.not_allowed:
         console.say(f"Warning: no label may be set here: {done.not_allowed}.")
 

@@ -182,7 +182,7 @@ def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
         if found := duration(text):
             return found
         raise ConfigurationError(
-            f"{key} is {text!r}, which is no time",
+            f"{key} is {text!r}, which is not a time",
             f"Give it as 90s or 3m, as {key} in {project} or as {name}.",
         )
 
@@ -267,7 +267,7 @@ def _size(environment: Mapping[str, str], table: Mapping[str, Any], project: Pat
     if size:
         return size
     raise ConfigurationError(
-        f"largest_list is {text!r}, which is no size",
+        f"largest_list is {text!r}, which is not a size",
         f"Give it as 128MiB or 1GiB, as largest_list in {project} or as {name}.",
     )
 
@@ -286,7 +286,7 @@ def _ceiling(environment: Mapping[str, str]) -> Budget | None:
     found = _BUDGET.fullmatch(text.replace(" ", ""))
     if not found:
         raise ConfigurationError(
-            f"{_CEILING} is {text!r}, which is no budget",
+            f"{_CEILING} is {text!r}, which is not a budget",
             f"Set it to a number of monitors, a share or both: {_CEILING}=10,30%",
         )
     monitors, percent = found["monitors"], found["percent"] or found["share"]
@@ -364,7 +364,9 @@ def _project(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigurationError(f"{path} cannot be read: {reason}", "Make it readable.") from error
+        raise ConfigurationError(
+            f"{path} cannot be read: {reason}", "Check the permission to read it."
+        ) from error
     import tomllib  # 8 ms that most runs save
 
     try:

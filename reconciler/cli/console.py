@@ -45,7 +45,13 @@ class _Redacted(TextIOBase):
 
     It has no `buffer`: nobody gets around it. It may end in a line that says how far the run is;
     whatever is written next takes the place of that.
+
+    Attributes:
+        is_quiet: only what must be read is said.
+        is_plain: it takes no colour.
     """
+
+    is_quiet = is_plain = False
 
     def __init__(self, stream: TextIO, redactor: Redactor) -> None:
         self._stream = stream
@@ -135,6 +141,30 @@ def data(text: str, *, is_json: bool = False) -> None:
 def say(text: str) -> None:
     """Prints to stderr: `Lines` as they are, any other text as one line."""
     _print(text, "stderr")
+
+
+def note(text: str) -> None:
+    """Says what may be left unread: `--quiet` leaves it out."""
+    if not is_quiet():
+        say(text)
+
+
+def is_quiet() -> bool:
+    """Whether `--quiet` was given."""
+    return isinstance(sys.stderr, _Redacted) and sys.stderr.is_quiet
+
+
+def quieten() -> None:
+    """From now on says only what must be read."""
+    if isinstance(sys.stderr, _Redacted):
+        sys.stderr.is_quiet = True
+
+
+def forbid_colour() -> None:
+    """From now on prints nothing in colour."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, _Redacted):
+            stream.is_plain = True
 
 
 def document(value: JSON) -> None:
@@ -232,8 +262,15 @@ def ask_to_write() -> None:
 
 
 def has_colour(stream: TextIO) -> bool:
-    """Whether the stream is a terminal and NO_COLOR (no-color.org) is not set."""
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+    """Whether the stream is a terminal, or CLICOLOR_FORCE (bixense.com/clicolors) is set.
+
+    `--no-color` and NO_COLOR (no-color.org) come before both.
+    """
+    if isinstance(stream, _Redacted) and stream.is_plain:
+        return False
+    if os.environ.get("NO_COLOR"):
+        return False
+    return stream.isatty() or os.environ.get("CLICOLOR_FORCE", "0") not in {"", "0"}
 
 
 def fail(error: ReconcilerError) -> ExitCode:
@@ -287,7 +324,7 @@ def _is_watched(stream: TextIO | _Redacted) -> bool:
 def _show_status(text: str) -> None:
     """Shows on stderr how far the run is; what is printed next takes the place of that."""
     stream = sys.stderr
-    if isinstance(stream, _Redacted):
+    if isinstance(stream, _Redacted) and not stream.is_quiet:
         from shutil import get_terminal_size  # only for people
 
         with suppress(OSError):  # a terminal that has gone does not end a run half-way
@@ -312,7 +349,7 @@ def reading(monotonic: Callable[[], float]) -> Callable[[int], None]:
             return
         last = now
         line = f"Reading: {count:,} monitors so far"
-        (_show_status if is_watched else say)(line)
+        (_show_status if is_watched else note)(line)
 
     return show
 
@@ -342,10 +379,10 @@ def progress(total: int, monotonic: Callable[[], float]) -> Iterator[Reporter]:
         now = monotonic()
         line = render.progress_line(outcome, shown, total, failed, now - began)
         if is_failure or (total <= FOLDED_ABOVE and not is_watched):
-            say(render.outcome_line(outcome, shown, total))
+            (say if is_failure else note)(render.outcome_line(outcome, shown, total))
         elif not is_watched and (shown % _EVERY == 0 or now - last >= _SELDOM):
             last = now
-            say(line)
+            note(line)
         if is_watched and (now - last >= _OFTEN or shown in {1, total}):
             last = now
             _show_status(line)

@@ -16,8 +16,10 @@ class Context(NamedTuple):
         clock: what time it is.
         redactor: what takes known secrets out of all that leaves this process.
         here: the working folder as the root sees it; empty if it is the root.
+        is_verbose: whether each request is shown.
     """
 
     clock: Clock
     redactor: Redactor
     here: str = ""
+    is_verbose: bool = False

@@ -209,10 +209,10 @@ class Checkup:
         if self._fleet.warnings:
             hint = f"reconciler validate {self._manifests} lists them."
             number = len(self._fleet.warnings)
-            message = f"valid, with {number} {'warning' if number == 1 else 'warnings'}"
+            message = f"valid, with {number:,} {'warning' if number == 1 else 'warnings'}"
             return Check("manifests", CheckStatus.WARN, message, hint)
         count, files = len(self._fleet.desired), self._fleet.files
-        return _ok("manifests", f"{count} valid in {files} file{'' if files == 1 else 's'}")
+        return _ok("manifests", f"{count:,} valid in {files:,} file{'' if files == 1 else 's'}")
 
     def _check_secrets(self) -> Check:
 
@@ -224,10 +224,10 @@ class Checkup:
         vault = Vault(os.environ, "", rules, runtime.redactor())
         failures = [failure for ref in refs if (failure := vault.failure(ref))]
         if failures:
-            message = f"{len(failures)} of {len(refs)} not available: {'; '.join(failures)}"
+            message = f"{len(failures):,} of {len(refs):,} not available: {'; '.join(failures)}"
             hint = "Set them here, and wherever apply runs."
             return Check("secrets", CheckStatus.FAIL, message, hint, ExitCode.INVALID)
-        return _ok("secrets", f"all {len(refs)} are available" if refs else "no manifest has any")
+        return _ok("secrets", f"all {len(refs):,} are available" if refs else "no manifest has any")
 
     def _check_secret_key(self) -> Check:
         if self._settled is None or self._fleet is None:
@@ -239,7 +239,7 @@ class Checkup:
         return Check(
             "secret key",
             CheckStatus.WARN,
-            "RECONCILER_SECRET_KEY is not set, so nobody notices when a secret changes",
+            "RECONCILER_SECRET_KEY is not set, so changes of secrets go unnoticed",
             f"{_KEY_ADVICE}, the same wherever plan and apply run.",
         )
 
@@ -293,7 +293,7 @@ class Checkup:
         records = len(known.saved.records)
         noun = "record" if records == 1 else "records"
         saved = f"saved {runtime.age(known.saved.saved_at)}"
-        return _ok("state", f"{place}: {records} {noun}, serial {known.saved.serial}, {saved}")
+        return _ok("state", f"{place}: {records:,} {noun}, serial {known.saved.serial}, {saved}")
 
     def _check_lock(self) -> Check:
 
@@ -330,7 +330,7 @@ class Checkup:
     def _check_clock(self) -> Check:
         ahead = self._talk.ahead if self._talk else None
         if ahead is None:
-            return _not_checked("clock", "no answer of AlertSite says what time it is there")
+            return _not_checked("clock", "no answer of AlertSite gives the time")
         seconds = round(abs(ahead))
         if seconds <= _MOST_SECONDS:
             return _ok("clock", f"within {max(1, seconds)} s of AlertSite's")
@@ -372,7 +372,7 @@ def _broken(reason: str) -> Check:
 @options.state
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON on stdout.")
 def doctor(manifests: str, location: str | None, *, as_json: bool) -> int:
-    """Check, one by one, all that a run needs; changes nothing.
+    """Check everything that a run needs; changes nothing.
 
     It logs in once and reads the list of monitors once. Without credentials it checks the embedded
     sandbox. The exit code is that of the first check that failed.
@@ -386,5 +386,5 @@ def doctor(manifests: str, location: str | None, *, as_json: bool) -> int:
         console.document(checks_json(done))
     failed = [check for check in done if check.status is CheckStatus.FAIL]
     warned = sum(check.status is CheckStatus.WARN for check in done)
-    console.say(f"{len(done)} checks: {len(failed)} failed, {warned} to look at.")
+    console.note(f"{len(done):,} checks: {len(failed):,} failed, {warned:,} to look at.")
     return failed[0].exit_code if failed else ExitCode.OK

@@ -52,7 +52,7 @@ def drift(
     *,
     unmanaged: bool,
 ) -> int:
-    """Show what AlertSite did since the last apply; never writes, exits with 2 if there is any.
+    """Show what changed in AlertSite since the last apply; exits with 2 if anything did.
 
     It compares AlertSite with the state, and reads manifests only for a target that is a label or
     a path; what lifecycle.ignore named at the last apply is left out until its day.

@@ -49,5 +49,5 @@ def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
             console.say(render.findings_text(findings))
             console.say("Files with findings are left as they are.")
         verb = "would change" if check else "changed"
-        console.say(f"{changed:,} of {total:,} {'file' if total == 1 else 'files'} {verb}.")
+        console.note(f"{changed:,} of {total:,} {'file' if total == 1 else 'files'} {verb}.")
     return ExitCode.INVALID if findings or (check and changed) else ExitCode.OK

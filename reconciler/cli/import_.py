@@ -90,8 +90,9 @@ def import_(
     TARGET is the id of a monitor, or a glob over names; without one all are imported. AlertSite is
     only read, and no file is overwritten. What nearly all say goes into one _defaults.yaml, and the
     state gets a record of each monitor. No secret is written: a list at the end says which
-    variables they have to be in. The manifests that were written are planned at once, against what
-    was read. Exits with 7 if that plan is not empty or a monitor got no manifest; both are listed.
+    variables they have to be in. The manifests that were written are planned right away, against
+    what was read. Exits with 7 if that plan is not empty or a monitor got no manifest; both are
+    listed.
     """
     if no_ids and into:
         raise UsageError(

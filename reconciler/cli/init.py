@@ -58,7 +58,7 @@ Delete the pipeline that you do not use: .github, or .gitlab and .gitlab-ci.yml.
 @click.command(epilog="Example: reconciler init mail-monitors")
 @click.argument("folder", metavar="[DIR]", required=False, type=options.FromHere())
 def init(folder: str | None) -> int:
-    """Lay out a repository of manifests in DIR, by default the current folder.
+    """Create a repository for manifests in DIR, by default the current folder.
 
     What is there already is kept as it is. The example manifest is only written where there is no
     folder with manifests yet.
@@ -77,7 +77,7 @@ def init(folder: str | None) -> int:
             written += is_new
             console.data(f"{'wrote' if is_new else 'kept '}  {name}")
         if not written:
-            console.say("Everything is there already: nothing was written.")
+            console.note("Everything is there already: nothing was written.")
             return ExitCode.OK
         command = installation.command()
         if command != installation.ON_PATH:
@@ -91,7 +91,7 @@ def init(folder: str | None) -> int:
         text = _NEXT.format(
             where=where, command=shlex.join(command), manifests=manifests, advice=advice
         )
-        console.say(joined(text.splitlines()))
+        console.note(joined(text.splitlines()))
     return ExitCode.OK
 
 

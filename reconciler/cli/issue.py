@@ -63,5 +63,5 @@ def issue(drift_path: str, platform: str, text_path: str, title: str) -> int:
         where = pipeline.summarise(text)
         console.say(f"Warning: no issue can be written here: {error}. The text {where}.")
         return ExitCode.OK
-    console.say(f"The issue for drift is {done.value}.")
+    console.note(f"The issue for drift is {done.value}.")
     return ExitCode.OK

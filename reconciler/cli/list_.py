@@ -71,7 +71,7 @@ def list_(
     orphaned: bool,
     offline: bool,
 ) -> int:
-    """List the email monitors of the account, with whose they are.
+    """List the email monitors of the account, and whether Git manages them.
 
     A managed monitor has a manifest, an orphaned one has lost it, an unmanaged one never had any,
     and a missing one is only described.
@@ -144,4 +144,4 @@ def _put(listing: Listing, columns: tuple[str, ...], output: str) -> None:
             text = list_text(listing, columns, is_wide=output == "wide", colour=colour)
     if text:
         console.data(text)
-    console.say(counts_text(listing))
+    console.note(counts_text(listing))

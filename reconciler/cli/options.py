@@ -35,7 +35,7 @@ class Duration(click.ParamType[float]):
         """The seconds; a default is a number already."""
         seconds = config.duration(str(value))
         if seconds is None:
-            self.fail(f"{value!r} is no duration; write it as 90s, 10m or 1h", param, ctx)
+            self.fail(f"{value!r} is not a duration; write it as 90s, 10m or 1h", param, ctx)
         return seconds
 
 

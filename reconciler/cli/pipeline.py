@@ -81,12 +81,14 @@ def connect(name: str, number: int | None = None) -> Iterator[GitHub | GitLab]:
     graphql = os.environ.get("GITHUB_GRAPHQL_URL") or f"{api}/graphql"
     for name_of, url in ((variables.api, api), ("GITHUB_GRAPHQL_URL", graphql)):
         if not _is_url(url):
-            raise ConfigurationError(f"{name_of} is no address of a server", "Check how it begins.")
+            raise ConfigurationError(
+                f"{name_of} is not the address of a server", "Check how it begins."
+            )
     token = os.environ.get(variables.token, "").strip()  # a file that holds it ends with a line
     runtime.redactor().know(token)
     if not (token.isascii() and token.isprintable()):
         raise ConfigurationError(
-            f"{variables.token} holds characters that no token has", "Set it anew."
+            f"{variables.token} holds characters that no token has", "Set it again."
         )
     kind = GitHub if name == "github" else GitLab
     found = kind(PlatformContext(api, graphql, project, number or 0, token), runtime.clock())
@@ -176,5 +178,5 @@ def read_text(path: str) -> str:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigurationError(f"{path} cannot be read: {reason}", "Name a text file.") from error
     if not text:
-        raise ConfigurationError(f"{path} is empty", "Name a file that says something.")
+        raise ConfigurationError(f"{path} is empty", "Name a file that is not empty.")
     return text

@@ -83,7 +83,7 @@ def write(
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}", "Name another file with --out."
         ) from error
-    console.say(f"The plan is written to {path}. To apply it: reconciler apply {path}")
+    console.note(f"The plan is written to {path}. To apply it: reconciler apply {path}")
 
 
 def read(path: str) -> SavedPlan:

@@ -33,5 +33,5 @@ def probe(*, as_json: bool) -> int:
         console.document(probes.to_json(tables))
     else:
         console.data(probe_text(tables))
-    console.say(_SHOWN)
+    console.note(_SHOWN)
     return ExitCode.OK

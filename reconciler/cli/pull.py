@@ -140,7 +140,7 @@ def _write(found: Pull) -> int:
             failed += bool(state_error)
             console.say(state_error or f"{file.path}: wrote {_count(len(file.edits), 'field')}.")
         if not failed:
-            console.say("AlertSite was only read. Review the edits, then commit them.")
+            console.note("AlertSite was only read. Review the edits, then commit them.")
     return ExitCode.PARTIAL if failed else ExitCode.OK
 
 

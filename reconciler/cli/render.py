@@ -25,7 +25,7 @@ from reconciler.usecases.effective import find_effective
     help="How to show it.",
 )
 def render(address: str, manifests: str, location: str | None, output: str) -> int:
-    """Show a manifest with the defaults that it gets, and where each value stands.
+    """Show a manifest with its defaults, and where each value is set.
 
     It asks AlertSite nothing, and secrets stay references. In place of ADDRESS the id of the
     monitor will do; the state is read only for one that no manifest names.

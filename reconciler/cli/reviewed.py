@@ -63,7 +63,7 @@ def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int
     if basis.manifests != saved_plan.fleet_digest(fleet.desired):
         Path(out).unlink()
         return _plan_again("it was made from other manifests than those that are here now")
-    console.say(f"The reviewed plan is written to {out}. To apply it: reconciler apply {out}")
+    console.note(f"The reviewed plan is written to {out}. To apply it: reconciler apply {out}")
     return ExitCode.OK
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from reconciler.alertsite import Reader, Session, Writer
     from reconciler.cli.context import Context
     from reconciler.context import Clock, Reporter
+    from reconciler.core.events import Event
     from reconciler.core.generation import Generation
     from reconciler.core.plan import Plan
     from reconciler.core.redactor import Redactor
@@ -94,7 +95,7 @@ class Run(NamedTuple):
                 console.say(f"Recovery: run {run} did not end; its journal is taken into account.")
         if outcomes := known.recovery.outcomes:
             noun = "outcome" if outcomes == 1 else "outcomes"
-            console.say(f"Recovery: {outcomes} {noun} that the state did not have.")
+            console.say(f"Recovery: {outcomes:,} {noun} that the state did not have.")
 
     def vault(self) -> Vault:
         """What resolves secrets."""
@@ -308,7 +309,7 @@ def connect(
         with _session(
             found, parallelism, limits, reporter, account=Account(DEFAULT_ACCOUNT, found.url)
         ) as connection:
-            console.say(f"AlertSite: {found.url}")
+            console.note(f"AlertSite: {found.url}")
             yield connection
         return
     sandbox = import_sandbox(
@@ -415,6 +416,8 @@ def _session(
 ) -> Iterator[Connection]:
     from reconciler.alertsite import Credentials, Session  # 120 ms
 
+    if _context().is_verbose:
+        reporter = _showing_requests(reporter)
     cancellation = Cancellation(clock())
     with Session(
         found.url,
@@ -427,3 +430,16 @@ def _session(
         redactor=redactor(),
     ) as session:
         yield Connection(session, account, cancellation, console.reading(clock().monotonic))
+
+
+def _showing_requests(reporter: Reporter) -> Reporter:
+    """The reporter, which also tells people of every request."""
+    from reconciler.core.events import RequestEnded
+    from reconciler.render.results import request_line
+
+    def tell(event: Event) -> None:
+        if isinstance(event, RequestEnded):
+            console.say(request_line(event))
+        reporter.tell(event)
+
+    return reporter._replace(tell=tell)

@@ -182,7 +182,7 @@ def sandbox(
         console.data(f"export ALERTSITE_URL={url}")
         console.data(f"export ALERTSITE_USERNAME={package.USERNAME}")
         console.data(f"export ALERTSITE_PASSWORD={package.PASSWORD}")
-        console.say("The sandbox serves until Ctrl-C; paste the lines above into another shell.")
+        console.note("The sandbox serves until Ctrl-C; paste the lines above into another shell.")
 
     with starting_sandbox("Choose another --port, --db or --request-log."):
         package.serve(options, announce)

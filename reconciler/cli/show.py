@@ -27,7 +27,7 @@ def show(
 ) -> int:
     """Show a plan that plan --out has written; needs no network."""
     saved = plan_file.read(file)
-    console.say(f"Account: {saved.plan.account}")
+    console.note(f"Account: {saved.plan.account}")
     made = provenance.of_saved(outputs, saved.basis, file)
     view = View(show_requests=show_requests, detail=detail, pages=not no_pager, made=made)
     outputs.put(saved.plan, lambda: saved_plan.to_json(saved), view)

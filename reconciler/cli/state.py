@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group(epilog="Example: reconciler state list --state git:origin")
 def state() -> None:
-    """Look at the state, and repair it."""
+    """Inspect and repair the state."""
 
 
 def _begin(location: str | None) -> runtime.Run:
@@ -97,7 +97,7 @@ def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float
         with writes.one(run.store.location):
             recorder = run.recorder(known, "state rm", cancellation, console.REPORTER)
             recorder.finish(StateDelta(nothing, nothing))
-        console.say(f"Forgot {', '.join(addresses)}.")
+        console.note(f"Forgot {', '.join(addresses)}.")
     return ExitCode.OK
 
 
@@ -123,7 +123,7 @@ def unlock(run_id: str | None, location: str | None) -> int:
     with console.writing() as writes:
         with writes.one(f"the lock of {run.store.location}"):
             break_lock(run.store, run_id)
-        console.say(f"The lock of run {run_id} is broken.")
+        console.note(f"The lock of run {run_id} is broken.")
     return ExitCode.OK
 
 
@@ -152,8 +152,8 @@ def push(file: str, location: str | None, lock_timeout: float) -> int:
     run = _begin(location)
     with console.writing() as writes, runtime.locked(run, "state push", lock_timeout):
         with writes.one(run.store.location):
-            serial = replace(run.store, new, f"state push {run.id}: {len(new.records)} records")
-        console.say(f"{run.store.location} has serial {serial} with {len(new.records)} records.")
+            serial = replace(run.store, new, f"state push {run.id}: {len(new.records):,} records")
+        console.note(f"{run.store.location} has serial {serial} with {len(new.records):,} records.")
     return ExitCode.OK
 
 

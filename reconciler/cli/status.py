@@ -23,7 +23,7 @@ from reconciler.usecases.status import find_status
 @options.state
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON on stdout.")
 def status(manifests: str, location: str | None, *, as_json: bool) -> int:
-    """Tell in ten lines how the account is: monitors, plan, drift, coverage, cost, last run, lock.
+    """Summarize the account in ten lines: monitors, plan, drift, coverage, cost, last run, lock.
 
     It only reads, and needs no secrets: whether one has changed is not counted.
     """

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     type=options.FromHere(),
     help="Save the plan for apply FILE; change nothing.",
 )
-@click.option("--auto-approve", is_flag=True, help="Take it back without asking.")
+@click.option("--auto-approve", is_flag=True, help="Undo without asking.")
 @click.option(
     "--parallelism",
     type=click.IntRange(1, 64),
@@ -90,7 +90,7 @@ def undo(
     auto_approve: bool,
     fail_fast: bool,
 ) -> int:
-    """Take a run back, after showing the plan and asking.
+    """Undo a run, after showing the plan and asking.
 
     Every field that the run changed gets the value that it had before, a monitor that it created is
     retired, one that it deleted is created again. What moved since is refused and named. RUN is the

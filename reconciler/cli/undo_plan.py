@@ -51,8 +51,8 @@ def refuse_nothing_left(plan: Plan, moved: Sequence[Outcome]) -> None:
         RefusedError: naming how much that is.
     """
     if moved and not plan.changes and not plan.bindings:
-        what = "1 monitor is" if len(moved) == 1 else f"{len(moved)} monitors are"
-        raise RefusedError(f"{what} refused, and nothing else is to be taken back")
+        what = "1 monitor is" if len(moved) == 1 else f"{len(moved):,} monitors are"
+        raise RefusedError(f"{what} refused, and there is nothing else to undo")
 
 
 def say_what_is_left(plan: Plan, undoing: Undoing) -> None:

@@ -72,7 +72,7 @@ def validate(
     valid = f"Valid: {_count(len(fleet.desired), 'manifest')} in {_count(fleet.files, 'file')}."
     if not lint and not update_baseline:
         _put(fleet.warnings, outputs)
-        console.say(valid)
+        console.note(valid)
         return ExitCode.OK
     only = {item.address for item in fleet.desired} if paths else None
     linting = baseline.read()
@@ -83,7 +83,7 @@ def validate(
     judged = judge(linted, known, only)
     findings = tuple(sorted((*fleet.warnings, *judged.new)))
     _put(findings, outputs)
-    console.say(valid)
+    console.note(valid)
     return _judge(judged, findings, linting.file, strict=strict)
 
 
@@ -100,12 +100,12 @@ def _update(
     """Writes a baseline that knows these findings, and says what that changes."""
     before, after = linting.baseline, updated(linted, linting.baseline, only)
     if before == after:
-        console.say(f"{linting.file}: nothing to update.")
+        console.note(f"{linting.file}: nothing to update.")
         return after
     with console.writing() as writes, writes.one(linting.file):
         baseline.write(linting.file, after)
     changes = f"{len(after - before):,} added, {len(before - after):,} removed"
-    console.say(f"{linting.file}: {_count(len(after), 'finding')} ({changes}).")
+    console.note(f"{linting.file}: {_count(len(after), 'finding')} ({changes}).")
     return after
 
 
@@ -118,7 +118,7 @@ def _judge(
     known = f" {_count(judged.known, 'known finding')} in {file}." if judged.known else ""
     new = "new " if known else ""
     told = f"{new}{', '.join(numbers)}" if numbers else f"no {new}findings"
-    console.say(f"Lint: {told}.{known}")
+    console.note(f"Lint: {told}.{known}")
     if judged.gone:
         gone = _count(len(judged.gone), "finding")
         first = judged.gone[0]
@@ -135,4 +135,4 @@ def _put(findings: tuple[Diagnostic, ...], outputs: Outputs) -> None:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--offline", is_flag=True, help="Compare with the state; ask AlertSite nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON on stdout.")
 def why(asked: str, manifests: str, location: str | None, *, offline: bool, as_json: bool) -> int:
-    """Tell where a value comes from, what was last applied, what is live and what would happen.
+    """Show where a value comes from, what was last applied, what is live and what comes next.
 
     Without FIELD it tells of the monitor and of every field that its manifest names. In place of
     ADDRESS the id of the monitor will do. It only reads, and shows no secret.

@@ -168,4 +168,4 @@ def _limits(schema: Mapping[str, JSON]) -> Iterator[str]:
     if schema.get("uniqueItems"):
         yield "no element twice"
     if "pattern" in schema:
-        yield f"of the form {schema['pattern']}"
+        yield str(schema["patternErrorMessage"]).rstrip(".")

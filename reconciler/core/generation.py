@@ -64,8 +64,8 @@ def check(now: Generation, last: Generation, relation: Relation, *, allow_older:
         raise RefusedError(
             f"the manifests are of an old commit: commit {new} is older than {old}, which was "
             "applied last; nothing is applied",
-            "Apply the newest commit; to go back, revert in Git, which makes a new one. If the old "
-            "one is meant, allow it for this run with --allow-older.",
+            "Apply the newest commit; to go back, revert in Git, which makes a new one. If "
+            "the old one is intended, allow it for this run with --allow-older.",
         )
     match relation:
         case Relation.OLDER:

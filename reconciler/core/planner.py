@@ -119,8 +119,8 @@ def _protected(address: str, record: Record) -> Refusal:
         address,
         "protected",
         f"monitor {record.id} has no manifest any more, and its lifecycle protects it",
-        f"Leave it with --keep {address}, forget it with: reconciler state rm {address}; or bring "
-        "its manifest back, apply it with protect: false, and remove it again.",
+        f"Leave it with --keep {address}, forget it with: reconciler state rm {address}; or "
+        "restore its manifest, apply it with protect: false, and remove it again.",
         None,
     )
 

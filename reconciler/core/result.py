@@ -241,7 +241,7 @@ def _doubled(outcome: Outcome, twin: Note) -> Outcome:
     message = (
         f"AlertSite has monitor {twin.id} of the same kind and name too, which was not there when "
         f"the plan was made; the manifest is bound to {outcome.created}. Another run with a state "
-        "of its own may have made it: delete the one that is not wanted"
+        "of its own may have made it: delete the one you do not want"
     )
     return outcome._replace(status=Status.DOUBLED, message=message)
 

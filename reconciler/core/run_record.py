@@ -260,7 +260,7 @@ class RunRecord(NamedTuple):
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StateError(
                 f"a run record is corrupt: {type(error).__name__}: {error}",
-                "Its run cannot be shown or taken back; all others can.",
+                "Its run cannot be shown or undone; all others can.",
             ) from error
 
 

@@ -443,7 +443,7 @@ def refuse_unsafe(
     flags: list[str] = []
     hints: list[str] = []
     if not described and recorded and not allow_empty:
-        reasons.append(f"there is no manifest, and the state knows {recorded} monitors")
+        reasons.append(f"there is no manifest, and the state knows {recorded:,} monitors")
         flags.append("--allow-empty")
     allowance, count = coverage.allowance, len(coverage.losses)
     if allow_loss is None:
@@ -458,37 +458,37 @@ def refuse_unsafe(
         if is_above:
             hints.append(
                 "RECONCILER_BUDGET is the ceiling, and no flag lifts it: lose fewer within 24 "
-                "hours, or have it raised by whoever sets it."
+                "hours, or ask whoever sets it to raise it."
             )
         else:
             flags.append(f"--allow-loss {count}")
         if allow_loss is None and allowance.last_apply == limit < allowance.configured:
             reasons.append(
-                f"reconciler.toml allows {allowance.configured} by now, but a limit that was "
+                f"reconciler.toml now allows {allowance.configured:,}, but a limit that was "
                 "raised counts only after an apply that does not need it"
             )
     if not reasons:
         return
     if flags:
-        hints.insert(0, f"If that is meant, allow it for this run with {' '.join(flags)}.")
+        hints.insert(0, f"If this is intended, allow it for this run with {' '.join(flags)}.")
     who = f". Who would lose what: {_named(coverage.losses)}" if is_too_much else ""
     raise RefusedError(f"{'; '.join(reasons)}: nothing is applied{who}", " ".join(hints))
 
 
 def _too_much(coverage: Coverage, limit: int) -> str:
-    counts = ", ".join(f"{count} {cause}" for cause, count in coverage.by_cause().items())
+    counts = ", ".join(f"{count:,} {cause}" for cause, count in coverage.by_cause().items())
     recent = ""
     if others := coverage.others:
-        have = "1 other has" if others == 1 else f"{others} others have"
+        have = "1 other has" if others == 1 else f"{others:,} others have"
         recent = f", {have} lost some in the last 24 hours"
     return (
-        f"{len(coverage.losses)} of {coverage.managed} monitors would lose monitoring "
-        f"({counts}){recent}, and the budget is {limit}"
+        f"{len(coverage.losses):,} of {coverage.managed:,} monitors would lose monitoring "
+        f"({counts}){recent}, and the budget is {limit:,}"
     )
 
 
 def _named(losses: Sequence[Loss]) -> str:
     names = [f"{loss.address} ({', '.join(loss.causes)})" for loss in losses[:_NAMED]]
     if len(losses) > _NAMED:
-        names.append(f"and {len(losses) - _NAMED} more, which --detail full names")
+        names.append(f"and {len(losses) - _NAMED:,} more, which --detail full names")
     return ", ".join(names)

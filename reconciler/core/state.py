@@ -546,7 +546,7 @@ def _run(state: State, head: JSON) -> str:
     if version == "1.0":
         raise StateError("it was written by an earlier version; finish that run with that version")
     if not _is_known(str(version), JOURNAL_VERSION):
-        raise StateError("it is no journal that this reconciler can read")
+        raise StateError("it is not a journal that this reconciler can read")
     account = Account(**head["account"])
     for key, made, own in (
         ("lineage", head["lineage"], state.lineage),

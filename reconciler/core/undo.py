@@ -109,7 +109,7 @@ def reviewed(plan: Plan, undo: Undoing, live: Iterable[Live], kinds: Mapping[str
         if moved:
             refusals.append(_refusal(change.address, "moved", "; ".join(moved), _LOOK))
         elif change.action is Action.UPDATE and change.address in made_again:
-            what = f"the address has monitor {change.id} by now, and that is not what was deleted"
+            what = f"the address now has monitor {change.id}, which is not the one that was deleted"
             refusals.append(_refusal(change.address, "bound", what, _LOOK))
         elif change.address not in refused:
             changes.append(change._replace(origin=None))

@@ -21,7 +21,7 @@ _NO_FILE = "it is not a regular file"
 _UNCHANGED = "Nothing was written to it."
 _HINT = (
     "Name a folder with manifests: --manifests DIR, or PATH of validate and fmt. "
-    "reconciler init lays out a new one."
+    "reconciler init creates a new one."
 )
 
 
@@ -101,7 +101,8 @@ def write(path: str, data: bytes, original: bytes) -> None:
     except OSError as error:
         raise ConfigurationError(
             f"cannot write {path}: {error.strerror or error}",
-            f"{_UNCHANGED} Make room, or give yourself the permission, and run the command again.",
+            f"{_UNCHANGED} Free some space or fix the permissions, then run the same command "
+            "again.",
         ) from error
 
 
@@ -127,7 +128,8 @@ def _walk(top: str) -> Iterator[str]:
                 entries = list(found)
         except OSError as error:
             raise ConfigurationError(
-                f"{folder}: cannot read the folder: {error.strerror}", "Make it readable."
+                f"{folder}: cannot read the folder: {error.strerror}",
+                "Check the permission to read it.",
             ) from error
         for entry in entries:
             if entry.name.startswith("."):

@@ -285,6 +285,9 @@ def _is_blank(lines: list[str], line: int) -> bool:
     return line >= len(lines) or not lines[line].strip()
 
 
+_SCHEME = re.compile("[a-z][a-z0-9]{1,9}$")
+
+
 def _syntax_finding(path: str, data: bytes, error: YAMLError) -> Diagnostic:
     lines = BREAK.split(data.decode("utf-8"))
     mark = getattr(error, "problem_mark", None)
@@ -302,4 +305,15 @@ def _syntax_finding(path: str, data: bytes, error: YAMLError) -> Diagnostic:
     if "\t" in lines[line][: column + 1]:
         return Diagnostic(place, "tab", "a tab cannot indent or start a value; use spaces")
     problem = str(getattr(error, "problem", None) or error).partition("\n")[0].strip()
-    return Diagnostic(place, "syntax", f"not YAML: {problem}")
+    return Diagnostic(place, "syntax", f"not YAML: {_in_words(problem, lines[line][:column])}")
+
+
+def _in_words(problem: str, before: str) -> str:
+    """What the parser says, or how to write what it stumbles over more often than anything else."""
+    if problem == "found unexpected ':'":
+        scheme = _SCHEME.search(before)
+        example = f"{scheme[0]}://…" if scheme else "a:b"
+        return f'a value that holds a colon inside {{}} or []; quote it: "{example}"'
+    if problem == "mapping values are not allowed in this context":
+        return 'a value that holds a colon and a space; quote it: "a: b"'
+    return problem

@@ -23,9 +23,9 @@ def drift_text(drift: Drift, *, colour: bool = False) -> Lines:
     lines += unmanaged_lines(drift, colour=colour)
     total = len(drift.monitors) + drift.kept
     noun = "monitor" if total == 1 else "monitors"
-    line = f"No drift. {total} {noun} as last applied."
+    line = f"No drift. {total:,} {noun} as last applied."
     if drift.monitors:
-        line = f"Drift: {len(drift.monitors)} of {total} {noun} not as last applied."
+        line = f"Drift: {len(drift.monitors):,} of {total:,} {noun} not as last applied."
     if drift.unmanaged is not None:
         count = len(drift.unmanaged)
         line += (

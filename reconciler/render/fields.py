@@ -80,8 +80,8 @@ def member_text(noun: str, member: Member) -> Lines:
     lines += [f"  value     {number}: {text}" for number, text in sorted(member.values.items())]
     ids = ", ".join(map(str, member.monitors[:_MOST]))
     more = len(member.monitors) - _MOST
-    rest = f" and {more} more" if more > 0 else ""
-    return joined([*lines, f"  {'monitors':10}{len(member.monitors)} (id {ids}{rest})"])
+    rest = f" and {more:,} more" if more > 0 else ""
+    return joined([*lines, f"  {'monitors':10}{len(member.monitors):,} (id {ids}{rest})"])
 
 
 def _named(member: Member) -> str:
@@ -90,7 +90,7 @@ def _named(member: Member) -> str:
 
 def _monitors(member: Member) -> str:
     count = len(member.monitors)
-    return "1 monitor" if count == 1 else f"{count} monitors"
+    return "1 monitor" if count == 1 else f"{count:,} monitors"
 
 
 def _region(number: int) -> str:
@@ -124,7 +124,7 @@ def _rows(field: Described) -> Iterator[tuple[str, str]]:
     yield "such as", ", ".join(map(value_text, field.examples))
     yield "each has", ", ".join(field.keys)
     if field.set_key:
-        yield "order", f"none: it is a set, whose elements are told apart by {field.set_key}"
+        yield "order", f"none: it is a set, whose elements are identified by {field.set_key}"
     if field.longer_than:
         yield "longer than", field.longer_than
     yield "sent with", ", ".join(field.send_with)

@@ -19,6 +19,7 @@ from reconciler.render.drifts import drift_text, unmanaged_text
 from reconciler.render.findings import finding_line
 from reconciler.render.plans import plan_text
 from reconciler.render.results import result_text
+from reconciler.render.verbs import VERBS
 from reconciler.render.view import in_repository
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _of_plan(plan: Plan, view: View) -> Iterator[Annotation]:
         if risks:
             what = f"{what} ({', '.join(risks)})"
         severity = Severity.WARNING if risks else Severity.INFO
-        yield Annotation(severity, _place(change.origin, view), change.action.value, what)
+        yield Annotation(severity, _place(change.origin, view), VERBS[change.action].word, what)
     for loss in losses.values():
         message = f"{loss.address} (id {loss.id}): {', '.join(loss.causes)}"
         yield Annotation(Severity.WARNING, {}, "loses monitoring", message)
@@ -211,7 +212,7 @@ def _log(text: Lines, annotations: Iterable[Annotation]) -> Lines:
             rest += (item.line for item in some[len(shown) :] if item.line)
             name = _COMMANDS[severity]
             commands.append(
-                f"::{name} title={more} more::and {more} more {_NOUNS[severity]}: see the log"
+                f"::{name} title={more:,} more::and {more:,} more {_NOUNS[severity]}: see the log"
             )
     # The only lines of all texts that are meant to be commands; `joined` is for the others.
     return Lines("\n".join(chain(lines, commands, [joined(rest)] if rest else [])))

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.core.diff import FieldChange
-from reconciler.core.plan import Action
+from reconciler.core.plan import Action, BindingAction
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.result import Status
 from reconciler.render.text import paint
 from reconciler.render.values import shown_change, shown_value
+from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from reconciler.core.run_record import Rebinding, RunChange, RunField, RunRecord
 
-_SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
 _COMMIT = 12
 _MOST = 200
 """So many changes are named in the message of a commit; all of them are in its file."""
@@ -95,16 +95,15 @@ def _killed(run: RunRecord) -> str:
 
 def _counts(run: RunRecord) -> str:
     counts = run.counts
-    words = {"create": "added", "update": "changed", "delete": "destroyed"}
-    text = ", ".join(f"{counts[name]} {word}" for name, word in words.items())
-    return f"{text}, {counts['not_done']} not done" if counts["not_done"] else text
+    text = ", ".join(f"{counts[action.value]:,} {VERBS[action].done}" for action in Action)
+    return f"{text}, {counts['not_done']:,} not done" if counts["not_done"] else text
 
 
 def _changes(run: RunRecord, *, most: int | None = None, colour: bool) -> Iterator[str]:
     for change in run.changes[:most]:
         yield from _change(change, colour=colour)
     if most is not None and len(run.changes) > most:
-        yield f"… and {len(run.changes) - most} more"
+        yield f"… and {len(run.changes) - most:,} more"
     changed = {item.address for item in run.changes}
     for binding in run.bindings:
         if binding.address not in changed:
@@ -112,7 +111,7 @@ def _changes(run: RunRecord, *, most: int | None = None, colour: bool) -> Iterat
 
 
 def _change(change: RunChange, *, colour: bool) -> Iterator[str]:
-    symbol = _SYMBOLS[change.action]
+    symbol = VERBS[change.action].symbol
     head = paint(f"{symbol} {printable(change.address)}", symbol, colour=colour)
     number = f" (id {change.id})" if change.id is not None else ""
     word = "" if change.status is Status.DONE else f" {change.status.value}"
@@ -132,6 +131,10 @@ def _field(change: RunChange, field: RunField, *, colour: bool) -> str:
 
 
 def _binding(binding: Rebinding, *, colour: bool) -> str:
-    now = f"bound to monitor {binding.after}" if binding.after is not None else "forgotten"
+    now = (
+        f"bound to monitor {binding.after}"
+        if binding.after is not None
+        else VERBS[BindingAction.FORGET].done
+    )
     was = f", before to {binding.before}" if binding.before is not None else ""
     return f"{paint(f'= {printable(binding.address)}', '=', colour=colour)} {now}{was}"

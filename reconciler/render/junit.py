@@ -16,6 +16,7 @@ from reconciler.render.findings import finding_line
 from reconciler.render.plans import place
 from reconciler.render.results import outcomes_text
 from reconciler.render.text import value_text
+from reconciler.render.verbs import VERBS
 from reconciler.render.view import in_repository
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def plan_junit(plan: Plan, _view: View) -> Lines:
             *_class(change.address),
             text="\n".join(
                 [
-                    f"{change.action.value} {place(change)}",
+                    f"{VERBS[change.action].word} {place(change)}",
                     *(
                         f"{item.field}: {value_text(item.after)}"
                         for item in change.fields
@@ -106,7 +107,7 @@ def drift_junit(drift: Drift, _view: View) -> Lines:
         )
         for item in drift.unmanaged or ()
     ]
-    return _suite("drift", [*cases, Case("drift", f"{drift.kept} as last applied")])
+    return _suite("drift", [*cases, Case("drift", f"{drift.kept:,} as last applied")])
 
 
 def result_junit(result: Result, _view: View) -> Lines:

@@ -55,12 +55,12 @@ def counts_text(listing: Listing) -> str:
     """How many there are, in one line."""
     noun = "monitor" if len(listing.monitors) == 1 else "monitors"
     counts = standings_text(listing.counts())
-    return f"{len(listing.monitors)} {noun}{f': {counts}' if counts else ''}."
+    return f"{len(listing.monitors):,} {noun}{f': {counts}' if counts else ''}."
 
 
 def standings_text(counts: Mapping[str, int]) -> str:
     """How many there are of each standing that there is."""
-    return ", ".join(f"{number} {standing}" for standing, number in counts.items() if number)
+    return ", ".join(f"{number:,} {standing}" for standing, number in counts.items() if number)
 
 
 def _rows(listing: Listing, columns: Sequence[str]) -> list[list[str]]:

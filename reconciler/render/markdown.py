@@ -35,6 +35,7 @@ from reconciler.render.plans import (
 from reconciler.render.results import outcomes_text, result_text
 from reconciler.render.text import some, value_text
 from reconciler.render.values import names_of, shown_element, shown_inside, shown_value
+from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -95,10 +96,10 @@ def plan_markdown(plan: Plan, view: View) -> Lines:
         by_action[group.action].append(Block([*_group(group, names, view)], len(group.changes)))
     sections = (
         MarkdownSection("Refused", [Block(_refusal(item)) for item in plan.refusals], is_open=True),
-        MarkdownSection("Destroy", by_action[Action.DELETE], is_open=True),
+        MarkdownSection(_title(Action.DELETE), by_action[Action.DELETE], is_open=True),
         MarkdownSection("Lost monitoring", losses, total=len(plan.coverage.losses)),
-        MarkdownSection("Change", by_action[Action.UPDATE]),
-        MarkdownSection("Add", by_action[Action.CREATE]),
+        MarkdownSection(_title(Action.UPDATE), by_action[Action.UPDATE]),
+        MarkdownSection(_title(Action.CREATE), by_action[Action.CREATE]),
         MarkdownSection("Notes", remarks),
     )
     account = f"account: {plan.account.name} ({plan.account.url})"
@@ -140,7 +141,7 @@ def result_markdown(result: Result, view: View) -> Lines:
 def findings_markdown(findings: Sequence[Diagnostic], view: View) -> Lines:
     """The findings by severity."""
     noun = "finding" if len(findings) == 1 else "findings"
-    verdict = f"{len(findings)} {noun}." if findings else "No findings."
+    verdict = f"{len(findings):,} {noun}." if findings else "No findings."
     sections = [
         MarkdownSection(
             title,
@@ -157,6 +158,10 @@ def findings_markdown(findings: Sequence[Diagnostic], view: View) -> Lines:
         )
     ]
     return _document(verdict, (), sections, (), view)
+
+
+def _title(action: Action) -> str:
+    return VERBS[action].word.capitalize()
 
 
 def _groups(plan: Plan, view: View) -> Iterable[Group]:

@@ -12,6 +12,8 @@ from reconciler.core.printable import printable
 from reconciler.core.result import Status
 from reconciler.errors import ExitCode
 from reconciler.render.drifts import unmanaged_text
+from reconciler.render.results import status_word
+from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,10 +52,10 @@ def apply_message(
     lines = [_outcome(item) for item in (*undone, *done)]
     noun = "change" if len(outcomes) == 1 else "changes"
     if exit_code == ExitCode.OK:
-        title = f"AlertSite, {account}: {len(done)} {noun} applied"
+        title = f"AlertSite, {account}: {len(done):,} {noun} applied"
     else:
         title = (
-            f"AlertSite, {account}: {len(done)} of {len(outcomes)} {noun} applied (exit code "
+            f"AlertSite, {account}: {len(done):,} of {len(outcomes):,} {noun} applied (exit code "
             f"{int(exit_code)})"
         )
     return Message(title, _body(lines, run), is_failure=exit_code != ExitCode.OK)
@@ -80,10 +82,10 @@ def drift_message(
     if not fresh and not strangers:
         return None
     noun = "monitor has" if len(fresh) == 1 else "monitors have"
-    parts = [f"{len(fresh)} {noun} drifted"] if fresh else []
+    parts = [f"{len(fresh):,} {noun} drifted"] if fresh else []
     if strangers:
         noun = "monitor" if len(strangers) == 1 else "monitors"
-        parts.append(f"{len(strangers)} new {noun} without a manifest")
+        parts.append(f"{len(strangers):,} new {noun} without a manifest")
     lines = [*map(_drifted, fresh), *map(_stranger, strangers)]
     title = f"AlertSite, {account}: {', '.join(parts)}"
     return Message(title, _body(lines, run), is_warning=True)
@@ -105,7 +107,10 @@ def _body(lines: Iterable[str], run: str) -> str:
 
 
 def _outcome(outcome: Outcome) -> str:
-    return f"{printable(outcome.change.address)}: {outcome.change.action} {outcome.status}"
+    verb = VERBS[outcome.change.action]
+    is_done = outcome.status is Status.DONE
+    what = verb.done if is_done else f"{verb.word} {status_word(outcome.status)}"
+    return f"{printable(outcome.change.address)}: {what}"
 
 
 def _stranger(item: Unmanaged) -> str:

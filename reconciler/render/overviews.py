@@ -8,6 +8,7 @@ from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.render.listings import standings_text
 from reconciler.render.text import paint
+from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,14 +29,14 @@ def _rows(overview: Overview, age: str) -> Iterator[tuple[str, str, str]]:
     """The name of each line, its text and the symbol that it is coloured as."""
     stored, holder = overview.stored, overview.holder
     yield "account", str(overview.account), ""
-    files = "1 file" if overview.files == 1 else f"{overview.files} files"
-    yield "manifests", f"{overview.manifests} in {files} below {overview.where}", ""
+    files = "1 file" if overview.files == 1 else f"{overview.files:,} files"
+    yield "manifests", f"{overview.manifests:,} in {files} below {overview.where}", ""
     yield "monitors", standings_text(overview.counts) or "none", ""
     yield "plan", *_plan(overview)
     yield "drift", *_drift(overview)
     yield "coverage", *_coverage(overview)
     yield "cost", _cost(overview), ""
-    yield "state", f"{stored.location}, serial {stored.serial}, {stored.records} records", ""
+    yield "state", f"{stored.location}, serial {stored.serial}, {stored.records:,} records", ""
     yield "last run", _last_run(overview, age), ""
     if holder is None:
         yield "lock", "free", ""
@@ -48,10 +49,9 @@ def _plan(overview: Overview) -> tuple[str, str]:
     changes = overview.changes
     if not any(changes.values()) and not overview.refused:
         return "no changes", ""
-    words = {Action.CREATE: "to add", Action.UPDATE: "to change", Action.DELETE: "to destroy"}
-    parts = [f"{changes[action.value]} {word}" for action, word in words.items()]
+    parts = [f"{changes[action.value]:,} to {VERBS[action].word}" for action in Action]
     if overview.refused:
-        parts.append(f"{overview.refused} refused")
+        parts.append(f"{overview.refused:,} refused")
     return ", ".join(parts), "!" if overview.refused else "~"
 
 
@@ -59,25 +59,25 @@ def _drift(overview: Overview) -> tuple[str, str]:
     if not overview.applied:
         return "not known: nothing was applied yet", ""
     if not overview.drifted:
-        return f"none: {overview.applied} as last applied", ""
-    return f"{overview.drifted} of {overview.applied} not as last applied", "drift"
+        return f"none: {overview.applied:,} as last applied", ""
+    return f"{overview.drifted:,} of {overview.applied:,} not as last applied", "drift"
 
 
 def _coverage(overview: Overview) -> tuple[str, str]:
     managed, disabled, silenced = overview.coverage
     watching = managed - disabled - silenced
-    text = f"{watching} of {managed} managed monitors run and tell of failures"
+    text = f"{watching:,} of {managed:,} managed monitors run and tell of failures"
     if disabled:
-        text += f", {disabled} disabled"
+        text += f", {disabled:,} disabled"
     if silenced:
-        text += f", {silenced} silenced"
+        text += f", {silenced:,} silenced"
     return text, "" if watching == managed else "~"
 
 
 def _cost(overview: Overview) -> str:
     found = overview.cost
     all_ = found.monitors + found.unknown
-    scope = f"all {all_}" if not found.unknown else f"{found.monitors} of {all_}"
+    scope = f"all {all_:,}" if not found.unknown else f"{found.monitors:,} of {all_:,}"
     unknown = "" if not found.unknown else "; of the others interval or locations are not known"
     return (
         f"{found.measurements:,} measurements and {found.credits:,.10g} credits per day, of "

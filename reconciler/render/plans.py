@@ -19,6 +19,7 @@ from reconciler.core.plan import Action, BindingAction, NoteCode, Reason
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.render.text import paint, some, value_text
 from reconciler.render.values import names_of, shown_change, shown_value
+from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from reconciler.core.plan import Binding, Change, Loss, Measurements, Note, Plan, Refusal
     from reconciler.render.values import Names
 
-_SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
 _REASONS = {
     Reason.DELETED_OUTSIDE: "deleted outside Git, created again",
     Reason.REPLACEMENT: "replacement, created first: the kind has changed",
@@ -47,7 +47,7 @@ _NOTES = {
         "!",
         (
             "has the kind and name of our monitor {name}: another run with a state of its own may "
-            "have made it; delete the one that is not wanted"
+            "have made it; delete the one you do not want"
         ),
     ),
     NoteCode.PENDING: (
@@ -60,19 +60,19 @@ _NOTES = {
     NoteCode.LEFTOVER: (
         "!",
         (
-            "left over: an earlier run may have created it, and its manifest is gone; bring that "
-            "back, or delete the monitor in AlertSite"
+            "left over: an earlier run may have created it, and its manifest is gone; restore "
+            "the manifest, or delete the monitor in AlertSite"
         ),
     ),
     NoteCode.IGNORED: (".", "ignored: {fields} not as in AlertSite, and lifecycle.ignore says so"),
 }
 
 _BINDINGS = {
-    BindingAction.ADOPT: ("=", "adopted: bound to this monitor from now on"),
-    BindingAction.BIND: ("=", "recovered: an earlier run created it and could not say so"),
-    BindingAction.FORGET: (".", "forgotten: its monitor is gone, or bound to another address"),
-    BindingAction.UNBIND: (".", "unbound: the run that is taken back had bound it"),
-    BindingAction.MOVE: ("=", "renamed: it was {name}; its record moves, and that sends nothing"),
+    BindingAction.ADOPT: "bound to this monitor from now on",
+    BindingAction.BIND: "an earlier run created it, but did not record it",
+    BindingAction.FORGET: "its monitor is gone, or bound to another address",
+    BindingAction.UNBIND: "the run that is undone had bound it",
+    BindingAction.MOVE: "it was {name}; only its record moves, nothing is sent",
 }
 _LEFT = {
     None: "; --prune retires it, state rm {address} forgets it",
@@ -96,11 +96,11 @@ _RELEASED = {
 }
 """Of a field that is left, why."""
 _TOGETHER: dict[BindingAction | NoteCode, str] = {
-    BindingAction.ADOPT: "adopted: bound to their manifests from now on",
-    BindingAction.BIND: "recovered: an earlier run created them and could not say so",
-    BindingAction.FORGET: "forgotten: their monitors are gone, or bound to other addresses",
-    BindingAction.UNBIND: "unbound: the run that is taken back had bound them",
-    BindingAction.MOVE: "renamed: their records move, and that sends nothing",
+    BindingAction.ADOPT: "bound to their manifests from now on",
+    BindingAction.BIND: "an earlier run created them, but did not record them",
+    BindingAction.FORGET: "their monitors are gone, or bound to other addresses",
+    BindingAction.UNBIND: "the run that is undone had bound them",
+    BindingAction.MOVE: "only their records move, nothing is sent",
     NoteCode.RELEASED: "released: {fields} ",
     NoteCode.ORPHAN: "orphaned: they have no manifest any more and are left as they are",
     NoteCode.UNKNOWN: "not compared: the state has no record of them",
@@ -217,15 +217,15 @@ def _groups(plan: Plan, show: _Show, *, is_short: bool) -> Iterator[str]:
             folded += len(group.changes)
             yield from _group(group, show)
     if folded:
-        yield f"  {folded} changes are folded: --detail full shows each."
+        yield f"  {folded:,} changes are folded: --detail full shows each."
     if folded or (is_short and plan.changes):
         yield ""
 
 
 def _group(group: Group, show: _Show) -> Iterator[str]:
     """Changes that are alike, as one."""
-    symbol = _SYMBOLS[group.action]
-    head = paint(f"{symbol} {len(group.changes)} monitors", symbol, colour=show.colour)
+    symbol = VERBS[group.action].symbol
+    head = paint(f"{symbol} {len(group.changes):,} monitors", symbol, colour=show.colour)
     yield f"  {head}: {counts_text(group.by_kind())}"
     for field in _in_order(group.fields):
         yield from _field(field, group.action, show)
@@ -238,17 +238,17 @@ def _group(group: Group, show: _Show) -> Iterator[str]:
     yield f"      {some([change.address for change in group.changes])}"
     if show.requests:
         yield from _request(group.changes[0])
-        yield f"      and {len(group.changes) - 1} more such requests"
+        yield f"      and {len(group.changes) - 1:,} more such requests"
     yield ""
 
 
 def _short(group: Group, loss: Loss | None, show: _Show) -> str:
     """A group in one line: who, and which fields."""
-    first, symbol = group.changes[0], _SYMBOLS[group.action]
+    first, symbol = group.changes[0], VERBS[group.action].symbol
     names = [field.field for field in group.fields if field.sent_with is None]
     what = [", ".join([*names, *group.varying])] if names else []
     if len(group.changes) > 1:
-        who, where = f"{symbol} {len(group.changes)} monitors", counts_text(group.by_kind())
+        who, where = f"{symbol} {len(group.changes):,} monitors", counts_text(group.by_kind())
     else:
         who, where = f"{symbol} {first.address}", where_text(first)
     if group.is_unusual:
@@ -262,8 +262,8 @@ def _short(group: Group, loss: Loss | None, show: _Show) -> str:
 
 def counts_text(counts: Mapping[str, int]) -> str:
     """How many there are of each: `a 3, b 2 and 4 more`."""
-    parts = [f"{printable(word)} {count}" for word, count in [*counts.items()][:_COUNTED]]
-    more = f" and {len(counts) - _COUNTED} more" if len(counts) > _COUNTED else ""
+    parts = [f"{printable(word)} {count:,}" for word, count in [*counts.items()][:_COUNTED]]
+    more = f" and {len(counts) - _COUNTED:,} more" if len(counts) > _COUNTED else ""
     return f"{', '.join(parts)}{more}"
 
 
@@ -285,7 +285,7 @@ def _in_order(fields: Sequence[FieldChange]) -> list[FieldChange]:
 
 
 def _change(change: Change, show: _Show) -> Iterator[str]:
-    symbol = _SYMBOLS[change.action]
+    symbol = VERBS[change.action].symbol
     head = paint(f"{symbol} {change.address}", symbol, colour=show.colour)
     found = where_text(change)
     where = f" ({found})" if found else ""
@@ -379,10 +379,11 @@ class _Line(NamedTuple):
 def _bindings(bindings: Sequence[Binding], *, colour: bool, folds: float) -> Iterator[str]:
     lines = []
     for binding in bindings:
-        symbol, words = _BINDINGS[binding.action]
+        verb = VERBS[binding.action]
         former = printable((binding.before or "").rpartition("/")[2])
-        text, together = words.format(name=former), _TOGETHER[binding.action]
-        lines.append(_Line(symbol, binding.address, binding.id, text, together))
+        text = f"{verb.done}: {_BINDINGS[binding.action].format(name=former)}"
+        together = f"{verb.done}: {_TOGETHER[binding.action]}"
+        lines.append(_Line(verb.symbol, binding.address, binding.id, text, together))
     yield from _folded(lines, colour=colour, folds=folds)
 
 
@@ -422,7 +423,7 @@ def _folded(lines: Sequence[_Line], *, colour: bool, folds: float) -> Iterator[s
     for group in alike.values():
         if len(group) > _FEW:
             first = group[0]
-            head = paint(f"{first.symbol} {len(group)} monitors", first.symbol, colour=colour)
+            head = paint(f"{first.symbol} {len(group):,} monitors", first.symbol, colour=colour)
             yield f"  {head} ({some([line.address for line in group])}) {first.together}"
             continue
         for line in group:
@@ -434,24 +435,24 @@ def _folded(lines: Sequence[_Line], *, colour: bool, folds: float) -> Iterator[s
 def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
     if plan.changes or plan.refusals:
         numbers = [len(plan.having(action)) for action in Action]
-        head = "Plan: {} to add, {} to change, {} to destroy.".format(*numbers)
+        head = "Plan: {:,} to add, {:,} to change, {:,} to destroy.".format(*numbers)
     else:
         head = "No changes."
-    line = f"{head} {plan.unchanged} unchanged."
+    line = f"{head} {plan.unchanged:,} unchanged."
     if adopted := len(plan.binding(BindingAction.ADOPT)):
-        line += f" {adopted} to adopt."
+        line += f" {adopted:,} to adopt."
     if plan.refusals:
-        line += f" {len(plan.refusals)} refused."
+        line += f" {len(plan.refusals):,} refused."
     if plan.excluded:
-        line += f" {plan.excluded} not targeted."
+        line += f" {plan.excluded:,} not targeted."
     yield paint(line, "bold", colour=colour)
     if plan.unmanaged:
         noun = "monitor" if plan.unmanaged == 1 else "monitors"
-        yield f"{plan.unmanaged} email {noun} in AlertSite without a manifest: never touched."
+        yield f"{plan.unmanaged:,} email {noun} in AlertSite without a manifest: never touched."
         if plan.unmanaged_monitors:
             yield f"  {strangers_text(plan.unmanaged_monitors)}"
     if plan.untracked:
-        what = "1 secret is" if plan.untracked == 1 else f"{plan.untracked} secrets are"
+        what = "1 secret is" if plan.untracked == 1 else f"{plan.untracked:,} secrets are"
         yield (
             f"RECONCILER_SECRET_KEY is not set, so {what} not tracked: --write-secrets sends them."
         )
@@ -484,7 +485,7 @@ def strangers_text(monitors: Sequence[Unmanaged]) -> str:
         for item in monitors[:_FEW]
     ]
     more = len(monitors) - _FEW
-    rest = f" and {more} more; reconciler list --unmanaged names all" if more > 0 else ""
+    rest = f" and {more:,} more; reconciler list --unmanaged names all" if more > 0 else ""
     return f"{', '.join(names)}{rest}"
 
 
@@ -492,20 +493,20 @@ def _coverage(plan: Plan, *, colour: bool, folds: float) -> Iterator[str]:
     coverage = plan.coverage
     if coverage.losses:
         count = len(coverage.losses)
-        who = "1 monitor loses" if count == 1 else f"{count} monitors lose"
-        how = ", ".join(f"{number} {cause}" for cause, number in coverage.by_cause().items())
+        who = "1 monitor loses" if count == 1 else f"{count:,} monitors lose"
+        how = ", ".join(f"{number:,} {cause}" for cause, number in coverage.by_cause().items())
         recent = ""
         if others := coverage.others:
-            have = "1 other has" if others == 1 else f"{others} others have"
+            have = "1 other has" if others == 1 else f"{others:,} others have"
             recent = f", {have} in the last 24 hours"
         limit = coverage.allowance.limit
-        line = f"Coverage: {who} monitoring ({how}){recent}; budget {limit}"
+        line = f"Coverage: {who} monitoring ({how}){recent}; budget {limit:,}"
         yield paint(line, "!" if coverage.total > limit else "bold", colour=colour)
         yield from _losses(plan, folds=folds)
         labels = coverage.by_label()
         if count > 1 and labels:
-            most = [f"{name} {lost}" for name, lost in labels.items()][:_MOST]
-            more = f" and {len(labels) - _MOST} more labels" if len(labels) > _MOST else ""
+            most = [f"{name} {lost:,}" for name, lost in labels.items()][:_MOST]
+            more = f" and {len(labels) - _MOST:,} more labels" if len(labels) > _MOST else ""
             yield f"  {printable(', '.join(most))}{more}"
     if cost := cost_text(coverage.measurements):
         yield cost
@@ -542,7 +543,7 @@ def _losses(plan: Plan, *, folds: float) -> Iterator[str]:
             yield f"  {', '.join(map(_loss, group.losses))}: {_how(group)}"
         else:
             names = some([loss.address for loss in group.losses])
-            yield f"  {len(group.losses)} monitors ({names}): {_how(group)}"
+            yield f"  {len(group.losses):,} monitors ({names}): {_how(group)}"
 
 
 def _loss(loss: Loss) -> str:

@@ -35,7 +35,7 @@ def _lines(report: Report, *, colour: bool) -> Iterator[str]:
         )
     yield (
         f"Cost: {total.measurements:,.0f} measurements and {total.credits:,.1f} credits per day, "
-        f"from {len(report.locations)} locations"
+        f"from {len(report.locations):,} locations"
     )
     if report.saved_at:
         commit = f" of commit {report.generation}" if report.generation.commit else ""

@@ -12,10 +12,12 @@ from reconciler.errors import ExitCode
 from reconciler.render.plans import place
 from reconciler.render.text import duration, paint, some
 from reconciler.render.values import shown_value
+from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from reconciler.core.events import RequestEnded
     from reconciler.core.result import Outcome, Result
 
 _WORDS = {
@@ -41,11 +43,11 @@ def result_text(result: Result, *, colour: bool = False) -> Lines:
     done = result.having(Status.DONE)
     lines = list(_left(result.outcomes, colour=colour))
     counts = [
-        f"{sum(item.change.action is action for item in done)} {word}"
-        for action, word in zip(Action, ("added", "changed", "destroyed"), strict=True)
+        f"{sum(item.change.action is action for item in done):,} {VERBS[action].done}"
+        for action in Action
     ]
     left = [
-        f"{len(result.having(status))} {word}"
+        f"{len(result.having(status)):,} {word}"
         for status, (_, word) in _WORDS.items()
         if status is not Status.DONE and result.having(status)
     ]
@@ -54,7 +56,9 @@ def result_text(result: Result, *, colour: bool = False) -> Lines:
     if left:
         total = len(result.outcomes)
         changes = "change" if total == 1 else "changes"
-        line += f" Of {total} {changes}: {len(done)} done, {', '.join(left)}. {_next_step(result)}"
+        line += (
+            f" Of {total:,} {changes}: {len(done):,} done, {', '.join(left)}. {_next_step(result)}"
+        )
     return joined([*lines, paint(line, "bold", colour=colour)], colour=colour)
 
 
@@ -75,9 +79,20 @@ def progress_line(outcome: Outcome, number: int, total: int, failed: int, second
     return f"[{number}/{total}] {failed} failed, {duration(seconds)}: {outcome.change.address}"
 
 
+def status_word(status: Status) -> str:
+    """What people read of a status."""
+    return _WORDS[status][1]
+
+
+def request_line(request: RequestEnded) -> str:
+    """One line about a request: its path, how it was answered, and how long that took."""
+    status = "no answer" if request.status is None else f"{request.status}"
+    return f"{request.method} {request.path}: {status}, {duration(request.seconds)}"
+
+
 def run_line(run: str, seconds: float, *, can_undo: bool = False) -> str:
     """The last words of a run: by which name history has it, and how long it took."""
-    hint = f" To take it back: reconciler undo {run}" if can_undo else ""
+    hint = f" To undo it: reconciler undo {run}" if can_undo else ""
     return f"Run {run} took {duration(seconds)}.{hint}"
 
 
@@ -93,7 +108,7 @@ def _left(outcomes: Iterable[Outcome], *, colour: bool) -> Iterator[str]:
     for reason, group in waiting.items():
         if len(group) > FOLDED_ABOVE:
             symbol, word = _WORDS[Status.NOT_STARTED]
-            head = paint(f"{symbol} {len(group)} changes", symbol, colour=colour)
+            head = paint(f"{symbol} {len(group):,} changes", symbol, colour=colour)
             why = f": {printable(reason)}" if reason else ""
             yield f"  {head} ({some([item.change.address for item in group])}) {word}{why}"
         else:
@@ -116,7 +131,7 @@ def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:
         yield f"      {printable(field.field)}: sent {sent}, AlertSite has {has}"
     for field in outcome.moved:
         planned, has = shown_value(field, field.after, {}), shown_value(field, field.before, {})
-        yield f"      {printable(field.field)}: planned {planned}, AlertSite has {has} by now"
+        yield f"      {printable(field.field)}: planned {planned}, AlertSite now has {has}"
 
 
 def _next_step(result: Result) -> str:

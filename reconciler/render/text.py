@@ -56,12 +56,14 @@ def value_text(value: JSON) -> str:
 
 def some(addresses: Sequence[str]) -> str:
     """The first few of them, and how many more there are."""
-    more = f" and {len(addresses) - _NAMED} more" if len(addresses) > _NAMED else ""
+    more = f" and {len(addresses) - _NAMED:,} more" if len(addresses) > _NAMED else ""
     return printable(f"{', '.join(addresses[:_NAMED])}{more}")
 
 
 def duration(seconds: float) -> str:
-    """A time in words: `0.4 s`, `12 s`, `3 min 5 s`, `1 h 2 min`."""
+    """A time in words: `40 ms`, `1.2 s`, `12 s`, `3 min 5 s`, `1 h 2 min`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < _PRECISE:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.core.diff import Cause
+from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.why import ID, Next, Tracking
 from reconciler.render.text import paint, value_text
 from reconciler.render.values import named_value, names_of
+from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,11 +112,11 @@ def _next(why: Why) -> str:
             return "nothing: an orphan is left as it is, unless apply --prune retires it"
         case Next.UPDATE if change is not None:
             names = ", ".join(item.field for item in change.fields if item.sent_with is None)
-            return f"update of {printable(names)}"
+            return f"{VERBS[Action.UPDATE].word} {printable(names)}"
         case Next.CREATE if change is not None and change.reason is not None:
-            return f"create ({change.reason.value})"
+            return f"{VERBS[Action.CREATE].word} ({change.reason.value})"
         case Next.CREATE:
-            return "create"
+            return VERBS[Action.CREATE].word
         case _:
             return _word(why, why.next)
 
@@ -224,7 +226,8 @@ def _next_of(why: Why, field: FieldWhy) -> str:
     if field.source is not None or why.subject.desired is None:
         return "sent again" if field.tracking is Tracking.CHANGED else "sent"
     before = _named(why, field, _before(why, field))
-    return f"update {before} → {_named(why, field, field.value)}: {_cause(why, field)}"
+    after = _named(why, field, field.value)
+    return f"{VERBS[Action.UPDATE].word} {before} → {after}: {_cause(why, field)}"
 
 
 def _named(why: Why, field: FieldWhy, value: JSON) -> str:
@@ -263,11 +266,11 @@ def _brief(why: Why, field: FieldWhy) -> str:
     match field.next:
         case Next.UPDATE if field.source is None and field.cause is not None:
             before = _short(_named(why, field, _before(why, field)))
-            return f"update from {before} ({field.cause.value})"
+            return f"{VERBS[Action.UPDATE].word} from {before} ({field.cause.value})"
         case Next.RESTORE:
             return f"restore to {_short(_named(why, field, field.prior))}"
         case Next.UPDATE:
-            return f"sent ({field.tracking.value})" if field.tracking else "update"
+            return f"sent ({field.tracking.value})" if field.tracking else VERBS[Action.UPDATE].word
         case Next.IGNORED if field.ignored is not None:
             return f"ignored until {field.ignored.until}"
         case Next.SENT_WITH:

@@ -28,6 +28,12 @@ _TYPES = {
     "object": "a mapping",
     "string": "a string",
 }
+_DURATION = re.compile(
+    "(?P<number>[0-9]{1,6}) ?(?P<unit>s|secs?|seconds?|m|mins?|minutes?|h|hours?)", re.IGNORECASE
+)
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+"""YAML 1.1 read these words so, and many people still write them."""
 _TEXT_OR_REF = ["string", "object"]
 """The type of a text in whose place a secretRef may stand."""
 
@@ -87,7 +93,7 @@ def _value_message(error: ValidationError) -> tuple[str, str]:
     value: JSON = error.instance
     match error.validator:
         case "type":
-            advice = "; remove the quotes" if isinstance(value, str) and value.isdigit() else ""
+            advice = _type_advice(error)
             wanted = "a string or a secretRef" if limit == _TEXT_OR_REF else _TYPES[limit]
             return "type", f"must be {wanted}, not {_type_name(value)}{advice}"
         case "const":
@@ -102,9 +108,50 @@ def _value_message(error: ValidationError) -> tuple[str, str]:
         case "uniqueItems":
             return "duplicate-item", "holds the same element twice"
         case "pattern":
-            return "pattern", f"is not of the form {limit}"
+            schema: JSON = error.schema
+            advice = str(schema["patternErrorMessage"]).rstrip(".")
+            return "pattern", f"is not valid: {advice[:1].lower()}{advice[1:]}"
         case _:
             return "invalid", error.message
+
+
+def _type_advice(error: ValidationError) -> str:
+    """What to write in place of a value of another type, if that can be told."""
+    schema: JSON = error.schema
+    value: JSON = error.instance
+    text = str(value)
+    is_number = text.isdecimal() and text.isascii()
+    match error.validator_value:
+        case "integer" | "number" if is_number:
+            return "; remove the quotes"
+        case "integer" if isinstance(value, str) and "x-unit" in schema:
+            return _duration_advice(value, schema["x-unit"])
+        case "boolean" if text.lower() in _SWITCHES:
+            return f"; write {_SWITCHES[text.lower()]}"
+        case "object" if is_number:
+            return _element_advice(schema, "; write {{{}: {}}}", value)
+        case "array" if is_number:
+            return _element_advice(schema["items"], "; write [{{{}: {}}}]", value)
+    return ""
+
+
+def _duration_advice(text: str, unit: str) -> str:
+    """The number to write for a duration such as `5m`, which people know from other tools."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        return ""
+    number, rest = divmod(
+        int(match["number"]) * _SECONDS[match["unit"][0].lower()], _SECONDS[unit[0]]
+    )
+    return "" if rest else f"; write {number} ({unit})"
+
+
+def _element_advice(schema: Mapping[str, JSON], text: str, value: str | int) -> str:
+    """How to write an id as the mapping that AlertSite wants."""
+    match schema.get("required"):
+        case [str(key)]:
+            return text.format(key, value)
+    return ""
 
 
 def _secret_ref_problems(

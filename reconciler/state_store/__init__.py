@@ -59,7 +59,9 @@ def open_store(location: str, *, folder: Path = Path(), redactor: Redactor | Non
 
 def _open(location: str, folder: Path, redactor: Redactor) -> Store:
     if not location.isprintable() or not location.strip():
-        raise ConfigurationError(f"{location!r} is no place for a state", f"Write {_SCHEMES}.")
+        raise ConfigurationError(
+            f"{location!r} is not a location for the state", f"Write {_SCHEMES}."
+        )
     found = _SCHEME.match(location)
     scheme = found.group() if found else "file"
     rest = location[len(scheme) + 1 :] if found else location
@@ -72,7 +74,7 @@ def _open(location: str, folder: Path, redactor: Redactor) -> Store:
     if scheme in {"s3", "gs", "az"} and rest.startswith("//"):
         return _open_objects(location, folder)
     raise ConfigurationError(
-        f"{location!r} is no place for a state",
+        f"{location!r} is not a location for the state",
         f"Write {_SCHEMES}; a file whose path has a colon in front as file:PATH.",
     )
 

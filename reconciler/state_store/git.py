@@ -158,7 +158,7 @@ class GitStore:
             raise conflict(self.location)
         raise StateError(
             f"cannot write {self.location}: {answer.words}",
-            "Nothing was changed there. See whether you may push to it and whether a hook refuses.",
+            "Nothing was changed there. Check that you may push there and that no hook refuses.",
         )
 
     def _version(self, key: Key) -> str | None:
@@ -264,7 +264,7 @@ class GitStore:
         if not answer.is_ok:
             raise StateError(
                 f"{self.location}: the repository here cannot be used: {answer.words}",
-                "Make room, or give yourself the permission, and run the same command again.",
+                "Free some space or fix the permissions, then run the same command again.",
             )
         return answer.out
 

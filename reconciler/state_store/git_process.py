@@ -191,6 +191,11 @@ _ELSEWHERE = frozenset(
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
+TRUST = "git config --global --add safe.directory"
+"""How git ends what it says of a repository with "dubious ownership" (safe.directory in
+git-config(1)); the folder follows."""
+
+
 class Answer(NamedTuple):
     """How one call of git ended.
 
@@ -318,5 +323,8 @@ def _words(stderr: bytes, code: int) -> str:
     lines = (
         "".join(char for char in line if char.isprintable()).strip() for line in text.splitlines()
     )
-    said = [line for line in lines if line][-_LINES:]
+    said = [line for line in lines if line]
+    if trust := next((line for line in said if line.startswith(TRUST)), ""):
+        return f"the repository belongs to another user; if you trust it, run: {trust}"
+    said = said[-_LINES:]
     return " / ".join(said) or f"git ended with code {code} and said nothing"

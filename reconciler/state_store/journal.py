@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 JSON: TypeAlias = Any
 _SUFFIX = ".journal"
 _READ_HINT = "Check your permission to read it; it holds what a run that did not end has done."
-_WRITE_HINT = "Make room, or give yourself the permission, and run the same command again."
+_WRITE_HINT = "Free some space or fix the permissions, then run the same command again."
 
 
 class Journal:
@@ -182,7 +182,7 @@ def read_journal(path: Path) -> list[JSON]:
                 break
             raise StateError(
                 f"{path}:{number}: this line of the journal is damaged",
-                "Mend or remove the line, or remove the file if what that run did is known to be "
+                "Fix or remove the line, or remove the file if what that run did is known to be "
                 "in the state.",
             ) from error
     return entries

@@ -446,7 +446,7 @@ class _Acquisition:
                 self._seen, self._seen_at = held.version, self._clock.monotonic()
             reason = ""
             if is_dead(lease):
-                reason = "is that of a process on this machine which is dead"
+                reason = "belongs to a dead process on this machine"
             elif self._clock.monotonic() - self._seen_at >= lease.length:
                 reason = f"has not been renewed in {lease.length:g} s of waiting"
             if reason:
@@ -495,7 +495,7 @@ def _lease(store: Store, held: Held) -> Lease:
     lease = decoded(held.data)
     if lease is None:
         raise LockedError(
-            f"the lock of {store.location} is not readable as one",
+            f"the lock of {store.location} cannot be read",
             f"If no other run is at work: reconciler state unlock {UNREADABLE}",
         )
     return lease

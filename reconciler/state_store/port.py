@@ -166,7 +166,7 @@ def conflict(location: str) -> ConflictError:
     """What a write raises when something else is there than was expected."""
     return ConflictError(
         f"{location} was changed by somebody else since it was read; it was left as it is",
-        "Run the same command again: it begins with what is there now.",
+        "Run the same command again: it starts from what is stored now.",
     )
 
 
@@ -174,5 +174,5 @@ def unknown(location: str, why: str) -> StateError:
     """What a write raises when its answer was lost and cannot be looked up either."""
     return StateError(
         f"it is not known whether {location} was written: {why}",
-        "Run the same command again when it can be reached: it begins with what is there then.",
+        "Run the same command again when it can be reached: it starts from what is stored then.",
     )

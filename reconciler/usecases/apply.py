@@ -385,7 +385,7 @@ class _Run:
             ]
             if not again or self._execution.fail_fast or self._execution.cancellation.reason:
                 break
-            what = again[0].address if len(again) == 1 else f"{len(again)} monitors"
+            what = again[0].address if len(again) == 1 else f"{len(again):,} monitors"
             self._execution.reporter.say(f"AlertSite has not made {what}: sending again.")
             outcomes = self._execute(again, parallelism=parallelism, is_progress=False)
             by_address = {item.change.address: item for item in (*seen, *outcomes)}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.generation import Generation, Relation
 from reconciler.errors import StateError
-from reconciler.state_store.git_process import Git
+from reconciler.state_store.git_process import TRUST, Git
 
 if TYPE_CHECKING:
     from reconciler.context import Reporter
@@ -31,7 +31,7 @@ def read_generation(manifests: str, reporter: Reporter) -> Generation:
             "rev-parse", "HEAD", "HEAD:./"
         )  # the second fails where Git lacks the folder
         if not head.is_ok:
-            if "dubious ownership" in head.words:
+            if TRUST in head.words:
                 reporter.say(f"The commit of the manifests is not known: {head.words}")
             return Generation()
         changes = git.run(

@@ -172,7 +172,7 @@ def write(
         raise ConfigurationError(
             f"cannot write manifests below {folder}: {error.strerror or error}{where}; "
             f"{len(placed):,} of {len(files):,} files were written{listed}",
-            "Make room, or give yourself the permission, then run the same command again"
+            "Free some space or fix the permissions, then run the same command again"
             + (" with --merge: it adds the others." if placed else "."),
         ) from error
 

@@ -118,6 +118,6 @@ def _faults(comment: Directive) -> Iterator[str]:
     for code in codes:
         if code not in CODES:
             advice = did_you_mean(code, CODES) or "; reconciler explain lint lists the codes"
-            yield f"{code} is no code that can be disabled{advice}"
+            yield f"{code} is not a code that can be disabled{advice}"
     if codes and comment.is_alone:
         yield "a comment alone on its line disables nothing; write it behind the value, or kind"

@@ -381,7 +381,8 @@ def _refused_secrets(
             if is_shown:
                 message = (
                     f"spec.{field} is shown by AlertSite to all who may see the monitor, so it "
-                    "holds no secret; if that is meant, name it as one of fields under [secrets] "
+                    "holds no secret; if this is intended, name it as one of fields under "
+                    "[secrets] "
                     "in reconciler.toml"
                 )
                 yield Diagnostic(place, "shown-secret", message)

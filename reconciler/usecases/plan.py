@@ -125,7 +125,7 @@ class Grace:
         if self._cancellation.reason:
             return False
         waited = min(self._seconds, self._clock.monotonic() - self._began)
-        names = missing[0] if len(missing) == 1 else f"{len(missing)} monitors"
+        names = missing[0] if len(missing) == 1 else f"{len(missing):,} monitors"
         self._reporter.say(
             f"Waiting for {names}, whose create is not confirmed and may still be under way: "
             f"{waited:.0f} of {self._seconds:.0f} s"
@@ -244,7 +244,7 @@ def _is_too_much(gone: int, known: int) -> bool:
 
 
 def _other_account(gone: int, known: int) -> RefusedError:
-    which = f"none of the {known}" if gone == known else f"only {known - gone} of the {known}"
+    which = f"none of the {known:,}" if gone == known else f"only {known - gone:,} of the {known:,}"
     return RefusedError(
         f"{which} monitors that the state knows {'is' if gone >= known - 1 else 'are'} in this "
         "account",
@@ -474,7 +474,7 @@ def refuse_refusals(plan: Plan) -> None:
         RefusedError: naming how many there are.
     """
     if count := len(plan.refusals):
-        what = "1 manifest is" if count == 1 else f"{count} manifests are"
+        what = "1 manifest is" if count == 1 else f"{count:,} manifests are"
         raise RefusedError(
             f"{what} refused, so nothing can be applied",
             "Fix what the plan says above, or leave it out with --target.",

@@ -155,7 +155,7 @@ def issue(platform: Platform, text: str, drift: Mapping[str, JSON], title: str) 
         return Done.CURRENT
     platform.update_issue(last.id, body)
     if new := sorted(found[mark] for mark in review.unknown(found, last.body)):
-        more = f"\n- and {len(new) - _MOST} more" if len(new) > _MOST else ""
+        more = f"\n- and {len(new) - _MOST:,} more" if len(new) > _MOST else ""
         lines = "\n".join(f"- `{name}`" for name in new[:_MOST])
         platform.notify(last.id, f"Newly drifted:\n\n{lines}{more}")
     return Done.UPDATED

@@ -53,7 +53,7 @@ def undo_workspace(
     if not found.targets:
         reasons = [*(f"{item.address}: {item.message}" for item in found.refusals), *found.left]
         why = f": {'; '.join(reasons)}" if reasons else ""
-        raise RefusedError(f"nothing of run {record.id} can be taken back{why}".rstrip("."))
+        raise RefusedError(f"nothing of run {record.id} can be undone{why}".rstrip("."))
     retires = any(item.action is Action.CREATE for item in record.changes)
     return UndoWorkspace(
         workspace._replace(

@@ -1,8 +1,9 @@
 import json
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -393,6 +394,60 @@ def test_an_environment_that_cannot_be_used_is_named(
     with pytest.raises(ConfigurationError, match="cannot be used") as caught:
         connect(url="https://127.0.0.1:1")
     assert name in caught.value.hint
+
+
+@pytest.fixture
+def refusing_proxy() -> Iterator[str]:
+    """Where a proxy listens that answers every request with 407."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            self.send_response(407)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+REAL = "https://alertsite.invalid/api/v3"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_proxy_that_refuses_is_named_without_its_login(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, refusing_proxy: str, method: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:hunter2@{refusing_proxy}")
+    session = connect(Credentials(token="0" * 32), url=REAL, sleep=lambda *_: None)
+    with pytest.raises(UnavailableError) as caught:
+        session.request(method, "/monitors")
+    assert str(caught.value) == (
+        f"the proxy {refusing_proxy} refused to connect to {REAL}: "
+        "407 Proxy Authentication Required"
+    )
+    assert "HTTPS_PROXY" in caught.value.hint
+    assert "ALERTSITE_URL" not in caught.value.hint
+    assert not caught.value.may_have_arrived
+
+
+def test_a_proxy_that_is_not_there_is_named(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:hunter2@127.0.0.1:1")
+    session = connect(Credentials(token="0" * 32), url=REAL, sleep=lambda *_: None)
+    with pytest.raises(
+        UnavailableError, match=r"^the proxy 127\.0\.0\.1:1 cannot be reached"
+    ) as found:
+        session.request("GET", "/monitors")
+    assert "HTTPS_PROXY" in found.value.hint
+    assert "hunter2" not in str(found.value)
 
 
 @pytest.mark.parametrize("answer", [OK, Answer(204), Answer(201, b"[]")])

@@ -71,7 +71,7 @@ class TestExplain:
         ("name", "words"),
         [
             ("email-smtp.hostname", "string, or a secretRef"),
-            ("email-smtp.spec.locations", "it is a set, whose elements are told apart by id"),
+            ("email-smtp.spec.locations", "it is a set, whose elements are identified by id"),
             ("email-smtp.locations.id", "email-smtp: spec.locations[].id"),
             ("email-smtp.home_location", "sent with  locations"),
             ("email-smtp.metadata.labels", "Labels for selecting"),

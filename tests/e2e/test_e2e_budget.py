@@ -167,7 +167,7 @@ def test_the_project_sets_the_budget(
     project.write_text("[budget]\npercent = 50\nmonitors = 4\n")
     done = run(*_PRUNE, env=account.env)
     assert done.code == 5
-    assert "reconciler.toml allows 4 by now, but a limit that was raised counts only" in done.err
+    assert "reconciler.toml now allows 4, but a limit that was raised counts only" in done.err
     assert run(*_APPLY, env=account.env).code == 0  # it loses nothing, so the limits are taken up
     assert "(4 deleted); budget 4" in run("plan", "--prune", env=account.env).out
     assert run(*_PRUNE, env=account.env).code == 0
@@ -500,7 +500,7 @@ def test_a_ceiling_that_the_repository_cannot_raise(
     assert run(*_PRUNE, env=account.env).code == 0
     broken = run("plan", env=account.env | {"RECONCILER_BUDGET": ""})
     assert broken.code == 3
-    assert "RECONCILER_BUDGET is '', which is no budget" in broken.err
+    assert "RECONCILER_BUDGET is '', which is not a budget" in broken.err
 
 
 def test_what_was_deleted_outside_git_counts(

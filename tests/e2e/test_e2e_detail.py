@@ -185,7 +185,7 @@ def test_a_run_ends_with_its_id_and_how_long_it_took(
     done = run(*_APPLY, "--json", env=sandbox(*fleet(1)).env)
     last = done.err.splitlines()[-1]
     assert last.startswith(f"Run {done.json['run']} took ")
-    assert last.endswith(f" s. To take it back: reconciler undo {done.json['run']}")
+    assert last.endswith(f" s. To undo it: reconciler undo {done.json['run']}")
 
 
 def test_failures_stand_last_and_what_is_done_is_counted(

@@ -188,7 +188,7 @@ def test_a_proxy_whose_name_is_none(fleet: Callable[[int], Any], run: Callable[.
     env = {"ALERTSITE_TOKEN": "0" * 32, "HTTPS_PROXY": "http://a..b:1", "RECONCILER_DEADLINE": "1s"}
     done = run("plan", env=env)
     assert done.code == 6
-    assert "cannot be reached: the name of the host or proxy is none" in done.err
+    assert "the proxy a..b:1 cannot be reached: the name of the host is not valid" in done.err
 
 
 @pytest.mark.parametrize(

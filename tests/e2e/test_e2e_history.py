@@ -37,7 +37,7 @@ class Fleet:
         done = self.run("apply", "--auto-approve", "--prune", "--json", *arguments, env=env)
         assert done.code == 0, done.text
         run: str = done.json["run"]
-        assert f"To take it back: reconciler undo {run}" in done.err
+        assert f"To undo it: reconciler undo {run}" in done.err
         return run
 
     def undo(self, run: str, *arguments: str) -> Done:
@@ -296,7 +296,7 @@ def test_what_is_asked_for_and_is_not_there(fleet: Fleet, manifest: Callable[...
     assert fleet.history("email-pop/other") == []
     assert fleet.history("--limit", "1")[0]["id"] == run
     before = fleet.run("apply", "--auto-approve")
-    assert "To take it back" not in before.err
+    assert "To undo it" not in before.err
     assert len(fleet.history()) == 1
 
 

@@ -55,7 +55,7 @@ def test_a_thousand_monitors(
     ]
     assert not [secret for secret in SECRETS if secret in done.text]
 
-    assert run("validate").err == "Valid: 1000 manifests in 1000 files.\n"
+    assert run("validate").err == "Valid: 1,000 manifests in 1,000 files.\n"
     assert run("fmt", "--check").code == 0
     plan = run("plan", "--detailed-exitcode", env=env)
     assert plan.code == 0

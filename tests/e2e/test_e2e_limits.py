@@ -70,9 +70,9 @@ def test_create_that_trickles_is_sent_once_and_found_by_looking(
 
 
 _WRONG = {
-    'deadline = "soon"': "deadline is 'soon', which is no time\nGive it as 90s or 3m",
-    'largest_list = "9"': "largest_list is '9', which is no size\nGive it as 128MiB or 1GiB",
-    'largest_list = "0MiB"': "largest_list is '0MiB', which is no size",
+    'deadline = "soon"': "deadline is 'soon', which is not a time\nGive it as 90s or 3m",
+    'largest_list = "9"': "largest_list is '9', which is not a size\nGive it as 128MiB or 1GiB",
+    'largest_list = "0MiB"': "largest_list is '0MiB', which is not a size",
 }
 
 

@@ -163,9 +163,9 @@ class TestComments:
         [
             (
                 "disable=wrong-prot",
-                "wrong-prot is no code that can be disabled; did you mean wrong-port?",
+                "wrong-prot is not a code that can be disabled; did you mean wrong-port?",
             ),
-            ("disable=missing-key", "missing-key is no code that can be disabled"),
+            ("disable=missing-key", "missing-key is not a code that can be disabled"),
             ("disable=zzz", "reconciler explain lint lists the codes"),
             ("ignore=wrong-port", "this comment is not understood; write # reconciler: disable="),
             ("disable=", "this comment is not understood"),
@@ -367,7 +367,7 @@ class TestBaseline:
         done = lint(_imap())
         assert done.code == 3
         assert self.FILE in done.err
-        assert "Remove it, then write it anew" in done.err
+        assert "Remove it, then write it again" in done.err
 
     def test_a_comment_that_means_nothing_is_never_known(
         self, workspace: Workspace, lint: Callable[..., Done]

@@ -300,7 +300,10 @@ def test_what_cannot_be_written_is_listed(
     applied.edit("email-smtp", 1, hostname="two words", interval=15, enabled=False)
     done = run("pull", "--auto-approve", env=applied.env)
     assert done.code == 7
-    assert "hostname is not pulled: AlertSite's value: spec.hostname is not of the form" in done.out
+    assert (
+        "hostname is not pulled: AlertSite's value: spec.hostname is not valid: write a host name"
+        in done.out
+    )
     assert "interval is not pulled: the value is marked &often, and line 29 repeats it" in done.out
     assert "enabled: true → false" in done.out
 

@@ -45,7 +45,7 @@ def test_what_moved_is_refused_and_the_rest_is_applied_once(
     moved = (
         "  ! email-smtp/relay-02 moved: port moved in AlertSite since the plan was made "
         "(monitors/fleet.yaml:12)\n"
-        "      port: planned 587, AlertSite has 2525 by now\n"
+        "      port: planned 587, AlertSite now has 2525\n"
     )
     assert moved in first.out
     assert "Of 3 changes: 2 done, 1 moved. What has moved needs a new plan.\n" in first.out
@@ -86,7 +86,7 @@ def test_all_or_nothing(
     done = run("apply", "p.json", "--all-or-nothing", env=account.env)
     assert done.code == 5
     assert "relay-02 moved: port moved in AlertSite" in done.err
-    assert "planned 587, AlertSite has 2525 by now" in done.err
+    assert "planned 587, AlertSite now has 2525" in done.err
     assert "nothing is applied" in done.err
     assert _writes(account, reviewed) == []
     account.edit("email-smtp", 2, port=25)
@@ -108,7 +108,7 @@ def test_value_that_is_sent_along_counts_too(
     account.edit("email-smtp", 1, home_location=30)
     done = run("apply", "p.json", env=account.env)
     assert done.code == 5
-    assert "home_location: planned 10, AlertSite has 30 by now" in done.out
+    assert "home_location: planned 10, AlertSite now has 30" in done.out
     assert account.live(1)["home_location"] == 30
 
 

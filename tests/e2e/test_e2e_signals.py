@@ -308,7 +308,7 @@ class TestMetrics:
             path.write_bytes(odd)
             done = run("plan", "--metrics", "m.prom", env=account.env)
             assert done.code == 3
-            assert "m.prom does not tell when the last run ended well" in done.err
+            assert "m.prom does not say when the last run succeeded" in done.err
         assert ("reconciler_last_success_timestamp_seconds",) not in _numbers(path)
 
     def test_of_drift_and_of_an_offline_plan(
@@ -555,9 +555,9 @@ class TestNotification:
             told = json.loads(seen.body)
             assert told["title"] == "AlertSite, default: 2 of 3 changes applied (exit code 7)"
             assert told["message"].splitlines()[:3] == [
-                "email-smtp/relay-02: update failed",
-                "email-smtp/relay-01: update done",
-                "email-smtp/relay-03: update done",
+                "email-smtp/relay-02: change failed",
+                "email-smtp/relay-01: changed",
+                "email-smtp/relay-03: changed",
             ]
             assert told["type"] == "failure"
             assert run(*_APPLY, env=account.env | {"RECONCILER_NOTIFY": f" {url}\n"}).code == 0

@@ -110,10 +110,10 @@ def test_forgetting_is_all_or_nothing(kept: Path, run: Callable[..., Done]) -> N
         (["show"], "Missing argument 'ADDRESS'"),
         (["push"], "Missing argument 'FILE'"),
         (["pull", "--lock-timeout", "1s"], "No such option"),
-        (["rm", "a/b", "--lock-timeout", ""], "'' is no duration"),
-        (["rm", "a/b", "--lock-timeout", "soon"], "'soon' is no duration; write it as 90s, 10m"),
-        (["rm", "a/b", "--lock-timeout", "-1s"], "'-1s' is no duration"),
-        (["rm", "a/b", "--lock-timeout", "99999999h"], "is no duration"),
+        (["rm", "a/b", "--lock-timeout", ""], "'' is not a duration"),
+        (["rm", "a/b", "--lock-timeout", "soon"], "'soon' is not a duration; write it as 90s, 10m"),
+        (["rm", "a/b", "--lock-timeout", "-1s"], "'-1s' is not a duration"),
+        (["rm", "a/b", "--lock-timeout", "99999999h"], "is not a duration"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -337,9 +337,9 @@ _PROJECTS = {
     b"state: file:x": "is not TOML",
     b'state = "file:x"\nstate = "file:y"': "is not TOML",
     b"\xff": "cannot be read: it is not UTF-8",
-    b'lock_lease = "soon"': "lock_lease is 'soon', which is no time\nGive it as 90s or 3m",
-    b'lock_lease = "0s"': "lock_lease is '0s', which is no time",
-    b'state = "ftp://x"': "'ftp://x' is no place for a state",
+    b'lock_lease = "soon"': "lock_lease is 'soon', which is not a time\nGive it as 90s or 3m",
+    b'lock_lease = "0s"': "lock_lease is '0s', which is not a time",
+    b'state = "ftp://x"': "'ftp://x' is not a location for the state",
 }
 
 
@@ -383,17 +383,17 @@ def test_what_is_wrong_in_the_environment(
 @pytest.mark.parametrize(
     ("location", "words"),
     [
-        ("   ", "'   ' is no place for a state"),
+        ("   ", "'   ' is not a location for the state"),
         ("file:", "'file:' names no file"),
         ("file:folder/", "names no file"),
         ("file://host/x.json", "names another machine"),
-        ("http://host/x.json", "is no place for a state"),
-        ("s3:bucket/key", "is no place for a state"),
+        ("http://host/x.json", "is not a location for the state"),
+        ("s3:bucket/key", "is not a location for the state"),
         ("s3://", "s3://"),
         ("git:", "'git:' names no remote"),
         ("git:origin", "git:origin"),
         ("C:x.json", "a file whose path has a colon in front as file:PATH"),
-        ("file:\x1b[2J", r"'file:\x1b[2J' is no place for a state"),
+        ("file:\x1b[2J", r"'file:\x1b[2J' is not a location for the state"),
     ],
 )
 def test_no_place_for_a_state(location: str, words: str, run: Callable[..., Done]) -> None:
@@ -514,7 +514,7 @@ def test_lock_that_is_none(kept: Path, applied: Account, run: Callable[..., Done
         for command in (_APPLY, ["state", "unlock"], ["state", "unlock", "somebody"]):
             done = run(*command, env=applied.env)
             assert done.code == 8
-            assert "the lock of file:.reconciler/state.json is not readable as one" in done.err
+            assert "the lock of file:.reconciler/state.json cannot be read as a lock" in done.err
             assert "reconciler state unlock unreadable\n" in done.err
         assert lock.read_bytes() == content
         assert run("state", "unlock", "unreadable", env=applied.env).code == 0

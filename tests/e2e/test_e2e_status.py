@@ -148,7 +148,7 @@ def test_ids_have_names_in_why(
     workspace.replace("a.yaml", "  port: 587", "  port: 587\n  locations: [{id: 30}, {id: 40}]")
     done = run("why", "email-smtp/a.locations", env=account.env)
     assert "  live       Boston (MA) (30)\n" in done.out
-    assert "update Boston (MA) (30) → Boston (MA) (30), 40: edit" in done.out
+    assert "change Boston (MA) (30) → Boston (MA) (30), 40: edit" in done.out
     found = run("why", "1.locations", "--json", env=account.env).json
     check(found, "why")
     assert found["names"] == [{"field": "locations", "key": "id", "id": 30, "name": "Boston (MA)"}]

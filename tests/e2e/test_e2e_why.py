@@ -71,7 +71,7 @@ def test_who_moved_a_field(
     done = run("why", "email-smtp/relay.port", env=account.env)
     assert done.out.splitlines()[-2:] == [
         "  live       465",
-        "  next       update 465 → 587: drift, changed in AlertSite since the last apply",
+        "  next       change 465 → 587: drift, changed in AlertSite since the last apply",
     ]
     workspace.replace("relay.yaml", "port: 587", "port: 2525")
     done = run("why", "email-smtp/relay.port", env=account.env)
@@ -152,7 +152,7 @@ def test_what_has_no_manifest_or_no_monitor(
     new = run("why", "email-pop/new.port", env=account.env)
     assert "not managed" in new.out
     assert "live       none: AlertSite has no such monitor" in new.out
-    assert "next       create" in run("why", "email-pop/new", env=account.env).out
+    assert "next       add" in run("why", "email-pop/new", env=account.env).out
     orphan = run("why", "email-round-trip/trip", env=account.env)
     assert orphan.code == 0
     assert "manifest   none" in orphan.out

@@ -326,9 +326,7 @@ class TestTakingOver:
         process.wait()
         said = self.said(store)
         assert said.startswith("The lock of run run-1 (ann on there, since ")
-        assert said.endswith(
-            ") is that of a process on this machine which is dead; it is taken over."
-        )
+        assert said.endswith(") belongs to a dead process on this machine; it is taken over.")
 
     def test_a_killed_run_elsewhere_blocks_for_its_length(self, store: Store, python: Any) -> None:
         process = python(_HOLD, store.location, SHORT)
@@ -483,9 +481,9 @@ class TestBreaking:
     def test_what_is_no_lease_blocks_until_it_is_broken_by_that_name(self, store: Store) -> None:
         put(store, b"{}")
         for act in (lambda: current(store), lambda: holding(store).__enter__()):
-            with self.refused(LockedError, "the lock of file:.* is not readable") as _:
+            with self.refused(LockedError, "the lock of file:.* cannot be read") as _:
                 act()
-        with self.refused(LockedError, "is not readable"):
+        with self.refused(LockedError, "cannot be read"):
             break_lock(store, "run-1")
         break_lock(store, "unreadable")
         with holding(store):

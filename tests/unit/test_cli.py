@@ -76,6 +76,36 @@ def commands() -> Iterator[list[str]]:
             yield from ([name, below] for below in found.list_commands(context))
 
 
+def test_help_names_each_command_once_in_a_section_with_its_whole_summary(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["--help"]) == 0
+    _, *sections = capsys.readouterr().out.split("\n\n")
+    listed = [block.splitlines() for block in sections if not block.startswith(("  ", "Options:"))]
+    titles = [title for title, *_ in listed]
+    assert titles == ["Change AlertSite:", "Look:", "Author manifests:", "Set up and automate:"]
+    rows = [row.split(maxsplit=1) for _, *rows in listed for row in rows]
+    assert sorted(name for name, _ in rows) == sorted(
+        reconciler.list_commands(click.Context(reconciler))
+    )
+    assert [summary for _, summary in rows if not summary.endswith(".")] == []
+
+
+@pytest.mark.parametrize(("alias", "command"), [("diff", "plan"), ("get", "list")])
+def test_an_alias_works_and_is_not_listed(
+    capsys: pytest.CaptureFixture[str], alias: str, command: str
+) -> None:
+    context = click.Context(reconciler)
+    found, own = (reconciler.get_command(context, name) for name in (alias, command))
+    assert found is not None
+    assert own is not None
+    assert found.callback is own.callback
+    assert alias not in reconciler.list_commands(context)
+    assert run([alias, "--help"]) == 0
+    assert f"Usage: reconciler {alias} " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", [*commands()], ids=" ".join)
 def test_help_fits_a_terminal_and_is_not_cut(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: list[str]

@@ -65,7 +65,7 @@ class TestMessages:
         found = apply_message("default", "r1", (failed,), 7)
         assert found is not None
         assert found.is_failure
-        assert found.body == "email-smtp/relay: update failed\nRun r1"
+        assert found.body == "email-smtp/relay: change failed\nRun r1"
 
     def test_a_long_message_is_cut_and_says_so(self) -> None:
         found = apply_message("default", "r1", self.OUTCOMES * 30, 0)

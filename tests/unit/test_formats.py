@@ -48,7 +48,7 @@ class TestMarkdown:
         plan = plan_of(change(n, FieldChange("note", n, f"new {n}")) for n in range(5000))
         text = plan_markdown(plan, View(whole="plan.html"))
         assert len(text) < 65_000
-        assert text.startswith("### Plan: 0 to add, 5000 to change, 0 to destroy.")
+        assert text.startswith("### Plan: 0 to add, 5,000 to change, 0 to destroy.")
         shown = text.count("\n@@ ")
         (missing,) = re.findall(r"\*\*([0-9,]+) things are not shown\*\*", text)
         assert shown + int(missing.replace(",", "")) == 5000

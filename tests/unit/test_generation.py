@@ -116,6 +116,20 @@ def test_without_git_nothing_is_known(repository: Path, monkeypatch: pytest.Monk
     assert "git cannot be called" in said[0]
 
 
+def test_a_repository_of_another_user_is_told_with_the_command_that_helps(
+    repository: Path, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit(repository, git)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # Git's own tests know it
+    said: list[str] = []
+    assert read_generation(str(repository), Reporter(said.append)) == Generation()
+    (line,) = said
+    assert line == (
+        "The commit of the manifests is not known: the repository belongs to another user; if you "
+        f"trust it, run: git config --global --add safe.directory {repository}"
+    )
+
+
 def test_relations(repository: Path, git: Git) -> None:
     first, second = commit(repository, git), commit(repository, git)
     git(repository, "checkout", "--quiet", "-b", "branch", first.commit)

@@ -282,7 +282,7 @@ class TestFormerNames:
         assert (plan.changes, plan.unchanged, plan.unmanaged) == ((), 1, 0)
         assert plan.bindings == (Binding(self.NEW, BindingAction.MOVE, 1, self.OLD),)
         assert plan.notes == ()
-        assert "(id 1) renamed: it was old; its record moves" in plan_text(plan)
+        assert "(id 1) renamed: it was old; only its record moves" in plan_text(plan)
 
     def test_with_an_id_too(self) -> None:
         plan = planned([self.manifest(id=1)], {self.OLD: record()}, [self.LIVE])

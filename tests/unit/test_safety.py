@@ -699,7 +699,7 @@ class TestRefusing:
             "applied. Who would lose what: email-imap/m0 (deleted), email-imap/m1 (deleted), "
             "email-imap/m2 (deleted)"
         )
-        assert error.hint == "If that is meant, allow it for this run with --allow-loss 3."
+        assert error.hint == "If this is intended, allow it for this run with --allow-loss 3."
 
     def test_of_many_the_first_are_named_and_the_plan_names_all(self) -> None:
         error = self.refused(self.lost(12))
@@ -733,7 +733,7 @@ class TestRefusing:
         self.refuse(self.lost(10, budgets=raised, last=Budget()))
         error = self.refused(self.lost(11, budgets=raised, last=Budget()))
         assert (
-            "and the budget is 10; reconciler.toml allows 40 by now, but a limit that was raised "
+            "and the budget is 10; reconciler.toml now allows 40, but a limit that was raised "
             "counts only after an apply that does not need it: nothing is applied"
         ) in str(error)
         self.refuse(self.lost(11, budgets=raised, last=Budget()), allow_loss=11)

@@ -202,8 +202,8 @@ class TestRecover:
             ({"lineage": "x"}, "lineage x, not lineage"),
             ({"account": {"name": "x", "url": "y"}}, r"account x \(y\), not https://"),
             ({"journal": "1.0"}, "an earlier version"),
-            ({"journal": "3.0"}, "no journal"),
-            ({"journal": None}, "no journal"),
+            ({"journal": "3.0"}, "not a journal"),
+            ({"journal": None}, "not a journal"),
         ],
     )
     def test_a_foreign_journal_is_refused(self, change: dict[str, Any], words: str) -> None:

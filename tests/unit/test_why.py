@@ -88,7 +88,7 @@ def test_the_cause_of_an_update(
     why = ask("port", manifest=desired({"port": wants}), known=known, has=live({"port": has}))
     assert text(why).endswith(said)
     if "unchanged" not in said:
-        assert f"next       update {has} → {wants}: " in text(why)
+        assert f"next       change {has} → {wants}: " in text(why)
 
 
 def test_a_field_alone_answers_every_question() -> None:
@@ -100,7 +100,7 @@ def test_a_field_alone_answers_every_question() -> None:
         "  from       monitors/a.yaml:7:3 (default)",
         "  applied    25, 2026-01-02T03:04:05Z (3 d ago) by run run-1",
         "  live       25",
-        "  next       update 25 → 587: edit, changed in the manifest since the last apply",
+        "  next       change 25 → 587: edit, changed in the manifest since the last apply",
     ]
 
 
@@ -119,13 +119,13 @@ def test_a_monitor_has_a_line_for_each_field() -> None:
         "  monitor    id 1, bound by metadata.id (monitors/a.yaml:4:3) and the state",
         "  applied    2026-01-02T03:04:05Z (3 d ago) by run run-1",
         "  lifecycle  without its manifest, --prune deletes it; name ignored until 2026-12-31",
-        "  next       update of locations, port",
+        "  next       change locations, port",
         "",
         "  home_location  10                        sent with locations              line 10",
-        '  locations      [{"id": 20}, {"id": 10}]  update from [{"id": 10}] (edit)  line 9',
+        '  locations      [{"id": 20}, {"id": 10}]  change from [{"id": 10}] (edit)  line 9',
         '  name           "Relay"                   ignored until 2026-12-31         line 7',
         '  note           was "x"                   released',
-        f"  port           587                       update from 25 (drift){' ' * 11}{default}",
+        f"  port           587                       change from 25 (drift){' ' * 11}{default}",
     ]
 
 
@@ -188,12 +188,12 @@ class TestNew:
         head = text(why, only=False)
         assert "monitor    none yet: bound to nothing by manifest or state" in head
         assert "applied    never, as far as the state knows" in head
-        assert "next       create\n" in head
+        assert "next       add\n" in head
 
     def test_one_that_was_deleted_says_that(self) -> None:
         why = ask(manifest=desired({"name": "Relay"}, id=None), known=record({"name": "Relay"}))
         assert "id 1, bound by the state; AlertSite does not list it" in text(why, only=False)
-        assert "next       create (deleted-outside-git)" in text(why, only=False)
+        assert "next       add (deleted-outside-git)" in text(why, only=False)
         field = text(ask("name", manifest=why.subject.desired, known=record({"name": "Relay"})))
         assert "live       none: AlertSite has no such monitor" in field
         assert field.endswith("next       sent when the monitor is created")
@@ -282,7 +282,7 @@ class TestSecrets:
         has = live({"hostname": "s3cret"})
         why = ask("hostname", manifest=manifest, known=known, has=has)
         assert "applied    a secret, 2026" in text(why)
-        assert 'update (hidden) → "mx.example.com"' in text(why)
+        assert 'change (hidden) → "mx.example.com"' in text(why)
         assert "s3cret" not in text(why) + text(why, only=False)
 
     def test_the_list_is_brief(self) -> None:
@@ -301,8 +301,8 @@ class TestOffline:
         has = live(known.fields)
         why = ask("port", manifest=desired({"port": 587}), known=known, has=has, is_offline=True)
         assert "live       not asked (--offline)" in text(why)
-        assert "update 25 → 587: edit" in text(why)
-        assert "update from 25 (edit)" in text(why, only=False)
+        assert "change 25 → 587: edit" in text(why)
+        assert "change from 25 (edit)" in text(why, only=False)
         assert "does not list it" not in text(why, only=False)
 
     def test_what_fits_is_as_last_applied(self) -> None:

@@ -81,7 +81,7 @@ class EventFile:
                     os.ftruncate(self._descriptor, self._size)
             self.close()
             why = error.strerror or error
-            self._say(f"{self._path} gets no more events: {why}. The run goes on.")
+            self._say(f"{self._path} gets no more events: {why}. The run continues.")
 
     def close(self) -> None:
         """Ends the file."""

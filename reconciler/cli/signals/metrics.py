@@ -223,6 +223,6 @@ class Metrics:
             )
             found = [float(each.removeprefix(line)) for each in text.splitlines() if line in each]
         except (OSError, ValueError) as error:
-            self._say(f"{self._path} does not tell when the last run ended well: {error}")
+            self._say(f"{self._path} does not say when the last run succeeded: {error}")
             return None
         return found[0] if found and isfinite(found[0]) else None

@@ -136,7 +136,7 @@ class Notification:
             every = {} if data is None else json_text.read(data)
             return {str(key): str(value) for key, value in every.get(self._account, {}).items()}
         except (OSError, ValueError, AttributeError) as error:
-            self._say(f"{TOLD} cannot be read, so that all drift is told as new: {error}")
+            self._say(f"{TOLD} cannot be read, so all drift is reported as new: {error}")
             return {}
 
     def _remember(self, found: DriftFound, told: dict[str, str]) -> None:
@@ -156,7 +156,7 @@ class Notification:
             durable.make_folder(TOLD.parent)
             durable.replace(TOLD, f"{as_json(every | {self._account: now})}\n".encode())
         except (OSError, ValueError) as error:
-            self._say(f"{TOLD} cannot be written, so that drift is told again: {error}")
+            self._say(f"{TOLD} cannot be written, so drift is reported again: {error}")
 
 
 _STRANGER = "unmanaged"

@@ -94,7 +94,7 @@ def _locations(item: Desired) -> Iterator[_Fault]:
         message = f"home_location {home} is not one of locations ({listed}); add it, or name one"
         yield "home_location", "home-location", message
     if locations and count is not None and count > len(locations):
-        message = f"a run cannot use {count} of {len(locations)} locations; write fewer"
+        message = f"a run cannot use {count} of {len(locations):,} locations; write fewer"
         yield "monitor_location_count", "location-count", message
     mode = str(value(item, "mode")).strip().lower()
     if mode == "primary" and value(item, "rotate_locations") is True:

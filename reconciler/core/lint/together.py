@@ -66,7 +66,7 @@ def _named(group: Sequence[Desired], item: Desired) -> str:
     """The others of a group, or the first of them."""
     others = [other.address for other in group if other is not item]
     if len(others) > _MOST_NAMED:
-        others[_MOST_NAMED:] = [f"{len(others) - _MOST_NAMED} more"]
+        others[_MOST_NAMED:] = [f"{len(others) - _MOST_NAMED:,} more"]
     return ", ".join(others)
 
 

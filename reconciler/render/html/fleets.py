@@ -119,7 +119,7 @@ def report_html(report: Report, view: View) -> Lines:
         facts=tuple(_facts(report, view)),
         version=view.made.version,
         standing=tuple(_standing(total)),
-        standing_text=", ".join(f"{number} {name}" for name, number in _counts(total)),
+        standing_text=", ".join(f"{number:,} {name}" for name, number in _counts(total)),
         ages=tuple(_ages(report)),
         applied=tuple(_applied(report)),
         tables=tuple(_tables(report, total)),

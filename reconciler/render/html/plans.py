@@ -23,6 +23,7 @@ from reconciler.render.html.rows import (
 )
 from reconciler.render.plans import bindings_text, cost_text, notes_text, reason_text, secrets_lines
 from reconciler.render.values import names_of
+from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,9 +58,10 @@ def plan_html(plan: Plan, view: View) -> Lines:
         verdict=_verdict(plan),
         lead=_lead(plan),
         numbers=(
-            Number(numbers[0], "to add", "add"),
-            Number(numbers[1], "to change", "change"),
-            Number(numbers[2], "to destroy", "destroy"),
+            *(
+                Number(count, f"to {VERBS[action].word}", VERBS[action].word)
+                for action, count in zip(Action, numbers, strict=True)
+            ),
             Number(plan.unchanged, "unchanged"),
         ),
         facts=tuple(facts(view.made, str(plan.account), plan.digest)),
@@ -246,7 +248,7 @@ def _tags(change: Change, losses: Mapping[str, Loss]) -> Iterator[Tag]:
             tone = "change" if cause is Cause.RESTORE else "drift"
             yield Tag(cause.value.replace("-", " "), tone)
     if change.action is not Action.UPDATE:
-        yield Tag(change.action.value, SYMBOLS[change.action][1])
+        yield Tag(VERBS[change.action].word, SYMBOLS[change.action][1])
 
 
 def _fold(
@@ -263,7 +265,7 @@ def _fold(
     shared = sorted({token for row in rows for token in row.tokens.split()})
     counts = [f"{number:,} {kind}" for kind, number in group.by_kind().items()]
     folders = list(group.by_folder())
-    where = folders[0] if len(folders) == 1 else f"{len(folders)} folders"
+    where = folders[0] if len(folders) == 1 else f"{len(folders):,} folders"
     return Fold(
         symbol,
         tone,

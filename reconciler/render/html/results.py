@@ -19,6 +19,7 @@ from reconciler.render.html.rows import (
     line,
 )
 from reconciler.render.text import value_text
+from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,9 +56,10 @@ def result_html(result: Result, view: View) -> Lines:
         verdict=verdict,
         lead="",
         numbers=(
-            Number(counts[0], "added", "add"),
-            Number(counts[1], "changed", "change"),
-            Number(counts[2], "destroyed", "destroy"),
+            *(
+                Number(count, VERBS[action].done, VERBS[action].word)
+                for action, count in zip(Action, counts, strict=True)
+            ),
             Number(len(left), "not done", "destroy"),
         ),
         facts=tuple(facts(made, str(result.account))),

@@ -11,6 +11,7 @@ from reconciler.core.grouping import set_change
 from reconciler.core.plan import Action
 from reconciler.render.text import value_text
 from reconciler.render.values import named, shown_element, shown_member
+from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,11 +21,7 @@ if TYPE_CHECKING:
     from reconciler.render.html.page import Tag
     from reconciler.render.values import Names
 
-SYMBOLS = {
-    Action.CREATE: ("+", "add"),
-    Action.UPDATE: ("~", "change"),
-    Action.DELETE: ("-", "destroy"),
-}
+SYMBOLS = {action: (VERBS[action].symbol, VERBS[action].word) for action in Action}
 CAUSES = {
     Cause.EDIT: "",
     Cause.DRIFT: "drift: changed in AlertSite",

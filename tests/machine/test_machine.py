@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _HISTORIES = 300
 _PARTS = 4
+_ENOUGH = 50
+"""Histories of which a fair share must hold each thing that can happen."""
 
 
 @pytest.mark.parametrize("part", range(_PARTS))
@@ -32,5 +34,5 @@ def test_no_history_loses_doubles_or_touches_anything(part: int, tmp_path: Path)
     counts = search(tmp_path, count, seed)
     # It has been a search: histories in which nothing happens prove nothing.
     assert counts["histories"] >= count
-    assert min(counts["revert"], counts["undo"]) > count // 20
-    assert min(counts["kill"], counts["nested"], counts["full disk"]) > count // 20
+    happened = [counts[name] for name in ("revert", "undo", "kill", "nested", "full disk")]
+    assert min(happened) > (count // 20 if count >= _ENOUGH else 0)

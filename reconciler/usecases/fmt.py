@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler import manifests
 from reconciler.errors import Diagnostic, InvalidManifestsError
 from reconciler.manifests.formatter import tidy
-from reconciler.schema import DEFAULTS, schema_folder
+from reconciler.schema import DEFAULTS, OVERRIDE, schema_folder
 from reconciler.usecases.load import load_fleet
 
 if TYPE_CHECKING:
@@ -41,8 +41,11 @@ class Ordering:
     """The order of keys, as the schemas list them."""
 
     def __init__(self, schemas: Schemas) -> None:
-        defaults = json.loads((schema_folder() / "defaults.schema.json").read_bytes())
-        documents = {**schemas.documents, DEFAULTS: defaults}
+        others = {
+            kind: json.loads((schema_folder() / f"{kind.lower()}.schema.json").read_bytes())
+            for kind in (DEFAULTS, OVERRIDE)
+        }
+        documents = {**schemas.documents, **others}
         self._orders = {name: _orders(schema) for name, schema in documents.items()}
 
     def of(self, value: JSON) -> Orders:

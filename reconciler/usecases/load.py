@@ -303,10 +303,12 @@ class _Loading:
         sections = {name: dict(value.get(name) or {}) for name in overrides.SECTIONS}
         origins, overridden = dict(inherited.origins), dict[str, Origin]()
         appended, refused = dict(inherited.appended), dict(inherited.refused)
+        here = Origin(document.path, document.number, document.line)
         for given in self._given(document, address):
             fields, field = sections[given.section], given.field
             known = fields.get(field)
             elements = elements_of(given.value)
+            before = overridden.get(field) or origins.get(field)
             is_refused = is_not_inherited(given.value)
             if is_refused and not given.is_override and field not in origins:
                 continue  # what a manifest says itself is no default
@@ -314,7 +316,7 @@ class _Loading:
                 places.pop(field, None)
             if is_refused:
                 if fields.pop(field, None) is not None:
-                    refused[field] = given.origin
+                    refused[field] = before or here
                 continue
             fields[field] = given.value if elements is None else elements
             if elements is not None and isinstance(known, list):
@@ -354,6 +356,9 @@ class _Loading:
             desired = desired._replace(variables=self._variables_of(document, inherited))
         if shared := sources.shared(document.path):
             desired = desired._replace(layer=shared)
+        if self._overrides:
+            own = max(len(sources.folders) - 1, 0)
+            desired = desired._replace(override_at=self._overrides.last(desired.address, own))
         if "ids" in metadata and "id" not in metadata:
             number = metadata["ids"].get(sources.account)
             pointer = ("metadata", "ids", sources.account)
@@ -384,6 +389,9 @@ class _Loading:
                 names = [name for place in places for name in self._names(place, section, field)]
                 if names:
                     found[field] = tuple(dict.fromkeys(names))
+        for (section, field), used in self._uses.get((here.path, here.document), {}).items():
+            if section not in overrides.SECTIONS:
+                found[f"{section}.{field}"] = used
         return found
 
     def _names(self, origin: Origin, section: str, field: str) -> tuple[str, ...]:

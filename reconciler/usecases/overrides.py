@@ -91,6 +91,13 @@ class Overrides:
             if number >= layer:
                 yield from layers[number].values()
 
+    def last(self, address: str, layer: int) -> Origin | None:
+        """The last Override of an address in a layer."""
+        documents = self._places.get((address, layer))
+        if not documents:
+            return None
+        return Origin(documents[-1].path, documents[-1].number, documents[-1].line)
+
     def unused(self, described: Mapping[str, int], locator: Locator) -> Iterator[Diagnostic]:
         """A finding for each Override of nothing.
 

@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     Uses: TypeAlias = Mapping[tuple[str, str], tuple[str, ...]]
 
 
-_ESCAPED_DOLLAR = re.compile(rb"\\(?:x|u00|U000000)24")
-"""A `$` as a YAML text between double quotes may spell it."""
+_ESCAPED = re.compile(rb"\\(?:x|u00|U000000)(?:24|7[bB])|\$\\\r?\n")
+"""What a text between double quotes may have in place of a `${` that it means."""
 
 
 class Sources(NamedTuple):
@@ -272,7 +272,7 @@ class _Loading:
             self._faulty.add(data.position)
             return []
         documents, faults = self._parser.parse(path, data)
-        if b"$" in data or _ESCAPED_DOLLAR.search(data):
+        if b"${" in data or (b"\\" in data and _ESCAPED.search(data)):
             documents = [self._filled(document, faults) for document in documents]
         if faults:
             self.findings += faults
@@ -354,7 +354,8 @@ class _Loading:
         metadata, sources = document.value["metadata"], self._sources
         if self._uses:
             desired = desired._replace(variables=self._variables_of(document, inherited))
-        if shared := sources.shared(document.path):
+        shared = sources.shared(document.path) if len(sources.folders) > 1 else ""
+        if shared:
             desired = desired._replace(layer=shared)
         if self._overrides:
             own = max(len(sources.folders) - 1, 0)

@@ -155,8 +155,10 @@ class TestVariables:
         assert relay().fields["mode"] == "acme.example"
         assert relay().variables["mode"] == ("site",)
 
-    def test_an_escaped_dollar_is_one(self) -> None:
-        write(f"{SHARED}/relay.yaml", RELAY.replace("$", "").replace("{port}", r'"\x24{port}"'))
+    @pytest.mark.parametrize("spelling", [r"\x24{", r"\u0024{", r"$\x7b", "$\\\n  {"])
+    def test_any_spelling_is_one(self, spelling: str) -> None:
+        text = RELAY.replace("${site}", "x").replace("${port}", f'"{spelling}port}}"')
+        write(f"{SHARED}/relay.yaml", text)
         assert relay().fields["port"] == 2525
 
 

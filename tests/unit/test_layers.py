@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from reconciler.core.assignments import assignment
+from reconciler.core.model import Account
+from reconciler.core.naming import Draft
 from reconciler.core.options import PlanOptions
+from reconciler.core.state import State
 from reconciler.errors import InvalidManifestsError, UsageError
 from reconciler.manifests import write as write_file
 from reconciler.schema import installed_schemas
 from reconciler.secrets import Vault
 from reconciler.usecases import Workspace
+from reconciler.usecases.draft import compose
 from reconciler.usecases.effective import find_effective
+from reconciler.usecases.existing import Presence
 from reconciler.usecases.load import Sources, load
+from reconciler.usecases.move import find_move, move
 from reconciler.usecases.set_ import Asked, find_setting
 from reconciler.usecases.write_ids import write_ids
 
@@ -174,3 +181,34 @@ spec:
 extra:
   x: 1  # override, {OWN}/a.yaml:6:9"""
     )
+
+
+class TestMoving:
+    def test_what_variables_and_overrides_say_stays_as_it_is(self) -> None:
+        Path(OWN, "_defaults.yaml").write_text(
+            "apiVersion: reconciler/v1\nkind: Defaults\nspec: {mode: '${site}'}\n"
+        )
+        Path(OWN, "a.yaml").write_text(f"{HEAD}  timeout: 60\n")
+        before = Path(OWN, "own.yaml").read_bytes()
+        found = find_move([f"{OWN}/own.yaml", f"{OWN}/a.yaml"], f"{OWN}/eu/", SOURCES, SCHEMAS)
+        move(found, lambda _: nullcontext())
+        assert Path(OWN, "eu", "own.yaml").read_bytes() == before
+        assert fleet().by_address["email-smtp/relay"].fields["timeout"] == 60
+
+    def test_a_shared_manifest_stays_where_others_look_for_it(self) -> None:
+        with pytest.raises(UsageError):
+            find_move([f"{SHARED}/relay.yaml"], f"{OWN}/", SOURCES, SCHEMAS)
+
+
+def test_an_import_means_what_looks_like_a_variable() -> None:
+    draft = Draft("email-smtp", "new", 7, "new.yaml", {"name": "a ${x}"}, {"y": ["$${z}"]})
+    (text,) = compose([draft], [], OWN, SCHEMAS).values()
+    assert "name: a $${x}" in text
+    assert "$$${z}" in text
+
+
+def test_an_import_knows_what_is_shared() -> None:
+    ids = RELAY.replace("name: relay\n", "name: relay\n  ids: {acme: 7}\n")
+    Path(SHARED, "relay.yaml").write_text(ids)
+    found, state = Presence(OWN, SCHEMAS, SOURCES), State("lineage", Account("acme", "u"))
+    assert [item.address for item in found.bound(state).values()] == ["email-smtp/relay"]

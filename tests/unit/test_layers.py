@@ -9,27 +9,33 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.core.assignments import assignment
-from reconciler.core.model import Account
+from reconciler.core.model import Account, Live
 from reconciler.core.naming import Draft
 from reconciler.core.options import PlanOptions
-from reconciler.core.state import State
+from reconciler.core.planner import decide
+from reconciler.core.state import Record, State
 from reconciler.errors import InvalidManifestsError, UsageError
 from reconciler.manifests import write as write_file
 from reconciler.schema import installed_schemas
 from reconciler.secrets import Vault
-from reconciler.usecases import Workspace
+from reconciler.usecases import Planned, Workspace
 from reconciler.usecases.draft import compose
 from reconciler.usecases.effective import find_effective
 from reconciler.usecases.existing import Presence
 from reconciler.usecases.load import Sources, load
 from reconciler.usecases.move import find_move, move
+from reconciler.usecases.pull import find_pull
+from reconciler.usecases.pull import write as pull_files
 from reconciler.usecases.set_ import Asked, find_setting
 from reconciler.usecases.write_ids import write_ids
 
 if TYPE_CHECKING:
+    from reconciler.core.model import JSON
     from reconciler.usecases import Fleet
+    from reconciler.usecases.pull import Pull
 
 SCHEMAS = installed_schemas()
+ACCOUNT = Account("acme", "https://alertsite.example")
 FIELDS = sorted({name for kind in SCHEMAS.kinds.values() for name in kind.fields})
 SHARED, OWN = "monitors/_shared", "monitors/acme"
 SOURCES = Sources((SHARED, OWN), {"site": "acme.example", "port": 2525}, "acme")
@@ -212,3 +218,45 @@ def test_an_import_knows_what_is_shared() -> None:
     Path(SHARED, "relay.yaml").write_text(ids)
     found, state = Presence(OWN, SCHEMAS, SOURCES), State("lineage", Account("acme", "u"))
     assert [item.address for item in found.bound(state).values()] == ["email-smtp/relay"]
+
+
+class TestPulling:
+    def pulled(self, address: str, **live: JSON) -> tuple[Pull, Fleet]:
+        """What is pulled when AlertSite has other values of some fields, and the fleet then."""
+        found = fleet()
+        desired = found.by_address[address]
+        records = {address: Record(7, desired.fields, {}, "", "")}
+        has = [Live(7, "email-smtp", {**desired.fields, **live})]
+        plan = decide(ACCOUNT, [desired], records, has, SCHEMAS.kinds)
+        state = State("lineage", ACCOUNT, records=records)
+        workspace = Workspace(found, SCHEMAS, Vault({}, ""))
+        pull = find_pull(workspace, Planned({7: has[0]}, plan, {}), state, take_all=False)
+        assert [error for _, error in pull_files(pull, nullcontext) if error] == []
+        return pull, fleet()
+
+    def test_drift_of_a_shared_manifest_becomes_an_override(self) -> None:
+        pull, after = self.pulled("email-smtp/relay", timeout=60, port=26, mode="Primary")
+        assert pull.skipped == ()
+        assert Path(OWN, "overrides.yaml").read_text() == f"{HEAD}  port: 26\n  timeout: 60\n"
+        assert Path(SHARED, "relay.yaml").read_text() == RELAY
+        assert after.by_address["email-smtp/relay"].fields["port"] == 26
+
+    def test_into_the_override_that_there_is(self) -> None:
+        Path(OWN, "a.yaml").write_text(f"{HEAD}  timeout: 40 # slow\n")
+        self.pulled("email-smtp/relay", timeout=60)
+        assert Path(OWN, "a.yaml").read_text() == f"{HEAD}  timeout: 60 # slow\n"
+
+    def test_no_variable_is_overwritten(self) -> None:
+        pull, _ = self.pulled("email-smtp/own", timeout=60, port=26)
+        assert [(item.field, item.reason) for item in pull.skipped] == [
+            (
+                "port",
+                "its value comes from ${port}; change the variable, or write the value by hand",
+            )
+        ]
+        assert fleet().by_address["email-smtp/own"].fields["timeout"] == 60
+
+    def test_what_looks_like_a_variable_is_escaped(self) -> None:
+        _, after = self.pulled("email-smtp/own", name="a ${port}")
+        assert "name: a $${port}\n" in Path(OWN, "own.yaml").read_text()
+        assert after.by_address["email-smtp/own"].fields["name"] == "a ${port}"

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifests
+from reconciler.core.variables import UNDEFINED
 from reconciler.errors import Diagnostic, InvalidManifestsError
 from reconciler.manifests.formatter import tidy
 from reconciler.schema import DEFAULTS, OVERRIDE, schema_folder
@@ -66,8 +67,12 @@ def find_findings(paths: Sequence[str], schemas: Schemas) -> tuple[Diagnostic, .
     try:
         load_fleet(paths, schemas)
     except InvalidManifestsError as error:
-        return error.findings
+        return tuple(item for item in error.findings if item.code not in _OF_AN_ACCOUNT)
     return ()
+
+
+_OF_AN_ACCOUNT = frozenset({UNDEFINED, "overrides-nothing"})
+"""Findings in what is shared, or differs, where no account is named; the order of keys is known."""
 
 
 def format_files(

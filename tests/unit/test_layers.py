@@ -22,6 +22,7 @@ from reconciler.usecases import Planned, Workspace
 from reconciler.usecases.draft import compose
 from reconciler.usecases.effective import find_effective
 from reconciler.usecases.existing import Presence
+from reconciler.usecases.fmt import find_findings, format_files
 from reconciler.usecases.load import Sources, load
 from reconciler.usecases.move import find_move, move
 from reconciler.usecases.pull import find_pull
@@ -260,3 +261,15 @@ class TestPulling:
         _, after = self.pulled("email-smtp/own", name="a ${port}")
         assert "name: a $${port}\n" in Path(OWN, "own.yaml").read_text()
         assert after.by_address["email-smtp/own"].fields["name"] == "a ${port}"
+
+
+def test_shared_manifests_are_formatted_without_an_account() -> None:
+    Path(OWN, "a.yaml").write_text(
+        "address: email-smtp/relay\napiVersion: reconciler/v1\nkind: Override\n"
+        "spec: {timeout: '${x}'}\n"
+    )
+    for folder in (SHARED, OWN):
+        findings = find_findings([folder], SCHEMAS)
+        assert findings == ()
+        files = {file.path: file for file in format_files([folder], SCHEMAS, findings)}
+    assert files[f"{OWN}/a.yaml"].data.startswith(b"apiVersion: reconciler/v1\nkind: Override\n")

@@ -20,6 +20,7 @@ from reconciler.schema import installed_schemas
 from reconciler.usecases import import_ as importing
 from reconciler.usecases import load_fleet
 from reconciler.usecases.lint import lint_fleet
+from reconciler.usecases.load import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -147,7 +148,8 @@ def _import(
         if not found.drafts and (into or not found.known):
             return code
         made = Record(0, {}, {}, runtime.now(), run.id)
-        checked = importing.check(found, live, connection.account, schemas, state, folder, made)
+        sources = terms.sources or Sources((folder,))
+        checked = importing.check(found, live, connection.account, schemas, state, sources, made)
         if found.drafts:
             if into is None:
                 _know_findings(found, checked.fleet, writes)

@@ -28,6 +28,7 @@ _SCHEMAS = (
     "email-round-trip",
     "email-smtp",
     "defaults",
+    "override",
 )
 """Those that an editor needs for manifests; the first leads to the others."""
 _COMMAND = ".reconciler/command.mk"

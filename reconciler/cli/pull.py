@@ -106,6 +106,9 @@ def _change(edit: Edit) -> str:
         what = f"the default at {edit.default} is refused" if edit.default else "removed"
         return f"{value_text(edit.before)} → ({what}: AlertSite has none) ({place})"
     notes = [place]
+    if edit.spot.is_override and not edit.spot.is_said:
+        notes.append(f"overrides {edit.desired.place(edit.pointer[1])}")
+        return f"{value_text(edit.before)} → {value_text(edit.after)} ({', '.join(notes)})"
     if edit.default:
         notes.append(f"added, over the default at {edit.default}")
     if edit.cause is Cause.BOTH:

@@ -14,6 +14,7 @@ from reconciler.core.edit_report import EditReport
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.edits import edits_text
 from reconciler.schema import did_you_mean, installed_schemas
+from reconciler.usecases.load import Sources
 from reconciler.usecases.set_ import Asked, find_setting
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def set_(
     """
     schemas = installed_schemas()
     wanted = _wanted(arguments, targets, unset, schemas)
-    found = find_setting(manifests, schemas, wanted, runtime.now()[:10])
+    found = find_setting(Sources((manifests,)), schemas, wanted, runtime.now()[:10])
     if as_json:
         console.document(EditReport({}, found.fields, auto_approve).to_json())
     else:
@@ -85,7 +86,7 @@ def set_(
 def _show(found: Setting) -> None:
     colour = console.has_colour(sys.stdout)
     for file in found.files:
-        console.data(edits_text(file.path, file.original, file.data, colour=colour))
+        console.data(edits_text(file.path, file.original or b"", file.data, colour=colour))
     if found.files:
         changed = f"{found.changed:,} of {_count(found.meant, 'manifest')}"
         console.data(f"Set: {changed}, in {_count(len(found.files), 'file')}.")

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.model import canonical
+from reconciler.core.variables import names_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -72,6 +73,8 @@ def value_of(asked: Assignment, schema: Mapping[str, JSON], read: Callable[[str]
         BadAssignmentError: it is none of the field's type.
     """
     text, kinds = asked.text, schema.get("type", ())
+    if next(names_in(text), None) is not None and not text.startswith(("{", "[")):
+        return text  # what it stands for is checked in the manifest
     if text.startswith(("{", "[")):
         value = read(text)
         is_element = isinstance(value, dict) and schema.get("x-set-key") in value

@@ -248,12 +248,18 @@ class Desired(NamedTuple):
         fields: `spec` and `extra` together, as written: what is written is what is sent.
         secrets: the fields of both that hold a secretRef, at any depth; they are never compared
             with live, and sent with the secrets in place of the references.
-        inherited: the fields that the manifest does not name itself, and the Defaults document
-            that each comes from.
+        inherited: the fields whose value is a default, and the Defaults document that each comes
+            from. The manifest does not name them itself, unless it is one of an earlier layer.
         appended: the lists of defaults that the manifest only adds elements to.
-        refused: the fields that would have a default, were it not for `{inherit: false}`, and that
-            document.
+        refused: the fields that would have a value, were it not for `{inherit: false}`, and the
+            document that gives it.
         previously: names that it had before.
+        overridden: the fields whose value an Override says, and that document.
+        override_at: the Override of the account's own folder that names it, the last one.
+        variables: the variables in its values, by field; of others by section too, as in
+            `labels.team`.
+        layer: the shared folder that it stands in; empty if that is the account's own.
+        id_at: the keys that lead to its id, or to where it is to be written.
         undo: None for a manifest. What takes a run back names only what that run changed: of all
             else the record stays as it is, and nothing is released.
     """
@@ -271,6 +277,15 @@ class Desired(NamedTuple):
     undo: Undo | None = None
     appended: Mapping[str, Appended] = {}
     refused: Mapping[str, Origin] = {}
+    overridden: Mapping[str, Origin] = {}
+    override_at: Origin | None = None
+    variables: Mapping[str, tuple[str, ...]] = {}
+    layer: str = ""
+    id_at: tuple[str, ...] = ("metadata", "id")
+
+    def place(self, field: str) -> Origin:
+        """The document that the value of a field comes from."""
+        return self.overridden.get(field) or self.inherited.get(field) or self.origin
 
     @property
     def address(self) -> str:

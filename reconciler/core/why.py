@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reconciler.core.state import Record
 
 
-FORMAT_VERSION = "2.2"
+FORMAT_VERSION = "2.3"
 """Of the JSON: the minor number grows with additions, the major with anything else."""
 ID = "metadata.id"
 
@@ -108,6 +108,8 @@ class FieldWhy(NamedTuple):
         value: what the manifest wants; None if it does not name the field. Secrets are references.
         place: where that stands, as path:line:column.
         is_default: it stands in a defaults file.
+        is_override: an Override says it.
+        variables: the variables in it.
         source: where the secret in it comes from; None if it holds none.
         tracking: what is known of that secret.
         applied: what was last applied; None if nothing was, or it is a secret.
@@ -125,6 +127,8 @@ class FieldWhy(NamedTuple):
     value: JSON = None
     place: str | None = None
     is_default: bool = False
+    is_override: bool = False
+    variables: tuple[str, ...] = ()
     source: str | None = None
     tracking: Tracking | None = None
     applied: JSON = None
@@ -180,6 +184,7 @@ class Why(NamedTuple):
             "address": subject.address,
             "former_address": subject.former,
             "origin": origin,
+            "layer": subject.desired.layer if subject.desired else "",
             "id": subject.number,
             "id_place": subject.places.get(ID),
             "record": record and {"applied_at": record.applied_at, "run": record.run},
@@ -276,6 +281,8 @@ def _field(subject: AddressFacts, name: str) -> FieldWhy:
         value=value,
         place=subject.places.get(name),
         is_default=name in desired.inherited,
+        is_override=name in desired.overridden,
+        variables=desired.variables.get(name, ()),
         cause=change.cause if change and found.next is Next.UPDATE else None,
         sent_with=change.sent_with if change else None,
         ignored=next((item for item in desired.lifecycle.ignore if item.field == name), None),

@@ -82,28 +82,40 @@ def read(path: str) -> bytes | Diagnostic:
     return data
 
 
-def write(path: str, data: bytes, original: bytes) -> None:
+def write(path: str, data: bytes, original: bytes | None) -> None:
     """Replaces a file at once: nobody ever sees half of it. A link is followed, the mode is kept.
+
+    Args:
+        path: the file.
+        data: what it is to hold.
+        original: what it holds; None if there is none yet.
 
     Raises:
         ConfigurationError: the file cannot be written, or no longer holds `original`.
     """
-    target = Path(os.path.realpath(path))
     try:
-        with target.open("r+b") as file:  # for writing: a read-only file stays as it is
-            found = file.read()
-        if found != original:
-            raise ConfigurationError(
-                f"{path} was changed by somebody else just now",
-                f"{_UNCHANGED} Run the same command again.",
-            )
-        durable.replace(target, data)
+        if original is None:
+            durable.create(Path(path), data)
+        else:
+            _replace(path, data, original)
     except OSError as error:
         raise ConfigurationError(
             f"cannot write {path}: {error.strerror or error}",
             f"{_UNCHANGED} Free some space or fix the permissions, then run the same command "
             "again.",
         ) from error
+
+
+def _replace(path: str, data: bytes, original: bytes) -> None:
+    target = Path(os.path.realpath(path))
+    with target.open("r+b") as file:  # for writing: a read-only file stays as it is
+        found = file.read()
+    if found != original:
+        raise ConfigurationError(
+            f"{path} was changed by somebody else just now",
+            f"{_UNCHANGED} Run the same command again.",
+        )
+    durable.replace(target, data)
 
 
 def _unreadable(path: str, reason: str) -> Diagnostic:

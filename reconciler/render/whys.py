@@ -182,15 +182,23 @@ def _known(why: Why, field: FieldWhy) -> str:
 def _place(field: FieldWhy) -> str:
     if field.place is None:
         return ""
-    return printable(field.place) + (" (default)" if field.is_default else "")
+    source = " (default)" if field.is_default else " (override)" if field.is_override else ""
+    return printable(field.place) + source + _variables(field)
+
+
+def _variables(field: FieldWhy) -> str:
+    """The variables that its value comes from."""
+    return (
+        f", from {', '.join(f'${{{name}}}' for name in field.variables)}" if field.variables else ""
+    )
 
 
 def _near(why: Why, field: FieldWhy) -> str:
     """The place, as short as can be: what the manifest says itself stands in its own file."""
     origin = why.subject.desired.origin if why.subject.desired else None
-    if origin is None or field.place is None or field.is_default:
+    if origin is None or field.place is None or field.is_default or field.is_override:
         return _place(field)
-    return f"line {field.place.removeprefix(origin.path).split(':')[1]}"
+    return f"line {field.place.removeprefix(origin.path).split(':')[1]}{_variables(field)}"
 
 
 def _applied_value(why: Why, field: FieldWhy, age: str) -> str:

@@ -6,11 +6,20 @@ cannot say is an `x-` annotation that is checked here.
 """
 
 from reconciler.schema.formats import problem_of
-from reconciler.schema.schemas import DEFAULTS, Schemas, installed_schemas, schema_folder
+from reconciler.schema.schemas import (
+    API_VERSION,
+    DEFAULTS,
+    OVERRIDE,
+    Schemas,
+    installed_schemas,
+    schema_folder,
+)
 from reconciler.schema.suggestion import did_you_mean
 
 __all__ = [
+    "API_VERSION",
     "DEFAULTS",
+    "OVERRIDE",
     "Schemas",
     "did_you_mean",
     "installed_schemas",

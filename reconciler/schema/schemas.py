@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 API_VERSION = "reconciler/v1"
 DEFAULTS = "Defaults"
 """The kind of a document with values for manifests."""
+OVERRIDE = "Override"
+"""The kind of a document with the fields of one manifest that differ."""
 _SECONDS = {"minutes": 60, "seconds": 1}
 _NUMBERS = (int, float)  # JSON Schema takes 5.0 for an integer; true is none
 
@@ -41,6 +43,8 @@ class Schemas:
             spec = schema["properties"]["spec"]
             spec["required"] = [*dict.fromkeys(spec["required"] + spec.get("x-required", []))]
         self._defaults = next((item for item in loaded if item.get("title") == DEFAULTS), {})
+        override = next((item for item in loaded if item.get("title") == OVERRIDE), {})
+        self._override = _without_fields(override) if override else {}
         self.kinds = {name: Kind.from_schema(schema) for name, schema in self.documents.items()}
         self._orders = {name: _orders(schema) for name, schema in self.documents.items()}
         self._compiled: dict[str, Callable[[JSON], bool]] = {}
@@ -81,11 +85,22 @@ class Schemas:
 
     def explain_defaults(self, value: JSON) -> Iterator[Problem]:
         """Why a document of the kind Defaults does not fit its schema; nothing if it does."""
-        from reconciler.schema.explanation import problems  # 130 ms
-
         accepts = self._compiled.get(DEFAULTS) or self._compile(DEFAULTS, self._defaults)
         if not accepts(value):
+            from reconciler.schema.explanation import problems  # 130 ms
+
             yield from problems(self._defaults, value)
+
+    def explain_override(self, value: JSON) -> Iterator[Problem]:
+        """Why an Override does not fit its schema, apart from its fields; nothing if it does.
+
+        What the fields hold is judged in the manifest that they become part of.
+        """
+        accepts = self._compiled.get(OVERRIDE) or self._compile(OVERRIDE, self._override)
+        if not accepts(value):
+            from reconciler.schema.explanation import problems  # 130 ms
+
+            yield from problems(self._override, value)
 
     def _explain_fields(self, name: str, value: JSON) -> Iterator[Problem]:
         from reconciler.schema.explanation import problems  # 130 ms
@@ -157,23 +172,37 @@ def _load(folder: Path) -> Iterator[dict[str, JSON]]:
         yield _without_marks(schema) if "spec" in schema["properties"] else schema
 
 
-def _without_marks(schema: dict[str, JSON]) -> dict[str, JSON]:
-    """The schema as it is for manifests whose defaults are merged.
+def _without_fields(schema: dict[str, JSON]) -> dict[str, JSON]:
+    sections = {name: {"type": "object"} for name in ("spec", "extra")}
+    return {**schema, "properties": {**schema["properties"], **sections}}
 
-    For editors, the schema of a field also takes what may stand there about its default (see
-    `core/inheritance.py`): a condition, whose `else` is the value itself. It is none of several
-    alternatives, of which an editor would name the wrong one.
+
+def _without_marks(schema: dict[str, JSON]) -> dict[str, JSON]:
+    """The schema as it is for manifests that have their defaults, and values for their variables.
+
+    For editors, the schema of a field also takes what may stand there in place of its value: what
+    is said about its default (see `core/inheritance.py`), and a variable. Each is a condition,
+    whose `else` is the value itself. It is none of several alternatives, of which an editor would
+    name the wrong one.
     """
-    spec = schema["properties"]["spec"]
-    fields = {name: _without_mark(field) for name, field in spec["properties"].items()}
-    properties = {**schema["properties"], "spec": {**spec, "properties": fields}}
+    properties = dict(schema["properties"])
+    for name in ("lifecycle", "spec"):
+        if "properties" in properties.get(name, {}):
+            properties[name] = _without_alternatives(properties[name])
     return {**schema, "properties": properties}
+
+
+def _without_alternatives(section: dict[str, JSON]) -> dict[str, JSON]:
+    properties = {name: _without_mark(field) for name, field in section["properties"].items()}
+    return {**section, "properties": properties}
 
 
 def _without_mark(field: dict[str, JSON]) -> dict[str, JSON]:
     while "else" in field:
         others = {key: value for key, value in field.items() if key not in {"if", "then", "else"}}
         field = {**others, **field["else"]}
+    if "properties" in field.get("items", {}):
+        field = {**field, "items": _without_alternatives(field["items"])}
     return field
 
 

@@ -42,12 +42,25 @@ class Inherited(NamedTuple):
         origins: the Defaults document that each comes from.
         appended: the fields that the manifest adds elements to.
         refused: the fields that the manifest does not want, and where each would come from.
+        overridden: the Override that each field comes from which one says.
     """
 
     values: Mapping[str, JSON]
     origins: Mapping[str, Origin]
     appended: Mapping[str, Appended] = {}
     refused: Mapping[str, Origin] = {}
+    overridden: Mapping[str, Origin] = {}
+
+    def place(self, field: str) -> Origin | None:
+        """The document that the value comes from, if it is not the manifest."""
+        return self.overridden.get(field) or self.origins.get(field)
+
+
+class Default(NamedTuple):
+    """What a Defaults document says of a field: a value, or what of the one so far counts."""
+
+    value: JSON
+    origin: Origin
 
 
 NOTHING = Inherited({}, {})
@@ -182,6 +195,18 @@ class Defaults:
         if found is None:
             found = self._known[folder, kind] = self._look_up(path, kind)
         return found
+
+    def over(self, path: str, kind: str, folder: str) -> Iterator[tuple[str, Default]]:
+        """What a later layer's defaults say of a manifest of an earlier one, the nearest last.
+
+        Those of folders that the manifest is below itself count as its own defaults already.
+        """
+        folder = os.path.normpath(folder)
+        known = set(_folders(path))
+        for above in reversed((folder, *_folders(folder))):
+            if above not in known:
+                for field, (value, origin) in self._given.get((above, kind), {}).items():
+                    yield field, Default(value, origin)
 
     def _look_up(self, path: str, kind: str) -> Inherited:
         merged: dict[str, tuple[JSON, Origin]] = {}

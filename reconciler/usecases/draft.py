@@ -19,6 +19,7 @@ from reconciler.core.model import SECRET_REF, canonical, secret_refs
 from reconciler.core.names import find_names, uses_of
 from reconciler.core.naming import NOT_INHERITED, variable
 from reconciler.core.printable import printable
+from reconciler.core.variables import escaped
 from reconciler.manifests.edits import ABSENT
 from reconciler.manifests.writer import DEEPEST, NotWritableError, check, document
 from reconciler.schema import DEFAULTS
@@ -447,7 +448,11 @@ def compose(
     def text_of(value: dict[str, JSON]) -> str:
         spec = value["spec"]
         told = {field: comments.get((field, canonical(item)), "") for field, item in spec.items()}
-        return document(value, told)
+        said = {
+            name: escaped(item) if name in {"spec", "extra"} else item
+            for name, item in value.items()
+        }
+        return document(said, told)
 
     for item in shared:
         values = {"apiVersion": "reconciler/v1", "kind": DEFAULTS}

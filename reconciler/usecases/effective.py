@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifests
 from reconciler.core.printable import Lines, joined, printable
+from reconciler.core.variables import fill
 from reconciler.errors import Diagnostic, InvalidManifestsError, UsageError
 from reconciler.manifests.writer import INDENT, entry
 from reconciler.schema import did_you_mean
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from reconciler.usecases.load import Fleet
 
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 """Of the JSON: the minor number grows with additions, the major with anything else."""
 _SECTIONS = ("spec", "extra")
 
@@ -44,9 +45,15 @@ class Effective(NamedTuple):
             "format_version": FORMAT_VERSION,
             "address": desired.address,
             "origin": desired.origin._asdict(),
+            "layer": desired.layer,
             "manifest": dict(self.manifest),
             "origins": {
-                field: {"place": place, "is_default": field in desired.inherited}
+                field: {
+                    "place": place,
+                    "is_default": field in desired.inherited,
+                    "is_override": field in desired.overridden,
+                    "variables": list(desired.variables.get(field, ())),
+                }
                 for field, place in self.places.items()
                 if field in desired.fields or field in desired.secrets
             },
@@ -57,7 +64,9 @@ class Effective(NamedTuple):
         return joined(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        yield f"# {printable(self.desired.address)}: {printable(str(self.desired.origin))}"
+        desired = self.desired
+        shared = f", shared in {printable(desired.layer)}" if desired.layer else ""
+        yield f"# {printable(desired.address)}: {printable(str(desired.origin))}{shared}"
         for section, value in self.manifest.items():
             if section not in _SECTIONS:
                 yield from entry(section, value)
@@ -70,8 +79,12 @@ class Effective(NamedTuple):
 
     def _origin(self, field: str) -> str:
         place = printable(self.places[field])
+        if names := self.desired.variables.get(field):
+            place += f", from {', '.join(f'${{{name}}}' for name in names)}"
         if field in self.desired.inherited:
             return f"default, {place}"
+        if field in self.desired.overridden:
+            return f"override, {place}"
         if appended := self.desired.appended.get(field):
             return f"{place}, added to the default at {printable(str(appended.origin))}"
         return place
@@ -91,16 +104,13 @@ def find_effective(fleet: Fleet, schemas: Schemas, address: str) -> Effective:
             f"{did_you_mean(address, sorted(fleet.by_address))}",
             "An address is kind/name, as reconciler list shows it; an id will do as well.",
         )
-    value = _as_written(desired)
-    inherited = {name: desired.fields[name] for name in desired.inherited if name in desired.fields}
-    inherited |= {
-        name: desired.secrets[name] for name in desired.inherited if name in desired.secrets
-    }
-    named = {*desired.fields, *desired.secrets}
-    own = {name: item for name, item in value["spec"].items() if name in named}
-    own |= {name: desired.fields[name] for name in desired.appended}
-    spec = Ordering(schemas).sorted(desired.kind.name, {**own, **inherited})
-    return Effective(desired, {**value, "spec": spec}, places_of(desired))
+    value = fill(_as_written(desired), fleet.sources.variables).value
+    fields = {**desired.fields, **desired.secrets}
+    spec = {name: item for name, item in fields.items() if name in desired.kind.fields}
+    others = (*value.get("extra", ()), *fields.keys() - spec.keys())
+    extra = {name: fields[name] for name in others}
+    value = {**value, "spec": Ordering(schemas).sorted(desired.kind.name, spec)}
+    return Effective(desired, {**value, "extra": extra} if extra else value, places_of(desired))
 
 
 def _as_written(desired: Desired) -> Mapping[str, JSON]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from reconciler import manifests
 from reconciler.core.inventory import match_key_of
 from reconciler.core.naming import folder_of
+from reconciler.core.variables import fill
 from reconciler.errors import Diagnostic
 from reconciler.usecases import defaults
-from reconciler.usecases.load import load_fleet
+from reconciler.usecases.load import load, load_fleet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from reconciler.core.model import JSON, Desired
     from reconciler.core.state import State
     from reconciler.schema import Schemas
+    from reconciler.usecases.load import Sources
 
 
 def above(folder: str) -> list[str]:
@@ -43,8 +45,8 @@ class Presence:
         folders: those below it, and itself, in or below which there is a file already.
     """
 
-    def __init__(self, folder: str, schemas: Schemas) -> None:
-        """Reads the folder.
+    def __init__(self, folder: str, schemas: Schemas, sources: Sources | None = None) -> None:
+        """Reads the folder; or what else the fleet that it is part of is loaded from.
 
         Raises:
             InvalidManifestsError: manifests have findings.
@@ -54,7 +56,13 @@ class Presence:
         self.fleet: tuple[Desired, ...] = ()
         if os.path.lexists(self._folder):
             files = manifests.find([self._folder], may_be_empty=True)
+        if files and sources is None:
             self.fleet = load_fleet([self._folder], schemas, may_be_empty=True).desired
+        if sources is not None:
+            folders, variables, account = sources
+            self.fleet = load(
+                folders, schemas, variables=variables, account=account, may_be_empty=True
+            ).desired
         self.folders = {
             part
             for path in files
@@ -66,7 +74,9 @@ class Presence:
             data = manifests.read(path)
             if not isinstance(data, Diagnostic):
                 for document in parser.parse(path, data)[0]:
-                    list(self._defaults.add(document, locator))
+                    variables = sources.variables if sources else {}
+                    value = fill(document.value, variables).value
+                    list(self._defaults.add(document._replace(value=value), locator))
 
     def inherited(self, path: str, kind: str) -> Mapping[str, JSON]:
         """What a manifest of that kind at a path below the folder gets from defaults."""

@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifests
+from reconciler.core.variables import UNDEFINED
 from reconciler.errors import Diagnostic, InvalidManifestsError
 from reconciler.manifests.formatter import tidy
-from reconciler.schema import DEFAULTS, schema_folder
+from reconciler.schema import DEFAULTS, OVERRIDE, schema_folder
 from reconciler.usecases.load import load_fleet
 
 if TYPE_CHECKING:
@@ -41,8 +42,11 @@ class Ordering:
     """The order of keys, as the schemas list them."""
 
     def __init__(self, schemas: Schemas) -> None:
-        defaults = json.loads((schema_folder() / "defaults.schema.json").read_bytes())
-        documents = {**schemas.documents, DEFAULTS: defaults}
+        others = {
+            kind: json.loads((schema_folder() / f"{kind.lower()}.schema.json").read_bytes())
+            for kind in (DEFAULTS, OVERRIDE)
+        }
+        documents = {**schemas.documents, **others}
         self._orders = {name: _orders(schema) for name, schema in documents.items()}
 
     def of(self, value: JSON) -> Orders:
@@ -63,8 +67,12 @@ def find_findings(paths: Sequence[str], schemas: Schemas) -> tuple[Diagnostic, .
     try:
         load_fleet(paths, schemas)
     except InvalidManifestsError as error:
-        return error.findings
+        return tuple(item for item in error.findings if item.code not in _OF_AN_ACCOUNT)
     return ()
+
+
+_OF_AN_ACCOUNT = frozenset({UNDEFINED, "overrides-nothing"})
+"""Findings in what is shared, or differs, where no account is named; the order of keys is known."""
 
 
 def format_files(

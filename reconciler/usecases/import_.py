@@ -21,7 +21,7 @@ from reconciler.core.state import UNTRACKED, Record
 from reconciler.errors import ConfigurationError, Diagnostic, RefusedError, UsageError
 from reconciler.usecases.draft import Drafting, canonical_of, comments_of, compose
 from reconciler.usecases.existing import Presence, above
-from reconciler.usecases.load import Fleet, load_fleet
+from reconciler.usecases.load import Fleet, Sources, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,6 +52,8 @@ class ImportOptions(NamedTuple):
         write_unknown: whether texts in fields that the schemas do not know are written.
         targets: ids and globs over names of the monitors that are meant; none for all.
         has_ids: whether manifests name the ids of their monitors.
+        sources: what the fleet is loaded from that the folder is part of, if that is more than
+            the folder.
     """
 
     folder: str
@@ -62,6 +64,7 @@ class ImportOptions(NamedTuple):
     write_unknown: bool = False
     targets: tuple[str, ...] = ()
     has_ids: bool = True
+    sources: Sources | None = None
 
 
 class ImportNote(NamedTuple):
@@ -201,7 +204,7 @@ def check(
     account: Account,
     schemas: Schemas,
     state: State,
-    folder: str,
+    sources: Sources,
     made: Record | None = None,
 ) -> Checked:
     """The plan for the manifests in the folder.
@@ -212,13 +215,14 @@ def check(
         account: whose that is.
         schemas: of all kinds.
         state: what was known before.
-        folder: where the manifests are.
+        sources: what the fleet is loaded from that the manifests are part of.
         made: what is the same in all new records: the run, and the time.
 
     Raises:
         InvalidManifestsError: what was written has findings.
     """
-    fleet = load_fleet([folder], schemas)
+    folders, variables, own = sources
+    fleet = load(folders, schemas, variables=variables, account=own)
     made = made or Record(0, {}, {}, "", "")
     bound = {item.address: made._replace(id=item.id) for item in imported.drafts}
     bound = {name: state.records.get(name, record) for name, record in bound.items()}
@@ -286,9 +290,11 @@ class _Drafts:
         self._terms = terms
         # What is staged to be merged is moved to the folder of the manifests later.
         folders = {terms.folder, terms.manifests} if terms.merge else {terms.folder}
-        self._present = [Presence(folder, schemas) for folder in sorted(folders)]
+        sources = terms.sources
+        self._present = [Presence(folder, schemas, sources) for folder in sorted(folders)]
         # What stands in a folder above is read from there too, and so are the new files.
-        around = [Presence(folder, schemas) for folder in above(terms.folder)]
+        # Those above the folders of one of several accounts hold the manifests of others.
+        around = [Presence(folder, schemas) for folder in above(terms.folder) if sources is None]
         self._described: dict[int, Desired] = {}
         self._loose: dict[tuple[str, str], Desired] = {}
         for present in (*self._present, *around):

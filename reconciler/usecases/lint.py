@@ -52,7 +52,9 @@ class _Linting:
         self._policy = policy
         self._locator = Locator()
         origins = (
-            origin for item in fleet.desired for origin in (item.origin, *item.inherited.values())
+            origin
+            for item in fleet.desired
+            for origin in (item.origin, *item.inherited.values(), *item.overridden.values())
         )
         self._comments = {path: comments(path) for path in {origin.path for origin in origins}}
 
@@ -101,7 +103,7 @@ class _Linting:
 
     def _place(self, item: Desired, finding: Problem, *, of_key: bool = False) -> Position:
         """Where the field stands: in the manifest, or in the Defaults that it comes from."""
-        origin = item.inherited.get(str(finding.pointer[1]), item.origin)
+        origin = item.place(str(finding.pointer[1]))
         return self._locator.position(origin.path, origin.document, finding.pointer, of_key=of_key)
 
 

@@ -5,8 +5,10 @@ Defaults are merged before validation, so a manifest is valid or not as a whole.
 
 from __future__ import annotations
 
+import os
+import re
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from reconciler import manifests
 from reconciler.core.inheritance import (
@@ -19,6 +21,7 @@ from reconciler.core.inheritance import (
 )
 from reconciler.core.lint import EXPIRED_MAINTENANCE, UNUSED_UNTIL
 from reconciler.core.model import (
+    DEFAULT_ACCOUNT,
     SECRET_REF,
     Appended,
     Desired,
@@ -27,9 +30,10 @@ from reconciler.core.model import (
     Origin,
     secret_refs,
 )
+from reconciler.core.variables import UNDEFINED, fill
 from reconciler.errors import Diagnostic, InvalidManifestsError, Position, Severity
-from reconciler.schema import DEFAULTS
-from reconciler.usecases import defaults
+from reconciler.schema import DEFAULTS, OVERRIDE, did_you_mean
+from reconciler.usecases import defaults, overrides
 from reconciler.usecases.defaults import Inherited
 
 if TYPE_CHECKING:
@@ -43,6 +47,39 @@ if TYPE_CHECKING:
     from reconciler.schema import Schemas
     from reconciler.secrets import SecretRules, Vault
 
+    Uses: TypeAlias = Mapping[tuple[str, str], tuple[str, ...]]
+
+
+_ESCAPED = re.compile(rb"\\(?:x|u00|U000000)(?:24|7[bB])|\$\\\r?\n")
+"""What a text between double quotes may have in place of a `${` that it means."""
+
+
+class Sources(NamedTuple):
+    """What the fleet of one account is loaded from.
+
+    Attributes:
+        folders: layers of manifests: the shared ones first, then the account's own. What a later
+            one says counts more.
+        variables: what `${name}` stands for.
+        account: whose id of `metadata.ids` counts.
+    """
+
+    folders: Sequence[str]
+    variables: Mapping[str, JSON] = MappingProxyType({})
+    account: str = DEFAULT_ACCOUNT
+
+    def layer(self, path: str) -> int:
+        """Which of the folders a file is in, the last if it is in several; 0 if in none."""
+        for index in range(len(self.folders) - 1, 0, -1):
+            if path.startswith(f"{os.path.normpath(self.folders[index])}/"):
+                return index
+        return 0
+
+    def shared(self, path: str) -> str:
+        """The shared folder that a file is in; empty if it is in the account's own."""
+        index = self.layer(path)
+        return os.path.normpath(self.folders[index]) if index < len(self.folders) - 1 else ""
+
 
 class Fleet(NamedTuple):
     """Every manifest of a workspace, valid, with unique addresses and ids.
@@ -52,17 +89,53 @@ class Fleet(NamedTuple):
         files: how many files they stand in.
         where: the files and folders that were named, for messages.
         warnings: what is to be said of manifests that are valid, sorted.
+        sources: what it was loaded from.
     """
 
     by_address: Mapping[str, Desired]
     files: int
     where: str
     warnings: tuple[Diagnostic, ...] = ()
+    sources: Sources = Sources(())
 
     @property
     def desired(self) -> tuple[Desired, ...]:
         """The manifests, in the order of their files."""
         return tuple(self.by_address.values())
+
+
+def load(
+    folders: Sequence[str],
+    schemas: Schemas,
+    today: str = "",
+    rules: SecretRules | None = None,
+    *,
+    variables: Mapping[str, JSON] = MappingProxyType({}),
+    account: str = DEFAULT_ACCOUNT,
+    may_be_empty: bool = False,
+    edited: Mapping[str, bytes | None] = MappingProxyType({}),
+) -> Fleet:
+    """Finds, reads and checks what the fleet of one account is loaded from.
+
+    Args:
+        folders: layers of manifests: the shared ones first, the account's own last.
+        schemas: what manifests must fit.
+        today: the day, as YYYY-MM-DD; what was to be ignored until an earlier one is not ignored
+            any more, with a warning.
+        rules: which secrets the manifests may name; None where none is going to be resolved, and
+            what they name does not matter.
+        variables: what `${name}` in a value stands for.
+        account: whose id of `metadata.ids` counts.
+        may_be_empty: whether folders without manifests are a fleet too.
+        edited: files as they would be, and None for one that would be gone.
+
+    Raises:
+        ConfigurationError: there are no manifests to read.
+        InvalidManifestsError: with every finding of all files.
+    """
+    sources = Sources(tuple(folders), variables, account)
+    loading = _Loading(schemas, today, rules, edited, sources)
+    return loading.fleet(folders, may_be_empty=may_be_empty)
 
 
 def load_fleet(
@@ -74,40 +147,9 @@ def load_fleet(
     may_be_empty: bool = False,
     edited: Mapping[str, bytes | None] = MappingProxyType({}),
 ) -> Fleet:
-    """Finds, reads and checks the manifests.
-
-    Args:
-        paths: files and folders.
-        schemas: what manifests must fit.
-        today: the day, as YYYY-MM-DD; what was to be ignored until an earlier one is not ignored
-            any more, with a warning.
-        rules: which secrets the manifests may name; None where none is going to be resolved, and
-            what they name does not matter.
-        may_be_empty: whether a folder without manifests is a fleet too.
-        edited: files as they would be, and None for one that would be gone.
-
-    Raises:
-        ConfigurationError: there are no manifests to read.
-        InvalidManifestsError: with every finding of all files.
-    """
-    loading = _Loading(schemas, today, rules, edited)
-    files = manifests.find(paths, may_be_empty=may_be_empty)
-    above = defaults.above(paths)
-    if edited:
-        left = {path: None for path in (*files, *edited) if edited.get(path, b"") is not None}
-        files = sorted(path for path in left if path not in above)
-        above = [path for path in above if path in left or path not in edited]
-    for path in sorted({*above, *filter(defaults.is_defaults, files)}):
-        loading.read_defaults(path)
-    described = [path for path in files if not defaults.is_defaults(path)]
-    for path in described:
-        loading.read(path)
-    loading.findings += _duplicates(loading.desired, loading.locator)
-    if loading.findings:
-        raise InvalidManifestsError(tuple(sorted(set(loading.findings))))
-    where, warnings = ", ".join(paths), tuple(sorted(loading.warnings))
-    by_address = {item.address: item for item in loading.desired}
-    return Fleet(by_address, len(described), where, warnings)
+    """As `load`, of files and folders that are one layer, without variables."""
+    loading = _Loading(schemas, today, rules, edited, Sources(()))
+    return loading.fleet(paths, may_be_empty=may_be_empty)
 
 
 class _Loading:
@@ -119,25 +161,62 @@ class _Loading:
         today: str,
         rules: SecretRules | None,
         edited: Mapping[str, bytes | None],
+        sources: Sources,
     ) -> None:
         self.desired: list[Desired] = []
         self.findings: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
         self.locator = manifests.Locator(edited)
         self._edited = edited
+        self._sources = sources
+        self._found: list[manifests.Document] = []
+        self._faulty: set[Position] = set()
+        self._uses: dict[tuple[str, int], Uses] = {}
         self._schemas = schemas
         self._today = today
         self._rules = rules
         self._parser = manifests.Parser()
         self._defaults = defaults.Defaults(schemas)
+        self._overrides = overrides.Overrides(schemas)
 
-    def read_defaults(self, path: str) -> None:
+    def fleet(self, paths: Sequence[str], *, may_be_empty: bool) -> Fleet:
+        """What the files at and below the paths describe."""
+        files = manifests.find(paths, may_be_empty=may_be_empty)
+        above = defaults.above(paths)
+        if edited := self._edited:
+            left = {path: None for path in (*files, *edited) if edited.get(path, b"") is not None}
+            files = sorted(path for path in left if path not in above)
+            above = [path for path in above if path in left or path not in edited]
+        for path in sorted({*above, *filter(defaults.is_defaults, files)}):
+            self._read_defaults(path)
+        described = [path for path in files if not defaults.is_defaults(path)]
+        for path in described:
+            self._read(path)
+        for document in self._found:
+            self._take(document)
+        if self._overrides and not self._faulty:
+            self.findings += self._overrides.unused(self._first_layers(), self.locator)
+        self.findings += _duplicates(self.desired, self.locator)
+        if self.findings:
+            raise InvalidManifestsError(tuple(sorted(set(self.findings))))
+        by_address = {item.address: item for item in self.desired}
+        where, warnings = ", ".join(paths), tuple(sorted(self.warnings))
+        return Fleet(by_address, len(described), where, warnings, self._sources)
+
+    def _first_layers(self) -> dict[str, int]:
+        """The addresses that documents have, valid or not, and the first layer of each."""
+        layers: dict[str, int] = {}
+        for document in self._found:
+            if address := _address(document):
+                layer = self._sources.layer(document.path)
+                layers[address] = min(layer, layers.get(address, layer))
+        return layers
+
+    def _read_defaults(self, path: str) -> None:
         before = len(self.findings)
-        documents, faults = self._documents(path)
-        known = {fault.position for fault in faults}
-        for document in documents:
+        for document in self._documents(path):
             found = self._defaults.add(document, self.locator)
-            self.findings += [item for item in found if item.position not in known]
+            self.findings += [item for item in found if item.position not in self._faulty]
             value = document.value
             if len(self.findings) == before and "lifecycle" in value:
                 origin = Origin(document.path, document.number, document.line)
@@ -145,40 +224,180 @@ class _Loading:
         if len(self.findings) > before:
             self._defaults.spoil(path)
 
-    def read(self, path: str) -> None:
-        documents, faults = self._documents(path)
-        for document in documents:
-            inherited = self._inherited(document)
-            if marks := _marks_of(document):
-                inherited = self._marked(document, inherited, marks)
-            if inherited.values or marks:
-                value = document.value
-                own = {name: item for name, item in value["spec"].items() if name not in marks}
-                spec = {**inherited.values, **own}
-                document = document._replace(value={**value, "spec": spec})  # noqa: PLW2901
-            if kind := self._schemas.accept(document.value):
-                desired = _desired(kind, document, inherited)
-                if desired.lifecycle.ignore:
-                    desired = self._still_ignoring(desired)
-                if desired.lifecycle.until:
-                    self._check_until(desired.lifecycle.until, desired.origin, desired.fields)
-                if self._rules is not None and desired.secrets:
-                    self.findings += _refused_secrets(desired, self._rules, self.locator)
-                self.desired.append(desired)
+    def _read(self, path: str) -> None:
+        for document in self._documents(path):
+            value = document.value
+            if isinstance(value, dict) and value.get("kind") == OVERRIDE:
+                before = len(self.findings)
+                found = self._overrides.add(document, self._sources.layer(path), self.locator)
+                self.findings += [item for item in found if item.position not in self._faulty]
+                if len(self.findings) == before and "lifecycle" in value:
+                    origin = Origin(path, document.number, document.line)
+                    until = value["lifecycle"].get("until", "")
+                    self._check_until(until, origin, value.get("spec", {}))
             else:
-                known = {fault.position for fault in faults}
-                explained = self._explain(document, inherited)
-                self.findings += [item for item in explained if item.position not in known]
+                self._found.append(document)
 
-    def _documents(self, path: str) -> tuple[list[manifests.Document], list[Diagnostic]]:
+    def _take(self, document: manifests.Document) -> None:
+        inherited = self._inherited(document)
+        if marks := _marks_of(document):
+            inherited = self._marked(document, inherited, marks)
+        if inherited.values or marks:
+            value = document.value
+            own = {name: item for name, item in value["spec"].items() if name not in marks}
+            spec = {**inherited.values, **own}
+            document = document._replace(value={**value, "spec": spec})
+        if len(self._sources.folders) > 1 or self._overrides:
+            document, inherited = self._layered(document, inherited)
+        kind = self._schemas.accept(document.value)
+        if kind is None:
+            explained = self._explain(document, inherited)
+            self.findings += [item for item in explained if item.position not in self._faulty]
+            return
+        desired = self._desired(kind, document, inherited)
+        if desired.lifecycle.ignore:
+            desired = self._still_ignoring(desired)
+        if desired.lifecycle.until:
+            self._check_until(desired.lifecycle.until, desired.origin, desired.fields)
+        if self._rules is not None and desired.secrets:
+            self.findings += _refused_secrets(desired, self._rules, self.locator)
+        self.desired.append(desired)
+
+    def _documents(self, path: str) -> list[manifests.Document]:
+        """The documents of a file, with values in place of variables; notes what is wrong."""
         edited = self._edited.get(path)
         data = manifests.read(path) if edited is None else edited
         if isinstance(data, Diagnostic):
             self.findings.append(data)
-            return [], []
+            self._faulty.add(data.position)
+            return []
         documents, faults = self._parser.parse(path, data)
-        self.findings += faults
-        return documents, faults
+        if b"${" in data or (b"\\" in data and _ESCAPED.search(data)):
+            documents = [self._filled(document, faults) for document in documents]
+        if faults:
+            self.findings += faults
+            self._faulty.update(fault.position for fault in faults)
+        return documents
+
+    def _filled(self, document: manifests.Document, faults: list[Diagnostic]) -> manifests.Document:
+        """The document with values in place of its variables; adds what is wrong with those."""
+        filled = fill(document.value, self._sources.variables)
+        if filled.uses:
+            self._uses[document.path, document.number] = filled.uses
+        for fault in filled.faults:
+            place = self.locator.position(document.path, document.number, fault.pointer)
+            message = fault.message
+            if fault.code == UNDEFINED:
+                advice = did_you_mean(fault.name, sorted(self._sources.variables))
+                message += advice or "; define it under vars in reconciler.toml"
+            faults.append(Diagnostic(place, fault.code, message))
+        return document._replace(value=filled.value)
+
+    def _layered(
+        self, document: manifests.Document, inherited: Inherited
+    ) -> tuple[manifests.Document, Inherited]:
+        """The document with what later layers and Overrides say of it, and where that stands."""
+        address, value = _address(document), document.value
+        if not address or not isinstance(value.get("spec"), dict):
+            return document, inherited
+        sections = {name: dict(value.get(name) or {}) for name in overrides.SECTIONS}
+        origins, overridden = dict(inherited.origins), dict[str, Origin]()
+        appended, refused = dict(inherited.appended), dict(inherited.refused)
+        here = Origin(document.path, document.number, document.line)
+        for given in self._given(document, address):
+            fields, field = sections[given.section], given.field
+            known = fields.get(field)
+            elements = elements_of(given.value)
+            before = overridden.get(field) or origins.get(field)
+            is_refused = is_not_inherited(given.value)
+            if is_refused and not given.is_override and field not in origins:
+                continue  # what a manifest says itself is no default
+            for places in (origins, overridden, appended, refused):
+                places.pop(field, None)
+            if is_refused:
+                if fields.pop(field, None) is not None:
+                    refused[field] = before or here
+                continue
+            fields[field] = given.value if elements is None else elements
+            if elements is not None and isinstance(known, list):
+                fields[field] = combined(known, elements)
+            elif elements is not None and given.is_override:
+                self.findings.append(self._nothing_to_add_to(given))
+            places = overridden if given.is_override else origins
+            places[field] = given.origin
+        kept = {name: fields for name, fields in sections.items() if fields or name in value}
+        document = document._replace(value={**value, **kept})
+        return document, inherited._replace(
+            origins=origins, appended=appended, refused=refused, overridden=overridden
+        )
+
+    def _given(self, document: manifests.Document, address: str) -> Iterator[overrides.Given]:
+        """What other documents say of a manifest, what counts more last."""
+        layer, kind = self._sources.layer(document.path), document.value["kind"]
+        for folder in self._sources.folders[layer + 1 :] if self._defaults else ():
+            for field, default in self._defaults.over(document.path, kind, folder):
+                yield overrides.Given(
+                    "spec", field, default.value, default.origin, is_override=False
+                )
+        yield from self._overrides.of(address, layer)
+
+    def _nothing_to_add_to(self, given: overrides.Given) -> Diagnostic:
+        origin = given.origin
+        pointer = (given.section, given.field, APPEND)
+        place = self.locator.position(origin.path, origin.document, pointer, of_key=True)
+        message = f"{given.section}.{given.field} has no list here, so write it without append"
+        return Diagnostic(place, "nothing-to-append-to", message)
+
+    def _desired(self, kind: Kind, document: manifests.Document, inherited: Inherited) -> Desired:
+        """What a valid document describes; notes what is wrong with its ids."""
+        desired = _desired(kind, document, inherited)
+        metadata, sources = document.value["metadata"], self._sources
+        if self._uses:
+            desired = desired._replace(variables=self._variables_of(document, inherited))
+        shared = sources.shared(document.path) if len(sources.folders) > 1 else ""
+        if shared:
+            desired = desired._replace(layer=shared)
+        if self._overrides:
+            own = max(len(sources.folders) - 1, 0)
+            desired = desired._replace(override_at=self._overrides.last(desired.address, own))
+        if "ids" in metadata and "id" not in metadata:
+            number = metadata["ids"].get(sources.account)
+            pointer = ("metadata", "ids", sources.account)
+            desired = desired._replace(id=None if number is None else int(number), id_at=pointer)
+        elif "ids" in metadata:
+            place = self.locator.position(document.path, document.number, ("metadata", "id"))
+            message = "metadata.ids says the id of each account, so remove metadata.id"
+            self.findings.append(Diagnostic(place, "two-ids", message))
+        elif shared and "id" in metadata and sources.account != DEFAULT_ACCOUNT:
+            place = self.locator.position(document.path, document.number, ("metadata", "id"))
+            message = (
+                "an id is of one account, and several use this manifest; write "
+                f"ids: {{{sources.account}: {desired.id}}}"
+            )
+            self.findings.append(Diagnostic(place, "shared-id", message))
+        return desired
+
+    def _variables_of(
+        self, document: manifests.Document, inherited: Inherited
+    ) -> dict[str, tuple[str, ...]]:
+        """The variables in the values of its fields."""
+        here = Origin(document.path, document.number, document.line)
+        found: dict[str, tuple[str, ...]] = {}
+        for section in overrides.SECTIONS:
+            for field in document.value.get(section, ()):
+                added = inherited.appended.get(field)
+                places = (added.origin, here) if added else (inherited.place(field) or here,)
+                names = [name for place in places for name in self._names(place, section, field)]
+                if names:
+                    found[field] = tuple(dict.fromkeys(names))
+        for (section, field), used in self._uses.get((here.path, here.document), {}).items():
+            if section not in overrides.SECTIONS:
+                found[f"{section}.{field}"] = used
+        return found
+
+    def _names(self, origin: Origin, section: str, field: str) -> tuple[str, ...]:
+        """The variables in a value, where it stands."""
+        return self._uses.get((origin.path, origin.document), {}).get((section, field), ())
 
     def _inherited(self, document: manifests.Document) -> Inherited:
         """What the document gets from defaults, without what it names itself."""
@@ -266,7 +485,7 @@ class _Loading:
             else:
                 pointer = _as_appended(pointer, inherited)
             position = self.locator.position(path, number, pointer, of_key=problem.of_key)
-            yield problem.at(position)
+            yield self._with_variables(problem, path, number).at(position)
 
     def _with_default(self, problem: Problem, value: JSON, inherited: Inherited) -> Problem:
         """The problem; of a key that a default gives in another folder, with that."""
@@ -278,6 +497,14 @@ class _Loading:
             return problem
         advice = f"; the default at {origin} does not count here, where reconciler mv would keep it"
         return problem._replace(message=problem.message + advice)
+
+    def _with_variables(self, problem: Problem, path: str, number: int) -> Problem:
+        """The problem; of a value that variables gave, with their names."""
+        section, field, *_ = (*problem.pointer, "", "")
+        names = self._uses.get((path, number), {}).get((str(section), str(field)), ())
+        if not names:
+            return problem
+        return problem._replace(message=f"{problem.message} (from ${{{'}, ${'.join(names)}}})")
 
     def _check_until(self, until: str, origin: Origin, fields: Mapping[str, JSON]) -> None:
         """Notes a maintenance that should be over, or that is none any more."""
@@ -319,10 +546,21 @@ class _Loading:
         return desired._replace(lifecycle=desired.lifecycle._replace(ignore=tuple(ignore)))
 
 
+def _address(document: manifests.Document) -> str:
+    """The address of a document that has one, valid or not; else nothing."""
+    value = document.value
+    metadata = value.get("metadata") if isinstance(value, dict) else None
+    if not isinstance(metadata, dict) or not isinstance(value.get("kind"), str):
+        return ""
+    return f"{value['kind']}/{metadata.get('name')}"
+
+
 def _default_at(pointer: tuple[str | int, ...], inherited: Inherited) -> Origin | None:
-    """The Defaults document that the value there comes from, if it comes from one."""
-    if pointer[:1] != ("spec",) or not pointer[1:]:
+    """The Defaults document or Override that the value there comes from, if it does from one."""
+    if pointer[:1] not in {("spec",), ("extra",)} or not pointer[1:]:
         return None
+    if overridden := inherited.overridden.get(str(pointer[1])):
+        return overridden
     appended = inherited.appended.get(str(pointer[1]))
     if appended is not None:
         _, _, index, *_ = (*pointer, appended.inherited)
@@ -440,7 +678,7 @@ def _redacted(field: FieldChange, redactor: Redactor) -> FieldChange:
 
 def _field_place(locator: manifests.Locator, desired: Desired, field: str) -> Position:
     section = "spec" if field in desired.kind.fields else "extra"
-    origin = desired.inherited.get(field, desired.origin)
+    origin = desired.place(field)
     return locator.position(origin.path, origin.document, (section, field), of_key=True)
 
 
@@ -449,7 +687,7 @@ def _secret_place(
 ) -> Position:
     """Where a secretRef stands: its field is under `spec`, or else under `extra`."""
     section = "spec" if field in desired.kind.fields else "extra"
-    origin = desired.inherited.get(field, desired.origin)
+    origin = desired.place(field)
     return locator.position(origin.path, origin.document, (section, field, *path, SECRET_REF))
 
 
@@ -467,6 +705,7 @@ def _desired(kind: Kind, document: manifests.Document, inherited: Inherited) -> 
         origin=Origin(document.path, document.number, document.line),
         secrets=secrets,
         inherited=inherited.origins,
+        overridden=inherited.overridden,
         lifecycle=_lifecycle(value["lifecycle"]) if "lifecycle" in value else _USUAL,
         previously=tuple(metadata.get("previously", ())),
         appended=inherited.appended,
@@ -495,7 +734,8 @@ def _without(fields: Mapping[str, JSON], secrets: Mapping[str, JSON]) -> dict[st
 
 def _duplicates(desired: Sequence[Desired], locator: manifests.Locator) -> Iterator[Diagnostic]:
     def position(item: Desired, key: str) -> Position:
-        return locator.position(item.origin.path, item.origin.document, ("metadata", key))
+        pointer = item.id_at if key == "id" else ("metadata", key)
+        return locator.position(item.origin.path, item.origin.document, pointer)
 
     addresses: dict[str, Desired] = {}
     ids: dict[int, Desired] = {}

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler import durable, manifests
 from reconciler.core.inheritance import INHERIT
 from reconciler.core.model import canonical
+from reconciler.core.variables import escaped, fill
 from reconciler.errors import ConfigurationError, Diagnostic, InvalidManifestsError, UsageError
 from reconciler.manifests.editor import set_fields
 from reconciler.manifests.edits import FieldEdit, NotEditableError
 from reconciler.usecases import defaults
-from reconciler.usecases.load import load_fleet
+from reconciler.usecases.load import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.model import JSON, Desired
     from reconciler.schema import Schemas
-    from reconciler.usecases.load import Fleet
+    from reconciler.usecases.load import Fleet, Sources
 
 
 _FILES = (".yaml", ".yml")
@@ -80,14 +81,14 @@ class Move(NamedTuple):
     edits: Mapping[str, tuple[bytes, bytes]]
 
 
-def find_move(sources: Sequence[str], target: str, folder: str, schemas: Schemas) -> Move:
+def find_move(moved: Sequence[str], target: str, sources: Sources, schemas: Schemas) -> Move:
     """What moves files or folders of a fleet, and keeps what their manifests say; writes nothing.
 
     Args:
-        sources: files and folders.
+        moved: files and folders of the account's own folder; shared ones are of others too.
         target: a folder that there is or that ends with a slash, for all of them; or else the new
             name of the one.
-        folder: that of all manifests.
+        sources: what the fleet is loaded from.
         schemas: what they must fit.
 
     Raises:
@@ -95,21 +96,23 @@ def find_move(sources: Sequence[str], target: str, folder: str, schemas: Schemas
         ConfigurationError: something would be overwritten, or a file cannot be edited.
         InvalidManifestsError: the manifests have findings, before or after.
     """
-    fleet = load_fleet([folder], schemas)
-    steps = _steps(sources, target, os.path.normpath(folder))
-    found = manifests.find([folder], may_be_empty=True)
+    folders, variables, account = sources
+    fleet = load(folders, schemas, variables=variables, account=account)
+    steps = _steps(moved, target, os.path.normpath(folders[-1]))
+    found = manifests.find(folders, may_be_empty=True)
     files = {path: new for path in found for step in steps if (new := step.of(path)) is not None}
-    original = {path: _read(path) for path in dict.fromkeys((*found, *defaults.above([folder])))}
-    new_defaults = _defaults(original, files, schemas)
+    original = {path: _read(path) for path in dict.fromkeys((*found, *defaults.above(folders)))}
+    new_defaults = _defaults(original, files, schemas, variables)
     kept = tuple(
         item
         for desired in fleet.desired
+        if not desired.layer
         for item in _kept(desired, new_defaults, files.get(desired.origin.path))
     )
     edited = _edited(kept, original, files)
     after: dict[str, bytes | None] = dict.fromkeys(files)
     after |= {files.get(path, path): edited.get(path, original[path]) for path in (*files, *edited)}
-    _check_same(fleet, load_fleet([folder], schemas, edited=after))
+    _check_same(fleet, load(folders, schemas, variables=variables, account=account, edited=after))
     return Move(steps, files, kept, {path: (original[path], edited[path]) for path in edited})
 
 
@@ -190,7 +193,10 @@ def _read(path: str) -> bytes:
 
 
 def _defaults(
-    files: Mapping[str, bytes], moved: Mapping[str, str], schemas: Schemas
+    files: Mapping[str, bytes],
+    moved: Mapping[str, str],
+    schemas: Schemas,
+    variables: Mapping[str, JSON],
 ) -> defaults.Defaults:
     """All defaults, with those that are moved where they will be."""
     found, parser, locator = defaults.Defaults(schemas), manifests.Parser(), manifests.Locator()
@@ -198,7 +204,8 @@ def _defaults(
         new = moved.get(path, path)
         if defaults.is_defaults(new):
             for document in parser.parse(path, data)[0]:
-                list(found.add(document._replace(path=new), locator))
+                value = fill(document.value, variables).value
+                list(found.add(document._replace(path=new, value=value), locator))
     return found
 
 
@@ -230,7 +237,7 @@ def _edited(
     for item in kept:
         origin = item.desired.origin
         edits = wanted.setdefault(origin.path, {}).setdefault(origin.document, {})
-        edits["spec", item.field] = FieldEdit(item.value)
+        edits["spec", item.field] = FieldEdit(escaped(item.value))
     edited: dict[str, bytes] = {}
     for path in dict.fromkeys((*wanted, *moved)):
         data = _with_schema(original[path], path, moved.get(path, path))

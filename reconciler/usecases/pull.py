@@ -7,6 +7,7 @@ secret is ever written into one.
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifests
@@ -16,12 +17,13 @@ from reconciler.core.inventory import Inventory
 from reconciler.core.mask import shown
 from reconciler.core.plan import Action
 from reconciler.core.state import StateDelta
-from reconciler.errors import ConfigurationError, Diagnostic
-from reconciler.manifests.editor import set_fields
+from reconciler.core.variables import escaped
+from reconciler.errors import ConfigurationError, Diagnostic, Position
 from reconciler.manifests.edits import ABSENT, FieldEdit, NotEditableError
 from reconciler.manifests.writer import NotWritableError
 from reconciler.manifests.writer import check as check_value
 from reconciler.usecases.draft import fit, written
+from reconciler.usecases.layers import Spot, edited, spot_of, why_varies
 from reconciler.usecases.plan import look
 
 if TYPE_CHECKING:
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from reconciler.core.model import JSON, Desired, Live
     from reconciler.core.plan import Change
     from reconciler.core.state import Record, State
-    from reconciler.errors import Position
     from reconciler.schema import Schemas
     from reconciler.usecases.draft import Pointer
     from reconciler.usecases.plan import Planned, Workspace
@@ -46,6 +47,7 @@ class Edit(NamedTuple):
         after: JSON, or `ABSENT` where it cannot say that the field is unset.
         place: where it stands, or the section that it is added to.
         default: where its value came from so far, if that was a default.
+        spot: the document that it is written into.
     """
 
     desired: Desired
@@ -54,6 +56,7 @@ class Edit(NamedTuple):
     after: JSON
     cause: Cause
     place: Position
+    spot: Spot
     default: str = ""
 
 
@@ -69,7 +72,7 @@ class File(NamedTuple):
     """A file, and what it is to hold."""
 
     path: str
-    original: bytes
+    original: bytes | None
     data: bytes
     edits: tuple[Edit, ...]
 
@@ -168,6 +171,7 @@ class _Finding:
         self._schemas = workspace.schemas
         self._live = live
         self._desired = workspace.fleet.by_address
+        self._sources = workspace.fleet.sources
         self._records = records
         self._held = Inventory((), records, ()).secrets
         self._redactor = workspace.vault.redactor
@@ -202,7 +206,7 @@ class _Finding:
                 self.skipped.append(Skipped(desired, name, f"AlertSite's value: {reason}"))
                 continue
             edit = self._edit(desired, (section, name), value, causes[name])
-            self._edits.setdefault(desired.origin.path, []).append(edit)
+            self._edits.setdefault(edit.spot.path, []).append(edit)
 
     def _wanted(
         self, desired: Desired, fields: Sequence[FieldChange], live: Live
@@ -228,6 +232,8 @@ class _Finding:
 
     def _why_not(self, desired: Desired, record: Record | None, name: str, live: Live) -> str:
         """Why what AlertSite has may not stand in a file that is kept in Git; empty if it may."""
+        if reason := why_varies(desired, name, spot_of(desired, name, self._sources)):
+            return reason
         if name in self._held.get(live.id, ()):
             return "it held a secret when it was last applied"
         kind = desired.kind
@@ -244,9 +250,12 @@ class _Finding:
         return ""
 
     def _edit(self, desired: Desired, pointer: Pointer, value: JSON, cause: Cause) -> Edit:
-        origin = desired.origin
-        place = self._locator.position(origin.path, origin.document, pointer, of_key=True)
         name = pointer[1]
+        spot = spot_of(desired, name, self._sources)
+        if spot.document is None:
+            place = Position(spot.path, 1, 1)
+        else:
+            place = self._locator.position(spot.path, spot.document, pointer, of_key=True)
         default = desired.inherited.get(name)
         return Edit(
             desired,
@@ -255,13 +264,14 @@ class _Finding:
             value,
             cause,
             place,
+            spot,
             str(default) if default else "",
         )
 
     def files(self) -> Iterator[File]:
         """The files with the edits that can be made in them."""
         for path, edits in sorted(self._edits.items()):
-            original = manifests.read(path)
+            original = manifests.read(path) if os.path.lexists(path) else None
             if isinstance(original, Diagnostic):
                 self.skipped += [
                     Skipped(each.desired, each.pointer[1], str(original)) for each in edits
@@ -271,29 +281,32 @@ class _Finding:
             if made:
                 yield File(path, original, data, tuple(made))
 
-    def _made(self, original: bytes, edits: Sequence[Edit]) -> tuple[bytes, list[Edit]]:
+    def _made(self, original: bytes | None, edits: Sequence[Edit]) -> tuple[bytes, list[Edit]]:
         try:
             return _set(original, edits), list(edits)
         except NotEditableError:  # one that cannot be made must not keep the others out
-            data, made = original, []
+            made: list[Edit] = []
         for edit in edits:
             try:
-                data = _set(data, [edit])
+                _set(original, [*made, edit])
             except NotEditableError as error:
                 self.skipped.append(Skipped(edit.desired, edit.pointer[1], str(error)))
             else:
                 made.append(edit)
-        return data, made
+        return _set(original, made), made
 
 
-def _set(data: bytes, edits: Sequence[Edit]) -> bytes:
-    wanted: dict[int, dict[Pointer, FieldEdit]] = {}
+def _set(data: bytes | None, edits: Sequence[Edit]) -> bytes:
+    wanted: dict[Spot, dict[Pointer, FieldEdit]] = {}
     for edit in edits:
         set_key = edit.desired.kind.field(edit.pointer[1]).set_key
-        fields = wanted.setdefault(edit.desired.origin.document, {})
-        value = as_said(edit.desired, edit.pointer[1], edit.after)
-        fields[edit.pointer] = FieldEdit(value, set_key)
-    return set_fields(data, wanted)
+        fields = wanted.setdefault(edit.spot._replace(is_said=False), {})
+        if not edit.spot.is_override:
+            value = as_said(edit.desired, edit.pointer[1], edit.after)
+        else:
+            value = {INHERIT: False} if edit.after is ABSENT else edit.after
+        fields[edit.pointer] = FieldEdit(escaped(value), set_key)
+    return edited(data, wanted)
 
 
 def as_said(desired: Desired, field: str, value: JSON) -> JSON:

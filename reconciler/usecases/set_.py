@@ -6,6 +6,7 @@ what differs from what counts already is written: a value that a default gives s
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifests
@@ -23,25 +24,26 @@ from reconciler.core.edit_report import EditedField
 from reconciler.core.inheritance import APPEND, appendix, is_not_inherited
 from reconciler.core.model import Desired, Kind, Origin, canonical
 from reconciler.core.targets import GRAMMAR, bare, is_target, matches, with_addresses
+from reconciler.core.variables import names_in
 from reconciler.errors import ConfigurationError, Diagnostic, InvalidManifestsError, UsageError
-from reconciler.manifests.editor import set_fields
 from reconciler.manifests.edits import ABSENT, FieldEdit, NotEditableError
 from reconciler.schema import did_you_mean
-from reconciler.usecases.load import load_fleet
+from reconciler.usecases.layers import Spot, edited, spot_of, why_varies
+from reconciler.usecases.load import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from reconciler.core.model import JSON
     from reconciler.schema import Schemas
-    from reconciler.usecases.load import Fleet
+    from reconciler.usecases.load import Fleet, Sources
 
 
 class Edited(NamedTuple):
     """A file, and what it is to hold."""
 
     path: str
-    original: bytes
+    original: bytes | None
     data: bytes
 
 
@@ -73,11 +75,11 @@ class Asked(NamedTuple):
     unset: Sequence[str] = ()
 
 
-def find_setting(folder: str, schemas: Schemas, wanted: Asked, today: str = "") -> Setting:
+def find_setting(sources: Sources, schemas: Schemas, wanted: Asked, today: str = "") -> Setting:
     """The files with the fields set; writes nothing.
 
     Args:
-        folder: that of all manifests.
+        sources: what the fleet is loaded from.
         schemas: what they must fit.
         wanted: what is asked for.
         today: the day, as YYYY-MM-DD.
@@ -87,32 +89,39 @@ def find_setting(folder: str, schemas: Schemas, wanted: Asked, today: str = "") 
         ConfigurationError: a file cannot be edited.
         InvalidManifestsError: the manifests have findings, before or after.
     """
-    fleet = load_fleet([folder], schemas, today)
+    folders, variables, account = sources
+    fleet = load(folders, schemas, today, variables=variables, account=account)
     chosen = _chosen(fleet, wanted.targets)
-    edits: dict[str, dict[int, dict[tuple[str, str], FieldEdit]]] = {}
-    fields: list[EditedField] = []
+    edits: dict[str, dict[Spot, dict[tuple[str, str], FieldEdit]]] = {}
+    told: list[EditedField] = []
     changed = 0
     for desired in chosen:
         try:
             found = dict(_edits(desired, schemas, wanted))
+            spots = {pointer: _spot(desired, pointer, sources) for pointer in found}
+            for pointer, edit in found.items():
+                _check_variables(desired, pointer, edit, spots[pointer])
         except BadAssignmentError as error:
             hint = f"reconciler explain {desired.kind.name} lists the fields and their types."
             raise UsageError(str(error), hint) from error
         if found:
             changed += 1
-            origin = desired.origin
-            fields += (_told(desired, pointer, edit) for pointer, edit in found.items())
-            edits.setdefault(origin.path, {}).setdefault(origin.document, {}).update(found)
+        for pointer, edit in found.items():
+            spot = spots[pointer]
+            fields = edits.setdefault(spot.path, {}).setdefault(spot._replace(is_said=False), {})
+            fields[pointer] = edit
+            told.append(_told(spot, pointer, edit))
     files = tuple(_edited(path, edits[path]) for path in sorted(edits))
     files = tuple(file for file in files if file.data != file.original)
-    load_fleet([folder], schemas, today, edited={file.path: file.data for file in files})
+    data = {file.path: file.data for file in files}
+    load(folders, schemas, today, variables=variables, account=account, edited=data)
     if not files:
         return Setting((), len(chosen), 0, ())
-    return Setting(files, len(chosen), changed, tuple(fields))
+    return Setting(files, len(chosen), changed, tuple(told))
 
 
-def _told(desired: Desired, pointer: tuple[str, str], edit: FieldEdit) -> EditedField:
-    place = desired.address, desired.origin.path, ".".join(pointer)
+def _told(spot: Spot, pointer: tuple[str, str], edit: FieldEdit) -> EditedField:
+    place = spot.address, spot.path, ".".join(pointer)
     if edit.value is ABSENT:
         return EditedField(*place, is_removed=True)
     return EditedField(*place, edit.value)
@@ -218,7 +227,7 @@ def _of_spec(
 
 def _said(desired: Desired, field: str, value: JSON, asked: Assignment) -> JSON:
     """How the manifest says it: what is added to a default goes on following the default."""
-    if not asked.sign:
+    if not asked.sign or desired.layer or field in desired.overridden:
         return value
     if appended := desired.appended.get(field):
         default = desired.fields[field][: appended.inherited]
@@ -246,18 +255,58 @@ def _read(text: str) -> JSON:
     return documents[0].value
 
 
-def _edited(path: str, edits: Mapping[int, Mapping[tuple[str, str], FieldEdit]]) -> Edited:
+def _spot(desired: Desired, pointer: tuple[str, str], sources: Sources) -> Spot:
+    """Where a field is written.
+
+    Raises:
+        BadAssignmentError: it is nothing that an account can say of a shared manifest.
+    """
+    section, field = pointer
+    if section in {SPEC, EXTRA}:
+        return spot_of(desired, field, sources)
+    if desired.layer:
+        raise BadAssignmentError(
+            f"{desired.address} is shared in {desired.layer}, and an account has no {section} of "
+            "its own for it; edit the shared manifest, or give it a variable there"
+        )
+    origin = desired.origin
+    return Spot(origin.path, origin.document, desired.address, is_override=False, is_said=True)
+
+
+def _check_variables(
+    desired: Desired, pointer: tuple[str, str], edit: FieldEdit, spot: Spot
+) -> None:
+    """Stops if a value would stand where a variable stands.
+
+    Raises:
+        BadAssignmentError: naming the variable.
+    """
+    section, field = pointer
+    if edit.value is not ABSENT and next(names_in(edit.value), None) is not None:
+        return  # another variable is what is asked for
+    prefixes = {LIFECYCLE: f"{LIFECYCLE}.{field}", "metadata": f"{LABELS}."}
+    names = (
+        [field]
+        if section in {SPEC, EXTRA}
+        else [name for name in desired.variables if name.startswith(prefixes[section])]
+    )
+    for name in names:
+        if reason := why_varies(desired, name, spot):
+            raise BadAssignmentError(f"{desired.address}: {name} is not set: {reason}")
+
+
+def _edited(path: str, edits: Mapping[Spot, Mapping[tuple[str, str], FieldEdit]]) -> Edited:
     """The file with the fields set.
 
     Raises:
         ConfigurationError: it cannot be edited.
         InvalidManifestsError: it cannot be read any more.
     """
-    original = manifests.read(path)
+    original = manifests.read(path) if os.path.lexists(path) else None
     if isinstance(original, Diagnostic):
         raise InvalidManifestsError((original,))
     try:
-        return Edited(path, original, set_fields(original, edits))
+        return Edited(path, original, edited(original, edits))
     except NotEditableError as error:
         raise ConfigurationError(
             f"{path} cannot be edited: {error}",

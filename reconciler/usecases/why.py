@@ -124,9 +124,9 @@ def places_of(desired: Desired) -> Mapping[str, str]:
 
     places = {}
     for field in (*desired.fields, *desired.secrets):
-        origin = desired.inherited.get(field, desired.origin)
+        origin = desired.place(field)
         section = "spec" if field in desired.kind.fields else "extra"
         places[field] = place(origin.path, origin.document, section, field)
     if desired.id is not None:
-        places[ID] = place(desired.origin.path, desired.origin.document, "metadata", "id")
+        places[ID] = place(desired.origin.path, desired.origin.document, *desired.id_at)
     return places

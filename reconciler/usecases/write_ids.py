@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from reconciler import manifests
+from reconciler.core.model import DEFAULT_ACCOUNT
 from reconciler.errors import ConfigurationError, Diagnostic
-from reconciler.manifests.editor import insert_ids
-from reconciler.manifests.edits import NotEditableError
+from reconciler.manifests.editor import insert_ids, set_fields
+from reconciler.manifests.edits import FieldEdit, NotEditableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 def write_ids(workspace: Workspace, bound: Mapping[str, int]) -> Iterator[str]:
     """Adds `metadata.id` to every planned manifest that has none and is bound to a monitor.
 
+    A manifest that other accounts use, or whose ids are by account, gets one in `metadata.ids`.
     All else in the files stays as it is, to the byte. Yields a sentence for each file that was
     written, and for each manifest that could not be.
     """
@@ -28,10 +31,16 @@ def write_ids(workspace: Workspace, bound: Mapping[str, int]) -> Iterator[str]:
         if desired.id is None and number is not None:
             files.setdefault(desired.origin.path, []).append((desired, number))
     for path, wanted in sorted(files.items()):
-        yield from _write(path, wanted)
+        with _WRITING:
+            said = tuple(_write(path, wanted, workspace.fleet.sources.account))
+        yield from said
 
 
-def _write(path: str, wanted: list[tuple[Desired, int]]) -> Iterator[str]:
+_WRITING = Lock()
+"""Accounts that are applied at once write into the same shared files."""
+
+
+def _write(path: str, wanted: list[tuple[Desired, int]], account: str) -> Iterator[str]:
     original = manifests.read(path)
     if isinstance(original, Diagnostic):
         yield f"{original}; the ids are in the state."
@@ -47,11 +56,11 @@ def _write(path: str, wanted: list[tuple[Desired, int]]) -> Iterator[str]:
     wanted = [(desired, number) for desired, number in wanted if desired.origin.document in ids]
     data = original
     try:
-        data = insert_ids(original, ids)
+        data = _inserted(original, wanted, account)
     except NotEditableError:
         for desired, number in wanted:  # one that cannot be written shall not keep the others out
             try:
-                data = insert_ids(data, {desired.origin.document: number})
+                data = _inserted(data, [(desired, number)], account)
             except NotEditableError as error:
                 del ids[desired.origin.document]
                 yield f"{desired.origin}: id {number} is not written: {error}; it is in the state."
@@ -62,8 +71,43 @@ def _write(path: str, wanted: list[tuple[Desired, int]]) -> Iterator[str]:
     except ConfigurationError as error:
         yield f"{error}. The ids are in the state."
         return
-    written = [f"{item.address} {id_}" for item, id_ in wanted if item.origin.document in ids]
-    yield f"{path}: wrote metadata.id of {', '.join(written)}."
+    for key in ("id", "ids"):
+        written = [
+            f"{item.address} {id_}"
+            for item, id_ in wanted
+            if item.origin.document in ids and _key(item, account) == key
+        ]
+        if written:
+            yield f"{path}: wrote metadata.{key} of {', '.join(written)}."
+
+
+def _key(desired: Desired, account: str) -> str:
+    """Where an id is written."""
+    is_shared = bool(desired.layer) and account != DEFAULT_ACCOUNT
+    return "ids" if is_shared or "ids" in desired.id_at else "id"
+
+
+def _inserted(data: bytes, wanted: list[tuple[Desired, int]], account: str) -> bytes:
+    """The bytes of a file with the ids.
+
+    Raises:
+        NotEditableError: one cannot be written.
+    """
+    ids: dict[int, dict[tuple[str, str], FieldEdit]] = {}
+    documents = {item.number: item.value for item in manifests.Parser().parse("", data)[0]}
+    for desired, number in wanted:
+        document = desired.origin.document
+        if _key(desired, account) == "ids":
+            known = documents[document]["metadata"].get("ids") or {}
+            edit = FieldEdit({**known, account: number}, after="name")
+            ids[document] = {("metadata", "ids"): edit}
+    data = set_fields(data, ids) if ids else data
+    alone = {
+        desired.origin.document: number
+        for desired, number in wanted
+        if desired.origin.document not in ids
+    }
+    return insert_ids(data, alone) if alone else data
 
 
 def _addresses(path: str, data: bytes) -> dict[int, tuple[JSON, JSON]]:

@@ -178,7 +178,14 @@ class TestInit:
         for path in [*folder.rglob("*.json")]:
             json.loads(path.read_bytes())
         copied = {path.name: path.read_bytes() for path in (folder / "schemas").iterdir()}
-        edited = ("defaults", "email-imap", "email-pop", "email-round-trip", "email-smtp")
+        edited = (
+            "defaults",
+            "override",
+            "email-imap",
+            "email-pop",
+            "email-round-trip",
+            "email-smtp",
+        )
         names = {f"{name}.schema.json" for name in (*edited, "manifest")}  # which leads to them
         assert copied == {name: (_SCHEMAS / name).read_bytes() for name in names}
         example = (folder / "monitors" / "example-smtp.yaml").read_text()

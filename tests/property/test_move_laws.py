@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.model import canonical
 from reconciler.usecases import load_fleet
+from reconciler.usecases.load import Sources
 from reconciler.usecases.move import find_move, move
 
 from build import SCHEMAS
@@ -29,6 +30,8 @@ VALUES = {
     "locations": IDS | IDS.map(lambda ids: {"append": ids}) | REFUSED,
 }
 FIELDS = st.fixed_dictionaries({}, optional=VALUES)
+
+SOURCES = Sources(("monitors",))
 
 
 class Tree(NamedTuple):
@@ -96,10 +99,10 @@ def test_what_is_moved_says_the_same(
         before = said()
         source = data.draw(st.sampled_from(sorted(tree.manifests)))
         if whole == "folder":
-            plan = find_move([f"monitors/{source}"], "monitors/new/", "monitors", SCHEMAS)
+            plan = find_move([f"monitors/{source}"], "monitors/new/", SOURCES, SCHEMAS)
         else:
             path = f"monitors/{source}/all.yaml"
-            plan = find_move([path], f"monitors/{target}/other.yaml", "monitors", SCHEMAS)
+            plan = find_move([path], f"monitors/{target}/other.yaml", SOURCES, SCHEMAS)
         move(plan._replace(steps=()), lambda _: nullcontext())
         assert said() == before  # as if the run were killed before the first file is moved
         move(plan._replace(edits={}), lambda _: nullcontext())

@@ -448,7 +448,7 @@ def test_both_validators_agree_on_what_a_secret_ref_is(kind: str, edits: Any) ->
             assert found.ref.name
 
 
-EDITED = [path for path in FILES if path.name.startswith(("email-", "defaults"))]
+EDITED = [path for path in FILES if path.name.startswith(("email-", "defaults", "override"))]
 VENDORS = {"doNotSuggest", "errorMessage", "patternErrorMessage"}
 """Keywords of yaml-language-server."""
 
@@ -507,6 +507,6 @@ class TestEditors:
     def test_a_document_is_judged_by_its_kind(self) -> None:
         schema = json.loads((schema_folder() / "manifest.schema.json").read_text())
         kinds = [part["if"]["properties"]["kind"]["const"] for part in schema["allOf"]]
-        assert kinds == schema["properties"]["kind"]["enum"] == [*KINDS, "Defaults"]
+        assert kinds == schema["properties"]["kind"]["enum"] == [*KINDS, "Defaults", "Override"]
         names = [part["then"]["$ref"] for part in schema["allOf"]]
         assert names == [f"{kind.lower()}.schema.json" for kind in kinds]

@@ -1,0 +1,110 @@
+"""Where a value is written, so that it counts for one account and for no other.
+
+Rule: what other accounts use is never edited. A value that a shared manifest says, or defaults over
+one, is written into an Override in the account's own folder. A variable is never replaced by a
+value where it stands, since what else it is used for is not ours to tell.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.inheritance import INHERIT
+from reconciler.manifests.editor import set_fields
+from reconciler.manifests.edits import ABSENT, FieldEdit, NotEditableError, parsed, said
+from reconciler.manifests.writer import document
+from reconciler.schema import API_VERSION, OVERRIDE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.core.model import JSON, Desired, Origin
+    from reconciler.usecases.load import Sources
+
+
+FILE = "overrides.yaml"
+"""The file in the account's own folder that new Overrides are written into."""
+
+
+class Spot(NamedTuple):
+    """The document that a value is written into.
+
+    Attributes:
+        path: its file.
+        document: its number there; None for a new Override, at the end of the file.
+        address: of the manifest.
+        is_override: whether it is an Override.
+        is_said: whether the value that counts so far stands there too.
+    """
+
+    path: str
+    document: int | None
+    address: str
+    is_override: bool
+    is_said: bool
+
+
+def spot_of(desired: Desired, field: str, sources: Sources) -> Spot:
+    """Where another value of a field of `spec` or `extra` is written."""
+    overridden = desired.overridden.get(field)
+    if overridden is not None and not sources.shared(overridden.path):
+        return _at(desired, overridden, is_override=True, is_said=True)
+    if desired.override_at is not None and (desired.layer or overridden):
+        return _at(desired, desired.override_at, is_override=True, is_said=False)
+    if desired.layer or overridden:
+        path = str(Path(sources.folders[-1], FILE))
+        return Spot(path, None, desired.address, is_override=True, is_said=False)
+    is_said = field in (*desired.fields, *desired.secrets) and field not in desired.inherited
+    return _at(desired, desired.origin, is_override=False, is_said=is_said)
+
+
+def why_varies(desired: Desired, field: str, spot: Spot) -> str:
+    """Why a value must not be written there: it comes from variables; empty if it does not."""
+    names = desired.variables.get(field) if spot.is_said else None
+    if not names:
+        return ""
+    said = ", ".join(f"${{{name}}}" for name in names)
+    return f"its value comes from {said}; change the variable, or write the value by hand"
+
+
+def edited(data: bytes | None, edits: Mapping[Spot, Mapping[tuple[str, str], FieldEdit]]) -> bytes:
+    """The bytes of a file with other values of some fields.
+
+    Args:
+        data: the file; None if there is none yet.
+        edits: what is wanted, by the document.
+
+    Raises:
+        NotEditableError: it cannot be done; the text says why.
+    """
+    known = {spot.document: dict(fields) for spot, fields in edits.items()}
+    new = {spot: fields for spot, fields in edits.items() if spot.document is None}
+    result = data or b""
+    if old := {number: fields for number, fields in known.items() if number is not None}:
+        result = set_fields(result, old)
+    for spot, fields in new.items():
+        result = _with_override(result, spot.address, fields)
+    return result
+
+
+def _at(desired: Desired, origin: Origin, *, is_override: bool, is_said: bool) -> Spot:
+    return Spot(origin.path, origin.document, desired.address, is_override, is_said)
+
+
+def _with_override(data: bytes, address: str, fields: Mapping[tuple[str, str], FieldEdit]) -> bytes:
+    """The file with a new Override at its end."""
+    value: dict[str, JSON] = {"apiVersion": API_VERSION, "kind": OVERRIDE, "address": address}
+    for (section, field), edit in fields.items():
+        said_now = {INHERIT: False} if edit.value is ABSENT else edit.value
+        value[section] = {**value.get(section, {}), field: said_now}
+    try:
+        text = document(value)
+    except ValueError as error:  # NotWritableError, or JSON has no such number
+        raise NotEditableError(str(error)) from error
+    end = b"" if not data or data.endswith(b"\n") else b"\n"
+    result = data + end + (b"---\n" if data else b"") + text.encode()
+    before = [canonical for _, canonical in said(parsed(data))] if data else []
+    if [canonical for _, canonical in said(parsed(result))][:-1] != before:
+        raise NotEditableError("with the change, the file would not say the same")
+    return result

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 _PATIENCE = 10.0
 _PAUSE = 0.01
 _READ_HINT = "Check the path and your permission to read it, or name another place with --state."
-_WRITE_HINT = "What was there before is unchanged. Free some space or fix the permissions, "
-"then run the same command again."
+_WRITE_HINT = (
+    "What was there before is unchanged. Free some space or fix the permissions, then run the same "
+    "command again."
+)
 
 
 class FileStore:

@@ -388,7 +388,9 @@ def test_create_that_could_not_even_be_looked_for_is_found_by_the_next_run(
     assert run(*_APPLY, env=account.env).code == 7
     plan = run("plan", env=account.env)
     assert plan.code == 0
-    found = "= email-smtp/one (id 100001) recovered: an earlier run created it and could not say so"
+    found = (
+        "= email-smtp/one (id 100001) recovered: an earlier run created it, but did not record it"
+    )
     assert f"  {found}\n" in plan.out
     assert run(*_APPLY, env=account.env).code == 0
     assert _ids(workspace) == {"email-smtp/one": 100001}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -184,8 +185,8 @@ def test_a_run_ends_with_its_id_and_how_long_it_took(
 ) -> None:
     done = run(*_APPLY, "--json", env=sandbox(*fleet(1)).env)
     last = done.err.splitlines()[-1]
-    assert last.startswith(f"Run {done.json['run']} took ")
-    assert last.endswith(f" s. To undo it: reconciler undo {done.json['run']}")
+    name = done.json["run"]
+    assert re.fullmatch(rf"Run {name} took [0-9.]+ m?s\. To undo it: reconciler undo {name}", last)
 
 
 def test_failures_stand_last_and_what_is_done_is_counted(

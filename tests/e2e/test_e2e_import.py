@@ -59,7 +59,7 @@ def test_a_thousand_monitors(
     assert run("fmt", "--check").code == 0
     plan = run("plan", "--detailed-exitcode", env=env)
     assert plan.code == 0
-    assert plan.out.startswith("No changes. 1000 unchanged.\nRECONCILER_SECRET_KEY is not set")
+    assert plan.out.startswith("No changes. 1,000 unchanged.\nRECONCILER_SECRET_KEY is not set")
 
     again = run("import", "--merge", env=env)
     assert (again.code, again.out) == (

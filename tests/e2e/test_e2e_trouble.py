@@ -491,4 +491,4 @@ def test_a_manifest_that_fmt_cannot_write_is_not_called_changed(
     path.chmod(0o644)
     assert (code, out) == (3, "")
     assert "Error: cannot write monitors/relay.yaml: Permission denied\nNothing was written" in err
-    assert "give yourself the permission" in err
+    assert "fix the permissions" in err

@@ -192,7 +192,7 @@ def _checked(table: _Table, known: tuple[str, ...]) -> Iterator[Diagnostic]:
             yield table.finding(key, f"{key} must be {_SHAPES[key]}")
 
 
-def _fits(key: str, value: Any) -> bool:  # noqa: ANN401 - what TOML gives
+def _fits(key: str, value: object) -> bool:
     match key, value:
         case "username" | "password" | "token", {"env": str() as name, **rest}:
             return bool(name) and not rest

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
@@ -20,8 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def part(account: str, code: int | None, **more: int) -> PartResult:
-    return PartResult(account, "apply", code)._replace(**more)  # type: ignore[arg-type]
+def part(
+    account: str, code: int | None, losses: int = 0, lost: int = 0, managed: int = 0
+) -> PartResult:
+    return PartResult(account, "apply", code, losses=losses, lost=lost, managed=managed)
 
 
 @pytest.mark.parametrize(
@@ -102,8 +103,7 @@ def test_any_executor_runs_a_job(executor: object) -> None:
     assert [item.text for item in found] == ["hello b", "hello a", "hello c"]
 
 
-def test_a_job_is_a_value_that_can_be_sent() -> None:
-    assert pickle.loads(pickle.dumps(JOBS[0])) == JOBS[0]  # noqa: S301 - it is our own
+def test_a_job_is_known_by_all_that_it_says() -> None:
     assert JOBS[0].key != JOBS[0]._replace(approved="sha256:1").key
 
 

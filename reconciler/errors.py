@@ -6,6 +6,7 @@ Rule: every failure owns its exit code and says what to do next; only `cli` catc
     ├── UsageError               64  the command line cannot be carried out
     ├── ConfigurationError        3  environment or settings are missing or contradict each other
     ├── InvalidManifestsError     3  findings in the manifests
+    │   └── InvalidSettingsError  3  findings in the settings of accounts
     ├── RefusedError              5  ambiguous, stale, not ours, not approved
     ├── InterruptedRunError     130  stopped by a person or the system, after something was written
     ├── PlatformError             6  GitHub or GitLab did not answer, or refused one request
@@ -132,11 +133,20 @@ class InvalidManifestsError(ReconcilerError):
     """
 
     exit_code = ExitCode.INVALID
+    _where = "manifests"
 
     def __init__(self, findings: tuple[Diagnostic, ...]) -> None:
         count = len(findings)
-        super().__init__(f"{count:,} {'finding' if count == 1 else 'findings'} in the manifests")
+        super().__init__(
+            f"{count:,} {'finding' if count == 1 else 'findings'} in the {self._where}"
+        )
         self.findings = findings
+
+
+class InvalidSettingsError(InvalidManifestsError):
+    """The settings of accounts have findings."""
+
+    _where = "settings"
 
 
 class RefusedError(ReconcilerError):

@@ -32,10 +32,11 @@ from reconciler.core.redactor import Redactor
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from importlib.metadata import EntryPoint
 
-    from reconciler.core.model import Desired, SecretRef
+    from reconciler.core.accounts import Reference
+    from reconciler.core.model import Desired
 
 
 _OWN = ("ALERTSITE_*", "RECONCILER_*")
@@ -76,6 +77,7 @@ class SecretRules(NamedTuple):
         plugins: patterns of `SCHEME:NAME`, for all other schemes.
         fields: patterns of the names of fields that AlertSite shows and that may hold a secret.
         own_files: the files in which this tool's own credentials are.
+        own_variables: the variables in which they are, beside those with a name of this tool.
     """
 
     env: tuple[str, ...] | None = None
@@ -83,6 +85,7 @@ class SecretRules(NamedTuple):
     plugins: tuple[str, ...] | None = None
     fields: tuple[str, ...] = ()
     own_files: tuple[str, ...] = ()
+    own_variables: tuple[str, ...] = ()
 
     def refusal(self, ref: SecretRef) -> str:
         """Why a secret is not resolved; empty if it may be."""
@@ -107,7 +110,7 @@ class SecretRules(NamedTuple):
 
     def _refused_variable(self, name: str) -> str:
         what = f"the environment variable {name}"
-        if _matches(name.upper(), _OWN):
+        if _matches(name.upper(), _OWN) or name in self.own_variables:
             return f"{what} belongs to this tool and is never resolved"
         if self._is_listed:
             return "" if _matches(name, self.env or ()) else f"{what} is not in env under {_TABLE}"
@@ -349,6 +352,48 @@ def _look_up(ref: SecretRef, environment: Mapping[str, str]) -> str:
             return _from_file(ref.name)
         case _:
             return _from_plug_in(ref)
+
+
+_CMD_SECONDS = 60.0
+
+
+def look_up(reference: Reference, environment: Mapping[str, str]) -> str:
+    """A part of a login, which the settings of an account refer to.
+
+    Raises:
+        LookupError: it is not available; the text says why, and nothing of what a command printed.
+    """
+    if reference.scheme == "cmd":
+        return _from_command(reference.words, environment)
+    return _look_up(SecretRef(reference.scheme, *reference.words), environment)
+
+
+def _from_command(words: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The first line that a command prints; no shell reads it."""
+    import subprocess  # few logins need it
+
+    try:
+        done = subprocess.run(  # noqa: S603 - who may write the settings may choose the command
+            words,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_CMD_SECONDS,
+            check=False,
+        )
+    except OSError as error:
+        raise LookupError(f"{words[0]} cannot be started: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise LookupError(f"{words[0]} took longer than {_CMD_SECONDS:.0f} s") from None
+    if done.returncode:
+        raise LookupError(f"{words[0]} ended with {done.returncode}")
+    try:
+        first, *_ = done.stdout.decode().splitlines() or [""]
+    except UnicodeDecodeError:
+        raise LookupError(f"what {words[0]} prints is not UTF-8") from None
+    if not first:
+        raise LookupError(f"{words[0]} printed nothing")
+    return first
 
 
 def _from_environment(name: str, environment: Mapping[str, str]) -> str:

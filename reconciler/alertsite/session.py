@@ -18,6 +18,7 @@ import httpx
 
 from reconciler import __version__
 from reconciler.alertsite import responses
+from reconciler.alertsite.rate import Bucket
 from reconciler.alertsite.responses import TransientError
 from reconciler.alertsite.wire import (
     Allowance,
@@ -99,6 +100,7 @@ class Session:
         cancellation: what ends repetitions and all waits.
         reporter: is told of every request and repetition.
         redactor: is told every token and password.
+        rate: requests per second at most; None for as many as AlertSite takes.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class Session:
         cancellation: Cancellation,
         reporter: Reporter,
         redactor: Redactor,
+        rate: float | None = None,
     ) -> None:
         redactor.know(credentials.password, credentials.token)
         self._redactor = redactor
@@ -128,6 +131,7 @@ class Session:
         self._cancellation = cancellation
         self._reporter = reporter
         self._limits = limits
+        self._bucket = None if rate is None else Bucket(rate, clock)
         self._wire = Wire()
         self._client = _client(url, connections, limits, self._wire)
 
@@ -357,7 +361,12 @@ class Session:
         return response
 
     def _wait_our_turn(self) -> None:
-        """Waits while AlertSite wants fewer requests: one 429 slows all threads down."""
+        """Waits while AlertSite wants fewer requests: one 429 slows all threads down.
+
+        So does the rate of the account, if it has one.
+        """
+        if self._bucket is not None and (wait := self._bucket.take()) > 0:
+            self._cancellation.wait(wait)
         while (wait := self._not_before - self._clock.monotonic()) > 0:
             if self._cancellation.wait(wait):
                 return

@@ -12,7 +12,7 @@ import signal
 from contextlib import chdir
 from importlib import import_module
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -32,7 +32,7 @@ from reconciler.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _ISSUES = "Please report this with the lines above: it is a bug in reconciler."
 _SECTIONS = {
@@ -186,37 +186,76 @@ def _run(arguments: Sequence[str], context: Context) -> int:
         signal.signal(signal.SIGHUP, signal.default_int_handler)
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # it may be ignored, as after `nohup`
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
+
+    def begin() -> object:
         _check(arguments)
-        code = reconciler.main(
+        return reconciler.main(
             list(arguments), prog_name="reconciler", standalone_mode=False, obj=context
         )
+
+    return ended(begin, arguments).code
+
+
+def invoke(name: str, arguments: Sequence[str], context: Context) -> object:
+    """Runs one command as the part of another, in the folder where that runs; raises as it does."""
+    with click.Context(reconciler) as whole:
+        command = reconciler.get_command(whole, name)
+    assert command is not None
+    return command.main(
+        list(arguments), prog_name=f"reconciler {name}", standalone_mode=False, obj=context
+    )
+
+
+class Ending(NamedTuple):
+    """How a command ended.
+
+    Attributes:
+        error: why it is not done; empty if it is.
+    """
+
+    code: int
+    error: str = ""
+
+
+def ended(begin: Callable[[], object], arguments: Sequence[str]) -> Ending:
+    """Runs a command; prints every failure, with its next step."""
+    try:
+        found = begin()
     except InterruptedRunError as error:
         console.say(f"Interrupted. {error}")
-        return error.exit_code
+        return Ending(error.exit_code, str(error))
     except ReconcilerError as error:
-        return console.fail(error)
+        code = console.fail(error)
+        if code is ExitCode.USAGE:
+            _say_dashes(arguments)
+        return Ending(code, str(error))
     except click.UsageError as error:
         shown = StringIO()
         error.show(shown)
         console.say(joined(shown.getvalue().expandtabs(2).splitlines()))
-        for argument in arguments:
-            if re.fullmatch("-[a-z][a-z-]+(=.*)?", argument):
-                console.say(f"Long options begin with two dashes: -{argument}")
-        return ExitCode.USAGE
+        _say_dashes(arguments)
+        return Ending(ExitCode.USAGE, error.format_message())
     except (click.Abort, KeyboardInterrupt):
         # An apply that may have sent something turns signals into a good end, with its result.
         console.say("Interrupted: AlertSite was not changed.")
-        return ExitCode.INTERRUPTED
+        return Ending(ExitCode.INTERRUPTED, "interrupted")
     except Exception as error:  # noqa: BLE001 - the last line of defence: no user sees a traceback
         if os.environ.get("RECONCILER_DEBUG"):
             import traceback  # 4 ms
 
             console.say(joined(traceback.format_exc().splitlines()))
-        console.say(f"Error: unexpected failure: {type(error).__name__}: {error}")
+        reason = f"unexpected failure: {type(error).__name__}: {error}"
+        console.say(f"Error: {reason}")
         console.say(f"{_ISSUES} RECONCILER_DEBUG=1 adds the traceback.")
-        return ExitCode.BUG
-    return code if isinstance(code, int) else ExitCode.OK
+        return Ending(ExitCode.BUG, reason)
+    return Ending(found if isinstance(found, int) else ExitCode.OK)
+
+
+def _say_dashes(arguments: Sequence[str]) -> None:
+    """Says what may be wrong with an option: Terraform's have one dash."""
+    for argument in arguments:
+        if re.fullmatch("-[a-z][a-z-]+(=.*)?", argument):
+            console.say(f"Long options begin with two dashes: -{argument}")
 
 
 def _check(arguments: Sequence[str]) -> None:

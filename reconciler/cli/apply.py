@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
-from contextlib import suppress
-from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -21,9 +18,11 @@ from reconciler.cli import (
     plan_file,
     provenance,
     runtime,
+    selection,
     signals,
 )
 from reconciler.cli.runtime import connect
+from reconciler.cli.stopping import Stopping
 from reconciler.cli.undo_plan import (
     TakingBack,
     refuse_nothing_left,
@@ -43,12 +42,10 @@ from reconciler.usecases.write_ids import write_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import FrameType
 
     from reconciler.cli.formats import Outputs
     from reconciler.cli.runtime import Connection
     from reconciler.cli.signals import Signals
-    from reconciler.context import Clock
     from reconciler.core.generation import Generation
     from reconciler.core.grouping import Detail
     from reconciler.core.model import Desired
@@ -60,17 +57,13 @@ if TYPE_CHECKING:
     from reconciler.usecases import Planned, Workspace
     from reconciler.usecases.apply import Applied
 
-_PATIENCE = 10.0
-"""Seconds after which another signal means that requests in flight are not waited for any more."""
-_STOPPING = (
-    b"\nStopping: requests in flight are finished, nothing new is started. "
-    b"Another signal, in 10 s or later, closes their connections.\n"
-)
-_CUTTING = b"\nClosing all connections: what had no answer by now is unconfirmed.\n"
-
 
 class ApplyOptions(NamedTuple):
-    """How this apply was asked for."""
+    """How this apply was asked for.
+
+    Attributes:
+        approved: the digest of the plan that was approved for this account among several.
+    """
 
     parallelism: int
     fail_fast: bool
@@ -84,11 +77,13 @@ class ApplyOptions(NamedTuple):
     allow_empty: bool
     allow_older: bool
     allow_different_manifests: bool
+    approved: str = ""
 
 
 @click.command(
     epilog="Example: reconciler apply --auto-approve --parallelism 8; or: reconciler apply p.json"
 )
+@selection.many
 @click.argument("file", required=False, metavar="[FILE]", type=options.FromHere())
 @options.manifests
 @options.target
@@ -193,6 +188,7 @@ def apply(
         allow_empty=allow_empty,
         allow_older=allow_older,
         allow_different_manifests=allow_different_manifests,
+        approved=whole.approved if (whole := runtime.part()) is not None else "",
     )
     with signals.emitting(signals.Wanted(events, metrics, notify), "apply") as told:
         saved = _saved(file, asked, is_ruled=is_ruled)
@@ -271,7 +267,8 @@ def carry_out(
     if writes_ids:
         _write_ids(workspace, applied)
     seconds = runtime.clock().monotonic() - began
-    console.note(render.run_line(run.id, seconds, can_undo=applied.is_kept))
+    line = render.run_line(run.id, seconds, account=run.account, can_undo=applied.is_kept)
+    console.note(line)
     if unwritten is not None:
         console.fail(unwritten)
     if applied.state_error is not None:
@@ -321,13 +318,13 @@ def _apply(
     clock = runtime.clock()
     back = None
     if takes_back is not None:
-        generation = read_generation(manifests, console.REPORTER)
+        generation = read_generation(manifests, console.reporter())
         back = take_back(workspace, run, known.state, takes_back)
         workspace = back.workspace
     else:
         generation = _generation(manifests, known, saved, asked)
     # Whoever sent a create that had no answer is over, since this run has the lock.
-    grace = usecases.Grace(clock, run.grace, connection.cancellation, console.REPORTER)
+    grace = usecases.Grace(clock, run.grace, connection.cancellation, console.reporter())
 
     def look() -> Planned:
         if back is not None:
@@ -346,9 +343,9 @@ def _apply(
         plan, moved = _of_saved(saved, basis, workspace, first, known, asked)
     told.planned(plan, workspace.schemas.kinds, first.live)
     is_something = plan.is_something or bool(back and plan.bindings)
-    asks = is_something and saved is None and not asked.auto_approve
+    asks = is_something and saved is None and not asked.auto_approve and not asked.approved
     is_paged = False
-    if plan.is_something or not moved:
+    if (plan.is_something or not moved) and not asked.approved:
         is_paged = _show(plan, asked, pages=asks and not asked.no_pager)
     if back is not None:
         whole, (plan, refused) = plan, undo.parted(plan, back.undoing.record)
@@ -360,7 +357,7 @@ def _apply(
     if asks:
         if is_paged:  # then nothing of it is on the terminal any more
             console.data(render.summary_text(plan, colour=console.has_colour(sys.stdout)))
-        _ask()
+        console.approve("Apply these changes?")
         first = look()
         usecases.refuse_stale(whole, first.plan)
     used = saved.basis.id if saved is not None and not moved else None
@@ -415,7 +412,10 @@ def _execute(
     gc.freeze()
     gc.enable()  # requests leave garbage behind, and there may be thousands
     clock = runtime.clock()
-    _stop_on_signals(connection, clock)
+    if runtime.part() is None:  # else who has given the parts listens for all
+        stopping = Stopping(clock)
+        stopping.add(connection.cancellation, connection.session.cut)
+        stopping.listen()
     with console.progress(len(plan.changes), clock.monotonic) as shown:
 
         def progress(outcome: Outcome) -> None:
@@ -447,7 +447,7 @@ def _generation(
     Raises:
         RefusedError: it is older than that of the last apply.
     """
-    now = read_generation(manifests, console.REPORTER)
+    now = read_generation(manifests, console.reporter())
     if saved is not None and not now.commit:
         now = saved.basis.generation
     last = known.state.generation
@@ -495,6 +495,8 @@ def _refuse(plan: Plan, workspace: Workspace, known: Known, asked: ApplyOptions)
         RefusedError: the plan holds a refusal, or loses too much.
     """
     usecases.refuse_refusals(plan)
+    if asked.approved:
+        usecases.refuse_other(plan, asked.approved)
     usecases.require_secrets_of(plan, workspace)
     safety.refuse_unsafe(
         plan.coverage,
@@ -519,50 +521,3 @@ def _put(result: Result, outputs: Outputs) -> ConfigurationError | None:
     except ConfigurationError as error:
         return error
     return None
-
-
-def _ask() -> None:
-    """Asks for approval.
-
-    Raises:
-        RefusedError: the answer is not "yes", or there is no terminal to ask.
-    """
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise RefusedError(
-            "nothing is applied without approval, and there is no terminal to ask",
-            "Read the plan above, then run the same command with --auto-approve.",
-        )
-    answer = click.prompt('Apply these changes? Only "yes" is accepted', err=True)
-    if answer != "yes":
-        raise RefusedError("not approved, so nothing is applied")
-
-
-def _stop_on_signals(connection: Connection, clock: Clock) -> None:
-    """Turns SIGINT, SIGTERM and SIGHUP, from here to the end, into a request to stop in good order.
-
-    Another signal changes nothing for some seconds: a pipeline that cancels a job sends two, and
-    the report on what was done must survive them. After that it closes all connections, so that
-    the report does not wait for answers either. What is ignored, as after `nohup`, stays so.
-    """
-    began = inf
-
-    def handle(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal began
-        if not connection.cancellation.is_interrupted:
-            began = clock.monotonic()
-            connection.cancellation.interrupt()
-            _write(_STOPPING)
-        elif clock.monotonic() - began >= _PATIENCE:
-            began = inf
-            connection.session.cut()
-            _write(_CUTTING)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, handle)
-
-
-def _write(text: bytes) -> None:
-    """Writes to stderr; not by `console`, in whose printing the signal may have come."""
-    with suppress(OSError):  # the terminal may have gone, which may be why the signal came
-        os.write(sys.stderr.fileno(), text)

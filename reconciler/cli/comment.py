@@ -9,15 +9,22 @@ import click
 from reconciler.cli import console, formats, options, pipeline, plan_file
 from reconciler.core.model import DEFAULT_ACCOUNT
 from reconciler.core.review import Behavior
+from reconciler.core.rollup import PartResult, RollUp
 from reconciler.errors import ExitCode, NotAllowedError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reconciler.core.plan import Plan
     from reconciler.usecases.review import Commented
 
 
+_ALL = "all"
+"""Whose comment it is that shows several accounts."""
+
+
 @click.command(epilog="Example: reconciler comment plan.json --platform github --file plan.md")
-@click.argument("plan_path", metavar="[PLAN]", required=False, type=options.FromHere())
+@click.argument("plan_paths", metavar="[PLAN]...", nargs=-1, type=options.FromHere())
 @pipeline.platform
 @click.option(
     "--file",
@@ -38,10 +45,11 @@ if TYPE_CHECKING:
 @click.option(
     "--account",
     metavar="NAME",
-    help="Whose comment it is, when one request has several. By default that of PLAN.",
+    help="Whose comment it is, when one request has several. By default that of PLAN; with several "
+    "there is one comment for all.",
 )
 def comment(
-    plan_path: str | None,
+    plan_paths: tuple[str, ...],
     platform: str,
     text_path: str | None,
     request: int | None,
@@ -60,15 +68,15 @@ def comment(
     """
     from reconciler.usecases import review
 
-    if plan_path is None and text_path is None:
+    if not plan_paths and text_path is None:
         raise UsageError("there is nothing to show", "Give PLAN, --file, or both.")
-    plan = plan_file.read(plan_path).plan if plan_path else None
-    text = pipeline.read_text(text_path) if text_path else _rendered(plan)
-    name = account or (plan.account.name if plan else DEFAULT_ACCOUNT)
+    plans = [plan_file.read(path).plan for path in plan_paths]
+    text = pipeline.read_text(text_path) if text_path else _rendered(plans)
+    name = account or _name(plans)
     number = pipeline.number_of_request(platform, request)
     try:
         with pipeline.connect(platform, number) as place:
-            done = review.comment(place, text, name, Behavior(behavior), plan)
+            done = review.comment(place, text, name, Behavior(behavior), plans)
     except NotAllowedError as error:
         where = pipeline.summarise(text)
         console.say(f"Warning: no comment can be written here: {error}. The text {where}.")
@@ -87,8 +95,28 @@ def _say(done: Commented, number: int) -> None:
         console.say(f"Warning: no label may be set here: {done.not_allowed}.")
 
 
-def _rendered(plan: Plan | None) -> str:
+def _name(plans: Sequence[Plan]) -> str:
+    """Whose comment it is: one account's, or that of all of them."""
+    match plans:
+        case ():
+            return DEFAULT_ACCOUNT
+        case (plan,):
+            return plan.account.name
+        case _:
+            return _ALL
+
+
+def _rendered(plans: Sequence[Plan]) -> str:
     from reconciler.render.view import View
 
-    assert plan is not None
-    return formats.renderer("markdown", formats.Subject.PLAN)(plan, View())
+    show = formats.renderer("markdown", formats.Subject.PLAN)
+    if len(plans) == 1:
+        return show(plans[0], View())
+    from reconciler.render.rollups import rollup_markdown  # only for several accounts
+
+    room = View(limit=View().limit // len(plans))
+    parts = [
+        PartResult(plan.account.name, "plan", int(ExitCode.OK), text=show(plan, room)).showing(plan)
+        for plan in plans
+    ]
+    return rollup_markdown(RollUp("plan", tuple(parts)))

@@ -31,6 +31,8 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"([0-9]{1,6}) ?(MiB|GiB)")
 _KEYS = ("state", "lock_lease", "timeout", "deadline", "largest_list")
 _PRUNE = "prune"
+OF_ACCOUNTS = ("accounts", "accounts_from", "defaults", "fleet")
+"""Settings that `cli/accounts.py` reads and checks."""
 _LISTS = ("env", "files", "plugins", "fields")
 _SEVERITIES = ("error", "warning", "info", "off")
 _MOST_BYTES = 64 * 1024
@@ -159,7 +161,7 @@ def read(environment: Mapping[str, str]) -> Settings | None:
             "ALERTSITE_TOKEN holds a space, a line break or a character that no token has",
             "Set it to the access token alone.",
         )
-    return Settings(_url(environment), username, password, token)
+    return Settings(read_url(environment), username, password, token)
 
 
 def is_silent(environment: Mapping[str, str]) -> bool:
@@ -174,7 +176,7 @@ def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
     Raises:
         ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
     """
-    table = _project(project)
+    table = read_project(project)
 
     def seconds(key: str, default: str) -> float:
         name = f"RECONCILER_{key.upper()}"
@@ -192,12 +194,17 @@ def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
         _size(environment, table, project) or USUAL.size,
     )
     return StateSettings(
-        _value(environment, "RECONCILER_STATE") or table.get("state", ""),
+        state_in(environment) or table.get("state", ""),
         seconds("lock_lease", "3m"),
         limits,
         _value(environment, "RECONCILER_SECRET_KEY"),
         Budgets(Budget(**table.get("budget", {})), _ceiling(environment)),
     )
+
+
+def state_in(environment: Mapping[str, str]) -> str:
+    """Where the environment says that the state is kept; empty if it does not."""
+    return _value(environment, "RECONCILER_STATE")
 
 
 def read_secret_rules(environment: Mapping[str, str], project: Path) -> SecretRules:
@@ -206,7 +213,7 @@ def read_secret_rules(environment: Mapping[str, str], project: Path) -> SecretRu
     Raises:
         ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
     """
-    lists = {name: tuple(items) for name, items in _project(project).get("secrets", {}).items()}
+    lists = {name: tuple(items) for name, items in read_project(project).get("secrets", {}).items()}
     return SecretRules(**lists, own_files=own_files(environment))
 
 
@@ -216,7 +223,7 @@ def read_prune(project: Path) -> bool:
     Raises:
         ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
     """
-    return bool(_project(project).get(_PRUNE, False))
+    return bool(read_project(project).get(_PRUNE, False))
 
 
 class LintSettings(NamedTuple):
@@ -237,7 +244,7 @@ def read_lint(project: Path) -> LintSettings:
     Raises:
         ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
     """
-    table = _project(project).get("lint", {})
+    table = read_project(project).get("lint", {})
     severities = tuple(table.get("severity", {}).items())
     return LintSettings(table.get("baseline", "lint-baseline.json"), severities)
 
@@ -251,7 +258,7 @@ def read_deciding(project: Path) -> dict[str, Any]:
     Raises:
         ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
     """
-    table = _project(project)
+    table = read_project(project)
     budget = Budget(**table.get("budget", {}))._asdict()
     return {"budget": budget, "secrets": table.get("secrets", {})}
 
@@ -357,7 +364,24 @@ def duration(text: str) -> float | None:
     return float(found[1]) * _UNITS[found[2] or "s"] if found else None
 
 
-def _project(path: Path) -> dict[str, Any]:
+def read_project(path: Path) -> dict[str, Any]:
+    """All that the project's file says; nothing if there is none.
+
+    Raises:
+        ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
+    """
+    table = read_toml(path)
+    for key, value in table.items():
+        _check(path, key, value)
+    return table
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a file with settings says; nothing if there is none.
+
+    Raises:
+        ConfigurationError: it cannot be read or is not TOML.
+    """
     try:
         text = durable.read_regular(path, _MOST_BYTES).decode("utf-8")
     except FileNotFoundError:
@@ -379,8 +403,6 @@ def _project(path: Path) -> dict[str, Any]:
         else:  # Python reads no more than 4300 digits
             reason = "a number has too many digits"
         raise ConfigurationError(f"{path} is not TOML: {reason}", "Fix it.") from error
-    for key, value in table.items():
-        _check(path, key, value)
     return table
 
 
@@ -397,11 +419,14 @@ def _check(path: Path, key: str, value: object) -> None:
             raise ConfigurationError(
                 f"{path}: {key} must be true or false", f"Write it as {key} = true."
             )
+    elif key in OF_ACCOUNTS:
+        return
     elif key not in _KEYS:
-        known = ", ".join((*_KEYS, _PRUNE))
+        known = ", ".join((*_KEYS, _PRUNE, "accounts_from"))
         raise ConfigurationError(
             f"{path}: unknown setting {key}",
-            f"It may hold {known}, [budget], [secrets] and [lint].",
+            f"It may hold {known}, [budget], [secrets], [lint], [defaults], [accounts.NAME] and "
+            "[fleet].",
         )
     elif not isinstance(value, str):
         raise ConfigurationError(f"{path}: {key} must be a text", f'Write it as {key} = "…".')
@@ -467,27 +492,39 @@ def _value(environment: Mapping[str, str], name: str) -> str:
         ) from error
 
 
-def _url(environment: Mapping[str, str]) -> str:
-    url = (_value(environment, "ALERTSITE_URL") or DEFAULT_URL).rstrip("/")
+def read_url(environment: Mapping[str, str]) -> str:
+    """Where AlertSite is, as the environment says, or else the vendor.
+
+    Raises:
+        ConfigurationError: it is no URL, or one to which a password must not be sent.
+    """
+    return checked_url(_value(environment, "ALERTSITE_URL") or DEFAULT_URL, "ALERTSITE_URL")
+
+
+def checked_url(text: str, name: str) -> str:
+    """The URL, without a slash at its end; `name` is what messages call it.
+
+    Raises:
+        ConfigurationError: it is no URL, or one to which a password must not be sent.
+    """
+    url = text.rstrip("/")
     if "@" in url or not _VISIBLE.fullmatch(url):
         raise ConfigurationError(
-            "ALERTSITE_URL holds a space, a control character or a login",
+            f"{name} holds a space, a control character or a login",
             f"Give it as https://HOST/PATH, and the login by itself. The default is {DEFAULT_URL}.",
         )
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise ConfigurationError(f"ALERTSITE_URL is not a URL: {error}") from error
+        raise ConfigurationError(f"{name} is not a URL: {error}") from error
     if parts.scheme not in {"http", "https"} or not host or parts.query:
         raise ConfigurationError(
-            f"ALERTSITE_URL must be https://HOST/PATH, not {url!r}",
+            f"{name} must be https://HOST/PATH, not {url!r}",
             f"The default is {DEFAULT_URL}.",
         )
     if parts.scheme == "http" and not _is_loopback(host):
-        raise ConfigurationError(
-            f"ALERTSITE_URL {url} would send the password unencrypted", "Use https."
-        )
+        raise ConfigurationError(f"{name} {url} would send the password unencrypted", "Use https.")
     return url
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from contextlib import contextmanager, suppress
 from io import TextIOBase
 from typing import TYPE_CHECKING
@@ -40,6 +41,43 @@ _EVERY = 100
 """Elsewhere there is one for so many changes, too; fewer monitors are read at once."""
 
 
+class Captured:
+    """What one part of a command prints, while others print at the same time.
+
+    Args:
+        redactor: takes the secrets out that the part knows.
+
+    Attributes:
+        is_json: whether what it prints is a JSON document.
+    """
+
+    def __init__(self, redactor: Redactor) -> None:
+        self.is_json = False
+        self._redactor = redactor
+        self._texts: dict[str, list[str]] = {"stdout": [], "stderr": []}
+
+    def take(self, name: str, text: str, *, is_json: bool = False) -> None:
+        """Takes what is printed to a stream of that name."""
+        self.is_json = self.is_json or is_json
+        clean = (
+            self._redactor.document(text, is_shown=True) if is_json else self._redactor.text(text)
+        )
+        self._texts[name].append(clean)
+
+    def text(self, name: str) -> str:
+        """All that was printed to a stream."""
+        return "".join(self._texts[name])
+
+
+class _Thread(threading.local):
+    """What is different in each thread: where what it prints goes; None for the streams."""
+
+    captured: Captured | None = None
+
+
+_HERE = _Thread()
+
+
 class _Redacted(TextIOBase):
     """A stream that known secrets do not pass, whoever writes to it.
 
@@ -53,7 +91,8 @@ class _Redacted(TextIOBase):
 
     is_quiet = is_plain = False
 
-    def __init__(self, stream: TextIO, redactor: Redactor) -> None:
+    def __init__(self, stream: TextIO, redactor: Redactor, name: str) -> None:
+        self._name = name
         self._stream = stream
         self._redactor = redactor
         self._has_status = False
@@ -61,6 +100,9 @@ class _Redacted(TextIOBase):
     def write(self, text: str | bytes) -> int:
         if isinstance(text, bytes):  # as click writes what completes a shell's words
             text = text.decode()
+        if (captured := _HERE.captured) is not None:
+            captured.take(self._name, text)
+            return len(text)
         self.clear_status()
         self._stream.write(self._redactor.text(text))
         return len(text)
@@ -73,7 +115,7 @@ class _Redacted(TextIOBase):
 
     def clear_status(self) -> None:
         """Takes that line away."""
-        if self._has_status:
+        if self._has_status and _HERE.captured is None:
             self._has_status = False
             self._stream.write(_CLEAR)
             self._stream.flush()
@@ -84,13 +126,16 @@ class _Redacted(TextIOBase):
 
     def write_document(self, text: str) -> None:
         """Writes a JSON document, which stays one."""
+        if (captured := _HERE.captured) is not None:
+            captured.take(self._name, text, is_json=True)
+            return
         self._stream.write(self._redactor.document(text, is_shown=True))
 
     def flush(self) -> None:
         self._stream.flush()
 
     def isatty(self) -> bool:
-        return self._stream.isatty()
+        return _HERE.captured is None and self._stream.isatty()
 
     def fileno(self) -> int:
         return self._stream.fileno()
@@ -123,7 +168,7 @@ def redacted(redactor: Redactor) -> Iterator[None]:
             is_ascii = stream.encoding.lower() in _ASCII
             encoding = "utf-8" if is_ascii else stream.encoding
             stream.reconfigure(encoding=encoding, errors="backslashreplace")
-        setattr(sys, name, _Redacted(stream, redactor))
+        setattr(sys, name, _Redacted(stream, redactor, name))
     try:
         yield
     finally:
@@ -131,6 +176,26 @@ def redacted(redactor: Redactor) -> Iterator[None]:
         for name, stream in before.items():
             if isinstance(getattr(sys, name), _Redacted):  # else it is discarded, and stays so
                 setattr(sys, name, stream)
+
+
+@contextmanager
+def printing(redactor: Redactor) -> Iterator[None]:
+    """Lets the streams of this process be captured, whoever has made them."""
+    if isinstance(sys.stdout, _Redacted):
+        yield
+    else:  # a worker's, which prints nothing else
+        with redacted(redactor):
+            yield
+
+
+@contextmanager
+def capturing(captured: Captured) -> Iterator[None]:
+    """Lets what the body prints, in this thread, go where it is kept."""
+    before, _HERE.captured = _HERE.captured, captured
+    try:
+        yield
+    finally:
+        _HERE.captured = before
 
 
 def data(text: str, *, is_json: bool = False) -> None:
@@ -273,6 +338,21 @@ def has_colour(stream: TextIO) -> bool:
     return stream.isatty() or os.environ.get("CLICOLOR_FORCE", "0") not in {"", "0"}
 
 
+def approve(question: str) -> None:
+    """Asks for approval.
+
+    Raises:
+        RefusedError: the answer is not "yes", or there is no terminal to ask.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise RefusedError(
+            "nothing is applied without approval, and there is no terminal to ask",
+            "Read the plan above, then run the same command with --auto-approve.",
+        )
+    if click.prompt(f'{question} Only "yes" is accepted', err=True) != "yes":
+        raise RefusedError("not approved, so nothing is applied")
+
+
 def fail(error: ReconcilerError) -> ExitCode:
     """Prints a failure with its next step and returns its exit code."""
     from reconciler import render  # not needed for --version and --help
@@ -283,8 +363,22 @@ def fail(error: ReconcilerError) -> ExitCode:
     return error.exit_code
 
 
-REPORTER = Reporter(say)
-"""Tells a person, and shows no progress."""
+def reporter() -> Reporter:
+    """Tells a person, from any thread, and shows no progress."""
+    return Reporter(bound(say))
+
+
+def bound(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """The function, which tells from any thread where it would tell from this one."""
+    captured = _HERE.captured
+    if captured is None:
+        return tell
+
+    def tell_there(text: str) -> None:
+        with capturing(captured):
+            tell(text)
+
+    return tell_there
 
 
 def page(text: Lines) -> bool:
@@ -340,7 +434,7 @@ def _clear_status() -> None:
 def reading(monotonic: Callable[[], float]) -> Callable[[int], None]:
     """Shows how many monitors are read by now, as it is told: seldom, unless somebody sees it."""
     is_watched = _is_watched(sys.stderr)
-    last = monotonic()
+    last, said = monotonic(), bound(note)
 
     def show(count: int) -> None:
         nonlocal last
@@ -349,7 +443,7 @@ def reading(monotonic: Callable[[], float]) -> Callable[[int], None]:
             return
         last = now
         line = f"Reading: {count:,} monitors so far"
-        (_show_status if is_watched else note)(line)
+        (_show_status if is_watched else said)(line)
 
     return show
 

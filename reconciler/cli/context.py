@@ -5,8 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.cli.stopping import Stopping
     from reconciler.context import Clock
+    from reconciler.core.accounts import Accounts, AccountSettings
     from reconciler.core.redactor import Redactor
+
+
+class Share(NamedTuple):
+    """What the part of one account is given of a command that is about several.
+
+    Attributes:
+        stopping: what stops all parts.
+        keep: is given what the part shows, as the value that it is.
+        approved: the digest of the plan that was approved; empty if none was.
+        put: is given the name of a format and what the part shows in it, for one file of all.
+    """
+
+    stopping: Stopping
+    keep: Callable[[object], None]
+    put: Callable[[str, str], None]
+    approved: str = ""
 
 
 class Context(NamedTuple):
@@ -17,9 +37,15 @@ class Context(NamedTuple):
         redactor: what takes known secrets out of all that leaves this process.
         here: the working folder as the root sees it; empty if it is the root.
         is_verbose: whether each request is shown.
+        accounts: those that the settings name; None until somebody asks.
+        account: the one that the command is about; None until it is known.
+        part: what a command is a part of that is about several accounts; None if it stands alone.
     """
 
     clock: Clock
     redactor: Redactor
     here: str = ""
     is_verbose: bool = False
+    accounts: Accounts | None = None
+    account: AccountSettings | None = None
+    part: Share | None = None

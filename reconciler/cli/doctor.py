@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from reconciler import __version__
-from reconciler.cli import config, console, installation, options, runtime
+from reconciler.cli import config, console, installation, options, runtime, selection
 from reconciler.cli.runtime import EMBEDDED, connect
+from reconciler.core.accounts import Accounts
 from reconciler.core.model import DEFAULT_ACCOUNT, Account, secret_refs
 from reconciler.core.state import is_of_key
-from reconciler.errors import ExitCode, InvalidManifestsError, ReconcilerError
+from reconciler.errors import (
+    ConfigurationError,
+    ExitCode,
+    InvalidManifestsError,
+    InvalidSettingsError,
+    ReconcilerError,
+)
 from reconciler.render.doctor import Check, CheckStatus, check_text, checks_json
 from reconciler.schema import Schemas, installed_schemas
 from reconciler.secrets import Vault
@@ -119,11 +126,13 @@ _WRITING = (
 class Checkup:
     """One round of checks, and what they have found so far."""
 
-    def __init__(self, manifests: str, location: str | None) -> None:
+    def __init__(self, manifests: str, location: str | None, chosen: str | None) -> None:
         """Nothing is checked yet; without a location the state is where the environment says."""
         self._manifests = manifests
         self._location = location
-        self._is_embedded = config.is_silent(os.environ)
+        self._chosen = chosen
+        self._is_named = False
+        self._error: ReconcilerError | None = None
         self._found: Settings | None = None
         self._account: Account | None = None
         self._settled: StateSettings | None = None
@@ -159,11 +168,19 @@ class Checkup:
         yield _not_checked("write", _WRITING)
 
     def _check_credentials(self) -> Check:
-        self._found = config.read(os.environ)
+        try:
+            self._is_named = runtime.accounts().are_named
+        except (ConfigurationError, InvalidSettingsError) as error:
+            self._error = error  # which the next check tells; all else is checked without it
+            runtime.suppose(Accounts())
+        if self._chosen is not None:
+            selection.choose(self._chosen)
+        self._found = runtime.settings() if self._is_named else config.read(os.environ)
         if self._found is None:
             self._account = EMBEDDED
             return _ok("credentials", "none are set, so the embedded sandbox is checked")
-        self._account = Account(DEFAULT_ACCOUNT, self._found.url)
+        name = runtime.account().name if self._is_named else DEFAULT_ACCOUNT
+        self._account = Account(name, self._found.url)
         with_ = "a token" if self._found.token else "a username and a password"
         where = "CI is set" if os.environ.get("CI") else "CI is not set"
         unknown = [name for name in os.environ if name.startswith("ALERTSITE_")]
@@ -179,6 +196,9 @@ class Checkup:
 
     def _check_settings(self) -> Check:
         self._settled = config.read_state(os.environ, config.PROJECT)
+        if self._error is not None:
+            raise self._error
+        runtime.account()
         is_there = config.PROJECT.exists()
         return _ok("settings", f"{config.PROJECT}{'' if is_there else ' is not there: defaults'}")
 
@@ -201,8 +221,8 @@ class Checkup:
             return _not_checked("manifests", "that needs the schemas")
         today = runtime.now()[:10]
         try:
-            rules = config.read_secret_rules(os.environ, config.PROJECT)
-            self._fleet = load_fleet((self._manifests,), self._schemas, today, rules)
+            rules = runtime.secret_rules()
+            self._fleet = load_fleet(options.folders(self._manifests), self._schemas, today, rules)
         except InvalidManifestsError as error:
             hint = f"reconciler validate {self._manifests} lists them."
             return Check("manifests", CheckStatus.FAIL, str(error), hint, error.exit_code)
@@ -220,7 +240,7 @@ class Checkup:
             return _not_checked("secrets", "that needs valid manifests")
         values = [value for item in self._fleet.desired for value in item.secrets.values()]
         refs = sorted({found.ref for value in values for found in secret_refs(value)})
-        rules = config.read_secret_rules(os.environ, config.PROJECT)
+        rules = runtime.secret_rules()
         vault = Vault(os.environ, "", rules, runtime.redactor())
         failures = [failure for ref in refs if (failure := vault.failure(ref))]
         if failures:
@@ -265,7 +285,9 @@ class Checkup:
 
         if self._settled is None:
             return _not_checked("git", "that needs valid settings")
-        location = self._location or ("" if self._is_embedded else self._settled.location)
+        is_embedded = config.is_silent(os.environ) and not self._is_named
+        place = config.state_in(os.environ) or runtime.account().state
+        location = self._location or ("" if is_embedded else place)
         if not location.startswith("git:"):
             return _ok("git", "not needed: the state is kept elsewhere")
 
@@ -279,7 +301,7 @@ class Checkup:
     def _check_state(self) -> Check:
         if self._settled is None or not self._has_git:
             return _not_checked("state", "that needs what failed above")
-        run = runtime.begin(self._location, embedded=self._is_embedded)
+        run = runtime.begin(self._location, embedded=config.is_silent(os.environ))
         self._run = run
         known = run.known(self._account)
         self._records = tuple(known.state.records.values())
@@ -371,14 +393,15 @@ def _broken(reason: str) -> Check:
 @options.manifests
 @options.state
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON on stdout.")
-def doctor(manifests: str, location: str | None, *, as_json: bool) -> int:
+@selection.account
+def doctor(manifests: str, location: str | None, account: str | None, *, as_json: bool) -> int:
     """Check everything that a run needs; changes nothing.
 
     It logs in once and reads the list of monitors once. Without credentials it checks the embedded
     sandbox. The exit code is that of the first check that failed.
     """
     done = []
-    for check in Checkup(manifests, location).checks():
+    for check in Checkup(manifests, location, account).checks():
         done.append(check)
         if not as_json:
             console.data(check_text(check, colour=console.has_colour(sys.stdout)))

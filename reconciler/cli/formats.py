@@ -18,6 +18,7 @@ import click
 
 from reconciler import durable, render
 from reconciler.cli import config, console, runtime
+from reconciler.core.accounts import PLACEHOLDER, placed
 from reconciler.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -75,10 +76,12 @@ class Output(NamedTuple):
 
     Attributes:
         file: where it goes; empty for stdout.
+        is_shared: whether it goes into one file with what other accounts have.
     """
 
     name: str
     file: str = ""
+    is_shared: bool = False
 
     @property
     def format(self) -> Format:
@@ -120,6 +123,9 @@ class Outputs(NamedTuple):
         Raises:
             ConfigurationError: a file cannot be written; all others are.
         """
+        part = runtime.part()
+        if part is not None:
+            part.keep(value)
         here = str(Path.cwd())
         view = view._replace(folder=here, root=_root(here))
         coloured = view._replace(colour=console.has_colour(sys.stdout))
@@ -130,6 +136,9 @@ class Outputs(NamedTuple):
         with console.writing() as writes:
             for output in self.files:
                 text = self._rendered(output, value, document, view)
+                if part is not None and output.is_shared:
+                    part.put(output.name, text)
+                    continue
                 redactor = runtime.redactor()
                 is_json = output.format.is_json
                 clean = redactor.document(text, is_shown=True) if is_json else redactor.text(text)
@@ -274,13 +283,16 @@ def _output(subject: Subject, text: str) -> Output:
     if not separator:
         return Output(name)
     file = config.from_root(file, runtime.here())
+    is_shared = PLACEHOLDER not in file
+    if not is_shared:
+        file = placed(file, runtime.account().name)
     path = Path(file)
     if not file or path.is_dir() or not path.parent.is_dir():
         reason = f"there is no folder {path.parent}" if file else "no file is named"
         if path.is_dir() and file:
             reason = f"{file} is a folder"
         raise UsageError(f"--format {text}: {reason}", "Name a file in a folder that exists.")
-    return Output(name, file)
+    return Output(name, file, is_shared)
 
 
 def _text(subject: Subject, value: object, view: View) -> Lines:

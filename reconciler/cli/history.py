@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import completions, console, options, runtime
+from reconciler.cli import completions, console, options, runtime, selection
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.history import history_text, run_text
 from reconciler.usecases.history import read_run, read_runs
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     epilog="Example: reconciler history email-smtp/prod-relay.port; or: reconciler history show "
     "20260101T120000Z-0a1b2c3d"
 )
+@selection.many
 @click.argument(
     "asked",
     metavar="[ADDRESS[.FIELD] | show RUN]",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import baseline, config, console, options, runtime
+from reconciler.cli import baseline, config, console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.naming import LAYOUT
 from reconciler.core.state import Record, StateDelta
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     epilog="Example: reconciler import --layout '{domain}/{name}.yaml'; or: reconciler import "
     "123456 'mail-4*'",
 )
+@selection.many
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @options.manifests
 @options.state
@@ -102,6 +103,7 @@ def import_(
         )
     if layout.startswith("@"):
         layout = f"@{config.from_root(layout[1:], runtime.here())}"
+    manifests = options.folders(manifests)[-1]  # those before it are shared with other accounts
     terms = importing.ImportOptions(
         into or manifests,
         manifests,
@@ -153,7 +155,9 @@ def _import(
         if found.drafts:
             if into is None:
                 _know_findings(found, checked.fleet, writes)
-                recorder = run.recorder(known, "import", connection.cancellation, console.REPORTER)
+                recorder = run.recorder(
+                    known, "import", connection.cancellation, console.reporter()
+                )
                 recorder.finish(StateDelta(checked.records, unmanaged=checked.strangers))
             code = _show_plan(checked.plan, into) or code
         if checked.others:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import completions, config, console, options, runtime
+from reconciler.cli import completions, config, console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.listing import USUAL, WIDE, Where
 from reconciler.core.report import Standing
@@ -24,6 +24,7 @@ _TABLES = ("table", "wide", "csv")
 
 
 @click.command("list", epilog="Example: reconciler list --where hostname='mail-4*' -o wide")
+@selection.many
 @options.targets
 @options.manifests
 @options.state

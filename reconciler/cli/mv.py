@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import console, options
+from reconciler.cli import console, options, selection
 from reconciler.core.edit_report import EditedField, EditReport
 from reconciler.core.printable import joined
 from reconciler.errors import ExitCode
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog="Example: reconciler mv monitors/mail-4.yaml monitors/mail-5.yaml monitors/mail/"
 )
+@selection.one
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=options.FromHere())
 @click.argument("target", metavar="TARGET", type=options.FromHere())
 @options.manifests

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -245,8 +244,16 @@ def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Flee
     """As `load`, and leaves the warnings to be said."""
     schemas = installed_schemas()
     today = runtime.now()[:10]
-    rules = config.read_secret_rules(os.environ, config.PROJECT)
+    rules = runtime.secret_rules()
+    paths = folders(*paths)
     return schemas, usecases.load_fleet(paths, schemas, today, rules, may_be_empty=may_be_empty)
+
+
+def folders(*paths: str) -> tuple[str, ...]:
+    """The folders that manifests are loaded from: those of the account if none are named."""
+    given = click.get_current_context().get_parameter_source("manifests")
+    is_default = given is not None and given is not ParameterSource.COMMANDLINE
+    return runtime.account().manifests if is_default else paths
 
 
 def print_plan(plan: Plan, view: View, *, to_stderr: bool = False) -> bool:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, formats, options, provenance, runtime, signals
+from reconciler.cli import (
+    config,
+    console,
+    formats,
+    options,
+    provenance,
+    runtime,
+    selection,
+    signals,
+)
 from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
 from reconciler.errors import ExitCode, UsageError
@@ -27,6 +36,7 @@ _WHY = "A plan that is to be applied is made from AlertSite."
 
 
 @click.command(epilog="Example: reconciler plan --target 'email-smtp/*' --show-requests")
+@selection.many
 @options.manifests
 @options.target
 @options.show_requests

@@ -71,7 +71,7 @@ def write(
     if plan.refusals:
         console.say(f"{path} is not written: a plan that holds refusals cannot be applied.")
         return
-    generation = read_generation(manifests, console.REPORTER)
+    generation = read_generation(manifests, console.reporter())
     made_from = basis(workspace, state, run, generation)
     if targets is not None:
         made_from = made_from._replace(targets=tuple(targets))

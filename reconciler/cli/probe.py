@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli import console
+from reconciler.cli import console, selection
 from reconciler.cli.runtime import connect
 from reconciler.core import probe as probes
 from reconciler.errors import ExitCode
@@ -18,6 +18,7 @@ _SHOWN = (
 
 
 @click.command(epilog="Example: reconciler probe --json > probe.json")
+@selection.one
 @click.option("--json", "as_json", is_flag=True, help="Print the tables as JSON on stdout.")
 def probe(*, as_json: bool) -> int:
     """Show which fields AlertSite returns, and of which type; never a value, never writes.

@@ -38,7 +38,7 @@ def of_plan(
     given = (*where, *state)
     how = (*_flags(rules), *_each("--keep", rules.keep))
     return Made(
-        commit=str(read_generation(manifests, console.REPORTER)),
+        commit=str(read_generation(manifests, console.reporter())),
         run=run,
         read_at=now,
         version=__version__,

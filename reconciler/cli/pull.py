@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, options, runtime
+from reconciler.cli import config, console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.diff import Cause
 from reconciler.core.options import PlanOptions
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog="Example: reconciler pull email-smtp/prod-relay; or: reconciler pull team=mail-core"
 )
+@selection.one
 @options.targets
 @options.manifests
 @options.state

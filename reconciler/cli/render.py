@@ -6,13 +6,14 @@ import os
 
 import click
 
-from reconciler.cli import completions, config, console, options, runtime
+from reconciler.cli import completions, config, console, options, runtime, selection
 from reconciler.core.targets import is_id, with_addresses
 from reconciler.errors import ExitCode
 from reconciler.usecases.effective import find_effective
 
 
 @click.command(epilog="Example: reconciler render email-smtp/prod-relay")
+@selection.one
 @click.argument("address", metavar="ADDRESS", shell_complete=completions.addresses)
 @options.manifests
 @options.state

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from reconciler.cli import config, formats, options, provenance, runtime
+from reconciler.cli import config, formats, options, provenance, runtime, selection
 from reconciler.cli.formats import Subject
 from reconciler.cli.runtime import connect
 from reconciler.errors import ExitCode
@@ -15,6 +15,7 @@ from reconciler.usecases.report import report as fleet_report
 
 
 @click.command(epilog="Example: reconciler report --format html=fleet.html")
+@selection.many
 @options.manifests
 @options.state
 @formats.option(Subject.REPORT)

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 
 from reconciler import durable
-from reconciler.cli import console, options, pipeline, plan_file
+from reconciler.cli import console, options, pipeline, plan_file, selection
 from reconciler.core import saved_plan
 from reconciler.errors import ConfigurationError, ExitCode, NotAllowedError, RefusedError
 
 
 @click.command(epilog="Example: reconciler reviewed --platform github --out plan.json")
+@selection.one
 @pipeline.platform
 @options.manifests
 @click.option(

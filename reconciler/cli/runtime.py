@@ -17,8 +17,9 @@ from reconciler import __version__, durable
 from reconciler.cli import config, console
 from reconciler.context import USUAL, Cancellation, Limits, seconds_since, written
 from reconciler.core import json_text
+from reconciler.core.accounts import PLACEHOLDER, Accounts, placed
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, StateError, UsageError
 from reconciler.secrets import Vault
 from reconciler.state_session import Recorder, read_known
 from reconciler.state_store import LockOptions, current, hold, is_dead, open_store
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from reconciler.alertsite import Reader, Session, Writer
-    from reconciler.cli.context import Context
+    from reconciler.cli.context import Context, Share
     from reconciler.context import Clock, Reporter
+    from reconciler.core.accounts import AccountSettings
     from reconciler.core.events import Event
     from reconciler.core.generation import Generation
     from reconciler.core.plan import Plan
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from reconciler.core.run_record import About
     from reconciler.core.safety import Budgets
     from reconciler.schema import Schemas
+    from reconciler.secrets import SecretRules
     from reconciler.state_session import Known
     from reconciler.state_store import Store
 
@@ -58,6 +61,7 @@ class Run(NamedTuple):
         lease: seconds that its lock lives without being renewed.
         limits: what an answer of AlertSite may take.
         key: what fingerprints of secrets are keyed by; empty if they are not tracked.
+        account: the name of the account; empty if the settings name none.
     """
 
     id: str
@@ -65,6 +69,7 @@ class Run(NamedTuple):
     lease: float
     limits: Limits
     key: str
+    account: str = ""
 
     def __repr__(self) -> str:
         return f"Run(id={self.id!r}, store={self.store.location!r})"
@@ -77,6 +82,13 @@ class Run(NamedTuple):
     def known(self, account: Account | None) -> Known:
         """What the store knows, with what the journals of killed runs add; writes nothing."""
         known = read_known(self.store, account, lineage=os.urandom(16).hex())
+        ours = self.account
+        if account is None and ours and known.saved.serial and known.saved.account.name != ours:
+            raise StateError(
+                f"{self.store.location} is the state of the account {known.saved.account.name}, "
+                f"and this run is with {ours}",
+                "Each account has a state of its own; reconciler state migrate takes one over.",
+            )
         self._say_recovered(known)
         return known
 
@@ -99,8 +111,7 @@ class Run(NamedTuple):
 
     def vault(self) -> Vault:
         """What resolves secrets."""
-        rules = config.read_secret_rules(os.environ, config.PROJECT)
-        vault = Vault(os.environ, self.key, rules, redactor())
+        vault = Vault(os.environ, self.key, secret_rules(), redactor())
         if vault.key_weakness:
             console.say(f"Warning: {vault.key_weakness}. reconciler doctor says how to make one.")
         return vault
@@ -121,6 +132,7 @@ class Run(NamedTuple):
             __version__,
             undoes,
             is_author=bool(pipeline.actor),
+            account=account().name,
         )
 
     def recorder(
@@ -151,10 +163,27 @@ def begin(location: str | None, *, embedded: bool, run: str = "") -> Run:
         run: its id, if it has one already.
     """
     found = config.read_state(os.environ, config.PROJECT)
-    place = location or (_SANDBOX if embedded else found.location or _DEFAULT)
+    settings = account()
+    is_named = accounts().are_named
+    given = location or config.state_in(os.environ)
+    place = given or settings.state or _DEFAULT
+    if embedded and not location and not is_named:
+        place = _SANDBOX
+    elif given and part() is not None and PLACEHOLDER not in given:
+        raise ConfigurationError(
+            f"{place} would be the state of several accounts",
+            f"Write {PLACEHOLDER} into --state or RECONCILER_STATE, in place of the name.",
+        )
     redactor().know(found.secret_key, *config.passwords(os.environ))
+    store = open_store(placed(place, settings.name), redactor=redactor())
+    name = settings.name if is_named else ""
+    return Run(run or run_id(), store, found.lease, found.limits, found.secret_key, name)
+
+
+def begin_at(place: str, run: Run) -> Run:
+    """Another run of the same settings, with the store at another place and of any account."""
     store = open_store(place, redactor=redactor())
-    return Run(run or run_id(), store, found.lease, found.limits, found.secret_key)
+    return run._replace(id=run_id(), store=store, account="")
 
 
 def begin_without_account(location: str | None, *, run: str = "") -> Run:
@@ -162,8 +191,72 @@ def begin_without_account(location: str | None, *, run: str = "") -> Run:
 
     Only where nothing at all is set, it is that of the embedded sandbox.
     """
-    found = config.read_state(os.environ, config.PROJECT)
-    return begin(location or found.location, embedded=config.is_silent(os.environ), run=run)
+    is_set = location or config.state_in(os.environ) or account().state
+    return begin(location, embedded=config.is_silent(os.environ) and not is_set, run=run)
+
+
+def accounts() -> Accounts:
+    """The accounts of the repository.
+
+    Raises:
+        ConfigurationError: a file with settings cannot be read.
+        InvalidSettingsError: there are findings in one.
+    """
+    context = _context()
+    if context.accounts is None:
+        found = Accounts()
+        table = config.read_project(config.PROJECT)
+        if any(name in table for name in config.OF_ACCOUNTS):
+            from reconciler.cli.accounts import read_accounts  # few have several accounts
+
+            found = read_accounts(config.PROJECT)
+        elif "state" in table:
+            found = Accounts((found.all[0]._replace(state=table["state"]),))
+        suppose(found)
+        return found
+    return context.accounts
+
+
+def suppose(found: Accounts) -> None:
+    """From now on these are the accounts of the repository."""
+    click.get_current_context().find_root().obj = _context()._replace(accounts=found)
+
+
+def account() -> AccountSettings:
+    """The account that this command is about.
+
+    Raises:
+        UsageError: there are several, and none is chosen.
+    """
+    if (chosen := _context().account) is not None:
+        return chosen
+    found = accounts()
+    if len(found.all) == 1:
+        return found.all[0]
+    raise UsageError(
+        f"there are {len(found.all)} accounts, and this command is about one",
+        f"Choose it with --account: {', '.join(found.names)}",
+    )
+
+
+def choose(chosen: AccountSettings) -> None:
+    """From now on the command is about that account."""
+    click.get_current_context().find_root().obj = _context()._replace(account=chosen)
+
+
+def part() -> Share | None:
+    """What this command is a part of, if it is about one of several accounts."""
+    return _context().part
+
+
+def secret_rules() -> SecretRules:
+    """Which secrets manifests may name: not those that an account logs in with."""
+    rules = config.read_secret_rules(os.environ, config.PROJECT)
+    own = [ref for item in accounts().all if item.login for ref in item.login.references]
+    return rules._replace(
+        own_files=(*rules.own_files, *(ref.words[0] for ref in own if ref.scheme == "file")),
+        own_variables=tuple(ref.words[0] for ref in own if ref.scheme == "env"),
+    )
 
 
 @contextmanager
@@ -172,7 +265,7 @@ def locked(
     operation: str,
     timeout: float,
     connection: Connection | None = None,
-    reporter: Reporter = console.REPORTER,
+    reporter: Reporter | None = None,
 ) -> Iterator[Cancellation]:
     """Holds the lock of the state; what is given is cancelled when the lock is lost.
 
@@ -195,15 +288,17 @@ def locked(
         operation=operation,
         clock=clock(),
         options=wanted,
-        reporter=reporter,
+        reporter=reporter or console.reporter(),
         cancellation=cancellation,
     ):
         yield cancellation
 
 
 def budgets() -> Budgets:
-    """How many monitors may lose monitoring, as the project's file and the environment say."""
-    return config.read_state(os.environ, config.PROJECT).budgets
+    """How many monitors may lose monitoring, as the settings and the environment say."""
+    found = config.read_state(os.environ, config.PROJECT).budgets
+    own = account().budget
+    return found if own is None else found._replace(configured=own)
 
 
 def prunes(*, asked: bool | None) -> bool:
@@ -219,6 +314,11 @@ def clock() -> Clock:
 def redactor() -> Redactor:
     """What takes the secrets that it is told out of all that this command line puts out."""
     return _context().redactor
+
+
+def is_verbose() -> bool:
+    """Whether each request is shown."""
+    return _context().is_verbose
 
 
 def here() -> str:
@@ -290,26 +390,45 @@ class Connection(NamedTuple):
         return Writer(self.session, self.account, self.reading)
 
 
+def settings() -> config.Settings | None:
+    """Where AlertSite is and who asks; None when nothing is set, so that the sandbox is meant.
+
+    Raises:
+        ConfigurationError: what is set is incomplete or malformed, or a login is not available.
+    """
+    if not accounts().are_named:
+        return config.read(os.environ)
+    from reconciler.cli.accounts import login_of  # few have several accounts
+
+    return login_of(account(), os.environ)
+
+
+def url() -> str:
+    """Where the AlertSite of this account is; needs no login."""
+    return account().url or config.read_url(os.environ)
+
+
 @contextmanager
 def connect(
     schemas: Schemas,
     *,
     parallelism: int = 1,
     limits: Limits = USUAL,
-    reporter: Reporter = console.REPORTER,
+    reporter: Reporter | None = None,
 ) -> Iterator[Connection]:
     """A connection to AlertSite as the environment says.
 
     Raises:
         ConfigurationError: the environment is incomplete, or the sandbox is not installed.
     """
-    found = config.read(os.environ)
+    found = settings()
     if found is not None:
         redactor().know(found.password, found.token, *config.passwords(os.environ))
-        with _session(
-            found, parallelism, limits, reporter, account=Account(DEFAULT_ACCOUNT, found.url)
-        ) as connection:
-            console.note(f"AlertSite: {found.url}")
+        who = Account(account().name, found.url)
+        rate = account().rate
+        with _session(found, parallelism, limits, reporter, account=who, rate=rate) as connection:
+            if part() is None:  # else the heading says it
+                console.note(f"AlertSite: {who}")
             yield connection
         return
     sandbox = import_sandbox(
@@ -410,13 +529,15 @@ def _session(
     found: config.Settings,
     parallelism: int,
     limits: Limits,
-    reporter: Reporter,
+    reporter: Reporter | None,
     *,
     account: Account,
+    rate: float | None = None,
 ) -> Iterator[Connection]:
     from reconciler.alertsite import Credentials, Session  # 120 ms
 
-    if _context().is_verbose:
+    reporter = reporter or console.reporter()
+    if is_verbose():
         reporter = _showing_requests(reporter)
     cancellation = Cancellation(clock())
     with Session(
@@ -428,8 +549,12 @@ def _session(
         cancellation=cancellation,
         reporter=reporter,
         redactor=redactor(),
+        rate=rate,
     ) as session:
-        yield Connection(session, account, cancellation, console.reading(clock().monotonic))
+        connection = Connection(session, account, cancellation, console.reading(clock().monotonic))
+        if (whole := part()) is not None:
+            whole.stopping.add(cancellation, session.cut)
+        yield connection
 
 
 def _showing_requests(reporter: Reporter) -> Reporter:
@@ -439,7 +564,7 @@ def _showing_requests(reporter: Reporter) -> Reporter:
 
     def tell(event: Event) -> None:
         if isinstance(event, RequestEnded):
-            console.say(request_line(event))
+            reporter.say(request_line(event))
         reporter.tell(event)
 
     return reporter._replace(tell=tell)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import manifests as files
-from reconciler.cli import console, options, runtime
+from reconciler.cli import console, options, runtime, selection
 from reconciler.core.assignments import assignment
 from reconciler.core.edit_report import EditReport
 from reconciler.errors import ExitCode, UsageError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     "locations+=30,40; or: reconciler set email-imap/inbox enabled=false "
     "lifecycle.until=2026-12-24",
 )
+@selection.one
 @click.argument("arguments", nargs=-1, metavar="TARGET... FIELD=VALUE...")
 @options.exclude
 @click.option(

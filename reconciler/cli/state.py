@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler import durable
-from reconciler.cli import completions, console, options, runtime
+from reconciler.cli import completions, config, console, options, runtime, selection
 from reconciler.core.printable import json_lines
 from reconciler.core.state import StateDelta, from_text, record_to_json, to_text
 from reconciler.core.targets import with_addresses
 from reconciler.errors import ConfigurationError, ExitCode, StateError, UsageError
-from reconciler.state_session import replace
+from reconciler.state_session import replace, take_over
 from reconciler.state_store import break_lock, current
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def _begin(location: str | None) -> runtime.Run:
 
 
 @state.command("list", epilog="Example: reconciler state list")
+@selection.one
 @options.state
 def list_(location: str | None) -> int:
     """List the records: address, id, and when which run applied it."""
@@ -51,6 +53,7 @@ def list_(location: str | None) -> int:
 
 
 @state.command(epilog="Example: reconciler state show email-smtp/prod-relay")
+@selection.one
 @click.argument("address", shell_complete=completions.addresses)
 @options.state
 def show(address: str, location: str | None) -> int:
@@ -69,6 +72,7 @@ def show(address: str, location: str | None) -> int:
 
 
 @state.command("rm", epilog="Example: reconciler state rm email-smtp/prod-relay")
+@selection.one
 @click.argument(
     "addresses",
     metavar="ADDRESS...",
@@ -95,13 +99,14 @@ def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float
                 raise _no_record(run, address)
         nothing = dict.fromkeys(addresses)
         with writes.one(run.store.location):
-            recorder = run.recorder(known, "state rm", cancellation, console.REPORTER)
+            recorder = run.recorder(known, "state rm", cancellation, console.reporter())
             recorder.finish(StateDelta(nothing, nothing))
         console.note(f"Forgot {', '.join(addresses)}.")
     return ExitCode.OK
 
 
 @state.command(epilog="Example: reconciler state unlock 20260101T120000Z-0a1b2c3d")
+@selection.one
 @click.argument("run_id", metavar="[RUN]", required=False)
 @options.state
 def unlock(run_id: str | None, location: str | None) -> int:
@@ -128,6 +133,7 @@ def unlock(run_id: str | None, location: str | None) -> int:
 
 
 @state.command(epilog="Example: reconciler state pull > state.json")
+@selection.one
 @options.state
 def pull(location: str | None) -> int:
     """Print the state as JSON, with what journals of killed runs add."""
@@ -140,6 +146,7 @@ def pull(location: str | None) -> int:
 
 
 @state.command(epilog="Example: reconciler state push state.json --state git:origin")
+@selection.one
 @click.argument("file", metavar="FILE", type=options.FromHere())
 @options.state
 @options.lock_timeout
@@ -154,6 +161,42 @@ def push(file: str, location: str | None, lock_timeout: float) -> int:
         with writes.one(run.store.location):
             serial = replace(run.store, new, f"state push {run.id}: {len(new.records):,} records")
         console.note(f"{run.store.location} has serial {serial} with {len(new.records):,} records.")
+    return ExitCode.OK
+
+
+@state.command(
+    epilog="Example: reconciler state migrate acme-prod --from git:origin#refs/reconciler/state"
+)
+@click.argument("account", metavar="ACCOUNT")
+@click.option(
+    "--from",
+    "source",
+    default="file:.reconciler/state.json",
+    metavar="LOCATION",
+    type=options.FromHere(config.location_from_root),
+    show_default=True,
+    help="Where the state has been kept.",
+)
+@options.state
+@options.lock_timeout
+def migrate(account: str, source: str, location: str | None, lock_timeout: float) -> int:
+    """Take over the state of a single account for ACCOUNT.
+
+    ACCOUNT is a name in reconciler.toml. Records and runs are copied to where its state is kept,
+    under that name. The old state stays where it is, unless that is the same place.
+    """
+    selection.choose(account)
+    run = _begin(location)
+    old = runtime.begin_at(source, run)
+    with ExitStack() as stack:
+        writes = stack.enter_context(console.writing())
+        stack.enter_context(runtime.locked(old, "state migrate", lock_timeout))
+        if old.store.location != run.store.location:
+            stack.enter_context(runtime.locked(run, "state migrate", lock_timeout))
+        with writes.one(run.store.location):
+            moved = take_over(old.store, run.store, runtime.account().name, runtime.url(), run.id)
+        records = "1 record" if len(moved.records) == 1 else f"{len(moved.records)} records"
+        console.say(f"{run.store.location} is the state of {moved.account}, with {records}.")
     return ExitCode.OK
 
 

@@ -8,7 +8,7 @@ import sys
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, options, runtime
+from reconciler.cli import config, console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
 from reconciler.core.overview import Holder, Stored
@@ -19,6 +19,7 @@ from reconciler.usecases.status import find_status
 
 
 @click.command(epilog="Example: reconciler status --state git:origin")
+@selection.many
 @options.manifests
 @options.state
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON on stdout.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, formats, options, runtime, signals
+from reconciler.cli import config, console, formats, options, runtime, selection, signals
 from reconciler.cli.apply import ApplyOptions, carry_out
 from reconciler.cli.runtime import connect
 from reconciler.cli.undo_plan import (
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: reconciler undo 20260101T120000Z-0a1b2c3d --target 'email-smtp/*'")
+@selection.one
 @click.argument("run_id", metavar="RUN")
 @options.manifests
 @click.option(

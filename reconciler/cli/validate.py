@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import render
-from reconciler.cli import baseline, console, formats, options, runtime
+from reconciler.cli import baseline, console, formats, options, runtime, selection
 from reconciler.core.lint.baseline import judge, updated
 from reconciler.errors import ExitCode, InvalidManifestsError, Severity, UsageError
 from reconciler.render.view import View
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: reconciler validate monitors/mail-core --format github")
+@selection.many
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=options.FromHere())
 @click.option(
     "--lint",
@@ -64,7 +65,7 @@ def validate(
     if strict and not lint:
         raise UsageError("--strict is about the findings of --lint", "Give both.")
     try:
-        _, fleet = options.load_quietly(*(paths or ("monitors",)))
+        _, fleet = options.load_quietly(*(paths or runtime.account().manifests))
     except InvalidManifestsError as error:
         _put(error.findings, outputs)
         console.say(f"{error}.")
@@ -74,7 +75,8 @@ def validate(
         _put(fleet.warnings, outputs)
         console.note(valid)
         return ExitCode.OK
-    only = {item.address for item in fleet.desired} if paths else None
+    is_part = paths or runtime.accounts().are_named
+    only = {item.address for item in fleet.desired} if is_part else None
     linting = baseline.read()
     linted = lint_fleet(fleet, linting.policy, _records(location))
     known = linting.baseline

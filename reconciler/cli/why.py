@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import render, usecases
-from reconciler.cli import completions, config, console, options, runtime
+from reconciler.cli import completions, config, console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
 from reconciler.errors import ExitCode
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog="Example: reconciler why email-smtp/prod-relay.port")
+@selection.one
 @click.argument("asked", metavar="ADDRESS[.FIELD]", shell_complete=completions.fields)
 @options.manifests
 @options.state

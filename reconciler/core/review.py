@@ -140,10 +140,11 @@ def unknown(marks: Iterable[str], body: str) -> frozenset[str]:
     return frozenset(mark for mark in fresh if mark < last)
 
 
-def labels(plan: Plan, present: frozenset[str]) -> Labels:
-    """What to do so that the labels of a request tell what its plan does."""
-    wanted = {CHANGES} if plan.is_something else set()
-    if plan.having(Action.DELETE):
+def labels(plans: Iterable[Plan], present: frozenset[str]) -> Labels:
+    """What to do so that the labels of a request tell what its plans do."""
+    plans = tuple(plans)
+    wanted = {CHANGES} if any(plan.is_something for plan in plans) else set()
+    if any(plan.having(Action.DELETE) for plan in plans):
         wanted.add(DESTROY)
     lost = ({CHANGES, DESTROY} - wanted) & present
     return Labels(tuple(sorted(wanted - present)), tuple(sorted(lost)))

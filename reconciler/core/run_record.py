@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from reconciler.core.state import Record
 
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 """Of the record's JSON: the minor number grows with additions, the major with anything else."""
 KEPT = 100
 """How many records a store keeps that keeps them as files."""
@@ -50,6 +50,7 @@ class About(NamedTuple):
         plan: the digest of the plan.
         undoes: the run that this one takes back; empty if it takes none.
         is_author: whether the pipeline names the actor, who then is not the user of the machine.
+        account: the name of the account; empty in the record of a version that did not say it.
     """
 
     id: str
@@ -62,6 +63,7 @@ class About(NamedTuple):
     tool_version: str = ""
     undoes: str = ""
     is_author: bool = False
+    account: str = ""
 
 
 class RunField(NamedTuple):
@@ -209,6 +211,7 @@ class RunRecord(NamedTuple):
         return {
             "format_version": FORMAT_VERSION,
             "id": about.id,
+            "account": about.account or None,
             "operation": about.operation,
             "undoes": about.undoes or None,
             "actor": about.actor,
@@ -250,6 +253,7 @@ class RunRecord(NamedTuple):
                     plan=data["plan"],
                     tool_version=data["tool_version"],
                     undoes=data["undoes"] or "",
+                    account=data.get("account") or "",
                 ),
                 tuple(map(_change_from_json, data["changes"])),
                 tuple(Rebinding(**item) for item in data["bindings"]),

@@ -90,9 +90,13 @@ def request_line(request: RequestEnded) -> str:
     return f"{request.method} {request.path}: {status}, {duration(request.seconds)}"
 
 
-def run_line(run: str, seconds: float, *, can_undo: bool = False) -> str:
-    """The last words of a run: by which name history has it, and how long it took."""
-    hint = f" To undo it: reconciler undo {run}" if can_undo else ""
+def run_line(run: str, seconds: float, *, account: str = "", can_undo: bool = False) -> str:
+    """The last words of a run: by which name history has it, and how long it took.
+
+    `account` is the name of its account, if there may be several.
+    """
+    of = f" -a {account}" if account else ""
+    hint = f" To undo it: reconciler undo {run}{of}" if can_undo else ""
     return f"Run {run} took {duration(seconds)}.{hint}"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.core.generation import Generation, Relation
-from reconciler.errors import StateError
+from reconciler.errors import ConfigurationError, StateError
 from reconciler.state_store.git_process import TRUST, Git
 
 if TYPE_CHECKING:
@@ -61,6 +61,36 @@ def find_relation(manifests: str, now: Generation, last: Generation) -> Relation
     # What a shallow clone has cut off may be what joins them.
     is_whole = git.run("rev-parse", "--is-shallow-repository").out.strip() == b"false"
     return Relation.PARTED if is_whole else Relation.UNKNOWN
+
+
+def changed_files(since: str) -> frozenset[str]:
+    """The files in and below the current folder that are not as they were, relative to it.
+
+    They are compared with the commit where `since` and HEAD parted: what others have changed there
+    meanwhile is not ours. What is not committed yet counts.
+
+    Raises:
+        ConfigurationError: there is no repository, or no such commit.
+    """
+    git = _repository(".")
+    if git is None:
+        raise ConfigurationError(
+            "--changed-since needs a Git repository, and there is none here", "Leave it out."
+        )
+    base = git.run("merge-base", since, "HEAD") if not since.startswith("-") else None
+    if base is None or not base.is_ok:
+        raise ConfigurationError(
+            f"Git knows no commit where {since} and HEAD parted",
+            "Check the name, and fetch more of the history: git fetch --unshallow",
+        )
+    commit = base.out.decode("ascii").strip()
+    moved = git.run("diff", "--name-only", "--no-renames", "-z", "--relative", commit, "--", ".")
+    new = git.run("ls-files", "--others", "--exclude-standard", "-z", "--", ".")
+    for done in (moved, new):
+        if not done.is_ok:
+            raise ConfigurationError(f"Git cannot tell which files have changed: {done.words}")
+    names = (moved.out + new.out).decode("utf-8", "surrogateescape").split("\0")
+    return frozenset(name for name in names if name)
 
 
 def _repository(path: str) -> Git | None:

@@ -494,6 +494,20 @@ def refuse_stale(approved: Plan, current: Plan) -> None:
         )
 
 
+def refuse_other(plan: Plan, approved: str) -> None:
+    """Stops if a plan is not the one that was approved elsewhere, by its digest.
+
+    Raises:
+        RefusedError: the two plans would not do the same.
+    """
+    if plan.digest != approved:
+        raise RefusedError(
+            "the plan is not the one that was approved: AlertSite or the manifests have changed "
+            "since, so nothing is applied",
+            "Run the same command again and read the new plan.",
+        )
+
+
 def _check_is_something(workspace: Workspace, state: State) -> None:
     if not workspace.fleet.desired and not state.records:
         raise ConfigurationError(

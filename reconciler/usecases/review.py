@@ -9,7 +9,7 @@ from reconciler.core import review
 from reconciler.errors import NotAllowedError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from reconciler.core.model import JSON
     from reconciler.core.plan import Plan
@@ -87,9 +87,9 @@ class Commented(NamedTuple):
 
 
 def comment(
-    platform: Platform, text: str, account: str, behavior: Behavior, plan: Plan | None
+    platform: Platform, text: str, account: str, behavior: Behavior, plans: Sequence[Plan]
 ) -> Commented:
-    """Sees to it that the request has one comment with this text, and labels that fit the plan.
+    """Sees to it that the request has one comment with this text, and labels that fit the plans.
 
     Raises:
         RefusedError: the text is longer than a comment may be.
@@ -108,9 +108,9 @@ def comment(
         done = Done.CREATED
     for number in steps.delete:
         platform.delete(number)
-    if plan is None:
+    if not plans:
         return Commented(done)
-    labels = review.labels(plan, platform.labels())
+    labels = review.labels(plans, platform.labels())
     if not any(labels):
         return Commented(done)
     try:

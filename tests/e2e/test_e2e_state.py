@@ -328,8 +328,8 @@ def test_flag_before_variable_before_file_before_default(
 
 _PROJECTS = {
     b'stat = "file:x"': (
-        "It may hold state, lock_lease, timeout, deadline, largest_list, prune, [budget], "
-        "[secrets] and [lint]."
+        "It may hold state, lock_lease, timeout, deadline, largest_list, prune, accounts_from, "
+        "[budget], [secrets], [lint], [defaults], [accounts.NAME] and [fleet]."
     ),
     b"state = 5": 'state must be a text\nWrite it as state = "',
     b"[state]\nfile = 'x'": "state must be a text",

@@ -5,7 +5,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from reconciler.cli import config
+from reconciler.cli import accounts, config
 from reconciler.cli.config import DEFAULT_URL, Settings, read, read_state
 from reconciler.core.safety import Budget
 from reconciler.errors import ConfigurationError
@@ -130,8 +130,12 @@ def test_a_project_file_that_is_no_toml(tmp_path: Path, text: str, why: str) -> 
 def test_the_schema_of_the_file_says_what_is_read() -> None:
     """An editor offers all that is read, and nothing else."""
     schema = json.loads((schema_folder() / "settings.schema.json").read_text())
-    assert set(schema["properties"]) == {*config._KEYS, config._PRUNE, "budget", "secrets", "lint"}
+    others = {config._PRUNE, "budget", "secrets", "lint", *config.OF_ACCOUNTS}
+    assert set(schema["properties"]) == {*config._KEYS, *others}
     tables = schema["properties"]
+    for table in (tables["defaults"], tables["accounts"]["additionalProperties"]):
+        assert set(table["properties"]) == set(accounts._ACCOUNT)
+    assert set(tables["fleet"]["properties"]) == set(accounts._FLEET)
     assert tuple(tables["budget"]["properties"]) == Budget._fields
     assert tuple(tables["secrets"]["properties"]) == config._LISTS
     severity = tables["lint"]["properties"]["severity"]["additionalProperties"]

@@ -82,4 +82,4 @@ def _plan(*actions: Action) -> Plan:
     ],
 )
 def test_labels(actions: tuple[Action, ...], present: tuple[str, ...], expected: Labels) -> None:
-    assert labels(_plan(*actions), frozenset(present)) == expected
+    assert labels([_plan(*actions)], frozenset(present)) == expected

@@ -78,7 +78,7 @@ class Signals:
     @property
     def reporter(self) -> Reporter:
         """Tells people, and the listeners."""
-        return console.REPORTER._replace(tell=self.tell)
+        return console.reporter()._replace(tell=self.tell)
 
     def tell(self, event: Event) -> None:
         """Hands an event on; any thread may call it."""

@@ -1,0 +1,324 @@
+"""What `reconciler.toml` and the files beside it say of accounts.
+
+TOML's reader tells no places, so the line of a setting is looked up in the text: by its table and
+its key, which is right for settings as people write them and at worst names the table.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reconciler.cli import config
+from reconciler.core.accounts import (
+    NAME,
+    PLACEHOLDER,
+    AccountLogin,
+    Accounts,
+    AccountSettings,
+    Reference,
+    placed,
+)
+from reconciler.core.model import DEFAULT_ACCOUNT
+from reconciler.core.safety import Budget
+from reconciler.errors import ConfigurationError, Diagnostic, InvalidSettingsError, Position
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+_LOGIN = ("username", "password", "token")
+_ACCOUNT = (
+    *_LOGIN,
+    *("url", "manifests", "state", "labels", "vars", "wave", "rate", "budget"),
+)
+_FLEET = ("parallelism", "budget")
+_MOST = 64
+_NO_LOGIN = "it has neither username and password nor token"
+_MANIFESTS = (f"monitors/{PLACEHOLDER}",)
+_STATE = f"file:.reconciler/{PLACEHOLDER}/state.json"
+_RATE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)/(s|m)")
+_VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
+_HEADER = re.compile(r"\s*\[+\s*(?P<name>[^]]+?)\s*\]+\s*(#.*)?")
+_KEY = re.compile(r"""\s*["']?(?P<key>[^"'=\s.]+)["']?\s*[=.]""")
+_SHAPES = {
+    "username": '{env = "NAME"}, {file = "PATH"} or {cmd = ["PROGRAM", "ARGUMENT"]}',
+    "url": 'a text, such as "https://api.alertsite.com/api/v3"',
+    "manifests": 'a list of folders, such as ["monitors/_shared", "monitors/{account}"]',
+    "state": 'a text, such as "git:origin#refs/reconciler/{account}"',
+    "labels": 'a table of texts, such as {tier = "prod"}',
+    "vars": 'a table, such as {site = "acme.example"}',
+    "wave": "a whole number from 1",
+    "rate": 'a number of requests per second or minute, such as "5/s" or "120/m"',
+    "budget": "a table with monitors and percent, whole numbers from 0",
+    "parallelism": f"a whole number from 1 to {_MOST}",
+}
+_SHAPES |= dict.fromkeys(("password", "token"), _SHAPES["username"])
+
+
+class _Table(NamedTuple):
+    """One table of settings, and where it stands.
+
+    Attributes:
+        header: of the table in its file; empty if the file is that table.
+    """
+
+    path: str
+    text: str
+    header: str
+    values: Mapping[str, Any]
+
+    def finding(self, key: str, message: str) -> Diagnostic:
+        """A finding at the line of a key, or at that of the table if the key is not found."""
+        return Diagnostic(Position(self.path, self._line(key), 1), "setting", message)
+
+    def _line(self, key: str) -> int:
+        header, at = "", 1
+        for number, line in enumerate(self.text.splitlines(), 1):
+            if found := _HEADER.fullmatch(line):
+                header = re.sub(r"[\"'\s]", "", found["name"])
+                if header == f"{self.header}.{key}".lstrip("."):
+                    return number
+                at = number if header == self.header else at
+            elif header == self.header and (entry := _KEY.match(line)) and entry["key"] == key:
+                return number
+        return at
+
+
+def read_accounts(project: Path) -> Accounts:
+    """The accounts that the settings name; without any there is one, `default`.
+
+    Raises:
+        ConfigurationError: a file cannot be read or is not TOML.
+        InvalidSettingsError: with every finding.
+    """
+    values = config.read_project(project)
+    text = project.read_text(encoding="utf-8")
+    findings: list[Diagnostic] = []
+    top = _Table(str(project), text, "", values)
+    tables = {}
+    for name in ("accounts", "defaults", "fleet"):
+        table = values.get(name, {})
+        if not isinstance(table, dict):
+            findings.append(top.finding(name, f"{name} must be a table: [{name}]"))
+            table = {}
+        tables[name] = _Table(str(project), text, name, table)
+    findings += _checked(tables["defaults"], _ACCOUNT)
+    findings += _checked(tables["fleet"], _FLEET)
+    own = [*_tables_within(top, tables["accounts"], findings), *_files(top, findings)]
+    for name, table in own:
+        findings += _findings(name, table, tables["defaults"])
+    findings += _doubled(own)
+    if findings:
+        raise InvalidSettingsError(tuple(sorted(set(findings))))
+    defaults = tables["defaults"].values
+    if not own:
+        return _unnamed(defaults, values.get("state", ""))
+    place = defaults.get("state", values.get("state", _STATE))
+    found = [_account(name, table, defaults, place, str(project)) for name, table in own]
+    findings = list(_shared_states(found, dict(own), top))
+    if findings:
+        raise InvalidSettingsError(tuple(sorted(findings)))
+    fleet = tables["fleet"].values
+    return Accounts(
+        tuple(sorted(found, key=lambda item: item.name)),
+        are_named=True,
+        parallelism=fleet.get("parallelism", 8),
+        budget=Budget(**fleet["budget"]) if "budget" in fleet else None,
+    )
+
+
+def _unnamed(defaults: Mapping[str, Any], place: str) -> Accounts:
+    """The one account that is not named: who logs in, and where, the environment says."""
+    found = _with_settings(AccountSettings(DEFAULT_ACCOUNT), defaults)
+    state = placed(defaults.get("state", place), DEFAULT_ACCOUNT)
+    return Accounts((found._replace(state=state),))
+
+
+def _tables_within(
+    top: _Table, accounts: _Table, findings: list[Diagnostic]
+) -> Iterator[tuple[str, _Table]]:
+    for name, value in accounts.values.items():
+        if isinstance(value, dict):
+            yield name, _Table(top.path, top.text, f"accounts.{name}", value)
+        else:
+            message = f"accounts.{name} must be a table: [accounts.{name}]"
+            findings.append(accounts.finding(name, message))
+
+
+def _files(top: _Table, findings: list[Diagnostic]) -> Iterator[tuple[str, _Table]]:
+    """The accounts that have a file each."""
+    pattern = top.values.get("accounts_from")
+    if pattern is None:
+        return
+    is_pattern = isinstance(pattern, str) and pattern and not Path(pattern).is_absolute()
+    paths = sorted(Path().glob(pattern)) if is_pattern else []
+    if not paths:
+        message = (
+            f"accounts_from matches no file: {pattern}"
+            if is_pattern
+            else 'accounts_from must be a glob of files here, such as "accounts/*.toml"'
+        )
+        findings.append(top.finding("accounts_from", message))
+    for path in paths:
+        values = config.read_toml(path)
+        yield path.stem, _Table(str(path), path.read_text(encoding="utf-8"), "", values)
+
+
+def _findings(name: str, table: _Table, defaults: _Table) -> Iterator[Diagnostic]:
+    """What is wrong with one account."""
+    if not NAME.fullmatch(name):
+        yield table.finding(
+            "", f"{name!r} is no name of an account: use lower-case letters, digits and hyphens"
+        )
+    yield from _checked(table, _ACCOUNT)
+    both = {**defaults.values, **table.values}
+    if "token" not in both and not ("username" in both and "password" in both):
+        missing = [key for key in _LOGIN[:2] if key not in both]
+        what = _NO_LOGIN if len(missing) > 1 else f"it has no {missing[0]}"
+        yield table.finding("", f"the account {name} cannot log in: {what}")
+
+
+def _checked(table: _Table, known: tuple[str, ...]) -> Iterator[Diagnostic]:
+    where = f"[{table.header}]" if table.header else "this file"
+    for key, value in table.values.items():
+        if key not in known:
+            message = f"unknown setting {key}; {where} may hold {', '.join(known)}"
+            yield table.finding(key, message)
+        elif not _fits(key, value):
+            yield table.finding(key, f"{key} must be {_SHAPES[key]}")
+
+
+def _fits(key: str, value: object) -> bool:
+    match key, value:
+        case "username" | "password" | "token", {"env": str() as name, **rest}:
+            return bool(name) and not rest
+        case "username" | "password" | "token", {"file": str() as path, **rest}:
+            return bool(path) and not rest
+        case "username" | "password" | "token", {"cmd": [*words], **rest}:
+            is_text = all(isinstance(word, str) for word in words)
+            return is_text and bool(words and words[0]) and not rest
+        case "url" | "state", str():
+            return bool(value.strip())
+        case "manifests", [_, *_]:
+            return all(map(_is_word, value))
+        case "labels", dict():
+            return all(isinstance(item, str) for item in value.values())
+        case "vars", dict():
+            return all(map(_VARIABLE.fullmatch, value))
+        case "wave", int():
+            return type(value) is int and value > 0
+        case "parallelism", int():
+            return type(value) is int and 0 < value <= _MOST
+        case "rate", str():
+            found = _RATE.fullmatch(value)
+            return found is not None and float(found[1]) > 0
+        case "budget", dict():
+            return all(
+                name in Budget._fields and type(limit) is int and limit >= 0
+                for name, limit in value.items()
+            )
+    return False
+
+
+def _is_word(item: object) -> bool:
+    return isinstance(item, str) and bool(item)
+
+
+def _doubled(own: list[tuple[str, _Table]]) -> Iterator[Diagnostic]:
+    counts = Counter(name for name, _ in own)
+    for name, table in own:
+        if counts[name] > 1 and not table.header:
+            yield table.finding("", f"there are two accounts with the name {name}")
+
+
+def _account(
+    name: str, table: _Table, defaults: Mapping[str, Any], place: str, project: str
+) -> AccountSettings:
+    """An account that is valid; what it says itself counts more than the defaults."""
+    both = {**defaults, **table.values}
+    for key in ("labels", "vars"):
+        both[key] = {**defaults.get(key, {}), **table.values.get(key, {})}
+    if any(key in table.values for key in _LOGIN):  # a token does not go with another's login
+        both = {key: item for key, item in both.items() if key not in _LOGIN or key in table.values}
+    if "token" not in both:
+        both |= {key: defaults[key] for key in _LOGIN[:2] if key not in both and key in defaults}
+    login = AccountLogin(*(_reference(both.get(key), name) for key in _LOGIN))
+    bare = AccountSettings(name, login, manifests=tuple(placed(it, name) for it in _MANIFESTS))
+    found = _with_settings(bare, both)
+    state = placed(table.values.get("state", place), name)
+    return found._replace(state=state, file="" if table.path == project else table.path)
+
+
+def _with_settings(found: AccountSettings, values: Mapping[str, Any]) -> AccountSettings:
+    """The account with what is set for it, but for its login and state."""
+    name = found.name
+    if "manifests" in values:
+        folders = [os.path.normpath(placed(folder, name)) for folder in values["manifests"]]
+        found = found._replace(manifests=tuple(folders))
+    return found._replace(
+        url=placed(values.get("url", ""), name),
+        labels=values.get("labels", {}),
+        variables=values.get("vars", {}),
+        wave=values.get("wave", 1),
+        rate=_rate(values["rate"]) if "rate" in values else None,
+        budget=Budget(**values["budget"]) if "budget" in values else None,
+    )
+
+
+def _reference(value: Mapping[str, Any] | None, name: str) -> Reference | None:
+    if value is None:
+        return None
+    ((scheme, words),) = value.items()
+    return Reference(scheme, tuple(words) if isinstance(words, list) else (words,)).of(name)
+
+
+def _rate(text: str) -> float:
+    """Requests per second."""
+    found = _RATE.fullmatch(text)
+    assert found is not None
+    return float(found[1]) / (60 if found[2] == "m" else 1)
+
+
+def _shared_states(
+    found: list[AccountSettings], tables: Mapping[str, _Table], top: _Table
+) -> Iterator[Diagnostic]:
+    """A finding for each account whose state is where that of another one is."""
+    counts = Counter(item.state for item in found)
+    for item in found:
+        if counts[item.state] > 1:
+            table = tables[item.name] if "state" in tables[item.name].values else top
+            message = (
+                f"several accounts would keep their state in {item.state}: "
+                f"write {PLACEHOLDER} into state, or give each its own"
+            )
+            yield table.finding("state", message)
+            return
+
+
+def login_of(account: AccountSettings, environment: Mapping[str, str]) -> config.Settings:
+    """Where a named account is and what it logs in with.
+
+    Raises:
+        ConfigurationError: a part of its login is not available, or its URL is none.
+    """
+    from reconciler.secrets import look_up
+
+    assert account.login is not None
+    found = []
+    for name, reference in zip(AccountLogin._fields, account.login, strict=True):
+        try:
+            found.append("" if reference is None else look_up(reference, environment))
+        except LookupError as error:
+            raise ConfigurationError(
+                f"the {name} of the account {account.name} is not available: {error}",
+                f"It comes from {reference}, as the settings of the account say.",
+            ) from error
+    if account.url:
+        url = config.checked_url(account.url, f"the url of the account {account.name}")
+    else:
+        url = config.read_url(environment)
+    return config.Settings(url, *found)

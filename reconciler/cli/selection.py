@@ -1,0 +1,184 @@
+"""Which accounts a command is about: `-a`, `-l` and the others, alike for all commands.
+
+Where the settings name no accounts, or one, nothing of this is noticed. With one account chosen a
+command does what it does where there is only one. With several it is done for each of them, as
+`cli/fleet.py` says.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from reconciler.cli import config, console, runtime
+from reconciler.cli.arguments import OPTIONS
+from reconciler.core.accounts import Selection, placed, select
+from reconciler.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from reconciler.core.accounts import AccountSettings
+
+    Command = Callable[..., int]
+
+
+account = click.option("-a", "--account", metavar="NAME", help="Which account it is about.")
+
+
+def _last(command: Command) -> Command:
+    """The command, whose options of the last decorators stand last in its help."""
+    found: list[click.Parameter] = getattr(command, "__click_params__", [])
+    ours = [item for item in found if item.name in {*OPTIONS, "account"}]
+    others = [item for item in found if item not in ours]
+    found[:] = [*ours, *others]
+    return command
+
+
+def one(command: Command) -> Command:
+    """Gives a command that is about one account the option that chooses it."""
+
+    @account
+    @wraps(command)
+    def with_account(*arguments: object, account: str | None, **given: object) -> int:
+        if account is not None:
+            choose(account)
+        return command(*arguments, **_of_account(given))
+
+    return _last(with_account)
+
+
+def choose(name: str) -> None:
+    """From now on the command is about the account of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = select(runtime.accounts(), Selection((name,)))
+    if [item.name for item in found] != [name]:
+        raise UsageError(f"{name} is no name of an account: this command takes one")
+    runtime.choose(found[0])
+
+
+def many(command: Command) -> Command:
+    """Gives a command that may be about several accounts the options that choose them."""
+
+    @click.option(
+        "-a",
+        "--account",
+        "accounts",
+        multiple=True,
+        metavar="NAME",
+        help="Only this account of reconciler.toml; a glob means several. May be repeated.",
+    )
+    @click.option(
+        "--not-account",
+        "not_accounts",
+        multiple=True,
+        metavar="NAME",
+        help="Not this account, or those that a glob means. May be repeated.",
+    )
+    @click.option(
+        "-l",
+        "--label",
+        "account_labels",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="Only accounts with this label. May be repeated; then all must fit.",
+    )
+    @click.option(
+        "--changed-since",
+        default="",
+        metavar="REF",
+        help="Only accounts whose files have changed since the commit where REF and HEAD parted.",
+    )
+    @click.option("--all-accounts", is_flag=True, help="All accounts.")
+    @click.option(
+        "--results",
+        default="",
+        metavar="DIR",
+        help="With several accounts: write the result of each into DIR, as JSON. A result that is "
+        "there already is not made again.",
+    )
+    @wraps(command)
+    def with_accounts(
+        *arguments: object,
+        accounts: tuple[str, ...],
+        not_accounts: tuple[str, ...],
+        account_labels: tuple[str, ...],
+        changed_since: str,
+        all_accounts: bool,
+        results: str,
+        **given: object,
+    ) -> int:
+        if runtime.part() is not None:
+            return command(*arguments, **_of_account(given))
+        wanted = Selection(accounts, not_accounts, account_labels, changed_since, all_accounts)
+        chosen = _chosen(wanted, given)
+        if not chosen:
+            console.say("No account has changed.")
+            return ExitCode.OK
+        if len(chosen) > 1:
+            from reconciler.cli.fleet import run  # few have several accounts
+
+            here = runtime.here()
+            return run(click.get_current_context(), chosen, config.from_root(results, here))
+        if results:
+            raise UsageError("--results is for several accounts")
+        if runtime.accounts().are_named:
+            runtime.choose(chosen[0])
+            if "paths" in given:  # they say which account is meant; it is checked as a whole
+                given["paths"] = ()
+        return command(*arguments, **_of_account(given))
+
+    return _last(with_accounts)
+
+
+def _chosen(wanted: Selection, given: Mapping[str, Any]) -> tuple[AccountSettings, ...]:
+    """The accounts that a command line is about; none if none of them has changed."""
+    accounts = runtime.accounts()
+    if wanted.is_something or len(accounts.all) == 1:
+        changed = None
+        if wanted.changed_since:
+            from reconciler.usecases.checkout import changed_files  # asks Git
+
+            changed = changed_files(wanted.changed_since)
+        return select(accounts, wanted, changed)
+    if paths := given.get("paths"):
+        return select(accounts, wanted, {os.path.normpath(path) for path in paths})
+    if file := given.get("file"):
+        from reconciler.cli import plan_file  # only where a saved plan is applied
+
+        return select(accounts, Selection((plan_file.read(file).plan.account.name,)))
+    if click.get_current_context().command.name == "apply":
+        raise UsageError(
+            f"there are {len(accounts.all)} accounts, and none is chosen",
+            "Choose some with --account or --label, or all of them with --all-accounts.",
+        )
+    return accounts.all
+
+
+def _of_account(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a command, with what the settings of its account say.
+
+    That is the folder of its manifests, unless one is named, and its name in names of files.
+    """
+    found = dict(given)
+    context = click.get_current_context()
+    if "manifests" in found:
+        source = context.get_parameter_source("manifests")
+        if source is not ParameterSource.COMMANDLINE:
+            found["manifests"] = folder_of(runtime.account())
+    for name, value in found.items():
+        if isinstance(value, str):
+            found[name] = placed(value, runtime.account().name) if "{" in value else value
+    return found
+
+
+def folder_of(account: AccountSettings) -> str:
+    """The folder that all manifests of an account are in."""
+    return os.path.commonpath(account.manifests) or "."

@@ -1,0 +1,211 @@
+"""The accounts of a repository, and which of them a command is about.
+
+Rule: values and pure functions. What the files say is read in `cli/accounts.py`, what credentials
+hold in `secrets.py`, which files have moved in `usecases/checkout.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core.model import DEFAULT_ACCOUNT
+from reconciler.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from reconciler.core.model import JSON
+    from reconciler.core.safety import Budget
+
+
+PLACEHOLDER = "{account}"
+"""Stands for the name of the account in settings and in the names of files."""
+NAME = re.compile("[a-z0-9][a-z0-9-]{0,62}")
+_UPPER = "{ACCOUNT}"
+_DEFAULTS = ("_defaults.yaml", "_defaults.yml")
+
+
+class Reference(NamedTuple):
+    """Where a part of a login is stored.
+
+    Attributes:
+        scheme: `env`, `file` or `cmd`.
+        words: the name of the variable, the path, or the command and its arguments.
+    """
+
+    scheme: str
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{' '.join(self.words)}"
+
+    def of(self, account: str) -> Reference:
+        """The reference with the name of an account in it."""
+        return self._replace(words=tuple(placed(word, account) for word in self.words))
+
+
+class AccountLogin(NamedTuple):
+    """What an account logs in with; None for what is not set."""
+
+    username: Reference | None = None
+    password: Reference | None = None
+    token: Reference | None = None
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """Those that are set."""
+        return tuple(item for item in self if item is not None)
+
+
+class AccountSettings(NamedTuple):
+    """What is set for one account.
+
+    Attributes:
+        login: None where the environment says who logs in.
+        url: empty where the environment says it, or the vendor's counts.
+        manifests: the folders of its manifests, shared ones first; normalised paths.
+        state: where its state is kept; empty if that is not set.
+        labels: for selecting accounts.
+        variables: what `${name}` stands for in its manifests.
+        wave: an apply goes to the accounts of a wave when all earlier waves are done.
+        rate: requests per second at most; None for no limit.
+        budget: how many of its monitors may lose monitoring; None for the project's budget.
+        file: of its own settings; empty if they are in the project's file.
+    """
+
+    name: str
+    login: AccountLogin | None = None
+    url: str = ""
+    manifests: tuple[str, ...] = ("monitors",)
+    state: str = ""
+    labels: Mapping[str, str] = {}
+    variables: Mapping[str, JSON] = {}
+    wave: int = 1
+    rate: float | None = None
+    budget: Budget | None = None
+    file: str = ""
+
+
+class Accounts(NamedTuple):
+    """All accounts of a repository, sorted by name.
+
+    Attributes:
+        are_named: whether the settings name them; else there is one, `default`.
+        parallelism: how many are worked on at once.
+        budget: how many monitors of all of them may lose monitoring in one run; None for no limit.
+    """
+
+    all: tuple[AccountSettings, ...] = (AccountSettings(DEFAULT_ACCOUNT),)
+    are_named: bool = False
+    parallelism: int = 8
+    budget: Budget | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(item.name for item in self.all)
+
+
+class Selection(NamedTuple):
+    """Which accounts a command line asks for.
+
+    Attributes:
+        names: globs over names.
+        excluded: globs over names of those that are left out.
+        labels: `name=value` each, all of which an account must have; values may be globs.
+        changed_since: a commit: only accounts whose files have changed since.
+        is_all: all of them are meant.
+    """
+
+    names: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    changed_since: str = ""
+    is_all: bool = False
+
+    @property
+    def is_something(self) -> bool:
+        """Whether it asks for anything."""
+        return self != Selection()
+
+
+def placed(text: str, account: str) -> str:
+    """The text with the name of the account in place of `{account}`.
+
+    In place of `{ACCOUNT}` it is as names of variables are: `ACME_PROD`.
+    """
+    upper = account.upper().replace("-", "_")
+    return text.replace(PLACEHOLDER, account).replace(_UPPER, upper)
+
+
+def select(
+    accounts: Accounts, selection: Selection, changed: Collection[str] | None = None
+) -> tuple[AccountSettings, ...]:
+    """The accounts that are meant, sorted by name.
+
+    Args:
+        accounts: all of them.
+        selection: what is asked for.
+        changed: the files that have changed, relative to the root; None if that was not asked for.
+
+    Raises:
+        UsageError: a part of the selection means no account.
+    """
+    for flag, patterns in (("--account", selection.names), ("--not-account", selection.excluded)):
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in accounts.names):
+                raise UsageError(
+                    f"{flag} {pattern} matches no account",
+                    f"reconciler.toml has these: {', '.join(accounts.names)}."
+                    if accounts.are_named
+                    else "reconciler.toml names no accounts.",
+                )
+    labels = [_label(text) for text in selection.labels]
+    found = [
+        item
+        for item in accounts.all
+        if (not selection.names or _matches(item.name, selection.names))
+        and not _matches(item.name, selection.excluded)
+        and all(fnmatchcase(item.labels.get(name, ""), value) for name, value in labels)
+    ]
+    if not found:
+        raise UsageError("no account has all that is asked for", "Ask for less.")
+    if changed is not None:
+        touched = set(_touched(accounts, changed))
+        found = [item for item in found if item.name in touched]
+    return tuple(found)
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name or not value:
+        raise UsageError(f"--label {text} is no label", "Write a name and a value: tier=prod")
+    return name, value
+
+
+def _matches(name: str, patterns: Collection[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _touched(accounts: Accounts, changed: Collection[str]) -> Iterator[str]:
+    """The names of the accounts that a change of these files may change.
+
+    The project's file is everybody's. A defaults file counts for all folders below it.
+    """
+    is_all = "reconciler.toml" in changed
+    for item in accounts.all:
+        if is_all or item.file in changed or any(_is_of(item, path) for path in changed):
+            yield item.name
+
+
+def _is_of(account: AccountSettings, path: str) -> bool:
+    """Whether the file is one of the account's manifests, or has defaults for them."""
+    parent, slash, name = path.rpartition("/")
+    for folder in account.manifests:
+        if folder in {".", path} or path.startswith(f"{folder}/"):
+            return True
+        if name in _DEFAULTS and f"{folder}/".startswith(f"{parent}{slash}"):
+            return True
+    return False

@@ -1,0 +1,228 @@
+"""What became of a command in each of several accounts, and of all of them together.
+
+Rule: values and pure functions. What happens in one account stays there: it has an exit code of its
+own, and the others have theirs.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.core import json_text
+from reconciler.core.plan import Action, Plan
+from reconciler.core.result import Result
+from reconciler.core.result import Status as OutcomeStatus
+from reconciler.errors import ExitCode, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from reconciler.core.model import JSON
+    from reconciler.core.safety import Budget
+
+
+FORMAT_VERSION = "1.0"
+"""Of the JSON: the minor number grows with additions, the major with anything else."""
+
+
+class PartStatus(StrEnum):
+    """What became of one account; in this order a person wants to read of them."""
+
+    FAILED = "failed"
+    PARTIAL = "partial"
+    REFUSED = "refused"
+    INTERRUPTED = "interrupted"
+    NOT_STARTED = "not-started"
+    CHANGES = "changes"
+    DONE = "done"
+
+
+_STATUSES = {
+    ExitCode.OK: PartStatus.DONE,
+    ExitCode.CHANGES: PartStatus.CHANGES,
+    ExitCode.REFUSED: PartStatus.REFUSED,
+    ExitCode.PARTIAL: PartStatus.PARTIAL,
+    ExitCode.INTERRUPTED: PartStatus.INTERRUPTED,
+}
+_ORDER = list(PartStatus)
+_GOOD = (ExitCode.OK, ExitCode.CHANGES)
+
+
+class PartResult(NamedTuple):
+    """What became of a command in one account.
+
+    Attributes:
+        operation: the name of the command.
+        exit_code: that of the command for this account alone; None if it was not started.
+        message: why it is not done; empty if it is.
+        seconds: how long it took.
+        changes: by action; planned ones of a plan, those that are done of an apply.
+        plan: the digest of the plan that was made; empty if none was.
+        asks: whether there is anything to be approved in it.
+        losses: how many monitors lose monitoring by that plan.
+        lost: with those that have lost some within 24 hours.
+        managed: how many there are.
+        text: what the command prints for this account alone.
+        is_json: whether that is a JSON document.
+        talk: what it says beside that.
+        formats: what it shows in formats that are combined into one file, by their names.
+        part: the file that holds this; empty if none does.
+    """
+
+    account: str
+    operation: str
+    exit_code: int | None
+    message: str = ""
+    seconds: float = 0.0
+    changes: Mapping[str, int] = {}
+    plan: str = ""
+    asks: bool = False
+    losses: int = 0
+    lost: int = 0
+    managed: int = 0
+    text: str = ""
+    is_json: bool = False
+    talk: str = ""
+    formats: Mapping[str, str] = {}
+    part: str = ""
+
+    @property
+    def status(self) -> PartStatus:
+        """What became of it, in a word."""
+        if self.exit_code is None:
+            return PartStatus.NOT_STARTED
+        return _STATUSES.get(ExitCode(self.exit_code), PartStatus.FAILED)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether all went as it was asked for."""
+        return self.exit_code in _GOOD
+
+    def showing(self, value: object) -> PartResult:
+        """The result with the numbers of what the command has shown."""
+        match value:
+            case Plan():
+                return self._replace(
+                    changes={action.value: len(value.having(action)) for action in Action},
+                    plan=value.digest,
+                    asks=value.is_something,
+                    losses=len(value.coverage.losses),
+                    lost=value.coverage.total,
+                    managed=value.coverage.managed,
+                )
+            case Result():
+                done = [item.change.action for item in value.having(OutcomeStatus.DONE)]
+                return self._replace(changes={item.value: done.count(item) for item in Action})
+        return self
+
+    def to_json(self) -> dict[str, JSON]:
+        """The result as a file keeps it."""
+        return {"format_version": FORMAT_VERSION, **self._asdict(), "changes": dict(self.changes)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, JSON]) -> PartResult:
+        """What `to_json` gave."""
+        return cls(**{name: data[name] for name in cls._fields})
+
+    def shown(self) -> dict[str, JSON]:
+        """The line of the roll-up, as `schemas/rollup.schema.json` describes it."""
+        found: dict[str, JSON] = {
+            "account": self.account,
+            "status": self.status.value,
+            "exit_code": self.exit_code,
+            "message": self.message,
+            "changes": dict(self.changes),
+            "plan": self.plan or None,
+            "seconds": round(self.seconds, 3),
+            "part": self.part or None,
+        }
+        return found | ({"value": json_text.read(self.text.encode())} if self.is_json else {})
+
+
+class RollUp(NamedTuple):
+    """What became of a command in all accounts that it was about.
+
+    Attributes:
+        interrupted: a person or the system wanted it to end.
+    """
+
+    operation: str
+    parts: tuple[PartResult, ...]
+    interrupted: bool = False
+
+    def in_format(self, name: str) -> RollUp:
+        """The roll-up with what each part has shown in another format than on stdout."""
+        parts = [
+            item._replace(text=text, is_json=bool(text) and name == "json")
+            for item in self.parts
+            for text in (item.formats.get(name, ""),)
+        ]
+        return self._replace(parts=tuple(parts))
+
+    @property
+    def by_urgency(self) -> tuple[PartResult, ...]:
+        """All of them, the failed ones first, and by name."""
+        return tuple(sorted(self.parts, key=lambda item: (_ORDER.index(item.status), item.account)))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many accounts have which status."""
+        found = [item.status for item in self.parts]
+        return {status.value: found.count(status) for status in PartStatus if status in found}
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """130 if interrupted; else the code that all have; 7 if some are good and others not.
+
+        Of accounts without a fault 2 counts more than 0: there are changes.
+        """
+        codes = {item.exit_code for item in self.parts}
+        if self.interrupted or ExitCode.INTERRUPTED in codes:
+            return ExitCode.INTERRUPTED
+        if codes <= set(_GOOD):
+            return ExitCode.CHANGES if ExitCode.CHANGES in codes else ExitCode.OK
+        (first, *others) = codes
+        if others or first is None:
+            return ExitCode.PARTIAL
+        return ExitCode(first)
+
+    def to_json(self) -> dict[str, JSON]:
+        """The roll-up as `schemas/rollup.schema.json` describes it."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "operation": self.operation,
+            "interrupted": self.interrupted,
+            "exit_code": int(self.exit_code),
+            "summary": self.counts,
+            "accounts": [item.shown() for item in self.by_urgency],
+        }
+
+
+def refuse_unsafe(
+    parts: Sequence[PartResult], budget: Budget | None, allow_loss: int | None
+) -> None:
+    """Stops before anything is sent if the plans together lose too much.
+
+    Args:
+        parts: the plans.
+        budget: how much all accounts together may lose; None for no limit beside their own.
+        allow_loss: how many monitors may lose monitoring in this run instead.
+
+    Raises:
+        RefusedError: naming the accounts, and what lifts the guard.
+    """
+    losing = [item for item in parts if item.losses]
+    if budget is None or not losing:
+        return
+    managed, count = sum(item.managed for item in parts), sum(item.losses for item in losing)
+    limit = budget.limit(managed) if allow_loss is None else allow_loss
+    counted = sum(item.lost for item in parts) if allow_loss is None else count
+    if counted <= limit:
+        return
+    where = ", ".join(f"{item.account} {item.losses}" for item in losing)
+    raise RefusedError(
+        f"{count} of {managed} monitors in all accounts would lose monitoring ({where}), and the "
+        f"budget under [fleet] is {limit}: nothing is applied",
+        f"If that is meant, allow it for this run with --allow-loss {count}.",
+    )

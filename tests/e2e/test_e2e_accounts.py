@@ -1,0 +1,371 @@
+"""Several accounts in one repository: plan, apply and the others, from the command line."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from reconciler.sandbox import PASSWORD, USERNAME
+from reconciler.schema import schema_folder
+
+import platforms
+from platforms import GitHub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from e2e.conftest import Account, Done, Process, Terminal, Workspace
+
+    from reconciler.context import Clock
+
+SETTINGS = """
+state = "file:.reconciler/{{account}}/state.json"
+
+[defaults]
+manifests = ["monitors/_shared", "monitors/{{account}}"]
+username = {{env = "LOGIN_NAME"}}
+password = {{env = "LOGIN_PASSWORD"}}
+budget = {{monitors = 1000, percent = 100}}
+
+[accounts.good]
+url = "{good}"
+labels = {{tier = "prod"}}
+
+[accounts.other]
+url = "{other}"
+labels = {{tier = "test"}}
+
+[accounts.down]
+url = "http://127.0.0.1:9/api/v3"
+labels = {{tier = "prod"}}
+
+[accounts.locked]
+url = "{good}"
+password = {{env = "WRONG_PASSWORD"}}
+username = {{env = "LOGIN_NAME"}}
+"""
+ENV = {"LOGIN_NAME": USERNAME, "LOGIN_PASSWORD": PASSWORD, "WRONG_PASSWORD": "not the password"}
+
+
+def valid(name: str, document: Any) -> None:
+    schema = json.loads((schema_folder() / f"{name}.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(document)
+
+
+class Fleet:
+    """Two accounts that work, one that is down and one that refuses the login."""
+
+    def __init__(
+        self, run: Callable[..., Done], workspace: Workspace, good: Account, other: Account
+    ) -> None:
+        self._run = run
+        self.workspace = workspace
+        self.good = good
+        self.other = other
+
+    def __call__(self, *arguments: str, **given: Any) -> Done:
+        return self._run(*arguments, env=ENV | given.pop("env", {}), **given)
+
+
+@pytest.fixture
+def accounts(
+    run: Callable[..., Done],
+    workspace: Workspace,
+    sandbox: Callable[..., Account],
+    manifest: Callable[..., str],
+) -> Fleet:
+    found = Fleet(run, workspace, sandbox(), sandbox())
+    workspace.write("_shared/relay.yaml", manifest("email-smtp", "relay", name="Relay", port=587))
+    for name in ("good", "other", "down", "locked"):
+        text = manifest("email-smtp", f"{name}-own", name=f"Own of {name}")
+        workspace.write(f"{name}/own.yaml", text)
+    settings = SETTINGS.format(good=found.good.url, other=found.other.url)
+    (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    return found
+
+
+def statuses(done: Done) -> dict[str, str]:
+    return {item["account"]: item["status"] for item in done.json["accounts"]}
+
+
+def test_the_good_ones_are_done_and_the_others_are_told_first(accounts: Fleet) -> None:
+    planned = accounts("plan", "--json")
+    assert planned.code == 7
+    assert statuses(planned) == {
+        "down": "failed",
+        "locked": "failed",
+        "good": "done",
+        "other": "done",
+    }
+    assert list(statuses(planned)) == ["down", "locked", "good", "other"]
+    assert [item["exit_code"] for item in planned.json["accounts"]] == [6, 4, 0, 0]
+    valid("rollup", planned.json)
+    valid("plan", planned.json["accounts"][2]["value"])
+    applied = accounts("apply", "--all-accounts", "--auto-approve", "--json")
+    assert applied.code == 7
+    assert statuses(applied) == statuses(planned)
+    assert applied.json["accounts"][2]["changes"] == {"create": 2, "update": 0, "delete": 0}
+    valid("rollup", applied.json)
+    for account in (accounts.good, accounts.other):
+        assert len([call for call in account.calls() if call.startswith("POST /monitors")]) == 2
+    again = accounts("plan", "--label", "tier=test", "--detailed-exitcode")
+    assert (again.code, "Account" in again.text) == (0, False)
+
+
+def test_one_account_is_told_as_if_there_were_only_one(accounts: Fleet) -> None:
+    done = accounts("plan", "-a", "good")
+    assert done.code == 0
+    assert done.err.startswith(f"AlertSite: good ({accounts.good.url})\n")
+    assert "Plan: 2 to add" in done.out
+    assert "account" not in done.out.lower()
+    state = accounts.workspace.root / ".reconciler" / "good" / "state.json"
+    accounts("apply", "-a", "good", "--auto-approve")
+    assert json.loads(state.read_text())["account"] == {"name": "good", "url": accounts.good.url}
+
+
+def test_an_apply_to_several_must_be_meant(accounts: Fleet) -> None:
+    done = accounts("apply", "--auto-approve")
+    assert done.code == 64
+    assert "there are 4 accounts, and none is chosen" in done.err
+    done = accounts("apply", "-a", "good", "-a", "other")
+    assert done.code == 5
+    assert "there is no terminal to ask" in done.err
+    assert not accounts.good.requests("PATCH")
+    assert accounts("undo", "latest").code == 64
+
+
+def test_the_selection_is_the_same_for_all_that_read(accounts: Fleet) -> None:
+    accounts("apply", "-l", "tier=test", "-a", "*", "--auto-approve")
+    accounts("apply", "-a", "good", "--auto-approve")
+    found = accounts("list", "-a", "other", "-o", "json").json["monitors"]
+    number = next(item["id"] for item in found if item["address"] == "email-smtp/relay")
+    accounts.other.edit("email-smtp", number, port=26)
+    only = ("--not-account", "down", "--not-account", "locked")
+    drift = accounts("drift", *only, "--json")
+    assert (drift.code, statuses(drift)) == (2, {"other": "changes", "good": "done"})
+    for command in (
+        ("list", "-o", "json"),
+        ("status", "--json"),
+        ("history", "--json"),
+        ("report", "--json"),
+        ("validate", "--json"),
+    ):
+        done = accounts(*command, *only)
+        assert (done.code, statuses(done)) == (0, {"good": "done", "other": "done"}), done
+        valid("rollup", done.json)
+        assert all("value" in item for item in done.json["accounts"])
+    text = accounts("list", *only)
+    assert "Account good" in text.out
+    assert text.out.count("email-smtp/relay") == 2
+
+
+def test_a_wave_that_fails_is_the_last(accounts: Fleet) -> None:
+    path = accounts.workspace.root / "reconciler.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("[accounts.other]", "[accounts.other]\nwave = 2"))
+    done = accounts("apply", "-a", "down", "-a", "other", "--auto-approve", "--json")
+    assert (done.code, statuses(done)) == (7, {"down": "failed", "other": "not-started"})
+    assert not accounts.other.requests("PATCH")
+    assert done.json["accounts"][1]["message"] == "an account of wave 1 is not done"
+    done = accounts("apply", "-a", "good", "-a", "other", "--auto-approve", "--json")
+    assert (done.code, statuses(done)) == (0, {"good": "done", "other": "done"})
+
+
+def test_the_budget_of_the_fleet_counts_over_all(accounts: Fleet) -> None:
+    path = accounts.workspace.root / "reconciler.toml"
+    path.write_text(path.read_text() + "\n[fleet]\nbudget = {monitors = 1}\n")
+    chosen = ("-a", "good", "-a", "other", "--auto-approve")
+    assert accounts("apply", *chosen).code == 0
+    accounts.workspace.replace("_shared/relay.yaml", "spec:\n", "spec:\n  enabled: false\n")
+    refused = accounts("apply", *chosen)
+    assert refused.code == 5
+    assert "2 of 4 monitors in all accounts would lose monitoring (good 1, other 1)" in refused.err
+    assert not accounts.good.requests("PATCH")
+    assert accounts("apply", *chosen, "--allow-loss", "2").code == 0
+
+
+def test_what_has_changed_says_who_is_meant(accounts: Fleet, git: Callable[..., str]) -> None:
+    root = accounts.workspace.root
+    (root / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")
+    for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "-m", "first")):
+        git(root, *words)
+    env = {"GIT_CONFIG_NOSYSTEM": "1"}
+
+    def changed() -> list[str]:
+        done = accounts("validate", "--changed-since", "HEAD", "--json", env=env)
+        assert done.code == 0
+        return sorted(statuses(done)) if done.out and "accounts" in done.json else []
+
+    assert changed() == []
+    accounts.workspace.replace("good/own.yaml", "Own of good", "Mine")
+    assert "Valid: 2 manifests" in accounts("validate", "--changed-since", "HEAD", env=env).err
+    accounts.workspace.write("other/more.yaml", "")
+    assert changed() == ["good", "other"]
+    accounts.workspace.replace("_shared/relay.yaml", "587", "25")
+    assert changed() == ["down", "good", "locked", "other"]
+
+
+def test_a_file_for_each_account(accounts: Fleet) -> None:
+    chosen = ("-a", "good", "-a", "other")
+    refused = accounts("plan", *chosen, "--out", "plan.json")
+    assert (refused.code, "several accounts cannot share plan.json" in refused.err) == (64, True)
+    done = accounts(
+        *("plan", *chosen, "--out", "{account}.json", "--format", "html={account}.html"),
+        *("--format", "markdown=plan.md", "--results", "results"),
+    )
+    assert done.code == 0
+    root = accounts.workspace.root
+    assert {path.name for path in root.iterdir()} >= {"good.json", "other.html", "plan.md"}
+    shown = (root / "plan.md").read_text(encoding="utf-8")
+    assert shown.startswith("**2 accounts: 2 done.**\n")
+    assert shown.count("<details>") == 2
+    kept = json.loads((root / "results" / "good.plan.json").read_text())
+    assert kept["account"] == "good"
+    logins = len(accounts.good.requests())
+    again = accounts("plan", *chosen, "--out", "{account}.json", "--results", "results")
+    assert "is the result of other work" in again.err
+    assert len(accounts.good.requests()) == logins
+    assert accounts("apply", "good.json").code == 0
+    assert accounts("apply", "other.json", "-a", "good").code == 5
+
+
+def test_a_result_that_is_there_is_not_made_again(accounts: Fleet) -> None:
+    chosen = ("-a", "good", "-a", "other", "--results", "results")
+    assert accounts("plan", *chosen).code == 0
+    logins = len(accounts.good.requests())
+    again = accounts("plan", *chosen, "--json")
+    assert "results/good.plan.json" in accounts("plan", *chosen).out
+    assert len(accounts.good.requests()) == logins
+    assert again.code == 3
+
+
+def test_a_single_state_is_taken_over_by_one_command(
+    accounts: Fleet, run: Callable[..., Done]
+) -> None:
+    root = accounts.workspace.root
+    settings = (root / "reconciler.toml").read_text(encoding="utf-8")
+    (root / "reconciler.toml").unlink()
+    for name in ("good", "other", "down", "locked"):
+        if name != "good":
+            (root / "monitors" / name / "own.yaml").unlink()
+    assert run("apply", "--auto-approve", env=accounts.good.env).code == 0
+    (root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    refused = accounts("plan", "-a", "good", "--state", "file:.reconciler/state.json")
+    assert refused.code == 8
+    assert f"and this run is with good ({accounts.good.url})" in refused.err
+    done = accounts("state", "migrate", "good")
+    assert done.code == 0
+    assert "is the state of good" in done.err
+    assert "No changes" in accounts("plan", "-a", "good").out
+    assert "apply" in accounts("history", "-a", "good").out
+    assert accounts("state", "migrate", "other").code == 8
+    assert accounts("state", "migrate", "good").code == 0
+
+
+def test_reports_and_comments_of_accounts_that_are_not_all_there(accounts: Fleet) -> None:
+    assert accounts("apply", "--all-accounts", "--auto-approve").code == 7
+    drift = accounts("drift", "--json")
+    assert (drift.code, statuses(drift)["good"], statuses(drift)["down"]) == (7, "done", "failed")
+    report = accounts("report", "--format", "html={account}.html", "--json")
+    assert (report.code, statuses(report)["other"]) == (7, "done")
+    root = accounts.workspace.root
+    assert (root / "good.html").exists()
+    assert not (root / "down.html").exists()
+    accounts.workspace.replace("_shared/relay.yaml", "587", "25")
+    accounts("plan", "--out", "plan-{account}.json", "--format", "markdown=plan.md")
+    plans = ("plan-good.json", "plan-other.json")
+    with platforms.serving(GitHub()) as platform:
+        for arguments in (plans, (*plans, "--file", "plan.md")):
+            done = accounts("comment", "--platform", "github", *arguments, env=platform.env)
+            assert done.code == 0
+        (only,) = platform.comments
+        assert "account=all" in only["body"]
+        assert "**4 accounts: 2 failed, 2 done.**" in only["body"]
+        assert "| down | failed |" in only["body"]
+        assert set(platform.labels) == {"monitoring:changes"}
+
+
+def test_one_approval_is_for_all(accounts: Fleet, terminal: Callable[..., Terminal]) -> None:
+    shown = terminal("apply", "-a", "good", "-a", "other", env=ENV)
+    shown.wait_for('Apply these changes to 2 accounts? Only "yes" is accepted')
+    assert not [call for call in accounts.good.calls() if call.startswith("POST /monitors")]
+    shown.type("yes\n")
+    assert shown.finish() == 0
+    assert shown.screen.count("Account good") == 2
+    assert "2 accounts: 2 done." in shown.screen
+
+
+def test_a_plan_that_is_another_one_by_then_is_refused(
+    accounts: Fleet, terminal: Callable[..., Terminal]
+) -> None:
+    chosen = ("-a", "good", "-a", "other")
+    accounts("apply", *chosen, "--auto-approve")
+    accounts.workspace.replace("_shared/relay.yaml", "587", "25")
+    shown = terminal("apply", *chosen, env=ENV)
+    shown.wait_for("Only")
+    found = accounts("list", "-a", "other", "-o", "json").json["monitors"]
+    number = next(item["id"] for item in found if item["address"] == "email-smtp/relay")
+    accounts.other.edit("email-smtp", number, port=26)
+    shown.type("yes\n")
+    assert shown.finish() == 7
+    assert "the plan is not the one that was approved" in shown.screen
+    assert len(accounts.good.patches()) == 1
+    assert len(accounts.other.patches()) == 1  # by hand
+
+
+def test_an_interrupted_apply_starts_no_account_more(
+    start: Callable[..., Process],
+    workspace: Workspace,
+    sandbox: Callable[..., Account],
+    manifest: Callable[..., str],
+) -> None:
+    account = sandbox(faults=["POST /monitors/* delay=1"])
+    settings = SETTINGS.split("[accounts.good]", maxsplit=1)[0].format()
+    for name in ("a", "b"):
+        workspace.write(f"{name}/own.yaml", manifest("email-smtp", name, name=name))
+        settings += f'[accounts.{name}]\nurl = "{account.url}"\n'
+    workspace.write("_shared/none.yaml", "")
+    settings += "[fleet]\nparallelism = 1\n"
+    (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    process = start("apply", "--all-accounts", "--auto-approve", "--json", env=ENV)
+    journals = workspace.root / ".reconciler" / "a"
+    while not list(journals.glob("*journal*")):  # from now on something may have been sent
+        assert process.popen.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.3)  # an answer takes a second
+    done = process.finish(signal.SIGINT)
+    assert (done.code, done.json["interrupted"]) == (130, True)
+    assert statuses(done)["b"] == "not-started"
+    assert len([call for call in account.calls() if call.startswith("POST /monitors")]) <= 1
+
+
+def test_an_account_is_asked_at_its_rate(accounts: Fleet, hurried: Clock) -> None:
+    path = accounts.workspace.root / "reconciler.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("[accounts.good]", '[accounts.good]\nrate = "1/m"'))
+    began = hurried.monotonic()
+    assert accounts("plan", "-a", "good", clock=hurried).code == 0
+    assert 59 < hurried.monotonic() - began < 90  # a login, and a minute later the list
+
+
+def test_an_import_goes_to_the_folder_of_each_account(
+    accounts: Fleet, monitor: Callable[..., dict[str, Any]], sandbox: Callable[..., Account]
+) -> None:
+    root = accounts.workspace.root
+    one, two = (
+        sandbox(monitor("email-pop", number, name=name))
+        for number, name in ((8, "one"), (9, "two"))
+    )
+    settings = SETTINGS.format(good=one.url, other=two.url)
+    (root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    (root / "monitors" / "good" / "own.yaml").unlink()
+    (root / "monitors" / "other" / "own.yaml").unlink()
+    done = accounts("import", "-a", "good", "-a", "other")
+    assert done.code == 0
+    assert (root / "monitors" / "good" / "email-pop" / "one.yaml").exists()
+    assert (root / "monitors" / "other" / "email-pop" / "two.yaml").exists()

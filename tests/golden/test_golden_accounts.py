@@ -1,0 +1,72 @@
+"""What is printed of several accounts, byte for byte."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jsonschema
+
+from reconciler import render
+from reconciler.core.rollup import PartResult, RollUp
+from reconciler.render.rollups import rollup_markdown, rollup_sections, rollup_text
+from reconciler.schema import schema_folder
+
+if TYPE_CHECKING:
+    import pytest
+
+FOLDER = Path(__file__).parent / "accounts"
+CHANGES = {"create": 1, "update": 12, "delete": 0}
+NONE = dict.fromkeys(CHANGES, 0)
+HOSTILE = "no | `answer` <b>\x1b[31m\n::error::x"
+
+
+def applied() -> RollUp:
+    digest = f"sha256:{'0' * 64}"
+    parts = (
+        PartResult(
+            "acme-prod", "apply", 0, seconds=12.3, changes=CHANGES, plan=digest, text="Done.\n"
+        ),
+        PartResult("acme-test", "apply", 0, seconds=0.42, changes=NONE, plan=digest),
+        PartResult("beta", "apply", 6, HOSTILE, 75.0, part="results/beta.apply.json"),
+        PartResult("delta", "apply", 7, seconds=3.0, changes=CHANGES, text="1 failed.\n"),
+        PartResult("gamma", "apply", None, "an account of wave 1 is not done"),
+        PartResult("kappa", "apply", 5, "the plan is not the one that was approved", 1.0),
+    )
+    return RollUp("apply", parts)
+
+
+def listed() -> RollUp:
+    parts = (
+        PartResult("acme", "list", 0, seconds=0.1, text='{"monitors": []}', is_json=True),
+        PartResult("beta", "list", 4, "AlertSite refuses the login", 0.2),
+    )
+    return RollUp("list", parts)
+
+
+def printed() -> dict[str, str]:
+    return {
+        "apply.txt": rollup_text(applied()),
+        "apply-in-colour.txt": rollup_text(applied(), colour=True),
+        "apply.json": render.as_json(applied().to_json()),
+        "apply.md": rollup_markdown(applied()),
+        "apply-cut.md": rollup_markdown(applied(), limit=600),
+        "apply-sections.txt": rollup_sections(applied()),
+        "list.txt": rollup_text(listed()),
+        "list.json": render.as_json(listed().to_json()),
+    }
+
+
+def test_golden(request: pytest.FixtureRequest) -> None:
+    found = {name: text + "\n" for name, text in printed().items()}
+    if request.config.getoption("--update-golden"):
+        for name, text in found.items():
+            (FOLDER / name).write_text(text)
+    assert found == {path.name: path.read_text() for path in FOLDER.iterdir()}
+
+
+def test_the_json_fits_its_schema() -> None:
+    schema = json.loads((schema_folder() / "rollup.schema.json").read_text(encoding="utf-8"))
+    for rollup in (applied(), listed()):
+        jsonschema.Draft202012Validator(schema).validate(rollup.to_json())

@@ -1,0 +1,227 @@
+"""What settings say of accounts, each finding with its line, and which accounts are meant."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.cli.accounts import login_of, read_accounts
+from reconciler.core.accounts import Accounts, AccountSettings, Selection, select
+from reconciler.core.safety import Budget
+from reconciler.errors import ConfigurationError, InvalidSettingsError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOGIN = 'username = {env = "NAME"}\npassword = {file = "word"}\n'
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def read(root: Path, text: str) -> Accounts:
+    path = root / "reconciler.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_accounts(path.relative_to(root))
+
+
+def test_an_account_has_what_it_says_and_else_the_defaults(root: Path) -> None:
+    (root / "accounts").mkdir()
+    (root / "accounts" / "acme.toml").write_text('token = {cmd = ["pass", "{account}"]}\n')
+    found = read(
+        root,
+        f"""
+accounts_from = "accounts/*.toml"
+state = "git:origin#refs/reconciler/{{account}}"
+[defaults]
+{LOGIN}
+manifests = ["monitors/_shared", "monitors/{{account}}/"]
+labels = {{tier = "test", team = "mail"}}
+vars = {{plan = "A", port = 25}}
+rate = "90/m"
+[accounts.beta-2]
+url = "https://example.com/{{account}}"
+labels = {{tier = "prod"}}
+vars = {{port = 587}}
+username = {{env = "{{ACCOUNT}}_NAME"}}
+password = {{env = "{{ACCOUNT}}_WORD"}}
+wave = 2
+budget = {{monitors = 3}}
+[fleet]
+parallelism = 2
+budget = {{percent = 10}}
+""",
+    )
+    assert found.names == ("acme", "beta-2")
+    assert (found.are_named, found.parallelism, found.budget) == (True, 2, Budget(percent=10))
+    acme, beta = found.all
+    assert acme.login is not None
+    assert beta.login is not None
+    assert [str(item) for item in acme.login.references] == ["cmd:pass acme"]
+    assert [str(it) for it in beta.login.references] == ["env:BETA_2_NAME", "env:BETA_2_WORD"]
+    assert beta.manifests == ("monitors/_shared", "monitors/beta-2")
+    assert (beta.labels, beta.variables) == (
+        {"tier": "prod", "team": "mail"},
+        {"plan": "A", "port": 587},
+    )
+    assert (beta.wave, beta.rate, beta.budget) == (2, 1.5, Budget(monitors=3))
+    assert (acme.state, beta.url) == (
+        "git:origin#refs/reconciler/acme",
+        "https://example.com/beta-2",
+    )
+    assert (acme.file, beta.file) == ("accounts/acme.toml", "")
+
+
+def test_without_accounts_there_is_one(root: Path) -> None:
+    found = read(root, '[defaults]\nmanifests = ["a", "b"]\nvars = {x = 1}\n')
+    (only,) = found.all
+    assert (only.name, found.are_named, only.login) == ("default", False, None)
+    assert (only.manifests, only.variables) == (("a", "b"), {"x": 1})
+
+
+FINDINGS = {
+    "a name": (f"\n[accounts.ACME]\n{LOGIN}", 2, "'ACME' is no name of an account"),
+    "no login": ("[accounts.a]\nwave = 1\n", 1, "a cannot log in: it has neither username"),
+    "half a login": ('[accounts.a]\nusername = {env = "A"}', 1, "it has no password"),
+    "a plain password": (
+        f'[accounts.a]\n{LOGIN}url = "x"\ntoken = "secret"\n',
+        5,
+        "token must be {env",
+    ),
+    "an unknown setting": (f"[accounts.a]\n{LOGIN}waves = 1\n", 4, "unknown setting waves"),
+    "an unknown default": ("[defaults]\n\nwaves = 1\n", 3, "unknown setting waves"),
+    "a wave": (f"[accounts.a]\n{LOGIN}wave = 0\n", 4, "wave must be a whole number from 1"),
+    "a rate": (f'[accounts.a]\n{LOGIN}rate = "5"\n', 4, "rate must be a number of requests"),
+    "no rate": (f'[accounts.a]\n{LOGIN}rate = "0/s"\n', 4, "rate must be a number of requests"),
+    "labels": (f"[accounts.a]\n{LOGIN}labels = {{a = 1}}\n", 4, "labels must be a table of texts"),
+    "a label's table": (f"[accounts.a]\n{LOGIN}[accounts.a.labels]\na = 1\n", 4, "labels must be"),
+    "manifests": (f'[accounts.a]\n{LOGIN}manifests = "m"\n', 4, "manifests must be a list"),
+    "a budget": (f"[accounts.a]\n{LOGIN}budget = {{x = 1}}\n", 4, "budget must be a table with"),
+    "parallelism": ("[fleet]\nparallelism = 0\n", 2, "parallelism must be a whole number"),
+    "a fleet": ("fleet = 1\n", 1, "fleet must be a table: [fleet]"),
+    "an account": ("[accounts]\na = 1\n", 2, "accounts.a must be a table: [accounts.a]"),
+    "no files": ('\naccounts_from = "none/*.toml"\n', 2, "accounts_from matches no file"),
+    "elsewhere": ('accounts_from = "/etc/*.toml"\n', 1, "accounts_from must be a glob of files"),
+    "one state": (
+        f'state = "file:s.json"\n[accounts.a]\n{LOGIN}[accounts.b]\n{LOGIN}',
+        1,
+        "several accounts would keep their state in file:s.json",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "line", "message"), FINDINGS.values(), ids=FINDINGS)
+def test_every_mistake_is_a_finding_at_its_line(
+    root: Path, text: str, line: int, message: str
+) -> None:
+    with pytest.raises(InvalidSettingsError) as caught:
+        read(root, text)
+    (finding,) = caught.value.findings
+    assert str(finding).startswith(f"reconciler.toml:{line}:1: setting: ")
+    assert message in finding.message
+    assert "secret" not in str(finding)
+
+
+def test_all_mistakes_are_told_at_once(root: Path) -> None:
+    (root / "a.toml").write_text("wave = 0\n")
+    with pytest.raises(InvalidSettingsError, match="4 findings in the settings") as caught:
+        read(root, f'accounts_from = "a.toml"\n[accounts.a]\n{LOGIN}rate = 5\n')
+    assert [str(item.position) for item in caught.value.findings] == [
+        *("a.toml:1:1", "a.toml:1:1", "a.toml:1:1"),
+        "reconciler.toml:5:1",
+    ]
+
+
+def test_a_login_is_read_where_it_is_stored(root: Path) -> None:
+    (root / "word").write_text("from a file\n")
+    command = [sys.executable, "-c", "print('from a command'); print('more')"]
+    text = f"[accounts.a]\n{LOGIN}[accounts.b]\ntoken = {{cmd = {command!r}}}\n"
+    first, second = read(root, text).all
+    found = login_of(first, {"NAME": "me"})
+    assert (found.username, found.password, found.token) == ("me", "from a file", "")
+    assert login_of(second, {}).token == "from a command"
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        (["/nowhere"], "/nowhere cannot be started: No such file"),
+        ([sys.executable, "-c", "print('secret'); exit(3)"], "ended with 3"),
+        ([sys.executable, "-c", ""], "printed nothing"),
+        ([sys.executable, "-c", "import os; os.write(1, b'\\xff')"], "is not UTF-8"),
+    ],
+)
+def test_a_login_that_is_not_available(root: Path, command: list[str], why: str) -> None:
+    (only,) = read(root, f"[accounts.a]\ntoken = {{cmd = {command!r}}}\n").all
+    with pytest.raises(ConfigurationError, match="the token of the account a is not") as caught:
+        login_of(only, {})
+    assert why in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def account(name: str, *folders: str, **labels: str) -> AccountSettings:
+    return AccountSettings(name, manifests=folders or ("monitors",), labels=labels)
+
+
+ALL = Accounts(
+    (
+        account("acme-prod", "m/_shared", "m/acme", tier="prod"),
+        account("acme-test", "m/_shared", "m/test/acme", tier="test"),
+        account("beta", "m/beta", tier="prod")._replace(file="accounts/beta.toml"),
+    ),
+    are_named=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        (Selection(), "acme-prod acme-test beta"),
+        (Selection(is_all=True), "acme-prod acme-test beta"),
+        (Selection(("acme-*",)), "acme-prod acme-test"),
+        (Selection(("beta", "acme-prod")), "acme-prod beta"),
+        (Selection(excluded=("acme-*",)), "beta"),
+        (Selection(labels=("tier=prod",)), "acme-prod beta"),
+        (Selection(("acme-*",), labels=("tier=p*",)), "acme-prod"),
+    ],
+)
+def test_who_is_meant(selection: Selection, expected: str) -> None:
+    assert [item.name for item in select(ALL, selection)] == expected.split()
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        (Selection(("gamma",)), "--account gamma matches no account"),
+        (Selection(excluded=("gamma",)), "--not-account gamma matches no account"),
+        (Selection(labels=("prod",)), "--label prod is no label"),
+        (Selection(("beta",), labels=("tier=test",)), "no account has all that is asked for"),
+    ],
+)
+def test_a_selection_that_means_nobody(selection: Selection, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        select(ALL, selection)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ("README.md m/other/x.yaml m/x.yaml", ""),
+        ("m/acme/x.yaml", "acme-prod"),
+        ("m/acme-2/x.yaml", ""),
+        ("m/_shared/x.yaml", "acme-prod acme-test"),
+        ("m/_defaults.yaml", "acme-prod acme-test beta"),
+        ("m/test/_defaults.yml", "acme-test"),
+        ("_defaults.yaml", "acme-prod acme-test beta"),
+        ("accounts/beta.toml", "beta"),
+        ("reconciler.toml", "acme-prod acme-test beta"),
+    ],
+)
+def test_whose_files_have_changed(changed: str, expected: str) -> None:
+    found = select(ALL, Selection(), set(changed.split()))
+    assert [item.name for item in found] == expected.split()

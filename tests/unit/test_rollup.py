@@ -1,0 +1,152 @@
+"""What several accounts are together: the order, the exit code, the budget, the seam."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.core.rollup import PartResult, RollUp, refuse_unsafe
+from reconciler.core.safety import Budget
+from reconciler.errors import ConfigurationError, RefusedError
+from reconciler.usecases.fleet_job import Job, digest_of, perform, run_jobs
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from pathlib import Path
+
+
+def part(
+    account: str, code: int | None, losses: int = 0, lost: int = 0, managed: int = 0
+) -> PartResult:
+    return PartResult(account, "apply", code, losses=losses, lost=lost, managed=managed)
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        ([0, 0], 0),
+        ([0, 2], 2),
+        ([0, 4], 7),
+        ([2, 3], 7),
+        ([4, 4], 4),
+        ([4, 6], 7),
+        ([None, None], 7),
+        ([0, None], 7),
+        ([0, 130, 4], 130),
+        ([7, 0], 7),
+    ],
+)
+def test_the_exit_code_of_all(codes: list[int | None], expected: int) -> None:
+    parts = tuple(part(str(number), code) for number, code in enumerate(codes))
+    assert RollUp("apply", parts).exit_code == expected
+
+
+def test_the_failed_come_first_and_then_the_names() -> None:
+    found = RollUp(
+        "apply",
+        tuple(map(part, "abcdefg", (0, 6, 2, None, 5, 7, 6))),
+    )
+    assert "".join(item.account for item in found.by_urgency) == "bgfedca"
+    assert found.counts == {
+        "failed": 2,
+        "partial": 1,
+        "refused": 1,
+        "not-started": 1,
+        "changes": 1,
+        "done": 1,
+    }
+
+
+def test_the_budget_counts_over_all() -> None:
+    parts = [part("a", 0, losses=2, lost=3, managed=50), part("b", 0, managed=50)]
+    refuse_unsafe(parts, None, None)
+    refuse_unsafe(parts, Budget(3, 100), None)
+    with pytest.raises(RefusedError, match=r"2 of 100 monitors in all .*\(a 2\).* is 2") as caught:
+        refuse_unsafe(parts, Budget(25, 2), None)
+    assert "--allow-loss 2" in caught.value.hint
+    refuse_unsafe(parts, Budget(25, 2), 2)
+    refuse_unsafe(parts[1:], Budget(0, 0), None)
+
+
+def greet(job: Job) -> PartResult:
+    """What a worker does; at the top of a module, so that it can be pickled."""
+    return PartResult(job.account, job.operation, 0, text=f"hello {job.account}")
+
+
+def lose(job: Job) -> PartResult:
+    raise AssertionError(f"{job.account} is done already")
+
+
+def leave(job: Job) -> PartResult:
+    raise SystemExit(job.account)
+
+
+JOBS = [Job(name, "plan", ("--json",), approved="sha256:0") for name in ("b", "a", "c")]
+
+
+@pytest.mark.parametrize(
+    "executor",
+    [
+        lambda: ThreadPoolExecutor(2),
+        lambda: ProcessPoolExecutor(2, mp_context=get_context("spawn")),
+    ],
+)
+def test_any_executor_runs_a_job(executor: object) -> None:
+    assert callable(executor)
+    running: Executor = executor()
+    with running:
+        found = list(run_jobs(JOBS, greet, running))
+    assert [item.text for item in found] == ["hello b", "hello a", "hello c"]
+
+
+def test_a_job_is_known_by_all_that_it_says() -> None:
+    assert JOBS[0].key != JOBS[0]._replace(approved="sha256:1").key
+
+
+def test_a_result_is_a_file_that_is_made_once(tmp_path: Path) -> None:
+    folder = str(tmp_path / "results")
+    first = perform(JOBS[0], greet, folder)
+    assert first.part == f"{folder}/b.plan.json"
+    assert json.loads((tmp_path / "results" / "b.plan.json").read_text())["text"] == "hello b"
+    assert perform(JOBS[0], lose, folder) == first
+    with pytest.raises(ConfigurationError, match="the result of other work"):
+        perform(JOBS[0]._replace(approved=""), greet, folder)
+
+
+def test_what_is_not_started_leaves_no_file(tmp_path: Path) -> None:
+    found = perform(JOBS[0], lambda job: job.not_started("no"), str(tmp_path))
+    assert (found.status, found.part) == ("not-started", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_no_result(tmp_path: Path) -> None:
+    (tmp_path / "b.plan.json").write_text("{}")
+    with ThreadPoolExecutor(1) as executor:
+        (found,) = run_jobs(JOBS[:1], greet, executor, str(tmp_path))
+    assert (found.exit_code, "is no result of an account" in found.message) == (3, True)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="cannot be used for a result"):
+        perform(JOBS[0], greet, str(tmp_path / "file" / "results"))
+
+
+def test_the_digest_is_of_all_that_a_fleet_is_made_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("_defaults.yaml", "a/x.yaml", "b/x.yaml"):
+        (tmp_path / "m" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "m" / name).write_text("a: 1\n")
+    seen = [digest_of(["m/a"])]
+    for name in ("_defaults.yaml", "a/x.yaml"):
+        (tmp_path / "m" / name).write_text("a: 2\n")
+        seen.append(digest_of(["m/a"]))
+    (tmp_path / "m" / "b" / "x.yaml").write_text("a: 2\n")
+    assert digest_of(["m/a"]) == seen[-1]
+    assert len(set(seen)) == 3

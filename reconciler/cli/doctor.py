@@ -31,7 +31,7 @@ from reconciler.schema import Schemas, installed_schemas
 from reconciler.secrets import Vault
 from reconciler.state_store import current, is_dead
 from reconciler.state_store.git_process import without_login
-from reconciler.usecases import load_fleet
+from reconciler.usecases import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -222,7 +222,10 @@ class Checkup:
         today = runtime.now()[:10]
         try:
             rules = runtime.secret_rules()
-            self._fleet = load_fleet(options.folders(self._manifests), self._schemas, today, rules)
+            folders, variables, account = options.sources(self._manifests)
+            self._fleet = load(
+                folders, self._schemas, today, rules, variables=variables, account=account
+            )
         except InvalidManifestsError as error:
             hint = f"reconciler validate {self._manifests} lists them."
             return Check("manifests", CheckStatus.FAIL, str(error), hint, error.exit_code)

@@ -17,10 +17,9 @@ from reconciler.core.state import Record, StateDelta
 from reconciler.errors import ConfigurationError, ExitCode, InvalidManifestsError, UsageError
 from reconciler.render.view import View
 from reconciler.schema import installed_schemas
+from reconciler.usecases import Sources, load
 from reconciler.usecases import import_ as importing
-from reconciler.usecases import load_fleet
 from reconciler.usecases.lint import lint_fleet
-from reconciler.usecases.load import Sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -103,7 +102,8 @@ def import_(
         )
     if layout.startswith("@"):
         layout = f"@{config.from_root(layout[1:], runtime.here())}"
-    manifests = options.folders(manifests)[-1]  # those before it are shared with other accounts
+    sources = options.sources(manifests)
+    manifests = sources.folders[-1]  # those before it are shared with other accounts
     terms = importing.ImportOptions(
         into or manifests,
         manifests,
@@ -113,6 +113,7 @@ def import_(
         unknown == "write",
         targets,
         has_ids=not no_ids,
+        sources=sources if sources != Sources((manifests,)) else None,
     )
     schemas = installed_schemas()
     run = runtime.begin(location, embedded=config.is_silent(os.environ))
@@ -136,7 +137,8 @@ def _import(
     console.say("Reading the monitors of the account.")
     live = usecases.observe(connection.reader(), schemas.kinds, state).live
     with suppress(ConfigurationError, InvalidManifestsError):  # there need not be any valid ones
-        fleet = load_fleet((terms.manifests,), schemas, may_be_empty=True)
+        folders, variables, account = terms.sources or Sources((terms.manifests,))
+        fleet = load(folders, schemas, variables=variables, account=account, may_be_empty=True)
         # No new manifest may repeat a secret of those that are there.
         run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
     found = importing.draft(live, schemas, state, terms, runtime.redactor())

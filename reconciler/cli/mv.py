@@ -12,7 +12,6 @@ from reconciler.core.printable import joined
 from reconciler.errors import ExitCode
 from reconciler.render.text import value_text
 from reconciler.schema import installed_schemas
-from reconciler.usecases.load import Sources
 from reconciler.usecases.move import find_move, move
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def mv(
     TARGET is a folder for all, which is made if it is missing and ends with /, or the new name.
     Nothing is overwritten. Git sees the renames by itself.
     """
-    found = find_move(sources, target, Sources((manifests,)), installed_schemas())
+    found = find_move(sources, target, options.sources(manifests), installed_schemas())
     if as_json:
         fields = (
             EditedField(

@@ -246,7 +246,19 @@ def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Flee
     today = runtime.now()[:10]
     rules = runtime.secret_rules()
     paths = folders(*paths)
-    return schemas, usecases.load_fleet(paths, schemas, today, rules, may_be_empty=may_be_empty)
+    account = runtime.account()
+    if len(paths) > 1 and paths != account.manifests:  # files and folders to be checked
+        return schemas, usecases.load_fleet(paths, schemas, today, rules, may_be_empty=may_be_empty)
+    fleet = usecases.load(
+        paths,
+        schemas,
+        today,
+        rules,
+        variables=account.variables,
+        account=account.name,
+        may_be_empty=may_be_empty,
+    )
+    return schemas, fleet
 
 
 def folders(*paths: str) -> tuple[str, ...]:
@@ -254,6 +266,12 @@ def folders(*paths: str) -> tuple[str, ...]:
     given = click.get_current_context().get_parameter_source("manifests")
     is_default = given is not None and given is not ParameterSource.COMMANDLINE
     return runtime.account().manifests if is_default else paths
+
+
+def sources(manifests: str) -> usecases.Sources:
+    """What the fleet of the account is loaded from: its folders, or the one that is named."""
+    account = runtime.account()
+    return usecases.Sources(folders(manifests), account.variables, account.name)
 
 
 def print_plan(plan: Plan, view: View, *, to_stderr: bool = False) -> bool:

@@ -131,8 +131,9 @@ def many(command: Command) -> Command:
             raise UsageError("--results is for several accounts")
         if runtime.accounts().are_named:
             runtime.choose(chosen[0])
-            if "paths" in given:  # they say which account is meant; it is checked as a whole
-                given["paths"] = ()
+        is_whole = runtime.accounts().are_named or runtime.account().variables
+        if is_whole and "paths" in given:  # what they are depends on all that is around them
+            given["paths"] = ()
         return command(*arguments, **_of_account(given))
 
     return _last(with_accounts)

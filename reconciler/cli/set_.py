@@ -14,7 +14,6 @@ from reconciler.core.edit_report import EditReport
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.edits import edits_text
 from reconciler.schema import did_you_mean, installed_schemas
-from reconciler.usecases.load import Sources
 from reconciler.usecases.set_ import Asked, find_setting
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def set_(
     """
     schemas = installed_schemas()
     wanted = _wanted(arguments, targets, unset, schemas)
-    found = find_setting(Sources((manifests,)), schemas, wanted, runtime.now()[:10])
+    found = find_setting(options.sources(manifests), schemas, wanted, runtime.now()[:10])
     if as_json:
         console.document(EditReport({}, found.fields, auto_approve).to_json())
     else:

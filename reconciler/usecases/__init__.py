@@ -1,6 +1,6 @@
 """The use cases, each readable as its steps."""
 
-from reconciler.usecases.load import Fleet, load_fleet
+from reconciler.usecases.load import Fleet, Sources, load, load_fleet
 from reconciler.usecases.plan import (
     Grace,
     Planned,
@@ -18,7 +18,9 @@ __all__ = [
     "Fleet",
     "Grace",
     "Planned",
+    "Sources",
     "Workspace",
+    "load",
     "load_fleet",
     "look",
     "observe",

@@ -369,3 +369,32 @@ def test_an_import_goes_to_the_folder_of_each_account(
     assert done.code == 0
     assert (root / "monitors" / "good" / "email-pop" / "one.yaml").exists()
     assert (root / "monitors" / "other" / "email-pop" / "two.yaml").exists()
+
+
+def test_accounts_share_manifests_with_variables_and_overrides(accounts: Fleet) -> None:
+    root = accounts.workspace.root
+    settings = (root / "reconciler.toml").read_text(encoding="utf-8")
+    settings = settings.replace("[defaults]", '[defaults]\nvars = {port = 25, site = "x"}')
+    settings = settings.replace(
+        "[accounts.good]", '[accounts.good]\nvars = {site = "good.example"}'
+    )
+    (root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    shared = root / "monitors" / "_shared" / "relay.yaml"
+    text = shared.read_text(encoding="utf-8").replace("port: 587", 'port: "${port}"')
+    shared.write_text(text.replace('"mail.example.com"', '"mail.${site}"'), encoding="utf-8")
+    accounts.workspace.write(
+        "other/override.yaml",
+        "apiVersion: reconciler/v1\nkind: Override\naddress: email-smtp/relay\nspec: {port: 465}\n",
+    )
+    done = accounts("apply", "--all-accounts", "--auto-approve", "--json")
+    assert (done.code, statuses(done)["good"], statuses(done)["other"]) == (7, "done", "done")
+    fields = {}
+    for name in ("good", "other"):
+        listed = accounts("list", "-a", name, "-o", "json").json["monitors"]
+        number = next(it["id"] for it in listed if it["address"] == "email-smtp/relay")
+        live = (accounts.good if name == "good" else accounts.other).live(number)
+        fields[name] = (live["hostname"], live["port"])
+    assert fields == {"good": ("mail.good.example", 25), "other": ("mail.x", 465)}
+    assert accounts("validate", "-a", "other", "monitors/other/override.yaml").code == 0
+    assert "465" in accounts("render", "email-smtp/relay", "-a", "other").out
+    assert "No changes" in accounts("plan", "-a", "good").out

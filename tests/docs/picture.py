@@ -52,10 +52,10 @@ def picture(markdown: str) -> str:
     canvas = _Canvas([], [0])
     canvas.box("bar", 1, 38, 1)
     canvas.text("reconciler", 10, "head small")
-    canvas.text("commented on this pull request", 10, "who head", _MARGIN + 78)
+    canvas.text("commented on this pull request", 10, "who head", _MARGIN + 84)
     canvas.down(52)
     for heading, code in re.findall(
-        r"^#+ (.+)$|^```(?:text|diff)\n(.*?)^```$", markdown, re.DOTALL | re.MULTILINE
+        r"^#+ ([^\n]+)$|^```(?:text|diff)\n(.*?)^```$", markdown, re.DOTALL | re.MULTILINE
     ):
         if heading:
             is_first = not canvas.parts[3:]

@@ -14,10 +14,13 @@ import signal
 import socket
 import sys
 from importlib import import_module
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import reconciler
 from reconciler.cli import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEAVY = ("deepdiff", "httpx", "jinja2", "jsonschema", "jsonschema_rs", "starlette.applications")
 HEAVY = (*HEAVY, "tenacity", "uvicorn", "uvicorn.protocols.http.h11_impl", "ruamel.yaml")
@@ -52,7 +55,8 @@ def serve(path: str) -> None:
     server = socket.socket(socket.AF_UNIX)
     server.bind(path)
     server.listen()
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     if os.fork() == 0:  # ends the server with the test that started it, however that ends
         sys.stdin.read()
         os.kill(os.getppid(), signal.SIGTERM)

@@ -57,8 +57,7 @@ ENVIRONMENT = {
     "hour.",
     "ALERTSITE_URL": "Base URL. Default: `https://api.alertsite.com/api/v3`. Plain `http` is "
     "allowed for loopback only.",
-    "RECONCILER_STATE": "Where the state is kept, like `--state` and `state` in "
-    "`reconciler.toml`.",
+    "RECONCILER_STATE": "Where the state is kept, like `--state` and `state` in `reconciler.toml`.",
     "RECONCILER_LOCK_LEASE": "Like `lock_lease` in `reconciler.toml`.",
     "RECONCILER_TIMEOUT": "Like `timeout` in `reconciler.toml`.",
     "RECONCILER_DEADLINE": "Like `deadline` in `reconciler.toml`.",
@@ -138,9 +137,7 @@ def manifest() -> Iterator[str]:
     for kind in KINDS:
         for field in described(documents[kind]):
             found.setdefault(field.name, {})[kind] = field
-    written = {
-        name: by for name, by in found.items() if not next(iter(by.values())).is_read_only
-    }
+    written = {name: by for name, by in found.items() if not next(iter(by.values())).is_read_only}
     set_by_alertsite = [name for name, by in found.items() if name not in written]
     yield "# Manifest fields\n"
     yield (
@@ -256,7 +253,9 @@ def lint() -> Iterator[str]:
         "ends the run with exit code 3; warnings and infos do so only with `--strict`. Set other "
         "severities in [`[lint]` of reconciler.toml](settings.md).\n"
     )
-    rows = [(f"`{name}`", str(code.severity), escaped(code.meaning)) for name, code in CODES.items()]
+    rows = [
+        (f"`{name}`", str(code.severity), escaped(code.meaning)) for name, code in CODES.items()
+    ]
     yield from table(("code", "severity", "meaning"), rows)
 
 
@@ -265,10 +264,12 @@ def glossary() -> Iterator[str]:
     yield "One word for each concept, in the code, the messages and these pages.\n"
     words = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     section = words.partition("## Words\n")[2].partition("\n## ")[0]
-    found: dict[str, str] = {}
-    for names, meanings in re.findall(r"^\| ([a-z, ]+) \| (.+) \|$", section, re.MULTILINE)[1:]:
-        for name, meaning in zip(names.split(", "), meanings.split(" · "), strict=True):
-            found[name] = meaning
+    rows = re.findall(r"^\| ([a-z, ]+) \| (.+) \|$", section, re.MULTILINE)[1:]
+    found = {
+        name: meaning
+        for names, meanings in rows
+        for name, meaning in zip(names.split(", "), meanings.split(" · "), strict=True)
+    }
     yield from table(("word", "meaning"), [(f"**{name}**", found[name]) for name in sorted(found)])
 
 
@@ -277,8 +278,7 @@ def llms() -> str:
     lines = [
         "# reconciler",
         "",
-        "> Keeps the email monitors of SmartBear AlertSite as YAML in Git: `plan` shows each field "
-        "that differs, `apply` changes only that.",
+        f"> {page('docs/index.md').summary}",
     ]
     sections = {
         "Tutorial": "tutorial",

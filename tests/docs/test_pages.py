@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
@@ -22,8 +22,12 @@ from build import SCHEMAS
 from docs.pages import DOCS, ROOT, Page, page, pages
 from docs.picture import picture
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PAGES = pages()
 LONGEST_README = 120
+PICTURED = ("--format", "markdown", "--target", "email-smtp/prod-relay")
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.path)
 
 
@@ -47,7 +51,9 @@ def test_each_page_is_found_from_the_start() -> None:
     """Through the menu of the site and the first page; once each."""
     site = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))["project"]
     listed = re.findall(r"'([^']+\.md)'", str(site["nav"]))
-    assert sorted(listed) == sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
+    assert sorted(listed) == sorted(
+        path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")
+    )
     start = {link.partition("#")[0] for link in page("docs/index.md").links}
     assert {path for path in listed if path != "index.md"} <= start
 
@@ -72,7 +78,7 @@ def test_each_command_helps_with_an_example() -> None:
 
 def test_yaml_is_yaml_and_manifests_are_valid() -> None:
     manifests = 0
-    for block in (fence for page in PAGES for fence in page.fences if fence.language == "yaml"):
+    for block in (fence for shown in PAGES for fence in shown.fences if fence.language == "yaml"):
         documents, findings = Parser().parse("page.md", block.text.encode())
         if "apiVersion" in block.text:
             manifests += 1
@@ -88,10 +94,10 @@ def test_yaml_is_yaml_and_manifests_are_valid() -> None:
 
 
 def test_toml_is_toml() -> None:
-    for page in PAGES:
-        for fence in page.fences:
+    for shown in PAGES:
+        for fence in shown.fences:
             if fence.language == "toml":
-                assert tomllib.loads(fence.text), page.path
+                assert tomllib.loads(fence.text), shown.path
 
 
 def test_targets_of_make_exist() -> None:
@@ -99,8 +105,8 @@ def test_targets_of_make_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
     named = {
         name
-        for page in PAGES
-        for code in re.findall(r"`([^`\n]+)`", page.prose)
+        for shown in PAGES
+        for code in re.findall(r"`([^`\n]+)`", shown.prose)
         for name in re.findall(r"^make ([a-z]+)", code)
     }
     assert named <= targets
@@ -116,8 +122,7 @@ def test_the_picture_is_of_real_output(tmp_path: Path, request: pytest.FixtureRe
     for name in ("monitors", "schemas"):
         shutil.copytree(ROOT / name, tmp_path / name)
     done = subprocess.run(
-        [sys.executable, "-m", "reconciler", "plan", "--format", "markdown"]
-        + ["--target", "email-smtp/prod-relay"],
+        [sys.executable, "-m", "reconciler", "plan", *PICTURED],
         cwd=tmp_path,
         env={"HOME": str(tmp_path), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
         capture_output=True,

@@ -42,5 +42,7 @@ def test_each_format_is_explained() -> None:
 
 
 def test_each_exit_code_is_in_the_table() -> None:
-    rows = re.findall(r"^\| (\d+) \| .+ \|$", page("docs/reference/exit-codes.md").text, re.MULTILINE)
+    rows = re.findall(
+        r"^\| (\d+) \| .+ \|$", page("docs/reference/exit-codes.md").text, re.MULTILINE
+    )
     assert [int(code) for code in rows] == [int(code) for code in ExitCode]

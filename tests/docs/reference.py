@@ -142,8 +142,7 @@ def manifest() -> Iterator[str]:
     yield "# Manifest fields\n"
     yield (
         "A manifest describes one monitor. `reconciler explain KIND.FIELD` shows the same for one "
-        "field, with its source and how sure it is. `R` marks a field that a manifest needs, "
-        "itself or by a default.\n"
+        "field, with its source and how sure it is. A required field may come from a default.\n"
     )
     for section in ("metadata", "lifecycle", "spec"):
         yield f"## {section}\n"
@@ -170,7 +169,7 @@ def field_row(name: str, by: Mapping[str, Described]) -> tuple[str, str, str]:
     if len(by) < len(KINDS):
         parts.append(f"Only {', '.join(by)}.")
     kind = field.type or "any"
-    return f"`{name}`{' R' if field.is_required else ''}", kind, escaped(" ".join(parts))
+    return f"`{name}`{' (required)' if field.is_required else ''}", kind, escaped(" ".join(parts))
 
 
 def escaped(text: str) -> str:

@@ -9,6 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import click
 from click.testing import CliRunner
 
 from reconciler.cli import reconciler
@@ -116,11 +117,13 @@ def commands() -> Iterator[str]:
     yield "# Commands\n"
     yield "Each command explains itself with `--help`. This page shows the same text.\n"
     yield f"```text\n{helped()}```\n"
-    for name in reconciler.list_commands(None):  # type: ignore[arg-type]
+    context = click.Context(reconciler)
+    for name in reconciler.list_commands(context):
         yield f"## reconciler {name}\n"
         yield f"```text\n{helped(name)}```\n"
         if name in GROUPS:
-            group: Any = reconciler.get_command(None, name)  # type: ignore[arg-type]
+            group = reconciler.get_command(context, name)
+            assert isinstance(group, click.Group)
             for below in sorted(group.commands):
                 yield f"### reconciler {name} {below}\n"
                 yield f"```text\n{helped(name, below)}```\n"

@@ -10,6 +10,7 @@ import sys
 import tomllib
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
@@ -60,7 +61,7 @@ def test_each_page_is_found_from_the_start() -> None:
 
 @each_page
 def test_commands_and_options_exist(page: Page) -> None:
-    known = {*reconciler.list_commands(None), "diff", "get"}  # type: ignore[arg-type]
+    known = {*reconciler.list_commands(click.Context(reconciler)), "diff", "get"}
     text = re.sub(r"```text\n.*?```", "", page.text, flags=re.DOTALL)
     for name, options in re.findall(r"\breconciler ([a-z]+)((?: [^\s`|]+)*)", text):
         if name not in known:  # the word in a sentence
@@ -72,7 +73,7 @@ def test_commands_and_options_exist(page: Page) -> None:
 
 
 def test_each_command_helps_with_an_example() -> None:
-    for name in reconciler.list_commands(None):  # type: ignore[arg-type]
+    for name in reconciler.list_commands(click.Context(reconciler)):
         assert "Example: reconciler" in CliRunner().invoke(reconciler, [name, "--help"]).output
 
 

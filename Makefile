@@ -7,7 +7,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help plan apply validate test check bench browser dist trial editor pipelines soak sandbox clean
+.PHONY: help plan apply validate test check bench browser docs dist trial editor pipelines soak sandbox clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,10 @@ check: $(VENV)/.dev ## lint, types and all tests: what the pipeline runs
 	@$(BIN)/ruff check && $(BIN)/ruff format --check && $(BIN)/mypy
 	@$(MAKE) --no-print-directory test
 
-browser: $(VENV)/.dev $(VENV)/.browser tests/browser/node_modules ## look at the pages in Chromium; needs chromium and npm
+docs: $(VENV)/.docs ## build the site of the documentation into build/site
+	@$(BIN)/zensical build --strict --clean >/dev/null
+
+browser: docs $(VENV)/.dev $(VENV)/.browser tests/browser/node_modules ## look at the pages in Chromium; needs chromium and npm
 	@$(BIN)/python -m pytest tests/browser $(ARGS)
 
 tests/browser/node_modules: tests/browser/package-lock.json

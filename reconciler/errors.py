@@ -31,7 +31,7 @@ from typing import ClassVar, NamedTuple
 
 
 class ExitCode(IntEnum):
-    """What the process tells a pipeline; the same list stands in the README."""
+    """What the process tells a pipeline; docs/reference/exit-codes.md has the same list."""
 
     OK = 0
     BUG = 1

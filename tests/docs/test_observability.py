@@ -7,7 +7,9 @@ from pathlib import Path
 from reconciler.cli.signals.metrics import METRICS
 from reconciler.schema import schema_folder
 
-PAGE = (Path(__file__).parents[2] / "docs" / "observability.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "observability.md").read_text(
+    encoding="utf-8"
+)
 
 
 def rows(heading: str) -> list[list[str]]:

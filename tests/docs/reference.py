@@ -1,0 +1,304 @@
+"""The pages of the reference, and llms.txt, made from the code.
+
+`pytest tests/docs --update-golden` writes them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.testing import CliRunner
+
+from reconciler.cli import reconciler
+from reconciler.cli.formats import Subject, formats
+from reconciler.core.fields import described
+from reconciler.core.lint.codes import CODES
+from reconciler.errors import ExitCode
+from reconciler.schema import schema_folder
+
+from build import SCHEMAS
+from docs.pages import DOCS, ROOT, Page, page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from reconciler.core.fields import Described
+
+KINDS = ("email-imap", "email-pop", "email-smtp", "email-round-trip")
+GROUPS = ("state",)
+"""Commands that have commands below them."""
+SHOWN_BY = {
+    Subject.PLAN: ("plan", "show"),
+    Subject.DRIFT: ("drift",),
+    Subject.RESULT: ("apply",),
+    Subject.FINDINGS: ("validate",),
+    Subject.REPORT: ("report",),
+}
+FORMATS = {
+    "text": "People.",
+    "json": "Scripts. `reconciler schema` prints the JSON Schema of each document.",
+    "markdown": "A review comment. Above 65,000 bytes it leaves out whole changes, and says so.",
+    "html": "One page for reviewers, with filters and a search. It loads nothing else.",
+    "github": "The log of a GitHub job, with annotations: ten of each severity, because GitHub "
+    "shows no more. It also fills the job summary and the outputs of the step: `changes` (`true` "
+    "or `false`), the counts, and `report`, the first FILE.",
+    "gitlab-codequality": "GitLab's code quality report.",
+    "gitlab-terraform": "GitLab's Terraform report: the numbers in a merge request.",
+    "junit": "CI servers that show tests. A monitor that drifted, or a change that failed, is a "
+    "failed test.",
+    "sarif": "GitHub's code scanning, and other readers of SARIF 2.1.0.",
+}
+ENVIRONMENT = {
+    "ALERTSITE_USERNAME": "The login of an AlertSite user.",
+    "ALERTSITE_PASSWORD": "The password of that user.",
+    "ALERTSITE_TOKEN": "An access token. It is used before the login. AlertSite's tokens live one "
+    "hour.",
+    "ALERTSITE_URL": "Base URL. Default: `https://api.alertsite.com/api/v3`. Plain `http` is "
+    "allowed for loopback only.",
+    "RECONCILER_STATE": "Where the state is kept, like `--state` and `state` in `reconciler.toml`.",
+    "RECONCILER_LOCK_LEASE": "Like `lock_lease` in `reconciler.toml`.",
+    "RECONCILER_TIMEOUT": "Like `timeout` in `reconciler.toml`.",
+    "RECONCILER_DEADLINE": "Like `deadline` in `reconciler.toml`.",
+    "RECONCILER_LARGEST_LIST": "Like `largest_list` in `reconciler.toml`.",
+    "RECONCILER_BUDGET": "Ceiling of the safety budget: `20`, `25%` or `20,25%`. Nothing in the "
+    "repository, and no flag, raises it.",
+    "RECONCILER_SECRET_KEY": "Key of the fingerprints of secrets. `openssl rand -hex 32` makes "
+    "one.",
+    "RECONCILER_NOTIFY": "URLs to notify, with blanks between them.",
+    "RECONCILER_GIT_USERNAME": "User for a state in Git over HTTPS.",
+    "RECONCILER_GIT_PASSWORD": "Password or token for a state in Git over HTTPS.",
+    "RECONCILER_DEBUG": "Shows the traceback of an unexpected failure.",
+}
+OTHERS = {
+    "CI": "If set, missing credentials are an error, and the sandbox is never used by accident.",
+    "NO_COLOR": "If set, output has no color.",
+    "PAGER": "The program that shows a plan too long for the terminal. Default: `less`.",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "Where traces go. OpenTelemetry's other variables count too.",
+    "GITHUB_ACTOR, GITLAB_USER_LOGIN, BUILD_USER_ID": "Who started the run. The run record keeps "
+    "it.",
+    "CI_JOB_URL, BUILD_URL": "The pipeline of the run. The run record keeps it.",
+}
+
+
+def reference() -> dict[str, str]:
+    """The text of each generated file, by its path below `docs/`."""
+    made: dict[str, Callable[[], Iterable[str]]] = {
+        "commands": commands,
+        "manifest": manifest,
+        "settings": settings,
+        "environment": environment,
+        "exit-codes": exit_codes,
+        "formats": formats_page,
+        "lint": lint,
+        "glossary": glossary,
+    }
+    return {f"reference/{name}.md": "\n".join(lines()) + "\n" for name, lines in made.items()}
+
+
+def table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield f"| {' | '.join(header)} |"
+    yield f"|{'---|' * len(header)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+
+
+def helped(*command: str) -> str:
+    found = CliRunner().invoke(
+        reconciler, [*command, "--help"], prog_name="reconciler", terminal_width=80
+    )
+    assert found.exit_code == 0, command
+    return found.output
+
+
+def commands() -> Iterator[str]:
+    yield "# Commands\n"
+    yield "Each command explains itself with `--help`. This page shows the same text.\n"
+    yield f"```text\n{helped()}```\n"
+    context = click.Context(reconciler)
+    for name in reconciler.list_commands(context):
+        yield f"## reconciler {name}\n"
+        yield f"```text\n{helped(name)}```\n"
+        if name in GROUPS:
+            group = reconciler.get_command(context, name)
+            assert isinstance(group, click.Group)
+            for below in sorted(group.commands):
+                yield f"### reconciler {name} {below}\n"
+                yield f"```text\n{helped(name, below)}```\n"
+
+
+def schema(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((schema_folder() / f"{name}.schema.json").read_bytes())
+    return found
+
+
+def manifest() -> Iterator[str]:
+    found: dict[str, dict[str, Described]] = {}
+    documents = SCHEMAS.documents
+    for kind in KINDS:
+        for field in described(documents[kind]):
+            found.setdefault(field.name, {})[kind] = field
+    written = {name: by for name, by in found.items() if not next(iter(by.values())).is_read_only}
+    set_by_alertsite = [name for name, by in found.items() if name not in written]
+    yield "# Manifest fields\n"
+    yield (
+        "A manifest describes one monitor. `reconciler explain KIND.FIELD` shows the same for one "
+        "field, with its source and how sure it is. A required field may come from a default.\n"
+    )
+    for section in ("metadata", "lifecycle", "spec"):
+        yield f"## {section}\n"
+        rows = [
+            field_row(name.removeprefix(f"{section}."), by)
+            for name, by in written.items()
+            if name.startswith(f"{section}.")
+        ]
+        yield from table(("field", "type", "meaning"), rows)
+        yield ""
+    yield "## Set by AlertSite\n"
+    yield "A manifest cannot hold these fields:\n"
+    yield ", ".join(f"`{name.removeprefix('spec.')}`" for name in set_by_alertsite) + "."
+
+
+def field_row(name: str, by: Mapping[str, Described]) -> tuple[str, str, str]:
+    field = next(iter(by.values()))
+    words = field.words
+    parts = [f"{words.summary.rstrip('.')}."]
+    parts += [f"Unit: {words.unit.rstrip('.')}."] if words.unit else []
+    parts += [f"Default: {words.default.rstrip('.')}."] if words.default else []
+    limits = [limit for limit in field.limits if not limit.startswith("of the form")]
+    parts += [f"Allowed: {', '.join(limits)}."] if limits else []
+    if len(by) < len(KINDS):
+        parts.append(f"Only {', '.join(by)}.")
+    kind = field.type or "any"
+    return f"`{name}`{' (required)' if field.is_required else ''}", kind, escaped(" ".join(parts))
+
+
+def escaped(text: str) -> str:
+    """A sentence of a schema as Markdown that shows it."""
+    return re.sub(r"([\\`*_<>\[\]{}])", r"\\\1", text)
+
+
+def settings() -> Iterator[str]:
+    yield "# reconciler.toml\n"
+    yield (
+        "`reconciler.toml` is the root of a repository: commands find it upwards from the working "
+        "folder, and paths in it are relative to it. All keys are optional. "
+        "`reconciler schema settings` prints its JSON Schema.\n"
+    )
+    yield from table(("key", "type", "meaning"), setting_rows(schema("settings"), ""))
+
+
+def setting_rows(found: Mapping[str, Any], above: str) -> Iterator[tuple[str, ...]]:
+    for key, value in found.get("properties", {}).items():
+        kind = value.get("type", "any")
+        yield f"`{above}{key}`", str(kind), escaped(value.get("description", ""))
+        yield from setting_rows(value, f"{above}{key}.")
+
+
+def environment() -> Iterator[str]:
+    yield "# Environment variables\n"
+    yield (
+        "Each `ALERTSITE_` variable, and each that holds a secret, may be given as a file instead: "
+        "`ALERTSITE_PASSWORD_FILE=/run/secrets/alertsite`.\n"
+    )
+    rows = [(f"`{name}`", meaning) for name, meaning in ENVIRONMENT.items()]
+    yield from table(("variable", "meaning"), rows)
+    yield "\nVariables of other programs that count:\n"
+    others = [
+        (", ".join(f"`{one}`" for one in name.split(", ")), meaning)
+        for name, meaning in OTHERS.items()
+    ]
+    yield from table(("variable", "meaning"), others)
+
+
+def exit_codes() -> Iterator[str]:
+    yield "# Exit codes\n"
+    yield (
+        "The exit code says how a run ended. `make` turns every failure into 2, so call "
+        "`reconciler` itself where the code matters.\n"
+    )
+    text = helped()
+    rows = []
+    for code in ExitCode:
+        found = re.search(rf"^ +{int(code)} +(\S.*)$", text, re.MULTILINE)
+        assert found, code
+        rows.append((str(int(code)), found[1]))
+    yield from table(("exit code", "meaning"), rows)
+
+
+def formats_page() -> Iterator[str]:
+    yield "# Formats\n"
+    yield (
+        "`--format NAME[=FILE]` shows the same value in another form. It may be repeated. With "
+        "FILE it is written there, whole or not at all, and stdout still has text. Text from a "
+        "manifest, a file name or AlertSite stays text in every format: it is never markup or a "
+        "command.\n"
+    )
+    rows = []
+    for name, meaning in FORMATS.items():
+        shown = [
+            command
+            for subject in Subject
+            for command in SHOWN_BY[subject]
+            if name in formats(subject)
+        ]
+        rows.append((f"`{name}`", " ".join(f"`{one}`" for one in shown), meaning))
+    yield from table(("format", "commands", "what it is for"), rows)
+
+
+def lint() -> Iterator[str]:
+    yield "# Lint codes\n"
+    yield (
+        "`reconciler validate --lint` reports manifests that are valid and look wrong. An error "
+        "ends the run with exit code 3; warnings and infos do so only with `--strict`. Set other "
+        "severities in [`[lint]` of reconciler.toml](settings.md).\n"
+    )
+    rows = [
+        (f"`{name}`", str(code.severity), escaped(code.meaning)) for name, code in CODES.items()
+    ]
+    yield from table(("code", "severity", "meaning"), rows)
+
+
+def glossary() -> Iterator[str]:
+    yield "# Glossary\n"
+    yield "One word for each concept, in the code, the messages and these pages.\n"
+    words = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    section = words.partition("## Words\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ([a-z, ]+) \| (.+) \|$", section, re.MULTILINE)[1:]
+    found = {
+        name: meaning
+        for names, meanings in rows
+        for name, meaning in zip(names.split(", "), meanings.split(" · "), strict=True)
+    }
+    yield from table(("word", "meaning"), [(f"**{name}**", found[name]) for name in sorted(found)])
+
+
+def llms() -> str:
+    """The list of all pages, for programs that read them: https://llmstxt.org."""
+    lines = [
+        "# reconciler",
+        "",
+        f"> {page('docs/index.md').summary}",
+    ]
+    sections = {
+        "Tutorial": "tutorial",
+        "How-to guides": "how-to",
+        "Reference": "reference",
+        "Explanation": "explanation",
+    }
+    for title, folder in sections.items():
+        lines += ["", f"## {title}", ""]
+        lines += [entry(page(f"docs/{path}")) for path in paths(folder)]
+    lines += ["", "## More", "", entry(page("docs/coming-from.md"))]
+    return "\n".join(lines) + "\n"
+
+
+def paths(folder: str) -> list[str]:
+    return [path.relative_to(DOCS).as_posix() for path in sorted((DOCS / folder).glob("*.md"))]
+
+
+def entry(found: Page) -> str:
+    target = found.path.removeprefix("docs/").removesuffix(".md")
+    return f"- [{found.title}]({target}.html): {found.summary}"

@@ -1,0 +1,48 @@
+"""What is generated from the code is as the code is now, and nothing of the code is left out."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from reconciler.cli.formats import Subject, formats
+from reconciler.errors import ExitCode
+
+from docs.pages import DOCS, ROOT, page
+from docs.reference import ENVIRONMENT, FORMATS, llms, reference
+
+
+@pytest.mark.parametrize("path", [*reference(), "llms.txt"])
+def test_it_is_up_to_date(path: str, request: pytest.FixtureRequest) -> None:
+    """With --update-golden it is written."""
+    expected = llms() if path == "llms.txt" else reference()[path]
+    file = DOCS / path
+    if request.config.getoption("--update-golden"):
+        file.write_text(expected, encoding="utf-8")
+    assert file.read_text(encoding="utf-8") == expected
+
+
+def test_each_variable_is_named() -> None:
+    """Each that the code reads; some by a key of `reconciler.toml`."""
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "reconciler").rglob("*.py")
+        if "sandbox" not in path.parts
+    )
+    found = set(re.findall(r"\b(?:ALERTSITE|RECONCILER)_[A-Z]+(?:_[A-Z]+)*\b(?!_)", code))
+    keys = set(re.findall(r"`(\w+)` in `reconciler.toml`", "".join(ENVIRONMENT.values())))
+    by_key = {f"RECONCILER_{key.upper()}" for key in keys}
+    named = {name.removesuffix("_FILE") for name in found}
+    assert set(ENVIRONMENT) == named | by_key
+
+
+def test_each_format_is_explained() -> None:
+    assert set(FORMATS) == {name for subject in Subject for name in formats(subject)}
+
+
+def test_each_exit_code_is_in_the_table() -> None:
+    rows = re.findall(
+        r"^\| (\d+) \| .+ \|$", page("docs/reference/exit-codes.md").text, re.MULTILINE
+    )
+    assert [int(code) for code in rows] == [int(code) for code in ExitCode]

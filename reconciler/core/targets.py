@@ -66,7 +66,8 @@ def means_more(desired: Desired, target: str) -> bool:
 def is_in(path: str, target: str) -> bool:
     """Whether a file is the one that a target names, or in the folder that it names."""
     if path.endswith(_FILES) and target.endswith(_FILES):
-        return fnmatchcase(normpath(path), normpath(target))
+        found, wanted = normpath(path), normpath(target)
+        return found == wanted or fnmatchcase(found, wanted)
     return bool(target) and normpath(path).startswith(f"{normpath(target)}/")
 
 

@@ -218,6 +218,22 @@ def move(source: Path, target: Path) -> None:
         sync_folder(folder)
 
 
+def copy(source: Path, target: Path) -> None:
+    """Puts a second file with the same content in place, and makes the folders above it.
+
+    Raises:
+        FileExistsError: there is something at the target; it stays as it is.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    create(target, read_regular(source), mode=stat.S_IMODE(source.stat().st_mode))
+
+
+def remove(path: Path) -> None:
+    """Takes a file away."""
+    path.unlink()
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Makes durable which names are in the folder."""
     try:

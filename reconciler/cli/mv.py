@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import console, options, selection
+from reconciler.core.assignments import SPEC
 from reconciler.core.edit_report import EditedField, EditReport
 from reconciler.core.printable import joined
 from reconciler.errors import ExitCode
@@ -43,7 +44,10 @@ def mv(
     if as_json:
         fields = (
             EditedField(
-                item.desired.address, item.desired.origin.path, f"spec.{item.field}", item.value
+                item.desired.address,
+                item.desired.origin.path,
+                f"{item.section}.{item.field}",
+                item.value,
             )
             for item in found.kept
         )
@@ -66,7 +70,8 @@ def _lines(found: Move) -> Iterator[str]:
     for path in dict.fromkeys((*found.files, *kept)):
         yield f"{path} → {found.files[path]}" if path in found.files else path
         for item in kept.get(path, ()):
-            yield f"  {item.desired.address}: {item.field}: {value_text(item.value)} ({_why(item)})"
+            field = item.field if item.section == SPEC else f"{item.section}.{item.field}"
+            yield f"  {item.desired.address}: {field}: {value_text(item.value)} ({_why(item)})"
     yield ""
     files = _count(len(found.files), "file")
     yield f"Move: {files}, {_count(len(found.kept), 'field')} written that a default would change."

@@ -253,6 +253,7 @@ class Desired(NamedTuple):
         appended: the lists of defaults that the manifest only adds elements to.
         refused: the fields that would have a value, were it not for `{inherit: false}`, and the
             document that gives it.
+        overruled: the fields of `spec` that it names itself, over a default in that document.
         previously: names that it had before.
         overridden: the fields whose value an Override says, and that document.
         override_at: the Override of the account's own folder that names it, the last one.
@@ -282,6 +283,7 @@ class Desired(NamedTuple):
     variables: Mapping[str, tuple[str, ...]] = {}
     layer: str = ""
     id_at: tuple[str, ...] = ("metadata", "id")
+    overruled: Mapping[str, Origin] = {}
 
     def place(self, field: str) -> Origin:
         """The document that the value of a field comes from."""

@@ -37,7 +37,7 @@ from reconciler.core.plan import (
 from reconciler.core.release import names_all, released, with_cause
 from reconciler.core.safety import Terms, coverage
 from reconciler.core.state import RELEASED, is_same_secret
-from reconciler.core.targets import is_target, is_target_address
+from reconciler.core.targets import is_target, is_target_address, means_more
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -59,6 +59,10 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
         address: TABLE[without_manifest(address, record, inventory)] is Decision.ORPHAN
         for address, record in alone.items()
     }
+    # Without its manifest an orphan has neither a label nor a file, by which it may be left out.
+    is_vague = any(
+        means_more(item, target) for target in rules.targets for item in inventory.desired
+    )
     counts = Counter(record.id for address, record in alone.items() if is_orphan[address])
     for address, record in alone.items():
         if not _is_meant(address, rules):
@@ -69,6 +73,8 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
             yield Note(address, NoteCode.ORPHAN, record.id)
         elif any(fnmatchcase(address, kept) for kept in rules.keep):
             yield Note(address, NoteCode.ORPHAN, record.id, name="kept")
+        elif is_vague:
+            yield Note(address, NoteCode.ORPHAN, record.id, name="untold")
         elif counts[record.id] > 1:  # whose lifecycle would count?
             yield Note(address, NoteCode.ORPHAN, record.id, name="shared")
         elif record.protect:

@@ -56,10 +56,18 @@ def matches(desired: Desired, target: str) -> bool:
     return fnmatchcase(desired.address, target) or is_in(desired.origin.path, target)
 
 
+def means_more(desired: Desired, target: str) -> bool:
+    """Whether a target leaves the manifest out by what a monitor without one cannot have."""
+    name = bare(target)
+    is_excluding = name != target
+    return is_excluding and not fnmatchcase(desired.address, name) and matches(desired, name)
+
+
 def is_in(path: str, target: str) -> bool:
     """Whether a file is the one that a target names, or in the folder that it names."""
     if path.endswith(_FILES) and target.endswith(_FILES):
-        return fnmatchcase(normpath(path), normpath(target))
+        found, wanted = normpath(path), normpath(target)
+        return found == wanted or fnmatchcase(found, wanted)
     return bool(target) and normpath(path).startswith(f"{normpath(target)}/")
 
 

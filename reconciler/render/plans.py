@@ -79,6 +79,7 @@ _LEFT = {
     "kept": ", as --keep says; state rm {address} forgets it",
     "disabled": ", disabled; state rm {address} forgets it",
     "shared": ": another address has the same monitor; state rm {address} forgets one of them",
+    "untold": ": it may be what a ! target leaves out; {address} as a target retires it",
 }
 """Of an orphan, why it is left, and what can be done about it."""
 _RELEASED = {
@@ -118,6 +119,7 @@ _ALL_LEFT = {
     "kept": ", as --keep says; state rm ADDRESS forgets one",
     "disabled": ", disabled; state rm ADDRESS forgets one",
     "shared": ": other addresses have the same monitors; state rm ADDRESS forgets one",
+    "untold": ": they may be what a ! target leaves out; ADDRESS as a target retires one",
 }
 _MOST = 10
 """So many labels are named of those whose monitors lose monitoring."""

@@ -43,6 +43,7 @@ class Inherited(NamedTuple):
         appended: the fields that the manifest adds elements to.
         refused: the fields that the manifest does not want, and where each would come from.
         overridden: the Override that each field comes from which one says.
+        overruled: the fields that the manifest names itself, and where each would come from.
     """
 
     values: Mapping[str, JSON]
@@ -50,6 +51,7 @@ class Inherited(NamedTuple):
     appended: Mapping[str, Appended] = {}
     refused: Mapping[str, Origin] = {}
     overridden: Mapping[str, Origin] = {}
+    overruled: Mapping[str, Origin] = {}
 
     def place(self, field: str) -> Origin | None:
         """The document that the value comes from, if it is not the manifest."""

@@ -177,6 +177,7 @@ class Drafting:
         name: str,
         live: Live,
         inherited: Mapping[str, JSON],
+        is_certain: Collection[str],
         secret: Collection[str],
     ) -> Content:
         """What the manifest of that name says of a monitor.
@@ -186,6 +187,7 @@ class Drafting:
             name: the manifest's.
             live: the monitor.
             inherited: what the manifest gets from defaults if it does not name it.
+            is_certain: the fields of those that it gets wherever its file may stand.
             secret: fields of which it is known that they hold a secret.
         """
         draft = _Draft(
@@ -206,7 +208,7 @@ class Drafting:
             fault = "; ".join(
                 (f"AlertSite lacks what a manifest needs: {fault}", *reasons.values())
             )
-        parts["spec"] = _beside_defaults(kind, parts["spec"], inherited)
+        parts["spec"] = _beside_defaults(kind, parts["spec"], inherited, is_certain)
         kept = {**parts["spec"], **parts["extra"]}
         secrets = tuple(item for item in draft.secrets if item.path[0] in kept)
         held_back = tuple(draft.held_back)
@@ -288,20 +290,24 @@ class _Draft:
 
 
 def _beside_defaults(
-    kind: Kind, spec: Mapping[str, JSON], inherited: Mapping[str, JSON]
+    kind: Kind,
+    spec: Mapping[str, JSON],
+    inherited: Mapping[str, JSON],
+    is_certain: Collection[str],
 ) -> dict[str, JSON]:
     """What a manifest says itself where it inherits values: what is the same it need not say."""
     own = {
         field: value
         for field, value in spec.items()
-        if field not in inherited
+        if field not in is_certain
         or kind.field(field).text(value) != kind.field(field).text(inherited[field])
     }
     others = (field for field in inherited if field not in spec)
     return own | {
-        field: dict(NOT_INHERITED)
+        field: inherited[field] if is_secret else dict(NOT_INHERITED)
         for field in others
-        if not next(secret_refs(inherited[field]), None)
+        if not (is_secret := bool(next(secret_refs(inherited[field]), None)))
+        or field not in is_certain
     }
 
 

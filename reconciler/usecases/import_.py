@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import durable, manifests
 from reconciler.core import naming
-from reconciler.core.model import match_key
+from reconciler.core.model import canonical, match_key
 from reconciler.core.naming import Draft, Facts, Layout, Shared
 from reconciler.core.planner import decide
 from reconciler.core.redactor import Redactor
@@ -344,14 +344,17 @@ class _Drafts:
             self._skip(live, f"{other} looks like it and has no id; bind it with apply --adopt")
             return
         path = self._terms.layout.path(facts)
-        inherited = {
-            field: value
-            for present in self._present
-            for field, value in present.inherited(path, kind.name).items()
+        places = [present.inherited(path, kind.name) for present in self._present]
+        inherited = {field: value for given in places for field, value in given.items()}
+        # What is staged has to be whole where it is now, too.
+        is_certain = {
+            field
+            for field, value in inherited.items()
+            if all(canonical(given.get(field)) == canonical(value) for given in places)
         }
         self._given.update(inherited)
         secret = self._secret.get(live.id, ())
-        found = self._drafting.content(kind, name, live, inherited, secret)
+        found = self._drafting.content(kind, name, live, inherited, is_certain, secret)
         if found.fault:
             self._skip(live, found.fault)
             return

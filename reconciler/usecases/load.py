@@ -413,7 +413,9 @@ class _Loading:
         if named.isdisjoint(found.values):
             return found
         origins = {field: item for field, item in found.origins.items() if field not in named}
-        return Inherited({field: found.values[field] for field in origins}, origins)
+        overruled = {field: item for field, item in found.origins.items() if field in spec}
+        values = {field: found.values[field] for field in origins}
+        return Inherited(values, origins, overruled=overruled)
 
     def _marked(
         self, document: manifests.Document, inherited: Inherited, marks: Mapping[str, JSON]
@@ -445,7 +447,8 @@ class _Loading:
                 default = given.values[field]
                 values[field] = combined(default, elements)
                 appended[field] = Appended(origin, len(default), new_indices(default, elements))
-        return Inherited(values, inherited.origins, appended, refused)
+        overruled = {name: it for name, it in inherited.overruled.items() if name not in marks}
+        return Inherited(values, inherited.origins, appended, refused, overruled=overruled)
 
     def _bad_mark(self, document: manifests.Document, field: Field, mark: JSON) -> Diagnostic:
         place = self.locator.position(document.path, document.number, ("spec", field.name))
@@ -710,6 +713,7 @@ def _desired(kind: Kind, document: manifests.Document, inherited: Inherited) -> 
         previously=tuple(metadata.get("previously", ())),
         appended=inherited.appended,
         refused=inherited.refused,
+        overruled=inherited.overruled,
     )
 
 

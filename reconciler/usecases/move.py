@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import durable, manifests
+from reconciler.core.assignments import LIFECYCLE, SPEC
 from reconciler.core.inheritance import INHERIT
 from reconciler.core.model import canonical
 from reconciler.core.variables import escaped, fill
@@ -26,15 +27,17 @@ from reconciler.usecases import defaults
 from reconciler.usecases.load import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from reconciler.core.model import JSON, Desired
+    from reconciler.core.model import JSON, Desired, Origin
     from reconciler.schema import Schemas
     from reconciler.usecases.load import Fleet, Sources
 
 
 _FILES = (".yaml", ".yml")
+_SWITCH = "enabled"
+"""The field that `lifecycle.until` is about."""
 _SCHEMA = re.compile(rb"^(# yaml-language-server: \$schema=)(\.\.?/[^\s#]+)", re.MULTILINE)
 
 
@@ -58,12 +61,14 @@ class Kept(NamedTuple):
     Attributes:
         value: what is written.
         before: the default that it had so far; empty if it had none.
+        section: where the manifest names it.
     """
 
     desired: Desired
     field: str
     value: JSON
     before: str
+    section: str = SPEC
 
 
 class Move(NamedTuple):
@@ -101,13 +106,15 @@ def find_move(moved: Sequence[str], target: str, sources: Sources, schemas: Sche
     steps = _steps(moved, target, os.path.normpath(folders[-1]))
     found = manifests.find(folders, may_be_empty=True)
     files = {path: new for path in found for step in steps if (new := step.of(path)) is not None}
-    original = {path: _read(path) for path in dict.fromkeys((*found, *defaults.above(folders)))}
+    read = dict.fromkeys((*found, *defaults.above(folders)))
+    _check_links(read, steps)
+    original = {path: _read(path) for path in read}
     new_defaults = _defaults(original, files, schemas, variables)
     kept = tuple(
         item
         for desired in fleet.desired
         if not desired.layer
-        for item in _kept(desired, new_defaults, files.get(desired.origin.path))
+        for item in _kept(desired, new_defaults, files)
     )
     edited = _edited(kept, original, files)
     after: dict[str, bytes | None] = dict.fromkeys(files)
@@ -119,22 +126,46 @@ def find_move(moved: Sequence[str], target: str, sources: Sources, schemas: Sche
 def move(move: Move, noting: Callable[[str], AbstractContextManager[None]]) -> None:
     """Writes the edits, then moves the files; each within what `noting` gives for its path.
 
+    A file of defaults that moves with others is copied before them and removed after them: until
+    all are moved, it counts for those that have not moved and for those that have.
+
     Raises:
         ConfigurationError: a file cannot be written or moved; those before it are.
     """
     for path, (original, data) in move.edits.items():
         with noting(path):
             manifests.write(path, data, original)
-    for step in move.steps:
+    for act, step in _acts(move.steps):
         try:
             with noting(step.target):
-                durable.move(Path(step.source), Path(step.target))
+                act(step)
         except OSError as error:
             raise ConfigurationError(
                 f"cannot move {step.source} to {step.target}: {error.strerror or error}",
                 "What was moved before it stays so, and the plan is the same. Remove the cause, "
                 "then move the rest.",
             ) from error
+
+
+def _acts(steps: Sequence[Step]) -> Iterator[tuple[Callable[[Step], None], Step]]:
+    """What is to be done, in this order."""
+    is_several = len(steps) > 1
+    shared = [step for step in steps if is_several and defaults.is_defaults(step.source)]
+    yield from ((_copy, step) for step in shared)
+    yield from ((_rename, step) for step in steps if step not in shared)
+    yield from ((_remove, step) for step in shared)
+
+
+def _copy(step: Step) -> None:
+    durable.copy(Path(step.source), Path(step.target))
+
+
+def _rename(step: Step) -> None:
+    durable.move(Path(step.source), Path(step.target))
+
+
+def _remove(step: Step) -> None:
+    durable.remove(Path(step.source))
 
 
 def _steps(sources: Sequence[str], target: str, root: str) -> tuple[Step, ...]:
@@ -185,6 +216,31 @@ def _check(step: Step, root: str, *, is_file: bool) -> None:
         )
 
 
+def _check_links(paths: Iterable[str], steps: Sequence[Step]) -> None:
+    """Stops if a link would lead somewhere else: a manifest or a default would be lost with it.
+
+    Raises:
+        ConfigurationError: naming the first one.
+    """
+
+    def moved(path: str) -> str:
+        return next((new for step in steps if (new := step.of(path)) is not None), path)
+
+    for path in paths:
+        if not os.path.islink(path):  # noqa: PTH114 - texts, thousands of them
+            continue
+        target = os.readlink(path)  # noqa: PTH115 - which is not a path from here
+        old, new = (
+            os.path.relpath(Path(folder, target))
+            for folder in (Path(path).parent, Path(moved(path)).parent)
+        )
+        if moved(old) != new:
+            raise ConfigurationError(
+                f"{path} is a link to {target}, and would lead somewhere else",
+                "Nothing was moved. Replace the link by a file, or move it by hand.",
+            )
+
+
 def _read(path: str) -> bytes:
     data = manifests.read(path)
     if isinstance(data, Diagnostic):
@@ -192,29 +248,55 @@ def _read(path: str) -> bytes:
     return data
 
 
+class _Given(NamedTuple):
+    """All defaults, with those that are moved where they will be.
+
+    Attributes:
+        untils: until when what is off by a document is meant to be, by its path and number.
+    """
+
+    values: defaults.Defaults
+    untils: Mapping[tuple[str, int], str]
+
+    def until(self, origin: Origin | None, moved: Mapping[str, str]) -> str:
+        """That of a document that is, or will be, where `moved` says; empty if it has none."""
+        if origin is None:
+            return ""
+        return self.untils.get((moved.get(origin.path, origin.path), origin.document), "")
+
+
 def _defaults(
     files: Mapping[str, bytes],
     moved: Mapping[str, str],
     schemas: Schemas,
     variables: Mapping[str, JSON],
-) -> defaults.Defaults:
-    """All defaults, with those that are moved where they will be."""
+) -> _Given:
     found, parser, locator = defaults.Defaults(schemas), manifests.Parser(), manifests.Locator()
+    untils: dict[tuple[str, int], str] = {}
     for path, data in files.items():
         new = moved.get(path, path)
         if defaults.is_defaults(new):
             for document in parser.parse(path, data)[0]:
                 value = fill(document.value, variables).value
                 list(found.add(document._replace(path=new, value=value), locator))
-    return found
+                if until := value.get(LIFECYCLE, {}).get("until"):
+                    untils[new, document.number] = until
+    return _Given(found, untils)
 
 
-def _kept(desired: Desired, after: defaults.Defaults, moved: str | None) -> Iterator[Kept]:
+def _kept(desired: Desired, after: _Given, files: Mapping[str, str]) -> Iterator[Kept]:
     """The fields that the manifest has to name, for them to stay as they are."""
-    given = after.of(moved or desired.origin.path, desired.kind.name).values
+    path = desired.origin.path
+    inherited = after.values.of(files.get(path, path), desired.kind.name)
+    given = inherited.values
     fields = {**desired.fields, **desired.secrets}
+    named = {
+        field
+        for field in desired.inherited
+        if field not in given or canonical(given[field]) != canonical(fields[field])
+    }
     for field, origin in desired.inherited.items():
-        if field not in given or canonical(given[field]) != canonical(fields[field]):
+        if field in named:
             yield Kept(desired, field, fields[field], str(origin))
     for field, appended in desired.appended.items():
         known = fields[field][: appended.inherited]
@@ -223,6 +305,11 @@ def _kept(desired: Desired, after: defaults.Defaults, moved: str | None) -> Iter
     for field in given:
         if field not in fields and field not in desired.refused:
             yield Kept(desired, field, {INHERIT: False}, "")
+    switch = desired.inherited.get(_SWITCH)
+    until = after.until(switch, files)
+    now = "" if _SWITCH in named else after.until(inherited.origins.get(_SWITCH), {})
+    if until and until != now and not desired.lifecycle.until:
+        yield Kept(desired, "until", until, str(switch), LIFECYCLE)
 
 
 def _edited(
@@ -237,7 +324,7 @@ def _edited(
     for item in kept:
         origin = item.desired.origin
         edits = wanted.setdefault(origin.path, {}).setdefault(origin.document, {})
-        edits["spec", item.field] = FieldEdit(escaped(item.value))
+        edits[item.section, item.field] = FieldEdit(escaped(item.value))
     edited: dict[str, bytes] = {}
     for path in dict.fromkeys((*wanted, *moved)):
         data = _with_schema(original[path], path, moved.get(path, path))

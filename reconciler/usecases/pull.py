@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from reconciler.alertsite import Reader
     from reconciler.core.diff import FieldChange
-    from reconciler.core.model import JSON, Desired, Live
+    from reconciler.core.model import JSON, Desired, Live, Origin
     from reconciler.core.plan import Change
     from reconciler.core.state import Record, State
     from reconciler.schema import Schemas
@@ -257,6 +257,8 @@ class _Finding:
         else:
             place = self._locator.position(spot.path, spot.document, pointer, of_key=True)
         default = desired.inherited.get(name)
+        if value is ABSENT:
+            default = _default_of(desired, name)
         return Edit(
             desired,
             pointer,
@@ -311,13 +313,20 @@ def _set(data: bytes | None, edits: Sequence[Edit]) -> bytes:
 
 def as_said(desired: Desired, field: str, value: JSON) -> JSON:
     """How a manifest says a value of a field, in view of the default that there is."""
-    if value is ABSENT and field in desired.inherited:
+    if value is ABSENT and _default_of(desired, field):
         return {INHERIT: False}
     appended = desired.appended.get(field)
     if appended is None or not isinstance(value, list):
         return value
     added = appendix(desired.fields[field][: appended.inherited], value)
     return {APPEND: added} if added else value
+
+
+def _default_of(desired: Desired, field: str) -> Origin | None:
+    """Where the default stands that would count if the manifest said nothing of the field."""
+    if (appended := desired.appended.get(field)) and appended.inherited:
+        return appended.origin
+    return desired.inherited.get(field) or desired.overruled.get(field)
 
 
 def _document(desired: Desired) -> dict[str, JSON]:

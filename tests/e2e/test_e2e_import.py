@@ -315,6 +315,22 @@ def test_defaults_that_exist_are_used(
     assert run("plan", "--detailed-exitcode", env=account.env).code == 0
 
 
+def test_what_is_staged_is_whole_here_and_there(
+    workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    values = "{billing_plancode: UBM - A/A, timeout: 30, interval: 1, note: ours}"
+    workspace.write(
+        "_defaults.yaml", f"apiVersion: reconciler/v1\nkind: Defaults\nspec: {values}\n"
+    )
+    done = run("import", "--into", "staged", "200014", env=account.env)
+    assert (done.code, "Plan after import: no changes." in done.out) == (0, True), done.err
+    ((name, data),) = files(workspace, "staged").items()
+    assert b"  billing_plancode: UBM - A/A\n" in data
+    assert b"  note: {inherit: false}\n" in data
+    workspace.write(name, data)
+    assert run("plan", "--detailed-exitcode", env=account.env).code == 0
+
+
 def test_text_that_older_parsers_take_for_a_boolean_is_quoted(
     workspace: Workspace, run: Callable[..., Done], sandbox: Callable[..., Account]
 ) -> None:

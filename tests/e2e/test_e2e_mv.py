@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
+from reconciler import durable
 from reconciler.schema import schema_folder
 
 if TYPE_CHECKING:
@@ -187,3 +188,71 @@ def test_what_cannot_be_edited_is_not_moved(
     done = run("mv", "monitors/old/two.yaml", "monitors/new/")
     assert (done.code, "monitors/old/bad.yaml" in done.err) == (3, True)
     assert "monitors/old/two.yaml" in names(workspace.root)
+
+
+def test_until_when_it_is_off_is_kept_with_what_is_off(
+    workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    until = "lifecycle: {until: 2030-12-24}\n"
+    workspace.write("old/_defaults.yaml", f"{HEAD}  enabled: false\n  timeout: 30\n{until}")
+    workspace.write("off/_defaults.yaml", f"{HEAD}  enabled: false\n")
+    workspace.replace("old/two.yaml", "locations: {append: [{id: 30}]}", "interval: 15")
+    assert run(*APPLY, env=account.env).code == 0
+    done = run("mv", "monitors/old/two.yaml", "monitors/mail/")
+    assert 'email-smtp/a: lifecycle.until: "2030-12-24"' in done.out
+    assert read(workspace, "mail/two.yaml").count("until: 2030-12-24") == 2
+    assert "No changes." in run("plan", env=account.env).out
+    assert "until" not in run("validate").text
+
+
+def test_until_counts_in_a_folder_that_is_off_as_well(
+    workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    until = "lifecycle: {until: 2030-12-24}\n"
+    workspace.write("old/_defaults.yaml", f"{HEAD}  enabled: false\n{until}")
+    workspace.write("off/_defaults.yaml", f"{HEAD}  enabled: false\n")
+    workspace.replace("old/two.yaml", "locations: {append: [{id: 30}]}", "interval: 15")
+    assert run(*APPLY, env=account.env).code == 0
+    assert run("mv", "monitors/old/two.yaml", "monitors/off/").code == 0
+    text = read(workspace, "off/two.yaml")
+    assert (text.count("until: 2030-12-24"), "enabled" in text) == (2, False)
+    assert "No changes." in run("plan", env=account.env).out
+    assert "until" not in run("validate").text
+
+
+def test_links_that_would_lead_elsewhere_are_not_moved(
+    workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    link = workspace.root / "monitors" / "twin" / "_defaults.yaml"
+    link.parent.mkdir()
+    link.symlink_to("../old/_defaults.yaml")
+    before = names(workspace.root)
+    for moved in (("monitors/twin", "monitors/a/twin"), ("monitors/old", "monitors/a/old")):
+        done = run("mv", *moved)
+        assert (done.code, "monitors/twin/_defaults.yaml is a link" in done.err) == (3, True)
+    assert names(workspace.root) == before
+    assert run("mv", "monitors/twin", "monitors/old2").code == 0
+    assert "No changes." in run("plan", env=account.env).out
+
+
+def test_defaults_that_move_with_their_manifests_count_in_both_places_until_the_end(
+    workspace: Workspace,
+    run: Callable[..., Done],
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    moved, seen = durable.move, list[str]()
+
+    def move(source: Path, target: Path) -> None:
+        moved(source, target)
+        seen.append(run("plan", env=account.env).out)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(durable, "move", move)
+        sources = ("monitors/old/_defaults.yaml", "monitors/old/two.yaml")
+        assert run("mv", *sources, "monitors/mail/").code == 0
+    assert seen
+    assert all("No changes." in out for out in seen)
+    assert "monitors/old/two.yaml" not in names(workspace.root)
+    assert "monitors/old/_defaults.yaml" not in names(workspace.root)
+    assert "No changes." in run("plan", env=account.env).out

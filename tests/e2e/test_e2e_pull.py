@@ -291,6 +291,24 @@ def test_what_is_added_to_a_default_stays_so(
     assert "No changes." in run("plan", env=applied.env).out
 
 
+def test_what_is_unset_does_not_fall_back_to_a_default(
+    workspace: Workspace, run: Callable[..., Done], applied: Account
+) -> None:
+    spec = "{interval: 30, locations: [{id: 10}]}"
+    workspace.write("_defaults.yaml", f"apiVersion: reconciler/v1\nkind: Defaults\nspec: {spec}\n")
+    old = "UBM - A/A, hostname: mail.example.com"
+    added_to = "locations: {append: [{id: 30}]}"
+    workspace.replace("others.yaml", old, f"{old}, interval: 15, {added_to}")
+    assert run("apply", "--auto-approve", env=applied.env).code == 0
+    applied.edit("email-imap", 2, interval=None, locations=[])
+    done = run("pull", "email-imap/inbox", "--auto-approve", env=applied.env)
+    assert done.code == 0
+    assert "interval: 15 → (the default at monitors/_defaults.yaml:1 is refused" in done.out
+    text = (workspace.root / "monitors/others.yaml").read_text()
+    assert "interval: {inherit: false}, locations: {inherit: false}" in text
+    assert "No changes." in run("plan", env=applied.env).out
+
+
 def test_what_cannot_be_written_is_listed(
     workspace: Workspace, run: Callable[..., Done], applied: Account
 ) -> None:

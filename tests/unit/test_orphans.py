@@ -7,7 +7,7 @@ import pytest
 
 from reconciler.context import SYSTEM, Cancellation, Reporter
 from reconciler.core.inventory import Inventory
-from reconciler.core.model import Desired, Ignored, Lifecycle, Live
+from reconciler.core.model import Desired, Ignored, Lifecycle, Live, Origin
 from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Action, Binding, BindingAction, NoteCode, Plan, Reason
 from reconciler.core.planner import decide
@@ -68,6 +68,23 @@ class TestOrphans:
     def test_what_becomes_of_them(self, rules: PlanOptions, expected: str) -> None:
         plan = planned([], {GONE: record(id=1)}, [live()], rules)
         assert said(plan) == ([(GONE, expected)] if expected else [])
+
+    @pytest.mark.parametrize(
+        ("target", "expected"),
+        [
+            ("!team=mail", "orphan"),
+            ("!monitors/emea/", "orphan"),
+            ("!email-smtp/there", "delete"),
+        ],
+    )
+    def test_what_may_have_been_left_out_is_not_retired(self, target: str, expected: str) -> None:
+        there = desired(name="there", id=2, labels={"team": "mail"})
+        there = there._replace(origin=Origin("monitors/emea/there.yaml", 0, 1))
+        rules = PlanOptions(prune=True, targets=[target])
+        plan = planned([there], {GONE: record(id=1)}, [live(), live(id=2)], rules)
+        assert (GONE, expected) in said(plan)
+        is_said = "may be what a ! target leaves out" in plan_text(plan, colour=False)
+        assert is_said == (expected == "orphan")
 
     def test_a_delete_names_the_id_and_nothing_else(self) -> None:
         (change,) = planned([], {GONE: record({"port": 25}, id=7)}, [live(id=7)]).changes

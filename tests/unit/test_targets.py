@@ -49,6 +49,13 @@ def test_paths_and_what_is_left_out(targets: list[str], *, expected: bool) -> No
     assert is_target(item, targets) is expected
 
 
+def test_a_file_is_meant_by_its_name_whatever_is_in_it() -> None:
+    item = desired()._replace(origin=Origin("monitors/mail [1].yaml", 0, 1))
+    assert is_target(item, ["monitors/mail [1].yaml"])
+    assert is_target(item, ["monitors/mail*.yaml"])
+    assert not is_target(item, ["monitors/mail [2].yaml"])
+
+
 def test_what_is_left_out_of_addresses() -> None:
     addresses = ["email-smtp/a", "email-smtp/b", "email-imap/a"]
     targets = ("email-smtp/*", "!*/b")

@@ -49,6 +49,7 @@ class Scale(NamedTuple):
         patches: monitors that apply changes.
         growth: monitors of the fleets whose plans are compared with each other: none, or a small
             one, by whose figures the start of the process is taken off, and at least two more.
+        accounts: how many, of how many monitors each, are planned in one process.
     """
 
     runs: int
@@ -56,10 +57,13 @@ class Scale(NamedTuple):
     large: int
     patches: int
     growth: tuple[int, ...]
+    accounts: tuple[int, int]
 
 
-FULL = Scale(5, 100, 10_000, 1_000, (100, 1_000, 10_000, 50_000))
-QUICK = Scale(1, 100, 500, 50, ())
+FULL = Scale(5, 100, 10_000, 1_000, (100, 1_000, 10_000, 50_000), (100, 1_000))
+QUICK = Scale(1, 100, 500, 50, (), (3, 20))
+AT_ONCE = 8
+"""Accounts that are planned at once."""
 
 
 class Figure(NamedTuple):
@@ -194,13 +198,37 @@ def growth(root: Path, scale: Scale) -> Iterator[Figure]:
     yield Figure(f"{span}: memory / linear", extra / base / times, "x")
 
 
+def accounts(root: Path, scale: Scale) -> Iterator[Figure]:
+    """Many accounts in one process, against one account with as many monitors in all.
+
+    One sandbox serves all of them: a plan without changes only reads.
+    """
+    count, size = scale.accounts
+    folder, whole, largest = root / "accounts", root / "whole", root / "largest"
+    fleet.write(folder, size)
+    fleet.write_accounts(folder, count, AT_ONCE)
+    fleet.write(whole, count * size)
+    fleet.write(largest, AT_ONCE * size)
+    with sandbox(folder) as url:
+        many = run([*TOOL, "plan"], folder, url)
+    with sandbox(whole) as url:
+        one = run([*TOOL, "plan"], whole, url)
+    with sandbox(largest) as url:
+        some = run([*TOOL, "plan"], largest, url)
+    name = f"plan of {count:,} accounts of {size:,}"
+    yield Figure(f"plan of {count * size:,}: wall", one.seconds, "s")
+    yield Figure(f"{name} / of one with {count * size:,}", many.seconds / one.seconds, "x", 1.15)
+    memory = many.mebibytes / some.mebibytes
+    yield Figure(f"{name}: memory / of one with {AT_ONCE * size:,}", memory, "x", 1.3)
+
+
 def measure(scale: Scale) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="reconciler-bench-") as name:
         root = Path(name)
         for size in {scale.small, scale.large, *scale.growth}:
             fleet.write(root / str(size), size)
         fleet.write(root / "changed", scale.patches, timeout=45)
-        for part in (start_up, fleets, requests, apply, growth):
+        for part in (start_up, fleets, requests, apply, growth, accounts):
             yield from part(root, scale)
 
 

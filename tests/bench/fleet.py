@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -59,6 +61,27 @@ def write(folder: Path, size: int, *, timeout: int = 30) -> None:
         for number in range(size):
             file.write(("," if number else "[") + json.dumps(_monitor(number)) + "\n")
         file.write("]\n")
+
+
+_ACCOUNTS = """\
+[defaults]
+username = {{env = "ALERTSITE_USERNAME"}}
+password = {{env = "ALERTSITE_PASSWORD"}}
+
+[fleet]
+parallelism = {at_once}
+"""
+
+
+def write_accounts(folder: Path, count: int, at_once: int) -> None:
+    """Makes the manifests of a folder those of so many accounts, each with links to all of them."""
+    settings = _ACCOUNTS.format(at_once=at_once)
+    shared = (folder / "monitors").rename(folder / "shared")
+    for number in range(count):
+        name = f"account-{number:03}"
+        settings += f"\n[accounts.{name}]\n"
+        shutil.copytree(shared, folder / "monitors" / name, copy_function=os.link)
+    (folder / "reconciler.toml").write_text(settings)
 
 
 def _monitor(number: int) -> dict[str, Any]:

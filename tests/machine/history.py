@@ -405,7 +405,14 @@ class History:
         """Learns of what AlertSite did late, by itself."""
         if self.world.is_slow:
             known = {str(item.state): self.records(item) for item in self.machines}
-            self.model.arrives(self.world.monitors(), self._claimed(known))
+            under_way = [outer.machine for outer in self._under_way]
+            asked = {
+                address: item
+                for number, git in enumerate(self.git)
+                if self.machines[number] in under_way
+                for address, item in git.items()
+            }
+            self.model.arrives(self.world.monitors(), self._claimed(known), asked)
 
     def amid(self, act: Callable[[], None]) -> Callable[[Gate], bool]:
         """What a gate does when somebody else acts in the middle of a run."""

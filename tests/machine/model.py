@@ -195,12 +195,23 @@ class Model:
 
     # what happens
 
-    def arrives(self, live: Mapping[int, Mapping[str, Any]], claimed: Mapping[int, Any]) -> None:
-        """Learns of what was under way when nobody looked; it must not double anything."""
+    def arrives(
+        self,
+        live: Mapping[int, Mapping[str, Any]],
+        claimed: Mapping[int, Any],
+        asked: Mapping[str, Manifest],
+    ) -> None:
+        """Learns of what was under way when nobody looked; it must not double anything.
+
+        Args:
+            live: what is there now.
+            claimed: see `Segment`.
+            asked: the manifests of runs that are in their middle: what they have sent may come too.
+        """
         new = live.keys() - self.made.keys() - self.hands
         before = {number: item for number, item in live.items() if number not in new}
         if new:
-            self.check(Segment({}, Flags(), before, live, {}, claimed))
+            self.check(Segment(asked, Flags(), before, live, {}, claimed))
 
     def hand_made(self, number: int, live: Mapping[str, Any]) -> None:
         self.hands.add(number)

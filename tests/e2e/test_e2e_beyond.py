@@ -278,6 +278,8 @@ def test_what_is_refused(
     accounts = "[accounts.a]\n[accounts.b]\nwave = 2\n"
     text = f'state = "file:{{account}}.json"\n[defaults]\ntoken = {{env = "T"}}\n{accounts}'
     (workspace.root / "reconciler.toml").write_text(text.replace("{{", "{"), encoding="utf-8")
+    for name in ("a", "b"):
+        (workspace.root / "monitors" / name).mkdir()
     for name in ("other/a.apply.json", "results/other.txt"):
         (workspace.root / name).parent.mkdir()
         (workspace.root / name).write_text("{}")

@@ -11,6 +11,7 @@ Rule: every failure owns its exit code and says what to do next; only `cli` catc
     ├── InterruptedRunError     130  stopped by a person or the system, after something was written
     ├── PlatformError             6  GitHub or GitLab did not answer, or refused one request
     │   └── NotAllowedError       6  the token may not do this one thing
+    ├── ExecutorError             6  the scheduler of --executor does not answer, or has no worker
     ├── StateError                8  the state cannot be read or saved
     │   ├── LockedError           8  another run holds the lock
     │   └── ConflictError         8  somebody else wrote since it was read
@@ -169,6 +170,12 @@ class PlatformError(ReconcilerError):
 
 class NotAllowedError(PlatformError):
     """There is no token, or it may not do this, as in the pipeline of a fork."""
+
+
+class ExecutorError(ReconcilerError):
+    """There is nobody who does the work of several accounts."""
+
+    exit_code = ExitCode.UNAVAILABLE
 
 
 class StateError(ReconcilerError):

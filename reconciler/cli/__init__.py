@@ -68,6 +68,7 @@ _SECTIONS = {
         "sandbox": ("sandbox", "Run a local AlertSite server to try things out."),
         "probe": ("probe", "Compare the fields AlertSite returns with the schemas."),
         "comment": ("comment", "Post a plan as a comment on a pull or merge request."),
+        "merge": ("merge", "Merge the results of shards into one report."),
         "issue": ("issue", "Keep an issue open while there is drift."),
         "reviewed": ("reviewed", "Fetch the plan that was reviewed before a merge."),
         "completion": ("completion", "Print a script that completes commands in a shell."),

@@ -20,6 +20,7 @@ from reconciler.cli import (
     runtime,
     selection,
     signals,
+    spread,
 )
 from reconciler.cli.runtime import connect
 from reconciler.cli.stopping import Stopping
@@ -84,6 +85,8 @@ class ApplyOptions(NamedTuple):
     epilog="Example: reconciler apply --auto-approve --parallelism 8; or: reconciler apply p.json"
 )
 @selection.many
+@spread.shard
+@spread.executor
 @click.argument("file", required=False, metavar="[FILE]", type=options.FromHere())
 @options.manifests
 @options.target
@@ -345,7 +348,7 @@ def _apply(
     is_something = plan.is_something or bool(back and plan.bindings)
     asks = is_something and saved is None and not asked.auto_approve and not asked.approved
     is_paged = False
-    if (plan.is_something or not moved) and not asked.approved:
+    if plan.refusals or ((plan.is_something or not moved) and not asked.approved):
         is_paged = _show(plan, asked, pages=asks and not asked.no_pager)
     if back is not None:
         whole, (plan, refused) = plan, undo.parted(plan, back.undoing.record)
@@ -496,7 +499,8 @@ def _refuse(plan: Plan, workspace: Workspace, known: Known, asked: ApplyOptions)
     """
     usecases.refuse_refusals(plan)
     if asked.approved:
-        usecases.refuse_other(plan, asked.approved)
+        whole = runtime.part()
+        usecases.refuse_other(plan, asked.approved, whole.digests if whole is not None else ())
     usecases.require_secrets_of(plan, workspace)
     safety.refuse_unsafe(
         plan.coverage,

@@ -14,6 +14,8 @@ OPTIONS = (
     "changed_since",
     "all_accounts",
     "results",
+    "shard",
+    "executor",
 )
 """The parameters that are about accounts, and that no part of a command is given."""
 

@@ -76,6 +76,7 @@ class _Thread(threading.local):
 
 
 _HERE = _Thread()
+_PREPARING = threading.Lock()
 
 
 class _Redacted(TextIOBase):
@@ -158,6 +159,18 @@ def redacted(redactor: Redactor) -> Iterator[None]:
 
     It also gives both streams something to print to, and lets them print what the locale cannot.
     """
+    before = _redact(redactor)
+    try:
+        yield
+    finally:
+        _clear_status()
+        for name, stream in before.items():
+            if isinstance(getattr(sys, name), _Redacted):  # else it is discarded, and stays so
+                setattr(sys, name, stream)
+
+
+def _redact(redactor: Redactor) -> dict[str, TextIO]:
+    """Puts redacted streams in the place of stdout and stderr; returns those."""
     before = {}
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the caller, as in `2>&-`
@@ -169,23 +182,17 @@ def redacted(redactor: Redactor) -> Iterator[None]:
             encoding = "utf-8" if is_ascii else stream.encoding
             stream.reconfigure(encoding=encoding, errors="backslashreplace")
         setattr(sys, name, _Redacted(stream, redactor, name))
-    try:
-        yield
-    finally:
-        _clear_status()
-        for name, stream in before.items():
-            if isinstance(getattr(sys, name), _Redacted):  # else it is discarded, and stays so
-                setattr(sys, name, stream)
+    return before
 
 
-@contextmanager
-def printing(redactor: Redactor) -> Iterator[None]:
-    """Lets the streams of this process be captured, whoever has made them."""
-    if isinstance(sys.stdout, _Redacted):
-        yield
-    else:  # a worker's, which prints nothing else
-        with redacted(redactor):
-            yield
+def prepare(redactor: Redactor) -> None:
+    """Lets the streams of this process be captured, whoever has made them.
+
+    A worker's stay so to its end: other threads of it may be at work, and it prints nothing else.
+    """
+    with _PREPARING:
+        if not isinstance(sys.stdout, _Redacted):
+            _redact(redactor)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ class Share(NamedTuple):
         stopping: what stops all parts.
         keep: is given what the part shows, as the value that it is.
         approved: the digest of the plan that was approved; empty if none was.
+        digests: those of the parts of that plan, if what is left of it may be done.
         put: is given the name of a format and what the part shows in it, for one file of all.
     """
 
@@ -27,6 +28,7 @@ class Share(NamedTuple):
     keep: Callable[[object], None]
     put: Callable[[str, str], None]
     approved: str = ""
+    digests: tuple[str, ...] = ()
 
 
 class Context(NamedTuple):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, formats, options, provenance, runtime, selection, signals
+from reconciler.cli import config, formats, options, provenance, runtime, selection, signals, spread
 from reconciler.cli.runtime import connect
 from reconciler.core.drift import find_drift, find_unmanaged
 from reconciler.core.events import DriftFound
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: reconciler drift --state git:origin --json")
 @selection.many
+@spread.shard
 @options.state
 @options.target
 @options.manifests

@@ -7,10 +7,17 @@ executor lets them, in threads of this process by default; see `usecases/fleet_j
 An apply is two passes. All accounts are planned; one approval is for all plans; then each account
 is applied by its wave, with the digest of its plan: an account that would do anything else by then
 is refused, and the others go on. A wave with an account that is not done is the last one.
+
+Beyond one machine, in a shard or on a worker, an apply of an account may end before its time, with
+its machine. So it may be begun anew: it waits until the lease of whoever was lost is over, does
+what is left of the approved plan, and is repeated when it did not get through. In a folder for
+results it finds which accounts are done, before any of them is planned.
 """
 
 from __future__ import annotations
 
+import math
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,12 +32,13 @@ from reconciler.cli import config, console, runtime
 from reconciler.cli.accounts import read_accounts
 from reconciler.cli.arguments import arguments_of
 from reconciler.cli.context import Context, Share
+from reconciler.cli.spread import Spread
 from reconciler.cli.stopping import Stopping
 from reconciler.context import SYSTEM
 from reconciler.core.accounts import PLACEHOLDER
 from reconciler.core.redactor import Redactor
 from reconciler.core.rollup import PartResult, RollUp, refuse_unsafe
-from reconciler.errors import ConfigurationError, RefusedError, UsageError
+from reconciler.errors import ConfigurationError, ExitCode, RefusedError, UsageError
 from reconciler.render.rollups import (
     heading,
     part_text,
@@ -40,10 +48,10 @@ from reconciler.render.rollups import (
 )
 from reconciler.render.text import as_json
 from reconciler.usecases.checkout import read_generation
-from reconciler.usecases.fleet_job import Job, digest_of, run_jobs
+from reconciler.usecases.fleet_job import Job, digest_of, keep, kept, run_jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
     from reconciler.context import Clock
@@ -62,6 +70,13 @@ _NOT_PLANNED = ("events", "metrics", "notify", "formats", "as_json", "no_pager")
 
 _IN_TURN = ("import", "validate")
 """Commands that may write a file of all accounts: the baseline of lint."""
+
+
+_REPEATS, _LONGER = 2, 1.1
+_PASSING = (ExitCode.UNAVAILABLE, ExitCode.LOCKED)
+"""Ends that another attempt may not meet."""
+_MOMENT = 1.0
+"""Seconds until it is looked again whether a wait is over."""
 
 
 class Worker(NamedTuple):
@@ -102,18 +117,19 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
                 "Use a checkout of the same commit everywhere.",
             )
         (account,) = found
-        if job.manifests and digest_of(account.manifests) != job.manifests:
+        if job.manifests and _digest(account) != job.manifests:
             raise RefusedError(
-                "the manifests here are not those that the work is about",
+                "the manifests or settings here are not those that the work is about",
                 "Use a checkout of the same commit everywhere.",
             )
-        part = Share(stopping, shown.append, formats.__setitem__, job.approved)
+        part = Share(stopping, shown.append, formats.__setitem__, job.approved, job.digests)
         context = Context(clock, redactor, accounts=accounts, account=account, part=part)
         context = context._replace(is_verbose=setting.is_verbose)
         return cli.invoke(job.operation, job.arguments, context)
 
     began = clock.monotonic()
-    with console.printing(redactor), console.capturing(captured):
+    console.prepare(redactor)
+    with console.capturing(captured):
         ended = cli.ended(begin, job.arguments)
     result = PartResult(
         job.account,
@@ -128,22 +144,51 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
     )
     for value in shown:
         result = result.showing(value)
-    return result
+    return job.completed(result)
 
 
-def run(given: click.Context, chosen: Sequence[AccountSettings], results: str) -> int:
+def work_on(job: Job, setting: Worker = _ALONE) -> PartResult:
+    """Does a job that may have been begun before; and again while it does not get through.
+
+    An apply waits for the lock longer than the lease of whoever was lost may last. After exit 6 and
+    8 it is repeated, twice at most.
+    """
+    if job.operation != "apply":
+        return work(job, setting)
+    wait = _LONGER * config.read_state(os.environ, config.PROJECT).lease
+    if "--lock-timeout" not in job.arguments:
+        job = job._replace(arguments=(*job.arguments, "--lock-timeout", f"{math.ceil(wait)}s"))
+    for _ in range(_REPEATS):
+        result = work(job, setting)
+        if result.exit_code not in _PASSING:
+            return result
+        ends = setting.clock.monotonic() + wait
+        while setting.clock.monotonic() < ends:
+            if setting.stopping is not None and setting.stopping.is_asked:
+                return result
+            setting.clock.sleep(_MOMENT, None)
+    return work(job, setting)
+
+
+def run(given: click.Context, chosen: Sequence[AccountSettings], spread: Spread) -> int:
     """Does a command for each account; returns the exit code of all."""
-    outputs = _outputs(given)
-    whole = _Whole(given, chosen, results)
+    outputs = _outputs_of(given)
+    whole = _Whole(given, chosen, spread)
     if whole.operation == "apply":
         return whole.apply(outputs)
     jobs = whole.jobs(whole.operation, arguments_of(given, without=("paths",)))
     with whole.working() as (do, executor):
-        parts = [_told(it, outputs) for it in run_jobs(jobs, do, executor, results)]
-    return _put(RollUp(whole.operation, tuple(parts)), outputs)
+        parts = [told(it, outputs) for it in run_jobs(jobs, do, executor, spread.results)]
+    return put(RollUp(whole.operation, tuple(parts)), outputs)
 
 
-class _Outputs(NamedTuple):
+def _digest(account: AccountSettings) -> str:
+    """What all who work on an account must share: its manifests and settings."""
+    settings = (config.PROJECT, *((account.file,) if account.file else ()))
+    return digest_of(account.manifests, settings)
+
+
+class RollUpOutputs(NamedTuple):
     """How several accounts are shown: in one format on stdout, in others in files."""
 
     stdout: str
@@ -154,62 +199,66 @@ class _Whole:
     """One command line about several accounts."""
 
     def __init__(
-        self, given: click.Context, chosen: Sequence[AccountSettings], results: str
+        self, given: click.Context, chosen: Sequence[AccountSettings], spread: Spread
     ) -> None:
         self._given = given
         self._chosen = chosen
-        self._results = results
+        self._spread = spread
+        self._results = spread.results
         self.operation = given.command.name or ""
         self._stopping = Stopping(runtime.clock())
         # Only who may be somewhere else, or later, has to compare what it finds.
-        self._is_compared = bool(results)
-        self._commit = read_generation(".", console.reporter()).commit if results else ""
+        self._is_compared = spread != Spread()
+        reader = console.reporter()
+        self._commit = read_generation(".", reader).commit if self._is_compared else ""
 
-    def jobs(
-        self, operation: str, arguments: tuple[str, ...], approved: Mapping[str, str] | None = None
-    ) -> list[Job]:
-        """A job for each account, or for each of which a plan is approved."""
+    def jobs(self, operation: str, arguments: tuple[str, ...]) -> list[Job]:
+        """A job for each account."""
         return [
-            Job(
-                item.name,
-                operation,
-                arguments,
-                self._commit,
-                digest_of(item.manifests) if self._is_compared else "",
-                approved[item.name] if approved else "",
-            )
+            Job(item.name, operation, arguments, self._commit, self._digest(item))
             for item in self._chosen
-            if approved is None or item.name in approved
         ]
+
+    def _digest(self, account: AccountSettings) -> str:
+        return _digest(account) if self._is_compared else ""
 
     @contextmanager
     def working(self) -> Iterator[tuple[Work, Executor]]:
         """What does a job, and where, while the body runs."""
+        if self._spread.executor:
+            from reconciler.usecases.dask_executor import connected  # 2 s
+
+            with connected(self._spread.executor) as executor:
+                yield partial(work_on, setting=Worker(is_verbose=runtime.is_verbose())), executor
+            return
         accounts = runtime.accounts()
         setting = Worker(runtime.clock(), self._stopping, accounts, is_verbose=runtime.is_verbose())
+        do = work_on if self._spread.shard else work
         at_once = 1 if self.operation in _IN_TURN else accounts.parallelism
         executor = ThreadPoolExecutor(at_once, "account")
         try:
-            yield partial(work, setting=setting), executor
+            yield partial(do, setting=setting), executor
         except BaseException:
             self._stopping.cut()
             executor.shutdown(cancel_futures=True)
             raise
         executor.shutdown()
 
-    def apply(self, outputs: _Outputs) -> int:
+    def apply(self, outputs: RollUpOutputs) -> int:
         """Plans all accounts, asks once, and applies them wave by wave."""
         allow_loss: int | None = self._given.params["allow_loss"]
         is_approved: bool = self._given.params["auto_approve"]
         if self._given.params.get("file"):
             raise UsageError("FILE is the plan of one account", "Choose that account, or none.")
         to_stderr = outputs._replace(stdout="talk") if outputs.stdout != "text" else outputs
+        jobs = {job.account: job for job in self.jobs("apply", arguments_of(self._given))}
+        done = dict(self._found(jobs.values()))
         with self.working() as (do, executor):
-            plans = self._planned(do, executor, to_stderr)
+            plans = self._planned(done, do, executor, to_stderr)
             good = [item for item in plans if item.is_good]
-            if not good:
-                return _put(RollUp("apply", tuple(map(_as_apply, plans))), outputs)
-            refuse_unsafe(good, runtime.accounts().budget, allow_loss)
+            shard = self._spread.shard
+            budget = runtime.accounts().budget
+            refuse_unsafe(good, shard.share(budget) if shard else budget, allow_loss)
             if any(item.asks for item in good):
                 (console.say if to_stderr.stdout == "talk" else console.data)(
                     rollup_text(RollUp("plan", tuple(plans)))
@@ -218,51 +267,79 @@ class _Whole:
                     count = sum(item.asks for item in good)
                     noun = "account" if count == 1 else "accounts"
                     console.approve(f"Apply these changes to {count} {noun}?")
-            self._stopping.listen()
-            parts = list(self._applied(plans, do, executor, outputs))
+            if good:
+                self._stopping.listen()
+            done |= {
+                item.account: keep(self._results, jobs[item.account], _as_apply(item))
+                for item in plans
+                if not item.is_good
+            }
+            waiting = {item.account: self._approved(jobs[item.account], item) for item in good}
+            by_name = {item.account: item for item in plans}
+            parts = list(self._applied(waiting, done, by_name, do, executor, outputs))
         whole = RollUp("apply", tuple(parts), interrupted=self._stopping.is_asked)
-        return _put(whole, outputs)
+        return put(whole, outputs)
 
-    def _planned(self, do: Work, executor: Executor, outputs: _Outputs) -> list[PartResult]:
+    def _found(self, jobs: Iterable[Job]) -> Iterator[tuple[str, PartResult]]:
+        """What is done already, by the files in the folder for results."""
+        for job in jobs:
+            if (found := kept(self._results, job)) is not None:
+                yield job.account, found
+
+    def _approved(self, job: Job, plan: PartResult) -> Job:
+        """The job with its plan, of which a part may be done, where it may be begun anew."""
+        is_beyond = self._spread.shard is not None or bool(self._spread.executor)
+        return job.approving(plan)._replace(digests=plan.digests if is_beyond else ())
+
+    def _planned(
+        self,
+        done: Collection[str],
+        do: Work,
+        executor: Executor,
+        outputs: RollUpOutputs,
+    ) -> list[PartResult]:
         with click.Context(self._given.command) as whole:
             command = cli.reconciler.get_command(whole, "plan")
         arguments = arguments_of(self._given, command, _NOT_PLANNED)
-        jobs = self.jobs("plan", arguments)
-        return [_told(item, outputs) for item in run_jobs(jobs, do, executor)]
+        jobs = [job for job in self.jobs("plan", arguments) if job.account not in done]
+        return [told(item, outputs) for item in run_jobs(jobs, do, executor)]
 
     def _applied(
-        self, plans: Sequence[PartResult], do: Work, executor: Executor, outputs: _Outputs
-    ) -> Iterator[PartResult]:
-        """What becomes of each account, in the order of their waves and names."""
-        by_name = {item.account: item for item in plans}
-        failed = 0
-        for wave in sorted({item.wave for item in self._chosen}):
-            here = [by_name[item.name] for item in self._chosen if item.wave == wave]
-            approved = {item.account: item.plan for item in here if item.is_good}
-            jobs = self.jobs("apply", arguments_of(self._given), approved)
-            if failed:
-                reason = f"an account of wave {failed} is not done"
-                yield from (_told(job.not_started(reason), outputs) for job in jobs)
-            else:
-                done = list(self._done(jobs, do, executor, by_name, outputs))
-                yield from done
-                if len(done) < len(here) or not all(item.is_good for item in done):
-                    failed = wave
-            yield from (_as_apply(item) for item in here if not item.is_good)
-
-    def _done(
         self,
-        jobs: Iterable[Job],
+        waiting: Mapping[str, Job],
+        done: Mapping[str, PartResult],
+        plans: Mapping[str, PartResult],
         do: Work,
         executor: Executor,
-        plans: Mapping[str, PartResult],
-        outputs: _Outputs,
+        outputs: RollUpOutputs,
     ) -> Iterator[PartResult]:
-        for item in run_jobs(jobs, do, executor, self._results):
-            before = plans[item.account]
-            yield _told(
-                item._replace(plan=before.plan, seconds=before.seconds + item.seconds), outputs
-            )
+        """What becomes of each account, in the order of their waves and names.
+
+        Args:
+            waiting: the jobs whose plans are approved.
+            done: what is known already: it was done before, or could not be planned.
+            plans: by account.
+            do: does a job.
+            executor: where.
+            outputs: how each is told of.
+        """
+        failed = 0
+        for wave in sorted({item.wave for item in self._chosen}):
+            names = [item.name for item in self._chosen if item.wave == wave]
+            jobs = [waiting[name] for name in names if name in waiting]
+            here = []
+            if failed:
+                reason = f"an account of wave {failed} is not done"
+                here += [told(job.not_started(reason), outputs) for job in jobs]
+            else:
+                for item in run_jobs(jobs, do, executor, self._results):
+                    seconds = plans[item.account].seconds + item.seconds
+                    here.append(told(item._replace(seconds=seconds), outputs))
+                    yield here[-1]
+                here += [done[name] for name in names if name in done]
+                failed = 0 if all(item.is_good for item in here) else wave
+                here = here[len(jobs) :]
+            yield from here
 
 
 def _as_apply(plan: PartResult) -> PartResult:
@@ -270,7 +347,7 @@ def _as_apply(plan: PartResult) -> PartResult:
     return plan._replace(operation="apply", changes={}, text="", is_json=False)
 
 
-def _outputs(given: click.Context) -> _Outputs:
+def _outputs_of(given: click.Context) -> RollUpOutputs:
     """How several accounts are to be shown.
 
     Raises:
@@ -288,6 +365,15 @@ def _outputs(given: click.Context) -> _Outputs:
         asked = [
             {"table": "text", "wide": "text"}.get(given.params["output"], given.params["output"])
         ]
+    return outputs_for(asked)
+
+
+def outputs_for(asked: Iterable[str]) -> RollUpOutputs:
+    """How several accounts are shown in these formats.
+
+    Raises:
+        UsageError: they cannot be shown together in one of them.
+    """
     stdout, files = "text", []
     for text in asked:
         name, equals, file = text.partition("=")
@@ -303,10 +389,10 @@ def _outputs(given: click.Context) -> _Outputs:
             files.append((name, config.from_root(file, runtime.here())))
         else:
             stdout = name
-    return _Outputs(stdout, tuple(files))
+    return RollUpOutputs(stdout, tuple(files))
 
 
-def _told(part: PartResult, outputs: _Outputs) -> PartResult:
+def told(part: PartResult, outputs: RollUpOutputs) -> PartResult:
     """Tells of a part as soon as it is known; returns it."""
     changes = part.asks or any(part.changes.values())
     is_nothing = part.is_good and part.operation in {"plan", "apply"} and not changes
@@ -321,13 +407,20 @@ def _told(part: PartResult, outputs: _Outputs) -> PartResult:
     return part
 
 
-def _put(rollup: RollUp, outputs: _Outputs) -> int:
-    """Shows what became of all accounts; returns the exit code."""
-    text = _rendered(rollup, outputs.stdout)
+def put(rollup: RollUp, outputs: RollUpOutputs, first: RollUp | None = None) -> int:
+    """Shows what became of all accounts; returns the exit code.
+
+    Args:
+        rollup: that.
+        outputs: how.
+        first: what goes to stdout, if the parts have shown something else there.
+    """
+    first = first or rollup
+    text = _rendered(first, outputs.stdout)
     console.data(text, is_json=outputs.stdout == "json")
     with console.writing() as writes:
         for name, file in outputs.files:
-            shown = rollup if outputs.stdout == name else rollup.in_format(name)
+            shown = first if outputs.stdout == name else rollup.in_format(name)
             try:
                 with writes.one(file):
                     durable.replace(

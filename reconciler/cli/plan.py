@@ -17,6 +17,7 @@ from reconciler.cli import (
     runtime,
     selection,
     signals,
+    spread,
 )
 from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
@@ -37,6 +38,8 @@ _WHY = "A plan that is to be applied is made from AlertSite."
 
 @click.command(epilog="Example: reconciler plan --target 'email-smtp/*' --show-requests")
 @selection.many
+@spread.shard
+@spread.executor
 @options.manifests
 @options.target
 @options.show_requests

@@ -16,13 +16,14 @@ from click.core import ParameterSource
 
 from reconciler.cli import config, console, runtime
 from reconciler.cli.arguments import OPTIONS
+from reconciler.cli.spread import Spread
 from reconciler.core.accounts import Selection, placed, select
 from reconciler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from reconciler.core.accounts import AccountSettings
+    from reconciler.core.accounts import AccountSettings, Shard
 
     Command = Callable[..., int]
 
@@ -64,39 +65,73 @@ def choose(name: str) -> None:
     runtime.choose(found[0])
 
 
-def many(command: Command) -> Command:
-    """Gives a command that may be about several accounts the options that choose them."""
-
-    @click.option(
+_SELECTING = (
+    click.option(
         "-a",
         "--account",
         "accounts",
         multiple=True,
         metavar="NAME",
         help="Only this account of reconciler.toml; a glob means several. May be repeated.",
-    )
-    @click.option(
+    ),
+    click.option(
         "--not-account",
         "not_accounts",
         multiple=True,
         metavar="NAME",
         help="Not this account, or those that a glob means. May be repeated.",
-    )
-    @click.option(
+    ),
+    click.option(
         "-l",
         "--label",
         "account_labels",
         multiple=True,
         metavar="NAME=VALUE",
         help="Only accounts with this label. May be repeated; then all must fit.",
-    )
-    @click.option(
+    ),
+    click.option(
         "--changed-since",
         default="",
         metavar="REF",
         help="Only accounts whose files have changed since the commit where REF and HEAD parted.",
-    )
-    @click.option("--all-accounts", is_flag=True, help="All accounts.")
+    ),
+    click.option("--all-accounts", is_flag=True, help="All accounts."),
+)
+"""The options of a selection, the first one first."""
+
+
+def selecting(command: Command) -> Command:
+    """Gives a command that reads what others have done the options that choose accounts."""
+
+    @wraps(command)
+    def with_selection(
+        *arguments: object,
+        accounts: tuple[str, ...],
+        not_accounts: tuple[str, ...],
+        account_labels: tuple[str, ...],
+        changed_since: str,
+        all_accounts: bool,
+        **given: object,
+    ) -> int:
+        wanted = Selection(accounts, not_accounts, account_labels, changed_since, all_accounts)
+        chosen = _chosen(wanted, {})
+        if not chosen:
+            console.say("No account has changed.")
+            return ExitCode.OK
+        return command(*arguments, chosen=chosen, **given)
+
+    return _last(_with_options(with_selection))
+
+
+def _with_options(command: Command) -> Command:
+    for option in reversed(_SELECTING):
+        command = option(command)
+    return command
+
+
+def many(command: Command) -> Command:
+    """Gives a command that may be about several accounts the options that choose them."""
+
     @click.option(
         "--results",
         default="",
@@ -113,6 +148,8 @@ def many(command: Command) -> Command:
         changed_since: str,
         all_accounts: bool,
         results: str,
+        shard: Shard | None = None,
+        executor: str = "",
         **given: object,
     ) -> int:
         if runtime.part() is not None:
@@ -122,13 +159,25 @@ def many(command: Command) -> Command:
         if not chosen:
             console.say("No account has changed.")
             return ExitCode.OK
-        if len(chosen) > 1:
+        spread = Spread(config.from_root(results, runtime.here()), shard, executor)
+        if spread != Spread() and not runtime.accounts().are_named:
+            raise UsageError(
+                "--results, --shard and --executor are for the accounts that reconciler.toml names"
+            )
+        if executor and given.get("write_ids"):
+            raise UsageError(
+                "--write-ids writes into the manifests here, and --executor works elsewhere",
+                "Run reconciler import afterwards, or leave one of them out.",
+            )
+        if shard is not None:
+            chosen = _part(shard, chosen)
+            if not chosen:
+                console.say(f"No account is in shard {shard}.")
+                return ExitCode.OK
+        if len(chosen) > 1 or spread != Spread():
             from reconciler.cli.fleet import run  # few have several accounts
 
-            here = runtime.here()
-            return run(click.get_current_context(), chosen, config.from_root(results, here))
-        if results:
-            raise UsageError("--results is for several accounts")
+            return run(click.get_current_context(), chosen, spread)
         if runtime.accounts().are_named:
             runtime.choose(chosen[0])
         is_whole = runtime.accounts().are_named or runtime.account().variables
@@ -136,7 +185,24 @@ def many(command: Command) -> Command:
             given["paths"] = ()
         return command(*arguments, **_of_account(given))
 
-    return _last(with_accounts)
+    return _last(_with_options(with_accounts))
+
+
+def _part(shard: Shard, chosen: tuple[AccountSettings, ...]) -> tuple[AccountSettings, ...]:
+    """The accounts of a shard.
+
+    Raises:
+        UsageError: an apply to them would not wait for those of an earlier wave.
+    """
+    waves = sorted({item.wave for item in chosen})
+    if click.get_current_context().command.name == "apply" and len(waves) > 1:
+        raise UsageError(
+            f"the accounts are of the waves {', '.join(map(str, waves))}, and a shard does not "
+            "know how the others get on",
+            "Choose the accounts of one wave by a label, and run the shards of the next one after "
+            "that.",
+        )
+    return shard.of(chosen)
 
 
 def _chosen(wanted: Selection, given: Mapping[str, Any]) -> tuple[AccountSettings, ...]:

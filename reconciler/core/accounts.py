@@ -14,7 +14,7 @@ from reconciler.core.model import DEFAULT_ACCOUNT
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from reconciler.core.model import JSON
     from reconciler.core.safety import Budget
@@ -129,6 +129,31 @@ class Selection(NamedTuple):
     def is_something(self) -> bool:
         """Whether it asks for anything."""
         return self != Selection()
+
+
+class Shard(NamedTuple):
+    """One of several runs that do the work of one, each for a part of the accounts.
+
+    Attributes:
+        number: which of them it is, from 1.
+        total: how many there are.
+    """
+
+    number: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.total}"
+
+    def of(self, accounts: Sequence[AccountSettings]) -> tuple[AccountSettings, ...]:
+        """Its accounts: by their place in the list, so that no shard has two more than another."""
+        return tuple(accounts[self.number - 1 :: self.total])
+
+    def share(self, budget: Budget | None) -> Budget | None:
+        """Its part of what all accounts may lose, so that all shards lose no more monitors."""
+        if budget is None:
+            return None
+        return budget._replace(monitors=budget.monitors // self.total)
 
 
 def placed(text: str, account: str) -> str:

@@ -15,7 +15,7 @@ from reconciler.core.names import Name
 from reconciler.core.state import Lost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 
 FORMAT_VERSION = "2.3"
@@ -353,6 +353,32 @@ class Plan(NamedTuple):
         return fingerprint(decisions)
 
     @property
+    def digests(self) -> tuple[str, ...]:
+        """What tells whether another plan is what is left of this one; see `is_rest_of`."""
+        made = (change.address for change in self.having(Action.CREATE))
+        return (*self._parts, *map(_bound, made))
+
+    def is_rest_of(self, digests: Collection[str]) -> bool:
+        """Whether it does nothing else than a plan with these digests, of which a part is done.
+
+        A monitor that was created is bound where nobody has noted its id.
+        """
+        bound = {
+            fingerprint(item._asdict())
+            for item in self.binding(BindingAction.BIND)
+            if item.before is None and _bound(item.address) in digests
+        }
+        return set(self._parts) - bound <= set(digests)
+
+    @property
+    def _parts(self) -> tuple[str, ...]:
+        return (
+            *(fingerprint(_decision(change)) for change in self.changes),
+            *(fingerprint(binding._asdict()) for binding in self.bindings),
+            *(fingerprint(_refusal_to_json(refusal)) for refusal in self.refusals),
+        )
+
+    @property
     def is_something(self) -> bool:
         """Whether there is anything to be approved: a request, or a monitor that becomes ours."""
         return bool(self.changes or self.binding(BindingAction.ADOPT))
@@ -458,6 +484,10 @@ def _change_to_json(change: Change) -> dict[str, JSON]:
         "fields": [_field_to_json(field) for field in change.fields],
         "labels": dict(change.labels),
     }
+
+
+def _bound(address: str) -> str:
+    return fingerprint(["bound", address])
 
 
 def _decision(change: Change) -> dict[str, JSON]:

@@ -59,6 +59,7 @@ class PartResult(NamedTuple):
         seconds: how long it took.
         changes: by action; planned ones of a plan, those that are done of an apply.
         plan: the digest of the plan that was made; empty if none was.
+        digests: of the parts of that plan.
         asks: whether there is anything to be approved in it.
         losses: how many monitors lose monitoring by that plan.
         lost: with those that have lost some within 24 hours.
@@ -77,6 +78,7 @@ class PartResult(NamedTuple):
     seconds: float = 0.0
     changes: Mapping[str, int] = {}
     plan: str = ""
+    digests: tuple[str, ...] = ()
     asks: bool = False
     losses: int = 0
     lost: int = 0
@@ -106,6 +108,7 @@ class PartResult(NamedTuple):
                 return self._replace(
                     changes={action.value: len(value.having(action)) for action in Action},
                     plan=value.digest,
+                    digests=value.digests,
                     asks=value.is_something,
                     losses=len(value.coverage.losses),
                     lost=value.coverage.total,
@@ -116,6 +119,13 @@ class PartResult(NamedTuple):
                 return self._replace(changes={item.value: done.count(item) for item in Action})
         return self
 
+    def in_format(self, name: str) -> PartResult:
+        """The result with what was shown in a format; nothing of what was shown in others only."""
+        if name not in self.formats and name == ("json" if self.is_json else "text"):
+            return self
+        text = self.formats.get(name, "")
+        return self._replace(text=text, is_json=bool(text) and name == "json")
+
     def to_json(self) -> dict[str, JSON]:
         """The result as a file keeps it."""
         return {"format_version": FORMAT_VERSION, **self._asdict(), "changes": dict(self.changes)}
@@ -123,7 +133,8 @@ class PartResult(NamedTuple):
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> PartResult:
         """What `to_json` gave."""
-        return cls(**{name: data[name] for name in cls._fields})
+        found = cls(**{name: data[name] for name in cls._fields})
+        return found._replace(digests=tuple(found.digests))
 
     def shown(self) -> dict[str, JSON]:
         """The line of the roll-up, as `schemas/rollup.schema.json` describes it."""
@@ -152,13 +163,8 @@ class RollUp(NamedTuple):
     interrupted: bool = False
 
     def in_format(self, name: str) -> RollUp:
-        """The roll-up with what each part has shown in another format than on stdout."""
-        parts = [
-            item._replace(text=text, is_json=bool(text) and name == "json")
-            for item in self.parts
-            for text in (item.formats.get(name, ""),)
-        ]
-        return self._replace(parts=tuple(parts))
+        """The roll-up with what each part has shown in a format, on stdout or beside that."""
+        return self._replace(parts=tuple(item.in_format(name) for item in self.parts))
 
     @property
     def by_urgency(self) -> tuple[PartResult, ...]:

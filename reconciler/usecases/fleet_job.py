@@ -10,7 +10,8 @@ With a folder for results each result is a file, too, created once and never rep
 is run again finds what the first run left and does nothing twice; and whoever loses the returned
 value, as when a worker is lost, reads the file. A file is of one job: the same account and
 operation, the same options, manifests and approved plan. What is to be repeated, as after exit 6 or
-8, is repeated within the work, before there is a file.
+8, is repeated within the work, before there is a file. `merged` reads the files of one command,
+wherever its parts ran.
 
 What keeps two workers out of one account is the lock of its state, and nothing here.
 """
@@ -18,7 +19,8 @@ What keeps two workers out of one account is the lock of its state, and nothing 
 from __future__ import annotations
 
 import json
-from concurrent.futures import BrokenExecutor, CancelledError
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -33,7 +35,7 @@ from reconciler.usecases import defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from concurrent.futures import Executor
+    from concurrent.futures import Executor, Future
 
 
 class Job(NamedTuple):
@@ -46,6 +48,9 @@ class Job(NamedTuple):
         commit: that the manifests are of; empty if Git does not say.
         manifests: what `digest_of` says of them; empty where they need not be compared.
         approved: the digest of the plan that was approved: any other is refused, with 5.
+        digests: those of the parts of that plan, where the work may have been begun before: what is
+            left of it is done, too.
+        planned: how many changes of which action that plan has.
     """
 
     account: str
@@ -54,11 +59,27 @@ class Job(NamedTuple):
     commit: str = ""
     manifests: str = ""
     approved: str = ""
+    digests: tuple[str, ...] = ()
+    planned: tuple[tuple[str, int], ...] = ()
 
     @property
     def key(self) -> str:
-        """What two jobs share exactly when they are the same work."""
-        return fingerprint([*self])
+        """What two jobs share exactly when they are the same work, whatever plan was approved."""
+        return fingerprint([*self._replace(approved="", digests=(), planned=())])
+
+    def approving(self, plan: PartResult) -> Job:
+        """The job with its approved plan."""
+        return self._replace(approved=plan.plan, planned=tuple(plan.changes.items()))
+
+    def completed(self, result: PartResult) -> PartResult:
+        """The result with the plan that it is of; all of that is done if it ended well.
+
+        A run that was lost may have done a part of it.
+        """
+        if not self.approved:
+            return result
+        changes = dict(self.planned) if result.is_good else result.changes
+        return result._replace(plan=self.approved, changes=changes)
 
     def not_started(self, reason: str) -> PartResult:
         """The result of a job that nobody has begun."""
@@ -69,11 +90,11 @@ if TYPE_CHECKING:
     Work = Callable[[Job], PartResult]
 
 
-def digest_of(folders: Sequence[str]) -> str:
-    """What the manifests in the folders share exactly when their files have the same bytes."""
+def digest_of(folders: Sequence[str], settings: Sequence[str] = ()) -> str:
+    """What manifests and settings share exactly when their files have the same bytes."""
     found = sha256()
     files = manifests.find(folders, may_be_empty=True)
-    for path in sorted({*defaults.above(folders), *files}):
+    for path in sorted(map(str, {*defaults.above(folders), *files, *settings})):
         data = Path(path).read_bytes()
         found.update(f"{path}\0{len(data)}\0".encode())
         found.update(data)
@@ -94,24 +115,89 @@ def perform(job: Job, work: Work, results: str = "") -> PartResult:
     """
     if not results:
         return work(job)
-    path = Path(results) / f"{job.account}.{job.operation}.json"
-    try:
-        if (found := _kept(path, job)) is not None:
-            return found
-        result = work(job)._replace(part=str(path))
-        if result.exit_code is None:  # then there is nothing to keep, and it may be begun yet
-            return result._replace(part="")
-        text = json.dumps({**result.to_json(), "job": job.key}, ensure_ascii=False, indent=1)
+    return kept(results, job) or keep(results, job, work(job))
+
+
+def keep(results: str, job: Job, result: PartResult) -> PartResult:
+    """The result, which has a file from now on; or that of another worker, who was faster.
+
+    Raises:
+        ConfigurationError: as `perform`.
+    """
+    if not results or result.exit_code is None:  # nothing to keep: it may be begun yet
+        return result
+    path = _file(results, job)
+    result = result._replace(part=str(path))
+    about = {"job": job.key, "commit": job.commit, "approved": job.approved}
+    text = json.dumps({**result.to_json(), **about}, ensure_ascii=False, indent=1)
+    with _using(path):
         durable.make_folder(path.parent)
         try:
             durable.create(path, f"{text}\n".encode("utf-8", "surrogatepass"))
-        except FileExistsError:  # another worker was faster
-            return _kept(path, job) or result
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be used for a result: {error.strerror}", "Name another folder."
-        ) from error
+        except FileExistsError:
+            return kept(results, job) or result
     return result
+
+
+def kept(results: str, job: Job) -> PartResult | None:
+    """The result that a file has; None if there is none.
+
+    Raises:
+        ConfigurationError: it is that of another job, or cannot be read.
+    """
+    path = _file(results, job)
+    with _using(path):
+        data = durable.read(path) if results else None
+    if data is None:
+        return None
+    found = _read(path, data)
+    if found.job == job.key and job.approved in {"", found.approved}:
+        return found.result
+    raise ConfigurationError(
+        f"{path} is the result of other work: other options, manifests or another plan",
+        "Name an empty folder for the results of this run.",
+    )
+
+
+def merged(folder: str, accounts: Iterable[str]) -> tuple[PartResult, ...]:
+    """What became of a command in each of the accounts, as the files below a folder tell.
+
+    An account without a file was not started. Files of other accounts do not count.
+
+    Raises:
+        ConfigurationError: there is no file; they are of several commands or commits; or there are
+            two of one account.
+    """
+    found: dict[str, _Kept] = {}
+    paths = sorted(Path(folder).rglob("*.json"))
+    for path in paths:
+        with _using(path):
+            one = _read(path, durable.read_regular(path))
+        one = one._replace(result=one.result._replace(part=str(path)))
+        before = found.setdefault(one.result.account, one)
+        if before is not one:
+            raise ConfigurationError(
+                f"{before.result.part} and {path} are both results of {one.result.account}",
+                "Give each run a folder of its own, and merge those of one run.",
+            )
+    if not found:
+        raise ConfigurationError(
+            f"there is no result in {folder}", "Name the folder that --results has filled."
+        )
+    of = {(one.result.operation, one.commit) for one in found.values()}
+    if len(of) > 1:
+        said = ", ".join(sorted(f"{name} {commit[:12]}".strip() for name, commit in of))
+        raise ConfigurationError(
+            f"the results in {folder} are of several runs: {said}",
+            "Give each run a folder of its own, and merge those of one run.",
+        )
+    ((operation, _),) = of
+    return tuple(
+        found[name].result
+        if name in found
+        else Job(name, operation).not_started("there is no result of it")
+        for name in accounts
+    )
 
 
 def run_jobs(
@@ -129,38 +215,60 @@ def run_jobs(
     submitted = [(job, executor.submit(unit, job)) for job in jobs]
     try:
         for job, future in submitted:
-            try:
-                yield future.result()
-            except ConfigurationError as error:
-                yield _failed(job, error.exit_code, str(error))
-            except (BrokenExecutor, CancelledError) as error:
-                reason = f"the worker was lost: {type(error).__name__}"
-                yield _failed(job, ExitCode.UNAVAILABLE, reason)
+            yield _result(job, future, results)
     finally:
         for _, future in submitted:
             future.cancel()
+
+
+def _result(job: Job, future: Future[PartResult], results: str) -> PartResult:
+    """What became of a job; of one whose worker was lost there is no file, so it can be repeated.
+
+    What an account does is a result; so any other failure is one of whoever works on it.
+    """
+    try:
+        error = future.exception()
+        if error is None:
+            return keep(results, job, future.result())
+    except (ConfigurationError, CancelledError) as failure:
+        error = failure
+    if isinstance(error, ConfigurationError):
+        return _failed(job, error.exit_code, str(error))
+    reason = f"the worker was lost: {type(error).__name__}: {error}".split("\n")[0]
+    return _failed(job, ExitCode.UNAVAILABLE, reason)
 
 
 def _failed(job: Job, code: ExitCode, reason: str) -> PartResult:
     return PartResult(job.account, job.operation, int(code), reason, talk=f"Error: {reason}\n")
 
 
-def _kept(path: Path, job: Job) -> PartResult | None:
-    """The result in a file; None if there is none.
+class _Kept(NamedTuple):
+    """What a file has: a result, and which work it is of."""
 
-    Raises:
-        ConfigurationError: it is that of another job, or none.
-    """
-    data = durable.read(path)
-    if data is None:
-        return None
+    result: PartResult
+    job: str
+    commit: str
+    approved: str
+
+
+def _file(results: str, job: Job) -> Path:
+    return Path(results) / f"{job.account}.{job.operation}.json"
+
+
+@contextmanager
+def _using(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be used for a result: {error.strerror}", "Name another folder."
+        ) from error
+
+
+def _read(path: Path, data: bytes) -> _Kept:
     try:
         found = json_text.read(data)
-        if found["job"] == job.key:
-            return PartResult.from_json(found)
+        result = PartResult.from_json(found)
+        return _Kept(result, *(str(found[name]) for name in ("job", "commit", "approved")))
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{path} is no result of an account", "Remove it.") from error
-    raise ConfigurationError(
-        f"{path} is the result of other work: other options, manifests or another plan",
-        "Name an empty folder for the results of this run.",
-    )

@@ -494,13 +494,20 @@ def refuse_stale(approved: Plan, current: Plan) -> None:
         )
 
 
-def refuse_other(plan: Plan, approved: str) -> None:
-    """Stops if a plan is not the one that was approved elsewhere, by its digest.
+def refuse_other(plan: Plan, approved: str, digests: Collection[str] = ()) -> None:
+    """Stops if a plan is not the one that was approved elsewhere, or what is left of that.
+
+    A run that was killed has made some of the changes; who does its work again finds the others.
+
+    Args:
+        plan: what would be done.
+        approved: the digest of the plan that was approved.
+        digests: those of its parts; empty if all of it has to be done.
 
     Raises:
-        RefusedError: the two plans would not do the same.
+        RefusedError: it would do something else.
     """
-    if plan.digest != approved:
+    if plan.digest != approved and not (digests and plan.is_rest_of(digests)):
         raise RefusedError(
             "the plan is not the one that was approved: AlertSite or the manifests have changed "
             "since, so nothing is applied",

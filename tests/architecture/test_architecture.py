@@ -56,6 +56,7 @@ IMPORTERS = {
     "_ruamel_yaml": "manifests",
     "click": "cli",
     "deepdiff": "core",
+    "distributed": "usecases.dask_executor",
     "httpcore": "alertsite",
     "httpx": "alertsite usecases.platforms",
     "jinja2": "render.html",

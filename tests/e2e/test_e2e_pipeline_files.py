@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import kubernetes_validate
 import pytest
 from ruamel.yaml import YAML
+
+from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,6 +150,50 @@ def test_the_steps_of_a_review_and_a_merge(
     look, tell = steps("drift", "Look", "Tell")
     assert "Drift: 1 of 3" in look
     assert "no issue can be written here" in tell
+
+
+_FLEET = _ROOT / "docs" / "beyond"
+
+
+def test_the_workflow_of_a_fleet_is_as_good_as_the_others(repository: Path) -> None:
+    text = (_FLEET / "github-fleet.yml").read_text(encoding="utf-8")
+    (repository / ".github" / "workflows" / "fleet.yml").write_text(text, encoding="utf-8")
+    _lint(repository, "actionlint", "-shellcheck=", "-pyflakes=")
+    _lint(repository, "zizmor", "--offline", "--no-progress", ".")
+    uses = [line for line in text.splitlines() if "uses: " in line and "uses: ./" not in line]
+    assert all(map(_PINNED.search, uses))
+    apply = _read(_FLEET / "github-fleet.yml")["jobs"]["apply"]
+    assert apply["strategy"]["matrix"]["shard"] == list(range(1, apply["env"]["SHARDS"] + 1))
+
+
+def test_the_pipeline_of_a_fleet_is_one_of_gitlab(repository: Path) -> None:
+    schema = ("--builtin-schema", "vendor.gitlab-ci")
+    _lint(repository, "check-jsonschema", *schema, str(_FLEET / "gitlab-fleet.yml"))
+    (matrix,) = _read(_FLEET / "gitlab-fleet.yml")["fleet-apply"]["parallel"]["matrix"]
+    assert matrix["SHARD"] == [f"{number}/4" for number in range(1, 5)]
+
+
+def test_the_job_of_a_fleet_is_one_of_kubernetes() -> None:
+    job = _read(_FLEET / "kubernetes-fleet.yaml")
+    kubernetes_validate.validate(job, kubernetes_validate.latest_version(), strict=True)
+    spec = job["spec"]
+    (container,) = spec["template"]["spec"]["containers"]
+    assert f"--shard=/{spec['completions']}" in container["args"]
+    assert spec["template"]["spec"]["restartPolicy"] == "Never"  # or no policy counts
+    *_, ended = spec["podFailurePolicy"]["rules"]
+    again = {ExitCode.OK, ExitCode.BUG, ExitCode.CHANGES, ExitCode.INTERRUPTED}
+    assert ended["action"] == "FailIndex"
+    assert ended["onExitCodes"]["containerName"] == container["name"]
+    assert ended["onExitCodes"]["values"] == [code.value for code in ExitCode if code not in again]
+
+
+@pytest.mark.parametrize("name", ["github-fleet.yml", "gitlab-fleet.yml", "kubernetes-fleet.yaml"])
+def test_the_steps_of_a_fleet_are_commands_that_exist(run: Callable[..., Done], name: str) -> None:
+    text = (_FLEET / name).read_text(encoding="utf-8")
+    options = set(re.findall(r"(?<=\s)--[a-z-]+|(?<=- )--[a-z-]+", text))
+    known = run("apply", "--help").out + run("merge", "--help").out
+    assert options >= {"--all-accounts", "--shard", "--results"}
+    assert all(option in known for option in options)
 
 
 def test_the_hooks_run_in_a_repository(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.cli.accounts import login_of, read_accounts
-from reconciler.core.accounts import Accounts, AccountSettings, Selection, select
+from reconciler.core.accounts import Accounts, AccountSettings, Selection, Shard, select
 from reconciler.core.safety import Budget
 from reconciler.errors import ConfigurationError, InvalidSettingsError, UsageError
 
@@ -225,3 +225,17 @@ def test_a_selection_that_means_nobody(selection: Selection, message: str) -> No
 def test_whose_files_have_changed(changed: str, expected: str) -> None:
     found = select(ALL, Selection(), set(changed.split()))
     assert [item.name for item in found] == expected.split()
+
+
+@pytest.mark.parametrize("total", [1, 2, 3, 4, 7])
+def test_each_account_is_in_one_shard(total: int) -> None:
+    accounts = tuple(AccountSettings(f"a{number}") for number in range(5))
+    shards = [Shard(number, total).of(accounts) for number in range(1, total + 1)]
+    assert sorted(item for shard in shards for item in shard) == sorted(accounts)
+    sizes = list(map(len, shards))
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_shards_share_what_may_be_lost() -> None:
+    assert Shard(1, 4).share(None) is None
+    assert Shard(1, 4).share(Budget(25, 10)) == Budget(6, 10)

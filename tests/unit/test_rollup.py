@@ -103,8 +103,9 @@ def test_any_executor_runs_a_job(executor: object) -> None:
     assert [item.text for item in found] == ["hello b", "hello a", "hello c"]
 
 
-def test_a_job_is_known_by_all_that_it_says() -> None:
-    assert JOBS[0].key != JOBS[0]._replace(approved="sha256:1").key
+def test_a_job_is_known_by_all_that_it_says_but_for_its_approval() -> None:
+    assert JOBS[0].key != JOBS[0]._replace(commit="1").key
+    assert JOBS[0].key == JOBS[0]._replace(approved="sha256:1").key
 
 
 def test_a_result_is_a_file_that_is_made_once(tmp_path: Path) -> None:
@@ -113,8 +114,10 @@ def test_a_result_is_a_file_that_is_made_once(tmp_path: Path) -> None:
     assert first.part == f"{folder}/b.plan.json"
     assert json.loads((tmp_path / "results" / "b.plan.json").read_text())["text"] == "hello b"
     assert perform(JOBS[0], lose, folder) == first
-    with pytest.raises(ConfigurationError, match="the result of other work"):
-        perform(JOBS[0]._replace(approved=""), greet, folder)
+    assert perform(JOBS[0]._replace(approved=""), lose, folder) == first
+    for other in (JOBS[0]._replace(approved="sha256:1"), JOBS[0]._replace(arguments=())):
+        with pytest.raises(ConfigurationError, match="the result of other work"):
+            perform(other, greet, folder)
 
 
 def test_what_is_not_started_leaves_no_file(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""How the work on several accounts is spread over machines."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from reconciler.core.accounts import Shard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Command = Callable[..., int]
+
+
+class Spread(NamedTuple):
+    """Where the work on several accounts is done, and where results are kept.
+
+    Attributes:
+        results: the folder for result files; empty for none.
+        shard: which part of the accounts this run is about; None if it is all of them.
+        executor: the address of the scheduler whose workers do it; empty for threads here.
+    """
+
+    results: str = ""
+    shard: Shard | None = None
+    executor: str = ""
+
+
+class _ShardType(click.ParamType[Shard]):
+    name = "shard"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Shard:
+        if isinstance(value, Shard):
+            return value
+        found = re.fullmatch(r"([0-9]{1,6})?/([0-9]{1,6})", str(value))
+        if found is None:
+            self.fail("it is written I/N, such as 2/8, or /N", param, ctx)
+        count = int(found[2])
+        number = _from_kubernetes(self, param, ctx) if found[1] is None else int(found[1])
+        if not 1 <= number <= count:
+            self.fail(f"{number} is not between 1 and {count}", param, ctx)
+        return Shard(number, count)
+
+
+def _from_kubernetes(
+    of: _ShardType, param: click.Parameter | None, ctx: click.Context | None
+) -> int:
+    import os  # --help needs nothing of it
+
+    text = os.environ.get("JOB_COMPLETION_INDEX", "")
+    if not re.fullmatch("[0-9]{1,6}", text):
+        of.fail("/N needs the number of the shard in JOB_COMPLETION_INDEX, from 0", param, ctx)
+    return int(text) + 1
+
+
+shard = click.option(
+    "--shard",
+    type=_ShardType(),
+    metavar="I/N",
+    help="Only the I-th of N parts of the accounts, from 1. With /N, JOB_COMPLETION_INDEX of "
+    "Kubernetes tells which, from 0.",
+)
+executor = click.option(
+    "--executor",
+    default="",
+    metavar="dask:ADDRESS",
+    help="Do it on the workers of a Dask scheduler: dask:tls://HOST:8786. Without TLS only on "
+    "this machine: dask:tcp://127.0.0.1:8786.",
+)

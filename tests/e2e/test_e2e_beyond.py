@@ -1,0 +1,300 @@
+"""Accounts in shards and on the workers of a Dask scheduler, some of which are killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+from e2e.conftest import Done, Workspace
+
+from reconciler.context import SYSTEM
+from reconciler.core.rollup import PartResult
+from reconciler.sandbox import PASSWORD, USERNAME
+from reconciler.state_store import current, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from e2e.conftest import Account
+
+    from reconciler.context import Clock
+
+COUNT = 60
+NAMES = [f"customer-{number:02}" for number in range(COUNT)]
+ENV = {"LOGIN_NAME": USERNAME, "LOGIN_PASSWORD": PASSWORD}
+SETTINGS = """
+state = "file:.reconciler/{account}/state.json"
+
+[defaults]
+username = {env = "LOGIN_NAME"}
+password = {env = "LOGIN_PASSWORD"}
+budget = {monitors = 1000, percent = 100}
+"""
+_SECONDS = 150.0
+"""For all accounts: far more than they need on a busy machine."""
+
+
+class Fleet:
+    """Sixty accounts, each an AlertSite of its own with a monitor to change and one to make."""
+
+    def __init__(self, root: Path, run: Callable[..., Done], accounts: list[Account]) -> None:
+        self.root = root
+        self.accounts = accounts
+        self._run = run
+
+    def __call__(self, *arguments: str, clock: Clock = SYSTEM, **env: str) -> Done:
+        return self._run(*arguments, cwd=self.root, env=ENV | env, clock=clock)
+
+    def made(self) -> list[list[dict[str, Any]]]:
+        """All monitors of each account."""
+        return [account.monitors() for account in self.accounts]
+
+
+@pytest.fixture
+def fleets(
+    tmp_path: Path,
+    run: Callable[..., Done],
+    serving: Callable[..., Any],
+    monitor: Callable[..., dict[str, Any]],
+    manifest: Callable[..., str],
+) -> Iterator[Callable[..., Any]]:
+    """Serves a fleet while a block runs; the next one has the same addresses."""
+    ports = dict.fromkeys(NAMES, 0)
+
+    @contextlib.contextmanager
+    def one(label: str, witness: Callable[..., None] | None = None) -> Iterator[Fleet]:
+        root = tmp_path / label
+        workspace = Workspace(root)
+        accounts, settings = [], [SETTINGS]
+        with contextlib.ExitStack() as stack:
+            for name in NAMES:
+                options: dict[str, Any] = {"port": ports[name], "request_log": root / f"{name}.log"}
+                if witness is not None:
+                    options["witness"] = partial(witness, name)
+                workspace.write(f"{name}/new.yaml", manifest("email-smtp", "new", name="New"))
+                old = manifest("email-smtp", "old", 1, name="Old", port=587)
+                workspace.write(f"{name}/old.yaml", old)
+                seed = monitor("email-smtp", 1, name="Old", port=25)
+                account = stack.enter_context(serving(seed, **options))
+                ports[name] = urlsplit(account.url).port or 0
+                settings.append(f'[accounts.{name}]\nurl = "{account.url}"\n')
+                accounts.append(account)
+            (root / "reconciler.toml").write_text("\n".join(settings), encoding="utf-8")
+            yield Fleet(root, run, accounts)
+
+    return one
+
+
+def report(done: Done) -> Any:
+    """The roll-up, without how long it took, and without what has ids of its own run."""
+    found = done.json
+    for item in found["accounts"]:
+        item.pop("value", None)
+        del item["seconds"]
+    return found
+
+
+class Cluster:
+    """A scheduler and its workers, as their own command lines start them."""
+
+    def __init__(self, root: Path, env: dict[str, str], stack: contextlib.ExitStack) -> None:
+        self._env = env | ENV
+        self._root = root
+        self._stack = stack
+        file = root.parent / "scheduler.json"
+        self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", file)
+        deadline = time.monotonic() + _SECONDS
+        while not (file.exists() and file.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        self.address = json.loads(file.read_text())["address"]
+
+    def worker(self, threads: int) -> None:
+        self._start("worker", self.address, "--no-nanny", "--nthreads", str(threads))
+
+    def coordinate(self, *arguments: str) -> Done:
+        """Runs the command line, which gives the work to the workers, to its end."""
+        done = subprocess.run(
+            [sys.executable, "-m", "reconciler", *arguments],
+            cwd=self._root,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=_SECONDS,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def kill(self, process: int) -> None:
+        """Kills a worker, and lets another one take its place."""
+        os.kill(process, signal.SIGKILL)
+        self.worker(1)
+
+    def _start(self, what: str, *arguments: str | Path) -> None:
+        program = Path(sys.executable).parent / "dask"
+        log = self._stack.enter_context((self._root.parent / "cluster.log").open("ab"))
+        process = subprocess.Popen(
+            [program, what, *arguments, "--no-dashboard"],
+            cwd=self._root,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        self._stack.enter_context(process)
+        self._stack.callback(process.kill)
+
+
+class Killer:
+    """Kills the worker of some accounts, each at a moment of one of its requests."""
+
+    _STAGES = {
+        ("customer-03", "before", "GET"),  # while it plans again, with the lock
+        ("customer-09", "before", "PATCH"),
+        ("customer-15", "during", "PATCH"),
+        ("customer-27", "after", "PATCH"),
+        ("customer-39", "before", "POST"),
+        ("customer-51", "during", "POST"),
+    }
+
+    def __init__(self) -> None:
+        self.cluster: Cluster | None = None
+        self.root = Path()
+        self.killed: set[str] = set()
+
+    def __call__(self, name: str, moment: str, method: str, path: str) -> None:
+        is_meant = path.startswith("/monitors") and (name, moment, method) in self._STAGES
+        if not is_meant or name in self.killed:
+            return
+        lease = current(open_store(f"file:.reconciler/{name}/state.json", folder=self.root))
+        if lease is not None:
+            assert self.cluster is not None
+            self.killed.add(name)
+            self.cluster.kill(int(lease.process.split("/")[2]))
+
+
+ALL = ("--all-accounts", "--auto-approve", "--json", "--results", "results")
+
+
+def test_workers_that_are_killed_report_what_threads_do(
+    fleets: Callable[..., Any], base_env: dict[str, str]
+) -> None:
+    with fleets("threads") as threads:
+        wanted = report(threads("apply", *ALL))
+        made = threads.made()
+    killer = Killer()
+    with fleets("dask", killer) as fleet, contextlib.ExitStack() as stack:
+        cluster = killer.cluster = Cluster(fleet.root, base_env, stack)
+        killer.root = fleet.root
+        cluster.worker(2)
+        cluster.worker(1)
+        done = cluster.coordinate("apply", *ALL, "--executor", f"dask:{cluster.address}")
+        assert report(done) == wanted
+        assert fleet.made() == made
+    assert len(killer.killed) == 6
+    assert wanted["summary"] == {"done": COUNT}
+
+
+def test_shards_are_merged_into_the_report_of_one_run(fleets: Callable[..., Any]) -> None:
+    with fleets("threads") as threads:
+        wanted = report(threads("apply", *ALL))
+        assert report(threads("merge", "results", "--json")) == wanted
+        made = threads.made()
+    with fleets("shards") as fleet:
+        for number in (1, 2, 4):
+            assert fleet("apply", *ALL, "--shard", f"{number}/4").code == 0
+        partial_ = fleet("merge", "results", "--json")
+        assert (partial_.code, partial_.json["summary"]) == (7, {"not-started": 15, "done": 45})
+        assert fleet("apply", *ALL, "--shard", "/4", JOB_COMPLETION_INDEX="2").code == 0
+        merged = fleet("merge", "results", "--json")
+        assert (merged.code, report(merged)) == (0, wanted)
+        assert fleet.made() == made
+        calls = len(fleet.accounts[0].requests())
+        again = fleet("apply", *ALL, "--shard", "1/4")
+        assert (again.code, len(fleet.accounts[0].requests())) == (0, calls)
+
+
+def test_what_was_not_done_in_a_shard_is_told_by_the_merge(
+    fleets: Callable[..., Any], hurried: Clock
+) -> None:
+    """An account that is down is asked three times, and has a result; then it is done again."""
+    with fleets("down") as fleet:
+        settings = fleet.root / "reconciler.toml"
+        text = settings.read_text()
+        settings.write_text(text.replace(fleet.accounts[0].url, "http://127.0.0.1:9/api/v3"))
+        shard = ("--shard", "1/20", "--results", "results", "--auto-approve")
+        only = ("-a", "customer-0?", "-a", "customer-2?")
+        done = fleet("apply", *only, *shard, clock=hurried)
+        assert done.code == 6
+        merged = fleet("merge", "results", *only, "--format", "markdown=report.md")
+        assert (merged.code, "1 failed, 19 not started" in merged.out) == (7, True)
+        assert "customer-00: failed" not in merged.out
+        assert (fleet.root / "report.md").read_text().startswith("**20 accounts: 1 failed, 19 not")
+        settings.write_text(text)
+        refused = fleet("apply", *only, *shard)
+        assert (refused.code, "is the result of other work" in refused.err) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("plan", "--shard", "0/4"), 64, "0 is not between 1 and 4"),
+        (("plan", "--shard", "/4"), 64, "needs the number of the shard in JOB_COMPLETION_INDEX"),
+        (("plan", "--shard", "a/4"), 64, "it is written I/N, such as 2/8, or /N"),
+        (("plan", "--shard", "3/4"), 0, "No account is in shard 3/4."),
+        (("apply", "--all-accounts", "--shard", "1/4"), 64, "of the waves 1, 2, and a shard"),
+        (("plan", "--executor", "dask:tcp://10.0.0.1:8786"), 64, "reached without TLS"),
+        (("plan", "--executor", "ray://localhost:1"), 64, "is no address of a scheduler"),
+        (("plan", "--executor", "dask:tls://127.0.0.1:9"), 3, "cannot be used"),
+        (
+            ("apply", "-a", "a", "--write-ids", "--executor", "dask:tcp://localhost:1"),
+            64,
+            "--write-ids writes into the manifests here",
+        ),
+        (("merge", "results"), 3, "there is no result in results"),
+        (("merge", "other"), 3, "other/a.apply.json is no result of an account"),
+        (("merge", "several"), 3, "are of several runs: apply 1, plan 1"),
+        (("merge", "double"), 3, "are both results of a"),
+    ],
+)
+def test_what_is_refused(
+    run: Callable[..., Done],
+    workspace: Workspace,
+    arguments: tuple[str, ...],
+    code: int,
+    said: str,
+) -> None:
+    accounts = "[accounts.a]\n[accounts.b]\nwave = 2\n"
+    text = f'state = "file:{{account}}.json"\n[defaults]\ntoken = {{env = "T"}}\n{accounts}'
+    (workspace.root / "reconciler.toml").write_text(text.replace("{{", "{"), encoding="utf-8")
+    for name in ("a", "b"):
+        (workspace.root / "monitors" / name).mkdir()
+    for name in ("other/a.apply.json", "results/other.txt"):
+        (workspace.root / name).parent.mkdir()
+        (workspace.root / name).write_text("{}")
+    for name in ("several/a.plan.json", "several/b.apply.json", "double/x/a.json", "double/a.json"):
+        account, operation, *_ = name.rpartition("/")[2].split(".")
+        result = PartResult(account, operation.replace("json", "plan"), 0).to_json()
+        (workspace.root / name).parent.mkdir(exist_ok=True, parents=True)
+        about = {"job": "", "commit": "1", "approved": ""}
+        (workspace.root / name).write_text(json.dumps(result | about))
+    done = run(*arguments)
+    assert (done.code, said in done.err) == (code, True), done
+
+
+def test_without_the_settings_of_accounts_there_is_nothing_to_spread(
+    run: Callable[..., Done],
+) -> None:
+    done = run("plan", "--shard", "1/2")
+    assert (done.code, "for the accounts that reconciler.toml names" in done.err) == (64, True)

@@ -7,7 +7,7 @@ journal, clock, redactor and run id, and gives them to the use case that it call
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -552,9 +552,9 @@ def _session(
         rate=rate,
     ) as session:
         connection = Connection(session, account, cancellation, console.reading(clock().monotonic))
-        if (whole := part()) is not None:
-            whole.stopping.add(cancellation, session.cut)
-        yield connection
+        whole = part()
+        with whole.stopping.during(cancellation, session.cut) if whole else nullcontext():
+            yield connection
 
 
 def _showing_requests(reporter: Reporter) -> Reporter:

@@ -64,32 +64,57 @@ def choose(name: str) -> None:
     runtime.choose(found[0])
 
 
+_accounts = click.option(
+    "-a",
+    "--account",
+    "accounts",
+    multiple=True,
+    metavar="NAME",
+    help="Only this account of reconciler.toml; a glob means several. May be repeated.",
+)
+_not_accounts = click.option(
+    "--not-account",
+    "not_accounts",
+    multiple=True,
+    metavar="NAME",
+    help="Not this account, or those that a glob means. May be repeated.",
+)
+_labels = click.option(
+    "-l",
+    "--label",
+    "account_labels",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Only accounts with this label. May be repeated; then all must fit.",
+)
+
+
+def some(command: Command) -> Command:
+    """Gives a command that looks up its accounts itself, as `wanted`, the options for that."""
+
+    @_accounts
+    @_not_accounts
+    @_labels
+    @wraps(command)
+    def with_selection(
+        *arguments: object,
+        accounts: tuple[str, ...],
+        not_accounts: tuple[str, ...],
+        account_labels: tuple[str, ...],
+        **given: object,
+    ) -> int:
+        wanted = Selection(accounts, not_accounts, account_labels)
+        return command(*arguments, wanted=wanted, **given)
+
+    return _last(with_selection)
+
+
 def many(command: Command) -> Command:
     """Gives a command that may be about several accounts the options that choose them."""
 
-    @click.option(
-        "-a",
-        "--account",
-        "accounts",
-        multiple=True,
-        metavar="NAME",
-        help="Only this account of reconciler.toml; a glob means several. May be repeated.",
-    )
-    @click.option(
-        "--not-account",
-        "not_accounts",
-        multiple=True,
-        metavar="NAME",
-        help="Not this account, or those that a glob means. May be repeated.",
-    )
-    @click.option(
-        "-l",
-        "--label",
-        "account_labels",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="Only accounts with this label. May be repeated; then all must fit.",
-    )
+    @_accounts
+    @_not_accounts
+    @_labels
     @click.option(
         "--changed-since",
         default="",

@@ -466,10 +466,9 @@ class _Acquisition:
             raise _locked(self._store, lease, waited if self._timeout else 0.0)
         if now - self._said_at >= _SAY_EVERY:
             self._said_at = now
-            self._say(
-                f"Waiting for the lock of {lease}, which is running {lease.operation}: "
-                f"{waited:.0f} of {self._timeout:.0f} s"
-            )
+            is_endless = math.isinf(self._timeout)
+            far = "." if is_endless else f": {waited:.0f} of {self._timeout:.0f} s"
+            self._say(f"Waiting for the lock of {lease}, which is running {lease.operation}{far}")
         pause = min(
             random.uniform(*self._poll),  # noqa: S311 - so that those who wait do not ask in step
             self._timeout - waited,

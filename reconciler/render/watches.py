@@ -32,5 +32,5 @@ def seen_text(seen: Seen) -> str:
         reason = printable(seen.message.split("\n")[0])
         words.insert(0, f"failed with {seen.exit_code}: {reason}")
     if seen.is_seen:
-        words.append(f"{seen.unchanged} as Git says")
+        words.append(f"{seen.unchanged} unchanged")
     return ", ".join(words)

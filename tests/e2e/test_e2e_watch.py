@@ -321,16 +321,16 @@ def test_one_round_exits_as_a_plan_does(
 ) -> None:
     assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
     clean = once(run, account, checkout)
-    assert (clean.code, clean.out.split(" ", 1)[1]) == (0, "default: 6 as Git says\n")
+    assert (clean.code, clean.out.split(" ", 1)[1]) == (0, "default: 6 unchanged\n")
     author.set(1, 31)
     account.edit("email-smtp", 2, port=2525)
     found = once(run, account, checkout)
     assert found.code == 2
     assert "Drift: 1 of 6 monitors not as last applied." in found.out
-    assert "default: 1 drifted, 1 to apply, 1 held, 4 as Git says" in found.out
+    assert "default: 1 drifted, 1 to apply, 1 held, 4 unchanged" in found.out
     applied = once(run, account, checkout, "--apply")
     assert applied.code == 2
-    assert "default: 1 applied, 1 drifted, 1 held, 5 as Git says" in applied.out
+    assert "default: 1 applied, 1 drifted, 1 held, 5 unchanged" in applied.out
     assert account.patches()[1:] == [("/monitors/email-smtp/1", {"timeout": 31})]
 
 
@@ -415,10 +415,10 @@ def test_a_mistake_in_the_settings_does_not_end_it(
     done = run(*WATCH, env=account.env, cwd=checkout, clock=clock)
     assert done.code == 0
     lines = [line for line in done.out.splitlines() if line.startswith("20")]
-    assert "6 as Git says" in lines[0]
+    assert "6 unchanged" in lines[0]
     assert any("default: failed with 3" in line for line in lines)
     assert any("the settings cannot be used" in line for line in lines)
-    assert "5 as Git says" in lines[-1]
+    assert "5 unchanged" in lines[-1]
 
 
 @pytest.mark.parametrize(

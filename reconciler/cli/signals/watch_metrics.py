@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.cli.signals.metrics import Found
     from reconciler.core.watch import Seen, Shown
 
-LEADS = Metric("reconciler_watch_leads", "1 for the one that looks at the accounts, else 0.")
+LEADS = Metric("reconciler_watch_leads", "1 for the watcher that checks the accounts, else 0.")
 IS_FETCHED = Metric(
     "reconciler_watch_fetched", "1 if the manifests are those of the remote, or there is none."
 )

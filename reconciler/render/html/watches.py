@@ -50,7 +50,7 @@ def watch_html(shown: Shown, version: str) -> Lines:
             Number(failed, "failed", "destroy"),
             Number(drifted, "drifted", "drift"),
             Number(edits, "to apply", "change"),
-            Number(sum(item.unchanged for item in seen), "as Git says", "add"),
+            Number(sum(item.unchanged for item in seen), "unchanged", "add"),
         ),
         facts=tuple(_facts(shown)),
         version=version,

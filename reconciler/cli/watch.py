@@ -65,6 +65,7 @@ _POLL = (1.0, 4.0)
 """Seconds between two looks at the lease of the one that leads."""
 _WAIT_FOR_LOCK = "1m"
 """How long an apply waits for another run of the same account; then it is for the next round."""
+_NO_STATE = "there is no state yet, so an edit cannot be told from drift; run reconciler apply once"
 _CHANCE = random.SystemRandom()
 
 
@@ -119,10 +120,10 @@ def watch(
     once: bool,
     applies: bool,
 ) -> int:
-    """Look at the accounts again and again: fetch, plan, report drift; and serve what is found.
+    """Check all accounts at intervals: fetch the branch, plan, report drift, serve the result.
 
-    Only with --apply it changes anything: what Git has changed, never what AlertSite has. Of
-    several watchers of the same accounts one looks, and the others stand by.
+    It changes nothing unless --apply is given; then it applies what Git has changed, never drift.
+    If several watchers run, one leads and the others stand by.
     """
     if interval < FLOOR:
         raise UsageError(f"--interval is {interval:g} s, and {FLOOR:g} s is the least")
@@ -339,7 +340,7 @@ class _Watcher:
         reading = _Reading(self._clock)
         part = Share(reading, _ignore, _ignore_text)
         context = Context(self._clock, redactor, accounts=accounts, account=account, part=part)
-        found: list[tuple[Watched, bytes]] = []
+        found: list[tuple[Watched, bytes, bool]] = []
 
         def begin() -> object:
             with click.Context(watch, obj=context):
@@ -367,27 +368,32 @@ class _Watcher:
         if not found:
             seen = Seen(account.name, at, int(ended.code), message, is_seen=False)
             return _Look(account, seen, plan)
-        ((watched, page),) = found
-        plan = plan.showing(watched.edits.plan)
-        plan = plan._replace(asks=bool(watched.edits.plan.changes or watched.edits.plan.bindings))
+        ((watched, page, has_state),) = found
         self._say_drift(account.name, watched.drift)
-        return _Look(account, _seen(account.name, at, watched), plan, page)
+        seen, edits = _seen(account.name, at, watched), watched.edits.plan
+        is_something = bool(edits.changes or edits.bindings)
+        if is_something and self._applies and not has_state:
+            seen = seen._replace(exit_code=int(ExitCode.REFUSED), message=_NO_STATE)
+        plan = plan.showing(edits)._replace(asks=is_something and has_state)
+        return _Look(account, seen, plan, page)
 
     def _found(
         self, account: AccountSettings, signals: Signals, commit: str
-    ) -> tuple[Watched, bytes]:
+    ) -> tuple[Watched, bytes, bool]:
+        """What is found, the fleet as a page, and whether there is a state to tell edits by."""
         schemas, manifests = options.load(*account.manifests, may_be_empty=True)
         run = runtime.begin(self._location, embedded=config.is_silent(os.environ), run=signals.run)
         rules = PlanOptions(prune=runtime.prunes(asked=None))
         workspace = usecases.Workspace(manifests, schemas, run.vault(), rules, runtime.budgets())
         now = self._clock.now()
         with runtime.connect(schemas, limits=run.limits, reporter=signals.reporter) as connection:
-            state = run.known(connection.account).state
-            found = look_at(workspace, connection.reader(), state, now)
+            known = run.known(connection.account)
+            found = look_at(workspace, connection.reader(), known.state, now)
         signals.planned(found.plan, schemas.kinds, found.live)
         made = Made(commit, signals.run, found.report.read_at, __version__)
         html = runtime.redactor().text(report_html(found.report, View(made=made)))
-        return found, gzip.compress(html.encode())
+        has_state = bool(known.saved.serial or known.state.records)
+        return found, gzip.compress(html.encode()), has_state
 
     def _say_drift(self, account: str, drift: Drift) -> None:
         """Shows drift that was not there in the last round."""

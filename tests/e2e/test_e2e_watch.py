@@ -280,8 +280,10 @@ def test_a_second_one_stands_by_and_takes_over(
     account: Account,
     author: Author,
     checkout: Path,
+    run: Callable[..., Done],
 ) -> None:
     env = account.env | {"RECONCILER_STATE": "git:origin"}
+    assert run("apply", "--auto-approve", env=env, cwd=checkout).code == 0
     first = start(*WATCH, "--apply", env=env, cwd=checkout)
     Pages(first).wait_for("/readyz", "leading")
     second = start(*WATCH, "--apply", env=env, cwd=checkout)
@@ -483,20 +485,29 @@ def _write_fleet(workspace: Workspace, accounts: tuple[Account, ...], most: int)
     (workspace.root / "reconciler.toml").write_text(text, encoding="utf-8")
 
 
+def _settle(run: Callable[..., Done], workspace: Workspace, env: dict[str, str], text: str) -> None:
+    """Applies a manifest that AlertSite fits already, so that every account has a state."""
+    workspace.write("relay.yaml", text)
+    assert (
+        run("apply", "--all-accounts", "--not-account", "down", "--auto-approve", env=env).code == 0
+    )
+
+
 def test_an_account_that_fails_fails_alone(
     run: Callable[..., Done],
     workspace: Workspace,
     two: tuple[Account, Account],
     manifest: Callable[..., str],
 ) -> None:
-    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587))
     env = dict(two[0].login)
+    _settle(run, workspace, env, manifest("email-smtp", "relay", 1, port=25))
+    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587))
     done = run("watch", "--once", "--apply", env=env)
     assert done.code == 7
     assert [line.split(" ", 1)[1][:20] for line in done.out.splitlines()[-3:]] == [
         "down: failed with 6:",
-        "one: 1 applied, 1 as",
-        "two: 1 applied, 1 as",
+        "one: 1 applied, 1 un",
+        "two: 1 applied, 1 un",
     ]
     assert [account.ports() for account in two] == [{1: 587}, {1: 587}]
     only = run("watch", "--once", "--account", "one", env=env)
@@ -513,8 +524,10 @@ def test_a_wave_that_fails_is_the_last_one(
     broken = sandbox(monitor("email-smtp", 1, port=25), faults=["PATCH * status=422"])
     whole = sandbox(monitor("email-smtp", 1, port=25))
     _write_fleet(workspace, (broken, whole), 10)
+    env = dict(whole.login)
+    _settle(run, workspace, env, manifest("email-smtp", "relay", 1, port=25))
     workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587))
-    done = run("watch", "--once", "--apply", "--not-account", "down", env=dict(whole.login))
+    done = run("watch", "--once", "--apply", "--not-account", "down", env=env)
     assert done.code == 7
     assert "one: failed with" in done.out
     assert "two: 1 to apply" in done.out
@@ -527,12 +540,24 @@ def test_the_budget_of_all_accounts_counts(
     two: tuple[Account, Account],
     manifest: Callable[..., str],
 ) -> None:
-    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=25, enabled=False))
     for account in two:
         account.edit("email-smtp", 1, enabled=True)
+    env = dict(two[0].login)
+    _settle(run, workspace, env, manifest("email-smtp", "relay", 1, port=25, enabled=True))
+    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=25, enabled=False))
     _write_fleet(workspace, two, 1)
-    selected = ("--not-account", "down")
-    done = run("watch", "--once", "--apply", *selected, env=dict(two[0].login))
+    done = run("watch", "--once", "--apply", "--not-account", "down", env=env)
     assert done.code == 5
     assert done.out.count("the budget under [fleet] is 1") == 2
     assert [len(account.patches()) for account in two] == [1, 1]
+
+
+def test_without_a_state_nothing_is_applied(
+    run: Callable[..., Done], account: Account, author: Author, checkout: Path
+) -> None:
+    account.edit("email-smtp", 2, port=2525)
+    author.set(1, 31)
+    done = once(run, account, checkout, "--apply")
+    assert done.code == 5
+    assert "there is no state yet, so an edit cannot be told from drift" in done.out
+    assert len(account.patches()) == 1

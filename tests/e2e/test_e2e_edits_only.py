@@ -72,3 +72,28 @@ def test_it_belongs_to_the_plan_and_not_to_a_file(
     done = run("apply", "--edits-only", "plan.json", env=sandbox().env)
     assert done.code == 64
     assert "belong to the plan" in done.err
+
+
+def test_several_accounts_approve_what_they_apply(
+    run: Callable[..., Done],
+    workspace: Workspace,
+    sandbox: Callable[..., Account],
+    manifest: Callable[..., str],
+    monitor: Callable[..., dict[str, Any]],
+) -> None:
+    found = [sandbox(*(monitor("email-smtp", it, port=25) for it in (1, 2))) for _ in range(2)]
+    login = 'username = {env = "ALERTSITE_USERNAME"}\npassword = {env = "ALERTSITE_PASSWORD"}\n'
+    texts = [
+        f'[defaults]\nmanifests = ["monitors"]\n{login}',
+        *(f'[accounts.a{number}]\nurl = "{it.url}"\n' for number, it in enumerate(found)),
+    ]
+    (workspace.root / "reconciler.toml").write_text("\n".join(texts), encoding="utf-8")
+    for number in (1, 2):
+        workspace.write(f"{number}.yaml", manifest("email-smtp", f"r{number}", number, port=25))
+    env = dict(found[0].login)
+    assert run("apply", "--all-accounts", "--auto-approve", env=env).code == 0
+    found[0].edit("email-smtp", 1, port=2525)
+    workspace.replace("2.yaml", "port: 25", "port: 587")
+    done = run(*APPLY, "--all-accounts", env=env)
+    assert done.code == 0, done.text
+    assert [account.ports() for account in found] == [{1: 2525, 2: 587}, {1: 25, 2: 587}]

@@ -165,7 +165,7 @@ def traced() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("traced")
-@pytest.mark.parametrize(("hours", "interval"), [(1, "60s"), (24, "1h")])
+@pytest.mark.parametrize(("hours", "interval"), [(1, "150s"), (24, "100m")])
 def test_hours_of_it_miss_no_edit_revert_no_drift_and_hold_nothing(
     hours: int,
     interval: str,
@@ -187,7 +187,7 @@ def test_hours_of_it_miss_no_edit_revert_no_drift_and_hold_nothing(
     watching = ("watch", "--apply", "--interval", interval, "--listen", "127.0.0.1:0")
     done = run(*watching, env=env, cwd=checkout, clock=day.clock)
     assert done.code == 0, done.text
-    assert day.rounds >= 20
+    assert day.rounds >= 10
     controls.faults = ()
     live = {item["id"]: item for item in account.monitors()}
     assert {number: live[number]["timeout"] for number in day.edits} == day.edits
@@ -196,7 +196,7 @@ def test_hours_of_it_miss_no_edit_revert_no_drift_and_hold_nothing(
     assert len(sent) >= len(day.edits)
     ours = [it["body"] for it in account.requests("PATCH") if "port" in it["body"]]
     assert len(ours) == day.hands
-    assert day.hands > 5
+    assert day.hands >= 3
     middle, end = day.held[len(day.held) // 2], day.held[-1]
     assert end - middle < QUIET, day.held
 

@@ -14,7 +14,7 @@ from reconciler.cli import reconciler
 from reconciler.cli.signals.watch_metrics import WATCH_METRICS
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGE = (DOCS / "watch.md").read_text()
+PAGE = (DOCS / "how-to" / "watch.md").read_text()
 UNIT = DOCS / "deploy" / "reconciler-watch.service"
 DEPLOYMENT = DOCS / "deploy" / "kubernetes.yaml"
 

@@ -64,6 +64,7 @@ _SECTIONS = {
     "Set up and automate": {
         "init": ("init", "Create a repository for manifests."),
         "doctor": ("doctor", "Check everything that a run needs."),
+        "watch": ("watch", "Check all accounts at intervals, and serve a status page."),
         "state": ("state", "Inspect and repair the state."),
         "sandbox": ("sandbox", "Run a local AlertSite server to try things out."),
         "probe": ("probe", "Compare the fields AlertSite returns with the schemas."),

@@ -64,6 +64,7 @@ class ApplyOptions(NamedTuple):
 
     Attributes:
         approved: the digest of the plan that was approved for this account among several.
+        edits_only: whether what AlertSite has changed by itself stays.
     """
 
     parallelism: int
@@ -79,6 +80,7 @@ class ApplyOptions(NamedTuple):
     allow_older: bool
     allow_different_manifests: bool
     approved: str = ""
+    edits_only: bool = False
 
 
 @click.command(
@@ -96,6 +98,7 @@ class ApplyOptions(NamedTuple):
 @options.adopt
 @options.write_secrets
 @options.prune
+@options.edits_only
 @options.keep
 @click.option(
     "--allow-loss",
@@ -162,6 +165,7 @@ def apply(
     adopt: bool,
     write_secrets: bool,
     prune: bool | None,
+    edits_only: bool,
     no_pager: bool,
     allow_empty: bool,
     allow_older: bool,
@@ -177,7 +181,7 @@ def apply(
     moved since is refused and listed.
     """
     rules = PlanOptions(targets, adopt, write_secrets, keep=keep)
-    is_ruled = prune is not None or rules != PlanOptions()
+    is_ruled = prune is not None or edits_only or rules != PlanOptions()
     asked = ApplyOptions(
         parallelism=parallelism,
         fail_fast=fail_fast,
@@ -192,6 +196,7 @@ def apply(
         allow_older=allow_older,
         allow_different_manifests=allow_different_manifests,
         approved=whole.approved if (whole := runtime.part()) is not None else "",
+        edits_only=edits_only,
     )
     with signals.emitting(signals.Wanted(events, metrics, notify), "apply") as told:
         saved = _saved(file, asked, is_ruled=is_ruled)
@@ -296,8 +301,8 @@ def _saved(file: str | None, asked: ApplyOptions, *, is_ruled: bool) -> SavedPla
         return None
     if is_ruled:
         raise UsageError(
-            "--target, --adopt, --write-secrets, --prune and --keep belong to the plan, not to its "
-            "application",
+            "--target, --adopt, --write-secrets, --prune, --keep and --edits-only belong to the "
+            "plan, not to its application",
             "Give them to plan --out.",
         )
 
@@ -344,6 +349,7 @@ def _apply(
         usecases.require_secrets_of(saved.plan, workspace)
         basis = plan_file.basis(workspace, known.state, run.id, generation)
         plan, moved = _of_saved(saved, basis, workspace, first, known, asked)
+    plan = options.only_edits(plan, workspace.schemas, asked=asked.edits_only)
     told.planned(plan, workspace.schemas.kinds, first.live)
     is_something = plan.is_something or bool(back and plan.bindings)
     asks = is_something and saved is None and not asked.auto_approve and not asked.approved
@@ -362,7 +368,8 @@ def _apply(
             console.data(render.summary_text(plan, colour=console.has_colour(sys.stdout)))
         console.approve("Apply these changes?")
         first = look()
-        usecases.refuse_stale(whole, first.plan)
+        again = options.only_edits(first.plan, workspace.schemas, asked=asked.edits_only)
+        usecases.refuse_stale(whole, again)
     used = saved.basis.id if saved is not None and not moved else None
     undoes = takes_back.run if takes_back is not None else ""
     about = run.about("undo" if undoes else "apply", generation, plan, undoes)
@@ -412,10 +419,10 @@ def _execute(
     told: Signals,
 ) -> Applied:
     """Carries the plan out, in good order whatever happens."""
-    gc.freeze()
     gc.enable()  # requests leave garbage behind, and there may be thousands
     clock = runtime.clock()
-    if runtime.part() is None:  # else who has given the parts listens for all
+    if runtime.part() is None:  # else who has given the parts listens for all, and may go on
+        gc.freeze()
         stopping = Stopping(clock)
         stopping.add(connection.cancellation, connection.session.cut)
         stopping.listen()

@@ -175,6 +175,11 @@ prune = click.option(
     help="Retire monitors whose manifest is gone: delete them, or disable them if their lifecycle "
     "says so. By default prune in reconciler.toml.",
 )
+edits_only = click.option(
+    "--edits-only",
+    is_flag=True,
+    help="Only what Git has changed; what AlertSite has changed by itself stays as it is.",
+)
 keep = click.option(
     "--keep",
     multiple=True,
@@ -272,6 +277,22 @@ def sources(manifests: str) -> usecases.Sources:
     """What the fleet of the account is loaded from: its folders, or the one that is named."""
     account = runtime.account()
     return usecases.Sources(folders(manifests), account.variables, account.name)
+
+
+def only_edits(plan: Plan, schemas: Schemas, *, asked: bool) -> Plan:
+    """The part of the plan that Git asks for, if only that is wanted; says what stays."""
+    if not asked:
+        return plan
+    from reconciler.core.edits import edits_of  # few ask for it
+
+    found = edits_of(plan, schemas.kinds)
+    if found.held:
+        noun = "monitor keeps" if len(found.held) == 1 else "monitors keep"
+        console.say(
+            f"--edits-only: {len(found.held)} {noun} what AlertSite has changed; reconciler plan "
+            "shows it."
+        )
+    return found.plan
 
 
 def print_plan(plan: Plan, view: View, *, to_stderr: bool = False) -> bool:

@@ -48,6 +48,7 @@ _WHY = "A plan that is to be applied is made from AlertSite."
 @options.adopt
 @options.write_secrets
 @options.prune
+@options.edits_only
 @options.keep
 @options.state
 @options.events
@@ -81,6 +82,7 @@ def plan(
     adopt: bool,
     write_secrets: bool,
     prune: bool | None,
+    edits_only: bool,
     offline: bool,
     detailed_exitcode: bool,
 ) -> int:
@@ -96,6 +98,7 @@ def plan(
             found, state = _offline(workspace, run, told, outputs)
         else:
             found, state = _online(workspace, run, told)
+        found = options.only_edits(found, schemas, asked=edits_only)
         made = provenance.of_plan(outputs, rules, run.id, runtime.now(), manifests, location, out)
         view = View(show_requests=show_requests, detail=detail, pages=not no_pager, made=made)
         outputs.put(found, found.to_json, view)

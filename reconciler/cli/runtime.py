@@ -7,7 +7,7 @@ journal, clock, redactor and run id, and gives them to the use case that it call
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +22,7 @@ from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.errors import ConfigurationError, StateError, UsageError
 from reconciler.secrets import Vault
 from reconciler.state_session import Recorder, read_known
-from reconciler.state_store import LockOptions, current, hold, is_dead, open_store
+from reconciler.state_store import LockOptions, beside, current, hold, is_dead, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -165,19 +165,33 @@ def begin(location: str | None, *, embedded: bool, run: str = "") -> Run:
     found = config.read_state(os.environ, config.PROJECT)
     settings = account()
     is_named = accounts().are_named
+    place = _place(location, embedded=embedded)
+    redactor().know(found.secret_key, *config.passwords(os.environ))
+    store = open_store(place, redactor=redactor())
+    name = settings.name if is_named else ""
+    return Run(run or run_id(), store, found.lease, found.limits, found.secret_key, name)
+
+
+def begin_watch(location: str | None, *, embedded: bool) -> Run:
+    """A run whose lock lets one of those who watch lead; beside the state of the account."""
+    run = begin(location, embedded=embedded)
+    store = open_store(beside(_place(location, embedded=embedded)), redactor=redactor())
+    return run._replace(store=store)
+
+
+def _place(location: str | None, *, embedded: bool) -> str:
+    """Where the state of the account is; see `begin`."""
+    settings = account()
     given = location or config.state_in(os.environ)
     place = given or settings.state or _DEFAULT
-    if embedded and not location and not is_named:
+    if embedded and not location and not accounts().are_named:
         place = _SANDBOX
-    elif given and part() is not None and PLACEHOLDER not in given:
+    elif given and part() is not None and accounts().are_named and PLACEHOLDER not in given:
         raise ConfigurationError(
             f"{place} would be the state of several accounts",
             f"Write {PLACEHOLDER} into --state or RECONCILER_STATE, in place of the name.",
         )
-    redactor().know(found.secret_key, *config.passwords(os.environ))
-    store = open_store(placed(place, settings.name), redactor=redactor())
-    name = settings.name if is_named else ""
-    return Run(run or run_id(), store, found.lease, found.limits, found.secret_key, name)
+    return placed(place, settings.name)
 
 
 def begin_at(place: str, run: Run) -> Run:
@@ -215,6 +229,12 @@ def accounts() -> Accounts:
         suppose(found)
         return found
     return context.accounts
+
+
+def read_accounts_again() -> Accounts:
+    """As `accounts`, from files that may have changed since."""
+    click.get_current_context().find_root().obj = _context()._replace(accounts=None)
+    return accounts()
 
 
 def suppose(found: Accounts) -> None:
@@ -274,12 +294,29 @@ def locked(
     Raises:
         LockedError: another run has it, and has it still after the timeout (seconds).
     """
-    from socket import gethostname  # 3 ms that planning saves
-
     cancellation, wanted = Cancellation(clock()), LockOptions(timeout, run.lease)
     if connection is not None:
         cancellation = connection.cancellation
         wanted = wanted._replace(is_stuck=connection.session.is_overdue)
+    with held(run, operation, wanted, cancellation, reporter or console.reporter()):
+        yield cancellation
+
+
+@contextmanager
+def held(
+    run: Run,
+    operation: str,
+    wanted: LockOptions,
+    cancellation: Cancellation,
+    reporter: Reporter,
+) -> Iterator[None]:
+    """Holds the lock of a run, as it is wanted; cancelling ends the waiting for it, too.
+
+    Raises:
+        LockedError: another run has it, and has it still after the timeout (seconds).
+    """
+    from socket import gethostname  # 3 ms that planning saves
+
     with hold(
         run.store,
         run=run.id,
@@ -288,10 +325,10 @@ def locked(
         operation=operation,
         clock=clock(),
         options=wanted,
-        reporter=reporter or console.reporter(),
+        reporter=reporter,
         cancellation=cancellation,
     ):
-        yield cancellation
+        yield
 
 
 def budgets() -> Budgets:
@@ -552,9 +589,9 @@ def _session(
         rate=rate,
     ) as session:
         connection = Connection(session, account, cancellation, console.reading(clock().monotonic))
-        if (whole := part()) is not None:
-            whole.stopping.add(cancellation, session.cut)
-        yield connection
+        whole = part()
+        with whole.stopping.during(cancellation, session.cut) if whole else nullcontext():
+            yield connection
 
 
 def _showing_requests(reporter: Reporter) -> Reporter:

@@ -21,7 +21,7 @@ from reconciler.core.accounts import Selection, placed, select
 from reconciler.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from reconciler.core.accounts import AccountSettings, Shard
 
@@ -123,8 +123,27 @@ def selecting(command: Command) -> Command:
     return _last(_with_options(with_selection))
 
 
-def _with_options(command: Command) -> Command:
-    for option in reversed(_SELECTING):
+def some(command: Command) -> Command:
+    """Gives a command that looks up its accounts itself, as `wanted`, the options for that."""
+
+    @wraps(command)
+    def with_selection(
+        *arguments: object,
+        accounts: tuple[str, ...],
+        not_accounts: tuple[str, ...],
+        account_labels: tuple[str, ...],
+        **given: object,
+    ) -> int:
+        wanted = Selection(accounts, not_accounts, account_labels)
+        return command(*arguments, wanted=wanted, **given)
+
+    return _last(_with_options(with_selection, _SELECTING[:3]))
+
+
+def _with_options(
+    command: Command, options: Sequence[Callable[[Command], Command]] = _SELECTING
+) -> Command:
+    for option in reversed(options):
         command = option(command)
     return command
 

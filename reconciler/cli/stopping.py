@@ -11,15 +11,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from reconciler.context import Cancellation, Clock
+    from reconciler.context import Clock
 
 
 _PATIENCE = 10.0
@@ -29,6 +29,13 @@ _STOPPING = (
     b"Another signal, in 10 s or later, closes their connections.\n"
 )
 _CUTTING = b"\nClosing all connections: what had no answer by now is unconfirmed.\n"
+
+
+class Interruptible(Protocol):
+    """What a person or the system may stop, such as a `Cancellation`."""
+
+    def interrupt(self) -> None:
+        """Starts nothing new from now on; may be called by a signal handler."""
 
 
 class Stopping:
@@ -42,13 +49,22 @@ class Stopping:
         self.is_asked = False
         self._clock = clock
         self._began = inf
-        self._connections: list[tuple[Cancellation, Callable[[], None]]] = []
+        self._connections: list[tuple[Interruptible, Callable[[], None]]] = []
 
-    def add(self, cancellation: Cancellation, cut: Callable[[], None]) -> None:
+    def add(self, cancellation: Interruptible, cut: Callable[[], None]) -> None:
         """Lets signals stop a connection too, and cut it; from any thread."""
         self._connections.append((cancellation, cut))
         if self.is_asked:
             cancellation.interrupt()
+
+    @contextmanager
+    def during(self, cancellation: Interruptible, cut: Callable[[], None]) -> Iterator[None]:
+        """As `add`, while the body runs."""
+        self.add(cancellation, cut)
+        try:
+            yield
+        finally:
+            self._connections.remove((cancellation, cut))
 
     def listen(self) -> None:
         """Turns the signals, from here to the end, into a request to stop in good order.

@@ -26,6 +26,7 @@ __all__ = [
     "LockOptions",
     "RunFile",
     "Store",
+    "beside",
     "break_lock",
     "current",
     "found_journals",
@@ -55,6 +56,15 @@ def open_store(location: str, *, folder: Path = Path(), redactor: Redactor | Non
     if redactor is None:
         return _open(location, folder, Redactor())
     return RedactedStore(_open(location, folder, redactor), redactor)
+
+
+def beside(location: str) -> str:
+    """The place beside a state where those who watch it agree on one of them."""
+    if _SCHEME.match(location) is None or not location.startswith("git:"):
+        return f"{location}.watch"
+    from reconciler.state_store.git import DEFAULT_REF  # starts processes
+
+    return f"{location if '#' in location else f'{location}#{DEFAULT_REF}'}-watch"
 
 
 def _open(location: str, folder: Path, redactor: Redactor) -> Store:

@@ -293,11 +293,13 @@ class LockOptions(NamedTuple):
         timeout: seconds to wait while another run holds it; 0: not at all.
         length: seconds that the lease lives without being renewed.
         is_stuck: whether the run does not get on any more; then the lease is not renewed.
+        poll: seconds between two looks while it waits: at least, and at most.
     """
 
     timeout: float
     length: float
     is_stuck: Callable[[], bool] = lambda: False
+    poll: tuple[float, float] = _POLL
 
 
 class _Taken(NamedTuple):
@@ -329,7 +331,7 @@ def hold(
     """
     who = Claim(run, holder, host, operation, process.identity())
     wanted = partial(new, who, length=options.length)
-    taken = _Acquisition(store, wanted, clock, options.timeout, reporter).acquire()
+    taken = _Acquisition(store, wanted, clock, options, reporter, cancellation).acquire()
     heartbeat = Heartbeat(
         store,
         taken.lease,
@@ -399,8 +401,9 @@ class _Acquisition:
         store: whose lock.
         wanted: the lease that is to be there, when it is told what time it is `now`.
         clock: what time it is.
-        timeout: seconds to wait.
+        options: how long to wait, and how often to look.
         reporter: is told what is waited for.
+        cancellation: ends the waiting.
     """
 
     def __init__(
@@ -408,14 +411,17 @@ class _Acquisition:
         store: Store,
         wanted: Callable[..., Lease],
         clock: Clock,
-        timeout: float,
+        options: LockOptions,
         reporter: Reporter,
+        cancellation: Cancellation,
     ) -> None:
         self._store = store
         self._wanted = wanted
         self._clock = clock
-        self._timeout = timeout
+        self._timeout = options.timeout
+        self._poll = options.poll
         self._reporter = reporter
+        self._cancellation = cancellation
         self._began = clock.monotonic()
         self._said_at = float("-inf")
         self._seen = ""
@@ -460,16 +466,16 @@ class _Acquisition:
             raise _locked(self._store, lease, waited if self._timeout else 0.0)
         if now - self._said_at >= _SAY_EVERY:
             self._said_at = now
-            self._say(
-                f"Waiting for the lock of {lease}, which is running {lease.operation}: "
-                f"{waited:.0f} of {self._timeout:.0f} s"
-            )
+            is_endless = math.isinf(self._timeout)
+            far = "." if is_endless else f": {waited:.0f} of {self._timeout:.0f} s"
+            self._say(f"Waiting for the lock of {lease}, which is running {lease.operation}{far}")
         pause = min(
-            random.uniform(*_POLL),  # noqa: S311 - so that those who wait do not ask in step
+            random.uniform(*self._poll),  # noqa: S311 - so that those who wait do not ask in step
             self._timeout - waited,
             self._seen_at + lease.length - now,
         )
-        self._clock.sleep(max(_SHORTEST_POLL, pause), None)
+        if self._cancellation.wait(max(_SHORTEST_POLL, pause)):
+            raise LockedError(self._cancellation.reason, "Run the same command again.")
 
     def _say(self, text: str) -> None:
         self._reporter.tell(LockMoved(LockState.WAITING, text))

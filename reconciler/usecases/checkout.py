@@ -23,7 +23,7 @@ _HEXADECIMAL = frozenset("0123456789abcdef")
 
 def read_generation(manifests: str, reporter: Reporter) -> Generation:
     """The commit that the manifests below a path are of; none if Git does not have that folder."""
-    git = _repository(manifests)
+    git = repository(manifests)
     if git is None:
         return Generation()
     try:
@@ -48,7 +48,7 @@ def find_relation(manifests: str, now: Generation, last: Generation) -> Relation
     """How the commit `now` stands to `last`, as the repository around the manifests knows them."""
     if now.commit == last.commit:
         return Relation.SAME
-    git = _repository(manifests)
+    git = repository(manifests)
     if git is None or not (_is_name(now.commit) and _is_name(last.commit)):
         return Relation.UNKNOWN
     for commit in (now.commit, last.commit):
@@ -72,7 +72,7 @@ def changed_files(since: str) -> frozenset[str]:
     Raises:
         ConfigurationError: there is no repository, or no such commit.
     """
-    git = _repository(".")
+    git = repository(".")
     if git is None:
         raise ConfigurationError(
             "--changed-since needs a Git repository, and there is none here", "Leave it out."
@@ -93,7 +93,7 @@ def changed_files(since: str) -> frozenset[str]:
     return frozenset(name for name in names if name)
 
 
-def _repository(path: str) -> Git | None:
+def repository(path: str) -> Git | None:
     """Git in the folder of the manifests; None if it is in no work tree."""
     folder = Path(os.path.realpath(path))
     folder = folder if folder.is_dir() else folder.parent

@@ -144,10 +144,11 @@ class Defaults:
 
     def _problems_of_values(self, value: Mapping[str, JSON]) -> Iterator[Problem]:
         """What does not fit the schema, which knows values only and not what is said of others."""
-        spec = value.get("spec")
-        marks = marks_of(spec) if isinstance(spec, dict) else {}
+        given = value.get("spec")
+        spec = given if isinstance(given, dict) else {}
+        marks = marks_of(spec)
         lists = {name: found for name in marks if (found := elements_of(marks[name])) is not None}
-        values = {name: lists.get(name, item) for name, item in (spec or {}).items()}
+        values = {name: lists.get(name, item) for name, item in spec.items()}
         values = {name: item for name, item in values.items() if not is_not_inherited(item)}
         if not marks or values:
             value = {**value, "spec": values} if marks else value

@@ -49,8 +49,9 @@ PURE_IMPORTS = {
     "urllib",
     "xml",
 }
-# The room that imports a package; httpx has two, since GitHub is another server with other rules
-# than AlertSite, whose client would hide that.
+# The room that imports a package. httpx has two, since GitHub is another server with other rules
+# than AlertSite, whose client would hide that; what serves pages has two, since the sandbox is a
+# program of its own.
 IMPORTERS = {
     "apprise": "cli.signals",
     "_ruamel_yaml": "manifests",
@@ -66,9 +67,9 @@ IMPORTERS = {
     "opentelemetry": "cli.signals",
     "prometheus_client": "cli.signals",
     "ruamel": "manifests",
-    "starlette": "sandbox",
+    "starlette": "sandbox cli.watch_server",
     "tenacity": "alertsite",
-    "uvicorn": "sandbox",
+    "uvicorn": "sandbox cli.watch_server",
 }
 FORBIDDEN_NAMES = {"base", "common", "helpers", "manager", "utils"}
 

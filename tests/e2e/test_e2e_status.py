@@ -110,6 +110,8 @@ def test_a_rendered_manifest_is_one(account: Account, run: Callable[..., Done]) 
     assert as_json["origins"]["interval"] == {
         "place": "monitors/_defaults.yaml:4:3",
         "is_default": True,
+        "is_override": False,
+        "variables": [],
     }
     (document,), findings = Parser().parse("x", done.out.encode())
     assert findings == []

@@ -314,3 +314,12 @@ def test_no_answer_and_no_state_steers_a_terminal_or_a_runner(
     state["records"][f"email-smtp/{_HOSTILE}"] = {**record, "id": 9}
     (corpus.folder / ".reconciler/state.json").write_text(json.dumps(state))
     run(*arguments)
+
+
+@pytest.mark.parametrize("spec", ["text", "[1]", "null", "7"])
+def test_defaults_whose_spec_is_no_mapping(
+    spec: str, corpus: Corpus, run: Callable[..., Ran]
+) -> None:
+    text = f"apiVersion: reconciler/v1\nkind: Defaults\nspec: {spec}\n"
+    (corpus.folder / "monitors" / "_defaults.yaml").write_text(text)
+    assert run("validate").code == 3

@@ -16,6 +16,7 @@ from reconciler.core.state import State
 from reconciler.manifests.formatter import tidy
 from reconciler.usecases.fmt import Ordering
 from reconciler.usecases.import_ import ImportOptions, check, draft, write
+from reconciler.usecases.load import Sources
 
 from build import ACCOUNT, SCHEMAS
 
@@ -90,6 +91,7 @@ TERMS = st.builds(
     write_unknown=st.booleans(),
     targets=st.just(()),
     has_ids=st.booleans(),
+    sources=st.none(),
 )
 
 
@@ -152,7 +154,7 @@ def test_the_plan_after_an_import_is_empty(
         write(imported, folder, nullcontext)
         state = STATE
         if imported.drafts:
-            checked = check(imported, live, ACCOUNT, SCHEMAS, STATE, folder)
+            checked = check(imported, live, ACCOUNT, SCHEMAS, STATE, Sources((folder,)))
             plan = checked.plan
             state = STATE._replace(records=checked.records)
             assert checked.records.keys() == {item.address for item in imported.drafts}

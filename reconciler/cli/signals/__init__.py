@@ -142,11 +142,11 @@ def _listeners(wanted: Wanted, environment: Mapping[str, str]) -> Iterator[Liste
         urls = (*wanted.notify, *config.read_notify(environment))
     redactor.know(*(part for url in urls for part in config.secrets_of(url)))
     if urls:
-        with _extra("--notify", "apprise"):
+        with extra("--notify", "apprise"):
             from reconciler.cli.signals.notification import Notification  # 200 ms
         yield Notification(urls, console.say)
     if wanted.metrics is not None:
-        with _extra("--metrics", "prometheus-client"):
+        with extra("--metrics", "prometheus-client"):
             from reconciler.cli.signals.metrics import Metrics  # 40 ms
         yield Metrics(wanted.metrics, console.say)
     if config.wants_traces(environment) and (found := _traces(environment)) is not None:
@@ -158,7 +158,7 @@ def _listeners(wanted: Wanted, environment: Mapping[str, str]) -> Iterator[Liste
 
 
 @contextmanager
-def _extra(flag: str, package: str) -> Iterator[None]:
+def extra(flag: str, package: str) -> Iterator[None]:
     """Translates what is raised where an extra is not installed.
 
     Raises:

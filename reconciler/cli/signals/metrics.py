@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.openmetrics.exposition import generate_latest
@@ -35,7 +35,7 @@ from reconciler.core.model import DEFAULT_ACCOUNT
 from reconciler.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from reconciler.core.events import Event
@@ -99,6 +99,125 @@ METRICS = (
 )
 """All that may be in a file, in its order."""
 _NO_ANSWER = "none"
+Counts: TypeAlias = "Mapping[tuple[str, ...], float]"
+Found: TypeAlias = "dict[Metric, Counts]"
+
+
+class Numbers:
+    """What the events of one run tell, as numbers."""
+
+    def __init__(self) -> None:
+        self.account, self.operation = DEFAULT_ACCOUNT, ""
+        self._plan: PlanMade | None = None
+        self._drift: DriftFound | None = None
+        self._outcomes: dict[str, OutcomeKnown] = {}
+        self._requests: Counter[tuple[str, ...]] = Counter()
+        self._retries = 0
+        self._ended: Ended | None = None
+        self._at = 0.0
+
+    def take(self, event: Event, at: datetime) -> None:
+        """Counts one event."""
+        self._at = at.timestamp()
+        match event:
+            case Started():
+                self.operation = event.operation
+            case RequestEnded():
+                code = _NO_ANSWER if event.status is None else str(event.status)
+                self._requests[event.method, code] += 1
+            case Retried():
+                self._retries += 1
+            case PlanMade():
+                self._plan, self.account = event, event.plan.account.name
+            case DriftFound():
+                self._drift, self.account = event, event.drift.account.name
+            case OutcomeKnown():
+                self._outcomes[event.outcome.change.address] = event
+            case Ended():
+                self._ended = event
+            case _:
+                pass
+
+    def close(self) -> None:
+        """Nothing: the numbers stay."""
+
+    def found(self, last_success: Callable[[], float | None]) -> Found:
+        """By metric and labels what the run knows.
+
+        Args:
+            last_success: tells when an earlier run ended well; asked if this one did not.
+        """
+        return dict(self._found(last_success))
+
+    def _found(self, last_success: Callable[[], float | None]) -> Iterator[tuple[Metric, Counts]]:
+        assert self._ended is not None
+        code = self._ended.exit_code
+        success = self._at if code in {ExitCode.OK, ExitCode.CHANGES} else last_success()
+        for metric, number in (
+            (LAST_RUN, self._at),
+            (LAST_SUCCESS, success),
+            (EXIT_CODE, code),
+            (DURATION, self._ended.seconds),
+            (RETRIES, self._retries),
+        ):
+            if number is not None:
+                yield metric, {(): number}
+        yield REQUESTS, self._requests
+        if self._plan is not None:
+            yield from _of_plan(self._plan)
+        if self._drift is not None:
+            drift = self._drift.drift
+            yield MANAGED, {(): len(drift.monitors) + drift.kept}
+            yield DRIFTED, {(): len(drift.monitors)}
+        if self._outcomes:
+            outcomes = [item.outcome for item in self._outcomes.values()]
+            counts: Counter[tuple[str, ...]] = Counter(
+                (item.change.action.value, item.status.value) for item in outcomes
+            )
+            yield OUTCOMES, counts
+
+
+def _of_plan(made: PlanMade) -> Iterator[tuple[Metric, Counts]]:
+    plan = made.plan
+    yield MANAGED, {(): plan.coverage.managed}
+    yield ORPHANS, {(): orphans(plan)}
+    yield DRIFTED, {(): drifted(plan)}
+    yield CHANGES, causes(plan)
+    yield REFUSALS, {(): len(plan.refusals)}
+    yield LOST, {(): len(plan.coverage.losses)}
+    yield LOSSES, {(cause,): number for cause, number in plan.coverage.by_cause().items()}
+    if made.measurements is not None:
+        now, moved = made.measurements, plan.coverage.measurements
+        yield UNMANAGED, {(): plan.unmanaged}
+        yield MEASUREMENTS, {(): now}
+        yield PLANNED_MEASUREMENTS, {(): now + moved.after - moved.before}
+
+
+def exposition(
+    runs: Mapping[tuple[str, str], Found],
+    metrics: Iterable[Metric],
+    alone: Mapping[Metric, float] = {},
+) -> bytes:
+    """The numbers of runs as OpenMetrics text.
+
+    Args:
+        runs: what each knows, by account and operation.
+        metrics: what may be in it, in this order.
+        alone: numbers that are of no account.
+    """
+    registry = CollectorRegistry()
+    for metric, number in alone.items():
+        Gauge(metric.name, metric.help, registry=registry).set(number)
+    for metric in metrics:
+        if not any(metric in found for found in runs.values()):
+            continue
+        labels = ("account", "operation", *metric.labels)
+        gauge = Gauge(metric.name, metric.help, labels, registry=registry)
+        for common, found in runs.items():
+            for values, number in sorted(found.get(metric, {}).items()):
+                gauge.labels(*common, *values).set(number)
+    text: bytes = generate_latest(registry)
+    return text
 
 
 class Metrics:
@@ -124,103 +243,28 @@ class Metrics:
             raise ConfigurationError(
                 f"{path} cannot be written: it is a folder", "Name another file with --metrics."
             )
-        self._account, self._operation = DEFAULT_ACCOUNT, ""
-        self._plan: PlanMade | None = None
-        self._drift: DriftFound | None = None
-        self._outcomes: dict[str, OutcomeKnown] = {}
-        self._requests: Counter[tuple[str, ...]] = Counter()
-        self._retries = 0
-        self._ended: Ended | None = None
-        self._at = 0.0
+        self._numbers = Numbers()
 
     def take(self, event: Event, at: datetime) -> None:
         """Counts one event."""
-        self._at = at.timestamp()
-        match event:
-            case Started():
-                self._operation = event.operation
-            case RequestEnded():
-                code = _NO_ANSWER if event.status is None else str(event.status)
-                self._requests[event.method, code] += 1
-            case Retried():
-                self._retries += 1
-            case PlanMade():
-                self._plan, self._account = event, event.plan.account.name
-            case DriftFound():
-                self._drift, self._account = event, event.drift.account.name
-            case OutcomeKnown():
-                self._outcomes[event.outcome.change.address] = event
-            case Ended():
-                self._ended = event
-            case _:
-                pass
+        self._numbers.take(event, at)
 
     def close(self) -> None:
         """Writes the file."""
-        registry = CollectorRegistry()
-        found = dict(self._found())
-        common = (self._account, self._operation)
-        for metric in METRICS:
-            if metric in found:
-                labels = ("account", "operation", *metric.labels)
-                gauge = Gauge(metric.name, metric.help, labels, registry=registry)
-                for values, number in sorted(found[metric].items()):
-                    gauge.labels(*common, *values).set(number)
+        numbers = self._numbers
+        found = numbers.found(self._last_success)
         try:
-            durable.replace(self._path, generate_latest(registry))
+            text = exposition({(numbers.account, numbers.operation): found}, METRICS)
+            durable.replace(self._path, text)
         except OSError as error:
             self._say(f"{self._path} cannot be written: {error.strerror}; the run is not affected.")
 
-    def _found(self) -> Iterator[tuple[Metric, Mapping[tuple[str, ...], float]]]:
-        """By metric and labels what this run knows."""
-        assert self._ended is not None
-        code = self._ended.exit_code
-        success = self._at if code in {ExitCode.OK, ExitCode.CHANGES} else self._last_success()
-        for metric, number in (
-            (LAST_RUN, self._at),
-            (LAST_SUCCESS, success),
-            (EXIT_CODE, code),
-            (DURATION, self._ended.seconds),
-            (RETRIES, self._retries),
-        ):
-            if number is not None:
-                yield metric, {(): number}
-        yield REQUESTS, self._requests
-        if self._plan is not None:
-            yield from self._of_plan(self._plan)
-        if self._drift is not None:
-            drift = self._drift.drift
-            yield MANAGED, {(): len(drift.monitors) + drift.kept}
-            yield DRIFTED, {(): len(drift.monitors)}
-        if self._outcomes:
-            outcomes = [item.outcome for item in self._outcomes.values()]
-            counts: Counter[tuple[str, ...]] = Counter(
-                (item.change.action.value, item.status.value) for item in outcomes
-            )
-            yield OUTCOMES, counts
-
-    def _of_plan(self, made: PlanMade) -> Iterator[tuple[Metric, Mapping[tuple[str, ...], float]]]:
-        plan = made.plan
-        yield MANAGED, {(): plan.coverage.managed}
-        yield ORPHANS, {(): orphans(plan)}
-        yield DRIFTED, {(): drifted(plan)}
-        yield CHANGES, causes(plan)
-        yield REFUSALS, {(): len(plan.refusals)}
-        yield LOST, {(): len(plan.coverage.losses)}
-        yield LOSSES, {(cause,): number for cause, number in plan.coverage.by_cause().items()}
-        if made.measurements is not None:
-            now, moved = made.measurements, plan.coverage.measurements
-            yield UNMANAGED, {(): plan.unmanaged}
-            yield MEASUREMENTS, {(): now}
-            yield PLANNED_MEASUREMENTS, {(): now + moved.after - moved.before}
-
     def _last_success(self) -> float | None:
         """When the last run ended well, as the file before this one says; None if it does not."""
+        account, operation = self._numbers.account, self._numbers.operation
         try:
             text = (durable.read(self._path) or b"").decode()
-            line = (
-                f'{LAST_SUCCESS.name}{{account="{self._account}",operation="{self._operation}"}} '
-            )
+            line = f'{LAST_SUCCESS.name}{{account="{account}",operation="{operation}"}} '
             found = [float(each.removeprefix(line)) for each in text.splitlines() if line in each]
         except (OSError, ValueError) as error:
             self._say(f"{self._path} does not say when the last run succeeded: {error}")

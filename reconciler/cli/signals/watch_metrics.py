@@ -1,0 +1,64 @@
+"""The numbers of all accounts that are watched, as OpenMetrics text.
+
+Rule: of each account the last look is kept, and nothing before it but when one ended well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.cli.signals.metrics import (
+    LAST_SUCCESS,
+    METRICS,
+    Metric,
+    Numbers,
+    exposition,
+)
+
+if TYPE_CHECKING:
+    from reconciler.cli.signals.metrics import Found
+    from reconciler.core.watch import Seen, Shown
+
+LEADS = Metric("reconciler_watch_leads", "1 for the watcher that checks the accounts, else 0.")
+IS_FETCHED = Metric(
+    "reconciler_watch_fetched", "1 if the manifests are those of the remote, or there is none."
+)
+EDITS = Metric("reconciler_watch_edits", "Changes that Git asks for and that are not made yet.")
+HELD = Metric(
+    "reconciler_watch_held",
+    "Monitors with a difference that is not an edit, which watch never applies.",
+)
+WATCH_METRICS = (LEADS, IS_FETCHED, EDITS, HELD)
+"""What is added to the metrics of a run."""
+_OPERATION = "watch"
+
+
+class WatchMetrics:
+    """What was last known of each account."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Found] = {}
+
+    def keep(self, account: str, numbers: Numbers) -> None:
+        """Takes the numbers of a look in place of those before; after its last event."""
+
+        def last_success() -> float | None:
+            return self._found.get(account, {}).get(LAST_SUCCESS, {}).get(())
+
+        self._found[account] = numbers.found(last_success)
+
+    def text(self, shown: Shown) -> bytes:
+        """All of it, and how the watcher is."""
+        seen = {item.account: item for item in shown.last.seen} if shown.last else {}
+        runs: dict[tuple[str, str], Found] = {}
+        for account, found in sorted(self._found.items()):
+            if account in seen:
+                runs[account, _OPERATION] = {**found, **_of(seen[account])}
+        alone: dict[Metric, float] = {LEADS: int(shown.is_leading)}
+        if shown.last is not None:
+            alone[IS_FETCHED] = int(not shown.last.problem)
+        return exposition(runs, (*METRICS, EDITS, HELD), alone)
+
+
+def _of(seen: Seen) -> Found:
+    return {EDITS: {(): seen.edits}, HELD: {(): seen.held}} if seen.is_seen else {}

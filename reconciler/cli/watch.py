@@ -1,0 +1,451 @@
+"""The command that looks at accounts again and again.
+
+A round is: go where the branch goes at the remote, look at every account, and with `--apply` carry
+out what Git asks for. An account that fails fails alone. Of a round the result is kept until the
+next one, and nothing else: so a year of rounds takes no more memory than two.
+
+Of several watchers one leads. It holds a lease beside the state of the first account; the others
+wait for that. The lease keeps two from doing the same work; what keeps two from changing an account
+at once is the lock of its state, as for every apply.
+"""
+
+from __future__ import annotations
+
+import gc
+import gzip
+import os
+import random
+import re
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from reconciler import __version__, cli, render, usecases
+from reconciler.cli import config, console, fleet, options, runtime, selection
+from reconciler.cli.context import Context, Share
+from reconciler.cli.signals import Signals
+from reconciler.cli.stopping import Stopping
+from reconciler.context import Cancellation, Reporter, written
+from reconciler.core.accounts import select
+from reconciler.core.model import DEFAULT_ACCOUNT
+from reconciler.core.options import PlanOptions
+from reconciler.core.redactor import Redactor
+from reconciler.core.rollup import PartResult, refuse_unsafe
+from reconciler.core.watch import FLOOR, JITTER, Round, Seen, Shown
+from reconciler.errors import ExitCode, LockedError, ReconcilerError, UsageError
+from reconciler.render.html.fleets import report_html
+from reconciler.render.rollups import part_text
+from reconciler.render.view import Made, View
+from reconciler.render.watches import round_text
+from reconciler.state_store import LockOptions
+from reconciler.usecases.fleet_job import Job
+from reconciler.usecases.follow import follow
+from reconciler.usecases.watch import watch as look_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from reconciler.cli.signals.metrics import Numbers
+    from reconciler.cli.signals.watch_metrics import WatchMetrics
+    from reconciler.context import Clock
+    from reconciler.core.accounts import Accounts, AccountSettings, Selection
+    from reconciler.core.drift import Drift
+    from reconciler.core.printable import Lines
+    from reconciler.usecases.follow import Followed
+    from reconciler.usecases.watch import Watched
+
+
+_LISTEN = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]]+)):(?P<port>[0-9]{1,5})")
+_PORTS = 65535
+_POLL = (1.0, 4.0)
+"""Seconds between two looks at the lease of the one that leads."""
+_WAIT_FOR_LOCK = "1m"
+"""How long an apply waits for another run of the same account; then it is for the next round."""
+_NO_STATE = "there is no state yet, so an edit cannot be told from drift; run reconciler apply once"
+_CHANCE = random.SystemRandom()
+
+
+class _Listen(click.ParamType[tuple[str, int]]):
+    """Where to serve: `HOST:PORT`, with brackets around an address of IPv6."""
+
+    name = "address"
+
+    def convert(
+        self, value: str | tuple[str, int], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """Host and port."""
+        if isinstance(value, tuple):
+            return value
+        found = _LISTEN.fullmatch(value)
+        if found is None or int(found["port"]) > _PORTS:
+            self.fail(f"{value!r} is not HOST:PORT, such as 127.0.0.1:8080", param, ctx)
+        return found["six"] or found["host"], int(found["port"])
+
+
+@click.command(epilog="Example: reconciler watch --interval 15m --listen 127.0.0.1:8080")
+@selection.some
+@options.state
+@click.option(
+    "--interval",
+    type=options.Duration(),
+    default="10m",
+    show_default=True,
+    help="How long to wait between two rounds, give or take a tenth; 60s at least.",
+)
+@click.option("--once", is_flag=True, help="Do one round, serve nothing, and exit as plan does.")
+@click.option(
+    "--apply",
+    "applies",
+    is_flag=True,
+    help="Apply what Git has changed, within the budget; drift is only reported.",
+)
+@click.option(
+    "--listen",
+    type=_Listen(),
+    metavar="HOST:PORT",
+    default="127.0.0.1:8080",
+    show_default=True,
+    help="Where to serve the pages, /healthz, /readyz and /metrics.",
+)
+def watch(
+    location: str | None,
+    interval: float,
+    listen: tuple[str, int],
+    wanted: Selection,
+    *,
+    once: bool,
+    applies: bool,
+) -> int:
+    """Check all accounts at intervals: fetch the branch, plan, report drift, serve the result.
+
+    It changes nothing unless --apply is given; then it applies what Git has changed, never drift.
+    If several watchers run, one leads and the others stand by.
+    """
+    if interval < FLOOR:
+        raise UsageError(f"--interval is {interval:g} s, and {FLOOR:g} s is the least")
+    gc.enable()  # it runs for days
+    clock = runtime.clock()
+    stopping = Stopping(clock)
+    watcher = _Watcher(wanted, location, stopping, applies=applies)
+    stopping.listen()
+    if once:
+        code = watcher.round().exit_code
+        return ExitCode.INTERRUPTED if stopping.is_asked else code
+    with ExitStack() as stack:
+        url = stack.enter_context(_serving(watcher, listen, interval))
+        console.say(f"Serving {url}")
+        while not stopping.is_asked:
+            with _leading(watcher, stopping) as lead:
+                while not lead.reason:
+                    watcher.round()
+                    lead.wait(interval * _CHANCE.uniform(1 - JITTER, 1 + JITTER))
+    console.say("Stopped.")
+    return ExitCode.OK
+
+
+@contextmanager
+def _serving(watcher: _Watcher, listen: tuple[str, int], interval: float) -> Iterator[str]:
+    from reconciler.cli.signals import extra
+
+    with extra("watch", "prometheus-client"):
+        from reconciler.cli.signals.watch_metrics import WatchMetrics  # 40 ms
+    from reconciler.cli.watch_server import application, serving  # 150 ms
+
+    watcher.metrics = WatchMetrics()
+    monotonic = runtime.clock().monotonic
+    app = application(lambda: watcher.shown, watcher.metrics.text, monotonic, interval)
+    with serving(app, *listen) as url:
+        yield url
+
+
+@contextmanager
+def _leading(watcher: _Watcher, stopping: Stopping) -> Iterator[Cancellation]:
+    """Waits until this watcher may lead; what is given is cancelled when it may no more."""
+    lead = Cancellation(runtime.clock())
+    said = ""
+
+    def say(text: str) -> None:
+        nonlocal said
+        if text != said:
+            console.say(text)
+        said = text
+
+    with ExitStack() as stack:
+        stack.enter_context(stopping.during(lead, _nothing))
+        run = watcher.run_of_lease()
+        options_ = LockOptions(inf, run.lease, poll=_POLL)
+        try:
+            stack.enter_context(runtime.held(run, "watch", options_, lead, Reporter(say)))
+        except LockedError:
+            if not lead.reason:
+                raise
+            yield lead
+            return
+        watcher.lead()
+        yield lead
+    if not stopping.is_asked:
+        console.say(f"Standing by: {lead.reason}.")
+    watcher.stand_by()
+
+
+def _nothing() -> None:
+    """Closes nothing: there is no connection."""
+
+
+class _Reading(Stopping):
+    """What is stopped of accounts that are only looked at: the first signal closes connections."""
+
+    def interrupt(self) -> None:
+        """Stops at once."""
+        self.cut()
+
+
+class _Look(NamedTuple):
+    """What a look at an account gave.
+
+    Attributes:
+        plan: the edits, as a roll-up counts them.
+        page: the fleet, compressed; empty if the account could not be looked at.
+    """
+
+    account: AccountSettings
+    seen: Seen
+    plan: PartResult
+    page: bytes = b""
+
+
+class _Watcher:
+    """What is looked at, and what was found last.
+
+    Args:
+        wanted: the accounts.
+        location: where the state is kept, as the command line says.
+        stopping: what signals stop.
+        applies: whether edits are applied.
+
+    Attributes:
+        shown: what there is to show; one value, which is replaced as a whole.
+        metrics: keeps numbers for machines; None if nobody asks for them.
+    """
+
+    def __init__(
+        self, wanted: Selection, location: str | None, stopping: Stopping, *, applies: bool
+    ) -> None:
+        self.shown = Shown()
+        self.metrics: WatchMetrics | None = None
+        self._wanted = wanted
+        self._location = location
+        self._stopping = stopping
+        self._applies = applies
+        self._clock: Clock = runtime.clock()
+        self._drifts: dict[str, Drift] = {}
+        select(runtime.accounts(), wanted)  # a mistake is told at once
+
+    def run_of_lease(self) -> runtime.Run:
+        """The run whose lock is the lease: beside the state of the first account."""
+        first = select(runtime.read_accounts_again(), self._wanted)[0]
+        context = Context(
+            self._clock, runtime.redactor(), accounts=runtime.accounts(), account=first
+        )
+        with click.Context(watch, obj=context):
+            return runtime.begin_watch(self._location, embedded=config.is_silent(os.environ))
+
+    def lead(self) -> None:
+        """From now on this one looks."""
+        self._show(Shown(is_leading=True))
+
+    def stand_by(self) -> None:
+        """From now on another one may look."""
+        self.shown = Shown()
+        self._drifts.clear()
+
+    def round(self) -> Round:
+        """Does one round, and says what it has found."""
+        followed = follow()
+        try:
+            accounts = runtime.read_accounts_again()
+            chosen = select(accounts, self._wanted)
+        except ReconcilerError as error:  # of a commit with a mistake; the next one may be right
+            problem = f"the settings cannot be used: {error}"
+            last = self.shown.last or Round("")
+            return self._end(last._replace(problem=problem, commit=followed.commit))
+        looks = self._round(followed, accounts, chosen)
+        pages = {name: page for name, page in self.shown.pages.items() if name in looks}
+        pages |= {name: it.page for name, it in looks.items() if it.page}
+        self._show(self.shown._replace(pages=pages))
+        self._drifts = {name: it for name, it in self._drifts.items() if name in looks}
+        seen = tuple(it.seen for it in looks.values())
+        return self._end(Round("", followed.commit, followed.problem, seen))
+
+    def _end(self, found: Round) -> Round:
+        found = found._replace(at=runtime.now())
+        self._show(self.shown._replace(last=found))
+        if not self._stopping.is_asked:
+            console.data(round_text(found))
+        return found
+
+    def _round(
+        self, followed: Followed, accounts: Accounts, chosen: Sequence[AccountSettings]
+    ) -> dict[str, _Look]:
+        """A look at every account, after what is to be applied was applied; sorted by name."""
+        with ThreadPoolExecutor(accounts.parallelism, "account") as executor:
+            look = partial(self._look, accounts=accounts, commit=followed.commit)
+            looks = self._known(executor.map(look, chosen))
+            may = self._applies and not followed.problem and not self._stopping.is_asked
+            if not may:
+                return looks
+            edited = [it for it in looks.values() if it.plan.asks]
+            try:
+                refuse_unsafe([it.plan for it in looks.values()], accounts.budget, None)
+            except ReconcilerError as error:
+                code, reason = int(error.exit_code), str(error)
+                failed = [it.seen._replace(exit_code=code, message=reason) for it in edited]
+                return looks | {
+                    it.account.name: it._replace(seen=seen)
+                    for it, seen in zip(edited, failed, strict=True)
+                }
+            apply = partial(self._apply, accounts=accounts, commit=followed.commit)
+            for wave in sorted({it.account.wave for it in edited}):
+                here = [it for it in edited if it.account.wave == wave]
+                done = self._known(executor.map(apply, here))
+                looks |= done
+                if not all(it.seen.is_good for it in done.values()):
+                    break
+        return looks
+
+    def _known(self, looks: Iterable[_Look]) -> dict[str, _Look]:
+        """The looks by the names of their accounts, once all are done."""
+        known = {}
+        for found in looks:
+            known[found.account.name] = found
+            self._show(self.shown)
+        return known
+
+    def _show(self, shown: Shown) -> None:
+        self.shown = shown._replace(beat=self._clock.monotonic())
+
+    def _look(self, account: AccountSettings, accounts: Accounts, commit: str) -> _Look:
+        """Looks at an account; what goes wrong there is a part of what is found."""
+        redactor = Redactor()
+        captured = console.Captured(redactor)
+        numbers: Numbers | None = None
+        if self.metrics is not None:
+            from reconciler.cli.signals.metrics import Numbers as Kept
+
+            numbers = Kept()
+        reading = _Reading(self._clock)
+        part = Share(reading, _ignore, _ignore_text)
+        context = Context(self._clock, redactor, accounts=accounts, account=account, part=part)
+        found: list[tuple[Watched, bytes, bool]] = []
+
+        def begin() -> object:
+            with click.Context(watch, obj=context):
+                signals = Signals(
+                    runtime.run_id(), "watch", self._clock, () if numbers is None else (numbers,)
+                )
+                try:
+                    found.append(self._found(account, signals, commit))
+                    return signals.end(ExitCode.OK)
+                except ReconcilerError as error:
+                    signals.end(error.exit_code, str(error))
+                    raise
+                finally:
+                    signals.close()
+
+        at = written(self._clock.now())
+        with self._stopping.during(reading, reading.cut), console.capturing(captured):
+            ended = cli.ended(begin, ())
+        if numbers is not None and self.metrics is not None:
+            self.metrics.keep(account.name, numbers)
+        message = redactor.text(ended.error)
+        if message and not self._stopping.is_asked:
+            console.say(self._part(account.name, captured.text("stderr")))
+        plan = PartResult(account.name, "plan", int(ended.code), message)
+        if not found:
+            seen = Seen(account.name, at, int(ended.code), message, is_seen=False)
+            return _Look(account, seen, plan)
+        ((watched, page, has_state),) = found
+        self._say_drift(account.name, watched.drift)
+        seen, edits = _seen(account.name, at, watched), watched.edits.plan
+        is_something = bool(edits.changes or edits.bindings)
+        if is_something and self._applies and not has_state:
+            seen = seen._replace(exit_code=int(ExitCode.REFUSED), message=_NO_STATE)
+        plan = plan.showing(edits)._replace(asks=is_something and has_state)
+        return _Look(account, seen, plan, page)
+
+    def _found(
+        self, account: AccountSettings, signals: Signals, commit: str
+    ) -> tuple[Watched, bytes, bool]:
+        """What is found, the fleet as a page, and whether there is a state to tell edits by."""
+        schemas, manifests = options.load(*account.manifests, may_be_empty=True)
+        run = runtime.begin(self._location, embedded=config.is_silent(os.environ), run=signals.run)
+        rules = PlanOptions(prune=runtime.prunes(asked=None))
+        workspace = usecases.Workspace(manifests, schemas, run.vault(), rules, runtime.budgets())
+        now = self._clock.now()
+        with runtime.connect(schemas, limits=run.limits, reporter=signals.reporter) as connection:
+            known = run.known(connection.account)
+            found = look_at(workspace, connection.reader(), known.state, now)
+        signals.planned(found.plan, schemas.kinds, found.live)
+        made = Made(commit, signals.run, found.report.read_at, __version__)
+        html = runtime.redactor().text(report_html(found.report, View(made=made)))
+        has_state = bool(known.saved.serial or known.state.records)
+        return found, gzip.compress(html.encode()), has_state
+
+    def _say_drift(self, account: str, drift: Drift) -> None:
+        """Shows drift that was not there in the last round."""
+        before = self._drifts.get(account)
+        self._drifts[account] = drift
+        if drift.monitors and (before is None or before.monitors != drift.monitors):
+            console.data(self._part(account, render.drift_text(drift)))
+
+    @staticmethod
+    def _part(account: str, text: str) -> Lines:
+        """A text about one account, below its name."""
+        title = [] if account == DEFAULT_ACCOUNT else ["", f"Account {account}"]
+        return render.joined([*title, *part_text(text).split("\n")])
+
+    def _apply(self, look: _Look, accounts: Accounts, commit: str) -> _Look:
+        """Applies the edits of an account, and looks at it again."""
+        account = look.account
+        where = ("--state", self._location) if self._location else ()
+        arguments = ("--edits-only", "--auto-approve", "--lock-timeout", _WAIT_FOR_LOCK, *where)
+        job = Job(account.name, "apply", arguments, commit).approving(look.plan)
+        done = fleet.work(job, fleet.Worker(self._clock, self._stopping, accounts))
+        if done.text:
+            console.data(self._part(account.name, done.text))
+        if done.talk:
+            console.say(self._part(account.name, done.talk))
+        again = self._look(account, accounts, commit)
+        seen = again.seen._replace(applied=sum(done.changes.values()))
+        if not done.is_good:
+            code = ExitCode.INTERRUPTED if done.exit_code is None else done.exit_code
+            seen = seen._replace(exit_code=int(code), message=done.message or done.status.value)
+        return again._replace(seen=seen)
+
+
+def _seen(account: str, at: str, found: Watched) -> Seen:
+    plan, edits = found.plan, found.edits.plan
+    seen = Seen(
+        account,
+        at,
+        drifted=len(found.drift.monitors),
+        edits=len(edits.changes),
+        held=len(found.edits.held),
+        refused=len(plan.refusals),
+        unchanged=plan.unchanged,
+        losses=len(edits.coverage.losses),
+    )
+    is_something = seen.drifted or seen.edits or seen.held or seen.refused
+    return seen._replace(exit_code=int(ExitCode.CHANGES if is_something else ExitCode.OK))
+
+
+def _ignore(_: object) -> None:
+    """Keeps nothing."""
+
+
+def _ignore_text(_: str, _text: str) -> None:
+    """Keeps nothing."""

@@ -1,0 +1,563 @@
+"""`reconciler watch`: hours of it by a false clock, and as a process that is stopped and killed."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import socket
+import sys
+import threading
+import time
+import tracemalloc
+from contextlib import closing
+from datetime import timedelta
+from http.client import HTTPConnection
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconciler.context import SYSTEM, Clock
+from reconciler.sandbox import parse_fault
+from reconciler.sandbox.options import Controls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from e2e.conftest import Account, Done, Process, Workspace
+
+FAULTS = (
+    (),
+    ("GET /monitors* status=503 times=2",),
+    ("PATCH * drop=after times=1",),
+    ("GET * drop=before",),
+    ("PATCH * status=500 times=1",),
+    ("POST /access-tokens status=503",),
+    ("GET /monitors* body=truncated times=1",),
+)
+MONITORS = 6
+HURRIED = """
+import sys
+from reconciler.cli import run
+from reconciler.context import SYSTEM
+clock = SYSTEM._replace(sleep=lambda seconds, stop: SYSTEM.sleep(seconds / 60, stop))
+sys.exit(run(sys.argv[1:], clock))
+"""
+"""The command line as a process in which a minute's pause is a second."""
+WATCH = ("watch", "--interval", "60s", "--listen", "127.0.0.1:0")
+QUIET = 64 * 1024
+"""Bytes by which what is held may differ between two rounds: caches, and what a round leaves."""
+
+
+class Hours:
+    """A clock on which a pause takes no time, and the world that moves on in each pause.
+
+    In pauses of a minute and more, which are those between rounds, somebody pushes an edit,
+    somebody changes a monitor by hand, and AlertSite becomes better or worse.
+    """
+
+    def __init__(self, hours: float, author: Author, account: Account, controls: Controls) -> None:
+        self.rounds = self.hands = 0
+        self.held: list[int] = []
+        self.edits: dict[int, int] = {}
+        self.by_hand: dict[int, int] = {}
+        self._seconds = hours * 3600
+        self._passed = 0.0
+        self._author = author
+        self._account = account
+        self._controls = controls
+        self._lock = threading.Lock()
+
+    @property
+    def clock(self) -> Clock:
+        return Clock(
+            lambda: SYSTEM.now() + timedelta(seconds=self._passed),
+            lambda: SYSTEM.monotonic() + self._passed,
+            self._sleep,
+        )
+
+    def _sleep(self, seconds: float, stop: threading.Event | None) -> None:
+        with self._lock:
+            self._passed += max(0.0, seconds)
+        if threading.current_thread() is not threading.main_thread() or seconds < 60:
+            return
+        self.rounds += 1
+        gc.collect()
+        self.held.append(tracemalloc.get_traced_memory()[0])
+        if self._passed >= self._seconds:
+            signal.raise_signal(signal.SIGTERM)
+            assert stop is not None
+            assert stop.wait(5)
+            return
+        # Two quiet rounds end the day, so that nothing has to be done that AlertSite refuses.
+        is_quiet = self._passed + 2 * seconds * 1.3 >= self._seconds
+        self._controls.faults = map(parse_fault, () if is_quiet else FAULTS[self.rounds % 7])
+        number = self.rounds % MONITORS + 1
+        if is_quiet:
+            return
+        if self.rounds % 2 == 0:
+            self.edits[number] = 30 + self.rounds
+            self._author.set(number, self.edits[number])
+        if self.rounds % 3 == 1:
+            self.hands += 1
+            self.by_hand[number] = 1000 + self.rounds
+            # The world is no client of the sandbox's faults.
+            faults, self._controls.faults = self._controls.faults, ()
+            self._account.edit("email-smtp", number, port=self.by_hand[number])
+            self._controls.faults = faults
+
+
+class Author:
+    """Somebody who pushes edits to the repository that is watched."""
+
+    def __init__(self, folder: Path, git: Callable[..., str], manifest: Callable[..., str]) -> None:
+        self._folder = folder
+        self._git = git
+        self._manifest = manifest
+        for number in range(1, MONITORS + 1):
+            self._write(number, 30)
+        (folder / ".gitignore").write_text(".reconciler/\n")
+        (folder / "reconciler.toml").write_text("[budget]\nmonitors = 1000\npercent = 100\n")
+        self.push("--set-upstream")
+
+    def set(self, number: int, timeout: int) -> None:
+        self._write(number, timeout)
+        self.push()
+
+    def push_again(self) -> None:
+        """Puts history in place of what was pushed before."""
+        self._git(self._folder, "push", "--quiet", "--force", "origin", "main")
+
+    def push(self, *how: str) -> None:
+        self._git(self._folder, "add", "--all")
+        self._git(self._folder, "commit", "--quiet", "--message", "x")
+        self._git(self._folder, "push", "--quiet", *how, "origin", "main")
+
+    def _write(self, number: int, timeout: int) -> None:
+        name = f"relay-{number}"
+        text = self._manifest("email-smtp", name, number, name=name, port=587, timeout=timeout)
+        (self._folder / "monitors").mkdir(exist_ok=True)
+        (self._folder / "monitors" / f"{name}.yaml").write_text(text)
+
+
+@pytest.fixture
+def author(tmp_path: Path, git: Callable[..., str], manifest: Callable[..., str]) -> Author:
+    remote, folder = tmp_path / "remote.git", tmp_path / "author"
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(remote))
+    git(tmp_path, "clone", "--quiet", remote.as_uri(), str(folder))
+    git(folder, "symbolic-ref", "HEAD", "refs/heads/main")
+    return Author(folder, git, manifest)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, git: Callable[..., str], author: Author) -> Path:
+    """What is watched: a clone of what the author pushes to."""
+    assert author
+    git(tmp_path, "clone", "--quiet", (tmp_path / "remote.git").as_uri(), "watched")
+    return tmp_path / "watched"
+
+
+@pytest.fixture
+def traced() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize(("hours", "interval"), [(1, "150s"), (24, "100m")])
+def test_hours_of_it_miss_no_edit_revert_no_drift_and_hold_nothing(
+    hours: int,
+    interval: str,
+    run: Callable[..., Done],
+    sandbox: Callable[..., Account],
+    monitor: Callable[..., dict[str, Any]],
+    author: Author,
+    checkout: Path,
+) -> None:
+    controls = Controls()
+    seed = [
+        monitor("email-smtp", number, name=f"relay-{number}", port=587, timeout=30)
+        for number in range(1, MONITORS + 1)
+    ]
+    account = sandbox(*seed, controls=controls)
+    env = account.env | {"RECONCILER_LOCK_LEASE": "48h"}
+    assert run("apply", "--auto-approve", env=env, cwd=checkout).code == 0
+    day = Hours(hours, author, account, controls)
+    watching = ("watch", "--apply", "--interval", interval, "--listen", "127.0.0.1:0")
+    done = run(*watching, env=env, cwd=checkout, clock=day.clock)
+    assert done.code == 0, done.text
+    assert day.rounds >= 10
+    controls.faults = ()
+    live = {item["id"]: item for item in account.monitors()}
+    assert {number: live[number]["timeout"] for number in day.edits} == day.edits
+    assert {number: live[number]["port"] for number in day.by_hand} == day.by_hand
+    sent = [it["body"] for it in account.requests("PATCH") if set(it["body"]) == {"timeout"}]
+    assert len(sent) >= len(day.edits)
+    ours = [it["body"] for it in account.requests("PATCH") if "port" in it["body"]]
+    assert len(ours) == day.hands
+    assert day.hands >= 3
+    middle, end = day.held[len(day.held) // 2], day.held[-1]
+    assert end - middle < QUIET, day.held
+
+
+class Pages:
+    """What a process serves."""
+
+    def __init__(self, process: Process) -> None:
+        line = process.read_until("Serving http://").strip().splitlines()[-1]
+        self._host = line.removeprefix("Serving http://").rstrip("/")
+
+    def get(self, path: str) -> tuple[int, str]:
+        with closing(HTTPConnection(self._host, timeout=10)) as connection:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+
+    def wait_for(self, path: str, word: str) -> str:
+        """The page, as soon as it holds that word."""
+        for _ in range(300):
+            _, text = self.get(path)
+            if word in text:
+                return text
+            time.sleep(0.1)
+        raise AssertionError(f"{word!r} is not in {text!r}")
+
+
+@pytest.fixture
+def executable() -> list[str]:
+    return [sys.executable, "-c", HURRIED]
+
+
+@pytest.fixture
+def account(sandbox: Callable[..., Account], monitor: Callable[..., dict[str, Any]]) -> Account:
+    """What is as the first commit says."""
+    numbers = range(1, MONITORS + 1)
+    return sandbox(
+        *(monitor("email-smtp", it, name=f"relay-{it}", port=587, timeout=30) for it in numbers)
+    )
+
+
+def test_a_process_serves_picks_up_a_commit_and_stops(
+    start: Callable[..., Process], account: Account, author: Author, checkout: Path
+) -> None:
+    process = start(*WATCH, env=account.env, cwd=checkout)
+    pages = Pages(process)
+    pages.wait_for("/readyz", "leading")
+    assert pages.get("/healthz") == (200, "alive\n")
+    assert "6 email monitors" in pages.get("/accounts/default")[1]
+    assert pages.get("/accounts/other")[0] == 404
+    assert pages.get("/nothing")[0] == 404
+    author.set(2, 44)
+    text = pages.wait_for("/metrics", 'watch_edits{account="default",operation="watch"} 1.0')
+    assert "reconciler_watch_leads 1.0" in text
+    assert "reconciler_watch_fetched 1.0" in text
+    assert 'reconciler_exit_code{account="default",operation="watch"} 0.0' in text
+    assert "1 account watched" in pages.get("/")[1]
+    began = time.monotonic()
+    done = process.finish(signal.SIGTERM)
+    assert time.monotonic() - began < 5
+    assert (done.code, "Stopped." in done.err) == (0, True)
+    assert "1 to apply" in done.out
+    assert account.patches() == []
+
+
+def test_a_signal_does_not_wait_for_alertsite(
+    start: Callable[..., Process], sandbox: Callable[..., Account], checkout: Path
+) -> None:
+    account = sandbox(faults=["GET /monitors* delay=30"])
+    env = account.env | {"RECONCILER_TIMEOUT": "40s"}
+    process = start(*WATCH, env=env, cwd=checkout)
+    account.wait_for("POST")
+    assert Pages(process).get("/readyz")[0] == 503
+    began = time.monotonic()
+    assert process.finish(signal.SIGTERM).code == 0
+    assert time.monotonic() - began < 5
+
+
+def test_a_second_one_stands_by_and_takes_over(
+    start: Callable[..., Process],
+    account: Account,
+    author: Author,
+    checkout: Path,
+    run: Callable[..., Done],
+) -> None:
+    env = account.env | {"RECONCILER_STATE": "git:origin"}
+    assert run("apply", "--auto-approve", env=env, cwd=checkout).code == 0
+    first = start(*WATCH, "--apply", env=env, cwd=checkout)
+    Pages(first).wait_for("/readyz", "leading")
+    second = start(*WATCH, "--apply", env=env, cwd=checkout)
+    pages = Pages(second)
+    second.read_until("Waiting for the lock of run")
+    assert pages.get("/readyz") == (200, "standing by\n")
+    assert pages.get("/healthz")[0] == 200
+    assert "Standing by" in pages.get("/")[1]
+    assert "reconciler_watch_leads 0.0" in pages.get("/metrics")[1]
+    first.finish(signal.SIGKILL)
+    author.set(3, 45)
+    pages.wait_for("/readyz", "leading")
+    account.wait_for("PATCH")
+    assert account.patches() == [("/monitors/email-smtp/3", {"timeout": 45})]
+    assert second.finish(signal.SIGTERM).code == 0
+
+
+def test_one_that_stands_by_stops_as_well(
+    start: Callable[..., Process], account: Account, checkout: Path
+) -> None:
+    first = start(*WATCH, env=account.env, cwd=checkout)
+    Pages(first).wait_for("/readyz", "leading")
+    second = start(*WATCH, env=account.env, cwd=checkout)
+    second.read_until("Waiting for the lock of run")
+    began = time.monotonic()
+    assert second.finish(signal.SIGTERM).code == 0
+    assert time.monotonic() - began < 5
+    assert first.finish(signal.SIGTERM).code == 0
+
+
+def once(run: Callable[..., Done], account: Account, where: Path, *more: str) -> Done:
+    return run("watch", "--once", *more, env=account.env, cwd=where)
+
+
+def test_one_round_exits_as_a_plan_does(
+    run: Callable[..., Done], account: Account, author: Author, checkout: Path
+) -> None:
+    assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
+    clean = once(run, account, checkout)
+    assert (clean.code, clean.out.split(" ", 1)[1]) == (0, "default: 6 unchanged\n")
+    author.set(1, 31)
+    account.edit("email-smtp", 2, port=2525)
+    found = once(run, account, checkout)
+    assert found.code == 2
+    assert "Drift: 1 of 6 monitors not as last applied." in found.out
+    assert "default: 1 drifted, 1 to apply, 1 held, 4 unchanged" in found.out
+    applied = once(run, account, checkout, "--apply")
+    assert applied.code == 2
+    assert "default: 1 applied, 1 drifted, 1 held, 5 unchanged" in applied.out
+    assert account.patches()[1:] == [("/monitors/email-smtp/1", {"timeout": 31})]
+
+
+def test_a_round_in_which_nothing_happened_is_one_list(
+    run: Callable[..., Done], account: Account, checkout: Path
+) -> None:
+    before = len(account.calls())
+    once(run, account, checkout, "--apply")
+    calls = account.calls()[before:]
+    assert [call.partition("?")[0] for call in calls] == ["POST /access-tokens", "GET /monitors"]
+
+
+def test_history_that_was_rewritten_is_followed(
+    run: Callable[..., Done],
+    account: Account,
+    author: Author,
+    checkout: Path,
+    git: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    author.set(1, 31)
+    once(run, account, checkout)
+    assert git(checkout, "rev-parse", "HEAD") == git(tmp_path / "author", "rev-parse", "HEAD")
+    git(tmp_path / "author", "commit", "--quiet", "--amend", "--message", "y")
+    author.push_again()
+    once(run, account, checkout)
+    assert git(checkout, "rev-parse", "HEAD") == git(tmp_path / "author", "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("why", ["changed", "ahead", "no remote"])
+def test_nothing_is_applied_while_the_checkout_cannot_follow(
+    why: str,
+    run: Callable[..., Done],
+    account: Account,
+    author: Author,
+    checkout: Path,
+    git: Callable[..., str],
+    tmp_path: Path,
+) -> None:
+    path = checkout / "monitors" / "relay-1.yaml"
+    path.write_text(path.read_text().replace("timeout: 30", "timeout: 99"))
+    if why == "ahead":
+        git(checkout, "commit", "--quiet", "--all", "--message", "mine")
+    elif why == "no remote":
+        git(checkout, "checkout", "--quiet", "--", ".")
+        (tmp_path / "remote.git").rename(tmp_path / "gone.git")
+    done = once(run, account, checkout, "--apply")
+    words = {
+        "changed": "files of the checkout are changed and not committed",
+        "ahead": "the branch main has a commit here that origin does not have",
+        "no remote": "origin cannot be fetched",
+    }
+    assert (done.code, words[why] in done.out) == (7, True)
+    assert "nothing is applied" in done.out
+    assert account.patches() == []
+    assert author
+
+
+def test_a_mistake_in_the_settings_does_not_end_it(
+    run: Callable[..., Done], account: Account, checkout: Path
+) -> None:
+    day = 0
+
+    def sleep(seconds: float, stop: threading.Event | None) -> None:
+        nonlocal day
+        if seconds < 50 or stop is None:
+            return
+        day += 1
+        path = checkout / "monitors" / "relay-1.yaml"
+        if day == 1:
+            path.write_text("no: manifest\n")
+        elif day == 2:
+            path.write_text("")
+            (checkout / "reconciler.toml").write_text("[accounts]\nx = 1\n")
+        elif day == 3:
+            (checkout / "reconciler.toml").write_text("")
+        else:
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.wait(5)
+
+    clock = SYSTEM._replace(sleep=sleep)
+    done = run(*WATCH, env=account.env, cwd=checkout, clock=clock)
+    assert done.code == 0
+    lines = [line for line in done.out.splitlines() if line.startswith("20")]
+    assert "6 unchanged" in lines[0]
+    assert any("default: failed with 3" in line for line in lines)
+    assert any("the settings cannot be used" in line for line in lines)
+    assert "5 unchanged" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--interval", "59s"), "60 s is the least"),
+        (("--listen", "8080"), "not HOST:PORT"),
+        (("--listen", "127.0.0.1:70000"), "not HOST:PORT"),
+        (("--account", "nobody"), "matches no account"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(
+    arguments: tuple[str, ...], words: str, run: Callable[..., Done]
+) -> None:
+    done = run("watch", *arguments)
+    assert (done.code, words in done.err) == (64, True)
+
+
+def test_a_port_that_is_taken_is_named(
+    run: Callable[..., Done], account: Account, checkout: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        where = f"127.0.0.1:{listener.getsockname()[1]}"
+        done = run("watch", "--listen", where, env=account.env, cwd=checkout)
+    assert (done.code, f"{where} cannot be listened on" in done.err) == (3, True)
+
+
+FLEET = """
+[defaults]
+username = {{env = "ALERTSITE_USERNAME"}}
+password = {{env = "ALERTSITE_PASSWORD"}}
+manifests = ["monitors"]
+
+[accounts.one]
+url = "{one}"
+
+[accounts.two]
+url = "{two}"
+wave = 2
+
+[accounts.down]
+url = "http://127.0.0.1:9/api/v3"
+
+[fleet]
+budget = {{monitors = {most}, percent = 100}}
+"""
+
+
+@pytest.fixture
+def two(
+    workspace: Workspace, sandbox: Callable[..., Account], monitor: Callable[..., dict[str, Any]]
+) -> tuple[Account, Account]:
+    """Two accounts with a monitor each, and settings that name a third one, which is down."""
+    found = tuple(sandbox(monitor("email-smtp", 1, port=25)) for _ in range(2))
+    _write_fleet(workspace, found, 10)
+    return found[0], found[1]
+
+
+def _write_fleet(workspace: Workspace, accounts: tuple[Account, ...], most: int) -> None:
+    one, two = (item.url for item in accounts)
+    text = FLEET.format(one=one, two=two, most=most)
+    (workspace.root / "reconciler.toml").write_text(text, encoding="utf-8")
+
+
+def _settle(run: Callable[..., Done], workspace: Workspace, env: dict[str, str], text: str) -> None:
+    """Applies a manifest that AlertSite fits already, so that every account has a state."""
+    workspace.write("relay.yaml", text)
+    assert (
+        run("apply", "--all-accounts", "--not-account", "down", "--auto-approve", env=env).code == 0
+    )
+
+
+def test_an_account_that_fails_fails_alone(
+    run: Callable[..., Done],
+    workspace: Workspace,
+    two: tuple[Account, Account],
+    manifest: Callable[..., str],
+) -> None:
+    env = dict(two[0].login)
+    _settle(run, workspace, env, manifest("email-smtp", "relay", 1, port=25))
+    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587))
+    done = run("watch", "--once", "--apply", env=env)
+    assert done.code == 7
+    assert [line.split(" ", 1)[1][:20] for line in done.out.splitlines()[-3:]] == [
+        "down: failed with 6:",
+        "one: 1 applied, 1 un",
+        "two: 1 applied, 1 un",
+    ]
+    assert [account.ports() for account in two] == [{1: 587}, {1: 587}]
+    only = run("watch", "--once", "--account", "one", env=env)
+    assert (only.code, only.out.count("\n")) == (0, 1)
+
+
+def test_a_wave_that_fails_is_the_last_one(
+    run: Callable[..., Done],
+    workspace: Workspace,
+    sandbox: Callable[..., Account],
+    monitor: Callable[..., dict[str, Any]],
+    manifest: Callable[..., str],
+) -> None:
+    broken = sandbox(monitor("email-smtp", 1, port=25), faults=["PATCH * status=422"])
+    whole = sandbox(monitor("email-smtp", 1, port=25))
+    _write_fleet(workspace, (broken, whole), 10)
+    env = dict(whole.login)
+    _settle(run, workspace, env, manifest("email-smtp", "relay", 1, port=25))
+    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587))
+    done = run("watch", "--once", "--apply", "--not-account", "down", env=env)
+    assert done.code == 7
+    assert "one: failed with" in done.out
+    assert "two: 1 to apply" in done.out
+    assert whole.patches() == []
+
+
+def test_the_budget_of_all_accounts_counts(
+    run: Callable[..., Done],
+    workspace: Workspace,
+    two: tuple[Account, Account],
+    manifest: Callable[..., str],
+) -> None:
+    for account in two:
+        account.edit("email-smtp", 1, enabled=True)
+    env = dict(two[0].login)
+    _settle(run, workspace, env, manifest("email-smtp", "relay", 1, port=25, enabled=True))
+    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=25, enabled=False))
+    _write_fleet(workspace, two, 1)
+    done = run("watch", "--once", "--apply", "--not-account", "down", env=env)
+    assert done.code == 5
+    assert done.out.count("the budget under [fleet] is 1") == 2
+    assert [len(account.patches()) for account in two] == [1, 1]
+
+
+def test_without_a_state_nothing_is_applied(
+    run: Callable[..., Done], account: Account, author: Author, checkout: Path
+) -> None:
+    account.edit("email-smtp", 2, port=2525)
+    author.set(1, 31)
+    done = once(run, account, checkout, "--apply")
+    assert done.code == 5
+    assert "there is no state yet, so an edit cannot be told from drift" in done.out
+    assert len(account.patches()) == 1

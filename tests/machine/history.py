@@ -61,6 +61,8 @@ class History:
         self._acts: list[int] = []
         self._began = 0.0
         self._held: dict[int, Any] = {}
+        self._bound_before: AbstractSet[str] = frozenset()
+        self._may_forget: AbstractSet[str] = frozenset()
         self._ambiguous: set[tuple[int, str]] = set()
         self._folded: dict[tuple[bytes, tuple[tuple[str, bytes], ...]], bytes] = {}
 
@@ -377,7 +379,7 @@ class History:
             self._begun,
         )
         self.model.check(segment)
-        self.model.check_forgotten(segment, self.records(machine))
+        self.model.check_forgotten(segment, self.records(machine), self._may_forget)
         self.check_records()
 
     def _beside(self, which: int) -> tuple[Manifest, ...]:
@@ -557,6 +559,7 @@ class History:
         if not git or not self._is_calm(which, Flags(prune=True)):
             return
         before = self.world.monitors()
+        self._bound_before = self.records(self.machines[which]).keys()
         for address, spec in commit.items():
             if spec is not None:
                 self._edits(which, address, spec)
@@ -592,8 +595,10 @@ class History:
         words = ("undo", run, "--auto-approve", "--json", "--parallelism", "1")
         self._held = self.world.monitors()
         for gate in [killing(number)] * bool(number) + [Gate()]:
+            self._may_forget = self.records(self.machines[which]).keys() - self._bound_before
             with self._segment(self.machines[which], which, Flags(prune=True), []):
                 done = self.machines[which].run(*words, gate=gate)
+            self._may_forget = frozenset()
             self.unlocks()
         # It may all be done by now, or be what cannot be sent.
         is_refused = {5, 7} if moved else {5} if number or not is_some else set()

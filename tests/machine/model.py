@@ -282,11 +282,19 @@ class Model:
                 f"{address} was bound to monitor {record['id']}, which is not its own"
             )
 
-    def check_forgotten(self, segment: Segment, records: Mapping[str, Mapping[str, Any]]) -> None:
-        """A record goes only when its monitor has gone, or has come to another address."""
+    def check_forgotten(
+        self,
+        segment: Segment,
+        records: Mapping[str, Mapping[str, Any]],
+        may_be: AbstractSet[str] = frozenset(),
+    ) -> None:
+        """A record goes only when its monitor has gone, or has come to another address.
+
+        Or when it `may_be` forgotten: an undo forgets what the run had bound.
+        """
         bound = {record["id"] for record in records.values()}
         bound |= {manifest.id for manifest in segment.fleet.values() if manifest.id is not None}
-        for address in segment.records.keys() - records.keys():
+        for address in segment.records.keys() - records.keys() - may_be:
             number = segment.records[address]["id"]
             assert number in bound or number not in segment.after, (
                 f"{address} was forgotten, and its monitor {number} is there"

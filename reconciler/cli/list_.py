@@ -58,7 +58,11 @@ _TABLES = ("table", "wide", "csv")
     help="How to show them: a table with short cells, one with all, JSON, CSV, or their "
     "addresses alone (the id of what has none).",
 )
-@click.option("--offline", is_flag=True, help="List what the state knows; ask AlertSite nothing.")
+@click.option(
+    "--offline/--live",
+    default=False,
+    help="List what the state knows, and ask AlertSite nothing; or, by default, what it has.",
+)
 def list_(
     targets: tuple[str, ...],
     manifests: str,

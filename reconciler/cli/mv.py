@@ -41,26 +41,30 @@ def mv(
     Nothing is overwritten. Git sees the renames by itself.
     """
     found = find_move(sources, target, options.sources(manifests), installed_schemas())
-    if as_json:
-        fields = (
-            EditedField(
-                item.desired.address,
-                item.desired.origin.path,
-                f"{item.section}.{item.field}",
-                item.value,
-            )
-            for item in found.kept
-        )
-        console.document(EditReport(found.files, tuple(fields), not dry_run).to_json())
-    else:
+    if not as_json:
         console.data(joined(_lines(found)))
-    if dry_run:
+    if not dry_run:
+        with console.writing() as writes:
+            move(found, writes.one)
+    if as_json:
+        console.document(EditReport(found.files, _fields(found), not dry_run).to_json())
+    elif dry_run:
         console.say("Nothing was moved. Run the same command without --dry-run.")
-        return ExitCode.OK
-    with console.writing() as writes:
-        move(found, writes.one)
-    console.say("Moved. The plan is the same as before. Review the edits, then commit them.")
+    else:
+        console.say("Moved. The plan is the same as before. Review the edits, then commit them.")
     return ExitCode.OK
+
+
+def _fields(found: Move) -> tuple[EditedField, ...]:
+    return tuple(
+        EditedField(
+            item.desired.address,
+            item.desired.origin.path,
+            f"{item.section}.{item.field}",
+            item.value,
+        )
+        for item in found.kept
+    )
 
 
 def _lines(found: Move) -> Iterator[str]:

@@ -67,19 +67,20 @@ def set_(
     schemas = installed_schemas()
     wanted = _wanted(arguments, targets, unset, schemas)
     found = find_setting(options.sources(manifests), schemas, wanted, runtime.now()[:10])
-    if as_json:
-        console.document(EditReport({}, found.fields, auto_approve).to_json())
-    else:
+    if not as_json:
         _show(found)
-    if not found.files or (as_json and not auto_approve):
-        return ExitCode.OK
-    if not auto_approve:
-        console.ask_to_write()
-    with console.writing() as writes:
-        for file in found.files:
-            with writes.one(file.path):
-                files.write(file.path, file.data, file.original)
-    console.say("Review the edits, then commit them; reconciler plan shows what they change.")
+        if found.files and not auto_approve:
+            console.ask_to_write()
+    is_written = bool(found.files) and (auto_approve or not as_json)
+    if is_written:
+        with console.writing() as writes:
+            for file in found.files:
+                with writes.one(file.path):
+                    files.write(file.path, file.data, file.original)
+    if as_json:
+        console.document(EditReport({}, found.fields, is_written).to_json())
+    elif is_written:
+        console.say("Review the edits, then commit them; reconciler plan shows what they change.")
     return ExitCode.OK
 
 

@@ -61,7 +61,7 @@ def choose(name: str) -> None:
     """
     found = select(runtime.accounts(), Selection((name,)))
     if [item.name for item in found] != [name]:
-        raise UsageError(f"{name} is no name of an account: this command takes one")
+        raise UsageError(f"{name} is not the name of an account: this command takes one")
     runtime.choose(found[0])
 
 

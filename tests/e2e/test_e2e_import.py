@@ -86,7 +86,7 @@ def test_nothing_is_overwritten(
 
     done = run("import", "--merge", env=account.env)
     assert done.code == 0
-    assert "Imported 40 monitors into 40 files below monitors.\nNothing is shared" in done.out
+    assert "Imported 40 monitors into 40 files below monitors.\nNo defaults are written" in done.out
     after = files(workspace)
     assert "email-smtp/buro-munchen-smtp-2.yaml" in after
     assert {name: after[name] for name in before} == before

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Command = Callable[..., int]
 
 
-account = click.option("-a", "--account", metavar="NAME", help="Which account it is about.")
+account = click.option("-a", "--account", metavar="NAME", help="The account to use.")
 
 
 def _last(command: Command) -> Command:

@@ -297,7 +297,7 @@ def test_layouts_by_what_a_monitor_is(
     assert folders == {"_defaults.yaml", "first.yaml", "plain", "rest"}
     (workspace.root / "teams.yaml").write_text("[a]")
     bad = run("import", "--layout", "@teams.yaml", env=account.env)
-    assert (bad.code, "it is no mapping" in bad.err) == (64, True)
+    assert (bad.code, "it is not a mapping" in bad.err) == (64, True)
 
 
 def test_defaults_that_exist_are_used(

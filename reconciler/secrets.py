@@ -399,7 +399,7 @@ def _from_command(words: Sequence[str], environment: Mapping[str, str]) -> str:
 def _from_environment(name: str, environment: Mapping[str, str]) -> str:
     text = environment.get(name, "")
     if not text:
-        raise LookupError(f"the environment variable {name} is not set or empty")
+        raise LookupError(f"the environment variable {name} is empty or not set")
     if not _is_unicode(text):  # Python shows other bytes as halves of surrogate pairs
         raise LookupError(f"the environment variable {name} is not UTF-8")
     return text

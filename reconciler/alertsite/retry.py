@@ -110,5 +110,5 @@ def _pause(state: tenacity.RetryCallState) -> float:
 
 def _sentence(state: tenacity.RetryCallState) -> str:
     error = _error(state)
-    count = f"{state.attempt_number}{'' if error.is_busy else f' of {ATTEMPTS}'} failed"
+    count = f"attempt {state.attempt_number}{'' if error.is_busy else f' of {ATTEMPTS}'} failed"
     return f"{error}; trying again in {_pause(state):.1f} s ({count})"

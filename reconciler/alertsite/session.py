@@ -7,6 +7,7 @@ and password, a bad login answers 400, a token lives one hour, then requests ans
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 from dataclasses import dataclass, field
@@ -61,6 +62,8 @@ _PROXY_HINT = (
     "Check HTTPS_PROXY and ALL_PROXY; NO_PROXY names hosts that are reached without a proxy."
 )
 _HTTPS = 443
+_ERRNO = re.compile(r"\[Errno -?[0-9]+\] ")
+"""What the operating system puts in front of its reason."""
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _SHORT = MIB
 """Bytes of any answer that is not a list: hundreds of times what a monitor takes."""
@@ -443,14 +446,15 @@ def _not_sent(
     """Why there is no connection; a proxy that is in the way is named, without its login."""
     wanted = httpx.URL(url)
     own = Peer(wanted.raw_host.decode("ascii"), wanted.port or _HTTPS)
+    reason = _ERRNO.sub("", str(error))
     if peer is None or peer == own or wanted.scheme == "http":
-        message, hint = f"{url} cannot be reached: {error}", ""
+        message, hint = f"{url} cannot be reached: {reason}", ""
     elif isinstance(error, httpx.ProxyError):
         message, hint = f"the proxy {peer} refused to connect to {url}{_status(error)}", _PROXY_HINT
     elif _is_tls(error):
-        message, hint = f"{url} cannot be reached through the proxy {peer}: {error}", _PROXY_HINT
+        message, hint = f"{url} cannot be reached through the proxy {peer}: {reason}", _PROXY_HINT
     else:
-        message, hint = f"the proxy {peer} cannot be reached: {error}", _PROXY_HINT
+        message, hint = f"the proxy {peer} cannot be reached: {reason}", _PROXY_HINT
     if _is_tls(error):
         return NonsenseError(message, f"{_TLS_HINT} {hint}".rstrip())
     return TransientError(message, may_have_arrived=False, hint=hint)

@@ -172,7 +172,7 @@ def _findings(name: str, table: _Table, defaults: _Table) -> Iterator[Diagnostic
     """What is wrong with one account."""
     if not NAME.fullmatch(name):
         yield table.finding(
-            "", f"{name!r} is no name of an account: use lower-case letters, digits and hyphens"
+            "", f"{name!r} is not a name for an account: use lower-case letters, digits and hyphens"
         )
     yield from _checked(table, _ACCOUNT)
     both = {**defaults.values, **table.values}

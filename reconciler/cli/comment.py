@@ -63,7 +63,7 @@ def comment(
     monitoring:destroy, and loses them when they are no longer true. Where the token may not write,
     as in the pipeline of a fork, the text goes into the job summary.
 
-    It needs what the platform tells its pipelines, and GITHUB_TOKEN, or GITLAB_TOKEN: a project
+    It needs the variables of a pipeline, and GITHUB_TOKEN, or GITLAB_TOKEN: a project
     access token with the role Reporter and the scope api.
     """
     from reconciler.usecases import review

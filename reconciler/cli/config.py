@@ -144,7 +144,7 @@ def read(environment: Mapping[str, str]) -> Settings | None:
         return None
     if not any(name.startswith("ALERTSITE_") for name in environment):
         raise ConfigurationError(
-            "no AlertSite credentials are set, and CI is: a pipeline never uses the sandbox",
+            "CI is set, but no AlertSite credentials are: a pipeline never uses the sandbox",
             "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, or ALERTSITE_TOKEN.",
         )
     username, password, token = (_value(environment, name) for name in _CREDENTIALS)
@@ -152,7 +152,7 @@ def read(environment: Mapping[str, str]) -> Settings | None:
         login = {"ALERTSITE_USERNAME": username, "ALERTSITE_PASSWORD": password}
         missing = [name for name, value in login.items() if not value]
         raise ConfigurationError(
-            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set or empty",
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} empty or not set",
             "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, or ALERTSITE_TOKEN; or unset every "
             "ALERTSITE_ variable to use the sandbox.",
         )
@@ -402,7 +402,9 @@ def read_toml(path: Path) -> dict[str, Any]:
             reason = "it is nested too deep"
         else:  # Python reads no more than 4300 digits
             reason = "a number has too many digits"
-        raise ConfigurationError(f"{path} is not TOML: {reason}", "Fix it.") from error
+        raise ConfigurationError(
+            f"{path} is not TOML: {reason}", "Correct that place, then run the same command again."
+        ) from error
     return table
 
 

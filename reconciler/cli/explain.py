@@ -55,8 +55,8 @@ def explain(name: str, number: int | None) -> int:
     A field is named as in spec, or with its section: email-smtp.port, email-smtp.locations.id,
     email-smtp.metadata.id. explain lint lists the codes of validate --lint.
 
-    explain location 30 and explain property 120 ask AlertSite what its monitors tell of such an id;
-    without ID, of all.
+    explain location 30 and explain property 120 ask AlertSite what its monitors say about that id;
+    without ID, about all ids.
     """
     if name in _MEMBERS:
         console.data(_members(name, number))

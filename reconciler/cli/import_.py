@@ -224,8 +224,8 @@ def _totals(found: Imported, folder: str) -> Iterator[str]:
     yield f"Imported {total} into {_count(count, 'file')} below {folder}."
     if found.is_unshared:
         yield (
-            f"Nothing is shared, since the manifests that are below {folder} would get it too; an "
-            "import into an empty folder writes defaults."
+            f"No defaults are written: the manifests that are already below {folder} would get "
+            "them too. An import into an empty folder writes defaults."
         )
     for item in found.shared:
         path = Path(folder, "_defaults.yaml")

@@ -37,7 +37,7 @@ def issue(drift_path: str, platform: str, text_path: str, title: str) -> int:
     rewritten when it changes, and closed when it has gone. A note below it names what is newly
     drifted, so that people are notified of that and of nothing else.
 
-    It needs what the platform tells its pipelines, and GITHUB_TOKEN, or GITLAB_TOKEN: a
+    It needs the variables of a pipeline, and GITHUB_TOKEN, or GITLAB_TOKEN: a
     project access token with the role Reporter and the scope api.
     """
     from reconciler.usecases import review

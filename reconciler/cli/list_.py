@@ -31,9 +31,11 @@ _TABLES = ("table", "wide", "csv")
 @click.option(
     "--managed",
     is_flag=True,
-    help="Monitors that a manifest describes, those too that are not there.",
+    help="Monitors that a manifest describes, whether AlertSite has them or not.",
 )
-@click.option("--unmanaged", is_flag=True, help="Monitors that neither manifests nor state know.")
+@click.option(
+    "--unmanaged", is_flag=True, help="Monitors that neither a manifest nor the state knows."
+)
 @click.option("--orphaned", is_flag=True, help="Monitors whose manifest is gone.")
 @click.option(
     "--where",

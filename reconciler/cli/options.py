@@ -118,7 +118,7 @@ _exclude = click.option(
     metavar="TARGET",
     callback=_excluded,
     expose_value=False,
-    help="All but what matches; as --target with a ! in front. May be repeated.",
+    help="Leave out what matches, as --target with a ! in front does. May be repeated.",
 )
 
 
@@ -137,7 +137,7 @@ def exclude(command: Callable[..., int]) -> Callable[..., int]:
         callback=lambda _context, _option, value: tuple(
             from_here(f"{NOT}{target}") for target in value
         ),
-        help="All but what matches; as a TARGET with a ! in front. May be repeated.",
+        help="Leave out what matches, as a TARGET with a ! in front does. May be repeated.",
     )(command)
 
 
@@ -228,8 +228,8 @@ notify = click.option(
     "--notify",
     multiple=True,
     metavar="URL",
-    help="Tell a chat, a mailbox or a web hook if anything happened; URL is one of Apprise. May be "
-    "repeated, and be in RECONCILER_NOTIFY.",
+    help="Notify a chat, a mailbox or a web hook if anything happened; URL is an Apprise URL. May "
+    "be repeated; RECONCILER_NOTIFY can hold URLs too.",
 )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Command = Callable[..., int]
 
 
-account = click.option("-a", "--account", metavar="NAME", help="Which account it is about.")
+account = click.option("-a", "--account", metavar="NAME", help="The account to use.")
 
 
 def _last(command: Command) -> Command:
@@ -61,7 +61,7 @@ def choose(name: str) -> None:
     """
     found = select(runtime.accounts(), Selection((name,)))
     if [item.name for item in found] != [name]:
-        raise UsageError(f"{name} is no name of an account: this command takes one")
+        raise UsageError(f"{name} is not the name of an account: this command takes one")
     runtime.choose(found[0])
 
 

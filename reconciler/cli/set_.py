@@ -109,7 +109,9 @@ def _wanted(
     targets = [*given, *left_out]
     assignments = [found for found in read.values() if found is not None]
     if not targets:
-        raise UsageError("no target is given", "Name what is meant; '*' means all manifests.")
+        raise UsageError(
+            "no target is given", "Name the manifests to change; '*' means all of them."
+        )
     if not assignments and not unset:
         names = (target.partition("=")[0] for target in targets if "=" in target)
         meant = "".join(did_you_mean(name, fields) for name in names)

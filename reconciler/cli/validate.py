@@ -29,22 +29,21 @@ if TYPE_CHECKING:
 @click.option(
     "--lint",
     is_flag=True,
-    help="Say what is valid and looks wrong too, such as port 995 for IMAP. "
-    "reconciler explain lint lists the codes, and how a comment disables one.",
+    help="Also report what is valid but looks wrong, such as port 995 for IMAP. "
+    "reconciler explain lint lists the codes, and says how a comment disables one.",
 )
 @click.option("--strict", is_flag=True, help="With --lint: exit with 3 on any finding.")
 @click.option(
     "--update-baseline",
     is_flag=True,
-    help="Lint, and write what is found into the baseline: from now on it is known, and only what "
-    "is new counts.",
+    help="Lint, and write the findings into the baseline: from now on, only new ones count.",
 )
 @click.option(
     "--state",
     "location",
     metavar="LOCATION",
-    help="With --lint: also say which fields were applied, and are named no more, by the state "
-    "that is kept there.",
+    help="With --lint: also report fields that were applied, says the state at LOCATION, and that "
+    "no manifest names any more.",
 )
 @formats.option(formats.Subject.FINDINGS)
 def validate(

@@ -206,7 +206,7 @@ def select(
 def _label(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name or not value:
-        raise UsageError(f"--label {text} is no label", "Write a name and a value: tier=prod")
+        raise UsageError(f"--label {text} is not a label", "Write a name and a value: tier=prod")
     return name, value
 
 

@@ -537,7 +537,7 @@ def _lost(data: JSON) -> Lost:
         and _MOMENT.fullmatch(found.at)
     )
     if not is_one:
-        raise TypeError(f"{canonical(data)} is no loss")
+        raise TypeError(f"{canonical(data)} is not a loss")
     return Lost(*found)._replace(causes=tuple(found.causes))
 
 

@@ -134,7 +134,9 @@ class _Filling:
         if found[0] == _ESCAPE:
             return "${"
         if name is None or not _NAME.fullmatch(name):
-            message = f"{found[0]} is no variable; write ${{name}}, or {_ESCAPE} if {'${'} is meant"
+            message = (
+                f"{found[0]} is not a variable; write ${{name}}, or {_ESCAPE} if {'${'} is meant"
+            )
             self.faults.append(BadReference(pointer, "bad-variable", message))
             return found[0]
         if name not in self._variables:
@@ -147,6 +149,6 @@ class _Filling:
             return str(value).lower()
         if isinstance(value, str | int | float):
             return str(value)
-        message = f"the variable {name} is no text and no number, so it can only stand alone"
+        message = f"the variable {name} is neither text nor a number, so it can only stand alone"
         self.faults.append(BadReference(pointer, "variable-type", message))
         return found[0]

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 
 _COLON = re.compile(r"\s*:")
+_OPTIONAL = frozenset({"extra", "lifecycle"})
+"""Sections that say nothing without a field, and so leave with their last one."""
 Pointer = tuple[str, str]
 """A section of a document, such as `spec`, and a field of it."""
 
@@ -126,20 +128,29 @@ class _Editing:
         for (section, field), want in wanted.items():
             sections.setdefault(section, {})[field] = want
         changes: list[TextChange] = []
-        result, missing = dict(value), dict[str, FieldEdit]()
+        result, whole = dict(value), dict[str, FieldEdit]()
         for section, fields in sections.items():
             is_there = isinstance(value.get(section), dict)
             old = value[section] if is_there else {}
             new = old | {name: settled(old.get(name), want) for name, want in fields.items()}
             result[section] = {name: item for name, item in new.items() if item is not ABSENT}
             if not is_there:
-                missing[section] = FieldEdit(result[section])
+                whole[section] = FieldEdit(result[section])
                 continue
             entry = root.entry(section)
             if entry is None or entry.value.shape is not Shape.MAPPING:
                 raise NotEditableError(f"{section} is not written out as a mapping")
+            if old and not result[section] and section in _OPTIONAL and self._is_bare(entry):
+                del result[section]
+                whole[section] = FieldEdit(ABSENT)
+                continue
             changes += self._mapping(entry.value, old, fields, self._place(root, entry))
-        return changes + (self._mapping(root, value, missing) if missing else []), result
+        return changes + (self._mapping(root, value, whole) if whole else []), result
+
+    def _is_bare(self, entry: Entry) -> bool:
+        """Whether no line inside is a comment of its own, which would have to stay."""
+        lines = self._source.text[entry.key.end : entry.value.end].splitlines()[1:]
+        return not any(line.lstrip().startswith("#") for line in lines)
 
     def _mapping(
         self,

@@ -502,8 +502,10 @@ def _coverage(plan: Plan, *, colour: bool, folds: float) -> Iterator[str]:
             have = "1 other has" if others == 1 else f"{others:,} others have"
             recent = f", {have} in the last 24 hours"
         limit = coverage.allowance.limit
-        line = f"Coverage: {who} monitoring ({how}){recent}; budget {limit:,}"
-        yield paint(line, "!" if coverage.total > limit else "bold", colour=colour)
+        is_over = coverage.total > limit
+        budget = f"over the budget of {limit:,}" if is_over else f"budget {limit:,}"
+        line = f"Coverage: {who} monitoring ({how}){recent}; {budget}"
+        yield paint(line, "!" if is_over else "bold", colour=colour)
         yield from _losses(plan, folds=folds)
         labels = coverage.by_label()
         if count > 1 and labels:

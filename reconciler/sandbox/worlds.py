@@ -289,4 +289,4 @@ def _unknown(name: str) -> str:
     forms = ", ".join(f"{known}={key.form}" if key.form else known for known, key in KEYS.items())
     near = difflib.get_close_matches(name, KEYS, n=1)
     question = f"; did you mean {near[0]}?" if near else "."
-    return f"{name!r} is no key of a world{question} The keys are {forms}"
+    return f"{name!r} is not a key of a world{question} The keys are {forms}"

@@ -39,7 +39,7 @@ def address_of(executor: str) -> str:
     """
     found = _ADDRESS.fullmatch(executor)
     if found is None:
-        raise UsageError(f"--executor {executor} is no address of a scheduler", _FORM)
+        raise UsageError(f"--executor {executor} is not the address of a scheduler", _FORM)
     if found["protocol"] == "tcp" and not _is_loopback(found["host"].strip("[]")):
         raise UsageError(
             f"--executor {executor} would be reached without TLS, and who reaches it has the "

@@ -271,4 +271,4 @@ def _read(path: Path, data: bytes) -> _Kept:
         result = PartResult.from_json(found)
         return _Kept(result, *(str(found[name]) for name in ("job", "commit", "approved")))
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{path} is no result of an account", "Remove it.") from error
+        raise ConfigurationError(f"{path} is not a result of an account", "Remove it.") from error

@@ -77,7 +77,7 @@ def _parted(asked: str) -> tuple[str, str | None]:
     address, dot, field = asked.partition(".")
     if "/" not in address or (dot and not field):
         raise UsageError(
-            f"{asked} is no address",
+            f"{asked} is not an address",
             "Write kind/name, such as email-smtp/prod-relay, or add a field: "
             "email-smtp/prod-relay.port",
         )

@@ -140,7 +140,9 @@ def read_layout(text: str) -> Layout:
     value = documents[0].value if len(documents) == 1 and not findings else None
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         reason = f" ({findings[0]})" if findings else ""
-        raise UsageError(f"--layout {text}: it is no mapping from text to text{reason}", _MAPPING)
+        raise UsageError(
+            f"--layout {text}: it is not a mapping from text to text{reason}", _MAPPING
+        )
     for pattern in value.values():
         naming.check_layout(pattern)
     return Layout(tuple((str(target), pattern) for target, pattern in value.items()))

@@ -455,7 +455,7 @@ class _Loading:
         if APPEND not in mark:
             message = f"spec.{field.name} can only say {{inherit: false}}: no default counts"
         elif field.set_key is None:
-            message = f"spec.{field.name} is no list, so that nothing can be appended to it"
+            message = f"spec.{field.name} is not a list, so nothing can be appended to it"
         else:
             message = f"spec.{field.name} can only append a list: {{append: [...]}}, and no more"
         return Diagnostic(place, "inherit", message)

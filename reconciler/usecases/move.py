@@ -181,7 +181,9 @@ def _steps(sources: Sequence[str], target: str, root: str) -> tuple[Step, ...]:
     for given in sources:
         source = os.path.normpath(given)
         if not os.path.lexists(source):
-            raise UsageError(f"{given}: there is no such file or folder", "Name one that there is.")
+            raise UsageError(
+                f"{given}: there is no such file or folder", "Name a file or folder that exists."
+            )
         is_file = not Path(source).is_dir()
         into = is_folder or (is_file and not new.endswith(_FILES))
         step = Step(source, str(Path(new, Path(source).name)) if into else new)

@@ -211,7 +211,7 @@ def _of_spec(
     now = desired.secrets.get(field, desired.fields.get(field))
     if asked.sign:
         if key is None:
-            raise BadAssignmentError(f"{asked}: {field} is no list; write {field}=VALUE")
+            raise BadAssignmentError(f"{asked}: {field} is not a list; write {field}=VALUE")
         if now is None:
             raise BadAssignmentError(
                 f"{asked}: {desired.address} names no {field}, so that what AlertSite has would be "

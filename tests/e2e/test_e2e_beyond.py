@@ -255,7 +255,7 @@ def test_what_was_not_done_in_a_shard_is_told_by_the_merge(
         (("plan", "--shard", "3/4"), 0, "No account is in shard 3/4."),
         (("apply", "--all-accounts", "--shard", "1/4"), 64, "of the waves 1, 2, and a shard"),
         (("plan", "--executor", "dask:tcp://10.0.0.1:8786"), 64, "reached without TLS"),
-        (("plan", "--executor", "ray://localhost:1"), 64, "is no address of a scheduler"),
+        (("plan", "--executor", "ray://localhost:1"), 64, "is not the address of a scheduler"),
         (("plan", "--executor", "dask:tls://127.0.0.1:9"), 3, "cannot be used"),
         (
             ("apply", "-a", "a", "--write-ids", "--executor", "dask:tcp://localhost:1"),
@@ -263,7 +263,7 @@ def test_what_was_not_done_in_a_shard_is_told_by_the_merge(
             "--write-ids writes into the manifests here",
         ),
         (("merge", "results"), 3, "there is no result in results"),
-        (("merge", "other"), 3, "other/a.apply.json is no result of an account"),
+        (("merge", "other"), 3, "other/a.apply.json is not a result of an account"),
         (("merge", "several"), 3, "are of several runs: apply 1, plan 1"),
         (("merge", "double"), 3, "are both results of a"),
     ],

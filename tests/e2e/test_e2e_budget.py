@@ -73,7 +73,7 @@ def test_a_commit_that_deletes_half_the_manifests(
     plan = run("plan", "--prune", env=account.env)
     assert plan.code == 0
     assert "0 to add, 0 to change, 12 to destroy. 12 unchanged." in plan.out
-    assert "Coverage: 12 monitors lose monitoring (12 deleted); budget 7" in plan.out
+    assert "Coverage: 12 monitors lose monitoring (12 deleted); over the budget of 7" in plan.out
     done = run(*_PRUNE, env=account.env)
     assert done.code == 5
     assert "- email-smtp/m12 (id 12)" in done.out
@@ -185,7 +185,7 @@ def test_a_saved_plan_is_held_to_it_too(
     remove(workspace, range(1, 6))
     saved = run("plan", "--prune", "--out", "plan.json", env=account.env)
     assert saved.code == 0
-    assert "(5 deleted); budget 3" in run("show", "plan.json").out
+    assert "(5 deleted); over the budget of 3" in run("show", "plan.json").out
     refused = run("apply", "plan.json", env=account.env)
     assert refused.code == 5
     assert "5 of 12 monitors would lose monitoring (5 deleted)" in refused.err

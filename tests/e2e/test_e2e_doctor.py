@@ -216,7 +216,7 @@ class TestSecrets:
         status, message = _found(done)["secrets"]
         assert status == "FAIL"
         assert message == (
-            "1 of 1 not available: the environment variable MAILBOX is not set or empty"
+            "1 of 1 not available: the environment variable MAILBOX is empty or not set"
         )
 
     def test_one_that_nobody_tracks(self, doctor: Callable[..., Done]) -> None:

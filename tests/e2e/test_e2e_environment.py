@@ -55,11 +55,11 @@ def test_pipeline_with_credentials(account: Account, run: Callable[..., Done]) -
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"ALERTSITE_PASSWORD": ""}, "ALERTSITE_PASSWORD is not set or empty"),
-        ({"ALERTSITE_USERNAME": ""}, "ALERTSITE_USERNAME is not set or empty"),
+        ({"ALERTSITE_PASSWORD": ""}, "ALERTSITE_PASSWORD is empty or not set"),
+        ({"ALERTSITE_USERNAME": ""}, "ALERTSITE_USERNAME is empty or not set"),
         (
             {"ALERTSITE_USERNAME": "", "ALERTSITE_PASSWORD": ""},
-            "ALERTSITE_USERNAME and ALERTSITE_PASSWORD are not set or empty",
+            "ALERTSITE_USERNAME and ALERTSITE_PASSWORD are empty or not set",
         ),
         ({"ALERTSITE_PASSWORD_FILE": "/dev/null"}, "ALERTSITE_PASSWORD"),
     ],

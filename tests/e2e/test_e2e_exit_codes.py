@@ -188,8 +188,9 @@ def test_nobody_listens(
     url = f"http://127.0.0.1:{closed_port}/api/v3"
     done = run("plan", env={"ALERTSITE_URL": url, "ALERTSITE_TOKEN": "0" * 32})
     assert done.code == 6
-    assert f"{url} cannot be reached" in done.err
+    assert f"\nError: {url} cannot be reached: Connection refused\n" in done.err
     assert done.err.count("trying again") == 4
+    assert "(attempt 1 of 5 failed)" in done.err
     assert done.out == ""
 
 

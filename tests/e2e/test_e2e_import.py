@@ -86,7 +86,7 @@ def test_nothing_is_overwritten(
 
     done = run("import", "--merge", env=account.env)
     assert done.code == 0
-    assert "Imported 40 monitors into 40 files below monitors.\nNothing is shared" in done.out
+    assert "Imported 40 monitors into 40 files below monitors.\nNo defaults are written" in done.out
     after = files(workspace)
     assert "email-smtp/buro-munchen-smtp-2.yaml" in after
     assert {name: after[name] for name in before} == before
@@ -297,7 +297,7 @@ def test_layouts_by_what_a_monitor_is(
     assert folders == {"_defaults.yaml", "first.yaml", "plain", "rest"}
     (workspace.root / "teams.yaml").write_text("[a]")
     bad = run("import", "--layout", "@teams.yaml", env=account.env)
-    assert (bad.code, "it is no mapping" in bad.err) == (64, True)
+    assert (bad.code, "it is not a mapping" in bad.err) == (64, True)
 
 
 def test_defaults_that_exist_are_used(

@@ -436,7 +436,7 @@ def test_missing_secret_is_a_finding_before_anything_is_sent(
 ) -> None:
     account = sandbox(guarded)
     env = account.env | {"HOST": _HOST}
-    unset = "missing-secret: the environment variable POP3_PASSWORD is not set or empty"
+    unset = "missing-secret: the environment variable POP3_PASSWORD is empty or not set"
     findings = (
         f"monitors/trip.yaml:11:23: {unset}\n"
         f"monitors/trip.yaml:12:40: {unset}\n"
@@ -505,7 +505,7 @@ def test_another_key_is_said_once_as_what_it_is(
 
 
 _REFS = (
-    ({"env": "NOT SET"}, "missing-secret: the environment variable NOT SET is not set or empty"),
+    ({"env": "NOT SET"}, "missing-secret: the environment variable NOT SET is empty or not set"),
     ({"file": "."}, "missing-secret: cannot read .: it is not a regular file"),
     ({"file": "binary"}, "missing-secret: cannot read binary: it is not UTF-8"),
     ({"file": "empty"}, "missing-secret: the file empty is empty"),

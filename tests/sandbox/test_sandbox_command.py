@@ -88,7 +88,7 @@ def test_worlds_are_repeated_and_joined_by_commas(command: Starting) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--world", "lagg=1"], "--world: world 'lagg=1': 'lagg' is no key of a world; did you"),
+        (["--world", "lagg=1"], "--world: world 'lagg=1': 'lagg' is not a key of a world; did you"),
         (["--world", "lag"], "expected lag=SECONDS"),
         (["--world", "trim", "--world", "trim"], "trim is given twice"),
         (["--fault", "POST * act=late"], "act needs status or body"),

@@ -94,9 +94,9 @@ def test_a_world_is_read_from_text(text: str, expected: World) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("lagg=1", "'lagg' is no key of a world; did you mean lag? The keys are lag=SECONDS,"),
-        ("qqqq", "'qqqq' is no key of a world. The keys are lag=SECONDS, late=SECONDS,"),
-        ("lag=1,,late=1", "'' is no key of a world"),
+        ("lagg=1", "'lagg' is not a key of a world; did you mean lag? The keys are lag=SECONDS,"),
+        ("qqqq", "'qqqq' is not a key of a world. The keys are lag=SECONDS, late=SECONDS,"),
+        ("lag=1,,late=1", "'' is not a key of a world"),
         ("lag", "expected lag=SECONDS, not 'lag'"),
         ("lag=soon", "expected lag=SECONDS, not 'lag=soon'"),
         ("lag=-1", "expected lag=SECONDS"),

@@ -85,7 +85,7 @@ def test_without_accounts_there_is_one(root: Path) -> None:
 
 
 FINDINGS = {
-    "a name": (f"\n[accounts.ACME]\n{LOGIN}", 2, "'ACME' is no name of an account"),
+    "a name": (f"\n[accounts.ACME]\n{LOGIN}", 2, "'ACME' is not a name for an account"),
     "no login": ("[accounts.a]\nwave = 1\n", 1, "a cannot log in: it has neither username"),
     "half a login": ('[accounts.a]\nusername = {env = "A"}', 1, "it has no password"),
     "a plain password": (
@@ -199,7 +199,7 @@ def test_who_is_meant(selection: Selection, expected: str) -> None:
     [
         (Selection(("gamma",)), "--account gamma matches no account"),
         (Selection(excluded=("gamma",)), "--not-account gamma matches no account"),
-        (Selection(labels=("prod",)), "--label prod is no label"),
+        (Selection(labels=("prod",)), "--label prod is not a label"),
         (Selection(("beta",), labels=("tier=test",)), "no account has all that is asked for"),
     ],
 )

@@ -73,8 +73,11 @@ def test_urls_that_are_accepted(url: str) -> None:
 
 REFUSED = {
     "CI without credentials": ({"CI": "true"}, "CI is"),
-    "an empty password": ({**LOGIN, "ALERTSITE_PASSWORD": ""}, "ALERTSITE_PASSWORD is not set"),
-    "no username": ({"ALERTSITE_PASSWORD": "x"}, "ALERTSITE_USERNAME is not set"),
+    "an empty password": (
+        {**LOGIN, "ALERTSITE_PASSWORD": ""},
+        "ALERTSITE_PASSWORD is empty or not set",
+    ),
+    "no username": ({"ALERTSITE_PASSWORD": "x"}, "ALERTSITE_USERNAME is empty or not set"),
     "only a URL": ({"ALERTSITE_URL": DEFAULT_URL}, "ALERTSITE_USERNAME and ALERTSITE_PASSWORD are"),
     "a misspelt name": ({"ALERTSITE_USER": "me"}, "ALERTSITE_USERNAME and ALERTSITE_PASSWORD are"),
     "an empty token": ({"ALERTSITE_TOKEN": ""}, "ALERTSITE_USERNAME and ALERTSITE_PASSWORD are"),

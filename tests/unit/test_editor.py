@@ -449,6 +449,27 @@ def test_a_section_that_is_not_there_is_added() -> None:
     assert set_fields(text.encode(), edits).decode() == f"{text}extra: {{b: [1]}}\n"
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("spec:\n  a: 1\nextra:\n  b: 1 # x\n  c: 2\n# y\n", "spec:\n  a: 1\n# y\n"),
+        ("extra: {b: 1, c: 2} # x\nspec:\n  a: 1\n", "spec:\n  a: 1\n"),
+        ("{extra: {b: 1, c: 2}, spec: {a: 1}}", "{spec: {a: 1}}"),
+        ("extra:\n  # x\n  b: 1\nspec: {}\n", "extra: {}\n  # x\nspec: {}\n"),
+    ],
+)
+def test_a_section_that_says_nothing_leaves(before: str, after: str) -> None:
+    """But for one that has a comment on a line of its own, which stays."""
+    edits = {0: {("extra", "b"): FieldEdit(ABSENT), ("extra", "c"): FieldEdit(ABSENT)}}
+    assert set_fields(before.encode(), edits).decode() == after
+
+
+def test_one_section_leaves_and_another_comes() -> None:
+    text = "spec:\n  a: 1\nlifecycle: {until: x}\n"
+    edits = {0: {("lifecycle", "until"): FieldEdit(ABSENT), ("extra", "b"): FieldEdit(1)}}
+    assert set_fields(text.encode(), edits).decode() == "spec:\n  a: 1\nextra: {b: 1}\n"
+
+
 def test_a_section_without_fields_is_filled() -> None:
     edits = {0: {("spec", "a"): FieldEdit(1)}}
     assert set_fields(b"spec:\nkind: x\n", edits).decode() == "spec: {a: 1}\nkind: x\n"

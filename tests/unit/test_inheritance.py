@@ -144,7 +144,7 @@ class TestAppended:
     @pytest.mark.parametrize(
         ("line", "message"),
         [
-            ("port: {append: [1]}", "spec.port is no list, so that nothing can be appended to it"),
+            ("port: {append: [1]}", "spec.port is not a list, so nothing can be appended to it"),
             (
                 "locations: {append: 1}",
                 "spec.locations can only append a list: {append: [...]}, and no more",

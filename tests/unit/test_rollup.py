@@ -130,7 +130,7 @@ def test_a_file_that_is_no_result(tmp_path: Path) -> None:
     (tmp_path / "b.plan.json").write_text("{}")
     with ThreadPoolExecutor(1) as executor:
         (found,) = run_jobs(JOBS[:1], greet, executor, str(tmp_path))
-    assert (found.exit_code, "is no result of an account" in found.message) == (3, True)
+    assert (found.exit_code, "is not a result of an account" in found.message) == (3, True)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

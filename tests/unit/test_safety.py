@@ -643,7 +643,7 @@ class TestText:
     def test_one_monitor_needs_no_labels(self) -> None:
         one = Coverage(5, SOME.losses[:1], Measurements(0, 288, 0, 144))
         assert self.text(one) == [
-            "Coverage: 1 monitor loses monitoring (1 disabled); budget 0",
+            "Coverage: 1 monitor loses monitoring (1 disabled); over the budget of 0",
             "  email-imap/a (id 1): disabled (enabled)",
             (
                 "Cost: 0 → 288 measurements per day (+288), 0 → 144 credits, of the monitors that "

@@ -57,8 +57,8 @@ def test_a_value_without_references_stays_as_it_is(vault: Vault, value: Any) -> 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("MISSING", "the environment variable MISSING is not set or empty"),
-        ("EMPTY", "the environment variable EMPTY is not set or empty"),
+        ("MISSING", "the environment variable MISSING is empty or not set"),
+        ("EMPTY", "the environment variable EMPTY is empty or not set"),
         ("LATIN", "the environment variable LATIN is not UTF-8"),
     ],
 )

@@ -125,13 +125,13 @@ class TestVariables:
             ),
             (
                 '"${a b}"',
-                "bad-variable: ${a b} is no variable; write ${name}, or $${ if ${ is meant",
+                "bad-variable: ${a b} is not a variable; write ${name}, or $${ if ${ is meant",
             ),
-            ('"${"', "bad-variable: ${ is no variable; write ${name}, or $${ if ${ is meant"),
+            ('"${"', "bad-variable: ${ is not a variable; write ${name}, or $${ if ${ is meant"),
             (
                 '"a ${pool}"',
                 (
-                    "variable-type: the variable pool is no text and no number, so it can only "
+                    "variable-type: the variable pool is neither text nor a number, so it can only "
                     "stand alone"
                 ),
             ),

@@ -398,3 +398,22 @@ def test_accounts_share_manifests_with_variables_and_overrides(accounts: Fleet) 
     assert accounts("validate", "-a", "other", "monitors/other/override.yaml").code == 0
     assert "465" in accounts("render", "email-smtp/relay", "-a", "other").out
     assert "No changes" in accounts("plan", "-a", "good").out
+
+
+def test_the_first_is_told_before_the_last_is_planned(
+    start: Callable[..., Process],
+    workspace: Workspace,
+    sandbox: Callable[..., Account],
+    manifest: Callable[..., str],
+) -> None:
+    quick, slow = sandbox(), sandbox(faults=["GET /monitors delay=1"])
+    settings = SETTINGS.split("[accounts.good]", maxsplit=1)[0].format()
+    for name, account in (("a", quick), ("b", slow)):
+        workspace.write(f"{name}/own.yaml", manifest("email-smtp", name, name=name))
+        settings += f'[accounts.{name}]\nurl = "{account.url}"\n'
+    workspace.write("_shared/none.yaml", "")
+    (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    process = start("plan", env=ENV)
+    assert "email-smtp/a" in process.read_until("email-smtp/a", stream="stdout")
+    assert not [call for call in slow.calls() if call.startswith("GET /monitors")]
+    assert "email-smtp/b" in process.finish().out

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -267,4 +268,7 @@ def _of_account(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def folder_of(account: AccountSettings) -> str:
     """The folder that all manifests of an account are in."""
-    return os.path.commonpath(account.manifests) or "."
+    folders: Sequence[str] = account.manifests
+    if any(map(os.path.isabs, folders)):
+        folders = [os.path.normpath(Path.cwd() / folder) for folder in folders]
+    return os.path.commonpath(folders) or "."

@@ -193,7 +193,7 @@ def select(
         for item in accounts.all
         if (not selection.names or _matches(item.name, selection.names))
         and not _matches(item.name, selection.excluded)
-        and all(fnmatchcase(item.labels.get(name, ""), value) for name, value in labels)
+        and all(_is_labelled(item, name, value) for name, value in labels)
     ]
     if not found:
         raise UsageError("no account has all that is asked for", "Ask for less.")
@@ -210,6 +210,11 @@ def _label(text: str) -> tuple[str, str]:
     return name, value
 
 
+def _is_labelled(account: AccountSettings, name: str, value: str) -> bool:
+    """Whether the account has that label; one that it has not fits no glob, not even `*`."""
+    return name in account.labels and fnmatchcase(account.labels[name], value)
+
+
 def _matches(name: str, patterns: Collection[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
@@ -217,11 +222,14 @@ def _matches(name: str, patterns: Collection[str]) -> bool:
 def _touched(accounts: Accounts, changed: Collection[str]) -> Iterator[str]:
     """The names of the accounts that a change of these files may change.
 
-    The project's file is everybody's. A defaults file counts for all folders below it.
+    The project's file is everybody's. A defaults file counts for all folders below it. Of a folder
+    that is not below the root nobody knows whether its files have changed, so it may.
     """
     is_all = "reconciler.toml" in changed
     for item in accounts.all:
-        if is_all or item.file in changed or any(_is_of(item, path) for path in changed):
+        is_elsewhere = any(f"{it}/".startswith(("/", "../")) for it in item.manifests)
+        is_its = is_all or is_elsewhere or item.file in changed
+        if is_its or any(_is_of(item, path) for path in changed):
             yield item.name
 
 

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from reconciler import cli, durable
 from reconciler.cli import config, console, runtime
@@ -65,8 +66,8 @@ _TOGETHER = ("text", "json", "markdown")
 """Formats in which several accounts are one."""
 _GARBAGE = 50_000
 """New objects after which garbage is looked for: a fleet of 1,000 monitors has about as many."""
-_OWN_FILES = ("out", "events", "metrics", "file")
-"""Parameters with a file that each account needs for itself."""
+_OWN_FILES = ("out", "events", "metrics", "file", "manifests", "into")
+"""Parameters with a file or folder that each account needs for itself."""
 _NOT_PLANNED = ("events", "metrics", "notify", "formats", "as_json", "no_pager")
 """Parameters of an apply that its plan does without."""
 
@@ -360,7 +361,8 @@ def _outputs_of(given: click.Context) -> RollUpOutputs:
     """
     for name in _OWN_FILES:
         value = given.params.get(name)
-        if value and PLACEHOLDER not in value:
+        is_given = given.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if value and is_given and PLACEHOLDER not in value:
             raise UsageError(
                 f"several accounts cannot share {value}",
                 f"Write {PLACEHOLDER} into its name, in place of the account's.",

@@ -164,6 +164,16 @@ def test_the_selection_is_the_same_for_all_that_read(accounts: Fleet) -> None:
     assert text.out.count("email-smtp/relay") == 2
 
 
+@pytest.mark.parametrize("command", ["plan", "apply", "drift", "list", "report"])
+def test_several_accounts_are_not_given_the_manifests_of_one(accounts: Fleet, command: str) -> None:
+    chosen = (command, "-a", "good", "-a", "other", "--manifests")
+    refused = accounts(*chosen, "monitors/good")
+    assert refused.code == 64
+    assert "several accounts cannot share monitors/good" in refused.err
+    assert not accounts.other.calls()
+    assert accounts("plan", *chosen[1:], "monitors/{account}").code == 0
+
+
 def test_a_wave_that_fails_is_the_last(accounts: Fleet) -> None:
     path = accounts.workspace.root / "reconciler.toml"
     text = path.read_text(encoding="utf-8")
@@ -369,6 +379,23 @@ def test_an_import_goes_to_the_folder_of_each_account(
     assert done.code == 0
     assert (root / "monitors" / "good" / "email-pop" / "one.yaml").exists()
     assert (root / "monitors" / "other" / "email-pop" / "two.yaml").exists()
+
+
+def test_what_is_staged_is_planned_for_the_account_that_it_is_of(
+    accounts: Fleet, monitor: Callable[..., dict[str, Any]], sandbox: Callable[..., Account]
+) -> None:
+    one = sandbox(monitor("email-pop", 8, name="one"), monitor("email-pop", 9, name="two"))
+    settings = SETTINGS.format(good=one.url, other=accounts.other.url)
+    (accounts.workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    for path in (accounts.workspace.root / "monitors").rglob("*.yaml"):
+        path.unlink()
+    staged = accounts("import", "-a", "good", "--into", "staging/{account}")
+    assert staged.code == 0
+    assert "Plan after import: no changes. 2 unchanged." in staged.out
+    assert "until you move it into the folder of the manifests" in staged.err + staged.out
+    refused = accounts("import", "-a", "good", "-a", "other", "--into", "staging")
+    assert refused.code == 64
+    assert "several accounts cannot share staging" in refused.err
 
 
 def test_accounts_share_manifests_with_variables_and_overrides(accounts: Fleet) -> None:

@@ -333,19 +333,18 @@ class _Whole:
         for wave in sorted({item.wave for item in self._chosen}):
             names = [item.name for item in self._chosen if item.wave == wave]
             jobs = [waiting[name] for name in names if name in waiting]
-            here = []
+            known = [done[name] for name in names if name in done]
             if failed:
                 reason = f"an account of wave {failed} is not done"
-                here += [told(job.not_started(reason), outputs) for job in jobs]
+                yield from (told(job.not_started(reason), outputs) for job in jobs)
             else:
+                here = list(known)
                 for item in run_jobs(jobs, do, executor, self._results):
                     seconds = plans[item.account].seconds + item.seconds
                     here.append(told(item._replace(seconds=seconds), outputs))
                     yield here[-1]
-                here += [done[name] for name in names if name in done]
                 failed = 0 if all(item.is_good for item in here) else wave
-                here = here[len(jobs) :]
-            yield from here
+            yield from known
 
 
 def _as_apply(plan: PartResult) -> PartResult:

@@ -186,6 +186,15 @@ def test_a_wave_that_fails_is_the_last(accounts: Fleet) -> None:
     assert (done.code, statuses(done)) == (0, {"good": "done", "other": "done"})
 
 
+def test_whoever_cannot_be_planned_is_told_of_in_every_wave(accounts: Fleet) -> None:
+    path = accounts.workspace.root / "reconciler.toml"
+    text = path.read_text(encoding="utf-8").replace("[accounts.other]", "[accounts.other]\nwave = 2")
+    path.write_text(text.replace("[accounts.locked]", "[accounts.locked]\nwave = 2"))
+    done = accounts("apply", "--all-accounts", "--auto-approve", "--json")
+    found = {"down": "failed", "locked": "failed", "other": "not-started", "good": "done"}
+    assert (done.code, statuses(done)) == (7, found)
+
+
 def test_the_budget_of_the_fleet_counts_over_all(accounts: Fleet) -> None:
     path = accounts.workspace.root / "reconciler.toml"
     path.write_text(path.read_text() + "\n[fleet]\nbudget = {monitors = 1}\n")

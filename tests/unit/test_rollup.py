@@ -134,6 +134,12 @@ def test_what_is_not_started_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_was_interrupted_can_go_on(tmp_path: Path) -> None:
+    cut = perform(JOBS[0], lambda job: PartResult(job.account, job.operation, 130), str(tmp_path))
+    assert (cut.status, cut.part, list(tmp_path.iterdir())) == ("interrupted", "", [])
+    assert perform(JOBS[0], greet, str(tmp_path)).text == "hello b"
+
+
 def test_a_file_that_is_no_result(tmp_path: Path) -> None:
     (tmp_path / "b.plan.json").write_text("{}")
     with ThreadPoolExecutor(1) as executor:

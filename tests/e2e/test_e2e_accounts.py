@@ -188,7 +188,9 @@ def test_a_wave_that_fails_is_the_last(accounts: Fleet) -> None:
 
 def test_whoever_cannot_be_planned_is_told_of_in_every_wave(accounts: Fleet) -> None:
     path = accounts.workspace.root / "reconciler.toml"
-    text = path.read_text(encoding="utf-8").replace("[accounts.other]", "[accounts.other]\nwave = 2")
+    text = path.read_text(encoding="utf-8").replace(
+        "[accounts.other]", "[accounts.other]\nwave = 2"
+    )
     path.write_text(text.replace("[accounts.locked]", "[accounts.locked]\nwave = 2"))
     done = accounts("apply", "--all-accounts", "--auto-approve", "--json")
     found = {"down": "failed", "locked": "failed", "other": "not-started", "good": "done"}
@@ -261,6 +263,18 @@ def test_a_result_that_is_there_is_not_made_again(accounts: Fleet) -> None:
     assert "results/good.plan.json" in accounts("plan", *chosen).out
     assert len(accounts.good.requests()) == logins
     assert again.code == 3
+
+
+@pytest.mark.parametrize("command", [("history",), ("state", "list"), ("status",), ("plan",)])
+def test_nothing_is_told_from_the_state_of_another_account(
+    accounts: Fleet, command: tuple[str, ...]
+) -> None:
+    assert accounts("apply", "-a", "good", "--auto-approve").code == 0
+    folder = accounts.workspace.root / ".reconciler"
+    (folder / "good").rename(folder / "other")
+    refused = accounts(*command, "-a", "other")
+    assert (refused.code, refused.out) == (8, "")
+    assert "state.json is the state of" in refused.err
 
 
 def test_a_single_state_is_taken_over_by_one_command(

@@ -213,6 +213,8 @@ def test_the_budget_of_the_fleet_counts_over_all(accounts: Fleet) -> None:
 def test_what_has_changed_says_who_is_meant(accounts: Fleet, git: Callable[..., str]) -> None:
     root = accounts.workspace.root
     (root / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")
+    accounts.workspace.write("_linked/relay.yaml", "# nothing yet\n")
+    (root / "monitors" / "down" / "linked.yaml").symlink_to("../_linked/relay.yaml")
     for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "-m", "first")):
         git(root, *words)
     env = {"GIT_CONFIG_NOSYSTEM": "1"}
@@ -227,6 +229,8 @@ def test_what_has_changed_says_who_is_meant(accounts: Fleet, git: Callable[..., 
     assert "Valid: 2 manifests" in accounts("validate", "--changed-since", "HEAD", env=env).err
     accounts.workspace.write("other/more.yaml", "")
     assert changed() == ["good", "other"]
+    accounts.workspace.write("_linked/relay.yaml", "# something\n")
+    assert changed() == ["down", "good", "other"]
     accounts.workspace.replace("_shared/relay.yaml", "587", "25")
     assert changed() == ["down", "good", "locked", "other"]
 

@@ -203,6 +203,22 @@ def select(
     return tuple(found)
 
 
+def having(accounts: Accounts, paths: Collection[str]) -> tuple[AccountSettings, ...]:
+    """The accounts whose files these are, or are in these folders, sorted by name.
+
+    Raises:
+        UsageError: a path is of no account, so that nobody would look at it.
+    """
+    for path in paths:
+        if not any(_touched(accounts, {path})):
+            raise UsageError(
+                f"{path} is in the folder of no account",
+                "Name a file or folder that there is, or add its folder to manifests of an "
+                "account in reconciler.toml.",
+            )
+    return select(accounts, Selection(), paths)
+
+
 def _label(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name or not value:
@@ -234,10 +250,12 @@ def _touched(accounts: Accounts, changed: Collection[str]) -> Iterator[str]:
 
 
 def _is_of(account: AccountSettings, path: str) -> bool:
-    """Whether the file is one of the account's manifests, or has defaults for them."""
+    """Whether a file or folder is one of the account's manifests, has some, or their defaults."""
     parent, slash, name = path.rpartition("/")
     for folder in account.manifests:
-        if folder in {".", path} or path.startswith(f"{folder}/"):
+        if folder == "." or path == "." or f"{path}/".startswith(f"{folder}/"):
+            return True
+        if f"{folder}/".startswith(f"{path}/"):  # a folder around it, or a link in its place
             return True
         if name in _DEFAULTS and f"{folder}/".startswith(f"{parent}{slash}"):
             return True

@@ -235,6 +235,19 @@ def test_what_has_changed_says_who_is_meant(accounts: Fleet, git: Callable[..., 
     assert changed() == ["down", "good", "locked", "other"]
 
 
+def test_a_path_to_be_checked_means_its_accounts(accounts: Fleet) -> None:
+    accounts.workspace.write("nobody/relay.yaml", "name: [\n")
+    root = accounts.workspace.root
+    four = ["down", "good", "locked", "other"]
+    for path in ("monitors", ".", str(root / "monitors"), "monitors/_shared"):
+        assert sorted(statuses(accounts("validate", path, "--json"))) == four
+    done = accounts("validate", "monitors/nobody", "monitors/good/own.yaml")
+    assert (done.code, "monitors/nobody is in the folder of no account" in done.err) == (64, True)
+    for chosen in ((), ("-a", "good")):
+        done = accounts("validate", "monitors/good/missing.yaml", *chosen)
+        assert (done.code, "there is no such file or folder" in done.err) == (3, True)
+
+
 def test_a_file_for_each_account(accounts: Fleet) -> None:
     chosen = ("-a", "good", "-a", "other")
     refused = accounts("plan", *chosen, "--out", "plan.json")

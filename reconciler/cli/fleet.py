@@ -138,7 +138,7 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
     result = PartResult(
         job.account,
         job.operation,
-        int(ended.code),
+        _code(ended.code, stopping),
         redactor.text(ended.error),
         clock.monotonic() - began,
         text=captured.text("stdout"),
@@ -149,6 +149,11 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
     for value in shown:
         result = result.showing(value)
     return job.completed(result)
+
+
+def _code(code: int, stopping: Stopping) -> int:
+    """How a part ended: what waits, for an answer or a lock, gives up when it is interrupted."""
+    return int(ExitCode.INTERRUPTED if stopping.is_asked and code in _PASSING else code)
 
 
 def work_on(job: Job, setting: Worker = _ALONE) -> PartResult:

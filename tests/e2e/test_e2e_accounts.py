@@ -394,6 +394,32 @@ def test_an_interrupted_apply_starts_no_account_more(
     assert len([call for call in account.calls() if call.startswith("POST /monitors")]) <= 1
 
 
+def test_an_account_that_was_interrupted_before_its_requests_has_not_failed(
+    start: Callable[..., Process],
+    workspace: Workspace,
+    sandbox: Callable[..., Account],
+    manifest: Callable[..., str],
+) -> None:
+    account = sandbox(faults=["GET /monitors delay=1"])
+    settings = SETTINGS.split("[accounts.good]", maxsplit=1)[0].format()
+    for name in ("a", "b"):
+        workspace.write(f"{name}/own.yaml", manifest("email-smtp", name, name=name))
+        settings += f'[accounts.{name}]\nurl = "{account.url}"\n'
+    workspace.write("_shared/none.yaml", "")
+    (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    words = ("apply", "--all-accounts", "--auto-approve", "--json", "--results", "results")
+    process = start(*words, env=ENV)
+    state = workspace.root / ".reconciler"
+    while not list(state.rglob("*.guard")):  # both are planned, and one is looked at again
+        assert process.popen.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.3)  # an answer takes a second
+    done = process.finish(signal.SIGINT)
+    assert (done.code, done.json["interrupted"]) == (130, True)
+    assert set(statuses(done).values()) <= {"interrupted", "not-started"}
+    assert not (workspace.root / "results").exists()
+
+
 def test_an_account_is_asked_at_its_rate(accounts: Fleet, hurried: Clock) -> None:
     path = accounts.workspace.root / "reconciler.toml"
     text = path.read_text(encoding="utf-8")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,7 +51,7 @@ _SHAPES = {
     "manifests": 'a list of folders, such as ["monitors/_shared", "monitors/{account}"]',
     "state": 'a text, such as "git:origin#refs/reconciler/{account}"',
     "labels": 'a table of texts, such as {tier = "prod"}',
-    "vars": 'a table, such as {site = "acme.example"}',
+    "vars": 'a table of what JSON can say, such as {site = "acme.example"}',
     "wave": "a whole number from 1",
     "rate": 'a number of requests per second or minute, such as "5/s" or "120/m"',
     "budget": "a table with monitors and percent, whole numbers from 0",
@@ -154,8 +155,11 @@ def _files(top: _Table, findings: list[Diagnostic]) -> Iterator[tuple[str, _Tabl
     pattern = top.values.get("accounts_from")
     if pattern is None:
         return
-    is_pattern = isinstance(pattern, str) and pattern and not Path(pattern).is_absolute()
-    paths = sorted(Path().glob(pattern)) if is_pattern else []
+    try:
+        is_pattern = isinstance(pattern, str) and not Path(pattern).is_absolute()
+        paths = sorted(Path().glob(pattern)) if is_pattern else []
+    except (ValueError, IndexError):  # so Path refuses `x**`, and `.`
+        is_pattern, paths = False, []
     if not paths:
         message = (
             f"accounts_from matches no file: {pattern}"
@@ -164,7 +168,7 @@ def _files(top: _Table, findings: list[Diagnostic]) -> Iterator[tuple[str, _Tabl
         )
         findings.append(top.finding("accounts_from", message))
     for path in paths:
-        values = config.read_toml(path)
+        values = config.read_toml(path, must_exist=True)
         yield path.stem, _Table(str(path), path.read_text(encoding="utf-8"), "", values)
 
 
@@ -199,7 +203,7 @@ def _fits(key: str, value: object) -> bool:
         case "username" | "password" | "token", {"file": str() as path, **rest}:
             return bool(path) and not rest
         case "username" | "password" | "token", {"cmd": [*words], **rest}:
-            is_text = all(isinstance(word, str) for word in words)
+            is_text = all(isinstance(word, str) and "\0" not in word for word in words)
             return is_text and bool(words and words[0]) and not rest
         case "url" | "state", str():
             return bool(value.strip())
@@ -208,7 +212,7 @@ def _fits(key: str, value: object) -> bool:
         case "labels", dict():
             return all(isinstance(item, str) for item in value.values())
         case "vars", dict():
-            return all(map(_VARIABLE.fullmatch, value))
+            return all(map(_VARIABLE.fullmatch, value)) and _is_json(value)
         case "wave", int():
             return type(value) is int and value > 0
         case "parallelism", int():
@@ -222,6 +226,15 @@ def _fits(key: str, value: object) -> bool:
                 for name, limit in value.items()
             )
     return False
+
+
+def _is_json(value: object) -> bool:
+    """Whether a manifest could say it too: TOML has dates, and numbers that are none."""
+    if isinstance(value, dict):
+        return all(map(_is_json, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    return isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
 
 
 def _is_word(item: object) -> bool:
@@ -286,9 +299,17 @@ def _rate(text: str) -> float:
 def _shared_states(
     found: list[AccountSettings], tables: Mapping[str, _Table], top: _Table
 ) -> Iterator[Diagnostic]:
-    """A finding for each account whose state is where that of another one is."""
+    """A finding for each account whose state is where that of another one is, or its lock."""
     counts = Counter(item.state for item in found)
+    owners = {item.state: item.name for item in found}
     for item in found:
+        locked = owners.get(f"{item.state}-lock") if item.state.startswith("git:") else None
+        if locked is not None:
+            yield top.finding(
+                "state",
+                f"the lock of the account {item.name} would be where the account {locked} keeps "
+                f"its state, in {item.state}-lock: give it another place, or another name",
+            )
         if counts[item.state] > 1:
             table = tables[item.name] if "state" in tables[item.name].values else top
             message = (
@@ -317,8 +338,10 @@ def login_of(account: AccountSettings, environment: Mapping[str, str]) -> config
                 f"the {name} of the account {account.name} is not available: {error}",
                 f"It comes from {reference}, as the settings of the account say.",
             ) from error
+    login = config.Settings("", *found)
+    config.check_token(login.token, f"the token of the account {account.name}")
     if account.url:
         url = config.checked_url(account.url, f"the url of the account {account.name}")
     else:
         url = config.read_url(environment)
-    return config.Settings(url, *found)
+    return login._replace(url=url)

@@ -156,12 +156,21 @@ def read(environment: Mapping[str, str]) -> Settings | None:
             "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, or ALERTSITE_TOKEN; or unset every "
             "ALERTSITE_ variable to use the sandbox.",
         )
+    check_token(token, "ALERTSITE_TOKEN")
+    return Settings(read_url(environment), username, password, token)
+
+
+def check_token(token: str, what: str) -> None:
+    """Stops at a token that could not be sent; an empty one is none.
+
+    Raises:
+        ConfigurationError: it is no token.
+    """
     if token and not _VISIBLE.fullmatch(token):
         raise ConfigurationError(
-            "ALERTSITE_TOKEN holds a space, a line break or a character that no token has",
+            f"{what} holds a space, a line break or a character that no token has",
             "Set it to the access token alone.",
         )
-    return Settings(read_url(environment), username, password, token)
 
 
 def is_silent(environment: Mapping[str, str]) -> bool:
@@ -376,17 +385,17 @@ def read_project(path: Path) -> dict[str, Any]:
     return table
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """What a file with settings says; nothing if there is none.
+def read_toml(path: Path, *, must_exist: bool = False) -> dict[str, Any]:
+    """What a file with settings says; nothing if there is none, which may be a fault.
 
     Raises:
         ConfigurationError: it cannot be read or is not TOML.
     """
     try:
         text = durable.read_regular(path, _MOST_BYTES).decode("utf-8")
-    except FileNotFoundError:
-        return {}
     except (OSError, UnicodeDecodeError) as error:
+        if isinstance(error, FileNotFoundError) and not must_exist:
+            return {}
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise ConfigurationError(
             f"{path} cannot be read: {reason}", "Check the permission to read it."

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
+from click.core import ParameterSource
 
 from reconciler import cli, durable
 from reconciler.cli import config, console, runtime
@@ -65,8 +66,8 @@ _TOGETHER = ("text", "json", "markdown")
 """Formats in which several accounts are one."""
 _GARBAGE = 50_000
 """New objects after which garbage is looked for: a fleet of 1,000 monitors has about as many."""
-_OWN_FILES = ("out", "events", "metrics", "file")
-"""Parameters with a file that each account needs for itself."""
+_OWN_FILES = ("out", "events", "metrics", "file", "manifests", "into")
+"""Parameters with a file or folder that each account needs for itself."""
 _NOT_PLANNED = ("events", "metrics", "notify", "formats", "as_json", "no_pager")
 """Parameters of an apply that its plan does without."""
 
@@ -137,7 +138,7 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
     result = PartResult(
         job.account,
         job.operation,
-        int(ended.code),
+        _code(ended.code, stopping),
         redactor.text(ended.error),
         clock.monotonic() - began,
         text=captured.text("stdout"),
@@ -148,6 +149,11 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
     for value in shown:
         result = result.showing(value)
     return job.completed(result)
+
+
+def _code(code: int, stopping: Stopping) -> int:
+    """How a part ended: what waits, for an answer or a lock, gives up when it is interrupted."""
+    return int(ExitCode.INTERRUPTED if stopping.is_asked and code in _PASSING else code)
 
 
 def work_on(job: Job, setting: Worker = _ALONE) -> PartResult:
@@ -332,19 +338,18 @@ class _Whole:
         for wave in sorted({item.wave for item in self._chosen}):
             names = [item.name for item in self._chosen if item.wave == wave]
             jobs = [waiting[name] for name in names if name in waiting]
-            here = []
+            known = [done[name] for name in names if name in done]
             if failed:
                 reason = f"an account of wave {failed} is not done"
-                here += [told(job.not_started(reason), outputs) for job in jobs]
+                yield from (told(job.not_started(reason), outputs) for job in jobs)
             else:
+                here = list(known)
                 for item in run_jobs(jobs, do, executor, self._results):
                     seconds = plans[item.account].seconds + item.seconds
                     here.append(told(item._replace(seconds=seconds), outputs))
                     yield here[-1]
-                here += [done[name] for name in names if name in done]
                 failed = 0 if all(item.is_good for item in here) else wave
-                here = here[len(jobs) :]
-            yield from here
+            yield from known
 
 
 def _as_apply(plan: PartResult) -> PartResult:
@@ -360,7 +365,8 @@ def _outputs_of(given: click.Context) -> RollUpOutputs:
     """
     for name in _OWN_FILES:
         value = given.params.get(name)
-        if value and PLACEHOLDER not in value:
+        is_given = given.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if value and is_given and PLACEHOLDER not in value:
             raise UsageError(
                 f"several accounts cannot share {value}",
                 f"Write {PLACEHOLDER} into its name, in place of the account's.",

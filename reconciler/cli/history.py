@@ -43,7 +43,10 @@ def history(asked: tuple[str, ...], limit: int, location: str | None, *, as_json
     With ADDRESS or ADDRESS.FIELD: the runs that touched it, and what they changed. With show RUN:
     all of one run; RUN is its id, or how it begins.
     """
-    store = runtime.begin_without_account(location).store
+    looking = runtime.begin_without_account(location)
+    if looking.account:
+        looking.known(None)  # which refuses the state of another account
+    store = looking.store
     match asked:
         case ():
             return _list(store, "", limit, as_json=as_json)

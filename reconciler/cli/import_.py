@@ -153,6 +153,8 @@ def _import(
             return code
         made = Record(0, {}, {}, runtime.now(), run.id)
         sources = terms.sources or Sources((folder,))
+        if into is not None:  # what is staged stands in for the account's own folder
+            sources = sources._replace(folders=(*sources.folders[:-1], folder))
         checked = importing.check(found, live, connection.account, schemas, state, sources, made)
         if found.drafts:
             if into is None:

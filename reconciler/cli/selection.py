@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,11 +18,11 @@ from click.core import ParameterSource
 from reconciler.cli import config, console, runtime
 from reconciler.cli.arguments import OPTIONS
 from reconciler.cli.spread import Spread
-from reconciler.core.accounts import Selection, placed, select
-from reconciler.errors import ExitCode, UsageError
+from reconciler.core.accounts import Selection, having, placed, select
+from reconciler.errors import ConfigurationError, ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from reconciler.core.accounts import AccountSettings, Shard
 
@@ -227,6 +228,8 @@ def _part(shard: Shard, chosen: tuple[AccountSettings, ...]) -> tuple[AccountSet
 def _chosen(wanted: Selection, given: Mapping[str, Any]) -> tuple[AccountSettings, ...]:
     """The accounts that a command line is about; none if none of them has changed."""
     accounts = runtime.accounts()
+    if accounts.are_named:
+        _refuse_missing(given.get("paths", ()))
     if wanted.is_something or len(accounts.all) == 1:
         changed = None
         if wanted.changed_since:
@@ -235,7 +238,7 @@ def _chosen(wanted: Selection, given: Mapping[str, Any]) -> tuple[AccountSetting
             changed = changed_files(wanted.changed_since)
         return select(accounts, wanted, changed)
     if paths := given.get("paths"):
-        return select(accounts, wanted, {os.path.normpath(path) for path in paths})
+        return having(accounts, [os.path.relpath(path) for path in paths])
     if file := given.get("file"):
         from reconciler.cli import plan_file  # only where a saved plan is applied
 
@@ -246,6 +249,19 @@ def _chosen(wanted: Selection, given: Mapping[str, Any]) -> tuple[AccountSetting
             "Choose some with --account or --label, or all of them with --all-accounts.",
         )
     return accounts.all
+
+
+def _refuse_missing(paths: Iterable[str]) -> None:
+    """Stops at a path that is not there: only the accounts that it is of are read.
+
+    Raises:
+        ConfigurationError: there is no such path.
+    """
+    for path in paths:
+        if not os.path.lexists(path):
+            raise ConfigurationError(
+                f"{path}: there is no such file or folder", "Name one that there is."
+            )
 
 
 def _of_account(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,4 +283,7 @@ def _of_account(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def folder_of(account: AccountSettings) -> str:
     """The folder that all manifests of an account are in."""
-    return os.path.commonpath(account.manifests) or "."
+    folders: Sequence[str] = account.manifests
+    if any(map(os.path.isabs, folders)):
+        folders = [os.path.normpath(Path.cwd() / folder) for folder in folders]
+    return os.path.commonpath(folders) or "."

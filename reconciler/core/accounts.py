@@ -193,7 +193,7 @@ def select(
         for item in accounts.all
         if (not selection.names or _matches(item.name, selection.names))
         and not _matches(item.name, selection.excluded)
-        and all(fnmatchcase(item.labels.get(name, ""), value) for name, value in labels)
+        and all(_is_labelled(item, name, value) for name, value in labels)
     ]
     if not found:
         raise UsageError("no account has all that is asked for", "Ask for less.")
@@ -203,11 +203,32 @@ def select(
     return tuple(found)
 
 
+def having(accounts: Accounts, paths: Collection[str]) -> tuple[AccountSettings, ...]:
+    """The accounts whose files these are, or are in these folders, sorted by name.
+
+    Raises:
+        UsageError: a path is of no account, so that nobody would look at it.
+    """
+    for path in paths:
+        if not any(_touched(accounts, {path})):
+            raise UsageError(
+                f"{path} is in the folder of no account",
+                "Name a file or folder that there is, or add its folder to manifests of an "
+                "account in reconciler.toml.",
+            )
+    return select(accounts, Selection(), paths)
+
+
 def _label(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name or not value:
         raise UsageError(f"--label {text} is not a label", "Write a name and a value: tier=prod")
     return name, value
+
+
+def _is_labelled(account: AccountSettings, name: str, value: str) -> bool:
+    """Whether the account has that label; one that it has not fits no glob, not even `*`."""
+    return name in account.labels and fnmatchcase(account.labels[name], value)
 
 
 def _matches(name: str, patterns: Collection[str]) -> bool:
@@ -217,19 +238,24 @@ def _matches(name: str, patterns: Collection[str]) -> bool:
 def _touched(accounts: Accounts, changed: Collection[str]) -> Iterator[str]:
     """The names of the accounts that a change of these files may change.
 
-    The project's file is everybody's. A defaults file counts for all folders below it.
+    The project's file is everybody's. A defaults file counts for all folders below it. Of a folder
+    that is not below the root nobody knows whether its files have changed, so it may.
     """
     is_all = "reconciler.toml" in changed
     for item in accounts.all:
-        if is_all or item.file in changed or any(_is_of(item, path) for path in changed):
+        is_elsewhere = any(f"{it}/".startswith(("/", "../")) for it in item.manifests)
+        is_its = is_all or is_elsewhere or item.file in changed
+        if is_its or any(_is_of(item, path) for path in changed):
             yield item.name
 
 
 def _is_of(account: AccountSettings, path: str) -> bool:
-    """Whether the file is one of the account's manifests, or has defaults for them."""
+    """Whether a file or folder is one of the account's manifests, has some, or their defaults."""
     parent, slash, name = path.rpartition("/")
     for folder in account.manifests:
-        if folder in {".", path} or path.startswith(f"{folder}/"):
+        if folder == "." or path == "." or f"{path}/".startswith(f"{folder}/"):
+            return True
+        if f"{folder}/".startswith(f"{path}/"):  # a folder around it, or a link in its place
             return True
         if name in _DEFAULTS and f"{folder}/".startswith(f"{parent}{slash}"):
             return True

@@ -213,22 +213,25 @@ def refuse_unsafe(
     Args:
         parts: the plans.
         budget: how much all accounts together may lose; None for no limit beside their own.
-        allow_loss: how many monitors may lose monitoring in this run instead.
+        allow_loss: how many monitors may lose monitoring in this run instead, budget or not.
 
     Raises:
         RefusedError: naming the accounts, and what lifts the guard.
     """
     losing = [item for item in parts if item.losses]
-    if budget is None or not losing:
-        return
     managed, count = sum(item.managed for item in parts), sum(item.losses for item in losing)
-    limit = budget.limit(managed) if allow_loss is None else allow_loss
-    counted = sum(item.lost for item in parts) if allow_loss is None else count
-    if counted <= limit:
+    if allow_loss is not None:
+        counted, limit, what = count, allow_loss, "--allow-loss"
+    elif budget is not None:
+        counted, limit = sum(item.lost for item in parts), budget.limit(managed)
+        what = "the budget under [fleet]"
+    else:
+        return
+    if not losing or counted <= limit:
         return
     where = ", ".join(f"{item.account} {item.losses}" for item in losing)
     raise RefusedError(
-        f"{count} of {managed} monitors in all accounts would lose monitoring ({where}), and the "
-        f"budget under [fleet] is {limit}: nothing is applied",
+        f"{count} of {managed} monitors in all accounts would lose monitoring ({where}), and "
+        f"{what} is {limit}: nothing is applied",
         f"If that is meant, allow it for this run with --allow-loss {count}.",
     )

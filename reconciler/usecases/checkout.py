@@ -14,10 +14,14 @@ from reconciler.errors import ConfigurationError, StateError
 from reconciler.state_store.git_process import TRUST, Git
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from reconciler.context import Reporter
 
 
 _TIMEOUT = 20.0
+_LINK = "120000 "
+"""How git ls-files lists a symbolic link."""
 _HEXADECIMAL = frozenset("0123456789abcdef")
 
 
@@ -66,6 +70,8 @@ def find_relation(manifests: str, now: Generation, last: Generation) -> Relation
 def changed_files(since: str) -> frozenset[str]:
     """The files in and below the current folder that are not as they were, relative to it.
 
+    So is a link to one of them, or to what is elsewhere, of which Git cannot tell.
+
     They are compared with the commit where `since` and HEAD parted: what others have changed there
     meanwhile is not ours. What is not committed yet counts.
 
@@ -86,11 +92,25 @@ def changed_files(since: str) -> frozenset[str]:
     commit = base.out.decode("ascii").strip()
     moved = git.run("diff", "--name-only", "--no-renames", "-z", "--relative", commit, "--", ".")
     new = git.run("ls-files", "--others", "--exclude-standard", "-z", "--", ".")
-    for done in (moved, new):
+    listed = git.run("ls-files", "--stage", "-z", "--", ".")
+    for done in (moved, new, listed):
         if not done.is_ok:
             raise ConfigurationError(f"Git cannot tell which files have changed: {done.words}")
-    names = (moved.out + new.out).decode("utf-8", "surrogateescape").split("\0")
-    return frozenset(name for name in names if name)
+    names = set(_texts(moved.out + new.out))
+    links = [text.partition("\t")[2] for text in _texts(listed.out) if text.startswith(_LINK)]
+    return frozenset((*names, *(link for link in links if _leads_to(link, names))))
+
+
+def _texts(out: bytes) -> list[str]:
+    """What Git lists with null characters between."""
+    return [text for text in out.decode("utf-8", "surrogateescape").split("\0") if text]
+
+
+def _leads_to(link: str, names: Collection[str]) -> bool:
+    """Whether a link leads to one of the files, to a folder around one, or out of this folder."""
+    target = os.path.relpath(os.path.realpath(link), os.path.realpath("."))
+    is_elsewhere = f"{target}/".startswith("../")
+    return is_elsewhere or any(f"{name}/".startswith(f"{target}/") for name in names)
 
 
 def repository(path: str) -> Git | None:

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
 
+_UNFINISHED = (None, ExitCode.INTERRUPTED)
+"""What leaves no file: it may be begun yet, or goes on when the same command is run again."""
+
+
 class Job(NamedTuple):
     """A command for one account; picklable, and without a secret.
 
@@ -124,7 +128,7 @@ def keep(results: str, job: Job, result: PartResult) -> PartResult:
     Raises:
         ConfigurationError: as `perform`.
     """
-    if not results or result.exit_code is None:  # nothing to keep: it may be begun yet
+    if not results or result.exit_code in _UNFINISHED:
         return result
     path = _file(results, job)
     result = result._replace(part=str(path))

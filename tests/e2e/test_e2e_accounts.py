@@ -164,6 +164,16 @@ def test_the_selection_is_the_same_for_all_that_read(accounts: Fleet) -> None:
     assert text.out.count("email-smtp/relay") == 2
 
 
+@pytest.mark.parametrize("command", ["plan", "apply", "drift", "list", "report"])
+def test_several_accounts_are_not_given_the_manifests_of_one(accounts: Fleet, command: str) -> None:
+    chosen = (command, "-a", "good", "-a", "other", "--manifests")
+    refused = accounts(*chosen, "monitors/good")
+    assert refused.code == 64
+    assert "several accounts cannot share monitors/good" in refused.err
+    assert not accounts.other.calls()
+    assert accounts("plan", *chosen[1:], "monitors/{account}").code == 0
+
+
 def test_a_wave_that_fails_is_the_last(accounts: Fleet) -> None:
     path = accounts.workspace.root / "reconciler.toml"
     text = path.read_text(encoding="utf-8")
@@ -174,6 +184,17 @@ def test_a_wave_that_fails_is_the_last(accounts: Fleet) -> None:
     assert done.json["accounts"][1]["message"] == "an account of wave 1 is not done"
     done = accounts("apply", "-a", "good", "-a", "other", "--auto-approve", "--json")
     assert (done.code, statuses(done)) == (0, {"good": "done", "other": "done"})
+
+
+def test_whoever_cannot_be_planned_is_told_of_in_every_wave(accounts: Fleet) -> None:
+    path = accounts.workspace.root / "reconciler.toml"
+    text = path.read_text(encoding="utf-8").replace(
+        "[accounts.other]", "[accounts.other]\nwave = 2"
+    )
+    path.write_text(text.replace("[accounts.locked]", "[accounts.locked]\nwave = 2"))
+    done = accounts("apply", "--all-accounts", "--auto-approve", "--json")
+    found = {"down": "failed", "locked": "failed", "other": "not-started", "good": "done"}
+    assert (done.code, statuses(done)) == (7, found)
 
 
 def test_the_budget_of_the_fleet_counts_over_all(accounts: Fleet) -> None:
@@ -192,6 +213,8 @@ def test_the_budget_of_the_fleet_counts_over_all(accounts: Fleet) -> None:
 def test_what_has_changed_says_who_is_meant(accounts: Fleet, git: Callable[..., str]) -> None:
     root = accounts.workspace.root
     (root / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")
+    accounts.workspace.write("_linked/relay.yaml", "# nothing yet\n")
+    (root / "monitors" / "down" / "linked.yaml").symlink_to("../_linked/relay.yaml")
     for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "-m", "first")):
         git(root, *words)
     env = {"GIT_CONFIG_NOSYSTEM": "1"}
@@ -206,8 +229,23 @@ def test_what_has_changed_says_who_is_meant(accounts: Fleet, git: Callable[..., 
     assert "Valid: 2 manifests" in accounts("validate", "--changed-since", "HEAD", env=env).err
     accounts.workspace.write("other/more.yaml", "")
     assert changed() == ["good", "other"]
+    accounts.workspace.write("_linked/relay.yaml", "# something\n")
+    assert changed() == ["down", "good", "other"]
     accounts.workspace.replace("_shared/relay.yaml", "587", "25")
     assert changed() == ["down", "good", "locked", "other"]
+
+
+def test_a_path_to_be_checked_means_its_accounts(accounts: Fleet) -> None:
+    accounts.workspace.write("nobody/relay.yaml", "name: [\n")
+    root = accounts.workspace.root
+    four = ["down", "good", "locked", "other"]
+    for path in ("monitors", ".", str(root / "monitors"), "monitors/_shared"):
+        assert sorted(statuses(accounts("validate", path, "--json"))) == four
+    done = accounts("validate", "monitors/nobody", "monitors/good/own.yaml")
+    assert (done.code, "monitors/nobody is in the folder of no account" in done.err) == (64, True)
+    for chosen in ((), ("-a", "good")):
+        done = accounts("validate", "monitors/good/missing.yaml", *chosen)
+        assert (done.code, "there is no such file or folder" in done.err) == (3, True)
 
 
 def test_a_file_for_each_account(accounts: Fleet) -> None:
@@ -242,6 +280,18 @@ def test_a_result_that_is_there_is_not_made_again(accounts: Fleet) -> None:
     assert "results/good.plan.json" in accounts("plan", *chosen).out
     assert len(accounts.good.requests()) == logins
     assert again.code == 3
+
+
+@pytest.mark.parametrize("command", [("history",), ("state", "list"), ("status",), ("plan",)])
+def test_nothing_is_told_from_the_state_of_another_account(
+    accounts: Fleet, command: tuple[str, ...]
+) -> None:
+    assert accounts("apply", "-a", "good", "--auto-approve").code == 0
+    folder = accounts.workspace.root / ".reconciler"
+    (folder / "good").rename(folder / "other")
+    refused = accounts(*command, "-a", "other")
+    assert (refused.code, refused.out) == (8, "")
+    assert "state.json is the state of" in refused.err
 
 
 def test_a_single_state_is_taken_over_by_one_command(
@@ -344,6 +394,32 @@ def test_an_interrupted_apply_starts_no_account_more(
     assert len([call for call in account.calls() if call.startswith("POST /monitors")]) <= 1
 
 
+def test_an_account_that_was_interrupted_before_its_requests_has_not_failed(
+    start: Callable[..., Process],
+    workspace: Workspace,
+    sandbox: Callable[..., Account],
+    manifest: Callable[..., str],
+) -> None:
+    account = sandbox(faults=["GET /monitors delay=1"])
+    settings = SETTINGS.split("[accounts.good]", maxsplit=1)[0].format()
+    for name in ("a", "b"):
+        workspace.write(f"{name}/own.yaml", manifest("email-smtp", name, name=name))
+        settings += f'[accounts.{name}]\nurl = "{account.url}"\n'
+    workspace.write("_shared/none.yaml", "")
+    (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    words = ("apply", "--all-accounts", "--auto-approve", "--json", "--results", "results")
+    process = start(*words, env=ENV)
+    state = workspace.root / ".reconciler"
+    while not list(state.rglob("*.guard")):  # both are planned, and one is looked at again
+        assert process.popen.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.3)  # an answer takes a second
+    done = process.finish(signal.SIGINT)
+    assert (done.code, done.json["interrupted"]) == (130, True)
+    assert set(statuses(done).values()) <= {"interrupted", "not-started"}
+    assert not (workspace.root / "results").exists()
+
+
 def test_an_account_is_asked_at_its_rate(accounts: Fleet, hurried: Clock) -> None:
     path = accounts.workspace.root / "reconciler.toml"
     text = path.read_text(encoding="utf-8")
@@ -369,6 +445,23 @@ def test_an_import_goes_to_the_folder_of_each_account(
     assert done.code == 0
     assert (root / "monitors" / "good" / "email-pop" / "one.yaml").exists()
     assert (root / "monitors" / "other" / "email-pop" / "two.yaml").exists()
+
+
+def test_what_is_staged_is_planned_for_the_account_that_it_is_of(
+    accounts: Fleet, monitor: Callable[..., dict[str, Any]], sandbox: Callable[..., Account]
+) -> None:
+    one = sandbox(monitor("email-pop", 8, name="one"), monitor("email-pop", 9, name="two"))
+    settings = SETTINGS.format(good=one.url, other=accounts.other.url)
+    (accounts.workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    for path in (accounts.workspace.root / "monitors").rglob("*.yaml"):
+        path.unlink()
+    staged = accounts("import", "-a", "good", "--into", "staging/{account}")
+    assert staged.code == 0
+    assert "Plan after import: no changes. 2 unchanged." in staged.out
+    assert "until you move it into the folder of the manifests" in staged.err + staged.out
+    refused = accounts("import", "-a", "good", "-a", "other", "--into", "staging")
+    assert refused.code == 64
+    assert "several accounts cannot share staging" in refused.err
 
 
 def test_accounts_share_manifests_with_variables_and_overrides(accounts: Fleet) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.cli.accounts import login_of, read_accounts
+from reconciler.cli.selection import folder_of
 from reconciler.core.accounts import Accounts, AccountSettings, Selection, Shard, select
 from reconciler.core.safety import Budget
 from reconciler.errors import ConfigurationError, InvalidSettingsError, UsageError
@@ -107,6 +108,25 @@ FINDINGS = {
     "an account": ("[accounts]\na = 1\n", 2, "accounts.a must be a table: [accounts.a]"),
     "no files": ('\naccounts_from = "none/*.toml"\n', 2, "accounts_from matches no file"),
     "elsewhere": ('accounts_from = "/etc/*.toml"\n', 1, "accounts_from must be a glob of files"),
+    "stars": ('accounts_from = "accounts/**.toml"\n', 1, "accounts_from must be a glob of files"),
+    "a folder": ('accounts_from = "."\n', 1, "accounts_from must be a glob of files"),
+    "a variable": ("[defaults]\nvars = {day = 2026-01-31}\n", 2, "vars must be a table"),
+    "a variable's part": (
+        "[defaults]\nvars = {x = [{t = 10:00:00}]}\n",
+        2,
+        "vars must be a table",
+    ),
+    "no number": (f"[accounts.a]\n{LOGIN}vars = {{x = nan}}\n", 4, "vars must be a table"),
+    "a null character": (
+        '[accounts.a]\ntoken = {cmd = ["pass", "a\\u0000"]}\n',
+        2,
+        "token must be {env",
+    ),
+    "a lock": (
+        f'state = "git:o#refs/r/{{account}}"\n[accounts.a]\n{LOGIN}[accounts.a-lock]\n{LOGIN}',
+        1,
+        "the lock of the account a would be where the account a-lock keeps its state",
+    ),
     "one state": (
         f'state = "file:s.json"\n[accounts.a]\n{LOGIN}[accounts.b]\n{LOGIN}',
         1,
@@ -137,14 +157,20 @@ def test_all_mistakes_are_told_at_once(root: Path) -> None:
     ]
 
 
+def test_a_file_of_an_account_that_leads_nowhere(root: Path) -> None:
+    (root / "a.toml").symlink_to("nowhere")
+    with pytest.raises(ConfigurationError, match=r"a\.toml cannot be read: No such file"):
+        read(root, 'accounts_from = "*a.toml"\n')
+
+
 def test_a_login_is_read_where_it_is_stored(root: Path) -> None:
     (root / "word").write_text("from a file\n")
-    command = [sys.executable, "-c", "print('from a command'); print('more')"]
+    command = [sys.executable, "-c", "print('from-a-command'); print('more')"]
     text = f"[accounts.a]\n{LOGIN}[accounts.b]\ntoken = {{cmd = {command!r}}}\n"
     first, second = read(root, text).all
     found = login_of(first, {"NAME": "me"})
     assert (found.username, found.password, found.token) == ("me", "from a file", "")
-    assert login_of(second, {}).token == "from a command"
+    assert login_of(second, {}).token == "from-a-command"
 
 
 @pytest.mark.parametrize(
@@ -162,6 +188,19 @@ def test_a_login_that_is_not_available(root: Path, command: list[str], why: str)
         login_of(only, {})
     assert why in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["two words", "caf\u00e9"])
+def test_a_token_that_is_none(root: Path, token: str) -> None:
+    (only,) = read(root, '[accounts.a]\ntoken = {env = "TOKEN"}\n').all
+    with pytest.raises(ConfigurationError, match="the token of the account a holds a") as caught:
+        login_of(only, {"TOKEN": token})
+    assert token not in str(caught.value)
+
+
+def test_folders_here_and_elsewhere(tmp_path: Path, root: Path) -> None:
+    found = account("a", str(tmp_path / "shared"), "monitors/a")
+    assert folder_of(found) == str(root)
 
 
 def account(name: str, *folders: str, **labels: str) -> AccountSettings:
@@ -201,6 +240,7 @@ def test_who_is_meant(selection: Selection, expected: str) -> None:
         (Selection(excluded=("gamma",)), "--not-account gamma matches no account"),
         (Selection(labels=("prod",)), "--label prod is not a label"),
         (Selection(("beta",), labels=("tier=test",)), "no account has all that is asked for"),
+        (Selection(labels=("customer=*",)), "no account has all that is asked for"),
     ],
 )
 def test_a_selection_that_means_nobody(selection: Selection, message: str) -> None:
@@ -239,3 +279,10 @@ def test_each_account_is_in_one_shard(total: int) -> None:
 def test_shards_share_what_may_be_lost() -> None:
     assert Shard(1, 4).share(None) is None
     assert Shard(1, 4).share(Budget(25, 10)) == Budget(6, 10)
+
+
+@pytest.mark.parametrize("folder", ["../shared", "/srv/shared", ".."])
+def test_who_knows_whether_files_elsewhere_have_changed(folder: str) -> None:
+    alone = Accounts((account("a", folder, "m/a"), account("b", "m/b")), are_named=True)
+    found = select(alone, Selection(), {"README.md"})
+    assert [item.name for item in found] == ["a"]

@@ -72,6 +72,14 @@ def test_the_budget_counts_over_all() -> None:
     refuse_unsafe(parts[1:], Budget(0, 0), None)
 
 
+def test_what_a_run_may_lose_counts_over_all() -> None:
+    parts = [part(name, 0, losses=2, lost=2, managed=50) for name in "ab"]
+    with pytest.raises(RefusedError, match=r"\(a 2, b 2\), and --allow-loss is 3: ") as caught:
+        refuse_unsafe(parts, None, 3)
+    assert "--allow-loss 4" in caught.value.hint
+    refuse_unsafe(parts, None, 4)
+
+
 def greet(job: Job) -> PartResult:
     """What a worker does; at the top of a module, so that it can be pickled."""
     return PartResult(job.account, job.operation, 0, text=f"hello {job.account}")
@@ -124,6 +132,12 @@ def test_what_is_not_started_leaves_no_file(tmp_path: Path) -> None:
     found = perform(JOBS[0], lambda job: job.not_started("no"), str(tmp_path))
     assert (found.status, found.part) == ("not-started", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_interrupted_can_go_on(tmp_path: Path) -> None:
+    cut = perform(JOBS[0], lambda job: PartResult(job.account, job.operation, 130), str(tmp_path))
+    assert (cut.status, cut.part, list(tmp_path.iterdir())) == ("interrupted", "", [])
+    assert perform(JOBS[0], greet, str(tmp_path)).text == "hello b"
 
 
 def test_a_file_that_is_no_result(tmp_path: Path) -> None:

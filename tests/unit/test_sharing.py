@@ -244,6 +244,13 @@ class TestOverrides:
                 ),
             ),
             (
+                OVERRIDE.replace("relay", "${who}") + "spec: {port: 1}\n",
+                (
+                    "3:10: pattern: address is not valid: write the kind and the name of a "
+                    "manifest, such as email-smtp/relay"
+                ),
+            ),
+            (
                 OVERRIDE,
                 (
                     "3:10: overrides-nothing: this overrides nothing: write the fields that differ "

@@ -245,6 +245,7 @@ class _Whole:
         do = work_on if self._spread.shard else work
         at_once = 1 if self.operation in _IN_TURN else accounts.parallelism
         gc.enable()  # what an account was made of is garbage when it is done
+        usual = gc.get_threshold()
         gc.set_threshold(_GARBAGE)
         executor = ThreadPoolExecutor(at_once, "account")
         try:
@@ -253,6 +254,8 @@ class _Whole:
             self._stopping.cut()
             executor.shutdown(cancel_futures=True)
             raise
+        finally:
+            gc.set_threshold(*usual)
         executor.shutdown()
 
     def apply(self, outputs: RollUpOutputs) -> int:

@@ -171,7 +171,7 @@ def test_a_secret_for_many_rotates_for_all_of_them(
     missing = run(*_APPLY, env=env)
     assert missing.code == 3
     assert "monitors/_defaults.yaml:6:27: missing-secret" in missing.err
-    assert "NOTE is not set" in missing.err
+    assert "NOTE is empty or not set" in missing.err
     env["NOTE"] = "first words"
     done = run(*_APPLY, "--show-requests", env=env)
     assert done.code == 0

@@ -36,8 +36,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _measured_where_it_tells(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Coverage of what runs thousands of times tells nothing new, and takes most of the time."""
-    if _SEARCHES.isdisjoint(request.path.parts):
+    """Coverage of what runs thousands of times tells nothing new, and takes most of the time.
+
+    And what it keeps grows, which would spoil a test of memory.
+    """
+    if _SEARCHES.isdisjoint(request.path.parts) and "traced" not in request.fixturenames:
         yield
         return
     trace, of_threads = sys.gettrace(), threading.gettrace()

@@ -1,0 +1,124 @@
+"""`make dask`: accounts on the workers of a Dask scheduler, some of which are killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from e2e.conftest import Done
+from e2e.test_e2e_beyond import ALL, COUNT, ENV, fleets, report
+
+from reconciler.state_store import current, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["fleets"]  # a fixture
+_SECONDS = 150.0
+"""For all accounts: far more than they need on a busy machine."""
+
+
+class Cluster:
+    """A scheduler and its workers, as their own command lines start them."""
+
+    def __init__(self, root: Path, env: dict[str, str], stack: contextlib.ExitStack) -> None:
+        self._env = env | ENV
+        self._root = root
+        self._stack = stack
+        file = root.parent / "scheduler.json"
+        self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", file)
+        deadline = time.monotonic() + _SECONDS
+        while not (file.exists() and file.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        self.address = json.loads(file.read_text())["address"]
+
+    def worker(self, threads: int) -> None:
+        self._start("worker", self.address, "--no-nanny", "--nthreads", str(threads))
+
+    def coordinate(self, *arguments: str) -> Done:
+        """Runs the command line, which gives the work to the workers, to its end."""
+        done = subprocess.run(
+            [sys.executable, "-m", "reconciler", *arguments],
+            cwd=self._root,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=_SECONDS,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def kill(self, process: int) -> None:
+        """Kills a worker, and lets another one take its place."""
+        os.kill(process, signal.SIGKILL)
+        self.worker(1)
+
+    def _start(self, what: str, *arguments: str | Path) -> None:
+        program = Path(sys.executable).parent / "dask"
+        log = self._stack.enter_context((self._root.parent / "cluster.log").open("ab"))
+        process = subprocess.Popen(
+            [program, what, *arguments, "--no-dashboard"],
+            cwd=self._root,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+        self._stack.enter_context(process)
+        self._stack.callback(process.kill)
+
+
+class Killer:
+    """Kills the worker of some accounts, each at a moment of one of its requests."""
+
+    _STAGES = {
+        ("customer-03", "before", "GET"),  # while it plans again, with the lock
+        ("customer-09", "before", "PATCH"),
+        ("customer-15", "during", "PATCH"),
+        ("customer-27", "after", "PATCH"),
+        ("customer-39", "before", "POST"),
+        ("customer-51", "during", "POST"),
+    }
+
+    def __init__(self) -> None:
+        self.cluster: Cluster | None = None
+        self.root = Path()
+        self.killed: set[str] = set()
+
+    def __call__(self, name: str, moment: str, method: str, path: str) -> None:
+        is_meant = path.startswith("/monitors") and (name, moment, method) in self._STAGES
+        if not is_meant or name in self.killed:
+            return
+        lease = current(open_store(f"file:.reconciler/{name}/state.json", folder=self.root))
+        if lease is not None:
+            assert self.cluster is not None
+            self.killed.add(name)
+            self.cluster.kill(int(lease.process.split("/")[2]))
+
+
+def test_workers_that_are_killed_report_what_threads_do(
+    fleets: Callable[..., Any], base_env: dict[str, str]
+) -> None:
+    with fleets("threads") as threads:
+        wanted = report(threads("apply", *ALL))
+        made = threads.made()
+    killer = Killer()
+    with fleets("dask", killer) as fleet, contextlib.ExitStack() as stack:
+        cluster = killer.cluster = Cluster(fleet.root, base_env, stack)
+        killer.root = fleet.root
+        cluster.worker(2)
+        cluster.worker(1)
+        done = cluster.coordinate("apply", *ALL, "--executor", f"dask:{cluster.address}")
+        assert report(done) == wanted
+        assert fleet.made() == made
+    assert len(killer.killed) == 6
+    assert wanted["summary"] == {"done": COUNT}

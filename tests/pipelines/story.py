@@ -294,7 +294,7 @@ class Live:
 def test_all_that_the_component_needs_is_said() -> None:
     """Every variable that only people can set is in the page that they follow."""
     component = (_ROOT / "reconciler" / "templates" / "gitlab-component.yml").read_text()
-    page = (_ROOT / "docs" / "gitlab.md").read_text()
+    page = (_ROOT / "docs" / "how-to" / "gitlab.md").read_text()
     for name in ("RECONCILER_PACKAGE", "REPLAN"):
         assert name in component
         assert name in page

@@ -1,7 +1,6 @@
 """What `reconciler.toml` and the files beside it say of accounts.
 
-TOML's reader tells no places, so the line of a setting is looked up in the text: by its table and
-its key, which is right for settings as people write them and at worst names the table.
+Each mistake is a finding with its line, which `config.line_of` looks up.
 """
 
 from __future__ import annotations
@@ -43,8 +42,6 @@ _MANIFESTS = (f"monitors/{PLACEHOLDER}",)
 _STATE = f"file:.reconciler/{PLACEHOLDER}/state.json"
 _RATE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)/(s|m)")
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
-_HEADER = re.compile(r"\s*\[+\s*(?P<name>[^]]+?)\s*\]+\s*(#.*)?")
-_KEY = re.compile(r"""\s*["']?(?P<key>[^"'=\s.]+)["']?\s*[=.]""")
 _SHAPES = {
     "username": '{env = "NAME"}, {file = "PATH"} or {cmd = ["PROGRAM", "ARGUMENT"]}',
     "url": 'a text, such as "https://api.alertsite.com/api/v3"',
@@ -74,19 +71,8 @@ class _Table(NamedTuple):
 
     def finding(self, key: str, message: str) -> Diagnostic:
         """A finding at the line of a key, or at that of the table if the key is not found."""
-        return Diagnostic(Position(self.path, self._line(key), 1), "setting", message)
-
-    def _line(self, key: str) -> int:
-        header, at = "", 1
-        for number, line in enumerate(self.text.splitlines(), 1):
-            if found := _HEADER.fullmatch(line):
-                header = re.sub(r"[\"'\s]", "", found["name"])
-                if header == f"{self.header}.{key}".lstrip("."):
-                    return number
-                at = number if header == self.header else at
-            elif header == self.header and (entry := _KEY.match(line)) and entry["key"] == key:
-                return number
-        return at
+        line = config.line_of(self.text, self.header, key)
+        return Diagnostic(Position(self.path, line, 1), "setting", message)
 
 
 def read_accounts(project: Path) -> Accounts:

@@ -29,6 +29,8 @@ _VISIBLE = re.compile("[!-~]+")
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h)?")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"([0-9]{1,6}) ?(MiB|GiB)")
+_HEADER = re.compile(r"\s*\[+\s*(?P<name>[^]]+?)\s*\]+\s*(#.*)?")
+_ENTRY = re.compile(r"""\s*["']?(?P<key>[^"'=\s.]+)["']?\s*[=.]""")
 _KEYS = ("state", "lock_lease", "timeout", "deadline", "largest_list")
 _PRUNE = "prune"
 OF_ACCOUNTS = ("accounts", "accounts_from", "defaults", "fleet")
@@ -381,8 +383,34 @@ def read_project(path: Path) -> dict[str, Any]:
     """
     table = read_toml(path)
     for key, value in table.items():
-        _check(path, key, value)
+        try:
+            _check(key, value)
+        except ConfigurationError as error:
+            line = line_of(path.read_text(encoding="utf-8"), "", key)
+            raise ConfigurationError(f"{path}:{line}: {error}", error.hint) from error
     return table
+
+
+def line_of(text: str, header: str, key: str) -> int:
+    """The line of a setting, or that of its table if it is not found.
+
+    TOML's reader tells no places, so the text is searched by table and name.
+
+    Args:
+        text: of the file.
+        header: of the table in it; empty for what is above all tables.
+        key: the name of the setting.
+    """
+    here, at = "", 1
+    for number, line in enumerate(text.splitlines(), 1):
+        if found := _HEADER.fullmatch(line):
+            here = re.sub(r"[\"'\s]", "", found["name"])
+            if here == f"{header}.{key}".lstrip("."):
+                return number
+            at = number if here == header else at
+        elif here == header and (entry := _ENTRY.match(line)) and entry["key"] == key:
+            return number
+    return at
 
 
 def read_toml(path: Path, *, must_exist: bool = False) -> dict[str, Any]:
@@ -417,33 +445,33 @@ def read_toml(path: Path, *, must_exist: bool = False) -> dict[str, Any]:
     return table
 
 
-def _check(path: Path, key: str, value: object) -> None:
+def _check(key: str, value: object) -> None:
     """Stops at a setting that is unknown, or of another type."""
     if key == "budget":
-        _check_budget(path, value)
+        _check_budget(value)
     elif key == "secrets":
-        _check_secrets(path, value)
+        _check_secrets(value)
     elif key == "lint":
-        _check_lint(path, value)
+        _check_lint(value)
     elif key == _PRUNE:
         if type(value) is not bool:
-            raise ConfigurationError(
-                f"{path}: {key} must be true or false", f"Write it as {key} = true."
-            )
+            raise ConfigurationError(f"{key} must be true or false", f"Write it as {key} = true.")
     elif key in OF_ACCOUNTS:
         return
     elif key not in _KEYS:
+        from reconciler.schema.suggestion import did_you_mean  # only for this
+
         known = ", ".join((*_KEYS, _PRUNE, "accounts_from"))
         raise ConfigurationError(
-            f"{path}: unknown setting {key}",
+            f"unknown setting {key}{did_you_mean(key, (*_KEYS, _PRUNE, *OF_ACCOUNTS))}",
             f"It may hold {known}, [budget], [secrets], [lint], [defaults], [accounts.NAME] and "
             "[fleet].",
         )
     elif not isinstance(value, str):
-        raise ConfigurationError(f"{path}: {key} must be a text", f'Write it as {key} = "…".')
+        raise ConfigurationError(f"{key} must be a text", f'Write it as {key} = "…".')
 
 
-def _check_budget(path: Path, value: object) -> None:
+def _check_budget(value: object) -> None:
     limits = value if isinstance(value, dict) else {}
     for name, limit in limits.items():
         if name not in Budget._fields or type(limit) is not int or limit < 0:
@@ -452,24 +480,24 @@ def _check_budget(path: Path, value: object) -> None:
         if isinstance(value, dict):
             return
     raise ConfigurationError(
-        f"{path}: budget holds {' and '.join(Budget._fields)}, as whole numbers from 0",
+        f"budget holds {' and '.join(Budget._fields)}, as whole numbers from 0",
         "Write it as [budget] with monitors = 10 and percent = 30.",
     )
 
 
-def _check_secrets(path: Path, value: object) -> None:
+def _check_secrets(value: object) -> None:
     lists = value if isinstance(value, dict) else {"": None}
     for name, items in lists.items():
         is_list = isinstance(items, list) and all(isinstance(item, str) for item in items)
         if name not in _LISTS or not is_list:
             raise ConfigurationError(
-                f"{path}: [secrets] holds {', '.join(_LISTS[:-1])} and {_LISTS[-1]}, each a list "
+                f"[secrets] holds {', '.join(_LISTS[:-1])} and {_LISTS[-1]}, each a list "
                 "of patterns",
                 'Write it as [secrets] with env = ["POP3_*"] and files = ["/run/secrets/*"].',
             )
 
 
-def _check_lint(path: Path, value: object) -> None:
+def _check_lint(value: object) -> None:
     table = value if isinstance(value, dict) else {"": None}
     for name, item in table.items():
         match name, item:
@@ -478,7 +506,7 @@ def _check_lint(path: Path, value: object) -> None:
             case "severity", dict() if all(level in _SEVERITIES for level in item.values()):
                 continue
         raise ConfigurationError(
-            f"{path}: [lint] holds baseline, a file, and severity, a table with "
+            f"[lint] holds baseline, a file, and severity, a table with "
             f"{', '.join(_SEVERITIES[:-1])} or {_SEVERITIES[-1]} for each code",
             'Write it as [lint] with severity = {"smtp-only" = "off", "*-port" = "warning"}.',
         )

@@ -165,7 +165,10 @@ class TestConfiguration:
         done = doctor(env=account.env)
         assert done.code == 3
         found = _found(done)
-        assert found["settings"] == ("FAIL", "reconciler.toml: unknown setting stat")
+        assert found["settings"] == (
+            "FAIL",
+            "reconciler.toml:1: unknown setting stat; did you mean state?",
+        )
         assert {found[name][0] for name in ("state", "lock", "git")} == {"not checked"}
         assert found["read"][0] == "ok"
 

@@ -573,6 +573,11 @@ class History:
         if is_all_done and hand and address and self._hand_moves(hand, changes[address], before):
             moved.add(address)
         is_drift = hand is not None and address in git and hand[0] in git[address].spec
+        found = {  # that an earlier run had made, and this one bound and changed
+            address: item._replace(spec={"name": item.spec["name"]})
+            for address, item in self.git[which].items()
+            if address not in git and changes.get(address, {}).get("action") == "update"
+        }
         for address in self.git[which].keys() - git.keys():
             self.remove(which, address)
         self.write_all(which, git)
@@ -583,7 +588,10 @@ class History:
                 item["action"] != "update" or _is_restorable(item, before[item["id"]])
                 for item in changes.values()
             )
+            self.git[which].update(found)  # what it undoes of them no other manifest says
             self._takes_back(which, done.json["run"], moved, number, is_some=is_some)
+            for address in found:
+                del self.git[which][address]
             self._check_taken_back(changes, before, moved)
             if not (moved or is_drift):
                 told = self.plans(which, Flags(), "--detailed-exitcode")

@@ -7,7 +7,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help plan apply validate test check bench browser docs dist trial editor pipelines dask soak sandbox clean
+.PHONY: help plan apply validate test check bench browser docs dist trial editor pipelines soak sandbox clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,9 +54,6 @@ bench: $(VENV)/.runtime ## measure speed and memory as ratios
 
 pipelines: $(VENV)/.dev tests/pipelines/node_modules/.package-lock.json ## run the shipped GitLab jobs on this machine; needs npm and rsync
 	@$(BIN)/python -m pytest tests/pipelines/story.py -n 0 $(ARGS)
-
-dask: $(VENV)/.dev ## give accounts to Dask workers that are killed, and compare with threads
-	@$(BIN)/python -m pytest tests/e2e/dask_story.py -n 0 $(ARGS)
 
 soak: $(VENV)/.dev ## search thousands of histories, and of odd inputs, for one that breaks a law
 	@$(BIN)/python tests/machine/soak.py $(ARGS)

@@ -6,11 +6,16 @@ and so has those credentials: without TLS it is reached from this machine only.
 
 Dask gives the job of a worker that was lost to another one. How often is a setting of the
 scheduler, which is lowered here: a job that ends three workers would end the others too.
+
+A worker asks `sys._current_frames` a hundred times a second what its threads do. Python before
+3.11.9 holds a lock in that call which the collector of garbage may want too, and then the worker
+stands still for ever (https://github.com/python/cpython/issues/106883). There it asks no more.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Executor
 
-    from distributed import Scheduler
+    from distributed import Scheduler, Worker
 
 
 _ADDRESS = re.compile(r"dask:(?P<address>(?P<protocol>tls|tcp)://(?P<host>\[[^]]+\]|[^:/]+):\d+)")
@@ -67,7 +72,7 @@ def connected(executor: str) -> Iterator[Executor]:
     """
     address = address_of(executor)
     try:
-        from distributed import Client  # 2 s
+        from distributed import Client, WorkerPlugin  # 2 s
     except ImportError as error:
         raise ConfigurationError(
             f"--executor needs the package distributed, and {error.name} is not installed",
@@ -93,6 +98,16 @@ def connected(executor: str) -> Iterator[Executor]:
                 f"Start one in the root of the repository: dask worker {address}",
             ) from error
         client.run_on_scheduler(_repeat_seldom)
+
+        class Unprofiled(WorkerPlugin):
+            """For workers that come later, too; the class goes to them as a value."""
+
+            name = "reconciler-unprofiled"
+
+            def setup(self, worker: Worker) -> None:
+                _stop_profile(worker)
+
+        client.register_plugin(Unprofiled())
         executor_ = client.get_executor(pure=False)
         try:
             yield executor_
@@ -103,3 +118,11 @@ def connected(executor: str) -> Iterator[Executor]:
 def _repeat_seldom(dask_scheduler: Scheduler) -> None:
     """Runs in the scheduler: a job is given to another worker twice at most."""
     dask_scheduler.allowed_failures = min(dask_scheduler.allowed_failures, _REPEATS)
+
+
+def _stop_profile(worker: Worker) -> None:
+    """Runs in a worker, in its event loop."""
+    if sys.version_info < (3, 11, 9):
+        profile = worker.periodic_callbacks.pop("profile", None)
+        if profile is not None:
+            profile.stop()

@@ -1,4 +1,4 @@
-"""Accounts in shards; `dask_story` has those on workers of a scheduler that are killed."""
+"""Accounts in shards; `test_e2e_dask` has those on workers of a scheduler that are killed."""
 
 from __future__ import annotations
 

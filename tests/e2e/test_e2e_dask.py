@@ -1,4 +1,4 @@
-"""`make dask`: accounts on the workers of a Dask scheduler, some of which are killed."""
+"""Accounts on the workers of a Dask scheduler, some of which are killed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ class Cluster:
     """A scheduler and its workers, as their own command lines start them."""
 
     def __init__(self, root: Path, env: dict[str, str], stack: contextlib.ExitStack) -> None:
-        self._env = env | ENV
+        # The workers ask very often what their threads do: what that can hinder is met.
+        self._env = env | ENV | {"DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL": "1ms"}
         self._root = root
         self._stack = stack
         file = root.parent / "scheduler.json"

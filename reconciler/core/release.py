@@ -29,7 +29,7 @@ from reconciler.core.safety import is_left_worse
 from reconciler.core.state import RELEASED, Prior
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Mapping
 
     from reconciler.core.diff import FieldChange
     from reconciler.core.model import JSON, Desired, Field, Kind, Live
@@ -215,18 +215,20 @@ def left_worse(
     named = {*managed, *manifest.fields, *manifest.secrets, *record.secrets}
     return {
         name: was
-        for name, was in sorted(_once_managed(manifest, record, live))
+        for name, was in sorted(_once_managed(manifest, record, live).items())
         if name not in named and is_left_worse(manifest.kind, name, was, live.fields.get(name))
     }
 
 
-def _once_managed(manifest: Desired, record: Record, live: Live) -> Iterator[tuple[str, JSON]]:
-    yield from record.left.items()
+def _once_managed(manifest: Desired, record: Record, live: Live) -> dict[str, JSON]:
+    """What was there before; what an earlier manifest left worse stays so until it is named."""
+    found: dict[str, JSON] = {}
     for name in {*record.fields, *record.prior}:
         prior = record.prior.get(name)
         if prior is None:
-            yield name, record.fields[name]
+            found[name] = record.fields[name]
             continue
         text = manifest.kind.field(name).text
         if text(prior.value) != text(live.fields.get(name)):  # else it is as it was
-            yield name, prior.value
+            found[name] = prior.value
+    return {**found, **record.left}

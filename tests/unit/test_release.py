@@ -205,6 +205,14 @@ class TestLeft:
         its = known({"enabled": True}, {"enabled": False})
         assert left_worse(desired(), its, live({"enabled": False}), ()) == {}
 
+    def test_what_was_named_again_and_never_settled_stays_as_it_was_at_first(self) -> None:
+        """Its prior is noted before the request, and a run may end between the two."""
+        at_first, then = [{"id": 30}, {"id": 10}], [{"id": 20}, {"id": 10}]
+        its = known({"locations": then}, {"locations": then}, left={"locations": at_first})
+        assert left_worse(desired(), its, live({"locations": [{"id": 10}]}), ()) == {
+            "locations": at_first
+        }
+
     def test_what_is_managed_again_is_not(self) -> None:
         its = record()._replace(left={"enabled": True})
         assert left_worse(desired(), its, live({"enabled": False}), ()) == {"enabled": True}

@@ -583,7 +583,7 @@ class History:
         self.write_all(which, git)
         if is_all_done:
             self.world.counts["undo"] += 1
-            moved |= self._taken_by_name(git, changes)
+            moved |= self._taken_by_name(which, git, changes)
             is_some = any(
                 item["action"] != "update" or _is_restorable(item, before[item["id"]])
                 for item in changes.values()
@@ -636,14 +636,20 @@ class History:
             (made,) = (key for key in new if match_key_of(after[key]) == match_key_of(item))
             _check_as_it_was(number, item, after[made])
 
-    def _taken_by_name(self, git: Mapping[str, Manifest], changes: Mapping[str, Any]) -> set[str]:
-        """The addresses that cannot get their monitors back: another one has the name."""
-        live = self.world.monitors()
+    def _taken_by_name(
+        self, which: int, git: Mapping[str, Manifest], changes: Mapping[str, Any]
+    ) -> set[str]:
+        """The addresses that cannot get their monitors back: another one has the name.
+
+        One that is another manifest's was there before, and does not stand for what was deleted.
+        """
+        bound = {record["id"] for record in self.records(self.machines[which]).values()}
+        others = [item for number, item in self.world.monitors().items() if number not in bound]
         return {
             address
             for address, item in changes.items()
             if item["action"] == "delete" and address in git
-            if any(git[address].means(other) for other in live.values())
+            if any(git[address].means(other) for other in others)
         }
 
     def _hand_moves(

@@ -574,7 +574,7 @@ class History:
             moved.add(address)
         is_drift = hand is not None and address in git and hand[0] in git[address].spec
         found = {  # that an earlier run had made, and this one bound and changed
-            address: item._replace(spec={"name": item.spec["name"]})
+            address: item._replace(spec={"name": before[changes[address]["id"]]["name"]})
             for address, item in self.git[which].items()
             if address not in git and changes.get(address, {}).get("action") == "update"
         }

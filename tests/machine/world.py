@@ -93,7 +93,12 @@ class Time:
         """The clock of one run on a machine whose time of day is ahead of the others'."""
 
         def now() -> datetime:
+            gate.pause()
             return _EPOCH + timedelta(seconds=self._seconds) + ahead
+
+        def monotonic() -> float:
+            gate.pause()
+            return self._seconds
 
         def sleep(seconds: float, stop: threading.Event | None) -> None:
             if threading.current_thread().name.startswith("lease"):
@@ -103,7 +108,7 @@ class Time:
             elif stop is None or not stop.is_set():
                 self.go_on(seconds)
 
-        return Clock(now, self.monotonic, sleep)
+        return Clock(now, monotonic, sleep)
 
 
 class Gate:
@@ -125,6 +130,8 @@ class Gate:
         self._number, self._act, self._only = number, act, only
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
+        self._actor = 0
+        self._is_free = threading.Event()
 
     def effect(self, name: str) -> None:
         """Called before each effect; raises `Killed` if it does not happen any more."""
@@ -134,13 +141,26 @@ class Gate:
             if is_it:
                 self.at = name
         if is_it and self._act is not None:
+            self._is_free.clear()
+            self._actor = threading.get_ident()
             try:
                 if self._act(self):
                     self.at = ""
             except Exception as error:  # noqa: BLE001 - to be raised where the tool cannot catch it
                 self.failure, self.is_dead = error, True
+            finally:
+                self._actor = 0
+                self._is_free.set()
         if self.is_dead:
             raise Killed
+
+    def pause(self) -> None:
+        """Holds the run while another one acts amid it: it may no longer wait for its answer.
+
+        Time is false, and what is left of it for an answer can be less than the act really takes.
+        """
+        if self._actor not in {0, threading.get_ident()}:
+            self._is_free.wait()
 
     def die(self) -> None:
         """Ends the run where it stands; its other threads end by themselves, without effect."""

@@ -323,6 +323,7 @@ def held(
         holder=_holder(),
         host=gethostname(),
         operation=operation,
+        account=run.account,
         clock=clock(),
         options=wanted,
         reporter=reporter,

@@ -31,7 +31,7 @@ from click.core import ParameterSource
 
 from reconciler import cli, durable
 from reconciler.cli import config, console, runtime
-from reconciler.cli.accounts import read_accounts
+from reconciler.cli.accounts import read_accounts, refuse_doubled
 from reconciler.cli.arguments import arguments_of
 from reconciler.cli.context import Context, Share
 from reconciler.cli.spread import Spread
@@ -183,6 +183,7 @@ def work_on(job: Job, setting: Worker = _ALONE) -> PartResult:
 def run(given: click.Context, chosen: Sequence[AccountSettings], spread: Spread) -> int:
     """Does a command for each account; returns the exit code of all."""
     outputs = _outputs_of(given)
+    refuse_doubled(runtime.accounts(), os.environ)
     whole = _Whole(given, chosen, spread)
     if whole.operation == "apply":
         return whole.apply(outputs)

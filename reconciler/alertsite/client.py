@@ -128,13 +128,13 @@ class Reader:
             )
             error.hint = f"{error.hint} {why}".lstrip()
             raise
-        items = _items(found, path)
+        items = _items(found, path, self._session)
         if not items:
             return None
         if len(items) != 1 or _live(items[0], path).id != number:
             raise NonsenseError(
                 f"GET {path} was answered with something else than monitor {number}",
-                "Check ALERTSITE_URL: it must end in /api/v3.",
+                _hint(self._session),
             )
         return _live(items[0], path)
 
@@ -222,7 +222,7 @@ class Reader:
 
     def _page(self, query: Mapping[str, str], allowance: Allowance) -> _Page:
         answer = self._session.request("GET", "/monitors", query=query, allowance=allowance)
-        monitors = [_live(item, "/monitors") for item in _items(answer, "/monitors")]
+        monitors = [_live(item, "/monitors") for item in _items(answer, "/monitors", self._session)]
         metadata = answer.get("metadata") if isinstance(answer, dict) else None
         resultset = metadata.get("resultset") if isinstance(metadata, dict) else None
         told = resultset if isinstance(resultset, dict) else {}
@@ -294,7 +294,7 @@ class Writer(Reader):
         self._session.request("PATCH", path, body=body, secrets=secrets)
 
 
-def _items(answer: JSON, path: str) -> list[JSON]:
+def _items(answer: JSON, path: str, session: Session) -> list[JSON]:
     """The monitors of an answer: `{"results": […]}`, a bare list or a bare monitor (unknown)."""
     if isinstance(answer, list):
         return answer
@@ -306,8 +306,12 @@ def _items(answer: JSON, path: str) -> list[JSON]:
             return [answer]
     raise NonsenseError(
         f"GET {path} was answered with JSON that holds no list of monitors",
-        "Check ALERTSITE_URL: it must end in /api/v3.",
+        _hint(session),
     )
+
+
+def _hint(session: Session) -> str:
+    return f"Check {session.wording.url}: it must end in /api/v3."
 
 
 def _live(item: JSON, path: str) -> Live:

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core import json_text
 from reconciler.errors import (
@@ -27,6 +27,7 @@ from reconciler.errors import (
 if TYPE_CHECKING:
     import httpx
 
+    from reconciler.core.accounts import Wording
     from reconciler.core.model import JSON
     from reconciler.core.redactor import Redactor
 
@@ -58,6 +59,23 @@ _KINDS = frozenset(
 )
 
 
+class Site(NamedTuple):
+    """Whose answers these are.
+
+    Attributes:
+        url: the base URL.
+        wording: what messages call the settings that it and the login are from.
+    """
+
+    url: str
+    wording: Wording
+
+    @property
+    def setting(self) -> str:
+        """The URL and where it is set."""
+        return f"{self.wording.url}, which is {self.url}"
+
+
 class TransientError(Exception):
     """A failure that another attempt may cure; it never leaves this package.
 
@@ -84,20 +102,20 @@ class TransientError(Exception):
         self.retry_after = retry_after
 
 
-def content(response: httpx.Response, request: str, url: str) -> JSON:
+def content(response: httpx.Response, request: str, site: Site) -> JSON:
     """The JSON of a successful answer; None if it has no body.
 
     Raises:
         AlertSiteError: one of its subclasses, for any other answer.
     """
     if not response.is_success:
-        raise _failure(response, request, url)
+        raise _failure(response, request, site)
     if not response.content:
         return None
     try:
         data = json_text.read(response.content)
     except ValueError as error:
-        raise _nonsense(response, request, url, why=str(error)) from error
+        raise _nonsense(response, request, site, why=str(error)) from error
     if _errors_in(data):
         refusal = RejectedError(f"{request}: {words(response)}")
         refusal.may_have_arrived = request.startswith("POST")  # its status says that it was done
@@ -105,7 +123,7 @@ def content(response: httpx.Response, request: str, url: str) -> JSON:
     return data
 
 
-def token(response: httpx.Response, url: str) -> tuple[str, float | None]:
+def token(response: httpx.Response, site: Site) -> tuple[str, float | None]:
     """The access token, and its life in seconds if the answer says so.
 
     Raises:
@@ -115,13 +133,13 @@ def token(response: httpx.Response, url: str) -> tuple[str, float | None]:
     if response.status_code in {400, UNAUTHORISED, _FORBIDDEN} and _errors(response):
         raise CredentialsError(
             f"AlertSite refuses the login: {words(response)}",
-            "Check ALERTSITE_USERNAME and ALERTSITE_PASSWORD. It was tried once only, because "
-            "AlertSite locks users out.",
+            f"Check {site.wording.login}. It was tried once only, because AlertSite locks users "
+            "out.",
         )
-    data = content(response, "POST /access-tokens", url)
+    data = content(response, "POST /access-tokens", site)
     value = data.get("access_token") if isinstance(data, dict) else None
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise _nonsense(response, "POST /access-tokens", url)
+        raise _nonsense(response, "POST /access-tokens", site)
     life = data.get("expires_in")
     is_life = type(life) in {int, float} and math.isfinite(life) and life > 0
     return value, float(life) if is_life else None
@@ -204,17 +222,17 @@ def retry_after(response: httpx.Response) -> float | None:
         return None  # a date, but not one of this world
 
 
-def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError:
+def _failure(response: httpx.Response, request: str, site: Site) -> AlertSiteError:
     status = response.status_code
     message = f"{request}: {words(response)}"
     if response.is_redirect:
-        return _nonsense(response, request, url, f"a redirect {_direction(response)}")
+        return _nonsense(response, request, site, f"a redirect {_direction(response)}")
     if refuses_token(response):
         return CredentialsError(message, "A new token did not help: check the user in AlertSite.")
     if status == _FORBIDDEN:
         hint = "This user may not do that: AlertSite asks for Admin, Co-Admin or Power User."
         if not _errors(response):
-            hint += f" Or it is not AlertSite that answers at {url}."
+            hint += f" Or it is not AlertSite that answers at {site.url}."
         return PermissionRefusedError(message, hint)
     if response.is_server_error:
         return UnavailableError(
@@ -224,24 +242,24 @@ def _failure(response: httpx.Response, request: str, url: str) -> AlertSiteError
         if _errors(response) and (status in _BELIEVED or not request.startswith("POST")):
             return NotFoundError(message) if status == _NOT_FOUND else RejectedError(message)
         if request.startswith("POST"):  # somebody in between, who may have passed it on
-            return _nonsense(response, request, url)
+            return _nonsense(response, request, site)
         return RejectedError(message)
     if request.startswith("GET /monitors/") and status in {_NOT_FOUND, _GONE}:
         return NotFoundError(message)  # whatever its words: the list came from the same API
     if response.is_client_error and request.startswith("GET") and _errors(response):
-        return AlertSiteError(message, f"Check ALERTSITE_URL, which is {url}, and the account.")
-    return _nonsense(response, request, url)
+        return AlertSiteError(message, f"Check {site.setting}, and the account.")
+    return _nonsense(response, request, site)
 
 
 def _nonsense(
-    response: httpx.Response, request: str, url: str, what: str | None = None, *, why: str = ""
+    response: httpx.Response, request: str, site: Site, what: str | None = None, *, why: str = ""
 ) -> NonsenseError:
     if what is None:
         what = f"{words(response)} ({_kind(response)}), which is not an answer of AlertSite's API"
         what += f": {why}" if why else ""
     error = NonsenseError(
         f"{request} was answered with {what}",
-        f"Check ALERTSITE_URL, which is {url}; a proxy or a login page may be in between.",
+        f"Check {site.setting}; a proxy or a login page may be in between.",
     )
     error.may_have_arrived = True
     return error

@@ -20,7 +20,7 @@ import httpx
 from reconciler import __version__
 from reconciler.alertsite import responses
 from reconciler.alertsite.rate import Bucket
-from reconciler.alertsite.responses import TransientError
+from reconciler.alertsite.responses import Site, TransientError
 from reconciler.alertsite.wire import (
     Allowance,
     CutError,
@@ -31,6 +31,7 @@ from reconciler.alertsite.wire import (
     unpacked,
 )
 from reconciler.context import MIB
+from reconciler.core.accounts import UNNAMED, Wording
 from reconciler.core.events import RequestEnded
 from reconciler.errors import (
     AlertSiteError,
@@ -57,7 +58,7 @@ _LARGER = (
     " If the list is right, allow more with largest_list in reconciler.toml "
     "(RECONCILER_LARGEST_LIST)."
 )
-_TLS_HINT = "Check ALERTSITE_URL; for an authority of your own, name its file in SSL_CERT_FILE."
+_TLS_HINT = "for an authority of your own, name its file in SSL_CERT_FILE."
 _PROXY_HINT = (
     "Check HTTPS_PROXY and ALL_PROXY; NO_PROXY names hosts that are reached without a proxy."
 )
@@ -104,6 +105,7 @@ class Session:
         reporter: is told of every request and repetition.
         redactor: is told every token and password.
         rate: requests per second at most; None for as many as AlertSite takes.
+        wording: what messages call the settings that URL and credentials are from.
     """
 
     def __init__(
@@ -118,10 +120,13 @@ class Session:
         reporter: Reporter,
         redactor: Redactor,
         rate: float | None = None,
+        wording: Wording = UNNAMED,
     ) -> None:
         redactor.know(credentials.password, credentials.token)
         self._redactor = redactor
         self.url = url
+        self.wording = wording
+        self._site = Site(url, wording)
         self._credentials = credentials
         self._clock = clock
         self._lock = threading.Lock()
@@ -136,7 +141,7 @@ class Session:
         self._limits = limits
         self._bucket = None if rate is None else Bucket(rate, clock)
         self._wire = Wire()
-        self._client = _client(url, connections, limits, self._wire)
+        self._client = _client(url, wording, connections, limits, self._wire)
 
     def __enter__(self) -> Self:
         return self
@@ -202,11 +207,11 @@ class Session:
             except TransientError as error:
                 may_have_arrived = may_have_arrived or error.may_have_arrived
                 if method == "POST" and may_have_arrived:
-                    raise _unavailable(error) from error
+                    raise _unavailable(error, self.wording) from error
                 raise
 
         try:
-            return responses.content(self._persist(once), f"{method} {path}", self.url)
+            return responses.content(self._persist(once), f"{method} {path}", self._site)
         except AlertSiteError as error:
             error.may_have_arrived = error.may_have_arrived or may_have_arrived
             raise
@@ -252,7 +257,7 @@ class Session:
         try:
             return repeat(once, first, self._cancellation, self._reporter)
         except TransientError as error:
-            raise _unavailable(error) from error
+            raise _unavailable(error, self.wording) from error
 
     def _exchange(
         self,
@@ -285,7 +290,9 @@ class Session:
         except FloodError as error:
             size = f"{error.size / MIB:g} MiB"
             more = "" if allowance is None else _LARGER
-            raise _nonsense(f"{method} {path}", f"with more than {size}", self.url, more) from error
+            raise _nonsense(
+                f"{method} {path}", f"with more than {size}", self._site, more
+            ) from error
         except CutError as error:
             message = f"{method} {path}: cut off before there was an answer"
             raise TransientError(message, may_have_arrived=True) from error
@@ -341,7 +348,7 @@ class Session:
             try:
                 response = self._client.send(request, stream=True)
             except (*_NEVER_SENT, httpx.ProxyError) as error:
-                raise _not_sent(self.url, exchange.peer, error) from error
+                raise _not_sent(self.url, self.wording, exchange.peer, error) from error
             try:
                 body = b"".join(cast("httpx.SyncByteStream", response.stream))
                 if not exchange.is_whole(response):
@@ -356,7 +363,7 @@ class Session:
             except ValueError as error:
                 raise httpx.DecodingError(str(error), request=request) from error
         elif body and encoding != "identity":
-            raise _nonsense(name, "in an encoding that was not asked for", self.url)
+            raise _nonsense(name, "in an encoding that was not asked for", self._site)
         allowance.take_values(body)
         # What `read` does, which would unpack without bounds and close before it is known whether
         # the answer is whole. Without it, httpx says that the answer was not read.
@@ -394,7 +401,7 @@ class Session:
             if self._token == refused:
                 if refused == self._credentials.token and self._credentials.username:
                     self._reporter.say(
-                        "The token in ALERTSITE_TOKEN is refused; logging in instead."
+                        f"The token in {self.wording.token} is refused; logging in instead."
                     )
                 if not self._is_proved:
                     self._refused = CredentialsError(
@@ -411,8 +418,9 @@ class Session:
             raise type(self._refused)(str(self._refused), self._refused.hint)
         if not self._credentials.username:
             self._refused = CredentialsError(
-                "AlertSite refuses the token in ALERTSITE_TOKEN: it is wrong or older than an hour",
-                "Set a new one, or ALERTSITE_USERNAME and ALERTSITE_PASSWORD to log in.",
+                f"AlertSite refuses the token in {self.wording.token}: it is wrong or older than "
+                "an hour",
+                f"Set a new one, or {self.wording.login} to log in.",
             )
             raise self._refused
         login = {"username": self._credentials.username, "password": self._credentials.password}
@@ -423,11 +431,11 @@ class Session:
                 return self._exchange("POST", "/access-tokens", "", body=login)
             except TransientError as error:
                 if error.may_have_arrived:
-                    raise _unavailable(error) from error
+                    raise _unavailable(error, self.wording) from error
                 raise
 
         try:
-            self._token, life = responses.token(self._persist(once), self.url)
+            self._token, life = responses.token(self._persist(once), self._site)
             self._redactor.know(self._token)
         except AlertSiteError as error:
             if not isinstance(error, UnavailableError):
@@ -441,7 +449,7 @@ class Session:
 
 
 def _not_sent(
-    url: str, peer: Peer | None, error: httpx.RequestError
+    url: str, wording: Wording, peer: Peer | None, error: httpx.RequestError
 ) -> TransientError | NonsenseError:
     """Why there is no connection; a proxy that is in the way is named, without its login."""
     wanted = httpx.URL(url)
@@ -456,7 +464,7 @@ def _not_sent(
     else:
         message, hint = f"the proxy {peer} cannot be reached: {reason}", _PROXY_HINT
     if _is_tls(error):
-        return NonsenseError(message, f"{_TLS_HINT} {hint}".rstrip())
+        return NonsenseError(message, f"Check {wording.url}; {_TLS_HINT} {hint}".rstrip())
     return TransientError(message, may_have_arrived=False, hint=hint)
 
 
@@ -469,11 +477,11 @@ def _status(error: httpx.ProxyError) -> str:
         return ""
 
 
-def _unavailable(error: TransientError) -> UnavailableError:
+def _unavailable(error: TransientError, wording: Wording) -> UnavailableError:
     return UnavailableError(
         str(error),
         error.hint
-        or "Check ALERTSITE_URL and the network, or run the same command again later; nothing is "
+        or f"Check {wording.url} and the network, or run the same command again later; nothing is "
         "lost.",
         may_have_arrived=error.may_have_arrived,
         is_away=not error.is_busy,
@@ -491,10 +499,10 @@ def _overdue(request: str, seconds: float) -> UnavailableError:
     )
 
 
-def _nonsense(request: str, what: str, url: str, hint: str = "") -> NonsenseError:
+def _nonsense(request: str, what: str, site: Site, hint: str = "") -> NonsenseError:
     error = NonsenseError(
         f"{request} was answered {what}",
-        f"Check ALERTSITE_URL, which is {url}; a proxy may be in between.{hint}",
+        f"Check {site.setting}; a proxy may be in between.{hint}",
     )
     error.may_have_arrived = True
     return error
@@ -523,14 +531,16 @@ def _is_tls(error: BaseException | None) -> bool:
     return False
 
 
-def _client(url: str, connections: int, limits: Limits, wire: Wire) -> httpx.Client:
+def _client(
+    url: str, wording: Wording, connections: int, limits: Limits, wire: Wire
+) -> httpx.Client:
     try:
         found = httpx.URL(url)
         found.raw_host.decode().encode("idna")  # as Python spells it for DNS
         _ = found.host  # as httpx reads it
     except (UnicodeError, httpx.InvalidURL) as error:
         raise ConfigurationError(
-            "the host in ALERTSITE_URL is not valid", "Check each part between its dots."
+            f"the host in {wording.url} is not valid", "Check each part between its dots."
         ) from error
     secure = url.startswith("https:")
     headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}

@@ -69,6 +69,11 @@ class _Table(NamedTuple):
     header: str
     values: Mapping[str, Any]
 
+    @property
+    def place(self) -> str:
+        """Where it stands, in words."""
+        return f"[{self.header}] of {self.path}" if self.header else self.path
+
     def finding(self, key: str, message: str) -> Diagnostic:
         """A finding at the line of a key, or at that of the table if the key is not found."""
         line = config.line_of(self.text, self.header, key)
@@ -249,7 +254,9 @@ def _account(
     bare = AccountSettings(name, login, manifests=tuple(placed(it, name) for it in _MANIFESTS))
     found = _with_settings(bare, both)
     state = placed(table.values.get("state", place), name)
-    return found._replace(state=state, file="" if table.path == project else table.path)
+    place = table.place if "url" in table.values else f"[defaults] of {project}"
+    own = "" if table.path == project else table.path
+    return found._replace(state=state, file=own, url_place=place)
 
 
 def _with_settings(found: AccountSettings, values: Mapping[str, Any]) -> AccountSettings:
@@ -304,6 +311,65 @@ def _shared_states(
             )
             yield table.finding("state", message)
             return
+
+
+def refuse_doubled(accounts: Accounts, environment: Mapping[str, str]) -> None:
+    """Stops where two accounts are one login and have manifests of the same folder.
+
+    Each would make, or change, the monitors of the other. With folders of their own they share a
+    login in peace. Whose username is not available here, or comes from a command, is only compared
+    by where it is stored.
+
+    Raises:
+        ConfigurationError: naming both, and where they are set.
+    """
+    seen: dict[tuple[str, str], list[AccountSettings]] = {}
+    for item in accounts.all if accounts.are_named else ():
+        others = seen.setdefault(_identity(item, environment), [])
+        for other in others:
+            if shared := _shared_folder(other, item):
+                raise ConfigurationError(
+                    f"the accounts {_placed_name(other)} and {_placed_name(item)} log in as one "
+                    f"user at one URL, and both have manifests in {shared}",
+                    "Both would manage the same monitors. Give each a login of its own, or folders "
+                    "of its own.",
+                )
+        others.append(item)
+
+
+def _identity(account: AccountSettings, environment: Mapping[str, str]) -> tuple[str, str]:
+    """What AlertSite tells an account by: where it is asked, and for whom."""
+    from reconciler.secrets import look_up
+
+    assert account.login is not None
+    url = (account.url or config.read_url(environment)).rstrip("/")
+    reference = account.login.username or account.login.token
+    assert reference is not None
+    if reference.scheme != "cmd":  # which may ask a person
+        try:
+            return url, look_up(reference, environment)
+        except LookupError:  # told by whoever needs it
+            pass
+    return url, str(reference)
+
+
+def _shared_folder(first: AccountSettings, second: AccountSettings) -> str:
+    """A folder of manifests that both have, or that is in one of the other; empty if none is."""
+    for ours in first.manifests:
+        for theirs in second.manifests:
+            if f"{ours}/".startswith(f"{theirs}/") or theirs == ".":
+                return ours
+            if f"{theirs}/".startswith(f"{ours}/") or ours == ".":
+                return theirs
+    return ""
+
+
+def _placed_name(account: AccountSettings) -> str:
+    """Its name, and the line of its login, or else of its table."""
+    path = Path(account.file or config.PROJECT)
+    header = "" if account.file else f"accounts.{account.name}"
+    line = config.line_of(path.read_text(encoding="utf-8"), header, "username")
+    return f"{account.name} ({path}:{line})"
 
 
 def login_of(account: AccountSettings, environment: Mapping[str, str]) -> config.Settings:

@@ -1,13 +1,16 @@
-"""What a shell completes from the manifests: addresses, labels and fields.
+"""What a shell completes from manifests and settings: addresses, fields, accounts and labels.
 
-Rule: nothing is printed but what is offered, and AlertSite is not asked. While the manifests have a
-fault there is nothing to offer: a shell has no place where a finding could stand.
+Rule: nothing is printed but what is offered, and AlertSite is not asked. While the manifests or the
+settings have a fault there is nothing to offer: a shell has no place where a finding could stand.
 """
 
 from __future__ import annotations
 
+from contextlib import chdir
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.cli import config
 from reconciler.errors import ReconcilerError
 from reconciler.schema import installed_schemas
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     import click
     from click.shell_completion import CompletionItem
 
+    from reconciler.core.accounts import AccountSettings
     from reconciler.core.model import Desired
 
 
@@ -51,6 +55,30 @@ def columns(_: click.Context, __: click.Parameter, incomplete: str) -> list[Comp
         name for schema in documents for name in schema["properties"]["spec"]["properties"]
     )
     return _items((f"{before}{comma}{name}" for name in names), incomplete)
+
+
+def accounts(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of accounts."""
+    return _items((item.name for item in _accounts()), incomplete)
+
+
+def account_labels(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Labels of accounts, as `label=value`."""
+    found = {f"{name}={text}" for item in _accounts() for name, text in item.labels.items()}
+    return _items(sorted(found), incomplete)
+
+
+def _accounts() -> tuple[AccountSettings, ...]:
+    """Those that the settings name."""
+    from reconciler.cli.accounts import read_accounts  # few have several accounts
+
+    root = config.find_root(Path.cwd())
+    try:
+        with chdir(root):
+            found = read_accounts(config.PROJECT)
+    except (OSError, ReconcilerError):
+        return ()
+    return found.all if found.are_named else ()
 
 
 def _manifests(ctx: click.Context) -> tuple[Desired, ...]:

@@ -55,6 +55,7 @@ class Captured:
         self.is_json = False
         self._redactor = redactor
         self._texts: dict[str, list[str]] = {"stdout": [], "stderr": []}
+        self._said_first = 0
 
     def take(self, name: str, text: str, *, is_json: bool = False) -> None:
         """Takes what is printed to a stream of that name."""
@@ -62,11 +63,23 @@ class Captured:
         clean = (
             self._redactor.document(text, is_shown=True) if is_json else self._redactor.text(text)
         )
+        if name == "stdout" and not self._texts["stdout"]:
+            self._said_first = len(self._texts["stderr"])
         self._texts[name].append(clean)
 
     def text(self, name: str) -> str:
         """All that was printed to a stream."""
         return "".join(self._texts[name])
+
+    @property
+    def progress(self) -> str:
+        """What was said on stderr before anything was printed to stdout."""
+        return "".join(self._texts["stderr"][: self._said_first])
+
+    @property
+    def talk(self) -> str:
+        """What was said on stderr from then on."""
+        return "".join(self._texts["stderr"][self._said_first :])
 
 
 class _Thread(threading.local):

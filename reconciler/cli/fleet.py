@@ -31,7 +31,7 @@ from click.core import ParameterSource
 
 from reconciler import cli, durable
 from reconciler.cli import config, console, runtime
-from reconciler.cli.accounts import read_accounts
+from reconciler.cli.accounts import read_accounts, refuse_doubled
 from reconciler.cli.arguments import arguments_of
 from reconciler.cli.context import Context, Share
 from reconciler.cli.spread import Spread
@@ -141,9 +141,10 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
         _code(ended.code, stopping),
         redactor.text(ended.error),
         clock.monotonic() - began,
+        progress=captured.progress,
         text=captured.text("stdout"),
         is_json=captured.is_json,
-        talk=captured.text("stderr"),
+        talk=captured.talk,
         formats={name: redactor.text(text) for name, text in formats.items()},
     )
     for value in shown:
@@ -182,6 +183,7 @@ def work_on(job: Job, setting: Worker = _ALONE) -> PartResult:
 def run(given: click.Context, chosen: Sequence[AccountSettings], spread: Spread) -> int:
     """Does a command for each account; returns the exit code of all."""
     outputs = _outputs_of(given)
+    refuse_doubled(runtime.accounts(), os.environ)
     whole = _Whole(given, chosen, spread)
     if whole.operation == "apply":
         return whole.apply(outputs)
@@ -407,13 +409,18 @@ def outputs_for(asked: Iterable[str]) -> RollUpOutputs:
 
 
 def told(part: PartResult, outputs: RollUpOutputs) -> PartResult:
-    """Tells of a part as soon as it is known; returns it."""
+    """Tells of a part as soon as it is known; returns it.
+
+    On a terminal, where both streams are one, its progress stands above its end.
+    """
     changes = part.asks or any(part.changes.values())
     is_nothing = part.is_good and part.operation in {"plan", "apply"} and not changes
     shows_text = outputs.stdout in {"text", "talk"} and part.text and not is_nothing
     show = console.data if outputs.stdout == "text" else console.say
-    if shows_text or part.talk:
+    if shows_text or part.progress or part.talk:
         (show if shows_text else console.say)(heading(part))
+    if part.progress:
+        console.say(part_text(part.progress))
     if shows_text:
         show(part_text(part.text))
     if part.talk:

@@ -17,7 +17,7 @@ from reconciler import __version__, durable
 from reconciler.cli import config, console
 from reconciler.context import USUAL, Cancellation, Limits, seconds_since, written
 from reconciler.core import json_text
-from reconciler.core.accounts import PLACEHOLDER, Accounts, placed
+from reconciler.core.accounts import PLACEHOLDER, UNNAMED, Accounts, placed
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.errors import ConfigurationError, StateError, UsageError
 from reconciler.secrets import Vault
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from reconciler.alertsite import Reader, Session, Writer
     from reconciler.cli.context import Context, Share
     from reconciler.context import Clock, Reporter
-    from reconciler.core.accounts import AccountSettings
+    from reconciler.core.accounts import AccountSettings, Wording
     from reconciler.core.events import Event
     from reconciler.core.generation import Generation
     from reconciler.core.plan import Plan
@@ -323,6 +323,7 @@ def held(
         holder=_holder(),
         host=gethostname(),
         operation=operation,
+        account=run.account,
         clock=clock(),
         options=wanted,
         reporter=reporter,
@@ -435,8 +436,10 @@ def settings() -> config.Settings | None:
     """
     if not accounts().are_named:
         return config.read(os.environ)
-    from reconciler.cli.accounts import login_of  # few have several accounts
+    from reconciler.cli.accounts import login_of, refuse_doubled  # few have several accounts
 
+    if part() is None:  # else whoever made the parts has looked
+        refuse_doubled(accounts(), os.environ)
     return login_of(account(), os.environ)
 
 
@@ -462,8 +465,10 @@ def connect(
     if found is not None:
         redactor().know(found.password, found.token, *config.passwords(os.environ))
         who = Account(account().name, found.url)
-        rate = account().rate
-        with _session(found, parallelism, limits, reporter, account=who, rate=rate) as connection:
+        rate, wording = account().rate, account().wording
+        with _session(
+            found, parallelism, limits, reporter, account=who, rate=rate, wording=wording
+        ) as connection:
             if part() is None:  # else the heading says it
                 console.note(f"AlertSite: {who}")
             yield connection
@@ -570,6 +575,7 @@ def _session(
     *,
     account: Account,
     rate: float | None = None,
+    wording: Wording = UNNAMED,
 ) -> Iterator[Connection]:
     from reconciler.alertsite import Credentials, Session  # 120 ms
 
@@ -587,6 +593,7 @@ def _session(
         reporter=reporter,
         redactor=redactor(),
         rate=rate,
+        wording=wording,
     ) as session:
         connection = Connection(session, account, cancellation, console.reading(clock().monotonic))
         whole = part()

@@ -15,7 +15,7 @@ from reconciler.schema import installed_schemas
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 
 _HELP = """Serve an AlertSite account on loopback until interrupted.
@@ -138,6 +138,14 @@ class _FilePath(click.Path):
 @click.option(
     "--page-size", type=click.IntRange(min=1), help="Split lists into pages of this many monitors."
 )
+@click.option(
+    "--login",
+    "logins",
+    multiple=True,
+    metavar="NAME:PASSWORD",
+    help="Serve one more account at the same URL, empty at first, to whoever logs in so. May be "
+    "repeated.",
+)
 @click.option("--strict", is_flag=True, help="Refuse unknown and read-only fields with 400.")
 @click.option(
     "--secret-fields",
@@ -157,6 +165,7 @@ def sandbox(
     token_life: float,
     page_size: int | None,
     secret_fields: str,
+    logins: tuple[str, ...],
     *,
     strict: bool,
 ) -> int:
@@ -164,9 +173,11 @@ def sandbox(
     gc.enable()  # it may serve for days
     package = import_sandbox("the sandbox needs the packages starlette and uvicorn")
     schemas = installed_schemas().documents
+    own = {package.USERNAME, package.VIEWER.username}
     options = package.Options(
         schemas=schemas,
         seed=_seed(package, schemas, seed_file, seed_count),
+        logins=tuple(package.UserLogin(*login) for login in _logins(logins, own)),
         database=database,
         port=port,
         faults=_rules(package, faults),
@@ -207,6 +218,23 @@ def _seed(
         monitors: list[dict[str, Any]] = package.seeded(count, schemas)
         return monitors
     return read_seed(file) if file is not None else sample_seed()
+
+
+def _logins(texts: Iterable[str], taken: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Name and password of each further account; `taken` are the names that others have.
+
+    Raises:
+        UsageError: one has no name or password, or a name that is another's.
+    """
+    names = set(taken)
+    for text in texts:
+        username, _, password = text.partition(":")
+        if not username or not password:
+            raise UsageError("--login needs a name and a password", "Write it as NAME:PASSWORD.")
+        if username in names:
+            raise UsageError(f"--login: there is a user {username} already", "Use another name.")
+        names.add(username)
+        yield username, password
 
 
 def _rules(package: Any, faults: tuple[str, ...]) -> tuple[Any, ...]:  # noqa: ANN401 - a module

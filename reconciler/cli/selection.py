@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from reconciler.cli import config, console, runtime
+from reconciler.cli import completions, config, console, runtime
 from reconciler.cli.arguments import OPTIONS
 from reconciler.cli.spread import Spread
 from reconciler.core.accounts import Selection, having, placed, select
@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     Command = Callable[..., int]
 
 
-account = click.option("-a", "--account", metavar="NAME", help="The account to use.")
+account = click.option(
+    "-a",
+    "--account",
+    metavar="NAME",
+    shell_complete=completions.accounts,
+    help="The account to use.",
+)
 
 
 def _last(command: Command) -> Command:
@@ -73,6 +79,7 @@ _SELECTING = (
         "accounts",
         multiple=True,
         metavar="NAME",
+        shell_complete=completions.accounts,
         help="Only this account of reconciler.toml; a glob means several. May be repeated.",
     ),
     click.option(
@@ -80,6 +87,7 @@ _SELECTING = (
         "not_accounts",
         multiple=True,
         metavar="NAME",
+        shell_complete=completions.accounts,
         help="Not this account, or those that a glob means. May be repeated.",
     ),
     click.option(
@@ -88,6 +96,7 @@ _SELECTING = (
         "account_labels",
         multiple=True,
         metavar="NAME=VALUE",
+        shell_complete=completions.account_labels,
         help="Only accounts with this label. May be repeated; then all must fit.",
     ),
     click.option(

@@ -121,8 +121,8 @@ def unlock(run_id: str | None, location: str | None) -> int:
             console.say(f"{run.store.location} is not locked.")
         else:
             console.data(
-                f"{lease.id}  held by {lease.holder} on {lease.host} for {lease.operation} since "
-                f"{lease.acquired_at}, renewed {lease.renewals} times so far"
+                f"{lease.id}  held by {lease.holder} on {lease.host} for {lease.operation}"
+                f"{lease.whose} since {lease.acquired_at}, renewed {lease.renewals} times so far"
             )
         return ExitCode.OK
     with console.writing() as writes:

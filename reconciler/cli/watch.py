@@ -26,6 +26,7 @@ import click
 
 from reconciler import __version__, cli, render, usecases
 from reconciler.cli import config, console, fleet, options, runtime, selection
+from reconciler.cli.accounts import refuse_doubled
 from reconciler.cli.context import Context, Share
 from reconciler.cli.signals import Signals
 from reconciler.cli.stopping import Stopping
@@ -243,7 +244,8 @@ class _Watcher:
         self._applies = applies
         self._clock: Clock = runtime.clock()
         self._drifts: dict[str, Drift] = {}
-        select(runtime.accounts(), wanted)  # a mistake is told at once
+        refuse_doubled(runtime.accounts(), os.environ)  # a mistake is told at once
+        select(runtime.accounts(), wanted)
 
     def run_of_lease(self) -> runtime.Run:
         """The run whose lock is the lease: beside the state of the first account."""
@@ -268,6 +270,7 @@ class _Watcher:
         followed = follow()
         try:
             accounts = runtime.read_accounts_again()
+            refuse_doubled(accounts, os.environ)
             chosen = select(accounts, self._wanted)
         except ReconcilerError as error:  # of a commit with a mistake; the next one may be right
             problem = f"the settings cannot be used: {error}"

@@ -59,12 +59,31 @@ class AccountLogin(NamedTuple):
         return tuple(item for item in self if item is not None)
 
 
+class Wording(NamedTuple):
+    """What a message calls the settings by which AlertSite is reached, for whoever checks them.
+
+    Attributes:
+        login: the username and the password.
+        token: the token.
+        url: the base URL.
+    """
+
+    login: str = "ALERTSITE_USERNAME and ALERTSITE_PASSWORD"
+    token: str = "ALERTSITE_TOKEN"
+    url: str = "ALERTSITE_URL"
+
+
+UNNAMED = Wording()
+"""Of the account that the settings do not name."""
+
+
 class AccountSettings(NamedTuple):
     """What is set for one account.
 
     Attributes:
         login: None where the environment says who logs in.
         url: empty where the environment says it, or the vendor's counts.
+        url_place: where that is set, in words.
         manifests: the folders of its manifests, shared ones first; normalised paths.
         state: where its state is kept; empty if that is not set.
         labels: for selecting accounts.
@@ -78,6 +97,7 @@ class AccountSettings(NamedTuple):
     name: str
     login: AccountLogin | None = None
     url: str = ""
+    url_place: str = ""
     manifests: tuple[str, ...] = ("monitors",)
     state: str = ""
     labels: Mapping[str, str] = {}
@@ -86,6 +106,21 @@ class AccountSettings(NamedTuple):
     rate: float | None = None
     budget: Budget | None = None
     file: str = ""
+
+    @property
+    def wording(self) -> Wording:
+        """What messages call its login and URL."""
+        if self.login is None:
+            return UNNAMED
+        username, password, token = self.login
+        whole = f"the account {self.name}"
+        return Wording(
+            f"{username} and {password}, the login of {whole}"
+            if username and password
+            else f"username and password of {whole}",
+            "" if token is None else str(token),
+            f"url in {self.url_place}" if self.url else UNNAMED.url,
+        )
 
 
 class Accounts(NamedTuple):

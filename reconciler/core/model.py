@@ -77,6 +77,13 @@ class Account(NamedTuple):
     def __str__(self) -> str:
         return self.url if self.name == DEFAULT_ACCOUNT else f"{self.name} ({self.url})"
 
+    @property
+    def settings(self) -> str:
+        """What messages call the settings that say which login it is."""
+        if self.name == DEFAULT_ACCOUNT:
+            return "ALERTSITE_URL, the credentials"
+        return f"the url and the login of the account {self.name},"
+
 
 class Field(NamedTuple):
     """How one top-level field of a kind behaves on the wire.

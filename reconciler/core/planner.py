@@ -193,8 +193,8 @@ _REFUSALS: dict[Decision, tuple[str, str]] = {
     Decision.NO_SUCH_ID: (
         "AlertSite has no monitor with the id {id} in this account",
         (
-            "Correct metadata.id, or check that ALERTSITE_URL and the credentials are those of the "
-            "account that has it."
+            "Correct metadata.id, or check that the URL and the login are those of the account "
+            "that has it."
         ),
     ),
     Decision.DELETED: (

@@ -64,9 +64,10 @@ class PartResult(NamedTuple):
         losses: how many monitors lose monitoring by that plan.
         lost: with those that have lost some within 24 hours.
         managed: how many there are.
-        text: what the command prints for this account alone.
+        progress: what the command says for this account alone before it prints anything.
+        text: what it prints.
         is_json: whether that is a JSON document.
-        talk: what it says beside that.
+        talk: what it says after that.
         formats: what it shows in formats that are combined into one file, by their names.
         part: the file that holds this; empty if none does.
     """
@@ -83,6 +84,7 @@ class PartResult(NamedTuple):
     losses: int = 0
     lost: int = 0
     managed: int = 0
+    progress: str = ""
     text: str = ""
     is_json: bool = False
     talk: str = ""

@@ -10,7 +10,7 @@ is marked where it is implemented: documented, inferred (from another page) or u
 from reconciler.sandbox.app import PASSWORD, USERNAME, VIEWER
 from reconciler.sandbox.faults import Fault, parse_fault
 from reconciler.sandbox.front import Abandon
-from reconciler.sandbox.options import Controls, Options
+from reconciler.sandbox.options import Controls, Options, UserLogin
 from reconciler.sandbox.seeding import seeded
 from reconciler.sandbox.server import running, serve
 from reconciler.sandbox.worlds import World, parse_world
@@ -23,6 +23,7 @@ __all__ = [
     "Controls",
     "Fault",
     "Options",
+    "UserLogin",
     "World",
     "parse_fault",
     "parse_world",

@@ -29,7 +29,7 @@ from reconciler.sandbox.account import AccountData
 from reconciler.sandbox.backend import Backend, SandboxClock, StoppedError
 from reconciler.sandbox.monitors import MonitorKind, Reading, read_edit, read_new
 from reconciler.sandbox.openapi import document
-from reconciler.sandbox.options import Options
+from reconciler.sandbox.options import Options, UserLogin
 from reconciler.sandbox.store import Page
 from reconciler.sandbox.worlds import World
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 PREFIX: Final = "/api/v3"
 USERNAME: Final = "demo@example.com"
 PASSWORD: Final = "demo"
-VIEWER: Final = ("viewer@example.com", "viewer")
+VIEWER: Final = UserLogin("viewer@example.com", "viewer")
 _BAD_LOGIN: Final = "invalid_request - User authentication failed."
 _NOT_LOGGED_IN: Final = "invalid_token - The access token is invalid or has expired."
 _NOT_FOUND: Final = "Record not found"
@@ -59,18 +59,29 @@ class AnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who a token speaks for."""
+    """Who a token speaks for.
+
+    Attributes:
+        account: whose monitors the user sees; the username of a further login, else empty.
+    """
 
     may_write: bool
+    account: str = ""
 
 
-_USERS: Final = {(USERNAME, PASSWORD): User(may_write=True), VIEWER: User(may_write=False)}
+_USERS: Final = {
+    UserLogin(USERNAME, PASSWORD): User(may_write=True),
+    VIEWER: User(may_write=False),
+}
 
 
 class Tokens:
     """The tokens handed out so far, until they expire."""
 
-    def __init__(self, life: float, now: Callable[[], float]) -> None:
+    def __init__(
+        self, life: float, now: Callable[[], float], users: Mapping[UserLogin, User] = _USERS
+    ) -> None:
+        self._users = users
         self._life = life
         self._now = now
         self._holders: dict[str, tuple[User, float]] = {}
@@ -79,7 +90,7 @@ class Tokens:
         """A new token for this login, or None if there is no such login."""
         if not isinstance(username, str) or not isinstance(password, str):
             return None
-        user = _USERS.get((username, password))
+        user = self._users.get(UserLogin(username, password))
         if user is None:
             return None
         token = secrets.token_hex(16)
@@ -96,15 +107,19 @@ class Tokens:
 
 
 def application(
-    options: Options, account: AccountData, backend: Backend, clock: SandboxClock
+    options: Options,
+    account: AccountData,
+    backend: Backend,
+    clock: SandboxClock,
+    further: Mapping[str, AccountData] = {},
 ) -> Starlette:
-    """The API over the monitors of the account."""
+    """The API over the monitors of the account, and of the further ones by username."""
     kinds = [MonitorKind.from_schema(name, schema) for name, schema in options.schemas.items()]
     handlers: Mapping[Any, ExceptionHandler] = {
         AnswerError: _refused,
         HTTPException: _not_routed,
     }
-    api = _Api(options, account, backend, clock)
+    api = _Api(options, {"": account, **further}, backend, clock)
     app = Starlette(routes=list(_routes(api, kinds)), exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app
@@ -134,13 +149,20 @@ class _Api:
     """The endpoints, with what they share."""
 
     def __init__(
-        self, options: Options, account: AccountData, backend: Backend, clock: SandboxClock
+        self,
+        options: Options,
+        accounts: Mapping[str, AccountData],
+        backend: Backend,
+        clock: SandboxClock,
     ) -> None:
         self._options = options
-        self._account = account
+        self._accounts = accounts
         self._backend = backend
         self._clock = clock
-        self._tokens = Tokens(options.token_life, clock.now)
+        users = _USERS | {
+            login: User(may_write=True, account=login.username) for login in options.logins
+        }
+        self._tokens = Tokens(options.token_life, clock.now, users)
 
     async def describe(self, _request: Request) -> Response:
         return _json(document(self._options.schemas, PREFIX, strict=self._options.strict))
@@ -153,12 +175,12 @@ class _Api:
         return _json({"access_token": token})
 
     async def list_monitors(self, request: Request) -> Response:
-        self._authorise(request)
+        account = self._authorised(request)
         query = request.query_params
-        world = self._account.world
+        world = account.world
         window = _window(query, self._options.page_size, world)
         types = query["type"].split(",") if query.get("type") else None
-        page = self._account.page(types, window.limit, window.start, self._clock.now())
+        page = account.page(types, window.limit, window.start, self._clock.now())
         metadata = {
             "__permissions": {"acl": 7},
             "resultset": {
@@ -172,53 +194,55 @@ class _Api:
         return _text(b"".join((head, results, b"]}")))
 
     async def read_monitor(self, request: Request) -> Response:
-        self._authorise(request)
-        text = self._account.find(request.path_params["id"], self._clock.now())
+        account = self._authorised(request)
+        text = account.find(request.path_params["id"], self._clock.now())
         if text is None:
             _refuse(404, _NOT_FOUND)
         return _text(_selected(text, request.query_params.get("select")))
 
     async def delete_monitor(self, request: Request) -> Response:
-        self._authorise(request, to_write=True)
-        if not self._account.remove(request.path_params["id"]):
+        account = self._authorised(request, to_write=True)
+        if not account.remove(request.path_params["id"]):
             _refuse(404, _NOT_FOUND)
         return Response(status_code=204)
 
     async def create_monitor(self, kind: MonitorKind, request: Request) -> Response:
-        self._authorise(request, to_write=True)
+        account = self._authorised(request, to_write=True)
         reading = read_new(kind, await _object(request), strict=self._options.strict)
         values = _accepted(reading)
-        now, delay = self._clock.now(), self._account.world.backend
+        now, delay = self._clock.now(), account.world.backend
         if not delay:
-            return _json({"id": str(self._account.create(kind, values, now))})
+            return _json({"id": str(account.create(kind, values, now))})
         is_under_way: asyncio.Event | None = request.scope["state"].get("is_under_way")
         if is_under_way is not None:
             is_under_way.set()
         try:
-            create = partial(self._account.create, kind, values)
+            create = partial(account.create, kind, values)
             number = await self._backend.done(now + delay, create)
         except StoppedError:
             _refuse(503, "The sandbox stops; this monitor is not created.")
         return _json({"id": str(number)})
 
     async def edit_monitor(self, kind: MonitorKind, request: Request) -> Response:
-        self._authorise(request, to_write=True)
+        account = self._authorised(request, to_write=True)
         number = request.path_params["id"]
         reading = read_edit(kind, await _object(request), strict=self._options.strict)
         values = _accepted(reading)
-        if not self._account.edit(kind, number, values, self._clock.now()):
+        if not account.edit(kind, number, values, self._clock.now()):
             _refuse(404, _NOT_FOUND)
         return _json({"id": str(number)})
 
-    def _authorise(self, request: Request, *, to_write: bool = False) -> None:
+    def _authorised(self, request: Request, *, to_write: bool = False) -> AccountData:
+        """The account of whoever asks."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         user = self._tokens.holder(token) if scheme.lower() == "bearer" else None
         if user is None:
-            if token and self._account.world.expired == 400:  # noqa: PLR2004 - a status
+            if token and self._accounts[""].world.expired == 400:  # noqa: PLR2004 - a status
                 _refuse(400, _BAD_LOGIN)
             _refuse(401, _NOT_LOGGED_IN)
         if to_write and not user.may_write:
             _refuse(403, "This user may not change monitors.")
+        return self._accounts[user.account]
 
 
 @dataclass(frozen=True, slots=True)

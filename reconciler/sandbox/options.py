@@ -4,13 +4,20 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from reconciler.sandbox.faults import Fault, Faults
 from reconciler.sandbox.worlds import PLAIN, World
 
 Showing = Literal["echoed", "masked", "omitted"]
 Witness = Callable[[str, str, str], None]
+
+
+class UserLogin(NamedTuple):
+    """What the user of one more account logs in with."""
+
+    username: str
+    password: str
 
 
 class Controls:
@@ -48,6 +55,8 @@ class Options:
         schemas: the manifest schema of each kind that can be created and edited, by kind.
         seed: monitors as GET returns them, `id` and `type` included. Loaded into a new database
             only, so that what was deleted stays deleted.
+        logins: of further accounts at the same address, each with monitors of its own and empty at
+            first. Inferred: one user sees one account, and no id is that of monitors of two.
         database: the SQLite file; None keeps everything in memory. Sandboxes may share a file.
         port: the port on 127.0.0.1; 0 takes any free one.
         faults: rules, tried in order.
@@ -77,6 +86,7 @@ class Options:
 
     schemas: Mapping[str, Mapping[str, Any]]
     seed: Sequence[Mapping[str, Any]] = ()
+    logins: Sequence[UserLogin] = ()
     database: Path | None = None
     port: int = 0
     faults: tuple[Fault, ...] = ()

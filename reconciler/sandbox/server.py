@@ -101,7 +101,10 @@ def _prepared(options: Options) -> Iterator[_Prepared]:
         controls = options.controls or Controls(options.world, options.faults)
         backend = Backend(clock)
         stack.callback(backend.settle)  # what was due before the end took place before it
-        api = application(options, AccountData(store, controls), backend, clock)
+        further = {
+            username: AccountData(store.of(username), controls) for username, _ in options.logins
+        }
+        api = application(options, AccountData(store, controls), backend, clock, further)
         app = Front(api, controls, backend, clock, write_log, options.witness)
         yield _Prepared(app, listener, stopping)
 

@@ -9,9 +9,10 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from reconciler.sandbox.monitors import SecretFields
 
@@ -24,11 +25,12 @@ _VERSIONS: Final = (  # what makes each out of the one before it
         f"INSERT INTO sqlite_sequence (name, seq) VALUES ('monitor', {_BEFORE_FIRST_ID})",  # noqa: S608
     ),
     ("ALTER TABLE monitor ADD COLUMN is_plain INTEGER DEFAULT 0",),
+    ("ALTER TABLE monitor ADD COLUMN account TEXT DEFAULT ''",),
 )
-_WITH_TYPE: Final = "(?1 IS NULL OR type IN (SELECT value FROM json_each(?1)))"
-_ROWS: Final = f"SELECT json, is_plain FROM monitor WHERE {_WITH_TYPE}"  # noqa: S608
-_PAGE: Final = f"{_ROWS} ORDER BY id LIMIT ?2 OFFSET ?3"
-_COUNT: Final = f"SELECT count(*) FROM monitor WHERE {_WITH_TYPE}"  # noqa: S608
+_WANTED: Final = "account = ?2 AND (?1 IS NULL OR type IN (SELECT value FROM json_each(?1)))"
+_ROWS: Final = f"SELECT json, is_plain FROM monitor WHERE {_WANTED}"  # noqa: S608
+_PAGE: Final = f"{_ROWS} ORDER BY id LIMIT ?3 OFFSET ?4"
+_COUNT: Final = f"SELECT count(*) FROM monitor WHERE {_WANTED}"  # noqa: S608
 _NO_LIMIT: Final = -1
 
 
@@ -43,6 +45,9 @@ class Page:
 class Database:
     """The monitors of one account.
 
+    Attributes:
+        account: which one; empty for the first.
+
     Whoever opens it closes it. It may be handed from one thread to another, but not shared.
     """
 
@@ -50,6 +55,7 @@ class Database:
         self, database: Path | None, seed: Sequence[Mapping[str, Any]], secrets: SecretFields
     ) -> None:
         self._secrets = secrets
+        self.account = ""
         self._connection = sqlite3.connect(
             ":memory:" if database is None else database,
             isolation_level=None,  # transactions are written out below
@@ -64,24 +70,30 @@ class Database:
             self.close()
             raise
 
+    def of(self, account: str) -> Self:
+        """The monitors of another account, in the same file; it ends with this one."""
+        found = copy(self)
+        found.account = account
+        return found
+
     def close(self) -> None:
         """Closes the database."""
         self._connection.close()
 
     def page(self, types: Sequence[str] | None, limit: int | None, offset: int) -> Page:
         """The monitors of these types, in the order of their ids."""
-        wanted = None if types is None else json.dumps(types)
+        wanted = (None if types is None else json.dumps(types), self.account)
         window = (_NO_LIMIT if limit is None else limit, offset)
-        rows = self._connection.execute(_PAGE, (wanted, *window))
+        rows = self._connection.execute(_PAGE, (*wanted, *window))
         texts = [text if is_plain else self._secrets.shown(text) for text, is_plain in rows]
         if limit is None and not offset:
             return Page(texts, len(texts))
-        (count,) = self._connection.execute(_COUNT, (wanted,)).fetchone()
+        (count,) = self._connection.execute(_COUNT, wanted).fetchone()
         return Page(texts, count)
 
     def find(self, number: int) -> bytes | None:
         """The JSON text of one monitor, as GET shows it."""
-        text = self._text("SELECT json FROM monitor WHERE id = ?", number)
+        text = self._text("SELECT json FROM monitor WHERE id = ? AND account = ?", number)
         return None if text is None else self._secrets.shown(text)
 
     def add(self, monitor: Mapping[str, Any]) -> int:
@@ -98,7 +110,8 @@ class Database:
     ) -> bool:
         """Replaces a monitor by what `change` makes of it; False if there is none of this kind."""
         with self._transaction():
-            text = self._text("SELECT json FROM monitor WHERE id = ? AND type = ?", number, kind)
+            query = "SELECT json FROM monitor WHERE id = ? AND account = ? AND type = ?"
+            text = self._text(query, number, kind)
             if text is None:
                 return False
             self._put(change(json.loads(text)))
@@ -108,7 +121,8 @@ class Database:
         """Deletes a monitor; False if there is none."""
         if number > _MAX_ID:
             return False
-        deleted = self._connection.execute("DELETE FROM monitor WHERE id = ?", (number,))
+        query = "DELETE FROM monitor WHERE id = ? AND account = ?"
+        deleted = self._connection.execute(query, (number, self.account))
         return deleted.rowcount > 0
 
     def _create(self, seed: Sequence[Mapping[str, Any]]) -> None:
@@ -124,14 +138,23 @@ class Database:
     def _put(self, monitor: Mapping[str, Any]) -> None:
         text = json.dumps(monitor, sort_keys=True, separators=(",", ":"))
         self._connection.execute(
-            "INSERT OR REPLACE INTO monitor (id, type, json, is_plain) VALUES (?, ?, ?, ?)",
-            (monitor["id"], monitor["type"], text, not self._secrets.are_in(monitor)),
+            "INSERT OR REPLACE INTO monitor (id, type, json, is_plain, account) "
+            "VALUES (?, ?, ?, ?, ?)",
+            (
+                monitor["id"],
+                monitor["type"],
+                text,
+                not self._secrets.are_in(monitor),
+                self.account,
+            ),
         )
 
     def _text(self, query: str, number: int, *others: str) -> bytes | None:
         if number > _MAX_ID:
             return None
-        row: tuple[bytes] | None = self._connection.execute(query, (number, *others)).fetchone()
+        row: tuple[bytes] | None = self._connection.execute(
+            query, (number, self.account, *others)
+        ).fetchone()
         return None if row is None else row[0]
 
     @contextmanager

@@ -55,6 +55,7 @@ class Lease(NamedTuple):
         process: see `process.identity`; empty if unknown.
         length: seconds that it lives without being renewed.
         renewals: how often it was renewed.
+        account: whose state it locks; empty if the settings name no accounts.
     """
 
     id: str
@@ -65,9 +66,22 @@ class Lease(NamedTuple):
     process: str
     length: float
     renewals: int = 0
+    account: str = ""
 
     def __str__(self) -> str:
-        return f"run {self.id} ({self.holder} on {self.host}, since {self.acquired_at})"
+        who = f"{self.holder} on {self.host}"
+        return f"run {self.id}{self.whose} ({who}, since {self.acquired_at})"
+
+    @property
+    def whose(self) -> str:
+        """The account, as it stands behind a noun; nothing if the settings name none."""
+        return f" of the account {self.account}" if self.account else ""
+
+    @property
+    def unlock(self) -> str:
+        """The command that breaks the lock."""
+        option = f" -a {self.account}" if self.account else ""
+        return f"reconciler state unlock {self.id}{option}"
 
     def encoded(self) -> bytes:
         """What is kept in the store."""
@@ -89,6 +103,7 @@ class Claim(NamedTuple):
     host: str
     operation: str
     process: str
+    account: str = ""
 
 
 def new(claim: Claim, *, now: datetime, length: float) -> Lease:
@@ -101,6 +116,7 @@ def new(claim: Claim, *, now: datetime, length: float) -> Lease:
         acquired_at=written(now.astimezone(UTC)),
         process=claim.process,
         length=length,
+        account=_plain(claim.account),
     )
 
 
@@ -112,7 +128,7 @@ def decoded(data: bytes) -> Lease | None:
         lease = Lease(**{name: found[name] for name in known})
         texts: tuple[object, ...] = (
             *(lease.id, lease.holder, lease.host),
-            *(lease.operation, lease.acquired_at, lease.process),
+            *(lease.operation, lease.acquired_at, lease.process, lease.account),
         )
         is_sound = (
             all(isinstance(text, str) and text.isprintable() for text in texts)
@@ -208,8 +224,8 @@ class Heartbeat:
         except StateError as error:
             return (
                 f"The lock of {self._store.location} could not be released: {error}. A run that "
-                f"waits for it takes it over after {self._lease.length:g} s; or: reconciler state "
-                f"unlock {self._lease.id}"
+                f"waits for it takes it over after {self._lease.length:g} s; or: "
+                f"{self._lease.unlock}"
             )
         return ""
 
@@ -320,8 +336,11 @@ def hold(
     options: LockOptions,
     reporter: Reporter,
     cancellation: Cancellation,
+    account: str = "",
 ) -> Iterator[Lease]:
     """Holds the lock while the body runs; the lease says the run, its holder, host and operation.
+
+    With several accounts it says the one whose state is locked, too.
 
     Once the lock is not ours any more, the run is cancelled.
 
@@ -329,7 +348,7 @@ def hold(
         LockedError: another run has it, and has it still when the timeout is over.
         StateError: the store cannot be reached.
     """
-    who = Claim(run, holder, host, operation, process.identity())
+    who = Claim(run, holder, host, operation, process.identity(), account)
     wanted = partial(new, who, length=options.length)
     taken = _Acquisition(store, wanted, clock, options, reporter, cancellation).acquire()
     heartbeat = Heartbeat(
@@ -389,7 +408,7 @@ def break_lock(store: Store, run: str) -> None:
         if lease.id != run:
             raise LockedError(
                 f"{store.location} is locked by {lease}, not by {run}",
-                f"If that run is certainly dead: reconciler state unlock {lease.id}",
+                f"If that run is certainly dead: {lease.unlock}",
             )
     store.write(Key.LOCK, b"", held.version, f"Break the lock of run {run}")
 
@@ -512,8 +531,8 @@ def _locked(store: Store, lease: Lease, waited: float) -> LockedError:
     minutes = math.ceil(lease.length / 60) + 1
     return LockedError(
         f"the state {store.location} is locked by {lease.holder} on {lease.host} since "
-        f"{lease.acquired_at} ({lease.operation}, run {lease.id}){after}",
+        f"{lease.acquired_at} ({lease.operation}{lease.whose}, run {lease.id}){after}",
         f"If that run is still at work, wait for it. If it may be dead, --lock-timeout {minutes}m "
         f"takes the lock over once it was not renewed for {lease.length:g} s. If it is certainly "
-        f"dead: reconciler state unlock {lease.id}",
+        f"dead: {lease.unlock}",
     )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from reconciler.alertsite import Reader
     from reconciler.context import Cancellation, Clock, Reporter
-    from reconciler.core.model import JSON, Desired
+    from reconciler.core.model import JSON, Account, Desired
     from reconciler.core.safety import Terms
     from reconciler.core.state import PendingCreate
     from reconciler.schema import Schemas
@@ -223,11 +223,11 @@ def _observed(
     if refuses and _is_too_much(len(lost), len(known)):
         found = reader.read_monitors(lost[:_SAMPLE])
         if not any(found.values()):
-            raise _other_account(len(lost), len(known))
+            raise _other_account(reader.account, len(lost), len(known))
     found |= reader.read_monitors(sorted(wanted - ids - found.keys()))
     gone = sum(found[number] is None for number in lost)
     if refuses and _is_too_much(gone, len(known)):
-        raise _other_account(gone, len(known))
+        raise _other_account(reader.account, gone, len(known))
     ours = {record.id for record in records}
     # One that no list of email monitors holds, that no record knows and that does not tell its type
     # is taken for nothing that it does not say.
@@ -243,12 +243,12 @@ def _is_too_much(gone: int, known: int) -> bool:
     return (known >= _ENOUGH and gone == known) or (known >= _MANY and gone * 2 > known)
 
 
-def _other_account(gone: int, known: int) -> RefusedError:
+def _other_account(account: Account, gone: int, known: int) -> RefusedError:
     which = f"none of the {known:,}" if gone == known else f"only {known - gone:,} of the {known:,}"
     return RefusedError(
         f"{which} monitors that the state knows {'is' if gone >= known - 1 else 'are'} in this "
         "account",
-        "Check ALERTSITE_URL, the credentials and --state. If they were deleted there, forget "
+        f"Check {account.settings} and --state. If they were deleted there, forget "
         "their records first: reconciler state rm ADDRESS...",
     )
 

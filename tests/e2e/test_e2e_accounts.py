@@ -47,9 +47,14 @@ labels = {{tier = "prod"}}
 [accounts.locked]
 url = "{good}"
 password = {{env = "WRONG_PASSWORD"}}
-username = {{env = "LOGIN_NAME"}}
+username = {{env = "OTHER_NAME"}}
 """
-ENV = {"LOGIN_NAME": USERNAME, "LOGIN_PASSWORD": PASSWORD, "WRONG_PASSWORD": "not the password"}
+ENV = {
+    "LOGIN_NAME": USERNAME,
+    "LOGIN_PASSWORD": PASSWORD,
+    "OTHER_NAME": "other@example.com",
+    "WRONG_PASSWORD": "not the password",
+}
 
 
 def valid(name: str, document: Any) -> None:
@@ -379,7 +384,7 @@ def test_an_interrupted_apply_starts_no_account_more(
     for name in ("a", "b"):
         workspace.write(f"{name}/own.yaml", manifest("email-smtp", name, name=name))
         settings += f'[accounts.{name}]\nurl = "{account.url}"\n'
-    workspace.write("_shared/none.yaml", "")
+    settings = settings.replace('"monitors/_shared", ', "")  # they have one login
     settings += "[fleet]\nparallelism = 1\n"
     (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
     process = start("apply", "--all-accounts", "--auto-approve", "--json", env=ENV)
@@ -405,7 +410,7 @@ def test_an_account_that_was_interrupted_before_its_requests_has_not_failed(
     for name in ("a", "b"):
         workspace.write(f"{name}/own.yaml", manifest("email-smtp", name, name=name))
         settings += f'[accounts.{name}]\nurl = "{account.url}"\n'
-    workspace.write("_shared/none.yaml", "")
+    settings = settings.replace('"monitors/_shared", ', "")  # they have one login
     (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
     words = ("apply", "--all-accounts", "--auto-approve", "--json", "--results", "results")
     process = start(*words, env=ENV)

@@ -3,12 +3,13 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reconciler.sandbox import PASSWORD, USERNAME, VIEWER
+from reconciler.sandbox import PASSWORD, USERNAME, VIEWER, UserLogin
 
 NOT_FOUND = {"errors": [{"code": 404, "message": "Record not found"}]}
 WHOLE_SMTP = {
@@ -404,3 +405,26 @@ def test_a_body_may_come_in_parts(api: Any, relay: str) -> None:
 
     assert api.patch(f"/monitors/email-smtp/{relay}", content=parts()).status_code == 200
     assert api.get(f"/monitors/{relay}").json()["port"] == 587
+
+
+def test_each_login_sees_monitors_of_its_own(
+    start: Any, smtp: Any, token_of: Callable[..., str], tmp_path: Path
+) -> None:
+    login = UserLogin("more@example.com", "more")
+    options = {"logins": (login,), "database": tmp_path / "db", "seed": [WHOLE_SMTP | {"id": 201}]}
+    client = start(**options)
+    theirs = {"Authorization": f"Bearer {token_of(client, *login)}"}
+    number = int(client.post("/monitors/email-smtp", json=smtp, headers=theirs).json()["id"])
+    one = f"/monitors/email-smtp/{number}"
+    assert client.get(f"/monitors/{number}").status_code == 404
+    assert client.patch(one, json={"port": 25}).status_code == 404
+    assert client.delete(f"/monitors/{number}").status_code == 404
+    assert client.get("/monitors/201", headers=theirs).status_code == 404
+    assert client.patch(one, json={"port": 25}, headers=theirs).status_code == 200
+    again = start(**options)  # from the file
+    theirs = {"Authorization": f"Bearer {token_of(again, *login)}"}
+    for headers, ids in (({}, [201]), (theirs, [number])):
+        for query in ({}, {"limit": 1}):
+            listed = again.get("/monitors", params=query, headers=headers).json()
+            assert [item["id"] for item in listed["results"]] == ids
+            assert listed["metadata"]["resultset"]["count"] == 1

@@ -12,6 +12,7 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678_900, UTC)
 
 def lease(**changes: Any) -> Lease:
     request = {"run": "run-1", "holder": "ann", "host": "a", "operation": "apply", "process": ""}
+    request["account"] = ""
     wanted = {**request, "now": NOW, "length": 60.0, **changes}
     claim = Claim(*(wanted.pop(name) for name in Claim._fields))
     return new(claim, **wanted)
@@ -22,6 +23,14 @@ def test_it_says_when_in_utc() -> None:
     assert lease(now=here) == lease()
     assert lease().acquired_at == "2026-01-02T03:04:05Z"
     assert str(lease()) == "run run-1 (ann on a, since 2026-01-02T03:04:05Z)"
+    assert lease().unlock == "reconciler state unlock run-1"
+
+
+def test_of_several_accounts_it_names_one() -> None:
+    found = lease(account="acme")
+    assert str(found) == "run run-1 of the account acme (ann on a, since 2026-01-02T03:04:05Z)"
+    assert found.unlock == "reconciler state unlock run-1 -a acme"
+    assert decoded(found.encoded()) == found
 
 
 def test_no_two_renewals_are_the_same() -> None:
@@ -34,7 +43,7 @@ def test_no_two_renewals_are_the_same() -> None:
 
 def test_one_of_an_earlier_version_is_a_lease() -> None:
     earlier = {**lease()._asdict(), "expires_at": "2026-01-02T03:05:05.678Z"}
-    del earlier["renewals"]
+    del earlier["renewals"], earlier["account"]
     assert decoded(json.dumps(earlier).encode()) == lease()
 
 
@@ -56,6 +65,7 @@ def test_what_is_not_fit_to_be_shown_is_replaced() -> None:
         {"holder": "a\x1b[31m"},
         {"acquired_at": "soon"},
         {"acquired_at": "2026-01-02T03:04:05"},
+        {"account": None},
         {"renewals": "1"},
         {"renewals": True},
         {"length": 0},

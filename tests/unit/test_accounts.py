@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.cli.accounts import login_of, read_accounts
+from reconciler.cli.accounts import login_of, read_accounts, refuse_doubled
 from reconciler.cli.selection import folder_of
 from reconciler.core.accounts import Accounts, AccountSettings, Selection, Shard, select
 from reconciler.core.safety import Budget
@@ -196,6 +197,61 @@ def test_a_token_that_is_none(root: Path, token: str) -> None:
     with pytest.raises(ConfigurationError, match="the token of the account a holds a") as caught:
         login_of(only, {"TOKEN": token})
     assert token not in str(caught.value)
+
+
+SHARED = 'manifests = ["monitors/_shared/", "monitors/{account}"]\n'
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_refused"),
+    [
+        (f"{LOGIN}{SHARED}", f"{LOGIN}{SHARED}", True),
+        (f"{LOGIN}{SHARED}", f"{LOGIN}manifests = ['monitors']\n", True),
+        (f"{LOGIN}manifests = ['.']\n", LOGIN, True),
+        (LOGIN, LOGIN, False),  # with folders of their own they are parts of one account
+        (f"{LOGIN}{SHARED}", f"{LOGIN}{SHARED}".replace("NAME", "SAME"), True),
+        (f"{LOGIN}{SHARED}", f"{LOGIN}{SHARED}".replace("NAME", "OTHER"), False),
+        (f"{LOGIN}{SHARED}", f"{LOGIN}{SHARED}".replace("NAME", "MISSING"), False),
+        (f"{LOGIN}{SHARED}url = 'https://a/'\n", f"{LOGIN}{SHARED}url = 'https://a'\n", True),
+        (f"{LOGIN}{SHARED}url = 'https://a'\n", f"{LOGIN}{SHARED}url = 'https://b'\n", False),
+        (f"{LOGIN}{SHARED}url = 'https://here/v3'\n", f"{LOGIN}{SHARED}", True),
+        (
+            f"token = {{env = 'NAME'}}\n{SHARED}",
+            f"token = {{env = 'SAME'}}\n{SHARED}",
+            True,
+        ),
+        (  # a command is not run for this
+            f"token = {{cmd = ['/nowhere']}}\n{SHARED}",
+            f"token = {{cmd = ['/nowhere']}}\n{SHARED}",
+            True,
+        ),
+    ],
+)
+def test_two_accounts_that_would_manage_the_same_monitors(
+    root: Path, first: str, second: str, *, is_refused: bool
+) -> None:
+    found = read(root, f"[accounts.a]\n{first}[accounts.b]\n{second}")
+    environment = {
+        "NAME": "me",
+        "SAME": "me",
+        "OTHER": "you",
+        "ALERTSITE_URL": "https://here/v3",
+    }
+    with pytest.raises(ConfigurationError) if is_refused else nullcontext() as caught:
+        refuse_doubled(found, environment)
+    if caught is not None:
+        assert "a (reconciler.toml:" in str(caught.value)
+        assert "me" not in str(caught.value).split()
+
+
+def test_an_account_of_its_own_file_is_named_by_that(root: Path) -> None:
+    (root / "one.toml").write_text(f"# one\n{LOGIN}{SHARED}")
+    (root / "two.toml").write_text(f"{LOGIN}{SHARED}url = 'https://two'\n")
+    first, second = read(root, 'accounts_from = "[ot][nw][eo].toml"\n').all
+    assert (first.wording.url, second.wording.url) == ("ALERTSITE_URL", "url in two.toml")
+    both = Accounts((first, second._replace(url="")), are_named=True)
+    with pytest.raises(ConfigurationError, match=r"one \(one.toml:2\) and two \(two.toml:1\)"):
+        refuse_doubled(both, {"NAME": "me"})
 
 
 def test_folders_here_and_elsewhere(tmp_path: Path, root: Path) -> None:

@@ -22,6 +22,8 @@ class Share(NamedTuple):
         approved: the digest of the plan that was approved; empty if none was.
         digests: those of the parts of that plan, if what is left of it may be done.
         put: is given the name of a format and what the part shows in it, for one file of all.
+        tells_failures: whether the part notifies people also if it failed and changed nothing;
+            else whoever runs it does.
     """
 
     stopping: Stopping
@@ -29,6 +31,7 @@ class Share(NamedTuple):
     put: Callable[[str, str], None]
     approved: str = ""
     digests: tuple[str, ...] = ()
+    tells_failures: bool = True
 
 
 class Context(NamedTuple):

@@ -90,12 +90,14 @@ class Worker(NamedTuple):
         stopping: what stops all parts; None for a part that nobody stops.
         accounts: all of them; None to read them.
         is_verbose: whether each request is shown.
+        tells_failures: whether a part notifies people also if it failed and changed nothing.
     """
 
     clock: Clock = SYSTEM
     stopping: Stopping | None = None
     accounts: Accounts | None = None
     is_verbose: bool = False
+    tells_failures: bool = True
 
 
 _ALONE = Worker()
@@ -128,7 +130,8 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
             )
         part = Share(stopping, shown.append, formats.__setitem__, job.approved, job.digests)
         context = Context(clock, redactor, accounts=accounts, account=account, part=part)
-        context = context._replace(is_verbose=setting.is_verbose)
+        part = part._replace(tells_failures=setting.tells_failures)
+        context = context._replace(is_verbose=setting.is_verbose, part=part)
         return cli.invoke(job.operation, job.arguments, context)
 
     began = clock.monotonic()

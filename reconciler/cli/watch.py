@@ -28,7 +28,7 @@ from reconciler import __version__, cli, render, usecases
 from reconciler.cli import config, console, fleet, options, runtime, selection
 from reconciler.cli.accounts import refuse_doubled
 from reconciler.cli.context import Context, Share
-from reconciler.cli.signals import Signals
+from reconciler.cli.signals import Signals, services
 from reconciler.cli.stopping import Stopping
 from reconciler.context import Cancellation, Reporter, written
 from reconciler.core.accounts import select
@@ -44,7 +44,7 @@ from reconciler.render.view import Made, View
 from reconciler.render.watches import round_text
 from reconciler.state_store import LockOptions
 from reconciler.usecases.fleet_job import Job
-from reconciler.usecases.follow import follow
+from reconciler.usecases.follow import follow, refuse_unusable
 from reconciler.usecases.watch import watch as look_at
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.signals.metrics import Numbers
     from reconciler.cli.signals.watch_metrics import WatchMetrics
+    from reconciler.cli.signals.watch_news import WatchNews
     from reconciler.context import Clock
     from reconciler.core.accounts import Accounts, AccountSettings, Selection
     from reconciler.core.drift import Drift
@@ -105,6 +106,13 @@ class _Listen(click.ParamType[tuple[str, int]]):
     help="Apply what Git has changed, within the budget; drift is only reported.",
 )
 @click.option(
+    "--ref",
+    metavar="REF",
+    help="The branch or tag of the remote to follow. Without it, the one that the checked-out "
+    "branch tracks.",
+)
+@options.notify
+@click.option(
     "--listen",
     type=_Listen(),
     metavar="HOST:PORT",
@@ -115,6 +123,8 @@ class _Listen(click.ParamType[tuple[str, int]]):
 def watch(
     location: str | None,
     interval: float,
+    ref: str | None,
+    notify: tuple[str, ...],
     listen: tuple[str, int],
     wanted: Selection,
     *,
@@ -124,14 +134,17 @@ def watch(
     """Check all accounts at intervals: fetch the branch, plan, report drift, serve the result.
 
     It changes nothing unless --apply is given; then it applies what Git has changed, never drift.
-    If several watchers run, one leads and the others stand by.
+    With --notify it tells people when drift or a failure begins, and when it ends. If several
+    watchers run, one leads and the others stand by.
     """
     if interval < FLOOR:
         raise UsageError(f"--interval is {interval:g} s, and {FLOOR:g} s is the least")
+    if ref is not None:
+        refuse_unusable(ref)
     gc.enable()  # it runs for days
     clock = runtime.clock()
     stopping = Stopping(clock)
-    watcher = _Watcher(wanted, location, stopping, applies=applies)
+    watcher = _Watcher(_Orders(wanted, location, ref, notify, applies), stopping)
     stopping.listen()
     if once:
         code = watcher.round().exit_code
@@ -219,42 +232,59 @@ class _Look(NamedTuple):
     page: bytes = b""
 
 
+class _Orders(NamedTuple):
+    """What the command line says of every round.
+
+    Attributes:
+        wanted: the accounts.
+        location: where the state is kept.
+        ref: the branch or tag to follow; None for that which the branch here tracks.
+        notify: URLs, which hold secrets.
+        applies: whether edits are applied.
+    """
+
+    wanted: Selection
+    location: str | None
+    ref: str | None
+    notify: tuple[str, ...]
+    applies: bool
+
+
 class _Watcher:
     """What is looked at, and what was found last.
 
     Args:
-        wanted: the accounts.
-        location: where the state is kept, as the command line says.
+        orders: what the command line says.
         stopping: what signals stop.
-        applies: whether edits are applied.
 
     Attributes:
         shown: what there is to show; one value, which is replaced as a whole.
         metrics: keeps numbers for machines; None if nobody asks for them.
     """
 
-    def __init__(
-        self, wanted: Selection, location: str | None, stopping: Stopping, *, applies: bool
-    ) -> None:
+    def __init__(self, orders: _Orders, stopping: Stopping) -> None:
         self.shown = Shown()
         self.metrics: WatchMetrics | None = None
-        self._wanted = wanted
-        self._location = location
+        self._orders = orders
         self._stopping = stopping
-        self._applies = applies
         self._clock: Clock = runtime.clock()
         self._drifts: dict[str, Drift] = {}
         refuse_doubled(runtime.accounts(), os.environ)  # a mistake is told at once
-        select(runtime.accounts(), wanted)
+        select(runtime.accounts(), orders.wanted)
+        self._news: WatchNews | None = None
+        if (people := services(orders.notify, os.environ)) is not None:
+            from reconciler.cli.signals.watch_news import WatchNews as News
+
+            self._news = News(people, console.say)
 
     def run_of_lease(self) -> runtime.Run:
         """The run whose lock is the lease: beside the state of the first account."""
-        first = select(runtime.read_accounts_again(), self._wanted)[0]
+        first = select(runtime.read_accounts_again(), self._orders.wanted)[0]
         context = Context(
             self._clock, runtime.redactor(), accounts=runtime.accounts(), account=first
         )
         with click.Context(watch, obj=context):
-            return runtime.begin_watch(self._location, embedded=config.is_silent(os.environ))
+            return runtime.begin_watch(self._orders.location, embedded=config.is_silent(os.environ))
 
     def lead(self) -> None:
         """From now on this one looks."""
@@ -264,14 +294,16 @@ class _Watcher:
         """From now on another one may look."""
         self.shown = Shown()
         self._drifts.clear()
+        if self._news is not None:
+            self._news.forget()
 
     def round(self) -> Round:
         """Does one round, and says what it has found."""
-        followed = follow()
+        followed = follow(self._orders.ref)
         try:
             accounts = runtime.read_accounts_again()
             refuse_doubled(accounts, os.environ)
-            chosen = select(accounts, self._wanted)
+            chosen = select(accounts, self._orders.wanted)
         except ReconcilerError as error:  # of a commit with a mistake; the next one may be right
             problem = f"the settings cannot be used: {error}"
             last = self.shown.last or Round("")
@@ -289,6 +321,8 @@ class _Watcher:
         self._show(self.shown._replace(last=found))
         if not self._stopping.is_asked:
             console.data(round_text(found))
+            if self._news is not None:
+                self._news.take(found, self._drifts)
         return found
 
     def _round(
@@ -298,7 +332,7 @@ class _Watcher:
         with ThreadPoolExecutor(accounts.parallelism, "account") as executor:
             look = partial(self._look, accounts=accounts, commit=followed.commit)
             looks = self._known(executor.map(look, chosen))
-            may = self._applies and not followed.problem and not self._stopping.is_asked
+            may = self._orders.applies and not followed.problem and not self._stopping.is_asked
             if not may:
                 return looks
             edited = [it for it in looks.values() if it.plan.asks]
@@ -375,7 +409,7 @@ class _Watcher:
         self._say_drift(account.name, watched.drift)
         seen, edits = _seen(account.name, at, watched), watched.edits.plan
         is_something = bool(edits.changes or edits.bindings)
-        if is_something and self._applies and not has_state:
+        if is_something and self._orders.applies and not has_state:
             seen = seen._replace(exit_code=int(ExitCode.REFUSED), message=_NO_STATE)
         plan = plan.showing(edits)._replace(asks=is_something and has_state)
         return _Look(account, seen, plan, page)
@@ -385,7 +419,9 @@ class _Watcher:
     ) -> tuple[Watched, bytes, bool]:
         """What is found, the fleet as a page, and whether there is a state to tell edits by."""
         schemas, manifests = options.load(*account.manifests, may_be_empty=True)
-        run = runtime.begin(self._location, embedded=config.is_silent(os.environ), run=signals.run)
+        run = runtime.begin(
+            self._orders.location, embedded=config.is_silent(os.environ), run=signals.run
+        )
         rules = PlanOptions(prune=runtime.prunes(asked=None))
         workspace = usecases.Workspace(manifests, schemas, run.vault(), rules, runtime.budgets())
         now = self._clock.now()
@@ -414,10 +450,13 @@ class _Watcher:
     def _apply(self, look: _Look, accounts: Accounts, commit: str) -> _Look:
         """Applies the edits of an account, and looks at it again."""
         account = look.account
-        where = ("--state", self._location) if self._location else ()
-        arguments = ("--edits-only", "--auto-approve", "--lock-timeout", _WAIT_FOR_LOCK, *where)
+        where = ("--state", self._orders.location) if self._orders.location else ()
+        notify = [word for url in self._orders.notify for word in ("--notify", url)]
+        how = ("--edits-only", "--auto-approve", "--lock-timeout", _WAIT_FOR_LOCK)
+        arguments = (*how, *where, *notify)
         job = Job(account.name, "apply", arguments, commit).approving(look.plan)
-        done = fleet.work(job, fleet.Worker(self._clock, self._stopping, accounts))
+        worker = fleet.Worker(self._clock, self._stopping, accounts, tells_failures=False)
+        done = fleet.work(job, worker)
         if done.text:
             console.data(self._part(account.name, done.text))
         if done.talk:

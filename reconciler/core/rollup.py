@@ -16,7 +16,7 @@ from reconciler.core.result import Status as OutcomeStatus
 from reconciler.errors import ExitCode, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.core.model import JSON
     from reconciler.core.safety import Budget
@@ -153,6 +153,23 @@ class PartResult(NamedTuple):
         return found | ({"value": json_text.read(self.text.encode())} if self.is_json else {})
 
 
+def exit_code_of_all(codes: Iterable[int | None]) -> ExitCode:
+    """The exit code of several accounts by theirs, where None is one that was not started.
+
+    It is 130 if one was interrupted; else the code that all have; 7 if some are good and others
+    not. Of accounts without a fault 2 counts more than 0: there are changes.
+    """
+    found = set(codes)
+    if ExitCode.INTERRUPTED in found:
+        return ExitCode.INTERRUPTED
+    if found <= set(_GOOD):
+        return ExitCode.CHANGES if ExitCode.CHANGES in found else ExitCode.OK
+    (first, *others) = found
+    if others or first is None:
+        return ExitCode.PARTIAL
+    return ExitCode(first)
+
+
 class RollUp(NamedTuple):
     """What became of a command in all accounts that it was about.
 
@@ -181,19 +198,10 @@ class RollUp(NamedTuple):
 
     @property
     def exit_code(self) -> ExitCode:
-        """130 if interrupted; else the code that all have; 7 if some are good and others not.
-
-        Of accounts without a fault 2 counts more than 0: there are changes.
-        """
-        codes = {item.exit_code for item in self.parts}
-        if self.interrupted or ExitCode.INTERRUPTED in codes:
+        """130 if interrupted, else as `exit_code_of_all` says."""
+        if self.interrupted:
             return ExitCode.INTERRUPTED
-        if codes <= set(_GOOD):
-            return ExitCode.CHANGES if ExitCode.CHANGES in codes else ExitCode.OK
-        (first, *others) = codes
-        if others or first is None:
-            return ExitCode.PARTIAL
-        return ExitCode(first)
+        return exit_code_of_all(item.exit_code for item in self.parts)
 
     def to_json(self) -> dict[str, JSON]:
         """The roll-up as `schemas/rollup.schema.json` describes it."""

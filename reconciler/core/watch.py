@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.rollup import exit_code_of_all
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -75,13 +76,11 @@ class Round(NamedTuple):
     @property
     def exit_code(self) -> ExitCode:
         """That of one round alone: as a roll-up has it, and 7 if the manifests are in doubt."""
-        codes = {item.exit_code for item in self.seen}
-        good = {ExitCode.OK, ExitCode.CHANGES}
-        if self.problem or not codes:
-            return ExitCode.PARTIAL if self.seen else ExitCode.INVALID
-        if codes <= good:
-            return ExitCode.CHANGES if ExitCode.CHANGES in codes else ExitCode.OK
-        return ExitCode(codes.pop()) if len(codes) == 1 else ExitCode.PARTIAL
+        if not self.seen:
+            return ExitCode.INVALID
+        return (
+            ExitCode.PARTIAL if self.problem else exit_code_of_all(it.exit_code for it in self.seen)
+        )
 
 
 class Shown(NamedTuple):

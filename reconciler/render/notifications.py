@@ -16,10 +16,11 @@ from reconciler.render.results import status_word
 from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from reconciler.core.drift import Drifted
     from reconciler.core.model import Unmanaged
+    from reconciler.core.news import AccountNews, News
     from reconciler.core.result import Outcome
 
 
@@ -58,7 +59,7 @@ def apply_message(
             f"AlertSite, {account}: {len(done):,} of {len(outcomes):,} {noun} applied (exit code "
             f"{int(exit_code)})"
         )
-    return Message(title, _body(lines, run), is_failure=exit_code != ExitCode.OK)
+    return Message(title, _body(lines, f"Run {run}"), is_failure=exit_code != ExitCode.OK)
 
 
 def drift_message(
@@ -88,7 +89,53 @@ def drift_message(
         parts.append(f"{len(strangers):,} new {noun} without a manifest")
     lines = [*map(_drifted, fresh), *map(_stranger, strangers)]
     title = f"AlertSite, {account}: {', '.join(parts)}"
-    return Message(title, _body(lines, run), is_warning=True)
+    return Message(title, _body(lines, f"Run {run}"), is_warning=True)
+
+
+def news_message(news: News) -> Message:
+    """What has begun and what is over, as a watcher of accounts has seen it."""
+    failed = [item for item in news.accounts if item.failed]
+    recovered = [item for item in news.accounts if item.is_recovered]
+    drifted = sum(len(item.drifted) for item in news.accounts)
+    settled = sum(len(item.settled) for item in news.accounts)
+    parts = []
+    if news.has_problem is not None:
+        can = "cannot be used" if news.has_problem else "can be used again"
+        parts.append(f"the latest commit {can}")
+    if failed:
+        noun = "account has" if len(failed) == 1 else "accounts have"
+        parts.append(f"{len(failed):,} {noun} failed")
+    if recovered:
+        noun = "account works" if len(recovered) == 1 else "accounts work"
+        parts.append(f"{len(recovered):,} {noun} again")
+    if drifted:
+        noun = "monitor has" if drifted == 1 else "monitors have"
+        parts.append(f"{drifted:,} {noun} drifted")
+    if settled:
+        noun = "monitor is" if settled == 1 else "monitors are"
+        parts.append(f"{settled:,} {noun} as last applied again")
+    of_one = news.accounts[0].account if len(news.accounts) == 1 else ""
+    lines = ["The log of the watcher says why."] if news.has_problem or failed else []
+    for of_account in (*failed, *(item for item in news.accounts if not item.failed)):
+        where = "" if of_one else f"{of_account.account}: "
+        lines += [f"{where}{line}" for line in _news(of_account)]
+    return Message(
+        f"AlertSite{f', {of_one}' if of_one else ''}: {', '.join(parts)}",
+        _body(lines, f"Round {news.at}"),
+        is_failure=bool(news.has_problem or failed),
+        is_warning=bool(drifted) and not (news.has_problem or failed),
+    )
+
+
+def _news(item: AccountNews) -> Iterator[str]:
+    """The lines about one account."""
+    if item.failed:
+        yield f"failed (exit code {item.failed})"
+    if item.is_recovered:
+        yield "works again"
+    yield from map(_drifted, item.drifted)
+    for address in item.settled:
+        yield f"{printable(address)}: as last applied again"
 
 
 def _failure(account: str, operation: str, run: str, exit_code: int) -> Message | None:
@@ -96,14 +143,14 @@ def _failure(account: str, operation: str, run: str, exit_code: int) -> Message 
     if exit_code in {ExitCode.OK, ExitCode.USAGE, ExitCode.INTERRUPTED}:
         return None
     title = f"AlertSite, {account}: {operation} failed (exit code {int(exit_code)})"
-    return Message(title, _body(["The log of the run says why."], run), is_failure=True)
+    return Message(title, _body(["The log of the run says why."], f"Run {run}"), is_failure=True)
 
 
-def _body(lines: Iterable[str], run: str) -> str:
+def _body(lines: Iterable[str], origin: str) -> str:
     every = list(lines)
     rest = len(every) - _MOST
     more = [f"… and {rest:,} more"] if rest > 0 else []
-    return "\n".join((*every[:_MOST], *more, f"Run {run}"))
+    return "\n".join((*every[:_MOST], *more, origin))
 
 
 def _outcome(outcome: Outcome) -> str:

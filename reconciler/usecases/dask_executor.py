@@ -18,6 +18,7 @@ import re
 import sys
 from contextlib import contextmanager
 from ipaddress import ip_address
+from ssl import SSLCertVerificationError, SSLError
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ConfigurationError, ExecutorError, UsageError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Executor
 
-    from distributed import Scheduler, Worker
+    from distributed import Client, Scheduler, Worker
 
 
 _ADDRESS = re.compile(r"dask:(?P<address>(?P<protocol>tls|tcp)://(?P<host>\[[^]]+\]|[^:/]+):\d+)")
@@ -34,6 +35,7 @@ _FORM = "Write dask:tls://HOST:PORT, or dask:tcp://127.0.0.1:PORT on this machin
 _PATIENCE = 30.0
 """Seconds in which the scheduler must answer, and have a worker."""
 _REPEATS = 2
+_TLS = "DASK_DISTRIBUTED__COMM__TLS__"
 
 
 def address_of(executor: str) -> str:
@@ -67,29 +69,18 @@ def connected(executor: str) -> Iterator[Executor]:
 
     Raises:
         UsageError: as `address_of`.
-        ConfigurationError: Dask is not installed, or TLS is not set up.
+        ConfigurationError: Dask is not installed, or TLS is not set up as the scheduler has it.
         ExecutorError: the scheduler does not answer, or has no worker.
     """
     address = address_of(executor)
     try:
-        from distributed import Client, WorkerPlugin  # 2 s
+        from distributed import WorkerPlugin  # 2 s
     except ImportError as error:
         raise ConfigurationError(
             f"--executor needs the package distributed, and {error.name} is not installed",
             "Install it with: pip install 'alertsite-reconciler[dask]'",
         ) from error
-    try:
-        client = Client(address, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, TimeoutError) as error:
-        raise ExecutorError(
-            f"the scheduler {address} does not answer", "Start it: dask scheduler"
-        ) from error
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigurationError(
-            f"the scheduler {address} cannot be used: {error}",
-            "Name the files of TLS as Dask does: DASK_DISTRIBUTED__COMM__TLS__CA_FILE and others.",
-        ) from error
-    with client:
+    with _client(address) as client:
         try:
             client.wait_for_workers(1, timeout=_PATIENCE)
         except TimeoutError as error:
@@ -113,6 +104,56 @@ def connected(executor: str) -> Iterator[Executor]:
             yield executor_
         finally:
             executor_.shutdown(wait=False)
+
+
+def _client(address: str) -> Client:
+    """A connection to the scheduler.
+
+    What ends a connection once it is there is a matter of TLS, which another attempt would meet
+    too; Dask tries again only for what may pass.
+
+    Raises:
+        ConfigurationError, ExecutorError: as `connected`.
+    """
+    from distributed import Client, Security
+    from distributed.comm.core import CommClosedError
+
+    if address.startswith("tls:"):
+        files = Security().get_tls_config_for_role("client")
+        for key, name in (("ca_file", "CA_FILE"), ("cert", "CLIENT__CERT")):
+            if not files[key]:
+                raise _unusable(address, f"{_TLS}{name} is not set")
+    try:
+        return Client(address, timeout=_PATIENCE, set_as_default=False)
+    except CommClosedError as error:
+        raise _unusable(address, _refusal(address, error)) from error
+    except (FileNotFoundError, PermissionError, SSLError) as error:
+        raise _unusable(address, f"the files of TLS cannot be read: {error}") from error
+    except (OSError, TimeoutError) as error:
+        raise ExecutorError(
+            f"the scheduler {address} does not answer", "Start it: dask scheduler"
+        ) from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise _unusable(address, str(error)) from error
+
+
+def _unusable(address: str, reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the scheduler {address} cannot be used: {reason}",
+        f"Name the files of TLS as Dask does: {_TLS}CA_FILE, {_TLS}CLIENT__CERT and "
+        f"{_TLS}CLIENT__KEY.",
+    )
+
+
+def _refusal(address: str, error: OSError) -> str:
+    """Why a connection ended; the scheduler does not always say, but closes it."""
+    match error.__cause__:
+        case SSLCertVerificationError():
+            return f"its certificate is not of an authority in {_TLS}CA_FILE"
+        case SSLError(reason=str(reason)) if "ALERT" not in reason:  # an alert is its own word
+            return f"TLS failed: {reason}"
+    wish = "not accept the certificate of this client" if address[:3] == "tls" else "expect TLS"
+    return f"it closed the connection; it may {wish}"
 
 
 def _repeat_seldom(dask_scheduler: Scheduler) -> None:

@@ -1,9 +1,13 @@
-"""Keeps the checkout at the commit that its branch has at the remote.
+"""Keeps the checkout at the commit that its branch has at the remote, or that a named ref has.
 
 It goes where the remote goes, also when history was rewritten there: what is reviewed is there.
 What is only here is never lost: with commits of its own, or with files that are changed, a checkout
 stays as it is, and that is said. A branch that follows none is as the remote is, since there is no
 remote.
+
+A ref that is named has no branch here. So HEAD is detached, and all branches stay where they are.
+Commits that a detached HEAD alone has are its own, but for those that the ref had when it was
+fetched last: that is noted in a ref which nobody else uses.
 """
 
 from __future__ import annotations
@@ -11,12 +15,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from reconciler.errors import ConfigurationError, StateError
-from reconciler.state_store.git_process import Git, hidden
+from reconciler.errors import ConfigurationError, StateError, UsageError
+from reconciler.state_store.git_process import Answer, Git, hidden
 from reconciler.usecases.checkout import repository
 
 _PATIENCE = 20.0
 """Seconds that git may take: so long a signal may have to wait."""
+_WATCHED = "refs/worktree/reconciler-watched"
+"""What the ref had when it was fetched last; of this work tree, as its HEAD is."""
 
 
 class Followed(NamedTuple):
@@ -31,13 +37,46 @@ class Followed(NamedTuple):
     problem: str = ""
 
 
-def follow() -> Followed:
-    """Fetches what the branch of the current folder follows, and goes there."""
+def refuse_unusable(ref: str) -> None:
+    """Stops where no ref of that name can ever be followed.
+
+    Raises:
+        UsageError: it is no name.
+        ConfigurationError: there is no repository, or no remote that it could be of.
+    """
+    git = repository(".")
+    if git is None:
+        raise ConfigurationError(
+            "--ref needs a Git repository, and there is none here", "Clone yours."
+        )
+    # What Git takes for an option is no name either.
+    if not git.run("check-ref-format", "--allow-onelevel", ref).is_ok:
+        raise UsageError(f"--ref {ref} is not the name of a branch or tag", "An example is main.")
+    _remote(git)
+
+
+def _remote(git: Git) -> str:
+    """The remote that a named ref is of.
+
+    Raises:
+        ConfigurationError: there is none, or nobody can tell which.
+    """
+    names = git.run("remote").out.decode("utf-8", "surrogateescape").split("\n")[:-1]
+    if "origin" in names or len(names) == 1:
+        return "origin" if "origin" in names else names[0]
+    found = f"the remotes are {', '.join(names)}" if names else "there is no remote"
+    raise ConfigurationError(
+        f"--ref follows origin or the only remote, and {found}", "Call one of them origin."
+    )
+
+
+def follow(ref: str | None = None) -> Followed:
+    """Fetches what the branch of the current folder follows, or a ref, and goes there."""
     git = repository(".")
     if git is None:
         return Followed()
     try:
-        problem = _follow(git)
+        problem = _follow(git) if ref is None else _follow_ref(git, ref)
         head = git.run("rev-parse", "--verify", "HEAD")
     except (StateError, ConfigurationError) as error:
         return Followed(problem=str(error))
@@ -55,11 +94,39 @@ def _follow(git: Git) -> str:
         return f"the branch {branch} follows one that {remote} does not have"
     if own.out:
         return f"the branch {branch} has a commit here that {remote} does not have"
-    if git.run("--no-optional-locks", "status", "--porcelain", "--", ".", ":!.reconciler").out:
-        return "files of the checkout are changed and not committed"
-    _, environment, _ = hidden(git, remote)
-    fetched = Git(Path(), _PATIENCE, environment).run("fetch", "--quiet", "--no-tags", remote)
+    if changed := _changed(git):
+        return changed
+    fetched = _fetch(git, remote)
     if not fetched.is_ok:
         return f"{remote} cannot be fetched: {fetched.words}"
     moved = git.run("reset", "--quiet", "--keep", "@{upstream}")
     return "" if moved.is_ok else f"the checkout cannot follow {remote}: {moved.words}"
+
+
+def _follow_ref(git: Git, ref: str) -> str:
+    remote = _remote(git)
+    if changed := _changed(git):
+        return changed
+    if not git.run("symbolic-ref", "--quiet", "HEAD").is_ok:
+        known = ("--branches", "--tags", "--remotes", f"--glob={_WATCHED}*")
+        if git.run("rev-list", "--max-count=1", "HEAD", "--not", *known).out:
+            return "the checkout has a commit that is on no branch"
+    fetched = _fetch(git, remote, f"+{ref}:{_WATCHED}")
+    if not fetched.is_ok:
+        return f"{ref} cannot be fetched from {remote}: {fetched.words}"
+    moved = git.run("checkout", "--quiet", "--detach", _WATCHED)
+    return "" if moved.is_ok else f"the checkout cannot go to {ref} of {remote}: {moved.words}"
+
+
+def _changed(git: Git) -> str:
+    """Why the files here must not be touched; empty if they may be."""
+    done = git.run("--no-optional-locks", "status", "--porcelain", "--", ".", ":!.reconciler")
+    if not done.is_ok:
+        return f"Git cannot tell which files are changed: {done.words}"
+    return "files of the checkout are changed and not committed" if done.out else ""
+
+
+def _fetch(git: Git, remote: str, *refspec: str) -> Answer:
+    _, environment, _ = hidden(git, remote)
+    patient = Git(Path(), _PATIENCE, environment)
+    return patient.run("fetch", "--quiet", "--no-tags", remote, *refspec)

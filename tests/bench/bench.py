@@ -1,6 +1,7 @@
 """Speed and memory as ratios measured in one run: `make bench`.
 
 `ARGS=--quick` takes seconds on small fleets: it shows that everything runs, not how fast.
+`ARGS='--part accounts --part dask'` measures these parts alone.
 
 Every figure is of whole processes, timed in turn with what it is compared with, so that a machine
 that slows down slows both; the ratio is the median of the pairs. The yardstick for whole fleets is
@@ -21,10 +22,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import fleet
-from runner import TOOL, Run, RunError, leave_blocks_on_signals, run, sandbox
+from runner import (
+    TOOL,
+    Run,
+    RunError,
+    cluster,
+    leave_blocks_on_signals,
+    peaks,
+    run,
+    run_read,
+    sandbox,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 OUTPUT = Path(".reconciler/bench.json")
 DELAY = 0.05
@@ -64,6 +75,9 @@ FULL = Scale(5, 100, 10_000, 1_000, (100, 1_000, 10_000, 50_000), (100, 1_000))
 QUICK = Scale(1, 100, 500, 50, (), (3, 20))
 AT_ONCE = 8
 """Accounts that are planned at once."""
+WORKERS = 2
+FIRST = 0.5
+"""The share of a run after which its first result is there; nearly 1 if all are kept to the end."""
 
 
 class Figure(NamedTuple):
@@ -99,7 +113,7 @@ def ratio(runs: dict[str, list[Run]], name: str, other: str) -> float:
 
 
 def start_up(root: Path, scale: Scale) -> Iterator[Figure]:
-    folder = root / str(scale.small)
+    folder = _fleet(root, scale.small)
     with sandbox(folder) as url:
         found = in_turn(
             3 * scale.runs,
@@ -115,7 +129,7 @@ def start_up(root: Path, scale: Scale) -> Iterator[Figure]:
 
 
 def fleets(root: Path, scale: Scale) -> Iterator[Figure]:
-    folder, size = root / str(scale.large), f"{scale.large:,}"
+    folder, size = _fleet(root, scale.large), f"{scale.large:,}"
     with sandbox(folder) as url:
         run([*TOOL, "apply", "--auto-approve", "--state", "known.json"], folder, url)
         found = in_turn(
@@ -147,7 +161,7 @@ def requests(root: Path, scale: Scale) -> Iterator[Figure]:
     Raises:
         RunError: the plan made other requests than a login and one list.
     """
-    folder = root / str(scale.large)
+    folder = _fleet(root, scale.large)
     with sandbox(folder, "--request-log", "requests.jsonl") as url:
         run([*TOOL, "plan"], folder, url)
     lines = (folder / "requests.jsonl").read_text().splitlines()
@@ -166,6 +180,7 @@ def apply(root: Path, scale: Scale) -> Iterator[Figure]:
     Journal and state are written as always; each run begins without them.
     """
     folder = root / "changed"
+    fleet.write(folder, scale.patches, timeout=45)
     for parallelism in (8, 16):
         limit = math.ceil(scale.patches / parallelism) * DELAY
         ratios = []
@@ -182,8 +197,9 @@ def apply(root: Path, scale: Scale) -> Iterator[Figure]:
 def growth(root: Path, scale: Scale) -> Iterator[Figure]:
     found: dict[int, Run] = {}
     for size in scale.growth:
-        with sandbox(root / str(size)) as url:
-            found[size] = run([*TOOL, "plan"], root / str(size), url)
+        folder = _fleet(root, size)
+        with sandbox(folder) as url:
+            found[size] = run([*TOOL, "plan"], folder, url)
         yield Figure(f"plan of {size:,}: wall", found[size].seconds, "s")
         yield Figure(f"plan of {size:,}: peak memory", found[size].mebibytes, "MiB")
     if not scale.growth:
@@ -204,13 +220,11 @@ def accounts(root: Path, scale: Scale) -> Iterator[Figure]:
     One sandbox serves all of them: a plan without changes only reads.
     """
     count, size = scale.accounts
-    folder, whole, largest = root / "accounts", root / "whole", root / "largest"
-    fleet.write(folder, size)
-    fleet.write_accounts(folder, count, AT_ONCE)
+    folder, whole, largest = _accounts(root, scale), root / "whole", root / "largest"
     fleet.write(whole, count * size)
     fleet.write(largest, AT_ONCE * size)
     with sandbox(folder) as url:
-        many = run([*TOOL, "plan"], folder, url)
+        many, first = run_read([*TOOL, "plan"], folder, url)
     with sandbox(whole) as url:
         one = run([*TOOL, "plan"], whole, url)
     with sandbox(largest) as url:
@@ -220,22 +234,75 @@ def accounts(root: Path, scale: Scale) -> Iterator[Figure]:
     yield Figure(f"{name} / of one with {count * size:,}", many.seconds / one.seconds, "x", 1.15)
     memory = many.mebibytes / some.mebibytes
     yield Figure(f"{name}: memory / of one with {AT_ONCE * size:,}", memory, "x", 1.3)
+    yield Figure(f"{name}: first result / wall", first, "x", FIRST)
 
 
-def measure(scale: Scale) -> Iterator[Figure]:
+def over_dask(root: Path, scale: Scale) -> Iterator[Figure]:
+    """The same accounts on two workers of a Dask scheduler, against threads of one process.
+
+    As many accounts are planned at once; the memory is that of the larger worker. The command
+    itself starts anew, the workers do not: they have imported what they need in a run before.
+    """
+    count, size = scale.accounts
+    folder = _accounts(root, scale)
+    with sandbox(folder) as url:
+        threads = run([*TOOL, "plan"], folder, url)
+        with cluster(folder, url, WORKERS, AT_ONCE // WORKERS) as address:
+            command = [*TOOL, "plan", "--executor", f"dask:{address}"]
+            run([*command, "--account", "account-00?"], folder, url)
+            workers, first = run_read(command, folder, url)
+            memory = max(peaks(address))
+    name = f"plan of {count:,} accounts of {size:,}, {WORKERS} workers"
+    yield Figure(f"{name} / threads", workers.seconds / threads.seconds, "x")
+    yield Figure(f"{name}: memory / threads", memory / threads.mebibytes, "x")
+    yield Figure(f"{name}: first result / wall", first, "x", FIRST)
+
+
+PARTS = {
+    "start": start_up,
+    "fleets": fleets,
+    "requests": requests,
+    "apply": apply,
+    "growth": growth,
+    "accounts": accounts,
+    "dask": over_dask,
+}
+
+
+def _fleet(root: Path, size: int) -> Path:
+    """The folder of a fleet of that size, which parts share."""
+    folder = root / str(size)
+    if not folder.exists():
+        fleet.write(folder, size)
+    return folder
+
+
+def _accounts(root: Path, scale: Scale) -> Path:
+    """The folder with many accounts, which parts share."""
+    folder = root / "accounts"
+    if not folder.exists():
+        fleet.write(folder, scale.accounts[1])
+        fleet.write_accounts(folder, scale.accounts[0], AT_ONCE)
+    return folder
+
+
+def measure(parts: Iterable[str], scale: Scale) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory(prefix="reconciler-bench-") as name:
-        root = Path(name)
-        for size in {scale.small, scale.large, *scale.growth}:
-            fleet.write(root / str(size), size)
-        fleet.write(root / "changed", scale.patches, timeout=45)
-        for part in (start_up, fleets, requests, apply, growth, accounts):
-            yield from part(root, scale)
+        for part in parts:
+            yield from PARTS[part](Path(name), scale)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, help=f"counted runs of each command ({FULL.runs})")
     parser.add_argument("--quick", action="store_true", help="small fleets, one run, no targets")
+    parser.add_argument(
+        "--part",
+        action="append",
+        choices=PARTS,
+        help="measure this part alone; may be repeated. accounts: 100 accounts of 1,000 monitors "
+        "in one process; dask: the same on two workers of a Dask scheduler on this machine",
+    )
     options = parser.parse_args()
     scale = QUICK if options.quick else FULL
     if options.runs is not None:
@@ -244,7 +311,7 @@ def main() -> None:
     leave_blocks_on_signals()
     figures = []
     try:
-        for measured in measure(scale):
+        for measured in measure(options.part or PARTS, scale):
             figure = measured._replace(limit=None) if options.quick else measured
             print(figure.line(), flush=True)
             figures.append(figure)

@@ -7,13 +7,16 @@ benchmark leave nothing behind.
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -26,6 +29,8 @@ SECONDS = 120.0
 """How long one run may take: about ten times what the longest takes on a slow machine."""
 GRACE = 10.0
 """How long a process has to end after SIGTERM."""
+_MEBIBYTE = 1024 * 1024 if sys.platform == "darwin" else 1024
+"""In the unit of the system's `ru_maxrss`."""
 
 
 class Run(NamedTuple):
@@ -50,7 +55,12 @@ def leave_blocks_on_signals() -> None:
 
 
 def run(
-    command: Sequence[str], folder: Path, url: str | None = None, *, limit: float = SECONDS
+    command: Sequence[str],
+    folder: Path,
+    url: str | None = None,
+    *,
+    limit: float = SECONDS,
+    stdout: int = subprocess.DEVNULL,
 ) -> Run:
     """Runs a command to its end.
 
@@ -59,7 +69,7 @@ def run(
     """
     with tempfile.TemporaryFile() as stderr:
         started = time.perf_counter()
-        with process(command, folder, url, stdout=subprocess.DEVNULL, stderr=stderr) as running:
+        with process(command, folder, url, stdout=stdout, stderr=stderr) as running:
             try:
                 with _time_limit(limit):
                     _, status, usage = os.wait4(running.pid, 0)
@@ -71,7 +81,102 @@ def run(
         if running.returncode:
             problem = f"ended with {running.returncode}"
             raise RunError(_failure(command, folder, problem, stderr))
-    return Run(seconds, usage.ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024))
+    return Run(seconds, usage.ru_maxrss / _MEBIBYTE)
+
+
+class Reader:
+    """Reads what a process writes, and keeps nothing but when that began.
+
+    Attributes:
+        began: when the first byte was there; infinite if none came.
+    """
+
+    def __init__(self) -> None:
+        self.began = math.inf
+
+    def read(self, descriptor: int) -> None:
+        """Reads until nobody has the other end any more."""
+        with os.fdopen(descriptor, "rb", buffering=0) as pipe:
+            while pipe.read(65536):
+                self.began = min(self.began, time.perf_counter())
+
+
+def run_read(command: Sequence[str], folder: Path, url: str | None = None) -> tuple[Run, float]:
+    """As `run`, and the share of its time after which its first output was there."""
+    there, here = os.pipe()
+    reader = Reader()
+    thread = threading.Thread(target=reader.read, args=[there], daemon=True)
+    thread.start()
+    try:
+        started = time.perf_counter()
+        finished = run(command, folder, url, stdout=here)
+    finally:
+        os.close(here)
+        thread.join(GRACE)
+    return finished, (reader.began - started) / finished.seconds
+
+
+@contextmanager
+def cluster(folder: Path, url: str, workers: int, threads: int) -> Iterator[str]:
+    """A Dask scheduler on this machine, with its workers; yields its address.
+
+    Raises:
+        RunError: the scheduler did not say its address in time; or, beside the failure of what is
+            run on it, one of them had ended.
+    """
+    dask = str(Path(sys.executable).with_name("dask"))
+    with tempfile.TemporaryDirectory(prefix="reconciler-dask-") as name, ExitStack() as stack:
+        file = Path(name) / "scheduler.json"
+        started: list[tuple[list[str], subprocess.Popen[bytes], IO[bytes]]] = []
+
+        def start(*arguments: str) -> None:
+            command = [dask, *arguments, "--no-dashboard"]
+            log = stack.enter_context(tempfile.TemporaryFile())
+            begun = process(command, folder, url, stdout=subprocess.DEVNULL, stderr=log)
+            started.append((command, stack.enter_context(begun), log))
+
+        def ended() -> str:
+            return "\n".join(
+                _failure(command, folder, f"had ended with {running.returncode}", log)
+                for command, running, log in started
+                if running.poll() is not None
+            )
+
+        start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file))
+        too_late = time.monotonic() + SECONDS
+        while not (file.exists() and file.read_bytes()):
+            if started[0][1].poll() is not None or time.monotonic() > too_late:
+                raise RunError(ended() or f"{dask} scheduler did not say its address in time")
+            time.sleep(0.05)
+        address: str = json.loads(file.read_bytes())["address"]
+        for _ in range(workers):
+            start("worker", address, "--no-nanny", "--nthreads", str(threads))
+        try:
+            yield address
+        except RunError as error:
+            raise RunError(f"{error}\n{ended()}".strip()) from None
+
+
+PEAKS = """
+import resource, sys
+from distributed import Client
+with Client(sys.argv[1], timeout=30) as client:
+    of = client.run(lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    print(*of.values())
+"""
+
+
+def peaks(address: str) -> list[float]:
+    """The peak resident MiB of each worker of a scheduler.
+
+    Raises:
+        RunError: they could not be asked.
+    """
+    command = [sys.executable, "-c", PEAKS, address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    if done.returncode:
+        raise RunError(f"the workers of {address} could not be asked: {done.stderr.strip()}")
+    return [float(word) / _MEBIBYTE for word in done.stdout.split()]
 
 
 @contextmanager

@@ -15,7 +15,9 @@ from reconciler.core.planner import decide
 from reconciler.core.report import fleet_report
 from reconciler.core.result import Outcome, Result, Status
 from reconciler.core.state import State
+from reconciler.core.watch import Round, Seen, Shown
 from reconciler.render.html import drift_html, plan_html, report_html, result_html
+from reconciler.render.html.watches import watch_html
 from reconciler.render.view import Made, View
 
 from build import ACCOUNT, ORIGIN, SCHEMAS, desired, live, record
@@ -173,6 +175,25 @@ def drift() -> str:
     return drift_html(find_drift(ACCOUNT, records_of(12), monitors, SCHEMAS.kinds), VIEW)
 
 
+def watched(text: str = "") -> str:
+    """What a watcher shows first: accounts that are fine, differ, failed, and were never seen.
+
+    Args:
+        text: what is told from outside; that of a team if it is empty.
+    """
+    at = MADE.read_at
+    seen = (
+        Seen("acme", at, unchanged=1234),
+        Seen("globex-prod", at, 2, drifted=12, edits=3, held=12, refused=1, unchanged=310),
+        Seen("initech", at, 6, text or "AlertSite is not available", is_seen=False),
+        Seen("umbrella", at, 5, text or "the budget of the account is 10", edits=40, unchanged=2),
+    )
+    problem = text or "origin cannot be fetched: the host is not known"
+    last = Round(at, text or MADE.commit, problem, seen)
+    pages = {item.account: b"" for item in seen if item.is_seen}
+    return watch_html(Shown(is_leading=True, last=last, pages=pages), MADE.version)
+
+
 def hostile() -> str:
     """A plan in which every text is an attack."""
     text = HOSTILE
@@ -194,4 +215,6 @@ def pages() -> dict[str, str]:
         "result": result_html(result(), VIEW),
         "drift": drift(),
         "fleet": fleet(),
+        "watch": watched(),
+        "waiting": watch_html(Shown(), MADE.version),
     }

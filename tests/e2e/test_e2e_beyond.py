@@ -39,7 +39,7 @@ _SECONDS = 150.0
 
 
 class Fleet:
-    """Sixty accounts, each an AlertSite of its own with a monitor to change and one to make."""
+    """Some accounts, each an AlertSite of its own with a monitor to change and one to make."""
 
     def __init__(self, root: Path, run: Callable[..., Done], accounts: list[Account]) -> None:
         self.root = root
@@ -66,12 +66,14 @@ def fleets(
     ports = dict.fromkeys(NAMES, 0)
 
     @contextlib.contextmanager
-    def one(label: str, witness: Callable[..., None] | None = None) -> Iterator[Fleet]:
+    def one(
+        label: str, witness: Callable[..., None] | None = None, *, count: int = COUNT
+    ) -> Iterator[Fleet]:
         root = tmp_path / label
         workspace = Workspace(root)
         accounts, settings = [], [SETTINGS]
         with contextlib.ExitStack() as stack:
-            for name in NAMES:
+            for name in NAMES[:count]:
                 options: dict[str, Any] = {"port": ports[name], "request_log": root / f"{name}.log"}
                 if witness is not None:
                     options["witness"] = partial(witness, name)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,13 +29,20 @@ _SECONDS = 150.0
 class Cluster:
     """A scheduler and its workers, as their own command lines start them."""
 
-    def __init__(self, root: Path, env: dict[str, str], stack: contextlib.ExitStack) -> None:
+    def __init__(
+        self,
+        root: Path,
+        env: dict[str, str],
+        stack: contextlib.ExitStack,
+        protocol: str = "tcp",
+    ) -> None:
         # The workers ask very often what their threads do: what that can hinder is met.
         self._env = env | ENV | {"DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL": "1ms"}
         self._root = root
         self._stack = stack
         file = root.parent / "scheduler.json"
-        self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", file)
+        where = ("--protocol", protocol, "--host", "127.0.0.1", "--port", "0")
+        self._start("scheduler", *where, "--scheduler-file", file)
         deadline = time.monotonic() + _SECONDS
         while not (file.exists() and file.read_text()):
             assert time.monotonic() < deadline
@@ -44,12 +52,12 @@ class Cluster:
     def worker(self, threads: int) -> None:
         self._start("worker", self.address, "--no-nanny", "--nthreads", str(threads))
 
-    def coordinate(self, *arguments: str) -> Done:
+    def coordinate(self, *arguments: str, **env: str) -> Done:
         """Runs the command line, which gives the work to the workers, to its end."""
         done = subprocess.run(
             [sys.executable, "-m", "reconciler", *arguments],
             cwd=self._root,
-            env=self._env,
+            env=self._env | env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -143,3 +151,83 @@ def _is_whole(value: dict[str, Any]) -> bool:
 
 def _said(value: dict[str, Any]) -> list[str]:
     return [json.dumps(outcome) for outcome in value["outcomes"]]
+
+
+class Authorities:
+    """Two certificate authorities, and a certificate of each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        for name in ("ours", "other"):
+            self._make("req", "-x509", "-days", "2", "-subj", f"/CN={name}", key=name, out=name)
+            self._make("req", "-subj", "/CN=node", key=f"{name}-node", out=f"{name}-request")
+            signed = ("-CA", self.file(name), "-CAkey", self.file(name, "key"), "-CAcreateserial")
+            request = ("-req", "-in", self.file(f"{name}-request"))
+            self._call("x509", *request, *signed, "-days", "2", "-out", self.file(f"{name}-node"))
+
+    def file(self, name: str, kind: str = "pem") -> str:
+        return str(self._folder / f"{name}.{kind}")
+
+    def trust(self, name: str) -> dict[str, str]:
+        """What makes Dask believe the certificates of an authority."""
+        return {f"{TLS}CA_FILE": self.file(name)}
+
+    def show(self, whose: str, name: str) -> dict[str, str]:
+        """What makes Dask show the certificate of an authority, by who shows it."""
+        files = {"CERT": self.file(f"{name}-node"), "KEY": self.file(f"{name}-node", "key")}
+        return {f"{TLS}{whose}__{key}": file for key, file in files.items()}
+
+    def _make(self, command: str, *how: str, key: str, out: str) -> None:
+        curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+        files = ("-keyout", self.file(key, "key"), "-out", self.file(out))
+        self._call(command, *curve, *how, *files)
+
+    def _call(self, *arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=30)
+
+
+TLS = "DASK_DISTRIBUTED__COMM__TLS__"
+
+
+def test_tls_lets_in_who_has_a_certificate_of_the_authority_and_nobody_else(
+    fleets: Callable[..., Any], base_env: dict[str, str], tmp_path: Path
+) -> None:
+    made = Authorities(tmp_path)
+    env = base_env | made.trust("ours") | {"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true"}
+    shown = made.show("SCHEDULER", "ours") | made.show("WORKER", "ours")
+    ours, other = (made.show("CLIENT", name) for name in ("ours", "other"))
+    with fleets("tls", count=3) as fleet, contextlib.ExitStack() as stack:
+        cluster = Cluster(fleet.root, env | shown, stack, "tls")
+        assert cluster.address.startswith("tls://127.0.0.1:")
+        cluster.worker(1)
+        where = ("plan", "--all-accounts", "--json", "--executor")
+
+        def plan(env: dict[str, str]) -> Done:
+            return cluster.coordinate(*where, f"dask:{cluster.address}", **env)
+
+        def without_tls() -> Done:
+            address = cluster.address.replace("tls://", "tcp://")
+            return cluster.coordinate(
+                *where, f"dask:{address}", DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION="false"
+            )
+
+        missing = {f"{TLS}CLIENT__CERT": str(tmp_path / "nowhere.pem")}
+        with ThreadPoolExecutor() as executor:
+            done = executor.submit(plan, ours)
+            began = time.monotonic()
+            refused = {
+                "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT is not set": executor.submit(plan, {}),
+                "it may not accept the certificate of this client": executor.submit(plan, other),
+                "its certificate is not of an authority in": executor.submit(
+                    plan, ours | made.trust("other")
+                ),
+                "the files of TLS cannot be read": executor.submit(plan, ours | missing),
+                "it may expect TLS": executor.submit(without_tls),
+            }
+            for words, future in refused.items():
+                found = future.result()
+                assert (found.code, words in found.err, found.out) == (3, True, ""), found.err
+            assert time.monotonic() - began < 40
+        accounts = done.result().json["accounts"]
+        assert [item["changes"]["update"] for item in accounts] == [1, 1, 1], accounts
+        assert [len(account.requests("PATCH")) for account in fleet.accounts] == [0, 0, 0]

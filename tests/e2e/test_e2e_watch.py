@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import signal
 import socket
 import sys
@@ -20,11 +21,16 @@ from reconciler.context import SYSTEM, Clock
 from reconciler.sandbox import parse_fault
 from reconciler.sandbox.options import Controls
 
+import scripted
+from scripted import Answer
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from e2e.conftest import Account, Done, Process, Workspace
+
+    from scripted import Script
 
 FAULTS = (
     (),
@@ -164,6 +170,12 @@ def traced() -> Iterator[None]:
     tracemalloc.stop()
 
 
+def as_committed(monitor: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
+    """The monitors that the author's first commit describes."""
+    numbers = range(1, MONITORS + 1)
+    return [monitor("email-smtp", it, name=f"relay-{it}", port=587, timeout=30) for it in numbers]
+
+
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(("hours", "interval"), [(1, "150s"), (24, "100m")])
 def test_hours_of_it_miss_no_edit_revert_no_drift_and_hold_nothing(
@@ -176,11 +188,7 @@ def test_hours_of_it_miss_no_edit_revert_no_drift_and_hold_nothing(
     checkout: Path,
 ) -> None:
     controls = Controls()
-    seed = [
-        monitor("email-smtp", number, name=f"relay-{number}", port=587, timeout=30)
-        for number in range(1, MONITORS + 1)
-    ]
-    account = sandbox(*seed, controls=controls)
+    account = sandbox(*as_committed(monitor), controls=controls)
     env = account.env | {"RECONCILER_LOCK_LEASE": "48h"}
     assert run("apply", "--auto-approve", env=env, cwd=checkout).code == 0
     day = Hours(hours, author, account, controls)
@@ -232,10 +240,7 @@ def executable() -> list[str]:
 @pytest.fixture
 def account(sandbox: Callable[..., Account], monitor: Callable[..., dict[str, Any]]) -> Account:
     """What is as the first commit says."""
-    numbers = range(1, MONITORS + 1)
-    return sandbox(
-        *(monitor("email-smtp", it, name=f"relay-{it}", port=587, timeout=30) for it in numbers)
-    )
+    return sandbox(*as_committed(monitor))
 
 
 def test_a_process_serves_picks_up_a_commit_and_stops(
@@ -389,6 +394,280 @@ def test_nothing_is_applied_while_the_checkout_cannot_follow(
     assert "nothing is applied" in done.out
     assert account.patches() == []
     assert author
+
+
+class TestRef:
+    """`--ref`: a branch or tag of the remote, whatever is checked out."""
+
+    @pytest.fixture
+    def heads(self, git: Callable[..., str], checkout: Path, tmp_path: Path) -> Callable[..., Any]:
+        """Whether the checkout is where the author is."""
+
+        def are_equal() -> bool:
+            author = tmp_path / "author"
+            return git(checkout, "rev-parse", "HEAD") == git(author, "rev-parse", "HEAD")
+
+        return are_equal
+
+    def test_a_branch_is_followed_and_those_here_stay(
+        self,
+        run: Callable[..., Done],
+        account: Account,
+        author: Author,
+        checkout: Path,
+        git: Callable[..., str],
+        heads: Callable[[], bool],
+        tmp_path: Path,
+    ) -> None:
+        assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
+        main = git(checkout, "rev-parse", "main")
+        git(tmp_path / "author", "checkout", "--quiet", "-b", "production")
+        author.set(1, 31)
+        git(tmp_path / "author", "push", "--quiet", "origin", "production")
+        done = once(run, account, checkout, "--ref", "production", "--apply")
+        assert ("1 applied" in done.out, heads()) == (True, True)
+        assert account.patches() == [("/monitors/email-smtp/1", {"timeout": 31})]
+        author.set(2, 32)
+        git(tmp_path / "author", "push", "--quiet", "origin", "production")
+        assert once(run, account, checkout, "--ref", "production").code == 2
+        assert heads()
+        git(tmp_path / "author", "commit", "--quiet", "--amend", "--message", "y")
+        git(tmp_path / "author", "push", "--quiet", "--force", "origin", "production")
+        assert once(run, account, checkout, "--ref", "production").code == 2
+        assert heads()
+        assert git(checkout, "rev-parse", "main") == main
+        git(tmp_path / "author", "checkout", "--quiet", "main")
+        assert once(run, account, checkout, "--ref", "main").code == 2
+        assert heads()
+
+    def test_a_tag_is_followed_where_it_goes(
+        self,
+        run: Callable[..., Done],
+        account: Account,
+        author: Author,
+        checkout: Path,
+        git: Callable[..., str],
+        heads: Callable[[], bool],
+        tmp_path: Path,
+    ) -> None:
+        for timeout in (31, 32):
+            author.set(1, timeout)
+            git(tmp_path / "author", "tag", "--force", "--annotate", "live", "--message", "x")
+            git(tmp_path / "author", "push", "--quiet", "--force", "origin", "live")
+            assert once(run, account, checkout, "--ref", "live").code == 2
+            assert heads()
+        author.set(1, 33)
+        assert once(run, account, checkout, "--ref", "live").code == 2
+        assert not heads()
+
+    @pytest.mark.parametrize(
+        ("why", "words"),
+        [
+            ("changed", "files of the checkout are changed and not committed"),
+            ("own commit", "the checkout has a commit that is on no branch"),
+            ("no such ref", "main cannot be fetched from origin"),
+        ],
+    )
+    def test_what_is_only_here_is_not_touched(
+        self,
+        why: str,
+        words: str,
+        run: Callable[..., Done],
+        account: Account,
+        author: Author,
+        checkout: Path,
+        git: Callable[..., str],
+        tmp_path: Path,
+    ) -> None:
+        assert once(run, account, checkout, "--ref", "main").code == 0
+        path = checkout / "monitors" / "relay-1.yaml"
+        if why != "no such ref":
+            path.write_text(path.read_text().replace("timeout: 30", "timeout: 99"))
+        if why == "own commit":
+            git(checkout, "commit", "--quiet", "--all", "--message", "mine")
+        author.set(2, 32)
+        if why == "no such ref":
+            git(tmp_path / "remote.git", "branch", "--move", "main", "other")
+        before = git(checkout, "rev-parse", "HEAD"), path.read_text()
+        done = once(run, account, checkout, "--ref", "main", "--apply")
+        assert (done.code, f"{words}" in done.out) == (7, True), done.text
+        assert "nothing is applied" in done.out
+        assert (git(checkout, "rev-parse", "HEAD"), path.read_text()) == before
+        assert account.patches() == []
+
+    @pytest.mark.parametrize("ref", ["-x", "--upload-pack=touch x", "a:b", "^main", "a b", ""])
+    def test_what_is_no_name_is_refused(
+        self, ref: str, run: Callable[..., Done], checkout: Path
+    ) -> None:
+        done = run("watch", "--once", f"--ref={ref}", cwd=checkout)
+        assert (done.code, "is not the name of a branch or tag" in done.err) == (64, True)
+
+    def test_a_remote_is_needed(
+        self, run: Callable[..., Done], checkout: Path, git: Callable[..., str], tmp_path: Path
+    ) -> None:
+        def said(where: Path) -> str:
+            done = run("watch", "--once", "--ref", "main", cwd=where)
+            assert done.code == 3
+            return done.err
+
+        git(checkout, "remote", "rename", "origin", "one")
+        git(checkout, "remote", "add", "two", "nowhere")
+        assert "the remotes are one, two" in said(checkout)
+        git(checkout, "remote", "remove", "one")
+        git(checkout, "remote", "remove", "two")
+        assert "there is no remote" in said(checkout)
+        (tmp_path / "bare").mkdir()
+        assert "there is none here" in said(tmp_path / "bare")
+
+
+class Service:
+    """A web hook that keeps what it is told."""
+
+    TOKEN = "Xy7Tz9kLm2QpRs4v"
+
+    def __init__(self, server: Script) -> None:
+        self._server = server
+        self._read = 0
+        self.url = f"{server.url.replace('http', 'json')}/{self.TOKEN}"
+        self.answer(200)
+
+    def answer(self, status: int) -> None:
+        self._server.on(f"POST /{self.TOKEN}", Answer(status))
+
+    def titles(self) -> list[str]:
+        """Those of the messages since the last call."""
+        fresh, self._read = self._server.seen[self._read :], len(self._server.seen)
+        return [json.loads(item.body)["title"] for item in fresh]
+
+
+class TestNotify:
+    """`--notify`: what begins and what ends is told once."""
+
+    @pytest.fixture
+    def service(self) -> Iterator[Service]:
+        with scripted.serving() as server:
+            yield Service(server)
+
+    def test_drift_and_failure_are_told_when_they_begin_and_when_they_end(
+        self,
+        service: Service,
+        run: Callable[..., Done],
+        sandbox: Callable[..., Account],
+        monitor: Callable[..., dict[str, Any]],
+        checkout: Path,
+    ) -> None:
+        controls = Controls()
+        account = sandbox(*as_committed(monitor), controls=controls)
+        env = account.env | {"RECONCILER_LOCK_LEASE": "48h", "RECONCILER_TIMEOUT": "1s"}
+        assert run("apply", "--auto-approve", env=env, cwd=checkout).code == 0
+        told: list[list[str]] = []
+
+        def world(pause: int) -> None:
+            if pause == 2:
+                account.edit("email-smtp", 2, port=2525)
+            elif pause == 4:
+                account.edit("email-smtp", 2, port=2526)
+                account.edit("email-smtp", 3, port=2525)
+            elif pause == 6:
+                account.edit("email-smtp", 2, port=587)
+                controls.faults = map(parse_fault, ("GET /monitors status=400",))
+            elif pause == 8:
+                controls.faults = ()
+            elif pause == 10:
+                (checkout / "new.txt").write_text("x")
+            elif pause == 12:
+                (checkout / "new.txt").unlink()
+
+        def sleep(seconds: float, stop: threading.Event | None) -> None:
+            if threading.current_thread() is not threading.main_thread() or seconds < 50:
+                return
+            told.append(service.titles())
+            world(len(told))
+            if len(told) == 14:
+                assert stop is not None
+                signal.raise_signal(signal.SIGTERM)
+                assert stop.wait(5)
+
+        clock = SYSTEM._replace(sleep=sleep)
+        done = run(*WATCH, "--notify", service.url, env=env, cwd=checkout, clock=clock)
+        assert done.code == 0, done.text
+        nothing: list[str] = []
+        assert told == [
+            nothing,
+            nothing,
+            ["AlertSite, default: 1 monitor has drifted"],
+            nothing,
+            ["AlertSite, default: 2 monitors have drifted"],
+            nothing,
+            ["AlertSite, default: 1 account has failed"],
+            nothing,
+            ["AlertSite, default: 1 account works again, 1 monitor is as last applied again"],
+            nothing,
+            ["AlertSite: the latest commit cannot be used"],
+            nothing,
+            ["AlertSite: the latest commit can be used again"],
+            nothing,
+        ]
+        assert service.TOKEN not in done.text
+        # What stands outlives the watcher: it is told when it ends, and not again before that.
+        notify = ("--notify", service.url)
+        assert (once(run, account, checkout, *notify).code, service.titles()) == (2, [])
+        account.edit("email-smtp", 3, port=587)
+        assert once(run, account, checkout, *notify).code == 0
+        assert service.titles() == ["AlertSite, default: 1 monitor is as last applied again"]
+
+    def test_what_is_applied_is_told_and_a_refusal_only_once(
+        self,
+        service: Service,
+        run: Callable[..., Done],
+        sandbox: Callable[..., Account],
+        monitor: Callable[..., dict[str, Any]],
+        author: Author,
+        checkout: Path,
+    ) -> None:
+        controls = Controls()
+        account = sandbox(*as_committed(monitor), controls=controls)
+        env = account.env | {"RECONCILER_NOTIFY": service.url}
+        assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
+
+        def told() -> list[str]:
+            run("watch", "--once", "--apply", env=env, cwd=checkout)
+            return service.titles()
+
+        author.set(1, 31)
+        assert told() == ["AlertSite, default: 1 change applied"]
+        assert told() == []
+        author.set(1, 32)
+        controls.faults = map(parse_fault, ("PATCH * status=400",))
+        assert told() == ["AlertSite, default: 1 account has failed"]
+        assert told() == []
+        controls.faults = ()
+        assert told() == [
+            "AlertSite, default: 1 change applied",
+            "AlertSite, default: 1 account works again",
+        ]
+
+    def test_what_a_service_did_not_take_is_told_in_the_next_round(
+        self, service: Service, run: Callable[..., Done], account: Account, checkout: Path
+    ) -> None:
+        assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
+        account.edit("email-smtp", 2, port=2525)
+        news = ["AlertSite, default: 1 monitor has drifted"]
+        for answer, title in ((500, news), (200, news), (200, [])):
+            service.answer(answer)
+            done = once(run, account, checkout, "--notify", service.url)
+            assert (done.code, service.titles()) == (2, title)
+            assert ("could not be sent" in done.err) == (answer == 500)
+        (checkout / ".reconciler" / "watch-notified.json").write_text("[")
+        done = once(run, account, checkout, "--notify", service.url)
+        assert ("cannot be read" in done.err, service.titles()) == (True, news)
+
+    def test_a_url_that_nobody_knows_is_refused_at_once(
+        self, run: Callable[..., Done], account: Account, checkout: Path
+    ) -> None:
+        done = once(run, account, checkout, "--notify", f"nowhere://{Service.TOKEN}/")
+        assert (done.code, "Apprise does not know" in done.err) == (64, True)
+        assert Service.TOKEN not in done.text
 
 
 def test_a_mistake_in_the_settings_does_not_end_it(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from reconciler.cli.signals.notification import Services
     from reconciler.context import Clock, Reporter
     from reconciler.core.events import Event
     from reconciler.core.model import Live
@@ -137,14 +138,12 @@ def emitting(wanted: Wanted, operation: str) -> Iterator[Signals]:
 
 def _listeners(wanted: Wanted, environment: Mapping[str, str]) -> Iterator[Listener]:
     redactor = runtime.redactor()
-    urls: tuple[str, ...] = ()
-    if wanted.notify is not None:
-        urls = (*wanted.notify, *config.read_notify(environment))
-    redactor.know(*(part for url in urls for part in config.secrets_of(url)))
-    if urls:
-        with extra("--notify", "apprise"):
-            from reconciler.cli.signals.notification import Notification  # 200 ms
-        yield Notification(urls, console.say)
+    if wanted.notify is not None and (people := services(wanted.notify, environment)) is not None:
+        from reconciler.cli.signals.notification import Notification  # 200 ms
+
+        part = runtime.part()
+        tells_failures = part is None or part.tells_failures
+        yield Notification(people, console.say, tells_failures=tells_failures)
     if wanted.metrics is not None:
         with extra("--metrics", "prometheus-client"):
             from reconciler.cli.signals.metrics import Metrics  # 40 ms
@@ -155,6 +154,21 @@ def _listeners(wanted: Wanted, environment: Mapping[str, str]) -> Iterator[Liste
         from reconciler.cli.signals.event_file import EventFile  # only if it is asked for
 
         yield EventFile(wanted.events, redactor, console.say, runtime.clock())
+
+
+def services(notify: Sequence[str], environment: Mapping[str, str]) -> Services | None:
+    """What a command line and the environment want to be notified; None if that is nothing.
+
+    Raises:
+        UsageError: the extra is not installed, or a URL is none that can be notified.
+    """
+    urls = (*notify, *config.read_notify(environment))
+    runtime.redactor().know(*(part for url in urls for part in config.secrets_of(url)))
+    if not urls:
+        return None
+    with extra("--notify", "apprise"):
+        from reconciler.cli.signals.notification import Services as Found  # 200 ms
+    return Found(urls, console.say)
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from reconciler import durable
 from reconciler.core import json_text
 from reconciler.core.events import DriftFound, Ended, OutcomeKnown, PlanMade, Started
 from reconciler.core.model import DEFAULT_ACCOUNT
-from reconciler.core.plan import fingerprint
+from reconciler.core.news import drift_print
+from reconciler.core.result import Status
 from reconciler.errors import UsageError
 from reconciler.render import as_json
 from reconciler.render.notifications import Message, apply_message, drift_message
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from reconciler.core.drift import Drifted
     from reconciler.core.events import Event
     from reconciler.core.model import JSON, Unmanaged
     from reconciler.core.result import Outcome
@@ -40,8 +40,8 @@ _PATIENCE = 20.0
 """Seconds that one service may take."""
 
 
-class Notification:
-    """The services that `--notify` and RECONCILER_NOTIFY name.
+class Services:
+    """Those that `--notify` and RECONCILER_NOTIFY name.
 
     Args:
         urls: as Apprise reads them.
@@ -73,6 +73,40 @@ class Notification:
                 )
             self._services.append(service)
         self._say = say
+
+    def send(self, message: Message) -> bool:
+        """Whether all services took it."""
+        kind = NotifyType.FAILURE if message.is_failure else NotifyType.SUCCESS
+        if message.is_warning:
+            kind = NotifyType.WARNING
+        is_all = True
+        for number, service in enumerate(self._services, 1):
+            if not service.notify(
+                message.body, message.title, notify_type=kind, body_format=NotifyFormat.TEXT
+            ):
+                is_all = False
+                self._say(
+                    f"The notification could not be sent (URL {number} of {len(self._services)}); "
+                    "the run is not affected."
+                )
+        return is_all
+
+
+class Notification:
+    """What people are told of one run, at its end.
+
+    Args:
+        services: are told.
+        say: is told if what was told cannot be read or kept.
+        tells_failures: whether an apply that has changed nothing is told, too.
+    """
+
+    def __init__(
+        self, services: Services, say: Callable[[str], None], *, tells_failures: bool = True
+    ) -> None:
+        self._services = services
+        self._say = say
+        self._tells_failures = tells_failures
         self._account, self._run, self._operation = DEFAULT_ACCOUNT, "", ""
         self._outcomes: dict[str, Outcome] = {}
         self._drift: DriftFound | None = None
@@ -99,35 +133,19 @@ class Notification:
         if self._operation in {"apply", "undo"}:
             outcomes = sorted(self._outcomes.values(), key=lambda item: item.change.address)
             message = apply_message(self._account, self._run, outcomes, self._exit_code)
-            if message is not None:
-                self._send(message)
+            has_changed = any(item.status is Status.DONE for item in outcomes)
+            if message is not None and (has_changed or self._tells_failures):
+                self._services.send(message)
             return
         told = self._told() if self._drift is not None else {}
         now = self._drift.drift.monitors if self._drift is not None else ()
-        fresh = [item for item in now if told.get(item.address) != _print(item)]
+        fresh = [item for item in now if told.get(item.address) != drift_print(item)]
         found = (self._drift.drift.unmanaged if self._drift is not None else None) or ()
         strangers = [item for item in found if _key(item) not in told]
         message = drift_message(self._account, self._run, fresh, self._exit_code, strangers)
         # What could not be told is news in the next run, too.
-        if (message is None or self._send(message)) and self._drift is not None:
+        if (message is None or self._services.send(message)) and self._drift is not None:
             self._remember(self._drift, told)
-
-    def _send(self, message: Message) -> bool:
-        """Whether all services took it."""
-        kind = NotifyType.FAILURE if message.is_failure else NotifyType.SUCCESS
-        if message.is_warning:
-            kind = NotifyType.WARNING
-        is_all = True
-        for number, service in enumerate(self._services, 1):
-            if not service.notify(
-                message.body, message.title, notify_type=kind, body_format=NotifyFormat.TEXT
-            ):
-                is_all = False
-                self._say(
-                    f"The notification could not be sent (URL {number} of {len(self._services)}); "
-                    "the run is not affected."
-                )
-        return is_all
 
     def _told(self) -> dict[str, str]:
         """What was told of this account's drift; nothing if that is not known."""
@@ -140,7 +158,7 @@ class Notification:
             return {}
 
     def _remember(self, found: DriftFound, told: dict[str, str]) -> None:
-        now = {item.address: _print(item) for item in found.drift.monitors}
+        now = {item.address: drift_print(item) for item in found.drift.monitors}
         if found.drift.unmanaged is None:  # nobody has looked, so they are still there
             now |= {name: text for name, text in told.items() if text == _STRANGER}
         now |= {_key(item): _STRANGER for item in found.drift.unmanaged or ()}
@@ -165,8 +183,3 @@ _STRANGER = "unmanaged"
 def _key(item: Unmanaged) -> str:
     """What a monitor without a manifest is noted by, which is no address."""
     return f"id {item.id}"
-
-
-def _print(item: Drifted) -> str:
-    """What two drifts of a monitor share exactly when AlertSite has the same."""
-    return fingerprint([[field.field, field.after] for field in item.fields])

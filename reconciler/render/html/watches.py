@@ -71,4 +71,4 @@ def _lines(shown: Shown) -> Iterator[AccountLine]:
         cells = tuple(f"{number:,}" if item.is_seen else _UNKNOWN for number in numbers)
         link = f"accounts/{quote(item.account, safe='')}" if item.account in shown.pages else ""
         text = "" if item.is_good else seen_text(item)
-        yield AccountLine(item.account, link, text, (item.at, *cells))
+        yield AccountLine(item.account, link, text, (*cells, item.at))

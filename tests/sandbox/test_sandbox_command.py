@@ -69,7 +69,7 @@ def connected(url: str) -> socket.socket:
     return socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0))
 
 
-def stops(process: subprocess.Popen[str], signum: int) -> None:
+def stops(process: subprocess.Popen[str], signum: int = signal.SIGTERM) -> None:
     process.send_signal(signum)
     _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, err
@@ -119,15 +119,13 @@ def test_it_stops_while_a_request_is_delayed(command: Starting, signum: int) -> 
         stops(process, signum)
 
 
-@SIGNALS
-def test_it_stops_while_a_create_is_under_way(command: Starting, smtp: Any, signum: int) -> None:
+def test_it_stops_while_a_create_is_under_way(command: Starting, smtp: Any) -> None:
     process = command("--world", "backend=600", "--fault", "POST /monitors/* status=504 act=late")
     with logged_in(url_of(process)) as client:
         assert client.post("/monitors/email-smtp", json=smtp).status_code == 504
-        stops(process, signum)
+        stops(process)
 
 
-@SIGNALS
 @pytest.mark.parametrize(
     "sent",
     [
@@ -137,35 +135,31 @@ def test_it_stops_while_a_create_is_under_way(command: Starting, smtp: Any, sign
         b"POST /api/v3/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n",
     ],
 )
-def test_it_stops_while_a_client_holds_its_connection(
-    command: Starting, signum: int, sent: bytes
-) -> None:
+def test_it_stops_while_a_client_holds_its_connection(command: Starting, sent: bytes) -> None:
     process = command()
     with connected(url := url_of(process)) as held:
         held.sendall(sent)
         let_it_read(url)
-        stops(process, signum)
+        stops(process)
 
 
-@SIGNALS
-def test_it_stops_while_a_client_reads_slowly(command: Starting, signum: int) -> None:
+def test_it_stops_while_a_client_reads_slowly(command: Starting) -> None:
     process = command("--seed-count", "20000")
     with logged_in(url := url_of(process)) as client, connected(url) as slow:
         token = client.headers["Authorization"]
         request = f"GET /api/v3/monitors HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n"
         slow.sendall(request.encode())
         assert slow.recv(10) == b"HTTP/1.1 2"  # megabytes follow
-        stops(process, signum)
+        stops(process)
 
 
-@SIGNALS
-def test_it_stops_while_clients_keep_coming(command: Starting, signum: int) -> None:
+def test_it_stops_while_clients_keep_coming(command: Starting) -> None:
     process = command()
     address = ("127.0.0.1", httpx.URL(url_of(process)).port or 0)
     with contextlib.ExitStack() as held:
         for _ in range(50):
             held.enter_context(socket.create_connection(address))
-        process.send_signal(signum)
+        process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + SECONDS
         while process.poll() is None:
             assert time.monotonic() < deadline
@@ -173,11 +167,10 @@ def test_it_stops_while_clients_keep_coming(command: Starting, signum: int) -> N
                 held.enter_context(socket.create_connection(address))
             except ConnectionError:
                 break
-        stops(process, signum)
+        stops(process)
 
 
-@SIGNALS
-def test_it_stops_when_nobody_reads_what_it_says(command: Starting, signum: int) -> None:
+def test_it_stops_when_nobody_reads_what_it_says(command: Starting) -> None:
     reading, writing = os.pipe()
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -185,12 +178,11 @@ def test_it_stops_when_nobody_reads_what_it_says(command: Starting, signum: int)
     os.close(writing)
     os.close(reading)
     wait_for_server(port, process)
-    process.send_signal(signum)
+    process.send_signal(signal.SIGTERM)
     assert process.wait(SECONDS) == 0
 
 
-@SIGNALS
-def test_it_stops_when_its_streams_are_closed(command: Starting, signum: int) -> None:
+def test_it_stops_when_its_streams_are_closed(command: Starting) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
 
@@ -200,7 +192,7 @@ def test_it_stops_when_its_streams_are_closed(command: Starting, signum: int) ->
 
     process = command("--port", str(port), stdout=None, stderr=None, preexec_fn=close)
     wait_for_server(port, process)
-    process.send_signal(signum)
+    process.send_signal(signal.SIGTERM)
     assert process.wait(SECONDS) == 0
 
 

@@ -105,7 +105,8 @@ class Schemas:
     def _explain_fields(self, name: str, value: JSON) -> Iterator[Problem]:
         from reconciler.schema.explanation import problems  # 130 ms
 
-        yield from problems(self.documents[name], value)
+        for problem in problems(self.documents[name], value):
+            yield self._of_other_kinds(name, problem)
         for order in self._orders[name]:
             if order.broken(value):
                 other = ("spec", order.shorter)
@@ -118,6 +119,18 @@ class Schemas:
 
         accepts = self._compiled[name] = Draft202012Validator(schema).is_valid
         return accepts
+
+    def _of_other_kinds(self, name: str, problem: Problem) -> Problem:
+        """The problem; that of an unknown key tells which kinds have such a field."""
+        match problem.code, problem.pointer:
+            case "unknown-key", ("spec", str(key)):
+                having = [other for other, kind in self.kinds.items() if key in kind.fields]
+            case _:
+                return problem
+        if not having:
+            return problem
+        message = f"unknown key spec.{key}: a field of {' and '.join(having)}, and not of {name}"
+        return problem._replace(message=message)
 
     def _unknown_kind(self, value: Mapping[str, JSON]) -> Problem:
         kinds = ", ".join(sorted(self.documents))

@@ -314,6 +314,10 @@ def test_what_alertsite_may_accept_is_accepted(manifest: Any) -> None:
 
 MESSAGES = {
     "misspelt field": (broken("spec/prot", 1), "unknown key spec.prot; did you mean port?"),
+    "field of another kind": (
+        broken("spec/pop3_hostname", "x"),
+        "unknown key spec.pop3_hostname: a field of email-round-trip, and not of email-smtp",
+    ),
     "misspelt kind": (
         broken("kind", "email-smpt"),
         "unknown kind email-smpt; did you mean email-smtp?",

@@ -100,13 +100,7 @@ class ApplyOptions(NamedTuple):
 @options.prune
 @options.edits_only
 @options.keep
-@click.option(
-    "--allow-loss",
-    type=click.IntRange(0),
-    metavar="N",
-    help="In this run, let N monitors lose monitoring, whatever the budget in reconciler.toml; "
-    "never more than RECONCILER_BUDGET.",
-)
+@options.allow_loss
 @click.option(
     "--allow-empty", is_flag=True, help="In this run, allow that there is no manifest at all."
 )
@@ -133,14 +127,8 @@ class ApplyOptions(NamedTuple):
 @options.notify
 @formats.option(formats.Subject.RESULT)
 @click.option("--auto-approve", is_flag=True, help="Apply without asking.")
-@click.option(
-    "--parallelism",
-    type=click.IntRange(1, 64),
-    default=4,
-    show_default=True,
-    help="How many requests may be in flight at once.",
-)
-@click.option("--fail-fast", is_flag=True, help="Start nothing new after the first failure.")
+@options.parallelism
+@options.fail_fast
 @click.option(
     "--all-or-nothing",
     is_flag=True,

@@ -205,6 +205,23 @@ unknown = click.option(
     help="What becomes of a text in a field that the schemas do not know, which may be a secret: "
     "it is left to you, or written as it is.",
 )
+allow_loss = click.option(
+    "--allow-loss",
+    type=click.IntRange(0),
+    metavar="N",
+    help="In this run, let N monitors lose monitoring, whatever the budget in reconciler.toml; "
+    "never more than RECONCILER_BUDGET.",
+)
+parallelism = click.option(
+    "--parallelism",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="How many requests may be in flight at once.",
+)
+fail_fast = click.option(
+    "--fail-fast", is_flag=True, help="Start nothing new after the first failure."
+)
 lock_timeout = click.option(
     "--lock-timeout",
     type=Duration(),

@@ -43,13 +43,7 @@ if TYPE_CHECKING:
 @options.show_requests
 @options.detail
 @options.no_pager
-@click.option(
-    "--allow-loss",
-    type=click.IntRange(0),
-    metavar="N",
-    help="In this run, let N monitors lose monitoring, whatever the budget in reconciler.toml; "
-    "never more than RECONCILER_BUDGET.",
-)
+@options.allow_loss
 @options.state
 @options.lock_timeout
 @options.events
@@ -63,14 +57,8 @@ if TYPE_CHECKING:
     help="Save the plan for apply FILE; change nothing.",
 )
 @click.option("--auto-approve", is_flag=True, help="Undo without asking.")
-@click.option(
-    "--parallelism",
-    type=click.IntRange(1, 64),
-    default=4,
-    show_default=True,
-    help="How many requests may be in flight at once.",
-)
-@click.option("--fail-fast", is_flag=True, help="Start nothing new after the first failure.")
+@options.parallelism
+@options.fail_fast
 def undo(
     run_id: str,
     manifests: str,

@@ -260,7 +260,7 @@ def _fold(
 ) -> Fold:
     symbol, tone = SYMBOLS[group.action]
     lines = [line(field, group.action, names) for field in group.fields]
-    lines += [_varying(name) for name in group.varying]
+    lines += [Line(name, text="a value of its own in each") for name in group.varying]
     rows = tuple(_row(change, names, tokens, losses, view) for change in group.changes)
     shared = sorted({token for row in rows for token in row.tokens.split()})
     counts = [f"{number:,} {kind}" for kind, number in group.by_kind().items()]
@@ -277,10 +277,6 @@ def _fold(
         rows[0].command,
         " ".join(shared),
     )
-
-
-def _varying(name: str) -> Line:
-    return Line(name, text="a value of its own in each")
 
 
 def _refusal(refusal: Refusal, tokens: str) -> Row:

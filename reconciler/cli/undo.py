@@ -98,26 +98,14 @@ def undo(
             parallelism=parallelism,
             fail_fast=fail_fast,
             auto_approve=auto_approve,
-            all_or_nothing=False,
             show_requests=show_requests,
             detail=detail,
             no_pager=no_pager,
             outputs=outputs,
             allow_loss=allow_loss,
-            allow_empty=False,
-            allow_older=False,
-            allow_different_manifests=False,
-        )
-        return carry_out(
-            workspace,
-            run,
-            None,
-            how,
-            told,
             lock_timeout=lock_timeout,
-            manifests=manifests,
-            takes_back=asked,
         )
+        return carry_out(workspace, run, None, how, told, manifests, asked)
 
 
 def _save(

@@ -235,11 +235,8 @@ def apply_plan(
         )
         last, outcomes = run.carried_out(plan.changes)
     delta = run.last_delta(last, outcomes) if last else StateDelta()
-    if (
-        used is not None
-        and last is not None
-        and all(item.status is Status.DONE for item in outcomes)
-    ):
+    is_done = all(outcome.status is Status.DONE for outcome in outcomes)
+    if used is not None and last is not None and is_done:
         delta = delta._replace(applied_plan=used)
     losses = losses_of(losses, outcomes)
     before, configured = recorder.state.budget, workspace.budgets.configured

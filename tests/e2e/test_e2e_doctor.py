@@ -6,16 +6,15 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from listening import QuietHandler, listening
 
 from reconciler.core.model import Account as Named
 from reconciler.core.state import State, head_line
@@ -329,7 +328,7 @@ class TestState:
 def _serving(date: str) -> Iterator[str]:
     """A server that accepts every login, has no monitors and says that it is this late."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             is_login = self.path.endswith("/access-tokens")
@@ -343,16 +342,8 @@ def _serving(date: str) -> Iterator[str]:
 
         do_GET = do_POST = _answer
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(Handler) as place:
+        yield f"http://{place}"
 
 
 class TestClock:

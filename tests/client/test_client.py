@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from listening import QuietHandler, listening
 
 from reconciler.alertsite import Credentials, Reader, Session, Writer
 from reconciler.context import SYSTEM, Cancellation
@@ -24,6 +23,7 @@ from reconciler.errors import (
 )
 
 from build import ACCOUNT
+from listening import QuietHandler, listening
 from scripted import Answer, Script
 
 Connect = Callable[..., Session]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -12,15 +11,16 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
-from listening import QuietHandler, listening
 
 from reconciler.core.model import Account as Named
 from reconciler.core.state import State, head_line
 from reconciler.sandbox import VIEWER
 from reconciler.state_store import Journal, Key, Lease, open_store
 from reconciler.state_store.process import identity
+
+from documents import check
+from listening import QuietHandler, listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,11 +41,10 @@ def _found(done: Done) -> dict[str, tuple[str, str]]:
 @pytest.fixture
 def doctor(run: Callable[..., Done]) -> Callable[..., Done]:
     """Runs doctor --json, whose document must be what its schema says."""
-    schema = json.loads((_ROOT / "schemas" / "doctor.schema.json").read_text())
 
     def examine(*arguments: str, env: dict[str, str] | None = None) -> Done:
         done = run("doctor", "--json", *arguments, env=env)
-        jsonschema.Draft202012Validator(schema).validate(done.json)
+        check(done.json, "doctor")
         return done
 
     return examine

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+
 from listening import QuietHandler, listening
 
 if TYPE_CHECKING:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-import jsonschema
 import pytest
 
-from reconciler.schema import schema_folder
+from documents import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,7 +179,7 @@ def test_what_is_refused(
 def test_the_edits_as_text_and_json(workspace: Workspace, run: Callable[..., Done]) -> None:
     asked = ("set", "email-smtp/relay", "interval=15", "--unset", "labels.team")
     shown = run(*asked, "--json")
-    jsonschema.validate(shown.json, json.loads((schema_folder() / "edits.schema.json").read_text()))
+    check(shown.json, "edits")
     assert shown.json == {
         "format_version": "1.0",
         "written": False,

@@ -24,11 +24,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from listening import QuietHandler, listening
-
 from reconciler import cli
 from reconciler.context import Clock
 from reconciler.errors import ExitCode
+
+from listening import QuietHandler, listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

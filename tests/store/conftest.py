@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from listening import QuietHandler, listening
 
 from reconciler.state_store import Store, open_store
+
+from listening import QuietHandler, listening
 
 Git = Callable[..., str]
 PATIENCE = 60.0

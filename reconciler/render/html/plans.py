@@ -131,10 +131,8 @@ def _alerts(plan: Plan) -> Iterator[Alert]:
     who = "1 monitor loses" if count == 1 else f"{count:,} monitors lose"
     is_over = coverage.total > limit
     how = ", ".join(f"{number:,} {cause}" for cause, number in coverage.by_cause().items())
-    recent = ""
-    if others := coverage.others:
-        have = "1 other has" if others == 1 else f"{others:,} others have"
-        recent = f" {have} lost some in the last 24 hours."
+    have = coverage.others_have
+    recent = f" {have} lost some in the last 24 hours." if have else ""
     allowed = f"The budget allows {limit:,}{', so apply will refuse' if is_over else ''}."
     changed = {change.address for change in plan.changes}
     marked = [loss.address for loss in coverage.losses if loss.address in changed]

@@ -91,16 +91,7 @@ class ApplyOptions(NamedTuple):
 @spread.shard
 @spread.executor
 @click.argument("file", required=False, metavar="[FILE]", type=options.FromHere())
-@options.manifests
-@options.target
-@options.show_requests
-@options.detail
-@options.no_pager
-@options.adopt
-@options.write_secrets
-@options.prune
-@options.edits_only
-@options.keep
+@options.planning
 @options.allow_loss
 @click.option(
     "--allow-empty", is_flag=True, help="In this run, allow that there is no manifest at all."

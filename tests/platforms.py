@@ -12,9 +12,10 @@ import re
 import threading
 import zipfile
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from listening import QuietHandler, listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -363,7 +364,7 @@ class GitLab(Platform):
 
 @contextmanager
 def serving(platform: Kind) -> Iterator[Kind]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def _respond(self) -> None:
@@ -385,16 +386,6 @@ def serving(platform: Kind) -> Iterator[Kind]:
 
         do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _respond
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    platform.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with listening(Handler) as place:
+        platform.url = f"http://{place}"
         yield platform
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -42,14 +42,11 @@ from reconciler.usecases.undo import look_back
 from reconciler.usecases.write_ids import write_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from reconciler.cli.formats import Outputs
     from reconciler.cli.runtime import Connection
     from reconciler.cli.signals import Signals
     from reconciler.core.generation import Generation
     from reconciler.core.grouping import Detail
-    from reconciler.core.model import Desired
     from reconciler.core.plan import Plan
     from reconciler.core.result import Outcome, Result
     from reconciler.core.run_record import About
@@ -63,24 +60,28 @@ class ApplyOptions(NamedTuple):
     """How this apply was asked for.
 
     Attributes:
+        lock_timeout: seconds to wait for the lock.
         approved: the digest of the plan that was approved for this account among several.
         edits_only: whether what AlertSite has changed by itself stays.
+        writes_ids: whether ids are written into manifests.
     """
 
     parallelism: int
     fail_fast: bool
     auto_approve: bool
-    all_or_nothing: bool
     show_requests: bool
     detail: Detail | None
     no_pager: bool
     outputs: Outputs
     allow_loss: int | None
-    allow_empty: bool
-    allow_older: bool
-    allow_different_manifests: bool
+    lock_timeout: float
+    all_or_nothing: bool = False
+    allow_empty: bool = False
+    allow_older: bool = False
+    allow_different_manifests: bool = False
     approved: str = ""
     edits_only: bool = False
+    writes_ids: bool = False
 
 
 @click.command(
@@ -90,23 +91,8 @@ class ApplyOptions(NamedTuple):
 @spread.shard
 @spread.executor
 @click.argument("file", required=False, metavar="[FILE]", type=options.FromHere())
-@options.manifests
-@options.target
-@options.show_requests
-@options.detail
-@options.no_pager
-@options.adopt
-@options.write_secrets
-@options.prune
-@options.edits_only
-@options.keep
-@click.option(
-    "--allow-loss",
-    type=click.IntRange(0),
-    metavar="N",
-    help="In this run, let N monitors lose monitoring, whatever the budget in reconciler.toml; "
-    "never more than RECONCILER_BUDGET.",
-)
+@options.planning
+@options.allow_loss
 @click.option(
     "--allow-empty", is_flag=True, help="In this run, allow that there is no manifest at all."
 )
@@ -133,14 +119,8 @@ class ApplyOptions(NamedTuple):
 @options.notify
 @formats.option(formats.Subject.RESULT)
 @click.option("--auto-approve", is_flag=True, help="Apply without asking.")
-@click.option(
-    "--parallelism",
-    type=click.IntRange(1, 64),
-    default=4,
-    show_default=True,
-    help="How many requests may be in flight at once.",
-)
-@click.option("--fail-fast", is_flag=True, help="Start nothing new after the first failure.")
+@options.parallelism
+@options.fail_fast
 @click.option(
     "--all-or-nothing",
     is_flag=True,
@@ -186,17 +166,19 @@ def apply(
         parallelism=parallelism,
         fail_fast=fail_fast,
         auto_approve=auto_approve,
-        all_or_nothing=all_or_nothing,
         show_requests=show_requests,
         detail=detail,
         no_pager=no_pager,
         outputs=outputs,
         allow_loss=allow_loss,
+        lock_timeout=lock_timeout,
+        all_or_nothing=all_or_nothing,
         allow_empty=allow_empty,
         allow_older=allow_older,
         allow_different_manifests=allow_different_manifests,
         approved=whole.approved if (whole := runtime.part()) is not None else "",
         edits_only=edits_only,
+        writes_ids=write_ids,
     )
     with signals.emitting(signals.Wanted(events, metrics, notify), "apply") as told:
         saved = _saved(file, asked, is_ruled=is_ruled)
@@ -210,17 +192,7 @@ def apply(
         takes_back = None
         if saved is not None and saved.basis.undoes:
             takes_back = TakingBack(saved.basis.undoes, saved.basis.targets)
-        return carry_out(
-            workspace,
-            run,
-            saved,
-            asked,
-            told,
-            lock_timeout=lock_timeout,
-            manifests=manifests,
-            writes_ids=write_ids,
-            takes_back=takes_back,
-        )
+        return carry_out(workspace, run, saved, asked, told, manifests, takes_back)
 
 
 def carry_out(
@@ -229,11 +201,8 @@ def carry_out(
     saved: SavedPlan | None,
     asked: ApplyOptions,
     told: Signals,
-    *,
-    lock_timeout: float,
     manifests: str,
-    writes_ids: bool = False,
-    takes_back: TakingBack | None = None,
+    takes_back: TakingBack | None,
 ) -> int:
     """One apply or undo from its lock to its last line; returns the exit code.
 
@@ -243,9 +212,7 @@ def carry_out(
         saved: the saved plan that is applied; None if a plan is made.
         asked: how it was asked for.
         told: what is told of all that happens.
-        lock_timeout: seconds to wait for the lock.
         manifests: their folder.
-        writes_ids: whether ids are written into manifests.
         takes_back: the run that is taken back; None for an apply of manifests.
     """
     began = runtime.clock().monotonic()
@@ -257,23 +224,15 @@ def carry_out(
             limits=run.limits,
             reporter=told.reporter,
         ) as connection,
-        runtime.locked(run, operation, lock_timeout, connection, told.reporter),
+        runtime.locked(run, operation, asked.lock_timeout, connection, told.reporter),
     ):
-        applied = _apply(
-            workspace,
-            run,
-            connection,
-            saved,
-            asked,
-            told,
-            manifests=manifests,
-            takes_back=takes_back,
-        )
+        applied = _apply(workspace, run, connection, saved, asked, told, manifests, takes_back)
     for outcome in applied.result.outcomes:
         told.tell(OutcomeKnown(outcome, is_confirmed=True))
     unwritten = _put(applied.result, asked.outputs)
-    if writes_ids:
-        _write_ids(workspace, applied)
+    if asked.writes_ids:
+        for line in write_ids(workspace, applied.bound):
+            console.say(line)
     seconds = runtime.clock().monotonic() - began
     line = render.run_line(run.id, seconds, account=run.account, can_undo=applied.is_kept)
     console.note(line)
@@ -316,7 +275,6 @@ def _apply(
     saved: SavedPlan | None,
     asked: ApplyOptions,
     told: Signals,
-    *,
     manifests: str,
     takes_back: TakingBack | None,
 ) -> Applied:
@@ -390,20 +348,32 @@ def _of_saved(
     """What is left of a saved plan here and now, and what of it has moved.
 
     Raises:
-        RefusedError: it was made from something else, was applied already, or has moved.
+        RefusedError: it was made from something else, was applied already, or something moved and
+            it is all or nothing.
     """
     allow = asked.allow_different_manifests
     if said := saved_plan.refuse_foreign(saved, basis, known.state.account, allow_different=allow):
         console.say(said)
     others = None if saved.basis.manifests == basis.manifests else workspace.fleet.desired
-    plan, moved = _reviewed(saved, first, asked, others, tracks=workspace.vault.tracks)
-    if plan.changes and saved.basis.id in known.state.applied_plans:
+    review = saved_plan.review(
+        saved.plan, first.plan, set(first.ids), tracks=workspace.vault.tracks, others=others
+    )
+    if review.done:
+        noun, verb = ("change", "was") if review.done == 1 else ("changes", "were")
+        console.say(f"{review.done:,} {noun} of the plan {verb} already made.")
+    if review.moved and asked.all_or_nothing:
+        console.say(render.outcomes_text(review.moved, colour=console.has_colour(sys.stderr)))
+        raise RefusedError(
+            "the changes above have moved since the plan was made, so nothing is applied",
+            "Make a new plan, or apply the rest by leaving out --all-or-nothing.",
+        )
+    if review.plan.changes and saved.basis.id in known.state.applied_plans:
         raise RefusedError(
             "this plan was applied to its end already, and a plan is used once: what AlertSite "
             "has otherwise by now has changed since",
             "Make a new plan: reconciler plan --out FILE",
         )
-    return plan, moved
+    return review.plan, review.moved
 
 
 def _execute(
@@ -467,32 +437,6 @@ def _generation(
     return now
 
 
-def _reviewed(
-    saved: SavedPlan,
-    first: Planned,
-    asked: ApplyOptions,
-    others: Iterable[Desired] | None,
-    *,
-    tracks: bool,
-) -> tuple[Plan, tuple[Outcome, ...]]:
-    """What is left of a saved plan, and what of it has moved.
-
-    Raises:
-        RefusedError: something moved, and it is all or nothing.
-    """
-    review = saved_plan.review(saved.plan, first.plan, set(first.ids), tracks=tracks, others=others)
-    if review.done:
-        noun, verb = ("change", "was") if review.done == 1 else ("changes", "were")
-        console.say(f"{review.done:,} {noun} of the plan {verb} already made.")
-    if review.moved and asked.all_or_nothing:
-        console.say(render.outcomes_text(review.moved, colour=console.has_colour(sys.stderr)))
-        raise RefusedError(
-            "the changes above have moved since the plan was made, so nothing is applied",
-            "Make a new plan, or apply the rest by leaving out --all-or-nothing.",
-        )
-    return review.plan, review.moved
-
-
 def _show(plan: Plan, asked: ApplyOptions, *, pages: bool) -> bool:
     view = View(show_requests=asked.show_requests, detail=asked.detail, pages=pages)
     return options.print_plan(plan, view, to_stderr=not asked.outputs.is_text)
@@ -516,12 +460,6 @@ def _refuse(plan: Plan, workspace: Workspace, known: Known, asked: ApplyOptions)
         allow_loss=asked.allow_loss,
         allow_empty=asked.allow_empty or bool(workspace.undoes),
     )
-
-
-def _write_ids(workspace: Workspace, applied: Applied) -> None:
-
-    for line in write_ids(workspace, applied.bound):
-        console.say(line)
 
 
 def _put(result: Result, outputs: Outputs) -> ConfigurationError | None:

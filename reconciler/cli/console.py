@@ -330,22 +330,6 @@ def writing() -> Iterator[Writes]:
         raise
 
 
-def ask_to_write() -> None:
-    """Asks whether the edits that were shown are to be written.
-
-    Raises:
-        RefusedError: the answer is not "yes", or there is no terminal to ask.
-    """
-    if sys.stdin is None or not sys.stdin.isatty():
-        raise RefusedError(
-            "nothing is written without approval, and there is no terminal to ask",
-            "Read the edits above, then run the same command with --auto-approve.",
-        )
-    answer = click.prompt('Write these edits? Only "yes" is accepted', err=True)
-    if answer != "yes":
-        raise RefusedError("not approved, so nothing is written")
-
-
 def has_colour(stream: TextIO) -> bool:
     """Whether the stream is a terminal, or CLICOLOR_FORCE (bixense.com/clicolors) is set.
 
@@ -358,19 +342,24 @@ def has_colour(stream: TextIO) -> bool:
     return stream.isatty() or os.environ.get("CLICOLOR_FORCE", "0") not in {"", "0"}
 
 
-def approve(question: str) -> None:
-    """Asks for approval.
+def ask_to_write() -> None:
+    """Asks whether the edits that were shown are to be written; raises as `approve` does."""
+    approve("Write these edits?", shown="edits", done="written")
+
+
+def approve(question: str, *, shown: str = "plan", done: str = "applied") -> None:
+    """Asks for approval of what was shown, without which nothing is done.
 
     Raises:
         RefusedError: the answer is not "yes", or there is no terminal to ask.
     """
     if sys.stdin is None or not sys.stdin.isatty():
         raise RefusedError(
-            "nothing is applied without approval, and there is no terminal to ask",
-            "Read the plan above, then run the same command with --auto-approve.",
+            f"nothing is {done} without approval, and there is no terminal to ask",
+            f"Read the {shown} above, then run the same command with --auto-approve.",
         )
     if click.prompt(f'{question} Only "yes" is accepted', err=True) != "yes":
-        raise RefusedError("not approved, so nothing is applied")
+        raise RefusedError(f"not approved, so nothing is {done}")
 
 
 def fail(error: ReconcilerError) -> ExitCode:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler import durable
-from reconciler.cli import console, options, pipeline
-from reconciler.core import json_text
+from reconciler.cli import console, json_file, options, pipeline
 from reconciler.errors import ConfigurationError, ExitCode, NotAllowedError
 from reconciler.schema import problem_of
 
@@ -42,19 +40,10 @@ def issue(drift_path: str, platform: str, text_path: str, title: str) -> int:
     """
     from reconciler.usecases import review
 
-    try:
-        drift = json_text.read(durable.read_any(drift_path, _LARGEST))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
-        raise ConfigurationError(
-            f"{drift_path} cannot be read: {reason}",
-            "Name a file that drift --format json=FILE has written.",
-        ) from error
+    hint = "Name a file that drift --format json=FILE has written."
+    drift = json_file.read(drift_path, hint, most=_LARGEST)
     if problem := problem_of("drift", drift):
-        raise ConfigurationError(
-            f"{drift_path} holds no drift: {problem}",
-            "Name a file that drift --format json=FILE has written.",
-        )
+        raise ConfigurationError(f"{drift_path} holds no drift: {problem}", hint)
     text = pipeline.read_text(text_path)
     try:
         with pipeline.connect(platform) as place:

@@ -205,6 +205,33 @@ unknown = click.option(
     help="What becomes of a text in a field that the schemas do not know, which may be a secret: "
     "it is left to you, or written as it is.",
 )
+
+
+def planning(command: Callable[..., int]) -> Callable[..., int]:
+    """The options that say what is planned and how, and how much of the plan is shown."""
+    shown = (manifests, target, show_requests, detail, no_pager)
+    for option in reversed((*shown, adopt, write_secrets, prune, edits_only, keep)):
+        command = option(command)
+    return command
+
+
+allow_loss = click.option(
+    "--allow-loss",
+    type=click.IntRange(0),
+    metavar="N",
+    help="In this run, let N monitors lose monitoring, whatever the budget in reconciler.toml; "
+    "never more than RECONCILER_BUDGET.",
+)
+parallelism = click.option(
+    "--parallelism",
+    type=click.IntRange(1, 64),
+    default=4,
+    show_default=True,
+    help="How many requests may be in flight at once.",
+)
+fail_fast = click.option(
+    "--fail-fast", is_flag=True, help="Start nothing new after the first failure."
+)
 lock_timeout = click.option(
     "--lock-timeout",
     type=Duration(),

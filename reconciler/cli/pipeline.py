@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from reconciler import durable
-from reconciler.cli import console, runtime
-from reconciler.core import json_text
+from reconciler.cli import console, json_file, runtime
 from reconciler.core.printable import joined
 from reconciler.errors import ConfigurationError
 
@@ -130,14 +129,8 @@ def _github(environment: Mapping[str, str]) -> str:
     """As the event says, or the ref of it: refs/pull/NUMBER/merge."""
     path = environment.get("GITHUB_EVENT_PATH")
     if path:
-        try:
-            event = json_text.read(durable.read_any(path, _MOST_BYTES))
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
-            raise ConfigurationError(
-                f"GITHUB_EVENT_PATH: {path} cannot be read: {reason}",
-                "Name the request with --request.",
-            ) from error
+        hint = "Name the request with --request."
+        event = json_file.read(path, hint, name=f"GITHUB_EVENT_PATH: {path}", most=_MOST_BYTES)
         if isinstance(event, dict) and isinstance(event.get("pull_request"), dict):
             return str(event["pull_request"].get("number"))
     match environment.get("GITHUB_REF", "").split("/"):

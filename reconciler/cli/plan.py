@@ -40,16 +40,7 @@ _WHY = "A plan that is to be applied is made from AlertSite."
 @selection.many
 @spread.shard
 @spread.executor
-@options.manifests
-@options.target
-@options.show_requests
-@options.detail
-@options.no_pager
-@options.adopt
-@options.write_secrets
-@options.prune
-@options.edits_only
-@options.keep
+@options.planning
 @options.state
 @options.events
 @options.metrics

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import __version__, durable, render
-from reconciler.cli import config, console
-from reconciler.core import json_text, saved_plan
+from reconciler.cli import config, console, json_file
+from reconciler.core import saved_plan
 from reconciler.core.plan import FORMAT_VERSION, fingerprint
 from reconciler.core.saved_plan import PlanInputs, SavedPlan
 from reconciler.errors import ConfigurationError, RefusedError
@@ -93,13 +93,8 @@ def read(path: str) -> SavedPlan:
         ConfigurationError: the file cannot be read or holds something else.
         RefusedError: it was written by another version, or changed by hand.
     """
-    try:
-        data = json_text.read(durable.read_any(path))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
-        raise ConfigurationError(
-            f"{path} cannot be read: {reason}", "Name a file that plan --out has written."
-        ) from error
+    hint = "Name a file that plan --out has written."
+    data = json_file.read(path, hint)
     version = data.get("format_version") if isinstance(data, dict) else None
     if isinstance(version, str) and version != FORMAT_VERSION:
         raise RefusedError(
@@ -107,9 +102,7 @@ def read(path: str) -> SavedPlan:
             "Use the version that made it, or make a new plan: reconciler plan --out FILE",
         )
     if problem := problem_of("plan", data):
-        raise ConfigurationError(
-            f"{path} is not a plan: {problem}", "Name a file that plan --out has written."
-        )
+        raise ConfigurationError(f"{path} is not a plan: {problem}", hint)
     if "basis" not in data:
         raise ConfigurationError(
             f"{path} was printed by plan --json, which is not for applying",

@@ -43,13 +43,7 @@ if TYPE_CHECKING:
 @options.show_requests
 @options.detail
 @options.no_pager
-@click.option(
-    "--allow-loss",
-    type=click.IntRange(0),
-    metavar="N",
-    help="In this run, let N monitors lose monitoring, whatever the budget in reconciler.toml; "
-    "never more than RECONCILER_BUDGET.",
-)
+@options.allow_loss
 @options.state
 @options.lock_timeout
 @options.events
@@ -63,14 +57,8 @@ if TYPE_CHECKING:
     help="Save the plan for apply FILE; change nothing.",
 )
 @click.option("--auto-approve", is_flag=True, help="Undo without asking.")
-@click.option(
-    "--parallelism",
-    type=click.IntRange(1, 64),
-    default=4,
-    show_default=True,
-    help="How many requests may be in flight at once.",
-)
-@click.option("--fail-fast", is_flag=True, help="Start nothing new after the first failure.")
+@options.parallelism
+@options.fail_fast
 def undo(
     run_id: str,
     manifests: str,
@@ -110,26 +98,14 @@ def undo(
             parallelism=parallelism,
             fail_fast=fail_fast,
             auto_approve=auto_approve,
-            all_or_nothing=False,
             show_requests=show_requests,
             detail=detail,
             no_pager=no_pager,
             outputs=outputs,
             allow_loss=allow_loss,
-            allow_empty=False,
-            allow_older=False,
-            allow_different_manifests=False,
-        )
-        return carry_out(
-            workspace,
-            run,
-            None,
-            how,
-            told,
             lock_timeout=lock_timeout,
-            manifests=manifests,
-            takes_back=asked,
         )
+        return carry_out(workspace, run, None, how, told, manifests, asked)
 
 
 def _save(

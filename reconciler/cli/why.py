@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,10 +13,6 @@ from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
 from reconciler.errors import ExitCode
 from reconciler.usecases.why import why as ask
-
-if TYPE_CHECKING:
-    from reconciler.core.why import Why
-    from reconciler.usecases import Workspace
 
 
 @click.command(epilog="Example: reconciler why email-smtp/prod-relay.port")
@@ -37,7 +32,12 @@ def why(asked: str, manifests: str, location: str | None, *, offline: bool, as_j
     run = runtime.begin(location, embedded=config.is_silent(os.environ))
     rules = PlanOptions(prune=runtime.prunes(asked=None))
     workspace = usecases.Workspace(fleet, schemas, run.vault(), rules)
-    found = _offline(workspace, asked, run) if offline else _online(workspace, asked, run)
+    if offline:
+        found = ask(workspace, asked, run.known(None).state, None, run.store.location)
+    else:
+        with connect(schemas, limits=run.limits) as connection:
+            state = run.known(connection.account).state
+            found = ask(workspace, asked, state, connection.reader(), run.store.location)
     if as_json:
         console.document(found.to_json())
         return ExitCode.OK
@@ -50,15 +50,3 @@ def why(asked: str, manifests: str, location: str | None, *, offline: bool, as_j
     )
     console.data(text)
     return ExitCode.OK
-
-
-def _online(workspace: Workspace, asked: str, run: runtime.Run) -> Why:
-
-    with connect(workspace.schemas, limits=run.limits) as connection:
-        state = run.known(connection.account).state
-        return ask(workspace, asked, state, connection.reader(), run.store.location)
-
-
-def _offline(workspace: Workspace, asked: str, run: runtime.Run) -> Why:
-
-    return ask(workspace, asked, run.known(None).state, None, run.store.location)

@@ -210,10 +210,6 @@ def _said(field: FieldChange) -> JSON:
     return [field.field, *_why(field), *(_ends(field) if found is None else found)]
 
 
-def _all_of(field: FieldChange) -> JSON:
-    return [*_ends(field), *_why(field)]
-
-
 def _ends(field: FieldChange) -> tuple[JSON, JSON]:
     return field.before, field.after
 
@@ -231,7 +227,8 @@ def _group(changes: list[Change]) -> Group:
         if first.action is Action.UPDATE and field.sent_with is None:
             fields.append(field)
             continue
-        others = {canonical(_all_of(change.fields[place])) for change in changes}
+        here = [change.fields[place] for change in changes]
+        others = {canonical([*_ends(item), *_why(item)]) for item in here}
         if len(others) == 1:
             fields.append(field)
         else:

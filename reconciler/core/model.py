@@ -1,8 +1,22 @@
 """The values that everything else is about, and what makes two of them the same.
 
-Rule: immutable, no I/O. How a field behaves on the wire is read from its JSON Schema property
-(`type`, `readOnly`, `writeOnly`, `additionalProperties`, `x-set-key`, `x-send-with`, `x-member-of`,
-`x-names`, `x-whitespace`, `x-text`), so that a new kind needs one new schema and no code.
+Rule: immutable, no I/O. How a field behaves on the wire is read from its JSON Schema property, so
+that a new kind needs one new schema and no code:
+
+- `type`: numbers and switches are read from text too.
+- `readOnly`: dropped from live, refused in a manifest. `writeOnly`: AlertSite does not show it.
+- `additionalProperties: false`: of an element only the keys that a manifest may write are compared.
+- `x-set-key`: a list is a set, by that key. `x-member-of`: the field names one element of that set.
+- `x-send-with`: what must accompany it, with live's value if no manifest names it.
+- `x-names`, of a `readOnly` member: the id that it names.
+- `x-whitespace: ignore`: compared without any.
+- `x-text`: the normal form of a text. `trimmed` is for line ends and what is around it, `host` also
+  for the case of scheme and host, `mailbox` also for that of the domain.
+- `x-coverage`: what losing it costs: `none`, or a cause and when it is one, as in `disabled when
+  false` (`safety`).
+
+Others are checked where manifests are (`schema`): `x-required`, `patternErrorMessage` (a `pattern`
+in words), `x-unit` and `x-longer-than` (one duration against another).
 
 Normal forms. AlertSite spells one value in several ways: `587` and `"587"`, `true` and `"y"`,
 `MX.example.com` and `mx.example.com`, a text with and without its last line end. A field's normal

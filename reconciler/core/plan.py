@@ -247,9 +247,12 @@ class Coverage(NamedTuple):
         return len({item.id for item in self.losses} | {item.id for item in self.recent})
 
     @property
-    def others(self) -> int:
-        """How many monitors have lost some within 24 hours, but for those of the plan."""
-        return self.total - len({item.id for item in self.losses})
+    def others_have(self) -> str:
+        """Who has lost some within 24 hours, but for those of the plan; empty if nobody has."""
+        others = self.total - len({item.id for item in self.losses})
+        if not others:
+            return ""
+        return "1 other has" if others == 1 else f"{others:,} others have"
 
     def without(self, addresses: set[str]) -> Coverage:
         """The coverage of a plan that leaves the changes of these out.

@@ -65,7 +65,7 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
     )
     counts = Counter(record.id for address, record in alone.items() if is_orphan[address])
     for address, record in alone.items():
-        if not _is_meant(address, rules):
+        if not is_target_address(address, rules.targets):
             continue
         if not is_orphan[address]:
             yield Binding(address, BindingAction.FORGET, record.id)
@@ -88,7 +88,8 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
 def replacements(items: Iterable[Item]) -> Iterator[Item]:
     """The items; of a monitor whose kind changes it is said that it is replaced."""
     items = tuple(items)
-    made = {_name(item) for item in items if _is(item, Action.CREATE)}
+    changes = (item for item in items if isinstance(item, Change))
+    made = {_name(change) for change in changes if change.action is Action.CREATE}
     left = {_name(item) for item in items if _is_orphan(item)}
     for item in items:
         if not isinstance(item, Change) or item.reason or _name(item) not in made & left:
@@ -99,14 +100,6 @@ def replacements(items: Iterable[Item]) -> Iterator[Item]:
             yield item._replace(reason=Reason.REPLACED)
         else:
             yield item
-
-
-def _is_meant(address: str, rules: PlanOptions) -> bool:
-    return is_target_address(address, rules.targets)
-
-
-def _is(item: Item, action: Action) -> bool:
-    return isinstance(item, Change) and item.action is action
 
 
 def _is_orphan(item: Item) -> bool:

@@ -334,7 +334,7 @@ def _monitor(
         boolean(live.fields.get("enabled")) is False,
         is_protected,
         manifest.labels if manifest else {},
-        tuple(sorted(_places(live))),
+        tuple(sorted({number for number, _ in _elements(live)})),
         per_day(live.fields),
         applied_at=record.applied_at if record else "",
         run=record.run if record else "",
@@ -368,10 +368,6 @@ def _elements(live: Live) -> Iterator[tuple[int, Mapping[str, JSON]]]:
             number = int(number)
         if type(number) is int:
             yield number, item
-
-
-def _places(live: Live) -> set[int]:
-    return {number for number, _ in _elements(live)}
 
 
 def _locations(live: Iterable[Live]) -> dict[int, Location]:

@@ -477,10 +477,8 @@ def refuse_unsafe(
 
 def _too_much(coverage: Coverage, limit: int) -> str:
     counts = ", ".join(f"{count:,} {cause}" for cause, count in coverage.by_cause().items())
-    recent = ""
-    if others := coverage.others:
-        have = "1 other has" if others == 1 else f"{others:,} others have"
-        recent = f", {have} lost some in the last 24 hours"
+    have = coverage.others_have
+    recent = f", {have} lost some in the last 24 hours" if have else ""
     return (
         f"{len(coverage.losses):,} of {coverage.managed:,} monitors would lose monitoring "
         f"({counts}){recent}, and the budget is {limit:,}"

@@ -2,7 +2,8 @@
 
 Rule: nothing but what says the old value is replaced; comments, order, quotes and line breaks
 stay, and what is the same in the old and the new value is not touched, at any depth. What comes
-out is parsed again, and must say exactly what was wanted.
+out is parsed again, and must say exactly what was wanted. ruamel.yaml's own round trip rewraps and
+requotes lines that nobody touched.
 
 An edit goes down two trees at once: what the document says, and the nodes that say where. As long
 as both have the same shape it goes on inside; the smallest part that differs is replaced

@@ -4,6 +4,7 @@ The core schema is that of yaml.org/spec/1.2.2, section 10.3.2.
 
 Rule: values are built straight from the C parser's events. Its own node tree costs three times as
 much, and composing it crashes the process on deep nesting; here, nesting and aliases are bounded.
+ruamel.yaml's own loader of that parser follows YAML 1.1 in dates and octals, too.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from reconciler.core.fields import ELEMENT
 from reconciler.core.lint import CODES
 from reconciler.core.printable import Lines, joined
 from reconciler.core.report import REGIONS
-from reconciler.render.text import value_text
+from reconciler.render.text import some, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -78,10 +78,8 @@ def member_text(noun: str, member: Member) -> Lines:
     lines = [f"{noun} {member.id}: {_named(member)}", ""]
     lines += [f"  region    {_region(region)}" for region in member.regions]
     lines += [f"  value     {number}: {text}" for number, text in sorted(member.values.items())]
-    ids = ", ".join(map(str, member.monitors[:_MOST]))
-    more = len(member.monitors) - _MOST
-    rest = f" and {more:,} more" if more > 0 else ""
-    return joined([*lines, f"  {'monitors':10}{len(member.monitors):,} (id {ids}{rest})"])
+    ids = some([*map(str, member.monitors)], _MOST)
+    return joined([*lines, f"  {'monitors':10}{len(member.monitors):,} (id {ids})"])
 
 
 def _named(member: Member) -> str:

@@ -264,9 +264,7 @@ def _short(group: Group, loss: Loss | None, show: _Show) -> str:
 
 def counts_text(counts: Mapping[str, int]) -> str:
     """How many there are of each: `a 3, b 2 and 4 more`."""
-    parts = [f"{printable(word)} {count:,}" for word, count in [*counts.items()][:_COUNTED]]
-    more = f" and {len(counts) - _COUNTED:,} more" if len(counts) > _COUNTED else ""
-    return f"{', '.join(parts)}{more}"
+    return some([f"{word} {count:,}" for word, count in counts.items()], _COUNTED)
 
 
 def reason_text(change: Change) -> str:
@@ -470,13 +468,10 @@ def secrets_lines(plan: Plan) -> Iterator[str]:
             "whether they changed: apply sends them once more."
         )
     if plan.unchecked:
-        named = ", ".join(plan.unchecked[:_FEW])
-        more = len(plan.unchecked) - _FEW
-        rest = f" and {more} more" if more > 0 else ""
         what = "1 secret is" if len(plan.unchecked) == 1 else f"{len(plan.unchecked)} secrets are"
-        yield printable(
-            f"{what} not checked, since not at hand here: {named}{rest}. An apply needs those that "
-            "it sends."
+        yield (
+            f"{what} not checked, since not at hand here: {some(plan.unchecked, _FEW)}. An apply "
+            "needs those that it sends."
         )
 
 
@@ -497,10 +492,8 @@ def _coverage(plan: Plan, *, colour: bool, folds: float) -> Iterator[str]:
         count = len(coverage.losses)
         who = "1 monitor loses" if count == 1 else f"{count:,} monitors lose"
         how = ", ".join(f"{number:,} {cause}" for cause, number in coverage.by_cause().items())
-        recent = ""
-        if others := coverage.others:
-            have = "1 other has" if others == 1 else f"{others:,} others have"
-            recent = f", {have} in the last 24 hours"
+        have = coverage.others_have
+        recent = f", {have} in the last 24 hours" if have else ""
         limit = coverage.allowance.limit
         is_over = coverage.total > limit
         budget = f"over the budget of {limit:,}" if is_over else f"budget {limit:,}"
@@ -509,9 +502,8 @@ def _coverage(plan: Plan, *, colour: bool, folds: float) -> Iterator[str]:
         yield from _losses(plan, folds=folds)
         labels = coverage.by_label()
         if count > 1 and labels:
-            most = [f"{name} {lost:,}" for name, lost in labels.items()][:_MOST]
-            more = f" and {len(labels) - _MOST:,} more labels" if len(labels) > _MOST else ""
-            yield f"  {printable(', '.join(most))}{more}"
+            counts = [f"{name} {lost:,}" for name, lost in labels.items()]
+            yield f"  {some(counts, _MOST, ' labels')}"
     if cost := cost_text(coverage.measurements):
         yield cost
 

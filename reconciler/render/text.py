@@ -54,10 +54,11 @@ def value_text(value: JSON) -> str:
     return printable(json.dumps(value, ensure_ascii=False))
 
 
-def some(addresses: Sequence[str]) -> str:
-    """The first few of them, and how many more there are."""
-    more = f" and {len(addresses) - _NAMED:,} more" if len(addresses) > _NAMED else ""
-    return printable(f"{', '.join(addresses[:_NAMED])}{more}")
+def some(texts: Sequence[str], most: int = _NAMED, noun: str = "") -> str:
+    """The first few of them, and how many more there are; `noun` says of what."""
+    rest = len(texts) - most
+    more = f" and {rest:,} more{noun}" if rest > 0 else ""
+    return printable(f"{', '.join(texts[:most])}{more}")
 
 
 def duration(seconds: float) -> str:

@@ -235,7 +235,8 @@ def apply_plan(
         )
         last, outcomes = run.carried_out(plan.changes)
     delta = run.last_delta(last, outcomes) if last else StateDelta()
-    if used is not None and last is not None and all(map(_is_done, outcomes)):
+    is_done = all(outcome.status is Status.DONE for outcome in outcomes)
+    if used is not None and last is not None and is_done:
         delta = delta._replace(applied_plan=used)
     losses = losses_of(losses, outcomes)
     before, configured = recorder.state.budget, workspace.budgets.configured
@@ -269,10 +270,6 @@ def _lost(losses: Sequence[Loss], at: str) -> dict[int, Lost]:
 def _told(change: Change) -> dict[str, JSON]:
     """What a create sends, but for secrets."""
     return {item.field: change.body[item.field] for item in change.fields if item.source is None}
-
-
-def _is_done(outcome: Outcome) -> bool:
-    return outcome.status is Status.DONE
 
 
 _REPETITIONS = 2

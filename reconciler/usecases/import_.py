@@ -1,7 +1,10 @@
 """From the monitors of an account to manifests that describe them.
 
 Rule: AlertSite is only read, and no file is overwritten. What was written is loaded and planned
-like any other manifest.
+like any other manifest. The records are written here: what was seen is what a manifest says.
+
+What monitors share is in one file in the root, since equal defaults in each folder have to be kept
+equal by hand. Where manifests are already nothing is shared, as they would get it too.
 """
 
 from __future__ import annotations

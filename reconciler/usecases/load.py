@@ -145,10 +145,9 @@ def load_fleet(
     rules: SecretRules | None = None,
     *,
     may_be_empty: bool = False,
-    edited: Mapping[str, bytes | None] = MappingProxyType({}),
 ) -> Fleet:
     """As `load`, of files and folders that are one layer, without variables."""
-    loading = _Loading(schemas, today, rules, edited, Sources(()))
+    loading = _Loading(schemas, today, rules, {}, Sources(()))
     return loading.fleet(paths, may_be_empty=may_be_empty)
 
 
@@ -699,12 +698,14 @@ def _desired(kind: Kind, document: manifests.Document, inherited: Inherited) -> 
     metadata = value["metadata"]
     fields = value["spec"] | value["extra"] if "extra" in value else value["spec"]
     secrets = _secrets(fields) if "extra" in value or dict in map(type, fields.values()) else {}
+    if secrets:
+        fields = {name: item for name, item in fields.items() if name not in secrets}
     return Desired(
         kind=kind,
         name=metadata["name"],
         id=int(metadata["id"]) if "id" in metadata else None,  # JSON Schema takes 7.0 for one
         labels=metadata.get("labels", {}),
-        fields=_without(fields, secrets) if secrets else fields,
+        fields=fields,
         origin=Origin(document.path, document.number, document.line),
         secrets=secrets,
         inherited=inherited.origins,
@@ -730,10 +731,6 @@ def _lifecycle(value: JSON) -> Lifecycle:
 def _secrets(fields: Mapping[str, JSON]) -> dict[str, JSON]:
     """The fields that hold a secretRef."""
     return {name: value for name, value in fields.items() if next(secret_refs(value), None)}
-
-
-def _without(fields: Mapping[str, JSON], secrets: Mapping[str, JSON]) -> dict[str, JSON]:
-    return {name: value for name, value in fields.items() if name not in secrets}
 
 
 def _duplicates(desired: Sequence[Desired], locator: manifests.Locator) -> Iterator[Diagnostic]:

@@ -3,7 +3,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -24,6 +23,7 @@ from reconciler.errors import (
 )
 
 from build import ACCOUNT
+from listening import QuietHandler, listening
 from scripted import Answer, Script
 
 Connect = Callable[..., Session]
@@ -400,21 +400,16 @@ def test_an_environment_that_cannot_be_used_is_named(
 def refusing_proxy() -> Iterator[str]:
     """Where a proxy listens that answers every request with 407."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_CONNECT(self) -> None:
+    class Handler(QuietHandler):
+        def _refuse(self) -> None:
             self.send_response(407)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            """Says nothing."""
+        do_CONNECT = _refuse
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with listening(Handler) as place:
+        yield place
 
 
 REAL = "https://alertsite.invalid/api/v3"

@@ -84,6 +84,9 @@ class Workspace:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode() if isinstance(text, str) else text)
 
+    def read(self, name: str) -> str:
+        return (self.root / "monitors" / name).read_text(encoding="utf-8")
+
     def replace(self, name: str, old: str, new: str) -> None:
         path = self.root / "monitors" / name
         text = path.read_text(encoding="utf-8")

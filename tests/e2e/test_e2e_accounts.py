@@ -7,13 +7,12 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
 
 from reconciler.sandbox import PASSWORD, USERNAME
-from reconciler.schema import schema_folder
 
 import platforms
+from documents import check
 from platforms import GitHub
 
 if TYPE_CHECKING:
@@ -55,11 +54,6 @@ ENV = {
     "OTHER_NAME": "other@example.com",
     "WRONG_PASSWORD": "not the password",
 }
-
-
-def valid(name: str, document: Any) -> None:
-    schema = json.loads((schema_folder() / f"{name}.schema.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator(schema).validate(document)
 
 
 class Fleet:
@@ -109,13 +103,13 @@ def test_the_good_ones_are_done_and_the_others_are_told_first(accounts: Fleet) -
     }
     assert list(statuses(planned)) == ["down", "locked", "good", "other"]
     assert [item["exit_code"] for item in planned.json["accounts"]] == [6, 4, 0, 0]
-    valid("rollup", planned.json)
-    valid("plan", planned.json["accounts"][2]["value"])
+    check(planned.json, "rollup")
+    check(planned.json["accounts"][2]["value"], "plan")
     applied = accounts("apply", "--all-accounts", "--auto-approve", "--json")
     assert applied.code == 7
     assert statuses(applied) == statuses(planned)
     assert applied.json["accounts"][2]["changes"] == {"create": 2, "update": 0, "delete": 0}
-    valid("rollup", applied.json)
+    check(applied.json, "rollup")
     for account in (accounts.good, accounts.other):
         assert len([call for call in account.calls() if call.startswith("POST /monitors")]) == 2
     again = accounts("plan", "--label", "tier=test", "--detailed-exitcode")
@@ -162,7 +156,7 @@ def test_the_selection_is_the_same_for_all_that_read(accounts: Fleet) -> None:
     ):
         done = accounts(*command, *only)
         assert (done.code, statuses(done)) == (0, {"good": "done", "other": "done"}), done
-        valid("rollup", done.json)
+        check(done.json, "rollup")
         assert all("value" in item for item in done.json["accounts"])
     text = accounts("list", *only)
     assert "Account good" in text.out

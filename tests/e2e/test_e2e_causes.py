@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
 
-from reconciler.schema import schema_folder
+from documents import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,11 +22,6 @@ _LOGIN = "POST /access-tokens"
 _READ = "GET /monitors"
 _CLOSED = {"ALERTSITE_URL": "http://127.0.0.1:1/api/v3", "CI": "true"}
 """Nobody listens there, and without credentials nobody could ask."""
-
-
-def _check(value: Any, schema: str) -> None:
-    text = (schema_folder() / f"{schema}.schema.json").read_text(encoding="utf-8")
-    jsonschema.Draft202012Validator(json.loads(text)).validate(value)
 
 
 def _delete(account: Account, number: int) -> None:
@@ -113,7 +106,7 @@ def test_every_difference_has_its_cause(
     )
 
     plan = run("plan", "--json", env=applied.env).json
-    _check(plan, "plan")
+    check(plan, "plan")
     fields = {
         (change["address"].partition("/")[2], field["field"]): field
         for change in plan["changes"]
@@ -252,7 +245,7 @@ def test_drift_shows_what_alertsite_did_and_never_writes(
     )
     as_json = run("drift", "--json", env=applied.env)
     assert as_json.code == 2
-    _check(as_json.json, "drift")
+    check(as_json.json, "drift")
     assert as_json.json["summary"] == {"drifted": 3, "kept": 0}
     one, three, two = as_json.json["monitors"]
     assert (one["is_deleted"], one["fields"]) == (True, [])
@@ -328,7 +321,7 @@ def test_offline_plan_says_how_old_its_knowledge_is(
     as_json = run("plan", "--offline", "--json", "--detailed-exitcode", env=_CLOSED)
     assert as_json.code == 2
     assert as_json.err.startswith("Offline: compared with the state")
-    _check(as_json.json, "plan")
+    check(as_json.json, "plan")
     assert [note["code"] for note in as_json.json["notes"]] == ["unknown"]
     limited = run("plan", "--offline", "--detailed-exitcode", "--target", "*/two", env=_CLOSED)
     assert limited.code == 0

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
 
 from reconciler.core.model import Account as Named
@@ -22,6 +18,9 @@ from reconciler.core.state import State, head_line
 from reconciler.sandbox import VIEWER
 from reconciler.state_store import Journal, Key, Lease, open_store
 from reconciler.state_store.process import identity
+
+from documents import check
+from listening import QuietHandler, listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,11 +41,10 @@ def _found(done: Done) -> dict[str, tuple[str, str]]:
 @pytest.fixture
 def doctor(run: Callable[..., Done]) -> Callable[..., Done]:
     """Runs doctor --json, whose document must be what its schema says."""
-    schema = json.loads((_ROOT / "schemas" / "doctor.schema.json").read_text())
 
     def examine(*arguments: str, env: dict[str, str] | None = None) -> Done:
         done = run("doctor", "--json", *arguments, env=env)
-        jsonschema.Draft202012Validator(schema).validate(done.json)
+        check(done.json, "doctor")
         return done
 
     return examine
@@ -329,7 +327,7 @@ class TestState:
 def _serving(date: str) -> Iterator[str]:
     """A server that accepts every login, has no monitors and says that it is this late."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def _answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             is_login = self.path.endswith("/access-tokens")
@@ -343,16 +341,8 @@ def _serving(date: str) -> Iterator[str]:
 
         do_GET = do_POST = _answer
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(Handler) as place:
+        yield f"http://{place}"
 
 
 class TestClock:

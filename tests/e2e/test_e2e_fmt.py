@@ -15,10 +15,6 @@ ODD = f"{HEAD}metadata:\n  id: 1 # by hand\n  name: odd\n{TAIL}"
 EVEN = f"{HEAD}metadata:\n  name: odd\n  id: 1 # by hand\n{TAIL}"
 
 
-def read(workspace: Workspace, name: str) -> str:
-    return (workspace.root / "monitors" / name).read_text()
-
-
 def test_check_then_write(workspace: Workspace, run: Callable[..., Done]) -> None:
     workspace.write("odd.yaml", ODD)
     workspace.write("even.yaml", f"{HEAD}metadata: {{name: even}}\n{TAIL}")
@@ -37,11 +33,11 @@ def test_check_then_write(workspace: Workspace, run: Callable[..., Done]) -> Non
         " apiVersion: reconciler/v1",
     ]
     assert "\n+  name: odd\n   id: 1 # by hand\n-  name: odd\n" in done.out
-    assert read(workspace, "odd.yaml") == ODD
+    assert workspace.read("odd.yaml") == ODD
 
     done = run("fmt")
     assert (done.code, done.err) == (0, "1 of 2 files changed.\n")
-    assert read(workspace, "odd.yaml") == EVEN
+    assert workspace.read("odd.yaml") == EVEN
     done = run("fmt", "--check")
     assert (done.code, done.out, done.err) == (0, "", "0 of 2 files would change.\n")
 
@@ -54,7 +50,7 @@ def test_files_with_findings_are_left_alone(workspace: Workspace, run: Callable[
     assert done.code == 3
     assert "monitors/bad.yaml:6:17: unknown-key: unknown key spec.plan" in done.err
     assert done.err.endswith("Files with findings are left as they are.\n1 of 1 file changed.\n")
-    assert read(workspace, "bad.yaml") == bad
+    assert workspace.read("bad.yaml") == bad
     assert run("fmt", "nowhere").code == 3
 
 
@@ -69,4 +65,4 @@ def test_what_cannot_be_moved_is_told(workspace: Workspace, run: Callable[..., D
             "0 of 1 file changed.\n"
         ),
     )
-    assert read(workspace, "odd.yaml") == text
+    assert workspace.read("odd.yaml") == text

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from listening import QuietHandler, listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -106,7 +106,7 @@ def _spelt(url: str, spell: Callable[[dict[str, Any]], dict[str, Any]]) -> Itera
             return {**data, "results": [spell(item) for item in data["results"]]}
         return spell(data) if isinstance(data, dict) and "type" in data else data
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def _pass_on(self) -> None:
@@ -131,18 +131,8 @@ def _spelt(url: str, spell: Callable[[dict[str, Any]], dict[str, Any]]) -> Itera
 
         do_GET = do_POST = do_PATCH = do_DELETE = _pass_on
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}{parts.path}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Handler) as place:
+        yield f"http://{place}{parts.path}"
 
 
 def test_what_was_applied_fits_in_any_spelling(

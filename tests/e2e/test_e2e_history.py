@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
 
-from reconciler.schema import schema_folder
+from documents import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,8 +44,7 @@ class Fleet:
     def history(self, *arguments: str) -> list[dict[str, Any]]:
         done = self.run("history", *arguments, "--json")
         assert done.code == 0, done.text
-        schema = json.loads((schema_folder() / "history.schema.json").read_bytes())
-        jsonschema.Draft202012Validator(schema).validate(done.json)
+        check(done.json, "history")
         runs: list[dict[str, Any]] = done.json["runs"]
         return runs
 

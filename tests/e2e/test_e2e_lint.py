@@ -7,8 +7,9 @@ from pathlib import Path
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
-import jsonschema
 import pytest
+
+from documents import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,8 +102,7 @@ class TestFormats:
 
     def test_json(self, lint: Callable[..., Done]) -> None:
         done = lint(self.TEXT, "--format", "json")
-        schema = json.loads((_ROOT / "schemas" / "findings.schema.json").read_text())
-        jsonschema.Draft202012Validator(schema).validate(done.json)
+        check(done.json, "findings")
         severities = [(item["code"], item["severity"]) for item in done.json["findings"]]
         assert severities == [
             ("wrong-port", "error"),
@@ -282,8 +282,7 @@ class TestBaseline:
 
     def entries(self, workspace: Workspace) -> list[dict[str, str]]:
         data = json.loads((workspace.root / self.FILE).read_text())
-        schema = json.loads((_ROOT / "schemas" / "lint-baseline.schema.json").read_text())
-        jsonschema.Draft202012Validator(schema).validate(data)
+        check(data, "lint-baseline")
         found: list[dict[str, str]] = data["findings"]
         return found
 

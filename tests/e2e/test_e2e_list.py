@@ -5,18 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
+
+from documents import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conftest import Account, Done, Workspace
 
-_SCHEMAS = Path(__file__).parents[2] / "schemas"
 _APPLY = ("apply", "--auto-approve")
 _BOSTON = [{"id": 72, "name": "Boston (MA)", "region": 1}]
 
@@ -41,11 +40,6 @@ def account(
     assert run(*_APPLY, env=found.env).code == 0
     (workspace.root / "monitors" / "left.yaml").unlink()
     return found
-
-
-def check(document: Any, name: str) -> None:
-    schema = json.loads((_SCHEMAS / f"{name}.schema.json").read_bytes())
-    jsonschema.Draft202012Validator(schema).validate(document)
 
 
 def test_all_of_an_account(account: Account, run: Callable[..., Done]) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-import jsonschema
 import pytest
 
 from reconciler import durable
-from reconciler.schema import schema_folder
+
+from documents import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,10 +57,6 @@ def account(
     return account
 
 
-def read(workspace: Workspace, name: str) -> str:
-    return (workspace.root / "monitors" / name).read_text()
-
-
 def names(root: Path) -> list[str]:
     found = (root / "monitors").rglob("*")
     return sorted(str(path.relative_to(root)) for path in found if path.is_file())
@@ -91,7 +86,7 @@ def test_what_would_be_lost_is_written(
             "Move: 1 file, 6 fields written that a default would change.",
         ],
     )
-    text = read(workspace, "new/team/two.yaml")
+    text = workspace.read("new/team/two.yaml")
     assert text.startswith(
         "# yaml-language-server: $schema=../../../schemas/email-smtp.schema.json\n"
     )
@@ -112,7 +107,7 @@ def test_why_tells_of_the_default(run: Callable[..., Done], account: Account) ->
 def test_a_folder_moves_with_its_defaults(
     workspace: Workspace, run: Callable[..., Done], account: Account
 ) -> None:
-    before = read(workspace, "old/two.yaml")
+    before = workspace.read("old/two.yaml")
     done = run("mv", "monitors/old", "monitors/mail")
     assert (done.code, "Move: 2 files, 0 fields" in done.out) == (0, True)
     assert names(workspace.root) == [
@@ -121,7 +116,7 @@ def test_a_folder_moves_with_its_defaults(
         "monitors/mail/two.yaml",
         "monitors/new/_defaults.yaml",
     ]
-    assert read(workspace, "mail/two.yaml") == before
+    assert workspace.read("mail/two.yaml") == before
     assert "No changes." in run("plan", env=account.env).out
 
 
@@ -129,7 +124,7 @@ def test_defaults_can_move_away_from_their_manifests(
     workspace: Workspace, run: Callable[..., Done], account: Account
 ) -> None:
     assert run("mv", "monitors/old/_defaults.yaml", "monitors/other/").code == 0
-    assert "mode: Primary" in read(workspace, "old/two.yaml")
+    assert "mode: Primary" in workspace.read("old/two.yaml")
     assert "No changes." in run("plan", env=account.env).out
 
 
@@ -140,7 +135,7 @@ def test_a_dry_run_changes_nothing(
     done = run("mv", "--dry-run", "monitors/old/two.yaml", "monitors/new/", env=account.env)
     assert (done.code, "Move: 1 file, 6 fields" in done.out) == (0, True)
     told = run("mv", "--dry-run", "--json", "monitors/old/two.yaml", "monitors/new/").json
-    jsonschema.validate(told, json.loads((schema_folder() / "edits.schema.json").read_text()))
+    check(told, "edits")
     assert told["written"] is False
     assert told["moves"] == [{"from": "monitors/old/two.yaml", "to": "monitors/new/two.yaml"}]
     assert told["fields"][0] == {
@@ -190,33 +185,34 @@ def test_what_cannot_be_edited_is_not_moved(
     assert "monitors/old/two.yaml" in names(workspace.root)
 
 
-def test_until_when_it_is_off_is_kept_with_what_is_off(
-    workspace: Workspace, run: Callable[..., Done], account: Account
-) -> None:
+@pytest.fixture
+def switched_off(workspace: Workspace, run: Callable[..., Done], account: Account) -> Account:
+    """The account, with what is in `old` off until a day, and another folder that is off."""
     until = "lifecycle: {until: 2030-12-24}\n"
     workspace.write("old/_defaults.yaml", f"{HEAD}  enabled: false\n  timeout: 30\n{until}")
     workspace.write("off/_defaults.yaml", f"{HEAD}  enabled: false\n")
     workspace.replace("old/two.yaml", "locations: {append: [{id: 30}]}", "interval: 15")
     assert run(*APPLY, env=account.env).code == 0
+    return account
+
+
+def test_until_when_it_is_off_is_kept_with_what_is_off(
+    workspace: Workspace, run: Callable[..., Done], switched_off: Account
+) -> None:
     done = run("mv", "monitors/old/two.yaml", "monitors/mail/")
     assert 'email-smtp/a: lifecycle.until: "2030-12-24"' in done.out
-    assert read(workspace, "mail/two.yaml").count("until: 2030-12-24") == 2
-    assert "No changes." in run("plan", env=account.env).out
+    assert workspace.read("mail/two.yaml").count("until: 2030-12-24") == 2
+    assert "No changes." in run("plan", env=switched_off.env).out
     assert "until" not in run("validate").text
 
 
 def test_until_counts_in_a_folder_that_is_off_as_well(
-    workspace: Workspace, run: Callable[..., Done], account: Account
+    workspace: Workspace, run: Callable[..., Done], switched_off: Account
 ) -> None:
-    until = "lifecycle: {until: 2030-12-24}\n"
-    workspace.write("old/_defaults.yaml", f"{HEAD}  enabled: false\n{until}")
-    workspace.write("off/_defaults.yaml", f"{HEAD}  enabled: false\n")
-    workspace.replace("old/two.yaml", "locations: {append: [{id: 30}]}", "interval: 15")
-    assert run(*APPLY, env=account.env).code == 0
     assert run("mv", "monitors/old/two.yaml", "monitors/off/").code == 0
-    text = read(workspace, "off/two.yaml")
+    text = workspace.read("off/two.yaml")
     assert (text.count("until: 2030-12-24"), "enabled" in text) == (2, False)
-    assert "No changes." in run("plan", env=account.env).out
+    assert "No changes." in run("plan", env=switched_off.env).out
     assert "until" not in run("validate").text
 
 

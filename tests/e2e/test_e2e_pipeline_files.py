@@ -15,13 +15,14 @@ from ruamel.yaml import YAML
 
 from reconciler.errors import ExitCode
 
+from programs import TOOLS, check
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conftest import Account, Done, Workspace
 
 _ROOT = Path(__file__).parents[2]
-_TOOLS = Path(sys.executable).parent
 _PINNED = re.compile(r"uses: (\S+)@([0-9a-f]{40}) # v\d+\.\d+\.\d+")
 
 
@@ -38,24 +39,12 @@ def repository(run: Callable[..., Done], tmp_path: Path) -> Path:
     return root
 
 
-def _lint(repository: Path, *command: str) -> None:
-    done = subprocess.run(
-        [_TOOLS / command[0], *command[1:]],
-        cwd=repository,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_actionlint_finds_nothing(repository: Path) -> None:
-    _lint(repository, "actionlint", "-shellcheck=", "-pyflakes=")
+    check(repository, TOOLS / "actionlint", "-shellcheck=", "-pyflakes=")
 
 
 def test_zizmor_finds_nothing(repository: Path) -> None:
-    _lint(repository, "zizmor", "--offline", "--no-progress", ".")
+    check(repository, TOOLS / "zizmor", "--offline", "--no-progress", ".")
 
 
 def test_actions_are_pinned_by_hash(repository: Path) -> None:
@@ -158,8 +147,8 @@ _FLEET = _ROOT / "docs" / "beyond"
 def test_the_workflow_of_a_fleet_is_as_good_as_the_others(repository: Path) -> None:
     text = (_FLEET / "github-fleet.yml").read_text(encoding="utf-8")
     (repository / ".github" / "workflows" / "fleet.yml").write_text(text, encoding="utf-8")
-    _lint(repository, "actionlint", "-shellcheck=", "-pyflakes=")
-    _lint(repository, "zizmor", "--offline", "--no-progress", ".")
+    check(repository, TOOLS / "actionlint", "-shellcheck=", "-pyflakes=")
+    check(repository, TOOLS / "zizmor", "--offline", "--no-progress", ".")
     uses = [line for line in text.splitlines() if "uses: " in line and "uses: ./" not in line]
     assert all(map(_PINNED.search, uses))
     apply = _read(_FLEET / "github-fleet.yml")["jobs"]["apply"]
@@ -168,7 +157,7 @@ def test_the_workflow_of_a_fleet_is_as_good_as_the_others(repository: Path) -> N
 
 def test_the_pipeline_of_a_fleet_is_one_of_gitlab(repository: Path) -> None:
     schema = ("--builtin-schema", "vendor.gitlab-ci")
-    _lint(repository, "check-jsonschema", *schema, str(_FLEET / "gitlab-fleet.yml"))
+    check(repository, TOOLS / "check-jsonschema", *schema, str(_FLEET / "gitlab-fleet.yml"))
     (matrix,) = _read(_FLEET / "gitlab-fleet.yml")["fleet-apply"]["parallel"]["matrix"]
     assert matrix["SHARD"] == [f"{number}/4" for number in range(1, 5)]
 
@@ -233,7 +222,7 @@ def test_the_hooks_run_in_a_repository(
     (workspace.root / ".pre-commit-config.yaml").write_text(text, encoding="utf-8")
     workspace.write("relay.yaml", manifest("email-smtp", "relay", port=587))
     call(workspace.root, "git", "add", ".")
-    run_hooks = (_TOOLS / "pre-commit", "run", "--all-files")
+    run_hooks = (TOOLS / "pre-commit", "run", "--all-files")
     done = call(workspace.root, *run_hooks)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("Passed") == 2

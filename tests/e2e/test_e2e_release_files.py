@@ -12,8 +12,9 @@ import pytest
 
 from reconciler.cli import _COMMANDS
 
+from programs import TOOLS, check
+
 _ROOT = Path(__file__).parents[2]
-_TOOLS = Path(sys.executable).parent
 _WORKFLOW = ".github/workflows/release.yml"
 _PINNED = re.compile(r"uses: \S+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 _MACROS = {".TH", ".SH", ".PP", ".TP", ".nf", ".fi"}
@@ -29,15 +30,7 @@ _MACROS = {".TH", ".SH", ".PP", ".TP", ".nf", ".fi"}
     ids=lambda command: command[0],
 )
 def test_a_linter_finds_nothing(command: tuple[str, ...]) -> None:
-    done = subprocess.run(
-        [_TOOLS / command[0], *command[1:]],
-        cwd=_ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    check(_ROOT, TOOLS / command[0], *command[1:])
 
 
 def test_actions_are_pinned_by_hash() -> None:

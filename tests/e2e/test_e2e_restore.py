@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
 
-from reconciler.schema import schema_folder
+from documents import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,14 +19,9 @@ _DEFAULTS = "apiVersion: reconciler/v1\nkind: Defaults\nspec: {{{}}}\n"
 _NO_CHANGES = "No changes. 3 unchanged.\n"
 
 
-def _check(value: Any, schema: str) -> None:
-    text = (schema_folder() / f"{schema}.schema.json").read_text(encoding="utf-8")
-    jsonschema.Draft202012Validator(json.loads(text)).validate(value)
-
-
 def _last_run(run: Callable[..., Done], team: Account, address: str = "email-smtp/m1") -> str:
     state = run("state", "pull", env=team.env).json
-    _check(state, "state")
+    check(state, "state")
     return str(state["records"][address]["run"])
 
 
@@ -71,7 +64,7 @@ def test_maintenance_ends_with_every_monitor_on(
     assert "released" not in done.out
     assert one in run("plan", "--offline", env=team.env).out
     plan = run("plan", "--json", env=team.env).json
-    _check(plan, "plan")
+    check(plan, "plan")
     enabled = plan["changes"][0]["fields"][0]
     assert (enabled["cause"], enabled["before_run"]) == ("restore", first)
     assert "No drift." in run("drift", env=team.env).out
@@ -264,7 +257,7 @@ def test_why_knows_what_was_before_git(
     assert f"restore false → true: its value before run {first}\n" in done.out
     assert "restore to true" in run("why", "email-smtp/m1", env=team.env).out
     as_json = run(*asked, "--json", env=team.env).json
-    _check(as_json, "why")
+    check(as_json, "why")
     (field,) = as_json["fields"]
     assert (field["next"], field["cause"], field["prior"]) == ("restore", "restore", True)
 

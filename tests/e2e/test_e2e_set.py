@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-import jsonschema
 import pytest
 
-from reconciler.schema import schema_folder
+from documents import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,16 +58,12 @@ def fleet(workspace: Workspace) -> None:
     workspace.write("relay.yaml", RELAY)
 
 
-def read(workspace: Workspace, name: str) -> str:
-    return (workspace.root / "monitors" / name).read_text()
-
-
 def test_fields_of_a_team(workspace: Workspace, run: Callable[..., Done]) -> None:
     done = run("set", "team=mail", "interval=15", "note=on", "labels.tier=1", "--auto-approve")
     assert done.code == 0, done.err
     assert "-  interval: 5 # minutes\n+  interval: 15 # minutes" in done.out
     assert "Set: 2 of 2 manifests, in 2 files." in done.out
-    text = read(workspace, "mail/inbox.yaml")
+    text = workspace.read("mail/inbox.yaml")
     assert 'note: "on"' in text or "note: 'on'" in text
     assert 'labels: {team: mail, tier: "1"}' in text or "labels: {team: mail, tier: '1'}" in text
     assert text.endswith(INBOX.partition("---")[2])
@@ -83,17 +77,17 @@ def test_a_location_is_added_to_what_each_has(
     account = sandbox()
     assert run("apply", "--auto-approve", env=account.env).code == 0
     assert run("set", "*", "!email-imap/other", "locations+=30", "--auto-approve").code == 0
-    assert "  locations: {append: [{id: 30}]}" in read(workspace, "mail/inbox.yaml")
-    assert "    - id: 50\n    - id: 30\n" in read(workspace, "relay.yaml")
+    assert "  locations: {append: [{id: 30}]}" in workspace.read("mail/inbox.yaml")
+    assert "    - id: 50\n    - id: 30\n" in workspace.read("relay.yaml")
     assert "0 to add, 2 to change" in run("plan", env=account.env).out
     assert run("set", "monitors/mail/", "locations+=40", "--auto-approve").code == 0
-    assert "{append: [{id: 30}, {id: 40}]}" in read(workspace, "mail/inbox.yaml")
+    assert "{append: [{id: 30}, {id: 40}]}" in workspace.read("mail/inbox.yaml")
     assert run("set", "email-imap/*", "locations-=30,40", "--auto-approve").code == 0
-    assert read(workspace, "mail/inbox.yaml") == INBOX
+    assert workspace.read("mail/inbox.yaml") == INBOX
     assert run("set", "email-imap/inbox", "locations-=20", "--auto-approve").code == 0
-    assert "  locations: [{id: 10}]" in read(workspace, "mail/inbox.yaml")
+    assert "  locations: [{id: 10}]" in workspace.read("mail/inbox.yaml")
     assert run("set", "email-imap/inbox", "--unset", "locations", "--auto-approve").code == 0
-    assert read(workspace, "mail/inbox.yaml") == INBOX
+    assert workspace.read("mail/inbox.yaml") == INBOX
 
 
 def test_the_same_targets_everywhere(
@@ -124,7 +118,7 @@ def test_the_same_targets_everywhere(
 def test_a_default_is_refused(workspace: Workspace, run: Callable[..., Done]) -> None:
     done = run("set", "email-imap/inbox", "locations={inherit: false}", "--auto-approve")
     assert done.code == 0
-    assert "  locations: {inherit: false}" in read(workspace, "mail/inbox.yaml")
+    assert "  locations: {inherit: false}" in workspace.read("mail/inbox.yaml")
 
 
 def test_a_maintenance_and_its_end(workspace: Workspace, run: Callable[..., Done]) -> None:
@@ -135,12 +129,12 @@ def test_a_maintenance_and_its_end(workspace: Workspace, run: Callable[..., Done
     gone = ("enabled", "lifecycle.until", "extra.folder", "labels.team")
     unset = [part for name in gone for part in ("--unset", name)]
     assert run("set", "email-imap/inbox", *unset, "--auto-approve").code == 0
-    text = read(workspace, "mail/inbox.yaml")
+    text = workspace.read("mail/inbox.yaml")
     assert [word for word in ("enabled", "lifecycle", "extra") if word in text] == []
     assert "metadata: {name: inbox}" in text
     assert run("validate").text.count("warning") == 0
     again = run("set", "email-smtp/relay", "--unset", "lifecycle.until", "--auto-approve")
-    assert (again.code, read(workspace, "relay.yaml")) == (0, RELAY)
+    assert (again.code, workspace.read("relay.yaml")) == (0, RELAY)
 
 
 def test_nothing_is_written_without_approval(
@@ -148,7 +142,7 @@ def test_nothing_is_written_without_approval(
 ) -> None:
     done = run("set", "*", "--exclude", "team=web", "interval=15")
     assert (done.code, "nothing is written without approval" in done.err) == (5, True)
-    assert read(workspace, "mail/inbox.yaml") == INBOX
+    assert workspace.read("mail/inbox.yaml") == INBOX
 
 
 @pytest.mark.parametrize(
@@ -174,14 +168,14 @@ def test_what_is_refused(
 ) -> None:
     done = run("set", *arguments, "--auto-approve")
     assert (done.code, message in done.err) == (code, True), done.err
-    assert read(workspace, "mail/inbox.yaml") == INBOX
-    assert read(workspace, "relay.yaml") == RELAY
+    assert workspace.read("mail/inbox.yaml") == INBOX
+    assert workspace.read("relay.yaml") == RELAY
 
 
 def test_the_edits_as_text_and_json(workspace: Workspace, run: Callable[..., Done]) -> None:
     asked = ("set", "email-smtp/relay", "interval=15", "--unset", "labels.team")
     shown = run(*asked, "--json")
-    jsonschema.validate(shown.json, json.loads((schema_folder() / "edits.schema.json").read_text()))
+    check(shown.json, "edits")
     assert shown.json == {
         "format_version": "1.0",
         "written": False,
@@ -201,9 +195,9 @@ def test_the_edits_as_text_and_json(workspace: Workspace, run: Callable[..., Don
             },
         ],
     }
-    assert read(workspace, "relay.yaml") == RELAY
+    assert workspace.read("relay.yaml") == RELAY
     done = run(*asked, "--json", "--auto-approve")
     assert (done.code, done.json["written"]) == (0, True)
-    assert "interval: 15" in read(workspace, "relay.yaml")
+    assert "interval: 15" in workspace.read("relay.yaml")
     again = run(*asked, "--auto-approve")
     assert (again.code, again.out) == (0, "Nothing to set in 1 manifest: that is what they say.\n")

@@ -11,14 +11,12 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from reconciler.schema import schema_folder
-
 import scripted
+from documents import check
 from scripted import Answer, Script
 
 if TYPE_CHECKING:
@@ -30,9 +28,6 @@ if TYPE_CHECKING:
     from reconciler.context import Clock
 
 _APPLY = ("apply", "--auto-approve")
-_SCHEMA = jsonschema.Draft202012Validator(
-    json.loads((schema_folder() / "events.schema.json").read_bytes())
-)
 
 
 def _events(path: Path) -> list[dict[str, Any]]:
@@ -41,7 +36,7 @@ def _events(path: Path) -> list[dict[str, Any]]:
     assert text.endswith("\n")
     events = [json.loads(line) for line in text.splitlines()]
     for event in events:
-        _SCHEMA.validate(event)
+        check(event, "events")
     return events
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
 
-from reconciler.schema import schema_folder
+from documents import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,11 +18,6 @@ if TYPE_CHECKING:
 _APPLY = ("apply", "--auto-approve")
 _CI = {"CI": "1"}
 """So that the state is that of the account, and nobody could be asked."""
-
-
-def _check(value: Any, schema: str) -> None:
-    text = (schema_folder() / f"{schema}.schema.json").read_text(encoding="utf-8")
-    jsonschema.Draft202012Validator(json.loads(text)).validate(value)
 
 
 @pytest.fixture
@@ -61,7 +55,7 @@ def test_records_are_listed_and_shown(
     assert shown.json["fields"]["port"] == 587
     pulled = run("state", "pull", env=_CI)
     assert pulled.out == kept.read_text()
-    _check(pulled.json, "state")
+    check(pulled.json, "state")
     assert pulled.json["account"] == {"name": "default", "url": applied.url}
 
 

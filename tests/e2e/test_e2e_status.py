@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
 
 from reconciler.manifests import Parser
@@ -15,21 +13,16 @@ from reconciler.state_store import open_store
 from reconciler.state_store.port import Key
 
 from build import SCHEMAS
+from documents import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conftest import Account, Done, Workspace
 
-_SCHEMAS = Path(__file__).parents[2] / "schemas"
 _APPLY = ("apply", "--auto-approve")
 _REF = {"secretRef": {"env": "NOTE"}}
 _PLACES = [{"id": 30, "name": "Boston (MA)", "region": 1}]
-
-
-def check(document: Any, name: str) -> None:
-    schema = json.loads((_SCHEMAS / f"{name}.schema.json").read_bytes())
-    jsonschema.Draft202012Validator(schema).validate(document)
 
 
 @pytest.fixture

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jsonschema
 import pytest
+
+from documents import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from conftest import Account, Done, Workspace
 
-_SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "why.schema.json").read_bytes())
 _APPLY = ("apply", "--auto-approve")
 _DEFAULTS = "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n  interval: 5\n"
 _REF = {"secretRef": {"env": "POP3_PASSWORD"}}
@@ -126,12 +124,11 @@ def test_without_the_key_a_secret_is_not_tracked(
 
 
 def test_json_is_as_its_schema_says(account: Account, run: Callable[..., Done]) -> None:
-    validator = jsonschema.Draft202012Validator(_SCHEMA)
     for asked in ("email-smtp/relay", "email-smtp/relay.note", "email-round-trip/trip"):
         for flags in ([], ["--offline"]):
             done = run("why", asked, "--json", *flags, env=account.env)
             assert done.code == 0
-            validator.validate(done.json)
+            check(done.json, "why")
     data = run("why", "email-smtp/relay.interval", "--json", env=account.env).json
     assert (data["id"], data["is_live"], data["next"]) == (1, True, "unchanged")
     assert data["id_place"] == "monitors/relay.yaml:5:3"

@@ -17,6 +17,7 @@ from reconciler.core.fields import described
 from reconciler.schema import installed_schemas
 
 from editor.server import Server
+from programs import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,12 +120,4 @@ def test_each_document_of_a_file_is_judged_in_sentences(
 
 
 def test_the_schemas_are_strict() -> None:
-    done = subprocess.run(
-        ["node", "strict.mjs", str(_ROOT / "schemas")],
-        cwd=_HERE,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    check(_HERE, "node", "strict.mjs", str(_ROOT / "schemas"))

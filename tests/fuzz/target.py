@@ -21,13 +21,14 @@ import subprocess
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler import cli
 from reconciler.context import Clock
 from reconciler.errors import ExitCode
+
+from listening import QuietHandler, listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -116,7 +117,7 @@ def serving() -> Iterator[Account]:
     """An account on loopback."""
     account = Account()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
         wbufsize = -1  # head and body in one packet, or each answer waits 40 ms for the other's
 
@@ -133,19 +134,9 @@ def serving() -> Iterator[Account]:
 
         do_GET = do_POST = do_PATCH = do_DELETE = _respond
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    account.url = f"http://127.0.0.1:{server.server_port}/api/v3"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with listening(Handler) as place:
+        account.url = f"http://{place}/api/v3"
         yield account
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def run(folder: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> Ran:

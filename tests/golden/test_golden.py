@@ -11,7 +11,6 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from reconciler import render
@@ -30,12 +29,12 @@ from reconciler.errors import InvalidManifestsError
 from reconciler.render.listings import list_csv, list_text
 from reconciler.render.overviews import overview_text
 from reconciler.render.view import View
-from reconciler.schema import schema_folder
 from reconciler.usecases import load_fleet
 from reconciler.usecases.effective import find_effective
 from reconciler.usecases.plan import with_default_places
 
 from build import SCHEMAS
+from documents import check
 
 HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.glob("*/manifests"))
@@ -154,11 +153,6 @@ def given(path: Path) -> dict[str, Any]:
     """What a file says; nothing if the case has none."""
     found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return found
-
-
-def check(value: object, schema: str) -> None:
-    text = (schema_folder() / f"{schema}.schema.json").read_text()
-    jsonschema.Draft202012Validator(json.loads(text)).validate(value)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

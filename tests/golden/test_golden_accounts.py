@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import jsonschema
 
 from reconciler import render
 from reconciler.core.rollup import PartResult, RollUp
 from reconciler.render.rollups import rollup_markdown, rollup_sections, rollup_text
-from reconciler.schema import schema_folder
+
+from documents import check
 
 if TYPE_CHECKING:
     import pytest
@@ -67,6 +65,5 @@ def test_golden(request: pytest.FixtureRequest) -> None:
 
 
 def test_the_json_fits_its_schema() -> None:
-    schema = json.loads((schema_folder() / "rollup.schema.json").read_text(encoding="utf-8"))
     for rollup in (applied(), listed()):
-        jsonschema.Draft202012Validator(schema).validate(rollup.to_json())
+        check(rollup.to_json(), "rollup")

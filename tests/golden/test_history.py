@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from reconciler import render
@@ -26,7 +25,8 @@ from reconciler.core.run_record import (
 )
 from reconciler.errors import StateError
 from reconciler.render.history import history_text, run_text, save_message
-from reconciler.schema import schema_folder
+
+from documents import check
 
 FOLDER = Path(__file__).parent / "history"
 SITES = {
@@ -90,8 +90,7 @@ def printed() -> dict[str, str]:
     runs = [undo(), apply()]
     touching = [run.touching("email-smtp/relay", "port") for run in runs]
     document = {"runs": [run.to_json() for run in runs]}
-    schema = json.loads((schema_folder() / "history.schema.json").read_bytes())
-    jsonschema.Draft202012Validator(schema).validate(document)
+    check(document, "history")
     return {
         "history.txt": history_text(runs, whole=False),
         "history-of-a-field.txt": history_text([run for run in touching if run], whole=True),

@@ -3,7 +3,6 @@
 import json
 from typing import Any
 
-import jsonschema
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,12 +11,9 @@ from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Action, BindingAction, Plan
 from reconciler.core.planner import decide
 from reconciler.core.state import Record
-from reconciler.schema import schema_folder
 
 from build import ACCOUNT, SCHEMAS, desired, live, record
-
-SCHEMA = json.loads((schema_folder() / "plan.schema.json").read_text())
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+from documents import check
 
 FIELDS = st.fixed_dictionaries(
     {},
@@ -94,7 +90,7 @@ def test_json_round_trip(
 def test_json_fits_its_schema(
     fleet: list[Desired], account: list[Live], records: dict[str, Record]
 ) -> None:
-    VALIDATOR.validate(plan(fleet, account, records).to_json())
+    check(plan(fleet, account, records).to_json(), "plan")
 
 
 @given(fleets(), ACCOUNTS, RECORDS, st.randoms(use_true_random=False))

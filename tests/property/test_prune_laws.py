@@ -4,7 +4,6 @@ import json
 from fnmatch import fnmatchcase
 from typing import Any
 
-import jsonschema
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,13 +12,10 @@ from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Action, BindingAction, Plan
 from reconciler.core.planner import decide
 from reconciler.core.state import Record
-from reconciler.schema import schema_folder
 
 from build import ACCOUNT, SCHEMAS, desired, live, record
+from documents import check
 
-VALIDATOR = jsonschema.Draft202012Validator(
-    json.loads((schema_folder() / "plan.schema.json").read_text())
-)
 KINDS = ["email-imap", "email-smtp"]
 NUMBERS = st.integers(1, 6)
 NAMES = st.builds("m{}".format, NUMBERS)
@@ -184,7 +180,7 @@ def test_json_fits_its_schema_and_gives_the_plan_again(
 ) -> None:
     plan = planned(fleet, account, records, rules)
     data = json.loads(json.dumps(plan.to_json()))
-    VALIDATOR.validate(data)
+    check(data, "plan")
     assert Plan.from_json(data) == plan
 
 

@@ -13,13 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from reconciler.state_store import Store, open_store
+
+from listening import QuietHandler, listening
 
 Git = Callable[..., str]
 PATIENCE = 60.0
@@ -139,7 +140,7 @@ def serving_git(root: Path, user: str, password: str) -> Iterator[str]:
     )
     wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         protocol_version = "HTTP/1.1"
 
         def _respond(self) -> None:
@@ -189,18 +190,8 @@ def serving_git(root: Path, user: str, password: str) -> Iterator[str]:
 
         do_GET = do_POST = _respond
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Handler) as place:
+        yield place
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ import pytest
 from reconciler.errors import ConflictError, ExitCode, StateError
 from reconciler.state_store import Held, Key, RunFile, Store
 
+from stores import content
+
 Python = Callable[..., subprocess.Popen[str]]
 EVERYWHERE = pytest.mark.parametrize("place", ["file", "git", "git-daemon", "s3"], indirect=True)
 CELLS = pytest.mark.parametrize("key", list(Key))
@@ -39,11 +41,6 @@ for _ in range(int(sys.argv[3])):
 
 def write(store: Store, data: bytes, expected: str | None, key: Key = Key.STATE) -> str:
     return store.write(key, data, expected, "run 1: 1 applied")
-
-
-def content(store: Store, key: Key = Key.STATE) -> bytes | None:
-    held = store.read(key)
-    return held and held.data
 
 
 def test_at_first_there_is_nothing(place: Any) -> None:

@@ -14,6 +14,8 @@ from reconciler.errors import ConflictError, StateError
 from reconciler.state_store import Key, Store, open_store
 from reconciler.state_store.git_process import Git
 
+from stores import content
+
 Clone = Callable[[], Path]
 REF = "refs/reconciler/state"
 PATIENCE = 60.0
@@ -34,11 +36,6 @@ print(Git(Path(sys.argv[1]), timeout=0.2).run("-c", "alias.x=!sleep 60", "x").wo
 
 def write(store: Store, data: bytes, expected: str | None = None, key: Key = Key.STATE) -> str:
     return store.write(key, data, expected, "apply run-1: 1 applied\n\nmore")
-
-
-def content(store: Store, key: Key = Key.STATE) -> bytes | None:
-    held = store.read(key)
-    return held and held.data
 
 
 def hook(repository: Path, name: str, *lines: str) -> None:

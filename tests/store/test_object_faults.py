@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from reconciler.errors import ConflictError, StateError
+from reconciler.errors import ConflictError
 from reconciler.state_store import Key, Store, open_store
+
+from stores import content, failure, write
 
 STATE = "/states/state.json"
 
@@ -150,23 +152,6 @@ def store(connect: Callable[[], Store]) -> Store:
     store = connect()
     write(store, b"", write(store, b"first", key=Key.LOCK), Key.LOCK)
     return store
-
-
-def write(store: Store, data: bytes, expected: str | None = None, key: Key = Key.STATE) -> str:
-    return store.write(key, data, expected, "run 1")
-
-
-def content(store: Store, key: Key = Key.STATE) -> bytes | None:
-    held = store.read(key)
-    return held and held.data
-
-
-def failure(act: Callable[[], object]) -> str:
-    with pytest.raises(StateError) as error:
-        act()
-    assert not isinstance(error.value, ConflictError)
-    assert error.value.hint
-    return str(error.value)
 
 
 @pytest.mark.parametrize("scheme", ["s3", "gs", "az"])

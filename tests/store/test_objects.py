@@ -5,27 +5,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import ConflictError, StateError
-from reconciler.state_store import Key, Store, open_store
+from reconciler.errors import ConflictError
+from reconciler.state_store import Key, open_store
+
+from stores import content, failure, write
 
 S3 = Callable[[str], str]
-
-
-def write(store: Store, data: bytes, expected: str | None = None, key: Key = Key.STATE) -> str:
-    return store.write(key, data, expected, "run 1")
-
-
-def content(store: Store, key: Key = Key.STATE) -> bytes | None:
-    held = store.read(key)
-    return held and held.data
-
-
-def failure(act: Callable[[], object]) -> str:
-    with pytest.raises(StateError) as error:
-        act()
-    assert not isinstance(error.value, ConflictError)
-    assert error.value.hint
-    return str(error.value)
 
 
 def test_the_state_before_the_run_is_kept(s3: S3, tmp_path: Any) -> None:

@@ -17,13 +17,7 @@ HOST = "hostname: mx.example.com"
 PLAN = "billing_plancode: UBM - A/A"
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def write(path: str, text: str) -> None:

@@ -1,15 +1,8 @@
-import json
-
-import jsonschema
-
 from reconciler.core.drift import find_drift
-from reconciler.schema import schema_folder
 
 from build import ACCOUNT, SCHEMAS, live, record
+from documents import check
 
-VALIDATOR = jsonschema.Draft202012Validator(
-    json.loads((schema_folder() / "drift.schema.json").read_text())
-)
 RECORDS = {
     "email-smtp/kept": record({"port": 587, "locations": [{"id": 1}, {"id": 2}]}, id=1),
     "email-smtp/moved": record({"port": 587, "note": "x"}, id=2),
@@ -27,7 +20,7 @@ def test_only_what_was_applied_and_is_otherwise_now() -> None:
     gone, moved = found.monitors
     assert (gone.address, gone.fields, found.kept) == ("email-smtp/gone", (), 1)
     assert [(item.field, item.before, item.after) for item in moved.fields] == [("port", 587, 25)]
-    VALIDATOR.validate(found.to_json())
+    check(found.to_json(), "drift")
     assert [item["is_deleted"] for item in found.to_json()["monitors"]] == [True, False]
 
 

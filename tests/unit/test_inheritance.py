@@ -21,13 +21,7 @@ REQUIRED = ("name: A", "hostname: mx.example.com", "billing_plancode: UBM - A/A"
 POOL = "locations: [{id: 10}, {id: 20}]"
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def defaults(path: str, *lines: str) -> None:

@@ -1,6 +1,3 @@
-import json
-
-import jsonschema
 import pytest
 
 from reconciler.core.model import Live
@@ -9,14 +6,11 @@ from reconciler.core.plan import Change, Loss, Plan
 from reconciler.core.planner import decide
 from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
 from reconciler.errors import ExitCode
-from reconciler.schema import schema_folder
 
 from build import ACCOUNT, desired, live, record
+from documents import check
 
 KINDS = ("email-smtp",)
-VALIDATOR = jsonschema.Draft202012Validator(
-    json.loads((schema_folder() / "result.schema.json").read_text())
-)
 
 
 def change(name: str = "relay", id: int = 1) -> Change:
@@ -64,7 +58,7 @@ CODES = {
 def test_the_exit_code_of_a_result(outcomes: list[Outcome], code: ExitCode) -> None:
     result = Result(ACCOUNT, tuple(outcomes))
     assert result.exit_code is code
-    VALIDATOR.validate(result.to_json())
+    check(result.to_json(), "result")
 
 
 def test_an_interrupted_run_says_so_first() -> None:
@@ -74,7 +68,7 @@ def test_an_interrupted_run_says_so_first() -> None:
 def test_a_run_that_could_not_keep_the_state_says_so() -> None:
     result = Result(ACCOUNT, (DONE,), is_recorded=False)
     assert result.exit_code is ExitCode.LOCKED
-    VALIDATOR.validate(result.to_json())
+    check(result.to_json(), "result")
 
 
 def after(port: object, *, gone: bool = False) -> Plan:
@@ -162,7 +156,7 @@ def test_what_moved_takes_its_place_among_the_outcomes() -> None:
     last, first = Outcome(change("b"), Status.DONE), Outcome(change("a"), Status.MOVED)
     result = Result(ACCOUNT, (last,)).with_moved((first,))
     assert [item.change.address for item in result.outcomes] == ["email-smtp/a", "email-smtp/b"]
-    VALIDATOR.validate(result.to_json())
+    check(result.to_json(), "result")
 
 
 class TestLosses:

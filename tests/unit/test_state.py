@@ -1,7 +1,6 @@
 import json
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,16 +22,13 @@ from reconciler.core.state import (
     to_text,
 )
 from reconciler.errors import StateError
-from reconciler.schema import schema_folder
 
 from build import ACCOUNT, record
+from documents import check
 
 ADDRESS = "email-smtp/relay"
 EMPTY = State("lineage", ACCOUNT)
 STATE = State("lineage", ACCOUNT, 3, "2026-01-02T03:04:05Z", "run-1", {ADDRESS: record()})
-VALIDATOR = jsonschema.Draft202012Validator(
-    json.loads((schema_folder() / "state.schema.json").read_text())
-)
 NAMES = st.from_regex(r"email-(smtp|imap)/[a-z0-9]{1,5}", fullmatch=True)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -84,7 +80,7 @@ class TestText:
     def test_it_is_read_as_it_was_written_and_fits_its_schema(self, state: State) -> None:
         text = to_text(state).encode("utf-8", "surrogatepass")
         assert from_text(text) == state
-        VALIDATOR.validate(json.loads(to_text(state)))
+        check(json.loads(to_text(state)), "state")
 
     def test_each_record_is_a_line_so_that_a_diff_shows_what_moved(self) -> None:
         other = STATE._replace(records={**STATE.records, "email-pop/a": record(id=2)})
@@ -226,7 +222,7 @@ def test_a_state_of_the_first_format_is_read() -> None:
     assert state.account == ACCOUNT
     assert state.records == {"email-pop/a": record(id=2)}
     assert state.pending_creates == {ADDRESS: CREATE}
-    VALIDATOR.validate(json.loads(to_text(state)))
+    check(json.loads(to_text(state)), "state")
 
 
 def test_the_last_plans_that_were_applied_are_remembered() -> None:

@@ -4,7 +4,6 @@ import json
 import re
 from typing import Any
 
-import jsonschema
 import pytest
 
 from reconciler.core.inventory import Inventory
@@ -15,12 +14,11 @@ from reconciler.core.planner import decide
 from reconciler.core.state import Record
 from reconciler.core.why import ID, AddressFacts, Next, Tracking, Why, explain_why, fields_of
 from reconciler.render import why_text
-from reconciler.schema import schema_folder
 
 from build import ACCOUNT, ORIGIN, SCHEMAS, desired, live, record
+from documents import check
 
 ADDRESS = "email-smtp/relay"
-SCHEMA = json.loads((schema_folder() / "why.schema.json").read_text())
 REF = {"secretRef": {"env": "PASSWORD"}}
 LOCATIONS = [{"id": 20}, {"id": 10}]
 
@@ -61,7 +59,7 @@ def ask(
     if is_offline:
         subject = subject._replace(live=None)
     found = explain_why(subject, names or fields_of(subject)[0])
-    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(found.to_json())))
+    check(json.loads(json.dumps(found.to_json())), "why")
     return found
 
 

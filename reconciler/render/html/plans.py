@@ -131,10 +131,8 @@ def _alerts(plan: Plan) -> Iterator[Alert]:
     who = "1 monitor loses" if count == 1 else f"{count:,} monitors lose"
     is_over = coverage.total > limit
     how = ", ".join(f"{number:,} {cause}" for cause, number in coverage.by_cause().items())
-    recent = ""
-    if others := coverage.others:
-        have = "1 other has" if others == 1 else f"{others:,} others have"
-        recent = f" {have} lost some in the last 24 hours."
+    have = coverage.others_have
+    recent = f" {have} lost some in the last 24 hours." if have else ""
     allowed = f"The budget allows {limit:,}{', so apply will refuse' if is_over else ''}."
     changed = {change.address for change in plan.changes}
     marked = [loss.address for loss in coverage.losses if loss.address in changed]
@@ -260,7 +258,7 @@ def _fold(
 ) -> Fold:
     symbol, tone = SYMBOLS[group.action]
     lines = [line(field, group.action, names) for field in group.fields]
-    lines += [_varying(name) for name in group.varying]
+    lines += [Line(name, text="a value of its own in each") for name in group.varying]
     rows = tuple(_row(change, names, tokens, losses, view) for change in group.changes)
     shared = sorted({token for row in rows for token in row.tokens.split()})
     counts = [f"{number:,} {kind}" for kind, number in group.by_kind().items()]
@@ -277,10 +275,6 @@ def _fold(
         rows[0].command,
         " ".join(shared),
     )
-
-
-def _varying(name: str) -> Line:
-    return Line(name, text="a value of its own in each")
 
 
 def _refusal(refusal: Refusal, tokens: str) -> Row:

@@ -649,7 +649,7 @@ class History:
             address
             for address, item in changes.items()
             if item["action"] == "delete" and address in git
-            if any(git[address].means(other) for other in others)
+            if any(match_key_of(other) == git[address].match_key_of for other in others)
         }
 
     def _hand_moves(

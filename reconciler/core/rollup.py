@@ -18,6 +18,7 @@ from reconciler.errors import ExitCode, RefusedError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from reconciler.core.accounts import Shard
     from reconciler.core.model import JSON
     from reconciler.core.safety import Budget
 
@@ -216,7 +217,10 @@ class RollUp(NamedTuple):
 
 
 def refuse_unsafe(
-    parts: Sequence[PartResult], budget: Budget | None, allow_loss: int | None
+    parts: Sequence[PartResult],
+    budget: Budget | None,
+    allow_loss: int | None,
+    shard: Shard | None = None,
 ) -> None:
     """Stops before anything is sent if the plans together lose too much.
 
@@ -224,6 +228,7 @@ def refuse_unsafe(
         parts: the plans.
         budget: how much all accounts together may lose; None for no limit beside their own.
         allow_loss: how many monitors may lose monitoring in this run instead, budget or not.
+        shard: which part of the accounts these are; None if they are all.
 
     Raises:
         RefusedError: naming the accounts, and what lifts the guard.
@@ -233,8 +238,10 @@ def refuse_unsafe(
     if allow_loss is not None:
         counted, limit, what = count, allow_loss, "--allow-loss"
     elif budget is not None:
-        counted, limit = sum(item.lost for item in parts), budget.limit(managed)
-        what = "the budget under [fleet]"
+        counted = sum(item.lost for item in parts)
+        limit = shard.limit(budget, managed) if shard else budget.limit(managed)
+        share = f"shard {shard}'s part of " if shard else ""
+        what = f"{share}the budget under [fleet]"
     else:
         return
     if not losing or counted <= limit:

@@ -209,6 +209,16 @@ def test_the_budget_of_the_fleet_counts_over_all(accounts: Fleet) -> None:
     assert accounts("apply", *chosen, "--allow-loss", "2").code == 0
 
 
+@pytest.mark.parametrize("option", ["--changed-since", "--results"])
+def test_an_option_that_a_pipeline_leaves_empty_is_not_taken_for_all(
+    accounts: Fleet, option: str
+) -> None:
+    done = accounts("apply", "--all-accounts", option, "", "--auto-approve")
+    assert done.code == 64
+    assert f"{option} is empty" in done.err
+    assert accounts.good.requests() == []
+
+
 def test_what_has_changed_says_who_is_meant(accounts: Fleet, git: Callable[..., str]) -> None:
     root = accounts.workspace.root
     (root / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")

@@ -135,8 +135,44 @@ class PartResult(NamedTuple):
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> PartResult:
-        """What `to_json` gave."""
-        found = cls(**{name: data[name] for name in cls._fields})
+        """What `to_json` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: it gave something else, or is of another major version.
+        """
+        major, _, _ = FORMAT_VERSION.partition(".")
+        if str(data["format_version"]).partition(".")[0] != major:
+            raise ValueError(data["format_version"])
+        match data:
+            case {
+                "account": str(),
+                "operation": str(),
+                "exit_code": int() | None as code,
+                "message": str(),
+                "seconds": int() | float(),
+                "changes": dict() as changes,
+                "plan": str(),
+                "digests": list() as digests,
+                "asks": bool(),
+                "losses": int(),
+                "lost": int(),
+                "managed": int(),
+                "progress": str(),
+                "text": str() as text,
+                "is_json": bool() as is_json,
+                "talk": str(),
+                "formats": dict() as formats,
+                "part": str(),
+            } if all(isinstance(item, int) for item in changes.values()) and all(
+                isinstance(item, str) for item in (*digests, *formats.values())
+            ):
+                found = cls(**{name: data[name] for name in cls._fields})
+            case _:
+                raise TypeError(data["account"])
+        if code is not None:
+            ExitCode(code)
+        if is_json:
+            json_text.read(text.encode())
         return found._replace(digests=tuple(found.digests))
 
     def shown(self) -> dict[str, JSON]:

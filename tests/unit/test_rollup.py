@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
+    from reconciler.core.model import JSON
+
 
 def part(
     account: str, code: int | None, losses: int = 0, lost: int = 0, managed: int = 0
@@ -43,6 +45,29 @@ def part(
 def test_the_exit_code_of_all(codes: list[int | None], expected: int) -> None:
     parts = tuple(part(str(number), code) for number, code in enumerate(codes))
     assert RollUp("apply", parts).exit_code == expected
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"format_version": "2.0"},
+        {"account": 5},
+        {"exit_code": 999},
+        {"exit_code": "0"},
+        {"changes": []},
+        {"changes": {"create": "1"}},
+        {"digests": [1]},
+        {"text": None},
+        {"is_json": True, "text": "no JSON"},
+        {"seconds": "1"},
+        {"formats": {"markdown": 1}},
+    ],
+)
+def test_what_is_no_result_is_not_taken_for_one(said: dict[str, JSON]) -> None:
+    data = json.loads(json.dumps(part("a", 0).to_json()))
+    assert PartResult.from_json(data) == part("a", 0)
+    with pytest.raises((TypeError, ValueError)):
+        PartResult.from_json(data | said)
 
 
 def test_the_failed_come_first_and_then_the_names() -> None:

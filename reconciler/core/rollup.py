@@ -257,6 +257,7 @@ def refuse_unsafe(
     budget: Budget | None,
     allow_loss: int | None,
     shard: Shard | None = None,
+    before: Sequence[PartResult] = (),
 ) -> None:
     """Stops before anything is sent if the plans together lose too much.
 
@@ -265,22 +266,26 @@ def refuse_unsafe(
         budget: how much all accounts together may lose; None for no limit beside their own.
         allow_loss: how many monitors may lose monitoring in this run instead, budget or not.
         shard: which part of the accounts these are; None if they are all.
+        before: what an earlier attempt at the same run has done; it is not done again, but counts.
 
     Raises:
         RefusedError: naming the accounts, and what lifts the guard.
     """
-    losing = [item for item in parts if item.losses]
-    managed, count = sum(item.managed for item in parts), sum(item.losses for item in losing)
+    if not any(item.losses for item in parts):
+        return
+    everything = (*parts, *before)
+    losing = [item for item in everything if item.losses]
+    managed, count = sum(item.managed for item in everything), sum(item.losses for item in losing)
     if allow_loss is not None:
         counted, limit, what = count, allow_loss, "--allow-loss"
     elif budget is not None:
-        counted = sum(item.lost for item in parts)
+        counted = sum(item.lost for item in everything)
         limit = shard.limit(budget, managed) if shard else budget.limit(managed)
         share = f"shard {shard}'s part of " if shard else ""
         what = f"{share}the budget under [fleet]"
     else:
         return
-    if not losing or counted <= limit:
+    if counted <= limit:
         return
     where = ", ".join(f"{item.account} {item.losses}" for item in losing)
     raise RefusedError(

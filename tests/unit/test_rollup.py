@@ -47,6 +47,17 @@ def test_the_exit_code_of_all(codes: list[int | None], expected: int) -> None:
     assert RollUp("apply", parts).exit_code == expected
 
 
+def test_what_an_earlier_attempt_has_lost_counts() -> None:
+    before = (part("a", 0, losses=1, lost=1, managed=50),)
+    now = [part("b", 2, losses=1, lost=1, managed=50)]
+    refuse_unsafe(now, Budget(2, 2), None, before=before)
+    with pytest.raises(RefusedError, match=r"2 of 100 .* \(b 1, a 1\).* is 1"):
+        refuse_unsafe(now, Budget(1, 100), None, before=before)
+    with pytest.raises(RefusedError):
+        refuse_unsafe(now, None, 1, before=before)
+    refuse_unsafe([part("b", 0, managed=50)], Budget(0, 0), None, before=before)
+
+
 @pytest.mark.parametrize(
     "said",
     [

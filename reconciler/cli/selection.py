@@ -211,6 +211,11 @@ def many(command: Command) -> Command:
                 "--write-ids writes into the manifests here, and --executor works elsewhere",
                 "Run reconciler import afterwards, or leave one of them out.",
             )
+        if executor and given.get("notify"):
+            raise UsageError(
+                "--notify holds a secret, and --executor sends its options to the workers",
+                "Set RECONCILER_NOTIFY in the environment of the workers.",
+            )
         if shard is not None:
             chosen = _part(shard, chosen)
             if not chosen:

@@ -338,28 +338,35 @@ def refuse_doubled(accounts: Accounts, environment: Mapping[str, str]) -> None:
 
 
 def _identity(account: AccountSettings, environment: Mapping[str, str]) -> tuple[str, str]:
-    """What AlertSite tells an account by: where it is asked, and for whom."""
+    """What AlertSite tells an account by: where it is asked, and for whom.
+
+    Letters in another case make no other host, and hardly another user.
+    """
     from reconciler.secrets import look_up
 
     assert account.login is not None
-    url = (account.url or config.read_url(environment)).rstrip("/")
+    url = (account.url or config.read_url(environment)).rstrip("/").lower()
     reference = account.login.username or account.login.token
     assert reference is not None
     if reference.scheme != "cmd":  # which may ask a person
         try:
-            return url, look_up(reference, environment)
+            return url, look_up(reference, environment).lower()
         except LookupError:  # told by whoever needs it
             pass
     return url, str(reference)
 
 
 def _shared_folder(first: AccountSettings, second: AccountSettings) -> str:
-    """A folder of manifests that both have, or that is in one of the other; empty if none is."""
+    """A folder of manifests that both have, or that is in one of the other; empty if none is.
+
+    Links are followed, as they are for manifests.
+    """
     for ours in first.manifests:
         for theirs in second.manifests:
-            if f"{ours}/".startswith(f"{theirs}/") or theirs == ".":
+            one, other = Path(ours).resolve(), Path(theirs).resolve()
+            if one.is_relative_to(other):
                 return ours
-            if f"{theirs}/".startswith(f"{ours}/") or ours == ".":
+            if other.is_relative_to(one):
                 return theirs
     return ""
 

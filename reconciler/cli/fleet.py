@@ -275,9 +275,9 @@ class _Whole:
         with self.working() as (do, executor):
             plans = self._planned(done, do, executor, to_stderr)
             good = [item for item in plans if item.is_good]
-            shard = self._spread.shard
             budget = runtime.accounts().budget
-            refuse_unsafe(good, shard.share(budget) if shard else budget, allow_loss)
+            before = tuple(done.values())
+            refuse_unsafe(good, budget, allow_loss, self._spread.shard, before)
             if any(item.asks for item in good):
                 (console.say if to_stderr.stdout == "talk" else console.data)(
                     rollup_text(RollUp("plan", tuple(plans)))

@@ -72,6 +72,19 @@ def choose(name: str) -> None:
     runtime.choose(found[0])
 
 
+def _filled(_: click.Context, param: click.Parameter, value: str | None) -> str:
+    """What an option says; nothing if it is not given.
+
+    A pipeline that gives an empty variable does not mean the same as one that gives no option.
+
+    Raises:
+        UsageError: it is given and empty.
+    """
+    if value == "":
+        raise UsageError(f"{param.opts[-1]} is empty", "Give it a value, or leave it out.")
+    return value or ""
+
+
 _SELECTING = (
     click.option(
         "-a",
@@ -101,7 +114,7 @@ _SELECTING = (
     ),
     click.option(
         "--changed-since",
-        default="",
+        callback=_filled,
         metavar="REF",
         help="Only accounts whose files have changed since the commit where REF and HEAD parted.",
     ),
@@ -163,7 +176,7 @@ def many(command: Command) -> Command:
 
     @click.option(
         "--results",
-        default="",
+        callback=_filled,
         metavar="DIR",
         help="With several accounts: write the result of each into DIR, as JSON. A result that is "
         "there already is not made again.",
@@ -197,6 +210,11 @@ def many(command: Command) -> Command:
             raise UsageError(
                 "--write-ids writes into the manifests here, and --executor works elsewhere",
                 "Run reconciler import afterwards, or leave one of them out.",
+            )
+        if executor and given.get("notify"):
+            raise UsageError(
+                "--notify holds a secret, and --executor sends its options to the workers",
+                "Set RECONCILER_NOTIFY in the environment of the workers.",
             )
         if shard is not None:
             chosen = _part(shard, chosen)

@@ -346,11 +346,11 @@ class _Watcher:
                     for it, seen in zip(edited, failed, strict=True)
                 }
             apply = partial(self._apply, accounts=accounts, commit=followed.commit)
-            for wave in sorted({it.account.wave for it in edited}):
-                here = [it for it in edited if it.account.wave == wave]
-                done = self._known(executor.map(apply, here))
-                looks |= done
-                if not all(it.seen.is_good for it in done.values()):
+            for wave in sorted({account.wave for account in chosen}):
+                names = [account.name for account in chosen if account.wave == wave]
+                here = [looks[name] for name in names if looks[name].plan.asks]
+                looks |= self._known(executor.map(apply, here))
+                if not all(looks[name].seen.is_good for name in names):
                     break
         return looks
 

@@ -184,11 +184,12 @@ class Shard(NamedTuple):
         """Its accounts: by their place in the list, so that no shard has two more than another."""
         return tuple(accounts[self.number - 1 :: self.total])
 
-    def share(self, budget: Budget | None) -> Budget | None:
-        """Its part of what all accounts may lose, so that all shards lose no more monitors."""
-        if budget is None:
-            return None
-        return budget._replace(monitors=budget.monitors // self.total)
+    def limit(self, budget: Budget, managed: int) -> int:
+        """How many of its monitors it may lose, so that all shards lose no more than one run.
+
+        One of a fleet however small would be one in each shard, so that does not count here.
+        """
+        return min(budget.monitors // self.total, managed * budget.percent // 100)
 
 
 def placed(text: str, account: str) -> str:

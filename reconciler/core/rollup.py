@@ -18,6 +18,7 @@ from reconciler.errors import ExitCode, RefusedError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from reconciler.core.accounts import Shard
     from reconciler.core.model import JSON
     from reconciler.core.safety import Budget
 
@@ -134,8 +135,44 @@ class PartResult(NamedTuple):
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> PartResult:
-        """What `to_json` gave."""
-        found = cls(**{name: data[name] for name in cls._fields})
+        """What `to_json` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: it gave something else, or is of another major version.
+        """
+        major, _, _ = FORMAT_VERSION.partition(".")
+        if str(data["format_version"]).partition(".")[0] != major:
+            raise ValueError(data["format_version"])
+        match data:
+            case {
+                "account": str(),
+                "operation": str(),
+                "exit_code": int() | None as code,
+                "message": str(),
+                "seconds": int() | float(),
+                "changes": dict() as changes,
+                "plan": str(),
+                "digests": list() as digests,
+                "asks": bool(),
+                "losses": int(),
+                "lost": int(),
+                "managed": int(),
+                "progress": str(),
+                "text": str() as text,
+                "is_json": bool() as is_json,
+                "talk": str(),
+                "formats": dict() as formats,
+                "part": str(),
+            } if all(isinstance(item, int) for item in changes.values()) and all(
+                isinstance(item, str) for item in (*digests, *formats.values())
+            ):
+                found = cls(**{name: data[name] for name in cls._fields})
+            case _:
+                raise TypeError(data["account"])
+        if code is not None:
+            ExitCode(code)
+        if is_json:
+            json_text.read(text.encode())
         return found._replace(digests=tuple(found.digests))
 
     def shown(self) -> dict[str, JSON]:
@@ -216,7 +253,11 @@ class RollUp(NamedTuple):
 
 
 def refuse_unsafe(
-    parts: Sequence[PartResult], budget: Budget | None, allow_loss: int | None
+    parts: Sequence[PartResult],
+    budget: Budget | None,
+    allow_loss: int | None,
+    shard: Shard | None = None,
+    before: Sequence[PartResult] = (),
 ) -> None:
     """Stops before anything is sent if the plans together lose too much.
 
@@ -224,20 +265,27 @@ def refuse_unsafe(
         parts: the plans.
         budget: how much all accounts together may lose; None for no limit beside their own.
         allow_loss: how many monitors may lose monitoring in this run instead, budget or not.
+        shard: which part of the accounts these are; None if they are all.
+        before: what an earlier attempt at the same run has done; it is not done again, but counts.
 
     Raises:
         RefusedError: naming the accounts, and what lifts the guard.
     """
-    losing = [item for item in parts if item.losses]
-    managed, count = sum(item.managed for item in parts), sum(item.losses for item in losing)
+    if not any(item.losses for item in parts):
+        return
+    everything = (*parts, *before)
+    losing = [item for item in everything if item.losses]
+    managed, count = sum(item.managed for item in everything), sum(item.losses for item in losing)
     if allow_loss is not None:
         counted, limit, what = count, allow_loss, "--allow-loss"
     elif budget is not None:
-        counted, limit = sum(item.lost for item in parts), budget.limit(managed)
-        what = "the budget under [fleet]"
+        counted = sum(item.lost for item in everything)
+        limit = shard.limit(budget, managed) if shard else budget.limit(managed)
+        share = f"shard {shard}'s part of " if shard else ""
+        what = f"{share}the budget under [fleet]"
     else:
         return
-    if not losing or counted <= limit:
+    if counted <= limit:
         return
     where = ", ".join(f"{item.account} {item.losses}" for item in losing)
     raise RefusedError(

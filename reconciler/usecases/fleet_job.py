@@ -55,6 +55,9 @@ class Job(NamedTuple):
         digests: those of the parts of that plan, where the work may have been begun before: what is
             left of it is done, too.
         planned: how many changes of which action that plan has.
+        losses: how many monitors lose monitoring by it.
+        lost: with those that have lost some within 24 hours.
+        managed: how many there are.
     """
 
     account: str
@@ -65,25 +68,42 @@ class Job(NamedTuple):
     approved: str = ""
     digests: tuple[str, ...] = ()
     planned: tuple[tuple[str, int], ...] = ()
+    losses: int = 0
+    lost: int = 0
+    managed: int = 0
 
     @property
     def key(self) -> str:
         """What two jobs share exactly when they are the same work, whatever plan was approved."""
-        return fingerprint([*self._replace(approved="", digests=(), planned=())])
+        return fingerprint(
+            [self.account, self.operation, self.arguments, self.commit, self.manifests]
+        )
 
     def approving(self, plan: PartResult) -> Job:
         """The job with its approved plan."""
-        return self._replace(approved=plan.plan, planned=tuple(plan.changes.items()))
+        return self._replace(
+            approved=plan.plan,
+            planned=tuple(plan.changes.items()),
+            losses=plan.losses,
+            lost=plan.lost,
+            managed=plan.managed,
+        )
 
     def completed(self, result: PartResult) -> PartResult:
         """The result with the plan that it is of; all of that is done if it ended well.
 
-        A run that was lost may have done a part of it.
+        A run that was lost may have done a part of it. Whatever is done, the budget counts all.
         """
         if not self.approved:
             return result
         changes = dict(self.planned) if result.is_good else result.changes
-        return result._replace(plan=self.approved, changes=changes)
+        return result._replace(
+            plan=self.approved,
+            changes=changes,
+            losses=self.losses,
+            lost=self.lost,
+            managed=self.managed,
+        )
 
     def not_started(self, reason: str) -> PartResult:
         """The result of a job that nobody has begun."""

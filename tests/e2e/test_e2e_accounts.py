@@ -209,6 +209,31 @@ def test_the_budget_of_the_fleet_counts_over_all(accounts: Fleet) -> None:
     assert accounts("apply", *chosen, "--allow-loss", "2").code == 0
 
 
+def test_the_budget_of_the_fleet_counts_over_attempts(accounts: Fleet) -> None:
+    path = accounts.workspace.root / "reconciler.toml"
+    path.write_text(path.read_text() + "\n[fleet]\nbudget = {monitors = 1}\n")
+    chosen = ("-a", "good", "-a", "other", "--auto-approve")
+    assert accounts("apply", *chosen).code == 0
+    (number,) = (item["id"] for item in accounts.other.monitors() if item["name"] == "Relay")
+    accounts.other.edit("email-smtp", number, enabled=False)
+    accounts.workspace.replace("_shared/relay.yaml", "spec:\n", "spec:\n  enabled: false\n")
+    assert accounts("apply", *chosen, "--results", "out").code == 0
+    (accounts.workspace.root / "out" / "other.apply.json").unlink()  # as if its machine was lost
+    accounts.other.edit("email-smtp", number, enabled=True)
+    refused = accounts("apply", *chosen, "--results", "out")
+    assert (refused.code, accounts.other.requests("PATCH")[2:]) == (5, [])
+
+
+@pytest.mark.parametrize("option", ["--changed-since", "--results"])
+def test_an_option_that_a_pipeline_leaves_empty_is_not_taken_for_all(
+    accounts: Fleet, option: str
+) -> None:
+    done = accounts("apply", "--all-accounts", option, "", "--auto-approve")
+    assert done.code == 64
+    assert f"{option} is empty" in done.err
+    assert accounts.good.requests() == []
+
+
 def test_what_has_changed_says_who_is_meant(accounts: Fleet, git: Callable[..., str]) -> None:
     root = accounts.workspace.root
     (root / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")

@@ -183,6 +183,29 @@ def test_two_accounts_with_one_login_and_one_manifest_are_refused(pair: Pair) ->
     assert pair("plan", env=same).code == 0  # they manage monitors of their own
 
 
+@pytest.mark.parametrize("spelling", ["a link", "a whole path", "the URL", "the user"])
+def test_one_login_and_one_manifest_are_refused_however_they_are_written(
+    pair: Pair, spelling: str
+) -> None:
+    same = {"SOUTH_NAME": NORTH.username, "SOUTH_WORD": NORTH.password}
+    pair.settings('"monitors/_shared", ', "")
+    monitors = pair.workspace.root / "monitors"
+    folder = "monitors/north"
+    if spelling == "a link":
+        folder = "monitors/south/link"
+        (monitors / "south" / "link").symlink_to(monitors / "north")
+    elif spelling == "a whole path":
+        folder = str(monitors / "north")
+    elif spelling == "the URL":
+        url = pair.host.url.replace("http://", "HTTP://")
+        pair.settings("[accounts.south]", f'[accounts.south]\nurl = "{url}"')
+    else:
+        same["SOUTH_NAME"] = NORTH.username.upper()
+    pair.settings("[accounts.south]", f'[accounts.south]\nmanifests = ["{folder}"]')
+    done = pair("plan", env=same)
+    assert (done.code, "log in as one user at one URL" in done.err) == (3, True), done.text
+
+
 def test_a_user_that_only_one_account_knows_is_no_one_else(pair: Pair) -> None:
     assert pair("plan", "-a", "south", env={"NORTH_NAME": ""}).code == 0
 

@@ -742,6 +742,7 @@ wave = 2
 
 [accounts.down]
 url = "http://127.0.0.1:9/api/v3"
+wave = 2
 
 [fleet]
 budget = {{monitors = {most}, percent = 100}}
@@ -811,6 +812,26 @@ def test_a_wave_that_fails_is_the_last_one(
     assert "one: failed with" in done.out
     assert "two: 1 to apply" in done.out
     assert whole.patches() == []
+
+
+def test_a_wave_with_an_account_that_cannot_be_looked_at_is_the_last_one(
+    run: Callable[..., Done],
+    workspace: Workspace,
+    two: tuple[Account, Account],
+    manifest: Callable[..., str],
+) -> None:
+    env = dict(two[0].login)
+    _settle(run, workspace, env, manifest("email-smtp", "relay", 1, port=25))
+    settings = workspace.root / "reconciler.toml"
+    text = settings.read_text(encoding="utf-8").replace("wave = 2", "")
+    for name in ("one", "two"):
+        text = text.replace(f"[accounts.{name}]", f"[accounts.{name}]\nwave = 2")
+    settings.write_text(text, encoding="utf-8")
+    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587))
+    done = run("watch", "--once", "--apply", env=env)
+    assert done.code == 7
+    assert [account.patches() for account in two] == [[], []]
+    assert "one: 1 to apply" in done.out
 
 
 def test_the_budget_of_all_accounts_counts(

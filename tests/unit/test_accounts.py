@@ -332,9 +332,24 @@ def test_each_account_is_in_one_shard(total: int) -> None:
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_shards_share_what_may_be_lost() -> None:
-    assert Shard(1, 4).share(None) is None
-    assert Shard(1, 4).share(Budget(25, 10)) == Budget(6, 10)
+@pytest.mark.parametrize(
+    ("budget", "managed", "limit"),
+    [
+        (Budget(25, 10), 1000, 6),
+        (Budget(25, 10), 40, 4),
+        (Budget(25, 10), 9, 0),
+        (Budget(3, 100), 1000, 0),
+    ],
+)
+def test_shards_share_what_may_be_lost(budget: Budget, managed: int, limit: int) -> None:
+    assert Shard(1, 4).limit(budget, managed) == limit
+
+
+@pytest.mark.parametrize("budget", [Budget(25, 10), Budget(1, 100), Budget(100, 1)])
+@pytest.mark.parametrize("sizes", [(4,) * 8, (1, 2, 3), (1000, 1), (30, 30, 30)])
+def test_all_shards_lose_no_more_than_one_run_would(budget: Budget, sizes: tuple[int, ...]) -> None:
+    limits = [Shard(1, len(sizes)).limit(budget, managed) for managed in sizes]
+    assert sum(limits) <= budget.limit(sum(sizes))
 
 
 @pytest.mark.parametrize("folder", ["../shared", "/srv/shared", ".."])

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
+    from reconciler.core.model import JSON
+
 
 def part(
     account: str, code: int | None, losses: int = 0, lost: int = 0, managed: int = 0
@@ -43,6 +45,40 @@ def part(
 def test_the_exit_code_of_all(codes: list[int | None], expected: int) -> None:
     parts = tuple(part(str(number), code) for number, code in enumerate(codes))
     assert RollUp("apply", parts).exit_code == expected
+
+
+def test_what_an_earlier_attempt_has_lost_counts() -> None:
+    before = (part("a", 0, losses=1, lost=1, managed=50),)
+    now = [part("b", 2, losses=1, lost=1, managed=50)]
+    refuse_unsafe(now, Budget(2, 2), None, before=before)
+    with pytest.raises(RefusedError, match=r"2 of 100 .* \(b 1, a 1\).* is 1"):
+        refuse_unsafe(now, Budget(1, 100), None, before=before)
+    with pytest.raises(RefusedError):
+        refuse_unsafe(now, None, 1, before=before)
+    refuse_unsafe([part("b", 0, managed=50)], Budget(0, 0), None, before=before)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"format_version": "2.0"},
+        {"account": 5},
+        {"exit_code": 999},
+        {"exit_code": "0"},
+        {"changes": []},
+        {"changes": {"create": "1"}},
+        {"digests": [1]},
+        {"text": None},
+        {"is_json": True, "text": "no JSON"},
+        {"seconds": "1"},
+        {"formats": {"markdown": 1}},
+    ],
+)
+def test_what_is_no_result_is_not_taken_for_one(said: dict[str, JSON]) -> None:
+    data = json.loads(json.dumps(part("a", 0).to_json()))
+    assert PartResult.from_json(data) == part("a", 0)
+    with pytest.raises((TypeError, ValueError)):
+        PartResult.from_json(data | said)
 
 
 def test_the_failed_come_first_and_then_the_names() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -534,3 +535,25 @@ def test_the_first_is_told_before_the_last_is_planned(
     assert "email-smtp/a" in process.read_until("email-smtp/a", stream="stdout")
     assert not [call for call in slow.calls() if call.startswith("GET /monitors")]
     assert "email-smtp/b" in process.finish().out
+
+
+def test_a_check_of_what_a_run_needs_is_about_one_account(accounts: Fleet) -> None:
+    done = accounts("doctor")
+    assert (done.code, done.out) == (64, "")
+    assert "Choose it with --account: down, good, locked, other" in done.err
+    assert "FAIL" not in accounts("doctor", "-a", "good").out
+
+
+def test_an_account_without_its_folder_is_told_where_its_manifests_belong(accounts: Fleet) -> None:
+    root = accounts.workspace.root
+    shutil.rmtree(root / "monitors" / "other")
+    for command in ("validate", "plan"):
+        done = accounts(command, "-a", "other")
+        assert done.code == 3
+        assert "Put the manifests of the account other there" in done.err
+
+
+def test_a_login_that_is_not_there_is_asked_for_by_its_source(accounts: Fleet) -> None:
+    done = accounts("plan", "-a", "good", env={"LOGIN_NAME": ""})
+    assert done.code == 3
+    assert "It comes from env:LOGIN_NAME: set that" in done.err

@@ -57,7 +57,7 @@ def rollup_markdown(rollup: RollUp, limit: int = _LIMIT) -> Lines:
     for part in rollup.by_urgency:
         if not part.text.strip():
             continue
-        title = f"{part.account}: {part.status.value}"
+        title = f"{part.account}: {_word(rollup, part.status)}"
         section = ["", f"<details><summary>{title}</summary>", "", *_lines(part.text)]
         section += ["", "</details>"]
         if _size(section) > room:
@@ -106,7 +106,12 @@ def _rows(rollup: RollUp) -> Iterator[list[str]]:
         more = item.message.split("\n")[0]
         if item.part:
             more = f"{more} ({item.part})" if more else item.part
-        yield [item.account, item.status.value, *cells, took, more]
+        yield [item.account, _word(rollup, item.status), *cells, took, more]
+
+
+def _word(rollup: RollUp, status: PartStatus) -> str:
+    """A status for people: what is only planned must not look as if it were done."""
+    return "planned" if rollup.operation == "plan" and status is PartStatus.DONE else status.value
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -120,6 +125,7 @@ def _total(rollup: RollUp) -> str:
     count = len(rollup.parts)
     noun = "account" if count == 1 else "accounts"
     words = ", ".join(
-        f"{number} {name.replace('-', ' ')}" for name, number in rollup.counts.items()
+        f"{number} {_word(rollup, PartStatus(name)).replace('-', ' ')}"
+        for name, number in rollup.counts.items()
     )
     return f"{count} {noun}: {words}."

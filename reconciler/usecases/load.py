@@ -296,9 +296,14 @@ class _Loading:
             message = fault.message
             if fault.code == UNDEFINED:
                 advice = did_you_mean(fault.name, sorted(self._sources.variables))
-                message += advice or "; define it under vars in reconciler.toml"
+                message += advice or f"; define it under vars{self._of_account} in reconciler.toml"
             faults.append(Diagnostic(place, fault.code, message))
         return document._replace(value=filled.value)
+
+    @property
+    def _of_account(self) -> str:
+        name = self._sources.account
+        return "" if name == DEFAULT_ACCOUNT else f" of the account {name}, or of [defaults],"
 
     def _layered(
         self, document: manifests.Document, inherited: Inherited

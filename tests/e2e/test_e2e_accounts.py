@@ -285,7 +285,7 @@ def test_a_file_for_each_account(accounts: Fleet) -> None:
     root = accounts.workspace.root
     assert {path.name for path in root.iterdir()} >= {"good.json", "other.html", "plan.md"}
     shown = (root / "plan.md").read_text(encoding="utf-8")
-    assert shown.startswith("**2 accounts: 2 done.**\n")
+    assert shown.startswith("**2 accounts: 2 planned.**\n")
     assert shown.count("<details>") == 2
     kept = json.loads((root / "results" / "good.plan.json").read_text())
     assert kept["account"] == "good"
@@ -360,7 +360,7 @@ def test_reports_and_comments_of_accounts_that_are_not_all_there(accounts: Fleet
             assert done.code == 0
         (only,) = platform.comments
         assert "account=all" in only["body"]
-        assert "**4 accounts: 2 failed, 2 done.**" in only["body"]
+        assert "**4 accounts: 2 failed, 2 planned.**" in only["body"]
         assert "| down | failed |" in only["body"]
         assert set(platform.labels) == {"monitoring:changes"}
 
@@ -372,7 +372,9 @@ def test_one_approval_is_for_all(accounts: Fleet, terminal: Callable[..., Termin
     shown.type("yes\n")
     assert shown.finish() == 0
     assert shown.screen.count("Account good") == 2
-    assert "2 accounts: 2 done." in shown.screen
+    planned, applied = shown.screen.split("Apply these changes", 1)
+    assert "2 accounts: 2 planned." in planned
+    assert "2 accounts: 2 done." in applied
 
 
 def test_a_plan_that_is_another_one_by_then_is_refused(

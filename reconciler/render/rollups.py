@@ -19,6 +19,8 @@ _SYMBOLS = {PartStatus.DONE: "+", PartStatus.CHANGES: "~"}
 _COLUMNS = {Action.CREATE: "add", Action.UPDATE: "change", Action.DELETE: "destroy"}
 
 
+_COUNTED = {"not-started": "not started", "changes": "with changes"}
+"""What a number of accounts is called, where that is not the word of one."""
 _LIMIT = 64_000
 """Bytes that a comment takes, with room for what is around it."""
 
@@ -125,7 +127,8 @@ def _total(rollup: RollUp) -> str:
     count = len(rollup.parts)
     noun = "account" if count == 1 else "accounts"
     words = ", ".join(
-        f"{number} {_word(rollup, PartStatus(name)).replace('-', ' ')}"
+        f"{number} {_COUNTED.get(word, word)}"
         for name, number in rollup.counts.items()
+        for word in [_word(rollup, PartStatus(name))]
     )
     return f"{count} {noun}: {words}."

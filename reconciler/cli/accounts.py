@@ -395,7 +395,7 @@ def login_of(account: AccountSettings, environment: Mapping[str, str]) -> config
         except LookupError as error:
             raise ConfigurationError(
                 f"the {name} of the account {account.name} is not available: {error}",
-                f"It comes from {reference}, as the settings of the account say.",
+                f"It comes from {reference}: set that, or name another in the account's settings.",
             ) from error
     login = config.Settings("", *found)
     config.check_token(login.token, f"the token of the account {account.name}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -403,6 +404,9 @@ def doctor(manifests: str, location: str | None, account: str | None, *, as_json
     It logs in once and reads the list of monitors once. Without credentials it checks the embedded
     sandbox. The exit code is that of the first check that failed.
     """
+    if account is None:
+        with suppress(ConfigurationError, InvalidSettingsError):  # of which a check tells
+            runtime.account()  # of several one must be chosen
     done = []
     for check in Checkup(manifests, location, account).checks():
         done.append(check)

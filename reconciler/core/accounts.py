@@ -24,6 +24,8 @@ PLACEHOLDER = "{account}"
 """Stands for the name of the account in settings and in the names of files."""
 NAME = re.compile("[a-z0-9][a-z0-9-]{0,62}")
 _UPPER = "{ACCOUNT}"
+_MOST_LISTED = 20
+"""Names in one message."""
 _DEFAULTS = ("_defaults.yaml", "_defaults.yml")
 
 
@@ -219,7 +221,7 @@ def select(
             if not any(fnmatchcase(name, pattern) for name in accounts.names):
                 raise UsageError(
                     f"{flag} {pattern} matches no account",
-                    f"reconciler.toml has these: {', '.join(accounts.names)}."
+                    _did_you_mean(pattern, accounts.names)
                     if accounts.are_named
                     else "reconciler.toml names no accounts.",
                 )
@@ -232,7 +234,7 @@ def select(
         and all(_is_labelled(item, name, value) for name, value in labels)
     ]
     if not found:
-        raise UsageError("no account has all that is asked for", "Ask for less.")
+        raise UsageError("no account has all that is asked for", _labels_of(accounts))
     if changed is not None:
         touched = set(_touched(accounts, changed))
         found = [item for item in found if item.name in touched]
@@ -260,6 +262,28 @@ def _label(text: str) -> tuple[str, str]:
     if not equals or not name or not value:
         raise UsageError(f"--label {text} is not a label", "Write a name and a value: tier=prod")
     return name, value
+
+
+def _did_you_mean(pattern: str, names: Sequence[str]) -> str:
+    from difflib import get_close_matches  # only for a message
+
+    close = get_close_matches(pattern, names, n=1)
+    advice = f"Did you mean {close[0]}? " if close else ""
+    return f"{advice}reconciler.toml has these: {_listed(names)}."
+
+
+def _labels_of(accounts: Accounts) -> str:
+    """Which labels accounts have, for whoever has asked for others."""
+    found = sorted({f"{name}={it.labels[name]}" for it in accounts.all for name in it.labels})
+    if not found:
+        return "No account has labels in reconciler.toml."
+    return f"Accounts have these labels: {_listed(found)}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The names, or the first of them where there are too many to read."""
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return f"{', '.join(names[:_MOST_LISTED])}{more}"
 
 
 def _is_labelled(account: AccountSettings, name: str, value: str) -> bool:

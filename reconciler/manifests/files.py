@@ -25,11 +25,16 @@ _HINT = (
 )
 
 
-def find(paths: Sequence[str], *, may_be_empty: bool = False) -> list[str]:
+def find(paths: Sequence[str], *, may_be_empty: bool = False, hint: str = "") -> list[str]:
     """The manifest files at and below the paths, sorted.
 
     A path that is a file is taken whatever its name; below a folder, `*.yaml` and `*.yml`
     count, and hidden files and folders do not. Links to folders are not followed.
+
+    Args:
+        paths: files and folders.
+        may_be_empty: whether there may be no manifest.
+        hint: what to do if a path, or every manifest, is missing; empty for the usual.
 
     Raises:
         ConfigurationError: a path does not exist; or there is no manifest file at all, unless there
@@ -44,11 +49,13 @@ def find(paths: Sequence[str], *, may_be_empty: bool = False) -> list[str]:
             files.append(path)
         else:
             raise ConfigurationError(
-                f"{path or '(an empty name)'}: there is no such file or folder", _HINT
+                f"{path or '(an empty name)'}: there is no such file or folder", hint or _HINT
             )
     if not files and not may_be_empty:
         where = ", ".join(paths)
-        raise ConfigurationError(f"{where}: there is no manifest (*.yaml, *.yml) here", _HINT)
+        raise ConfigurationError(
+            f"{where}: there is no manifest (*.yaml, *.yml) here", hint or _HINT
+        )
     return sorted(dict.fromkeys(files))
 
 

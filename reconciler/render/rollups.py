@@ -19,6 +19,8 @@ _SYMBOLS = {PartStatus.DONE: "+", PartStatus.CHANGES: "~"}
 _COLUMNS = {Action.CREATE: "add", Action.UPDATE: "change", Action.DELETE: "destroy"}
 
 
+_COUNTED = {"not-started": "not started", "changes": "with changes"}
+"""What a number of accounts is called, where that is not the word of one."""
 _LIMIT = 64_000
 """Bytes that a comment takes, with room for what is around it."""
 
@@ -57,7 +59,7 @@ def rollup_markdown(rollup: RollUp, limit: int = _LIMIT) -> Lines:
     for part in rollup.by_urgency:
         if not part.text.strip():
             continue
-        title = f"{part.account}: {part.status.value}"
+        title = f"{part.account}: {_word(rollup, part.status)}"
         section = ["", f"<details><summary>{title}</summary>", "", *_lines(part.text)]
         section += ["", "</details>"]
         if _size(section) > room:
@@ -106,7 +108,12 @@ def _rows(rollup: RollUp) -> Iterator[list[str]]:
         more = item.message.split("\n")[0]
         if item.part:
             more = f"{more} ({item.part})" if more else item.part
-        yield [item.account, item.status.value, *cells, took, more]
+        yield [item.account, _word(rollup, item.status), *cells, took, more]
+
+
+def _word(rollup: RollUp, status: PartStatus) -> str:
+    """A status for people: what is only planned must not look as if it were done."""
+    return "planned" if rollup.operation == "plan" and status is PartStatus.DONE else status.value
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -120,6 +127,8 @@ def _total(rollup: RollUp) -> str:
     count = len(rollup.parts)
     noun = "account" if count == 1 else "accounts"
     words = ", ".join(
-        f"{number} {name.replace('-', ' ')}" for name, number in rollup.counts.items()
+        f"{number} {_COUNTED.get(word, word)}"
+        for name, number in rollup.counts.items()
+        for word in [_word(rollup, PartStatus(name))]
     )
     return f"{count} {noun}: {words}."

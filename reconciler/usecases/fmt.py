@@ -71,8 +71,11 @@ def find_findings(paths: Sequence[str], schemas: Schemas) -> tuple[Diagnostic, .
     return ()
 
 
-_OF_AN_ACCOUNT = frozenset({UNDEFINED, "overrides-nothing"})
-"""Findings in what is shared, or differs, where no account is named; the order of keys is known."""
+_OF_AN_ACCOUNT = frozenset(
+    {UNDEFINED, "overrides-nothing", "duplicate-override", "duplicate-address", "duplicate-id"}
+)
+"""Findings that depend on which folders an account has; all folders are read here, as if they were
+those of one. The order of keys is known all the same."""
 
 
 def format_files(

@@ -398,9 +398,12 @@ class _Drafts:
         """
         if self._overlap and not self._terms.merge:
             first = self._described[self._overlap[0]]
+            count = len(self._overlap)
             raise RefusedError(
-                f"{len(self._overlap):,} of the monitors have manifests already, such as "
-                f"{first.address} ({first.origin})",
+                f"1 of the monitors has a manifest already: {first.address} ({first.origin})"
+                if count == 1
+                else f"{count:,} of the monitors have manifests already, such as {first.address} "
+                f"({first.origin})",
                 "Add manifests for the others with --merge, or write elsewhere with --into.",
             )
         drafts, shared = self._placed(), list[Shared]()

@@ -151,6 +151,12 @@ def load_fleet(
     return loading.fleet(paths, may_be_empty=may_be_empty)
 
 
+_NO_MANIFESTS = (
+    "Put the manifests of the account {account} there, or name its folders under manifests in "
+    "reconciler.toml. Git keeps no empty folder."
+)
+
+
 class _Loading:
     """What has been read so far."""
 
@@ -180,7 +186,9 @@ class _Loading:
 
     def fleet(self, paths: Sequence[str], *, may_be_empty: bool) -> Fleet:
         """What the files at and below the paths describe."""
-        files = manifests.find(paths, may_be_empty=may_be_empty)
+        account = self._sources.account
+        hint = "" if account == DEFAULT_ACCOUNT else _NO_MANIFESTS.format(account=account)
+        files = manifests.find(paths, may_be_empty=may_be_empty, hint=hint)
         above = defaults.above(paths)
         if edited := self._edited:
             left = {path: None for path in (*files, *edited) if edited.get(path, b"") is not None}
@@ -288,9 +296,14 @@ class _Loading:
             message = fault.message
             if fault.code == UNDEFINED:
                 advice = did_you_mean(fault.name, sorted(self._sources.variables))
-                message += advice or "; define it under vars in reconciler.toml"
+                message += advice or f"; define it under vars{self._of_account} in reconciler.toml"
             faults.append(Diagnostic(place, fault.code, message))
         return document._replace(value=filled.value)
+
+    @property
+    def _of_account(self) -> str:
+        name = self._sources.account
+        return "" if name == DEFAULT_ACCOUNT else f" of the account {name}, or of [defaults],"
 
     def _layered(
         self, document: manifests.Document, inherited: Inherited

@@ -520,7 +520,7 @@ def _check_is_something(workspace: Workspace, state: State) -> None:
         raise ConfigurationError(
             f"{workspace.fleet.where}: there is no manifest (*.yaml, *.yml) here, and the state "
             "knows no monitor",
-            "Name the folder with the manifests: --manifests DIR.",
+            "Write one, or let reconciler import do it; --manifests DIR names another folder.",
         )
 
 

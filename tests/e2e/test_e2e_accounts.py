@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -284,7 +285,7 @@ def test_a_file_for_each_account(accounts: Fleet) -> None:
     root = accounts.workspace.root
     assert {path.name for path in root.iterdir()} >= {"good.json", "other.html", "plan.md"}
     shown = (root / "plan.md").read_text(encoding="utf-8")
-    assert shown.startswith("**2 accounts: 2 done.**\n")
+    assert shown.startswith("**2 accounts: 2 planned.**\n")
     assert shown.count("<details>") == 2
     kept = json.loads((root / "results" / "good.plan.json").read_text())
     assert kept["account"] == "good"
@@ -359,7 +360,7 @@ def test_reports_and_comments_of_accounts_that_are_not_all_there(accounts: Fleet
             assert done.code == 0
         (only,) = platform.comments
         assert "account=all" in only["body"]
-        assert "**4 accounts: 2 failed, 2 done.**" in only["body"]
+        assert "**4 accounts: 2 failed, 2 planned.**" in only["body"]
         assert "| down | failed |" in only["body"]
         assert set(platform.labels) == {"monitoring:changes"}
 
@@ -371,7 +372,9 @@ def test_one_approval_is_for_all(accounts: Fleet, terminal: Callable[..., Termin
     shown.type("yes\n")
     assert shown.finish() == 0
     assert shown.screen.count("Account good") == 2
-    assert "2 accounts: 2 done." in shown.screen
+    planned, applied = shown.screen.split("Apply these changes", 1)
+    assert "2 accounts: 2 planned." in planned
+    assert "2 accounts: 2 done." in applied
 
 
 def test_a_plan_that_is_another_one_by_then_is_refused(
@@ -534,3 +537,25 @@ def test_the_first_is_told_before_the_last_is_planned(
     assert "email-smtp/a" in process.read_until("email-smtp/a", stream="stdout")
     assert not [call for call in slow.calls() if call.startswith("GET /monitors")]
     assert "email-smtp/b" in process.finish().out
+
+
+def test_a_check_of_what_a_run_needs_is_about_one_account(accounts: Fleet) -> None:
+    done = accounts("doctor")
+    assert (done.code, done.out) == (64, "")
+    assert "Choose it with --account: down, good, locked, other" in done.err
+    assert "FAIL" not in accounts("doctor", "-a", "good").out
+
+
+def test_an_account_without_its_folder_is_told_where_its_manifests_belong(accounts: Fleet) -> None:
+    root = accounts.workspace.root
+    shutil.rmtree(root / "monitors" / "other")
+    for command in ("validate", "plan"):
+        done = accounts(command, "-a", "other")
+        assert done.code == 3
+        assert "Put the manifests of the account other there" in done.err
+
+
+def test_a_login_that_is_not_there_is_asked_for_by_its_source(accounts: Fleet) -> None:
+    done = accounts("plan", "-a", "good", env={"LOGIN_NAME": ""})
+    assert done.code == 3
+    assert "It comes from env:LOGIN_NAME: set that" in done.err

@@ -66,3 +66,18 @@ def test_what_cannot_be_moved_is_told(workspace: Workspace, run: Callable[..., D
         ),
     )
     assert workspace.read("odd.yaml") == text
+
+
+def test_what_accounts_have_alike_is_no_finding(
+    workspace: Workspace, run: Callable[..., Done], manifest: Callable[..., str]
+) -> None:
+    workspace.write("_shared/relay.yaml", manifest("email-smtp", "relay", name="Relay"))
+    override = "kind: Override\napiVersion: reconciler/v1\naddress: email-smtp/relay\n"
+    for account in ("prod", "staging"):
+        workspace.write(f"{account}/own.yaml", manifest("email-smtp", "own", name="Own"))
+        workspace.write(f"{account}/overrides.yaml", f"{override}spec: {{timeout: 60}}\n")
+    done = run("fmt")
+    assert (done.code, "already" in done.err) == (0, False)
+    for account in ("prod", "staging"):
+        assert f"monitors/{account}/overrides.yaml" in done.out
+    assert run("fmt", "--check").code == 0

@@ -35,6 +35,15 @@ def applied() -> RollUp:
     return RollUp("apply", parts)
 
 
+def planned() -> RollUp:
+    parts = (
+        PartResult("acme", "plan", 0, seconds=0.3, changes=CHANGES, text="Plan: …\n"),
+        PartResult("beta", "plan", 6, "AlertSite is not available", 9.0),
+        PartResult("gamma", "plan", 2, seconds=0.2, changes=CHANGES),
+    )
+    return RollUp("plan", parts)
+
+
 def listed() -> RollUp:
     parts = (
         PartResult("acme", "list", 0, seconds=0.1, text='{"monitors": []}', is_json=True),
@@ -51,6 +60,9 @@ def printed() -> dict[str, str]:
         "apply.md": rollup_markdown(applied()),
         "apply-cut.md": rollup_markdown(applied(), limit=600),
         "apply-sections.txt": rollup_sections(applied()),
+        "plan.txt": rollup_text(planned()),
+        "plan.md": rollup_markdown(planned()),
+        "plan.json": render.as_json(planned().to_json()),
         "list.txt": rollup_text(listed()),
         "list.json": render.as_json(listed().to_json()),
     }

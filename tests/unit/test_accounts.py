@@ -304,6 +304,28 @@ def test_a_selection_that_means_nobody(selection: Selection, message: str) -> No
         select(ALL, selection)
 
 
+def test_an_account_that_is_misspelt_is_answered_by_the_one_that_is_meant() -> None:
+    with pytest.raises(UsageError) as caught:
+        select(ALL, Selection(("acme-pord",)))
+    assert caught.value.hint == (
+        "Did you mean acme-prod? reconciler.toml has these: acme-prod, acme-test, beta."
+    )
+    many = ALL._replace(all=tuple(account(f"a{number:02}") for number in range(22)))
+    with pytest.raises(UsageError) as caught:
+        select(many, Selection(("beta",)))
+    assert caught.value.hint.endswith("a18, a19 and 2 more.")
+
+
+def test_whoever_asks_for_a_label_that_nobody_has_is_told_which_there_are() -> None:
+    with pytest.raises(UsageError) as caught:
+        select(ALL, Selection(labels=("tier=production",)))
+    assert caught.value.hint == "Accounts have these labels: tier=prod, tier=test."
+    bare = ALL._replace(all=tuple(item._replace(labels={}) for item in ALL.all))
+    with pytest.raises(UsageError) as caught:
+        select(bare, Selection(labels=("tier=prod",)))
+    assert caught.value.hint == "No account has labels in reconciler.toml."
+
+
 @pytest.mark.parametrize(
     ("changed", "expected"),
     [

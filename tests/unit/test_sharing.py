@@ -119,8 +119,8 @@ class TestVariables:
             (
                 "${x}",
                 (
-                    "undefined-variable: the variable x is not defined; define it under vars in "
-                    "reconciler.toml"
+                    "undefined-variable: the variable x is not defined; define it under vars of "
+                    "the account acme, or of [defaults], in reconciler.toml"
                 ),
             ),
             (

@@ -365,10 +365,13 @@ class Session:
         elif body and encoding != "identity":
             raise _nonsense(name, "in an encoding that was not asked for", self._site)
         allowance.take_values(body)
-        # What `read` does, which would unpack without bounds and close before it is known whether
-        # the answer is whole. Without it, httpx says that the answer was not read.
-        response._content = body  # noqa: SLF001
-        return response
+        # `read` would unpack without bounds, and close before it is known whether the answer is
+        # whole. And the answer of a stream is garbage that only the collector finds: with what it
+        # says in it, a hundred accounts would fill the memory before that runs.
+        response.headers.pop("Content-Encoding", None)
+        return httpx.Response(
+            response.status_code, headers=response.headers, content=body, request=request
+        )
 
     def _wait_our_turn(self) -> None:
         """Waits while AlertSite wants fewer requests: one 429 slows all threads down.

@@ -313,6 +313,10 @@ def _shared_states(
             return
 
 
+_Place = tuple[tuple[str, str], Path]
+"""A login, and a folder of manifests or one above."""
+
+
 def refuse_doubled(accounts: Accounts, environment: Mapping[str, str]) -> None:
     """Stops where two accounts are one login and have manifests of the same folder.
 
@@ -323,18 +327,26 @@ def refuse_doubled(accounts: Accounts, environment: Mapping[str, str]) -> None:
     Raises:
         ConfigurationError: naming both, and where they are set.
     """
-    seen: dict[tuple[str, str], list[AccountSettings]] = {}
+    roots: dict[_Place, AccountSettings] = {}
+    inside: dict[_Place, tuple[AccountSettings, str]] = {}  # of each folder above one, too
     for item in accounts.all if accounts.are_named else ():
-        others = seen.setdefault(_identity(item, environment), [])
-        for other in others:
-            if shared := _shared_folder(other, item):
+        login = _identity(item, environment)
+        # Links are followed, as they are for manifests.
+        folders = {Path(folder).resolve(): folder for folder in item.manifests}
+        for path, folder in folders.items():
+            other, shared = inside.get((login, path), (None, folder))
+            outer = (roots.get((login, above)) for above in path.parents)
+            if other := other or next(filter(None, outer), None):
                 raise ConfigurationError(
                     f"the accounts {_placed_name(other)} and {_placed_name(item)} log in as one "
                     f"user at one URL, and both have manifests in {shared}",
                     "Both would manage the same monitors. Give each a login of its own, or folders "
                     "of its own.",
                 )
-        others.append(item)
+        for path, folder in folders.items():
+            roots[login, path] = item
+            for above in (path, *path.parents):
+                inside[login, above] = item, folder
 
 
 def _identity(account: AccountSettings, environment: Mapping[str, str]) -> tuple[str, str]:
@@ -354,21 +366,6 @@ def _identity(account: AccountSettings, environment: Mapping[str, str]) -> tuple
         except LookupError:  # told by whoever needs it
             pass
     return url, str(reference)
-
-
-def _shared_folder(first: AccountSettings, second: AccountSettings) -> str:
-    """A folder of manifests that both have, or that is in one of the other; empty if none is.
-
-    Links are followed, as they are for manifests.
-    """
-    for ours in first.manifests:
-        for theirs in second.manifests:
-            one, other = Path(ours).resolve(), Path(theirs).resolve()
-            if one.is_relative_to(other):
-                return ours
-            if other.is_relative_to(one):
-                return theirs
-    return ""
 
 
 def _placed_name(account: AccountSettings) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from reconciler.core.plan import Plan
     from reconciler.render.view import View
     from reconciler.usecases import Fleet
+
+_LOADING = threading.Lock()
+"""Held by the account that reads its manifests: two would only take Python from each other."""
 
 
 class Duration(click.ParamType[float]):
@@ -281,15 +285,16 @@ def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Flee
     account = runtime.account()
     if len(paths) > 1 and paths != account.manifests:  # files and folders to be checked
         return schemas, usecases.load_fleet(paths, schemas, today, rules, may_be_empty=may_be_empty)
-    fleet = usecases.load(
-        paths,
-        schemas,
-        today,
-        rules,
-        variables=account.variables,
-        account=account.name,
-        may_be_empty=may_be_empty,
-    )
+    with _LOADING:
+        fleet = usecases.load(
+            paths,
+            schemas,
+            today,
+            rules,
+            variables=account.variables,
+            account=account.name,
+            may_be_empty=may_be_empty,
+        )
     return schemas, fleet
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -431,7 +432,7 @@ def read_toml(path: Path, *, must_exist: bool = False) -> dict[str, Any]:
     import tomllib  # 8 ms that most runs save
 
     try:
-        table = tomllib.loads(text)
+        table = _tables(text)
     except (RecursionError, ValueError) as error:
         if isinstance(error, tomllib.TOMLDecodeError):
             reason = str(error)
@@ -443,6 +444,13 @@ def read_toml(path: Path, *, must_exist: bool = False) -> dict[str, Any]:
             f"{path} is not TOML: {reason}", "Correct that place, then run the same command again."
         ) from error
     return table
+
+
+@lru_cache(maxsize=1)  # each of many accounts asks the same file several times
+def _tables(text: str) -> dict[str, Any]:
+    import tomllib  # see `read_toml`
+
+    return tomllib.loads(text)
 
 
 def _check(key: str, value: object) -> None:

@@ -223,9 +223,15 @@ class Checkup:
         today = runtime.now()[:10]
         try:
             rules = runtime.secret_rules()
-            folders, variables, account = options.sources(self._manifests)
+            sources = options.sources(self._manifests)
             self._fleet = load(
-                folders, self._schemas, today, rules, variables=variables, account=account
+                sources.folders,
+                self._schemas,
+                today,
+                rules,
+                variables=sources.variables,
+                account=sources.account,
+                accounts=sources.accounts,
             )
         except InvalidManifestsError as error:
             hint = f"reconciler validate {self._manifests} lists them."

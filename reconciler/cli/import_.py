@@ -137,8 +137,14 @@ def _import(
     console.say("Reading the monitors of the account.")
     live = usecases.observe(connection.reader(), schemas.kinds, state).live
     with suppress(ConfigurationError, InvalidManifestsError):  # there need not be any valid ones
-        folders, variables, account = terms.sources or Sources((terms.manifests,))
-        fleet = load(folders, schemas, variables=variables, account=account, may_be_empty=True)
+        sources = terms.sources or Sources((terms.manifests,))
+        fleet = load(
+            sources.folders,
+            schemas,
+            variables=sources.variables,
+            account=sources.account,
+            may_be_empty=True,
+        )
         # No new manifest may repeat a secret of those that are there.
         run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
     found = importing.draft(live, schemas, state, terms, runtime.redactor())

@@ -293,6 +293,7 @@ def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Flee
             rules,
             variables=account.variables,
             account=account.name,
+            accounts=account_names(),
             may_be_empty=may_be_empty,
         )
     return schemas, fleet
@@ -307,8 +308,14 @@ def folders(*paths: str) -> tuple[str, ...]:
 
 def sources(manifests: str) -> usecases.Sources:
     """What the fleet of the account is loaded from: its folders, or the one that is named."""
-    account = runtime.account()
-    return usecases.Sources(folders(manifests), account.variables, account.name)
+    account, names = runtime.account(), account_names()
+    return usecases.Sources(folders(manifests), account.variables, account.name, names)
+
+
+def account_names() -> tuple[str, ...]:
+    """The names that the settings give accounts; none where there is the one without a name."""
+    accounts = runtime.accounts()
+    return accounts.names if accounts.are_named else ()
 
 
 def only_edits(plan: Plan, schemas: Schemas, *, asked: bool) -> Plan:

@@ -59,9 +59,12 @@ class Presence:
         if files and sources is None:
             self.fleet = load_fleet([self._folder], schemas, may_be_empty=True).desired
         if sources is not None:
-            folders, variables, account = sources
             self.fleet = load(
-                folders, schemas, variables=variables, account=account, may_be_empty=True
+                sources.folders,
+                schemas,
+                variables=sources.variables,
+                account=sources.account,
+                may_be_empty=True,
             ).desired
         self.folders = {
             part

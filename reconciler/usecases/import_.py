@@ -226,8 +226,7 @@ def check(
     Raises:
         InvalidManifestsError: what was written has findings.
     """
-    folders, variables, own = sources
-    fleet = load(folders, schemas, variables=variables, account=own)
+    fleet = load(sources.folders, schemas, variables=sources.variables, account=sources.account)
     made = made or Record(0, {}, {}, "", "")
     bound = {item.address: made._replace(id=item.id) for item in imported.drafts}
     bound = {name: state.records.get(name, record) for name, record in bound.items()}

@@ -37,7 +37,7 @@ from reconciler.usecases import defaults, overrides
 from reconciler.usecases.defaults import Inherited
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.core.diff import FieldChange
     from reconciler.core.model import JSON, Field, Kind
@@ -62,11 +62,13 @@ class Sources(NamedTuple):
             one says counts more.
         variables: what `${name}` stands for.
         account: whose id of `metadata.ids` counts.
+        accounts: the names that ids may be of; none if any may be meant.
     """
 
     folders: Sequence[str]
     variables: Mapping[str, JSON] = MappingProxyType({})
     account: str = DEFAULT_ACCOUNT
+    accounts: Collection[str] = ()
 
     def layer(self, path: str) -> int:
         """Which of the folders a file is in, the last if it is in several; 0 if in none."""
@@ -112,6 +114,7 @@ def load(
     *,
     variables: Mapping[str, JSON] = MappingProxyType({}),
     account: str = DEFAULT_ACCOUNT,
+    accounts: Collection[str] = (),
     may_be_empty: bool = False,
     edited: Mapping[str, bytes | None] = MappingProxyType({}),
 ) -> Fleet:
@@ -126,6 +129,7 @@ def load(
             what they name does not matter.
         variables: what `${name}` in a value stands for.
         account: whose id of `metadata.ids` counts.
+        accounts: the names that ids may be of; none if any may be meant.
         may_be_empty: whether folders without manifests are a fleet too.
         edited: files as they would be, and None for one that would be gone.
 
@@ -133,7 +137,7 @@ def load(
         ConfigurationError: there are no manifests to read.
         InvalidManifestsError: with every finding of all files.
     """
-    sources = Sources(tuple(folders), variables, account)
+    sources = Sources(tuple(folders), variables, account, accounts)
     loading = _Loading(schemas, today, rules, edited, sources)
     return loading.fleet(folders, may_be_empty=may_be_empty)
 
@@ -372,6 +376,9 @@ class _Loading:
         if self._overrides:
             own = max(len(sources.folders) - 1, 0)
             desired = desired._replace(override_at=self._overrides.last(desired.address, own))
+        for name in metadata.get("ids", ()) if sources.accounts else ():
+            if name not in sources.accounts:  # else a slip of the pen would make a second monitor
+                self.findings.append(self._unknown_account(document, name))
         if "ids" in metadata and "id" not in metadata:
             number = metadata["ids"].get(sources.account)
             pointer = ("metadata", "ids", sources.account)
@@ -388,6 +395,13 @@ class _Loading:
             )
             self.findings.append(Diagnostic(place, "shared-id", message))
         return desired
+
+    def _unknown_account(self, document: manifests.Document, name: str) -> Diagnostic:
+        pointer = ("metadata", "ids", name)
+        place = self.locator.position(document.path, document.number, pointer, of_key=True)
+        advice = did_you_mean(name, sorted(self._sources.accounts)) or "; remove its id"
+        message = f"metadata.ids names {name}, and the settings have no such account{advice}"
+        return Diagnostic(place, "unknown-account", message)
 
     def _variables_of(
         self, document: manifests.Document, inherited: Inherited

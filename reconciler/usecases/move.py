@@ -101,7 +101,7 @@ def find_move(moved: Sequence[str], target: str, sources: Sources, schemas: Sche
         ConfigurationError: something would be overwritten, or a file cannot be edited.
         InvalidManifestsError: the manifests have findings, before or after.
     """
-    folders, variables, account = sources
+    folders, variables, account = sources.folders, sources.variables, sources.account
     fleet = load(folders, schemas, variables=variables, account=account)
     steps = _steps(moved, target, os.path.normpath(folders[-1]))
     found = manifests.find(folders, may_be_empty=True)

@@ -89,7 +89,7 @@ def find_setting(sources: Sources, schemas: Schemas, wanted: Asked, today: str =
         ConfigurationError: a file cannot be edited.
         InvalidManifestsError: the manifests have findings, before or after.
     """
-    folders, variables, account = sources
+    folders, variables, account = sources.folders, sources.variables, sources.account
     fleet = load(folders, schemas, today, variables=variables, account=account)
     chosen = _chosen(fleet, wanted.targets)
     edits: dict[str, dict[Spot, dict[tuple[str, str], FieldEdit]]] = {}

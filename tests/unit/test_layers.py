@@ -66,7 +66,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fleet() -> Fleet:
-    folders, variables, account = SOURCES
+    folders, variables, account = SOURCES.folders, SOURCES.variables, SOURCES.account
     return load(folders, SCHEMAS, variables=variables, account=account)
 
 
@@ -140,7 +140,7 @@ class TestSetting:
 
 class TestIds:
     def said(self, bound: dict[str, int], account: str = "acme") -> list[str]:
-        folders, variables, _ = SOURCES
+        folders, variables = SOURCES.folders, SOURCES.variables
         found = load(folders, SCHEMAS, variables=variables, account=account)
         workspace = Workspace(found, SCHEMAS, Vault({}, ""), PlanOptions())
         return list(write_ids(workspace, bound))

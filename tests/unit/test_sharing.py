@@ -333,6 +333,24 @@ class TestIds:
         write(f"{SHARED}/relay.yaml", RELAY.replace("name: relay", "name: relay\n  id: 7"))
         assert relay(account="default").id == 7
 
+    def test_one_of_an_account_that_there_is_not_is_a_fault(self) -> None:
+        """Else a slip of the pen would make a second monitor."""
+        ids = "ids: {acmee: 7, beta: 8}"
+        write(f"{SHARED}/relay.yaml", RELAY.replace("name: relay", f"name: relay\n  {ids}"))
+        assert relay().id is None
+        with pytest.raises(InvalidManifestsError) as caught:
+            load((SHARED, OWN), SCHEMAS, variables=VARIABLES, account="acme", accounts=("acme",))
+        assert [str(finding) for finding in caught.value.findings] == [
+            (
+                f"{SHARED}/relay.yaml:5:9: unknown-account: metadata.ids names acmee, and the "
+                "settings have no such account; did you mean acme?"
+            ),
+            (
+                f"{SHARED}/relay.yaml:5:19: unknown-account: metadata.ids names beta, and the "
+                "settings have no such account; remove its id"
+            ),
+        ]
+
     def test_id_and_ids_do_not_go_together(self) -> None:
         both = "name: relay\n  id: 7\n  ids: {acme: 7}"
         write(f"{SHARED}/relay.yaml", RELAY.replace("name: relay", both))

@@ -128,10 +128,16 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
                 "the manifests or settings here are not those that the work is about",
                 "Use a checkout of the same commit everywhere.",
             )
-        part = Share(stopping, shown.append, formats.__setitem__, job.approved, job.digests)
+        part = Share(
+            stopping,
+            shown.append,
+            formats.__setitem__,
+            job.approved,
+            job.digests,
+            tells_failures=setting.tells_failures,
+        )
         context = Context(clock, redactor, accounts=accounts, account=account, part=part)
-        part = part._replace(tells_failures=setting.tells_failures)
-        context = context._replace(is_verbose=setting.is_verbose, part=part)
+        context = context._replace(is_verbose=setting.is_verbose)
         return cli.invoke(job.operation, job.arguments, context)
 
     began = clock.monotonic()

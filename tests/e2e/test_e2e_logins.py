@@ -183,7 +183,10 @@ def test_two_accounts_with_one_login_and_one_manifest_are_refused(pair: Pair) ->
     assert pair("plan", env=same).code == 0  # they manage monitors of their own
 
 
-@pytest.mark.parametrize("spelling", ["a link", "a whole path", "the URL", "the user"])
+@pytest.mark.parametrize(
+    "spelling",
+    ["a link", "a whole path", "a folder above", "a folder below", "the URL", "the user"],
+)
 def test_one_login_and_one_manifest_are_refused_however_they_are_written(
     pair: Pair, spelling: str
 ) -> None:
@@ -196,6 +199,11 @@ def test_one_login_and_one_manifest_are_refused_however_they_are_written(
         (monitors / "south" / "link").symlink_to(monitors / "north")
     elif spelling == "a whole path":
         folder = str(monitors / "north")
+    elif spelling == "a folder above":
+        folder = "monitors"
+    elif spelling == "a folder below":
+        folder = "monitors/north/below"
+        (monitors / "north" / "below").mkdir()
     elif spelling == "the URL":
         url = pair.host.url.replace("http://", "HTTP://")
         pair.settings("[accounts.south]", f'[accounts.south]\nurl = "{url}"')

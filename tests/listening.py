@@ -1,14 +1,32 @@
-"""A server of the standard library on loopback, for as long as a test needs it."""
+"""Ports on loopback, and a server of the standard library for as long as a test needs it."""
 
 from __future__ import annotations
 
+import random
+import socket
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_LISTENED = range(10_000, 32_000)
+"""Of these no system takes one for a connection unless it is told to, as it does above them."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on, and that no connection gets before a server does."""
+    found: list[int] = []
+    for number in random.SystemRandom().sample(_LISTENED, len(_LISTENED)):
+        if len(found) == count:
+            break
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", number))
+            found.append(number)
+    return found
 
 
 class QuietHandler(BaseHTTPRequestHandler):

@@ -1,5 +1,4 @@
 import json
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from reconciler.errors import (
 )
 
 from build import ACCOUNT
-from listening import QuietHandler, listening
+from listening import QuietHandler, free_ports, listening
 from scripted import Answer, Script
 
 Connect = Callable[..., Session]
@@ -243,8 +242,7 @@ class TestRepetition:
         assert script.requests().count(PATCH) <= 2
 
     def test_an_unreachable_host_has_not_received_it(self, connect: Connect) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
+        (port,) = free_ports(1)
         cancellation = Cancellation(SYSTEM)
         session = connect(
             url=f"http://127.0.0.1:{port}",

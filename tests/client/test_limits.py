@@ -27,6 +27,7 @@ from reconciler.errors import (
 )
 
 from build import ACCOUNT
+from listening import free_ports
 from scripted import Answer, Script
 
 if TYPE_CHECKING:
@@ -582,8 +583,7 @@ class TestLogin:
         assert "locks users out" in caught.value.hint
 
     def test_a_connection_that_fails_is_tried_again(self, connect: Callable[..., Session]) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
+        (port,) = free_ports(1)
         cancellation = Cancellation(SYSTEM)
         said: list[str] = []
 

@@ -6,7 +6,6 @@ import contextlib
 import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import pytest
 from e2e.conftest import Done, Workspace
@@ -14,6 +13,8 @@ from e2e.conftest import Done, Workspace
 from reconciler.context import SYSTEM
 from reconciler.core.rollup import PartResult
 from reconciler.sandbox import PASSWORD, USERNAME
+
+from listening import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +64,7 @@ def fleets(
     manifest: Callable[..., str],
 ) -> Iterator[Callable[..., Any]]:
     """Serves a fleet while a block runs; the next one has the same addresses."""
-    ports = dict.fromkeys(NAMES, 0)
+    ports = dict(zip(NAMES, free_ports(COUNT), strict=True))
 
     @contextlib.contextmanager
     def one(
@@ -82,7 +83,6 @@ def fleets(
                 workspace.write(f"{name}/old.yaml", old)
                 seed = monitor("email-smtp", 1, name="Old", port=25)
                 account = stack.enter_context(serving(seed, **options))
-                ports[name] = urlsplit(account.url).port or 0
                 settings.append(f'[accounts.{name}]\nurl = "{account.url}"\n')
                 accounts.append(account)
             (root / "reconciler.toml").write_text("\n".join(settings), encoding="utf-8")

@@ -18,6 +18,8 @@ import pytest
 from reconciler.sandbox import PASSWORD, USERNAME
 from reconciler.sandbox.worlds import KEYS
 
+from listening import free_ports
+
 SIGNALS = pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 SECONDS = 20
 """How long any end may take on a busy machine; a hang is longer."""
@@ -172,8 +174,7 @@ def test_it_stops_while_clients_keep_coming(command: Starting) -> None:
 
 def test_it_stops_when_nobody_reads_what_it_says(command: Starting) -> None:
     reading, writing = os.pipe()
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     process = command("--port", str(port), stdout=writing, stderr=writing)
     os.close(writing)
     os.close(reading)
@@ -183,8 +184,7 @@ def test_it_stops_when_nobody_reads_what_it_says(command: Starting) -> None:
 
 
 def test_it_stops_when_its_streams_are_closed(command: Starting) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
 
     def close() -> None:
         os.close(1)

@@ -18,6 +18,8 @@ from reconciler.sandbox import PASSWORD, USERNAME, Options, parse_fault, running
 from reconciler.sandbox.app import Tokens
 from reconciler.sandbox.store import Database
 
+from listening import free_ports
+
 SERVE = """
 import json, sys
 from pathlib import Path
@@ -84,8 +86,7 @@ def test_what_cannot_be_opened_is_said_where_it_is_started(schemas: Any, tmp_pat
 
 
 def test_the_port_can_be_chosen(schemas: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     with running(Options(schemas=schemas, port=port)) as url:
         assert url == f"http://127.0.0.1:{port}/api/v3"
         assert httpx.get(f"{url}/openapi.json").status_code == 200

@@ -20,7 +20,7 @@ import pytest
 
 from reconciler.state_store import Store, open_store
 
-from listening import QuietHandler, listening
+from listening import QuietHandler, free_ports, listening
 
 Git = Callable[..., str]
 PATIENCE = 60.0
@@ -41,14 +41,6 @@ class Place(NamedTuple):
 
     def open(self) -> Store:
         return open_store(self.location, folder=self.folder())
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -642,14 +642,21 @@ class History:
         """The addresses that cannot get their monitors back: another one has the name.
 
         One that is another manifest's was there before, and does not stand for what was deleted.
+        With them, the addresses of what took their place as another kind: it stays.
         """
         bound = {record["id"] for record in self.records(self.machines[which]).values()}
         others = [item for number, item in self.world.monitors().items() if number not in bound]
-        return {
+        lost = {
             address
             for address, item in changes.items()
             if item["action"] == "delete" and address in git
             if any(match_key_of(other) == git[address].match_key_of for other in others)
+        }
+        names = {address.partition("/")[2] for address in lost}
+        return lost | {
+            address
+            for address, item in changes.items()
+            if item["action"] == "create" and address.partition("/")[2] in names
         }
 
     def _hand_moves(

@@ -570,8 +570,10 @@ class History:
         is_all_done = done.code == 0 and bool(changes)
         address = max((key for key in changes if changes[key]["action"] != "delete"), default="")
         moved: set[str] = set()
-        if is_all_done and hand and address and self._hand_moves(hand, changes[address], before):
-            moved.add(address)
+        if is_all_done and hand and address:
+            is_moved = self._hand_moves(hand, changes[address], before)
+            if is_moved and _can_go_back(changes[address], before):
+                moved.add(address)
         is_drift = hand is not None and address in git and hand[0] in git[address].spec
         found = {  # that an earlier run had made, and this one bound and changed
             address: item._replace(spec={"name": before[changes[address]["id"]]["name"]})
@@ -584,10 +586,7 @@ class History:
         if is_all_done:
             self.world.counts["undo"] += 1
             moved |= self._taken_by_name(which, git, changes)
-            is_some = any(
-                item["action"] != "update" or _is_restorable(item, before[item["id"]])
-                for item in changes.values()
-            )
+            is_some = any(_can_go_back(item, before) for item in changes.values())
             self.git[which].update(found)  # what it undoes of them no other manifest says
             self._takes_back(which, done.json["run"], moved, number, is_some=is_some)
             for address in found:
@@ -841,9 +840,16 @@ class History:
             self.hand_deletes(number)
 
 
-def _is_restorable(outcome: Mapping[str, Any], was: Mapping[str, Any]) -> bool:
-    """Whether anything of an update can be sent back: only a text can be unset."""
-    sent = outcome["request"]["body"]
+def _can_go_back(outcome: Mapping[str, Any], before: Mapping[int, Mapping[str, Any]]) -> bool:
+    """Whether anything that became of a monitor can be undone: of its fields, texts can be unset.
+
+    Args:
+        outcome: of a run that is all done.
+        before: what AlertSite had, by id.
+    """
+    if outcome["action"] != "update":
+        return True
+    sent, was = outcome["request"]["body"], before[outcome["id"]]
     return any(was.get(name) not in (None, "", []) or isinstance(sent[name], str) for name in sent)
 
 

@@ -27,6 +27,7 @@ class Seen(NamedTuple):
     path: str
     authorization: str | None
     body: bytes
+    headers: dict[str, str]
 
 
 class Script:
@@ -65,7 +66,8 @@ def serving() -> Iterator[Script]:
         def _respond(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             authorization = self.headers.get("Authorization")
-            answer = script.take(Seen(self.command, self.path, authorization, body))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            answer = script.take(Seen(self.command, self.path, authorization, body, headers))
             if answer.status == 0:
                 self.close_connection = True
                 return

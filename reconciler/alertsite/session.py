@@ -142,6 +142,8 @@ class Session:
         self._bucket = None if rate is None else Bucket(rate, clock)
         self._wire = Wire()
         self._client = _client(url, wording, connections, limits, self._wire)
+        self._headers = dict(self._client.headers)
+        self._timeout = self._client.timeout.as_dict()
 
     def __enter__(self) -> Self:
         return self
@@ -271,17 +273,19 @@ class Session:
     ) -> httpx.Response:
         """One request and its answer; failures that a repetition may cure are `TransientError`."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        extensions = {"timeout": self._timeout, responses.REDACTOR: self._redactor}
         self._wait_our_turn()
         if self._wire.is_cut:
             message = f"{method} {path}: not sent, since all connections were cut off"
             raise TransientError(message, may_have_arrived=False)
-        request = self._client.build_request(
+        request = httpx.Request(  # as `build_request` makes it, in half the time
             method,
             self.url + path,
             params=query,
             json=body,
-            headers=headers,
-            extensions={responses.REDACTOR: self._redactor, responses.SECRETS: secrets},
+            headers=self._headers | headers,
+            cookies=self._client.cookies or None,
+            extensions=extensions | {responses.SECRETS: secrets},
         )
         try:
             response = self._timed(request, method, path, allowance)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from reconciler.context import Clock
     from reconciler.core.accounts import Accounts, AccountSettings
     from reconciler.core.redactor import Redactor
+    from reconciler.secrets import SecretRules
 
 
 class Share(NamedTuple):
@@ -43,6 +44,7 @@ class Context(NamedTuple):
         here: the working folder as the root sees it; empty if it is the root.
         is_verbose: whether each request is shown.
         accounts: those that the settings name; None until somebody asks.
+        rules: which secrets manifests may name; None until somebody asks.
         account: the one that the command is about; None until it is known.
         part: what a command is a part of that is about several accounts; None if it stands alone.
     """
@@ -52,5 +54,6 @@ class Context(NamedTuple):
     here: str = ""
     is_verbose: bool = False
     accounts: Accounts | None = None
+    rules: SecretRules | None = None
     account: AccountSettings | None = None
     part: Share | None = None

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from reconciler.context import Clock
     from reconciler.core.accounts import Accounts, AccountSettings
     from reconciler.core.printable import Lines
+    from reconciler.secrets import SecretRules
     from reconciler.usecases.fleet_job import Work
 
 
@@ -89,6 +90,7 @@ class Worker(NamedTuple):
     Attributes:
         stopping: what stops all parts; None for a part that nobody stops.
         accounts: all of them; None to read them.
+        rules: which secrets manifests may name, whatever the account; None to read them.
         is_verbose: whether each request is shown.
         tells_failures: whether a part notifies people also if it failed and changed nothing.
     """
@@ -96,6 +98,7 @@ class Worker(NamedTuple):
     clock: Clock = SYSTEM
     stopping: Stopping | None = None
     accounts: Accounts | None = None
+    rules: SecretRules | None = None
     is_verbose: bool = False
     tells_failures: bool = True
 
@@ -137,7 +140,7 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
             tells_failures=setting.tells_failures,
         )
         context = Context(clock, redactor, accounts=accounts, account=account, part=part)
-        context = context._replace(is_verbose=setting.is_verbose)
+        context = context._replace(rules=setting.rules, is_verbose=setting.is_verbose)
         return cli.invoke(job.operation, job.arguments, context)
 
     began = clock.monotonic()
@@ -252,7 +255,13 @@ class _Whole:
                 yield partial(work_on, setting=Worker(is_verbose=runtime.is_verbose())), executor
             return
         accounts = runtime.accounts()
-        setting = Worker(runtime.clock(), self._stopping, accounts, is_verbose=runtime.is_verbose())
+        setting = Worker(
+            runtime.clock(),
+            self._stopping,
+            accounts,
+            runtime.secret_rules(),
+            is_verbose=runtime.is_verbose(),
+        )
         do = work_on if self._spread.shard else work
         at_once = 1 if self.operation in _IN_TURN else accounts.parallelism
         gc.enable()  # what an account was made of is garbage when it is done

@@ -233,13 +233,13 @@ def accounts() -> Accounts:
 
 def read_accounts_again() -> Accounts:
     """As `accounts`, from files that may have changed since."""
-    click.get_current_context().find_root().obj = _context()._replace(accounts=None)
+    click.get_current_context().find_root().obj = _context()._replace(accounts=None, rules=None)
     return accounts()
 
 
 def suppose(found: Accounts) -> None:
     """From now on these are the accounts of the repository."""
-    click.get_current_context().find_root().obj = _context()._replace(accounts=found)
+    click.get_current_context().find_root().obj = _context()._replace(accounts=found, rules=None)
 
 
 def account() -> AccountSettings:
@@ -270,13 +270,22 @@ def part() -> Share | None:
 
 
 def secret_rules() -> SecretRules:
-    """Which secrets manifests may name: not those that an account logs in with."""
+    """Which secrets manifests may name: not those that an account logs in with.
+
+    Raises:
+        ConfigurationError: a file with settings cannot be read.
+    """
+    context = _context()
+    if context.rules is not None:
+        return context.rules
     rules = config.read_secret_rules(os.environ, config.PROJECT)
     own = [ref for item in accounts().all if item.login for ref in item.login.references]
-    return rules._replace(
+    rules = rules._replace(
         own_files=(*rules.own_files, *(ref.words[0] for ref in own if ref.scheme == "file")),
         own_variables=tuple(ref.words[0] for ref in own if ref.scheme == "env"),
     )
+    click.get_current_context().find_root().obj = _context()._replace(rules=rules)
+    return rules
 
 
 @contextmanager

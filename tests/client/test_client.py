@@ -2,9 +2,11 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import pytest
 
+from reconciler import __version__
 from reconciler.alertsite import Credentials, Reader, Session, Writer
 from reconciler.context import SYSTEM, Cancellation
 from reconciler.core.model import Live
@@ -187,6 +189,29 @@ class TestToken:
         script.on(PATCH, error(401, "expired"), OK)
         patch(connect(Credentials("me@example.com", "secret", token="old"), say=said.append))
         assert said == ["The token in ALERTSITE_TOKEN is refused; logging in instead."]
+
+
+class TestHeaders:
+    def test_a_request_says_who_sends_it_and_what_it_takes(
+        self, script: Script, connect: Connect
+    ) -> None:
+        sticky = Answer(body=OK.body, headers=(("Set-Cookie", "balancer=7; Path=/"),))
+        script.on(PATCH, sticky, OK)
+        session = connect()
+        patch(session)
+        patch(session)
+        first, second = (seen.headers for seen in script.seen if seen.method == "PATCH")
+        assert first == {
+            "host": urlsplit(script.url).netloc,
+            "connection": "keep-alive",
+            "user-agent": f"reconciler/{__version__}",
+            "accept": "application/json",
+            "accept-encoding": "gzip",
+            "authorization": "Bearer token-1",
+            "content-type": "application/json",
+            "content-length": "12",
+        }
+        assert second == first | {"cookie": "balancer=7"}
 
 
 class TestRepetition:

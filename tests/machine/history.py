@@ -587,10 +587,11 @@ class History:
             self.world.counts["undo"] += 1
             moved |= self._taken_by_name(which, git, changes)
             is_some = any(_can_go_back(item, before) for item in changes.values())
-            self.git[which].update(found)  # what it undoes of them no other manifest says
+            # It reads no manifest: no record moves, and what it undoes of `found` none says.
+            written, fleet = self.git[which], {**self.git[which], **found}
+            self.git[which] = {key: item._replace(previously=()) for key, item in fleet.items()}
             self._takes_back(which, done.json["run"], moved, number, is_some=is_some)
-            for address in found:
-                del self.git[which][address]
+            self.git[which] = written
             self._check_taken_back(changes, before, moved)
             if not (moved or is_drift):
                 told = self.plans(which, Flags(), "--detailed-exitcode")

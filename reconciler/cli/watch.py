@@ -44,7 +44,7 @@ from reconciler.render.view import Made, View
 from reconciler.render.watches import round_text
 from reconciler.state_store import LockOptions
 from reconciler.usecases.fleet_job import Job
-from reconciler.usecases.follow import follow, refuse_unusable
+from reconciler.usecases.follow import follow, refuse_unusable, unfollowed
 from reconciler.usecases.watch import watch as look_at
 
 if TYPE_CHECKING:
@@ -149,6 +149,8 @@ def watch(
     if once:
         code = watcher.round().exit_code
         return ExitCode.INTERRUPTED if stopping.is_asked else code
+    if ref is None and (reason := unfollowed()):
+        console.say(f"Nothing is fetched, since {reason}. --ref names a branch to follow.")
     with ExitStack() as stack:
         url = stack.enter_context(_serving(watcher, listen, interval))
         console.say(f"Serving {url}")

@@ -2,8 +2,8 @@
 
 It goes where the remote goes, also when history was rewritten there: what is reviewed is there.
 What is only here is never lost: with commits of its own, or with files that are changed, a checkout
-stays as it is, and that is said. A branch that follows none is as the remote is, since there is no
-remote.
+stays as it is, and that is said. Without a branch that follows one, nothing is fetched: whoever
+moves the checkout is somebody else, or nobody.
 
 A ref that is named has no branch here. So HEAD is detached, and all branches stay where they are.
 Commits that a detached HEAD alone has are its own, but for those that the ref had when it was
@@ -83,11 +83,28 @@ def follow(ref: str | None = None) -> Followed:
     return Followed(head.out.decode("ascii", "replace").strip() if head.is_ok else "", problem)
 
 
-def _follow(git: Git) -> str:
+def unfollowed() -> str:
+    """Why nothing is ever fetched here unless a ref is named; empty if it is, or cannot be."""
+    git = repository(".")
+    if git is None or not git.run("remote").out:
+        return ""
+    branch, remote = _branch(git)
+    if not branch:
+        return "HEAD is detached"
+    return "" if remote else f"the branch {branch} tracks none of a remote"
+
+
+def _branch(git: Git) -> tuple[str, str]:
+    """The branch here and the remote that it follows; empty for what there is not."""
     branch = git.run("symbolic-ref", "--quiet", "--short", "HEAD").out.decode().strip()
-    upstream = git.run("rev-parse", "--verify", "--quiet", "@{upstream}")
     remote = git.run("config", "--get", f"branch.{branch}.remote").out.decode().strip()
-    if not branch or not remote or remote == ".":
+    return branch, "" if remote == "." else remote
+
+
+def _follow(git: Git) -> str:
+    branch, remote = _branch(git)
+    upstream = git.run("rev-parse", "--verify", "--quiet", "@{upstream}")
+    if not branch or not remote:
         return ""
     own = git.run("rev-list", "--max-count=1", "@{upstream}..HEAD")
     if not upstream.is_ok or not own.is_ok:

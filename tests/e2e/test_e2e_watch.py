@@ -703,6 +703,42 @@ def test_a_mistake_in_the_settings_does_not_end_it(
 
 
 @pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("checkout --quiet --detach", "Nothing is fetched, since HEAD is detached. --ref names a"),
+        ("branch --quiet --unset-upstream", "since the branch main tracks none of a remote. --ref"),
+        ("remote remove origin", ""),
+        ("status", ""),
+    ],
+)
+def test_a_checkout_that_follows_nothing_is_said_once(
+    command: str,
+    words: str,
+    run: Callable[..., Done],
+    git: Callable[..., str],
+    account: Account,
+    checkout: Path,
+) -> None:
+    rounds = 0
+
+    def sleep(seconds: float, stop: threading.Event | None) -> None:
+        nonlocal rounds
+        if seconds < 50 or stop is None:
+            return
+        rounds += 1
+        if rounds == 3:
+            signal.raise_signal(signal.SIGTERM)
+            assert stop.wait(5)
+
+    git(checkout, *command.split())
+    clock = SYSTEM._replace(sleep=sleep)
+    done = run(*WATCH, env=account.env, cwd=checkout, clock=clock)
+    assert (done.code, rounds) == (0, 3)
+    assert done.err.count("Nothing is fetched") == bool(words)
+    assert words in done.err
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--interval", "59s"), "60 s is the least"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from ssl import SSLContext
 
 _LISTENED = range(10_000, 32_000)
 """Of these no system takes one for a connection unless it is told to, as it does above them."""
@@ -37,9 +38,13 @@ class QuietHandler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def listening(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+def listening(
+    handler: Callable[..., BaseHTTPRequestHandler], tls: SSLContext | None = None
+) -> Iterator[str]:
     """Where the server is: HOST:PORT."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -10,6 +10,7 @@ from listening import QuietHandler, listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from ssl import SSLContext
 
 
 class Answer(NamedTuple):
@@ -57,7 +58,7 @@ class Script:
 
 
 @contextmanager
-def serving() -> Iterator[Script]:
+def serving(tls: SSLContext | None = None) -> Iterator[Script]:
     script = Script()
 
     class Handler(QuietHandler):
@@ -80,6 +81,6 @@ def serving() -> Iterator[Script]:
 
         do_GET = do_POST = do_PATCH = _respond
 
-    with listening(Handler) as place:
-        script.url = f"http://{place}"
+    with listening(Handler, tls) as place:
+        script.url = f"{'http' if tls is None else 'https'}://{place}"
         yield script

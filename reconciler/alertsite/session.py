@@ -7,11 +7,14 @@ and password, a bad login answers 400, a token lives one hour, then requests ans
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 import threading
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
 import httpcore
@@ -538,6 +541,21 @@ def _is_tls(error: BaseException | None) -> bool:
     return False
 
 
+def _trusting() -> ssl.SSLContext:
+    """What trusts the certificates that the environment names, or else those of httpx.
+
+    They take 30 ms to load, which is most of what an account takes: a fleet shares them. Who
+    watches for months sees another file of them.
+    """
+    file, folder = (os.environ.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    return _loaded(file, folder, Path(file).stat().st_mtime_ns if file else 0)
+
+
+@lru_cache(maxsize=1)
+def _loaded(_file: str, _folder: str, _changed: int) -> ssl.SSLContext:
+    return httpx.create_ssl_context()
+
+
 def _client(
     url: str, wording: Wording, connections: int, limits: Limits, wire: Wire
 ) -> httpx.Client:
@@ -558,8 +576,7 @@ def _client(
                 limits.timeout, connect=_CONNECT, write=_WRITE, pool=limits.deadline
             ),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            # Without TLS the trusted certificates, 30 ms to load, would not be used.
-            verify=True if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            verify=_trusting() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             trust_env=secure,  # plain HTTP is loopback only, where no proxy belongs
         )
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:

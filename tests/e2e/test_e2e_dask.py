@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from certificates import Authorities
 from e2e.conftest import Done
 from e2e.test_e2e_beyond import ALL, COUNT, ENV, fleets, report
 
@@ -153,49 +154,27 @@ def _said(value: dict[str, Any]) -> list[str]:
     return [json.dumps(outcome) for outcome in value["outcomes"]]
 
 
-class Authorities:
-    """Two certificate authorities, and a certificate of each."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        for name in ("ours", "other"):
-            self._make("req", "-x509", "-days", "2", "-subj", f"/CN={name}", key=name, out=name)
-            self._make("req", "-subj", "/CN=node", key=f"{name}-node", out=f"{name}-request")
-            signed = ("-CA", self.file(name), "-CAkey", self.file(name, "key"), "-CAcreateserial")
-            request = ("-req", "-in", self.file(f"{name}-request"))
-            self._call("x509", *request, *signed, "-days", "2", "-out", self.file(f"{name}-node"))
-
-    def file(self, name: str, kind: str = "pem") -> str:
-        return str(self._folder / f"{name}.{kind}")
-
-    def trust(self, name: str) -> dict[str, str]:
-        """What makes Dask believe the certificates of an authority."""
-        return {f"{TLS}CA_FILE": self.file(name)}
-
-    def show(self, whose: str, name: str) -> dict[str, str]:
-        """What makes Dask show the certificate of an authority, by who shows it."""
-        files = {"CERT": self.file(f"{name}-node"), "KEY": self.file(f"{name}-node", "key")}
-        return {f"{TLS}{whose}__{key}": file for key, file in files.items()}
-
-    def _make(self, command: str, *how: str, key: str, out: str) -> None:
-        curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-        files = ("-keyout", self.file(key, "key"), "-out", self.file(out))
-        self._call(command, *curve, *how, *files)
-
-    def _call(self, *arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=30)
-
-
 TLS = "DASK_DISTRIBUTED__COMM__TLS__"
+
+
+def trust(made: Authorities, name: str) -> dict[str, str]:
+    """What makes Dask believe the certificates of an authority."""
+    return {f"{TLS}CA_FILE": made.file(name)}
+
+
+def show(made: Authorities, whose: str, name: str) -> dict[str, str]:
+    """What makes Dask show the certificate of an authority, by who shows it."""
+    files = {"CERT": made.file(f"{name}-node"), "KEY": made.file(f"{name}-node", "key")}
+    return {f"{TLS}{whose}__{key}": file for key, file in files.items()}
 
 
 def test_tls_lets_in_who_has_a_certificate_of_the_authority_and_nobody_else(
     fleets: Callable[..., Any], base_env: dict[str, str], tmp_path: Path
 ) -> None:
     made = Authorities(tmp_path)
-    env = base_env | made.trust("ours") | {"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true"}
-    shown = made.show("SCHEDULER", "ours") | made.show("WORKER", "ours")
-    ours, other = (made.show("CLIENT", name) for name in ("ours", "other"))
+    env = base_env | trust(made, "ours") | {"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true"}
+    shown = show(made, "SCHEDULER", "ours") | show(made, "WORKER", "ours")
+    ours, other = (show(made, "CLIENT", name) for name in ("ours", "other"))
     with fleets("tls", count=3) as fleet, contextlib.ExitStack() as stack:
         cluster = Cluster(fleet.root, env | shown, stack, "tls")
         assert cluster.address.startswith("tls://127.0.0.1:")
@@ -219,7 +198,7 @@ def test_tls_lets_in_who_has_a_certificate_of_the_authority_and_nobody_else(
                 "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT is not set": executor.submit(plan, {}),
                 "it may not accept the certificate of this client": executor.submit(plan, other),
                 "its certificate is not of an authority in": executor.submit(
-                    plan, ours | made.trust("other")
+                    plan, ours | trust(made, "other")
                 ),
                 "the files of TLS cannot be read": executor.submit(plan, ours | missing),
                 "it may expect TLS": executor.submit(without_tls),

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import json
 import os
+from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -642,15 +643,20 @@ class History:
         """The addresses that cannot get their monitors back: another one has the name.
 
         One that is another manifest's was there before, and does not stand for what was deleted.
-        With them, the addresses of what took their place as another kind: it stays.
+        Two that had the same name could not be told apart, should an answer be lost. With them, the addresses of what took their place as another kind: it stays.
         """
         bound = {record["id"] for record in self.records(self.machines[which]).values()}
         others = [item for number, item in self.world.monitors().items() if number not in bound]
-        lost = {
-            address
+        deleted = {
+            address: git[address].match_key_of
             for address, item in changes.items()
             if item["action"] == "delete" and address in git
-            if any(match_key_of(other) == git[address].match_key_of for other in others)
+        }
+        had = Counter(deleted.values())
+        lost = {
+            address
+            for address, key in deleted.items()
+            if had[key] > 1 or any(match_key_of(other) == key for other in others)
         }
         names = {address.partition("/")[2] for address in lost}
         return lost | {

@@ -643,7 +643,8 @@ class History:
         """The addresses that cannot get their monitors back: another one has the name.
 
         One that is another manifest's was there before, and does not stand for what was deleted.
-        Two that had the same name could not be told apart, should an answer be lost. With them, the addresses of what took their place as another kind: it stays.
+        Two that had the same name could not be told apart, should an answer be lost. With them,
+        the addresses of what took their place as another kind: it stays.
         """
         bound = {record["id"] for record in self.records(self.machines[which]).values()}
         others = [item for number, item in self.world.monitors().items() if number not in bound]

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 GRACE = 120.0
 """Seconds after which a lost create has arrived or never will; longer than any read timeout."""
-_SHORTEST_CUT = 14
+_SHORTEST_CUT = 13
 """What may be left of a name, blanks folded, that AlertSite has cut."""
 
 

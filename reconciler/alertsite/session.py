@@ -544,8 +544,8 @@ def _is_tls(error: BaseException | None) -> bool:
 def _trusting() -> ssl.SSLContext:
     """What trusts the certificates that the environment names, or else those of httpx.
 
-    They take 30 ms to load, which is most of what an account takes: a fleet shares them. Who
-    watches for months sees another file of them.
+    They take 30 ms to load, which is most of what a small account takes: a fleet shares them. A
+    file that has changed is loaded again, as `watch` runs for months.
     """
     file, folder = (os.environ.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
     return _loaded(file, folder, Path(file).stat().st_mtime_ns if file else 0)
@@ -576,6 +576,7 @@ def _client(
                 limits.timeout, connect=_CONNECT, write=_WRITE, pool=limits.deadline
             ),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            # Without TLS nothing is trusted, so nothing is loaded.
             verify=_trusting() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             trust_env=secure,  # plain HTTP is loopback only, where no proxy belongs
         )

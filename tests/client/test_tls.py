@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from certificates import Authorities
 
 from reconciler.alertsite import Session, Writer
 from reconciler.errors import NonsenseError
 
 from build import ACCOUNT
+from certificates import Authorities
 from scripted import Answer, Script, serving
 
 if TYPE_CHECKING:

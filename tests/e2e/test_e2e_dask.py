@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from certificates import Authorities
 from e2e.conftest import Done
 from e2e.test_e2e_beyond import ALL, COUNT, ENV, fleets, report
 
 from reconciler.state_store import current, open_store
+
+from certificates import Authorities
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -670,29 +670,36 @@ class TestNotify:
         assert Service.TOKEN not in done.text
 
 
+def stopping_after(*acts: Callable[[], object]) -> Clock:
+    """A clock that waits for no round: it does one of these after each, and then stops all."""
+    left = list(acts)
+
+    def sleep(seconds: float, stop: threading.Event | None) -> None:
+        if seconds < 50 or stop is None:
+            return
+        if left:
+            left.pop(0)()
+            return
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.wait(5)
+
+    return SYSTEM._replace(sleep=sleep)
+
+
 def test_a_mistake_in_the_settings_does_not_end_it(
     run: Callable[..., Done], account: Account, checkout: Path
 ) -> None:
-    day = 0
+    manifest, settings = checkout / "monitors" / "relay-1.yaml", checkout / "reconciler.toml"
 
-    def sleep(seconds: float, stop: threading.Event | None) -> None:
-        nonlocal day
-        if seconds < 50 or stop is None:
-            return
-        day += 1
-        path = checkout / "monitors" / "relay-1.yaml"
-        if day == 1:
-            path.write_text("no: manifest\n")
-        elif day == 2:
-            path.write_text("")
-            (checkout / "reconciler.toml").write_text("[accounts]\nx = 1\n")
-        elif day == 3:
-            (checkout / "reconciler.toml").write_text("")
-        else:
-            signal.raise_signal(signal.SIGTERM)
-            assert stop.wait(5)
+    def spoil_settings() -> None:
+        manifest.write_text("")
+        settings.write_text("[accounts]\nx = 1\n")
 
-    clock = SYSTEM._replace(sleep=sleep)
+    clock = stopping_after(
+        lambda: manifest.write_text("no: manifest\n"),
+        spoil_settings,
+        lambda: settings.write_text(""),
+    )
     done = run(*WATCH, env=account.env, cwd=checkout, clock=clock)
     assert done.code == 0
     lines = [line for line in done.out.splitlines() if line.startswith("20")]
@@ -719,21 +726,10 @@ def test_a_checkout_that_follows_nothing_is_said_once(
     account: Account,
     checkout: Path,
 ) -> None:
-    rounds = 0
-
-    def sleep(seconds: float, stop: threading.Event | None) -> None:
-        nonlocal rounds
-        if seconds < 50 or stop is None:
-            return
-        rounds += 1
-        if rounds == 3:
-            signal.raise_signal(signal.SIGTERM)
-            assert stop.wait(5)
-
     git(checkout, *command.split())
-    clock = SYSTEM._replace(sleep=sleep)
+    clock = stopping_after(lambda: None, lambda: None)
     done = run(*WATCH, env=account.env, cwd=checkout, clock=clock)
-    assert (done.code, rounds) == (0, 3)
+    assert (done.code, done.out.count("6 unchanged")) == (0, 3)
     assert done.err.count("Nothing is fetched") == bool(words)
     assert words in done.err
 

@@ -223,16 +223,7 @@ class Checkup:
         today = runtime.now()[:10]
         try:
             rules = runtime.secret_rules()
-            sources = options.sources(self._manifests)
-            self._fleet = load(
-                sources.folders,
-                self._schemas,
-                today,
-                rules,
-                variables=sources.variables,
-                account=sources.account,
-                accounts=sources.accounts,
-            )
+            self._fleet = load(options.sources(self._manifests), self._schemas, today, rules)
         except InvalidManifestsError as error:
             hint = f"reconciler validate {self._manifests} lists them."
             return Check("manifests", CheckStatus.FAIL, str(error), hint, error.exit_code)

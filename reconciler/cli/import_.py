@@ -138,13 +138,7 @@ def _import(
     live = usecases.observe(connection.reader(), schemas.kinds, state).live
     with suppress(ConfigurationError, InvalidManifestsError):  # there need not be any valid ones
         sources = terms.sources or Sources((terms.manifests,))
-        fleet = load(
-            sources.folders,
-            schemas,
-            variables=sources.variables,
-            account=sources.account,
-            may_be_empty=True,
-        )
+        fleet = load(sources, schemas, may_be_empty=True)
         # No new manifest may repeat a secret of those that are there.
         run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
     found = importing.draft(live, schemas, state, terms, runtime.redactor())

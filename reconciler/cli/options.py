@@ -281,21 +281,12 @@ def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Flee
     schemas = installed_schemas()
     today = runtime.now()[:10]
     rules = runtime.secret_rules()
-    paths = folders(*paths)
-    account = runtime.account()
-    if len(paths) > 1 and paths != account.manifests:  # files and folders to be checked
+    found = sources(*paths)
+    paths = tuple(found.folders)
+    if len(paths) > 1 and paths != runtime.account().manifests:  # files and folders to be checked
         return schemas, usecases.load_fleet(paths, schemas, today, rules, may_be_empty=may_be_empty)
     with _LOADING:
-        fleet = usecases.load(
-            paths,
-            schemas,
-            today,
-            rules,
-            variables=account.variables,
-            account=account.name,
-            accounts=account_names(),
-            may_be_empty=may_be_empty,
-        )
+        fleet = usecases.load(found, schemas, today, rules, may_be_empty=may_be_empty)
     return schemas, fleet
 
 
@@ -306,16 +297,11 @@ def folders(*paths: str) -> tuple[str, ...]:
     return runtime.account().manifests if is_default else paths
 
 
-def sources(manifests: str) -> usecases.Sources:
-    """What the fleet of the account is loaded from: its folders, or the one that is named."""
-    account, names = runtime.account(), account_names()
-    return usecases.Sources(folders(manifests), account.variables, account.name, names)
-
-
-def account_names() -> tuple[str, ...]:
-    """The names that the settings give accounts; none where there is the one without a name."""
-    accounts = runtime.accounts()
-    return accounts.names if accounts.are_named else ()
+def sources(*paths: str) -> usecases.Sources:
+    """What the fleet of the account is loaded from: its folders, or the paths that are named."""
+    account, accounts = runtime.account(), runtime.accounts()
+    names = accounts.names if accounts.are_named else ()
+    return usecases.Sources(folders(*paths), account.variables, account.name, names)
 
 
 def only_edits(plan: Plan, schemas: Schemas, *, asked: bool) -> Plan:

@@ -59,13 +59,7 @@ class Presence:
         if files and sources is None:
             self.fleet = load_fleet([self._folder], schemas, may_be_empty=True).desired
         if sources is not None:
-            self.fleet = load(
-                sources.folders,
-                schemas,
-                variables=sources.variables,
-                account=sources.account,
-                may_be_empty=True,
-            ).desired
+            self.fleet = load(sources, schemas, may_be_empty=True).desired
         self.folders = {
             part
             for path in files

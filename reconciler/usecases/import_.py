@@ -226,7 +226,7 @@ def check(
     Raises:
         InvalidManifestsError: what was written has findings.
     """
-    fleet = load(sources.folders, schemas, variables=sources.variables, account=sources.account)
+    fleet = load(sources, schemas)
     made = made or Record(0, {}, {}, "", "")
     bound = {item.address: made._replace(id=item.id) for item in imported.drafts}
     bound = {name: state.records.get(name, record) for name, record in bound.items()}

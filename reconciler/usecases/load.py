@@ -107,29 +107,23 @@ class Fleet(NamedTuple):
 
 
 def load(
-    folders: Sequence[str],
+    sources: Sources,
     schemas: Schemas,
     today: str = "",
     rules: SecretRules | None = None,
     *,
-    variables: Mapping[str, JSON] = MappingProxyType({}),
-    account: str = DEFAULT_ACCOUNT,
-    accounts: Collection[str] = (),
     may_be_empty: bool = False,
     edited: Mapping[str, bytes | None] = MappingProxyType({}),
 ) -> Fleet:
     """Finds, reads and checks what the fleet of one account is loaded from.
 
     Args:
-        folders: layers of manifests: the shared ones first, the account's own last.
+        sources: where the manifests are, and for which account.
         schemas: what manifests must fit.
         today: the day, as YYYY-MM-DD; what was to be ignored until an earlier one is not ignored
             any more, with a warning.
         rules: which secrets the manifests may name; None where none is going to be resolved, and
             what they name does not matter.
-        variables: what `${name}` in a value stands for.
-        account: whose id of `metadata.ids` counts.
-        accounts: the names that ids may be of; none if any may be meant.
         may_be_empty: whether folders without manifests are a fleet too.
         edited: files as they would be, and None for one that would be gone.
 
@@ -137,9 +131,8 @@ def load(
         ConfigurationError: there are no manifests to read.
         InvalidManifestsError: with every finding of all files.
     """
-    sources = Sources(tuple(folders), variables, account, accounts)
     loading = _Loading(schemas, today, rules, edited, sources)
-    return loading.fleet(folders, may_be_empty=may_be_empty)
+    return loading.fleet(sources.folders, may_be_empty=may_be_empty)
 
 
 def load_fleet(

@@ -101,15 +101,15 @@ def find_move(moved: Sequence[str], target: str, sources: Sources, schemas: Sche
         ConfigurationError: something would be overwritten, or a file cannot be edited.
         InvalidManifestsError: the manifests have findings, before or after.
     """
-    folders, variables, account = sources.folders, sources.variables, sources.account
-    fleet = load(folders, schemas, variables=variables, account=account)
+    folders = sources.folders
+    fleet = load(sources, schemas)
     steps = _steps(moved, target, os.path.normpath(folders[-1]))
     found = manifests.find(folders, may_be_empty=True)
     files = {path: new for path in found for step in steps if (new := step.of(path)) is not None}
     read = dict.fromkeys((*found, *defaults.above(folders)))
     _check_links(read, steps)
     original = {path: _read(path) for path in read}
-    new_defaults = _defaults(original, files, schemas, variables)
+    new_defaults = _defaults(original, files, schemas, sources.variables)
     kept = tuple(
         item
         for desired in fleet.desired
@@ -119,7 +119,7 @@ def find_move(moved: Sequence[str], target: str, sources: Sources, schemas: Sche
     edited = _edited(kept, original, files)
     after: dict[str, bytes | None] = dict.fromkeys(files)
     after |= {files.get(path, path): edited.get(path, original[path]) for path in (*files, *edited)}
-    _check_same(fleet, load(folders, schemas, variables=variables, account=account, edited=after))
+    _check_same(fleet, load(sources, schemas, edited=after))
     return Move(steps, files, kept, {path: (original[path], edited[path]) for path in edited})
 
 

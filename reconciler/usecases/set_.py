@@ -89,8 +89,7 @@ def find_setting(sources: Sources, schemas: Schemas, wanted: Asked, today: str =
         ConfigurationError: a file cannot be edited.
         InvalidManifestsError: the manifests have findings, before or after.
     """
-    folders, variables, account = sources.folders, sources.variables, sources.account
-    fleet = load(folders, schemas, today, variables=variables, account=account)
+    fleet = load(sources, schemas, today)
     chosen = _chosen(fleet, wanted.targets)
     edits: dict[str, dict[Spot, dict[tuple[str, str], FieldEdit]]] = {}
     told: list[EditedField] = []
@@ -114,7 +113,7 @@ def find_setting(sources: Sources, schemas: Schemas, wanted: Asked, today: str =
     files = tuple(_edited(path, edits[path]) for path in sorted(edits))
     files = tuple(file for file in files if file.data != file.original)
     data = {file.path: file.data for file in files}
-    load(folders, schemas, today, variables=variables, account=account, edited=data)
+    load(sources, schemas, today, edited=data)
     if not files:
         return Setting((), len(chosen), 0, ())
     return Setting(files, len(chosen), changed, tuple(told))

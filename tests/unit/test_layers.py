@@ -66,8 +66,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fleet() -> Fleet:
-    folders, variables, account = SOURCES.folders, SOURCES.variables, SOURCES.account
-    return load(folders, SCHEMAS, variables=variables, account=account)
+    return load(SOURCES, SCHEMAS)
 
 
 def set_(*arguments: str, unset: tuple[str, ...] = ()) -> dict[str, str]:
@@ -140,8 +139,7 @@ class TestSetting:
 
 class TestIds:
     def said(self, bound: dict[str, int], account: str = "acme") -> list[str]:
-        folders, variables = SOURCES.folders, SOURCES.variables
-        found = load(folders, SCHEMAS, variables=variables, account=account)
+        found = load(SOURCES._replace(account=account), SCHEMAS)
         workspace = Workspace(found, SCHEMAS, Vault({}, ""), PlanOptions())
         return list(write_ids(workspace, bound))
 
@@ -205,6 +203,22 @@ class TestMoving:
     def test_a_shared_manifest_stays_where_others_look_for_it(self) -> None:
         with pytest.raises(UsageError):
             find_move([f"{SHARED}/relay.yaml"], f"{OWN}/", SOURCES, SCHEMAS)
+
+
+def test_nothing_is_edited_where_ids_are_of_an_account_that_there_is_not() -> None:
+    """As `validate` says it of the same folders."""
+    own = Path(OWN, "own.yaml")
+    own.write_text(own.read_text().replace("name: own", "name: own\n  ids: {acmee: 7}"))
+    sources = SOURCES._replace(accounts=("acme",))
+    wanted = Asked(["email-smtp/relay"], [], ("timeout",))
+    edits = (
+        lambda: find_setting(sources, SCHEMAS, wanted),
+        lambda: find_move([str(own)], f"{OWN}/eu/", sources, SCHEMAS),
+    )
+    for edit in edits:
+        with pytest.raises(InvalidManifestsError) as caught:
+            edit()
+        assert [item.code for item in caught.value.findings] == ["unknown-account"]
 
 
 def test_an_import_means_what_looks_like_a_variable() -> None:

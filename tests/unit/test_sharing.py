@@ -10,7 +10,7 @@ import pytest
 from reconciler.core.variables import escaped, fill, names_in
 from reconciler.errors import InvalidManifestsError
 from reconciler.schema import installed_schemas
-from reconciler.usecases.load import load
+from reconciler.usecases.load import Sources, load
 
 if TYPE_CHECKING:
     from reconciler.core.model import JSON, Desired
@@ -49,9 +49,8 @@ def write(path: str, text: str) -> None:
 
 
 def fleet(*folders: str, account: str = "acme", **variables: JSON) -> Fleet:
-    return load(
-        folders or (SHARED, OWN), SCHEMAS, variables={**VARIABLES, **variables}, account=account
-    )
+    values = {**VARIABLES, **variables}
+    return load(Sources(folders or (SHARED, OWN), values, account), SCHEMAS)
 
 
 def relay(*folders: str, account: str = "acme", **variables: JSON) -> Desired:
@@ -310,7 +309,7 @@ class TestOverrides:
     def test_it_can_say_until_when_it_is_meant(self) -> None:
         said = "lifecycle: {until: 2026-01-01}\nspec: {enabled: false}\n"
         write(f"{OWN}/a.yaml", OVERRIDE + said)
-        found = load((SHARED, OWN), SCHEMAS, "2026-02-01", variables=VARIABLES, account="acme")
+        found = load(Sources((SHARED, OWN), VARIABLES, "acme"), SCHEMAS, "2026-02-01")
         assert [item.code for item in found.warnings] == ["expired-maintenance"]
 
 
@@ -339,7 +338,7 @@ class TestIds:
         write(f"{SHARED}/relay.yaml", RELAY.replace("name: relay", f"name: relay\n  {ids}"))
         assert relay().id is None
         with pytest.raises(InvalidManifestsError) as caught:
-            load((SHARED, OWN), SCHEMAS, variables=VARIABLES, account="acme", accounts=("acme",))
+            load(Sources((SHARED, OWN), VARIABLES, "acme", ("acme",)), SCHEMAS)
         assert [str(finding) for finding in caught.value.findings] == [
             (
                 f"{SHARED}/relay.yaml:5:9: unknown-account: metadata.ids names acmee, and the "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
+    from types import FrameType
 
 _MOMENT = 0.01
 """Seconds until a lost interrupt comes again."""
@@ -25,7 +26,7 @@ def main() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it may be ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # `run` is not there yet to say goodbye
-    signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGTERM))
+    signal.signal(signal.SIGALRM, _deliver)
     sys.unraisablehook = _interrupt_again
     gc.disable()
     from reconciler.cli import run  # after that
@@ -44,6 +45,19 @@ def _interrupt_again(lost: "UnraisableHookArgs") -> None:
         signal.setitimer(signal.ITIMER_REAL, _MOMENT)
     else:
         sys.__unraisablehook__(lost)
+
+
+def _deliver(_alarm: int, frame: "FrameType | None") -> None:
+    """Sends the lost interrupt as SIGTERM; later, while `_interrupt_again` has not returned.
+
+    What is raised in the hook is lost for good, and the system may keep it waiting for a moment.
+    """
+    while frame is not None:
+        if frame.f_code is _interrupt_again.__code__:
+            signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+            return
+        frame = frame.f_back
+    signal.raise_signal(signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -240,6 +240,31 @@ def test_it_stops_when_python_loses_the_signal_while_it_starts(
     assert "Traceback" not in err
 
 
+PAUSE = """
+import time
+
+at_once = signal.setitimer
+
+def setitimer(*arguments):
+    signal.setitimer = at_once
+    at_once(*arguments)
+    time.sleep(0.2)  # as if the system let others compute just then
+
+signal.setitimer = setitimer
+"""
+
+
+def test_it_stops_when_the_lost_signal_comes_again_too_soon(
+    command: Starting, tmp_path: Path
+) -> None:
+    lose = LOSE.format(signum=int(signal.SIGTERM), module="uvicorn")
+    (tmp_path / "sitecustomize.py").write_text(lose + PAUSE)
+    process = command(env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    out, err = process.communicate(timeout=SECONDS)
+    assert process.returncode in {0, 130}, (out, err)
+    assert "Traceback" not in err
+
+
 @SIGNALS
 def test_it_is_ended_by_a_signal_before_it_can_say_so(
     command: Starting, tmp_path: Path, signum: int

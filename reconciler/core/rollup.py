@@ -7,10 +7,11 @@ own, and the others have theirs.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from reconciler.core import json_text
 from reconciler.core.plan import Action, Plan
+from reconciler.core.report import Report
 from reconciler.core.result import Result
 from reconciler.core.result import Status as OutcomeStatus
 from reconciler.errors import ExitCode, RefusedError
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
     from reconciler.core.safety import Budget
 
 
-FORMAT_VERSION = "1.0"
+_Number = TypeVar("_Number", int, float)
+_DIGITS = 6
+"""Behind the point, as a report has them."""
+
+FORMAT_VERSION = "1.1"
 """Of the JSON: the minor number grows with additions, the major with anything else."""
 
 
@@ -59,6 +64,7 @@ class PartResult(NamedTuple):
         message: why it is not done; empty if it is.
         seconds: how long it took.
         changes: by action; planned ones of a plan, those that are done of an apply.
+        tally: what a report counts, by the fields of its `Tally`; nothing of another command.
         plan: the digest of the plan that was made; empty if none was.
         digests: of the parts of that plan.
         asks: whether there is anything to be approved in it.
@@ -79,6 +85,7 @@ class PartResult(NamedTuple):
     message: str = ""
     seconds: float = 0.0
     changes: Mapping[str, int] = {}
+    tally: Mapping[str, float] = {}
     plan: str = ""
     digests: tuple[str, ...] = ()
     asks: bool = False
@@ -120,6 +127,8 @@ class PartResult(NamedTuple):
             case Result():
                 done = [item.change.action for item in value.having(OutcomeStatus.DONE)]
                 return self._replace(changes={item.value: done.count(item) for item in Action})
+            case Report():
+                return self._replace(tally=value.total._asdict())
         return self
 
     def in_format(self, name: str) -> PartResult:
@@ -131,7 +140,8 @@ class PartResult(NamedTuple):
 
     def to_json(self) -> dict[str, JSON]:
         """The result as a file keeps it."""
-        return {"format_version": FORMAT_VERSION, **self._asdict(), "changes": dict(self.changes)}
+        counts = {"changes": dict(self.changes), "tally": dict(self.tally)}
+        return {"format_version": FORMAT_VERSION, **self._asdict(), **counts}
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> PartResult:
@@ -143,6 +153,7 @@ class PartResult(NamedTuple):
         major, _, _ = FORMAT_VERSION.partition(".")
         if str(data["format_version"]).partition(".")[0] != major:
             raise ValueError(data["format_version"])
+        data = {"tally": {}, **data}  # files of 1.0 have none
         match data:
             case {
                 "account": str(),
@@ -151,6 +162,7 @@ class PartResult(NamedTuple):
                 "message": str(),
                 "seconds": int() | float(),
                 "changes": dict() as changes,
+                "tally": dict() as tally,
                 "plan": str(),
                 "digests": list() as digests,
                 "asks": bool(),
@@ -163,8 +175,10 @@ class PartResult(NamedTuple):
                 "talk": str(),
                 "formats": dict() as formats,
                 "part": str(),
-            } if all(isinstance(item, int) for item in changes.values()) and all(
-                isinstance(item, str) for item in (*digests, *formats.values())
+            } if (
+                all(isinstance(item, int) for item in changes.values())
+                and all(isinstance(item, int | float) for item in tally.values())
+                and all(isinstance(item, str) for item in (*digests, *formats.values()))
             ):
                 found = cls(**{name: data[name] for name in cls._fields})
             case _:
@@ -183,6 +197,7 @@ class PartResult(NamedTuple):
             "exit_code": self.exit_code,
             "message": self.message,
             "changes": dict(self.changes),
+            "tally": dict(self.tally),
             "plan": self.plan or None,
             "seconds": round(self.seconds, 3),
             "part": self.part or None,
@@ -234,6 +249,16 @@ class RollUp(NamedTuple):
         return {status.value: found.count(status) for status in PartStatus if status in found}
 
     @property
+    def changes(self) -> dict[str, int]:
+        """Those of all accounts together, by action."""
+        return _summed(item.changes for item in self.parts)
+
+    @property
+    def tally(self) -> dict[str, float]:
+        """What the reports of all accounts count together."""
+        return _summed(item.tally for item in self.parts)
+
+    @property
     def exit_code(self) -> ExitCode:
         """130 if interrupted, else as `exit_code_of_all` says."""
         if self.interrupted:
@@ -248,8 +273,18 @@ class RollUp(NamedTuple):
             "interrupted": self.interrupted,
             "exit_code": int(self.exit_code),
             "summary": self.counts,
+            "changes": self.changes,
+            "tally": self.tally,
             "accounts": [item.shown() for item in self.by_urgency],
         }
+
+
+def _summed(counts: Iterable[Mapping[str, _Number]]) -> dict[str, _Number]:
+    found: dict[str, _Number] = {}
+    for names in counts:
+        for name, number in names.items():
+            found[name] = round(found.get(name, 0) + number, _DIGITS)
+    return found
 
 
 def refuse_unsafe(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from reconciler.core.plan import Action
@@ -19,6 +20,17 @@ _SYMBOLS = {PartStatus.DONE: "+", PartStatus.CHANGES: "~"}
 _COLUMNS = {Action.CREATE: "add", Action.UPDATE: "change", Action.DELETE: "destroy"}
 
 
+_TALLIED = {
+    "monitors": "monitors",
+    "managed": "managed",
+    "unmanaged": "unmanaged",
+    "orphaned": "orphaned",
+    "missing": "missing",
+    "drifted": "drifted",
+    "disabled": "disabled",
+    "credits": "credits/day",
+}
+"""What is shown of what reports count, and its heading."""
 _COUNTED = {"not-started": "not started", "changes": "with changes"}
 """What a number of accounts is called, where that is not the word of one."""
 _LIMIT = 64_000
@@ -35,7 +47,8 @@ def rollup_text(rollup: RollUp, *, colour: bool = False) -> Lines:
     rows = [*_rows(rollup)]
     widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
     lines = [""]
-    for part, (name, status, *cells, more) in zip((None, *rollup.by_urgency), rows, strict=True):
+    for part, row in zip_longest((None, *rollup.by_urgency), rows):
+        name, status, *cells, more = row
         first, second, *others = widths
         shown = f"{status:<{second}}"
         if part is not None:
@@ -51,7 +64,7 @@ def rollup_markdown(rollup: RollUp, limit: int = _LIMIT) -> Lines:
 
     How long it took is not in it, so that the same outcome is the same text.
     """
-    head, *rows = [[*cells, more] for *cells, _, more in _rows(rollup)]
+    head, *rows = ([*cells, more] for *cells, _, more in _rows(rollup))
     lines = [f"**{_total(rollup)}**", ""]
     lines += [_row(head), f"|{' --- |' * len(head)}", *map(_row, rows)]
     room = limit - _size(lines)
@@ -98,17 +111,29 @@ def _lines(text: str) -> Sequence[str]:
 
 
 def _rows(rollup: RollUp) -> Iterator[list[str]]:
-    """The cells of the table, with its heading; columns that nobody fills are left out."""
-    has_changes = any(item.changes for item in rollup.parts)
-    actions = _COLUMNS if has_changes else {}
-    yield ["account", "status", *actions.values(), "time", ""]
+    """The cells of the table, with its heading; columns that nobody fills are left out.
+
+    Of numbers there is a last row, with what all accounts have together.
+    """
+    actions = _COLUMNS if rollup.changes else {}
+    tallied = _TALLIED if rollup.tally else {}
+
+    def numbers(of: PartResult | RollUp) -> Iterator[str]:
+        yield from (str(of.changes.get(action.value, "-")) for action in actions)
+        yield from (
+            f"{of.tally[name]:,.{1 if name == 'credits' else 0}f}" if of.tally else "-"
+            for name in tallied
+        )
+
+    yield ["account", "status", *actions.values(), *tallied.values(), "time", ""]
     for item in rollup.by_urgency:
-        cells = [str(item.changes.get(action.value, "-")) for action in actions]
         took = "-" if item.exit_code is None else duration(item.seconds)
         more = item.message.split("\n")[0]
         if item.part:
             more = f"{more} ({item.part})" if more else item.part
-        yield [item.account, _word(rollup, item.status), *cells, took, more]
+        yield [item.account, _word(rollup, item.status), *numbers(item), took, more]
+    if (actions or tallied) and len(rollup.parts) > 1:
+        yield ["all", "", *numbers(rollup), "", ""]
 
 
 def _word(rollup: RollUp, status: PartStatus) -> str:

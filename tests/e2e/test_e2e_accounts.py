@@ -159,6 +159,9 @@ def test_the_selection_is_the_same_for_all_that_read(accounts: Fleet) -> None:
         assert (done.code, statuses(done)) == (0, {"good": "done", "other": "done"}), done
         check(done.json, "rollup")
         assert all("value" in item for item in done.json["accounts"])
+    report = accounts("report", "--json", *only).json
+    totals = [item["value"]["total"] for item in report["accounts"]]
+    assert report["tally"]["monitors"] == sum(it["monitors"] for it in totals) > 0
     text = accounts("list", *only)
     assert "Account good" in text.out
     assert text.out.count("email-smtp/relay") == 2

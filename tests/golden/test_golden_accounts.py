@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import render
+from reconciler.core.report import Tally
 from reconciler.core.rollup import PartResult, RollUp
 from reconciler.render.rollups import rollup_markdown, rollup_sections, rollup_text
 
@@ -52,6 +53,16 @@ def listed() -> RollUp:
     return RollUp("list", parts)
 
 
+def reported() -> RollUp:
+    tally = Tally(1200, 1100, 60, 40, 5, 3, 12, 30, 345_600.0, 172_800.5)
+    parts = (
+        PartResult("acme", "report", 0, seconds=0.1, tally=tally._asdict(), text="…\n"),
+        PartResult("beta", "report", 4, "AlertSite refuses the login", 0.2),
+        PartResult("gamma", "report", 0, seconds=0.1, tally=Tally(7, 7)._asdict()),
+    )
+    return RollUp("report", parts)
+
+
 def printed() -> dict[str, str]:
     return {
         "apply.txt": rollup_text(applied()),
@@ -63,6 +74,9 @@ def printed() -> dict[str, str]:
         "plan.txt": rollup_text(planned()),
         "plan.md": rollup_markdown(planned()),
         "plan.json": render.as_json(planned().to_json()),
+        "report.txt": rollup_text(reported()),
+        "report.md": rollup_markdown(reported()),
+        "report.json": render.as_json(reported().to_json()),
         "list.txt": rollup_text(listed()),
         "list.json": render.as_json(listed().to_json()),
     }
@@ -77,5 +91,5 @@ def test_golden(request: pytest.FixtureRequest) -> None:
 
 
 def test_the_json_fits_its_schema() -> None:
-    for rollup in (applied(), listed()):
+    for rollup in (applied(), listed(), reported()):
         check(rollup.to_json(), "rollup")

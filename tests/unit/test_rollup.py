@@ -67,6 +67,7 @@ def test_what_an_earlier_attempt_has_lost_counts() -> None:
         {"exit_code": "0"},
         {"changes": []},
         {"changes": {"create": "1"}},
+        {"tally": {"monitors": "1"}},
         {"digests": [1]},
         {"text": None},
         {"is_json": True, "text": "no JSON"},
@@ -79,6 +80,23 @@ def test_what_is_no_result_is_not_taken_for_one(said: dict[str, JSON]) -> None:
     assert PartResult.from_json(data) == part("a", 0)
     with pytest.raises((TypeError, ValueError)):
         PartResult.from_json(data | said)
+
+
+def test_a_result_of_before_reports_were_counted() -> None:
+    data = json.loads(json.dumps(part("a", 0).to_json()))
+    del data["tally"]
+    assert PartResult.from_json(data | {"format_version": "1.0"}) == part("a", 0)
+
+
+def test_what_all_have_together() -> None:
+    parts = (
+        part("a", 0)._replace(changes={"create": 1}, tally={"monitors": 2, "credits": 0.1}),
+        part("b", 6),
+        part("c", 0)._replace(changes={"create": 2}, tally={"monitors": 3, "credits": 0.2}),
+    )
+    found = RollUp("report", parts)
+    assert (found.changes, found.tally) == ({"create": 3}, {"monitors": 5, "credits": 0.3})
+    assert RollUp("status", parts[1:2]).to_json()["tally"] == {}
 
 
 def test_the_failed_come_first_and_then_the_names() -> None:

@@ -219,6 +219,11 @@ def state_in(environment: Mapping[str, str]) -> str:
     return _value(environment, "RECONCILER_STATE")
 
 
+def surroundings(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """What the environment says of where all accounts and their states are."""
+    return tuple(_value(environment, name) for name in ("ALERTSITE_URL", "RECONCILER_STATE"))
+
+
 def read_secret_rules(environment: Mapping[str, str], project: Path) -> SecretRules:
     """Which secrets manifests may name: `[secrets]` of the project's file.
 

@@ -237,8 +237,9 @@ class _Whole:
 
     def jobs(self, operation: str, arguments: tuple[str, ...]) -> list[Job]:
         """A job for each account."""
+        surroundings = config.surroundings(os.environ)
         return [
-            Job(item.name, operation, arguments, self._commit, self._digest(item))
+            Job(item.name, operation, arguments, self._commit, self._digest(item), surroundings)
             for item in self._chosen
         ]
 

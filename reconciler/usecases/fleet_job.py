@@ -19,6 +19,7 @@ What keeps two workers out of one account is the lock of its state, and nothing 
 from __future__ import annotations
 
 import json
+import shlex
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from functools import partial
@@ -51,6 +52,7 @@ class Job(NamedTuple):
         arguments: of the command, as a shell would give them in the root of the repository.
         commit: that the manifests are of; empty if Git does not say.
         manifests: what `digest_of` says of them; empty where they need not be compared.
+        surroundings: what the environment says of where all accounts and their states are.
         approved: the digest of the plan that was approved: any other is refused, with 5.
         digests: those of the parts of that plan, where the work may have been begun before: what is
             left of it is done, too.
@@ -65,6 +67,7 @@ class Job(NamedTuple):
     arguments: tuple[str, ...] = ()
     commit: str = ""
     manifests: str = ""
+    surroundings: tuple[str, ...] = ()
     approved: str = ""
     digests: tuple[str, ...] = ()
     planned: tuple[tuple[str, int], ...] = ()
@@ -75,9 +78,12 @@ class Job(NamedTuple):
     @property
     def key(self) -> str:
         """What two jobs share exactly when they are the same work, whatever plan was approved."""
-        return fingerprint(
-            [self.account, self.operation, self.arguments, self.commit, self.manifests]
-        )
+        return fingerprint([self.account, self.manifests, self.commit, self.of_all])
+
+    @property
+    def of_all(self) -> tuple[tuple[str, ...], ...]:
+        """What the jobs of one run share, beside their commit."""
+        return (self.operation, *self.arguments), self.surroundings
 
     def approving(self, plan: PartResult) -> Job:
         """The job with its approved plan."""
@@ -152,7 +158,13 @@ def keep(results: str, job: Job, result: PartResult) -> PartResult:
         return result
     path = _file(results, job)
     result = result._replace(part=str(path))
-    about = {"job": job.key, "commit": job.commit, "approved": job.approved}
+    about = {
+        "job": job.key,
+        "commit": job.commit,
+        "approved": job.approved,
+        "command": [job.operation, *job.arguments],
+        "run": fingerprint(job.of_all),
+    }
     text = json.dumps({**result.to_json(), **about}, ensure_ascii=False, indent=1)
     with _using(path):
         durable.make_folder(path.parent)
@@ -178,7 +190,7 @@ def kept(results: str, job: Job) -> PartResult | None:
     if found.job == job.key and job.approved in {"", found.approved}:
         return found.result
     raise ConfigurationError(
-        f"{path} is the result of other work: other options, manifests or another plan",
+        f"{path} is the result of other work: other options, manifests, environment or plan",
         "Name an empty folder for the results of this run.",
     )
 
@@ -189,8 +201,8 @@ def merged(folder: str, accounts: Iterable[str]) -> tuple[PartResult, ...]:
     An account without a file was not started. Files of other accounts do not count.
 
     Raises:
-        ConfigurationError: there is no file; they are of several commands or commits; or there are
-            two of one account.
+        ConfigurationError: there is no file; they are of several commands, options or commits; or
+            there are two of one account.
     """
     found: dict[str, _Kept] = {}
     paths = sorted(Path(folder).rglob("*.json"))
@@ -208,14 +220,15 @@ def merged(folder: str, accounts: Iterable[str]) -> tuple[PartResult, ...]:
         raise ConfigurationError(
             f"there is no result in {folder}", "Name the folder that --results has filled."
         )
-    of = {(one.result.operation, one.commit) for one in found.values()}
-    if len(of) > 1:
-        said = ", ".join(sorted(f"{name} {commit[:12]}".strip() for name, commit in of))
+    runs = {one.of: one for one in found.values()}
+    if len(runs) > 1:
+        said = "; ".join(sorted(f"{one.command} in {one.result.part}" for one in runs.values()))
         raise ConfigurationError(
             f"the results in {folder} are of several runs: {said}",
-            "Give each run a folder of its own, and merge those of one run.",
+            "Give each run a folder of its own, and use the same commit, options and environment "
+            "in all its shards.",
         )
-    ((operation, _),) = of
+    operation = next(iter(found.values())).result.operation
     return tuple(
         found[name].result
         if name in found
@@ -267,12 +280,24 @@ def _failed(job: Job, code: ExitCode, reason: str) -> PartResult:
 
 
 class _Kept(NamedTuple):
-    """What a file has: a result, and which work it is of."""
+    """What a file has: a result, and which work it is of.
+
+    Attributes:
+        command: and the commit, for people.
+        run: what all results of one run share, beside the commit.
+    """
 
     result: PartResult
     job: str
     commit: str
     approved: str
+    command: str
+    run: str
+
+    @property
+    def of(self) -> tuple[str, str, str]:
+        """What all results of one run share."""
+        return self.result.operation, self.commit, self.run
 
 
 def _file(results: str, job: Job) -> Path:
@@ -293,6 +318,10 @@ def _read(path: Path, data: bytes) -> _Kept:
     try:
         found = json_text.read(data)
         result = PartResult.from_json(found)
-        return _Kept(result, *(str(found[name]) for name in ("job", "commit", "approved")))
+        job, commit, approved = (str(found[name]) for name in ("job", "commit", "approved"))
+        command = shlex.join(map(str, found.get("command", [result.operation])))  # 1.0 has none
+        commit_text = f" of {commit[:12]}" if commit else ""
+        run = str(found.get("run", ""))
+        return _Kept(result, job, commit, approved, f"{command}{commit_text}", run)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{path} is not a result of an account", "Remove it.") from error

@@ -143,6 +143,28 @@ def test_what_was_not_done_in_a_shard_is_told_by_the_merge(
         assert (refused.code, "is the result of other work" in refused.err) == (3, True)
 
 
+def test_results_of_different_options_are_no_run(fleets: Callable[..., Any]) -> None:
+    with fleets("options") as fleet:
+        only = ("-a", "customer-0?", "--results", "results")
+        assert fleet("plan", *only, "--shard", "1/2").code == 0
+        assert fleet("plan", *only, "--shard", "2/2", "--prune").code == 0
+        refused = fleet("merge", "results", "-a", "customer-0?")
+        assert (refused.code, refused.out) == (3, "")
+        assert "of several runs: plan --prune in results/" in refused.err
+        assert "; plan in results/" in refused.err
+
+
+def test_results_of_another_state_are_not_taken(fleets: Callable[..., Any]) -> None:
+    with fleets("state") as fleet:
+        only = ("plan", "-a", "customer-0?", "--results", "results")
+        assert fleet(*only).code == 0
+        calls = len(fleet.accounts[0].requests())
+        assert fleet(*only).code == 0
+        assert len(fleet.accounts[0].requests()) == calls
+        refused = fleet(*only, RECONCILER_STATE="file:other/{account}.json")
+        assert (refused.code, "is the result of other work" in refused.err) == (3, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -174,7 +196,7 @@ def test_what_was_not_done_in_a_shard_is_told_by_the_merge(
         ),
         (("merge", "results"), 3, "there is no result in results"),
         (("merge", "other"), 3, "other/a.apply.json is not a result of an account"),
-        (("merge", "several"), 3, "are of several runs: apply 1, plan 1"),
+        (("merge", "several"), 3, "apply of 1 in several/b.apply.json; plan of 1"),
         (("merge", "double"), 3, "are both results of a"),
     ],
 )

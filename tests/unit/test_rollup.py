@@ -166,7 +166,8 @@ def test_any_executor_runs_a_job(executor: object) -> None:
 
 
 def test_a_job_is_known_by_all_that_it_says_but_for_its_approval() -> None:
-    assert JOBS[0].key != JOBS[0]._replace(commit="1").key
+    for said in ({"commit": "1"}, {"surroundings": ("x",)}, {"arguments": ()}, {"account": "z"}):
+        assert JOBS[0].key != JOBS[0]._replace(**said).key
     assert JOBS[0].key == JOBS[0]._replace(approved="sha256:1").key
 
 

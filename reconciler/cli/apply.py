@@ -233,9 +233,10 @@ def carry_out(
     if asked.writes_ids:
         for line in write_ids(workspace, applied.bound):
             console.say(line)
-    seconds = runtime.clock().monotonic() - began
-    line = render.run_line(run.id, seconds, account=run.account, can_undo=applied.is_kept)
-    console.note(line)
+    if applied.is_kept or runtime.part() is None:  # hundreds may have had nothing to do
+        seconds = runtime.clock().monotonic() - began
+        line = render.run_line(run.id, seconds, account=run.account, can_undo=applied.is_kept)
+        console.note(line)
     if unwritten is not None:
         console.fail(unwritten)
     if applied.state_error is not None:

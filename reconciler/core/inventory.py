@@ -116,37 +116,35 @@ def _renamed(desired: Sequence[Desired], records: Mapping[str, Record]) -> dict[
     """By address, the former address whose record a manifest takes over.
 
     All renames are one permutation of the records. A manifest claims the first of its former names
-    that has a record. Its claim holds if nobody stays at that name, and if its own record, should
-    it have one, goes to another claim that holds: so chains and swaps move as a whole, and a
-    `previously` that was left behind moves nothing. What a claim has moved once, the record
-    remembers (`Record.previously`), as it does of names that led nowhere: so the next run does not
-    undo a swap, and two new manifests that list each other's names exchange nothing.
+    whose record it can have: nobody stays at that name, and nobody before it, by address, claims
+    it. The claim holds if its own record, should it have one, goes to another claim that holds: so
+    chains and swaps move as a whole, and a `previously` that was left behind moves nothing. What a
+    claim has moved once, the record remembers (`Record.previously`), as it does of names that led
+    nowhere: so the next run does not undo a swap, and two new manifests that list each other's
+    names exchange nothing.
     """
-    claims: dict[str, str] = {}
-    wanted: set[str] = set()
+    former: dict[str, list[str]] = {}
     for manifest in sorted((item for item in desired if item.previously), key=lambda i: i.address):
         own = records.get(manifest.address)
         settled = own.previously if own is not None else ()
-        former = [
-            f"{manifest.kind.name}/{name}" for name in manifest.previously if name not in settled
-        ]
-        address = next((item for item in former if item in records), None)
-        if address is not None and address not in wanted:
-            claims[manifest.address] = address
-            wanted.add(address)
-    described = {item.address for item in desired}
+        unsettled = (name for name in manifest.previously if name not in settled)
+        addresses = (f"{manifest.kind.name}/{name}" for name in unsettled)
+        if known := [address for address in addresses if address in records]:
+            former[manifest.address] = known
+    staying = {item.address for item in desired if item.address not in former}
     while True:
-        taken = set(claims.values())
-        broken = [
-            address
-            for address, former in claims.items()
-            if (former in described and former not in claims)
-            or (address in records and address not in taken)
-        ]
-        if not broken:
+        claims: dict[str, str] = {}
+        taken = set(staying)
+        for address, names in former.items():
+            found = next((name for name in names if name not in taken), None)
+            if address not in staying and found is not None:
+                claims[address] = found
+                taken.add(found)
+        held = former.keys() & records.keys() - staying  # by whom a record would have to be left
+        left = held & claims.keys() - taken or held - claims.keys()
+        if not left:
             return claims
-        for address in broken:
-            del claims[address]
+        staying |= left
 
 
 def _moved(records: Mapping[str, Record], renamed: Mapping[str, str]) -> Mapping[str, Record]:

@@ -129,6 +129,22 @@ def test_what_is_retired_is_ours_and_neither_wanted_nor_kept(
 
 
 @given(fleets(), ACCOUNTS, RECORDS, RULES)
+def test_nothing_is_created_beside_the_monitor_of_a_former_name(
+    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: PlanOptions
+) -> None:
+    fleet = [item._replace(id=None) for item in fleet]
+    plan = planned(fleet, account, records, rules._replace(targets=()))
+    by_address = {item.address: item for item in fleet}
+    moved = {str(item.before) for item in plan.binding(BindingAction.MOVE)}
+    ids = {monitor.id for monitor in account}
+    there = {address for address, item in records.items() if item.id in ids}
+    for change in plan.having(Action.CREATE) if not plan.refusals else ():
+        if change.address not in records:  # else its own monitor is gone
+            former = {f"{change.kind}/{name}" for name in by_address[change.address].previously}
+            assert former & there <= moved | by_address.keys()
+
+
+@given(fleets(), ACCOUNTS, RECORDS, RULES)
 def test_no_two_changes_are_about_one_monitor(
     fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: PlanOptions
 ) -> None:

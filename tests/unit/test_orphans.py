@@ -325,6 +325,25 @@ class TestFormerNames:
         assert plan.binding(BindingAction.MOVE) == (moved,)
         assert [note.id for note in plan.noting(NoteCode.ORPHAN)] == [2, 1]
 
+    def test_a_former_name_that_a_new_monitor_has_by_now_is_passed_over(self) -> None:
+        # It was c, then b, then a; and there is a new b, which was applied first, by itself.
+        records = {"email-smtp/c": record({"port": 25}), "email-smtp/b": record(id=2)}
+        new_b = desired({"name": "New"}, name="b", id=None)
+        monitors = [self.LIVE, live({"name": "New"}, id=2)]
+        plan = planned([self.manifest("b", "c"), new_b], records, monitors)
+        assert plan.bindings == (Binding(self.NEW, BindingAction.MOVE, 1, "email-smtp/c"),)
+        assert (plan.changes, plan.notes) == ((), ())
+
+    def test_who_comes_too_late_for_one_record_takes_the_next(self) -> None:
+        records = {f"email-smtp/{name}": record(id=n) for n, name in enumerate("bc", start=1)}
+        second = self.manifest("b", "c")._replace(name="second", fields={"name": "Second"})
+        monitors = [live({"name": "Relay", "port": 25}, id=1), live({"name": "Second"}, id=2)]
+        plan = planned([second, self.manifest("b")], records, monitors)
+        assert [(item.address, item.before) for item in plan.bindings] == [
+            (self.NEW, "email-smtp/b"),
+            ("email-smtp/second", "email-smtp/c"),
+        ]
+
     def test_a_name_of_another_kind_does_not_count(self) -> None:
         plan = planned([self.manifest()], {"email-imap/old": record(id=9)}, [], PlanOptions())
         assert said(plan) == [

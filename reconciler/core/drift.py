@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.diff import drifted
 from reconciler.core.model import Kind, Unmanaged
+from reconciler.core.pending import caught_up
 from reconciler.core.targets import is_target_address
 
 if TYPE_CHECKING:
@@ -105,13 +106,17 @@ def find_drift(
         monitor = by_id.get(record.id)
         name = address.partition("/")[0]
         fields: tuple[FieldChange, ...] = ()
+        if monitor is None and record.deleting:
+            continue  # a run was about to delete it, and did
         if monitor is not None:
+            kind = kinds.get(name) or Kind(name, {})
+            seen = caught_up(record, kind, monitor)
             applied = {
                 field: value
-                for field, value in record.fields.items()
-                if field not in record.ignore or record.ignore[field] < today
+                for field, value in seen.fields.items()
+                if field not in seen.ignore or seen.ignore[field] < today
             }
-            fields = drifted(kinds.get(name) or Kind(name, {}), applied, monitor, record.unseen)
+            fields = drifted(kind, applied, monitor, seen.unseen)
         if monitor is None or fields:
             monitors.append(Drifted(address, record.id, record.applied_at, record.run, fields))
         else:

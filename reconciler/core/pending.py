@@ -1,8 +1,9 @@
-"""Which monitors pending creates have made.
+"""What became of what a run was about to send, where nobody has seen its end.
 
-A create has no key of its own: if its answer is lost, nobody knows whether the monitor was made, or
-will be. So before the first request of a run, the state takes down what each create would send, and
-which ids AlertSite had. Afterwards a monitor is taken for what a pending create made only if
+**Creates.** A create has no key of its own: if its answer is lost, nobody knows whether the monitor
+was made, or will be. So before the first request of a run, the state takes down what each create
+would send, and which ids AlertSite had. Afterwards a monitor is taken for what a pending create
+made only if
 
 - its id was not there before, and nothing is bound to it;
 - it is of the kind and watches what was sent (`TARGETS`), as far as AlertSite shows that;
@@ -18,7 +19,10 @@ the grace is over, which is longer than an answer may keep us waiting; only then
 good as never sent. Whoever waits measures the grace by his own clock, from when the other run was
 certainly over: nobody else's clock is trusted.
 
-Rule: values and a pure function; no I/O, clock or environment.
+**Updates.** The record of a monitor takes down what is about to be sent to it. If AlertSite has
+that later, it is what we wrote and no drift, whoever was there to see it.
+
+Rule: values and pure functions; no I/O, clock or environment.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from reconciler.core.model import JSON, Live
-    from reconciler.core.state import PendingCreate, State
+    from reconciler.core.state import PendingCreate, Record, State
 
 
 TARGETS = ("hostname", "smtp_hostname", "pop3_hostname", "email")
@@ -39,6 +43,26 @@ TARGETS = ("hostname", "smtp_hostname", "pop3_hostname", "email")
 _SHORTEST_CUT = 16
 """Of a name, as AlertSite shows it; what is shorter may begin alike by chance."""
 _DOUBTFUL = 2
+
+
+def caught_up(record: Record, kind: Kind, live: Live) -> Record:
+    """The record with what a run was about to send and AlertSite has by now.
+
+    Args:
+        record: of the same monitor.
+        kind: the monitor's.
+        live: the monitor.
+    """
+    if not record.sending:
+        return record
+    came = {
+        name: value
+        for name, value in record.sending.items()
+        if kind.field(name).text(value) == kind.field(name).text(live.fields.get(name))
+    }
+    unseen = {name: value for name, value in record.unseen.items() if name not in came}
+    left = {name: value for name, value in record.sending.items() if name not in came}
+    return record._replace(fields={**record.fields, **came}, unseen=unseen, sending=left)
 
 
 class Resolution(NamedTuple):

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.diff import Cause
 from reconciler.core.model import canonical
+from reconciler.core.pending import caught_up
 from reconciler.core.plan import Note, NoteCode
 from reconciler.core.safety import is_left_worse
 from reconciler.core.state import RELEASED, Prior
@@ -147,8 +148,8 @@ def with_cause(field: FieldChange, record: Record, restored: Collection[str]) ->
     return field._replace(cause=cause, before_run=record.prior[field.field].run)
 
 
-def with_priors(record: Record, change: Change, kind: Kind, live: Live, run: str) -> Record:
-    """The record as it is to be kept before an update is sent.
+def with_intent(record: Record, change: Change, kind: Kind, live: Live, run: str) -> Record:
+    """The record as it is to be kept before an update is sent: what was, and what is to be.
 
     Args:
         record: of the same monitor, so far.
@@ -157,9 +158,12 @@ def with_priors(record: Record, change: Change, kind: Kind, live: Live, run: str
         live: the monitor, as the change was made from it.
         run: the run that sends it.
     """
-    prior = dict(record.prior)
+    record = caught_up(record, kind, live)
+    prior, sending = dict(record.prior), dict(record.sending)
     for item in change.fields:
         name, sent = item.field, change.body[item.field]
+        if item.sent_with is None and item.source is None and name not in record.secrets:
+            sending[name] = sent
         is_ours = item.sent_with is None and item.source is None and item.before_run is None
         if not is_ours or name in record.secrets or name in record.made_with:
             continue
@@ -172,7 +176,7 @@ def with_priors(record: Record, change: Change, kind: Kind, live: Live, run: str
             prior[name] = Prior(has[0], run, sent)
         elif old is not None:
             del prior[name]
-    return record._replace(prior=prior)
+    return record._replace(prior=prior, sending=sending)
 
 
 def _is_void(field: Field, prior: Prior, record: Record, live: Live) -> bool:

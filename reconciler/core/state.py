@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
-FORMAT_VERSION, JOURNAL_VERSION = "2.2", "2.1"
+FORMAT_VERSION, JOURNAL_VERSION = "2.3", "2.2"
 """Of the state's JSON and of journals: additions raise the minor number, all else the major."""
 
 
@@ -74,6 +74,8 @@ class Record(NamedTuple):
             to none.
         prior: of the fields that Git has changed, what AlertSite had before.
         made_with: the fields that Git made the monitor with: there is no value before.
+        sending: what a run was about to send, where it is not known whether it did: see
+            `pending.caught_up`.
         left: the fields that left the manifest and stay worse for coverage than they were before:
             what they were.
         deleting: a run was about to delete the monitor: that it is gone surprises nobody.
@@ -94,6 +96,7 @@ class Record(NamedTuple):
     ignore: Mapping[str, str] = {}
     made_with: tuple[str, ...] = ()
     left: Mapping[str, JSON] = {}
+    sending: Mapping[str, JSON] = {}
 
 
 class PendingCreate(NamedTuple):
@@ -318,6 +321,7 @@ def record_from_json(data: JSON) -> Record:
         and type(record.made_with) in {tuple, list}
         and all(type(name) is str for name in record.made_with)
         and type(record.left) is dict
+        and type(record.sending) is dict
         and type(record.deleting) is bool
         and type(record.ignore) is dict
         and all(type(until) is str for until in record.ignore.values())
@@ -337,15 +341,16 @@ def without_secrets(record: Record, holds: Callable[[str], bool]) -> Record:
 
     What such a field was applied with is never shown or compared, as with a secretRef.
     """
-    parts = (record.fields, record.unseen, record.prior, record.left)
+    parts = (record.fields, record.unseen, record.prior, record.left, record.sending)
     if not holds(repr(parts)):
         return record
     found = {name for part in parts for name, value in part.items() if holds(repr(value))}
-    fields, unseen, prior, left = (
+    fields, unseen, prior, left, sending = (
         {name: value for name, value in part.items() if name not in found} for part in parts
     )
     secrets = dict.fromkeys(sorted(found), UNTRACKED) | dict(record.secrets)
-    return record._replace(fields=fields, unseen=unseen, prior=prior, left=left, secrets=secrets)
+    record = record._replace(fields=fields, unseen=unseen, prior=prior, secrets=secrets)
+    return record._replace(left=left, sending=sending)
 
 
 def head_line(state: State, run: str) -> JSON:

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.diff import Cause
 from reconciler.core.inventory import number_of
 from reconciler.core.mask import shown
+from reconciler.core.pending import caught_up
 from reconciler.core.plan import Action, BindingAction, Reason
-from reconciler.core.release import kept_priors, left_worse, with_priors
+from reconciler.core.release import kept_priors, left_worse, with_intent
 from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
 from reconciler.core.run_record import run_record
 from reconciler.core.safety import next_budget
@@ -311,7 +312,7 @@ class _Run:
             if known is None or known.id != change.id:
                 known = Record(change.id, {}, {}, "", "")
             live, kind = there[change.id], kinds[change.kind]
-            noted = with_priors(known, change, kind, live, self._recorder.run)
+            noted = with_intent(known, change, kind, live, self._recorder.run)
             if noted != known:
                 found[change.address] = noted
         return found
@@ -477,7 +478,9 @@ class _Run:
         if change.action is Action.CREATE:
             made = made._replace(made_with=tuple(sorted(unseen)))
         prior = {name: item for name, item in known.prior.items() if name not in secrets}
-        return made._replace(fields=fields, secrets=secrets, unseen=unseen, prior=prior)
+        sending = {name: item for name, item in known.sending.items() if name not in change.body}
+        made = made._replace(fields=fields, secrets=secrets, unseen=unseen)
+        return made._replace(prior=prior, sending=sending)
 
     def _made(self, known: Record, desired: Desired | None) -> Record:
         """A record of now; the lifecycle is the manifest's, or else what is remembered of it."""
@@ -576,7 +579,7 @@ class _Run:
             is_retired = item.change.reason is Reason.RETIRED and item.status is Status.DONE
             if is_retired and known is not None:
                 seen = {**known.fields, **item.change.body}
-                records[item.change.address] = known._replace(fields=seen, unseen={})
+                records[item.change.address] = known._replace(fields=seen, unseen={}, sending={})
             if item.change.action is Action.DELETE and known is not None:
                 if item.change.id in last.by_id:
                     records[item.change.address] = known._replace(deleting=False)
@@ -622,6 +625,7 @@ class _Run:
             is_changed: whether this run has changed it: then what it has of the fields that differ
                 is what came of that.
         """
+        known = caught_up(known, desired.kind, seen)
         diverging = diverging | {item.field for item in desired.lifecycle.ignore}
         fields = {name: value for name, value in desired.fields.items() if name not in diverging}
         unseen: dict[str, JSON] = {}
@@ -641,7 +645,8 @@ class _Run:
             if name not in desired.fields or name in diverging
         }
         managed = {*fields, *unseen, *diverging}
-        made = self._made(known, desired)
+        sending = {name: item for name, item in known.sending.items() if name in diverging}
+        made = self._made(known, desired)._replace(sending=sending)
         if desired.undo is not None:
             return _taken_back(made, desired, fields, unseen, desired.undo.forgets - diverging)
         return made._replace(

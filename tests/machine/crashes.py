@@ -8,6 +8,7 @@ often a run is killed, the same command, repeated, ends where a run at peace end
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -95,11 +96,18 @@ class Crashes:
                 places.append(gate.at)
                 kills += bool(gate.at)
             try:
+                self._check_drift(machine)
                 self._check_end(machine)
             except AssertionError as error:
                 error.add_note(f"killed before {', then '.join(places)}; effects {numbers}")
                 raise
         return kills
+
+    def _check_drift(self, machine: Machine) -> None:
+        """Only what a hand has done is drift, wherever a run was killed that did something too."""
+        drift = machine.run("drift", "--json")
+        found = {item["address"] for item in json.loads(drift.out)["monitors"]}
+        assert found <= {"email-pop/drifted", "email-smtp/gone"}, drift
 
     def _check_end(self, machine: Machine) -> None:
         done = machine.run(*_APPLY)

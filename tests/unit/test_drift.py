@@ -41,3 +41,14 @@ def test_what_a_record_ignores_is_left_out_until_its_day() -> None:
     for today, count in (("2026-01-31", 0), ("2026-02-01", 1)):
         found = find_drift(ACCOUNT, records, moved, SCHEMAS.kinds, today=today)
         assert len(found.monitors) == count
+
+
+def test_what_a_killed_run_has_sent_or_deleted_is_not_drift() -> None:
+    records = {
+        "email-smtp/moved": record({"port": 25}, id=2)._replace(sending={"port": 587}),
+        "email-smtp/gone": record({"port": 25}, id=3)._replace(deleting=True),
+    }
+    found = find_drift(ACCOUNT, records, [live({"port": 587}, id=2)], SCHEMAS.kinds)
+    assert (found.monitors, found.kept) == ((), 1)
+    (moved,) = find_drift(ACCOUNT, records, [live({"port": 1}, id=2)], SCHEMAS.kinds).monitors
+    assert [(item.before, item.after) for item in moved.fields] == [(25, 1)]

@@ -98,7 +98,7 @@ class TestText:
             ("[" * 100_000, "corrupt"),
             ('{"format_version": 1}', "no format_version"),
             ('{"format_version": "3.0"}', "has format 3.0"),
-            ('{"format_version": "2.3"}', "has format 2.3"),
+            ('{"format_version": "2.4"}', "has format 2.4"),
             ('{"format_version": "1.1"}', "has format 1.1"),
             ('{"format_version": "one"}', "has format one"),
             ('{"format_version": "1.0"}', "corrupt: KeyError: 'lineage'"),

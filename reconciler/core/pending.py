@@ -53,16 +53,16 @@ def caught_up(record: Record, kind: Kind, live: Live) -> Record:
         kind: the monitor's.
         live: the monitor.
     """
-    if not record.sending:
+    if not record.sending.fields:
         return record
     came = {
         name: value
-        for name, value in record.sending.items()
+        for name, value in record.sending.fields.items()
         if kind.field(name).text(value) == kind.field(name).text(live.fields.get(name))
     }
     unseen = {name: value for name, value in record.unseen.items() if name not in came}
-    left = {name: value for name, value in record.sending.items() if name not in came}
-    return record._replace(fields={**record.fields, **came}, unseen=unseen, sending=left)
+    fields, left = {**record.fields, **came}, record.sending.without(came)
+    return record._replace(fields=fields, unseen=unseen, sending=left)
 
 
 class Resolution(NamedTuple):

@@ -27,7 +27,7 @@ from reconciler.core.model import canonical
 from reconciler.core.pending import caught_up
 from reconciler.core.plan import Note, NoteCode
 from reconciler.core.safety import is_left_worse
-from reconciler.core.state import RELEASED, Prior
+from reconciler.core.state import RELEASED, Prior, Sending
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -159,7 +159,7 @@ def with_intent(record: Record, change: Change, kind: Kind, live: Live, run: str
         run: the run that sends it.
     """
     record = caught_up(record, kind, live)
-    prior, sending = dict(record.prior), dict(record.sending)
+    prior, sending = dict(record.prior), dict(record.sending.fields)
     for item in change.fields:
         name, sent = item.field, change.body[item.field]
         if item.sent_with is None and item.source is None and name not in record.secrets:
@@ -176,7 +176,7 @@ def with_intent(record: Record, change: Change, kind: Kind, live: Live, run: str
             prior[name] = Prior(has[0], run, sent)
         elif old is not None:
             del prior[name]
-    return record._replace(prior=prior, sending=sending)
+    return record._replace(prior=prior, sending=Sending(run, sending) if sending else Sending())
 
 
 def _is_void(field: Field, prior: Prior, record: Record, live: Live) -> bool:

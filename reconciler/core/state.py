@@ -17,7 +17,7 @@ from reconciler.core.model import DEFAULT_ACCOUNT, JSON, Account, canonical
 from reconciler.errors import StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 
 FORMAT_VERSION, JOURNAL_VERSION = "2.3", "2.2"
@@ -55,6 +55,23 @@ class Prior(NamedTuple):
     sent: JSON
 
 
+class Sending(NamedTuple):
+    """What a run was about to send to a monitor, where it is not known whether it did.
+
+    Attributes:
+        run: the id of the run; empty if there is none.
+        fields: what it was about to send, but for secrets.
+    """
+
+    run: str = ""
+    fields: Mapping[str, JSON] = {}
+
+    def without(self, names: Collection[str]) -> Sending:
+        """The same but for some fields."""
+        left = {name: value for name, value in self.fields.items() if name not in names}
+        return Sending(self.run, left) if left else Sending()
+
+
 class Record(NamedTuple):
     """What we last applied to one address, and what AlertSite was seen to have then.
 
@@ -74,8 +91,7 @@ class Record(NamedTuple):
             to none.
         prior: of the fields that Git has changed, what AlertSite had before.
         made_with: the fields that Git made the monitor with: there is no value before.
-        sending: what a run was about to send, where it is not known whether it did: see
-            `pending.caught_up`.
+        sending: what a run was about to send since: see `pending.caught_up`.
         left: the fields that left the manifest and stay worse for coverage than they were before:
             what they were.
         deleting: a run was about to delete the monitor: that it is gone surprises nobody.
@@ -96,7 +112,7 @@ class Record(NamedTuple):
     ignore: Mapping[str, str] = {}
     made_with: tuple[str, ...] = ()
     left: Mapping[str, JSON] = {}
-    sending: Mapping[str, JSON] = {}
+    sending: Sending = Sending()
 
 
 class PendingCreate(NamedTuple):
@@ -295,6 +311,8 @@ def record_to_json(record: Record) -> dict[str, JSON]:
             del data[name]
     if record.prior:
         data["prior"] = {name: item._asdict() for name, item in sorted(record.prior.items())}
+    if "sending" in data:
+        data["sending"] = record.sending._asdict()
     return data
 
 
@@ -321,7 +339,6 @@ def record_from_json(data: JSON) -> Record:
         and type(record.made_with) in {tuple, list}
         and all(type(name) is str for name in record.made_with)
         and type(record.left) is dict
-        and type(record.sending) is dict
         and type(record.deleting) is bool
         and type(record.ignore) is dict
         and all(type(until) is str for until in record.ignore.values())
@@ -329,10 +346,15 @@ def record_from_json(data: JSON) -> Record:
     if not is_one:
         raise TypeError(f"{canonical(data)} is not a record")
     prior: JSON = {name: Prior(**item) for name, item in record.prior.items()}
-    if not all(type(item.run) is str for item in prior.values()):
+    sending = Sending(**data["sending"]) if "sending" in data else Sending()
+    is_read = type(sending.run) is str and type(sending.fields) is dict
+    if not (is_read and all(type(item.run) is str for item in prior.values())):
         raise TypeError(f"{canonical(data)} is not a record")
     return Record(*record)._replace(
-        previously=tuple(record.previously), prior=prior, made_with=tuple(record.made_with)
+        previously=tuple(record.previously),
+        prior=prior,
+        made_with=tuple(record.made_with),
+        sending=sending,
     )
 
 
@@ -341,16 +363,16 @@ def without_secrets(record: Record, holds: Callable[[str], bool]) -> Record:
 
     What such a field was applied with is never shown or compared, as with a secretRef.
     """
-    parts = (record.fields, record.unseen, record.prior, record.left, record.sending)
+    parts = (record.fields, record.unseen, record.prior, record.left, record.sending.fields)
     if not holds(repr(parts)):
         return record
     found = {name for part in parts for name, value in part.items() if holds(repr(value))}
-    fields, unseen, prior, left, sending = (
+    fields, unseen, prior, left, _ = (
         {name: value for name, value in part.items() if name not in found} for part in parts
     )
     secrets = dict.fromkeys(sorted(found), UNTRACKED) | dict(record.secrets)
     record = record._replace(fields=fields, unseen=unseen, prior=prior, secrets=secrets)
-    return record._replace(left=left, sending=sending)
+    return record._replace(left=left, sending=record.sending.without(found))
 
 
 def head_line(state: State, run: str) -> JSON:
@@ -418,6 +440,8 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
             address = line["intent"] if "intent" in line else line["outcome"]
             known = records[address] if address in records else state.records.get(address)
             is_current = (known and known.run) == line["replaces"]
+            if known is not None and known.sending.run not in {"", runs[-1]}:
+                is_current = False  # a later run has begun to change it
             waiting = pending.get(address, state.pending_creates.get(address))
             if waiting is not None and waiting.run != runs[-1]:
                 continue  # a later run has begun to create it

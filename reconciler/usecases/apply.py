@@ -28,7 +28,7 @@ from reconciler.core.release import kept_priors, left_worse, with_intent
 from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
 from reconciler.core.run_record import run_record
 from reconciler.core.safety import next_budget
-from reconciler.core.state import RELEASED, UNTRACKED, Lost, Record, StateDelta
+from reconciler.core.state import RELEASED, UNTRACKED, Lost, Record, Sending, StateDelta
 from reconciler.errors import (
     AlertSiteError,
     CredentialsError,
@@ -478,7 +478,7 @@ class _Run:
         if change.action is Action.CREATE:
             made = made._replace(made_with=tuple(sorted(unseen)))
         prior = {name: item for name, item in known.prior.items() if name not in secrets}
-        sending = {name: item for name, item in known.sending.items() if name not in change.body}
+        sending = known.sending.without(change.body)
         made = made._replace(fields=fields, secrets=secrets, unseen=unseen)
         return made._replace(prior=prior, sending=sending)
 
@@ -579,7 +579,9 @@ class _Run:
             is_retired = item.change.reason is Reason.RETIRED and item.status is Status.DONE
             if is_retired and known is not None:
                 seen = {**known.fields, **item.change.body}
-                records[item.change.address] = known._replace(fields=seen, unseen={}, sending={})
+                records[item.change.address] = known._replace(
+                    fields=seen, unseen={}, sending=Sending()
+                )
             if item.change.action is Action.DELETE and known is not None:
                 if item.change.id in last.by_id:
                     records[item.change.address] = known._replace(deleting=False)
@@ -645,7 +647,7 @@ class _Run:
             if name not in desired.fields or name in diverging
         }
         managed = {*fields, *unseen, *diverging}
-        sending = {name: item for name, item in known.sending.items() if name in diverging}
+        sending = known.sending.without(known.sending.fields.keys() - diverging)
         made = self._made(known, desired)._replace(sending=sending)
         if desired.undo is not None:
             return _taken_back(made, desired, fields, unseen, desired.undo.forgets - diverging)

@@ -1,4 +1,5 @@
 from reconciler.core.drift import find_drift
+from reconciler.core.state import Sending
 
 from build import ACCOUNT, SCHEMAS, live, record
 from documents import check
@@ -45,7 +46,7 @@ def test_what_a_record_ignores_is_left_out_until_its_day() -> None:
 
 def test_what_a_killed_run_has_sent_or_deleted_is_not_drift() -> None:
     records = {
-        "email-smtp/moved": record({"port": 25}, id=2)._replace(sending={"port": 587}),
+        "email-smtp/moved": record({"port": 25}, id=2)._replace(sending=Sending("", {"port": 587})),
         "email-smtp/gone": record({"port": 25}, id=3)._replace(deleting=True),
     }
     found = find_drift(ACCOUNT, records, [live({"port": 587}, id=2)], SCHEMAS.kinds)

@@ -11,7 +11,7 @@ from reconciler.core.pending import caught_up
 from reconciler.core.plan import Action, Change, Plan
 from reconciler.core.planner import decide
 from reconciler.core.release import kept_priors, left_worse, names_all, released, with_intent
-from reconciler.core.state import Prior, Record, without_secrets
+from reconciler.core.state import Prior, Record, Sending, without_secrets
 
 from build import ACCOUNT, SCHEMAS, desired, live, record
 
@@ -226,12 +226,15 @@ class TestWhatWasBeingSent:
     def test_all_but_secrets_is_taken_down(self) -> None:
         its = record({"port": 25})._replace(made_with=("port",), secrets={"note": ""})
         made = sending({"port": 25}, {"port": 587, "note": "x"}, its)
-        assert made.sending == {"port": 587}
+        assert made.sending == Sending("run-2", {"port": 587})
 
     def test_what_came_is_an_edit_and_what_did_not_is_as_before(self) -> None:
-        its = record({"port": 25, "timeout": 30})._replace(sending={"port": 587, "timeout": 20})
+        its = record({"port": 25, "timeout": 30})._replace(
+            sending=Sending("run-0", {"port": 587, "timeout": 20})
+        )
         seen = caught_up(its, KIND, live({"port": "587", "timeout": 30}))
-        assert (seen.fields, seen.sending) == ({"port": 587, "timeout": 30}, {"timeout": 20})
+        assert seen.fields == {"port": 587, "timeout": 30}
+        assert seen.sending == Sending("run-0", {"timeout": 20})
         manifest = desired({"port": 465, "timeout": 20})
         (change,) = planned(manifest, its, {"port": 587, "timeout": 30}).changes
         assert [(item.applied, item.cause) for item in change.fields] == [
@@ -240,16 +243,19 @@ class TestWhatWasBeingSent:
         ]
 
     def test_what_a_hand_has_done_since_is_drift(self) -> None:
-        its = record({"port": 25})._replace(sending={"port": 587})
+        its = record({"port": 25})._replace(sending=Sending("run-0", {"port": 587}))
         (change,) = planned(desired({"port": 587}), its, {"port": 1}).changes
         assert [item.cause for item in change.fields] == [Cause.BOTH]
 
     def test_what_came_of_an_earlier_run_is_not_forgotten_by_the_next(self) -> None:
         first = sending({"port": 25}, {"port": 587}, record({"port": 25}))
         second = sending({"port": 587}, {"port": 465}, first)
-        assert (second.fields, second.sending) == ({"port": 587}, {"port": 465})
+        assert second.fields == {"port": 587}
+        assert second.sending == Sending("run-2", {"port": 465})
         assert second.prior == {"port": Prior(25, "run-2", 465)}
 
     def test_what_was_sent_before_is_not_waited_for_once_something_later_is_seen(self) -> None:
-        its = record({"port": 25})._replace(unseen={"port": 465}, sending={"port": 587})
+        its = record({"port": 25})._replace(
+            unseen={"port": 465}, sending=Sending("", {"port": 587})
+        )
         assert caught_up(its, KIND, live({"port": 587})).unseen == {}

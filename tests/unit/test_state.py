@@ -10,6 +10,7 @@ from reconciler.core.state import (
     PendingCreate,
     Prior,
     Record,
+    Sending,
     State,
     StateDelta,
     from_text,
@@ -51,6 +52,7 @@ RECORDS = st.builds(
     st.dictionaries(st.text(), st.just("2026-01-02"), max_size=1),
     st.lists(st.text(), max_size=2).map(tuple),
     st.dictionaries(st.text(), VALUES, max_size=2),
+    st.builds(Sending, st.text(), st.dictionaries(st.text(), VALUES, max_size=2)),
 )
 PENDING = st.builds(
     PendingCreate,
@@ -156,6 +158,15 @@ class TestRecover:
         later = STATE._replace(records={ADDRESS: record({"port": 465}, run="run-3")})
         found = recover(later, [self.lines(outcome_line(ADDRESS, self.NEW, record()))])
         assert found.delta.of(later) == later
+
+    @pytest.mark.parametrize(("run", "counts"), [("", True), ("run-2", True), ("run-3", False)])
+    def test_one_whose_monitor_a_later_run_has_begun_to_change(
+        self, run: str, counts: bool
+    ) -> None:
+        going = record()._replace(sending=Sending(run, {"port": 465}))
+        state = STATE._replace(records={ADDRESS: going})
+        found = recover(state, [self.lines(outcome_line(ADDRESS, self.NEW, going))])
+        assert found.delta.of(state).records[ADDRESS] == (self.NEW if counts else going)
 
     def test_a_create_without_an_outcome_is_pending(self) -> None:
         lines = self.lines(ids_line([1, 2]), intent_line(ADDRESS, CREATE, None))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.model import folded, match_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.core.model import Desired, Live
     from reconciler.core.state import Record
@@ -116,35 +116,63 @@ def _renamed(desired: Sequence[Desired], records: Mapping[str, Record]) -> dict[
     """By address, the former address whose record a manifest takes over.
 
     All renames are one permutation of the records. A manifest claims the first of its former names
-    whose record it can have: nobody stays at that name, and nobody before it, by address, claims
-    it. The claim holds if its own record, should it have one, goes to another claim that holds: so
-    chains and swaps move as a whole, and a `previously` that was left behind moves nothing. What a
-    claim has moved once, the record remembers (`Record.previously`), as it does of names that led
+    whose record it can have: nobody stays at that name, and nobody else claims it. Those who can
+    have only one record choose before the others, then those who get an earlier one of their
+    names. A claim holds if its own record, should it have one, goes to another claim that holds:
+    so chains and swaps move as a whole, and a `previously` that was left behind moves nothing. What
+    a claim has moved once, the record remembers (`Record.previously`), as it does of names that led
     nowhere: so the next run does not undo a swap, and two new manifests that list each other's
     names exchange nothing.
     """
-    former: dict[str, list[str]] = {}
-    for manifest in sorted((item for item in desired if item.previously), key=lambda i: i.address):
-        own = records.get(manifest.address)
-        settled = own.previously if own is not None else ()
-        unsettled = (name for name in manifest.previously if name not in settled)
-        addresses = (f"{manifest.kind.name}/{name}" for name in unsettled)
-        if known := [address for address in addresses if address in records]:
-            former[manifest.address] = known
-    staying = {item.address for item in desired if item.address not in former}
+    former = {item.address: names for item in desired if (names := _former(item, records))}
+    without = {item.address for item in desired if item.address not in former}
+    staying = set(without)
     while True:
-        claims: dict[str, str] = {}
-        taken = set(staying)
-        for address, names in former.items():
-            found = next((name for name in names if name not in taken), None)
-            if address not in staying and found is not None:
-                claims[address] = found
-                taken.add(found)
-        held = former.keys() & records.keys() - staying  # by whom a record would have to be left
-        left = held & claims.keys() - taken or held - claims.keys()
-        if not left:
+        claims = _claims(former, staying)
+        held = former.keys() & records.keys() - staying  # whose own record would have to go
+        if left := held & claims.keys() - {*claims.values()}:
+            staying |= left
+        elif left := held - claims.keys():
+            without |= left
+            staying = set(without)
+        else:
             return claims
-        staying |= left
+
+
+def _former(manifest: Desired, records: Mapping[str, Record]) -> list[str]:
+    """The former addresses that have a record and have not led to its own yet.
+
+    One that names its monitor has no other than that but by the first.
+    """
+    own = records.get(manifest.address)
+    settled = own.previously if own is not None else ()
+    unsettled = (name for name in manifest.previously if name not in settled)
+    addresses = (f"{manifest.kind.name}/{name}" for name in unsettled)
+    first, *others = [address for address in addresses if address in records] or [""]
+    others = [item for item in others if manifest.id in {None, records[item].id}]
+    return [first, *others] if first else []
+
+
+def _claims(former: Mapping[str, Sequence[str]], staying: Collection[str]) -> dict[str, str]:
+    """Who claims which of its former addresses while these keep theirs."""
+    claims: dict[str, str] = {}
+    taken = set(staying)
+    while True:
+        free = {
+            address: left
+            for address, names in former.items()
+            if address not in staying and address not in claims
+            if (left := [name for name in names if name not in taken])
+        }
+        if not free:
+            return claims
+        # By the place of what is left among its names, so that a first choice comes first.
+        order = sorted((former[item].index(left[0]), item) for item, left in free.items())
+        only = [item for item in order if len(free[item[1]]) == 1]
+        for _, address in only or order[:1]:
+            if free[address][0] not in taken:
+                claims[address] = free[address][0]
+                taken.add(claims[address])
 
 
 def _moved(records: Mapping[str, Record], renamed: Mapping[str, str]) -> Mapping[str, Record]:

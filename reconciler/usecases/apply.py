@@ -235,6 +235,7 @@ def apply_plan(
             run.about_to_change(plan.having(Action.UPDATE)),
         )
         last, outcomes = run.carried_out(plan.changes)
+        recorder.bind(run.not_sent(outcomes))
     delta = run.last_delta(last, outcomes) if last else StateDelta()
     is_done = all(outcome.status is Status.DONE for outcome in outcomes)
     if used is not None and last is not None and is_done:
@@ -315,6 +316,16 @@ class _Run:
             noted = with_intent(known, change, kind, live, self._recorder.run)
             if noted != known:
                 found[change.address] = noted
+        return found
+
+    def not_sent(self, outcomes: Sequence[Outcome]) -> dict[str, Record | None]:
+        """The records of monitors to which nothing was sent after all, or that refused it."""
+        found: dict[str, Record | None] = {}
+        for item in outcomes:
+            known = self._recorder.known(item.change.address)
+            if known is not None and item.status in {Status.FAILED, Status.NOT_STARTED}:
+                sending = known.sending.without(item.change.body)
+                found[item.change.address] = known._replace(sending=sending, deleting=False)
         return found
 
     def carried_out(self, changes: Sequence[Change]) -> tuple[Planned | None, tuple[Outcome, ...]]:
@@ -587,6 +598,12 @@ class _Run:
                     records[item.change.address] = known._replace(deleting=False)
                 elif item.status is Status.DONE:
                     records[item.change.address] = None
+        for address, known in self._recorder.state.records.items():
+            kind = self._workspace.schemas.kinds.get(address.partition("/")[0])
+            is_orphan = address not in self._desired and address not in records
+            if known.sending.fields and is_orphan and kind and known.id in last.by_id:
+                seen_now = caught_up(known, kind, last.by_id[known.id])
+                records[address] = seen_now._replace(sending=Sending())
         for desired in self._workspace.targeted:
             address = desired.address
             old = self._recorder.known(address)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from reconciler.sandbox import parse_world
+from reconciler.sandbox import parse_fault, parse_world
+from reconciler.sandbox.options import Controls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -346,6 +347,54 @@ class TestLock:
 
 
 class TestSeen:
+    @pytest.mark.parametrize("hurry", [(), ("--fail-fast", "--parallelism", "1")])
+    def test_what_was_never_sent_hides_no_drift_and_undoes_no_hand(
+        self,
+        fleet: Callable[[int], Any],
+        sandbox: Callable[..., Account],
+        workspace: Workspace,
+        run: Callable[..., Done],
+        hurry: tuple[str, ...],
+    ) -> None:
+        controls = Controls()
+        account = sandbox(*fleet(2), controls=controls)
+        text = workspace.read("fleet.yaml")
+        workspace.write("fleet.yaml", text.replace("port: 587", "port: 25"))
+        run(*_APPLY, env=account.env)
+        controls.faults = (parse_fault("PATCH * status=400"),)
+        workspace.write("fleet.yaml", text.replace("port: 587", "port: 2587"))
+        assert run(*_APPLY, *hurry, env=account.env).code == 7
+        controls.faults = ()
+        workspace.write("fleet.yaml", text.replace("port: 587", "port: 25"))
+        for number in (1, 2):
+            account.edit("email-smtp", number, port=2587)
+        assert run("drift", env=account.env).code == 2
+        run(*_APPLY, "--edits-only", env=account.env)
+        assert account.ports() == {1: 2587, 2: 2587}
+
+    def test_an_orphan_that_was_not_disabled_after_all_is_watched(
+        self,
+        fleet: Callable[[int], Any],
+        sandbox: Callable[..., Account],
+        workspace: Workspace,
+        manifest: Callable[..., str],
+        run: Callable[..., Done],
+    ) -> None:
+        controls = Controls()
+        account = sandbox(*fleet(2), controls=controls)
+        assert run(*_APPLY, env=account.env).code == 0
+        other = manifest("email-smtp", "relay-01", 1, port=587)
+        orphan = manifest("email-smtp", "relay-02", 2, port=587, enabled=True)
+        workspace.write("fleet.yaml", f"{other}---\n{orphan}lifecycle: {{retire: disable}}\n")
+        assert run(*_APPLY, env=account.env).code == 0
+        controls.faults = (parse_fault("PATCH * status=400"),)
+        workspace.write("fleet.yaml", manifest("email-smtp", "relay-01", 1, port=25))
+        assert run(*_APPLY, "--prune", "--allow-loss", "2", env=account.env).code == 7
+        controls.faults = ()
+        account.edit("email-smtp", 2, enabled=False)
+        drift = run("drift", "--json", env=account.env).json
+        assert [item["address"] for item in drift["monitors"]] == ["email-smtp/relay-02"]
+
     def test_what_was_not_kept_is_never_drift(
         self,
         fleet: Callable[[int], Any],

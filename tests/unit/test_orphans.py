@@ -344,6 +344,53 @@ class TestFormerNames:
             ("email-smtp/second", "email-smtp/c"),
         ]
 
+    @pytest.mark.parametrize(
+        ("former", "records", "moves"),
+        {
+            "a copied file does not break a chain": (
+                {"a": "c", "c": "d", "b": "cd"},
+                "cd",
+                {"a": "c", "c": "d"},
+            ),
+            "nor a swap": ({"b": "d", "c": "db", "d": "b"}, "bd", {"b": "d", "d": "b"}),
+            "who has one choice goes before who has two": (
+                {"b": "ac", "d": "a", "a": "c"},
+                "ac",
+                {"d": "a", "a": "c"},
+            ),
+            "nobody stays before all claims are known": (
+                {"l": "q", "m": "q", "p": "mz", "z": "y"},
+                "mzyq",
+                {"l": "q", "p": "z", "z": "y"},
+            ),
+            "three in a ring": (
+                {"a": "b", "b": "c", "c": "a"},
+                "abc",
+                {"a": "b", "b": "c", "c": "a"},
+            ),
+        }.values(),
+    )
+    def test_renames_are_one_permutation(
+        self, former: dict[str, str], records: str, moves: dict[str, str]
+    ) -> None:
+        fleet = [
+            desired({"name": name}, name=name, id=None)._replace(previously=tuple(names))
+            for name, names in former.items()
+        ]
+        known = {f"email-smtp/{name}": record(id=n) for n, name in enumerate(records)}
+        for order in (fleet, fleet[::-1]):
+            found = Inventory(order, known, []).renamed
+            assert found == {f"email-smtp/{a}": f"email-smtp/{b}" for a, b in moves.items()}
+
+    def test_one_that_names_its_monitor_takes_no_other_in_passing(self) -> None:
+        records = {"email-smtp/b": record(id=2), "email-smtp/c": record(id=3)}
+        fleet = [
+            desired(name="a", id=1)._replace(previously=("b", "c")),
+            desired(name="b", id=None),
+            desired(name="e", id=None)._replace(previously=("c",)),
+        ]
+        assert Inventory(fleet, records, []).renamed == {"email-smtp/e": "email-smtp/c"}
+
     def test_a_name_of_another_kind_does_not_count(self) -> None:
         plan = planned([self.manifest()], {"email-imap/old": record(id=9)}, [], PlanOptions())
         assert said(plan) == [

@@ -12,6 +12,9 @@ import secrets
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import islice
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,19 +45,32 @@ def _search(wanted: int) -> None:
     first = int(os.environ.get("MACHINE_SEED", secrets.randbelow(2**31)))
     total: Counter[str] = Counter()
     began = time.monotonic()
-    for seed in range(first, first + max(1, wanted // _AT_ONCE)):
-        count = min(wanted, _AT_ONCE)
-        with TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
-            try:
-                total += search(Path(folder), count, seed)
-            except BaseException:
-                print(_table(total, time.monotonic() - began))
-                print(f"A law is broken: MACHINE_SEED={seed} MACHINE_HISTORIES={count} make soak")
-                raise
-        print(f"{total['histories']} of {wanted} histories", file=sys.stderr)
-    total["kills at every effect"], total["kills at every pair"] = _crashed(wanted)
+    processes = os.cpu_count() or 1
+    # A search keeps all of its histories in memory, so each has a process of its own.
+    with ProcessPoolExecutor(processes, get_context("spawn"), max_tasks_per_child=1) as pool:
+        seeds = range(first, first + max(1, wanted // _AT_ONCE))
+        work = [pool.submit(_batch, min(wanted, _AT_ONCE), seed) for seed in seeds]
+        work += [pool.submit(_crashed, wanted, part, processes) for part in range(processes)]
+        try:
+            for done in as_completed(work):
+                total += done.result()
+                print(f"{total['histories']} of {wanted} histories", file=sys.stderr)
+        except BaseException:
+            print(_table(total, time.monotonic() - began))
+            pool.shutdown(cancel_futures=True)
+            raise
     print(_table(total, time.monotonic() - began))
     print("lost 0, doubled 0, touched 0, claimed wrongly 0")
+
+
+def _batch(count: int, seed: int) -> Counter[str]:
+    place = TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
+    with place as folder:
+        try:
+            return search(Path(folder), count, seed)
+        except BaseException:
+            print(f"A law is broken: MACHINE_SEED={seed} MACHINE_HISTORIES={count} make soak")
+            raise
 
 
 def _fuzz(wanted: int) -> None:
@@ -76,12 +92,24 @@ def _fuzz(wanted: int) -> None:
     print("bugs 0, hostile output 0, beyond the deadline 0, beyond the memory 0")
 
 
-def _crashed(wanted: int) -> tuple[int, int]:
-    """Kills one run, and then two in a row, at every effect; or at as many pairs as wanted."""
+def _crashed(wanted: int, part: int, parts: int) -> Counter[str]:
+    """Kills one run, and then two in a row, at every effect; or at as many pairs as wanted.
+
+    Args:
+        wanted: about so many pairs, in all parts.
+        part: which of them, from 0.
+        parts: how many there are.
+    """
     place = TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
     with place as folder, World(Path(folder)) as world:
         crashes = Crashes(world)
-        return crashes.kill_at_every_effect(), crashes.kill(crashes.pairs(wanted))
+        found = Counter(
+            {"kills at every effect": crashes.kill_at_every_effect() if not part else 0}
+        )
+        found["kills at every pair"] = crashes.kill(
+            islice(crashes.pairs(wanted), part, None, parts)
+        )
+        return found
 
 
 def _table(total: Counter[str], seconds: float) -> str:

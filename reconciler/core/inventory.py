@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.model import folded, match_key
+from reconciler.core.pending import all_caught_up
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -59,6 +60,7 @@ class Inventory:
         self.by_address = {item.address: item for item in self.desired}
         # Sorted, since a list of AlertSite may come in any order, and nothing is to depend on it.
         self.by_id = {monitor.id: monitor for monitor in sorted(live, key=attrgetter("id"))}
+        self.records = all_caught_up(self.records, self.by_id, self.desired)
         self.secrets = _secrets(self.records.values())
         self.claimed = {item.id: item.address for item in self.desired if item.id is not None}
         loose = sorted(

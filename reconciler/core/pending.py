@@ -34,7 +34,7 @@ from reconciler.core.model import Kind, folded
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from reconciler.core.model import JSON, Live
+    from reconciler.core.model import JSON, Desired, Live
     from reconciler.core.state import PendingCreate, Record, State
 
 
@@ -63,6 +63,23 @@ def caught_up(record: Record, kind: Kind, live: Live) -> Record:
     unseen = {name: value for name, value in record.unseen.items() if name not in came}
     fields, left = {**record.fields, **came}, record.sending.without(came)
     return record._replace(fields=fields, unseen=unseen, sending=left)
+
+
+def all_caught_up(
+    records: Mapping[str, Record], live: Mapping[int, Live], desired: Iterable[Desired]
+) -> Mapping[str, Record]:
+    """All records, each as `caught_up` gives it; `desired` tells the kinds."""
+    going = [address for address, item in records.items() if item.sending.fields]
+    if not going:
+        return records
+    kinds = {item.kind.name: item.kind for item in desired}
+    found = dict(records)
+    for address in going:
+        name, monitor = address.partition("/")[0], live.get(records[address].id)
+        if monitor is not None:
+            kind = kinds.get(name) or Kind(name, {})
+            found[address] = caught_up(records[address], kind, monitor)
+    return found
 
 
 class Resolution(NamedTuple):

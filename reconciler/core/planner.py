@@ -21,7 +21,7 @@ from reconciler.core.inventory import Inventory, Uncertain, match_key_of, number
 from reconciler.core.model import Unmanaged, boolean
 from reconciler.core.names import find_names, uses_of
 from reconciler.core.options import PlanOptions
-from reconciler.core.pending import TARGETS, caught_up
+from reconciler.core.pending import TARGETS
 from reconciler.core.plan import (
     Action,
     Binding,
@@ -397,8 +397,6 @@ def _compare(
     manifest: Desired, record: Record | None, live: Live, inventory: Inventory, rules: PlanOptions
 ) -> list[Item]:
     found: list[Item] = []
-    if record is not None:
-        record = caught_up(record, manifest.kind, live)
     if manifest.lifecycle.ignore:
         manifest, ignored = _without_ignored(manifest, live)
         found += ignored

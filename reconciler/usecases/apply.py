@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.diff import Cause
 from reconciler.core.inventory import number_of
 from reconciler.core.mask import shown
-from reconciler.core.pending import caught_up
+from reconciler.core.pending import all_caught_up, caught_up
 from reconciler.core.plan import Action, BindingAction, Reason
 from reconciler.core.release import kept_priors, left_worse, with_intent
 from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
@@ -218,6 +218,7 @@ def apply_plan(
         recorder.claim(generation)
     recorder.bind(_approved(plan, first.bound))
     recorder.drop(first.dropped)
+    recorder.bind(run.came(recorder.state.records))
     live = {monitor.id: monitor for monitor in first.live}
     told = run_record(about, plan.changes, live, workspace.schemas.kinds, recorder.known)
     last: Planned | None = first
@@ -302,6 +303,12 @@ class _Run:
         self._execution = execution
         self._first = first
         self._ids = set(first.ids)  # those that no create may be answered with
+
+    def came(self, records: Mapping[str, Record]) -> dict[str, Record | None]:
+        """The records of what an earlier run has sent, which nobody has seen before."""
+        desired = self._workspace.fleet.desired
+        found = all_caught_up(records, self._first.by_id, desired)
+        return {address: item for address, item in found.items() if item is not records[address]}
 
     def about_to_change(self, changes: Iterable[Change]) -> dict[str, Record]:
         """The records of monitors before they change, with what their fields were."""

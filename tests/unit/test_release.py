@@ -259,3 +259,13 @@ class TestWhatWasBeingSent:
             unseen={"port": 465}, sending=Sending("", {"port": 587})
         )
         assert caught_up(its, KIND, live({"port": 587})).unseen == {}
+
+    def test_what_a_killed_run_has_taken_away_is_no_loss_of_the_next(self) -> None:
+        its = record({"interval": 5})._replace(made_with=("interval",))
+        killed = its._replace(sending=Sending("run-0", {"interval": 60}))
+        known_ = its._replace(fields={"interval": 60})
+        losses = [
+            planned(desired({}), it, {"interval": 60}).coverage.losses for it in (killed, known_)
+        ]
+        assert losses == [(), ()]
+        assert planned(desired({}), its, {"interval": 60}).coverage.losses

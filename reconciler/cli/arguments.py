@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 from click.core import ParameterSource
 
 from reconciler.cli import config, runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 OPTIONS = (
     "accounts",
@@ -21,7 +26,10 @@ OPTIONS = (
 
 
 def arguments_of(
-    given: click.Context, command: click.Command | None = None, without: tuple[str, ...] = ()
+    given: click.Context,
+    command: click.Command | None = None,
+    without: tuple[str, ...] = (),
+    only: Collection[str] | None = None,
 ) -> tuple[str, ...]:
     """The arguments of a command line as they would be given in the root, without a selection.
 
@@ -29,6 +37,7 @@ def arguments_of(
         given: the command line.
         command: takes its place; only what it takes too is kept.
         without: parameters that are left out.
+        only: parameters that are not; None for all others.
     """
     known = {item.name for item in (command or given.command).params}
     options: list[str] = []
@@ -38,6 +47,7 @@ def arguments_of(
         is_given = given.get_parameter_source(name) is ParameterSource.COMMANDLINE
         is_given = is_given or bool(name == "targets" and given.params.get(name))  # by --exclude
         is_left_out = name not in known or name in (*OPTIONS, *without)
+        is_left_out = is_left_out or (only is not None and name not in only)
         if not is_given or is_left_out or name not in given.params:
             continue
         value = given.params[name]

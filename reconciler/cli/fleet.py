@@ -73,6 +73,8 @@ _NOT_PLANNED = ("events", "metrics", "notify", "formats", "as_json", "no_pager")
 """Parameters of an apply that its plan does without."""
 
 
+_RULES = ("targets", "keep", "adopt", "write_secrets", "prune", "edits_only")
+"""Parameters that decide what a plan or an apply does: they are alike in all shards of a run."""
 _IN_TURN = ("import", "validate")
 """Commands that may write a file of all accounts: the baseline of lint."""
 
@@ -237,9 +239,16 @@ class _Whole:
 
     def jobs(self, operation: str, arguments: tuple[str, ...]) -> list[Job]:
         """A job for each account."""
-        surroundings = config.surroundings(os.environ)
+        everywhere = Job(
+            "",
+            operation,
+            arguments,
+            self._commit,
+            surroundings=config.surroundings(os.environ),
+            rules=arguments_of(self._given, only=_RULES),
+        )
         return [
-            Job(item.name, operation, arguments, self._commit, self._digest(item), surroundings)
+            everywhere._replace(account=item.name, manifests=self._digest(item))
             for item in self._chosen
         ]
 

@@ -121,7 +121,7 @@ def _rows(rollup: RollUp) -> Iterator[list[str]]:
     def numbers(of: PartResult | RollUp) -> Iterator[str]:
         yield from (str(of.changes.get(action.value, "-")) for action in actions)
         yield from (
-            f"{of.tally[name]:,.{1 if name == 'credits' else 0}f}" if of.tally else "-"
+            f"{of.tally[name]:,.{1 if name == 'credits' else 0}f}" if name in of.tally else "-"
             for name in tallied
         )
 

@@ -53,6 +53,7 @@ class Job(NamedTuple):
         commit: that the manifests are of; empty if Git does not say.
         manifests: what `digest_of` says of them; empty where they need not be compared.
         surroundings: what the environment says of where all accounts and their states are.
+        rules: those of the arguments that decide what is done; the others say how, or who is told.
         approved: the digest of the plan that was approved: any other is refused, with 5.
         digests: those of the parts of that plan, where the work may have been begun before: what is
             left of it is done, too.
@@ -68,6 +69,7 @@ class Job(NamedTuple):
     commit: str = ""
     manifests: str = ""
     surroundings: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
     approved: str = ""
     digests: tuple[str, ...] = ()
     planned: tuple[tuple[str, int], ...] = ()
@@ -78,12 +80,8 @@ class Job(NamedTuple):
     @property
     def key(self) -> str:
         """What two jobs share exactly when they are the same work, whatever plan was approved."""
-        return fingerprint([self.account, self.manifests, self.commit, self.of_all])
-
-    @property
-    def of_all(self) -> tuple[tuple[str, ...], ...]:
-        """What the jobs of one run share, beside their commit."""
-        return (self.operation, *self.arguments), self.surroundings
+        about = [self.account, self.operation, self.arguments, self.commit, self.manifests]
+        return fingerprint([*about, self.surroundings])
 
     def approving(self, plan: PartResult) -> Job:
         """The job with its approved plan."""
@@ -162,8 +160,7 @@ def keep(results: str, job: Job, result: PartResult) -> PartResult:
         "job": job.key,
         "commit": job.commit,
         "approved": job.approved,
-        "command": [job.operation, *job.arguments],
-        "run": fingerprint(job.of_all),
+        "rules": list(job.rules),
     }
     text = json.dumps({**result.to_json(), **about}, ensure_ascii=False, indent=1)
     with _using(path):
@@ -201,7 +198,7 @@ def merged(folder: str, accounts: Iterable[str]) -> tuple[PartResult, ...]:
     An account without a file was not started. Files of other accounts do not count.
 
     Raises:
-        ConfigurationError: there is no file; they are of several commands, options or commits; or
+        ConfigurationError: there is no file; they are of several commands, rules or commits; or
             there are two of one account.
     """
     found: dict[str, _Kept] = {}
@@ -222,11 +219,11 @@ def merged(folder: str, accounts: Iterable[str]) -> tuple[PartResult, ...]:
         )
     runs = {one.of: one for one in found.values()}
     if len(runs) > 1:
-        said = "; ".join(sorted(f"{one.command} in {one.result.part}" for one in runs.values()))
+        said = "; ".join(sorted(f"{one.told} in {one.result.part}" for one in runs.values()))
         raise ConfigurationError(
             f"the results in {folder} are of several runs: {said}",
-            "Give each run a folder of its own, and use the same commit, options and environment "
-            "in all its shards.",
+            "Give each run a folder of its own, and use the same commit and options in all its "
+            "shards.",
         )
     operation = next(iter(found.values())).result.operation
     return tuple(
@@ -280,24 +277,24 @@ def _failed(job: Job, code: ExitCode, reason: str) -> PartResult:
 
 
 class _Kept(NamedTuple):
-    """What a file has: a result, and which work it is of.
-
-    Attributes:
-        command: and the commit, for people.
-        run: what all results of one run share, beside the commit.
-    """
+    """What a file has: a result, and which work it is of."""
 
     result: PartResult
     job: str
     commit: str
     approved: str
-    command: str
-    run: str
+    rules: tuple[str, ...]
 
     @property
-    def of(self) -> tuple[str, str, str]:
+    def of(self) -> tuple[str, str, tuple[str, ...]]:
         """What all results of one run share."""
-        return self.result.operation, self.commit, self.run
+        return self.result.operation, self.commit, self.rules
+
+    @property
+    def told(self) -> str:
+        """The same for people."""
+        command = shlex.join([self.result.operation, *self.rules])
+        return f"{command} of {self.commit[:12]}" if self.commit else command
 
 
 def _file(results: str, job: Job) -> Path:
@@ -319,9 +316,7 @@ def _read(path: Path, data: bytes) -> _Kept:
         found = json_text.read(data)
         result = PartResult.from_json(found)
         job, commit, approved = (str(found[name]) for name in ("job", "commit", "approved"))
-        command = shlex.join(map(str, found.get("command", [result.operation])))  # 1.0 has none
-        commit_text = f" of {commit[:12]}" if commit else ""
-        run = str(found.get("run", ""))
-        return _Kept(result, job, commit, approved, f"{command}{commit_text}", run)
+        rules = tuple(map(str, found.get("rules", ())))  # files of 1.0 have none
+        return _Kept(result, job, commit, approved, rules)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{path} is not a result of an account", "Remove it.") from error

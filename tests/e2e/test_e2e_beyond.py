@@ -146,12 +146,26 @@ def test_what_was_not_done_in_a_shard_is_told_by_the_merge(
 def test_results_of_different_options_are_no_run(fleets: Callable[..., Any]) -> None:
     with fleets("options") as fleet:
         only = ("-a", "customer-0?", "--results", "results")
-        assert fleet("plan", *only, "--shard", "1/2").code == 0
-        assert fleet("plan", *only, "--shard", "2/2", "--prune").code == 0
+        first = fleet("plan", *only, "--shard", "1/2", "--format", "markdown=1.md")
+        second = fleet("plan", *only, "--shard", "2/2", "--format", "markdown=2.md")
+        assert (first.code, second.code) == (0, 0)
+        assert fleet("merge", "results", "-a", "customer-0?").code == 0
+        (fleet.root / "results" / "customer-09.plan.json").unlink()
+        alone = ("-a", "customer-09", "--results", "results")
+        assert fleet("plan", *alone, "--prune").code == 0
         refused = fleet("merge", "results", "-a", "customer-0?")
         assert (refused.code, refused.out) == (3, "")
         assert "of several runs: plan --prune in results/" in refused.err
         assert "; plan in results/" in refused.err
+
+
+def test_a_result_holds_no_secret_of_the_command_line(fleets: Callable[..., Any]) -> None:
+    with fleets("notify") as fleet:
+        only = ("-a", "customer-0?", "--results", "results", "--auto-approve")
+        fleet("apply", *only, "--notify", "json://user:not-a-word@127.0.0.1:9/x")
+        texts = [path.read_text() for path in (fleet.root / "results").iterdir()]
+        assert len(texts) == 10
+        assert "not-a-word" not in "".join(texts)
 
 
 def test_results_of_another_state_are_not_taken(fleets: Callable[..., Any]) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from conftest import Account, Done, Workspace
 
+    from reconciler.context import Clock
+
 _APPLY = ("apply", "--auto-approve")
 _DEFAULTS = "apiVersion: reconciler/v1\nkind: Defaults\nspec: {{{}}}\n"
 _NO_CHANGES = "No changes. 3 unchanged.\n"
@@ -178,25 +180,50 @@ def test_without_a_state_it_is_left_and_said_while_it_is_worse(
         assert "enabled is worse for coverage than before" in run(*_APPLY, env=team.env).out
 
 
+LOST = ("PATCH * drop=after times=9", "GET /monitors status=503 skip=1 times=9")
+"""Faults: the answer to a change is lost, and AlertSite cannot be read after it."""
+
+
 def test_what_was_before_is_written_down_before_it_is_changed(
     workspace: Workspace,
     manifest: Callable[..., str],
     monitor: Callable[..., Any],
     sandbox: Callable[..., Account],
     run: Callable[..., Done],
+    hurried: Clock,
 ) -> None:
-    """The answer to the change is lost, and AlertSite cannot be read after it."""
     workspace.write("m1.yaml", manifest("email-smtp", "m1", 1, enabled=False))
-    account = sandbox(
-        monitor("email-smtp", 1, enabled=True),
-        faults=["PATCH * drop=after times=9", "GET /monitors status=503 skip=1 times=9"],
-    )
-    assert run(*_APPLY, env=account.env).code == 7
+    account = sandbox(monitor("email-smtp", 1, enabled=True), faults=LOST)
+    assert run(*_APPLY, env=account.env, clock=hurried).code == 7
     workspace.replace("m1.yaml", "  enabled: false\n", "")
     for _ in range(3):
-        done = run(*_APPLY, env=account.env)
+        done = run(*_APPLY, env=account.env, clock=hurried)
     assert done.code == 0, done
     assert account.live(1)["enabled"] is True
+
+
+def test_what_a_lost_run_has_changed_goes_back_to_what_was_before_that(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+    hurried: Clock,
+) -> None:
+    """Also after a later run has changed it again, and was undone."""
+    workspace.write("m1.yaml", manifest("email-smtp", "m1", 1, timeout=20))
+    account = sandbox(monitor("email-smtp", 1, timeout=30), faults=LOST)
+    assert run(*_APPLY, env=account.env, clock=hurried).code == 7
+    workspace.replace("m1.yaml", "timeout: 20", "timeout: 25")
+    for _ in range(3):
+        done = run(*_APPLY, env=account.env, clock=hurried)
+    assert (done.code, account.live(1)["timeout"]) == (0, 25)
+    (last, *_) = run("history", "--json", env=account.env).json["runs"]
+    undone = run("undo", last["id"], "--auto-approve", env=account.env, clock=hurried)
+    assert (undone.code, account.live(1)["timeout"]) == (0, 20), undone
+    workspace.replace("m1.yaml", "  timeout: 25\n", "")
+    assert run(*_APPLY, env=account.env, clock=hurried).code == 0
+    assert account.live(1)["timeout"] == 30
 
 
 def test_a_monitor_that_was_retired_comes_back(

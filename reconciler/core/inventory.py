@@ -5,6 +5,7 @@ Rule: no I/O, clock or environment; every index is built here, once.
 
 from __future__ import annotations
 
+from collections import Counter
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -170,8 +171,10 @@ def _claims(former: Mapping[str, Sequence[str]], staying: Collection[str]) -> di
             return claims
         # By the place of what is left among its names, so that a first choice comes first.
         order = sorted((former[item].index(left[0]), item) for item, left in free.items())
+        wanted = Counter(name for left in free.values() for name in left)
+        alone = [item for item in order if wanted[free[item[1]][0]] == 1]
         only = [item for item in order if len(free[item[1]]) == 1]
-        for _, address in only or order[:1]:
+        for _, address in alone or only or order[:1]:
             if free[address][0] not in taken:
                 claims[address] = free[address][0]
                 taken.add(claims[address])

@@ -18,7 +18,7 @@ from reconciler.context import written
 from reconciler.core import state as records
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.core.redactor import Redactor
-from reconciler.core.state import PendingCreate, Recovery, State, StateDelta
+from reconciler.core.state import PendingCreate, Recovery, Sending, State, StateDelta
 from reconciler.errors import ConflictError, StateError
 from reconciler.state_store import (
     Journal,
@@ -297,6 +297,7 @@ class Recorder:
         self._before = known.state.records
         self._journal: Journal | None = None
         self._foreign: set[str] = set()
+        self._replaced: dict[str, Sending] = {}
         self.is_run_kept = False
         self._outcomes = self._pending = 0
         self._saved_at = clock.monotonic()
@@ -388,6 +389,12 @@ class Recorder:
             for address in deletes
             if (record := self.known(address)) is not None
         }
+        self._replaced = {address: Sending() for address in (*going, *updates)}
+        self._replaced |= {
+            address: known.sending
+            for address in updates
+            if (known := self.known(address)) is not None
+        }
         # A monitor that is created again has a record; it must not hide the new one.
         before = {self.run: ids_before} if creates else {}
         moved = {**dict.fromkeys(creates), **going, **self._clean(updates)}
@@ -399,13 +406,21 @@ class Recorder:
     def record(self, outcomes: Mapping[str, Record | None]) -> None:
         """Writes down how changes ended, durably; saves the state from time to time.
 
+        One without an effect has None: then nothing that was about to be sent or deleted was.
+
         Raises:
             StateError: it cannot be written; nothing more may be sent.
         """
         outcomes = self._clean(outcomes)
         lines = self._outcome_lines(outcomes)
         changed = {address: record for address, record in outcomes.items() if record is not None}
-        self._note(StateDelta(changed, dict.fromkeys(outcomes)))
+        taken_back = {
+            address: known._replace(sending=sending, deleting=False)
+            for address, record in outcomes.items()
+            if record is None and (known := self.known(address)) is not None
+            if (sending := self._replaced.get(address)) is not None
+        }
+        self._note(StateDelta({**changed, **taken_back}, dict.fromkeys(outcomes)))
         self._outcomes += len(changed)
         self._pending += len(outcomes)
         if self._journal is not None:

@@ -39,16 +39,15 @@ def arguments_of(
         without: parameters that are left out.
         only: parameters that are not; None for all others.
     """
-    known = {item.name for item in (command or given.command).params}
+    known = {item.name for item in (command or given.command).params} - {*OPTIONS, *without}
+    known = known if only is None else known & {*only}
     options: list[str] = []
     values: list[str] = []
     for item in given.command.params:
         name = item.name or ""
         is_given = given.get_parameter_source(name) is ParameterSource.COMMANDLINE
         is_given = is_given or bool(name == "targets" and given.params.get(name))  # by --exclude
-        is_left_out = name not in known or name in (*OPTIONS, *without)
-        is_left_out = is_left_out or (only is not None and name not in only)
-        if not is_given or is_left_out or name not in given.params:
+        if not is_given or name not in known or name not in given.params:
             continue
         value = given.params[name]
         each = value if isinstance(value, tuple) else (value,)

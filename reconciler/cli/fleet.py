@@ -73,8 +73,11 @@ _NOT_PLANNED = ("events", "metrics", "notify", "formats", "as_json", "no_pager")
 """Parameters of an apply that its plan does without."""
 
 
-_RULES = ("targets", "keep", "adopt", "write_secrets", "prune", "edits_only")
-"""Parameters that decide what a plan or an apply does: they are alike in all shards of a run."""
+_RULES = (
+    *("manifests", "targets", "keep", "adopt", "write_secrets", "prune", "edits_only"),
+    *("offline", "unmanaged"),
+)
+"""Parameters that decide what is done or looked at: they are alike in all shards of a run."""
 _IN_TURN = ("import", "validate")
 """Commands that may write a file of all accounts: the baseline of lint."""
 

@@ -5,7 +5,6 @@ Rule: no I/O, clock or environment; every index is built here, once.
 
 from __future__ import annotations
 
-from collections import Counter
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +12,7 @@ from reconciler.core.model import folded, match_key
 from reconciler.core.pending import all_caught_up
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reconciler.core.model import Desired, Live
     from reconciler.core.state import Record
@@ -61,7 +60,8 @@ class Inventory:
         self.by_address = {item.address: item for item in self.desired}
         # Sorted, since a list of AlertSite may come in any order, and nothing is to depend on it.
         self.by_id = {monitor.id: monitor for monitor in sorted(live, key=attrgetter("id"))}
-        self.records = all_caught_up(self.records, self.by_id, self.desired)
+        kinds = {item.kind.name: item.kind for item in self.desired}
+        self.records = all_caught_up(self.records, self.by_id, kinds)
         self.secrets = _secrets(self.records.values())
         self.claimed = {item.id: item.address for item in self.desired if item.id is not None}
         loose = sorted(
@@ -118,66 +118,86 @@ def _secrets(records: Iterable[Record]) -> dict[int, frozenset[str]]:
 def _renamed(desired: Sequence[Desired], records: Mapping[str, Record]) -> dict[str, str]:
     """By address, the former address whose record a manifest takes over.
 
-    All renames are one permutation of the records. A manifest claims the first of its former names
-    whose record it can have: nobody stays at that name, and nobody else claims it. Those who can
-    have only one record choose before the others, then those who get an earlier one of their
-    names. A claim holds if its own record, should it have one, goes to another claim that holds:
-    so chains and swaps move as a whole, and a `previously` that was left behind moves nothing. What
-    a claim has moved once, the record remembers (`Record.previously`), as it does of names that led
+    All renames are one permutation of the records. Who has a record leaves it only if somebody
+    takes it: so chains and swaps move as a whole, and a `previously` that was left behind moves
+    nothing. First rings move, in which each takes what its neighbour has. Then who has no record
+    takes the first of its former names whose record it can have: nobody has that, or who has it can
+    take another. Those with the fewest names come first, so that nobody is left out for another's
+    whim. That is a maximum matching, by augmenting paths: no monitor is made again beside one that
+    could be had.
+
+    What was moved once, the record remembers (`Record.previously`), as it does of names that led
     nowhere: so the next run does not undo a swap, and two new manifests that list each other's
     names exchange nothing.
     """
     former = {item.address: names for item in desired if (names := _former(item, records))}
-    without = {item.address for item in desired if item.address not in former}
-    staying = set(without)
-    while True:
-        claims = _claims(former, staying)
-        held = former.keys() & records.keys() - staying  # whose own record would have to go
-        if left := held & claims.keys() - {*claims.values()}:
-            staying |= left
-        elif left := held - claims.keys():
-            without |= left
-            staying = set(without)
-        else:
-            return claims
+    holders = {item.address: item.address for item in desired if item.address in records}
+    for ring in _rings(former, holders):
+        holders |= {former[address][0]: address for address in ring}
+    dead: set[str] = set()
+    for address in sorted(former.keys() - records.keys(), key=lambda it: (len(former[it]), it)):
+        _take(address, former, holders, dead)
+    return {holder: record for record, holder in holders.items() if holder != record}
 
 
 def _former(manifest: Desired, records: Mapping[str, Record]) -> list[str]:
     """The former addresses that have a record and have not led to its own yet.
 
-    One that names its monitor has no other than that but by the first.
+    One that names its monitor has at most one: that of the monitor, or else the first.
     """
     own = records.get(manifest.address)
     settled = own.previously if own is not None else ()
     unsettled = (name for name in manifest.previously if name not in settled)
     addresses = (f"{manifest.kind.name}/{name}" for name in unsettled)
-    first, *others = [address for address in addresses if address in records] or [""]
-    others = [item for item in others if manifest.id in {None, records[item].id}]
-    return [first, *others] if first else []
+    known = [address for address in addresses if address in records]
+    if manifest.id is None:
+        return known
+    return ([item for item in known if records[item].id == manifest.id] or known)[:1]
 
 
-def _claims(former: Mapping[str, Sequence[str]], staying: Collection[str]) -> dict[str, str]:
-    """Who claims which of its former addresses while these keep theirs."""
-    claims: dict[str, str] = {}
-    taken = set(staying)
-    while True:
-        free = {
-            address: left
-            for address, names in former.items()
-            if address not in staying and address not in claims
-            if (left := [name for name in names if name not in taken])
-        }
-        if not free:
-            return claims
-        # By the place of what is left among its names, so that a first choice comes first.
-        order = sorted((former[item].index(left[0]), item) for item, left in free.items())
-        wanted = Counter(name for left in free.values() for name in left)
-        alone = [item for item in order if wanted[free[item[1]][0]] == 1]
-        only = [item for item in order if len(free[item[1]]) == 1]
-        for _, address in alone or only or order[:1]:
-            if free[address][0] not in taken:
-                claims[address] = free[address][0]
-                taken.add(claims[address])
+def _rings(
+    former: Mapping[str, Sequence[str]], holders: Mapping[str, str]
+) -> Iterator[Sequence[str]]:
+    """Those who have a record and whose first former names lead from one to the other and back."""
+    done: set[str] = set()
+    for first in sorted(former.keys() & holders.keys()):
+        path: list[str] = []
+        address = first
+        while address in former and address in holders and address not in done:
+            done.add(address)
+            path.append(address)
+            address = former[address][0]
+        if address in path:
+            yield path[path.index(address) :]
+
+
+def _take(
+    address: str, former: Mapping[str, Sequence[str]], holders: dict[str, str], dead: set[str]
+) -> None:
+    """Gives a manifest a record, if one can be had; others may have to take another for it.
+
+    Args:
+        address: of the manifest, which has none.
+        former: by address, whose records it may take, the first choice first.
+        holders: who has each record; changed.
+        dead: records that nobody can make free; more are added.
+    """
+    path = [(address, iter(former[address]))]
+    taken: list[str] = []
+    seen: set[str] = set()
+    while path:
+        record = next((it for it in path[-1][1] if it not in seen and it not in dead), None)
+        if record is None:
+            path.pop()
+            del taken[-1:]
+            continue
+        seen.add(record)
+        taken.append(record)
+        if record not in holders:
+            holders |= dict(zip(taken, (who for who, _ in path), strict=True))
+            return
+        path.append((holders[record], iter(former.get(holders[record], ()))))
+    dead |= seen
 
 
 def _moved(records: Mapping[str, Record], renamed: Mapping[str, str]) -> Mapping[str, Record]:

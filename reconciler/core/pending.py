@@ -34,7 +34,7 @@ from reconciler.core.model import Kind, folded
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from reconciler.core.model import JSON, Desired, Live
+    from reconciler.core.model import JSON, Live
     from reconciler.core.state import PendingCreate, Record, State
 
 
@@ -66,13 +66,12 @@ def caught_up(record: Record, kind: Kind, live: Live) -> Record:
 
 
 def all_caught_up(
-    records: Mapping[str, Record], live: Mapping[int, Live], desired: Iterable[Desired]
+    records: Mapping[str, Record], live: Mapping[int, Live], kinds: Mapping[str, Kind]
 ) -> Mapping[str, Record]:
-    """All records, each as `caught_up` gives it; `desired` tells the kinds."""
+    """All records, each as `caught_up` gives it."""
     going = [address for address, item in records.items() if item.sending.fields]
     if not going:
         return records
-    kinds = {item.kind.name: item.kind for item in desired}
     found = dict(records)
     for address in going:
         name, monitor = address.partition("/")[0], live.get(records[address].id)

@@ -452,6 +452,8 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
                 continue
             if line["record"] is None:
                 pending[address] = None
+                if known is not None and is_current:
+                    records[address] = known._replace(sending=Sending(), deleting=False)
             elif is_current:
                 told.add(address)
                 pending[address] = None

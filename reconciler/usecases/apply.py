@@ -236,7 +236,6 @@ def apply_plan(
             run.about_to_change(plan.having(Action.UPDATE)),
         )
         last, outcomes = run.carried_out(plan.changes)
-        recorder.bind(run.not_sent(outcomes))
     delta = run.last_delta(last, outcomes) if last else StateDelta()
     is_done = all(outcome.status is Status.DONE for outcome in outcomes)
     if used is not None and last is not None and is_done:
@@ -305,9 +304,18 @@ class _Run:
         self._ids = set(first.ids)  # those that no create may be answered with
 
     def came(self, records: Mapping[str, Record]) -> dict[str, Record | None]:
-        """The records of what an earlier run has sent, which nobody has seen before."""
-        desired = self._workspace.fleet.desired
-        found = all_caught_up(records, self._first.by_id, desired)
+        """The records with what earlier runs have sent by now, or have not deleted.
+
+        No manifest asks for what an orphan was to be, so that is over, seen or not.
+        """
+        there, kinds = self._first.by_id, self._workspace.schemas.kinds
+        found = dict(all_caught_up(records, there, kinds))
+        for address, record in records.items():
+            if record.deleting and record.id in there:
+                found[address] = found[address]._replace(deleting=False)
+        for address in () if self._workspace.undoes else records.keys() - self._desired.keys():
+            if found[address].sending.fields:
+                found[address] = found[address]._replace(sending=Sending())
         return {address: item for address, item in found.items() if item is not records[address]}
 
     def about_to_change(self, changes: Iterable[Change]) -> dict[str, Record]:
@@ -323,16 +331,6 @@ class _Run:
             noted = with_intent(known, change, kind, live, self._recorder.run)
             if noted != known:
                 found[change.address] = noted
-        return found
-
-    def not_sent(self, outcomes: Sequence[Outcome]) -> dict[str, Record | None]:
-        """The records of monitors to which nothing was sent after all, or that refused it."""
-        found: dict[str, Record | None] = {}
-        for item in outcomes:
-            known = self._recorder.known(item.change.address)
-            if known is not None and item.status in {Status.FAILED, Status.NOT_STARTED}:
-                sending = known.sending.without(item.change.body)
-                found[item.change.address] = known._replace(sending=sending, deleting=False)
         return found
 
     def carried_out(self, changes: Sequence[Change]) -> tuple[Planned | None, tuple[Outcome, ...]]:
@@ -454,8 +452,9 @@ class _Run:
         settled = [
             item
             for item in outcomes
+            if item.status is not Status.UNCONFIRMED
             # That a monitor is gone, AlertSite tells.
-            if item.status is not Status.UNCONFIRMED and item.change.action is not Action.DELETE
+            and not (item.status is Status.DONE and item.change.action is Action.DELETE)
         ]
         self._record({item.change.address: self._record_of(item) for item in settled})
         for outcome in outcomes if is_progress else ():
@@ -605,12 +604,6 @@ class _Run:
                     records[item.change.address] = known._replace(deleting=False)
                 elif item.status is Status.DONE:
                     records[item.change.address] = None
-        for address, known in self._recorder.state.records.items():
-            kind = self._workspace.schemas.kinds.get(address.partition("/")[0])
-            is_orphan = address not in self._desired and address not in records
-            if known.sending.fields and is_orphan and kind and known.id in last.by_id:
-                seen_now = caught_up(known, kind, last.by_id[known.id])
-                records[address] = seen_now._replace(sending=Sending())
         for desired in self._workspace.targeted:
             address = desired.address
             old = self._recorder.known(address)

@@ -372,6 +372,25 @@ class TestSeen:
         run(*_APPLY, "--edits-only", env=account.env)
         assert account.ports() == {1: 2587, 2: 2587}
 
+    def test_what_had_no_answer_and_comes_after_the_run_is_no_drift(
+        self,
+        fleet: Callable[[int], Any],
+        sandbox: Callable[..., Account],
+        workspace: Workspace,
+        run: Callable[..., Done],
+        hurried: Clock,
+    ) -> None:
+        controls = Controls()
+        account = sandbox(*fleet(2), controls=controls)
+        assert run(*_APPLY, env=account.env).code == 0
+        workspace.write("fleet.yaml", workspace.read("fleet.yaml").replace("587", "2587"))
+        controls.faults = (parse_fault("PATCH * status=504"),)
+        assert run(*_APPLY, env=account.env, clock=hurried).code == 6
+        controls.faults = ()
+        for number in (1, 2):  # what was on its way arrives
+            account.edit("email-smtp", number, port=2587)
+        assert run("drift", env=account.env).code == 0
+
     def test_an_orphan_that_was_not_disabled_after_all_is_watched(
         self,
         fleet: Callable[[int], Any],

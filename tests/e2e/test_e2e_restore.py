@@ -180,21 +180,31 @@ def test_without_a_state_it_is_left_and_said_while_it_is_worse(
         assert "enabled is worse for coverage than before" in run(*_APPLY, env=team.env).out
 
 
-LOST = ("PATCH * drop=after times=9", "GET /monitors status=503 skip=1 times=9")
-"""Faults: the answer to a change is lost, and AlertSite cannot be read after it."""
-
-
-def test_what_was_before_is_written_down_before_it_is_changed(
+@pytest.fixture
+def lost(
     workspace: Workspace,
     manifest: Callable[..., str],
     monitor: Callable[..., Any],
     sandbox: Callable[..., Account],
     run: Callable[..., Done],
     hurried: Clock,
+) -> Callable[..., Account]:
+    """Changes a monitor; the answer is lost, and AlertSite cannot be read after it."""
+
+    def change(has: dict[str, Any], wanted: dict[str, Any]) -> Account:
+        faults = ["PATCH * drop=after times=9", "GET /monitors status=503 skip=1 times=9"]
+        account = sandbox(monitor("email-smtp", 1, **has), faults=faults)
+        workspace.write("m1.yaml", manifest("email-smtp", "m1", 1, **wanted))
+        assert run(*_APPLY, env=account.env, clock=hurried).code == 7
+        return account
+
+    return change
+
+
+def test_what_was_before_is_written_down_before_it_is_changed(
+    lost: Callable[..., Account], workspace: Workspace, run: Callable[..., Done], hurried: Clock
 ) -> None:
-    workspace.write("m1.yaml", manifest("email-smtp", "m1", 1, enabled=False))
-    account = sandbox(monitor("email-smtp", 1, enabled=True), faults=LOST)
-    assert run(*_APPLY, env=account.env, clock=hurried).code == 7
+    account = lost({"enabled": True}, {"enabled": False})
     workspace.replace("m1.yaml", "  enabled: false\n", "")
     for _ in range(3):
         done = run(*_APPLY, env=account.env, clock=hurried)
@@ -203,17 +213,10 @@ def test_what_was_before_is_written_down_before_it_is_changed(
 
 
 def test_what_a_lost_run_has_changed_goes_back_to_what_was_before_that(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-    hurried: Clock,
+    lost: Callable[..., Account], workspace: Workspace, run: Callable[..., Done], hurried: Clock
 ) -> None:
     """Also after a later run has changed it again, and was undone."""
-    workspace.write("m1.yaml", manifest("email-smtp", "m1", 1, timeout=20))
-    account = sandbox(monitor("email-smtp", 1, timeout=30), faults=LOST)
-    assert run(*_APPLY, env=account.env, clock=hurried).code == 7
+    account = lost({"timeout": 30}, {"timeout": 20})
     workspace.replace("m1.yaml", "timeout: 20", "timeout: 25")
     for _ in range(3):
         done = run(*_APPLY, env=account.env, clock=hurried)

@@ -168,6 +168,13 @@ class TestRecover:
         found = recover(state, [self.lines(outcome_line(ADDRESS, self.NEW, going))])
         assert found.delta.of(state).records[ADDRESS] == (self.NEW if counts else going)
 
+    @pytest.mark.parametrize(("run", "counts"), [("run-2", True), ("run-3", False)])
+    def test_one_without_an_effect_takes_back_what_was_to_be(self, run: str, counts: bool) -> None:
+        going = record()._replace(sending=Sending(run, {"port": 465}), deleting=True)
+        state = STATE._replace(records={ADDRESS: going})
+        found = recover(state, [self.lines(outcome_line(ADDRESS, None, going))])
+        assert found.delta.of(state).records[ADDRESS] == (record() if counts else going)
+
     def test_a_create_without_an_outcome_is_pending(self) -> None:
         lines = self.lines(ids_line([1, 2]), intent_line(ADDRESS, CREATE, None))
         state = recover(EMPTY, [lines]).delta.of(EMPTY)

@@ -596,9 +596,7 @@ class _Run:
             is_retired = item.change.reason is Reason.RETIRED and item.status is Status.DONE
             if is_retired and known is not None:
                 seen = {**known.fields, **item.change.body}
-                records[item.change.address] = known._replace(
-                    fields=seen, unseen={}, sending=Sending()
-                )
+                records[item.change.address] = known._replace(fields=seen, unseen={})
             if item.change.action is Action.DELETE and known is not None:
                 if item.change.id in last.by_id:
                     records[item.change.address] = known._replace(deleting=False)

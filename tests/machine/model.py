@@ -384,10 +384,21 @@ class Model:
                 and address in item.of
                 and item.is_known
                 and not segment.claimed.get(other)
+                and not self._is_another_s(address, other, segment)
             ]
             can_know = self.is_shared and not segment.is_blind and len(free) == 1
             assert not (before and can_know), f"{number} is made for {address} after {before}"
             self.ours.setdefault(address, set()).add(number)
+
+    def _is_another_s(self, address: str, number: int, segment: Segment) -> bool:
+        """Whether a monitor is what another manifest asks for, and this one has another name."""
+        key = match_key_of(segment.before[number])
+        asking = {
+            other
+            for other in self.made[number].of & segment.fleet.keys()
+            if segment.fleet[other].match_key_of == key
+        }
+        return bool(asking) and address not in asking
 
     def _bound_then(self, address: str) -> set[int]:
         """What others had when creates of the address were sent, and may have lost since."""

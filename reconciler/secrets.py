@@ -27,6 +27,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Generic, NamedTuple, NoReturn, TypeVar
 
+from reconciler.context import waiting
 from reconciler.core.model import JSON, SECRET_REF, SecretRef, canonical, secret_refs
 from reconciler.core.redactor import Redactor
 from reconciler.errors import ConfigurationError
@@ -373,14 +374,15 @@ def _from_command(words: Sequence[str], environment: Mapping[str, str]) -> str:
     import subprocess  # few logins need it
 
     try:
-        done = subprocess.run(  # noqa: S603 - who may write the settings may choose the command
-            words,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_CMD_SECONDS,
-            check=False,
-        )
+        with waiting():
+            done = subprocess.run(  # noqa: S603 - who may write the settings may choose the command
+                words,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_CMD_SECONDS,
+                check=False,
+            )
     except OSError as error:
         raise LookupError(f"{words[0]} cannot be started: {error.strerror}") from None
     except subprocess.TimeoutExpired:

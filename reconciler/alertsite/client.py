@@ -10,6 +10,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.context import waiting
 from reconciler.core.model import JSON, Account, Live
 from reconciler.errors import (
     AlertSiteError,
@@ -149,7 +150,7 @@ class Reader:
         from concurrent.futures import ThreadPoolExecutor  # 5 ms
 
         monitors: dict[int, Live | None] = {}
-        with ThreadPoolExecutor(_IN_FLIGHT) as pool:
+        with waiting(), ThreadPoolExecutor(_IN_FLIGHT) as pool:
             for number, found in zip(numbers, pool.map(self.read_monitor, numbers), strict=True):
                 monitors[number] = found
                 self._tell(self._read + 1)

@@ -33,7 +33,7 @@ from reconciler.alertsite.wire import (
     Wire,
     unpacked,
 )
-from reconciler.context import MIB
+from reconciler.context import MIB, waiting
 from reconciler.core.accounts import UNNAMED, Wording
 from reconciler.core.events import RequestEnded
 from reconciler.errors import (
@@ -291,7 +291,8 @@ class Session:
             extensions=extensions | {responses.SECRETS: secrets},
         )
         try:
-            response = self._timed(request, method, path, allowance)
+            with waiting():
+                response = self._timed(request, method, path, allowance)
         except OverdueError as error:
             raise _overdue(f"{method} {path}", error.seconds) from error
         except FloodError as error:

@@ -21,7 +21,7 @@ import math
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -36,7 +36,7 @@ from reconciler.cli.arguments import arguments_of
 from reconciler.cli.context import Context, Share
 from reconciler.cli.spread import Spread
 from reconciler.cli.stopping import Stopping
-from reconciler.context import SYSTEM
+from reconciler.context import SYSTEM, computing
 from reconciler.core.accounts import PLACEHOLDER
 from reconciler.core.redactor import Redactor
 from reconciler.core.rollup import PartResult, RollUp, refuse_unsafe
@@ -150,7 +150,9 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
 
     began = clock.monotonic()
     console.prepare(redactor)
-    with console.capturing(captured):
+    # An apply mostly waits for the answers to what its own threads send.
+    alone = nullcontext() if job.operation == "apply" else computing()
+    with console.capturing(captured), alone:
         ended = cli.ended(begin, job.arguments)
     result = PartResult(
         job.account,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from click.core import ParameterSource
 
 from reconciler import render, usecases
 from reconciler.cli import completions, config, console, runtime
+from reconciler.context import computing
 from reconciler.core.grouping import FOLDED_ABOVE, Detail
 from reconciler.core.targets import NOT, bare
 from reconciler.schema import Schemas, installed_schemas
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from reconciler.core.plan import Plan
     from reconciler.render.view import View
     from reconciler.usecases import Fleet
-
-_LOADING = threading.Lock()
-"""Held by the account that reads its manifests: two would only take Python from each other."""
 
 
 class Duration(click.ParamType[float]):
@@ -285,7 +282,7 @@ def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Flee
     paths = tuple(found.folders)
     if len(paths) > 1 and paths != runtime.account().manifests:  # files and folders to be checked
         return schemas, usecases.load_fleet(paths, schemas, today, rules, may_be_empty=may_be_empty)
-    with _LOADING:
+    with computing():
         fleet = usecases.load(found, schemas, today, rules, may_be_empty=may_be_empty)
     return schemas, fleet
 

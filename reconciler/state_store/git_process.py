@@ -31,6 +31,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
+from reconciler.context import waiting
 from reconciler.errors import ConfigurationError
 from reconciler.state_store.port import problem
 
@@ -270,7 +271,8 @@ class Git:
         timer.daemon = True
         timer.start()
         try:
-            process.wait()
+            with waiting():
+                process.wait()
         finally:
             timer.cancel()
             timer.join()

@@ -32,6 +32,7 @@ from obstore.exceptions import (
 )
 from obstore.store import AzureStore, GCSStore, S3Store
 
+from reconciler.context import waiting
 from reconciler.errors import ConfigurationError, StateError
 from reconciler.state_store.port import Held, Key, RunFile, conflict, files_of_runs, unknown
 
@@ -140,7 +141,8 @@ class ObjectStore:
         if name is None:
             return None
         try:
-            return bytes(obstore.get(self._client, f"{self._runs}/{name}").bytes())
+            with waiting():
+                return bytes(obstore.get(self._client, f"{self._runs}/{name}").bytes())
         except FileNotFoundError:
             return None
         except _FAILURES as error:
@@ -174,7 +176,8 @@ class ObjectStore:
 
     def _files(self) -> dict[str, str]:
         try:
-            pages = obstore.list(self._client, prefix=self._runs)
+            with waiting():
+                pages = [*obstore.list(self._client, prefix=self._runs)]
             return files_of_runs(item["path"].rpartition("/")[2] for page in pages for item in page)
         except _FAILURES as error:
             raise self._problem("read the runs of", error) from error
@@ -229,8 +232,9 @@ class ObjectStore:
 
     def _get(self, key: Key) -> _Object | None:
         try:
-            found = obstore.get(self._client, self._names[key])
-            data = bytes(found.bytes())
+            with waiting():
+                found = obstore.get(self._client, self._names[key])
+                data = bytes(found.bytes())
         except FileNotFoundError as error:
             if _NO_BUCKET.search(str(error)):  # or a typing error would look like an empty state
                 raise self._problem("read", error) from error

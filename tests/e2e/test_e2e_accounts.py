@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from reconciler.sandbox import PASSWORD, USERNAME
 
 import platforms
 from documents import check
+from listening import QuietHandler, listening
 from platforms import GitHub
 
 if TYPE_CHECKING:
@@ -87,6 +89,57 @@ def accounts(
     settings = SETTINGS.format(good=found.good.url, other=found.other.url)
     (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
     return found
+
+
+class _Meeting(QuietHandler):
+    """A server on which two accounts log in at the same time, or not at all."""
+
+    both: threading.Barrier
+
+    def do_POST(self) -> None:  # noqa: N802 - the name of http.server
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.both.wait(30)
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+_MEETING = """
+[defaults]
+manifests = ["monitors"]
+
+[accounts.a]
+url = "http://{where}"
+username = {{cmd = ["sh", "meet.sh", "a", "b"]}}
+password = {{env = "LOGIN_PASSWORD"}}
+[accounts.b]
+url = "http://{where}"
+username = {{cmd = ["sh", "meet.sh", "b", "a"]}}
+password = {{env = "LOGIN_PASSWORD"}}
+"""
+_MEET = """\
+touch "$1"
+for _ in $(seq 500); do
+  [ -e "$2" ] && echo "$1@example.com" && exit
+  sleep 0.02
+done
+exit 1
+"""
+
+
+def test_accounts_wait_at_the_same_time(
+    run: Callable[..., Done], workspace: Workspace, manifest: Callable[..., str]
+) -> None:
+    """For the command that tells a login, and for an answer; they compute one by one."""
+    workspace.write("relay.yaml", manifest("email-smtp", "relay"))
+    (workspace.root / "meet.sh").write_text(_MEET, encoding="utf-8")
+    _Meeting.both = threading.Barrier(2)
+    with listening(_Meeting) as where:
+        settings = _MEETING.format(where=where)
+        (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+        done = run("plan", "--json", env=ENV)
+    assert not _Meeting.both.broken
+    assert [item["exit_code"] for item in done.json["accounts"]] == [4, 4], done.text
 
 
 def statuses(done: Done) -> dict[str, str]:

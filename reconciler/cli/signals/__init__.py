@@ -16,6 +16,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli import config, console, runtime
+from reconciler.context import waiting
 from reconciler.core.events import Ended, PlanMade, Started, measurements
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 
@@ -133,7 +134,8 @@ def emitting(wanted: Wanted, operation: str) -> Iterator[Signals]:
         signals.end(ExitCode.INTERRUPTED, "interrupted")
         raise
     finally:
-        signals.close()
+        with waiting():  # what is sent to others
+            signals.close()
 
 
 def _listeners(wanted: Wanted, environment: Mapping[str, str]) -> Iterator[Listener]:

@@ -1,0 +1,65 @@
+"""Threads that compute take turns, and do not keep others waiting while they wait themselves."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from reconciler.context import computing, waiting
+
+_LONG = 30.0
+
+
+def test_one_at_a_time() -> None:
+    inside: list[int] = []
+    most: list[int] = []
+
+    def compute(number: int) -> None:
+        with computing():
+            inside.append(number)
+            most.append(len(inside))
+            threading.Event().wait(0.001)  # what another thread could begin in
+            inside.remove(number)
+
+    with ThreadPoolExecutor(4) as executor:
+        list(executor.map(compute, range(20)))
+    assert most == [1] * 20
+
+
+def test_whoever_waits_lets_others_compute() -> None:
+    waits = threading.Event()
+    has_computed = threading.Event()
+
+    def other() -> bool:
+        assert waits.wait(_LONG)
+        with computing():
+            has_computed.set()
+        return True
+
+    with ThreadPoolExecutor(1) as executor:
+        done = executor.submit(other)
+        with computing(), computing():  # the inner one is a part of the outer one
+            with waiting():
+                waits.set()
+                assert has_computed.wait(_LONG)
+            with waiting():  # also after it has computed again
+                assert done.result(_LONG)
+
+
+def test_whatever_fails_takes_nothing_along() -> None:
+    with pytest.raises(KeyError), computing(), waiting():
+        raise KeyError
+    with ThreadPoolExecutor(1) as executor:  # another thread can compute at once
+
+        def other() -> bool:
+            with computing():
+                return True
+
+        assert executor.submit(other).result(_LONG)
+
+
+def test_whoever_does_not_compute_waits_without_ado() -> None:
+    with waiting(), computing(), waiting():
+        pass

@@ -1,11 +1,12 @@
 import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from measuring import unmeasured_threads
 
 # A slow machine is no failure, and a pipeline should find what the machine beside it found. Each
 # run searches anew: more examples find next to nothing more in one of them, and take longer.
@@ -19,7 +20,7 @@ for number in (signal.SIGHUP, signal.SIGINT):
         default = signal.SIG_DFL if number == signal.SIGHUP else signal.default_int_handler
         signal.signal(number, default)
 
-_SEARCHES = {"machine", "property"}
+_SEARCHES = {"fuzz", "machine", "property"}
 """Folders of tests that Hypothesis makes up by the hundred."""
 
 
@@ -36,16 +37,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _measured_where_it_tells(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Coverage of what runs thousands of times tells nothing new, and takes most of the time.
-
-    And what it keeps grows, which would spoil a test of memory.
-    """
-    if _SEARCHES.isdisjoint(request.path.parts) and "traced" not in request.fixturenames:
+    """Coverage of what runs hundreds of times tells nothing new, and takes most of the time."""
+    is_small = request.node.get_closest_marker("large") is None
+    if is_small and _SEARCHES.isdisjoint(request.path.parts):
         yield
         return
-    trace, of_threads = sys.gettrace(), threading.gettrace()
+    trace = sys.gettrace()
     sys.settrace(None)
-    threading.settrace(None)  # type: ignore[arg-type]
-    yield
-    threading.settrace(of_threads)  # type: ignore[arg-type]
+    with unmeasured_threads():
+        yield
     sys.settrace(trace)

@@ -29,6 +29,8 @@ from reconciler.sandbox import PASSWORD, USERNAME, Options, parse_fault, running
 from reconciler.schema import installed_schemas
 from reconciler.state_store import Store, open_store
 
+from measuring import unmeasured_threads
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -366,7 +368,8 @@ def sandbox(tmp_path: Path, schemas: dict[str, Any]) -> Iterator[Callable[..., A
             log = tmp_path / f"requests-{count}.jsonl"
             rules = tuple(map(parse_fault, faults))
             prepared = Options(schemas=schemas, seed=seed, faults=rules, request_log=log, **options)
-            return Account(stack.enter_context(running(prepared)), log)
+            with unmeasured_threads():  # `tests/sandbox` measures it
+                return Account(stack.enter_context(running(prepared)), log)
 
         yield start
 

@@ -63,25 +63,33 @@ class Fleet:
     """Two accounts that work, one that is down and one that refuses the login."""
 
     def __init__(
-        self, run: Callable[..., Done], workspace: Workspace, good: Account, other: Account
+        self,
+        run: Callable[..., Done],
+        clock: Clock,
+        workspace: Workspace,
+        good: Account,
+        other: Account,
     ) -> None:
         self._run = run
+        self._clock = clock
         self.workspace = workspace
         self.good = good
         self.other = other
 
     def __call__(self, *arguments: str, **given: Any) -> Done:
-        return self._run(*arguments, env=ENV | given.pop("env", {}), **given)
+        env = ENV | given.pop("env", {})
+        return self._run(*arguments, env=env, **{"clock": self._clock} | given)
 
 
 @pytest.fixture
 def accounts(
     run: Callable[..., Done],
+    hurried: Clock,
     workspace: Workspace,
     sandbox: Callable[..., Account],
     manifest: Callable[..., str],
 ) -> Fleet:
-    found = Fleet(run, workspace, sandbox(), sandbox())
+    found = Fleet(run, hurried, workspace, sandbox(), sandbox())
     workspace.write("_shared/relay.yaml", manifest("email-smtp", "relay", name="Relay", port=587))
     for name in ("good", "other", "down", "locked"):
         text = manifest("email-smtp", f"{name}-own", name=f"Own of {name}")

@@ -103,6 +103,7 @@ def report(done: Done) -> Any:
 ALL = ("--all-accounts", "--auto-approve", "--json", "--results", "results")
 
 
+@pytest.mark.large
 def test_shards_are_merged_into_the_report_of_one_run(fleets: Callable[..., Any]) -> None:
     with fleets("threads") as threads:
         wanted = report(threads("apply", *ALL))

@@ -35,6 +35,7 @@ def account(sandbox: Callable[..., Account], monitor: Callable[..., dict[str, ob
     )
 
 
+@pytest.mark.large
 def test_500_monitors_become_folders_of_teams(
     workspace: Workspace, run: Callable[..., Done], account: Account
 ) -> None:

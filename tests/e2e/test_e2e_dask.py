@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from e2e.conftest import Done
 from e2e.test_e2e_beyond import ALL, COUNT, ENV, fleets, report
 
@@ -116,6 +117,7 @@ class Killer:
             self.cluster.kill(int(lease.process.split("/")[2]))
 
 
+@pytest.mark.large
 def test_workers_that_are_killed_report_what_threads_do(
     fleets: Callable[..., Any], base_env: dict[str, str]
 ) -> None:

@@ -389,13 +389,22 @@ class TestClock:
         assert _found(done)["clock"][0] == "not checked"
 
 
+@pytest.mark.parametrize(
+    ("told", "text"),
+    [("top_level.txt", "reconciler\n"), ("RECORD", "reconciler/__init__.py,,\nLICENSE,,\n")],
+)
 def test_another_package_of_the_same_name_is_named(
-    account: Account, doctor: Callable[..., Done], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    account: Account,
+    doctor: Callable[..., Done],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: str,
+    text: str,
 ) -> None:
     info = tmp_path / "elsewhere" / "reconciler-2.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: reconciler\nVersion: 2.0\n")
-    (info / "top_level.txt").write_text("reconciler\n")
+    (info / told).write_text(text)
     assert _found(doctor(env=account.env))["installation"][0] == "ok"
     monkeypatch.syspath_prepend(str(info.parent))
     done = doctor(env=account.env)

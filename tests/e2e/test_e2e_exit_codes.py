@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from conftest import Account, Done, Workspace
 
+    from reconciler.context import Clock
+
 _LOGIN = "POST /access-tokens"
 _READ = "GET /monitors"
 _APPLY = ("apply", "--auto-approve")
@@ -182,11 +184,12 @@ def test_without_a_terminal_nothing_is_applied_unapproved(
 
 
 def test_nobody_listens(
-    closed_port: int, fleet: Callable[[int], Any], run: Callable[..., Done]
+    closed_port: int, fleet: Callable[[int], Any], run: Callable[..., Done], hurried: Clock
 ) -> None:
     fleet(1)
     url = f"http://127.0.0.1:{closed_port}/api/v3"
-    done = run("plan", env={"ALERTSITE_URL": url, "ALERTSITE_TOKEN": "0" * 32})
+    env = {"ALERTSITE_URL": url, "ALERTSITE_TOKEN": "0" * 32}
+    done = run("plan", env=env, clock=hurried)
     assert done.code == 6
     assert f"\nError: {url} cannot be reached: Connection refused\n" in done.err
     assert done.err.count("trying again") == 4

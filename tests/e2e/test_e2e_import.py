@@ -31,6 +31,7 @@ def files(workspace: Workspace, folder: str = "monitors") -> dict[str, bytes]:
     }
 
 
+@pytest.mark.large
 def test_a_thousand_monitors(
     workspace: Workspace, run: Callable[..., Done], start: Callable[..., Any]
 ) -> None:
@@ -209,6 +210,7 @@ def test_one_seed_is_enough(run: Callable[..., Done], tmp_path: Path) -> None:
 # like a person
 
 
+@pytest.mark.large
 def test_a_third_fewer_lines_than_a_file_of_defaults_for_each_kind_took(
     workspace: Workspace, run: Callable[..., Done], sandbox: Callable[..., Account], schemas: Any
 ) -> None:

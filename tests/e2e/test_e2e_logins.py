@@ -248,14 +248,19 @@ def test_a_user_that_only_one_account_knows_is_no_one_else(pair: Pair) -> None:
     ],
 )
 def test_a_hint_names_what_the_account_really_uses(
-    pair: Pair, settings: tuple[str, str], env: dict[str, str], code: int, hint: str
+    pair: Pair,
+    hurried: Clock,
+    settings: tuple[str, str],
+    env: dict[str, str],
+    code: int,
+    hint: str,
 ) -> None:
     pair.settings(*settings)
     for name in ("north", "south"):
         (pair.workspace.root / f"token-{name}").write_text(f"0123456789abcdef-{name}\n")
     if "token" in settings[1]:
         pair.settings('password = {env = "{ACCOUNT}_WORD"}\n', "")
-    done = pair("plan", "-a", "north", env=env | {"RECONCILER_DEADLINE": "1s"})
+    done = pair("plan", "-a", "north", env=env | {"RECONCILER_DEADLINE": "1s"}, clock=hurried)
     assert (done.code, hint in done.err) == (code, True), done.err
     assert "ALERTSITE" not in done.err
 

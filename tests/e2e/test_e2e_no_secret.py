@@ -388,6 +388,7 @@ def parrot(monitor: Callable[..., Any]) -> Iterator[Callable[[], Parrot]]:
         yield start
 
 
+@pytest.mark.large
 def test_no_secret_leaves_the_process(
     places: Callable[[str], Place],
     parrot: Callable[[], Parrot],

@@ -536,6 +536,7 @@ def test_an_artifact_that_is_no_archive(
     assert "is not an archive with one file" in done.err
 
 
+@pytest.mark.large
 def test_a_drift_of_many_monitors_fits_into_an_issue(
     run: Callable[..., Done], platform: Any, name: str, workspace: Workspace
 ) -> None:

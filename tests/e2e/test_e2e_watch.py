@@ -176,6 +176,7 @@ def as_committed(monitor: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]
     return [monitor("email-smtp", it, name=f"relay-{it}", port=587, timeout=30) for it in numbers]
 
 
+@pytest.mark.large  # what is kept for coverage grows
 @pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize(("hours", "interval"), [(1, "150s"), (24, "100m")])
 def test_hours_of_it_miss_no_edit_revert_no_drift_and_hold_nothing(
@@ -810,11 +811,12 @@ def test_an_account_that_fails_fails_alone(
     workspace: Workspace,
     two: tuple[Account, Account],
     manifest: Callable[..., str],
+    hurried: Clock,
 ) -> None:
     env = dict(two[0].login)
     _settle(run, workspace, env, manifest("email-smtp", "relay", 1, port=25))
     workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587))
-    done = run("watch", "--once", "--apply", env=env)
+    done = run("watch", "--once", "--apply", env=env, clock=hurried)
     assert done.code == 7
     assert [line.split(" ", 1)[1][:20] for line in done.out.splitlines()[-3:]] == [
         "down: failed with 6:",
@@ -851,6 +853,7 @@ def test_a_wave_with_an_account_that_cannot_be_looked_at_is_the_last_one(
     workspace: Workspace,
     two: tuple[Account, Account],
     manifest: Callable[..., str],
+    hurried: Clock,
 ) -> None:
     env = dict(two[0].login)
     _settle(run, workspace, env, manifest("email-smtp", "relay", 1, port=25))
@@ -860,7 +863,7 @@ def test_a_wave_with_an_account_that_cannot_be_looked_at_is_the_last_one(
         text = text.replace(f"[accounts.{name}]", f"[accounts.{name}]\nwave = 2")
     settings.write_text(text, encoding="utf-8")
     workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, port=587))
-    done = run("watch", "--once", "--apply", env=env)
+    done = run("watch", "--once", "--apply", env=env, clock=hurried)
     assert done.code == 7
     assert [account.patches() for account in two] == [[], []]
     assert "one: 1 to apply" in done.out

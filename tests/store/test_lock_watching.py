@@ -87,6 +87,7 @@ def world() -> Iterator[World]:
         yield World(open_store(f"file:{folder}/state.json"))
 
 
+@pytest.mark.large
 @given(skews=st.tuples(SKEWS, SKEWS), share=st.floats(0.05, 0.9), timeout=st.floats(0, 5 * LENGTH))
 def test_no_waiter_ever_takes_a_lease_that_is_renewed(
     skews: tuple[int, int], share: float, timeout: float
@@ -101,6 +102,7 @@ def test_no_waiter_ever_takes_a_lease_that_is_renewed(
         assert timeout <= at.time - 1000 <= timeout + 1
 
 
+@pytest.mark.large
 @given(skews=st.tuples(SKEWS, SKEWS), length=st.floats(1, 600))
 def test_a_lease_that_is_abandoned_is_taken_after_its_length_of_watching(
     skews: tuple[int, int], length: float

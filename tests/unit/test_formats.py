@@ -175,6 +175,7 @@ class TestSarif:
             assert place["artifactLocation"]["uri"] == "sub/monitors/a.yaml"
         assert [result["level"] for result in run["results"]] == ["error", "note", "warning"]
 
+    @pytest.mark.large
     def test_more_than_github_takes_is_left_out_and_said(self) -> None:
         log = json.loads(findings_sarif([finding(n) for n in range(1, 25_003)], View()))
         (run,) = log["runs"]

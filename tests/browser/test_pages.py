@@ -49,12 +49,17 @@ def choose(page: Page, label: str) -> None:
 def test_it_fits_a_desk_and_a_phone(
     show: Callable[..., Page], request: pytest.FixtureRequest, name: str
 ) -> None:
+    page = show(name, **look(SCHEMES[0], WIDTHS[0]))
+    grounds = set()
     for scheme, width in itertools.product(SCHEMES, WIDTHS):
-        page = show(name, **look(scheme, width))
+        page.emulate_media(color_scheme=scheme)  # the pages follow without a script
+        page.set_viewport_size({"width": width, "height": 900})
+        grounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
         assert page.locator("h1").is_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         if folder := request.config.getoption("--screenshots"):
             page.screenshot(path=Path(folder) / f"{name}-{scheme}-{width}.png", full_page=True)
+    assert len(grounds) == len(SCHEMES)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.cli import config
 from reconciler.core.accounts import (
+    ALL,
     NAME,
     PLACEHOLDER,
     AccountLogin,
@@ -169,6 +170,8 @@ def _findings(name: str, table: _Table, defaults: _Table) -> Iterator[Diagnostic
         yield table.finding(
             "", f"{name!r} is not a name for an account: use lower-case letters, digits and hyphens"
         )
+    elif name == ALL:
+        yield table.finding("", f"{ALL!r} stands for all accounts: give the account another name")
     yield from _checked(table, _ACCOUNT)
     both = {**defaults.values, **table.values}
     if "token" not in both and not ("username" in both and "password" in both):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import console, formats, options, pipeline, plan_file
+from reconciler.core.accounts import ALL
 from reconciler.core.model import DEFAULT_ACCOUNT
 from reconciler.core.review import Behavior
 from reconciler.core.rollup import PartResult, RollUp
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 
     from reconciler.core.plan import Plan
     from reconciler.usecases.review import Commented
-
-
-_ALL = "all"
-"""Whose comment it is that shows several accounts."""
 
 
 @click.command(epilog="Example: reconciler comment plan.json --platform github --file plan.md")
@@ -103,7 +100,7 @@ def _name(plans: Sequence[Plan]) -> str:
         case (plan,):
             return plan.account.name
         case _:
-            return _ALL
+            return ALL
 
 
 def _rendered(plans: Sequence[Plan]) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PLACEHOLDER = "{account}"
 """Stands for the name of the account in settings and in the names of files."""
 NAME = re.compile("[a-z0-9][a-z0-9-]{0,62}")
+ALL = "all"
+"""Stands for all accounts, in tables and in what marks a comment; no account has this name."""
 _UPPER = "{ACCOUNT}"
 _MOST_LISTED = 20
 """Names in one message."""

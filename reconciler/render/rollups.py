@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from reconciler.core.accounts import ALL
 from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.rollup import PartStatus
@@ -133,7 +134,7 @@ def _rows(rollup: RollUp) -> Iterator[list[str]]:
             more = f"{more} ({item.part})" if more else item.part
         yield [item.account, _word(rollup, item.status), *numbers(item), took, more]
     if (actions or tallied) and len(rollup.parts) > 1:
-        yield ["all", "", *numbers(rollup), "", ""]
+        yield [ALL, "", *numbers(rollup), "", ""]
 
 
 def _word(rollup: RollUp, status: PartStatus) -> str:

@@ -88,6 +88,7 @@ def test_without_accounts_there_is_one(root: Path) -> None:
 
 FINDINGS = {
     "a name": (f"\n[accounts.ACME]\n{LOGIN}", 2, "'ACME' is not a name for an account"),
+    "the name of all": (f"\n[accounts.all]\n{LOGIN}", 2, "'all' stands for all accounts"),
     "no login": ("[accounts.a]\nwave = 1\n", 1, "a cannot log in: it has neither username"),
     "half a login": ('[accounts.a]\nusername = {env = "A"}', 1, "it has no password"),
     "a plain password": (

@@ -161,6 +161,7 @@ def keep(results: str, job: Job, result: PartResult) -> PartResult:
         "commit": job.commit,
         "approved": job.approved,
         "rules": list(job.rules),
+        "surroundings": fingerprint(list(job.surroundings)),  # a digest: the place may have a login
     }
     text = json.dumps({**result.to_json(), **about}, ensure_ascii=False, indent=1)
     with _using(path):
@@ -222,8 +223,8 @@ def merged(folder: str, accounts: Iterable[str]) -> tuple[PartResult, ...]:
         said = "; ".join(sorted(f"{one.told} in {one.result.part}" for one in runs.values()))
         raise ConfigurationError(
             f"the results in {folder} are of several runs: {said}",
-            "Give each run a folder of its own, and use the same commit and options in all its "
-            "shards.",
+            "Give each run a folder of its own, and use the same commit, options, ALERTSITE_URL "
+            "and RECONCILER_STATE in all its shards.",
         )
     operation = next(iter(found.values())).result.operation
     return tuple(
@@ -284,11 +285,12 @@ class _Kept(NamedTuple):
     commit: str
     approved: str
     rules: tuple[str, ...]
+    surroundings: str
 
     @property
-    def of(self) -> tuple[str, str, tuple[str, ...]]:
+    def of(self) -> tuple[str, str, tuple[str, ...], str]:
         """What all results of one run share."""
-        return self.result.operation, self.commit, self.rules
+        return self.result.operation, self.commit, self.rules, self.surroundings
 
     @property
     def told(self) -> str:
@@ -317,6 +319,6 @@ def _read(path: Path, data: bytes) -> _Kept:
         result = PartResult.from_json(found)
         job, commit, approved = (str(found[name]) for name in ("job", "commit", "approved"))
         rules = tuple(map(str, found.get("rules", ())))  # files of 1.0 have none
-        return _Kept(result, job, commit, approved, rules)
+        return _Kept(result, job, commit, approved, rules, str(found.get("surroundings", "")))
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(f"{path} is not a result of an account", "Remove it.") from error

@@ -160,6 +160,18 @@ def test_results_of_different_options_are_no_run(fleets: Callable[..., Any]) -> 
         assert "; plan in results/" in refused.err
 
 
+def test_results_of_different_places_are_no_run(fleets: Callable[..., Any]) -> None:
+    with fleets("places") as fleet:
+        only = ("plan", "-a", "customer-0?", "--results", "results")
+        assert fleet(*only, "--shard", "1/2").code == 0
+        elsewhere = {"RECONCILER_STATE": "file:other/{account}.json"}
+        assert fleet(*only, "--shard", "2/2", **elsewhere).code == 0
+        refused = fleet("merge", "results", "-a", "customer-0?")
+        assert (refused.code, refused.out) == (3, "")
+        assert "of several runs: plan in results/" in refused.err
+        assert "ALERTSITE_URL and RECONCILER_STATE" in refused.err
+
+
 def test_a_result_holds_no_secret_of_the_command_line(fleets: Callable[..., Any]) -> None:
     with fleets("notify") as fleet:
         only = ("-a", "customer-0?", "--results", "results", "--auto-approve")

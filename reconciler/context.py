@@ -97,12 +97,14 @@ def computing() -> Iterator[None]:
     if _HERE.computes:
         yield
         return
-    with _COMPUTING:
-        _HERE.computes = True
-        try:
-            yield
-        finally:
+    _COMPUTING.acquire()
+    _HERE.computes = True
+    try:
+        yield
+    finally:
+        if _HERE.computes:  # or a wait was interrupted before it was this thread's turn again
             _HERE.computes = False
+            _COMPUTING.release()
 
 
 @contextmanager

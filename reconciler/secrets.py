@@ -437,7 +437,8 @@ def _from_plug_in(ref: SecretRef) -> str:
     plug_in = _plug_in(ref.scheme)
     try:
         resolver: Resolver = plug_in.load()
-        secret: object = resolver(ref.name)
+        with waiting():
+            secret: object = resolver(ref.name)
     except (LookupError, OSError) as error:
         raise LookupError(f"{ref}: {_reason(error)}") from None
     except Exception as error:  # noqa: BLE001 - it is not ours, and a run must not end with it

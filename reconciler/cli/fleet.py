@@ -148,18 +148,19 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
         context = context._replace(rules=setting.rules, is_verbose=setting.is_verbose)
         return cli.invoke(job.operation, job.arguments, context)
 
-    began = clock.monotonic()
     console.prepare(redactor)
     # An apply mostly waits for the answers to what its own threads send.
     alone = nullcontext() if job.operation == "apply" else computing()
     with console.capturing(captured), alone:
+        began = clock.monotonic()
         ended = cli.ended(begin, job.arguments)
+        seconds = clock.monotonic() - began
     result = PartResult(
         job.account,
         job.operation,
         _code(ended.code, stopping),
         redactor.text(ended.error),
-        clock.monotonic() - began,
+        seconds,
         progress=captured.progress,
         text=captured.text("stdout"),
         is_json=captured.is_json,

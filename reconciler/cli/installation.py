@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 NAME = "alertsite-reconciler"
 """The distribution; the import package and the command have the shorter name."""
@@ -33,10 +37,16 @@ def other_owners() -> tuple[str, ...]:
     from importlib.metadata import distributions  # only for `doctor`
 
     # `packages_distributions` parses all files of all of them, which takes a second.
-    found = {
-        item.name
-        for item in distributions()
-        if "reconciler" in (item.read_text("top_level.txt") or "").split()
-        or "\nreconciler/" in f"\n{item.read_text('RECORD') or ''}"
-    }
+    found = {item.name for item in distributions() if item.name and _has_package(item)}
     return tuple(sorted(found - {NAME}))
+
+
+def _has_package(distribution: Distribution) -> bool:
+    """Whether a distribution brings a package or module named as ours."""
+    if "reconciler" in (distribution.read_text("top_level.txt") or "").split():
+        return True
+    lists = map(distribution.read_text, ("RECORD", "SOURCES.txt"))
+    if not any(text and "reconciler" in text for text in lists):
+        return False
+    tops = {file.parts[0] for file in distribution.files or () if file.suffix == ".py"}
+    return not tops.isdisjoint({"reconciler", "reconciler.py"})

@@ -123,8 +123,8 @@ def _renamed(desired: Sequence[Desired], records: Mapping[str, Record]) -> dict[
     nothing. First rings move, in which each takes what its neighbour has. Then who has no record
     takes the first of its former names whose record it can have: nobody has that, or who has it can
     take another. Those with the fewest names come first, so that nobody is left out for another's
-    whim. That is a maximum matching, by augmenting paths: no monitor is made again beside one that
-    could be had.
+    whim. That is a maximum matching, by augmenting paths, of all that is in no ring: there no
+    monitor is made again beside one that could be had.
 
     What was moved once, the record remembers (`Record.previously`), as it does of names that led
     nowhere: so the next run does not undo a swap, and two new manifests that list each other's

@@ -306,14 +306,18 @@ class _Run:
     def came(self, records: Mapping[str, Record]) -> dict[str, Record | None]:
         """The records with what earlier runs have sent by now, or have not deleted.
 
-        No manifest asks for what an orphan was to be, so that is over, seen or not.
+        No manifest asks for what an orphan was to be, so that is over, seen or not. A record under
+        a former name is none, also where that manifest is not what this run is about.
         """
         there, kinds = self._first.by_id, self._workspace.schemas.kinds
         found = dict(all_caught_up(records, there, kinds))
         for address, record in records.items():
             if record.deleting and record.id in there:
                 found[address] = found[address]._replace(deleting=False)
-        for address in () if self._workspace.undoes else records.keys() - self._desired.keys():
+        desired = self._workspace.fleet.desired
+        claimed = {f"{item.kind.name}/{name}" for item in desired for name in item.previously}
+        orphans = records.keys() - self._desired.keys() - claimed
+        for address in () if self._workspace.undoes else orphans:
             if found[address].sending.fields:
                 found[address] = found[address]._replace(sending=Sending())
         return {address: item for address, item in found.items() if item is not records[address]}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from select import select
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -148,6 +151,38 @@ def test_accounts_wait_at_the_same_time(
         done = run("plan", "--json", env=ENV)
     assert not _Meeting.both.broken
     assert [item["exit_code"] for item in done.json["accounts"]] == [4, 4], done.text
+
+
+def test_an_account_that_waits_for_a_reader_of_its_events_keeps_no_other_waiting(
+    run: Callable[..., Done],
+    workspace: Workspace,
+    sandbox: Callable[..., Account],
+    manifest: Callable[..., str],
+) -> None:
+    workspace.write("relay.yaml", manifest("email-smtp", "relay"))
+    settings = '[defaults]\nmanifests = ["monitors"]\n'
+    for name in ("a", "b"):
+        os.mkfifo(workspace.root / f"{name}.events")
+        settings += (
+            f'[accounts.{name}]\nurl = "{sandbox().url}"\nusername = {{env = "LOGIN_NAME"}}\n'
+        )
+        settings += 'password = {env = "LOGIN_PASSWORD"}\n'
+    (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+
+    def opened() -> list[int]:
+        """The one that comes first has a reader only when the other one has written."""
+        flags = os.O_RDONLY | os.O_NONBLOCK
+        last = os.open(workspace.root / "b.events", flags)
+        select([last], [], [], 30)
+        return [last, os.open(workspace.root / "a.events", flags)]
+
+    with ThreadPoolExecutor(1) as executor:
+        found = executor.submit(opened)
+        done = run("plan", "--events", "{account}.events", "--json", env=ENV)
+    for descriptor in found.result():
+        with os.fdopen(descriptor) as pipe:
+            assert pipe.read().count("\n") > 2
+    assert [item["exit_code"] for item in done.json["accounts"]] == [0, 0], done.text
 
 
 def statuses(done: Done) -> dict[str, str]:

@@ -391,7 +391,11 @@ class TestClock:
 
 @pytest.mark.parametrize(
     ("told", "text"),
-    [("top_level.txt", "reconciler\n"), ("RECORD", "reconciler/__init__.py,,\nLICENSE,,\n")],
+    [
+        ("top_level.txt", "reconciler\n"),
+        ("RECORD", "reconciler/__init__.py,,\nLICENSE,,\n"),
+        ("RECORD", "LICENSE,,\nreconciler.py,,\n"),
+    ],
 )
 def test_another_package_of_the_same_name_is_named(
     account: Account,

@@ -391,6 +391,33 @@ class TestSeen:
             account.edit("email-smtp", number, port=2587)
         assert run("drift", env=account.env).code == 0
 
+    def test_what_comes_late_under_a_former_name_is_no_drift(
+        self,
+        sandbox: Callable[..., Account],
+        workspace: Workspace,
+        manifest: Callable[..., str],
+        run: Callable[..., Done],
+        hurried: Clock,
+    ) -> None:
+        """Also if in between something else was applied alone, which does not save the rename."""
+        controls = Controls()
+        account = sandbox(controls=controls)
+        workspace.write("other.yaml", manifest("email-smtp", "other", name="Other", port=25))
+        workspace.write("relay.yaml", manifest("email-smtp", "relay", name="Relay", port=587))
+        assert run(*_APPLY, env=account.env).code == 0
+        (number,) = (item["id"] for item in account.monitors() if item["name"] == "Relay")
+        workspace.replace("relay.yaml", "587", "2587")
+        controls.faults = (parse_fault("PATCH * status=504"),)
+        assert run(*_APPLY, env=account.env, clock=hurried).code == 6
+        controls.faults = ()
+        workspace.replace("relay.yaml", "name: relay\n", "name: relay2\n  previously: [relay]\n")
+        workspace.replace("other.yaml", "25", "26")
+        assert run(*_APPLY, "--target", "email-smtp/other", env=account.env).code == 0
+        account.edit("email-smtp", number, port=2587)  # what was on its way arrives
+        workspace.replace("relay.yaml", "2587", "3587")
+        assert run(*_APPLY, "--edits-only", env=account.env).code == 0
+        assert account.ports()[number] == 3587
+
     def test_an_orphan_that_was_not_disabled_after_all_is_watched(
         self,
         fleet: Callable[[int], Any],

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from reconciler import context
 from reconciler.context import computing, waiting
 
 _LONG = 30.0
@@ -63,3 +64,30 @@ def test_whatever_fails_takes_nothing_along() -> None:
 def test_whoever_does_not_compute_waits_without_ado() -> None:
     with waiting(), computing(), waiting():
         pass
+
+
+class _Interrupted:
+    """A lock that is not given back to whoever has waited."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._is_first = True
+
+    def acquire(self) -> None:
+        if not self._is_first:
+            raise KeyboardInterrupt
+        self._is_first = False
+        self.lock.acquire()
+
+    def release(self) -> None:
+        self.lock.release()
+
+
+def test_whoever_is_interrupted_before_its_turn_gives_nobody_elses_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lock = _Interrupted()
+    monkeypatch.setattr(context, "_COMPUTING", lock)
+    with pytest.raises(KeyboardInterrupt), computing(), waiting():
+        assert lock.lock.acquire(blocking=False)  # somebody else computes by now
+    assert lock.lock.locked()

@@ -17,6 +17,7 @@ from contextlib import suppress
 from select import select
 from typing import TYPE_CHECKING
 
+from reconciler.context import waiting
 from reconciler.core.events import to_json
 from reconciler.durable import USUAL
 from reconciler.errors import ConfigurationError
@@ -100,7 +101,8 @@ def _opened(path: str, clock: Clock) -> int:
         except OSError as error:
             if error.errno != errno.ENXIO or waited >= _PATIENCE:
                 raise
-        clock.sleep(_PAUSE, None)
+        with waiting():
+            clock.sleep(_PAUSE, None)
         waited += _PAUSE
 
 
@@ -110,5 +112,7 @@ def _write(descriptor: int, data: bytes) -> None:
         try:
             rest = rest[os.write(descriptor, rest) :]
         except BlockingIOError as error:
-            if not select([], [descriptor], [], _PATIENCE)[1]:
+            with waiting():
+                is_read = select([], [descriptor], [], _PATIENCE)[1]
+            if not is_read:
                 raise OSError(errno.EAGAIN, f"nobody has read it for {_PATIENCE:g} s") from error

@@ -62,8 +62,12 @@ def test_whatever_fails_takes_nothing_along() -> None:
 
 
 def test_whoever_does_not_compute_waits_without_ado() -> None:
-    with waiting(), computing(), waiting():
-        pass
+    with waiting():
+        assert not context._COMPUTING.locked()
+        with computing():
+            assert context._COMPUTING.locked()
+            with waiting():
+                assert not context._COMPUTING.locked()
 
 
 class _Interrupted:

@@ -390,11 +390,11 @@ class TestClock:
 
 
 @pytest.mark.parametrize(
-    ("told", "text"),
+    ("told", "text", "module"),
     [
-        ("top_level.txt", "reconciler\n"),
-        ("RECORD", "reconciler/__init__.py,,\nLICENSE,,\n"),
-        ("RECORD", "LICENSE,,\nreconciler.py,,\n"),
+        ("top_level.txt", "reconciler\n", "reconciler/__init__.py"),
+        ("RECORD", "reconciler/__init__.py,,\nLICENSE,,\n", "reconciler/__init__.py"),
+        ("RECORD", "LICENSE,,\nreconciler.py,,\n", "reconciler.py"),
     ],
 )
 def test_another_package_of_the_same_name_is_named(
@@ -404,9 +404,13 @@ def test_another_package_of_the_same_name_is_named(
     monkeypatch: pytest.MonkeyPatch,
     told: str,
     text: str,
+    module: str,
 ) -> None:
     info = tmp_path / "elsewhere" / "reconciler-2.0.dist-info"
     info.mkdir(parents=True)
+    owned = info.parent / module
+    owned.parent.mkdir(exist_ok=True)
+    owned.touch()  # newer versions of Python leave out of the list what is not there
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: reconciler\nVersion: 2.0\n")
     (info / told).write_text(text)
     assert _found(doctor(env=account.env))["installation"][0] == "ok"

@@ -77,9 +77,10 @@ def assert_safe(text: str, lines: int, *, is_github: bool = False) -> None:
 def hostile(name: str, text: str) -> tuple[Desired, Live]:
     """A manifest and its monitor, full of that text."""
     kind = SCHEMAS.kinds["email-smtp"]
-    fields = {"note": text, f"x{text}": {f"y{text}": [text]}}
+    switch = f"mute{text}"  # whatever the text is, a loss is told
+    fields = {"note": text, switch: {f"y{text}": [text]}}
     manifest = Desired(kind, "relay", 1, {text: text}, fields, Origin(name, 0, 1))
-    return manifest, Live(1, "email-smtp", {"note": f"{text}!", f"x{text}": {text: text}})
+    return manifest, Live(1, "email-smtp", {"note": f"{text}!", switch: {text: text}})
 
 
 @given(TEXTS)

@@ -23,7 +23,7 @@ validate: $(VENV)/.runtime ## check the manifests without a network
 
 test: $(VENV)/.dev ## run all tests, with the coverage they must reach
 	@began=$$(date +%s); $(BIN)/coverage erase; \
-	  PYTHONDONTWRITEBYTECODE= $(BIN)/coverage run -m pytest -n 3 --maxschedchunk 1 $(ARGS); code=$$?; \
+	  PYTHONDONTWRITEBYTECODE= $(BIN)/coverage run -m pytest -n 4 --maxschedchunk 1 $(ARGS); code=$$?; \
 	  $(BIN)/coverage combine -q && $(BIN)/coverage report || code=2; \
 	  echo "The tests took $$(($$(date +%s) - began)) seconds."; exit $$code
 

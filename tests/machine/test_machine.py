@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _HISTORIES = 300
-_PARTS = 4
+_PARTS = 12
+"""So many that no worker is left alone with one at the end."""
 _ENOUGH = 50
 """Histories of which a fair share must hold each thing that can happen."""
 

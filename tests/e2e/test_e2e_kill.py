@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from reconciler.core.state import State
     from reconciler.state_store import Store
 
+pytestmark = pytest.mark.large
 _STORES = ("file", "git", "s3")
 _SECONDS = 45
 _KILLS = "kill points"

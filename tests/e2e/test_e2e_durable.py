@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from conftest import Account, Done, Workspace
 
 _SECONDS = 45
-_COUNT = 5
+_COUNT = 8
 
 _TORN = """
 import os, resource, runpy, signal, sys

@@ -42,6 +42,7 @@ _BELIEVED = frozenset({400, 403, 404, 405, 409, 413, 415, 422})
 _NOT_AUTHENTICATED = "user authentication failed"
 _FORBIDDEN = 403
 _NOT_FOUND, _GONE = 404, 410
+LOGIN = "/access-tokens"
 REDACTOR, SECRETS = "redactor", "secrets"
 """The extensions of a request: what knows the secrets of the run, and those in its body."""
 _TOKEN = re.compile("[!-~]+")
@@ -136,10 +137,10 @@ def token(response: httpx.Response, site: Site) -> tuple[str, float | None]:
             f"Check {site.wording.login}. It was tried once only, because AlertSite locks users "
             "out.",
         )
-    data = content(response, "POST /access-tokens", site)
+    data = content(response, f"POST {LOGIN}", site)
     value = data.get("access_token") if isinstance(data, dict) else None
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
-        raise _nonsense(response, "POST /access-tokens", site)
+        raise _nonsense(response, f"POST {LOGIN}", site)
     life = data.get("expires_in")
     is_life = type(life) in {int, float} and math.isfinite(life) and life > 0
     return value, float(life) if is_life else None
@@ -162,7 +163,8 @@ def words(response: httpx.Response) -> str:
     """The status and everything the server says about it, on one line.
 
     Of an answer to a request that holds secrets only what cannot repeat them: codes, and names of
-    fields that were sent.
+    fields that were sent. Of a success that is no answer of AlertSite's only a page, as of a proxy:
+    the rest may be a token, or monitors with passwords, in another form than ours.
     """
     phrases = {status.value: status.phrase for status in HTTPStatus}
     status = f"{response.status_code} {phrases.get(response.status_code, '')}".strip()
@@ -171,12 +173,21 @@ def words(response: httpx.Response) -> str:
     if response.request.extensions.get(SECRETS):
         return f"{status}: {_harmless(response)}"
     whole = _text(response.content)
-    text = "; ".join(_error_text(error) for error in _errors(response)) or whole
+    said = "; ".join(_error_text(error) for error in _errors(response))
+    may_show = _is_page(response) and not response.request.url.path.endswith(LOGIN)
+    if response.is_success and not said and not may_show:
+        return f"{status}: (not shown, since it may hold a secret)"
+    text = said or whole
     redactor: Redactor = response.request.extensions[REDACTOR]
     if redactor.holds(text) or redactor.holds(whole):  # perhaps in other spellings, too
         return f"{status}: (an answer that repeats a secret, so it is not shown)"
     line = " ".join(text.split())
     return f"{status}: {line if len(line) <= _LONGEST_QUOTE else line[:_LONGEST_QUOTE] + '…'}"
+
+
+def _is_page(response: httpx.Response) -> bool:
+    """Whether it is markup: of a proxy, or what else is in between, and never of AlertSite."""
+    return _text(response.content).lstrip().startswith("<")
 
 
 def _text(body: bytes) -> str:
@@ -244,7 +255,8 @@ def _failure(response: httpx.Response, request: str, site: Site) -> AlertSiteErr
         if request.startswith("POST"):  # somebody in between, who may have passed it on
             return _nonsense(response, request, site)
         return RejectedError(message)
-    if request.startswith("GET /monitors/") and status in {_NOT_FOUND, _GONE}:
+    is_gone = status in {_NOT_FOUND, _GONE} and not _is_page(response)
+    if request.startswith("GET /monitors/") and is_gone:
         return NotFoundError(message)  # whatever its words: the list came from the same API
     if response.is_client_error and request.startswith("GET") and _errors(response):
         return AlertSiteError(message, f"Check {site.setting}, and the account.")

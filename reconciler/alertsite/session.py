@@ -439,7 +439,7 @@ class Session:
 
         def once() -> httpx.Response:
             try:
-                return self._exchange("POST", "/access-tokens", "", body=login)
+                return self._exchange("POST", responses.LOGIN, "", body=login)
             except TransientError as error:
                 if error.may_have_arrived:
                     raise _unavailable(error, self.wording) from error

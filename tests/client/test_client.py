@@ -353,9 +353,38 @@ FAILURES = {
 def test_no_charset_matters(script: Script, connect: Connect, charset: str, status: int) -> None:
     cancellation = Cancellation(SYSTEM)
     kind = (("Content-Type", f"text/plain; charset={charset}"),)
-    script.on(PATCH, Answer(status, b"out of order", kind))
-    with pytest.raises(AlertSiteError, match=f"{status} .*: out of order"):
+    script.on(PATCH, Answer(status, b"<p>out of order", kind))
+    with pytest.raises(AlertSiteError, match=f"{status} .*: <p>out of order"):
         patch(connect(cancellation=cancellation, say=lambda _: cancellation.cancel("enough")))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"data": {"access_token": "s3cr3t"}}',
+        b'{"access_token": "s3cr3t"}{"access_token": "s3cr3t"}',
+        '{"access_token": "s3cr3t"}'.encode("utf-16"),
+        b'{"access_token": "s3cr3t\\nmore"}',
+        b'{"access_token": ["s3cr3t"]}',
+        b"<token>s3cr3t</token>",
+        b"s3cr3t",
+    ],
+)
+def test_a_token_in_another_form_is_not_shown(
+    script: Script, connect: Connect, body: bytes
+) -> None:
+    script.on("POST /access-tokens", Answer(body=body))
+    with pytest.raises(NonsenseError, match="is not an answer of AlertSite's API") as caught:
+        patch(connect())
+    assert "s3cr3t" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_what_is_left_of_a_list_is_not_shown(script: Script, connect: Connect) -> None:
+    """It may have the passwords of monitors that are not ours, which nobody can know."""
+    script.on("GET /monitors", Answer(body=b'{"results": [{"id": 1, "password": "s3cr3t"'))
+    with pytest.raises(NonsenseError, match="not shown") as caught:
+        Reader(connect(), ACCOUNT).list_monitors(["email-smtp"])
+    assert "s3cr3t" not in str(caught.value)
 
 
 @pytest.mark.parametrize("charset", ["utf-8", "latin-1", "utf-16-le", "utf-16-be", "utf-16"])
@@ -620,13 +649,20 @@ class TestOneMonitor:
         assert (live.id, live.fields["x"]) == (7, 1)
 
     @pytest.mark.parametrize(
-        "answer", [GONE, Answer(404), Answer(404, b"<html>"), Answer(410), Answer(body=b"[]")]
+        "answer",
+        [GONE, Answer(404), Answer(404, b"gone"), Answer(410), Answer(body=b"[]")],
     )
     def test_one_that_is_gone(self, script: Script, connect: Connect, answer: Answer) -> None:
         assert self.read(script, connect, answer) is None
 
     @pytest.mark.parametrize(
-        "answer", [Answer(200, b"<html>"), Answer(body=b'{"id": 8}'), Answer(body=b"[1, 2]")]
+        "answer",
+        [
+            Answer(200, b"<html>"),
+            Answer(404, b"\n<html>nginx"),
+            Answer(body=b'{"id": 8}'),
+            Answer(body=b"[1, 2]"),
+        ],
     )
     def test_no_other_answer_says_that_it_is_gone(
         self, script: Script, connect: Connect, answer: Answer

@@ -357,7 +357,12 @@ def _of_saved(
         console.say(said)
     others = None if saved.basis.manifests == basis.manifests else workspace.fleet.desired
     review = saved_plan.review(
-        saved.plan, first.plan, set(first.ids), tracks=workspace.vault.tracks, others=others
+        saved.plan,
+        first.plan,
+        first.by_id,
+        workspace.schemas.kinds,
+        tracks=workspace.vault.tracks,
+        others=others,
     )
     if review.done:
         noun, verb = ("change", "was") if review.done == 1 else ("changes", "were")

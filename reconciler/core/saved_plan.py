@@ -17,10 +17,10 @@ from reconciler.core.result import Outcome, Status
 from reconciler.errors import ExitCode, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.core.diff import FieldChange
-    from reconciler.core.model import JSON, Account, Desired
+    from reconciler.core.model import JSON, Account, Desired, Field, Kind, Live
     from reconciler.core.plan import Change
 
 
@@ -181,7 +181,8 @@ def _from(basis: PlanInputs) -> str:
 def review(
     saved: Plan,
     current: Plan,
-    there: Container[int] = (),
+    live: Mapping[int, Live],
+    kinds: Mapping[str, Kind],
     *,
     tracks: bool,
     others: Iterable[Desired] | None = None,
@@ -191,7 +192,8 @@ def review(
     Args:
         saved: as it was reviewed.
         current: as it would be now.
-        there: the ids that AlertSite has.
+        live: what AlertSite has, by id.
+        kinds: all kinds, by name.
         tracks: whether it can be told which secrets AlertSite has already.
         others: the manifests that are here, if the plan was made from others: then what they do not
             ask for as well is not applied. None if they are the same.
@@ -214,8 +216,8 @@ def review(
             moved.append(_moved(planned, refusal))
         elif not tracks and _has_secret(planned) and not _has_secret(change):
             moved.append(_moved(planned, _UNTOLD))
-        elif change is None and planned.action is Action.DELETE and planned.id in there:
-            moved.append(_moved(planned, "the state does not say any more that it is ours"))
+        elif undone := _undone(planned, change, live, kinds):
+            moved.append(_moved(planned, undone))
         elif change is None:
             done += 1
         elif outcome := _what_moved(planned, change):
@@ -228,7 +230,8 @@ def review(
         moved += [_waiting(change) for change in changes if change.is_retirement]
         changes = [change for change in changes if not change.is_retirement]
     moved.sort(key=lambda outcome: outcome.change.address)
-    left_out = now.keys() - {change.address for change in changes}
+    left_out = now.keys() | {outcome.change.address for outcome in moved}
+    left_out -= {change.address for change in changes}
     coverage = current.coverage.without(left_out)
     plan = current._replace(
         changes=tuple(changes), bindings=bindings, refusals=(), coverage=coverage
@@ -257,6 +260,34 @@ def _unasked(planned: Change, desired: Desired | None) -> str:
         )
     ]
     return f"{', '.join(fields)}: the manifest here says something else" if fields else ""
+
+
+def _undone(
+    planned: Change, change: Change | None, live: Mapping[int, Live], kinds: Mapping[str, Kind]
+) -> str:
+    """What nothing asks for any more, though AlertSite does not have it; empty if it has all.
+
+    A manifest asks until AlertSite has its values. What goes back to before the tool, or away, is
+    asked for by a record, and that can change or be gone.
+    """
+    monitor = live.get(planned.id) if planned.id is not None else None
+    if monitor is None:
+        return ""
+    if planned.action is Action.DELETE:
+        return "" if change else "the state does not say any more that it is ours"
+    kind = kinds[planned.kind]
+    asked = change.body if change else {}
+    fields = [
+        item.field
+        for item in planned.fields
+        if item.sent_with is None and item.source is None and item.field not in asked
+        if not _has(monitor, kind.field(item.field), planned.body[item.field])
+    ]
+    return f"{', '.join(fields)}: nothing asks for it any more" if fields else ""
+
+
+def _has(monitor: Live, field: Field, value: JSON) -> bool:
+    return field.text(monitor.fields.get(field.name)) == field.text(value)
 
 
 def _what_moved(planned: Change, change: Change) -> Outcome | None:

@@ -519,3 +519,53 @@ def test_plan_without_changes_can_be_saved_and_applied(
     assert done.code == 0
     assert "0 added, 0 changed, 0 destroyed" in done.out
     assert _writes(account) == []
+
+
+@pytest.mark.parametrize("undone", ["a hand moves it", "its record is gone"])
+def test_a_restore_that_was_not_made_is_not_called_made(
+    undone: str,
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(monitor("email-smtp", 1, enabled=True, port=25))
+    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, enabled=False, port=26))
+    assert run("apply", "--auto-approve", env=account.env).code == 0
+    workspace.write("relay.yaml", manifest("email-smtp", "relay", 1))
+    assert run("plan", "--out", "plan.json", env=account.env).code == 0
+    if undone == "a hand moves it":
+        account.edit("email-smtp", 1, port=27)
+    else:
+        assert run("state", "rm", "email-smtp/relay", env=account.env).code == 0
+
+    stopped = run("apply", "plan.json", "--all-or-nothing", env=account.env)
+    done = run("apply", "plan.json", env=account.env)
+
+    assert (stopped.code, done.code) == (5, 5)
+    assert "already made" not in stopped.text + done.text
+    fields = "port" if undone == "a hand moves it" else "enabled, port"
+    assert f"{fields}: nothing asks for it any more" in done.text
+    assert "loses monitoring" not in done.text
+
+
+def test_a_monitor_that_was_not_switched_off_is_not_called_switched_off(
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+) -> None:
+    account = sandbox(*[monitor("email-smtp", number, enabled=True) for number in (1, 2)])
+    retired = manifest("email-smtp", "old", 1) + "lifecycle: {retire: disable}\n"
+    workspace.write("old.yaml", retired)
+    workspace.write("relay.yaml", manifest("email-smtp", "relay", 2))
+    assert run("apply", "--auto-approve", env=account.env).code == 0
+    (workspace.root / "monitors" / "old.yaml").unlink()
+    assert run("plan", "--prune", "--out", "plan.json", env=account.env).code == 0
+    assert run("state", "rm", "email-smtp/old", env=account.env).code == 0
+    done = run("apply", "plan.json", env=account.env)
+    assert done.code == 5
+    assert "enabled: nothing asks for it any more" in done.text
+    assert account.live(1)["enabled"] is True

@@ -463,19 +463,19 @@ class TestSavedPlans:
 
     def test_all_of_it_while_nothing_has_moved(self) -> None:
         plan = self.plan()
-        found = review(plan, self.plan(), tracks=True)
+        found = review(plan, self.plan(), {}, {}, tracks=True)
         assert len(plan.changes) == 4
         assert (found.plan.changes, found.moved, found.done) == (plan.changes, (), 0)
         assert found.plan.coverage == plan.coverage
 
     def test_what_is_gone_already_is_done(self) -> None:
-        found = review(self.plan(), self.plan(*self.MONITORS[1:]), tracks=True)
+        found = review(self.plan(), self.plan(*self.MONITORS[1:]), {}, {}, tracks=True)
         assert found.done == 1
         assert all(change.action is not Action.DELETE for change in found.plan.changes)
 
     def test_nothing_is_retired_while_something_else_has_moved(self) -> None:
         candidate = live({"name": "Front"}, id=9, type="email-imap")
-        found = review(self.plan(), self.plan(*self.MONITORS, candidate), tracks=True)
+        found = review(self.plan(), self.plan(*self.MONITORS, candidate), {}, {}, tracks=True)
         assert [change.address for change in found.plan.changes] == ["email-smtp/relay"]
         assert [(item.change.address, item.status) for item in found.moved] == [
             ("email-imap/front", Status.MOVED),

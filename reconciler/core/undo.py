@@ -201,6 +201,8 @@ class _Undoing:
         self._now = {item.id: address for address, item in records.items()}
         made = {item.id for item in record.changes if item.action is Action.CREATE}
         lost = {item.before: item.address for item in record.bindings if item.after is None}
+        # Bound by the run: a monitor that is not bound now may be so by an undo that was killed.
+        self._given = {item.after for item in record.bindings if item.before is None} - made
         self._moves: dict[str, str] = {}
         self._bound: dict[str, int] = {}
         for item in record.bindings:
@@ -235,14 +237,16 @@ class _Undoing:
             self._create_again(change, kind)
         elif change.id is None:
             self._refuse(change.address, "no-id", "whether the run made a monitor is not known")
-        elif change.action is Action.UPDATE:
-            self._restore(change, kind, change.id)
-        elif (address := self._now.get(change.id)) is None:
+        elif (address := self._now.get(change.id)) is None and change.id in self._given:
+            self._left.append(f"{change.address} stays as it is: it is not bound any more.")
+        elif address is None:
             self._refuse(
                 change.address,
                 _NOT_OURS,
                 f"the state does not say any more that monitor {change.id} is ours",
             )
+        elif change.action is Action.UPDATE:
+            self._restore(change, kind, change.id, address)
         else:
             self._targets.add(address)
 
@@ -258,7 +262,7 @@ class _Undoing:
     def _refuse(self, address: str, code: str, message: str) -> None:
         self._refusals.append(_refusal(address, code, message, _LOOK))
 
-    def _restore(self, change: RunChange, kind: Kind, number: int) -> None:
+    def _restore(self, change: RunChange, kind: Kind, number: int, address: str) -> None:
         fields: dict[str, JSON] = {}
         forgets: set[str] = set()
         for item in change.fields:
@@ -269,7 +273,6 @@ class _Undoing:
             fields[item.field] = "" if is_cleared else item.before
             if not item.was_applied:
                 forgets.add(item.field)
-        address = self._now.get(number, change.address)
         if fields or address in self._moves or address in self._bound:
             self._want(kind, address, number, fields, frozenset(forgets))
 

@@ -102,6 +102,22 @@ def test_a_monitor_that_is_not_ours_any_more_is_not_retired() -> None:
     assert (moved.changes, [item.code for item in moved.refusals]) == ((), ["moved"])
 
 
+def test_a_monitor_that_is_not_ours_any_more_gets_no_value_back() -> None:
+    """To send it anything would bind it again, and a prune would then delete it."""
+    others = {"email-smtp/other": record(2)}
+    found = undoing(run(update(PORT)), others, KINDS)
+    assert [item.code for item in found.refusals] == ["not-ours"]
+    assert (found.desired, found.targets) == ((), ())
+
+
+def test_one_that_the_run_bound_and_nothing_binds_any_more_is_left() -> None:
+    """As an undo leaves it that was killed at its end."""
+    adopted = run(update(PORT), bindings=(Rebinding(ADDRESS, None, 1),))
+    found = undoing(adopted, {}, KINDS)
+    assert found.left == (f"{ADDRESS} stays as it is: it is not bound any more.",)
+    assert (found.desired, found.refusals) == ((), ())
+
+
 def test_only_the_addresses_of_the_run_are_retired() -> None:
     made = RunChange(Action.CREATE, ADDRESS, 1, Status.DONE)
     records = {ADDRESS: record(), "email-smtp/other": record(2)}

@@ -150,10 +150,22 @@ def move(move: Move, noting: Callable[[str], AbstractContextManager[None]]) -> N
 def _acts(steps: Sequence[Step]) -> Iterator[tuple[Callable[[Step], None], Step]]:
     """What is to be done, in this order."""
     is_several = len(steps) > 1
-    shared = [step for step in steps if is_several and defaults.is_defaults(step.source)]
-    yield from ((_copy, step) for step in shared)
+    there = [step for step in steps if _is_copied(step)]
+    copied = [
+        step
+        for step in steps
+        if is_several and defaults.is_defaults(step.source) and step not in there
+    ]
+    shared = there + copied
+    yield from ((_copy, step) for step in copied)
     yield from ((_rename, step) for step in steps if step not in shared)
     yield from ((_remove, step) for step in shared)
+
+
+def _is_copied(step: Step) -> bool:
+    """Whether a move that was killed has copied these defaults already."""
+    is_there = defaults.is_defaults(step.source) and Path(step.target).is_file()
+    return is_there and Path(step.source).read_bytes() == Path(step.target).read_bytes()
 
 
 def _copy(step: Step) -> None:
@@ -181,6 +193,8 @@ def _steps(sources: Sequence[str], target: str, root: str) -> tuple[Step, ...]:
     for given in sources:
         source = os.path.normpath(given)
         if not os.path.lexists(source):
+            if len(sources) > 1 and os.path.lexists(Path(new, Path(source).name)):
+                continue  # by a run that was killed
             raise UsageError(
                 f"{given}: there is no such file or folder", "Name a file or folder that exists."
             )
@@ -189,6 +203,8 @@ def _steps(sources: Sequence[str], target: str, root: str) -> tuple[Step, ...]:
         step = Step(source, str(Path(new, Path(source).name)) if into else new)
         _check(step, root, is_file=is_file)
         steps.append(step)
+    if not steps:
+        raise UsageError(f"all of them are in {target} already", "Name what is to be moved.")
     if len({step.target for step in steps}) < len(steps):
         raise UsageError("two of them have the same name", "Move them one after the other.")
     for step in steps:
@@ -205,13 +221,20 @@ def _check(step: Step, root: str, *, is_file: bool) -> None:
                 "What is moved out of it would have no manifest any more. Name another folder with "
                 "--manifests DIR.",
             )
+        for folder in Path(path).relative_to(root).parents:
+            if Path(root, folder).is_symlink() and Path(root, folder) != Path(root):
+                raise UsageError(
+                    f"{root}/{folder} is a link, and no manifest is read through a linked folder",
+                    "Name the folder that it leads to, if that is below the one with the "
+                    "manifests.",
+                )
     if step.target == step.source or step.target.startswith(f"{step.source}/"):
         raise UsageError(f"{step.source} cannot be moved into itself", "Name another place.")
     if any(part.startswith(".") for part in Path(step.target).relative_to(root).parts):
         raise UsageError(f"{step.target} is hidden, so that it would not be read", "Name another.")
     if is_file and not step.target.endswith(_FILES):
         raise UsageError(f"{step.target} is not named *.yaml", "Only such files are read.")
-    if os.path.lexists(step.target):
+    if os.path.lexists(step.target) and not _is_copied(step):
         raise ConfigurationError(
             f"{step.target} is there already, and nothing is overwritten",
             "Give another name, or move that away first.",
@@ -366,7 +389,10 @@ def _check_same(before: Fleet, after: Fleet) -> None:
         if new is None or _said(old) != _said(new):
             raise ConfigurationError(
                 f"{old.origin}: with the move, {old.address} would not say the same",
-                "Nothing was moved. This is a bug; please report it.",
+                "Nothing was moved. Several accounts use that manifest, so what this one gives it "
+                "cannot be written there: write it into an Override first."
+                if old.layer
+                else "Nothing was moved. This is a bug; please report it.",
             )
 
 

@@ -252,3 +252,60 @@ def test_defaults_that_move_with_their_manifests_count_in_both_places_until_the_
     assert "monitors/old/two.yaml" not in names(workspace.root)
     assert "monitors/old/_defaults.yaml" not in names(workspace.root)
     assert "No changes." in run("plan", env=account.env).out
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_a_move_that_was_killed_goes_on_when_it_is_repeated(
+    number: int,
+    workspace: Workspace,
+    run: Callable[..., Done],
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workspace.write(
+        "old/one.yaml", TWO.partition("---")[0].replace("a}", "c}").replace("A #", "C #")
+    )
+    assert run(*APPLY, env=account.env).code == 0
+    sources = [f"monitors/old/{name}.yaml" for name in ("one", "_defaults", "two")]
+    steps = 0
+
+    def counted(act: Callable[..., None]) -> Callable[..., None]:
+        def step(*paths: Path) -> None:
+            nonlocal steps
+            steps += 1
+            if steps > number:
+                raise KeyboardInterrupt
+            act(*paths)
+
+        return step
+
+    with monkeypatch.context() as patched:
+        for name in ("copy", "move", "remove"):
+            patched.setattr(durable, name, counted(getattr(durable, name)))
+        code = run("mv", *sources, "monitors/mail/").code
+    assert code == (0 if number == 4 else 130)
+    assert "No changes." in run("plan", env=account.env).out
+    if code:
+        done = run("mv", *sources, "monitors/mail/")
+        assert done.code == 0, done.text
+    assert [name for name in names(workspace.root) if "/old/" in name] == []
+    assert "No changes." in run("plan", env=account.env).out
+    done = run("mv", *sources, "monitors/mail/")
+    assert (done.code, "all of them are in monitors/mail/ already" in done.err) == (64, True)
+
+
+@pytest.mark.parametrize(("source", "target"), [("old/two", "link/two"), ("link/x", "new/x")])
+def test_nothing_moves_through_a_linked_folder(
+    source: str, target: str, workspace: Workspace, run: Callable[..., Done], account: Account
+) -> None:
+    """It would not be read there, and its monitors would become orphans."""
+    outside = workspace.root / "outside"
+    outside.mkdir()
+    (outside / "x.yaml").write_text(TWO)
+    (workspace.root / "monitors" / "link").symlink_to(outside)
+    before = names(workspace.root)
+    done = run("mv", f"monitors/{source}.yaml", f"monitors/{target}.yaml")
+    assert done.code == 64
+    assert "monitors/link is a link, and no manifest is read through a linked folder" in done.err
+    assert names(workspace.root) == before
+    assert "No changes." in run("plan", env=account.env).out

@@ -9,7 +9,7 @@ import os
 import re
 from collections import Counter
 from math import isfinite
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reconciler.cli import config
@@ -112,7 +112,7 @@ def read_accounts(project: Path) -> Accounts:
         return _unnamed(defaults, values.get("state", ""))
     place = defaults.get("state", values.get("state", _STATE))
     found = [_account(name, table, defaults, place, str(project)) for name, table in own]
-    findings = list(_shared_states(found, dict(own), top))
+    findings = [*_shared_states(found, dict(own), top), *_shared_folders(found, dict(own), top)]
     if findings:
         raise InvalidSettingsError(tuple(sorted(findings)))
     fleet = tables["fleet"].values
@@ -314,6 +314,30 @@ def _shared_states(
             )
             yield table.finding("state", message)
             return
+
+
+def _shared_folders(
+    found: list[AccountSettings], tables: Mapping[str, _Table], top: _Table
+) -> Iterator[Diagnostic]:
+    """A finding for each account whose own folder is one that another shares.
+
+    What is written for the one, by `set` or `pull`, would count for the other, which has it from
+    somebody else. Accounts with no folder of their own are all one to whoever writes.
+    """
+    readers: dict[str, list[str]] = {}
+    for item in found:
+        for folder in item.manifests[:-1]:
+            readers.setdefault(folder, []).append(item.name)
+    for item in found:
+        own = PurePath(item.manifests[-1])
+        names = {name for folder in (own, *own.parents) for name in readers.get(str(folder), ())}
+        if others := sorted(names - {item.name}):
+            table = tables[item.name] if "manifests" in tables[item.name].values else top
+            yield table.finding(
+                "manifests",
+                f"{own} is the own folder of the account {item.name}, and a shared one of the "
+                f"account {others[0]}: end the list of {item.name} with a folder that is its own",
+            )
 
 
 _Place = tuple[tuple[str, str], Path]

@@ -129,6 +129,17 @@ FINDINGS = {
         1,
         "the lock of the account a would be where the account a-lock keeps its state",
     ),
+    "what another shares": (
+        f'[accounts.a]\nmanifests = ["b"]\n{LOGIN}[accounts.b]\n{LOGIN}manifests = ["b", "b/b"]\n',
+        2,
+        "b is the own folder of the account a, and a shared one of the account b: end the list",
+    ),
+    "a folder in what another shares": (
+        f'[accounts.a]\n{LOGIN}manifests = ["c", "b/a"]\n'
+        f'[accounts.b]\n{LOGIN}manifests = ["b", "d"]\n',
+        4,
+        "b/a is the own folder of the account a, and a shared one of the account b: end the list",
+    ),
     "one state": (
         f'state = "file:s.json"\n[accounts.a]\n{LOGIN}[accounts.b]\n{LOGIN}',
         1,

@@ -21,6 +21,7 @@ import pytest
 from reconciler.state_store import Store, open_store
 
 from listening import QuietHandler, free_ports, listening
+from programs import beside_us
 
 Git = Callable[..., str]
 PATIENCE = 60.0
@@ -106,20 +107,14 @@ def git_daemon() -> Iterator[tuple[str, Path]]:
     executable = Path(subprocess.check_output(["git", "--exec-path"], text=True).strip())
     with tempfile.TemporaryDirectory(prefix="daemon-") as folder:
         (port,) = free_ports(1)
-        process = subprocess.Popen(
-            [
-                *(executable / "git-daemon", "--listen=127.0.0.1", f"--port={port}"),
-                *("--reuseaddr", "--export-all", "--enable=receive-pack"),
-                f"--base-path={folder}",
-            ],
-            stderr=subprocess.DEVNULL,
-        )
-        try:
+        command = [
+            *(executable / "git-daemon", "--listen=127.0.0.1", f"--port={port}"),
+            *("--reuseaddr", "--export-all", "--enable=receive-pack"),
+            f"--base-path={folder}",
+        ]
+        with beside_us(command, stderr=subprocess.DEVNULL) as process:
             wait_for(port, process)
             yield f"git://127.0.0.1:{port}", Path(folder)
-        finally:
-            process.kill()
-            process.wait()
 
 
 @contextmanager
@@ -191,20 +186,17 @@ def s3_endpoint() -> Iterator[str]:
     """The URL of an S3 server with one bucket."""
     # Not pytest's own folder: the path of a socket has at most 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="s3-", dir="/tmp"))
-    process = None
     try:
-        process, port = _start_s3(folder)
-        wait_for(port, process)
-        _wait_for_bucket(f"http://127.0.0.1:{port}", folder / "log")
-        yield f"http://127.0.0.1:{port}"
+        with _serving_s3(folder) as (process, port):
+            wait_for(port, process)
+            _wait_for_bucket(f"http://127.0.0.1:{port}", folder / "log")
+            yield f"http://127.0.0.1:{port}"
     finally:
-        if process is not None:
-            process.kill()  # asked to end by itself it would write its logs for minutes
-            process.wait()
         shutil.rmtree(folder)
 
 
-def _start_s3(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+@contextmanager
+def _serving_s3(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     for identity in _IDENTITIES:
         identity["credentials"] = [
             {"accessKey": key, "secretKey": secret} for key, secret in identity["credentials"]
@@ -217,23 +209,21 @@ def _start_s3(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
         for name, http, grpc in zip(names, ports[::2], ports[1::2], strict=True)
         for option in (f"-{name}.port={http}", f"-{name}.port.grpc={grpc}")
     ]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                *(Path(sysconfig.get_path("scripts")) / "weed", "mini", f"-dir={folder}"),
-                *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", *options, f"-bucket={BUCKET}"),
-                *(f"-filer.localSocket={folder}/filer", f"-s3.localSocket={folder}/s3"),
-                *(f"-s3.config={folder}/identities.json", "-s3.autoCreateBucket=false"),
-                *("-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
-                *("-webdav=false", "-admin.ui=false", "-master.telemetry=false"),
-                *("-master.volumeSizeLimitMB=16", "-volume.max=8"),
-            ],
-            cwd=folder,
-            env={"HOME": str(folder), "PATH": os.environ["PATH"]},
-            stdout=log,
-            stderr=log,
-        )
-    return process, ports[-2]
+    command = [
+        *(Path(sysconfig.get_path("scripts")) / "weed", "mini", f"-dir={folder}"),
+        *("-ip=127.0.0.1", "-ip.bind=127.0.0.1", *options, f"-bucket={BUCKET}"),
+        *(f"-filer.localSocket={folder}/filer", f"-s3.localSocket={folder}/s3"),
+        *(f"-s3.config={folder}/identities.json", "-s3.autoCreateBucket=false"),
+        *("-s3.iam=false", "-s3.port.iceberg=0", "-s3.port.lance=0"),
+        *("-webdav=false", "-admin.ui=false", "-master.telemetry=false"),
+        *("-master.volumeSizeLimitMB=16", "-volume.max=8"),
+    ]
+    environment = {"HOME": str(folder), "PATH": os.environ["PATH"]}
+    with (
+        (folder / "log").open("wb") as log,
+        beside_us(command, cwd=folder, env=environment, stdout=log, stderr=log) as process,
+    ):
+        yield process, ports[-2]
 
 
 def _wait_for_bucket(endpoint: str, log: Path) -> None:

@@ -135,8 +135,10 @@ FINDINGS = {
         "b is the own folder of the account a, and a shared one of the account b: end the list",
     ),
     "a folder in what another shares": (
-        f'[accounts.a]\n{LOGIN}manifests = ["c", "b/a"]\n'
-        f'[accounts.b]\n{LOGIN}manifests = ["b", "d"]\n',
+        (
+            f'[accounts.a]\n{LOGIN}manifests = ["c", "b/a"]\n'
+            f'[accounts.b]\n{LOGIN}manifests = ["b", "d"]\n'
+        ),
         4,
         "b/a is the own folder of the account a, and a shared one of the account b: end the list",
     ),

@@ -298,6 +298,7 @@ class Recorder:
         self._journal: Journal | None = None
         self._foreign: set[str] = set()
         self._replaced: dict[str, Sending] = {}
+        self._lost: dict[str, Record] = {}
         self.is_run_kept = False
         self._outcomes = self._pending = 0
         self._saved_at = clock.monotonic()
@@ -324,7 +325,11 @@ class Recorder:
 
     def drop(self, addresses: Iterable[str]) -> None:
         """Notes pending creates that made nothing; saved with the rest."""
-        self._note(StateDelta({}, dict.fromkeys(addresses)))
+        self._note(StateDelta(self._lost_of(addresses), dict.fromkeys(addresses)))
+
+    def _lost_of(self, addresses: Iterable[str]) -> dict[str, Record]:
+        """The records of monitors that are missing, and were to be created again, and were not."""
+        return {address: self._lost[address] for address in addresses if address in self._lost}
 
     def begin(
         self,
@@ -395,7 +400,9 @@ class Recorder:
             for address in updates
             if (known := self.known(address)) is not None
         }
-        # A monitor that is created again has a record; it must not hide the new one.
+        # A monitor that is created again has a record; it must not hide the new one. If none is
+        # made, it still tells that the monitor is missing.
+        self._lost = {item: record for item in creates if (record := self.known(item)) is not None}
         before = {self.run: ids_before} if creates else {}
         moved = {**dict.fromkeys(creates), **going, **self._clean(updates)}
         self._note(StateDelta(moved, pending, before, losses=losses))
@@ -420,6 +427,7 @@ class Recorder:
             if record is None and (known := self.known(address)) is not None
             if (sending := self._replaced.get(address)) is not None
         }
+        taken_back |= self._lost_of(outcomes.keys() - changed.keys())
         self._note(StateDelta({**changed, **taken_back}, dict.fromkeys(outcomes)))
         self._outcomes += len(changed)
         self._pending += len(outcomes)

@@ -8,7 +8,6 @@ what stands between us and AlertSite; so nothing is taken for granted.
 from __future__ import annotations
 
 import json
-import math
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
@@ -47,6 +46,8 @@ REDACTOR, SECRETS = "redactor", "secrets"
 """The extensions of a request: what knows the secrets of the run, and those in its body."""
 _TOKEN = re.compile("[!-~]+")
 _LONGEST_QUOTE = 200
+_SHORTEST_LIFE, _LONGEST_LIFE = 1.0, 1e9
+"""Seconds; a token of another life would take a login for each request, or is none."""
 _KINDS = frozenset(
     {
         "application/json",
@@ -142,7 +143,7 @@ def token(response: httpx.Response, site: Site) -> tuple[str, float | None]:
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):
         raise _nonsense(response, f"POST {LOGIN}", site)
     life = data.get("expires_in")
-    is_life = type(life) in {int, float} and math.isfinite(life) and life > 0
+    is_life = type(life) in {int, float} and _SHORTEST_LIFE <= life <= _LONGEST_LIFE
     return value, float(life) if is_life else None
 
 

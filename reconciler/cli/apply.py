@@ -299,8 +299,7 @@ def _apply(
         return usecases.look(workspace, writer, known.state, grace, clock.now())
 
     first = look()
-    if reason := connection.cancellation.reason:  # it waited: another run may be at work by now
-        raise LockedError(reason, "Run the same command again; nothing was sent.")
+    _refuse_cancelled(connection)
     plan = first.plan
     moved: tuple[Outcome, ...] = ()
     if saved is not None:
@@ -327,6 +326,7 @@ def _apply(
             console.data(render.summary_text(plan, colour=console.has_colour(sys.stdout)))
         console.approve("Apply these changes?")
         first = look()
+        _refuse_cancelled(connection)
         again = options.only_edits(first.plan, workspace.schemas, asked=asked.edits_only)
         usecases.refuse_stale(whole, again)
     used = saved.basis.id if saved is not None and not moved else None
@@ -336,6 +336,16 @@ def _apply(
     if back is not None:
         say_what_is_left(plan, back.undoing)
     return applied._replace(result=applied.result.with_moved(moved))
+
+
+def _refuse_cancelled(connection: runtime.Connection) -> None:
+    """Stops a run that has waited: another one may be at work by now.
+
+    Raises:
+        LockedError: the lock was lost.
+    """
+    if reason := connection.cancellation.reason:
+        raise LockedError(reason, "Run the same command again; nothing was sent.")
 
 
 def _of_saved(

@@ -114,8 +114,8 @@ class Redactor:
         known = self.__known()
         for secret in secrets:
             if secret not in known.secrets:
-                known.secrets.add(secret)
                 known.spellings.update(_spellings(secret))
+                known.secrets.add(secret)  # last: another thread may be told of it meanwhile
 
     def holds(self, text: str) -> bool:
         """Whether a known secret stands in the text, in any spelling."""

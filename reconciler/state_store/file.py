@@ -84,10 +84,10 @@ class FileStore:
                 if is_release:
                     self._paths[key].unlink(missing_ok=True)
                     durable.sync_folder(self.journals)
-                else:
-                    self._replace(key, data)
-                if run is not None:
+                    return _version(data)
+                if run is not None:  # first: without it the state stays as it is
                     self._keep(run)
+                self._replace(key, data)
         except OSError as error:
             raise problem(f"cannot write {self.location}", error, _WRITE_HINT) from error
         return _version(data)

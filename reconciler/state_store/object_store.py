@@ -120,11 +120,11 @@ class ObjectStore:
         """See `Store`."""
         if key is Key.STATE:
             self._keep(expected)
+        if run is not None:  # first: without it the state stays as it is
+            self._put_run(run)
         for _ in range(_ATTEMPTS):
             version = self._attempt(key, data, expected)
             if version is not None:
-                if run is not None:
-                    self._put_run(run)
                 return version
         raise StateError(
             f"cannot write {self.location}: the server refuses the write although nothing changed",

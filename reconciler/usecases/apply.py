@@ -602,7 +602,7 @@ class _Run:
                 seen = {**known.fields, **item.change.body}
                 records[item.change.address] = known._replace(fields=seen, unseen={})
             if item.change.action is Action.DELETE and known is not None:
-                if item.change.id in last.by_id:
+                if item.change.id in last.by_id and item.status is not Status.UNCONFIRMED:
                     records[item.change.address] = known._replace(deleting=False)
                 elif item.status is Status.DONE:
                     records[item.change.address] = None

@@ -153,11 +153,11 @@ def issue(platform: Platform, text: str, drift: Mapping[str, JSON], title: str) 
     last = own[-1]
     if review.is_current(last, whole):
         return Done.CURRENT
-    platform.update_issue(last.id, body)
     if new := sorted(found[mark] for mark in review.unknown(found, last.body)):
         more = f"\n- and {len(new) - _MOST:,} more" if len(new) > _MOST else ""
         lines = "\n".join(f"- `{name}`" for name in new[:_MOST])
         platform.notify(last.id, f"Newly drifted:\n\n{lines}{more}")
+    platform.update_issue(last.id, body)  # last: what it lists is told already
     return Done.UPDATED
 
 

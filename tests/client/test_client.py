@@ -95,11 +95,13 @@ class TestToken:
             patch(session)
         assert script.requests().count("POST /access-tokens") == 2
 
+    @pytest.mark.parametrize("life", ['"x"', "1e-9", "-1", "1" + 400 * "0"])
     def test_it_lives_an_hour_unless_the_answer_says_otherwise(
-        self, script: Script, connect: Connect
+        self, script: Script, connect: Connect, life: str
     ) -> None:
         now = [0.0]
-        script.on("POST /access-tokens", Answer(body=b'{"access_token": "t", "expires_in": "x"}'))
+        body = f'{{"access_token": "t", "expires_in": {life}}}'.encode()
+        script.on("POST /access-tokens", Answer(body=body))
         script.on(PATCH, OK)
         session = connect(monotonic=lambda: now[0])
         for now[0] in (0.0, 3299.0, 3300.0):

@@ -391,6 +391,55 @@ class TestSeen:
             account.edit("email-smtp", number, port=2587)
         assert run("drift", env=account.env).code == 0
 
+    @pytest.mark.parametrize("status", [400, 504])
+    def test_one_that_could_not_be_created_again_is_still_missing(
+        self,
+        status: int,
+        sandbox: Callable[..., Account],
+        workspace: Workspace,
+        manifest: Callable[..., str],
+        run: Callable[..., Done],
+        hurried: Clock,
+    ) -> None:
+        controls = Controls()
+        account = sandbox(controls=controls)
+        for name in ("a", "b"):
+            workspace.write(f"{name}.yaml", manifest("email-smtp", name, name=name))
+        assert run(*_APPLY, env=account.env).code == 0
+        number = next(item["id"] for item in account.monitors() if item["name"] == "a")
+        account.delete(number)
+        before = run("drift", env=account.env)
+        controls.faults = (parse_fault(f"POST /monitors/* status={status}"),)
+        assert run(*_APPLY, env=account.env, clock=hurried).code in {6, 7}
+        controls.faults = ()
+        after = run("drift", env=account.env)
+        assert (before.code, after.code) == (2, 2)
+        assert after.out == before.out
+        assert "1 monitor loses monitoring (1 vanished)" in run("plan", env=account.env).out
+
+    def test_what_was_deleted_and_could_not_be_looked_at_is_finished_by_the_next_run(
+        self,
+        fleet: Callable[[int], Any],
+        sandbox: Callable[..., Account],
+        workspace: Workspace,
+        run: Callable[..., Done],
+        hurried: Clock,
+    ) -> None:
+        controls = Controls()
+
+        def witness(moment: str, method: str, _path: str) -> None:
+            if (moment, method) == ("after", "DELETE"):
+                controls.faults = (parse_fault("GET /monitors* status=503"),)
+
+        account = sandbox(*fleet(4), controls=controls, witness=witness)
+        assert run(*_APPLY, env=account.env).code == 0
+        workspace.write("fleet.yaml", "")
+        prune = (*_APPLY, "--prune", "--allow-empty", "--allow-loss", "4")
+        assert "unconfirmed" in run(*prune, env=account.env, clock=hurried).text
+        controls.faults = ()
+        assert run(*prune, env=account.env).code == 0
+        assert run("drift", env=account.env).code == 0
+
     def test_what_comes_late_under_a_former_name_is_no_drift(
         self,
         sandbox: Callable[..., Account],

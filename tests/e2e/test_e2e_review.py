@@ -402,6 +402,20 @@ def drifting(
     return keep
 
 
+def test_a_note_that_was_refused_is_written_by_the_next_run(
+    drifting: Callable[..., Done], platform: Any
+) -> None:
+    drifting("email-smtp/a")
+    real = platform.answer
+    platform.answer = lambda asked, headers: (
+        Reply(422, {"message": "no"}) if asked.method == "POST" else real(asked, headers)
+    )
+    assert drifting("email-smtp/a", "email-smtp/b").code != 0
+    platform.answer = real
+    assert drifting("email-smtp/a", "email-smtp/b").code == 0
+    assert [text for _, text in platform.notes] == ["Newly drifted:\n\n- `email-smtp/b`"]
+
+
 def test_an_issue_is_open_while_there_is_drift(
     drifting: Callable[..., Done], platform: Any
 ) -> None:

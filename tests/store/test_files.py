@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import StateError
-from reconciler.state_store import Key, Store, open_store
+from reconciler.state_store import Key, RunFile, Store, open_store
 from reconciler.state_store.file import FileStore
 
 NOBODY = 65534
@@ -242,3 +242,14 @@ class TestFailure:
                 write(store, b"2", version)
             assert store.read(Key.STATE) == (b"1", version)
         write(store, b"2", version)
+
+
+def test_a_run_that_cannot_be_kept_leaves_the_state_as_it_is(tmp_path: Path) -> None:
+    store = open_store(f"file:{tmp_path}/state.json")
+    version = write(store, b"before")
+    (tmp_path / "state.json.runs").write_text("no folder")
+    with pytest.raises(StateError):
+        store.write(Key.STATE, b"after", version, "run 2", RunFile("run-2", 2, b"{}"))
+    held = store.read(Key.STATE)
+    assert held is not None
+    assert (held.data, held.version) == (b"before", version)

@@ -450,9 +450,13 @@ class Recorder:
             StateError: it cannot be saved, or a journal not be removed; then the journals stay.
         """
         last = last._replace(records=self._clean(last.records))
+        failed: StateError | None = None
         if self._journal is not None:
             seen = {address: record for address, record in last.records.items() if record}
-            self._journal.append(self._outcome_lines(seen))
+            try:
+                self._journal.append(self._outcome_lines(seen))
+            except StateError as error:  # the state may have room where the journal has none
+                failed = error
         self._note(last)
         for killed in self._killed:
             if killed.record.id not in self._store.runs():
@@ -465,6 +469,8 @@ class Recorder:
         self.is_run_kept = told is not None
         if self.is_run_kept:
             self._trim()
+        if failed is not None:
+            raise failed
         if self._journal is not None:
             self._journal.remove()
         for path in self._journals:

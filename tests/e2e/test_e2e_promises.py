@@ -7,10 +7,13 @@ known to be AlertSite's.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -416,6 +419,40 @@ class TestSeen:
         assert (before.code, after.code) == (2, 2)
         assert after.out == before.out
         assert "1 monitor loses monitoring (1 vanished)" in run("plan", env=account.env).out
+
+    def test_what_was_done_is_in_the_state_if_the_journal_is_full(
+        self,
+        fleet: Callable[[int], Any],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+        hurried: Clock,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Where they are on two disks, or the state is not on a disk at all."""
+        is_full = threading.Event()
+
+        def witness(_moment: str, method: str, _path: str) -> None:
+            if method == "PATCH":
+                is_full.set()
+
+        real = os.write
+
+        def write(descriptor: int, data: bytes) -> int:
+            path = Path(f"/proc/self/fd/{descriptor}")
+            if is_full.is_set() and path.readlink().name.endswith(".journal"):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return real(descriptor, data)
+
+        monkeypatch.setattr(os, "write", write)
+        account = sandbox(*fleet(3), witness=witness)
+        done = run(*_APPLY, "--parallelism", "1", env=account.env, clock=hurried)
+        assert (done.code, "cannot write the journal" in done.err) == (8, True)
+        records = run("state", "pull", env=account.env).json["records"]
+        ports = {record["id"]: record["fields"].get("port") for record in records.values()}
+        sent = {number: port for number, port in account.ports().items() if port == 587}
+        assert sent
+        assert sent.items() <= ports.items()
+        assert "not done" in run("history", env=account.env).out
 
     def test_what_was_deleted_and_could_not_be_looked_at_is_finished_by_the_next_run(
         self,

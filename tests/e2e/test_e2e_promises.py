@@ -23,7 +23,6 @@ from reconciler.sandbox.options import Controls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from conftest import Account, Done, Workspace
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 import threading
@@ -13,8 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from ssl import SSLContext
 
-_LISTENED = range(10_000, 32_000)
-"""Of these no system takes one for a connection unless it is told to, as it does above them."""
+_WORKERS = 16
+_LISTENED = range(10_000, 32_000)[
+    int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS :: _WORKERS
+]
+"""Of these no system takes one for a connection unless it is told to, as it does above them.
+
+Each worker has its own: none takes a port between the look of another one and its server.
+"""
 
 
 def free_ports(count: int) -> list[int]:

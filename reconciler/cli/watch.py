@@ -154,11 +154,19 @@ def watch(
     with ExitStack() as stack:
         url = stack.enter_context(_serving(watcher, listen, interval))
         console.say(f"Serving {url}")
+        has_led = False
         while not stopping.is_asked:
-            with _leading(watcher, stopping) as lead:
-                while not lead.reason:
-                    watcher.round()
-                    lead.wait(interval * _CHANCE.uniform(1 - JITTER, 1 + JITTER))
+            try:
+                with _leading(watcher, stopping) as lead:
+                    has_led = True
+                    while not lead.reason:
+                        watcher.round()
+                        lead.wait(interval * _CHANCE.uniform(1 - JITTER, 1 + JITTER))
+            except ReconcilerError as error:
+                if not has_led:  # whoever starts it is there, and can mend it
+                    raise
+                console.say(f"Nobody can lead for now: {error}")
+                _pause(stopping)
     console.say("Stopped.")
     return ExitCode.OK
 
@@ -206,6 +214,13 @@ def _leading(watcher: _Watcher, stopping: Stopping) -> Iterator[Cancellation]:
     if not stopping.is_asked:
         console.say(f"Standing by: {lead.reason}.")
     watcher.stand_by()
+
+
+def _pause(stopping: Stopping) -> None:
+    """Waits as long as between two looks at the lease, or until it is to stop."""
+    pause = Cancellation(runtime.clock())
+    with stopping.during(pause, _nothing):
+        pause.wait(_POLL[1])
 
 
 def _nothing() -> None:

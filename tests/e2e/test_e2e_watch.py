@@ -896,3 +896,20 @@ def test_without_a_state_nothing_is_applied(
     assert done.code == 5
     assert "there is no state yet, so an edit cannot be told from drift" in done.out
     assert len(account.patches()) == 1
+
+
+def test_it_leads_again_when_its_store_is_back(
+    start: Callable[..., Process], account: Account, checkout: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    state = {"RECONCILER_STATE": f"file:{place}/state.json", "RECONCILER_LOCK_LEASE": "4s"}
+    process = start(*WATCH, env=account.env | state, cwd=checkout)
+    pages = Pages(process)
+    pages.wait_for("/readyz", "leading")
+    away = place.rename(tmp_path / "away")
+    place.write_text("no folder")
+    process.read_until("Nobody can lead for now: cannot")
+    place.unlink()
+    away.rename(place)
+    pages.wait_for("/readyz", "leading")
+    assert process.finish(signal.SIGTERM).code == 0

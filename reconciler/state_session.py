@@ -257,6 +257,7 @@ class Recorder:
 
     Attributes:
         is_run_kept: whether the store has a record of this run.
+        can_undo: whether that has something to undo.
 
     Args:
         store: where the state is kept.
@@ -299,7 +300,7 @@ class Recorder:
         self._foreign: set[str] = set()
         self._replaced: dict[str, Sending] = {}
         self._lost: dict[str, Record] = {}
-        self.is_run_kept = False
+        self.is_run_kept = self.can_undo = False
         self._outcomes = self._pending = 0
         self._saved_at = clock.monotonic()
         self._took = 0.0
@@ -467,6 +468,7 @@ class Recorder:
         told = run if run is not None and run.is_something else None
         moved = self._save(told)
         self.is_run_kept = told is not None
+        self.can_undo = told is not None and told.can_be_undone
         if self.is_run_kept:
             self._trim()
         if failed is not None:

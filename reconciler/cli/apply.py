@@ -235,7 +235,9 @@ def carry_out(
             console.say(line)
     if applied.is_kept or runtime.part() is None:  # hundreds may have had nothing to do
         seconds = runtime.clock().monotonic() - began
-        line = render.run_line(run.id, seconds, account=run.account, can_undo=applied.is_kept)
+        state = click.get_current_context().params.get("location") or ""
+        undo = (run.account, state) if applied.can_undo else None
+        line = render.run_line(run.id, seconds, undo)
         console.note(line)
     if unwritten is not None:
         console.fail(unwritten)

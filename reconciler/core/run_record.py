@@ -143,6 +143,11 @@ class RunRecord(NamedTuple):
         """Whether the run has sent anything, or bound anything otherwise."""
         return bool(self.changes or self.bindings)
 
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether anything took effect, or may have."""
+        return bool(self.bindings) or any(item.took_effect for item in self.changes)
+
     def having(self, action: Action) -> int:
         """How many changes of that action are done."""
         return sum(item.action is action and item.status is Status.DONE for item in self.changes)

@@ -36,7 +36,8 @@ def _rows(overview: Overview, age: str) -> Iterator[tuple[str, str, str]]:
     yield "drift", *_drift(overview)
     yield "coverage", *_coverage(overview)
     yield "cost", _cost(overview), ""
-    yield "state", f"{stored.location}, serial {stored.serial}, {stored.records:,} records", ""
+    records = "1 record" if stored.records == 1 else f"{stored.records:,} records"
+    yield "state", f"{stored.location}, serial {stored.serial}, {records}", ""
     yield "last run", _last_run(overview, age), ""
     if holder is None:
         yield "lock", "free", ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from reconciler.core.grouping import FOLDED_ABOVE
@@ -90,13 +91,17 @@ def request_line(request: RequestEnded) -> str:
     return f"{request.method} {request.path}: {status}, {duration(request.seconds)}"
 
 
-def run_line(run: str, seconds: float, *, account: str = "", can_undo: bool = False) -> str:
+def run_line(run: str, seconds: float, undo: tuple[str, str] | None = None) -> str:
     """The last words of a run: by which name history has it, and how long it took.
 
-    `account` is the name of its account, if there may be several.
+    `undo` is what to say for an undo, if there is one: the name of its account if there may be
+    several, and the state if it was named.
     """
-    of = f" -a {account}" if account else ""
-    hint = f" To undo it: reconciler undo {run}{of}" if can_undo else ""
+    hint = ""
+    if undo is not None:
+        given = zip(("-a", "--state"), undo, strict=True)
+        options = "".join(f" {name} {quote(value)}" for name, value in given if value)
+        hint = f" To undo it: reconciler undo {run}{options}"
     return f"Run {run} took {duration(seconds)}.{hint}"
 
 

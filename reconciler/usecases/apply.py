@@ -76,12 +76,14 @@ class Applied(NamedTuple):
         state_error: why the state could not be kept; None if it was.
         bound: the id of the monitor that each address is bound to by now.
         is_kept: whether the store has a record of the run, since there is something to tell.
+        can_undo: whether that has something to undo.
     """
 
     result: Result
     state_error: StateError | None
     bound: dict[str, int]
     is_kept: bool
+    can_undo: bool
 
 
 _AHEAD = 2
@@ -255,7 +257,7 @@ def apply_plan(
         run.state_error = run.state_error or error
     result = run.result(plan.account, outcomes)._replace(generation=generation, losses=losses)
     bound = {address: record.id for address, record in recorder.state.records.items()}
-    return Applied(result, run.state_error, bound, recorder.is_run_kept)
+    return Applied(result, run.state_error, bound, recorder.is_run_kept, recorder.can_undo)
 
 
 def _approved(plan: Plan, bound: Mapping[str, Record | None]) -> dict[str, Record | None]:

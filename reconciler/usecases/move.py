@@ -199,8 +199,7 @@ def _steps(sources: Sequence[str], target: str, root: str) -> tuple[Step, ...]:
                 f"{given}: there is no such file or folder", "Name a file or folder that exists."
             )
         is_file = not Path(source).is_dir()
-        into = is_folder or (is_file and not new.endswith(_FILES))
-        step = Step(source, str(Path(new, Path(source).name)) if into else new)
+        step = Step(source, str(Path(new, Path(source).name)) if is_folder else new)
         _check(step, root, is_file=is_file)
         steps.append(step)
     if not steps:

@@ -477,7 +477,7 @@ def refuse_refusals(plan: Plan) -> None:
         what = "1 manifest is" if count == 1 else f"{count:,} manifests are"
         raise RefusedError(
             f"{what} refused, so nothing can be applied",
-            "Fix what the plan says above, or leave it out with --target.",
+            "Fix what the plan says above, or leave it out with --exclude.",
         )
 
 

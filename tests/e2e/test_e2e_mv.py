@@ -309,3 +309,14 @@ def test_nothing_moves_through_a_linked_folder(
     assert "monitors/link is a link, and no manifest is read through a linked folder" in done.err
     assert names(workspace.root) == before
     assert "No changes." in run("plan", env=account.env).out
+
+
+@pytest.mark.usefixtures("account")
+def test_a_name_that_is_no_folder_is_not_made_one(
+    run: Callable[..., Done], workspace: Workspace
+) -> None:
+    before = names(workspace.root)
+    done = run("mv", "monitors/old/two.yaml", "monitors/old/three")
+    assert done.code == 64
+    assert "monitors/old/three is not named *.yaml" in done.err
+    assert names(workspace.root) == before

@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import threading
 import time
 from pathlib import Path
@@ -878,3 +879,25 @@ class TestRenames:
         assert done.code == 5
         assert "others that watch the same: 100001" in done.out
         assert len(account.monitors()) == 1
+
+
+def test_the_hint_to_undo_a_run_works_as_it_stands(
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    workspace: Workspace,
+    run: Callable[..., Done],
+) -> None:
+    controls = Controls()
+    account = sandbox(*fleet(1), controls=controls)
+    state = ("--state", "file:a place/state.json")
+    assert run(*_APPLY, *state, env=account.env).code == 0
+    workspace.replace("fleet.yaml", "port: 587", "port: 25")
+    controls.faults = (parse_fault("PATCH * status=400"),)
+    refused = run(*_APPLY, *state, env=account.env)
+    assert (refused.code, "To undo it" in refused.err) == (7, False)
+    controls.faults = ()
+    done = run(*_APPLY, *state, env=account.env)
+    _, found, command = done.err.partition("To undo it: reconciler ")
+    assert found
+    undone = run(*shlex.split(command), "--auto-approve", env=account.env)
+    assert (undone.code, account.ports()) == (0, {1: 587})

@@ -452,9 +452,11 @@ def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
         if plan.unmanaged_monitors:
             yield f"  {strangers_text(plan.unmanaged_monitors)}"
     if plan.untracked:
-        what = "1 secret is" if plan.untracked == 1 else f"{plan.untracked:,} secrets are"
+        is_one = plan.untracked == 1
+        what = "1 secret was" if is_one else f"{plan.untracked:,} secrets were"
         yield (
-            f"RECONCILER_SECRET_KEY is not set, so {what} not tracked: --write-secrets sends them."
+            f"RECONCILER_SECRET_KEY is not set, so nobody can tell whether {what} ever sent: "
+            f"--write-secrets sends {'it' if is_one else 'them'}."
         )
     yield from secrets_lines(plan)
 
@@ -463,9 +465,10 @@ def secrets_lines(plan: Plan) -> Iterator[str]:
     """What cannot be told of secrets."""
     if plan.rekeyed:
         what = "1 secret was" if plan.rekeyed == 1 else f"{plan.rekeyed} secrets were"
+        has, it = ("it has", "it") if plan.rekeyed == 1 else ("they have", "them")
         yield (
             f"RECONCILER_SECRET_KEY is another one than when {what} sent, so nobody can tell "
-            "whether they changed: apply sends them once more."
+            f"whether {has} changed: apply sends {it} once more."
         )
     if plan.unchecked:
         what = "1 secret is" if len(plan.unchecked) == 1 else f"{len(plan.unchecked)} secrets are"

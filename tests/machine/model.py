@@ -209,6 +209,9 @@ class Model:
             asked: the manifests of runs that are in their middle: what they have sent may come too.
         """
         new = live.keys() - self.made.keys() - self.hands
+        # What a hand has made since it was sent, nobody could know of.
+        since = {number for address in self.lost for number in self.mistakable.get(address, ())}
+        live = {number: item for number, item in live.items() if number not in since & self.hands}
         before = {number: item for number, item in live.items() if number not in new}
         if new:
             self.check(Segment(asked, Flags(), before, live, {}, claimed))

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.model import Account, Desired, Live, Origin
+from reconciler.core.saved_plan import review
 from reconciler.core.state import Record
 from reconciler.schema import installed_schemas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from reconciler.core.plan import Plan
+    from reconciler.core.saved_plan import Review
 
 SCHEMAS = installed_schemas()
 ACCOUNT = Account("default", "https://example.com/api/v3")
@@ -45,3 +49,9 @@ def live(
     id: int = 1,
 ) -> Live:
     return Live(id, type, fields or {})
+
+
+def reviewed(saved: Plan, current: Plan, *monitors: Live, tracks: bool = True) -> Review:
+    """What is left of a saved plan; `monitors` are those of which it matters what they have."""
+    by_id = {monitor.id: monitor for monitor in monitors}
+    return review(saved, current, by_id, SCHEMAS.kinds, tracks=tracks)

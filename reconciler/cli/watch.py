@@ -154,18 +154,22 @@ def watch(
     with ExitStack() as stack:
         url = stack.enter_context(_serving(watcher, listen, interval))
         console.say(f"Serving {url}")
-        has_led = False
+        has_led, said = False, ""
         while not stopping.is_asked:
             try:
                 with _leading(watcher, stopping) as lead:
-                    has_led = True
+                    has_led, said = True, ""
                     while not lead.reason:
                         watcher.round()
                         lead.wait(interval * _CHANCE.uniform(1 - JITTER, 1 + JITTER))
             except ReconcilerError as error:
                 if not has_led:  # whoever starts it is there, and can mend it
                     raise
-                console.say(f"Nobody can lead for now: {error}")
+                watcher.stand_by()
+                if str(error) != said:
+                    console.fail(error)
+                    console.say("This one does not lead until that is mended; it tries again.")
+                said = str(error)
                 _pause(stopping)
     console.say("Stopped.")
     return ExitCode.OK

@@ -275,7 +275,9 @@ def _undone(
         return ""
     if planned.action is Action.DELETE:
         return "" if change else "the state does not say any more that it is ours"
-    kind = kinds[planned.kind]
+    kind = kinds.get(planned.kind)
+    if kind is None:
+        return "its kind is not known here"
     asked = change.body if change else {}
     fields = [
         item.field

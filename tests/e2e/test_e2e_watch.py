@@ -908,7 +908,7 @@ def test_it_leads_again_when_its_store_is_back(
     pages.wait_for("/readyz", "leading")
     away = place.rename(tmp_path / "away")
     place.write_text("no folder")
-    process.read_until("Nobody can lead for now: cannot")
+    process.read_until("This one does not lead until that is mended")
     place.unlink()
     away.rename(place)
     pages.wait_for("/readyz", "leading")

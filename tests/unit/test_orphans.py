@@ -12,14 +12,14 @@ from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Action, Binding, BindingAction, NoteCode, Plan, Reason
 from reconciler.core.planner import decide
 from reconciler.core.result import Outcome, Result, Status, confirm
-from reconciler.core.saved_plan import PlanInputs, SavedPlan, fleet_digest, refuse_foreign, review
+from reconciler.core.saved_plan import PlanInputs, SavedPlan, fleet_digest, refuse_foreign
 from reconciler.core.state import Record, StateDelta
 from reconciler.errors import ExitCode, RefusedError
 from reconciler.render import plan_text, result_text
 from reconciler.state_session import Recorder, read_known
 from reconciler.state_store import open_store
 
-from build import ACCOUNT, desired, live, record
+from build import ACCOUNT, desired, live, record, reviewed
 
 KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
 GONE = "email-smtp/gone"
@@ -463,19 +463,19 @@ class TestSavedPlans:
 
     def test_all_of_it_while_nothing_has_moved(self) -> None:
         plan = self.plan()
-        found = review(plan, self.plan(), {}, {}, tracks=True)
+        found = reviewed(plan, self.plan())
         assert len(plan.changes) == 4
         assert (found.plan.changes, found.moved, found.done) == (plan.changes, (), 0)
         assert found.plan.coverage == plan.coverage
 
     def test_what_is_gone_already_is_done(self) -> None:
-        found = review(self.plan(), self.plan(*self.MONITORS[1:]), {}, {}, tracks=True)
+        found = reviewed(self.plan(), self.plan(*self.MONITORS[1:]))
         assert found.done == 1
         assert all(change.action is not Action.DELETE for change in found.plan.changes)
 
     def test_nothing_is_retired_while_something_else_has_moved(self) -> None:
         candidate = live({"name": "Front"}, id=9, type="email-imap")
-        found = review(self.plan(), self.plan(*self.MONITORS, candidate), {}, {}, tracks=True)
+        found = reviewed(self.plan(), self.plan(*self.MONITORS, candidate))
         assert [change.address for change in found.plan.changes] == ["email-smtp/relay"]
         assert [(item.change.address, item.status) for item in found.moved] == [
             ("email-imap/front", Status.MOVED),

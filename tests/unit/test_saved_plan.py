@@ -15,13 +15,12 @@ from reconciler.core.saved_plan import (
     fleet_digest,
     from_json,
     refuse_foreign,
-    review,
     to_json,
 )
 from reconciler.errors import RefusedError
 from reconciler.schema import problem_of
 
-from build import ACCOUNT, desired, live, record
+from build import ACCOUNT, desired, live, record, reviewed
 
 KINDS = ("email-smtp",)
 BASIS = PlanInputs("1.0", "lineage", "sha256:" + "0" * 64, ("email-smtp/*",), adopt=True)
@@ -45,7 +44,7 @@ class TestAgainstTheManifests:
         made = plan(WAS)
         (change,) = made.changes
         forged = made._replace(changes=(change._replace(body={**change.body, "port": 1}),))
-        found = review(forged, plan(WAS), {}, {}, tracks=True)
+        found = reviewed(forged, plan(WAS))
         assert not found.plan.changes
         (outcome,) = found.moved
         assert (outcome.status, outcome.message) == (
@@ -57,7 +56,7 @@ class TestAgainstTheManifests:
         manifest = desired({"home_location": 2, "note": "x"})
         at = {"locations": [{"id": 1}, {"id": 2}], "home_location": 1}
         made, now = (plan(live({**at, "note": note}), manifests=[manifest]) for note in ("y", "y"))
-        assert review(made, now, {}, {}, tracks=True).plan.changes == now.changes
+        assert reviewed(made, now).plan.changes == now.changes
 
 
 class TestLossesWithoutRequest:
@@ -71,7 +70,7 @@ class TestLossesWithoutRequest:
         made = plan(live(has), manifests=[manifest], known=known)
         moved = plan(live({**has, "port": 26}), manifests=[manifest], known=known)
         assert made.coverage.losses[0].causes == ("ignored", "retargeted")
-        found = review(made, moved, {}, {}, tracks=True)
+        found = reviewed(made, moved)
         assert not found.plan.changes
         (loss,) = found.plan.coverage.losses
         assert (loss.causes, loss.fields) == (("ignored",), {"enabled": "ignored"})
@@ -155,16 +154,16 @@ class TestReview:
     SAVED = plan(WAS)
 
     def test_what_did_not_move_is_left_as_it_was(self) -> None:
-        found = review(self.SAVED, plan(WAS), {}, {}, tracks=True)
+        found = reviewed(self.SAVED, plan(WAS))
         assert found.plan.changes == self.SAVED.changes
         assert (found.moved, found.done) == ((), 0)
 
     def test_another_spelling_did_not_move(self) -> None:
-        found = review(self.SAVED, plan(live({"port": "25", "note": "y"})), {}, {}, tracks=True)
+        found = reviewed(self.SAVED, plan(live({"port": "25", "note": "y"})))
         assert [change.body for change in found.plan.changes] == [{"note": "x", "port": 587}]
 
     def test_what_moved_is_named_with_both_values(self) -> None:
-        found = review(self.SAVED, plan(live({"port": 465, "note": "y"})), {}, {}, tracks=True)
+        found = reviewed(self.SAVED, plan(live({"port": 465, "note": "y"})))
         (outcome,) = found.moved
         assert found.plan.changes == ()
         assert outcome.status is Status.MOVED
@@ -174,16 +173,31 @@ class TestReview:
         ]
 
     def test_what_alertsite_has_already_is_done(self) -> None:
-        found = review(self.SAVED, plan(live({"port": 587, "note": "x"})), {}, {}, tracks=True)
+        has = live({"port": 587, "note": "x"})
+        found = reviewed(self.SAVED, plan(has), has)
         assert (found.plan.changes, found.moved, found.done) == ((), (), 1)
 
     def test_of_a_change_that_is_half_done_the_rest_is_left(self) -> None:
-        found = review(self.SAVED, plan(live({"port": 587, "note": "y"})), {}, {}, tracks=True)
+        has = live({"port": 587, "note": "y"})
+        found = reviewed(self.SAVED, plan(has), has)
         assert [change.body for change in found.plan.changes] == [{"note": "x"}]
+
+    @pytest.mark.parametrize("kind", ["email-smtp", "email-none"])
+    def test_what_nothing_asks_for_any_more_and_alertsite_has_not_moved(self, kind: str) -> None:
+        (change,) = self.SAVED.changes
+        saved = self.SAVED._replace(changes=(change._replace(kind=kind),))
+        found = reviewed(saved, plan(WAS, manifests=[]), live({"port": "587", "note": "y"}))
+        (outcome,) = found.moved
+        assert (found.done, outcome.message) == (
+            0,
+            "note: nothing asks for it any more"
+            if kind == "email-smtp"
+            else "its kind is not known here",
+        )
 
     def test_a_field_that_the_plan_does_not_touch_is_not_added(self) -> None:
         saved = plan(live({"port": 25, "note": "x"}))
-        found = review(saved, plan(live({"port": 25, "note": "drift"})), {}, {}, tracks=True)
+        found = reviewed(saved, plan(live({"port": 25, "note": "drift"})))
         assert [change.body for change in found.plan.changes] == [{"port": 587}]
 
     def test_a_monitor_that_is_gone_moved(self) -> None:
@@ -191,34 +205,32 @@ class TestReview:
         known = {"email-smtp/relay": record()}
         monitor = live({"port": 25, "note": "x", "name": "Relay"})
         saved = plan(monitor, manifests=[unbound], known=known)
-        (outcome,) = review(
-            saved, plan(manifests=[unbound], known=known), {}, {}, tracks=True
-        ).moved
+        (outcome,) = reviewed(saved, plan(manifests=[unbound], known=known)).moved
         assert outcome.message == "the monitor was deleted since the plan was made"
 
     def test_a_monitor_that_is_there_by_now_moved(self) -> None:
         saved = plan(manifests=[NEW])
         monitor = live({"name": "Renamed"}, id=7)
         current = plan(monitor, manifests=[NEW], known={"email-smtp/new": record(id=7)})
-        (outcome,) = review(saved, current, {}, {}, tracks=True).moved
+        (outcome,) = reviewed(saved, current).moved
         assert outcome.message == "monitor 7 was created since the plan was made"
 
     def test_a_create_that_was_made_is_done(self) -> None:
         current = plan(
             live({"name": "New"}, id=7), manifests=[NEW], known={"email-smtp/new": record(id=7)}
         )
-        assert review(plan(manifests=[NEW]), current, {}, {}, tracks=True).done == 1
+        assert reviewed(plan(manifests=[NEW]), current).done == 1
 
     def test_another_monitor_in_its_place_moved(self) -> None:
         unbound = RELAY._replace(id=None)
         known = [{"email-smtp/relay": record(id=number)} for number in (1, 2)]
         saved = plan(WAS, manifests=[unbound], known=known[0])
         current = plan(WAS._replace(id=2), manifests=[unbound], known=known[1])
-        (outcome,) = review(saved, current, {}, {}, tracks=True).moved
+        (outcome,) = reviewed(saved, current).moved
         assert "took the place of 1" in outcome.message
 
     def test_what_is_refused_by_now_moved(self) -> None:
-        (outcome,) = review(self.SAVED, plan(), {}, {}, tracks=True).moved
+        (outcome,) = reviewed(self.SAVED, plan()).moved
         assert "has no monitor" in outcome.message
 
     def test_a_secret_that_was_sent_meanwhile_is_done(self) -> None:
@@ -227,15 +239,15 @@ class TestReview:
         saved = decide(ACCOUNT, [secret], {}, [live()], KINDS, rules)
         known = {"email-smtp/relay": record(secrets={"w": "f"})}
         current = decide(ACCOUNT, [secret], known, [live()], KINDS, rules)
-        assert review(saved, current, {}, {}, tracks=True).done == 1
-        assert len(review(saved, saved, {}, {}, tracks=True).plan.changes) == 1
+        assert reviewed(saved, current).done == 1
+        assert len(reviewed(saved, saved).plan.changes) == 1
 
     def test_without_a_key_nobody_can_tell_whether_a_secret_was_sent(self) -> None:
         secret = desired(secrets={"w": {"secretRef": {"env": "X"}}})
         rules = PlanOptions(fingerprint=lambda *_: "f")
         saved = decide(ACCOUNT, [secret], {}, [live()], KINDS, rules)
         current = decide(ACCOUNT, [secret], {}, [live()], KINDS)
-        (outcome,) = review(saved, current, {}, {}, tracks=False).moved
+        (outcome,) = reviewed(saved, current, tracks=False).moved
         assert "cannot be told without RECONCILER_SECRET_KEY" in outcome.message
 
     def test_another_monitor_than_was_reviewed_is_not_adopted(self) -> None:
@@ -243,18 +255,13 @@ class TestReview:
         manifest = desired({"name": "Relay"}, id=None)
         one, other = live({"name": "Relay"}, id=1), live({"name": "Relay"}, id=2)
         saved = decide(ACCOUNT, [manifest], {}, [one], KINDS, rules)
-        assert review(saved, saved, {}, {}, tracks=True).plan.notes == saved.notes
+        assert reviewed(saved, saved).plan.notes == saved.notes
         with pytest.raises(RefusedError, match="would adopt monitor 2"):
-            review(
-                saved, decide(ACCOUNT, [manifest], {}, [other], KINDS, rules), {}, {}, tracks=True
-            )
+            reviewed(saved, decide(ACCOUNT, [manifest], {}, [other], KINDS, rules))
         with pytest.raises(RefusedError, match="cannot be adopted any more"):
-            review(
+            reviewed(
                 saved,
                 decide(ACCOUNT, [manifest], {}, [one, other], KINDS, rules),
-                {},
-                {},
-                tracks=True,
             )
 
 

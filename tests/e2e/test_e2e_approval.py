@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,3 +162,26 @@ def test_colour_is_not_for_a_redirected_stdout(
         text = out.read()
     assert "1 to change" in text
     assert "\x1b" not in text
+
+
+def test_a_lock_that_is_lost_at_the_question_leaves_the_state_to_who_has_it(
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    terminal: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    account = sandbox(*fleet(1))
+    state = tmp_path / "state" / "state.json"
+    env = {"RECONCILER_STATE": f"file:{state}", "RECONCILER_LOCK_LEASE": "4s"}
+    session = terminal("apply", env=account.env | env)
+    session.wait_for(_QUESTION)
+    lock = state.with_name("state.json.lock")
+    lock.write_bytes(lock.read_bytes().replace(b'"id": "', b'"id": "another-'))
+    time.sleep(3)  # a lease is renewed each third of its length
+    session.type("yes\n")
+    assert session.finish() == 8
+    assert "the lock was lost" in session.screen
+    assert "nothing was sent" in session.screen
+    assert account.patches() == []
+    assert not state.exists()
+    assert b"another-" in lock.read_bytes()

@@ -299,7 +299,6 @@ class Recorder:
         self._journal: Journal | None = None
         self._foreign: set[str] = set()
         self._replaced: dict[str, Sending] = {}
-        self._lost: dict[str, Record] = {}
         self.is_run_kept = self.can_undo = False
         self._outcomes = self._pending = 0
         self._saved_at = clock.monotonic()
@@ -326,11 +325,17 @@ class Recorder:
 
     def drop(self, addresses: Iterable[str]) -> None:
         """Notes pending creates that made nothing; saved with the rest."""
-        self._note(StateDelta(self._lost_of(addresses), dict.fromkeys(addresses)))
+        self._note(StateDelta(self._replaced_by(addresses), dict.fromkeys(addresses)))
 
-    def _lost_of(self, addresses: Iterable[str]) -> dict[str, Record]:
-        """The records of monitors that are missing, and were to be created again, and were not."""
-        return {address: self._lost[address] for address in addresses if address in self._lost}
+    def _replaced_by(self, addresses: Iterable[str]) -> dict[str, Record]:
+        """The records that pending creates of these addresses stand for."""
+        saved, unsaved = self._saved.pending_creates, self._unsaved.pending
+        waiting = {address: unsaved.get(address, saved.get(address)) for address in addresses}
+        return {
+            address: item.replaces
+            for address, item in waiting.items()
+            if item is not None and item.replaces is not None and self.known(address) is None
+        }
 
     def begin(
         self,
@@ -383,7 +388,12 @@ class Recorder:
         updates: Mapping[str, Record],
     ) -> None:
         now = self.now()
-        pending = {address: PendingCreate(self.run, now, body) for address, body in creates.items()}
+        # A monitor that is created again has a record; it must not hide the new one. If none is
+        # made, it still tells that the monitor is missing.
+        pending = {
+            address: PendingCreate(self.run, now, body, self.known(address))
+            for address, body in creates.items()
+        }
         lines = [records.ids_line(ids_before)] if creates else []
         lines += [
             records.intent_line(address, pending.get(address), self.known(address))
@@ -401,9 +411,6 @@ class Recorder:
             for address in updates
             if (known := self.known(address)) is not None
         }
-        # A monitor that is created again has a record; it must not hide the new one. If none is
-        # made, it still tells that the monitor is missing.
-        self._lost = {item: record for item in creates if (record := self.known(item)) is not None}
         before = {self.run: ids_before} if creates else {}
         moved = {**dict.fromkeys(creates), **going, **self._clean(updates)}
         self._note(StateDelta(moved, pending, before, losses=losses))
@@ -428,7 +435,7 @@ class Recorder:
             if record is None and (known := self.known(address)) is not None
             if (sending := self._replaced.get(address)) is not None
         }
-        taken_back |= self._lost_of(outcomes.keys() - changed.keys())
+        taken_back |= self._replaced_by(outcomes.keys() - changed.keys())
         self._note(StateDelta({**changed, **taken_back}, dict.fromkeys(outcomes)))
         self._outcomes += len(changed)
         self._pending += len(outcomes)

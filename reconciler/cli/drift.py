@@ -13,6 +13,7 @@ from reconciler.cli import config, formats, options, provenance, runtime, select
 from reconciler.cli.runtime import connect
 from reconciler.core.drift import find_drift, find_unmanaged
 from reconciler.core.events import DriftFound
+from reconciler.core.pending import records_of
 from reconciler.core.targets import GRAMMAR, NOT, bare, matches, with_addresses
 from reconciler.errors import ExitCode, StateError, UsageError
 from reconciler.render.view import View
@@ -94,7 +95,8 @@ def _found(
         targets = _by_address(targets, manifests, known.state.records)
         live = usecases.observe(connection.reader(), schemas.kinds, known.state).live
     today = runtime.now()[:10]
-    records, kinds = known.state.records, schemas.kinds
+    kinds = schemas.kinds
+    records = records_of(known.state, live, kinds)
     found = find_drift(connection.account, records, live, kinds, targets, today)
     if not unmanaged or before is None:
         return found

@@ -158,6 +158,28 @@ def resolve_pending_creates(
     )
 
 
+def records_of(
+    state: State, live: Iterable[Live], kinds: Mapping[str, Kind]
+) -> Mapping[str, Record]:
+    """The records of a state, and those of missing monitors that nothing was created for yet.
+
+    Args:
+        state: with its pending creates.
+        live: every monitor that AlertSite was seen to have.
+        kinds: the kinds, by name.
+    """
+    waiting = {
+        address: item.replaces
+        for address, item in state.pending_creates.items()
+        if item.replaces is not None
+    }
+    if not waiting:
+        return state.records
+    missing = resolve_pending_creates(state, live, kinds, (), ()).missing
+    again = {address: waiting[address] for address in missing if address in waiting}
+    return {**again, **state.records}
+
+
 def _tier(monitor: Live, pending: PendingCreate, kind: Kind) -> int | None:
     """How surely the create made the monitor: 0 and 1 surely, 2 perhaps; None if it cannot have."""
     if monitor.type not in {kind.name, None}:

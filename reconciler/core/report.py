@@ -20,6 +20,7 @@ from reconciler.core.cost import credits_of, per_day
 from reconciler.core.drift import find_drift
 from reconciler.core.inventory import Inventory
 from reconciler.core.model import boolean
+from reconciler.core.pending import records_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -278,7 +279,8 @@ def fleet_report(
         read_at: when that was, RFC 3339 UTC.
         age: how many seconds before that a time of day was; None if it is none.
     """
-    view = Inventory(desired, state.records, live)
+    live = tuple(live)
+    view = Inventory(desired, records_of(state, live, kinds), live)
     drift = find_drift(account, view.records, view.by_id.values(), kinds, today=read_at[:10])
     drifted = {monitor.address for monitor in drift.monitors}
     orphans = {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 
-FORMAT_VERSION, JOURNAL_VERSION = "2.3", "2.2"
+FORMAT_VERSION, JOURNAL_VERSION = "2.4", "2.3"
 """Of the state's JSON and of journals: additions raise the minor number, all else the major."""
 
 
@@ -122,11 +122,14 @@ class PendingCreate(NamedTuple):
         run: the id of the run that sent it.
         at: when it was about to, RFC 3339 UTC.
         body: what was sent, but for secrets.
+        replaces: the record of the monitor that is missing and is created again; the address has it
+            again if the create made nothing. None for a new one.
     """
 
     run: str
     at: str
     body: Mapping[str, JSON]
+    replaces: Record | None = None
 
 
 class Lost(NamedTuple):
@@ -253,7 +256,8 @@ def to_text(state: State) -> str:
         "saved_at": state.saved_at,
         "run": state.run,
         "pending_creates": {
-            address: item._asdict() for address, item in sorted(state.pending_creates.items())
+            address: _pending_to_json(item)
+            for address, item in sorted(state.pending_creates.items())
         },
         "ids_before": {run: list(ids) for run, ids in sorted(state.ids_before.items())},
         "applied_plans": list(state.applied_plans),
@@ -394,7 +398,7 @@ def intent_line(address: str, creates: PendingCreate | None, replaced: Record | 
     """The line that says what may be sent from now on."""
     return {
         "intent": address,
-        "creates": creates and creates._asdict(),
+        "creates": creates and _pending_to_json(creates),
         "replaces": replaced and replaced.run,
     }
 
@@ -448,12 +452,13 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
             if "intent" in line:
                 if line["creates"] is not None and is_current:
                     records[address] = None
-                    pending[address] = _pending_create(line["creates"])
+                    pending[address] = _pending_from_json(line["creates"])
                 continue
             if line["record"] is None:
                 pending[address] = None
-                if known is not None and is_current:
-                    records[address] = known._replace(sending=Sending(), deleting=False)
+                was = known or (waiting and waiting.replaces)
+                if was is not None and is_current:
+                    records[address] = was._replace(sending=Sending(), deleting=False)
             elif is_current:
                 told.add(address)
                 pending[address] = None
@@ -470,12 +475,19 @@ def outcomes_in(lines: Sequence[JSON]) -> dict[str, Record | None]:
     }
 
 
-def _pending_create(data: Mapping[str, JSON]) -> PendingCreate:
+def _pending_to_json(pending: PendingCreate) -> dict[str, JSON]:
+    data = {"run": pending.run, "at": pending.at, "body": pending.body}
+    if pending.replaces is not None:
+        data["replaces"] = record_to_json(pending.replaces)
+    return data
+
+
+def _pending_from_json(data: Mapping[str, JSON]) -> PendingCreate:
     found = PendingCreate(**data)
     texts = data["run"], data["at"]
     if not (all(isinstance(text, str) for text in texts) and isinstance(data["body"], dict)):
         raise TypeError("a pending create holds texts, and an object as its body")
-    return found
+    return found._replace(replaces=found.replaces and record_from_json(found.replaces))
 
 
 def _merged(base: Mapping[Any, JSON], changes: Mapping[Any, JSON]) -> Mapping[Any, JSON]:
@@ -514,7 +526,8 @@ def _state(data: Mapping[str, JSON]) -> State:
     lineage, serial, account = data["lineage"], data["serial"], Account(**data["account"])
     if not (isinstance(lineage, str) and type(serial) is int):
         raise TypeError("lineage is a text, serial is a number")
-    pending = {address: _pending_create(item) for address, item in data["pending_creates"].items()}
+    creates = data["pending_creates"].items()
+    pending = {address: _pending_from_json(item) for address, item in creates}
     generation = Generation(**data.get("generation", {}))
     if type(generation.dirty) is not bool:
         raise TypeError("generation says with true or false whether it is dirty")

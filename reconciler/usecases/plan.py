@@ -268,17 +268,8 @@ def _planned(
     named = {item.id for item in desired if item.id is not None}
     asked = {item.address for item in desired if item.id is None}
     waited_for = asked.intersection(item.address for item in workspace.targeted)
-    # A pending create of an address that is bound by now is over; one goes along with a rename.
     held = _held(workspace, state)
-    pending = {address: item for address, item in held.items() if address not in state.records}
-    moved: dict[str, str] = {}
-    for item in desired:
-        for name in item.previously if item.id is None else ():
-            before = f"{item.kind.name}/{name}"
-            is_free = item.address not in state.records and item.address not in pending
-            if before in pending and before not in by_address and is_free:
-                pending[item.address] = pending.pop(before)
-                moved[item.address] = before
+    pending, moved = _renamed(held, state, workspace)
     wanted = {
         match_key_of(item)
         for item in workspace.targeted
@@ -315,7 +306,14 @@ def _planned(
         )
         for address, number in found.found.items()
     }
-    records = StateDelta(bound).of(state).records
+    # One that is created again stays missing as long as nothing is seen of it.
+    again = {
+        moved.get(address, address): create.replaces
+        for address in found.missing
+        if (create := pending[address]).replaces is not None
+    }
+    bound |= {moved[address]: None for address in found.found if address in moved}
+    records = StateDelta({**again, **bound}).of(state).records
     held_to = terms_of(workspace, state, now)
     uncertain = {
         address: Uncertain(ids, moved.get(address, address))
@@ -372,6 +370,22 @@ def _held(workspace: Workspace, state: State) -> Mapping[str, PendingCreate]:
         return state.pending_creates
     targets = workspace.rules.targets
     return {name: item for name, item in state.pending_creates.items() if name in targets}
+
+
+def _renamed(
+    held: Mapping[str, PendingCreate], state: State, workspace: Workspace
+) -> tuple[dict[str, PendingCreate], dict[str, str]]:
+    """Those of addresses that are not bound yet, and the former address of each renamed one."""
+    pending = {address: item for address, item in held.items() if address not in state.records}
+    moved: dict[str, str] = {}
+    for item in workspace.fleet.desired if pending else ():
+        for name in item.previously if item.id is None else ():
+            before = f"{item.kind.name}/{name}"
+            is_free = item.address not in state.records and item.address not in pending
+            if before in pending and before not in workspace.fleet.by_address and is_free:
+                pending[item.address] = pending.pop(before)
+                moved[item.address] = before
+    return pending, moved
 
 
 def terms_of(workspace: Workspace, state: State, now: datetime | None) -> Terms:

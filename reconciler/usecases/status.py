@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from reconciler.core.drift import find_drift
 from reconciler.core.listing import list_monitors
 from reconciler.core.overview import find_overview
+from reconciler.core.pending import records_of
 from reconciler.usecases.pull import look_without_secrets
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def find_status(
     return find_overview(
         list_monitors(reader.account, fleet.desired, state.records, live, kinds),
         found.plan,
-        find_drift(reader.account, state.records, live, kinds, today=today),
+        find_drift(reader.account, records_of(state, live, kinds), live, kinds, today=today),
         live,
         kinds,
         files=fleet.files,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.context import seconds_since, written
 from reconciler.core.drift import find_drift
 from reconciler.core.edits import edits_of
+from reconciler.core.pending import records_of
 from reconciler.core.report import fleet_report
 from reconciler.usecases.plan import look
 
@@ -52,11 +53,12 @@ def watch(workspace: Workspace, reader: Reader, state: State, now: datetime) -> 
     """
     found = look(workspace, reader, state, now=now)
     kinds, today = workspace.schemas.kinds, written(now)[:10]
+    records = records_of(state, found.live, kinds)
     return Watched(
         found.plan,
         found.live,
         edits_of(found.plan, kinds),
-        find_drift(reader.account, state.records, found.live, kinds, (), today),
+        find_drift(reader.account, records, found.live, kinds, (), today),
         fleet_report(
             reader.account,
             workspace.fleet.desired,

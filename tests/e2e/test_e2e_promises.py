@@ -420,6 +420,43 @@ class TestSeen:
         assert after.out == before.out
         assert "1 monitor loses monitoring (1 vanished)" in run("plan", env=account.env).out
 
+    @pytest.mark.parametrize("name", ["a", "renamed"])
+    def test_one_that_a_run_without_an_end_was_to_create_again_is_still_missing(
+        self,
+        name: str,
+        sandbox: Callable[..., Account],
+        workspace: Workspace,
+        manifest: Callable[..., str],
+        run: Callable[..., Done],
+        hurried: Clock,
+    ) -> None:
+        controls, is_away = Controls(), threading.Event()
+
+        def witness(_moment: str, method: str, path: str) -> None:
+            if is_away.is_set() and method == "POST" and path != "/access-tokens":
+                controls.faults = (parse_fault("GET /monitors* status=503"), *controls.faults)
+
+        account = sandbox(controls=controls, witness=witness)
+        for new in ("a", "b"):
+            workspace.write(f"{new}.yaml", manifest("email-smtp", new, name=new))
+        assert run(*_APPLY, env=account.env).code == 0
+        number = next(item["id"] for item in account.monitors() if item["name"] == "a")
+        account.delete(number)
+        is_away.set()
+        controls.faults = (parse_fault("POST /monitors/* status=504"),)
+        assert "unconfirmed" in run(*_APPLY, env=account.env, clock=hurried).text
+        is_away.clear()
+        controls.faults = ()
+        if name != "a":
+            text = workspace.read("a.yaml").replace("name: a\n", f"name: {name}\n", 1)
+            workspace.write("a.yaml", text.replace("metadata:", "metadata:\n  previously: [a]"))
+        assert run("drift", env=account.env).code == 2
+        assert "1 monitor loses monitoring (1 vanished)" in run("plan", env=account.env).out
+        assert run(*_APPLY, env=account.env, clock=hurried).code == 0
+        assert set(_state(workspace)["records"]) == {f"email-smtp/{name}", "email-smtp/b"}
+        assert "No changes" in run("plan", env=account.env).out
+        assert _names(account) == ["a", "b"]
+
     def test_what_was_done_is_in_the_state_if_the_journal_is_full(
         self,
         fleet: Callable[[int], Any],

@@ -265,13 +265,13 @@ def test_newer_state_is_left_to_a_newer_version(
     kept: Path, applied: Account, run: Callable[..., Done]
 ) -> None:
     text = kept.read_text()
-    for version in ("2.4", "3.0"):
-        newer = text.replace('"format_version": "2.3"', f'"format_version": "{version}"')
+    for version in ("2.5", "3.0"):
+        newer = text.replace('"format_version": "2.4"', f'"format_version": "{version}"')
         kept.write_text(newer)
         for command in (["plan"], _APPLY):
             done = run(*command, env=applied.env)
             assert done.code == 8
-            assert f"the state has format {version}, and this reconciler knows 2.3" in done.err
+            assert f"the state has format {version}, and this reconciler knows 2.4" in done.err
             assert "Use the version of reconciler that wrote it, or a newer one." in done.err
         assert kept.read_text() == newer
 

@@ -100,7 +100,7 @@ class TestText:
             ("[" * 100_000, "corrupt"),
             ('{"format_version": 1}', "no format_version"),
             ('{"format_version": "3.0"}', "has format 3.0"),
-            ('{"format_version": "2.4"}', "has format 2.4"),
+            ('{"format_version": "2.5"}', "has format 2.5"),
             ('{"format_version": "1.1"}', "has format 1.1"),
             ('{"format_version": "one"}', "has format one"),
             ('{"format_version": "1.0"}', "corrupt: KeyError: 'lineage'"),
@@ -206,6 +206,18 @@ class TestRecover:
         state = recover(state, [lines]).delta.of(state)
         assert state.pending_creates == {}
         assert (ADDRESS in state.records) is (made is not None)
+
+    def test_what_was_to_be_created_again_and_was_not_is_missing_still(self) -> None:
+        create = CREATE._replace(replaces=record())
+        intent = intent_line(ADDRESS, create, record())
+        waiting = recover(STATE, [self.lines(intent)]).delta.of(STATE)
+        assert (waiting.records, waiting.pending_creates) == ({}, {ADDRESS: create})
+        text = to_text(waiting)
+        check(json.loads(text), "state")
+        assert from_text(text.encode()) == waiting
+        lines = self.lines(intent, outcome_line(ADDRESS, None, None))
+        for state in (STATE, waiting):
+            assert recover(state, [lines]).delta.of(state) == STATE
 
     def test_a_journal_without_a_line_is_that_of_a_run_that_sent_nothing(self) -> None:
         assert recover(STATE, [[]]).runs == ()

@@ -327,6 +327,12 @@ class Recorder:
         """Notes pending creates that made nothing; saved with the rest."""
         self._note(StateDelta(self._replaced_by(addresses), dict.fromkeys(addresses)))
 
+    def reopen(self, crossed: Mapping[str, PendingCreate], ids_before: tuple[int, ...]) -> None:
+        """Notes that creates are pending again, whose answers were those of others."""
+        if crossed:
+            before = {item.run: ids_before for item in crossed.values()}
+            self._note(StateDelta(dict.fromkeys(crossed), crossed, before))
+
     def _replaced_by(self, addresses: Iterable[str]) -> dict[str, Record]:
         """The records that pending creates of these addresses stand for."""
         saved, unsaved = self._saved.pending_creates, self._unsaved.pending

@@ -65,6 +65,7 @@ Prints the variables that point other commands at it.
   bools=yn|01|text     GET shows "y" and "n", 1 and 0, or "true" and "false"
   expired=400          an expired token is refused with 400 (401: with 401)
   lies=create-id       hostile: a create is answered with another monitor's id
+  lies=previous-id     hostile: … with the id of the create before it
   vanish=first|ID      a monitor is deleted once the first page is served
 """
 _EXAMPLES = """\b

@@ -14,6 +14,10 @@ made only if
 A new monitor that has only the name, or only watches the same, may be it all the same: then nothing
 is concluded and nothing created, and a person is asked.
 
+An answer is no proof either: what is on the way may cross the answers of two creates. A record that
+no look has confirmed yet is a pending create again if its monitor is not surely what was sent, and
+surely what another create of ours has sent.
+
 What is found is bound only while a manifest asks for it. That nothing is found proves nothing until
 the grace is over, which is longer than an answer may keep us waiting; only then is the create as
 good as never sent. Whoever waits measures the grace by his own clock, from when the other run was
@@ -30,12 +34,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.model import Kind, folded
+from reconciler.core.state import PendingCreate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from reconciler.core.model import JSON, Live
-    from reconciler.core.state import PendingCreate, Record, State
+    from reconciler.core.state import Record, State
 
 
 TARGETS = ("hostname", "smtp_hostname", "pop3_hostname", "email")
@@ -79,6 +84,45 @@ def all_caught_up(
             kind = kinds.get(name) or Kind(name, {})
             found[address] = caught_up(records[address], kind, monitor)
     return found
+
+
+def is_new(record: Record) -> bool:
+    """Whether its monitor was made and has never been seen."""
+    return bool(record.unseen) and not record.fields
+
+
+def crossed(
+    state: State, live: Mapping[int, Live], kinds: Mapping[str, Kind]
+) -> dict[str, PendingCreate]:
+    """By address, the creates that were answered with the id of what another one has made.
+
+    Args:
+        state: with its pending creates, and records that no look has confirmed yet.
+        live: every monitor that AlertSite was seen to have.
+        kinds: the kinds, by name.
+    """
+    new = {
+        address: PendingCreate(item.run, item.applied_at, item.unseen)
+        for address, item in state.records.items()
+        if is_new(item)
+    }
+    creates = {**new, **state.pending_creates}
+    by_name: dict[str, list[str]] = {}
+    for address, create in creates.items() if new else ():
+        by_name.setdefault(folded(create.body.get("name")), []).append(address)
+
+    def has_made(address: str, monitor: Live) -> bool:
+        name = address.partition("/")[0]
+        tier = _tier(monitor, creates[address], kinds.get(name) or Kind(name, {}))
+        return tier is not None and tier < _DOUBTFUL
+
+    return {
+        address: create
+        for address, create in new.items()
+        if (monitor := live.get(state.records[address].id)) is not None
+        and not has_made(address, monitor)
+        and any(has_made(it, monitor) for it in by_name.get(folded(monitor.fields.get("name")), ()))
+    }
 
 
 class Resolution(NamedTuple):

@@ -28,6 +28,7 @@ class AccountData:
         # Of edits that are not visible yet, in their order: when they will be, and what was before.
         self._visible_from: dict[int, list[tuple[float, bytes]]] = {}
         self._vanished_in: World | None = None
+        self._created: int | None = None
 
     @property
     def world(self) -> World:
@@ -68,7 +69,8 @@ class AccountData:
         if world.lies == "create-id":
             first, *_ = self._store.page(None, 1, 0).texts
             return _id(first)
-        return number
+        previous, self._created = self._created, number
+        return previous if world.lies == "previous-id" and previous is not None else number
 
     def edit(self, kind: MonitorKind, number: int, values: Mapping[str, Any], now: float) -> bool:
         """Changes a monitor; False if there is none of this kind."""

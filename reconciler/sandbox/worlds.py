@@ -69,7 +69,8 @@ class World:
         bools: how GET shows booleans, at any depth: `yn`, `01`, `text` ("true"); None: as booleans.
         expired: the status for a token that is not valid (any more): 401 or 400.
         lies: `create-id`: a create is answered with the id of another monitor, the one with the
-            lowest id. Hostile: nobody does that on purpose.
+            lowest id; `previous-id`: with that of the create before it, as if something on the way
+            crossed their answers. Hostile: nobody does that on purpose.
         vanish: `first` or an id: once a page was served that leaves pages to come, this monitor is
             deleted; `first` is the first one on that page, and only one is ever deleted so.
     """
@@ -92,7 +93,7 @@ class World:
     drop: tuple[str, ...] = ()
     bools: Literal["yn", "01", "text"] | None = None
     expired: Literal[400, 401] = 401
-    lies: Literal["create-id"] | None = None
+    lies: Literal["create-id", "previous-id"] | None = None
     vanish: int | Literal["first"] | None = None
 
     @property
@@ -244,7 +245,7 @@ KEYS: Final[Mapping[str, _Key]] = {
     "drop": _Key("FIELD", _field, is_repeatable=True),
     "bools": _one_of(*_BOOLEANS),
     "expired": _one_of("400", "401", read=int),
-    "lies": _one_of("create-id"),
+    "lies": _one_of("create-id", "previous-id"),
     "vanish": _Key("first|ID", lambda text: text if text == "first" else _number(text)),
 }
 """The keys of `parse_world`, by their names in a text."""

@@ -400,9 +400,7 @@ class _Run:
         last, seen, absent = self._verified(outcomes)
         for _ in range(_REPETITIONS):
             again = [
-                item.change
-                for item in outcomes
-                if item.may_repeat and item.change.address in absent
+                item.change for item in seen if item.may_repeat and item.change.address in absent
             ]
             if not again or self._execution.fail_fast or self._execution.cancellation.reason:
                 break
@@ -547,6 +545,9 @@ class _Run:
                 if last is not None:
                     return last, confirmed, absent
                 return None, tuple(_unverified(item, error) for item in outcomes), ()
+            self._ids.update(last.by_id)
+            self._recorder.reopen(last.crossed, self._first.ids)
+            outcomes = tuple(_without_answer(item, last.crossed) for item in outcomes)
             made = {item.change.address for item in outcomes}
             made &= {item.address for item in last.plan.binding(BindingAction.BIND)}
             self._recorder.bind({address: last.bound[address] for address in made})
@@ -707,6 +708,16 @@ def _is_doubtful(before: Outcome, confirmed: Outcome) -> bool:
     if before.status is Status.UNCONFIRMED and before.change.action is Action.CREATE:
         return confirmed.status is Status.UNCONFIRMED
     return confirmed.status is not Status.DONE and confirmed.status is not before.status
+
+
+def _without_answer(outcome: Outcome, crossed: Collection[str]) -> Outcome:
+    """The outcome; that of a create as if it had no answer, if it was that of another one."""
+    if outcome.change.address not in crossed or outcome.status is not Status.DONE:
+        return outcome
+    message = f"AlertSite answered with the id {outcome.created}, which another create has made"
+    return outcome._replace(
+        status=Status.UNCONFIRMED, message=message, created=None, may_repeat=True
+    )
 
 
 def _unverified(outcome: Outcome, error: Exception) -> Outcome:

@@ -11,7 +11,7 @@ from reconciler.core.events import ObservationBegan, ObservationEnded
 from reconciler.core.inventory import Inventory, Uncertain, match_key_of
 from reconciler.core.model import Live, Observation, match_key, secret_refs
 from reconciler.core.options import PlanOptions
-from reconciler.core.pending import resolve_pending_creates
+from reconciler.core.pending import crossed, is_new, resolve_pending_creates
 from reconciler.core.plan import Binding, BindingAction, Note, NoteCode, Plan
 from reconciler.core.planner import decide
 from reconciler.core.safety import Budgets, terms
@@ -74,12 +74,14 @@ class Planned(NamedTuple):
         bound: the records that the plan's bindings lead to, by address; None for an address that
             has none any more.
         dropped: pending creates that made nothing: they are over.
+        crossed: creates whose answers were those of others: they are pending again.
     """
 
     by_id: Mapping[int, Live]
     plan: Plan
     bound: Mapping[str, Record | None]
     dropped: tuple[str, ...] = ()
+    crossed: Mapping[str, PendingCreate] = {}
 
     @property
     def live(self) -> tuple[Live, ...]:
@@ -283,16 +285,18 @@ def _planned(
     while True:
         was_over = grace is not None and grace.is_over  # before: what is seen is older than its end
         seen = observe(reader, kinds, state, named, refuses=refuses)
-        found = resolve_pending_creates(
-            state._replace(pending_creates=pending), seen.live, kinds, named, asked
-        )
         there = {monitor.id: monitor for monitor in seen.live}
+        known = state._replace(pending_creates=pending)
+        wrong = {} if workspace.undoes else crossed(known, there, kinds)
+        known = StateDelta(dict.fromkeys(wrong), wrong).of(known)
+        found = resolve_pending_creates(known, seen.live, kinds, named, asked)
         unseen = [
-            key for key, item in state.records.items() if _is_new(item) and item.id not in there
+            key for key, item in known.records.items() if is_new(item) and item.id not in there
         ]
         missing = [key for key in (*found.missing, *unseen) if key in waited_for | candidates]
         if not missing or grace is None or was_over or not grace.wait(missing):
             break
+    pending = dict(known.pending_creates)
     bound: dict[str, Record | None] = {
         address: Record(
             number,
@@ -313,7 +317,7 @@ def _planned(
         if (create := pending[address]).replaces is not None
     }
     bound |= {moved[address]: None for address in found.found if address in moved}
-    records = StateDelta({**again, **bound}).of(state).records
+    records = StateDelta({**again, **bound}).of(known).records
     held_to = terms_of(workspace, state, now)
     uncertain = {
         address: Uncertain(ids, moved.get(address, address))
@@ -361,7 +365,7 @@ def _planned(
     plan = with_default_places(plan, desired)
     plan = _with_untold_secrets(plan, workspace, records)
     plan = without_secrets(plan, desired, workspace.vault)
-    return Planned(there, plan, bound, tuple(sorted(dropped)))
+    return Planned(there, plan, bound, tuple(sorted(dropped)), wrong)
 
 
 def _held(workspace: Workspace, state: State) -> Mapping[str, PendingCreate]:
@@ -391,11 +395,6 @@ def _renamed(
 def terms_of(workspace: Workspace, state: State, now: datetime | None) -> Terms:
     """What losses of monitoring are held against: those of the last 24 hours count too."""
     return terms(workspace.budgets, state, "" if now is None else written(now - _DAY))
-
-
-def _is_new(record: Record) -> bool:
-    """Whether its monitor was made and has never been seen."""
-    return bool(record.unseen) and not record.fields
 
 
 def _is_old(pending: PendingCreate, now: datetime | None) -> bool:

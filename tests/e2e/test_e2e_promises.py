@@ -173,6 +173,23 @@ class TestPost:
         assert _names(account) == ["A stranger's", "New 1"]
         assert [record["id"] for record in _state(workspace)["records"].values()] != [7]
 
+    def test_ids_that_were_crossed_on_the_way_bind_nothing_and_double_nothing(
+        self,
+        new: Callable[..., None],
+        sandbox: Callable[..., Account],
+        run: Callable[..., Done],
+        hurried: Clock,
+        workspace: Workspace,
+    ) -> None:
+        new(3)
+        account = sandbox(world=parse_world("lies=previous-id"))
+        done = run(*_APPLY, "--parallelism", "1", env=account.env, clock=hurried)
+        assert (done.code, _posts(account)) == (0, 3)
+        made = {f"{_SMTP}/new-{item['name'][-1]}": item["id"] for item in account.monitors()}
+        records = _state(workspace)["records"].items()
+        assert {address: record["id"] for address, record in records} == made
+        assert "No changes. 3 unchanged." in run("plan", env=account.env).out
+
     @pytest.mark.parametrize(
         "world",
         [

@@ -73,6 +73,7 @@ WAYS = (
     "drop=enabled",
     "drop=hostname",
     "lies=create-id",
+    "lies=previous-id",
 )
 """Ways of AlertSite for a while; a tool that refuses then is right."""
 _DROPS = tuple(way for way in WAYS if way.startswith("drop="))

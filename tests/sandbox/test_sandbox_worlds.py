@@ -526,6 +526,13 @@ def test_a_create_is_answered_with_the_id_of_another(start: Any, seed: Any, smtp
     assert [create(alone, smtp)] == listed(alone)  # there is no other
 
 
+def test_a_create_is_answered_with_the_id_of_the_one_before(start: Any, smtp: Any) -> None:
+    client = start(world=World(lies="previous-id"))
+    first = create(client, smtp)
+    assert [create(client, smtp) for _ in range(2)] == [first, first + 1]
+    assert listed(client) == [first, first + 1, first + 2]
+
+
 def test_worlds_combine(world: Any, smtp: Any, now: Now) -> None:
     client = world("lag=5,late=5,no-type,bools=yn,hide=1,count=page,offset=page", clock=now)
     number = create(client, smtp)

@@ -3,7 +3,7 @@ from collections.abc import Collection
 import pytest
 
 from reconciler.core.model import Live
-from reconciler.core.pending import Resolution, resolve_pending_creates
+from reconciler.core.pending import Resolution, crossed, resolve_pending_creates
 from reconciler.core.state import PendingCreate, State
 
 from build import ACCOUNT, SCHEMAS, live, record
@@ -110,3 +110,40 @@ def test_a_kind_that_is_not_told_counts() -> None:
 
 def test_a_name_that_is_no_text_is_nobodys() -> None:
     assert resolve(ONE, live({"name": {"x": 1}}, id=7), live({}, id=8)).missing == (RELAY,)
+
+
+class TestCrossedAnswers:
+    THEIRS = {**BODY, "name": "Another relay"}
+
+    def bound(self, *, other: bool = True) -> State:
+        """The answers of two creates: the relay got 8, and the other one 7 or none."""
+        records = {RELAY: record(id=8)._replace(unseen=BODY)}
+        if other:
+            return State(
+                "lineage",
+                ACCOUNT,
+                records={**records, OTHER: record(id=7)._replace(unseen=self.THEIRS)},
+            )
+        return state(other=self.THEIRS["name"])._replace(records=records)
+
+    def crossed(self, known: State, *monitors: Live) -> set[str]:
+        return set(crossed(known, {item.id: item for item in monitors}, SCHEMAS.kinds))
+
+    def test_both_are_pending_again(self) -> None:
+        assert self.crossed(self.bound(), MADE, live(self.THEIRS, id=8)) == {RELAY, OTHER}
+
+    def test_the_one_is_whose_answer_was_that_of_the_other(self) -> None:
+        known, seen = self.bound(other=False), {7: MADE, 8: live(self.THEIRS, id=8)}
+        found = crossed(known, seen, SCHEMAS.kinds)
+        assert found == {RELAY: PendingCreate("run-1", AT, BODY)}
+
+    @pytest.mark.parametrize("name", [BODY["name"].upper(), BODY["name"][:20], "Something else"])
+    def test_a_name_that_is_nobody_elses_is_believed(self, name: str) -> None:
+        seen = live({**BODY, "name": name}, id=8)
+        assert self.crossed(self.bound(), seen, live(self.THEIRS, id=7)) == set()
+
+    def test_what_a_look_has_confirmed_is_not_doubted(self) -> None:
+        known = self.bound(other=False)
+        seen = known.records[RELAY]._replace(fields=BODY)
+        known = known._replace(records={RELAY: seen})
+        assert self.crossed(known, MADE, live(self.THEIRS, id=8)) == set()

@@ -355,6 +355,16 @@ def _look_up(ref: SecretRef, environment: Mapping[str, str]) -> str:
             return _from_plug_in(ref)
 
 
+def unknown_scheme(scheme: str) -> str:
+    """Why no secret of that scheme can be looked up here; empty if it can."""
+    if scheme not in _BUILT_IN:
+        try:
+            _plug_in(scheme)
+        except LookupError as error:
+            return str(error)
+    return ""
+
+
 _CMD_SECONDS = 60.0
 
 

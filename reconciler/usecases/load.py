@@ -33,6 +33,7 @@ from reconciler.core.model import (
 from reconciler.core.variables import UNDEFINED, fill
 from reconciler.errors import Diagnostic, InvalidManifestsError, Position, Severity
 from reconciler.schema import DEFAULTS, OVERRIDE, did_you_mean
+from reconciler.secrets import unknown_scheme
 from reconciler.usecases import defaults, overrides
 from reconciler.usecases.defaults import Inherited
 
@@ -168,6 +169,7 @@ class _Loading:
         self.desired: list[Desired] = []
         self.findings: list[Diagnostic] = []
         self.warnings: list[Diagnostic] = []
+        self._schemes: dict[str, str] = {}
         self.locator = manifests.Locator(edited)
         self._edited = edited
         self._sources = sources
@@ -264,7 +266,9 @@ class _Loading:
         if desired.lifecycle.until:
             self._check_until(desired.lifecycle.until, desired.origin, desired.fields)
         if self._rules is not None and desired.secrets:
-            self.findings += _refused_secrets(desired, self._rules, self.locator)
+            refused = list(_refused_secrets(desired, self._rules, self.locator))
+            self.findings += refused
+            self.warnings += () if refused else self._unknown_schemes(desired)
         self.desired.append(desired)
 
     def _documents(self, path: str) -> list[manifests.Document]:
@@ -566,6 +570,17 @@ class _Loading:
                 warning = Diagnostic(place, "expired-ignore", message, Severity.WARNING)
                 self.warnings.append(warning)
         return desired._replace(lifecycle=desired.lifecycle._replace(ignore=tuple(ignore)))
+
+    def _unknown_schemes(self, desired: Desired) -> Iterator[Diagnostic]:
+        """A warning for each secret that nothing here can look up, which may be a typing error."""
+        for field, value in desired.secrets.items():
+            for found in secret_refs(value):
+                scheme = found.ref.scheme
+                if scheme not in self._schemes:
+                    self._schemes[scheme] = unknown_scheme(scheme)
+                if message := self._schemes[scheme]:
+                    place = _secret_place(self.locator, desired, field, found.path)
+                    yield Diagnostic(place, "unknown-scheme", message, Severity.WARNING)
 
 
 def _address(document: manifests.Document) -> str:

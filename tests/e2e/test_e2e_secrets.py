@@ -566,11 +566,33 @@ def test_what_is_wrong_with_a_reference_is_said_at_its_place(
         workspace.write("all.yaml", "---\n".join(texts[number] for number in numbers))
         done = run_process(*_APPLY, "--write-secrets", env=account.env | plug_ins)
         assert (name, done.code) == (name, 3)
-        findings = done.err.splitlines()
+        findings = [line for line in done.err.splitlines() if ": warning: " not in line]
         for place, number in enumerate(numbers):
             (line,) = (line for line in findings if f"all.yaml:{10 + 11 * place}:" in line)
             assert _REFS[number][1] in line
     assert account.patches() == []
+
+
+def test_a_scheme_that_nothing_here_resolves_is_a_warning_before_anything_is_sent(
+    plug_ins: dict[str, str],
+    workspace: Workspace,
+    manifest: Callable[..., str],
+    monitor: Callable[..., Any],
+    sandbox: Callable[..., Account],
+    run_process: Callable[..., Done],
+) -> None:
+    for name, number, scheme in (("one", 1, "evn"), ("two", 2, "vault")):
+        extra = {"a_password": _ref(scheme, "X")}
+        workspace.write(f"{name}.yaml", manifest("email-smtp", name, number, extra=extra))
+    account = sandbox(monitor("email-smtp", 1), monitor("email-smtp", 2))
+    warning = (
+        "monitors/one.yaml:10:37: warning: unknown-scheme: no resolver for the scheme evn is "
+        "installed; there are broken, env, file and vault"
+    )
+    for command in (("validate",), ("plan",)):
+        done = run_process(*command, env=account.env | plug_ins)
+        assert (done.code, done.text.count("unknown-scheme")) == (0, 1)
+        assert warning in done.text
 
 
 def test_installed_plug_in_gives_secrets(

@@ -20,8 +20,9 @@ class Code(NamedTuple):
 BAD_COMMENT = "bad-comment"
 EXPIRED_IGNORE = "expired-ignore"
 EXPIRED_MAINTENANCE = "expired-maintenance"
+UNKNOWN_SCHEME = "unknown-scheme"
 UNUSED_UNTIL = "unused-until"
-UNASKED = frozenset({EXPIRED_IGNORE, EXPIRED_MAINTENANCE, UNUSED_UNTIL})
+UNASKED = frozenset({EXPIRED_IGNORE, EXPIRED_MAINTENANCE, UNKNOWN_SCHEME, UNUSED_UNTIL})
 """Warnings that are given without lint, and that no comment disables."""
 CODES: Mapping[str, Code] = {
     "wrong-port": Code(

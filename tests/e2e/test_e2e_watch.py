@@ -663,6 +663,30 @@ class TestNotify:
         done = once(run, account, checkout, "--notify", service.url)
         assert ("cannot be read" in done.err, service.titles()) == (True, news)
 
+    @pytest.mark.parametrize("command", [("watch", "--once"), ("drift",)])
+    def test_a_service_that_takes_nothing_is_no_reason_to_tell_another_one_again(
+        self,
+        command: tuple[str, ...],
+        service: Service,
+        run: Callable[..., Done],
+        account: Account,
+        checkout: Path,
+    ) -> None:
+        assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
+        account.edit("email-smtp", 2, port=2525)
+        with scripted.serving() as server:
+            dead = Service(server)
+            dead.answer(500)
+            told = []
+            for _ in range(3):
+                urls = ("--notify", dead.url, "--notify", service.url)
+                run(*command, *urls, env=account.env, cwd=checkout)
+                told.append((len(dead.titles()), len(service.titles())))
+            dead.answer(200)
+            run(*command, *urls, env=account.env, cwd=checkout)
+            told.append((len(dead.titles()), len(service.titles())))
+        assert told == [(1, 1), (1, 0), (1, 0), (1, 0)]
+
     def test_a_url_that_nobody_knows_is_refused_at_once(
         self, run: Callable[..., Done], account: Account, checkout: Path
     ) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 TOLD = Path(".reconciler/notified.json")
-"""By account and address, a fingerprint of the drift that was told."""
+"""By account, service and address, a fingerprint of the drift that was told."""
 _PATIENCE = 20.0
 """Seconds that one service may take."""
 
@@ -74,22 +74,23 @@ class Services:
             self._services.append(service)
         self._say = say
 
-    def send(self, message: Message) -> bool:
-        """Whether all services took it."""
+    def __len__(self) -> int:
+        return len(self._services)
+
+    def send(self, index: int, message: Message) -> bool:
+        """Whether that one of the services took it."""
         kind = NotifyType.FAILURE if message.is_failure else NotifyType.SUCCESS
         if message.is_warning:
             kind = NotifyType.WARNING
-        is_all = True
-        for number, service in enumerate(self._services, 1):
-            if not service.notify(
-                message.body, message.title, notify_type=kind, body_format=NotifyFormat.TEXT
-            ):
-                is_all = False
-                self._say(
-                    f"The notification could not be sent (URL {number} of {len(self._services)}); "
-                    "the run is not affected."
-                )
-        return is_all
+        is_sent = self._services[index].notify(
+            message.body, message.title, notify_type=kind, body_format=NotifyFormat.TEXT
+        )
+        if not is_sent:
+            self._say(
+                f"The notification could not be sent (URL {index + 1} of {len(self)}); "
+                "the run is not affected."
+            )
+        return bool(is_sent)
 
 
 class Notification:
@@ -135,37 +136,43 @@ class Notification:
             message = apply_message(self._account, self._run, outcomes, self._exit_code)
             has_changed = any(item.status is Status.DONE for item in outcomes)
             if message is not None and (has_changed or self._tells_failures):
-                self._services.send(message)
+                for index in range(len(self._services)):
+                    self._services.send(index, message)
             return
-        told = self._told() if self._drift is not None else {}
+        before = self._told() if self._drift is not None else [{}] * len(self._services)
+        now = [self._tell_drift(index, told) for index, told in enumerate(before)]
+        if now != before:
+            self._remember(now)
+
+    def _tell_drift(self, index: int, told: dict[str, str]) -> dict[str, str]:
+        """Tells a service what it was not told before; what it was told by now.
+
+        What it did not take is news in the next run, too.
+        """
         now = self._drift.drift.monitors if self._drift is not None else ()
         fresh = [item for item in now if told.get(item.address) != drift_print(item)]
         found = (self._drift.drift.unmanaged if self._drift is not None else None) or ()
         strangers = [item for item in found if _key(item) not in told]
         message = drift_message(self._account, self._run, fresh, self._exit_code, strangers)
-        # What could not be told is news in the next run, too.
-        if (message is None or self._services.send(message)) and self._drift is not None:
-            self._remember(self._drift, told)
+        is_told = message is None or self._services.send(index, message)
+        return _after(self._drift, told) if is_told and self._drift is not None else told
 
-    def _told(self) -> dict[str, str]:
-        """What was told of this account's drift; nothing if that is not known."""
+    def _told(self) -> list[dict[str, str]]:
+        """What each service was told of this account's drift; nothing if that is not known."""
         try:
             data = durable.read(TOLD)
             every = {} if data is None else json_text.read(data)
-            return {str(key): str(value) for key, value in every.get(self._account, {}).items()}
-        except (OSError, ValueError, AttributeError) as error:
+            told = [
+                {str(key): str(value) for key, value in item.items()}
+                for item in every.get(self._account, ())
+            ]
+        except (OSError, ValueError, AttributeError, TypeError) as error:
             self._say(f"{TOLD} cannot be read, so all drift is reported as new: {error}")
-            return {}
+            told = []
+        count = len(self._services)
+        return (told + [{}] * count)[:count]
 
-    def _remember(self, found: DriftFound, told: dict[str, str]) -> None:
-        now = {item.address: drift_print(item) for item in found.drift.monitors}
-        if found.drift.unmanaged is None:  # nobody has looked, so they are still there
-            now |= {name: text for name, text in told.items() if text == _STRANGER}
-        now |= {_key(item): _STRANGER for item in found.drift.unmanaged or ()}
-        if not found.is_whole:
-            now = told | now
-        if now == told:
-            return
+    def _remember(self, now: list[dict[str, str]]) -> None:
         try:
             data = durable.read(TOLD)
             every: JSON = {} if data is None else json_text.read(data)
@@ -175,6 +182,15 @@ class Notification:
             durable.replace(TOLD, f"{as_json(every | {self._account: now})}\n".encode())
         except (OSError, ValueError) as error:
             self._say(f"{TOLD} cannot be written, so drift is reported again: {error}")
+
+
+def _after(found: DriftFound, told: dict[str, str]) -> dict[str, str]:
+    """What a service was told that stands, once it was told of a drift."""
+    now = {item.address: drift_print(item) for item in found.drift.monitors}
+    if found.drift.unmanaged is None:  # nobody has looked, so they are still there
+        now |= {name: text for name, text in told.items() if text == _STRANGER}
+    now |= {_key(item): _STRANGER for item in found.drift.unmanaged or ()}
+    return now if found.is_whole else told | now
 
 
 _STRANGER = "unmanaged"

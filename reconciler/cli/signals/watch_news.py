@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.signals.notification import Services
     from reconciler.core.drift import Drift
+    from reconciler.core.model import JSON
     from reconciler.core.watch import Round
 
 
@@ -37,32 +38,40 @@ class WatchNews:
     def __init__(self, services: Services, say: Callable[[str], None]) -> None:
         self._services = services
         self._say = say
-        self._notified: Notified | None = None
+        self._notified: list[Notified] = []
 
     def take(self, found: Round, drifts: Mapping[str, Drift]) -> None:
-        """Tells what is new in a round; what could not be told is new in the next one, too."""
-        before = self._notified if self._notified is not None else self._read()
-        news, self._notified = news_of(found, drifts, before)
-        if news.is_something and not self._services.send(news_message(news)):
-            self._notified = before
+        """Tells each service what is new to it: also what it could not be told before."""
+        before = self._notified or self._read()
+        self._notified = [self._tell(index, found, drifts, it) for index, it in enumerate(before)]
         if self._notified != before:
             self._write(self._notified)
 
+    def _tell(
+        self, index: int, found: Round, drifts: Mapping[str, Drift], before: Notified
+    ) -> Notified:
+        news, notified = news_of(found, drifts, before)
+        is_told = not news.is_something or self._services.send(index, news_message(news))
+        return notified if is_told else before
+
     def forget(self) -> None:
         """Reads before the next round what stands: another watcher may lead meanwhile."""
-        self._notified = None
+        self._notified = []
 
-    def _read(self) -> Notified:
+    def _read(self) -> list[Notified]:
+        count = len(self._services)
         try:
             data = durable.read(NOTIFIED)
-            return Notified() if data is None else Notified.from_json(json_text.read(data))
+            kept = [] if data is None else json_text.read(data)["services"]
+            return ([Notified.from_json(it) for it in kept] + [Notified()] * count)[:count]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             self._say(f"{NOTIFIED} cannot be read, so all that stands is told as new: {error}")
-            return Notified()
+            return [Notified()] * count
 
-    def _write(self, notified: Notified) -> None:
+    def _write(self, notified: list[Notified]) -> None:
+        kept: JSON = {"services": [it.to_json() for it in notified]}
         try:
             durable.make_folder(NOTIFIED.parent)
-            durable.replace(NOTIFIED, f"{as_json(notified.to_json())}\n".encode())
+            durable.replace(NOTIFIED, f"{as_json(kept)}\n".encode())
         except OSError as error:
             self._say(f"{NOTIFIED} cannot be written, so a restart tells again: {error}")

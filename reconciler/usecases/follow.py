@@ -22,6 +22,7 @@ from reconciler.usecases.checkout import repository
 _PATIENCE = 20.0
 """Seconds that git may take: so long a signal may have to wait."""
 _WATCHED = "refs/worktree/reconciler-watched"
+_FETCHED = f"{_WATCHED}-next"
 """What the ref had when it was fetched last; of this work tree, as its HEAD is."""
 
 
@@ -128,11 +129,15 @@ def _follow_ref(git: Git, ref: str) -> str:
         known = ("--branches", "--tags", "--remotes", f"--glob={_WATCHED}*")
         if git.run("rev-list", "--max-count=1", "HEAD", "--not", *known).out:
             return "the checkout has a commit that is on no branch"
-    fetched = _fetch(git, remote, f"+{ref}:{_WATCHED}")
+    # HEAD stays reachable until the checkout has moved: whether or not that can be done now.
+    fetched = _fetch(git, remote, f"+{ref}:{_FETCHED}")
     if not fetched.is_ok:
         return f"{ref} cannot be fetched from {remote}: {fetched.words}"
-    moved = git.run("checkout", "--quiet", "--detach", _WATCHED)
-    return "" if moved.is_ok else f"the checkout cannot go to {ref} of {remote}: {moved.words}"
+    moved = git.run("checkout", "--quiet", "--detach", _FETCHED)
+    if not moved.is_ok:
+        return f"the checkout cannot go to {ref} of {remote}: {moved.words}"
+    kept = git.run("update-ref", _WATCHED, "HEAD")
+    return "" if kept.is_ok else f"Git cannot note what was fetched: {kept.words}"
 
 
 def _changed(git: Git) -> str:

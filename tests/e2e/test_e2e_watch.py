@@ -441,6 +441,30 @@ class TestRef:
         assert once(run, account, checkout, "--ref", "main").code == 2
         assert heads()
 
+    def test_a_checkout_that_could_not_go_there_goes_later(
+        self,
+        run: Callable[..., Done],
+        account: Account,
+        author: Author,
+        checkout: Path,
+        git: Callable[..., str],
+        heads: Callable[[], bool],
+        tmp_path: Path,
+    ) -> None:
+        git(tmp_path / "author", "checkout", "--quiet", "-b", "production")
+        author.set(1, 31)
+        git(tmp_path / "author", "push", "--quiet", "origin", "production")
+        assert once(run, account, checkout, "--ref", "production").code == 2
+        git(tmp_path / "author", "commit", "--quiet", "--amend", "--message", "y")
+        git(tmp_path / "author", "push", "--quiet", "--force", "origin", "production")
+        lock = checkout / ".git" / "index.lock"
+        lock.touch()
+        done = once(run, account, checkout, "--ref", "production")
+        assert (done.code, "the checkout cannot go to production" in done.out) == (7, True)
+        lock.unlink()
+        assert once(run, account, checkout, "--ref", "production").code == 2
+        assert heads()
+
     def test_a_tag_is_followed_where_it_goes(
         self,
         run: Callable[..., Done],

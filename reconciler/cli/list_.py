@@ -15,6 +15,7 @@ from reconciler.core.listing import USUAL, WIDE, Where
 from reconciler.core.report import Standing
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.listings import counts_text, list_csv, list_names, list_text
+from reconciler.schema import did_you_mean
 from reconciler.usecases.listing import check_columns, find_monitors
 
 if TYPE_CHECKING:
@@ -102,7 +103,11 @@ def list_(
     listing = _found(manifests, location, offline=offline)
     check_columns(listing, (condition.column for condition in wanted), "--where")
     check_columns(listing, shown, "--columns")
-    _put(listing.only(standings, wanted, targets), shown, output)
+    found = listing.only(standings, wanted, targets)
+    _put(found, shown, output)
+    if targets and not listing.only((), (), targets).monitors:
+        addresses = [item.address for item in listing.monitors if item.address]
+        console.note(f"No monitor matches {' '.join(targets)}{did_you_mean(targets[0], addresses)}")
     return ExitCode.OK
 
 

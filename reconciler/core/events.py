@@ -179,7 +179,7 @@ def orphans(plan: Plan) -> int:
 def causes(plan: Plan) -> dict[tuple[str, ...], int]:
     """How many changes have which action and cause; one with several causes counts for each.
 
-    No manifest explains why a monitor is retired: its cause is `retired` or `replaced`.
+    No manifest explains why a monitor is retired: its cause is `retired`, `replaced` or `undone`.
     """
     found: Counter[tuple[str, ...]] = Counter()
     for change in plan.changes:

@@ -37,6 +37,7 @@ class Reason(StrEnum):
     REPLACEMENT = "replacement"
     REPLACED = "replaced"
     RETIRED = "retired"
+    UNDONE = "undone"
 
 
 class Change(NamedTuple):

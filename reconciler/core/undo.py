@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.mask import HIDDEN
 from reconciler.core.model import Desired, Lifecycle, Origin, Undo, canonical
-from reconciler.core.plan import Action, Binding, BindingAction, Change, NoteCode, Refusal
+from reconciler.core.plan import Action, Binding, BindingAction, Change, NoteCode, Reason, Refusal
 from reconciler.core.result import Outcome, Status
 from reconciler.core.state import Record, record_from_json
 from reconciler.core.targets import bare, is_target_address
@@ -112,7 +112,8 @@ def reviewed(plan: Plan, undo: Undoing, live: Iterable[Live], kinds: Mapping[str
             what = f"the address now has monitor {change.id}, which is not the one that was deleted"
             refusals.append(_refusal(change.address, "bound", what, _LOOK))
         elif change.address not in refused:
-            changes.append(change._replace(origin=None))
+            reason = Reason.UNDONE if change.action is Action.DELETE else change.reason
+            changes.append(change._replace(origin=None, reason=reason))
     refused = {item.address for item in refusals}
     bindings = [item for item in plan.bindings if item.address not in refused]
     bindings += [

@@ -35,6 +35,7 @@ _REASONS = {
     Reason.REPLACEMENT: "replacement, created first: the kind has changed",
     Reason.REPLACED: "replaced, deleted last: the kind has changed",
     Reason.RETIRED: "retired: no manifest any more, disabled and kept",
+    Reason.UNDONE: "created by the run that is undone",
 }
 _GONE = ": no manifest any more"
 _NOTES = {

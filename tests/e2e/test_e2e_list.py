@@ -42,6 +42,13 @@ def account(
     return found
 
 
+def test_a_target_that_matches_none_is_said(account: Account, run: Callable[..., Done]) -> None:
+    done = run("list", "email-smtp/rely", env=account.env)
+    assert (done.code, done.out) == (0, "")
+    assert "No monitor matches email-smtp/rely; did you mean email-smtp/relay?\n" in done.err
+    assert "matches" not in run("list", "email-smtp/relay", "--unmanaged", env=account.env).err
+
+
 def test_all_of_an_account(account: Account, run: Callable[..., Done]) -> None:
     before = len(account.calls())
     done = run("list", env=account.env)

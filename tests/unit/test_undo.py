@@ -6,7 +6,7 @@ import pytest
 
 from reconciler.core.model import Account, Live
 from reconciler.core.options import PlanOptions
-from reconciler.core.plan import Action, Plan
+from reconciler.core.plan import Action, Plan, Reason
 from reconciler.core.planner import decide
 from reconciler.core.result import Status
 from reconciler.core.run_record import About, Rebinding, RunChange, RunField, RunRecord
@@ -97,7 +97,7 @@ def test_a_monitor_that_is_not_ours_any_more_is_not_retired() -> None:
     records = {ADDRESS: record(port=587)}
     found = undoing(run(made), records, KINDS)
     gone = planned(found, records, Live(1, "email-smtp", {"port": 587}))
-    assert [item.action for item in gone.changes] == [Action.DELETE]
+    assert [(it.action, it.reason) for it in gone.changes] == [(Action.DELETE, Reason.UNDONE)]
     moved = planned(found, records, Live(1, "email-smtp", {"port": 25}))
     assert (moved.changes, [item.code for item in moved.refusals]) == ((), ["moved"])
 

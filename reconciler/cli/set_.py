@@ -90,7 +90,7 @@ def _show(found: Setting) -> None:
         console.data(edits_text(file.path, file.original or b"", file.data, colour=colour))
     if found.files:
         changed = f"{found.changed:,} of {_count(found.meant, 'manifest')}"
-        console.data(f"Set: {changed}, in {_count(len(found.files), 'file')}.")
+        console.data(f"{changed} to change, in {_count(len(found.files), 'file')}.")
     else:
         console.data(f"Nothing to set in {_count(found.meant, 'manifest')}: that is what they say.")
 

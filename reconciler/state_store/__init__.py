@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")
+_NEARLY = re.compile(r"(git)[-_; ]([A-Za-z]+)")
 _SCHEMES = "file:PATH, git:REMOTE#REF, s3://BUCKET/KEY, gs://BUCKET/KEY or az://CONTAINER/KEY"
 
 
@@ -74,6 +75,12 @@ def _open(location: str, folder: Path, redactor: Redactor) -> Store:
         )
     found = _SCHEME.match(location)
     scheme = found.group() if found else "file"
+    if mistyped := _NEARLY.fullmatch(location):
+        kind, rest = mistyped.groups()
+        raise ConfigurationError(
+            f"{location!r} is the name of a file for the state, and looks like {kind}:{rest}",
+            f"Write {kind}:{rest}, or ./{location} for the file.",
+        )
     rest = location[len(scheme) + 1 :] if found else location
     if scheme == "file":
         return open_file(location, rest, folder)

@@ -58,7 +58,7 @@ def test_500_monitors_become_folders_of_teams(
         assert "No changes." in plan()
 
     done = run("set", "monitors/teams/edge/", "locations+=30", "--auto-approve")
-    assert (done.code, f"Set: {EACH} of {EACH} manifests" in done.out) == (0, True), done.err
+    assert (done.code, f"{EACH} of {EACH} manifests to change" in done.out) == (0, True), done.err
     assert f"0 to add, {EACH} to change, 0 to destroy." in plan()
     before = len(account.patches())
     assert run("apply", "--auto-approve", env=account.env).code == 0

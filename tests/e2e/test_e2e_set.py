@@ -62,7 +62,7 @@ def test_fields_of_a_team(workspace: Workspace, run: Callable[..., Done]) -> Non
     done = run("set", "team=mail", "interval=15", "note=on", "labels.tier=1", "--auto-approve")
     assert done.code == 0, done.err
     assert "-  interval: 5 # minutes\n+  interval: 15 # minutes" in done.out
-    assert "Set: 2 of 2 manifests, in 2 files." in done.out
+    assert "2 of 2 manifests to change, in 2 files." in done.out
     text = workspace.read("mail/inbox.yaml")
     assert 'note: "on"' in text or "note: 'on'" in text
     assert 'labels: {team: mail, tier: "1"}' in text or "labels: {team: mail, tier: '1'}" in text

@@ -383,6 +383,7 @@ def test_what_is_wrong_in_the_environment(
         ("file://host/x.json", "names another machine"),
         ("http://host/x.json", "is not a location for the state"),
         ("s3:bucket/key", "is not a location for the state"),
+        ("git-origin", "looks like git:origin\nWrite git:origin, or ./git-origin for the file"),
         ("s3://", "s3://"),
         ("git:", "'git:' names no remote"),
         ("git:origin", "git:origin"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import config, console
+from reconciler.cli import config, console, selection
 from reconciler.cli.runtime import connect
 from reconciler.core import fields
 from reconciler.core.fields import described
@@ -47,6 +47,7 @@ def _completed(_: click.Context, __: click.Parameter, incomplete: str) -> list[C
 
 
 @click.command(epilog="Example: reconciler explain email-smtp.home_location")
+@selection.one
 @click.argument("name", metavar="KIND[.FIELD]", shell_complete=_completed)
 @click.argument("number", metavar="[ID]", required=False, type=click.IntRange(1))
 def explain(name: str, number: int | None) -> int:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import sys
+from pathlib import PurePath
 
 import click
 
 from reconciler import manifests, render
-from reconciler.cli import console, options
+from reconciler.cli import console, options, runtime
 from reconciler.errors import ExitCode
 from reconciler.render.edits import edits_text
 from reconciler.schema import installed_schemas
 from reconciler.usecases.fmt import find_findings, format_files
+
+
+def _folders() -> tuple[str, ...]:
+    """The folders with manifests of all accounts, without those inside of another."""
+    found = {folder for account in runtime.accounts().all for folder in account.manifests}
+    return tuple(sorted(it for it in found if found.isdisjoint(map(str, PurePath(it).parents))))
 
 
 @click.command(epilog="Example: reconciler fmt --check --diff monitors/mail-core")
@@ -22,10 +29,11 @@ def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
     """Put the keys of manifests in the order of their schemas.
 
     Comments move with their key; values, quotes and all else stay. Files with findings are left as
-    they are. Every PATH is a file or folder; without one, the folder monitors is taken.
+    they are. Every PATH is a file or folder; without one, the folders of all accounts are taken:
+    monitors, unless reconciler.toml names others.
     """
     schemas = installed_schemas()
-    given = paths or ("monitors",)
+    given = paths or _folders()
     findings = find_findings(given, schemas)
     total = changed = 0
     with console.writing() as writes:

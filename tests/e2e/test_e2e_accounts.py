@@ -138,6 +138,15 @@ exit 1
 """
 
 
+def test_what_an_id_means_is_asked_of_one_account(accounts: Fleet) -> None:
+    place = [{"id": 72, "name": "Boston (MA)", "region": 1}]
+    fields = {"billing_plancode": "UBM - A/A", "hostname": "mx.example.com", "locations": place}
+    accounts.good.create("email-smtp", name="By hand", **fields)
+    assert accounts("explain", "location").code == 64
+    assert accounts("explain", "location", "-a", "good").out == "72  Boston (MA)  1 monitor\n"
+    assert accounts("explain", "email-smtp.port").code == 0
+
+
 def test_accounts_wait_at_the_same_time(
     run: Callable[..., Done], workspace: Workspace, manifest: Callable[..., str]
 ) -> None:

@@ -81,3 +81,26 @@ def test_what_accounts_have_alike_is_no_finding(
     for account in ("prod", "staging"):
         assert f"monitors/{account}/overrides.yaml" in done.out
     assert run("fmt", "--check").code == 0
+
+
+def test_without_a_path_it_takes_the_folders_of_all_accounts(
+    workspace: Workspace, run: Callable[..., Done], manifest: Callable[..., str]
+) -> None:
+    text = manifest("email-smtp", "relay", name="Relay").replace("kind: ", "kind:  ")
+    head, kind, rest = text.split("\n", 2)
+    for folder in ("one", "two", "two/more", "shared", "nobody's"):
+        path = workspace.root / folder / "relay.yaml"
+        path.parent.mkdir(parents=True)
+        path.write_text(f"{kind}\n{head}\n{rest}", encoding="utf-8")
+    (workspace.root / "reconciler.toml").write_text(
+        '[defaults]\nmanifests = ["shared", "{account}"]\ntoken = {env = "TOKEN"}\n'
+        '[accounts.one]\nurl = "http://127.0.0.1:1"\n'
+        '[accounts.two]\nurl = "http://127.0.0.1:2"\n'
+        '[accounts.more]\nurl = "http://127.0.0.1:3"\nmanifests = ["two/more"]\n',
+        encoding="utf-8",
+    )
+    done = run("fmt")
+    assert done.code == 0, done.err
+    assert done.out.split() == [
+        f"{folder}/relay.yaml" for folder in ("one", "shared", "two/more", "two")
+    ]

@@ -6,12 +6,12 @@ function that can be pickled, from a job to its result; it never raises for what
 account, since that is a result. Any `concurrent.futures.Executor` runs it: threads of this process,
 processes, or workers on other machines.
 
-With a folder for results each result is a file, too, created once and never replaced. So a job that
-is run again finds what the first run left and does nothing twice; and whoever loses the returned
-value, as when a worker is lost, reads the file. A file is of one job: the same account and
-operation, the same options, manifests and approved plan. What is to be repeated, as after exit 6 or
-8, is repeated within the work, before there is a file. `merged` reads the files of one command,
-wherever its parts ran.
+With a folder for results each result is a file, too; that of a job that went well is never
+replaced. So a job that is run again finds what the first run left and does nothing twice; and
+whoever loses the returned value, as when a worker is lost, reads the file. What went wrong is done
+again, and replaced by what comes of it. A file is of one job: the same account and operation, the
+same options, manifests and approved plan. `merged` reads the files of one command, wherever its
+parts ran.
 
 What keeps two workers out of one account is the lock of its state, and nothing here.
 """
@@ -130,7 +130,7 @@ def digest_of(folders: Sequence[str], settings: Sequence[str] = ()) -> str:
 
 
 def perform(job: Job, work: Work, results: str = "") -> PartResult:
-    """The result of a job: the one that is there already, or else that of doing it now.
+    """The result of a job: the good one that is there already, or else that of doing it now.
 
     Args:
         job: what is to be done.
@@ -147,7 +147,7 @@ def perform(job: Job, work: Work, results: str = "") -> PartResult:
 
 
 def keep(results: str, job: Job, result: PartResult) -> PartResult:
-    """The result, which has a file from now on; or that of another worker, who was faster.
+    """The result, which has a file from now on; or the good one of a worker that was faster.
 
     Raises:
         ConfigurationError: as `perform`.
@@ -164,17 +164,20 @@ def keep(results: str, job: Job, result: PartResult) -> PartResult:
         "surroundings": fingerprint(list(job.surroundings)),  # a digest: the place may have a login
     }
     text = json.dumps({**result.to_json(), **about}, ensure_ascii=False, indent=1)
+    data = f"{text}\n".encode("utf-8", "surrogatepass")
     with _using(path):
         durable.make_folder(path.parent)
         try:
-            durable.create(path, f"{text}\n".encode("utf-8", "surrogatepass"))
+            durable.create(path, data)
         except FileExistsError:
-            return kept(results, job) or result
+            if (found := kept(results, job)) is not None:
+                return found
+            durable.replace(path, data)
     return result
 
 
 def kept(results: str, job: Job) -> PartResult | None:
-    """The result that a file has; None if there is none.
+    """The good result that a file has; None if there is none.
 
     Raises:
         ConfigurationError: it is that of another job, or cannot be read.
@@ -185,8 +188,9 @@ def kept(results: str, job: Job) -> PartResult | None:
     if data is None:
         return None
     found = _read(path, data)
-    if found.job == job.key and job.approved in {"", found.approved}:
-        return found.result
+    is_good = found.result.is_good
+    if found.job == job.key and (not is_good or job.approved in {"", found.approved}):
+        return found.result if is_good else None
     raise ConfigurationError(
         f"{path} is the result of other work: other options, manifests, environment or plan",
         "Name an empty folder for the results of this run.",

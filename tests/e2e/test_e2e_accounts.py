@@ -419,6 +419,22 @@ def test_a_result_that_is_there_is_not_made_again(accounts: Fleet) -> None:
     assert again.code == 3
 
 
+@pytest.mark.parametrize("command", [("plan",), ("apply", "--auto-approve")])
+def test_what_went_wrong_is_done_again(accounts: Fleet, command: tuple[str, ...]) -> None:
+    settings = accounts.workspace.root / "reconciler.toml"
+    own = '[accounts.other]\npassword = {env = "WRONG_PASSWORD"}'
+    settings.write_text(settings.read_text().replace("[accounts.other]", own))
+    chosen = ("-a", "good", "-a", "other")
+    asked = (*command, *chosen, "--results", "results")
+    assert accounts(*asked).code == 7
+    logins = len(accounts.good.requests())
+    right = {"WRONG_PASSWORD": PASSWORD}
+    assert accounts(*asked, env=right).code == 0
+    assert accounts(*asked).code == 0  # by now it is there, whatever the password is
+    assert accounts("merge", "results", *chosen).code == 0
+    assert len(accounts.good.requests()) == logins
+
+
 @pytest.mark.parametrize("command", [("history",), ("state", "list"), ("status",), ("plan",)])
 def test_nothing_is_told_from_the_state_of_another_account(
     accounts: Fleet, command: tuple[str, ...]

@@ -334,14 +334,21 @@ class Recorder:
             self._note(StateDelta(dict.fromkeys(crossed), crossed, before))
 
     def _replaced_by(self, addresses: Iterable[str]) -> dict[str, Record]:
-        """The records that pending creates of these addresses stand for."""
+        """The records that pending creates of these addresses stand for.
+
+        One whose id another record has is over: AlertSite may give an id again.
+        """
         saved, unsaved = self._saved.pending_creates, self._unsaved.pending
         waiting = {address: unsaved.get(address, saved.get(address)) for address in addresses}
-        return {
+        found = {
             address: item.replaces
             for address, item in waiting.items()
             if item is not None and item.replaces is not None and self.known(address) is None
         }
+        if not found:
+            return found
+        bound = {record.id for record in self.state.records.values()}
+        return {address: record for address, record in found.items() if record.id not in bound}
 
     def begin(
         self,

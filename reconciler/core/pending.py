@@ -219,8 +219,14 @@ def records_of(
     }
     if not waiting:
         return state.records
+    live = tuple(live)
     missing = resolve_pending_creates(state, live, kinds, (), ()).missing
-    again = {address: waiting[address] for address in missing if address in waiting}
+    there = {monitor.id for monitor in live}
+    again = {
+        address: waiting[address]
+        for address in missing
+        if address in waiting and waiting[address].id not in there
+    }
     return {**again, **state.records}
 
 

@@ -116,7 +116,7 @@ class Binding(NamedTuple):
             the record of a monitor that is gone; `unbind` one that the run which is taken back has
             bound.
         id: the monitor.
-        before: the address that the record is moved from.
+        before: the address that the record, or the pending create, is moved from.
     """
 
     address: str

@@ -430,16 +430,17 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
     records: dict[str, Record | None] = {}
     pending: dict[str, PendingCreate | None] = {}
     before: dict[str, tuple[int, ...]] = {}
+    again: dict[str, Record] = {}
     told: set[str] = set()
     for lines in journals:
         if not lines:
             continue  # killed before its first line: nothing was sent
         runs.append(_run(state, lines[0]))
         for line in lines[1:]:
+            if "about" in line:
+                continue
             if "ids_before" in line:
                 before[runs[-1]] = tuple(line["ids_before"])
-                continue
-            if "about" in line:
                 continue
             address = line["intent"] if "intent" in line else line["outcome"]
             known = records[address] if address in records else state.records.get(address)
@@ -456,13 +457,17 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
                 continue
             if line["record"] is None:
                 pending[address] = None
-                was = known or (waiting and waiting.replaces)
-                if was is not None and is_current:
-                    records[address] = was._replace(sending=Sending(), deleting=False)
+                if known is not None and is_current:
+                    records[address] = known._replace(sending=Sending(), deleting=False)
+                elif waiting is not None and waiting.replaces is not None and is_current:
+                    again[address] = waiting.replaces
             elif is_current:
                 told.add(address)
                 pending[address] = None
                 records[address] = record_from_json(line["record"])
+    # AlertSite may have given the id of a missing monitor again, to one that was made since.
+    bound = {record.id for record in _merged(state.records, records).values()} if again else ()
+    records |= {address: record for address, record in again.items() if record.id not in bound}
     return Recovery(tuple(runs), len(told), StateDelta(records, pending, before))
 
 

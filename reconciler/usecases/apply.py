@@ -218,8 +218,8 @@ def apply_plan(
     generation = about.generation
     if generation.commit and not workspace.rules.targets:
         recorder.claim(generation)
+    recorder.bind(_approved(plan, first.bound))
     recorder.drop(first.dropped)
-    recorder.bind(_approved(plan, first))
     recorder.bind(run.came(recorder.state.records))
     live = {monitor.id: monitor for monitor in first.live}
     told = run_record(about, plan.changes, live, workspace.schemas.kinds, recorder.known)
@@ -260,11 +260,10 @@ def apply_plan(
     return Applied(result, run.state_error, bound, recorder.is_run_kept, recorder.can_undo)
 
 
-def _approved(plan: Plan, first: Planned) -> dict[str, Record | None]:
+def _approved(plan: Plan, bound: Mapping[str, Record | None]) -> dict[str, Record | None]:
     """The records that the plan's own bindings lead to; nothing else is bound or forgotten."""
     named = {item.address for item in plan.bindings} | {item.before for item in plan.bindings}
-    named.update(first.dropped)
-    return {address: record for address, record in first.bound.items() if address in named}
+    return {address: record for address, record in bound.items() if address in named}
 
 
 def _lost(losses: Sequence[Loss], at: str) -> dict[int, Lost]:

@@ -314,7 +314,7 @@ def _planned(
     again = {
         moved.get(address, address): create.replaces
         for address in found.missing
-        if (create := pending[address]).replaces is not None
+        if (create := pending[address]).replaces is not None and create.replaces.id not in there
     }
     bound |= {moved[address]: None for address in found.found if address in moved}
     records = StateDelta({**again, **bound}).of(known).records
@@ -340,7 +340,10 @@ def _planned(
     }
     bindings = [
         *plan.bindings,
-        *(Binding(key, BindingAction.BIND, number) for key, number in found.found.items()),
+        *(
+            Binding(key, BindingAction.BIND, number, moved.get(key))
+            for key, number in found.found.items()
+        ),
     ]
     bindings.sort(key=lambda binding: binding.address)
     dropped = [
@@ -349,9 +352,8 @@ def _planned(
         if (was_over and address in waited_for | candidates)
         or (address not in asked and (was_over or _is_old(pending[address], now)))
     ]
-    settled = {*dropped, *found.found}
+    dropped += [before for address, before in moved.items() if address in {*dropped}]
     dropped += held.keys() - pending.keys() - set(moved.values())
-    dropped += [before for address, before in moved.items() if address in settled]
     addresses = {record.id: address for address, record in records.items()}
     addresses |= {item.id: item.address for item in desired if item.id is not None}
     notes = [

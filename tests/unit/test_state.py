@@ -219,6 +219,13 @@ class TestRecover:
         for state in (STATE, waiting):
             assert recover(state, [lines]).delta.of(state) == STATE
 
+    def test_an_id_that_was_given_again_is_bound_once(self) -> None:
+        create = CREATE._replace(replaces=record(id=7))
+        state = STATE._replace(records={}, pending_creates={ADDRESS: create})
+        made = outcome_line("email-pop/new", record(id=7, run="run-2"), None)
+        lines = self.lines(made, outcome_line(ADDRESS, None, None))
+        assert set(recover(state, [lines]).delta.of(state).records) == {"email-pop/new"}
+
     def test_a_journal_without_a_line_is_that_of_a_run_that_sent_nothing(self) -> None:
         assert recover(STATE, [[]]).runs == ()
 

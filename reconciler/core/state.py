@@ -436,9 +436,7 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
         if not lines:
             continue  # killed before its first line: nothing was sent
         runs.append(_run(state, lines[0]))
-        for line in lines[1:]:
-            if "about" in line:
-                continue
+        for line in (line for line in lines[1:] if "about" not in line):
             if "ids_before" in line:
                 before[runs[-1]] = tuple(line["ids_before"])
                 continue

@@ -238,10 +238,10 @@ def ended(begin: Callable[[], object], arguments: Sequence[str]) -> Ending:
         _say_dashes(arguments)
         return Ending(ExitCode.USAGE, error.format_message())
     except (click.Abort, KeyboardInterrupt):
-        # An apply that may have sent something turns signals into a good end, with its result.
-        console.say("Interrupted: AlertSite was not changed.")
-        return Ending(ExitCode.INTERRUPTED, "interrupted")
+        return _interrupted()
     except Exception as error:  # noqa: BLE001 - the last line of defence: no user sees a traceback
+        if isinstance(error.__cause__, KeyboardInterrupt):  # what Python 3.11 makes of one while a
+            return _interrupted()  # class is made, as in an import
         if os.environ.get("RECONCILER_DEBUG"):
             import traceback  # 4 ms
 
@@ -251,6 +251,12 @@ def ended(begin: Callable[[], object], arguments: Sequence[str]) -> Ending:
         console.say(f"{_ISSUES} RECONCILER_DEBUG=1 adds the traceback.")
         return Ending(ExitCode.BUG, reason)
     return Ending(found if isinstance(found, int) else ExitCode.OK)
+
+
+def _interrupted() -> Ending:
+    # An apply that may have sent something turns signals into a good end, with its result.
+    console.say("Interrupted: AlertSite was not changed.")
+    return Ending(ExitCode.INTERRUPTED, "interrupted")
 
 
 def _say_dashes(arguments: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli import run
+from reconciler.cli import ended, run
 from reconciler.state_store import Key, open_store
 
 _REST = " AlertSite was not changed.\n"
@@ -115,3 +115,17 @@ def test_state_push_says_that_the_state_is_replaced(
     said = interrupted("has serial", *push, stream="stderr")
     assert said == f"Interrupted. Written: {location}.{_REST}"
     assert open_store(location).read(Key.STATE) is not None
+
+
+def test_one_that_comes_while_a_class_is_made_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """As in an import: Python 3.11 makes another error of it."""
+
+    class Attribute:
+        def __set_name__(self, owner: type, name: str) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def begin() -> object:
+        return type("Owner", (), {"attribute": Attribute()})
+
+    assert ended(begin, ()).code == 130
+    assert capsys.readouterr().err == f"Interrupted:{_REST}"

@@ -81,6 +81,26 @@ _ALIASES = {"diff": "plan", "get": "list"}
 """What users of other tools type; help shows one name for each command."""
 
 
+ELSEWHERE = {
+    "check": "reconciler validate",
+    "delete": "delete its manifest, then run reconciler apply --prune",
+    "deploy": "reconciler apply",
+    "describe": "reconciler why ADDRESS",
+    "destroy": "delete the manifests, then run reconciler apply --prune",
+    "dump": "reconciler import",
+    "format": "reconciler fmt",
+    "lint": "reconciler validate --lint",
+    "log": "reconciler history",
+    "login": "set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, then run reconciler doctor",
+    "preview": "reconciler plan",
+    "refresh": "reconciler drift shows what moved in AlertSite, reconciler pull takes it over",
+    "rollback": "reconciler undo RUN",
+    "sync": "reconciler apply",
+    "test": "reconciler validate --lint",
+}
+"""What the commands of other tools are here."""
+
+
 class _LazyGroup(click.Group):
     """Imports a command's module only when that command is asked for."""
 
@@ -104,6 +124,8 @@ class _LazyGroup(click.Group):
             from reconciler.schema.suggestion import did_you_mean  # only for a message
 
             advice = did_you_mean(name, _COMMANDS) or "."
+            if name in ELSEWHERE:
+                advice = f". Here: {ELSEWHERE[name]}"
             raise click.UsageError(f"No such command {name!r}{advice}", ctx)
         return super().resolve_command(ctx, args)
 

@@ -1,5 +1,6 @@
 """What the command line does when it is used, or behaves, in an unforeseen way."""
 
+import re
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import click
 import pytest
 
-from reconciler.cli import reconciler, run
+from reconciler.cli import ELSEWHERE, reconciler, run
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +59,22 @@ def test_a_mistyped_command_is_recognised(
 ) -> None:
     assert run([word]) == 64
     assert f"No such command '{word}'; did you mean {meant}?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", sorted(ELSEWHERE))
+def test_a_command_of_another_tool_is_named_as_it_is_called_here(
+    capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    """Every command and option that the advice names is one."""
+    assert run([word]) == 64
+    (advice,) = re.findall(f"No such command '{word}'. Here: (.*)", capsys.readouterr().err)
+    called = re.findall("reconciler ([a-z]+)((?: --[a-z]+)*)", advice)
+    assert called
+    for name, options in called:
+        command = reconciler.get_command(click.Context(reconciler), name)
+        assert command is not None
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert known.issuperset(options.split())
 
 
 def test_a_command_like_no_other_is_not_guessed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -100,7 +100,7 @@ def test_yaml_is_yaml_and_manifests_are_valid() -> None:
                     assert SCHEMAS.accept(filled.value)
         else:
             assert isinstance(YAML(typ="safe", pure=True).load(block.text), dict | list)
-    assert manifests == 5
+    assert manifests == 6
 
 
 def test_toml_is_toml() -> None:

@@ -40,46 +40,48 @@ SHOWN_BY = {
 FORMATS = {
     "text": "People.",
     "json": "Scripts. `reconciler schema` prints the JSON Schema of each document.",
-    "markdown": "A review comment. Above 65,000 bytes it leaves out whole changes, and says so.",
-    "html": "One page for reviewers, with filters and a search. It loads nothing else.",
-    "github": "The log of a GitHub job, with annotations: ten of each severity, because GitHub "
-    "shows no more. It also fills the job summary and the outputs of the step: `changes` (`true` "
-    "or `false`), the counts, and `report`, the first FILE.",
+    "markdown": "A review comment. Above 65,000 bytes, whole changes are omitted, and the comment "
+    "says how many.",
+    "html": "A page for reviewers, with filters and a search, in a single file.",
+    "github": "The log of a GitHub job, with at most ten annotations of each severity, because "
+    "GitHub shows no more. It also writes the job summary and the outputs of the step: `changes` "
+    "(`true` or `false`), the counts, and `report`, the first FILE.",
     "gitlab-codequality": "GitLab's code quality report.",
-    "gitlab-terraform": "GitLab's Terraform report: the numbers in a merge request.",
-    "junit": "CI servers that show tests. A monitor that drifted, or a change that failed, is a "
-    "failed test.",
-    "sarif": "GitHub's code scanning, and other readers of SARIF 2.1.0.",
+    "gitlab-terraform": "GitLab's Terraform widget in a merge request.",
+    "junit": "CI servers that show test results. A monitor that drifted, or a change that failed, "
+    "is a failed test.",
+    "sarif": "GitHub code scanning and other SARIF 2.1.0 tools.",
 }
 ENVIRONMENT = {
     "ALERTSITE_USERNAME": "The login of an AlertSite user.",
     "ALERTSITE_PASSWORD": "The password of that user.",
-    "ALERTSITE_TOKEN": "An access token. It is used before the login. AlertSite's tokens live one "
-    "hour.",
+    "ALERTSITE_TOKEN": "An access token, used instead of the login. AlertSite's tokens expire "
+    "after one hour.",
     "ALERTSITE_URL": "Base URL. Default: `https://api.alertsite.com/api/v3`. Plain `http` is "
     "allowed for loopback only.",
-    "RECONCILER_STATE": "Where the state is kept, like `--state` and `state` in `reconciler.toml`.",
+    "RECONCILER_STATE": "Where the state is stored, like `--state` and `state` in "
+    "`reconciler.toml`.",
     "RECONCILER_LOCK_LEASE": "Like `lock_lease` in `reconciler.toml`.",
     "RECONCILER_TIMEOUT": "Like `timeout` in `reconciler.toml`.",
     "RECONCILER_DEADLINE": "Like `deadline` in `reconciler.toml`.",
     "RECONCILER_LARGEST_LIST": "Like `largest_list` in `reconciler.toml`.",
     "RECONCILER_BUDGET": "Ceiling of the safety budget: `20`, `25%` or `20,25%`. Nothing in the "
-    "repository, and no flag, raises it.",
-    "RECONCILER_SECRET_KEY": "Key of the fingerprints of secrets. `openssl rand -hex 32` makes "
-    "one.",
-    "RECONCILER_NOTIFY": "URLs to notify, with blanks between them.",
+    "repository, and no option, can raise it.",
+    "RECONCILER_SECRET_KEY": "Key of the fingerprints of secrets. Generate one with `openssl rand "
+    "-hex 32`.",
+    "RECONCILER_NOTIFY": "URLs to notify, separated by spaces.",
     "RECONCILER_GIT_USERNAME": "User for a state in Git over HTTPS.",
     "RECONCILER_GIT_PASSWORD": "Password or token for a state in Git over HTTPS.",
     "RECONCILER_DEBUG": "Shows the traceback of an unexpected failure.",
 }
 OTHERS = {
-    "CI": "If set, missing credentials are an error, and the sandbox is never used by accident.",
+    "CI": "If set, missing credentials are an error, and the sandbox is never used.",
     "NO_COLOR": "If set, output has no color.",
-    "PAGER": "The program that shows a plan too long for the terminal. Default: `less`.",
-    "OTEL_EXPORTER_OTLP_ENDPOINT": "Where traces go. OpenTelemetry's other variables count too.",
-    "GITHUB_ACTOR, GITLAB_USER_LOGIN, BUILD_USER_ID": "Who started the run. The run record keeps "
-    "it.",
-    "CI_JOB_URL, BUILD_URL": "The pipeline of the run. The run record keeps it.",
+    "PAGER": "The program that shows a plan that does not fit on the terminal. Default: `less`.",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "Where traces are sent. Other OpenTelemetry variables work as "
+    "well.",
+    "GITHUB_ACTOR, GITLAB_USER_LOGIN, BUILD_USER_ID": "The actor in the run record.",
+    "CI_JOB_URL, BUILD_URL": "The pipeline in the run record.",
 }
 
 
@@ -115,7 +117,7 @@ def helped(*command: str) -> str:
 
 def commands() -> Iterator[str]:
     yield "# Commands\n"
-    yield "Each command explains itself with `--help`. This page shows the same text.\n"
+    yield "All commands and options, as `--help` prints them.\n"
     yield f"```text\n{helped()}```\n"
     context = click.Context(reconciler)
     for name in reconciler.list_commands(context):
@@ -144,8 +146,8 @@ def manifest() -> Iterator[str]:
     set_by_alertsite = [name for name, by in found.items() if name not in written]
     yield "# Manifest fields\n"
     yield (
-        "A manifest describes one monitor. `reconciler explain KIND.FIELD` shows the same for one "
-        "field, with its source and how sure it is. A required field may come from a default.\n"
+        "All fields that a manifest can have. `reconciler explain KIND.FIELD` also shows where the "
+        "description comes from and how certain it is. A required field can come from a default.\n"
     )
     for section in ("metadata", "lifecycle", "spec"):
         yield f"## {section}\n"
@@ -157,7 +159,7 @@ def manifest() -> Iterator[str]:
         yield from table(("field", "type", "meaning"), rows)
         yield ""
     yield "## Set by AlertSite\n"
-    yield "A manifest cannot hold these fields:\n"
+    yield "A manifest cannot set these fields:\n"
     yield ", ".join(f"`{name.removeprefix('spec.')}`" for name in set_by_alertsite) + "."
 
 
@@ -183,9 +185,9 @@ def escaped(text: str) -> str:
 def settings() -> Iterator[str]:
     yield "# reconciler.toml\n"
     yield (
-        "`reconciler.toml` is the root of a repository: commands find it upwards from the working "
-        "folder, and paths in it are relative to it. All keys are optional. "
-        "`reconciler schema settings` prints its JSON Schema.\n"
+        "All settings in `reconciler.toml`, the file in the root of a repository. All keys are "
+        "optional, and paths are relative to the file. `reconciler schema settings` prints the "
+        "JSON Schema.\n"
     )
     yield from table(("key", "type", "meaning"), setting_rows(schema("settings"), ""))
 
@@ -200,12 +202,13 @@ def setting_rows(found: Mapping[str, Any], above: str) -> Iterator[tuple[str, ..
 def environment() -> Iterator[str]:
     yield "# Environment variables\n"
     yield (
-        "Each `ALERTSITE_` variable, and each that holds a secret, may be given as a file instead: "
+        "All environment variables that reconciler reads. To read an `ALERTSITE_` variable, or one "
+        "that holds a secret, from a file, append `_FILE` to its name: "
         "`ALERTSITE_PASSWORD_FILE=/run/secrets/alertsite`.\n"
     )
     rows = [(f"`{name}`", meaning) for name, meaning in ENVIRONMENT.items()]
     yield from table(("variable", "meaning"), rows)
-    yield "\nVariables of other programs that count:\n"
+    yield "\nVariables of other programs:\n"
     others = [
         (", ".join(f"`{one}`" for one in name.split(", ")), meaning)
         for name, meaning in OTHERS.items()
@@ -216,8 +219,8 @@ def environment() -> Iterator[str]:
 def exit_codes() -> Iterator[str]:
     yield "# Exit codes\n"
     yield (
-        "The exit code says how a run ended. `make` turns every failure into 2, so call "
-        "`reconciler` itself where the code matters.\n"
+        "All exit codes of `reconciler`. `make` turns every failure into 2, so do not use `make` "
+        "in scripts that check the code.\n"
     )
     text = helped()
     rows = []
@@ -231,10 +234,9 @@ def exit_codes() -> Iterator[str]:
 def formats_page() -> Iterator[str]:
     yield "# Formats\n"
     yield (
-        "`--format NAME[=FILE]` shows the same value in another form. It may be repeated. With "
-        "FILE it is written there, whole or not at all, and stdout still has text. Text from a "
-        "manifest, a file name or AlertSite stays text in every format: it is never markup or a "
-        "command.\n"
+        "`--format NAME[=FILE]` selects the output format. With FILE, the output goes to the file, "
+        "which is replaced atomically, and stdout still has text. The option can be repeated. "
+        "Text from manifests, file names and AlertSite is escaped in every format.\n"
     )
     rows = []
     for name, meaning in FORMATS.items():
@@ -251,9 +253,9 @@ def formats_page() -> Iterator[str]:
 def lint() -> Iterator[str]:
     yield "# Lint codes\n"
     yield (
-        "`reconciler validate --lint` reports manifests that are valid and look wrong. An error "
-        "ends the run with exit code 3; warnings and infos do so only with `--strict`. Set other "
-        "severities in [`[lint]` of reconciler.toml](settings.md).\n"
+        "All codes of `reconciler validate --lint`, which reports values that are valid but look "
+        "wrong. Errors end the run with exit code 3; warnings and infos do so only with "
+        "`--strict`. Change the severity of a code in [`[lint]` of reconciler.toml](settings.md).\n"
     )
     rows = [
         (f"`{name}`", str(code.severity), escaped(code.meaning)) for name, code in CODES.items()
@@ -263,10 +265,10 @@ def lint() -> Iterator[str]:
 
 def glossary() -> Iterator[str]:
     yield "# Glossary\n"
-    yield "One word for each concept, in the code, the messages and these pages.\n"
+    yield "The terms of reconciler, as used in its code, messages and documentation.\n"
     words = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     section = words.partition("## Words\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| ([a-z, ]+) \| (.+) \|$", section, re.MULTILINE)[1:]
+    rows = re.findall(r"^\| ([a-z, -]+) \| (.+) \|$", section, re.MULTILINE)[1:]
     found = {
         name: meaning
         for names, meanings in rows

@@ -42,7 +42,7 @@ _SECTIONS = {
         "show": ("show", "Show a plan that plan --out has saved."),
         "undo": ("undo", "Undo a run."),
     },
-    "Look": {
+    "Inspect": {
         "status": ("status", "Summarize the account in ten lines."),
         "list": ("list_", "List the monitors, and whether Git manages them."),
         "why": ("why", "Show where a value comes from, and what apply would do."),
@@ -56,8 +56,8 @@ _SECTIONS = {
         "validate": ("validate", "Check manifests against their schemas."),
         "set": ("set_", "Set fields of many manifests."),
         "mv": ("mv", "Move or rename manifests, and keep their monitors."),
-        "fmt": ("fmt", "Put the keys of manifests in the order of their schemas."),
-        "render": ("render", "Show a manifest with its defaults, and where each value is."),
+        "fmt": ("fmt", "Order the keys of manifests as their schemas do."),
+        "render": ("render", "Show a manifest with its defaults, and where each value is set."),
         "explain": ("explain", "Explain a kind, a field or a lint code."),
         "schema": ("schema", "Print the JSON Schema of a kind or an output format."),
     },
@@ -148,10 +148,10 @@ class _LazyGroup(click.Group):
 def reconciler(context: click.Context, folder: str | None) -> None:
     """Keeps SmartBear AlertSite's email monitors as the manifests describe them.
 
-    It works in the root of a repository: the nearest folder upwards with
-    reconciler.toml, or else that of the Git clone, if monitors is in it.
-    Defaults, settings and what is printed are relative to it; the paths that
-    you give are relative to where you are, or to DIR.
+    Commands work in the root of a repository: the nearest folder upwards with
+    reconciler.toml, otherwise the root of the Git clone if it contains
+    monitors. Paths on the command line are relative to the working folder, or
+    to DIR. All other paths are relative to the root.
 
     Run "reconciler COMMAND --help" for the options of a command.
 
@@ -163,8 +163,8 @@ def reconciler(context: click.Context, folder: str | None) -> None:
       3    invalid manifests or configuration
       4    credentials or permission refused by AlertSite
       5    refused by a guard: ambiguous, stale, not ours, no approval
-      6    AlertSite, GitHub or GitLab unavailable, or an answer makes no sense
-      7    applied in part: what was done and what was not is listed
+      6    AlertSite, GitHub or GitLab unavailable, or an invalid response
+      7    partly done: the output lists what was done and what was not
       8    the state is locked, unreadable or cannot be saved
       64   usage
       130  interrupted: requests in flight were finished

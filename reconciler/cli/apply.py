@@ -94,18 +94,18 @@ class ApplyOptions(NamedTuple):
 @options.planning
 @options.allow_loss
 @click.option(
-    "--allow-empty", is_flag=True, help="In this run, allow that there is no manifest at all."
+    "--allow-empty", is_flag=True, help="In this run, allow a fleet without any manifest."
 )
 @click.option(
     "--allow-older",
     is_flag=True,
-    help="In this run, apply manifests of a commit that is older than that of the last apply.",
+    help="In this run, allow a commit that is older than that of the last apply.",
 )
 @click.option(
     "--allow-different-manifests",
     is_flag=True,
-    help="With FILE: apply what the plan and the manifests here both ask for, although the plan "
-    "was made from others.",
+    help="With FILE: if the plan was made from other manifests, apply the changes that both ask "
+    "for.",
 )
 @click.option(
     "--write-ids",
@@ -124,7 +124,7 @@ class ApplyOptions(NamedTuple):
 @click.option(
     "--all-or-nothing",
     is_flag=True,
-    help="With FILE: apply nothing if anything has moved since the plan was made.",
+    help="With FILE: apply nothing if any monitor has changed since the plan.",
 )
 def apply(
     file: str | None,
@@ -157,8 +157,8 @@ def apply(
 ) -> int:
     """Change AlertSite to match the manifests, after showing the plan and asking.
 
-    With FILE, a plan that plan --out has written, it applies exactly that, without asking; what has
-    moved since is refused and listed.
+    With FILE, a plan from plan --out, apply exactly that plan without asking. Monitors that have
+    changed since the plan are refused and listed.
     """
     rules = PlanOptions(targets, adopt, write_secrets, keep=keep)
     is_ruled = prune is not None or edits_only or rules != PlanOptions()

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     "text_path",
     metavar="FILE",
     type=options.FromHere(),
-    help="Markdown to be shown, as plan --format markdown=FILE writes it; - is stdin. By default "
-    "PLAN is rendered.",
+    help="Markdown to post, as plan --format markdown=FILE writes it; - is stdin. By default PLAN "
+    "is rendered.",
 )
 @pipeline.request
 @click.option(
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     type=click.Choice([item.value for item in Behavior]),
     default=Behavior.UPDATE.value,
     show_default=True,
-    help="What becomes of the comment of an earlier run.",
+    help="What to do with the comment of an earlier run.",
 )
 @click.option(
     "--account",
     metavar="NAME",
-    help="Whose comment it is, when one request has several. By default that of PLAN; with several "
-    "there is one comment for all.",
+    help="The account of the comment, if one request has several comments. By default the account "
+    "of PLAN; several plans share one comment.",
 )
 def comment(
     plan_paths: tuple[str, ...],
@@ -53,12 +53,11 @@ def comment(
     behavior: str,
     account: str | None,
 ) -> int:
-    """Show a plan as a comment on the pull or merge request of this pipeline.
+    """Post a plan as a comment on the pull or merge request of this pipeline.
 
-    The comment of an earlier run is updated, and left alone when it says the same. With PLAN, which
-    plan --out has written, the request also gets the labels monitoring:changes and
-    monitoring:destroy, and loses them when they are no longer true. Where the token may not write,
-    as in the pipeline of a fork, the text goes into the job summary.
+    The comment of an earlier run is updated if the plan has changed. With PLAN, from plan --out,
+    the labels monitoring:changes and monitoring:destroy are set and removed, too. If the token
+    cannot write, as in the pipeline of a fork, the text goes to the job summary.
 
     It needs the variables of a pipeline, and GITHUB_TOKEN, or GITLAB_TOKEN: a project
     access token with the role Reporter and the scope api.

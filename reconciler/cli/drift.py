@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--unmanaged",
     is_flag=True,
-    help="Also look for monitors that somebody has made by hand since the last apply.",
+    help="Also report monitors that were created by hand since the last apply.",
 )
 @options.events
 @options.metrics
@@ -58,7 +58,7 @@ def drift(
     """Show what changed in AlertSite since the last apply; exits with 2 if anything did.
 
     It compares AlertSite with the state, and reads manifests only for a target that is a label or
-    a path; what lifecycle.ignore named at the last apply is left out until its day.
+    a path. Fields that lifecycle.ignore named at the last apply are skipped until their day.
     """
     with signals.emitting(signals.Wanted(events, metrics, notify), "drift") as told:
         found = _found(location, targets, manifests, told, unmanaged=unmanaged)

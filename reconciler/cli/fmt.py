@@ -28,9 +28,9 @@ def _folders() -> tuple[str, ...]:
 def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
     """Put the keys of manifests in the order of their schemas.
 
-    Comments move with their key; values, quotes and all else stay. Files with findings are left as
-    they are. Every PATH is a file or folder; without one, the folders of all accounts are taken:
-    monitors, unless reconciler.toml names others.
+    Comments move with their key; nothing else changes. Files with findings are skipped. Every PATH
+    is a file or folder; the default is the folders of all accounts: monitors, unless
+    reconciler.toml names others.
     """
     schemas = installed_schemas()
     given = paths or _folders()

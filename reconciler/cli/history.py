@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 @options.state
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON on stdout.")
 def history(asked: tuple[str, ...], limit: int, location: str | None, *, as_json: bool) -> int:
-    """Show what runs have done: who, when and from which commit, the last run first.
+    """Show what runs have done: who, when and from which commit, newest first.
 
-    With ADDRESS or ADDRESS.FIELD: the runs that touched it, and what they changed. With show RUN:
-    all of one run; RUN is its id, or how it begins.
+    With ADDRESS or ADDRESS.FIELD: the runs that changed it, and how. With show RUN: one run in
+    full; RUN is its id or a prefix of it.
     """
     looking = runtime.begin_without_account(location)
     if looking.account:

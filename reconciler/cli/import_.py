@@ -60,17 +60,17 @@ if TYPE_CHECKING:
 @click.option(
     "--merge",
     is_flag=True,
-    help="Add manifests for monitors that none describes yet, beside those that are there.",
+    help="Add manifests for monitors that have none, and keep the existing manifests.",
 )
 @click.option(
     "--no-defaults",
     is_flag=True,
-    help="Write every value into every manifest, and nothing that they share into _defaults.yaml.",
+    help="Write every value into every manifest, and no _defaults.yaml.",
 )
 @click.option(
     "--no-ids",
     is_flag=True,
-    help="Write no metadata.id: only the state says which monitor each manifest is about.",
+    help="Write no metadata.id: only the state binds each manifest to its monitor.",
 )
 @options.unknown
 def import_(
@@ -88,12 +88,11 @@ def import_(
 ) -> int:
     """Write manifests for the email monitors that AlertSite has.
 
-    TARGET is the id of a monitor, or a glob over names; without one all are imported. AlertSite is
-    only read, and no file is overwritten. What nearly all say goes into one _defaults.yaml, and the
-    state gets a record of each monitor. No secret is written: a list at the end says which
-    variables they have to be in. The manifests that were written are planned right away, against
-    what was read. Exits with 7 if that plan is not empty or a monitor got no manifest; both are
-    listed.
+    TARGET is the id of a monitor, or a glob over names; the default is all monitors. Never writes
+    to AlertSite, and overwrites no file. Values that most monitors share go into _defaults.yaml,
+    and the state gets a record of each monitor. No secrets are written; the output lists the
+    variables that you need for them. Then the new manifests are planned. Exits with 7 if that plan
+    has changes or a monitor got no manifest, and lists both.
     """
     if no_ids and into:
         raise UsageError(

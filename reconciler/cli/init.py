@@ -61,8 +61,8 @@ Delete the pipeline that you do not use: .github, or .gitlab and .gitlab-ci.yml.
 def init(folder: str | None) -> int:
     """Create a repository for manifests in DIR, by default the current folder.
 
-    What is there already is kept as it is. The example manifest is only written where there is no
-    folder with manifests yet.
+    Existing files are not changed. The example manifest is written only if there is no folder with
+    manifests yet.
     """
     root = Path(runtime.here() if folder is None else folder)
     written = 0

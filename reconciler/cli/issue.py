@@ -31,9 +31,9 @@ _LARGEST = 64 * 2**20
 def issue(drift_path: str, platform: str, text_path: str, title: str) -> int:
     """Keep one issue with the label monitoring:drift open while there is drift.
 
-    DRIFT is what drift --format json=FILE has written. The issue is opened when there is drift,
-    rewritten when it changes, and closed when it has gone. A note below it names what is newly
-    drifted, so that people are notified of that and of nothing else.
+    DRIFT is the output of drift --format json=FILE. The issue is opened when there is drift,
+    updated when the drift changes, and closed when it is gone. A comment reports new drift, so
+    people are notified of new drift only.
 
     It needs the variables of a pipeline, and GITHUB_TOKEN, or GITLAB_TOKEN: a
     project access token with the role Reporter and the scope api.

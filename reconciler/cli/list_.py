@@ -58,13 +58,13 @@ _TABLES = ("table", "wide", "csv")
     type=click.Choice(["table", "wide", "json", "csv", "name"]),
     default="table",
     show_default=True,
-    help="How to show them: a table with short cells, one with all, JSON, CSV, or their "
-    "addresses alone (the id of what has none).",
+    help="Output format: a table with short cells, a wide table, JSON, CSV, or addresses only (ids "
+    "of monitors without one).",
 )
 @click.option(
     "--offline/--live",
     default=False,
-    help="List what the state knows, and ask AlertSite nothing; or, by default, what it has.",
+    help="List what is in the state, without contacting AlertSite; or, by default, what is live.",
 )
 def list_(
     targets: tuple[str, ...],
@@ -81,10 +81,10 @@ def list_(
 ) -> int:
     """List the email monitors of the account, and whether Git manages them.
 
-    A managed monitor has a manifest, an orphaned one has lost it, an unmanaged one never had any,
-    and a missing one is only described.
-    It only reads, and shows no secret. Every TARGET is an address, an id, a glob over addresses,
-    label=value, or a file or folder; a ! in front leaves out.
+    A managed monitor has a manifest, an orphaned one had one, an unmanaged one never had one, and a
+    missing one has a manifest but does not exist.
+    Never writes, and shows no secrets. Every TARGET is an address, an id, a glob over addresses,
+    label=value, or a file or folder; a leading ! excludes.
     """
     wanted = [_condition(text) for text in conditions]
     shown = _columns(columns, output)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     "formats",
     multiple=True,
     metavar="FORMAT[=FILE]",
-    help="Show it as text, json or markdown. With FILE it goes there. May be repeated. Each "
-    "account is in it as its shard has shown it in that format.",
+    help="Output format: text, json or markdown. With FILE, write it there. May be repeated. The "
+    "shards must have used the same format.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def merge(
@@ -34,10 +34,10 @@ def merge(
     *,
     as_json: bool,
 ) -> int:
-    """Make one report of the results that shards have written below DIR.
+    """Combine the results that shards have written below DIR into one report.
 
-    It is what one run would have reported, and it ends with its exit code. The accounts are chosen
-    as they were for the shards; one without a result was not started, and the code is 7.
+    The report and the exit code are those of a single run. Select the same accounts as for the
+    shards. If an account has no result, it was not started, and the exit code is 7.
     """
     outputs = outputs_for((*formats, *(["json"] if as_json else [])))
     parts = merged(folder, [item.name for item in chosen])

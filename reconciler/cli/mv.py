@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=options.FromHere())
 @click.argument("target", metavar="TARGET", type=options.FromHere())
 @options.manifests
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be moved, and change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON on stdout.")
 def mv(
     sources: tuple[str, ...], target: str, manifests: str, *, dry_run: bool, as_json: bool
 ) -> int:
-    """Move manifests, files or whole folders, so that they say the same afterwards.
+    """Move manifests, files or whole folders without changing what they mean.
 
-    A manifest gets defaults from its folder. What it would lose by the move is written into it, and
-    {inherit: false} where it would get a default that it did not have: the plan stays the same.
-    TARGET is a folder for all, which is made if it is missing and ends with /, or the new name.
-    Nothing is overwritten. Git sees the renames by itself.
+    A manifest gets defaults from its folder. Values that it would lose are written into it, and
+    {inherit: false} overrides defaults that it would gain, so the plan does not change. TARGET is
+    an existing folder, a new folder that ends with /, or the new name. Nothing is overwritten. Git
+    detects the renames.
     """
     found = find_move(sources, target, options.sources(manifests), installed_schemas())
     if not as_json:

@@ -102,7 +102,7 @@ _target = click.option(
     callback=_targets,
     shell_complete=completions.targets,
     help="Only manifests that match: an address (email-smtp/prod-relay), the id of a monitor, a "
-    "glob over addresses, label=value, or a file or folder. A ! in front leaves out. May be "
+    "glob over addresses, label=value, or a file or folder. A leading ! excludes. May be "
     "repeated.",
 )
 _targets_argument = click.argument(
@@ -119,7 +119,7 @@ _exclude = click.option(
     metavar="TARGET",
     callback=_excluded,
     expose_value=False,
-    help="Leave out what matches, as --target with a ! in front does. May be repeated.",
+    help="Exclude what matches, like --target with a leading !. May be repeated.",
 )
 
 
@@ -138,7 +138,7 @@ def exclude(command: Callable[..., int]) -> Callable[..., int]:
         callback=lambda _context, _option, value: tuple(
             from_here(f"{NOT}{target}") for target in value
         ),
-        help="Leave out what matches, as a TARGET with a ! in front does. May be repeated.",
+        help="Exclude what matches, like a TARGET with a leading !. May be repeated.",
     )(command)
 
 
@@ -168,7 +168,7 @@ detail = click.option(
 no_pager = click.option(
     "--no-pager",
     is_flag=True,
-    help="Print a long plan, instead of showing it in PAGER; only a terminal has one.",
+    help="Print a long plan on a terminal instead of opening it in PAGER.",
 )
 prune = click.option(
     "--prune/--no-prune",
@@ -179,22 +179,22 @@ prune = click.option(
 edits_only = click.option(
     "--edits-only",
     is_flag=True,
-    help="Only what Git has changed; what AlertSite has changed by itself stays as it is.",
+    help="Only changes made in Git; what was changed in AlertSite stays as it is.",
 )
 keep = click.option(
     "--keep",
     multiple=True,
     metavar="ADDRESS",
     shell_complete=completions.addresses,
-    help="With --prune: an address, an id, or a glob over addresses, that is not retired. May be "
-    "repeated.",
+    help="With --prune: do not retire this address, this id, or what this glob over addresses "
+    "matches. May be repeated.",
 )
 state = click.option(
     "--state",
     "location",
     metavar="LOCATION",
     type=FromHere(config.location_from_root),
-    help="Where the state is kept: file:PATH, git:REMOTE#REF, s3://, gs:// or az://BUCKET/KEY. "
+    help="Where the state is stored: file:PATH, git:REMOTE#REF, s3://, gs:// or az://BUCKET/KEY. "
     "By default RECONCILER_STATE, then state in reconciler.toml, then "
     "file:.reconciler/state.json.",
 )
@@ -203,8 +203,8 @@ unknown = click.option(
     type=click.Choice(["to-do", "write"]),
     default="to-do",
     show_default=True,
-    help="What becomes of a text in a field that the schemas do not know, which may be a secret: "
-    "it is left to you, or written as it is.",
+    help="What to do with a string in a field that the schemas do not know, which may be a secret: "
+    "list it as a to-do, or write it as it is.",
 )
 
 
@@ -220,15 +220,15 @@ allow_loss = click.option(
     "--allow-loss",
     type=click.IntRange(0),
     metavar="N",
-    help="In this run, let N monitors lose monitoring, whatever the budget in reconciler.toml; "
-    "never more than RECONCILER_BUDGET.",
+    help="In this run, allow N monitors to lose monitoring, instead of the budget in "
+    "reconciler.toml; never more than RECONCILER_BUDGET.",
 )
 parallelism = click.option(
     "--parallelism",
     type=click.IntRange(1, 64),
     default=4,
     show_default=True,
-    help="How many requests may be in flight at once.",
+    help="Number of concurrent requests.",
 )
 fail_fast = click.option(
     "--fail-fast", is_flag=True, help="Start nothing new after the first failure."
@@ -244,20 +244,20 @@ events = click.option(
     "--events",
     metavar="FILE",
     type=FromHere(),
-    help="Write what happens into FILE as it happens, as JSON lines.",
+    help="Write events to FILE as they happen, as JSON lines.",
 )
 metrics = click.option(
     "--metrics",
     metavar="FILE",
     type=FromHere(),
-    help="Write the numbers of this run into FILE at its end, as OpenMetrics text.",
+    help="Write metrics of this run to FILE when it ends, as OpenMetrics text.",
 )
 notify = click.option(
     "--notify",
     multiple=True,
     metavar="URL",
-    help="Notify a chat, a mailbox or a web hook if anything happened; URL is an Apprise URL. May "
-    "be repeated; RECONCILER_NOTIFY can hold URLs too.",
+    help="Notify a chat, a mailbox or a webhook if anything happened; URL is an Apprise URL. May "
+    "be repeated. RECONCILER_NOTIFY can hold URLs too.",
 )
 
 

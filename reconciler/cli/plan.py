@@ -44,7 +44,9 @@ _WHY = "A plan that is to be applied is made from AlertSite."
 @options.state
 @options.events
 @options.metrics
-@click.option("--offline", is_flag=True, help="Compare with the state; ask AlertSite nothing.")
+@click.option(
+    "--offline", is_flag=True, help="Compare with the state, without contacting AlertSite."
+)
 @click.option(
     "--out",
     metavar="FILE",

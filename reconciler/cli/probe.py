@@ -21,10 +21,10 @@ _SHOWN = (
 @selection.one
 @click.option("--json", "as_json", is_flag=True, help="Print the tables as JSON on stdout.")
 def probe(*, as_json: bool) -> int:
-    """Show which fields AlertSite returns, and of which type; never a value, never writes.
+    """Show which fields and types AlertSite returns; never a value, never writes.
 
-    One list request. For each kind every field is compared with the schema: as expected, of another
-    type, unknown to the schema, or not seen.
+    It makes one list request, and compares each field with the schema of its kind: as expected, of
+    another type, unknown to the schema, or not returned.
     """
     schemas = installed_schemas()
     with connect(schemas) as connection:

@@ -53,10 +53,9 @@ def pull(
 ) -> int:
     """Write what AlertSite changed into the manifests, after showing the edits and asking.
 
-    Only values change: comments, order and quotes stay. AlertSite is only read, and secrets are
-    never pulled. Every TARGET is an address, an id, a glob over addresses, label=value, or a file
-    or folder; a ! in front leaves out. Exits with 7 if something could not be written, which is
-    listed.
+    Comments, order and quotes do not change. Never writes to AlertSite, and never pulls secrets.
+    Every TARGET is an address, an id, a glob over addresses, label=value, or a file or folder; a
+    leading ! excludes. Exits with 7 if a value could not be written, and lists it.
     """
     schemas, fleet = options.load(manifests)
     run = runtime.begin(location, embedded=config.is_silent(os.environ))

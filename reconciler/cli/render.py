@@ -28,8 +28,8 @@ from reconciler.usecases.effective import find_effective
 def render(address: str, manifests: str, location: str | None, output: str) -> int:
     """Show a manifest with its defaults, and where each value is set.
 
-    It asks AlertSite nothing, and secrets stay references. In place of ADDRESS the id of the
-    monitor will do; the state is read only for one that no manifest names.
+    It does not contact AlertSite, and secrets stay references. You can use the id of the monitor
+    instead of ADDRESS; the state is read only if no manifest names that id.
     """
     schemas, fleet = options.load(manifests)
     (found,) = with_addresses((address,), fleet.desired, {})

@@ -22,7 +22,7 @@ from reconciler.usecases.report import report as fleet_report
 def report(manifests: str, location: str | None, outputs: formats.Outputs) -> int:
     """Show the fleet: what is managed, drifted, disabled, what it covers and costs; never writes.
 
-    It compares AlertSite with the manifests and the state. As HTML it is one page for everybody.
+    It compares AlertSite with the manifests and the state. --format html=FILE writes a page.
     """
     schemas, fleet = options.load(manifests, may_be_empty=True)
     run = runtime.begin(location, embedded=config.is_silent(os.environ))

@@ -27,11 +27,11 @@ from reconciler.errors import ConfigurationError, ExitCode, NotAllowedError, Ref
 )
 @click.option("--commit", metavar="SHA", help="The merge; by default that of the pipeline.")
 def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int:
-    """Get the plan that was reviewed with the request that this commit merged.
+    """Fetch the plan that was reviewed with the request that this commit merged.
 
-    FILE is written only if that plan was made from the manifests that are here; apply FILE then
-    does exactly that, or refuses. Otherwise it says why there is none; apply without FILE makes
-    a new plan. Nothing is taken from a fork.
+    FILE is written only if that plan was made from the manifests in this checkout. Otherwise
+    the command says why there is no plan, and apply without FILE makes a new one. A plan from a
+    fork is never used.
 
     It needs the variables of a pipeline, and GITHUB_TOKEN with actions: read, or
     GITLAB_TOKEN: a project access token with the role Reporter and the scope api.

@@ -29,7 +29,7 @@ def _completed(_: click.Context, __: click.Parameter, incomplete: str) -> list[C
 @click.command(epilog="Example: reconciler schema email-smtp > schemas/email-smtp.schema.json")
 @click.argument("kind", metavar="[KIND]", required=False, shell_complete=_completed)
 def schema(kind: str | None) -> int:
-    """Print the JSON Schema of a kind, or of a format that reconciler prints or keeps.
+    """Print the JSON Schema of a kind, or of a format that reconciler prints or stores.
 
     Without KIND, list their names.
     """

@@ -93,7 +93,7 @@ _SELECTING = (
         multiple=True,
         metavar="NAME",
         shell_complete=completions.accounts,
-        help="Only this account of reconciler.toml; a glob means several. May be repeated.",
+        help="Only this account of reconciler.toml, or those that a glob matches. May be repeated.",
     ),
     click.option(
         "--not-account",
@@ -101,7 +101,7 @@ _SELECTING = (
         multiple=True,
         metavar="NAME",
         shell_complete=completions.accounts,
-        help="Not this account, or those that a glob means. May be repeated.",
+        help="Exclude this account, or those that a glob matches. May be repeated.",
     ),
     click.option(
         "-l",
@@ -110,13 +110,13 @@ _SELECTING = (
         multiple=True,
         metavar="NAME=VALUE",
         shell_complete=completions.account_labels,
-        help="Only accounts with this label. May be repeated; then all must fit.",
+        help="Only accounts with this label. May be repeated; all must match.",
     ),
     click.option(
         "--changed-since",
         callback=_filled,
         metavar="REF",
-        help="Only accounts whose files have changed since the commit where REF and HEAD parted.",
+        help="Only accounts whose files have changed since the merge base of REF and HEAD.",
     ),
     click.option("--all-accounts", is_flag=True, help="All accounts."),
 )

@@ -57,12 +57,12 @@ def set_(
 ) -> int:
     """Set fields of many manifests, after showing the edits and asking.
 
-    Every TARGET is an address, an id, a glob over addresses, label=value, or a file or folder; a !
-    in front leaves out. FIELD is a field of spec, or starts with extra., lifecycle. or labels. A
-    list of ids is written as 10,20; += adds to it, and -= takes away. What is added to a default
-    goes on following it. A VALUE that begins with { or [ is YAML.
+    Every TARGET is an address, an id, a glob over addresses, label=value, or a file or folder; a
+    leading ! excludes. FIELD is a field of spec, or starts with extra., lifecycle. or labels. Write
+    a list of ids as 10,20; += adds to a list, and -= removes from it. With +=, a list from a
+    default keeps following the default. A VALUE that begins with { or [ is YAML.
 
-    Comments, order and quotes stay. If a manifest would have a finding, nothing is written.
+    Comments, order and quotes do not change. If an edit causes a finding, nothing is written.
     """
     schemas = installed_schemas()
     wanted = _wanted(arguments, targets, unset, schemas)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def show(
     file: str, outputs: Outputs, detail: Detail | None, *, show_requests: bool, no_pager: bool
 ) -> int:
-    """Show a plan that plan --out has written; needs no network."""
+    """Show a plan from plan --out; needs no network."""
     saved = plan_file.read(file)
     console.note(f"Account: {saved.plan.account}")
     made = provenance.of_saved(outputs, saved.basis, file)

@@ -62,13 +62,13 @@ shard = click.option(
     "--shard",
     type=_ShardType(),
     metavar="I/N",
-    help="Only the I-th of N parts of the accounts, from 1. With /N, JOB_COMPLETION_INDEX of "
-    "Kubernetes tells which, from 0.",
+    help="Only the I-th of N parts of the accounts, from 1. With /N, the number comes from "
+    "JOB_COMPLETION_INDEX of Kubernetes, which starts at 0.",
 )
 executor = click.option(
     "--executor",
     default="",
     metavar="dask:ADDRESS",
-    help="Do it on the workers of a Dask scheduler: dask:tls://HOST:8786. Without TLS only on "
+    help="Run on the workers of a Dask scheduler: dask:tls://HOST:8786. Without TLS only on "
     "this machine: dask:tcp://127.0.0.1:8786.",
 )

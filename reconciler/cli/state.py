@@ -59,7 +59,7 @@ def list_(location: str | None) -> int:
 def show(address: str, location: str | None) -> int:
     """Show one record as JSON.
 
-    In place of its address the id of its monitor will do.
+    You can use the id of the monitor instead of ADDRESS.
     """
     run = _begin(location)
     records = run.known(None).state.records
@@ -85,7 +85,7 @@ def show(address: str, location: str | None) -> int:
 def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float) -> int:
     """Forget records; AlertSite and the manifests stay as they are.
 
-    In place of an address the id of its monitor will do.
+    You can use the id of a monitor instead of its address.
     """
     run = _begin(location)
     with (

@@ -26,7 +26,7 @@ from reconciler.usecases.status import find_status
 def status(manifests: str, location: str | None, *, as_json: bool) -> int:
     """Summarize the account in ten lines: monitors, plan, drift, coverage, cost, last run, lock.
 
-    It only reads, and needs no secrets: whether one has changed is not counted.
+    Never writes, and needs no secrets: changed secrets are not counted.
     """
     schemas, fleet = options.load(manifests, may_be_empty=True)
     run = runtime.begin(location, embedded=config.is_silent(os.environ))

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     "targets",
     multiple=True,
     metavar="TARGET",
-    help="Only what the run did to these: an address, or a glob over addresses. May be repeated.",
+    help="Only undo changes to this address, or to what this glob matches. May be repeated.",
 )
 @options.show_requests
 @options.detail
@@ -81,9 +81,9 @@ def undo(
 ) -> int:
     """Undo a run, after showing the plan and asking.
 
-    Every field that the run changed gets the value that it had before, a monitor that it created is
-    retired, one that it deleted is created again. What moved since is refused and named. RUN is the
-    id of the run, or how it begins; reconciler history lists them.
+    Restore every field that the run changed, retire the monitors that it created, and recreate
+    those that it deleted. Monitors that have changed since are refused and listed. RUN is the id of
+    the run or a prefix of it; reconciler history lists the runs.
     """
     with signals.emitting(signals.Wanted(events, metrics, notify), "undo") as told:
         schemas = installed_schemas()

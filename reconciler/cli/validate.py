@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     "--state",
     "location",
     metavar="LOCATION",
-    help="With --lint: also report fields that were applied, says the state at LOCATION, and that "
-    "no manifest names any more.",
+    help="With --lint: also report fields that were applied, according to the state at LOCATION, "
+    "and that no manifest names any more.",
 )
 @formats.option(formats.Subject.FINDINGS)
 def validate(
@@ -57,9 +57,9 @@ def validate(
 ) -> int:
     """Check manifests against their schemas; needs no network.
 
-    Every PATH is a file or folder; without one, the folder monitors is checked. With --lint, errors
-    end the run with 3 as those of a schema do; warnings and infos are printed. What the baseline
-    knows (lint-baseline.json, or baseline in [lint] of reconciler.toml) is only counted.
+    Every PATH is a file or folder; the default is the folder monitors. With --lint, errors end the
+    run with 3, like those of a schema; warnings and infos are printed. Findings in the baseline
+    (lint-baseline.json, or baseline in [lint] of reconciler.toml) are only counted.
     """
     if strict and not lint:
         raise UsageError("--strict is about the findings of --lint", "Give both.")

@@ -96,9 +96,9 @@ class _Listen(click.ParamType[tuple[str, int]]):
     type=options.Duration(),
     default="10m",
     show_default=True,
-    help="How long to wait between two rounds, give or take a tenth; 60s at least.",
+    help="Pause between two rounds, at least 60s; varies by up to 10 %.",
 )
-@click.option("--once", is_flag=True, help="Do one round, serve nothing, and exit as plan does.")
+@click.option("--once", is_flag=True, help="Run one round, serve nothing, and exit as plan does.")
 @click.option(
     "--apply",
     "applies",
@@ -108,8 +108,8 @@ class _Listen(click.ParamType[tuple[str, int]]):
 @click.option(
     "--ref",
     metavar="REF",
-    help="The branch or tag of the remote to follow. Without it, the one that the checked-out "
-    "branch tracks.",
+    help="The branch or tag of the remote to follow; by default the upstream of the checked-out "
+    "branch.",
 )
 @options.notify
 @click.option(

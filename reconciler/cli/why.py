@@ -20,13 +20,15 @@ from reconciler.usecases.why import why as ask
 @click.argument("asked", metavar="ADDRESS[.FIELD]", shell_complete=completions.fields)
 @options.manifests
 @options.state
-@click.option("--offline", is_flag=True, help="Compare with the state; ask AlertSite nothing.")
+@click.option(
+    "--offline", is_flag=True, help="Compare with the state, without contacting AlertSite."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON on stdout.")
 def why(asked: str, manifests: str, location: str | None, *, offline: bool, as_json: bool) -> int:
     """Show where a value comes from, what was last applied, what is live and what comes next.
 
-    Without FIELD it tells of the monitor and of every field that its manifest names. In place of
-    ADDRESS the id of the monitor will do. It only reads, and shows no secret.
+    Without FIELD, show the monitor and every field of its manifest. You can use the id of the
+    monitor instead of ADDRESS. Never writes, and shows no secrets.
     """
     schemas, fleet = options.load(manifests, may_be_empty=True)
     run = runtime.begin(location, embedded=config.is_silent(os.environ))

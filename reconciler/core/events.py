@@ -84,7 +84,7 @@ class RequestEnded(NamedTuple):
 
 
 class Retried(NamedTuple):
-    """A request failed and goes out again.
+    """A request failed and is retried.
 
     Attributes:
         attempt: which one failed; the first is 1.
@@ -122,7 +122,7 @@ class OutcomeKnown(NamedTuple):
 
 
 class DriftFound(NamedTuple):
-    """It is known what AlertSite changed since the last apply.
+    """The drift since the last apply was determined.
 
     Attributes:
         is_whole: whether it was looked for in all monitors.

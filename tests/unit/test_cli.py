@@ -101,7 +101,7 @@ def test_help_names_each_command_once_in_a_section_with_its_whole_summary(
     _, *sections = capsys.readouterr().out.split("\n\n")
     listed = [block.splitlines() for block in sections if not block.startswith(("  ", "Options:"))]
     titles = [title for title, *_ in listed]
-    assert titles == ["Change AlertSite:", "Look:", "Author manifests:", "Set up and automate:"]
+    assert titles == ["Change AlertSite:", "Inspect:", "Author manifests:", "Set up and automate:"]
     rows = [row.split(maxsplit=1) for _, *rows in listed for row in rows]
     assert sorted(name for name, _ in rows) == sorted(
         reconciler.list_commands(click.Context(reconciler))

@@ -52,46 +52,46 @@ class Metric(NamedTuple):
 LAST_RUN = Metric("reconciler_last_run_timestamp_seconds", "When the last run ended.")
 LAST_SUCCESS = Metric(
     "reconciler_last_success_timestamp_seconds",
-    "When the last run ended that exited with 0 or 2.",
+    "When the last run with exit code 0 or 2 ended.",
 )
 EXIT_CODE = Metric("reconciler_exit_code", "Exit code of the last run.")
 DURATION = Metric("reconciler_duration_seconds", "How long the last run took.")
 MANAGED = Metric(
     "reconciler_managed_monitors",
-    "Monitors that have a manifest and are there; for drift, that have a record.",
+    "Monitors that have a manifest and exist; for drift, that have a record.",
 )
 UNMANAGED = Metric(
-    "reconciler_unmanaged_monitors", "Email monitors of the account without manifest and record."
+    "reconciler_unmanaged_monitors", "Email monitors of the account without a manifest or a record."
 )
 ORPHANS = Metric("reconciler_orphaned_monitors", "Monitors with a record and without a manifest.")
 DRIFTED = Metric(
-    "reconciler_drifted_monitors", "Monitors that AlertSite has changed since they were applied."
+    "reconciler_drifted_monitors", "Monitors that were changed in AlertSite since the last apply."
 )
 CHANGES = Metric(
     "reconciler_planned_changes",
-    "Changes of the plan; one whose fields have several causes counts for each.",
+    "Changes of the plan; a change with several causes counts once for each.",
     ("action", "cause"),
 )
-REFUSALS = Metric("reconciler_refusals", "Manifests that a guard does not let be planned.")
-OUTCOMES = Metric(
-    "reconciler_outcomes", "Changes by what became of them in an apply.", ("action", "status")
-)
+REFUSALS = Metric("reconciler_refusals", "Manifests that a guard refused to plan.")
+OUTCOMES = Metric("reconciler_outcomes", "Changes of an apply by outcome.", ("action", "status"))
 LOST = Metric(
-    "reconciler_lost_monitors", "Monitors that lose monitoring by the plan, of whatever cause."
+    "reconciler_lost_monitors", "Monitors that lose monitoring by the plan, for any cause."
 )
-LOSSES = Metric("reconciler_losses", "Monitors that lose monitoring by the plan.", ("cause",))
+LOSSES = Metric(
+    "reconciler_losses", "Monitors that lose monitoring by the plan, by cause.", ("cause",)
+)
 REQUESTS = Metric(
     "reconciler_requests",
-    "Requests to AlertSite by the status of the answer; none if there was no answer.",
+    "Requests to AlertSite by status code; none if there was no response.",
     ("method", "code"),
 )
-RETRIES = Metric("reconciler_retries", "Requests that went out again.")
+RETRIES = Metric("reconciler_retries", "Retried requests.")
 MEASUREMENTS = Metric(
     "reconciler_measurements_per_day",
     "Measurements of all email monitors of the account, as the plan found them.",
 )
 PLANNED_MEASUREMENTS = Metric(
-    "reconciler_planned_measurements_per_day", "The same, once the plan is applied."
+    "reconciler_planned_measurements_per_day", "The same, after the plan is applied."
 )
 METRICS = (
     *(LAST_RUN, LAST_SUCCESS, EXIT_CODE, DURATION, MANAGED, UNMANAGED, ORPHANS, DRIFTED, CHANGES),

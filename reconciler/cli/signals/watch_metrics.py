@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 LEADS = Metric("reconciler_watch_leads", "1 for the watcher that checks the accounts, else 0.")
 IS_FETCHED = Metric(
-    "reconciler_watch_fetched", "1 if the manifests are those of the remote, or there is none."
+    "reconciler_watch_fetched",
+    "1 if the manifests are up to date with the remote, or there is no remote.",
 )
-EDITS = Metric("reconciler_watch_edits", "Changes that Git asks for and that are not made yet.")
+EDITS = Metric("reconciler_watch_edits", "Edits in Git that are not applied yet.")
 HELD = Metric(
     "reconciler_watch_held",
-    "Monitors with a difference that is not an edit, which watch never applies.",
+    "Monitors with a difference that is not an edit, which watch does not apply.",
 )
 WATCH_METRICS = (LEADS, IS_FETCHED, EDITS, HELD)
 """What is added to the metrics of a run."""

@@ -26,25 +26,19 @@ UNASKED = frozenset({EXPIRED_IGNORE, EXPIRED_MAINTENANCE, UNKNOWN_SCHEME, UNUSED
 """Warnings that are given without lint, and that no comment disables."""
 CODES: Mapping[str, Code] = {
     "wrong-port": Code(
-        Severity.ERROR, "The port belongs to another mail protocol than the kind speaks."
+        Severity.ERROR, "The port belongs to a different mail protocol than the kind."
     ),
     "wrong-scheme": Code(
         Severity.ERROR,
-        "The scheme of a host name is that of a protocol that the kind does not speak.",
+        "The scheme of a host name belongs to a different protocol than the kind.",
     ),
-    "other-address": Code(
-        Severity.ERROR, "The host name is an IP address, and ipv4 is another one."
-    ),
-    "tls-port": Code(
-        Severity.WARNING, "A scheme with TLS has a port without it, or the other way round."
-    ),
-    "two-ports": Code(Severity.WARNING, "hostname holds a port, and port is another one."),
-    "no-address": Code(
-        Severity.WARNING, "resolve_dns is false, and there is no ipv4 to use instead."
-    ),
+    "other-address": Code(Severity.ERROR, "The host name is an IP address that differs from ipv4."),
+    "tls-port": Code(Severity.WARNING, "A scheme with TLS has a port without TLS, or the reverse."),
+    "two-ports": Code(Severity.WARNING, "The port in hostname differs from port."),
+    "no-address": Code(Severity.WARNING, "resolve_dns is false, and ipv4 is not set."),
     "home-location": Code(Severity.WARNING, "home_location is not one of locations."),
     "location-count": Code(
-        Severity.WARNING, "monitor_location_count is more than the number of locations."
+        Severity.WARNING, "monitor_location_count is greater than the number of locations."
     ),
     "rotation-mode": Code(
         Severity.WARNING, "rotate_locations is true in Primary mode, which does not rotate."
@@ -56,20 +50,21 @@ CODES: Mapping[str, Code] = {
         Severity.WARNING, "Several monitors of one kind check the same host and port."
     ),
     "shared-mailbox": Code(
-        Severity.WARNING, "Several round trips use one mailbox, and each deletes what it finds."
+        Severity.WARNING,
+        "Several round trips use one mailbox, and each deletes the mail of the others.",
     ),
     "unnamed-field": Code(
         Severity.WARNING,
-        "With --state: a field was applied, and no manifest or default names it any more.",
+        "With --state: a field was applied and is no longer in a manifest or default.",
     ),
     BAD_COMMENT: Code(
         Severity.WARNING,
-        "A comment for reconciler that names no code, or is where none counts.",
+        "A reconciler comment names no code, or is in a place where it has no effect.",
     ),
     "smtp-only": Code(
-        Severity.INFO, "A domain's mail is watched where it is sent, and not where it is fetched."
+        Severity.INFO, "A domain has a monitor for sending mail, but none for fetching it."
     ),
     "disabled": Code(Severity.INFO, "enabled is false: the monitor does not run."),
-    "silenced": Code(Severity.INFO, "notify_on_error is false: nobody is told of a failure."),
+    "silenced": Code(Severity.INFO, "notify_on_error is false: the monitor sends no alerts."),
 }
 """What lint may say; any other code that is not `UNASKED` is that of an invalid manifest."""

@@ -167,10 +167,20 @@ def field_row(name: str, by: Mapping[str, Described]) -> tuple[str, str, str]:
     field = next(iter(by.values()))
     words = field.words
     parts = [f"{words.summary.rstrip('.')}."]
+    for kind, other in by.items():
+        if other.words.summary != words.summary:
+            more = other.words.summary.removeprefix(words.summary).strip()
+            parts.append(f"For {kind}: {more.rstrip('.')}.")
     parts += [f"Unit: {words.unit.rstrip('.')}."] if words.unit else []
-    parts += [f"Default: {words.default.rstrip('.')}."] if words.default else []
+    defaults = {kind: other.words.default.rstrip(".") for kind, other in by.items()}
+    if len(set(defaults.values())) > 1:
+        parts.append(f"Default: {'; '.join(f'{it} for {kind}' for kind, it in defaults.items())}.")
+    else:
+        parts += [f"Default: {words.default.rstrip('.')}."] if words.default else []
     limits = [limit for limit in field.limits if not limit.startswith("of the form")]
-    parts += [f"Allowed: {', '.join(limits)}."] if limits else []
+    phrases = [limit for limit in limits if not limit[0].isupper()]
+    parts += [f"Allowed: {', '.join(phrases)}."] if phrases else []
+    parts += [f"{limit.rstrip('.')}." for limit in limits if limit[0].isupper()]
     if len(by) < len(KINDS):
         parts.append(f"Only {', '.join(by)}.")
     kind = field.type or "any"

@@ -16,7 +16,7 @@ is concluded and nothing created, and a person is asked.
 
 An answer is no proof either: what is on the way may cross the answers of two creates. A record that
 no look has confirmed yet is a pending create again if its monitor is not surely what was sent, and
-surely what another create of ours has sent.
+is surely what another create of ours has sent, or another monitor is that of this one.
 
 What is found is bound only while a manifest asks for it. That nothing is found proves nothing until
 the grace is over, which is longer than an answer may keep us waiting; only then is the create as
@@ -92,14 +92,21 @@ def is_new(record: Record) -> bool:
 
 
 def crossed(
-    state: State, live: Mapping[int, Live], kinds: Mapping[str, Kind]
+    state: State,
+    live: Mapping[int, Live],
+    kinds: Mapping[str, Kind],
+    named: Collection[int],
+    *,
+    is_over: bool,
 ) -> dict[str, PendingCreate]:
-    """By address, the creates that were answered with the id of what another one has made.
+    """By address, the creates that were answered with the id of another monitor than their own.
 
     Args:
         state: with its pending creates, and records that no look has confirmed yet.
         live: every monitor that AlertSite was seen to have.
         kinds: the kinds, by name.
+        named: ids that manifests name.
+        is_over: whether the grace is, so that the absence of a monitor proves something.
     """
     new = {
         address: PendingCreate(item.run, item.applied_at, item.unseen)
@@ -107,21 +114,43 @@ def crossed(
         if is_new(item)
     }
     creates = {**new, **state.pending_creates}
-    by_name: dict[str, list[str]] = {}
-    for address, create in creates.items() if new else ():
-        by_name.setdefault(folded(create.body.get("name")), []).append(address)
 
     def has_made(address: str, monitor: Live) -> bool:
         name = address.partition("/")[0]
         tier = _tier(monitor, creates[address], kinds.get(name) or Kind(name, {}))
         return tier is not None and tier < _DOUBTFUL
 
+    doubtful = {
+        address: monitor
+        for address in new
+        if (monitor := live.get(state.records[address].id)) is None
+        or not has_made(address, monitor)
+        if monitor is not None or is_over
+    }
+    if not doubtful:
+        return {}
+    by_name: dict[str, list[str]] = {}
+    for address, create in creates.items():
+        by_name.setdefault(folded(create.body.get("name")), []).append(address)
+    bound = {record.id for record in state.records.values()}.union(named)
+    free: dict[str, list[Live]] = {}
+    for item in live.values():
+        if item.id not in bound:
+            free.setdefault(folded(item.fields.get("name")), []).append(item)
+
+    def is_anothers(monitor: Live) -> bool:
+        others = by_name.get(folded(monitor.fields.get("name")), ())
+        return any(has_made(other, monitor) for other in others)
+
+    def is_elsewhere(address: str) -> bool:
+        before = state.ids_before.get(new[address].run, ())
+        same = free.get(folded(new[address].body.get("name")), ())
+        return any(item.id not in before and has_made(address, item) for item in same)
+
     return {
-        address: create
-        for address, create in new.items()
-        if (monitor := live.get(state.records[address].id)) is not None
-        and not has_made(address, monitor)
-        and any(has_made(it, monitor) for it in by_name.get(folded(monitor.fields.get("name")), ()))
+        address: new[address]
+        for address, monitor in doubtful.items()
+        if (monitor is not None and is_anothers(monitor)) or is_elsewhere(address)
     }
 
 

@@ -287,7 +287,7 @@ def _planned(
         seen = observe(reader, kinds, state, named, refuses=refuses)
         there = {monitor.id: monitor for monitor in seen.live}
         known = state._replace(pending_creates=pending)
-        wrong = {} if workspace.undoes else crossed(known, there, kinds)
+        wrong = {} if workspace.undoes else crossed(known, there, kinds, named, is_over=was_over)
         known = StateDelta(dict.fromkeys(wrong), wrong).of(known)
         found = resolve_pending_creates(known, seen.live, kinds, named, asked)
         unseen = [

@@ -126,21 +126,32 @@ class TestCrossedAnswers:
             )
         return state(other=self.THEIRS["name"])._replace(records=records)
 
-    def crossed(self, known: State, *monitors: Live) -> set[str]:
-        return set(crossed(known, {item.id: item for item in monitors}, SCHEMAS.kinds))
+    def crossed(self, known: State, *monitors: Live, is_over: bool = True) -> set[str]:
+        live = {item.id: item for item in monitors}
+        return set(crossed(known, live, SCHEMAS.kinds, (), is_over=is_over))
 
     def test_both_are_pending_again(self) -> None:
         assert self.crossed(self.bound(), MADE, live(self.THEIRS, id=8)) == {RELAY, OTHER}
 
     def test_the_one_is_whose_answer_was_that_of_the_other(self) -> None:
         known, seen = self.bound(other=False), {7: MADE, 8: live(self.THEIRS, id=8)}
-        found = crossed(known, seen, SCHEMAS.kinds)
+        found = crossed(known, seen, SCHEMAS.kinds, (), is_over=False)
         assert found == {RELAY: PendingCreate("run-1", AT, BODY)}
 
     @pytest.mark.parametrize("name", [BODY["name"].upper(), BODY["name"][:20], "Something else"])
     def test_a_name_that_is_nobody_elses_is_believed(self, name: str) -> None:
         seen = live({**BODY, "name": name}, id=8)
         assert self.crossed(self.bound(), seen, live(self.THEIRS, id=7)) == set()
+
+    @pytest.mark.parametrize("theirs", [(), (live({**BODY, "name": "A stranger's"}, id=8),)])
+    def test_its_own_monitor_is_somewhere_else(self, theirs: tuple[Live, ...]) -> None:
+        known = self.bound(other=False)._replace(pending_creates={})
+        assert self.crossed(known, *theirs, live(BODY, id=9)) == {RELAY}
+        before = known._replace(ids_before={"run-1": (9,)})
+        assert self.crossed(before, *theirs, live(BODY, id=9)) == set()
+        assert self.crossed(known, *theirs) == set()
+        may_come = self.crossed(known, *theirs, live(BODY, id=9), is_over=False)
+        assert may_come == ({RELAY} if theirs else set())
 
     def test_what_a_look_has_confirmed_is_not_doubted(self) -> None:
         known = self.bound(other=False)

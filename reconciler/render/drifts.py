@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.core.printable import Lines, joined, printable
-from reconciler.render.text import paint
+from reconciler.render.text import paint, quantity
 from reconciler.render.values import shown_change
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ def drift_text(drift: Drift, *, colour: bool = False) -> Lines:
         lines += _monitor(monitor, colour=colour)
     lines += unmanaged_lines(drift, colour=colour)
     total = len(drift.monitors) + drift.kept
-    noun = "monitor" if total == 1 else "monitors"
-    line = f"No drift. {total:,} {noun} as last applied."
+    known = quantity(total, "monitor")
+    line = f"No drift. {known} as last applied."
     if drift.monitors:
-        line = f"Drift: {len(drift.monitors):,} of {total:,} {noun} not as last applied."
+        line = f"Drift: {len(drift.monitors):,} of {known} not as last applied."
     if drift.unmanaged is not None:
         count = len(drift.unmanaged)
         line += (

@@ -9,7 +9,7 @@ from reconciler.core.fields import ELEMENT
 from reconciler.core.lint import CODES
 from reconciler.core.printable import Lines, joined
 from reconciler.core.report import REGIONS
-from reconciler.render.text import some, value_text
+from reconciler.render.text import quantity, some, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -63,7 +63,9 @@ def code_text(name: str) -> Lines:
 
 def members_text(members: Sequence[Member]) -> Lines:
     """A line for each location or property: its id, its name and how many monitors have it."""
-    rows = [(str(item.id), _named(item), _monitors(item)) for item in members]
+    rows = [
+        (str(item.id), _named(item), quantity(len(item.monitors), "monitor")) for item in members
+    ]
     if not rows:
         return joined(["No monitor has any."])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -84,11 +86,6 @@ def member_text(noun: str, member: Member) -> Lines:
 
 def _named(member: Member) -> str:
     return " or ".join(member.names) or "(no name)"
-
-
-def _monitors(member: Member) -> str:
-    count = len(member.monitors)
-    return "1 monitor" if count == 1 else f"{count:,} monitors"
 
 
 def _region(number: int) -> str:

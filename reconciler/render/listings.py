@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.listing import cell
 from reconciler.core.printable import Lines, joined, printable
-from reconciler.render.text import paint
+from reconciler.render.text import paint, quantity
 from reconciler.render.values import names_of
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def list_names(listing: Listing) -> Lines:
 
 def counts_text(listing: Listing) -> str:
     """How many there are, in one line."""
-    noun = "monitor" if len(listing.monitors) == 1 else "monitors"
+    monitors = quantity(len(listing.monitors), "monitor")
     counts = standings_text(listing.counts())
-    return f"{len(listing.monitors):,} {noun}{f': {counts}' if counts else ''}."
+    return f"{monitors}{f': {counts}' if counts else ''}."
 
 
 def standings_text(counts: Mapping[str, int]) -> str:

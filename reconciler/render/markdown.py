@@ -33,7 +33,7 @@ from reconciler.render.plans import (
     where_text,
 )
 from reconciler.render.results import outcomes_text, result_text
-from reconciler.render.text import some, value_text
+from reconciler.render.text import quantity, some, value_text
 from reconciler.render.values import names_of, shown_element, shown_inside, shown_value
 from reconciler.render.verbs import VERBS
 
@@ -140,8 +140,7 @@ def result_markdown(result: Result, view: View) -> Lines:
 
 def findings_markdown(findings: Sequence[Diagnostic], view: View) -> Lines:
     """The findings by severity."""
-    noun = "finding" if len(findings) == 1 else "findings"
-    verdict = f"{len(findings):,} {noun}." if findings else "No findings."
+    verdict = f"{quantity(len(findings), 'finding')}." if findings else "No findings."
     sections = [
         MarkdownSection(
             title,
@@ -287,8 +286,8 @@ def _document(
         )
     if missing:
         where = "the text that the command prints has all" if not whole else "all of them:"
-        noun = "thing is" if missing == 1 else "things are"
-        parts += [f"**{missing:,} {noun} not shown**, as it would be too long here; {where}", whole]
+        things = quantity(missing, "thing is", "things are")
+        parts += [f"**{things} not shown**, as it would be too long here; {where}", whole]
     return Lines("\n\n".join(filter(None, (*parts, last))))
 
 

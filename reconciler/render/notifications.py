@@ -13,6 +13,7 @@ from reconciler.core.result import Status
 from reconciler.errors import ExitCode
 from reconciler.render.drifts import unmanaged_text
 from reconciler.render.results import status_word
+from reconciler.render.text import quantity
 from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -82,11 +83,9 @@ def drift_message(
         return _failure(account, "drift", run, exit_code)
     if not fresh and not strangers:
         return None
-    noun = "monitor has" if len(fresh) == 1 else "monitors have"
-    parts = [f"{len(fresh):,} {noun} drifted"] if fresh else []
+    parts = [f"{quantity(len(fresh), 'monitor has', 'monitors have')} drifted"] if fresh else []
     if strangers:
-        noun = "monitor" if len(strangers) == 1 else "monitors"
-        parts.append(f"{len(strangers):,} new {noun} without a manifest")
+        parts.append(f"{quantity(len(strangers), 'new monitor')} without a manifest")
     lines = [*map(_drifted, fresh), *map(_stranger, strangers)]
     title = f"AlertSite, {account}: {', '.join(parts)}"
     return Message(title, _body(lines, f"Run {run}"), is_warning=True)
@@ -103,17 +102,13 @@ def news_message(news: News) -> Message:
         can = "cannot be used" if news.has_problem else "can be used again"
         parts.append(f"the latest commit {can}")
     if failed:
-        noun = "account has" if len(failed) == 1 else "accounts have"
-        parts.append(f"{len(failed):,} {noun} failed")
+        parts.append(f"{quantity(len(failed), 'account has', 'accounts have')} failed")
     if recovered:
-        noun = "account works" if len(recovered) == 1 else "accounts work"
-        parts.append(f"{len(recovered):,} {noun} again")
+        parts.append(f"{quantity(len(recovered), 'account works', 'accounts work')} again")
     if drifted:
-        noun = "monitor has" if drifted == 1 else "monitors have"
-        parts.append(f"{drifted:,} {noun} drifted")
+        parts.append(f"{quantity(drifted, 'monitor has', 'monitors have')} drifted")
     if settled:
-        noun = "monitor is" if settled == 1 else "monitors are"
-        parts.append(f"{settled:,} {noun} as last applied again")
+        parts.append(f"{quantity(settled, 'monitor is', 'monitors are')} as last applied again")
     of_one = news.accounts[0].account if len(news.accounts) == 1 else ""
     lines = ["The log of the watcher says why."] if news.has_problem or failed else []
     for of_account in (*failed, *(item for item in news.accounts if not item.failed)):

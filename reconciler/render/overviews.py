@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.render.listings import standings_text
-from reconciler.render.text import paint
+from reconciler.render.text import paint, quantity
 from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ def _rows(overview: Overview, age: str) -> Iterator[tuple[str, str, str]]:
     """The name of each line, its text and the symbol that it is coloured as."""
     stored, holder = overview.stored, overview.holder
     yield "account", str(overview.account), ""
-    files = "1 file" if overview.files == 1 else f"{overview.files:,} files"
+    files = quantity(overview.files, "file")
     yield "manifests", f"{overview.manifests:,} in {files} below {overview.where}", ""
     yield "monitors", standings_text(overview.counts) or "none", ""
     yield "plan", *_plan(overview)
     yield "drift", *_drift(overview)
     yield "coverage", *_coverage(overview)
     yield "cost", _cost(overview), ""
-    records = "1 record" if stored.records == 1 else f"{stored.records:,} records"
+    records = quantity(stored.records, "record")
     yield "state", f"{stored.location}, serial {stored.serial}, {records}", ""
     yield "last run", _last_run(overview, age), ""
     if holder is None:

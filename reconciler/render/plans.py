@@ -17,7 +17,7 @@ from reconciler.core.grouping import (
 )
 from reconciler.core.plan import Action, BindingAction, NoteCode, Reason
 from reconciler.core.printable import Lines, joined, printable
-from reconciler.render.text import paint, some, value_text
+from reconciler.render.text import paint, quantity, some, value_text
 from reconciler.render.values import names_of, shown_change, shown_value
 from reconciler.render.verbs import VERBS
 
@@ -448,16 +448,15 @@ def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
         line += f" {plan.excluded:,} not targeted."
     yield paint(line, "bold", colour=colour)
     if plan.unmanaged:
-        noun = "monitor" if plan.unmanaged == 1 else "monitors"
-        yield f"{plan.unmanaged:,} email {noun} in AlertSite without a manifest: never touched."
+        strangers = quantity(plan.unmanaged, "email monitor")
+        yield f"{strangers} in AlertSite without a manifest: never touched."
         if plan.unmanaged_monitors:
             yield f"  {strangers_text(plan.unmanaged_monitors)}"
     if plan.untracked:
-        is_one = plan.untracked == 1
-        what = "1 secret was" if is_one else f"{plan.untracked:,} secrets were"
+        what = quantity(plan.untracked, "secret was", "secrets were")
         yield (
             f"RECONCILER_SECRET_KEY is not set, so nobody can tell whether {what} ever sent: "
-            f"--write-secrets sends {'it' if is_one else 'them'}."
+            f"--write-secrets sends {'it' if plan.untracked == 1 else 'them'}."
         )
     yield from secrets_lines(plan)
 
@@ -494,7 +493,7 @@ def _coverage(plan: Plan, *, colour: bool, folds: float) -> Iterator[str]:
     coverage = plan.coverage
     if coverage.losses:
         count = len(coverage.losses)
-        who = "1 monitor loses" if count == 1 else f"{count:,} monitors lose"
+        who = quantity(count, "monitor loses", "monitors lose")
         how = ", ".join(f"{number:,} {cause}" for cause, number in coverage.by_cause().items())
         have = coverage.others_have
         recent = f", {have} in the last 24 hours" if have else ""

@@ -11,7 +11,7 @@ from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.result import Status
 from reconciler.errors import ExitCode
 from reconciler.render.plans import place
-from reconciler.render.text import duration, paint, some
+from reconciler.render.text import duration, paint, quantity, some
 from reconciler.render.values import shown_value
 from reconciler.render.verbs import VERBS
 
@@ -55,11 +55,8 @@ def result_text(result: Result, *, colour: bool = False) -> Lines:
     head = "Apply incomplete!" if left else "Apply complete!"
     line = f"{head} Resources: {', '.join(counts)}."
     if left:
-        total = len(result.outcomes)
-        changes = "change" if total == 1 else "changes"
-        line += (
-            f" Of {total:,} {changes}: {len(done):,} done, {', '.join(left)}. {_next_step(result)}"
-        )
+        changes = quantity(len(result.outcomes), "change")
+        line += f" Of {changes}: {len(done):,} done, {', '.join(left)}. {_next_step(result)}"
     return joined([*lines, paint(line, "bold", colour=colour)], colour=colour)
 
 

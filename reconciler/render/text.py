@@ -61,6 +61,14 @@ def some(texts: Sequence[str], most: int = _NAMED, noun: str = "") -> str:
     return printable(f"{', '.join(texts[:most])}{more}")
 
 
+def quantity(number: int, one: str, many: str = "") -> str:
+    """The number and what it counts: `1 monitor`, `1,200 monitors`.
+
+    `many` is for what takes more than an `s` at its end, as in `monitor has`.
+    """
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def duration(seconds: float) -> str:
     """A time in words: `40 ms`, `1.2 s`, `12 s`, `3 min 5 s`, `1 h 2 min`."""
     if seconds < 1:

@@ -8,7 +8,7 @@ from reconciler.render.drifts import unmanaged_text
 from reconciler.render.html.page import Number, Tag, filters, page
 from reconciler.render.html.plans import facts
 from reconciler.render.html.rows import Line, Row, Section, brief
-from reconciler.render.text import value_text
+from reconciler.render.text import quantity, value_text
 
 if TYPE_CHECKING:
     from reconciler.core.drift import Drift, Drifted
@@ -41,13 +41,15 @@ def drift_html(drift: Drift, view: View) -> Lines:
     )
     deleted = sum(not monitor.fields for monitor in drift.monitors)
     count = len(drift.monitors)
-    verb = "monitor is" if count == 1 else "monitors are"
+    verdict = "No drift"
+    if count:
+        verdict = f"{quantity(count, 'monitor is', 'monitors are')} not as last applied"
     return page(
         "changes",
         found,
         title="Drift" if count else "No drift",
         kicker=f"Drift of {drift.account}",
-        verdict=f"{count:,} {verb} not as last applied" if count else "No drift",
+        verdict=verdict,
         lead="What somebody changed in AlertSite since the last apply." if count else "",
         numbers=(
             Number(count - deleted, _CHANGED, "drift"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.report import NO_LABEL, NO_LOCATION, Standing
 from reconciler.render.html.page import Number, Tag, filters, page
-from reconciler.render.text import ago
+from reconciler.render.text import ago, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -130,9 +130,8 @@ def report_html(report: Report, view: View) -> Lines:
 def _verdict(total: Tally) -> str:
     if not total.monitors:
         return "There is no email monitor in this account"
-    noun = "monitor" if total.monitors == 1 else "monitors"
     share = total.managed * 100 // total.monitors
-    return f"{total.monitors:,} email {noun}, {share} % managed by Git"
+    return f"{quantity(total.monitors, 'email monitor')}, {share} % managed by Git"
 
 
 def _lead(total: Tally) -> str:
@@ -142,11 +141,9 @@ def _lead(total: Tally) -> str:
         verb = "is" if total.missing == 1 else "are"
         parts.append(f"{total.missing:,} that manifests ask for {verb} not there")
     if total.orphaned:
-        verb = "has" if total.orphaned == 1 else "have"
-        parts.append(f"{total.orphaned:,} {verb} no manifest any more")
+        parts.append(f"{quantity(total.orphaned, 'has', 'have')} no manifest any more")
     if total.drifted:
-        verb = "is" if total.drifted == 1 else "are"
-        parts.append(f"{total.drifted:,} {verb} not as last applied")
+        parts.append(f"{quantity(total.drifted, 'is', 'are')} not as last applied")
     if not parts:
         return "Nothing is missing, orphaned or drifted."
     text = "; ".join(parts)

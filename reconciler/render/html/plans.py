@@ -22,6 +22,7 @@ from reconciler.render.html.rows import (
     line,
 )
 from reconciler.render.plans import bindings_text, cost_text, notes_text, reason_text, secrets_lines
+from reconciler.render.text import quantity
 from reconciler.render.values import names_of
 from reconciler.render.verbs import VERBS
 
@@ -88,16 +89,13 @@ def facts(made: Made, account: str, digest: str = "") -> Iterator[tuple[str, str
 
 def _verdict(plan: Plan) -> str:
     if plan.refusals:
-        count = len(plan.refusals)
-        return "1 manifest is refused" if count == 1 else f"{count:,} manifests are refused"
+        return f"{quantity(len(plan.refusals), 'manifest is', 'manifests are')} refused"
     if plan.coverage.losses and plan.coverage.total > plan.coverage.allowance.limit:
         return "This plan loses more monitoring than the budget allows"
     if not plan.changes:
         adopted = len(plan.binding(BindingAction.ADOPT))
-        noun = "monitor" if adopted == 1 else "monitors"
-        return f"{adopted:,} {noun} to adopt" if adopted else "No changes"
-    count = len(plan.changes)
-    return "1 change is ready to apply" if count == 1 else f"{count:,} changes are ready to apply"
+        return f"{quantity(adopted, 'monitor')} to adopt" if adopted else "No changes"
+    return f"{quantity(len(plan.changes), 'change is', 'changes are')} ready to apply"
 
 
 def _lead(plan: Plan) -> str:
@@ -108,13 +106,12 @@ def _lead(plan: Plan) -> str:
     if plan.excluded:
         parts.append(f"{plan.excluded:,} not targeted.")
     if plan.unmanaged:
-        noun = "monitor" if plan.unmanaged == 1 else "monitors"
-        parts.append(f"{plan.unmanaged:,} email {noun} without a manifest: never touched.")
+        strangers = quantity(plan.unmanaged, "email monitor")
+        parts.append(f"{strangers} without a manifest: never touched.")
     if cost := cost_text(plan.coverage.measurements):
         parts.append(f"{cost}.")
     if plan.untracked:
-        what = "1 secret is" if plan.untracked == 1 else f"{plan.untracked:,} secrets are"
-        parts.append(f"{what} not tracked.")
+        parts.append(f"{quantity(plan.untracked, 'secret is', 'secrets are')} not tracked.")
     parts += secrets_lines(plan)
     return " ".join(parts)
 
@@ -127,8 +124,8 @@ def _alerts(plan: Plan) -> Iterator[Alert]:
     coverage = plan.coverage
     if not coverage.losses:
         return
-    count, limit = len(coverage.losses), coverage.allowance.limit
-    who = "1 monitor loses" if count == 1 else f"{count:,} monitors lose"
+    limit = coverage.allowance.limit
+    who = quantity(len(coverage.losses), "monitor loses", "monitors lose")
     is_over = coverage.total > limit
     how = ", ".join(f"{number:,} {cause}" for cause, number in coverage.by_cause().items())
     have = coverage.others_have

@@ -18,7 +18,7 @@ from reconciler.render.html.rows import (
     brief,
     line,
 )
-from reconciler.render.text import value_text
+from reconciler.render.text import quantity, value_text
 from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ def _alerts(result: Result) -> Iterator[Alert]:
         text = "The next apply finds out from AlertSite and the journal what was done."
         yield Alert("bad", "The state could not be saved", (text,))
     if result.losses:
-        count = len(result.losses)
-        who = "1 monitor has" if count == 1 else f"{count:,} monitors have"
+        who = quantity(len(result.losses), "monitor has", "monitors have")
         addresses = {outcome.change.address for outcome in result.outcomes}
         items = tuple(
             Remark(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 from reconciler.render.html.page import Number, filters, page
+from reconciler.render.text import quantity
 from reconciler.render.watches import seen_text
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ def watch_html(shown: Shown, version: str) -> Lines:
     seen = shown.last.seen if shown.last else ()
     failed = sum(not item.is_good for item in seen)
     drifted, edits = sum(item.drifted for item in seen), sum(item.edits for item in seen)
-    noun = "account" if len(seen) == 1 else "accounts"
-    verdict = f"{len(seen):,} {noun} watched"
+    verdict = f"{quantity(len(seen), 'account')} watched"
     if not shown.is_leading:
         verdict = "Standing by: another watcher looks at the accounts"
     elif shown.last is None:

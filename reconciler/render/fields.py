@@ -9,7 +9,7 @@ from reconciler.core.fields import ELEMENT
 from reconciler.core.lint import CODES
 from reconciler.core.printable import Lines, joined
 from reconciler.core.report import REGIONS
-from reconciler.render.text import quantity, some, value_text
+from reconciler.render.text import aligned, quantity, some, value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,28 +30,22 @@ _PAGES = "https://support.smartbear.com/alertsite/docs/"
 def kind_text(schema: Mapping[str, JSON], fields: Sequence[Described]) -> Lines:
     """A kind with a line for each of its fields: `*` required, `-` set by AlertSite."""
     shown = [field for field in fields if ELEMENT not in field.path]
-    width = max(len(field.name) for field in shown)
-    types = max(len(field.type) for field in shown)
-    lines = [
-        f"{_mark(field)} {field.name:{width}}  {field.type:{types}}  {_first(field)}"
-        for field in shown
-    ]
+    lines = aligned(
+        [(f"{_mark(field)} {field.name}", field.type, _first(field)) for field in shown]
+    )
     legend = "* required    - set by AlertSite, so it cannot be in a manifest"
     return joined([schema["title"], "", schema["description"], "", *lines, "", legend])
 
 
 def field_text(kind: str, field: Described) -> Lines:
     """All that the schema says of one field."""
-    rows = [(name, text) for name, text in _rows(field) if text]
-    width = max(len(name) for name, _ in rows)
-    lines = [f"  {name:{width}}  {text}" for name, text in rows]
+    lines = [f"  {line}" for line in aligned([row for row in _rows(field) if row[1]])]
     return joined([f"{kind}: {field.name}", "", f"  {field.words.summary}", "", *lines])
 
 
 def codes_text() -> Lines:
     """Every code of lint, with its severity and meaning."""
-    width = max(map(len, CODES))
-    lines = [f"{name:{width}}  {code.severity:7}  {code.meaning}" for name, code in CODES.items()]
+    lines = aligned([(name, code.severity, code.meaning) for name, code in CODES.items()])
     return joined([*lines, "", *_DISABLING.split("\n")])
 
 
@@ -66,13 +60,7 @@ def members_text(members: Sequence[Member]) -> Lines:
     rows = [
         (str(item.id), _named(item), quantity(len(item.monitors), "monitor")) for item in members
     ]
-    if not rows:
-        return joined(["No monitor has any."])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return joined(
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    return joined(aligned(rows) if rows else ["No monitor has any."])
 
 
 def member_text(noun: str, member: Member) -> Lines:

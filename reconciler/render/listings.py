@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.listing import cell
 from reconciler.core.printable import Lines, joined, printable
-from reconciler.render.text import paint, quantity
+from reconciler.render.text import aligned, paint, quantity, shortened
 from reconciler.render.values import names_of
 
 if TYPE_CHECKING:
@@ -14,11 +14,8 @@ if TYPE_CHECKING:
 
     from reconciler.core.listing import Listing
 
-_WIDTH = 40
-"""Characters of a cell, unless all of it is to be shown."""
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """How a text begins that a spreadsheet would calculate; also in full width."""
-_GAP = "  "
 
 
 def list_text(
@@ -26,18 +23,13 @@ def list_text(
 ) -> Lines:
     """A line for each monitor below the names of the columns; nothing if there is none."""
     rows = [
-        [text if is_wide else _short(text) for text in map(printable, row)]
+        [text if is_wide else shortened(text) for text in map(printable, row)]
         for row in _rows(listing, columns)
     ]
     if not rows:
         return joined([])
-    head = [column.upper() for column in columns]
-    widths = [max(map(len, texts)) for texts in zip(head, *rows, strict=True)]
-    lines = [
-        _GAP.join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in (head, *rows)
-    ]
-    return joined([paint(lines[0], "bold", colour=colour), *lines[1:]], colour=colour)
+    head, *lines = aligned([[column.upper() for column in columns], *rows])
+    return joined([paint(head, "bold", colour=colour), *lines], colour=colour)
 
 
 def list_csv(listing: Listing, columns: Sequence[str]) -> Lines:
@@ -68,10 +60,6 @@ def _rows(listing: Listing, columns: Sequence[str]) -> list[list[str]]:
     return [
         [", ".join(cell(item, column, names)) for column in columns] for item in listing.monitors
     ]
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"
 
 
 def _harmless(text: str) -> str:

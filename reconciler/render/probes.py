@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.core.printable import Lines, joined, printable
+from reconciler.render.text import aligned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,11 +27,8 @@ def _lines(table: ProbeTable) -> Iterator[str]:
         return
     noun = "monitor" if table.monitors == 1 else "monitors"
     yield f"{table.kind or 'without a type'}: {table.monitors} {noun}"
-    cells = [_HEAD] + [
+    rows = [
         (printable(row.field), ", ".join(row.seen) or "-", row.expected or "-", row.mark.value)
         for row in table.rows
     ]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEAD))]
-    for row in cells:
-        padded = (f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
-        yield f"  {'  '.join(padded)}".rstrip()
+    yield from (f"  {line}" for line in aligned([_HEAD, *rows]))

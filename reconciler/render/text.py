@@ -27,10 +27,10 @@ _ESCAPES = {
 
 _NAMED = 3
 """So many monitors are named of those that are folded into one line."""
+_CELL = 40
+"""Characters of a cell of a table, unless all of it is to be shown."""
 _PRECISE = 10
 """Below so many seconds the tenths are told."""
-
-
 _MINUTE = 60
 
 
@@ -52,6 +52,17 @@ def value_text(value: JSON) -> str:
     if value == HIDDEN:
         return HIDDEN
     return printable(json.dumps(value, ensure_ascii=False))
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning if it is too long for a cell."""
+    return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of a table as lines, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def some(texts: Sequence[str], most: int = _NAMED, noun: str = "") -> str:

@@ -8,7 +8,7 @@ from reconciler.core.diff import Cause
 from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.why import ID, Next, Tracking
-from reconciler.render.text import paint, value_text
+from reconciler.render.text import aligned, paint, shortened, value_text
 from reconciler.render.values import named_value, names_of
 from reconciler.render.verbs import VERBS
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from reconciler.core.model import JSON
     from reconciler.core.why import FieldWhy, Why
 
-_WIDTH = 40
-"""Characters of a value in the list of fields; one field alone is shown whole."""
 _NEXT = {
     Next.UNCHANGED: "unchanged: AlertSite already matches",
     Next.CREATE: "sent when the monitor is created",
@@ -135,13 +133,15 @@ def _refusal(why: Why) -> Iterator[str]:
 def _all(why: Why) -> Iterator[str]:
     """A line for each field: its name, its value, what follows, where it stands."""
     rows = [
-        (printable(field.field), _short(_known(why, field)), _brief(why, field), _near(why, field))
+        (
+            printable(field.field),
+            shortened(_known(why, field)),
+            _brief(why, field),
+            _near(why, field),
+        )
         for field in why.fields
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-        yield f"  {'  '.join((*cells, row[3]))}".rstrip()
+    yield from (f"  {line}" for line in aligned(rows))
 
 
 def _one(why: Why, field: FieldWhy, age: str, *, colour: bool) -> Iterator[str]:
@@ -273,10 +273,10 @@ def _brief(why: Why, field: FieldWhy) -> str:
     """What follows, in a few words."""
     match field.next:
         case Next.UPDATE if field.source is None and field.cause is not None:
-            before = _short(_named(why, field, _before(why, field)))
+            before = shortened(_named(why, field, _before(why, field)))
             return f"{VERBS[Action.UPDATE].word} from {before} ({field.cause.value})"
         case Next.RESTORE:
-            return f"restore to {_short(_named(why, field, field.prior))}"
+            return f"restore to {shortened(_named(why, field, field.prior))}"
         case Next.UPDATE:
             return f"sent ({field.tracking.value})" if field.tracking else VERBS[Action.UPDATE].word
         case Next.IGNORED if field.ignored is not None:
@@ -289,7 +289,3 @@ def _brief(why: Why, field: FieldWhy) -> str:
             return "not checked"
         case _:
             return field.next.value
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 1]}…"

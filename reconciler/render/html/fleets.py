@@ -22,7 +22,6 @@ class Bar(NamedTuple):
     label: str
     size: int
     width: float
-    tone: str = "link"
 
 
 class Part(NamedTuple):
@@ -59,7 +58,6 @@ class Table(NamedTuple):
     text: str = ""
     foot: tuple[str, ...] = ()
     left_out: int = 0
-    has_chart: bool = True
 
 
 class MonitorRow(NamedTuple):

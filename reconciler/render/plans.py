@@ -534,22 +534,22 @@ def _losses(plan: Plan, *, folds: float) -> Iterator[str]:
     together = []
     for loss in losses:
         if is_short or (folds and loss.address not in changed):
-            yield f"  {_loss(loss)}: {_how(loss)}"
+            yield f"  {_loss(loss)}: {loss_causes(loss)}"
         else:
             together.append(loss)
     for group in loss_groups(together):
         if len(group.losses) <= _FEW:
-            yield f"  {', '.join(map(_loss, group.losses))}: {_how(group)}"
+            yield f"  {', '.join(map(_loss, group.losses))}: {loss_causes(group)}"
         else:
             names = some([loss.address for loss in group.losses])
-            yield f"  {len(group.losses):,} monitors ({names}): {_how(group)}"
+            yield f"  {len(group.losses):,} monitors ({names}): {loss_causes(group)}"
 
 
 def _loss(loss: Loss) -> str:
     return printable(f"{loss.address} (id {loss.id})")
 
 
-def _how(loss: Loss | LossGroup) -> str:
+def loss_causes(loss: Loss | LossGroup) -> str:
     """Each cause, with the fields that it is about."""
     causes = []
     for cause in loss.causes:

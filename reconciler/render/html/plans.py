@@ -21,7 +21,14 @@ from reconciler.render.html.rows import (
     command,
     line,
 )
-from reconciler.render.plans import bindings_text, cost_text, notes_text, reason_text, secrets_lines
+from reconciler.render.plans import (
+    bindings_text,
+    cost_text,
+    loss_causes,
+    notes_text,
+    reason_text,
+    secrets_lines,
+)
 from reconciler.render.text import quantity
 from reconciler.render.values import names_of
 from reconciler.render.verbs import VERBS
@@ -135,20 +142,12 @@ def _alerts(plan: Plan) -> Iterator[Alert]:
     marked = [loss.address for loss in coverage.losses if loss.address in changed]
     left_out = {*marked[_MOST:]}
     items = tuple(
-        Remark(loss.address, _loss(loss), loss.address if loss.address in changed else "")
+        Remark(loss.address, loss_causes(loss), loss.address if loss.address in changed else "")
         for loss in coverage.losses
         if loss.address not in left_out
     )
     text = f"{how[:1].upper()}{how[1:]}. {allowed}{recent}"
     yield Alert("bad" if is_over else "", f"{who} monitoring", (text,), items, len(left_out))
-
-
-def _loss(loss: Loss) -> str:
-    causes = []
-    for cause in loss.causes:
-        fields = [name for name, found in loss.fields.items() if found == cause]
-        causes.append(f"{cause} ({', '.join(fields)})" if fields else cause)
-    return ", ".join(causes)
 
 
 def _facets(change: Change, plan: Plan, losses: Mapping[str, Loss]) -> dict[str, list[str]]:

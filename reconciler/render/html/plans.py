@@ -11,7 +11,6 @@ from reconciler.render.html.page import Filters, Number, Tag, filters, page
 from reconciler.render.html.rows import (
     SYMBOLS,
     Alert,
-    Fold,
     Line,
     Remark,
     Remarks,
@@ -177,8 +176,8 @@ def _sections(
         yield Section("Refused", len(rows), rows)
     names = names_of(plan.names)
     is_short = len(plan.changes) <= FOLDED_ABOVE
-    unusual: list[Row | Fold] = []
-    usual: list[Row | Fold] = []
+    unusual: list[Row] = []
+    usual: list[Row] = []
     number = 0
     for group in groups(plan):
         if group.is_unusual:
@@ -251,7 +250,7 @@ def _fold(
     tokens: Mapping[str, str],
     losses: Mapping[str, Loss],
     view: View,
-) -> Fold:
+) -> Row:
     symbol, tone = SYMBOLS[group.action]
     lines = [line(field, group.action, names) for field in group.fields]
     lines += [Line(name, text="a value of its own in each") for name in group.varying]
@@ -260,16 +259,16 @@ def _fold(
     counts = [f"{number:,} {kind}" for kind, number in group.by_kind().items()]
     folders = list(group.by_folder())
     where = folders[0] if len(folders) == 1 else f"{len(folders):,} folders"
-    return Fold(
+    return Row(
         symbol,
         tone,
         f"{len(rows):,} monitors",
         brief(lines) or "the same fields",
         (Tag(", ".join(counts)), *((Tag(where),) if folders else ())),
-        tuple(lines),
-        rows,
-        rows[0].command,
-        " ".join(shared),
+        lines=tuple(lines),
+        command=rows[0].command,
+        tokens=" ".join(shared),
+        rows=rows,
     )
 
 

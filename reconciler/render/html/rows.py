@@ -58,15 +58,16 @@ class Line(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One monitor, and what becomes or became of it.
+    """One monitor and what becomes or became of it, or changes that are alike.
 
     Attributes:
+        address: of the monitor; of changes that are alike, how many there are.
         brief: the change in few words.
         meta: where it stands, and its id.
         command: what applies just this; empty if nothing does.
         anchor: what a link names it by; empty if it has none.
         tokens: what filters find it by.
-        rows: none; those of a fold are the changes in it.
+        rows: the changes that are alike; none of one monitor.
     """
 
     symbol: str
@@ -85,26 +86,12 @@ class Row(NamedTuple):
     rows: tuple[Row, ...] = ()
 
 
-class Fold(NamedTuple):
-    """Changes that are alike."""
-
-    symbol: str
-    tone: str
-    title: str
-    brief: str
-    tags: tuple[Tag, ...]
-    lines: tuple[Line, ...]
-    rows: tuple[Row, ...]
-    command: str
-    tokens: str
-
-
 class Section(NamedTuple):
     """Rows below a heading; `size` is of changes, not of rows."""
 
     title: str
     size: int
-    items: tuple[Row | Fold, ...]
+    items: tuple[Row, ...]
 
 
 class Remark(NamedTuple):

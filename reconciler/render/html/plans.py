@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from reconciler.core.diff import Cause
 from reconciler.core.grouping import FOLDED_ABOVE, groups
 from reconciler.core.plan import Action, BindingAction
-from reconciler.render.html.page import Filters, Number, Tag, filters, page
+from reconciler.render.html.page import Number, Tag, filters, page
 from reconciler.render.html.rows import (
     SYMBOLS,
     Alert,
@@ -50,11 +50,16 @@ _MOST = 20
 def plan_html(plan: Plan, view: View) -> Lines:
     """The plan as one page."""
     losses = {loss.address: loss for loss in plan.coverage.losses}
-    facets = [_facets(change, plan, losses) for change in plan.changes]
-    facets += [{_ACTION: [_REFUSED], _ACCOUNT: [plan.account.name]} for _ in plan.refusals]
-    found = filters(facets, (_ACTION, _CAUSE, _LOST, _LABEL, _ACCOUNT))
-    tokens = {
-        change.address: found.of(facet) for change, facet in zip(plan.changes, facets, strict=False)
+    names = names_of(plan.names)
+    facets = [_facets(change, plan, losses.get(change.address)) for change in plan.changes]
+    refused = {_ACTION: [_REFUSED], _ACCOUNT: [plan.account.name]}
+    found = filters(
+        (*facets, *(refused for _ in plan.refusals)), (_ACTION, _CAUSE, _LOST, _LABEL, _ACCOUNT)
+    )
+    refusals = tuple(_refusal(refusal, found.of(refused)) for refusal in plan.refusals)
+    rows = {
+        change.address: _row(change, losses.get(change.address), names, found.of(facet), view)
+        for change, facet in zip(plan.changes, facets, strict=True)
     }
     numbers = [len(plan.having(action)) for action in Action]
     return page(
@@ -74,7 +79,7 @@ def plan_html(plan: Plan, view: View) -> Lines:
         facts=tuple(facts(view.made, str(plan.account), plan.digest)),
         version=view.made.version,
         alerts=tuple(_alerts(plan)),
-        sections=tuple(_sections(plan, found, tokens, losses, view)),
+        sections=tuple(_sections(plan, refusals, rows, names)),
         noun="changes",
         command="" if plan.refusals or not plan.is_something else view.made.apply,
         notes=tuple(_remarks(plan)),
@@ -149,11 +154,10 @@ def _alerts(plan: Plan) -> Iterator[Alert]:
     yield Alert("bad" if is_over else "", f"{who} monitoring", (text,), items, len(left_out))
 
 
-def _facets(change: Change, plan: Plan, losses: Mapping[str, Loss]) -> dict[str, list[str]]:
+def _facets(change: Change, plan: Plan, loss: Loss | None) -> dict[str, list[str]]:
     causes = dict.fromkeys(field.cause.value for field in change.fields if field.sent_with is None)
     if change.reason is not None:
         causes[change.reason.value] = None
-    loss = losses.get(change.address)
     return {
         _ACTION: [change.action.value],
         _CAUSE: list(causes),
@@ -164,48 +168,31 @@ def _facets(change: Change, plan: Plan, losses: Mapping[str, Loss]) -> dict[str,
 
 
 def _sections(
-    plan: Plan,
-    found: Filters,
-    tokens: Mapping[str, str],
-    losses: Mapping[str, Loss],
-    view: View,
+    plan: Plan, refusals: tuple[Row, ...], rows: Mapping[str, Row], names: Names
 ) -> Iterator[Section]:
-    refused = found.of({_ACTION: [_REFUSED], _ACCOUNT: [plan.account.name]})
-    if plan.refusals:
-        rows = tuple(_refusal(refusal, refused) for refusal in plan.refusals)
-        yield Section("Refused", len(rows), rows)
-    names = names_of(plan.names)
+    """What is refused, and the changes: each alone or with those that are like it."""
+    if refusals:
+        yield Section("Refused", len(refusals), refusals)
     is_short = len(plan.changes) <= FOLDED_ABOVE
     unusual: list[Row] = []
     usual: list[Row] = []
-    number = 0
     for group in groups(plan):
+        members = tuple(rows[change.address] for change in group.changes)
         if group.is_unusual:
-            row = _row(group.changes[0], names, tokens, losses, view)
-            unusual.append(row._replace(is_open=is_short or len(unusual) < FOLDED_ABOVE))
-        elif is_short or len(group.changes) == 1:
-            number += len(group.changes)
-            usual += (
-                _row(change, names, tokens, losses, view)._replace(is_open=is_short)
-                for change in group.changes
-            )
+            is_open = is_short or len(unusual) < FOLDED_ABOVE
+            unusual.append(members[0]._replace(is_open=is_open))
+        elif is_short or len(members) == 1:
+            usual += (row._replace(is_open=is_short) for row in members)
         else:
-            number += len(group.changes)
-            usual.append(_fold(group, names, tokens, losses, view))
+            usual.append(_fold(group, members, names))
     if unusual:
         yield Section("Look at these first", len(unusual), tuple(unusual))
     if usual:
         title = "The other changes" if unusual else "Changes"
-        yield Section(title, number, tuple(usual))
+        yield Section(title, len(plan.changes) - len(unusual), tuple(usual))
 
 
-def _row(
-    change: Change,
-    names: Names,
-    tokens: Mapping[str, str],
-    losses: Mapping[str, Loss],
-    view: View,
-) -> Row:
+def _row(change: Change, loss: Loss | None, names: Names, tokens: str, view: View) -> Row:
     symbol, tone = SYMBOLS[change.action]
     shown = sorted(change.fields, key=lambda field: field.sent_with is not None)
     lines = tuple(line(field, change.action, names) for field in shown)
@@ -221,19 +208,18 @@ def _row(
         tone,
         change.address,
         brief(lines) if change.action is Action.UPDATE else words,
-        tuple(_tags(change, losses)),
+        tuple(_tags(change, loss)),
         f"{words[:1].upper()}{words[1:]}." if words and change.action is Action.UPDATE else "",
         "",
         lines,
         tuple(filter(None, meta)),
         command(base, change.address),
         change.address,
-        tokens[change.address],
+        tokens,
     )
 
 
-def _tags(change: Change, losses: Mapping[str, Loss]) -> Iterator[Tag]:
-    loss = losses.get(change.address)
+def _tags(change: Change, loss: Loss | None) -> Iterator[Tag]:
     for cause in loss.causes if loss else ():
         yield Tag(f"loses: {cause}", "destroy")
     for cause in dict.fromkeys(field.cause for field in change.fields if not field.sent_with):
@@ -244,17 +230,10 @@ def _tags(change: Change, losses: Mapping[str, Loss]) -> Iterator[Tag]:
         yield Tag(VERBS[change.action].word, SYMBOLS[change.action][1])
 
 
-def _fold(
-    group: Group,
-    names: Names,
-    tokens: Mapping[str, str],
-    losses: Mapping[str, Loss],
-    view: View,
-) -> Row:
+def _fold(group: Group, rows: tuple[Row, ...], names: Names) -> Row:
     symbol, tone = SYMBOLS[group.action]
     lines = [line(field, group.action, names) for field in group.fields]
     lines += [Line(name, text="a value of its own in each") for name in group.varying]
-    rows = tuple(_row(change, names, tokens, losses, view) for change in group.changes)
     shared = sorted({token for row in rows for token in row.tokens.split()})
     counts = [f"{number:,} {kind}" for kind, number in group.by_kind().items()]
     folders = list(group.by_folder())

@@ -239,7 +239,7 @@ def _plan_to_json(event: PlanMade) -> dict[str, JSON]:
     return {
         "account": plan.account._asdict(),
         "digest": plan.digest,
-        "summary": plan.to_json()["summary"],
+        "summary": plan.summary,
         "drifted": drifted(plan),
         "orphans": orphans(plan),
         "losses": plan.coverage.by_cause(),

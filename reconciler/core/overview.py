@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.cost import Cost, cost, regions_of
 from reconciler.core.model import boolean
-from reconciler.core.plan import Action
 from reconciler.core.report import Standing
 
 if TYPE_CHECKING:
@@ -160,7 +159,7 @@ def find_overview(
         files=files,
         where=where,
         counts=listing.counts(),
-        changes={action.value: len(plan.having(action)) for action in Action},
+        changes=plan.counts,
         refused=len(plan.refusals),
         drifted=len(drift.monitors),
         applied=len(drift.monitors) + drift.kept,

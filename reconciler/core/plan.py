@@ -387,6 +387,22 @@ class Plan(NamedTuple):
         """Whether there is anything to be approved: a request, or a monitor that becomes ours."""
         return bool(self.changes or self.binding(BindingAction.ADOPT))
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many changes there are of each action."""
+        return {action.value: len(self.having(action)) for action in Action}
+
+    @property
+    def summary(self) -> dict[str, int]:
+        """The numbers of the plan's JSON."""
+        return self.counts | {
+            "unchanged": self.unchanged,
+            "unmanaged": self.unmanaged,
+            "excluded": self.excluded,
+            "refused": len(self.refusals),
+            "untracked": self.untracked,
+        }
+
     def having(self, action: Action) -> tuple[Change, ...]:
         """The changes of that action."""
         return tuple(change for change in self.changes if change.action is action)
@@ -405,14 +421,7 @@ class Plan(NamedTuple):
             "format_version": FORMAT_VERSION,
             "account": self.account._asdict(),
             "digest": self.digest,
-            "summary": {action.value: len(self.having(action)) for action in Action}
-            | {
-                "unchanged": self.unchanged,
-                "unmanaged": self.unmanaged,
-                "excluded": self.excluded,
-                "refused": len(self.refusals),
-                "untracked": self.untracked,
-            },
+            "summary": self.summary,
             "changes": [_change_to_json(change) for change in self.changes],
             "bindings": [binding._asdict() for binding in self.bindings],
             "refusals": [_refusal_to_json(refusal) for refusal in self.refusals],

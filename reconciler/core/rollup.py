@@ -116,7 +116,7 @@ class PartResult(NamedTuple):
         match value:
             case Plan():
                 return self._replace(
-                    changes={action.value: len(value.having(action)) for action in Action},
+                    changes=value.counts,
                     plan=value.digest,
                     digests=value.digests,
                     asks=value.is_something,

@@ -124,11 +124,9 @@ def findings_github(findings: Sequence[Diagnostic], view: View) -> Lines:
 
 def plan_outputs(plan: Plan) -> dict[str, str | int]:
     """What later steps may ask of a plan."""
-    counts = {action.value: len(plan.having(action)) for action in Action}
-    changes = "true" if plan.is_something else "false"
     return {
-        "changes": changes,
-        **counts,
+        "changes": "true" if plan.is_something else "false",
+        **plan.counts,
         "unchanged": plan.unchanged,
         "refused": len(plan.refusals),
         "lost": len(plan.coverage.losses),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from reconciler.core.plan import Action, fingerprint
+from reconciler.core.plan import fingerprint
 from reconciler.core.printable import printable
 from reconciler.errors import Severity
 from reconciler.render.text import as_json
@@ -24,7 +24,7 @@ _SEVERITIES = {Severity.ERROR: "major", Severity.WARNING: "minor", Severity.INFO
 
 def plan_gitlab_terraform(plan: Plan, _view: View) -> Lines:
     """The numbers that the merge request shows."""
-    return as_json({action.value: len(plan.having(action)) for action in Action})
+    return as_json(plan.counts)
 
 
 def findings_gitlab_codequality(findings: Iterable[Diagnostic], view: View) -> Lines:

@@ -435,8 +435,8 @@ def _folded(lines: Sequence[_Line], *, colour: bool, folds: float) -> Iterator[s
 
 def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
     if plan.changes or plan.refusals:
-        numbers = [len(plan.having(action)) for action in Action]
-        head = "Plan: {:,} to add, {:,} to change, {:,} to destroy.".format(*numbers)
+        numbers = (f"{plan.counts[action]:,} to {VERBS[action].word}" for action in Action)
+        head = f"Plan: {', '.join(numbers)}."
     else:
         head = "No changes."
     line = f"{head} {plan.unchanged:,} unchanged."

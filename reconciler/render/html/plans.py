@@ -61,7 +61,6 @@ def plan_html(plan: Plan, view: View) -> Lines:
         change.address: _row(change, losses.get(change.address), names, found.of(facet), view)
         for change, facet in zip(plan.changes, facets, strict=True)
     }
-    numbers = [len(plan.having(action)) for action in Action]
     return page(
         "changes",
         found,
@@ -71,8 +70,8 @@ def plan_html(plan: Plan, view: View) -> Lines:
         lead=_lead(plan),
         numbers=(
             *(
-                Number(count, f"to {VERBS[action].word}", VERBS[action].word)
-                for action, count in zip(Action, numbers, strict=True)
+                Number(plan.counts[action], f"to {VERBS[action].word}", VERBS[action].word)
+                for action in Action
             ),
             Number(plan.unchanged, "unchanged"),
         ),

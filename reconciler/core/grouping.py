@@ -14,13 +14,12 @@ moved or has not kept; whatever replaces, or makes again.
 
 from __future__ import annotations
 
-from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.diff import Cause
 from reconciler.core.model import canonical, elements_by_key
-from reconciler.core.plan import Action
+from reconciler.core.plan import Action, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -169,11 +168,6 @@ def set_change(field: FieldChange) -> SetChange | None:
         tuple(was[key] for key in _sorted(was.keys() - will.keys())),
         tuple(changed),
     )
-
-
-def counted(words: Iterable[str]) -> dict[str, int]:
-    """How often each word occurs, the most frequent first."""
-    return dict(sorted(Counter(words).items(), key=lambda item: (-item[1], item[0])))
 
 
 def _is_unusual(change: Change, lost: set[str]) -> bool:

@@ -268,11 +268,11 @@ class Coverage(NamedTuple):
 
     def by_cause(self) -> dict[str, int]:
         """How many monitors lose monitoring in which way, the most frequent first."""
-        return _counted(cause for loss in self.losses for cause in loss.causes)
+        return counted(cause for loss in self.losses for cause in loss.causes)
 
     def by_label(self) -> dict[str, int]:
         """How many of those that lose monitoring have which label, the most frequent first."""
-        return _counted(
+        return counted(
             f"{name}={value}" for loss in self.losses for name, value in loss.labels.items()
         )
 
@@ -308,7 +308,8 @@ def loss_to_json(loss: Loss) -> dict[str, JSON]:
     }
 
 
-def _counted(words: Iterable[str]) -> dict[str, int]:
+def counted(words: Iterable[str]) -> dict[str, int]:
+    """How often each word occurs, the most frequent first."""
     return dict(sorted(Counter(words).items(), key=lambda item: (-item[1], item[0])))
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.core.model import boolean
+from reconciler.core.model import boolean, mappings_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -78,7 +78,8 @@ def credits_per_day(fields: Mapping[str, JSON], regions: Mapping[int, int]) -> f
     count, locations = per_day(fields), fields.get("locations")
     if not count or not isinstance(locations, list):
         return count
-    worth = [credits_of(regions.get(identity or 0)) for identity in map(location_id, locations)]
+    ids = (number(item.get("id")) if isinstance(item, dict) else None for item in locations)
+    worth = [credits_of(regions.get(identity or 0)) for identity in ids]
     return round(count * sum(worth) / len(worth), 1)
 
 
@@ -92,20 +93,13 @@ def regions_of(live: Iterable[Live]) -> dict[int, int]:
     found: dict[int, int] = {}
     torn: set[int] = set()
     for monitor in live:
-        locations = monitor.fields.get("locations")
-        for item in locations if isinstance(locations, list) else ():
-            identity = location_id(item)
-            region = number(item.get("region")) if isinstance(item, dict) else None
+        for item in mappings_in(monitor.fields.get("locations")):
+            identity, region = number(item.get("id")), number(item.get("region"))
             if identity is None or region is None:
                 continue
             if found.setdefault(identity, region) != region:
                 torn.add(identity)
     return {identity: region for identity, region in found.items() if identity not in torn}
-
-
-def location_id(item: JSON) -> int | None:
-    """The id of a location in a list of them; None if it has none."""
-    return number(item.get("id")) if isinstance(item, dict) else None
 
 
 def number(value: JSON) -> int | None:

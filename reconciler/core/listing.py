@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.decisions import TABLE, Decision, without_manifest
 from reconciler.core.inventory import Inventory, number_of
 from reconciler.core.mask import HIDDEN, shown
-from reconciler.core.model import JSON, Kind, Live, elements_by_key
+from reconciler.core.model import JSON, Kind, Live, elements_by_key, scalars_in
 from reconciler.core.names import Name, find_names, uses_of
 from reconciler.core.report import Standing
 from reconciler.core.targets import is_id, is_in, is_selected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.core.model import Account, Desired, Origin
     from reconciler.core.state import Record
@@ -322,16 +322,9 @@ def _meets(
     pattern = condition.pattern.casefold()
     texts = cell(item, condition.column, names) or [""]
     # An id is found by its number, too; and a list by all of its text.
-    texts = [*texts, ", ".join(texts), *_scalars(item.fields.get(condition.column))]
+    scalars = scalars_in(item.fields.get(condition.column))
+    texts = [*texts, ", ".join(texts), *(_text(it) for it in scalars if it is not None)]
     return any(fnmatchcase(text.casefold(), pattern) for text in texts)
-
-
-def _scalars(value: JSON) -> Iterator[str]:
-    if isinstance(value, list | dict):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _scalars(part)
-    elif value is not None:
-        yield _text(value)
 
 
 def _is_meant(item: Listed, target: str) -> bool:

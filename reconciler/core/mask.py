@@ -19,8 +19,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.model import scalars_in
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from reconciler.core.model import JSON, Kind
 
@@ -43,7 +45,7 @@ def shown(kind: Kind, name: str, value: JSON, state: JSON = None, git: JSON = No
         return None
     if kind.hides(name):
         return HIDDEN
-    known = None if name in kind.fields else frozenset(_texts(git))
+    known = None if name in kind.fields else frozenset(scalars_in(git))
     return _Masking(kind.hides, known).value(value, state)
 
 
@@ -52,11 +54,11 @@ class _Masking(NamedTuple):
 
     Attributes:
         hides: whether a key looks like the name of a secret.
-        known: the texts that Git has; None if every text may be shown.
+        known: what Git has; None if every text may be shown.
     """
 
     hides: Callable[[str], object]
-    known: frozenset[str] | None = None
+    known: frozenset[JSON] | None = None
 
     def value(self, value: JSON, state: JSON = None) -> JSON:
         """The value without what may be a secret; `state` is what vouches for it."""
@@ -81,11 +83,3 @@ def _any_of(state: JSON) -> JSON:
         return {key: item for element in state for key, item in element.items()}
     return state[0]
 
-
-def _texts(value: JSON) -> Iterator[str]:
-    """Every text in a value."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)

@@ -219,6 +219,21 @@ class Found(NamedTuple):
     ref: SecretRef
 
 
+def scalars_in(value: JSON) -> Iterator[JSON]:
+    """Every value in a value that holds no others, at any depth."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from scalars_in(item)
+    else:
+        yield value
+
+
+def mappings_in(value: JSON) -> Iterator[Mapping[str, JSON]]:
+    """The mappings in a list; in place of either AlertSite may show anything."""
+    if isinstance(value, list):
+        yield from (item for item in value if isinstance(item, dict))
+
+
 class Ignored(NamedTuple):
     """A field that is not compared for a time.
 

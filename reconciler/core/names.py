@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.model import mappings_in
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -71,7 +73,7 @@ def find_members(field: str, live: Iterable[Live]) -> tuple[Member, ...]:
     """All elements of that field which monitors have, sorted by id."""
     found: dict[int, list[tuple[int, Mapping[str, JSON]]]] = {}
     for monitor in live:
-        for element in _elements(monitor.fields.get(field)):
+        for element in mappings_in(monitor.fields.get(field)):
             number = _number(element.get("id"))
             if number is not None:
                 found.setdefault(number, []).append((monitor.id, element))
@@ -105,7 +107,7 @@ def find_names(uses: Iterable[Use], live: Iterable[Live]) -> tuple[Name, ...]:
     found: dict[tuple[str, str, int], set[str]] = {}
     for monitor in live:
         for members, key, named_by in sources:
-            for element in _elements(monitor.fields.get(members)):
+            for element in mappings_in(monitor.fields.get(members)):
                 number, name = _number(element.get(key)), element.get(named_by)
                 if number is None or not isinstance(name, str) or not name.strip():
                     continue
@@ -130,15 +132,9 @@ def uses_of(kind: Kind, field: str, values: Iterable[JSON]) -> Iterator[Use]:
                     yield Use(field, None, number, members.name, key, named_by)
     for key, named_by in behaviour.names.items():
         for value in values:
-            for element in _elements(value):
+            for element in mappings_in(value):
                 if (number := _number(element.get(key))) is not None:
                     yield Use(field, key, number, field, key, named_by)
-
-
-def _elements(value: JSON) -> Iterator[Mapping[str, JSON]]:
-    for item in value if isinstance(value, list) else ():
-        if isinstance(item, dict):
-            yield item
 
 
 def _number(value: JSON) -> int | None:

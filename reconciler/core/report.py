@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.cost import credits_of, per_day
 from reconciler.core.drift import find_drift
 from reconciler.core.inventory import Inventory
-from reconciler.core.model import boolean
+from reconciler.core.model import boolean, mappings_in
 from reconciler.core.pending import records_of
 
 if TYPE_CHECKING:
@@ -363,9 +363,8 @@ def _missing(view: Inventory) -> Iterator[Monitor]:
 
 
 def _elements(live: Live) -> Iterator[tuple[int, Mapping[str, JSON]]]:
-    items = live.fields.get("locations")
-    for item in items if isinstance(items, list) else ():
-        number = item.get("id") if isinstance(item, dict) else None
+    for item in mappings_in(live.fields.get("locations")):
+        number = item.get("id")
         if isinstance(number, str) and number.isascii() and number.isdigit():
             number = int(number)
         if type(number) is int:

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
 
 from reconciler.core.cost import credits_per_day, number, per_day, regions_of
-from reconciler.core.model import SECRET_REF, boolean
+from reconciler.core.model import SECRET_REF, boolean, mappings_in
 from reconciler.core.plan import (
     Action,
     BudgetLimits,
@@ -412,8 +412,7 @@ def _before_and_after(
 
 
 def _ids(value: JSON) -> set[int | None]:
-    items = value if isinstance(value, list) else ()
-    return {number(item.get("id")) for item in items if isinstance(item, dict)}
+    return {number(item.get("id")) for item in mappings_in(value)}
 
 
 # How much is allowed

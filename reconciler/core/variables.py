@@ -16,6 +16,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.model import scalars_in
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -74,11 +76,9 @@ def fill(document: JSON, variables: Mapping[str, JSON]) -> Filled:
 
 def names_in(value: JSON) -> Iterator[str]:
     """The variables that a value refers to, at any depth."""
-    if isinstance(value, str):
-        yield from (found["name"] for found in _REFERENCE.finditer(value) if found["name"])
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from names_in(item)
+    for text in scalars_in(value):
+        if isinstance(text, str):
+            yield from (found["name"] for found in _REFERENCE.finditer(text) if found["name"])
 
 
 def escaped(value: JSON) -> JSON:

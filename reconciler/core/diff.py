@@ -125,7 +125,7 @@ def patch(
         if value.__class__ is other.__class__ and value.__class__ in _SCALARS and value == other:
             continue
         field = kind.field(name)
-        if field.text(value) != field.text(other):
+        if not field.is_same(value, other):
             changed.add(name)
     changed.update(secrets)
     if unseen:
@@ -209,11 +209,10 @@ def drifted(
     for name in sorted(applied):
         field = kind.field(name)
         was, has = applied[name], live.fields.get(name)
-        if field.text(was) == field.text(has):
+        if field.is_same(was, has) or (name in unseen and field.is_same(unseen[name], has)):
             continue
-        is_late = name in unseen and field.text(unseen[name]) == field.text(has)
         before, after = _shown_both(kind, field, was, has)
-        if field.text(before) != field.text(after) and not is_late:
+        if not field.is_same(before, after):
             leaves = _leaves(field, before, after)
             changes.append(
                 FieldChange(
@@ -244,7 +243,7 @@ def _explain(
     has = live.fields.get(name)
     was, _ = _shown_both(desired.kind, field, applied.get(name), None)
     before = shown(desired.kind, name, field.normalise(has), was, after)
-    if field.text(after) == field.text(has):
+    if field.is_same(after, has):
         if _is_unsettled(desired, name, unseen):
             sent = field.normalise(unseen[name])
             return FieldChange(name, before, after, cause=Cause.UNSETTLED, applied=sent)
@@ -265,8 +264,7 @@ def _is_unsettled(desired: Desired, name: str, unseen: Mapping[str, JSON]) -> bo
     """Whether what was sent last, and not seen since, is something else than the manifest wants."""
     if name not in unseen or name not in desired.fields:
         return False
-    field = desired.kind.field(name)
-    return field.text(unseen[name]) != field.text(desired.fields[name])
+    return not desired.kind.field(name).is_same(unseen[name], desired.fields[name])
 
 
 def _secret(name: str, value: JSON) -> FieldChange:
@@ -298,7 +296,7 @@ def _cause(
     if field.name in applied:
         before, after = _shown_both(kind, field, applied[field.name], live)
         # What of live may not be shown is not in a record either, so it cannot have moved.
-        was = has if field.text(before) == field.text(after) else field.text(applied[field.name])
+        was = has if field.is_same(before, after) else field.text(applied[field.name])
     sent = field.text(unseen[field.name]) if is_unseen else was
     is_git_still = wanted == sent
     if has == was:

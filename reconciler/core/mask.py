@@ -82,4 +82,3 @@ def _any_of(state: JSON) -> JSON:
     if all(isinstance(item, dict) for item in state):
         return {key: item for element in state for key, item in element.items()}
     return state[0]
-

@@ -127,6 +127,10 @@ class Field(NamedTuple):
     is_read_only: bool = False
     unset: tuple[JSON, ...] = ()
 
+    def is_same(self, one: JSON, other: JSON) -> bool:
+        """Whether two values of the field mean the same to AlertSite."""
+        return self.text(one) == self.text(other)
+
 
 def _hides_nothing(_name: str) -> None:
     """Of a kind without a schema nobody knows what the names mean."""

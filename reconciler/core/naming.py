@@ -312,7 +312,7 @@ def _without(draft: Draft, common: Mapping[str, JSON], kind: Kind) -> dict[str, 
     own = {
         name: value
         for name, value in draft.spec.items()
-        if name not in common or kind.field(name).text(value) != kind.field(name).text(common[name])
+        if name not in common or not kind.field(name).is_same(value, common[name])
     }
     return own | {name: dict(NOT_INHERITED) for name in common if name not in draft.spec}
 

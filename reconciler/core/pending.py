@@ -63,7 +63,7 @@ def caught_up(record: Record, kind: Kind, live: Live) -> Record:
     came = {
         name: value
         for name, value in record.sending.fields.items()
-        if kind.field(name).text(value) == kind.field(name).text(live.fields.get(name))
+        if kind.field(name).is_same(value, live.fields.get(name))
     }
     unseen = {name: value for name, value in record.unseen.items() if name not in came}
     fields, left = {**record.fields, **came}, record.sending.without(came)
@@ -272,8 +272,7 @@ def _tier(monitor: Live, pending: PendingCreate, kind: Kind) -> int | None:
         if name in pending.body and kind.field(name).normalise(monitor.fields.get(name)) is not None
     ]
     watches_the_same = all(
-        kind.field(name).text(monitor.fields.get(name)) == kind.field(name).text(pending.body[name])
-        for name in targets
+        kind.field(name).is_same(monitor.fields.get(name), pending.body[name]) for name in targets
     )
     if watches_the_same and has == wanted:
         return 0

@@ -366,11 +366,7 @@ def _watching_the_same(manifest: Desired, inventory: Inventory) -> tuple[int, ..
     Whoever asks to adopt what is there, after a state was lost, wants nothing made beside it.
     """
     kind, taken = manifest.kind, inventory.bound
-    wanted = {
-        name: kind.field(name).text(manifest.fields[name])
-        for name in (*TARGETS, "port")
-        if name in manifest.fields
-    }
+    wanted = [name for name in (*TARGETS, "port") if name in manifest.fields]
     return tuple(
         sorted(
             monitor.id
@@ -378,8 +374,8 @@ def _watching_the_same(manifest: Desired, inventory: Inventory) -> tuple[int, ..
             if monitor.id not in taken
             and monitor.type == kind.name
             and all(
-                kind.field(name).text(monitor.fields.get(name)) == text
-                for name, text in wanted.items()
+                kind.field(name).is_same(monitor.fields.get(name), manifest.fields[name])
+                for name in wanted
             )
         )
     )
@@ -444,8 +440,7 @@ def _without_ignored(manifest: Desired, live: Live) -> tuple[Desired, list[Note]
     notes = [
         Note(manifest.address, NoteCode.IGNORED, live.id, field)
         for field in sorted(ignored & manifest.fields.keys())
-        if manifest.kind.field(field).text(manifest.fields[field])
-        != manifest.kind.field(field).text(live.fields.get(field))
+        if not manifest.kind.field(field).is_same(manifest.fields[field], live.fields.get(field))
     ]
     fields = {name: value for name, value in manifest.fields.items() if name not in ignored}
     secrets = {name: value for name, value in manifest.secrets.items() if name not in ignored}

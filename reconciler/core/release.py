@@ -111,8 +111,8 @@ def _is_as_written(field: Field, record: Record, prior: Prior, has: str) -> bool
     """Whether AlertSite has what we wrote, or what was before; or has not shown a restore yet."""
     known = [prior.value, prior.sent]
     known += [part[field.name] for part in (record.fields, record.unseen) if field.name in part]
-    is_restoring = field.name in record.unseen and (
-        field.text(record.unseen[field.name]) == field.text(prior.value)
+    is_restoring = field.name in record.unseen and field.is_same(
+        record.unseen[field.name], prior.value
     )
     return is_restoring or has in map(field.text, known)
 
@@ -232,7 +232,7 @@ def _once_managed(manifest: Desired, record: Record, live: Live) -> dict[str, JS
         if prior is None:
             found[name] = record.fields[name]
             continue
-        text = manifest.kind.field(name).text
-        if text(prior.value) != text(live.fields.get(name)):  # else it is as it was
+        field = manifest.kind.field(name)
+        if not field.is_same(prior.value, live.fields.get(name)):  # else it is as it was
             found[name] = prior.value
     return {**found, **record.left}

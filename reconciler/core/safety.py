@@ -295,7 +295,7 @@ def is_left_worse(kind: Kind, name: str, was: JSON, has: JSON) -> bool:
     _, _, when = rule.partition(" when ")
     if when in {"false", "true"}:  # it is off, whoever turned it off
         return bool(_WHEN[when](None, after))
-    return before is not None and field.text(was) != field.text(has) and _WHEN[when](before, after)
+    return before is not None and not field.is_same(was, has) and _WHEN[when](before, after)
 
 
 def _is_more(before: JSON, after: JSON) -> bool:

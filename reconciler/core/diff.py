@@ -139,7 +139,7 @@ def patch(
             continue
         if name not in values:
             has = field.normalise(actual.get(name))
-            if has is None or _stranded(desired, field, has):
+            if has is None or missing_member(desired, field, has):
                 continue
             values[name] = has
         companions.add(name)
@@ -150,13 +150,14 @@ def stranded(desired: Desired, live: Live, body: Mapping[str, JSON]) -> Stranded
     """The field that a `patch` body would leave naming no element of a set it changes."""
     for name, field in desired.kind.fields.items():
         if field.member_of in body and name not in desired.fields:
-            found = _stranded(desired, field, field.normalise(live.fields.get(name)))
+            found = missing_member(desired, field, field.normalise(live.fields.get(name)))
             if found:
                 return found
     return None
 
 
-def _stranded(desired: Desired, field: Field, has: JSON) -> Stranded | None:
+def missing_member(desired: Desired, field: Field, has: JSON) -> Stranded | None:
+    """What a normalised value names that is not in its set; None if it names nothing, or is."""
     if field.member_of is None or has is None:
         return None
     members = desired.kind.field(field.member_of)

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.core.diff import Cause
+from reconciler.core.diff import Cause, missing_member
 from reconciler.core.model import canonical
 from reconciler.core.pending import caught_up
 from reconciler.core.plan import Note, NoteCode
@@ -120,22 +120,10 @@ def _is_as_written(field: Field, record: Record, prior: Prior, has: str) -> bool
 def _apart(manifest: Desired, restored: Mapping[str, JSON], live: Live) -> set[str]:
     """The fields that cannot go back, since one would name an element that is not in its set."""
     found: set[str] = set()
+    whole = manifest._replace(fields={**live.fields, **manifest.fields, **restored})
     for field in manifest.kind.fields.values():
-        if field.member_of is None:
-            continue
-        both = {field.name, field.member_of} & restored.keys()
-        if not both:
-            continue
-        values = {**live.fields, **manifest.fields, **restored}
-        members = manifest.kind.field(field.member_of)
-        one, elements = (
-            field.normalise(values.get(field.name)),
-            members.normalise(values.get(field.member_of)),
-        )
-        if one is None or members.set_key is None or not isinstance(elements, list):
-            continue
-        keys = (item.get(members.set_key) for item in elements if isinstance(item, dict))
-        if canonical(one) not in map(canonical, keys):
+        both = restored.keys() & {field.name, field.member_of}
+        if both and missing_member(whole, field, field.normalise(whole.fields.get(field.name))):
             found |= both
     return found
 

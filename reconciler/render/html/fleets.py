@@ -35,10 +35,10 @@ class Part(NamedTuple):
 
 
 class TableLine(NamedTuple):
-    """One line of a table."""
+    """One line of a table; its bar is so many hundredths wide."""
 
     head: str
-    bar: Bar
+    width: float
     cells: tuple[str, ...]
 
 
@@ -117,7 +117,7 @@ def report_html(report: Report, view: View) -> Lines:
         facts=tuple(_facts(report, view)),
         version=view.made.version,
         standing=tuple(_standing(total)),
-        standing_text=", ".join(f"{number:,} {name}" for name, number in _counts(total)),
+        standing_text=", ".join(f"{getattr(total, name):,} {name}" for name in Standing),
         ages=tuple(_ages(report)),
         applied=tuple(_applied(report)),
         tables=tuple(_tables(report, total)),
@@ -160,11 +160,6 @@ def _facts(report: Report, view: View) -> Iterator[tuple[str, str]]:
         "Cost",
         (f"{total.measurements:,.0f} measurements and {total.credits:,.1f} credits per day"),
     )
-
-
-def _counts(total: Tally) -> Iterator[tuple[str, int]]:
-    for standing in Standing:
-        yield standing.value, getattr(total, standing.value)
 
 
 def _standing(total: Tally) -> Iterator[Part]:
@@ -241,11 +236,7 @@ def _tables(report: Report, total: Tally) -> Iterator[Table]:
     if report.runs:
         most = max(run.monitors for run in report.runs)
         lines = tuple(
-            TableLine(
-                f"{run.run}",
-                Bar("", run.monitors, _width(run.monitors, most)),
-                (run.at, f"{run.monitors:,}"),
-            )
+            TableLine(run.run, _width(run.monitors, most), (run.at, f"{run.monitors:,}"))
             for run in report.runs[:_MOST_RUNS]
         )
         yield Table(
@@ -274,9 +265,7 @@ def _table(
         if name not in _RARE or any(getattr(tally, name) for tally in tallies.values())
     )
     lines = [
-        TableLine(
-            name, Bar("", tally.monitors, _width(tally.monitors, most)), _cells(tally, columns)
-        )
+        TableLine(name, _width(tally.monitors, most), _cells(tally, columns))
         for name, tally in tallies.items()
     ]
     left_out = max(0, len(lines) - _MOST_LINES)

@@ -179,12 +179,8 @@ def explain(
 ) -> tuple[FieldChange, ...]:
     """What each field of a `patch` body changes, in the order of the body.
 
-    Args:
-        desired: what the manifest says.
-        live: what AlertSite has.
-        body: the patch.
-        applied: the fields that were last applied to the address; None if none ever were.
-        unseen: what was sent and has not been seen since.
+    `applied` are the fields that were last applied to the address; None if none ever were.
+    `unseen` is what was sent and has not been seen since.
     """
     return tuple(_explain(desired, name, body, live, applied or {}, unseen) for name in body)
 

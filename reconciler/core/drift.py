@@ -132,11 +132,7 @@ def find_unmanaged(
 ) -> tuple[Unmanaged, ...]:
     """The email monitors that no record knows and that were not there before, by id.
 
-    Args:
-        records: what was last applied, by address.
-        live: every monitor that AlertSite returned.
-        kinds: the kinds, by name.
-        before: the ids of those that were not ours at the last apply.
+    `before` are the ids of those that were not ours at the last apply.
     """
     known = {*before, *(record.id for record in records.values())}
     found = (item for item in live if item.id not in known and item.type in {*kinds, None})

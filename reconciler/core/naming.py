@@ -248,12 +248,8 @@ def lifted(
     """The drafts without what nearly all say, and that: defaults for all folders.
 
     A value is shared by the kinds of which 80 % have it, if those are five or more together. Those
-    that leave the field to AlertSite say that they do not inherit it.
-
-    Args:
-        drafts: all of them.
-        kinds: by name.
-        given: fields that have defaults already, which stay as they are.
+    that leave the field to AlertSite say that they do not inherit it. Fields that are `given` have
+    defaults already, which stay as they are.
     """
     groups: dict[str, list[Draft]] = {}
     for draft in drafts:

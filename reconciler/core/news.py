@@ -107,10 +107,7 @@ class News(NamedTuple):
 def news_of(found: Round, drifts: Mapping[str, Drift], before: Notified) -> tuple[News, Notified]:
     """What a round has brought, and what stands after it.
 
-    Args:
-        found: the round.
-        drifts: the drift of each account, as it was seen last.
-        before: what was told until now.
+    `drifts` has the drift of each account, as it was seen last.
     """
     news, notified = [], {}
     for seen in found.seen:

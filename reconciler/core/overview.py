@@ -133,19 +133,7 @@ def find_overview(
     stored: Stored,
     holder: Holder | None,
 ) -> Overview:
-    """How the account is that was listed, planned and compared with the state.
-
-    Args:
-        listing: of all its monitors.
-        plan: what apply would do.
-        drift: what AlertSite has done.
-        live: every monitor that AlertSite returned.
-        kinds: the kinds, by name.
-        files: how many files the manifests stand in.
-        where: the folder with the manifests.
-        stored: what the state says of itself.
-        holder: who holds the lock.
-    """
+    """How the account is that was listed, planned and compared with the state."""
     ours = [
         item for item in listing.monitors if item.standing in {Standing.MANAGED, Standing.MISSING}
     ]

@@ -51,13 +51,7 @@ _DOUBTFUL = 2
 
 
 def caught_up(record: Record, kind: Kind, live: Live) -> Record:
-    """The record with what a run was about to send and AlertSite has by now.
-
-    Args:
-        record: of the same monitor.
-        kind: the monitor's.
-        live: the monitor.
-    """
+    """The record of a monitor with what a run was about to send and AlertSite has by now."""
     if not record.sending.fields:
         return record
     came = {
@@ -179,12 +173,8 @@ def resolve_pending_creates(
 ) -> Resolution:
     """What became of the pending creates of a state.
 
-    Args:
-        state: with its pending creates.
-        live: every monitor that AlertSite was seen to have.
-        kinds: the kinds, by name.
-        named: ids that manifests name.
-        asked: the addresses of the manifests that are bound to nothing.
+    `named` are the ids that manifests name, `asked` the addresses of those that are bound to
+    nothing.
     """
     if not state.pending_creates:
         return Resolution({}, {}, {}, ())

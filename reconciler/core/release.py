@@ -58,13 +58,9 @@ def names_all(manifest: Desired, record: Record) -> bool:
 
 
 def released(manifest: Desired, record: Record, live: Live, held: Collection[str]) -> Released:
-    """What becomes of the fields that the manifest no longer names.
+    """What becomes of the fields that the manifest of a monitor no longer names.
 
-    Args:
-        manifest: what is wanted.
-        record: of the same monitor.
-        live: the monitor.
-        held: its fields that hold or held a secret, whichever address says so.
+    `held` are its fields that hold or held a secret, whichever address says so.
     """
     kind = manifest.kind
     sent = {name for name, value in record.secrets.items() if value != RELEASED}
@@ -139,12 +135,7 @@ def with_cause(field: FieldChange, record: Record, restored: Collection[str]) ->
 def with_intent(record: Record, change: Change, kind: Kind, live: Live, run: str) -> Record:
     """The record as it is to be kept before an update is sent: what was, and what is to be.
 
-    Args:
-        record: of the same monitor, so far.
-        change: what is about to be sent.
-        kind: the monitor's.
-        live: the monitor, as the change was made from it.
-        run: the run that sends it.
+    `live` is the monitor as the change was made from it, `run` the run that sends it.
     """
     record = caught_up(record, kind, live)
     prior, sending = dict(record.prior), dict(record.sending.fields)
@@ -198,11 +189,8 @@ def left_worse(
 ) -> dict[str, JSON]:
     """The fields that are left worse than they were, and what they were.
 
-    Args:
-        manifest: what is wanted.
-        record: as it was before those fields were left.
-        live: the monitor.
-        managed: the fields that are named, or not back yet.
+    The record is as it was before they were left; `managed` are the fields that are named, or not
+    back yet.
     """
     named = {*managed, *manifest.fields, *manifest.secrets, *record.secrets}
     return {

@@ -270,14 +270,8 @@ def fleet_report(
 ) -> Report:
     """The fleet as an observation shows it.
 
-    Args:
-        account: where `live` was read from.
-        desired: the manifests.
-        state: what is known.
-        live: every monitor that AlertSite returned.
-        kinds: the kinds, by name.
-        read_at: when that was, RFC 3339 UTC.
-        age: how many seconds before that a time of day was; None if it is none.
+    `read_at` is when `live` was read, RFC 3339 UTC; `age` gives how many seconds before that a
+    time was, or None if it is none.
     """
     live = tuple(live)
     view = Inventory(desired, records_of(state, live, kinds), live)

@@ -91,12 +91,9 @@ def is_current(comment: Comment, text: str) -> bool:
 
 
 def steps(own: tuple[Comment, ...], text: str, behavior: Behavior) -> Steps:
-    """What to do so that the text is shown.
+    """What to do so that the text, which has no marker yet, is shown.
 
-    Args:
-        own: the marked comments of the account, the oldest first.
-        text: without a marker.
-        behavior: what becomes of earlier ones.
+    `own` are the marked comments of the account, the oldest first.
     """
     if not own:
         return Steps(create=True)

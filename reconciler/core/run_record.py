@@ -179,10 +179,8 @@ class RunRecord(NamedTuple):
     ) -> RunRecord:
         """The record of a run that was killed, as far as its journal and the state tell.
 
-        Args:
-            outcomes: what the journal says: a new record, or None if a change had no effect.
-            records: those of the state by now.
-            run: the id of the run that writes it.
+        The journal's `outcomes` are a new record each, or None if a change had no effect; `run` is
+        the run that writes this.
         """
         changes = []
         for item in self.changes:
@@ -280,15 +278,7 @@ def run_record(
     kinds: Mapping[str, Kind],
     known: Callable[[str], Record | None],
 ) -> RunRecord:
-    """The record of a run that has not sent anything yet.
-
-    Args:
-        about: who runs what.
-        changes: those of its plan.
-        live: what AlertSite has, by id.
-        kinds: all kinds.
-        known: gives the record of an address.
-    """
+    """The record of a run that has sent nothing yet; `known` gives the record of an address."""
     return RunRecord(
         about,
         tuple(

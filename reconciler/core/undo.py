@@ -60,13 +60,9 @@ def undoing(
     kinds: Mapping[str, Kind],
     targets: Iterable[str] = (),
 ) -> Undoing:
-    """What takes a run back.
+    """What takes a run back, of all that it touched or of what targets mean.
 
-    Args:
-        record: of the run.
-        records: those of the state by now.
-        kinds: all kinds.
-        targets: addresses, or globs over them, to which it is limited; none for all.
+    The records are those of the state by now; targets are addresses, or globs over them.
     """
     found = _Undoing(record, records, kinds)
     wanted = tuple(targets)

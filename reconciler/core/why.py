@@ -211,10 +211,7 @@ def fields_of(subject: AddressFacts) -> tuple[set[str], set[str]]:
 def explain_why(subject: AddressFacts, names: Iterable[str], live: Iterable[Live] = ()) -> Why:
     """Why the monitor and the fields of these names are as they are.
 
-    Args:
-        subject: all that is known of the monitor.
-        names: its fields that are asked for.
-        live: monitors that may tell the names of ids.
+    `live` are monitors that may tell the names of ids.
     """
     refusal = subject.refusal
     message, hint = (refusal.message, refusal.hint) if refusal else ("", "")

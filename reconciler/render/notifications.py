@@ -72,12 +72,8 @@ def drift_message(
 ) -> Message | None:
     """What AlertSite has changed that was not told before; None if that is nothing.
 
-    Args:
-        account: whose it is.
-        run: the run that found it.
-        fresh: monitors that are not as they were applied.
-        exit_code: that of the run.
-        strangers: new monitors that no manifest describes.
+    `fresh` are monitors that are not as they were applied, `strangers` new ones that no manifest
+    describes.
     """
     if exit_code not in {ExitCode.OK, ExitCode.CHANGES}:
         return _failure(account, "drift", run, exit_code)

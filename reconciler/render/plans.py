@@ -141,12 +141,8 @@ def plan_text(
 ) -> Lines:
     """The plan in Terraform's words: changes, refusals, notes, and the summary as last lines.
 
-    Args:
-        plan: what to show.
-        colour: whether to colour it.
-        show_requests: whether to add method, path and body of each request.
-        detail: how much to show; by default what can be read, but for requests, which are shown
-            one by one.
+    By default as much is shown as can be read; but requests are shown one by one, each with its
+    method, path and body.
     """
     if show_requests and detail is None:
         detail = Detail.FULL

@@ -10,7 +10,7 @@ from reconciler.errors import ExitCode
 from reconciler.render.text import paint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from reconciler.core.model import JSON
 
@@ -47,7 +47,15 @@ _NAME = 13
 
 def check_text(check: Check, *, colour: bool = False) -> Lines:
     """A line, and the next step on another."""
-    return joined(_lines(check, colour=colour), colour=colour)
+    message = printable(check.message)
+    if check.status is CheckStatus.NOT_CHECKED:
+        status, message = "-   ", f"not checked: {message}"
+    else:
+        status = paint(f"{check.status.value:4}", _COLOURS[check.status], colour=colour)
+    lines = [f"{status}  {check.name:{_NAME}}  {message}"]
+    if check.hint:
+        lines.append(f"{'':{4 + 2 + _NAME + 2}}{printable(check.hint)}")
+    return joined(lines, colour=colour)
 
 
 def checks_json(checks: Iterable[Check]) -> dict[str, JSON]:
@@ -65,16 +73,3 @@ def checks_json(checks: Iterable[Check]) -> dict[str, JSON]:
             for check in checks
         ],
     }
-
-
-def _lines(check: Check, *, colour: bool) -> Iterator[str]:
-    message = printable(check.message)
-    if check.status is CheckStatus.NOT_CHECKED:
-        word, message = "-", f"not checked: {message}"
-    else:
-        word = check.status.value
-    padded = f"{word:4}"
-    shown = paint(padded, _COLOURS[check.status], colour=colour) if word != "-" else padded
-    yield f"{shown}  {check.name:{_NAME}}  {message}"
-    if check.hint:
-        yield f"{'':{4 + 2 + _NAME + 2}}{printable(check.hint)}"

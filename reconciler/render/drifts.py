@@ -20,7 +20,11 @@ def drift_text(drift: Drift, *, colour: bool = False) -> Lines:
     lines: list[str] = []
     for monitor in drift.monitors:
         lines += _monitor(monitor, colour=colour)
-    lines += unmanaged_lines(drift, colour=colour)
+    for stranger in drift.unmanaged or ():
+        head = paint(f"+ {printable(stranger.name or '(no name)')}", "+", colour=colour)
+        lines.append(f"  {head} (id {stranger.id}, {printable(unmanaged_text(stranger))})")
+    if drift.unmanaged:
+        lines.append("")
     total = len(drift.monitors) + drift.kept
     known = quantity(total, "monitor")
     line = f"No drift. {known} as last applied."
@@ -32,15 +36,6 @@ def drift_text(drift: Drift, *, colour: bool = False) -> Lines:
             f" {count or 'No'} new {'monitor' if count == 1 else 'monitors'} without a manifest."
         )
     return joined([*lines, paint(line, "bold", colour=colour)], colour=colour)
-
-
-def unmanaged_lines(drift: Drift, *, colour: bool = False) -> Iterator[str]:
-    """Monitors that somebody has made since the last apply."""
-    for item in drift.unmanaged or ():
-        head = paint(f"+ {printable(item.name or '(no name)')}", "+", colour=colour)
-        yield f"  {head} (id {item.id}, {printable(unmanaged_text(item))})"
-    if drift.unmanaged:
-        yield ""
 
 
 def unmanaged_text(item: Unmanaged) -> str:

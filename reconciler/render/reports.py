@@ -10,7 +10,8 @@ from reconciler.render.text import ago, paint
 if TYPE_CHECKING:
     from reconciler.core.report import Report, Tally
 
-_COLUMNS = ("monitors", "managed", "unmanaged", "orphaned", "missing", "drifted", "disabled")
+TALLIED = ("monitors", "managed", "unmanaged", "orphaned", "missing", "drifted", "disabled")
+"""What is shown of what is counted."""
 
 
 def report_text(report: Report, *, colour: bool = False) -> Lines:
@@ -23,7 +24,7 @@ def report_text(report: Report, *, colour: bool = False) -> Lines:
         commit = f" of commit {report.generation}" if report.generation.commit else ""
         last = f"{ago(report.saved_age)} ({report.saved_at}){commit}"
     lines = [
-        f"{'':{width}}  {'  '.join(_COLUMNS)}",
+        f"{'':{width}}  {'  '.join(TALLIED)}",
         *(f"{printable(kind):{width}}  {_cells(tally)}" for kind, tally in kinds.items()),
         paint(f"{'all':{width}}  {_cells(total)}", "bold", colour=colour),
         "",
@@ -41,4 +42,4 @@ def report_text(report: Report, *, colour: bool = False) -> Lines:
 
 
 def _cells(tally: Tally) -> str:
-    return "  ".join(f"{getattr(tally, name):>{len(name)},}" for name in _COLUMNS)
+    return "  ".join(f"{getattr(tally, name):>{len(name)},}" for name in TALLIED)

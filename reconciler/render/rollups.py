@@ -9,7 +9,9 @@ from reconciler.core.accounts import ALL
 from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.rollup import PartStatus
+from reconciler.render.reports import TALLIED
 from reconciler.render.text import duration, paint
+from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,20 +20,6 @@ if TYPE_CHECKING:
 
 
 _SYMBOLS = {PartStatus.DONE: "+", PartStatus.CHANGES: "~"}
-_COLUMNS = {Action.CREATE: "add", Action.UPDATE: "change", Action.DELETE: "destroy"}
-
-
-_TALLIED = {
-    "monitors": "monitors",
-    "managed": "managed",
-    "unmanaged": "unmanaged",
-    "orphaned": "orphaned",
-    "missing": "missing",
-    "drifted": "drifted",
-    "disabled": "disabled",
-    "credits": "credits/day",
-}
-"""What is shown of what reports count, and its heading."""
 _COUNTED = {"not-started": "not started", "changes": "with changes"}
 """What a number of accounts is called, where that is not the word of one."""
 _LIMIT = 64_000
@@ -116,8 +104,8 @@ def _rows(rollup: RollUp) -> Iterator[list[str]]:
 
     Of numbers there is a last row, with what all accounts have together.
     """
-    actions = _COLUMNS if rollup.changes else {}
-    tallied = _TALLIED if rollup.tally else {}
+    actions = tuple(Action) if rollup.changes else ()
+    tallied = (*TALLIED, "credits") if rollup.tally else ()
 
     def numbers(of: PartResult | RollUp) -> Iterator[str]:
         yield from (str(of.changes.get(action.value, "-")) for action in actions)
@@ -126,14 +114,16 @@ def _rows(rollup: RollUp) -> Iterator[list[str]]:
             for name in tallied
         )
 
-    yield ["account", "status", *actions.values(), *tallied.values(), "time", ""]
+    heads = [VERBS[action].word for action in actions]
+    heads += [f"{name}/day" if name == "credits" else name for name in tallied]
+    yield ["account", "status", *heads, "time", ""]
     for item in rollup.by_urgency:
         took = "-" if item.exit_code is None else duration(item.seconds)
         more = item.message.split("\n")[0]
         if item.part:
             more = f"{more} ({item.part})" if more else item.part
         yield [item.account, _word(rollup, item.status), *numbers(item), took, more]
-    if (actions or tallied) and len(rollup.parts) > 1:
+    if heads and len(rollup.parts) > 1:
         yield [ALL, "", *numbers(rollup), "", ""]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.report import NO_LABEL, NO_LOCATION, Standing
 from reconciler.render.html.page import Number, Tag, filters, page
+from reconciler.render.reports import TALLIED
 from reconciler.render.text import ago, quantity
 
 if TYPE_CHECKING:
@@ -79,10 +80,7 @@ _TONES = {
     Standing.ORPHANED: ("◌", "change"),
     Standing.MISSING: ("✕", "destroy"),
 }
-_COLUMNS = (
-    *("monitors", "managed", "unmanaged", "orphaned", "missing", "drifted", "disabled"),
-    *("protected", "measurements", "credits"),
-)
+_COLUMNS = (*TALLIED, "protected", "measurements", "credits")
 _DAY = 24 * 60 * 60
 _RARE = ("unmanaged", "orphaned", "missing", "drifted", "disabled", "protected")
 """Columns that a table shows only if they say anything."""

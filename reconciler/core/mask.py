@@ -17,13 +17,11 @@ compared with live by what may be shown of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from reconciler.core.model import scalars_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from reconciler.core.model import JSON, Kind
 
 
@@ -45,34 +43,23 @@ def shown(kind: Kind, name: str, value: JSON, state: JSON = None, git: JSON = No
         return None
     if kind.hides(name):
         return HIDDEN
-    known = None if name in kind.fields else frozenset(scalars_in(git))
-    return _Masking(kind.hides, known).value(value, state)
+    known = None if name in kind.fields else {"", *scalars_in(git)}
 
-
-class _Masking(NamedTuple):
-    """How a value is masked.
-
-    Attributes:
-        hides: whether a key looks like the name of a secret.
-        known: what Git has; None if every text may be shown.
-    """
-
-    hides: Callable[[str], object]
-    known: frozenset[JSON] | None = None
-
-    def value(self, value: JSON, state: JSON = None) -> JSON:
+    def masked(value: JSON, state: JSON) -> JSON:
         """The value without what may be a secret; `state` is what vouches for it."""
         if isinstance(value, dict):
             before = state if isinstance(state, dict) else {}
             return {
-                key: HIDDEN if self.hides(key) and item else self.value(item, before.get(key))
+                key: HIDDEN if kind.hides(key) and item else masked(item, before.get(key))
                 for key, item in value.items()
             }
         if isinstance(value, list):
-            return [self.value(item, _any_of(state)) for item in value]
-        is_open = self.known is None or not isinstance(value, str) or value in {"", *self.known}
+            return [masked(item, _any_of(state)) for item in value]
+        is_open = known is None or not isinstance(value, str) or value in known
         is_vouched = state is not None and not isinstance(state, dict | list) and state != HIDDEN
         return value if is_open or is_vouched else HIDDEN
+
+    return masked(value, state)
 
 
 def _any_of(state: JSON) -> JSON:

@@ -36,7 +36,6 @@ _MOST = 10
 """So many annotations of one severity does GitHub show of a step."""
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 """What GitHub calls each severity."""
-_NOUNS = {Severity.ERROR: "errors", Severity.WARNING: "warnings", Severity.INFO: "notices"}
 
 
 class Annotation(NamedTuple):
@@ -209,9 +208,7 @@ def _log(text: Lines, annotations: Iterable[Annotation]) -> Lines:
         if more := len(some) - len(shown):
             rest += (item.line for item in some[len(shown) :] if item.line)
             name = _COMMANDS[severity]
-            commands.append(
-                f"::{name} title={more:,} more::and {more:,} more {_NOUNS[severity]}: see the log"
-            )
+            commands.append(f"::{name} title={more:,} more::and {more:,} more {name}s: see the log")
     # The only lines of all texts that are meant to be commands; `joined` is for the others.
     return Lines("\n".join(chain(lines, commands, [joined(rest)] if rest else [])))
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from reconciler.core.diff import FieldChange, Leaf
     from reconciler.core.grouping import Group, LossGroup
-    from reconciler.core.model import Unmanaged
     from reconciler.core.plan import Binding, Change, Loss, Measurements, Note, Plan, Refusal
     from reconciler.render.values import Names
 
@@ -447,7 +446,11 @@ def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
         strangers = quantity(plan.unmanaged, "email monitor")
         yield f"{strangers} in AlertSite without a manifest: never touched."
         if plan.unmanaged_monitors:
-            yield f"  {strangers_text(plan.unmanaged_monitors)}"
+            names = [
+                printable(f"{item.name[:_LONGEST] or '(no name)'} (id {item.id})")
+                for item in plan.unmanaged_monitors
+            ]
+            yield f"  {some(names, _FEW, '; reconciler list --unmanaged names all')}"
     if plan.untracked:
         what = quantity(plan.untracked, "secret was", "secrets were")
         yield (
@@ -472,17 +475,6 @@ def secrets_lines(plan: Plan) -> Iterator[str]:
             f"{what} not checked, since not at hand here: {some(plan.unchecked, _FEW)}. An apply "
             "needs those that it sends."
         )
-
-
-def strangers_text(monitors: Sequence[Unmanaged]) -> str:
-    """The first few of the monitors that are not ours, and where the others are shown."""
-    names = [
-        printable(f"{item.name[:_LONGEST] or '(no name)'} (id {item.id})")
-        for item in monitors[:_FEW]
-    ]
-    more = len(monitors) - _FEW
-    rest = f" and {more:,} more; reconciler list --unmanaged names all" if more > 0 else ""
-    return f"{', '.join(names)}{rest}"
 
 
 def _coverage(plan: Plan, *, colour: bool, folds: float) -> Iterator[str]:

@@ -66,7 +66,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def some(texts: Sequence[str], most: int = _NAMED, noun: str = "") -> str:
-    """The first few of them, and how many more there are; `noun` says of what."""
+    """The first few of them, and how many more there are; `noun` says of what, or where."""
     rest = len(texts) - most
     more = f" and {rest:,} more{noun}" if rest > 0 else ""
     return printable(f"{', '.join(texts[:most])}{more}")

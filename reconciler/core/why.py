@@ -242,52 +242,46 @@ def _next(subject: AddressFacts) -> Next:
 
 
 def _field(subject: AddressFacts, name: str) -> FieldWhy:
-    desired, record = subject.desired, subject.record
-    has = subject.live.fields.get(name) if subject.live else None
-    secrets = desired.secrets if desired else {}
-    is_secret = name in secrets or name in subject.held
-    is_secret = is_secret or (record is not None and name in record.secrets)
-    applied = record.fields.get(name) if record and not is_secret else None
+    desired, record, kind = subject.desired, subject.record, subject.kind
+    secret = desired.secrets.get(name) if desired else None
+    was_secret = record is not None and name in record.secrets
+    is_secret = secret is not None or name in subject.held or was_secret
     wanted = desired.fields.get(name) if desired else None
-    live = subject.kind.field(name).normalise(has)
+    applied = record.fields.get(name) if record and not is_secret else None
+    prior = record.prior.get(name) if record and not is_secret else None
+    has = kind.field(name).normalise(subject.live.fields.get(name) if subject.live else None)
+    live = shown(kind, name, has, applied, wanted)
+    change, follows = _change_of(subject, name), _next_of(subject, name)
     found = FieldWhy(
         name,
-        _next_of(subject, name),
-        applied=shown(subject.kind, name, applied, applied, wanted),
-        was_applied=record is not None and (name in record.fields or name in record.secrets),
-        live=shown(subject.kind, name, live, applied, wanted),
+        follows,
+        applied=shown(kind, name, applied, applied, wanted),
+        was_applied=was_secret or (record is not None and name in record.fields),
+        live=HIDDEN if is_secret and live is not None else live,
+        cause=change.cause if change and follows is Next.RESTORE else None,
+        sent_with=change.sent_with if change else None,
+        prior=prior.value if prior else None,
+        prior_run=prior.run if prior else None,
     )
-    if is_secret and found.live is not None:
-        found = found._replace(live=HIDDEN)
-    prior = record.prior.get(name) if record and not is_secret else None
-    if prior is not None:
-        found = found._replace(prior=prior.value, prior_run=prior.run)
-    if desired is not None:
-        appended = desired.appended.get(name)
-        origin = appended.origin if appended else desired.refused.get(name)
-        found = found._replace(default=str(origin) if origin else None)
-    change = _change_of(subject, name)
-    if desired is None or (name not in desired.fields and name not in secrets):
-        is_restored = found.next is Next.RESTORE
-        return found._replace(
-            sent_with=change.sent_with if change else None,
-            cause=change.cause if change and is_restored else None,
-        )
-    value = secrets[name] if name in secrets else desired.fields[name]
+    if desired is None:
+        return found
+    appended = desired.appended.get(name)
+    origin = appended.origin if appended else desired.refused.get(name)
+    found = found._replace(default=str(origin) if origin else None)
+    if secret is None and name not in desired.fields:
+        return found
     found = found._replace(
-        value=value,
         place=subject.places.get(name),
         is_default=name in desired.inherited,
         is_override=name in desired.overridden,
         variables=desired.variables.get(name, ()),
-        cause=change.cause if change and found.next is Next.UPDATE else None,
-        sent_with=change.sent_with if change else None,
         ignored=next((item for item in desired.lifecycle.ignore if item.field == name), None),
     )
-    if name not in secrets:
-        return found
-    source = ", ".join(dict.fromkeys(str(item.ref) for item in secret_refs(value)))
-    return found._replace(source=source, tracking=_tracking(subject, name), cause=None)
+    if secret is None:
+        cause = change.cause if change and follows is Next.UPDATE else None
+        return found._replace(value=wanted, cause=cause)
+    source = ", ".join(dict.fromkeys(str(item.ref) for item in secret_refs(secret)))
+    return found._replace(value=secret, source=source, tracking=_tracking(subject, name))
 
 
 def _change_of(subject: AddressFacts, name: str) -> FieldChange | None:

@@ -114,9 +114,9 @@ def find_names(uses: Iterable[Use], live: Iterable[Live]) -> tuple[Name, ...]:
                 if (members, key, number) in ids:
                     found.setdefault((members, key, number), set()).add(name.strip())
     names = (
-        Name(use.field, use.key, use.id, name)
+        Name(use.field, use.key, use.id, *called)
         for use in wanted
-        for name in _only(found.get((use.members, use.members_key, use.id), set()))
+        if len(called := found.get((use.members, use.members_key, use.id), set())) == 1
     )
     return tuple(sorted(names, key=lambda item: (item.field, item.key or "", item.id)))
 
@@ -141,8 +141,3 @@ def _number(value: JSON) -> int | None:
     if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
     return value if type(value) is int else None
-
-
-def _only(names: set[str]) -> Iterator[str]:
-    if len(names) == 1:
-        yield from names

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.inheritance import INHERIT
 from reconciler.core.model import secret_refs
+from reconciler.core.targets import is_id
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ class Layout(NamedTuple):
 
 def means(facts: Facts, target: str) -> bool:
     """Whether an id, or a glob over the name, the display name or the address, means a monitor."""
-    if target.isascii() and target.isdigit():
+    if is_id(target):
         return int(target) == facts.id
     texts = (facts.name, facts.display, f"{facts.kind}/{facts.name}")
     return any(fnmatchcase(text.casefold(), target.casefold()) for text in texts)

@@ -141,10 +141,10 @@ def with_intent(record: Record, change: Change, kind: Kind, live: Live, run: str
     prior, sending = dict(record.prior), dict(record.sending.fields)
     for item in change.fields:
         name, sent = item.field, change.body[item.field]
-        if item.sent_with is None and item.source is None and name not in record.secrets:
-            sending[name] = sent
-        is_ours = item.sent_with is None and item.source is None and item.before_run is None
-        if not is_ours or name in record.secrets or name in record.made_with:
+        if item.sent_with is not None or item.source is not None or name in record.secrets:
+            continue
+        sending[name] = sent
+        if item.before_run is not None or name in record.made_with:
             continue
         field, old = kind.field(name), prior.get(name)
         if old is not None and not _is_void(field, old, record, live):

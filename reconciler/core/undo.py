@@ -103,10 +103,10 @@ def reviewed(plan: Plan, undo: Undoing, live: Iterable[Live], kinds: Mapping[str
         if was is not None and monitor is not None:
             moved = _moved(was, monitor, kinds[change.kind], is_gone=change.is_retirement)
         if moved:
-            refusals.append(_refusal(change.address, "moved", "; ".join(moved), _LOOK))
+            refusals.append(_refusal(change.address, "moved", "; ".join(moved)))
         elif change.action is Action.UPDATE and change.address in made_again:
             what = f"the address now has monitor {change.id}, which is not the one that was deleted"
-            refusals.append(_refusal(change.address, "bound", what, _LOOK))
+            refusals.append(_refusal(change.address, "bound", what))
         elif change.address not in refused:
             reason = Reason.UNDONE if change.action is Action.DELETE else change.reason
             changes.append(change._replace(origin=None, reason=reason))
@@ -182,8 +182,8 @@ def _moved(was: RunChange, live: Live, kind: Kind, *, is_gone: bool) -> list[str
     return found
 
 
-def _refusal(address: str, code: str, message: str, hint: str) -> Refusal:
-    return Refusal(address, code, message, hint, None)
+def _refusal(address: str, code: str, message: str) -> Refusal:
+    return Refusal(address, code, message, _LOOK, None)
 
 
 class _Undoing:
@@ -257,7 +257,7 @@ class _Undoing:
                 self._want(kind, address, number, {}, frozenset())
 
     def _refuse(self, address: str, code: str, message: str) -> None:
-        self._refusals.append(_refusal(address, code, message, _LOOK))
+        self._refusals.append(_refusal(address, code, message))
 
     def _restore(self, change: RunChange, kind: Kind, number: int, address: str) -> None:
         fields: dict[str, JSON] = {}

@@ -37,12 +37,20 @@ def printable(text: str) -> str:
     lone surrogates. It is shown by its code, as Python writes it.
     """
     if not text.isprintable():
-        text = "".join(char if char.isprintable() else _code(char) for char in text)
+        text = escaped(text)
     if "##" in text:
         text = _RUNNER.sub(r"\\x23#", text)
     if "::" in text and text.lstrip().startswith("::"):  # GitHub: only where a line begins
         text = text.replace("::", r"\x3a:", 1)
     return text
+
+
+def escaped(text: str) -> str:
+    """The text with the code of each character that Unicode does not count as printable."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
 
 
 def joined(texts: Iterable[str], *, colour: bool = False) -> Lines:
@@ -68,10 +76,6 @@ def _painted(text: str) -> str:
     parts = _COLOUR.split(text)  # every second one is a colour
     parts[::2] = map(printable, parts[::2])
     return "".join(parts)
-
-
-def _code(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def _json_code(char: str) -> str:

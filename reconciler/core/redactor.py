@@ -33,6 +33,8 @@ import re
 from binascii import b2a_base64
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from reconciler.core.printable import escaped
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
@@ -267,10 +269,7 @@ def _url(secret: str) -> Iterator[str]:
 
 def _python(secret: str) -> Iterator[str]:
     yield from (repr(secret)[1:-1], ascii(secret)[1:-1], repr(_bytes(secret))[2:-1])
-    # As `render.printable` shows it.
-    yield "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in secret
-    )
+    yield escaped(secret)
 
 
 def _base64(data: bytes) -> Iterator[str]:

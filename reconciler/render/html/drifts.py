@@ -67,7 +67,7 @@ def drift_html(drift: Drift, view: View) -> Lines:
         ),
         noun="monitors",
         command="",
-        notes=(),
+        notes={},
     )
 
 

@@ -13,7 +13,6 @@ from reconciler.render.html.rows import (
     Alert,
     Line,
     Remark,
-    Remarks,
     Row,
     Section,
     brief,
@@ -81,7 +80,7 @@ def plan_html(plan: Plan, view: View) -> Lines:
         sections=tuple(_sections(plan, refusals, rows, names)),
         noun="changes",
         command="" if plan.refusals or not plan.is_something else view.made.apply,
-        notes=tuple(_remarks(plan)),
+        notes={"State": bindings_text(plan), "Notes": notes_text(plan)},
     )
 
 
@@ -264,10 +263,3 @@ def _refusal(refusal: Refusal, tokens: str) -> Row:
         tokens=tokens,
         is_open=True,
     )
-
-
-def _remarks(plan: Plan) -> Iterator[Remarks]:
-    if plan.bindings:
-        yield Remarks("State", tuple(bindings_text(plan)))
-    if plan.notes:
-        yield Remarks("Notes", tuple(notes_text(plan)))

@@ -72,7 +72,7 @@ def result_html(result: Result, view: View) -> Lines:
         ),
         noun="changes",
         command="",
-        notes=(),
+        notes={},
     )
 
 

@@ -102,13 +102,6 @@ class Remark(NamedTuple):
     anchor: str = ""
 
 
-class Remarks(NamedTuple):
-    """Lines below a heading."""
-
-    title: str
-    lines: tuple[str, ...]
-
-
 class Alert(NamedTuple):
     """What is to be read before all else; so many `more` items are left out."""
 

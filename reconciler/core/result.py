@@ -98,6 +98,12 @@ class Result(NamedTuple):
         return tuple(outcome for outcome in self.outcomes if outcome.status is status)
 
     @property
+    def counts(self) -> dict[str, int]:
+        """How many changes of each action are done."""
+        done = [item.change.action for item in self.having(Status.DONE)]
+        return {action.value: done.count(action) for action in Action}
+
+    @property
     def exit_code(self) -> ExitCode:
         """130 if interrupted, 8 if it is not recorded, 0 if all is done, 7 if a part is.
 

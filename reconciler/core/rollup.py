@@ -10,10 +10,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from reconciler.core import json_text
-from reconciler.core.plan import Action, Plan
+from reconciler.core.plan import Plan
 from reconciler.core.report import Report
 from reconciler.core.result import Result
-from reconciler.core.result import Status as OutcomeStatus
 from reconciler.errors import ExitCode, RefusedError
 
 if TYPE_CHECKING:
@@ -125,8 +124,7 @@ class PartResult(NamedTuple):
                     managed=value.coverage.managed,
                 )
             case Result():
-                done = [item.change.action for item in value.having(OutcomeStatus.DONE)]
-                return self._replace(changes={item.value: done.count(item) for item in Action})
+                return self._replace(changes=value.counts)
             case Report():
                 return self._replace(tally=value.total._asdict())
         return self

@@ -148,15 +148,12 @@ class RunRecord(NamedTuple):
         """Whether anything took effect, or may have."""
         return bool(self.bindings) or any(item.took_effect for item in self.changes)
 
-    def having(self, action: Action) -> int:
-        """How many changes of that action are done."""
-        return sum(item.action is action and item.status is Status.DONE for item in self.changes)
-
     @property
     def counts(self) -> dict[str, int]:
         """What was done, and what was not."""
-        left = sum(item.status is not Status.DONE for item in self.changes)
-        return {action.value: self.having(action) for action in Action} | {"not_done": left}
+        done = [item.action for item in self.changes if item.status is Status.DONE]
+        counts = {action.value: done.count(action) for action in Action}
+        return counts | {"not_done": len(self.changes) - len(done)}
 
     def ending(self, outcomes: Iterable[Outcome], exit_code: ExitCode, at: str) -> RunRecord:
         """The record of a run that has ended, with what became of each change."""

@@ -43,10 +43,7 @@ def result_text(result: Result, *, colour: bool = False) -> Lines:
     """
     done = result.having(Status.DONE)
     lines = list(_left(result.outcomes, colour=colour))
-    counts = [
-        f"{sum(item.change.action is action for item in done):,} {VERBS[action].done}"
-        for action in Action
-    ]
+    counts = [f"{result.counts[action]:,} {VERBS[action].done}" for action in Action]
     left = [
         f"{len(result.having(status)):,} {word}"
         for status, (_, word) in _WORDS.items()

@@ -41,8 +41,6 @@ def result_html(result: Result, view: View) -> Lines:
     ]
     left = tuple(row for outcome, row in rows if outcome.status is not Status.DONE)
     done = tuple(row for outcome, row in rows if outcome.status is Status.DONE)
-    finished = result.having(Status.DONE)
-    counts = [sum(item.change.action is action for item in finished) for action in Action]
     made = view.made._replace(
         run=result.run or view.made.run,
         commit=str(result.generation) if result.generation.commit else view.made.commit,
@@ -57,8 +55,8 @@ def result_html(result: Result, view: View) -> Lines:
         lead="",
         numbers=(
             *(
-                Number(count, VERBS[action].done, VERBS[action].word)
-                for action, count in zip(Action, counts, strict=True)
+                Number(result.counts[action], VERBS[action].done, VERBS[action].word)
+                for action in Action
             ),
             Number(len(left), "not done", "destroy"),
         ),

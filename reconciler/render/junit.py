@@ -5,6 +5,7 @@ Rule: `printable` leaves no character that XML 1.0 cannot hold, and ElementTree 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -20,7 +21,7 @@ from reconciler.render.verbs import VERBS
 from reconciler.render.view import in_repository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from reconciler.core.drift import Drift
     from reconciler.core.plan import Plan
@@ -147,12 +148,20 @@ def _class(address: str) -> tuple[str, str]:
     return kind, name
 
 
-def _suite(name: str, cases: Iterable[Case]) -> Lines:
-    suite = ET.Element("testsuite", name=name)
-    counts = {"tests": 0, _FAILURE: 0, _ERROR: 0, _SKIPPED: 0, _PASSED: 0}
+def _suite(name: str, cases: Sequence[Case]) -> Lines:
+    ends = Counter(case.end for case in cases)
+    root = ET.Element("testsuites", name="reconciler")
+    suite = ET.SubElement(
+        root,
+        "testsuite",
+        name=name,
+        tests=str(len(cases)),
+        failures=str(ends[_FAILURE]),
+        errors=str(ends[_ERROR]),
+        skipped=str(ends[_SKIPPED]),
+        time="0",
+    )
     for case in cases:
-        counts["tests"] += 1
-        counts[case.end] += 1
         found = ET.SubElement(
             suite, "testcase", classname=printable(case.group), name=printable(case.name), time="0"
         )
@@ -163,16 +172,6 @@ def _suite(name: str, cases: Iterable[Case]) -> Lines:
         if case.end != _PASSED:
             end.set("message", printable(case.message))
             end.set("type", case.type)
-    for attribute, key in (
-        ("tests", "tests"),
-        ("failures", _FAILURE),
-        ("errors", _ERROR),
-        ("skipped", _SKIPPED),
-    ):
-        suite.set(attribute, str(counts[key]))
-    suite.set("time", "0")
-    root = ET.Element("testsuites", name="reconciler")
-    root.append(suite)
     ET.indent(root)
     text = ET.tostring(root, encoding="unicode")
     return joined(f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.split("\n"))

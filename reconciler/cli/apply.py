@@ -35,6 +35,7 @@ from reconciler.core.events import OutcomeKnown
 from reconciler.core.generation import check
 from reconciler.core.options import PlanOptions
 from reconciler.errors import ConfigurationError, ExitCode, LockedError, RefusedError, UsageError
+from reconciler.render.text import quantity
 from reconciler.render.view import View
 from reconciler.usecases.apply import Execution, apply_plan
 from reconciler.usecases.checkout import find_relation, read_generation
@@ -377,8 +378,8 @@ def _of_saved(
         others=others,
     )
     if review.done:
-        noun, verb = ("change", "was") if review.done == 1 else ("changes", "were")
-        console.say(f"{review.done:,} {noun} of the plan {verb} already made.")
+        done = quantity(review.done, "change of the plan was", "changes of the plan were")
+        console.say(f"{done} already made.")
     if review.moved and asked.all_or_nothing:
         console.say(render.outcomes_text(review.moved, colour=console.has_colour(sys.stderr)))
         raise RefusedError(

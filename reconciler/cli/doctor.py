@@ -28,6 +28,7 @@ from reconciler.errors import (
     ReconcilerError,
 )
 from reconciler.render.doctor import Check, CheckStatus, check_text, checks_json
+from reconciler.render.text import quantity
 from reconciler.schema import Schemas, installed_schemas
 from reconciler.secrets import Vault
 from reconciler.state_store import current, is_dead
@@ -229,11 +230,10 @@ class Checkup:
             return Check("manifests", CheckStatus.FAIL, str(error), hint, error.exit_code)
         if self._fleet.warnings:
             hint = f"reconciler validate {self._manifests} lists them."
-            number = len(self._fleet.warnings)
-            message = f"valid, with {number:,} {'warning' if number == 1 else 'warnings'}"
+            message = f"valid, with {quantity(len(self._fleet.warnings), 'warning')}"
             return Check("manifests", CheckStatus.WARN, message, hint)
-        count, files = len(self._fleet.desired), self._fleet.files
-        return _ok("manifests", f"{count:,} valid in {files:,} file{'' if files == 1 else 's'}")
+        count, files = len(self._fleet.desired), quantity(self._fleet.files, "file")
+        return _ok("manifests", f"{count:,} valid in {files}")
 
     def _check_secrets(self) -> Check:
 
@@ -313,10 +313,9 @@ class Checkup:
             return Check("state", CheckStatus.WARN, message, hint)
         if not known.saved.serial:
             return _ok("state", f"{place}: none yet, the first apply makes it")
-        records = len(known.saved.records)
-        noun = "record" if records == 1 else "records"
+        records = quantity(len(known.saved.records), "record")
         saved = f"saved {runtime.age(known.saved.saved_at)}"
-        return _ok("state", f"{place}: {records:,} {noun}, serial {known.saved.serial}, {saved}")
+        return _ok("state", f"{place}: {records}, serial {known.saved.serial}, {saved}")
 
     def _check_lock(self) -> Check:
 

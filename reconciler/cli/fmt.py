@@ -11,6 +11,7 @@ from reconciler import manifests, render
 from reconciler.cli import console, options, runtime
 from reconciler.errors import ExitCode
 from reconciler.render.edits import edits_text
+from reconciler.render.text import quantity
 from reconciler.schema import installed_schemas
 from reconciler.usecases.fmt import find_findings, format_files
 
@@ -57,5 +58,5 @@ def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
             console.say(render.findings_text(findings))
             console.say("Files with findings are left as they are.")
         verb = "would change" if check else "changed"
-        console.note(f"{changed:,} of {total:,} {'file' if total == 1 else 'files'} {verb}.")
+        console.note(f"{changed:,} of {quantity(total, 'file')} {verb}.")
     return ExitCode.INVALID if findings or (check and changed) else ExitCode.OK

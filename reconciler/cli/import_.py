@@ -15,6 +15,7 @@ from reconciler.cli.runtime import connect
 from reconciler.core.naming import LAYOUT
 from reconciler.core.state import Record, StateDelta
 from reconciler.errors import ConfigurationError, ExitCode, InvalidManifestsError, UsageError
+from reconciler.render.text import quantity
 from reconciler.render.view import View
 from reconciler.schema import installed_schemas
 from reconciler.usecases import Sources, load
@@ -164,11 +165,12 @@ def _import(
                 recorder.finish(StateDelta(checked.records, unmanaged=checked.strangers))
             code = _show_plan(checked.plan, into) or code
         if checked.others:
-            was, differs = ("was", "differs") if checked.others == 1 else ("were", "differ")
-            console.data(
-                f"{_count(checked.others, 'manifest')} that {was} there before {differs} from "
-                "AlertSite: reconciler plan shows how."
+            others = quantity(
+                checked.others,
+                "manifest that was there before differs",
+                "manifests that were there before differ",
             )
+            console.data(f"{others} from AlertSite: reconciler plan shows how.")
         return code
 
 
@@ -190,7 +192,7 @@ def _know_findings(found: Imported, fleet: Fleet, writes: Writes) -> None:
     with writes.one(linting.file):
         baseline.write(linting.file, linting.baseline | entries)
     console.data(
-        f"{linting.file}: {_count(len(entries), 'finding')} of lint that the account has today; "
+        f"{linting.file}: {quantity(len(entries), 'finding')} of lint that the account has today; "
         "validate --lint fails only on new ones."
     )
 
@@ -199,12 +201,12 @@ def _report(found: Imported, folder: str) -> Iterator[str]:
     yield from _totals(found, folder)
     yield from _list(
         "fields that the schemas do not know are under extra; take out those that AlertSite sets",
-        (f"{field}: {_count(count, 'manifest')}" for field, count in found.unknown.items()),
+        (f"{field}: {quantity(count, 'manifest')}" for field, count in found.unknown.items()),
     )
     yield from _list(
         "these texts may be secrets and were not written; a comment marks each manifest. Write "
         "secretRefs there, or delete the new files and run import --unknown write",
-        (f"{field}: {_count(count, 'manifest')}" for field, count in found.held_back.items()),
+        (f"{field}: {quantity(count, 'manifest')}" for field, count in found.held_back.items()),
     )
     yield from _list("left out, as no manifest can say it", map(_line, found.left_out))
     yield from _list("no manifest was written for these", map(_line, found.skipped))
@@ -216,13 +218,13 @@ def _report(found: Imported, folder: str) -> Iterator[str]:
 
 def _totals(found: Imported, folder: str) -> Iterator[str]:
     if found.known:
-        yield f"{_count(found.known, 'monitor')} with a manifest already: left as they are."
+        yield f"{quantity(found.known, 'monitor')} with a manifest already: left as they are."
     if not found.drafts:
         yield "Nothing to import."
         return
     count = len(found.texts) - bool(found.shared)
-    total = _count(len(found.drafts), "monitor")
-    yield f"Imported {total} into {_count(count, 'file')} below {folder}."
+    total = quantity(len(found.drafts), "monitor")
+    yield f"Imported {total} into {quantity(count, 'file')} below {folder}."
     if found.is_unshared:
         yield (
             f"No defaults are written: the manifests that are already below {folder} would get "
@@ -257,7 +259,3 @@ def _show_plan(plan: Plan, into: str | None) -> ExitCode:
     if into is not None:
         console.say("None of it is managed until you move it into the folder of the manifests.")
     return ExitCode.OK
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

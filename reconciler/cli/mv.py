@@ -11,7 +11,7 @@ from reconciler.core.assignments import SPEC
 from reconciler.core.edit_report import EditedField, EditReport
 from reconciler.core.printable import joined
 from reconciler.errors import ExitCode
-from reconciler.render.text import value_text
+from reconciler.render.text import quantity, value_text
 from reconciler.schema import installed_schemas
 from reconciler.usecases.move import find_move, move
 
@@ -77,13 +77,9 @@ def _lines(found: Move) -> Iterator[str]:
             field = item.field if item.section == SPEC else f"{item.section}.{item.field}"
             yield f"  {item.desired.address}: {field}: {value_text(item.value)} ({_why(item)})"
     yield ""
-    files = _count(len(found.files), "file")
-    yield f"Move: {files}, {_count(len(found.kept), 'field')} written that a default would change."
+    files, fields = quantity(len(found.files), "file"), quantity(len(found.kept), "field")
+    yield f"Move: {files}, {fields} written that a default would change."
 
 
 def _why(item: Kept) -> str:
     return f"so far the default at {item.before}" if item.before else "so far without a default"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -16,7 +16,7 @@ from reconciler.core.options import PlanOptions
 from reconciler.core.printable import joined
 from reconciler.errors import ExitCode
 from reconciler.manifests.edits import ABSENT
-from reconciler.render.text import paint, value_text
+from reconciler.render.text import paint, quantity, value_text
 from reconciler.secrets import Vault
 from reconciler.usecases.pull import find_pull, look_without_secrets, write
 
@@ -95,7 +95,7 @@ def _lines(found: Pull) -> Iterator[str]:
     if not found.edits:
         yield paint("Nothing to pull.", "bold", colour=colour)
         return
-    text = f"Pull: {_count(len(found.edits), 'field')} in {_count(len(found.files), 'file')}."
+    text = f"Pull: {quantity(len(found.edits), 'field')} in {quantity(len(found.files), 'file')}."
     yield paint(text, "bold", colour=colour)
 
 
@@ -121,18 +121,15 @@ def _change(edit: Edit) -> str:
 def _say_rest(found: Pull) -> None:
     """Says what else differs, and is not pulled."""
     if found.edited:
-        is_one = found.edited == 1
-        verb, it, value = ("differs", "it", "value") if is_one else ("differ", "them", "values")
+        edited = quantity(found.edited, "field differs", "fields differ")
+        it, value = ("it", "value") if found.edited == 1 else ("them", "values")
         console.say(
-            f"{_count(found.edited, 'field')} {verb} only by an edit here, or without having been "
-            f"applied: apply sends {it}, pull --all takes AlertSite's {value}."
+            f"{edited} only by an edit here, or without having been applied: apply sends {it}, "
+            f"pull --all takes AlertSite's {value}."
         )
     if found.refused:
-        verb = "is" if found.refused == 1 else "are"
-        console.say(
-            f"{_count(found.refused, 'manifest')} {verb} refused by the plan, and not pulled: "
-            "reconciler plan says why."
-        )
+        refused = quantity(found.refused, "manifest is", "manifests are")
+        console.say(f"{refused} refused by the plan, and not pulled: reconciler plan says why.")
 
 
 def _write(found: Pull) -> int:
@@ -141,11 +138,7 @@ def _write(found: Pull) -> int:
     with console.writing() as writes:
         for file, state_error in write(found, writes.one):
             failed += bool(state_error)
-            console.say(state_error or f"{file.path}: wrote {_count(len(file.edits), 'field')}.")
+            console.say(state_error or f"{file.path}: wrote {quantity(len(file.edits), 'field')}.")
         if not failed:
             console.note("AlertSite was only read. Review the edits, then commit them.")
     return ExitCode.PARTIAL if failed else ExitCode.OK
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -106,8 +106,9 @@ class Run(NamedTuple):
             else:
                 console.say(f"Recovery: run {run} did not end; its journal is taken into account.")
         if outcomes := known.recovery.outcomes:
-            noun = "outcome" if outcomes == 1 else "outcomes"
-            console.say(f"Recovery: {outcomes:,} {noun} that the state did not have.")
+            from reconciler.render.text import quantity  # see `age`
+
+            console.say(f"Recovery: {quantity(outcomes, 'outcome')} that the state did not have.")
 
     def vault(self) -> Vault:
         """What resolves secrets."""

@@ -13,6 +13,7 @@ from reconciler.core.assignments import assignment
 from reconciler.core.edit_report import EditReport
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.edits import edits_text
+from reconciler.render.text import quantity
 from reconciler.schema import did_you_mean, installed_schemas
 from reconciler.usecases.set_ import Asked, find_setting
 
@@ -88,11 +89,12 @@ def _show(found: Setting) -> None:
     colour = console.has_colour(sys.stdout)
     for file in found.files:
         console.data(edits_text(file.path, file.original or b"", file.data, colour=colour))
+    meant = quantity(found.meant, "manifest")
     if found.files:
-        changed = f"{found.changed:,} of {_count(found.meant, 'manifest')}"
-        console.data(f"{changed} to change, in {_count(len(found.files), 'file')}.")
+        files = quantity(len(found.files), "file")
+        console.data(f"{found.changed:,} of {meant} to change, in {files}.")
     else:
-        console.data(f"Nothing to set in {_count(found.meant, 'manifest')}: that is what they say.")
+        console.data(f"Nothing to set in {meant}: that is what they say.")
 
 
 def _wanted(
@@ -117,7 +119,3 @@ def _wanted(
         meant = "".join(did_you_mean(name, fields) for name in names)
         raise UsageError(f"nothing is set{meant}", "Write FIELD=VALUE, such as interval=5.")
     return Asked(targets, assignments, unset)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.cli import console
 from reconciler.errors import RefusedError
+from reconciler.render.text import quantity
 from reconciler.usecases.history import read_run
 from reconciler.usecases.undo import undo_workspace, what_manifests_say
 
@@ -51,7 +52,7 @@ def refuse_nothing_left(plan: Plan, moved: Sequence[Outcome]) -> None:
         RefusedError: naming how much that is.
     """
     if moved and not plan.changes and not plan.bindings:
-        what = "1 monitor is" if len(moved) == 1 else f"{len(moved):,} monitors are"
+        what = quantity(len(moved), "monitor is", "monitors are")
         raise RefusedError(f"{what} refused, and there is nothing else to undo")
 
 

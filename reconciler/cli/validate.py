@@ -10,6 +10,7 @@ from reconciler import render
 from reconciler.cli import baseline, console, formats, options, runtime, selection
 from reconciler.core.lint.baseline import judge, updated
 from reconciler.errors import ExitCode, InvalidManifestsError, Severity, UsageError
+from reconciler.render.text import quantity
 from reconciler.render.view import View
 from reconciler.usecases.lint import lint_fleet
 
@@ -69,7 +70,7 @@ def validate(
         _put(error.findings, outputs)
         console.say(f"{error}.")
         return error.exit_code
-    valid = f"Valid: {_count(len(fleet.desired), 'manifest')} in {_count(fleet.files, 'file')}."
+    valid = f"Valid: {quantity(len(fleet.desired), 'manifest')} in {quantity(fleet.files, 'file')}."
     if not lint and not update_baseline:
         _put(fleet.warnings, outputs)
         console.note(valid)
@@ -106,7 +107,7 @@ def _update(
     with console.writing() as writes, writes.one(linting.file):
         baseline.write(linting.file, after)
     changes = f"{len(after - before):,} added, {len(before - after):,} removed"
-    console.note(f"{linting.file}: {_count(len(after), 'finding')} ({changes}).")
+    console.note(f"{linting.file}: {quantity(len(after), 'finding')} ({changes}).")
     return after
 
 
@@ -115,17 +116,17 @@ def _judge(
 ) -> ExitCode:
     """Says how many findings there are, and whether they are too many."""
     found = [finding.severity for finding in findings]
-    numbers = [_count(found.count(one), one) for one in Severity if one in found]
-    known = f" {_count(judged.known, 'known finding')} in {file}." if judged.known else ""
+    numbers = [quantity(found.count(one), one) for one in Severity if one in found]
+    known = f" {quantity(judged.known, 'known finding')} in {file}." if judged.known else ""
     new = "new " if known else ""
     told = f"{new}{', '.join(numbers)}" if numbers else f"no {new}findings"
     console.note(f"Lint: {told}.{known}")
     if judged.gone:
-        gone = _count(len(judged.gone), "finding")
+        gone = quantity(len(judged.gone), f"finding of {file} is", f"findings of {file} are")
         first = judged.gone[0]
         console.say(
-            f"{gone} of {file} {'is' if len(judged.gone) == 1 else 'are'} gone, such as "
-            f"{first.address} {first.code}: reconciler validate --update-baseline takes them out."
+            f"{gone} gone, such as {first.address} {first.code}: reconciler validate "
+            "--update-baseline takes them out."
         )
     is_bad = Severity.ERROR in found or (strict and findings)
     return ExitCode.INVALID if is_bad else ExitCode.OK
@@ -133,7 +134,3 @@ def _judge(
 
 def _put(findings: tuple[Diagnostic, ...], outputs: Outputs) -> None:
     outputs.put(findings, lambda: render.findings_json(findings), View())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +10,6 @@ import click
 
 from reconciler import render, usecases
 from reconciler.cli import (
-    config,
     console,
     formats,
     options,
@@ -188,7 +186,7 @@ def apply(
         else:
             rules = saved.basis.options
         schemas, fleet = options.load(manifests, may_be_empty=True)
-        run = runtime.begin(location, embedded=config.is_silent(os.environ), run=told.run)
+        run = runtime.begin(location, run=told.run)
         workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
         takes_back = None
         if saved is not None and saved.basis.undoes:

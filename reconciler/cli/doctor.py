@@ -302,7 +302,7 @@ class Checkup:
     def _check_state(self) -> Check:
         if self._settled is None or not self._has_git:
             return _not_checked("state", "that needs what failed above")
-        run = runtime.begin(self._location, embedded=config.is_silent(os.environ))
+        run = runtime.begin(self._location)
         self._run = run
         known = run.known(self._account)
         self._records = tuple(known.state.records.values())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, formats, options, provenance, runtime, selection, signals, spread
+from reconciler.cli import formats, options, provenance, runtime, selection, signals, spread
 from reconciler.cli.runtime import connect
 from reconciler.core.drift import find_drift, find_unmanaged
 from reconciler.core.events import DriftFound
@@ -77,7 +77,7 @@ def _found(
     unmanaged: bool,
 ) -> Drift:
     schemas = installed_schemas()
-    run = runtime.begin(location, embedded=config.is_silent(os.environ), run=told.run)
+    run = runtime.begin(location, run=told.run)
     with connect(schemas, limits=run.limits, reporter=told.reporter) as connection:
         known = run.known(connection.account)
         if not known.saved.serial and not known.state.records:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,7 +115,7 @@ def import_(
         sources=sources if sources != Sources((manifests,)) else None,
     )
     schemas = installed_schemas()
-    run = runtime.begin(location, embedded=config.is_silent(os.environ))
+    run = runtime.begin(location)
     with connect(schemas, limits=run.limits) as connection:
         if into is not None:
             return _import(terms, schemas, run, connection, into)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler import usecases
-from reconciler.cli import completions, config, console, options, runtime, selection
+from reconciler.cli import completions, console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.listing import USUAL, WIDE, Where
 from reconciler.core.report import Standing
@@ -132,7 +131,7 @@ def _columns(columns: str | None, output: str) -> tuple[str, ...]:
 
 def _found(manifests: str, location: str | None, *, offline: bool) -> Listing:
     schemas, fleet = options.load(manifests, may_be_empty=True)
-    run = runtime.begin(location, embedded=config.is_silent(os.environ))
+    run = runtime.begin(location)
     workspace = usecases.Workspace(fleet, schemas, run.vault())
     if offline:
         return find_monitors(workspace, run.known(None).state, None)

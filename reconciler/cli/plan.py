@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler import usecases
 from reconciler.cli import (
-    config,
     console,
     formats,
     options,
@@ -85,7 +83,8 @@ def plan(
     with signals.emitting(signals.Wanted(events, metrics), "plan") as told:
         schemas, fleet = options.load(manifests, may_be_empty=True)
         rules = PlanOptions(targets, adopt, write_secrets, runtime.prunes(asked=prune), keep)
-        run = _begin(location, told.run, offline=offline)
+        begin = runtime.begin_without_account if offline else runtime.begin
+        run = begin(location, run=told.run)
         workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
         if offline:
             found, state = _offline(workspace, run, told, outputs)
@@ -103,12 +102,6 @@ def plan(
         usecases.refuse_refusals(found)
         is_changed = detailed_exitcode and found.is_something
         return told.end(ExitCode.CHANGES if is_changed else ExitCode.OK)
-
-
-def _begin(location: str | None, run: str, *, offline: bool) -> runtime.Run:
-    if offline:
-        return runtime.begin_without_account(location, run=run)
-    return runtime.begin(location, embedded=config.is_silent(os.environ), run=run)
 
 
 def _online(workspace: Workspace, run: runtime.Run, told: Signals) -> tuple[Plan, State]:

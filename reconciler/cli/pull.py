@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, options, runtime, selection
+from reconciler.cli import console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.diff import Cause
 from reconciler.core.options import PlanOptions
@@ -58,7 +57,7 @@ def pull(
     leading ! excludes. Exits with 7 if a value could not be written, and lists it.
     """
     schemas, fleet = options.load(manifests)
-    run = runtime.begin(location, embedded=config.is_silent(os.environ))
+    run = runtime.begin(location)
     run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
     vault = Vault({}, "", redactor=runtime.redactor())
     workspace = usecases.Workspace(fleet, schemas, vault, PlanOptions(targets))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
-from reconciler.cli import completions, config, console, options, runtime, selection
+from reconciler.cli import completions, console, options, runtime, selection
 from reconciler.core.targets import is_id, with_addresses
 from reconciler.errors import ExitCode
 from reconciler.usecases.effective import find_effective
@@ -34,7 +32,7 @@ def render(address: str, manifests: str, location: str | None, output: str) -> i
     schemas, fleet = options.load(manifests)
     (found,) = with_addresses((address,), fleet.desired, {})
     if is_id(found):
-        run = runtime.begin(location, embedded=config.is_silent(os.environ))
+        run = runtime.begin(location)
         (found,) = with_addresses((address,), fleet.desired, run.known(None).state.records)
     effective = find_effective(fleet, schemas, found)
     if output == "json":

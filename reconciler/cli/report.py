@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
-from reconciler.cli import config, formats, options, provenance, runtime, selection
+from reconciler.cli import formats, options, provenance, runtime, selection
 from reconciler.cli.formats import Subject
 from reconciler.cli.runtime import connect
 from reconciler.errors import ExitCode
@@ -25,7 +23,7 @@ def report(manifests: str, location: str | None, outputs: formats.Outputs) -> in
     It compares AlertSite with the manifests and the state. --format html=FILE writes a page.
     """
     schemas, fleet = options.load(manifests, may_be_empty=True)
-    run = runtime.begin(location, embedded=config.is_silent(os.environ))
+    run = runtime.begin(location)
     with connect(schemas, limits=run.limits) as connection:
         state = run.known(connection.account).state
         reader = connection.reader()

@@ -152,7 +152,7 @@ class Run(NamedTuple):
         )
 
 
-def begin(location: str | None, *, embedded: bool, run: str = "") -> Run:
+def begin(location: str | None, *, run: str = "", embedded: bool | None = None) -> Run:
     """A run with the store that the flag, the environment or the project's file names.
 
     The embedded sandbox has a state of its own, so that trying things out leaves no mark on the
@@ -160,12 +160,14 @@ def begin(location: str | None, *, embedded: bool, run: str = "") -> Run:
 
     Args:
         location: what the flag names.
-        embedded: whether it is that of the embedded sandbox.
         run: its id, if it has one already.
+        embedded: whether it is that of the embedded sandbox; None if the environment is to say.
     """
     found = config.read_state(os.environ, config.PROJECT)
     settings = account()
     is_named = accounts().are_named
+    if embedded is None:
+        embedded = config.is_silent(os.environ)
     place = _place(location, embedded=embedded)
     redactor().know(found.secret_key, *config.passwords(os.environ))
     store = open_store(place, redactor=redactor())
@@ -173,11 +175,10 @@ def begin(location: str | None, *, embedded: bool, run: str = "") -> Run:
     return Run(run or run_id(), store, found.lease, found.limits, found.secret_key, name)
 
 
-def begin_watch(location: str | None, *, embedded: bool) -> Run:
+def begin_watch(location: str | None) -> Run:
     """A run whose lock lets one of those who watch lead; beside the state of the account."""
-    run = begin(location, embedded=embedded)
-    store = open_store(beside(_place(location, embedded=embedded)), redactor=redactor())
-    return run._replace(store=store)
+    place = _place(location, embedded=config.is_silent(os.environ))
+    return begin(location)._replace(store=open_store(beside(place), redactor=redactor()))
 
 
 def _place(location: str | None, *, embedded: bool) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, options, runtime, selection
+from reconciler.cli import console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
 from reconciler.core.overview import Holder, Stored
@@ -29,7 +28,7 @@ def status(manifests: str, location: str | None, *, as_json: bool) -> int:
     Never writes, and needs no secrets: changed secrets are not counted.
     """
     schemas, fleet = options.load(manifests, may_be_empty=True)
-    run = runtime.begin(location, embedded=config.is_silent(os.environ))
+    run = runtime.begin(location)
     rules = PlanOptions(prune=runtime.prunes(asked=None))
     workspace = usecases.Workspace(fleet, schemas, run.vault(), rules)
     with connect(schemas, limits=run.limits) as connection:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import click
 
 from reconciler import usecases
-from reconciler.cli import config, console, formats, options, runtime, selection, signals
+from reconciler.cli import console, formats, options, runtime, selection, signals
 from reconciler.cli.apply import ApplyOptions, carry_out
 from reconciler.cli.runtime import connect
 from reconciler.cli.undo_plan import (
@@ -87,7 +86,7 @@ def undo(
     """
     with signals.emitting(signals.Wanted(events, metrics, notify), "undo") as told:
         schemas = installed_schemas()
-        run = runtime.begin(location, embedded=config.is_silent(os.environ), run=told.run)
+        run = runtime.begin(location, run=told.run)
         nothing = usecases.Fleet({}, 0, manifests)
         workspace = usecases.Workspace(nothing, schemas, run.vault(), budgets=runtime.budgets())
         asked = TakingBack(read_run(run.store, run_id).id, targets)

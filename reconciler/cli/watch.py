@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from reconciler import __version__, cli, render, usecases
-from reconciler.cli import config, console, fleet, options, runtime, selection
+from reconciler.cli import console, fleet, options, runtime, selection
 from reconciler.cli.accounts import refuse_doubled
 from reconciler.cli.context import Context, Share
 from reconciler.cli.signals import Signals, services
@@ -305,7 +305,7 @@ class _Watcher:
             self._clock, runtime.redactor(), accounts=runtime.accounts(), account=first
         )
         with click.Context(watch, obj=context):
-            return runtime.begin_watch(self._orders.location, embedded=config.is_silent(os.environ))
+            return runtime.begin_watch(self._orders.location)
 
     def lead(self) -> None:
         """From now on this one looks."""
@@ -440,9 +440,7 @@ class _Watcher:
     ) -> tuple[Watched, bytes, bool]:
         """What is found, the fleet as a page, and whether there is a state to tell edits by."""
         schemas, manifests = options.load(*account.manifests, may_be_empty=True)
-        run = runtime.begin(
-            self._orders.location, embedded=config.is_silent(os.environ), run=signals.run
-        )
+        run = runtime.begin(self._orders.location, run=signals.run)
         rules = PlanOptions(prune=runtime.prunes(asked=None))
         workspace = usecases.Workspace(manifests, schemas, run.vault(), rules, runtime.budgets())
         now = self._clock.now()

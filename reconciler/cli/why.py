@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
 
 from reconciler import render, usecases
-from reconciler.cli import completions, config, console, options, runtime, selection
+from reconciler.cli import completions, console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
 from reconciler.errors import ExitCode
@@ -31,7 +30,7 @@ def why(asked: str, manifests: str, location: str | None, *, offline: bool, as_j
     monitor instead of ADDRESS. Never writes, and shows no secrets.
     """
     schemas, fleet = options.load(manifests, may_be_empty=True)
-    run = runtime.begin(location, embedded=config.is_silent(os.environ))
+    run = runtime.begin(location)
     rules = PlanOptions(prune=runtime.prunes(asked=None))
     workspace = usecases.Workspace(fleet, schemas, run.vault(), rules)
     if offline:

@@ -25,6 +25,7 @@ from ruamel.yaml.events import (
     StreamEndEvent,
 )
 
+from reconciler.core.model import Origin
 from reconciler.errors import Diagnostic, Position
 
 if TYPE_CHECKING:
@@ -82,6 +83,11 @@ class Document(NamedTuple):
     number: int
     line: int
     value: JSON
+
+    @property
+    def origin(self) -> Origin:
+        """Where it stands, as what is made of it says."""
+        return Origin(self.path, self.number, self.line)
 
 
 class Parser:

@@ -18,15 +18,14 @@ from reconciler.core.inheritance import (
     is_not_inherited,
     marks_of,
 )
-from reconciler.core.model import Origin
-from reconciler.errors import Diagnostic, Problem
+from reconciler.errors import Problem
 from reconciler.schema import DEFAULTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from reconciler.core.model import JSON, Appended
-    from reconciler.manifests import Document, Locator
+    from reconciler.core.model import JSON, Appended, Origin
+    from reconciler.manifests import Document
     from reconciler.schema import Schemas
 
 
@@ -109,15 +108,8 @@ class Defaults:
         self._known: dict[tuple[str, str], Inherited] = {}
         self._spoilt: set[str] = set()
 
-    def add(self, document: Document, locator: Locator) -> Iterator[Diagnostic]:
+    def add(self, document: Document) -> Iterator[Problem]:
         """Takes in a document of a defaults file; yields what is wrong with it."""
-        for problem in self._problems(document):
-            place = locator.position(
-                document.path, document.number, problem.pointer, of_key=problem.of_key
-            )
-            yield problem.at(place)
-
-    def _problems(self, document: Document) -> Iterator[Problem]:
         value = document.value
         if not isinstance(value, dict) or value.get("kind") != DEFAULTS:
             message = f"only documents of the kind {DEFAULTS} belong here"
@@ -127,7 +119,7 @@ class Defaults:
         yield from problems
         if problems:
             return
-        origin = Origin(document.path, document.number, document.line)
+        origin = document.origin
         wanted = value.get("appliesTo", self._schemas.kinds)
         for field, default in value["spec"].items():
             pointer = ("spec", field)

@@ -66,14 +66,14 @@ class Presence:
             for part in _with_parents(folder_of(os.path.relpath(path, self._folder)))
         }
         self._defaults = defaults.Defaults(schemas)
-        parser, locator = manifests.Parser(), manifests.Locator()
+        parser = manifests.Parser()
         for path in {*defaults.above([self._folder]), *filter(defaults.is_defaults, files)}:
             data = manifests.read(path)
             if not isinstance(data, Diagnostic):
                 for document in parser.parse(path, data)[0]:
                     variables = sources.variables if sources else {}
                     value = fill(document.value, variables).value
-                    list(self._defaults.add(document._replace(value=value), locator))
+                    list(self._defaults.add(document._replace(value=value)))
 
     def inherited(self, path: str, kind: str) -> Mapping[str, JSON]:
         """What a manifest of that kind at a path below the folder gets from defaults."""

@@ -31,7 +31,7 @@ from reconciler.core.model import (
     secret_refs,
 )
 from reconciler.core.variables import UNDEFINED, fill
-from reconciler.errors import Diagnostic, InvalidManifestsError, Position, Severity
+from reconciler.errors import Diagnostic, InvalidManifestsError, Position, Problem, Severity
 from reconciler.schema import DEFAULTS, OVERRIDE, did_you_mean
 from reconciler.secrets import unknown_scheme
 from reconciler.usecases import defaults, overrides
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from reconciler.core.model import JSON, Field, Kind
     from reconciler.core.plan import Plan
     from reconciler.core.redactor import Redactor
-    from reconciler.errors import Problem
     from reconciler.schema import Schemas
     from reconciler.secrets import SecretRules, Vault
 
@@ -221,12 +220,7 @@ class _Loading:
     def _read_defaults(self, path: str) -> None:
         before = len(self.findings)
         for document in self._documents(path):
-            found = self._defaults.add(document, self.locator)
-            self.findings += [item for item in found if item.position not in self._faulty]
-            value = document.value
-            if len(self.findings) == before and "lifecycle" in value:
-                origin = Origin(document.path, document.number, document.line)
-                self._check_until(value["lifecycle"].get("until", ""), origin, value["spec"])
+            self._check_other(document, self._defaults.add(document))
         if len(self.findings) > before:
             self._defaults.spoil(path)
 
@@ -234,15 +228,27 @@ class _Loading:
         for document in self._documents(path):
             value = document.value
             if isinstance(value, dict) and value.get("kind") == OVERRIDE:
-                before = len(self.findings)
-                found = self._overrides.add(document, self._sources.layer(path), self.locator)
-                self.findings += [item for item in found if item.position not in self._faulty]
-                if len(self.findings) == before and "lifecycle" in value:
-                    origin = Origin(path, document.number, document.line)
-                    until = value["lifecycle"].get("until", "")
-                    self._check_until(until, origin, value.get("spec", {}))
+                layer = self._sources.layer(path)
+                self._check_other(document, self._overrides.add(document, layer))
             else:
                 self._found.append(document)
+
+    def _check_other(self, document: manifests.Document, problems: Iterable[Problem]) -> None:
+        """Notes what is wrong with a document that gives values to manifests."""
+        found = [self._placed(problem, document.origin) for problem in problems]
+        self.findings += [item for item in found if item.position not in self._faulty]
+        if not found and "lifecycle" in document.value:
+            until = document.value["lifecycle"].get("until", "")
+            self._check_until(until, document.origin, document.value.get("spec", {}))
+
+    def _placed(
+        self, problem: Problem, origin: Origin, severity: Severity = Severity.ERROR
+    ) -> Diagnostic:
+        """The finding, at its place in a document."""
+        place = self.locator.position(
+            origin.path, origin.document, problem.pointer, of_key=problem.of_key
+        )
+        return problem.at(place, severity)
 
     def _take(self, document: manifests.Document) -> None:
         inherited = self._inherited(document)
@@ -293,12 +299,12 @@ class _Loading:
         if filled.uses:
             self._uses[document.path, document.number] = filled.uses
         for fault in filled.faults:
-            place = self.locator.position(document.path, document.number, fault.pointer)
             message = fault.message
             if fault.code == UNDEFINED:
                 advice = did_you_mean(fault.name, sorted(self._sources.variables))
                 message += advice or f"; define it under vars{self._of_account} in reconciler.toml"
-            faults.append(Diagnostic(place, fault.code, message))
+            problem = Problem(fault.pointer, fault.code, message)
+            faults.append(self._placed(problem, document.origin))
         return document._replace(value=filled.value)
 
     @property
@@ -316,7 +322,6 @@ class _Loading:
         sections = {name: dict(value.get(name) or {}) for name in overrides.SECTIONS}
         origins, overridden = dict(inherited.origins), dict[str, Origin]()
         appended, refused = dict(inherited.appended), dict(inherited.refused)
-        here = Origin(document.path, document.number, document.line)
         for given in self._given(document, address):
             fields, field = sections[given.section], given.field
             known = fields.get(field)
@@ -329,13 +334,16 @@ class _Loading:
                 places.pop(field, None)
             if is_refused:
                 if fields.pop(field, None) is not None:
-                    refused[field] = before or here
+                    refused[field] = before or document.origin
                 continue
             fields[field] = given.value if elements is None else elements
             if elements is not None and isinstance(known, list):
                 fields[field] = combined(known, elements)
             elif elements is not None and given.is_override:
-                self.findings.append(self._nothing_to_add_to(given))
+                pointer = (given.section, field, APPEND)
+                message = f"{given.section}.{field} has no list here, so write it without append"
+                problem = Problem(pointer, "nothing-to-append-to", message, of_key=True)
+                self.findings.append(self._placed(problem, given.origin))
             places = overridden if given.is_override else origins
             places[field] = given.origin
         kept = {name: fields for name, fields in sections.items() if fields or name in value}
@@ -354,13 +362,6 @@ class _Loading:
                 )
         yield from self._overrides.of(address, layer)
 
-    def _nothing_to_add_to(self, given: overrides.Given) -> Diagnostic:
-        origin = given.origin
-        pointer = (given.section, given.field, APPEND)
-        place = self.locator.position(origin.path, origin.document, pointer, of_key=True)
-        message = f"{given.section}.{given.field} has no list here, so write it without append"
-        return Diagnostic(place, "nothing-to-append-to", message)
-
     def _desired(self, kind: Kind, document: manifests.Document, inherited: Inherited) -> Desired:
         """What a valid document describes; notes what is wrong with its ids."""
         desired = _desired(kind, document, inherited)
@@ -373,38 +374,36 @@ class _Loading:
         if self._overrides:
             own = max(len(sources.folders) - 1, 0)
             desired = desired._replace(override_at=self._overrides.last(desired.address, own))
+        problems = []
         for name in metadata.get("ids", ()) if sources.accounts else ():
             if name not in sources.accounts:  # else a slip of the pen would make a second monitor
-                self.findings.append(self._unknown_account(document, name))
+                advice = did_you_mean(name, sorted(sources.accounts)) or "; remove its id"
+                message = (
+                    f"metadata.ids names {name}, and the settings have no such account{advice}"
+                )
+                pointer = ("metadata", "ids", name)
+                problems.append(Problem(pointer, "unknown-account", message, of_key=True))
         if "ids" in metadata and "id" not in metadata:
             number = metadata["ids"].get(sources.account)
             pointer = ("metadata", "ids", sources.account)
             desired = desired._replace(id=None if number is None else int(number), id_at=pointer)
         elif "ids" in metadata:
-            place = self.locator.position(document.path, document.number, ("metadata", "id"))
             message = "metadata.ids says the id of each account, so remove metadata.id"
-            self.findings.append(Diagnostic(place, "two-ids", message))
+            problems.append(Problem(("metadata", "id"), "two-ids", message))
         elif shared and "id" in metadata and sources.account != DEFAULT_ACCOUNT:
-            place = self.locator.position(document.path, document.number, ("metadata", "id"))
             message = (
                 "an id is of one account, and several use this manifest; write "
                 f"ids: {{{sources.account}: {desired.id}}}"
             )
-            self.findings.append(Diagnostic(place, "shared-id", message))
+            problems.append(Problem(("metadata", "id"), "shared-id", message))
+        self.findings += [self._placed(problem, document.origin) for problem in problems]
         return desired
-
-    def _unknown_account(self, document: manifests.Document, name: str) -> Diagnostic:
-        pointer = ("metadata", "ids", name)
-        place = self.locator.position(document.path, document.number, pointer, of_key=True)
-        advice = did_you_mean(name, sorted(self._sources.accounts)) or "; remove its id"
-        message = f"metadata.ids names {name}, and the settings have no such account{advice}"
-        return Diagnostic(place, "unknown-account", message)
 
     def _variables_of(
         self, document: manifests.Document, inherited: Inherited
     ) -> dict[str, tuple[str, ...]]:
         """The variables in the values of its fields."""
-        here = Origin(document.path, document.number, document.line)
+        here = document.origin
         found: dict[str, tuple[str, ...]] = {}
         for section in overrides.SECTIONS:
             for field in document.value.get(section, ()):
@@ -459,13 +458,18 @@ class _Loading:
                 refused |= {field: origin} if origin else {}
             elif elements is None or known.set_key is None:
                 values |= {field: given.values[field]} if origin else {}
-                self.findings.append(self._bad_mark(document, known, mark))
+                self.findings.append(self._placed(_bad_mark(known, mark), document.origin))
             elif origin is None:
                 values[field] = elements
-                here = Origin(document.path, document.number, document.line)
-                appended[field] = Appended(here, 0, tuple(range(len(elements))))
+                appended[field] = Appended(document.origin, 0, tuple(range(len(elements))))
                 if not self._defaults.may_give_more(document.path):
-                    self.findings.append(self._nothing_to_append_to(document, field))
+                    pointer, code = ("spec", field, APPEND), "nothing-to-append-to"
+                    message = (
+                        f"no default gives spec.{field} here, so write the whole list, without "
+                        "append"
+                    )
+                    problem = Problem(pointer, code, message, of_key=True)
+                    self.findings.append(self._placed(problem, document.origin))
             else:
                 default = given.values[field]
                 values[field] = combined(default, elements)
@@ -473,45 +477,27 @@ class _Loading:
         overruled = {name: it for name, it in inherited.overruled.items() if name not in marks}
         return Inherited(values, inherited.origins, appended, refused, overruled=overruled)
 
-    def _bad_mark(self, document: manifests.Document, field: Field, mark: JSON) -> Diagnostic:
-        place = self.locator.position(document.path, document.number, ("spec", field.name))
-        if APPEND not in mark:
-            message = f"spec.{field.name} can only say {{inherit: false}}: no default counts"
-        elif field.set_key is None:
-            message = f"spec.{field.name} is not a list, so nothing can be appended to it"
-        else:
-            message = f"spec.{field.name} can only append a list: {{append: [...]}}, and no more"
-        return Diagnostic(place, "inherit", message)
-
-    def _nothing_to_append_to(self, document: manifests.Document, field: str) -> Diagnostic:
-        place = self.locator.position(
-            document.path, document.number, ("spec", field, APPEND), of_key=True
-        )
-        message = f"no default gives spec.{field} here, so write the whole list, without append"
-        return Diagnostic(place, "nothing-to-append-to", message)
-
     def _explain(self, document: manifests.Document, inherited: Inherited) -> Iterator[Diagnostic]:
         value = document.value
         if isinstance(value, dict) and value.get("kind") == DEFAULTS:
             message = f"{DEFAULTS} belong in a file named {defaults.NAMES[0]}"
-            place = self.locator.position(document.path, document.number, ("kind",))
-            yield Diagnostic(place, "misplaced-defaults", message)
+            yield self._placed(Problem(("kind",), "misplaced-defaults", message), document.origin)
             return
         is_lacking = self._defaults.may_give_more(document.path)
         for found in self._schemas.explain(value):
             problem = self._with_default(found, value, inherited)
             if is_lacking and problem.code == "missing-key" and problem.pointer == ("spec",):
                 continue  # one fault in a defaults file would be shown for each manifest
-            path, number, pointer = document.path, document.number, problem.pointer
+            place, pointer = document.origin, problem.pointer
             origin = _default_at(pointer, inherited)
             if origin is not None and problem.other and not _default_at(problem.other, inherited):
                 pointer = problem.other  # of the two, the one that the manifest names itself
             elif origin is not None:
-                path, number = origin.path, origin.document
+                place = origin
             else:
                 pointer = _as_appended(pointer, inherited)
-            position = self.locator.position(path, number, pointer, of_key=problem.of_key)
-            yield self._with_variables(problem, path, number).at(position)
+            problem = self._with_variables(problem, place)
+            yield self._placed(problem._replace(pointer=pointer), place)
 
     def _with_default(self, problem: Problem, value: JSON, inherited: Inherited) -> Problem:
         """The problem; of a key that a default gives in another folder, with that."""
@@ -524,10 +510,10 @@ class _Loading:
         advice = f"; the default at {origin} does not count here, where reconciler mv would keep it"
         return problem._replace(message=problem.message + advice)
 
-    def _with_variables(self, problem: Problem, path: str, number: int) -> Problem:
+    def _with_variables(self, problem: Problem, origin: Origin) -> Problem:
         """The problem; of a value that variables gave, with their names."""
         section, field, *_ = (*problem.pointer, "", "")
-        names = self._uses.get((path, number), {}).get((str(section), str(field)), ())
+        names = self._names(origin, str(section), str(field))
         if not names:
             return problem
         return problem._replace(message=f"{problem.message} (from ${{{'}, ${'.join(names)}}})")
@@ -545,8 +531,8 @@ class _Loading:
             )
         else:
             return
-        place = self.locator.position(origin.path, origin.document, ("lifecycle", "until"))
-        self.warnings.append(Diagnostic(place, code, message, Severity.WARNING))
+        problem = Problem(("lifecycle", "until"), code, message)
+        self.warnings.append(self._placed(problem, origin, Severity.WARNING))
 
     def _still_ignoring(self, desired: Desired) -> Desired:
         """The manifest without what it ignored until a day that is past; notes what is wrong."""
@@ -556,19 +542,18 @@ class _Loading:
             pointer = ("lifecycle", "ignore", index)
             is_named = item.field in desired.fields or item.field in desired.secrets
             if not is_named and not self._defaults.may_give_more(origin.path):
-                place = self.locator.position(origin.path, origin.document, (*pointer, "field"))
                 message = f"the manifest names no field {item.field}; remove it here"
-                self.findings.append(Diagnostic(place, "ignored-field", message))
+                problem = Problem((*pointer, "field"), "ignored-field", message)
+                self.findings.append(self._placed(problem, origin))
             if item.until >= self._today:
                 ignore.append(item)
             else:
-                place = self.locator.position(origin.path, origin.document, (*pointer, "until"))
                 message = (
                     f"{item.field} is compared again, as it was to be ignored until {item.until} "
                     f"({item.reason}); remove this, or give it a later day"
                 )
-                warning = Diagnostic(place, "expired-ignore", message, Severity.WARNING)
-                self.warnings.append(warning)
+                problem = Problem((*pointer, "until"), "expired-ignore", message)
+                self.warnings.append(self._placed(problem, origin, Severity.WARNING))
         return desired._replace(lifecycle=desired.lifecycle._replace(ignore=tuple(ignore)))
 
     def _unknown_schemes(self, desired: Desired) -> Iterator[Diagnostic]:
@@ -604,6 +589,17 @@ def _default_at(pointer: tuple[str | int, ...], inherited: Inherited) -> Origin 
         is_given = isinstance(index, int) and index < appended.inherited
         return appended.origin if is_given else None
     return inherited.origins.get(str(pointer[1]))
+
+
+def _bad_mark(field: Field, mark: JSON) -> Problem:
+    """What is wrong with something that a manifest says of a default, which makes no sense."""
+    if APPEND not in mark:
+        message = f"spec.{field.name} can only say {{inherit: false}}: no default counts"
+    elif field.set_key is None:
+        message = f"spec.{field.name} is not a list, so nothing can be appended to it"
+    else:
+        message = f"spec.{field.name} can only append a list: {{append: [...]}}, and no more"
+    return Problem(("spec", field.name), "inherit", message)
 
 
 def _as_appended(pointer: tuple[str | int, ...], inherited: Inherited) -> tuple[str | int, ...]:
@@ -741,7 +737,7 @@ def _desired(kind: Kind, document: manifests.Document, inherited: Inherited) -> 
         id=int(metadata["id"]) if "id" in metadata else None,  # JSON Schema takes 7.0 for one
         labels=metadata.get("labels", {}),
         fields=fields,
-        origin=Origin(document.path, document.number, document.line),
+        origin=document.origin,
         secrets=secrets,
         inherited=inherited.origins,
         overridden=inherited.overridden,

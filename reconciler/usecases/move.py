@@ -295,14 +295,14 @@ def _defaults(
     schemas: Schemas,
     variables: Mapping[str, JSON],
 ) -> _Given:
-    found, parser, locator = defaults.Defaults(schemas), manifests.Parser(), manifests.Locator()
+    found, parser = defaults.Defaults(schemas), manifests.Parser()
     untils: dict[tuple[str, int], str] = {}
     for path, data in files.items():
         new = moved.get(path, path)
         if defaults.is_defaults(new):
             for document in parser.parse(path, data)[0]:
                 value = fill(document.value, variables).value
-                list(found.add(document._replace(path=new, value=value), locator))
+                list(found.add(document._replace(path=new, value=value)))
                 if until := value.get(LIFECYCLE, {}).get("until"):
                     untils[new, document.number] = until
     return _Given(found, untils)

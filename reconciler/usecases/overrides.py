@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.core.model import Origin
 from reconciler.errors import Diagnostic, Problem
 from reconciler.schema import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from reconciler.core.model import JSON
+    from reconciler.core.model import JSON, Origin
     from reconciler.manifests import Document, Locator
     from reconciler.schema import Schemas
 
@@ -51,15 +50,8 @@ class Overrides:
     def __bool__(self) -> bool:
         return bool(self._given)
 
-    def add(self, document: Document, layer: int, locator: Locator) -> Iterator[Diagnostic]:
+    def add(self, document: Document, layer: int) -> Iterator[Problem]:
         """Takes in an Override of a layer; yields what is wrong with it."""
-        for problem in self._problems(document, layer):
-            place = locator.position(
-                document.path, document.number, problem.pointer, of_key=problem.of_key
-            )
-            yield problem.at(place)
-
-    def _problems(self, document: Document, layer: int) -> Iterator[Problem]:
         value: Mapping[str, JSON] = document.value
         problems = tuple(self._schemas.explain_override(value))
         yield from problems
@@ -70,12 +62,11 @@ class Overrides:
             yield Problem(("address",), "overrides-nothing", message)
             return
         address = value["address"]
-        origin = Origin(document.path, document.number, document.line)
         fields = self._given.setdefault(address, {}).setdefault(layer, {})
         self._places.setdefault((address, layer), []).append(document)
         for section in SECTIONS:
             for field, said in value.get(section, {}).items():
-                given = Given(section, field, said, origin, is_override=True)
+                given = Given(section, field, said, document.origin, is_override=True)
                 first = fields.setdefault((section, field), given)
                 if first is not given:
                     message = (
@@ -94,9 +85,7 @@ class Overrides:
     def last(self, address: str, layer: int) -> Origin | None:
         """The last Override of an address in a layer."""
         documents = self._places.get((address, layer))
-        if not documents:
-            return None
-        return Origin(documents[-1].path, documents[-1].number, documents[-1].line)
+        return documents[-1].origin if documents else None
 
     def unused(self, described: Mapping[str, int], locator: Locator) -> Iterator[Diagnostic]:
         """A finding for each Override of nothing.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core import review
 from reconciler.errors import NotAllowedError, RefusedError
@@ -13,54 +13,13 @@ if TYPE_CHECKING:
 
     from reconciler.core.model import JSON
     from reconciler.core.plan import Plan
-    from reconciler.core.review import Behavior, Comment
+    from reconciler.core.review import Behavior
+    from reconciler.usecases.platforms import GitHub, GitLab
 
 _ROOM = 200
 """Characters that the marker takes, or less."""
 _MOST = 20
 """So many addresses are named in a note below an issue."""
-
-
-class Platform(Protocol):
-    """Where a change of the manifests is reviewed."""
-
-    largest: int
-
-    def comments(self) -> tuple[Comment, ...]:
-        """Our own comments on the request, the oldest first."""
-
-    def create(self, body: str) -> None:
-        """Writes a comment."""
-
-    def update(self, number: int, body: str) -> None:
-        """Rewrites a comment."""
-
-    def delete(self, number: int) -> None:
-        """Deletes a comment."""
-
-    def labels(self) -> frozenset[str]:
-        """The labels of the request."""
-
-    def relabel(self, gained: tuple[str, ...], lost: tuple[str, ...]) -> None:
-        """Adds labels, and takes others away."""
-
-    def issues(self, label: str) -> tuple[Comment, ...]:
-        """Our own open issues with the label, the oldest first."""
-
-    def open_issue(self, title: str, body: str, label: str) -> None:
-        """Opens an issue."""
-
-    def update_issue(self, number: int, body: str) -> None:
-        """Rewrites an issue, which notifies nobody."""
-
-    def notify(self, number: int, text: str) -> None:
-        """Writes below an issue, which notifies whoever follows it."""
-
-    def close_issue(self, number: int) -> None:
-        """Closes an issue."""
-
-    def reviewed(self, commit: str, artifact: str) -> bytes | None:
-        """The file of that name that the pipeline of the request kept which the commit merged."""
 
 
 class Done(Enum):
@@ -87,7 +46,7 @@ class Commented(NamedTuple):
 
 
 def comment(
-    platform: Platform, text: str, account: str, behavior: Behavior, plans: Sequence[Plan]
+    platform: GitHub | GitLab, text: str, account: str, behavior: Behavior, plans: Sequence[Plan]
 ) -> Commented:
     """Sees to it that the request has one comment with this text, and labels that fit the plans.
 
@@ -120,7 +79,7 @@ def comment(
     return Commented(done, labels)
 
 
-def issue(platform: Platform, text: str, drift: Mapping[str, JSON], title: str) -> Done:
+def issue(platform: GitHub | GitLab, text: str, drift: Mapping[str, JSON], title: str) -> Done:
     """Sees to it that there is one open issue while there is drift, and none when there is not.
 
     An edit of an issue notifies nobody; so what has drifted since the last look is named in a note
@@ -174,7 +133,7 @@ def _marks(drift: Mapping[str, JSON]) -> dict[str, str]:
     }
 
 
-def _check_length(platform: Platform, text: str) -> None:
+def _check_length(platform: GitHub | GitLab, text: str) -> None:
     """Stops before a platform does, with the next step.
 
     Raises:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LARGEST_PLAN = 64 * MIB
 
 
-class GitHub:
+class GitHub(Rest):
     """One repository, and one pull request of it."""
 
     largest = 65536
@@ -31,14 +31,10 @@ class GitHub:
             "Authorization": f"Bearer {place.token}",
             "X-GitHub-Api-Version": "2022-11-28",
         }
-        self._rest = Rest("GitHub", place, "GITHUB_TOKEN", headers, clock)
+        super().__init__("GitHub", place, "GITHUB_TOKEN", headers, clock)
         self._repository = f"/repos/{place.project}"
         self._request = f"{self._repository}/issues/{place.request}"
         self._place = place
-
-    def close(self) -> None:
-        """Closes all connections."""
-        self._rest.close()
 
     @understood
     def comments(self) -> tuple[Comment, ...]:
@@ -46,42 +42,42 @@ class GitHub:
         author = self._author()
         return tuple(
             Comment(item["id"], item["body"] or "")
-            for page in self._rest.pages(f"{self._request}/comments")
+            for page in self.pages(f"{self._request}/comments")
             for item in page
             if (item["user"] or {}).get("login") == author
         )
 
     def create(self, body: str) -> None:
         """Writes a comment."""
-        self._rest.write("POST", f"{self._request}/comments", {"body": body})
+        self.write("POST", f"{self._request}/comments", {"body": body})
 
     def update(self, number: int, body: str) -> None:
         """Rewrites a comment."""
         path = f"{self._repository}/issues/comments/{number}"
-        self._rest.write("PATCH", path, {"body": body})
+        self.write("PATCH", path, {"body": body})
 
     def delete(self, number: int) -> None:
         """Deletes a comment."""
-        self._rest.write("DELETE", f"{self._repository}/issues/comments/{number}")
+        self.write("DELETE", f"{self._repository}/issues/comments/{number}")
 
     @understood
     def labels(self) -> frozenset[str]:
         """The labels of the request."""
-        pages = self._rest.pages(f"{self._request}/labels")
+        pages = self.pages(f"{self._request}/labels")
         return frozenset(item["name"] for page in pages for item in page)
 
     def relabel(self, gained: tuple[str, ...], lost: tuple[str, ...]) -> None:
         """Adds labels, and takes others away."""
         if gained:
-            self._rest.write("POST", f"{self._request}/labels", {"labels": gained})
+            self.write("POST", f"{self._request}/labels", {"labels": gained})
         for label in lost:
-            self._rest.write("DELETE", f"{self._request}/labels/{label}")
+            self.write("DELETE", f"{self._request}/labels/{label}")
 
     @understood
     def issues(self, label: str) -> tuple[Comment, ...]:
         """Our own open issues with the label, the oldest first."""
         author = self._author()
-        pages = self._rest.pages(
+        pages = self.pages(
             f"{self._repository}/issues", labels=label, state="open", direction="asc"
         )
         return tuple(
@@ -94,20 +90,20 @@ class GitHub:
     def open_issue(self, title: str, body: str, label: str) -> None:
         """Opens an issue."""
         data = {"title": title, "body": body, "labels": [label]}
-        self._rest.write("POST", f"{self._repository}/issues", data)
+        self.write("POST", f"{self._repository}/issues", data)
 
     def update_issue(self, number: int, body: str) -> None:
         """Rewrites an issue, which notifies nobody."""
-        self._rest.write("PATCH", f"{self._repository}/issues/{number}", {"body": body})
+        self.write("PATCH", f"{self._repository}/issues/{number}", {"body": body})
 
     def notify(self, number: int, text: str) -> None:
         """Writes below an issue, which notifies whoever follows it."""
-        self._rest.write("POST", f"{self._repository}/issues/{number}/comments", {"body": text})
+        self.write("POST", f"{self._repository}/issues/{number}/comments", {"body": text})
 
     def close_issue(self, number: int) -> None:
         """Closes an issue."""
         path = f"{self._repository}/issues/{number}"
-        self._rest.write("PATCH", path, {"state": "closed", "state_reason": "completed"})
+        self.write("PATCH", path, {"state": "closed", "state_reason": "completed"})
 
     @understood
     def reviewed(self, commit: str, artifact: str) -> bytes | None:
@@ -115,24 +111,23 @@ class GitHub:
 
         Of a fork nothing is taken: whoever wrote it may not write here.
         """
-        for page in self._rest.pages(f"{self._repository}/commits/{commit}/pulls"):
+        for page in self.pages(f"{self._repository}/commits/{commit}/pulls"):
             for pull in page:
                 if pull["merged_at"] and self._is_here(pull["head"]["repo"]):
                     return self._kept(pull["head"]["sha"], artifact)
         return None
 
     def _kept(self, head: str, artifact: str) -> bytes | None:
-        answer = self._rest.get(
-            f"{self._repository}/actions/runs", head_sha=head, event="pull_request"
-        )
-        for run in answer.json()["workflow_runs"]:  # the newest first
+        path = f"{self._repository}/actions/runs"
+        found = self.get(path, head_sha=head, event="pull_request")
+        for run in found["workflow_runs"]:  # the newest first
             if not self._is_here(run["head_repository"]):
                 continue
             path = f"{self._repository}/actions/runs/{run['id']}/artifacts"
-            for item in self._rest.get(path, name=artifact).json()["artifacts"]:
+            for item in self.get(path, name=artifact)["artifacts"]:
                 if not item["expired"]:
                     path = f"{self._repository}/actions/artifacts/{item['id']}/zip"
-                    return _unpacked(self._rest.download(path), artifact)
+                    return _unpacked(self.download(path), artifact)
         return None
 
     def _is_here(self, repository: dict[str, object] | None) -> bool:
@@ -141,7 +136,7 @@ class GitHub:
     def _author(self) -> str:
         """Who the token speaks for; REST does not tell that to the token of a workflow."""
         query = {"query": "query { viewer { login } }"}
-        data = self._rest.read_by_post(self._place.graphql, query).json()
+        data = self.read_by_post(self._place.graphql, query)
         viewer = (data.get("data") or {}).get("viewer")
         if not viewer:
             raise NotAllowedError("GitHub does not tell whose GITHUB_TOKEN it is", "")

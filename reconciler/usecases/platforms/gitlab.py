@@ -15,7 +15,7 @@ _PLAN = "reconciler-plan"
 """The job of the component that keeps the plan."""
 
 
-class GitLab:
+class GitLab(Rest):
     """One project, and one merge request of it.
 
     The token of a job (CI_JOB_TOKEN) cannot write comments, so it is not asked for.
@@ -27,19 +27,15 @@ class GitLab:
     def __init__(self, place: PlatformContext, clock: Clock) -> None:
         # Not PRIVATE-TOKEN: an artifact may lie on another host, and httpx takes only this away.
         headers = {"Authorization": f"Bearer {place.token}"}
-        self._rest = Rest("GitLab", place, "GITLAB_TOKEN", headers, clock)
+        super().__init__("GitLab", place, "GITLAB_TOKEN", headers, clock)
         self._project = f"/projects/{place.project}"
         self._request = f"{self._project}/merge_requests/{place.request}"
-
-    def close(self) -> None:
-        """Closes all connections."""
-        self._rest.close()
 
     @understood
     def comments(self) -> tuple[Comment, ...]:
         """Our own comments on the request, the oldest first."""
         author = self._author()
-        pages = self._rest.pages(f"{self._request}/notes", sort="asc", order_by="created_at")
+        pages = self.pages(f"{self._request}/notes", sort="asc", order_by="created_at")
         return tuple(
             Comment(item["id"], item["body"])
             for page in pages
@@ -49,30 +45,30 @@ class GitLab:
 
     def create(self, body: str) -> None:
         """Writes a comment."""
-        self._rest.write("POST", f"{self._request}/notes", {"body": body})
+        self.write("POST", f"{self._request}/notes", {"body": body})
 
     def update(self, number: int, body: str) -> None:
         """Rewrites a comment."""
-        self._rest.write("PUT", f"{self._request}/notes/{number}", {"body": body})
+        self.write("PUT", f"{self._request}/notes/{number}", {"body": body})
 
     def delete(self, number: int) -> None:
         """Deletes a comment."""
-        self._rest.write("DELETE", f"{self._request}/notes/{number}")
+        self.write("DELETE", f"{self._request}/notes/{number}")
 
     @understood
     def labels(self) -> frozenset[str]:
         """The labels of the request."""
-        return frozenset(self._rest.get(self._request).json()["labels"])
+        return frozenset(self.get(self._request)["labels"])
 
     def relabel(self, gained: tuple[str, ...], lost: tuple[str, ...]) -> None:
         """Adds labels, and takes others away."""
         data = {"add_labels": ",".join(gained), "remove_labels": ",".join(lost)}
-        self._rest.write("PUT", self._request, {key: text for key, text in data.items() if text})
+        self.write("PUT", self._request, {key: text for key, text in data.items() if text})
 
     @understood
     def issues(self, label: str) -> tuple[Comment, ...]:
         """Our own open issues with the label, the oldest first."""
-        pages = self._rest.pages(
+        pages = self.pages(
             f"{self._project}/issues",
             labels=label,
             state="opened",
@@ -86,19 +82,19 @@ class GitLab:
     def open_issue(self, title: str, body: str, label: str) -> None:
         """Opens an issue."""
         data = {"title": title, "description": body, "labels": label}
-        self._rest.write("POST", f"{self._project}/issues", data)
+        self.write("POST", f"{self._project}/issues", data)
 
     def update_issue(self, number: int, body: str) -> None:
         """Rewrites an issue, which notifies nobody."""
-        self._rest.write("PUT", f"{self._project}/issues/{number}", {"description": body})
+        self.write("PUT", f"{self._project}/issues/{number}", {"description": body})
 
     def notify(self, number: int, text: str) -> None:
         """Writes below an issue, which notifies whoever follows it."""
-        self._rest.write("POST", f"{self._project}/issues/{number}/notes", {"body": text})
+        self.write("POST", f"{self._project}/issues/{number}/notes", {"body": text})
 
     def close_issue(self, number: int) -> None:
         """Closes an issue."""
-        self._rest.write("PUT", f"{self._project}/issues/{number}", {"state_event": "close"})
+        self.write("PUT", f"{self._project}/issues/{number}", {"state_event": "close"})
 
     @understood
     def reviewed(self, commit: str, artifact: str) -> bytes | None:
@@ -107,7 +103,7 @@ class GitLab:
         Of a fork nothing is taken: whoever wrote it may not write here.
         """
         path = f"{self._project}/repository/commits/{commit}/merge_requests"
-        for page in self._rest.pages(path):
+        for page in self.pages(path):
             for request in page:
                 is_here = request["source_project_id"] == request["target_project_id"]
                 if request["state"] == "merged" and is_here:
@@ -117,17 +113,17 @@ class GitLab:
     def _kept(self, request: int, head: str, artifact: str) -> bytes | None:
         """From the newest pipeline of the request's last commit whose job kept it."""
         path = f"{self._project}/merge_requests/{request}/pipelines"
-        for pipeline in self._rest.get(path).json():  # the newest first
+        for pipeline in self.get(path):  # the newest first
             if pipeline["sha"] != head:
                 continue
-            for job in self._rest.get(f"{self._project}/pipelines/{pipeline['id']}/jobs").json():
+            for job in self.get(f"{self._project}/pipelines/{pipeline['id']}/jobs"):
                 kept = any(item["file_type"] == "archive" for item in job["artifacts"])
                 if job["name"] == _PLAN and job["status"] == "success" and kept:
                     where = f"{self._project}/jobs/{job['id']}/artifacts/{artifact}"
-                    return self._rest.download(where)
+                    return self.download(where)
         return None
 
     def _author(self) -> int:
         """Whose token it is."""
-        number: int = self._rest.get("/user").json()["id"]
+        number: int = self.get("/user")["id"]
         return number

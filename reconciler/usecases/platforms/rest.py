@@ -126,9 +126,9 @@ class Rest:
         """Closes all connections."""
         self._client.close()
 
-    def get(self, path: str, **params: str | int) -> PlatformAnswer:
+    def get(self, path: str, **params: str | int) -> JSON:
         """Reads."""
-        return self._send("GET", path, params=params or None)
+        return self._send("GET", path, params=params or None).json()
 
     def download(self, path: str) -> bytes:
         """Reads a file, from wherever the platform keeps it."""
@@ -140,22 +140,22 @@ class Rest:
         Raises:
             PlatformError: it never ends, or a page is no list.
         """
-        answer = self.get(path, per_page=100, **params)
+        answer = self._send("GET", path, params={"per_page": 100, **params})
         for _ in range(_PAGES):
             yield answer.json()
             following = httpx.Response(200, headers=answer.headers).links.get("next")
             if following is None:
                 return
-            answer = self.get(following["url"])
+            answer = self._send("GET", following["url"])
         raise PlatformError(f"{self._name}: a list has more than {_PAGES} pages", "")
 
-    def write(self, method: str, path: str, body: object = None) -> PlatformAnswer:
+    def write(self, method: str, path: str, body: object = None) -> None:
         """Writes, once."""
-        return self._send(method, path, body=body)
+        self._send(method, path, body=body)
 
-    def read_by_post(self, url: str, body: object) -> PlatformAnswer:
+    def read_by_post(self, url: str, body: object) -> JSON:
         """Reads by POST, as GraphQL does."""
-        return self._send("POST", url, body=body, only_reads=True)
+        return self._send("POST", url, body=body, only_reads=True).json()
 
     def _send(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -41,6 +41,8 @@ from reconciler.usecases.undo import look_back
 from reconciler.usecases.write_ids import write_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reconciler.cli.formats import Outputs
     from reconciler.cli.runtime import Connection
     from reconciler.cli.signals import Signals
@@ -56,13 +58,14 @@ if TYPE_CHECKING:
 
 
 class ApplyOptions(NamedTuple):
-    """How this apply was asked for.
+    """How this apply was asked for, by options of these names.
 
     Attributes:
         lock_timeout: seconds to wait for the lock.
-        approved: the digest of the plan that was approved for this account among several.
         edits_only: whether what AlertSite has changed by itself stays.
-        writes_ids: whether ids are written into manifests.
+        write_ids: whether ids are written into manifests.
+        approved: the digest of the plan that was approved for this account among several; no option
+            says it.
     """
 
     parallelism: int
@@ -78,9 +81,14 @@ class ApplyOptions(NamedTuple):
     allow_empty: bool = False
     allow_older: bool = False
     allow_different_manifests: bool = False
-    approved: str = ""
     edits_only: bool = False
-    writes_ids: bool = False
+    write_ids: bool = False
+    approved: str = ""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> ApplyOptions:
+        """What the options of a command say, by their names."""
+        return cls(**given)
 
 
 @click.command(
@@ -131,28 +139,14 @@ def apply(
     targets: tuple[str, ...],
     keep: tuple[str, ...],
     location: str | None,
-    lock_timeout: float,
     events: str | None,
     metrics: str | None,
     notify: tuple[str, ...],
-    parallelism: int,
-    allow_loss: int | None,
-    detail: Detail | None,
-    outputs: Outputs,
     *,
-    show_requests: bool,
     adopt: bool,
     write_secrets: bool,
     prune: bool | None,
-    edits_only: bool,
-    no_pager: bool,
-    allow_empty: bool,
-    allow_older: bool,
-    allow_different_manifests: bool,
-    write_ids: bool,
-    auto_approve: bool,
-    fail_fast: bool,
-    all_or_nothing: bool,
+    **how: object,
 ) -> int:
     """Change AlertSite to match the manifests, after showing the plan and asking.
 
@@ -160,25 +154,10 @@ def apply(
     changed since the plan are refused and listed.
     """
     rules = PlanOptions(targets, adopt, write_secrets, keep=keep)
-    is_ruled = prune is not None or edits_only or rules != PlanOptions()
-    asked = ApplyOptions(
-        parallelism=parallelism,
-        fail_fast=fail_fast,
-        auto_approve=auto_approve,
-        show_requests=show_requests,
-        detail=detail,
-        no_pager=no_pager,
-        outputs=outputs,
-        allow_loss=allow_loss,
-        lock_timeout=lock_timeout,
-        all_or_nothing=all_or_nothing,
-        allow_empty=allow_empty,
-        allow_older=allow_older,
-        allow_different_manifests=allow_different_manifests,
-        approved=whole.approved if (whole := runtime.part()) is not None else "",
-        edits_only=edits_only,
-        writes_ids=write_ids,
-    )
+    asked = ApplyOptions.of(how)
+    if (whole := runtime.part()) is not None:
+        asked = asked._replace(approved=whole.approved)
+    is_ruled = prune is not None or asked.edits_only or rules != PlanOptions()
     with signals.emitting(signals.Wanted(events, metrics, notify), "apply") as told:
         saved = _saved(file, asked, is_ruled=is_ruled)
         if saved is None:
@@ -229,7 +208,7 @@ def carry_out(
     for outcome in applied.result.outcomes:
         told.tell(OutcomeKnown(outcome, is_confirmed=True))
     unwritten = _put(applied.result, asked.outputs)
-    if asked.writes_ids:
+    if asked.write_ids:
         for line in write_ids(workspace, applied.bound):
             console.say(line)
     if applied.is_kept or runtime.part() is None:  # hundreds may have had nothing to do
@@ -266,7 +245,6 @@ def _saved(file: str | None, asked: ApplyOptions, *, is_ruled: bool) -> SavedPla
             "plan, not to its application",
             "Give them to plan --out.",
         )
-
     return plan_file.read(file)
 
 

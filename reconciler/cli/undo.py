@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from reconciler import usecases
@@ -22,10 +20,6 @@ from reconciler.render.view import View
 from reconciler.schema import installed_schemas
 from reconciler.usecases.history import read_run
 from reconciler.usecases.undo import look_back
-
-if TYPE_CHECKING:
-    from reconciler.cli.formats import Outputs
-    from reconciler.core.grouping import Detail
 
 
 @click.command(epilog="Example: reconciler undo 20260101T120000Z-0a1b2c3d --target 'email-smtp/*'")
@@ -62,21 +56,12 @@ def undo(
     run_id: str,
     manifests: str,
     targets: tuple[str, ...],
-    detail: Detail | None,
-    allow_loss: int | None,
     location: str | None,
-    lock_timeout: float,
     events: str | None,
     metrics: str | None,
     notify: tuple[str, ...],
-    outputs: Outputs,
     out: str | None,
-    parallelism: int,
-    *,
-    show_requests: bool,
-    no_pager: bool,
-    auto_approve: bool,
-    fail_fast: bool,
+    **given: object,
 ) -> int:
     """Undo a run, after showing the plan and asking.
 
@@ -90,20 +75,10 @@ def undo(
         nothing = usecases.Fleet({}, 0, manifests)
         workspace = usecases.Workspace(nothing, schemas, run.vault(), budgets=runtime.budgets())
         asked = TakingBack(read_run(run.store, run_id).id, targets)
+        how = ApplyOptions.of(given)
         if out is not None:
-            view = View(show_requests=show_requests, detail=detail, pages=not no_pager)
+            view = View(show_requests=how.show_requests, detail=how.detail, pages=not how.no_pager)
             return told.end(_save(out, workspace, run, asked, view, told, manifests))
-        how = ApplyOptions(
-            parallelism=parallelism,
-            fail_fast=fail_fast,
-            auto_approve=auto_approve,
-            show_requests=show_requests,
-            detail=detail,
-            no_pager=no_pager,
-            outputs=outputs,
-            allow_loss=allow_loss,
-            lock_timeout=lock_timeout,
-        )
         return carry_out(workspace, run, None, how, told, manifests, asked)
 
 

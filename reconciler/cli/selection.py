@@ -22,7 +22,7 @@ from reconciler.core.accounts import Selection, having, placed, select
 from reconciler.errors import ConfigurationError, ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from reconciler.core.accounts import AccountSettings, Shard
 
@@ -52,10 +52,10 @@ def one(command: Command) -> Command:
 
     @account
     @wraps(command)
-    def with_account(*arguments: object, account: str | None, **given: object) -> int:
+    def with_account(*, account: str | None, **given: object) -> int:
         if account is not None:
             choose(account)
-        return command(*arguments, **_of_account(given))
+        return command(**_of_account(given))
 
     return _last(with_account)
 
@@ -123,52 +123,47 @@ _SELECTING = (
 """The options of a selection, the first one first."""
 
 
-def selecting(command: Command) -> Command:
-    """Gives a command that reads what others have done the options that choose accounts."""
+def _wanting(
+    command: Command, options: Sequence[Callable[[Command], Command]] = _SELECTING
+) -> Command:
+    """The command with the options of a selection, which it is given as `wanted`."""
 
     @wraps(command)
     def with_selection(
-        *arguments: object,
+        *,
         accounts: tuple[str, ...],
         not_accounts: tuple[str, ...],
         account_labels: tuple[str, ...],
-        changed_since: str,
-        all_accounts: bool,
+        changed_since: str = "",
+        all_accounts: bool = False,
         **given: object,
     ) -> int:
         wanted = Selection(accounts, not_accounts, account_labels, changed_since, all_accounts)
-        chosen = _chosen(wanted, {})
-        if not chosen:
-            console.say("No account has changed.")
-            return ExitCode.OK
-        return command(*arguments, chosen=chosen, **given)
+        return command(wanted=wanted, **given)
 
-    return _last(_with_options(with_selection))
+    found: Command = with_selection
+    for option in reversed(options):
+        found = option(found)
+    return _last(found)
 
 
 def some(command: Command) -> Command:
     """Gives a command that looks up its accounts itself, as `wanted`, the options for that."""
+    return _wanting(command, _SELECTING[:3])
+
+
+def selecting(command: Command) -> Command:
+    """Gives a command that reads what others have done the options that choose accounts."""
 
     @wraps(command)
-    def with_selection(
-        *arguments: object,
-        accounts: tuple[str, ...],
-        not_accounts: tuple[str, ...],
-        account_labels: tuple[str, ...],
-        **given: object,
-    ) -> int:
-        wanted = Selection(accounts, not_accounts, account_labels)
-        return command(*arguments, wanted=wanted, **given)
+    def with_chosen(*, wanted: Selection, **given: object) -> int:
+        chosen = _chosen(wanted, {})
+        if not chosen:
+            console.say("No account has changed.")
+            return ExitCode.OK
+        return command(chosen=chosen, **given)
 
-    return _last(_with_options(with_selection, _SELECTING[:3]))
-
-
-def _with_options(
-    command: Command, options: Sequence[Callable[[Command], Command]] = _SELECTING
-) -> Command:
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return _wanting(with_chosen)
 
 
 def many(command: Command) -> Command:
@@ -183,20 +178,15 @@ def many(command: Command) -> Command:
     )
     @wraps(command)
     def with_accounts(
-        *arguments: object,
-        accounts: tuple[str, ...],
-        not_accounts: tuple[str, ...],
-        account_labels: tuple[str, ...],
-        changed_since: str,
-        all_accounts: bool,
+        *,
+        wanted: Selection,
         results: str,
         shard: Shard | None = None,
         executor: str = "",
         **given: object,
     ) -> int:
         if runtime.part() is not None:
-            return command(*arguments, **_of_account(given))
-        wanted = Selection(accounts, not_accounts, account_labels, changed_since, all_accounts)
+            return command(**_of_account(given))
         chosen = _chosen(wanted, given)
         if not chosen:
             console.say("No account has changed.")
@@ -230,9 +220,9 @@ def many(command: Command) -> Command:
         is_whole = runtime.accounts().are_named or runtime.account().variables
         if is_whole and "paths" in given:  # what they are depends on all that is around them
             given["paths"] = ()
-        return command(*arguments, **_of_account(given))
+        return command(**_of_account(given))
 
-    return _last(_with_options(with_accounts))
+    return _wanting(with_accounts)
 
 
 def _part(shard: Shard, chosen: tuple[AccountSettings, ...]) -> tuple[AccountSettings, ...]:
@@ -253,10 +243,19 @@ def _part(shard: Shard, chosen: tuple[AccountSettings, ...]) -> tuple[AccountSet
 
 
 def _chosen(wanted: Selection, given: Mapping[str, Any]) -> tuple[AccountSettings, ...]:
-    """The accounts that a command line is about; none if none of them has changed."""
+    """The accounts that a command line is about; none if none of them has changed.
+
+    Raises:
+        ConfigurationError: a path is not there.
+        UsageError: none is chosen, and an apply to all of them has to be asked for.
+    """
     accounts = runtime.accounts()
-    if accounts.are_named:
-        _refuse_missing(given.get("paths", ()))
+    if accounts.are_named:  # of which only those that the paths are of are read
+        for path in given.get("paths", ()):
+            if not os.path.lexists(path):
+                raise ConfigurationError(
+                    f"{path}: there is no such file or folder", "Name one that there is."
+                )
     if wanted.is_something or len(accounts.all) == 1:
         changed = None
         if wanted.changed_since:
@@ -276,19 +275,6 @@ def _chosen(wanted: Selection, given: Mapping[str, Any]) -> tuple[AccountSetting
             "Choose some with --account or --label, or all of them with --all-accounts.",
         )
     return accounts.all
-
-
-def _refuse_missing(paths: Iterable[str]) -> None:
-    """Stops at a path that is not there: only the accounts that it is of are read.
-
-    Raises:
-        ConfigurationError: there is no such path.
-    """
-    for path in paths:
-        if not os.path.lexists(path):
-            raise ConfigurationError(
-                f"{path}: there is no such file or folder", "Name one that there is."
-            )
 
 
 def _of_account(given: Mapping[str, Any]) -> dict[str, Any]:

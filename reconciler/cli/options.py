@@ -77,18 +77,11 @@ def from_here(target: str) -> str:
 
 
 def _targets(
-    context: click.Context, _option: click.Parameter, value: Sequence[str]
+    context: click.Context, option: click.Parameter, value: Sequence[str]
 ) -> Sequence[str]:
     """What is asked for, with what is left out, in whatever order it is given."""
-    return _put(context, value)
-
-
-def _excluded(context: click.Context, _option: click.Parameter, value: Sequence[str]) -> None:
-    _put(context, [f"{NOT}{target}" for target in value])
-
-
-def _put(context: click.Context, targets: Sequence[str]) -> Sequence[str]:
-    here = (from_here(target) for target in targets)
+    sign = NOT if option.name == "excluded" else ""
+    here = (from_here(f"{sign}{target}") for target in value)
     found: Sequence[str] = (*context.params.get("targets", ()), *here)
     context.params["targets"] = found
     return found
@@ -117,7 +110,7 @@ _exclude = click.option(
     "excluded",
     multiple=True,
     metavar="TARGET",
-    callback=_excluded,
+    callback=_targets,
     expose_value=False,
     help="Exclude what matches, like --target with a leading !. May be repeated.",
 )
@@ -287,18 +280,14 @@ def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Flee
     return schemas, fleet
 
 
-def folders(*paths: str) -> tuple[str, ...]:
-    """The folders that manifests are loaded from: those of the account if none are named."""
-    given = click.get_current_context().get_parameter_source("manifests")
-    is_default = given is not None and given is not ParameterSource.COMMANDLINE
-    return runtime.account().manifests if is_default else paths
-
-
 def sources(*paths: str) -> usecases.Sources:
     """What the fleet of the account is loaded from: its folders, or the paths that are named."""
     account, accounts = runtime.account(), runtime.accounts()
     names = accounts.names if accounts.are_named else ()
-    return usecases.Sources(folders(*paths), account.variables, account.name, names)
+    given = click.get_current_context().get_parameter_source("manifests")
+    is_default = given is not None and given is not ParameterSource.COMMANDLINE
+    folders = account.manifests if is_default else paths
+    return usecases.Sources(folders, account.variables, account.name, names)
 
 
 def only_edits(plan: Plan, schemas: Schemas, *, asked: bool) -> Plan:

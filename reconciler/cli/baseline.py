@@ -42,14 +42,15 @@ def read() -> Linting:
     Raises:
         ConfigurationError: one of them is malformed.
     """
-    settings = config.read_lint(config.PROJECT)
-    policy = Policy(settings.severities)
+    table = config.read_project(config.PROJECT).get("lint", {})
+    policy = Policy(tuple(table.get("severity", {}).items()))
     for pattern in policy.meaningless():
         advice = did_you_mean(pattern, CODES) or "; reconciler explain lint lists the codes"
         raise ConfigurationError(
             f"{config.PROJECT}: [lint] severity: no code matches {pattern}{advice}", "Fix it."
         )
-    return Linting(policy, settings.baseline, _read(settings.baseline))
+    file = table.get("baseline", "lint-baseline.json")
+    return Linting(policy, file, _read(file))
 
 
 def write(file: str, baseline: Iterable[KnownFinding]) -> None:

@@ -14,7 +14,6 @@ from reconciler import durable
 from reconciler.context import MIB, USUAL, Limits
 from reconciler.core.safety import Budget, Budgets
 from reconciler.errors import ConfigurationError
-from reconciler.secrets import SecretRules, own_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +32,8 @@ _SIZE = re.compile(r"([0-9]{1,6}) ?(MiB|GiB)")
 _HEADER = re.compile(r"\s*\[+\s*(?P<name>[^]]+?)\s*\]+\s*(#.*)?")
 _ENTRY = re.compile(r"""\s*["']?(?P<key>[^"'=\s.]+)["']?\s*[=.]""")
 _KEYS = ("state", "lock_lease", "timeout", "deadline", "largest_list")
-_PRUNE = "prune"
+PRUNE = "prune"
+"""Whether orphans are retired without being asked for."""
 OF_ACCOUNTS = ("accounts", "accounts_from", "defaults", "fleet")
 """Settings that `cli/accounts.py` reads and checks."""
 _LISTS = ("env", "files", "plugins", "fields")
@@ -222,48 +222,6 @@ def state_in(environment: Mapping[str, str]) -> str:
 def surroundings(environment: Mapping[str, str]) -> tuple[str, ...]:
     """What the environment says of where all accounts and their states are."""
     return tuple(_value(environment, name) for name in ("ALERTSITE_URL", "RECONCILER_STATE"))
-
-
-def read_secret_rules(environment: Mapping[str, str], project: Path) -> SecretRules:
-    """Which secrets manifests may name: `[secrets]` of the project's file.
-
-    Raises:
-        ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
-    """
-    lists = {name: tuple(items) for name, items in read_project(project).get("secrets", {}).items()}
-    return SecretRules(**lists, own_files=own_files(environment))
-
-
-def read_prune(project: Path) -> bool:
-    """Whether orphans are retired without being asked for.
-
-    Raises:
-        ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
-    """
-    return bool(read_project(project).get(_PRUNE, False))
-
-
-class LintSettings(NamedTuple):
-    """What `[lint]` says.
-
-    Attributes:
-        baseline: the file of the findings that are known.
-        severities: patterns of codes, each with a severity or `off`, in the order of the file.
-    """
-
-    baseline: str
-    severities: tuple[tuple[str, str], ...]
-
-
-def read_lint(project: Path) -> LintSettings:
-    """What the project makes of lint: `[lint]` of its file.
-
-    Raises:
-        ConfigurationError: the file is not TOML, or a setting is unknown or malformed.
-    """
-    table = read_project(project).get("lint", {})
-    severities = tuple(table.get("severity", {}).items())
-    return LintSettings(table.get("baseline", "lint-baseline.json"), severities)
 
 
 def read_deciding(project: Path) -> dict[str, Any]:
@@ -466,7 +424,7 @@ def _check(key: str, value: object) -> None:
         _check_secrets(value)
     elif key == "lint":
         _check_lint(value)
-    elif key == _PRUNE:
+    elif key == PRUNE:
         if type(value) is not bool:
             raise ConfigurationError(f"{key} must be true or false", f"Write it as {key} = true.")
     elif key in OF_ACCOUNTS:
@@ -474,9 +432,9 @@ def _check(key: str, value: object) -> None:
     elif key not in _KEYS:
         from reconciler.schema.suggestion import did_you_mean  # only for this
 
-        known = ", ".join((*_KEYS, _PRUNE, "accounts_from"))
+        known = ", ".join((*_KEYS, PRUNE, "accounts_from"))
         raise ConfigurationError(
-            f"unknown setting {key}{did_you_mean(key, (*_KEYS, _PRUNE, *OF_ACCOUNTS))}",
+            f"unknown setting {key}{did_you_mean(key, (*_KEYS, PRUNE, *OF_ACCOUNTS))}",
             f"It may hold {known}, [budget], [secrets], [lint], [defaults], [accounts.NAME] and "
             "[fleet].",
         )

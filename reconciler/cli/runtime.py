@@ -20,7 +20,7 @@ from reconciler.core import json_text
 from reconciler.core.accounts import PLACEHOLDER, UNNAMED, Accounts, placed
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.errors import ConfigurationError, StateError, UsageError
-from reconciler.secrets import Vault
+from reconciler.secrets import SecretRules, Vault, own_files
 from reconciler.state_session import Recorder, read_known
 from reconciler.state_store import LockOptions, beside, current, hold, is_dead, open_store
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from reconciler.core.run_record import About
     from reconciler.core.safety import Budgets
     from reconciler.schema import Schemas
-    from reconciler.secrets import SecretRules
     from reconciler.state_session import Known
     from reconciler.state_store import Store
 
@@ -280,10 +279,12 @@ def secret_rules() -> SecretRules:
     context = _context()
     if context.rules is not None:
         return context.rules
-    rules = config.read_secret_rules(os.environ, config.PROJECT)
+    lists = config.read_project(config.PROJECT).get("secrets", {})
     own = [ref for item in accounts().all if item.login for ref in item.login.references]
-    rules = rules._replace(
-        own_files=(*rules.own_files, *(ref.words[0] for ref in own if ref.scheme == "file")),
+    files = (ref.words[0] for ref in own if ref.scheme == "file")
+    rules = SecretRules(
+        **{name: tuple(patterns) for name, patterns in lists.items()},
+        own_files=(*own_files(os.environ), *files),
         own_variables=tuple(ref.words[0] for ref in own if ref.scheme == "env"),
     )
     click.get_current_context().find_root().obj = _context()._replace(rules=rules)
@@ -352,7 +353,9 @@ def budgets() -> Budgets:
 
 def prunes(*, asked: bool | None) -> bool:
     """Whether orphans are retired: as the flag says, or else the project's file."""
-    return config.read_prune(config.PROJECT) if asked is None else asked
+    if asked is None:
+        return bool(config.read_project(config.PROJECT).get(config.PRUNE, False))
+    return asked
 
 
 def clock() -> Clock:

@@ -133,7 +133,7 @@ def test_a_project_file_that_is_no_toml(tmp_path: Path, text: str, why: str) -> 
 def test_the_schema_of_the_file_says_what_is_read() -> None:
     """An editor offers all that is read, and nothing else."""
     schema = json.loads((schema_folder() / "settings.schema.json").read_text())
-    others = {config._PRUNE, "budget", "secrets", "lint", *config.OF_ACCOUNTS}
+    others = {config.PRUNE, "budget", "secrets", "lint", *config.OF_ACCOUNTS}
     assert set(schema["properties"]) == {*config._KEYS, *others}
     tables = schema["properties"]
     for table in (tables["defaults"], tables["accounts"]["additionalProperties"]):

@@ -220,7 +220,7 @@ def exposition(
     return text
 
 
-class Metrics:
+class Metrics(Numbers):
     """The file that `--metrics` names, written at the end, whole or not at all.
 
     Args:
@@ -232,6 +232,7 @@ class Metrics:
     """
 
     def __init__(self, path: str, say: Callable[[str], None]) -> None:
+        super().__init__()
         self._path = Path(path)
         self._say = say
         if not self._path.parent.is_dir():
@@ -243,28 +244,22 @@ class Metrics:
             raise ConfigurationError(
                 f"{path} cannot be written: it is a folder", "Name another file with --metrics."
             )
-        self._numbers = Numbers()
-
-    def take(self, event: Event, at: datetime) -> None:
-        """Counts one event."""
-        self._numbers.take(event, at)
 
     def close(self) -> None:
         """Writes the file."""
-        numbers = self._numbers
-        found = numbers.found(self._last_success)
+        found = self.found(self._last_success)
         try:
-            text = exposition({(numbers.account, numbers.operation): found}, METRICS)
+            text = exposition({(self.account, self.operation): found}, METRICS)
             durable.replace(self._path, text)
         except OSError as error:
             self._say(f"{self._path} cannot be written: {error.strerror}; the run is not affected.")
 
     def _last_success(self) -> float | None:
         """When the last run ended well, as the file before this one says; None if it does not."""
-        account, operation = self._numbers.account, self._numbers.operation
+        labels = f'account="{self.account}",operation="{self.operation}"'
         try:
             text = (durable.read(self._path) or b"").decode()
-            line = f'{LAST_SUCCESS.name}{{account="{account}",operation="{operation}"}} '
+            line = f"{LAST_SUCCESS.name}{{{labels}}} "
             found = [float(each.removeprefix(line)) for each in text.splitlines() if line in each]
         except (OSError, ValueError) as error:
             self._say(f"{self._path} does not say when the last run succeeded: {error}")

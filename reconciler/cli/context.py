@@ -17,19 +17,21 @@ if TYPE_CHECKING:
 class Share(NamedTuple):
     """What the part of one account is given of a command that is about several.
 
+    What it shows is kept only if somebody wants it.
+
     Attributes:
         stopping: what stops all parts.
         keep: is given what the part shows, as the value that it is.
+        put: is given the name of a format and what the part shows in it, for one file of all.
         approved: the digest of the plan that was approved; empty if none was.
         digests: those of the parts of that plan, if what is left of it may be done.
-        put: is given the name of a format and what the part shows in it, for one file of all.
         tells_failures: whether the part notifies people also if it failed and changed nothing;
             else whoever runs it does.
     """
 
     stopping: Stopping
-    keep: Callable[[object], None]
-    put: Callable[[str, str], None]
+    keep: Callable[[object], None] = lambda _: None
+    put: Callable[[str, str], None] = lambda _name, _text: None
     approved: str = ""
     digests: tuple[str, ...] = ()
     tells_failures: bool = True

@@ -58,8 +58,10 @@ class Stopping:
             cancellation.interrupt()
 
     @contextmanager
-    def during(self, cancellation: Interruptible, cut: Callable[[], None]) -> Iterator[None]:
-        """As `add`, while the body runs."""
+    def during(
+        self, cancellation: Interruptible, cut: Callable[[], None] = lambda: None
+    ) -> Iterator[None]:
+        """As `add`, while the body runs; what has no connection needs no `cut`."""
         self.add(cancellation, cut)
         try:
             yield

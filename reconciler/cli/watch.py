@@ -203,7 +203,7 @@ def _leading(watcher: _Watcher, stopping: Stopping) -> Iterator[Cancellation]:
         said = text
 
     with ExitStack() as stack:
-        stack.enter_context(stopping.during(lead, _nothing))
+        stack.enter_context(stopping.during(lead))
         run = watcher.run_of_lease()
         options_ = LockOptions(inf, run.lease, poll=_POLL)
         try:
@@ -223,12 +223,8 @@ def _leading(watcher: _Watcher, stopping: Stopping) -> Iterator[Cancellation]:
 def _pause(stopping: Stopping) -> None:
     """Waits as long as between two looks at the lease, or until it is to stop."""
     pause = Cancellation(runtime.clock())
-    with stopping.during(pause, _nothing):
+    with stopping.during(pause):
         pause.wait(_POLL[1])
-
-
-def _nothing() -> None:
-    """Closes nothing: there is no connection."""
 
 
 class _Reading(Stopping):
@@ -396,7 +392,7 @@ class _Watcher:
 
             numbers = Kept()
         reading = _Reading(self._clock)
-        part = Share(reading, _ignore, _ignore_text)
+        part = Share(reading)
         context = Context(self._clock, redactor, accounts=accounts, account=account, part=part)
         found: list[tuple[Watched, bytes, bool]] = []
 
@@ -502,11 +498,3 @@ def _seen(account: str, at: str, found: Watched) -> Seen:
     )
     is_something = seen.drifted or seen.edits or seen.held or seen.refused
     return seen._replace(exit_code=int(ExitCode.CHANGES if is_something else ExitCode.OK))
-
-
-def _ignore(_: object) -> None:
-    """Keeps nothing."""
-
-
-def _ignore_text(_: str, _text: str) -> None:
-    """Keeps nothing."""

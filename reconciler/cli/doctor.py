@@ -18,7 +18,7 @@ from reconciler import __version__
 from reconciler.cli import config, console, installation, options, runtime, selection
 from reconciler.cli.runtime import EMBEDDED, connect
 from reconciler.core.accounts import Accounts
-from reconciler.core.model import DEFAULT_ACCOUNT, Account, secret_refs
+from reconciler.core.model import Account, secret_refs
 from reconciler.core.state import is_of_key
 from reconciler.errors import (
     ConfigurationError,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from reconciler.cli.config import Settings, StateSettings
+    from reconciler.cli.config import StateSettings
     from reconciler.core.state import Record
     from reconciler.usecases import Fleet
 
@@ -133,9 +133,7 @@ class Checkup:
         self._manifests = manifests
         self._location = location
         self._chosen = chosen
-        self._is_named = False
         self._error: ReconcilerError | None = None
-        self._found: Settings | None = None
         self._account: Account | None = None
         self._settled: StateSettings | None = None
         self._schemas: Schemas | None = None
@@ -164,37 +162,35 @@ class Checkup:
         }
         for name, make in makers.items():
             try:
-                yield make()
+                found = make()
             except ReconcilerError as error:
-                yield Check(name, CheckStatus.FAIL, str(error), error.hint, error.exit_code)
-        yield _not_checked("write", _WRITING)
+                found = _fail(str(error), error.hint, error.exit_code)
+            yield found._replace(name=name)
+        yield _not_checked(_WRITING)._replace(name="write")
 
     def _check_credentials(self) -> Check:
         try:
-            self._is_named = runtime.accounts().are_named
+            runtime.accounts()
         except (ConfigurationError, InvalidSettingsError) as error:
             self._error = error  # which the next check tells; all else is checked without it
             runtime.suppose(Accounts())
         if self._chosen is not None:
             selection.choose(self._chosen)
-        self._found = runtime.settings() if self._is_named else config.read(os.environ)
-        if self._found is None:
+        found = runtime.settings()
+        if found is None:
             self._account = EMBEDDED
-            return _ok("credentials", "none are set, so the embedded sandbox is checked")
-        name = runtime.account().name if self._is_named else DEFAULT_ACCOUNT
-        self._account = Account(name, self._found.url)
-        with_ = "a token" if self._found.token else "a username and a password"
+            return _ok("none are set, so the embedded sandbox is checked")
+        self._account = Account(runtime.account().name, found.url)
+        with_ = "a token" if found.token else "a username and a password"
         where = "CI is set" if os.environ.get("CI") else "CI is not set"
         unknown = [name for name in os.environ if name.startswith("ALERTSITE_")]
         unknown = sorted(set(unknown) - _KNOWN)
         if unknown:
-            return Check(
-                "credentials",
-                CheckStatus.WARN,
+            return _warn(
                 f"{', '.join(unknown)} means nothing to reconciler",
                 f"It reads {', '.join(_NAMES)}, and each with _FILE.",
             )
-        return _ok("credentials", f"{with_} for {self._found.url}; {where}")
+        return _ok(f"{with_} for {found.url}; {where}")
 
     def _check_settings(self) -> Check:
         self._settled = config.read_state(os.environ, config.PROJECT)
@@ -202,10 +198,9 @@ class Checkup:
             raise self._error
         runtime.account()
         is_there = config.PROJECT.exists()
-        return _ok("settings", f"{config.PROJECT}{'' if is_there else ' is not there: defaults'}")
+        return _ok(f"{config.PROJECT}{'' if is_there else ' is not there: defaults'}")
 
     def _check_schemas(self) -> Check:
-
         try:
             schemas = installed_schemas()
             examples = [item["examples"][0] for item in schemas.documents.values()]
@@ -215,30 +210,26 @@ class Checkup:
         if refused or not examples:
             return _broken(f"refused: {', '.join(refused)}" if refused else "there are none")
         self._schemas = schemas
-        return _ok("schemas", f"{', '.join(schemas.documents)}; the validator works")
+        return _ok(f"{', '.join(schemas.documents)}; the validator works")
 
     def _check_manifests(self) -> Check:
-
         if self._schemas is None:
-            return _not_checked("manifests", "that needs the schemas")
+            return _not_checked("that needs the schemas")
         today = runtime.now()[:10]
+        hint = f"reconciler validate {self._manifests} lists them."
         try:
             rules = runtime.secret_rules()
             self._fleet = load(options.sources(self._manifests), self._schemas, today, rules)
         except InvalidManifestsError as error:
-            hint = f"reconciler validate {self._manifests} lists them."
-            return Check("manifests", CheckStatus.FAIL, str(error), hint, error.exit_code)
+            return _fail(str(error), hint, error.exit_code)
         if self._fleet.warnings:
-            hint = f"reconciler validate {self._manifests} lists them."
-            message = f"valid, with {quantity(len(self._fleet.warnings), 'warning')}"
-            return Check("manifests", CheckStatus.WARN, message, hint)
+            return _warn(f"valid, with {quantity(len(self._fleet.warnings), 'warning')}", hint)
         count, files = len(self._fleet.desired), quantity(self._fleet.files, "file")
-        return _ok("manifests", f"{count:,} valid in {files}")
+        return _ok(f"{count:,} valid in {files}")
 
     def _check_secrets(self) -> Check:
-
         if self._fleet is None:
-            return _not_checked("secrets", "that needs valid manifests")
+            return _not_checked("that needs valid manifests")
         values = [value for item in self._fleet.desired for value in item.secrets.values()]
         refs = sorted({found.ref for value in values for found in secret_refs(value)})
         rules = runtime.secret_rules()
@@ -246,20 +237,17 @@ class Checkup:
         failures = [failure for ref in refs if (failure := vault.failure(ref))]
         if failures:
             message = f"{len(failures):,} of {len(refs):,} not available: {'; '.join(failures)}"
-            hint = "Set them here, and wherever apply runs."
-            return Check("secrets", CheckStatus.FAIL, message, hint, ExitCode.INVALID)
-        return _ok("secrets", f"all {len(refs):,} are available" if refs else "no manifest has any")
+            return _fail(message, "Set them here, and wherever apply runs.", ExitCode.INVALID)
+        return _ok(f"all {len(refs):,} are available" if refs else "no manifest has any")
 
     def _check_secret_key(self) -> Check:
         if self._settled is None or self._fleet is None:
-            return _not_checked("secret key", "that needs valid settings and manifests")
+            return _not_checked("that needs valid settings and manifests")
         if self._settled.secret_key:
             return self._judge_secret_key(self._settled.secret_key)
         if not any(item.secrets for item in self._fleet.desired):
-            return _ok("secret key", "RECONCILER_SECRET_KEY is not set, and not needed")
-        return Check(
-            "secret key",
-            CheckStatus.WARN,
+            return _ok("RECONCILER_SECRET_KEY is not set, and not needed")
+        return _warn(
             "RECONCILER_SECRET_KEY is not set, so changes of secrets go unnoticed",
             f"{_KEY_ADVICE}, the same wherever plan and apply run.",
         )
@@ -268,40 +256,37 @@ class Checkup:
         vault = Vault({}, key, redactor=runtime.redactor())
         if vault.key_weakness:
             hint = f"{_KEY_ADVICE}. Every secret is sent once more after that."
-            return Check("secret key", CheckStatus.WARN, vault.key_weakness, hint)
+            return _warn(vault.key_weakness, hint)
         before = [text for record in self._records for text in record.secrets.values()]
         others = sum(not is_of_key(text, vault.key_mark) for text in before)
         if others:
             what = "secret was" if others == 1 else "secrets were"
-            return Check(
-                "secret key",
-                CheckStatus.WARN,
+            return _warn(
                 f"RECONCILER_SECRET_KEY is another one than when {others} {what} sent",
                 "Set the one that apply ran with. If it is lost, an apply sends them once more.",
             )
-        return _ok("secret key", "RECONCILER_SECRET_KEY is set")
+        return _ok("RECONCILER_SECRET_KEY is set")
 
     def _check_git(self) -> Check:
         from shutil import which
 
         if self._settled is None:
-            return _not_checked("git", "that needs valid settings")
-        is_embedded = config.is_silent(os.environ) and not self._is_named
+            return _not_checked("that needs valid settings")
+        is_embedded = config.is_silent(os.environ) and not runtime.accounts().are_named
         place = config.state_in(os.environ) or runtime.account().state
         location = self._location or ("" if is_embedded else place)
         if not location.startswith("git:"):
-            return _ok("git", "not needed: the state is kept elsewhere")
-
+            return _ok("not needed: the state is kept elsewhere")
         self._has_git = which("git") is not None
         if not self._has_git:
             hint = "Install git, or keep the state elsewhere: --state file:PATH."
             message = f"{without_login(location)} needs git, which is not on the PATH"
-            return Check("git", CheckStatus.FAIL, message, hint, ExitCode.INVALID)
-        return _ok("git", "on the PATH")
+            return _fail(message, hint, ExitCode.INVALID)
+        return _ok("on the PATH")
 
     def _check_state(self) -> Check:
         if self._settled is None or not self._has_git:
-            return _not_checked("state", "that needs what failed above")
+            return _not_checked("that needs what failed above")
         run = runtime.begin(self._location)
         self._run = run
         known = run.known(self._account)
@@ -310,55 +295,49 @@ class Checkup:
         if known.recovery.runs:
             message = f"{place}: run {', '.join(known.recovery.runs)} has not ended"
             hint = "If it is not still under way, the next apply finishes what it began."
-            return Check("state", CheckStatus.WARN, message, hint)
+            return _warn(message, hint)
         if not known.saved.serial:
-            return _ok("state", f"{place}: none yet, the first apply makes it")
+            return _ok(f"{place}: none yet, the first apply makes it")
         records = quantity(len(known.saved.records), "record")
         saved = f"saved {runtime.age(known.saved.saved_at)}"
-        return _ok("state", f"{place}: {records}, serial {known.saved.serial}, {saved}")
+        return _ok(f"{place}: {records}, serial {known.saved.serial}, {saved}")
 
     def _check_lock(self) -> Check:
-
         if self._run is None:
-            return _not_checked("lock", "that needs the state")
+            return _not_checked("that needs the state")
         lease = current(self._run.store)
         if lease is None:
-            return _ok("lock", "free")
+            return _ok("free")
         if is_dead(lease):
-            return _ok("lock", f"that of {lease}, which is dead; the next run takes it over")
-        return Check(
-            "lock",
-            CheckStatus.WARN,
+            return _ok(f"that of {lease}, which is dead; the next run takes it over")
+        return _warn(
             f"held by {lease} for {lease.operation}",
             f"If that run is certainly dead: reconciler state unlock {lease.id}",
         )
 
     def _check_login(self) -> Check:
-
         if self._account is None or self._schemas is None:
-            return _not_checked("login", "that needs credentials and schemas")
+            return _not_checked("that needs credentials and schemas")
         self._talk = talk(self._schemas)
         if self._talk.error is not None and not self._talk.is_logged_in:
             raise self._talk.error
-        return _ok("login", f"accepted by {self._account}")
+        return _ok(f"accepted by {self._account}")
 
     def _check_read(self) -> Check:
         if self._talk is None or not self._talk.is_logged_in:
-            return _not_checked("read", "that needs a login")
+            return _not_checked("that needs a login")
         if self._talk.error is not None:
             raise self._talk.error
-        return _ok("read", f"{self._talk.monitors} email monitors")
+        return _ok(f"{self._talk.monitors} email monitors")
 
     def _check_clock(self) -> Check:
         ahead = self._talk.ahead if self._talk else None
         if ahead is None:
-            return _not_checked("clock", "no answer of AlertSite gives the time")
+            return _not_checked("no answer of AlertSite gives the time")
         seconds = round(abs(ahead))
         if seconds <= _MOST_SECONDS:
-            return _ok("clock", f"within {max(1, seconds)} s of AlertSite's")
-        return Check(
-            "clock",
-            CheckStatus.WARN,
+            return _ok(f"within {max(1, seconds)} s of AlertSite's")
+        return _warn(
             f"{seconds} s {'ahead of' if ahead > 0 else 'behind'} AlertSite's",
             "Set it by NTP: the times in the state come from it.",
         )
@@ -366,27 +345,36 @@ class Checkup:
 
 def _check_installation() -> Check:
     if owners := installation.other_owners():
-        return Check(
-            "installation",
-            CheckStatus.FAIL,
+        return _fail(
             f"{' and '.join(owners)} also brings a Python package named reconciler",
             f"Install {installation.NAME} into an environment of its own, for example with pipx.",
             ExitCode.INVALID,
         )
-    return _ok("installation", f"{installation.NAME} {__version__}")
+    return _ok(f"{installation.NAME} {__version__}")
 
 
-def _ok(name: str, message: str) -> Check:
-    return Check(name, CheckStatus.OK, message)
+# What a check has found; its name is in the table of all.
 
 
-def _not_checked(name: str, why: str) -> Check:
-    return Check(name, CheckStatus.NOT_CHECKED, why)
+def _ok(message: str) -> Check:
+    return Check("", CheckStatus.OK, message)
+
+
+def _warn(message: str, hint: str) -> Check:
+    return Check("", CheckStatus.WARN, message, hint)
+
+
+def _fail(message: str, hint: str, exit_code: ExitCode) -> Check:
+    return Check("", CheckStatus.FAIL, message, hint, exit_code)
+
+
+def _not_checked(why: str) -> Check:
+    return Check("", CheckStatus.NOT_CHECKED, why)
 
 
 def _broken(reason: str) -> Check:
     message = f"the schemas or their validator do not work: {reason}"
-    return Check("schemas", CheckStatus.FAIL, message, "Install reconciler again.", ExitCode.BUG)
+    return _fail(message, "Install reconciler again.", ExitCode.BUG)
 
 
 @click.command(epilog="Example: reconciler doctor --state git:origin")

@@ -17,8 +17,8 @@ from reconciler.errors import ConfigurationError, ExitCode, InvalidManifestsErro
 from reconciler.render.text import quantity
 from reconciler.render.view import View
 from reconciler.schema import installed_schemas
-from reconciler.usecases import Sources, load
 from reconciler.usecases import import_ as importing
+from reconciler.usecases import load
 from reconciler.usecases.lint import lint_fleet
 
 if TYPE_CHECKING:
@@ -102,17 +102,15 @@ def import_(
     if layout.startswith("@"):
         layout = f"@{config.from_root(layout[1:], runtime.here())}"
     sources = options.sources(manifests)
-    manifests = sources.folders[-1]  # those before it are shared with other accounts
     terms = importing.ImportOptions(
-        into or manifests,
-        manifests,
+        into or sources.folders[-1],  # those before it are shared with other accounts
+        sources,
         importing.read_layout(layout),
         merge or bool(targets),
         not no_defaults,
         unknown == "write",
         targets,
         has_ids=not no_ids,
-        sources=sources if sources != Sources((manifests,)) else None,
     )
     schemas = installed_schemas()
     run = runtime.begin(location)
@@ -136,8 +134,7 @@ def _import(
     console.say("Reading the monitors of the account.")
     live = usecases.observe(connection.reader(), schemas.kinds, state).live
     with suppress(ConfigurationError, InvalidManifestsError):  # there need not be any valid ones
-        sources = terms.sources or Sources((terms.manifests,))
-        fleet = load(sources, schemas, may_be_empty=True)
+        fleet = load(terms.sources, schemas, may_be_empty=True)
         # No new manifest may repeat a secret of those that are there.
         run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
     found = importing.draft(live, schemas, state, terms, runtime.redactor())
@@ -151,9 +148,8 @@ def _import(
         if not found.drafts and (into or not found.known):
             return code
         made = Record(0, {}, {}, runtime.now(), run.id)
-        sources = terms.sources or Sources((folder,))
-        if into is not None:  # what is staged stands in for the account's own folder
-            sources = sources._replace(folders=(*sources.folders[:-1], folder))
+        # What is staged stands in for the account's own folder.
+        sources = terms.sources._replace(folders=(*terms.sources.folders[:-1], folder))
         checked = importing.check(found, live, connection.account, schemas, state, sources, made)
         if found.drafts:
             if into is None:

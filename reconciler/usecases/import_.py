@@ -19,8 +19,7 @@ from reconciler.core import naming
 from reconciler.core.model import canonical, match_key
 from reconciler.core.naming import Draft, Facts, Layout, Shared
 from reconciler.core.planner import decide
-from reconciler.core.redactor import Redactor
-from reconciler.core.state import UNTRACKED, Record
+from reconciler.core.state import UNTRACKED
 from reconciler.errors import ConfigurationError, Diagnostic, RefusedError, UsageError
 from reconciler.usecases.draft import Drafting, canonical_of, comments_of, compose
 from reconciler.usecases.existing import Presence, above
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
 
     from reconciler.core.model import Account, Desired, Live
     from reconciler.core.plan import Plan
-    from reconciler.core.state import State
+    from reconciler.core.redactor import Redactor
+    from reconciler.core.state import Record, State
     from reconciler.schema import Schemas
 
 
@@ -48,26 +48,24 @@ class ImportOptions(NamedTuple):
 
     Attributes:
         folder: where the files go.
-        manifests: the folder whose manifests count too, if they are to be merged with.
+        sources: what the fleet is loaded from that they will be part of; the last of its folders is
+            theirs in the end.
         layout: where each goes below the folder.
         merge: whether to add what no manifest describes yet.
         lift: whether what manifests have in common becomes defaults.
         write_unknown: whether texts in fields that the schemas do not know are written.
         targets: ids and globs over names of the monitors that are meant; none for all.
         has_ids: whether manifests name the ids of their monitors.
-        sources: what the fleet is loaded from that the folder is part of, if that is more than
-            the folder.
     """
 
     folder: str
-    manifests: str
+    sources: Sources
     layout: Layout
     merge: bool
     lift: bool
     write_unknown: bool = False
     targets: tuple[str, ...] = ()
     has_ids: bool = True
-    sources: Sources | None = None
 
 
 class ImportNote(NamedTuple):
@@ -111,7 +109,7 @@ def draft(
     schemas: Schemas,
     state: State,
     terms: ImportOptions,
-    redactor: Redactor | None = None,
+    redactor: Redactor,
 ) -> Imported:
     """The manifests for the monitors of an account; writes nothing.
 
@@ -119,7 +117,6 @@ def draft(
         RefusedError: a file or a manifest is there already, and nothing is to be merged.
         InvalidManifestsError: manifests that are there already have findings.
     """
-    redactor = redactor or Redactor()
     drafts = _Drafts(schemas, state, terms, redactor)
     for monitor in sorted(live, key=lambda each: each.id):
         drafts.take(monitor)
@@ -210,7 +207,7 @@ def check(
     schemas: Schemas,
     state: State,
     sources: Sources,
-    made: Record | None = None,
+    made: Record,
 ) -> Checked:
     """The plan for the manifests in the folder.
 
@@ -227,7 +224,6 @@ def check(
         InvalidManifestsError: what was written has findings.
     """
     fleet = load(sources, schemas)
-    made = made or Record(0, {}, {}, "", "")
     bound = {item.address: made._replace(id=item.id) for item in imported.drafts}
     bound = {name: state.records.get(name, record) for name, record in bound.items()}
     known = {**state.records, **bound}
@@ -293,8 +289,9 @@ class _Drafts:
         self._schemas = schemas
         self._terms = terms
         # What is staged to be merged is moved to the folder of the manifests later.
-        folders = {terms.folder, terms.manifests} if terms.merge else {terms.folder}
-        sources = terms.sources
+        own = terms.sources.folders[-1]
+        folders = {terms.folder, own} if terms.merge else {terms.folder}
+        sources = terms.sources if terms.sources != Sources((own,)) else None
         self._present = [Presence(folder, schemas, sources) for folder in sorted(folders)]
         # What stands in a folder above is read from there too, and so are the new files.
         # Those above the folders of one of several accounts hold the manifests of others.

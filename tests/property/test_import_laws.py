@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from reconciler.core.model import Live
 from reconciler.core.naming import MAX_NAME, layout_of, slug
-from reconciler.core.state import State
+from reconciler.core.redactor import Redactor
+from reconciler.core.state import Record, State
 from reconciler.manifests.formatter import tidy
 from reconciler.usecases.fmt import Ordering
 from reconciler.usecases.import_ import ImportOptions, check, draft, write
@@ -82,7 +83,7 @@ UNKNOWN = TEXTS | st.sampled_from(["folder", "tls", "id2", "<<", "secretRef"])
 TERMS = st.builds(
     ImportOptions,
     folder=st.just(""),
-    manifests=st.just(""),
+    sources=st.just(Sources(("",))),
     layout=st.sampled_from(
         ["{kind}/{name}.yaml", "{kind}.yaml", "all.yml", "{name}/{id}.yaml", "x-{name}.yaml"]
     ).map(layout_of),
@@ -91,7 +92,6 @@ TERMS = st.builds(
     write_unknown=st.booleans(),
     targets=st.just(()),
     has_ids=st.booleans(),
-    sources=st.none(),
 )
 
 
@@ -143,18 +143,19 @@ def test_the_plan_after_an_import_is_empty(
 ) -> None:
     with tempfile.TemporaryDirectory() as root:
         folder = str(Path(root, "monitors"))
-        terms = terms._replace(folder=folder, manifests=folder)
+        terms = terms._replace(folder=folder, sources=Sources((folder,)))
         if defaults:
             text = f"apiVersion: reconciler/v1\nkind: Defaults\n{defaults}\n"
             Path(root, "_defaults.yaml").write_text(text)
-        imported = draft(live, SCHEMAS, STATE, terms)
+        imported = draft(live, SCHEMAS, STATE, terms, Redactor())
         assert len(imported.drafts) + len(imported.skipped) == sum(
             item.type in {*KINDS, None} for item in live
         )
         write(imported, folder, nullcontext)
         state = STATE
         if imported.drafts:
-            checked = check(imported, live, ACCOUNT, SCHEMAS, STATE, Sources((folder,)))
+            made = Record(0, {}, {}, "", "")
+            checked = check(imported, live, ACCOUNT, SCHEMAS, STATE, terms.sources, made)
             plan = checked.plan
             state = STATE._replace(records=checked.records)
             assert checked.records.keys() == {item.address for item in imported.drafts}
@@ -165,7 +166,7 @@ def test_the_plan_after_an_import_is_empty(
             assert SECRET not in text
             assert tidy(text.encode(), ORDERING.of).data == text.encode()
 
-        again = draft(live, SCHEMAS, state, terms._replace(merge=True))
+        again = draft(live, SCHEMAS, state, terms._replace(merge=True), Redactor())
         assert (again.drafts, again.texts) == ((), {})
         assert again.known == len(imported.drafts)
     event("lifted" if imported.shared else f"{len(imported.drafts)} drafts")

@@ -27,6 +27,7 @@ from reconciler.core.naming import (
 from reconciler.core.redactor import Redactor
 from reconciler.core.state import Record, State
 from reconciler.errors import ConfigurationError, RefusedError, UsageError
+from reconciler.usecases import Sources
 from reconciler.usecases.import_ import Imported, ImportOptions, draft, write
 
 from build import ACCOUNT, SCHEMAS
@@ -43,7 +44,8 @@ def imported(tmp_path: Path, *live: Live, state: State = STATE, **terms: Any) ->
     asked = {"layout": "{kind}/{name}.yaml", "merge": False, "lift": False} | terms
     asked["layout"] = layout_of(asked["layout"])
     folder = str(tmp_path)
-    return draft(live, SCHEMAS, state, ImportOptions(folder=folder, manifests=folder, **asked))
+    options = ImportOptions(folder, Sources((folder,)), **asked)
+    return draft(live, SCHEMAS, state, options, Redactor())
 
 
 def smtp(number: int, **fields: Any) -> Live:
@@ -339,7 +341,8 @@ def test_no_field_holds_a_secret_of_this_run(tmp_path: Path) -> None:
     redactor.know("the-l0gin-of-this-run")
     fields = {"note": "ask for the-l0gin-of-this-run", "dsn": "x:the-l0gin-of-this-run@h", "a": "b"}
     layout = layout_of("{name}.yaml")
-    terms = ImportOptions(str(tmp_path), str(tmp_path), layout, merge=False, lift=False)
+    sources = Sources((str(tmp_path),))
+    terms = ImportOptions(str(tmp_path), sources, layout, merge=False, lift=False)
     terms = terms._replace(write_unknown=True)
     found = draft([smtp(7, **fields)], SCHEMAS, STATE, terms, redactor)
     assert [told.field for told in found.left_out] == ["dsn", "note"]
@@ -521,15 +524,15 @@ def test_what_is_staged_fits_where_it_will_be_moved(tmp_path: Path) -> None:
     live = [smtp(number, name=f"R {number}", port=25) for number in range(1, 7)]
     terms = ImportOptions(
         folder=str(tmp_path / "staged"),
-        manifests=str(tmp_path / "monitors"),
+        sources=Sources((str(tmp_path / "monitors"),)),
         layout=layout_of("{kind}/r.yaml"),
         merge=True,
         lift=True,
     )
-    found = draft(live, SCHEMAS, STATE, terms)
+    found = draft(live, SCHEMAS, STATE, terms, Redactor())
     assert [item.name for item in found.drafts][:2] == ["r-1-2", "r-2"]
     assert {str(item.spec["note"]) for item in found.drafts} == {"{'inherit': False}"}
     assert found.shared == ()
 
     write_manifest(tmp_path, OLD.format("x", "X"), "monitors/email-smtp/r.yaml")
-    assert list(draft(live, SCHEMAS, STATE, terms).texts) == ["email-smtp/r-2.yaml"]
+    assert list(draft(live, SCHEMAS, STATE, terms, Redactor()).texts) == ["email-smtp/r-2.yaml"]

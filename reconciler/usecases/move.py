@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -135,10 +136,10 @@ def move(move: Move, noting: Callable[[str], AbstractContextManager[None]]) -> N
     for path, (original, data) in move.edits.items():
         with noting(path):
             manifests.write(path, data, original)
-    for act, step in _acts(move.steps):
+    for step, act in _acts(move.steps):
         try:
             with noting(step.target):
-                act(step)
+                act()
         except OSError as error:
             raise ConfigurationError(
                 f"cannot move {step.source} to {step.target}: {error.strerror or error}",
@@ -147,7 +148,7 @@ def move(move: Move, noting: Callable[[str], AbstractContextManager[None]]) -> N
             ) from error
 
 
-def _acts(steps: Sequence[Step]) -> Iterator[tuple[Callable[[Step], None], Step]]:
+def _acts(steps: Sequence[Step]) -> Iterator[tuple[Step, Callable[[], None]]]:
     """What is to be done, in this order."""
     is_several = len(steps) > 1
     there = [step for step in steps if _is_copied(step)]
@@ -157,27 +158,19 @@ def _acts(steps: Sequence[Step]) -> Iterator[tuple[Callable[[Step], None], Step]
         if is_several and defaults.is_defaults(step.source) and step not in there
     ]
     shared = there + copied
-    yield from ((_copy, step) for step in copied)
-    yield from ((_rename, step) for step in steps if step not in shared)
-    yield from ((_remove, step) for step in shared)
+    for step in copied:
+        yield step, partial(durable.copy, Path(step.source), Path(step.target))
+    for step in steps:
+        if step not in shared:
+            yield step, partial(durable.move, Path(step.source), Path(step.target))
+    for step in shared:
+        yield step, partial(durable.remove, Path(step.source))
 
 
 def _is_copied(step: Step) -> bool:
     """Whether a move that was killed has copied these defaults already."""
     is_there = defaults.is_defaults(step.source) and Path(step.target).is_file()
     return is_there and Path(step.source).read_bytes() == Path(step.target).read_bytes()
-
-
-def _copy(step: Step) -> None:
-    durable.copy(Path(step.source), Path(step.target))
-
-
-def _rename(step: Step) -> None:
-    durable.move(Path(step.source), Path(step.target))
-
-
-def _remove(step: Step) -> None:
-    durable.remove(Path(step.source))
 
 
 def _steps(sources: Sequence[str], target: str, root: str) -> tuple[Step, ...]:

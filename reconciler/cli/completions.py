@@ -18,25 +18,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import click
-    from click.shell_completion import CompletionItem
 
     from reconciler.core.accounts import AccountSettings
     from reconciler.core.model import Desired
 
 
-def addresses(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def addresses(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Addresses of manifests."""
     return _items((item.address for item in _manifests(ctx)), incomplete)
 
 
-def targets(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def targets(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Addresses of manifests, and their labels as `label=value`."""
     found = _manifests(ctx)
     labels = {f"{name}={value}" for item in found for name, value in item.labels.items()}
     return _items([*(item.address for item in found), *sorted(labels)], incomplete)
 
 
-def fields(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def fields(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """Addresses of manifests; behind one and a dot, the fields of its kind that may be written."""
     address, dot, _name = incomplete.partition(".")
     if not dot:
@@ -47,7 +46,7 @@ def fields(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Comp
     return _items((f"{address}.{name}" for name in writable), incomplete)
 
 
-def columns(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def columns(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """Fields, the last of several with commas between them."""
     before, comma, _name = incomplete.rpartition(",")
     documents = installed_schemas().documents.values()
@@ -57,12 +56,12 @@ def columns(_: click.Context, __: click.Parameter, incomplete: str) -> list[Comp
     return _items((f"{before}{comma}{name}" for name in names), incomplete)
 
 
-def accounts(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def accounts(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """Names of accounts."""
     return _items((item.name for item in _accounts()), incomplete)
 
 
-def account_labels(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def account_labels(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """Labels of accounts, as `label=value`."""
     found = {f"{name}={text}" for item in _accounts() for name, text in item.labels.items()}
     return _items(sorted(found), incomplete)
@@ -91,7 +90,5 @@ def _manifests(ctx: click.Context) -> tuple[Desired, ...]:
         return ()
 
 
-def _items(texts: Iterable[str], incomplete: str) -> list[CompletionItem]:
-    from click.shell_completion import CompletionItem  # only for a shell
-
-    return [CompletionItem(text) for text in texts if text.startswith(incomplete)]
+def _items(texts: Iterable[str], incomplete: str) -> list[str]:
+    return [text for text in texts if text.startswith(incomplete)]

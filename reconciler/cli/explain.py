@@ -25,8 +25,6 @@ from reconciler.render.fields import (
 from reconciler.schema import did_you_mean, installed_schemas
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from reconciler.core.printable import Lines
 
 _LINT = "lint"
@@ -34,16 +32,14 @@ _MEMBERS = {"location": "locations", "property": "custom_properties"}
 """What ids can be explained of, and the field that has them."""
 
 
-def _completed(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from click.shell_completion import CompletionItem  # only for a shell
-
+def _completed(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     names = [_LINT, *_MEMBERS]
     for kind, schema in installed_schemas().documents.items():
         names.append(kind)
         if incomplete.startswith(f"{kind}."):
             found = described(schema)
             names += [f"{kind}.{field.name.removeprefix('spec.')}" for field in found]
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 @click.command(epilog="Example: reconciler explain email-smtp.home_location")
@@ -91,7 +87,6 @@ def _members(noun: str, number: int | None) -> Lines:
 
 
 def _codes(name: str) -> str:
-
     if not name:
         return codes_text()
     if name not in CODES:
@@ -101,7 +96,6 @@ def _codes(name: str) -> str:
 
 
 def _kind(kind: str, name: str) -> str:
-
     documents = installed_schemas().documents
     if kind not in documents:
         longer = [one for one in documents if kind and kind.lower() in one]

@@ -15,15 +15,11 @@ from reconciler.schema.suggestion import did_you_mean
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from click.shell_completion import CompletionItem
-
 _ENDING = ".schema.json"
 
 
-def _completed(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from click.shell_completion import CompletionItem  # only for a shell
-
-    return [CompletionItem(name) for name in _files() if name.startswith(incomplete)]
+def _completed(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in _files() if name.startswith(incomplete)]
 
 
 @click.command(epilog="Example: reconciler schema email-smtp > schemas/email-smtp.schema.json")

@@ -105,7 +105,6 @@ def plan(
 
 
 def _online(workspace: Workspace, run: runtime.Run, told: Signals) -> tuple[Plan, State]:
-
     with connect(workspace.schemas, limits=run.limits, reporter=told.reporter) as connection:
         state = run.known(connection.account).state
         now = runtime.clock().now()
@@ -117,7 +116,6 @@ def _online(workspace: Workspace, run: runtime.Run, told: Signals) -> tuple[Plan
 def _offline(
     workspace: Workspace, run: runtime.Run, told: Signals, outputs: Outputs
 ) -> tuple[Plan, State]:
-
     state = run.known(None).state
     now = runtime.clock().now()
     found = usecases.plan_offline(workspace, state, run.store.location, now)

@@ -99,7 +99,6 @@ def _lines(found: Pull) -> Iterator[str]:
 
 
 def _change(edit: Edit) -> str:
-
     place = f"{edit.place.path}:{edit.place.line}"
     if edit.after is ABSENT:
         what = f"the default at {edit.default} is refused" if edit.default else "removed"
@@ -132,7 +131,6 @@ def _say_rest(found: Pull) -> None:
 
 
 def _write(found: Pull) -> int:
-
     failed = len(found.skipped)
     with console.writing() as writes:
         for file, state_error in write(found, writes.one):

@@ -201,7 +201,6 @@ def migrate(account: str, source: str, location: str | None, lock_timeout: float
 
 
 def _read(file: str) -> State:
-
     try:
         return from_text(durable.read_any(file))
     except OSError as error:

@@ -10,7 +10,7 @@ from zipfile import BadZipFile, ZipFile
 from reconciler.context import MIB
 from reconciler.core.review import Comment
 from reconciler.errors import NotAllowedError, PlatformError
-from reconciler.usecases.platforms.rest import Rest, understood
+from reconciler.usecases.platforms.rest import Rest, understanding
 
 if TYPE_CHECKING:
     from reconciler.context import Clock
@@ -36,7 +36,7 @@ class GitHub(Rest):
         self._request = f"{self._repository}/issues/{place.request}"
         self._place = place
 
-    @understood
+    @understanding()
     def comments(self) -> tuple[Comment, ...]:
         """Our own comments on the request, the oldest first."""
         author = self._author()
@@ -60,7 +60,7 @@ class GitHub(Rest):
         """Deletes a comment."""
         self.write("DELETE", f"{self._repository}/issues/comments/{number}")
 
-    @understood
+    @understanding()
     def labels(self) -> frozenset[str]:
         """The labels of the request."""
         pages = self.pages(f"{self._request}/labels")
@@ -73,7 +73,7 @@ class GitHub(Rest):
         for label in lost:
             self.write("DELETE", f"{self._request}/labels/{label}")
 
-    @understood
+    @understanding()
     def issues(self, label: str) -> tuple[Comment, ...]:
         """Our own open issues with the label, the oldest first."""
         author = self._author()
@@ -105,7 +105,7 @@ class GitHub(Rest):
         path = f"{self._repository}/issues/{number}"
         self.write("PATCH", path, {"state": "closed", "state_reason": "completed"})
 
-    @understood
+    @understanding()
     def reviewed(self, commit: str, artifact: str) -> bytes | None:
         """The file of that name that the pipeline of the request kept which the commit merged.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.core.review import Comment
-from reconciler.usecases.platforms.rest import Rest, understood
+from reconciler.usecases.platforms.rest import Rest, understanding
 
 if TYPE_CHECKING:
     from reconciler.context import Clock
@@ -31,7 +31,7 @@ class GitLab(Rest):
         self._project = f"/projects/{place.project}"
         self._request = f"{self._project}/merge_requests/{place.request}"
 
-    @understood
+    @understanding()
     def comments(self) -> tuple[Comment, ...]:
         """Our own comments on the request, the oldest first."""
         author = self._author()
@@ -55,7 +55,7 @@ class GitLab(Rest):
         """Deletes a comment."""
         self.write("DELETE", f"{self._request}/notes/{number}")
 
-    @understood
+    @understanding()
     def labels(self) -> frozenset[str]:
         """The labels of the request."""
         return frozenset(self.get(self._request)["labels"])
@@ -65,7 +65,7 @@ class GitLab(Rest):
         data = {"add_labels": ",".join(gained), "remove_labels": ",".join(lost)}
         self.write("PUT", self._request, {key: text for key, text in data.items() if text})
 
-    @understood
+    @understanding()
     def issues(self, label: str) -> tuple[Comment, ...]:
         """Our own open issues with the label, the oldest first."""
         pages = self.pages(
@@ -96,7 +96,7 @@ class GitLab(Rest):
         """Closes an issue."""
         self.write("PUT", f"{self._project}/issues/{number}", {"state_event": "close"})
 
-    @understood
+    @understanding()
     def reviewed(self, commit: str, artifact: str) -> bytes | None:
         """The file of that name that the pipeline of the request kept which the commit merged.
 

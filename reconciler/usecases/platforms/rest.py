@@ -8,8 +8,8 @@ many requests had none, so anything is repeated after it.
 from __future__ import annotations
 
 import json
-from functools import wraps
-from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
@@ -17,7 +17,7 @@ from reconciler.context import MIB
 from reconciler.errors import ConfigurationError, NotAllowedError, PlatformError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from reconciler.context import Clock
     from reconciler.core.model import JSON
@@ -33,28 +33,20 @@ _PAGES = 100
 _LATER = frozenset({502, 503, 504})
 
 
-_Given = ParamSpec("_Given")
-_Read = TypeVar("_Read")
-
-
-def understood(read: Callable[_Given, _Read]) -> Callable[_Given, _Read]:
-    """Lets a function that reads answers stumble over one that is not what the API gives.
+@contextmanager
+def understanding() -> Iterator[None]:
+    """Lets what reads answers stumble over one that is not what the API gives.
 
     Raises:
         PlatformError: it did.
     """
-
-    @wraps(read)
-    def checked(*arguments: _Given.args, **named: _Given.kwargs) -> _Read:
-        try:
-            return read(*arguments, **named)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise PlatformError(
-                f"the answer is not what the API of the platform gives: {error!r}",
-                "Is the URL of the API right?",
-            ) from error
-
-    return checked
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError) as error:
+        raise PlatformError(
+            f"the answer is not what the API of the platform gives: {error!r}",
+            "Is the URL of the API right?",
+        ) from error
 
 
 class PlatformContext(NamedTuple):

@@ -235,7 +235,6 @@ class _Whole:
         self._given = given
         self._chosen = chosen
         self._spread = spread
-        self._results = spread.results
         self.operation = given.command.name or ""
         self._stopping = Stopping(runtime.clock())
         # Only who may be somewhere else, or later, has to compare what it finds.
@@ -254,12 +253,11 @@ class _Whole:
             rules=arguments_of(self._given, only=_RULES),
         )
         return [
-            everywhere._replace(account=item.name, manifests=self._digest(item))
+            everywhere._replace(
+                account=item.name, manifests=_digest(item) if self._is_compared else ""
+            )
             for item in self._chosen
         ]
-
-    def _digest(self, account: AccountSettings) -> str:
-        return _digest(account) if self._is_compared else ""
 
     @contextmanager
     def working(self) -> Iterator[tuple[Work, Executor]]:
@@ -302,7 +300,8 @@ class _Whole:
             raise UsageError("FILE is the plan of one account", "Choose that account, or none.")
         to_stderr = outputs._replace(stdout="talk") if outputs.stdout != "text" else outputs
         jobs = {job.account: job for job in self.jobs("apply", arguments_of(self._given))}
-        done = dict(self._found(jobs.values()))
+        results = self._spread.results
+        done = {name: found for name, job in jobs.items() if (found := kept(results, job))}
         with self.working() as (do, executor):
             plans = self._planned(done, do, executor, to_stderr)
             good = [item for item in plans if item.is_good]
@@ -319,27 +318,21 @@ class _Whole:
                     console.approve(f"Apply these changes to {count} {noun}?")
             if good:
                 self._stopping.listen()
-            done |= {
-                item.account: keep(self._results, jobs[item.account], _as_apply(item))
-                for item in plans
-                if not item.is_good
-            }
-            waiting = {item.account: self._approved(jobs[item.account], item) for item in good}
+            # Where an apply may be begun anew, a part of its plan may be done.
+            is_beyond = self._spread.shard is not None or bool(self._spread.executor)
+            waiting = {}
+            for item in plans:
+                job = jobs[item.account]
+                if item.is_good:
+                    digests = item.digests if is_beyond else ()
+                    waiting[item.account] = job.approving(item)._replace(digests=digests)
+                else:
+                    failed = item._replace(operation="apply", changes={}, text="", is_json=False)
+                    done[item.account] = keep(results, job, failed)
             by_name = {item.account: item for item in plans}
             parts = list(self._applied(waiting, done, by_name, do, executor, outputs))
         whole = RollUp("apply", tuple(parts), interrupted=self._stopping.is_asked)
         return put(whole, outputs)
-
-    def _found(self, jobs: Iterable[Job]) -> Iterator[tuple[str, PartResult]]:
-        """What is done already, by the files in the folder for results."""
-        for job in jobs:
-            if (found := kept(self._results, job)) is not None:
-                yield job.account, found
-
-    def _approved(self, job: Job, plan: PartResult) -> Job:
-        """The job with its plan, of which a part may be done, where it may be begun anew."""
-        is_beyond = self._spread.shard is not None or bool(self._spread.executor)
-        return job.approving(plan)._replace(digests=plan.digests if is_beyond else ())
 
     def _planned(
         self,
@@ -383,17 +376,12 @@ class _Whole:
                 yield from (told(job.not_started(reason), outputs) for job in jobs)
             else:
                 here = list(known)
-                for item in run_jobs(jobs, do, executor, self._results):
+                for item in run_jobs(jobs, do, executor, self._spread.results):
                     seconds = plans[item.account].seconds + item.seconds
                     here.append(told(item._replace(seconds=seconds), outputs))
                     yield here[-1]
                 failed = 0 if all(item.is_good for item in here) else wave
             yield from known
-
-
-def _as_apply(plan: PartResult) -> PartResult:
-    """What an apply is whose plan could not be made."""
-    return plan._replace(operation="apply", changes={}, text="", is_json=False)
 
 
 def _outputs_of(given: click.Context) -> RollUpOutputs:

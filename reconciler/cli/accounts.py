@@ -101,15 +101,24 @@ def read_accounts(project: Path) -> Accounts:
         tables[name] = _Table(str(project), text, name, table)
     findings += _checked(tables["defaults"], _ACCOUNT)
     findings += _checked(tables["fleet"], _FLEET)
-    own = [*_tables_within(top, tables["accounts"], findings), *_files(top, findings)]
+    own = []
+    for name, value in tables["accounts"].values.items():
+        if isinstance(value, dict):
+            own.append((name, _Table(top.path, text, f"accounts.{name}", value)))
+        else:
+            message = f"accounts.{name} must be a table: [accounts.{name}]"
+            findings.append(tables["accounts"].finding(name, message))
+    own += _files(top, findings)
     for name, table in own:
         findings += _findings(name, table, tables["defaults"])
     findings += _doubled(own)
     if findings:
         raise InvalidSettingsError(tuple(sorted(set(findings))))
     defaults = tables["defaults"].values
-    if not own:
-        return _unnamed(defaults, values.get("state", ""))
+    if not own:  # then the environment says who logs in, and where
+        bare = _with_settings(AccountSettings(DEFAULT_ACCOUNT), defaults)
+        state = placed(defaults.get("state", values.get("state", "")), DEFAULT_ACCOUNT)
+        return Accounts((bare._replace(state=state),))
     place = defaults.get("state", values.get("state", _STATE))
     found = [_account(name, table, defaults, place, str(project)) for name, table in own]
     findings = [*_shared_states(found, dict(own), top), *_shared_folders(found, dict(own), top)]
@@ -122,24 +131,6 @@ def read_accounts(project: Path) -> Accounts:
         parallelism=fleet.get("parallelism", 8),
         budget=Budget(**fleet["budget"]) if "budget" in fleet else None,
     )
-
-
-def _unnamed(defaults: Mapping[str, Any], place: str) -> Accounts:
-    """The one account that is not named: who logs in, and where, the environment says."""
-    found = _with_settings(AccountSettings(DEFAULT_ACCOUNT), defaults)
-    state = placed(defaults.get("state", place), DEFAULT_ACCOUNT)
-    return Accounts((found._replace(state=state),))
-
-
-def _tables_within(
-    top: _Table, accounts: _Table, findings: list[Diagnostic]
-) -> Iterator[tuple[str, _Table]]:
-    for name, value in accounts.values.items():
-        if isinstance(value, dict):
-            yield name, _Table(top.path, top.text, f"accounts.{name}", value)
-        else:
-            message = f"accounts.{name} must be a table: [accounts.{name}]"
-            findings.append(accounts.finding(name, message))
 
 
 def _files(top: _Table, findings: list[Diagnostic]) -> Iterator[tuple[str, _Table]]:
@@ -202,7 +193,7 @@ def _fits(key: str, value: object) -> bool:
         case "url" | "state", str():
             return bool(value.strip())
         case "manifests", [_, *_]:
-            return all(map(_is_word, value))
+            return all(isinstance(item, str) and item for item in value)
         case "labels", dict():
             return all(isinstance(item, str) for item in value.values())
         case "vars", dict():
@@ -214,11 +205,8 @@ def _fits(key: str, value: object) -> bool:
         case "rate", str():
             found = _RATE.fullmatch(value)
             return found is not None and float(found[1]) > 0
-        case "budget", dict():
-            return all(
-                name in Budget._fields and type(limit) is int and limit >= 0
-                for name, limit in value.items()
-            )
+        case "budget", _:
+            return config.is_budget(value)
     return False
 
 
@@ -229,10 +217,6 @@ def _is_json(value: object) -> bool:
     if isinstance(value, list):
         return all(map(_is_json, value))
     return isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
-
-
-def _is_word(item: object) -> bool:
-    return isinstance(item, str) and bool(item)
 
 
 def _doubled(own: list[tuple[str, _Table]]) -> Iterator[Diagnostic]:

@@ -419,7 +419,11 @@ def _tables(text: str) -> dict[str, Any]:
 def _check(key: str, value: object) -> None:
     """Stops at a setting that is unknown, or of another type."""
     if key == "budget":
-        _check_budget(value)
+        if not is_budget(value):
+            raise ConfigurationError(
+                f"budget holds {' and '.join(Budget._fields)}, as whole numbers from 0",
+                "Write it as [budget] with monitors = 10 and percent = 30.",
+            )
     elif key == "secrets":
         _check_secrets(value)
     elif key == "lint":
@@ -442,17 +446,11 @@ def _check(key: str, value: object) -> None:
         raise ConfigurationError(f"{key} must be a text", f'Write it as {key} = "…".')
 
 
-def _check_budget(value: object) -> None:
-    limits = value if isinstance(value, dict) else {}
-    for name, limit in limits.items():
-        if name not in Budget._fields or type(limit) is not int or limit < 0:
-            break
-    else:
-        if isinstance(value, dict):
-            return
-    raise ConfigurationError(
-        f"budget holds {' and '.join(Budget._fields)}, as whole numbers from 0",
-        "Write it as [budget] with monitors = 10 and percent = 30.",
+def is_budget(value: object) -> bool:
+    """Whether a setting is a table of how much may be lost."""
+    return isinstance(value, dict) and all(
+        name in Budget._fields and type(limit) is int and limit >= 0
+        for name, limit in value.items()
     )
 
 

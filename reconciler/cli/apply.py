@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from reconciler import render, usecases
+from reconciler import render
 from reconciler.cli import (
     console,
     formats,
@@ -35,8 +35,10 @@ from reconciler.core.options import PlanOptions
 from reconciler.errors import ConfigurationError, ExitCode, LockedError, RefusedError, UsageError
 from reconciler.render.text import quantity
 from reconciler.render.view import View
+from reconciler.usecases import plan as planning
 from reconciler.usecases.apply import Execution, apply_plan
 from reconciler.usecases.checkout import find_relation, read_generation
+from reconciler.usecases.plan import Workspace
 from reconciler.usecases.undo import look_back
 from reconciler.usecases.write_ids import write_ids
 
@@ -53,8 +55,8 @@ if TYPE_CHECKING:
     from reconciler.core.run_record import About
     from reconciler.core.saved_plan import PlanInputs, SavedPlan
     from reconciler.state_session import Known
-    from reconciler.usecases import Planned, Workspace
     from reconciler.usecases.apply import Applied
+    from reconciler.usecases.plan import Planned
 
 
 class ApplyOptions(NamedTuple):
@@ -166,7 +168,7 @@ def apply(
             rules = saved.basis.options
         schemas, fleet = options.load(manifests, may_be_empty=True)
         run = runtime.begin(location, run=told.run)
-        workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
+        workspace = Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
         takes_back = None
         if saved is not None and saved.basis.undoes:
             takes_back = TakingBack(saved.basis.undoes, saved.basis.targets)
@@ -270,12 +272,12 @@ def _apply(
     else:
         generation = _generation(manifests, known, saved, asked)
     # Whoever sent a create that had no answer is over, since this run has the lock.
-    grace = usecases.Grace(clock, run.grace, connection.cancellation, console.reporter())
+    grace = planning.Grace(clock, run.grace, connection.cancellation, console.reporter())
 
     def look() -> Planned:
         if back is not None:
             return look_back(back, writer, known.state, grace, clock.now())
-        return usecases.look(workspace, writer, known.state, grace, clock.now())
+        return planning.look(workspace, writer, known.state, grace, clock.now())
 
     first = look()
     _refuse_cancelled(connection)
@@ -283,7 +285,7 @@ def _apply(
     moved: tuple[Outcome, ...] = ()
     if saved is not None:
         # What it sends must be at hand, or it could not be told from what was sent already.
-        usecases.require_secrets_of(saved.plan, workspace)
+        planning.require_secrets_of(saved.plan, workspace)
         basis = plan_file.basis(workspace, known.state, run.id, generation)
         plan, moved = _of_saved(saved, basis, workspace, first, known, asked)
     plan = options.only_edits(plan, workspace.schemas, asked=asked.edits_only)
@@ -307,7 +309,7 @@ def _apply(
         first = look()
         _refuse_cancelled(connection)
         again = options.only_edits(first.plan, workspace.schemas, asked=asked.edits_only)
-        usecases.refuse_stale(whole, again)
+        planning.refuse_stale(whole, again)
     used = saved.basis.id if saved is not None and not moved else None
     undoes = takes_back.run if takes_back is not None else ""
     about = run.about("undo" if undoes else "apply", generation, plan, undoes)
@@ -443,11 +445,11 @@ def _refuse(plan: Plan, workspace: Workspace, known: Known, asked: ApplyOptions)
     Raises:
         RefusedError: the plan holds a refusal, or loses too much.
     """
-    usecases.refuse_refusals(plan)
+    planning.refuse_refusals(plan)
     if asked.approved:
         whole = runtime.part()
-        usecases.refuse_other(plan, asked.approved, whole.digests if whole is not None else ())
-    usecases.require_secrets_of(plan, workspace)
+        planning.refuse_other(plan, asked.approved, whole.digests if whole is not None else ())
+    planning.require_secrets_of(plan, workspace)
     safety.refuse_unsafe(
         plan.coverage,
         described=len(workspace.fleet.desired),

@@ -81,7 +81,7 @@ def _accounts() -> tuple[AccountSettings, ...]:
 
 
 def _manifests(ctx: click.Context) -> tuple[Desired, ...]:
-    from reconciler.usecases import load_fleet  # reads all manifests
+    from reconciler.usecases.load import load_fleet  # reads all manifests
 
     try:
         folder = ctx.params.get("manifests") or "monitors"

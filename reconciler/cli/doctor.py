@@ -33,7 +33,7 @@ from reconciler.schema import Schemas, installed_schemas
 from reconciler.secrets import Vault
 from reconciler.state_store import current, is_dead
 from reconciler.state_store.git_process import without_login
-from reconciler.usecases import load
+from reconciler.usecases.load import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.config import StateSettings
     from reconciler.core.state import Record
-    from reconciler.usecases import Fleet
+    from reconciler.usecases.load import Fleet
 
 
 _LOGIN = "/access-tokens"

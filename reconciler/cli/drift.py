@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler import usecases
 from reconciler.cli import formats, options, provenance, runtime, selection, signals, spread
 from reconciler.cli.runtime import connect
 from reconciler.core.drift import find_drift, find_unmanaged
@@ -18,6 +17,7 @@ from reconciler.core.targets import GRAMMAR, NOT, bare, matches, with_addresses
 from reconciler.errors import ExitCode, StateError, UsageError
 from reconciler.render.view import View
 from reconciler.schema import installed_schemas
+from reconciler.usecases.plan import observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reconciler.cli.signals import Signals
     from reconciler.core.drift import Drift
     from reconciler.core.state import Record
-    from reconciler.usecases import Fleet
+    from reconciler.usecases.load import Fleet
 
 
 @click.command(epilog="Example: reconciler drift --state git:origin --json")
@@ -93,7 +93,7 @@ def _found(
                 "Run apply once, which notes them; or list all: reconciler list --unmanaged",
             )
         targets = _by_address(targets, manifests, known.state.records)
-        live = usecases.observe(connection.reader(), schemas.kinds, known.state).live
+        live = observe(connection.reader(), schemas.kinds, known.state).live
     today = runtime.now()[:10]
     kinds = schemas.kinds
     records = records_of(known.state, live, kinds)

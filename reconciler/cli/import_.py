@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler import usecases
 from reconciler.cli import baseline, config, console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.naming import LAYOUT
@@ -18,8 +17,9 @@ from reconciler.render.text import quantity
 from reconciler.render.view import View
 from reconciler.schema import installed_schemas
 from reconciler.usecases import import_ as importing
-from reconciler.usecases import load
 from reconciler.usecases.lint import lint_fleet
+from reconciler.usecases.load import load
+from reconciler.usecases.plan import observe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from reconciler.cli.runtime import Connection
     from reconciler.core.plan import Plan
     from reconciler.schema import Schemas
-    from reconciler.usecases import Fleet
     from reconciler.usecases.import_ import Imported, ImportNote, ImportOptions
+    from reconciler.usecases.load import Fleet
 
 
 @click.command(
@@ -132,7 +132,7 @@ def _import(
     known = run.known(connection.account)
     state, folder = known.state, terms.folder
     console.say("Reading the monitors of the account.")
-    live = usecases.observe(connection.reader(), schemas.kinds, state).live
+    live = observe(connection.reader(), schemas.kinds, state).live
     with suppress(ConfigurationError, InvalidManifestsError):  # there need not be any valid ones
         fleet = load(terms.sources, schemas, may_be_empty=True)
         # No new manifest may repeat a secret of those that are there.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler import usecases
 from reconciler.cli import completions, console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.listing import USUAL, WIDE, Where
@@ -16,6 +15,7 @@ from reconciler.errors import ExitCode, UsageError
 from reconciler.render.listings import counts_text, list_csv, list_names, list_text
 from reconciler.schema import did_you_mean
 from reconciler.usecases.listing import check_columns, find_monitors
+from reconciler.usecases.plan import Workspace
 
 if TYPE_CHECKING:
     from reconciler.core.listing import Listing
@@ -132,7 +132,7 @@ def _columns(columns: str | None, output: str) -> tuple[str, ...]:
 def _found(manifests: str, location: str | None, *, offline: bool) -> Listing:
     schemas, fleet = options.load(manifests, may_be_empty=True)
     run = runtime.begin(location)
-    workspace = usecases.Workspace(fleet, schemas, run.vault())
+    workspace = Workspace(fleet, schemas, run.vault())
     if offline:
         return find_monitors(workspace, run.known(None).state, None)
     with connect(schemas, limits=run.limits) as connection:

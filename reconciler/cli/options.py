@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from reconciler import render, usecases
+from reconciler import render
 from reconciler.cli import completions, config, console, runtime
 from reconciler.context import computing
 from reconciler.core.grouping import FOLDED_ABOVE, Detail
 from reconciler.core.targets import NOT, bare
 from reconciler.schema import Schemas, installed_schemas
+from reconciler.usecases import load as loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from reconciler.core.plan import Plan
     from reconciler.render.view import View
-    from reconciler.usecases import Fleet
+    from reconciler.usecases.load import Fleet
 
 
 class Duration(click.ParamType[float]):
@@ -274,20 +275,20 @@ def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Flee
     found = sources(*paths)
     paths = tuple(found.folders)
     if len(paths) > 1 and paths != runtime.account().manifests:  # files and folders to be checked
-        return schemas, usecases.load_fleet(paths, schemas, today, rules, may_be_empty=may_be_empty)
+        return schemas, loading.load_fleet(paths, schemas, today, rules, may_be_empty=may_be_empty)
     with computing():
-        fleet = usecases.load(found, schemas, today, rules, may_be_empty=may_be_empty)
+        fleet = loading.load(found, schemas, today, rules, may_be_empty=may_be_empty)
     return schemas, fleet
 
 
-def sources(*paths: str) -> usecases.Sources:
+def sources(*paths: str) -> loading.Sources:
     """What the fleet of the account is loaded from: its folders, or the paths that are named."""
     account, accounts = runtime.account(), runtime.accounts()
     names = accounts.names if accounts.are_named else ()
     given = click.get_current_context().get_parameter_source("manifests")
     is_default = given is not None and given is not ParameterSource.COMMANDLINE
     folders = account.manifests if is_default else paths
-    return usecases.Sources(folders, account.variables, account.name, names)
+    return loading.Sources(folders, account.variables, account.name, names)
 
 
 def only_edits(plan: Plan, schemas: Schemas, *, asked: bool) -> Plan:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler import usecases
 from reconciler.cli import (
     console,
     formats,
@@ -21,6 +20,7 @@ from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.view import View
+from reconciler.usecases import plan as planning
 
 if TYPE_CHECKING:
     from reconciler.cli.formats import Outputs
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reconciler.core.grouping import Detail
     from reconciler.core.plan import Plan
     from reconciler.core.state import State
-    from reconciler.usecases import Workspace
+    from reconciler.usecases.plan import Workspace
 
 
 _WHY = "A plan that is to be applied is made from AlertSite."
@@ -85,7 +85,7 @@ def plan(
         rules = PlanOptions(targets, adopt, write_secrets, runtime.prunes(asked=prune), keep)
         begin = runtime.begin_without_account if offline else runtime.begin
         run = begin(location, run=told.run)
-        workspace = usecases.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
+        workspace = planning.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
         if offline:
             found, state = _offline(workspace, run, told, outputs)
         else:
@@ -99,7 +99,7 @@ def plan(
 
             with console.writing() as writes, writes.one(out):
                 plan_file.write(out, found, workspace, state, run.id, manifests)
-        usecases.refuse_refusals(found)
+        planning.refuse_refusals(found)
         is_changed = detailed_exitcode and found.is_something
         return told.end(ExitCode.CHANGES if is_changed else ExitCode.OK)
 
@@ -108,7 +108,7 @@ def _online(workspace: Workspace, run: runtime.Run, told: Signals) -> tuple[Plan
     with connect(workspace.schemas, limits=run.limits, reporter=told.reporter) as connection:
         state = run.known(connection.account).state
         now = runtime.clock().now()
-        found = usecases.look(workspace, connection.reader(), state, now=now)
+        found = planning.look(workspace, connection.reader(), state, now=now)
         told.planned(found.plan, workspace.schemas.kinds, found.live)
         return found.plan, state
 
@@ -118,7 +118,7 @@ def _offline(
 ) -> tuple[Plan, State]:
     state = run.known(None).state
     now = runtime.clock().now()
-    found = usecases.plan_offline(workspace, state, run.store.location, now)
+    found = planning.plan_offline(workspace, state, run.store.location, now)
     told.planned(found)
     (console.data if outputs.is_text else console.say)(
         f"Offline: compared with the state that was saved {runtime.age(state.saved_at)} "

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.core.generation import Generation
     from reconciler.core.plan import Plan
     from reconciler.core.state import State
-    from reconciler.usecases import Workspace
+    from reconciler.usecases.plan import Workspace
 
 NAME = "plan.json"
 """What a pipeline calls the plan that it keeps."""

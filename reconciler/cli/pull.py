@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler import usecases
 from reconciler.cli import console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.diff import Cause
@@ -17,6 +16,7 @@ from reconciler.errors import ExitCode
 from reconciler.manifests.edits import ABSENT
 from reconciler.render.text import paint, quantity, value_text
 from reconciler.secrets import Vault
+from reconciler.usecases.plan import Workspace
 from reconciler.usecases.pull import find_pull, look_without_secrets, write
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def pull(
     run = runtime.begin(location)
     run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
     vault = Vault({}, "", redactor=runtime.redactor())
-    workspace = usecases.Workspace(fleet, schemas, vault, PlanOptions(targets))
+    workspace = Workspace(fleet, schemas, vault, PlanOptions(targets))
     with connect(schemas, limits=run.limits) as connection:
         known = run.known(connection.account)
         look = look_without_secrets(workspace, connection.reader(), known.state)

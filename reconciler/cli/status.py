@@ -6,7 +6,6 @@ import sys
 
 import click
 
-from reconciler import usecases
 from reconciler.cli import console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
@@ -14,6 +13,7 @@ from reconciler.core.overview import Holder, Stored
 from reconciler.errors import ExitCode
 from reconciler.render.overviews import overview_text
 from reconciler.state_store import current
+from reconciler.usecases.plan import Workspace
 from reconciler.usecases.status import find_status
 
 
@@ -30,7 +30,7 @@ def status(manifests: str, location: str | None, *, as_json: bool) -> int:
     schemas, fleet = options.load(manifests, may_be_empty=True)
     run = runtime.begin(location)
     rules = PlanOptions(prune=runtime.prunes(asked=None))
-    workspace = usecases.Workspace(fleet, schemas, run.vault(), rules)
+    workspace = Workspace(fleet, schemas, run.vault(), rules)
     with connect(schemas, limits=run.limits) as connection:
         state = run.known(connection.account).state
         lease = current(run.store)

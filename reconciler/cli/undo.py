@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from reconciler import usecases
 from reconciler.cli import console, formats, options, runtime, selection, signals
 from reconciler.cli.apply import ApplyOptions, carry_out
 from reconciler.cli.runtime import connect
@@ -19,6 +18,8 @@ from reconciler.errors import ExitCode
 from reconciler.render.view import View
 from reconciler.schema import installed_schemas
 from reconciler.usecases.history import read_run
+from reconciler.usecases.load import Fleet
+from reconciler.usecases.plan import Workspace
 from reconciler.usecases.undo import look_back
 
 
@@ -72,8 +73,8 @@ def undo(
     with signals.emitting(signals.Wanted(events, metrics, notify), "undo") as told:
         schemas = installed_schemas()
         run = runtime.begin(location, run=told.run)
-        nothing = usecases.Fleet({}, 0, manifests)
-        workspace = usecases.Workspace(nothing, schemas, run.vault(), budgets=runtime.budgets())
+        nothing = Fleet({}, 0, manifests)
+        workspace = Workspace(nothing, schemas, run.vault(), budgets=runtime.budgets())
         asked = TakingBack(read_run(run.store, run_id).id, targets)
         how = ApplyOptions.of(given)
         if out is not None:
@@ -84,7 +85,7 @@ def undo(
 
 def _save(
     out: str,
-    workspace: usecases.Workspace,
+    workspace: Workspace,
     run: runtime.Run,
     asked: TakingBack,
     view: View,

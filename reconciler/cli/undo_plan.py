@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from reconciler.core.result import Outcome
     from reconciler.core.state import State
     from reconciler.core.undo import Undoing
-    from reconciler.usecases import Workspace
+    from reconciler.usecases.plan import Workspace
     from reconciler.usecases.undo import UndoWorkspace
 
 

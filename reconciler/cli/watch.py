@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from reconciler import __version__, cli, render, usecases
+from reconciler import __version__, cli, render
 from reconciler.cli import console, fleet, options, runtime, selection
 from reconciler.cli.accounts import refuse_doubled
 from reconciler.cli.context import Context, Share
@@ -45,6 +45,7 @@ from reconciler.render.watches import round_text
 from reconciler.state_store import LockOptions
 from reconciler.usecases.fleet_job import Job
 from reconciler.usecases.follow import follow, refuse_unusable, unfollowed
+from reconciler.usecases.plan import Workspace
 from reconciler.usecases.watch import watch as look_at
 
 if TYPE_CHECKING:
@@ -438,7 +439,7 @@ class _Watcher:
         schemas, manifests = options.load(*account.manifests, may_be_empty=True)
         run = runtime.begin(self._orders.location, run=signals.run)
         rules = PlanOptions(prune=runtime.prunes(asked=None))
-        workspace = usecases.Workspace(manifests, schemas, run.vault(), rules, runtime.budgets())
+        workspace = Workspace(manifests, schemas, run.vault(), rules, runtime.budgets())
         now = self._clock.now()
         with runtime.connect(schemas, limits=run.limits, reporter=signals.reporter) as connection:
             known = run.known(connection.account)

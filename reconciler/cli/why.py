@@ -6,11 +6,12 @@ import sys
 
 import click
 
-from reconciler import render, usecases
+from reconciler import render
 from reconciler.cli import completions, console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
 from reconciler.errors import ExitCode
+from reconciler.usecases.plan import Workspace
 from reconciler.usecases.why import why as ask
 
 
@@ -32,7 +33,7 @@ def why(asked: str, manifests: str, location: str | None, *, offline: bool, as_j
     schemas, fleet = options.load(manifests, may_be_empty=True)
     run = runtime.begin(location)
     rules = PlanOptions(prune=runtime.prunes(asked=None))
-    workspace = usecases.Workspace(fleet, schemas, run.vault(), rules)
+    workspace = Workspace(fleet, schemas, run.vault(), rules)
     if offline:
         found = ask(workspace, asked, run.known(None).state, None, run.store.location)
     else:

@@ -29,8 +29,8 @@ from reconciler.errors import InvalidManifestsError
 from reconciler.render.listings import list_csv, list_text
 from reconciler.render.overviews import overview_text
 from reconciler.render.view import View
-from reconciler.usecases import load_fleet
 from reconciler.usecases.effective import find_effective
+from reconciler.usecases.load import load_fleet
 from reconciler.usecases.plan import with_default_places
 
 from build import SCHEMAS

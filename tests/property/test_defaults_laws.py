@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.model import Desired
-from reconciler.usecases import load_fleet
+from reconciler.usecases.load import load_fleet
 
 from build import SCHEMAS
 

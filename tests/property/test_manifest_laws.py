@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from reconciler.errors import Diagnostic
 from reconciler.manifests import Parser
-from reconciler.usecases import load_fleet
+from reconciler.usecases.load import load_fleet
 
 from build import SCHEMAS
 

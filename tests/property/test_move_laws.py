@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.model import canonical
-from reconciler.usecases import load_fleet
-from reconciler.usecases.load import Sources
+from reconciler.usecases.load import Sources, load_fleet
 from reconciler.usecases.move import find_move, move
 
 from build import SCHEMAS

@@ -18,7 +18,8 @@ from reconciler.core.state import Record, State
 from reconciler.manifests.parser import BREAK
 from reconciler.manifests.positions import Source, roots
 from reconciler.secrets import Vault
-from reconciler.usecases import Planned, Workspace, load_fleet
+from reconciler.usecases.load import load_fleet
+from reconciler.usecases.plan import Planned, Workspace
 from reconciler.usecases.pull import find_pull, write
 
 from build import ACCOUNT, SCHEMAS

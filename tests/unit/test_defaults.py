@@ -8,8 +8,8 @@ import pytest
 
 from reconciler.core.model import Desired
 from reconciler.errors import InvalidManifestsError
-from reconciler.usecases import Fleet, load_fleet
 from reconciler.usecases.defaults import above
+from reconciler.usecases.load import Fleet, load_fleet
 
 from build import SCHEMAS
 

@@ -27,8 +27,8 @@ from reconciler.core.naming import (
 from reconciler.core.redactor import Redactor
 from reconciler.core.state import Record, State
 from reconciler.errors import ConfigurationError, RefusedError, UsageError
-from reconciler.usecases import Sources
 from reconciler.usecases.import_ import Imported, ImportOptions, draft, write
+from reconciler.usecases.load import Sources
 
 from build import ACCOUNT, SCHEMAS
 

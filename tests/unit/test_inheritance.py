@@ -12,7 +12,7 @@ from reconciler.core.lint import unnamed_fields
 from reconciler.core.model import Desired
 from reconciler.errors import InvalidManifestsError
 from reconciler.schema import schema_folder
-from reconciler.usecases import load_fleet
+from reconciler.usecases.load import load_fleet
 
 from build import SCHEMAS, record
 

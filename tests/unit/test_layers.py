@@ -18,13 +18,13 @@ from reconciler.errors import InvalidManifestsError, UsageError
 from reconciler.manifests import write as write_file
 from reconciler.schema import installed_schemas
 from reconciler.secrets import Vault
-from reconciler.usecases import Planned, Workspace
 from reconciler.usecases.draft import compose
 from reconciler.usecases.effective import find_effective
 from reconciler.usecases.existing import Presence
 from reconciler.usecases.fmt import find_findings, format_files
 from reconciler.usecases.load import Sources, load
 from reconciler.usecases.move import find_move, move
+from reconciler.usecases.plan import Planned, Workspace
 from reconciler.usecases.pull import find_pull
 from reconciler.usecases.pull import write as pull_files
 from reconciler.usecases.set_ import Asked, find_setting
@@ -32,7 +32,7 @@ from reconciler.usecases.write_ids import write_ids
 
 if TYPE_CHECKING:
     from reconciler.core.model import JSON
-    from reconciler.usecases import Fleet
+    from reconciler.usecases.load import Fleet
     from reconciler.usecases.pull import Pull
 
 SCHEMAS = installed_schemas()

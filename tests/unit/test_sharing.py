@@ -14,7 +14,7 @@ from reconciler.usecases.load import Sources, load
 
 if TYPE_CHECKING:
     from reconciler.core.model import JSON, Desired
-    from reconciler.usecases import Fleet
+    from reconciler.usecases.load import Fleet
 
 SCHEMAS = installed_schemas()
 SHARED, OWN = "monitors/_shared", "monitors/acme"

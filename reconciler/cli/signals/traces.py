@@ -19,7 +19,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from reconciler import __version__
@@ -114,7 +114,7 @@ class Traces:
             if environment.get(name)
         }
         self._parent = TraceContextTextMapPropagator().extract(carrier)
-        self._run: Span | None = None
+        self._run: Span = INVALID_SPAN  # until it has begun
         self._observation: Span | None = None
 
     def take(self, event: Event, at: datetime) -> None:
@@ -173,8 +173,7 @@ class Traces:
 
     def _begun(self, name: str, at: int, attributes: Mapping[str, AttributeValue]) -> Span:
         """A span below the observation, or else below the run."""
-        above = self._observation or self._run
-        context = None if above is None else set_span_in_context(above)
+        context = set_span_in_context(self._observation or self._run)
         kind = SpanKind.CLIENT if "http.request.method" in attributes else SpanKind.INTERNAL
         return self._tracer.start_span(name, context, kind, attributes=attributes, start_time=at)
 
@@ -192,17 +191,14 @@ class Traces:
         span.end(began + int(event.seconds * _NANOSECONDS))
 
     def _about(self, account: str) -> None:
-        if self._run is not None:
-            self._run.set_attribute("reconciler.account", account)
+        self._run.set_attribute("reconciler.account", account)
 
     def _note(self, name: str, at: int, attributes: Mapping[str, AttributeValue]) -> None:
-        if self._run is not None:
-            prefixed = {f"reconciler.{key}": value for key, value in attributes.items()}
-            self._run.add_event(f"reconciler.{name}", prefixed, at)
+        prefixed = {f"reconciler.{key}": value for key, value in attributes.items()}
+        self._run.add_event(f"reconciler.{name}", prefixed, at)
 
     def _end(self, event: Ended, at: int) -> None:
-        if self._run is not None:
-            self._run.set_attribute("reconciler.exit_code", int(event.exit_code))
-            if event.exit_code not in {ExitCode.OK, ExitCode.CHANGES}:
-                self._run.set_status(StatusCode.ERROR, f"exit code {int(event.exit_code)}")
-            self._run.end(at)
+        self._run.set_attribute("reconciler.exit_code", int(event.exit_code))
+        if event.exit_code not in {ExitCode.OK, ExitCode.CHANGES}:
+            self._run.set_status(StatusCode.ERROR, f"exit code {int(event.exit_code)}")
+        self._run.end(at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,22 +41,16 @@ class _ShardType(click.ParamType[Shard]):
         found = re.fullmatch(r"([0-9]{1,6})?/([0-9]{1,6})", str(value))
         if found is None:
             self.fail("it is written I/N, such as 2/8, or /N", param, ctx)
-        count = int(found[2])
-        number = _from_kubernetes(self, param, ctx) if found[1] is None else int(found[1])
+        number, count = int(found[1] or 0), int(found[2])
+        if found[1] is None:
+            index = os.environ.get("JOB_COMPLETION_INDEX", "")
+            if not re.fullmatch("[0-9]{1,6}", index):
+                message = "/N needs the number of the shard in JOB_COMPLETION_INDEX, from 0"
+                self.fail(message, param, ctx)
+            number = int(index) + 1
         if not 1 <= number <= count:
             self.fail(f"{number} is not between 1 and {count}", param, ctx)
         return Shard(number, count)
-
-
-def _from_kubernetes(
-    of: _ShardType, param: click.Parameter | None, ctx: click.Context | None
-) -> int:
-    import os  # --help needs nothing of it
-
-    text = os.environ.get("JOB_COMPLETION_INDEX", "")
-    if not re.fullmatch("[0-9]{1,6}", text):
-        of.fail("/N needs the number of the shard in JOB_COMPLETION_INDEX, from 0", param, ctx)
-    return int(text) + 1
 
 
 shard = click.option(

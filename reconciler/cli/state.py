@@ -25,16 +25,12 @@ def state() -> None:
     """Inspect and repair the state."""
 
 
-def _begin(location: str | None) -> runtime.Run:
-    return runtime.begin_without_account(location)
-
-
 @state.command("list", epilog="Example: reconciler state list")
 @selection.one
 @options.state
 def list_(location: str | None) -> int:
     """List the records: address, id, and when which run applied it."""
-    run = _begin(location)
+    run = runtime.begin_without_account(location)
     known = run.known(None)
     if not known.saved.serial:
         console.say(f"{run.store.location}: there is no state yet.")
@@ -61,7 +57,7 @@ def show(address: str, location: str | None) -> int:
 
     You can use the id of the monitor instead of ADDRESS.
     """
-    run = _begin(location)
+    run = runtime.begin_without_account(location)
     records = run.known(None).state.records
     (found,) = with_addresses((address,), (), records)
     record = records.get(found)
@@ -87,7 +83,7 @@ def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float
 
     You can use the id of a monitor instead of its address.
     """
-    run = _begin(location)
+    run = runtime.begin_without_account(location)
     with (
         console.writing() as writes,
         runtime.locked(run, "state rm", lock_timeout) as cancellation,
@@ -114,7 +110,7 @@ def unlock(run_id: str | None, location: str | None) -> int:
 
     Without RUN, say who holds it.
     """
-    run = _begin(location)
+    run = runtime.begin_without_account(location)
     if run_id is None:
         lease = current(run.store)
         if lease is None:
@@ -137,7 +133,7 @@ def unlock(run_id: str | None, location: str | None) -> int:
 @options.state
 def pull(location: str | None) -> int:
     """Print the state as JSON, with what journals of killed runs add."""
-    run = _begin(location)
+    run = runtime.begin_without_account(location)
     known = run.known(None)
     if not known.saved.serial and not known.state.records:
         raise StateError(f"{run.store.location}: there is no state yet", "Run apply once.")
@@ -156,7 +152,7 @@ def push(file: str, location: str | None, lock_timeout: float) -> int:
     A state that is stored must be of the same lineage, and not newer.
     """
     new = _read(file)
-    run = _begin(location)
+    run = runtime.begin_without_account(location)
     with console.writing() as writes, runtime.locked(run, "state push", lock_timeout):
         with writes.one(run.store.location):
             serial = replace(run.store, new, f"state push {run.id}: {len(new.records):,} records")
@@ -186,7 +182,7 @@ def migrate(account: str, source: str, location: str | None, lock_timeout: float
     under that name. The old state stays where it is, unless that is the same place.
     """
     selection.choose(account)
-    run = _begin(location)
+    run = runtime.begin_without_account(location)
     old = runtime.begin_at(source, run)
     with ExitStack() as stack:
         writes = stack.enter_context(console.writing())

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import click
 
 from reconciler.core.accounts import Shard
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Command = Callable[..., int]
 
 
 class Spread(NamedTuple):
@@ -30,32 +25,31 @@ class Spread(NamedTuple):
     executor: str = ""
 
 
-class _ShardType(click.ParamType[Shard]):
-    name = "shard"
+def _shard(text: str) -> Shard:
+    """The shard of `I/N`, or of `/N` in a Kubernetes job.
 
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Shard:
-        if isinstance(value, Shard):
-            return value
-        found = re.fullmatch(r"([0-9]{1,6})?/([0-9]{1,6})", str(value))
-        if found is None:
-            self.fail("it is written I/N, such as 2/8, or /N", param, ctx)
-        number, count = int(found[1] or 0), int(found[2])
-        if found[1] is None:
-            index = os.environ.get("JOB_COMPLETION_INDEX", "")
-            if not re.fullmatch("[0-9]{1,6}", index):
-                message = "/N needs the number of the shard in JOB_COMPLETION_INDEX, from 0"
-                self.fail(message, param, ctx)
-            number = int(index) + 1
-        if not 1 <= number <= count:
-            self.fail(f"{number} is not between 1 and {count}", param, ctx)
-        return Shard(number, count)
+    Raises:
+        BadParameter: it is of another form, or there is no such shard.
+    """
+    found = re.fullmatch(r"([0-9]{1,6})?/([0-9]{1,6})", text)
+    if found is None:
+        raise click.BadParameter("it is written I/N, such as 2/8, or /N")
+    number, count = int(found[1] or 0), int(found[2])
+    if found[1] is None:
+        index = os.environ.get("JOB_COMPLETION_INDEX", "")
+        if not re.fullmatch("[0-9]{1,6}", index):
+            raise click.BadParameter(
+                "/N needs the number of the shard in JOB_COMPLETION_INDEX, from 0"
+            )
+        number = int(index) + 1
+    if not 1 <= number <= count:
+        raise click.BadParameter(f"{number} is not between 1 and {count}")
+    return Shard(number, count)
 
 
 shard = click.option(
     "--shard",
-    type=_ShardType(),
+    type=_shard,
     metavar="I/N",
     help="Only the I-th of N parts of the accounts, from 1. With /N, the number comes from "
     "JOB_COMPLETION_INDEX of Kubernetes, which starts at 0.",

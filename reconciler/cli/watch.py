@@ -72,21 +72,16 @@ _NO_STATE = "there is no state yet, so an edit cannot be told from drift; run re
 _CHANCE = random.SystemRandom()
 
 
-class _Listen(click.ParamType[tuple[str, int]]):
-    """Where to serve: `HOST:PORT`, with brackets around an address of IPv6."""
+def _address(text: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`, with brackets around an address of IPv6.
 
-    name = "address"
-
-    def convert(
-        self, value: str | tuple[str, int], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        """Host and port."""
-        if isinstance(value, tuple):
-            return value
-        found = _LISTEN.fullmatch(value)
-        if found is None or int(found["port"]) > _PORTS:
-            self.fail(f"{value!r} is not HOST:PORT, such as 127.0.0.1:8080", param, ctx)
-        return found["six"] or found["host"], int(found["port"])
+    Raises:
+        BadParameter: it is of another form.
+    """
+    found = _LISTEN.fullmatch(text)
+    if found is None or int(found["port"]) > _PORTS:
+        raise click.BadParameter(f"{text!r} is not HOST:PORT, such as 127.0.0.1:8080")
+    return found["six"] or found["host"], int(found["port"])
 
 
 @click.command(epilog="Example: reconciler watch --interval 15m --listen 127.0.0.1:8080")
@@ -94,7 +89,7 @@ class _Listen(click.ParamType[tuple[str, int]]):
 @options.state
 @click.option(
     "--interval",
-    type=options.Duration(),
+    type=options.duration,
     default="10m",
     show_default=True,
     help="Pause between two rounds, at least 60s; varies by up to 10 %.",
@@ -115,7 +110,7 @@ class _Listen(click.ParamType[tuple[str, int]]):
 @options.notify
 @click.option(
     "--listen",
-    type=_Listen(),
+    type=_address,
     metavar="HOST:PORT",
     default="127.0.0.1:8080",
     show_default=True,

@@ -57,13 +57,6 @@ class Inherited(NamedTuple):
         return self.overridden.get(field) or self.origins.get(field)
 
 
-class Default(NamedTuple):
-    """What a Defaults document says of a field: a value, or what of the one so far counts."""
-
-    value: JSON
-    origin: Origin
-
-
 NOTHING = Inherited({}, {})
 
 
@@ -191,9 +184,10 @@ class Defaults:
             found = self._known[folder, kind] = self._look_up(path, kind)
         return found
 
-    def over(self, path: str, kind: str, folder: str) -> Iterator[tuple[str, Default]]:
+    def over(self, path: str, kind: str, folder: str) -> Iterator[tuple[str, JSON, Origin]]:
         """What a later layer's defaults say of a manifest of an earlier one, the nearest last.
 
+        That is a field, its value or what of the one so far counts, and the Defaults document.
         Those of folders that the manifest is below itself count as its own defaults already.
         """
         folder = os.path.normpath(folder)
@@ -201,7 +195,7 @@ class Defaults:
         for above in reversed((folder, *_folders(folder))):
             if above not in known:
                 for field, (value, origin) in self._given.get((above, kind), {}).items():
-                    yield field, Default(value, origin)
+                    yield field, value, origin
 
     def _look_up(self, path: str, kind: str) -> Inherited:
         merged: dict[str, tuple[JSON, Origin]] = {}

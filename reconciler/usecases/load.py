@@ -356,10 +356,8 @@ class _Loading:
         """What other documents say of a manifest, what counts more last."""
         layer, kind = self._sources.layer(document.path), document.value["kind"]
         for folder in self._sources.folders[layer + 1 :] if self._defaults else ():
-            for field, default in self._defaults.over(document.path, kind, folder):
-                yield overrides.Given(
-                    "spec", field, default.value, default.origin, is_override=False
-                )
+            for field, value, origin in self._defaults.over(document.path, kind, folder):
+                yield overrides.Given("spec", field, value, origin, is_override=False)
         yield from self._overrides.of(address, layer)
 
     def _desired(self, kind: Kind, document: manifests.Document, inherited: Inherited) -> Desired:

@@ -37,7 +37,6 @@ from reconciler.usecases.load import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
 
     from reconciler.cli.config import StateSettings
     from reconciler.core.state import Record
@@ -65,21 +64,16 @@ class Talk(NamedTuple):
     error: ReconcilerError | None
 
 
-class _Seen(NamedTuple):
-    """A request, or its answer: then it has a status."""
-
-    path: str
-    status: int | None
-    date: str
-    at: datetime
-
-
 def talk(schemas: Schemas) -> Talk:
     """Logs in and reads the list; neither is tried twice."""
-    seen: list[_Seen] = []
+    seen: list[tuple[str, int | None]] = []  # the path of a request; with a status, its answer
+    ahead: float | None = None
 
     def note(path: str, status: int | None, date: str) -> None:
-        seen.append(_Seen(path, status, date, runtime.clock().now()))
+        nonlocal ahead
+        seen.append((path, status))
+        if ahead is None:
+            ahead = _ahead(date)
 
     live, failure = [], None
     try:
@@ -91,28 +85,27 @@ def talk(schemas: Schemas) -> Talk:
         failure = error
     monitors = [item for item in live if item.type in schemas.kinds or item.type is None]
     is_logged_in = failure is None or _has_logged_in(seen)
-    return Talk(is_logged_in, len(monitors), _ahead(seen), failure)
+    return Talk(is_logged_in, len(monitors), ahead, failure)
 
 
-def _has_logged_in(seen: list[_Seen]) -> bool:
+def _has_logged_in(seen: list[tuple[str, int | None]]) -> bool:
     """Whether what failed came after the login: nothing else is asked before it is accepted.
 
     A token that is given needs no login; only an answer tells what it is worth.
     """
-    is_new = any(one.path.endswith(_LOGIN) for one in seen)
-    others = {one.status for one in seen if not one.path.endswith(_LOGIN)}
+    is_new = any(path.endswith(_LOGIN) for path, _ in seen)
+    others = {status for path, status in seen if not path.endswith(_LOGIN)}
     return _FORBIDDEN in others or (is_new and bool(others) and _UNAUTHORISED not in others)
 
 
-def _ahead(seen: list[_Seen]) -> float | None:
-    for one in seen:
-        try:
-            there = parsedate_to_datetime(one.date)
-        except (ValueError, OverflowError):  # none, or not one that HTTP knows
-            continue
-        if there.tzinfo is not None:
-            return (one.at - there).total_seconds()
-    return None
+def _ahead(date: str) -> float | None:
+    """Seconds by which it is later here than an answer says."""
+    try:
+        there = parsedate_to_datetime(date)
+    except (ValueError, OverflowError):  # none, or not one that HTTP knows
+        return None
+    is_whole = there.tzinfo is not None
+    return (runtime.clock().now() - there).total_seconds() if is_whole else None
 
 
 _NAMES = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN", "ALERTSITE_URL")

@@ -139,7 +139,6 @@ def emitting(wanted: Wanted, operation: str) -> Iterator[Signals]:
 
 
 def _listeners(wanted: Wanted, environment: Mapping[str, str]) -> Iterator[Listener]:
-    redactor = runtime.redactor()
     if wanted.notify is not None and (people := services(wanted.notify, environment)) is not None:
         from reconciler.cli.signals.notification import Notification  # 200 ms
 
@@ -150,12 +149,21 @@ def _listeners(wanted: Wanted, environment: Mapping[str, str]) -> Iterator[Liste
         with extra("--metrics", "prometheus-client"):
             from reconciler.cli.signals.metrics import Metrics  # 40 ms
         yield Metrics(wanted.metrics, console.say)
-    if config.wants_traces(environment) and (found := _traces(environment)) is not None:
-        yield found
+    if config.wants_traces(environment):  # for all programs of a machine, so it is no demand
+        try:
+            from reconciler.cli.signals import traces  # 150 ms
+        except ImportError as error:
+            console.say(
+                f"No traces are sent: {error.name} is missing. Install it with: "
+                "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
+            )
+        else:
+            if (spans := traces.begin(environment, console.say)) is not None:
+                yield spans
     if wanted.events is not None:
         from reconciler.cli.signals.event_file import EventFile  # only if it is asked for
 
-        yield EventFile(wanted.events, redactor, console.say, runtime.clock())
+        yield EventFile(wanted.events, runtime.redactor(), console.say, runtime.clock())
 
 
 def services(notify: Sequence[str], environment: Mapping[str, str]) -> Services | None:
@@ -187,16 +195,3 @@ def extra(flag: str, package: str) -> Iterator[None]:
             f"{flag} needs the package {package}, and {error.name} is not installed",
             f"Install it with: pip install {package}",
         ) from error
-
-
-def _traces(environment: Mapping[str, str]) -> Listener | None:
-    """Spans, if they can be sent; what is set for all programs of a machine is no demand."""
-    try:
-        from reconciler.cli.signals import traces  # 150 ms
-    except ImportError as error:
-        console.say(
-            f"No traces are sent: {error.name} is missing. Install it with: "
-            "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
-        )
-        return None
-    return traces.begin(environment, console.say)

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from reconciler.state_store import Store
 
 
-def read_runs(store: Store, asked: str = "", limit: int | None = None) -> tuple[RunRecord, ...]:
+def read_runs(store: Store, asked: str, limit: int) -> tuple[RunRecord, ...]:
     """The last runs, newest first.
 
     Args:
         store: where the state is kept.
         asked: an address, or `ADDRESS.FIELD`; empty for all runs.
-        limit: how many at most; None for all.
+        limit: how many at most.
 
     Raises:
         StateError: they cannot be read.
@@ -28,7 +28,7 @@ def read_runs(store: Store, asked: str = "", limit: int | None = None) -> tuple[
     address, field = _parted(asked)
     found: list[RunRecord] = []
     for run in _runs(store):
-        if limit is not None and len(found) >= limit:
+        if len(found) >= limit:
             break
         part = run.touching(address, field) if address else run
         if part is not None:

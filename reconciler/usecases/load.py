@@ -362,16 +362,38 @@ class _Loading:
 
     def _desired(self, kind: Kind, document: manifests.Document, inherited: Inherited) -> Desired:
         """What a valid document describes; notes what is wrong with its ids."""
-        desired = _desired(kind, document, inherited)
-        metadata, sources = document.value["metadata"], self._sources
-        if self._uses:
-            desired = desired._replace(variables=self._variables_of(document, inherited))
+        value, sources = document.value, self._sources
+        metadata = value["metadata"]
+        fields = value["spec"] | value["extra"] if "extra" in value else value["spec"]
+        secrets: dict[str, JSON] = {}
+        if "extra" in value or dict in map(type, fields.values()):  # in spec, one is a whole value
+            secrets = {name: item for name, item in fields.items() if next(secret_refs(item), None)}
+        if secrets:
+            fields = {name: item for name, item in fields.items() if name not in secrets}
         shared = sources.shared(document.path) if len(sources.folders) > 1 else ""
-        if shared:
-            desired = desired._replace(layer=shared)
+        override_at = None
         if self._overrides:
             own = max(len(sources.folders) - 1, 0)
-            desired = desired._replace(override_at=self._overrides.last(desired.address, own))
+            override_at = self._overrides.last(_address(document), own)
+        desired = Desired(
+            kind=kind,
+            name=metadata["name"],
+            id=int(metadata["id"]) if "id" in metadata else None,  # JSON Schema takes 7.0 for one
+            labels=metadata.get("labels", {}),
+            fields=fields,
+            origin=document.origin,
+            secrets=secrets,
+            inherited=inherited.origins,
+            lifecycle=_lifecycle(value["lifecycle"]) if "lifecycle" in value else _USUAL,
+            previously=tuple(metadata.get("previously", ())),
+            appended=inherited.appended,
+            refused=inherited.refused,
+            overridden=inherited.overridden,
+            override_at=override_at,
+            variables=self._variables_of(document, inherited) if self._uses else {},
+            layer=shared,
+            overruled=inherited.overruled,
+        )
         problems = []
         for name in metadata.get("ids", ()) if sources.accounts else ():
             if name not in sources.accounts:  # else a slip of the pen would make a second monitor
@@ -722,31 +744,6 @@ def _secret_place(
     return locator.position(origin.path, origin.document, (section, field, *path, SECRET_REF))
 
 
-def _desired(kind: Kind, document: manifests.Document, inherited: Inherited) -> Desired:
-    value = document.value
-    metadata = value["metadata"]
-    fields = value["spec"] | value["extra"] if "extra" in value else value["spec"]
-    secrets = _secrets(fields) if "extra" in value or dict in map(type, fields.values()) else {}
-    if secrets:
-        fields = {name: item for name, item in fields.items() if name not in secrets}
-    return Desired(
-        kind=kind,
-        name=metadata["name"],
-        id=int(metadata["id"]) if "id" in metadata else None,  # JSON Schema takes 7.0 for one
-        labels=metadata.get("labels", {}),
-        fields=fields,
-        origin=document.origin,
-        secrets=secrets,
-        inherited=inherited.origins,
-        overridden=inherited.overridden,
-        lifecycle=_lifecycle(value["lifecycle"]) if "lifecycle" in value else _USUAL,
-        previously=tuple(metadata.get("previously", ())),
-        appended=inherited.appended,
-        refused=inherited.refused,
-        overruled=inherited.overruled,
-    )
-
-
 _USUAL = Lifecycle()
 
 
@@ -755,11 +752,6 @@ def _lifecycle(value: JSON) -> Lifecycle:
     protect, retire = value.get("protect", False), value.get("retire", "delete")
     release, until = value.get("release", "restore"), value.get("until", "")
     return Lifecycle(protect, retire, ignore, release, until)
-
-
-def _secrets(fields: Mapping[str, JSON]) -> dict[str, JSON]:
-    """The fields that hold a secretRef."""
-    return {name: value for name, value in fields.items() if next(secret_refs(value), None)}
 
 
 def _duplicates(desired: Sequence[Desired], locator: manifests.Locator) -> Iterator[Diagnostic]:

@@ -114,13 +114,13 @@ def draft(
     """The manifests for the monitors of an account; writes nothing.
 
     Raises:
+        UsageError: no email monitor is meant by a target.
         RefusedError: a file or a manifest is there already, and nothing is to be merged.
         InvalidManifestsError: manifests that are there already have findings.
     """
     drafts = _Drafts(schemas, state, terms, redactor)
     for monitor in sorted(live, key=lambda each: each.id):
         drafts.take(monitor)
-    drafts.refuse_unmet()
     return drafts.imported(live, redactor)
 
 
@@ -374,24 +374,18 @@ class _Drafts:
         for field in found.held_back:
             self._held_back[field] = self._held_back.get(field, 0) + 1
 
-    def refuse_unmet(self) -> None:
-        """Stops if a target means nothing: it may be a typing error.
-
-        Raises:
-            UsageError: no email monitor is meant by it.
-        """
-        if self._unmet:
-            raise UsageError(
-                f"{', '.join(sorted(self._unmet))}: no email monitor has that id or name",
-                "A target is an id, or a glob over names; reconciler list --live shows all.",
-            )
-
     def imported(self, live: Sequence[Live], redactor: Redactor) -> Imported:
         """All of it.
 
         Raises:
+            UsageError: no email monitor is meant by a target.
             RefusedError: something is there already, and nothing is to be merged.
         """
+        if self._unmet:  # one that means nothing may be a typing error
+            raise UsageError(
+                f"{', '.join(sorted(self._unmet))}: no email monitor has that id or name",
+                "A target is an id, or a glob over names; reconciler list --live shows all.",
+            )
         if self._overlap and not self._terms.merge:
             first = self._described[self._overlap[0]]
             count = len(self._overlap)
@@ -402,7 +396,11 @@ class _Drafts:
                 f"({first.origin})",
                 "Add manifests for the others with --merge, or write elsewhere with --into.",
             )
-        drafts, shared = self._placed(), list[Shared]()
+        drafts, shared = self._drafts, list[Shared]()
+        if self._terms.merge:  # then each goes into a file that is not there yet
+            paths = {item.path for item in drafts}
+            free = {path: naming.free_path(path, self._holds) for path in paths}
+            drafts = [item._replace(path=free[item.path]) for item in drafts]
         comments = comments_of(drafts, live, self._schemas, redactor)
         # Manifests that were there before must not get anything.
         is_new = not any(present.folders for present in self._present)
@@ -416,7 +414,12 @@ class _Drafts:
             comments,
             has_ids=self._terms.has_ids,
         )
-        self._refuse_present([path for path in texts if self._holds(path)])
+        if there := [path for path in texts if self._holds(path)]:
+            there = [os.path.join(self._terms.folder, path) for path in there]  # noqa: PTH118 - text
+            raise RefusedError(
+                f"nothing is overwritten, and there is already: {_listed(there)}",
+                "Add manifests for new monitors with --merge, or write elsewhere with --into.",
+            )
         return Imported(
             drafts=tuple(drafts),
             texts=texts,
@@ -442,24 +445,5 @@ class _Drafts:
         name = canonical_of(live.fields.get("name"))
         self._skipped.append(ImportNote(f"monitor {live.id} ({live.type}, {name})", "", reason))
 
-    def _placed(self) -> list[Draft]:
-        """The drafts, each in a file that is not there yet, if they are to be merged."""
-        if not self._terms.merge:
-            return self._drafts
-        free: dict[str, str] = {}
-        for item in self._drafts:
-            if item.path not in free:
-                free[item.path] = naming.free_path(item.path, self._holds)
-        return [item._replace(path=free[item.path]) for item in self._drafts]
-
     def _holds(self, path: str) -> bool:
         return any(present.holds(path) for present in self._present)
-
-    def _refuse_present(self, paths: Sequence[str]) -> None:
-        if not paths:
-            return
-        there = [os.path.join(self._terms.folder, path) for path in paths]  # noqa: PTH118 - a text
-        raise RefusedError(
-            f"nothing is overwritten, and there is already: {_listed(there)}",
-            "Add manifests for new monitors with --merge, or write elsewhere with --into.",
-        )

@@ -66,8 +66,9 @@ def read_any(path: str | Path, most: int | None = None) -> bytes:
 
 
 def _read(path: str | Path, most: int | None, *, only_regular: bool) -> bytes:
-    # A pipe with no writer would otherwise block for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    # A pipe with no writer would otherwise block for ever, and a terminal could become ours.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    descriptor = os.open(path, flags)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             if only_regular:

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import hmac
 import os
-import stat
 import threading
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Generic, NamedTuple, NoReturn, TypeVar
 
+from reconciler import durable
 from reconciler.context import waiting
 from reconciler.core.model import JSON, SECRET_REF, SecretRef, canonical, secret_refs
 from reconciler.core.redactor import Redactor
@@ -420,23 +420,13 @@ def _from_environment(name: str, environment: Mapping[str, str]) -> str:
 def _from_file(path: str) -> str:
     """The text of a file, without the line break that editors end it with."""
     try:
-        # A pipe that nobody writes to would keep us waiting for ever, with the lock held.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise LookupError(f"cannot read {path}: it is not a regular file")
-        with os.fdopen(descriptor, "rb") as file:
-            data = file.read(_MOST + 1)
+        text = durable.read_regular(path, _MOST).decode()
     except OSError as error:
         raise LookupError(f"cannot read {path}: {error.strerror}") from None
-    except ValueError as error:  # a null character in the path
-        raise LookupError(f"cannot read {path}: {error}") from None
-    if len(data) > _MOST:
-        raise LookupError(f"cannot read {path}: it has more than {_MOST // 1024} KiB")
-    try:
-        text = data.decode()
     except UnicodeDecodeError:
         raise LookupError(f"cannot read {path}: it is not UTF-8") from None
+    except ValueError as error:  # a null character in the path
+        raise LookupError(f"cannot read {path}: {error}") from None
     text = text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
     if not text:
         raise LookupError(f"the file {path} is empty")

@@ -29,22 +29,31 @@ class Schemas:
     In a file, `required` names the fields that only a manifest can give, and `x-required` those
     that a default may give too: an editor sees the manifest without its defaults. Here, where they
     are merged, both are required.
+
+    Attributes:
+        documents: the schemas of manifests.
+        others: those of the documents that hold values for manifests, Defaults and Override.
     """
 
     def __init__(self, folder: Path) -> None:
-        loaded = list(_load(folder))
+        schemas = {
+            kind: schema
+            for schema in _load(folder)
+            if (kind := schema["properties"].get("kind", {}).get("const")) is not None
+        }
         self.documents = {
-            schema["properties"]["kind"]["const"]: schema
-            for schema in loaded
-            if "const" in schema["properties"].get("kind", {})
-            and "metadata" in schema["properties"]
+            kind: schema for kind, schema in schemas.items() if "metadata" in schema["properties"]
         }
         for schema in self.documents.values():
             spec = schema["properties"]["spec"]
             spec["required"] = [*dict.fromkeys(spec["required"] + spec.get("x-required", []))]
-        self._defaults = next((item for item in loaded if item.get("title") == DEFAULTS), {})
-        override = next((item for item in loaded if item.get("title") == OVERRIDE), {})
-        self._override = _without_fields(override) if override else {}
+        self.others = {
+            kind: schema for kind, schema in schemas.items() if kind not in self.documents
+        }
+        self._schemas = {
+            kind: _without_fields(schema) if kind == OVERRIDE else schema
+            for kind, schema in schemas.items()
+        }
         self.kinds = {name: Kind.from_schema(schema) for name, schema in self.documents.items()}
         self._orders = {name: _orders(schema) for name, schema in self.documents.items()}
         self._compiled: dict[str, Callable[[JSON], bool]] = {}
@@ -56,8 +65,7 @@ class Schemas:
             orders = self._orders[name]
         except (KeyError, TypeError):
             return None
-        accepts = self._compiled.get(name) or self._compile(name, self.documents[name])
-        if not accepts(value):
+        if not self._accepts(name, value):
             return None
         for order in orders:
             if order.broken(value):
@@ -83,24 +91,15 @@ class Schemas:
             # The two validators disagree. That is a bug, but nothing may be dropped without a word.
             yield Problem((), "invalid", f"this does not fit the schema of {name}")
 
-    def explain_defaults(self, value: JSON) -> Iterator[Problem]:
-        """Why a document of the kind Defaults does not fit its schema; nothing if it does."""
-        accepts = self._compiled.get(DEFAULTS) or self._compile(DEFAULTS, self._defaults)
-        if not accepts(value):
-            from reconciler.schema.explanation import problems  # 130 ms
+    def explain_other(self, kind: str, value: JSON) -> Iterator[Problem]:
+        """Why a document of one of the `others` does not fit its schema; nothing if it does.
 
-            yield from problems(self._defaults, value)
-
-    def explain_override(self, value: JSON) -> Iterator[Problem]:
-        """Why an Override does not fit its schema, apart from its fields; nothing if it does.
-
-        What the fields hold is judged in the manifest that they become part of.
+        What the fields of an Override hold is judged in the manifest that they become part of.
         """
-        accepts = self._compiled.get(OVERRIDE) or self._compile(OVERRIDE, self._override)
-        if not accepts(value):
+        if not self._accepts(kind, value):
             from reconciler.schema.explanation import problems  # 130 ms
 
-            yield from problems(self._override, value)
+            yield from problems(self._schemas[kind], value)
 
     def _explain_fields(self, name: str, value: JSON) -> Iterator[Problem]:
         from reconciler.schema.explanation import problems  # 130 ms
@@ -114,11 +113,13 @@ class Schemas:
                     ("spec", order.longer), "too-short", order.message(value), other=other
                 )
 
-    def _compile(self, name: str, schema: dict[str, JSON]) -> Callable[[JSON], bool]:
-        from jsonschema_rs import Draft202012Validator  # 25 ms, and more than 1 ms for each schema
+    def _accepts(self, kind: str, value: JSON) -> bool:
+        accepts = self._compiled.get(kind)
+        if accepts is None:
+            from jsonschema_rs import Draft202012Validator  # 25 ms, and 1 ms for each schema
 
-        accepts = self._compiled[name] = Draft202012Validator(schema).is_valid
-        return accepts
+            accepts = self._compiled[kind] = Draft202012Validator(self._schemas[kind]).is_valid
+        return accepts(value)
 
     def _of_other_kinds(self, name: str, problem: Problem) -> Problem:
         """The problem; that of an unknown key tells which kinds have such a field."""

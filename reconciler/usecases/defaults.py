@@ -137,7 +137,7 @@ class Defaults:
         values = {name: item for name, item in values.items() if not is_not_inherited(item)}
         if not marks or values:
             value = {**value, "spec": values} if marks else value
-            for problem in self._schemas.explain_defaults(value):
+            for problem in self._schemas.explain_other(DEFAULTS, value):
                 pointer = problem.pointer
                 if pointer[1:] and pointer[1] in lists:
                     pointer = (*pointer[:2], APPEND, *pointer[2:])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import manifests
 from reconciler.core.variables import UNDEFINED
 from reconciler.errors import Diagnostic, InvalidManifestsError
 from reconciler.manifests.formatter import tidy
-from reconciler.schema import DEFAULTS, OVERRIDE, schema_folder
 from reconciler.usecases.load import load_fleet
 
 if TYPE_CHECKING:
@@ -42,11 +40,7 @@ class Ordering:
     """The order of keys, as the schemas list them."""
 
     def __init__(self, schemas: Schemas) -> None:
-        others = {
-            kind: json.loads((schema_folder() / f"{kind.lower()}.schema.json").read_bytes())
-            for kind in (DEFAULTS, OVERRIDE)
-        }
-        documents = {**schemas.documents, **others}
+        documents = {**schemas.documents, **schemas.others}
         self._orders = {name: _orders(schema) for name, schema in documents.items()}
 
     def of(self, value: JSON) -> Orders:

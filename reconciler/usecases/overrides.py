@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import Diagnostic, Problem
-from reconciler.schema import did_you_mean
+from reconciler.schema import OVERRIDE, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,7 +53,7 @@ class Overrides:
     def add(self, document: Document, layer: int) -> Iterator[Problem]:
         """Takes in an Override of a layer; yields what is wrong with it."""
         value: Mapping[str, JSON] = document.value
-        problems = tuple(self._schemas.explain_override(value))
+        problems = tuple(self._schemas.explain_other(OVERRIDE, value))
         yield from problems
         if problems:
             return

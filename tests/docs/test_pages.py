@@ -18,7 +18,6 @@ from ruamel.yaml import YAML
 from reconciler.cli import reconciler
 from reconciler.core.variables import fill
 from reconciler.manifests import Parser
-from reconciler.schema import DEFAULTS, OVERRIDE
 
 from build import SCHEMAS
 from docs.pages import DOCS, ROOT, Page, page, pages
@@ -90,10 +89,9 @@ def test_yaml_is_yaml_and_manifests_are_valid() -> None:
             manifests += 1
             assert findings == []
             for document in documents:
-                if document.value["kind"] == DEFAULTS:
-                    assert list(SCHEMAS.explain_defaults(document.value)) == []
-                elif document.value["kind"] == OVERRIDE:
-                    assert list(SCHEMAS.explain_override(document.value)) == []
+                kind = document.value["kind"]
+                if kind in SCHEMAS.others:
+                    assert list(SCHEMAS.explain_other(kind, document.value)) == []
                 else:
                     filled = fill(document.value, VARIABLES)
                     assert not filled.faults

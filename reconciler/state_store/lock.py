@@ -25,8 +25,7 @@ import math
 import random
 import threading
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from functools import partial
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.context import written
@@ -34,7 +33,7 @@ from reconciler.core import json_text
 from reconciler.core.events import LockMoved, LockState
 from reconciler.errors import ConflictError, LockedError, StateError
 from reconciler.state_store import process
-from reconciler.state_store.port import Held, Key
+from reconciler.state_store.port import Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,31 +94,6 @@ class Lease(NamedTuple):
         return self._replace(renewals=self.renewals + 1)
 
 
-class Claim(NamedTuple):
-    """Who wants the lock; as in `Lease`, whose id is the run."""
-
-    run: str
-    holder: str
-    host: str
-    operation: str
-    process: str
-    account: str = ""
-
-
-def new(claim: Claim, *, now: datetime, length: float) -> Lease:
-    """A lease from now on."""
-    return Lease(
-        id=_plain(claim.run),
-        holder=_plain(claim.holder),
-        host=_plain(claim.host),
-        operation=_plain(claim.operation),
-        acquired_at=written(now.astimezone(UTC)),
-        process=claim.process,
-        length=length,
-        account=_plain(claim.account),
-    )
-
-
 def decoded(data: bytes) -> Lease | None:
     """The lease that is kept as these bytes; None if they are none."""
     try:
@@ -151,14 +125,25 @@ _BEATS = 4
 _PATIENCE = 15.0
 
 
+class _Taken(NamedTuple):
+    """A lease that was acquired.
+
+    Attributes:
+        version: of the lock with that lease.
+        since: when that was, by the monotonic clock; a moment before it was written.
+    """
+
+    lease: Lease
+    version: str
+    since: float
+
+
 class Heartbeat:
     """Renews a lease until it is stopped or the lease is lost.
 
     Args:
         store: where the lease is.
-        lease: as it was acquired.
-        version: of the lock with that lease.
-        since: when that was, by the monotonic clock; a moment before it was written.
+        taken: the lease as it was acquired.
         clock: what time it is.
         cancellation: is cancelled when the lease is lost; it lapses with the lease, too.
         reporter: is told of a loss.
@@ -168,18 +153,16 @@ class Heartbeat:
     def __init__(
         self,
         store: Store,
-        lease: Lease,
-        version: str,
-        since: float,
+        taken: _Taken,
         clock: Clock,
         cancellation: Cancellation,
         reporter: Reporter,
         is_stuck: Callable[[], bool],
     ) -> None:
         self._store = store
-        self._lease = lease
-        self._version = version
-        self._ends = since + lease.length
+        self._lease = taken.lease
+        self._version = taken.version
+        self._ends = taken.since + taken.lease.length
         self._clock = clock
         self._cancellation = cancellation
         self._reporter = reporter
@@ -318,12 +301,6 @@ class LockOptions(NamedTuple):
     poll: tuple[float, float] = _POLL
 
 
-class _Taken(NamedTuple):
-    lease: Lease
-    version: str
-    since: float
-
-
 @contextmanager
 def hold(
     store: Store,
@@ -348,19 +325,18 @@ def hold(
         LockedError: another run has it, and has it still when the timeout is over.
         StateError: the store cannot be reached.
     """
-    who = Claim(run, holder, host, operation, process.identity(), account)
-    wanted = partial(new, who, length=options.length)
-    taken = _Acquisition(store, wanted, clock, options, reporter, cancellation).acquire()
-    heartbeat = Heartbeat(
-        store,
-        taken.lease,
-        taken.version,
-        taken.since,
-        clock,
-        cancellation,
-        reporter,
-        options.is_stuck,
+    wanted = Lease(
+        id=_plain(run),
+        holder=_plain(holder),
+        host=_plain(host),
+        operation=_plain(operation),
+        acquired_at="",  # not yet
+        process=process.identity(),
+        length=options.length,
+        account=_plain(account),
     )
+    taken = _Acquisition(store, wanted, clock, options, reporter, cancellation).acquire()
+    heartbeat = Heartbeat(store, taken, clock, cancellation, reporter, options.is_stuck)
     try:
         heartbeat.start()
         reporter.tell(LockMoved(LockState.TAKEN))
@@ -418,7 +394,7 @@ class _Acquisition:
 
     Args:
         store: whose lock.
-        wanted: the lease that is to be there, when it is told what time it is `now`.
+        wanted: the lease that is to be there, but for the time at which it is acquired.
         clock: what time it is.
         options: how long to wait, and how often to look.
         reporter: is told what is waited for.
@@ -428,7 +404,7 @@ class _Acquisition:
     def __init__(
         self,
         store: Store,
-        wanted: Callable[..., Lease],
+        wanted: Lease,
         clock: Clock,
         options: LockOptions,
         reporter: Reporter,
@@ -503,7 +479,7 @@ class _Acquisition:
     def _take(self, held: Held | None) -> _Taken | None:
         """The lock in place of what was seen; None if somebody else was faster."""
         since = self._clock.monotonic()
-        lease = self._wanted(now=self._clock.now())
+        lease = self._wanted._replace(acquired_at=written(self._clock.now()))
         try:
             version = self._store.write(
                 Key.LOCK,

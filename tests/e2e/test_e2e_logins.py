@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.context import written
 from reconciler.sandbox import PASSWORD, USERNAME, UserLogin
-from reconciler.state_store import open_store
-from reconciler.state_store.lock import Claim, new
+from reconciler.state_store import Lease, open_store
 from reconciler.state_store.port import Key
 
 if TYPE_CHECKING:
@@ -287,8 +287,16 @@ def test_the_progress_of_an_account_is_shown_before_its_end(
 
 def test_who_waits_for_a_lock_reads_whose_it_is(pair: Pair, hurried: Clock) -> None:
     location = f"file:{pair.state('south')}"
-    claim = Claim("run-1", "ann", "build-1", "apply", "another-boot/1/2/3", "south")
-    lease = new(claim, now=hurried.now(), length=600)
+    lease = Lease(
+        id="run-1",
+        holder="ann",
+        host="build-1",
+        operation="apply",
+        acquired_at=written(hurried.now()),
+        process="another-boot/1/2/3",
+        length=600,
+        account="south",
+    )
     pair.state("south").parent.mkdir(parents=True)
     open_store(location, folder=pair.workspace.root).write(Key.LOCK, lease.encoded(), None, "Lock")
     done = pair("apply", "--all-accounts", "--auto-approve")

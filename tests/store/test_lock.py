@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.context import SYSTEM, Cancellation, Reporter
+from reconciler.context import SYSTEM, Cancellation, Reporter, written
 from reconciler.errors import ConflictError, LockedError, StateError
 from reconciler.state_store import (
     Key,
@@ -24,7 +24,6 @@ from reconciler.state_store import (
     open_store,
 )
 from reconciler.state_store.file import FileStore
-from reconciler.state_store.lock import Claim, new
 from reconciler.state_store.process import identity
 
 ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who is dead")
@@ -119,7 +118,7 @@ def put(store: Store, data: bytes) -> None:
 
 
 def lease(run: str = "run-1") -> Lease:
-    return new(Claim(run, "ann", "there", "apply", ""), now=now(), length=LONG)
+    return Lease(run, "ann", "there", "apply", written(now()), "", LONG)
 
 
 @contextmanager
@@ -148,6 +147,11 @@ class TestHolding:
         assert current(store) is None
         assert listener.loss == ""
         assert listener.said == []
+
+    def test_what_is_not_fit_to_be_shown_is_replaced(self, store: Store) -> None:
+        with holding(store, run="a\x1b[31mb\n") as mine:
+            assert mine.id == "a?[31mb?"
+            assert current(store) == mine
 
     def test_it_works_in_every_place(self, place: Any, listener: Listener) -> None:
         store, other = place.open(), place.open()

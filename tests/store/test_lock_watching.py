@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.context import SYSTEM, Cancellation, Clock, Reporter
+from reconciler.context import SYSTEM, Cancellation, Clock, Reporter, written
 from reconciler.errors import LockedError
 from reconciler.state_store import Key, Lease, LockOptions, Store, current, hold, open_store
-from reconciler.state_store.lock import Claim, decoded, new
+from reconciler.state_store.lock import decoded
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LENGTH = 180.0
@@ -38,8 +38,8 @@ class World:
 
     def hold(self, *, skew: float, renew_every: float, length: float = LENGTH) -> Lease:
         """Lets a run on another machine, whose clock is wrong, take the lock."""
-        claim = Claim("run-1", "ann", "elsewhere", "apply", "another-boot/1/2/3")
-        lease = new(claim, now=NOW + timedelta(seconds=skew), length=length)
+        since = written(NOW + timedelta(seconds=skew))
+        lease = Lease("run-1", "ann", "elsewhere", "apply", since, "another-boot/1/2/3", length)
         self.store.write(Key.LOCK, lease.encoded(), None, "")
         self.renew_every, self._renewed_at = renew_every, self.time
         return lease

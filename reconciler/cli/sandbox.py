@@ -181,13 +181,12 @@ def sandbox(
         logins=tuple(package.UserLogin(*login) for login in _logins(logins, own)),
         database=database,
         port=port,
-        faults=_rules(package, faults),
         request_log=request_log,
         token_life=token_life,
         page_size=page_size,
         strict=strict,
         secret_fields=secret_fields,
-        world=_world(package, worlds),
+        controls=package.Controls(faults=_rules(package, faults), world=_world(package, worlds)),
     )
 
     def announce(url: str) -> None:

@@ -79,7 +79,7 @@ class Tokens:
     """The tokens handed out so far, until they expire."""
 
     def __init__(
-        self, life: float, now: Callable[[], float], users: Mapping[UserLogin, User] = _USERS
+        self, life: float, now: Callable[[], float], users: Mapping[UserLogin, User]
     ) -> None:
         self._users = users
         self._life = life
@@ -107,19 +107,15 @@ class Tokens:
 
 
 def application(
-    options: Options,
-    account: AccountData,
-    backend: Backend,
-    clock: SandboxClock,
-    further: Mapping[str, AccountData] = {},
+    options: Options, accounts: Mapping[str, AccountData], backend: Backend, clock: SandboxClock
 ) -> Starlette:
-    """The API over the monitors of the account, and of the further ones by username."""
+    """The API over the monitors of accounts, as `User.account` names them."""
     kinds = [MonitorKind.from_schema(name, schema) for name, schema in options.schemas.items()]
     handlers: Mapping[Any, ExceptionHandler] = {
         AnswerError: _refused,
         HTTPException: _not_routed,
     }
-    api = _Api(options, {"": account, **further}, backend, clock)
+    api = _Api(options, accounts, backend, clock)
     app = Starlette(routes=list(_routes(api, kinds)), exception_handlers=handlers)
     app.router.redirect_slashes = False
     return app

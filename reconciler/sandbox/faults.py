@@ -1,4 +1,4 @@
-"""Faults that the sandbox can be told to have. Rule: decides which one applies; does no I/O.
+"""Faults that the sandbox can be told to have. Rule: values only.
 
 None of them is a documented behaviour of AlertSite; each is what networks and proxies do.
 """
@@ -87,6 +87,10 @@ class Fault:
         """Whether the answer does not wait for a create that is under way."""
         return self.act == "late" or (self.act is None and self.body == "html")
 
+    def fits(self, method: str, path: str) -> bool:
+        """Whether it is for such a request."""
+        return self.method in ("*", method) and fnmatchcase(path, self.path)
+
     def _contradictions(self) -> Iterator[tuple[bool, str]]:
         answers = self.status is not None or self.body is not None
         yield (
@@ -152,26 +156,3 @@ def _settings(settings: Sequence[str]) -> dict[str, _Value]:
             kind = "a whole number" if _KEYS[key] is int else "a number"
             raise ValueError(f"{key} must be {kind}, not {text!r}") from None
     return values
-
-
-class Faults:
-    """The rules of one sandbox, with how many requests each has seen."""
-
-    def __init__(self, rules: Sequence[Fault]) -> None:
-        self.rules = tuple(rules)
-        self._seen = [0] * len(self.rules)
-
-    def take(self, method: str, path: str) -> Fault | None:
-        """The rule for this request, the first that applies; the request is counted.
-
-        A request that a rule skips, or that comes after its last time, is left to the rules after
-        it.
-        """
-        for index, rule in enumerate(self.rules):
-            if rule.method not in ("*", method) or not fnmatchcase(path, rule.path):
-                continue
-            self._seen[index] += 1
-            turn = self._seen[index] - rule.skip
-            if turn >= 1 and (rule.times is None or turn <= rule.times):
-                return rule
-        return None

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from reconciler.sandbox.faults import Fault, Faults
+from reconciler.sandbox.faults import Fault
 from reconciler.sandbox.worlds import PLAIN, World
 
 Showing = Literal["echoed", "masked", "omitted"]
@@ -23,7 +24,7 @@ class UserLogin(NamedTuple):
 class Controls:
     """The world and the faults of a running sandbox, which obeys a change from its next request on.
 
-    They are handed over in `Options.controls` and may be changed from any thread.
+    They may be changed from any thread.
 
     Attributes:
         world: how it behaves. What the world did to earlier writes stays done.
@@ -31,20 +32,30 @@ class Controls:
 
     def __init__(self, world: World = PLAIN, faults: Iterable[Fault] = ()) -> None:
         self.world = world
-        self._faults = Faults(tuple(faults))
+        self.faults = tuple(faults)
 
     @property
     def faults(self) -> tuple[Fault, ...]:
         """The rules, tried in order; when they are replaced, counting starts anew."""
-        return self._faults.rules
+        return tuple(rule for rule, _ in self._counted)
 
     @faults.setter
     def faults(self, rules: Iterable[Fault]) -> None:
-        self._faults = Faults(tuple(rules))
+        # At once, as requests may arrive in another thread; the first turn of each rule is 1.
+        self._counted = [(rule, count(1 - rule.skip)) for rule in rules]
 
     def take(self, method: str, path: str) -> Fault | None:
-        """The rule for this request, which is counted."""
-        return self._faults.take(method, path)
+        """The rule for this request, the first that applies; the request is counted.
+
+        A request that a rule skips, or that comes after its last time, is left to the rules after
+        it.
+        """
+        for rule, turns in self._counted:
+            if rule.fits(method, path):
+                turn = next(turns)
+                if turn >= 1 and (rule.times is None or turn <= rule.times):
+                    return rule
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +70,6 @@ class Options:
             first. Inferred: one user sees one account, and no id is that of monitors of two.
         database: the SQLite file; None keeps everything in memory. Sandboxes may share a file.
         port: the port on 127.0.0.1; 0 takes any free one.
-        faults: rules, tried in order.
         request_log: a file that gets one JSON object per line for each request.
         token_life: seconds after which a token is refused. Documented: one hour.
         page_size: the most monitors one list answer holds; None pages only when `limit` is asked
@@ -74,14 +84,9 @@ class Options:
             drops has no more than the first. A create that a fault answers before its effect (see
             `World.backend`) has its `during` before the effect too. An `Abandon` raised before
             drops the request as if it had never arrived; raised during, it drops the answer.
-        world: which of the behaviours that the documentation leaves open it has.
-        controls: the world and the faults, in place of `world` and `faults`, for whoever wants to
-            change them while it runs.
+        controls: which of the behaviours that the documentation leaves open it has, and its faults.
         clock: seconds that never go back. A test may set them: what waits looks at them again
             every few milliseconds, and everything else only when a request arrives.
-
-    Raises:
-        ValueError: both controls and what they hold were given.
     """
 
     schemas: Mapping[str, Mapping[str, Any]]
@@ -89,18 +94,11 @@ class Options:
     logins: Sequence[UserLogin] = ()
     database: Path | None = None
     port: int = 0
-    faults: tuple[Fault, ...] = ()
     request_log: Path | None = None
     token_life: float = 3600.0
     page_size: int | None = None
     strict: bool = False
     secret_fields: Showing = "omitted"
     witness: Witness | None = None
-    world: World = PLAIN
-    controls: Controls | None = None
+    controls: Controls = field(default_factory=Controls)
     clock: Callable[[], float] = time.monotonic
-
-    def __post_init__(self) -> None:
-        """Refuses two worlds, or two lists of faults."""
-        if self.controls is not None and (self.faults or self.world != PLAIN):
-            raise ValueError("give the world and the faults to the controls")

@@ -20,7 +20,7 @@ from reconciler.sandbox.app import PREFIX, application
 from reconciler.sandbox.backend import Backend, SandboxClock
 from reconciler.sandbox.front import Front
 from reconciler.sandbox.monitors import SecretFields
-from reconciler.sandbox.options import Controls, Options
+from reconciler.sandbox.options import Options
 from reconciler.sandbox.store import Database
 
 if TYPE_CHECKING:
@@ -98,13 +98,14 @@ def _prepared(options: Options) -> Iterator[_Prepared]:
         listener = stack.enter_context(_bound(options.port))
         stopping = asyncio.Event()
         clock = SandboxClock(options.clock, stopping)
-        controls = options.controls or Controls(options.world, options.faults)
         backend = Backend(clock)
         stack.callback(backend.settle)  # what was due before the end took place before it
-        further = {
-            username: AccountData(store.of(username), controls) for username, _ in options.logins
+        controls = options.controls
+        accounts = {
+            name: AccountData(store.of(name), controls)
+            for name in ("", *(login.username for login in options.logins))
         }
-        api = application(options, AccountData(store, controls), backend, clock, further)
+        api = application(options, accounts, backend, clock)
         app = Front(api, controls, backend, clock, write_log, options.witness)
         yield _Prepared(app, listener, stopping)
 

@@ -25,7 +25,8 @@ from store.conftest import git, s3, s3_endpoint  # noqa: F401 - fixtures
 
 import reconciler.cli
 from reconciler.context import SYSTEM, Clock
-from reconciler.sandbox import PASSWORD, USERNAME, Options, parse_fault, running
+from reconciler.sandbox import PASSWORD, USERNAME, Controls, Options, World, parse_fault, running
+from reconciler.sandbox.worlds import PLAIN
 from reconciler.schema import installed_schemas
 from reconciler.state_store import Store, open_store
 
@@ -362,12 +363,17 @@ def sandbox(tmp_path: Path, schemas: dict[str, Any]) -> Iterator[Callable[..., A
     with contextlib.ExitStack() as stack:
         count = 0
 
-        def start(*seed: Mapping[str, Any], faults: Sequence[str] = (), **options: Any) -> Account:
+        def start(
+            *seed: Mapping[str, Any],
+            world: World = PLAIN,
+            faults: Sequence[str] = (),
+            **options: Any,
+        ) -> Account:
             nonlocal count
             count += 1
             log = tmp_path / f"requests-{count}.jsonl"
-            rules = tuple(map(parse_fault, faults))
-            prepared = Options(schemas=schemas, seed=seed, faults=rules, request_log=log, **options)
+            options = {"controls": Controls(world, map(parse_fault, faults)), **options}
+            prepared = Options(schemas=schemas, seed=seed, request_log=log, **options)
             with unmeasured_threads():  # `tests/sandbox` measures it
                 return Account(stack.enter_context(running(prepared)), log)
 

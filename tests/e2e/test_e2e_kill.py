@@ -25,7 +25,7 @@ import pytest
 from reconciler.core.model import Account as Named
 from reconciler.core.state import from_text, to_text
 from reconciler.errors import ConflictError
-from reconciler.sandbox import Abandon, Fault
+from reconciler.sandbox import Abandon, Controls, Fault
 from reconciler.state_store import Key
 from reconciler.state_store.lock import decoded
 
@@ -237,7 +237,11 @@ class Lab(NamedTuple):
             faults: of the sandbox.
         """
         at, killer = _furnished(place, past), Killer()
-        options = {"secret_fields": "echoed", "witness": killer, "faults": tuple(faults)}
+        options = {
+            "secret_fields": "echoed",
+            "witness": killer,
+            "controls": Controls(faults=faults),
+        }
         with self.serving(*past.monitors, **options) as account:
             env = {**self.env, **place.env, **account.env, "RECONCILER_STATE": place.location}
             store = place.store(at)

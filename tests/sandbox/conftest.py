@@ -1,12 +1,13 @@
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from reconciler.sandbox import PASSWORD, USERNAME, Options, running
+from reconciler.sandbox import PASSWORD, USERNAME, Controls, Fault, Options, World, running
 from reconciler.sandbox.monitors import SecretFields
+from reconciler.sandbox.worlds import PLAIN
 from reconciler.schema import installed_schemas
 
 
@@ -38,7 +39,10 @@ def token_of() -> Callable[..., str]:
 def _starting(schemas: Any, token_of: Callable[..., str]) -> Iterator[Callable[..., httpx.Client]]:
     with contextlib.ExitStack() as stack:
 
-        def start(**options: Any) -> httpx.Client:
+        def start(
+            *, world: World = PLAIN, faults: Iterable[Fault] = (), **options: Any
+        ) -> httpx.Client:
+            options = {"controls": Controls(world, faults), **options}
             url = stack.enter_context(running(Options(schemas=schemas, **options)))
             client = stack.enter_context(httpx.Client(base_url=url, timeout=10))
             client.headers["Authorization"] = f"Bearer {token_of(client)}"

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from reconciler.sandbox import Fault, parse_fault
-from reconciler.sandbox.faults import Faults
+from reconciler.sandbox.options import Controls
 
 LOST = (httpx.RemoteProtocolError, httpx.ReadError)
 
@@ -89,10 +89,10 @@ def test_a_fault_cannot_be_made_wrong_in_code_either() -> None:
 def test_rules_apply_in_order_and_are_used_up() -> None:
     first = Fault("GET", "/a*", status=500, skip=1, times=2)
     second = Fault("*", "/a", status=501, times=1)
-    faults = Faults([first, second])
-    taken = [faults.take("GET", "/a") for _ in range(5)]
+    controls = Controls(faults=[first, second])
+    taken = [controls.take("GET", "/a") for _ in range(5)]
     assert taken == [second, first, first, None, None]
-    assert faults.take("POST", "/b") is None
+    assert controls.take("POST", "/b") is None
 
 
 def ports(client: httpx.Client) -> list[Any]:

@@ -33,7 +33,7 @@ def test_the_document_names_exactly_the_served_routes(
     store = Database(None, (), secret_fields)
     clock = SandboxClock(time.monotonic, asyncio.Event())
     account = AccountData(store, Controls())
-    routes = application(Options(schemas=schemas), account, Backend(clock), clock).routes
+    routes = application(Options(schemas=schemas), {"": account}, Backend(clock), clock).routes
     store.close()
     listed = {
         (path, method.upper())

@@ -14,8 +14,16 @@ from typing import Any
 import httpx
 import pytest
 
-from reconciler.sandbox import PASSWORD, USERNAME, Options, parse_fault, running
-from reconciler.sandbox.app import Tokens
+from reconciler.sandbox import (
+    PASSWORD,
+    USERNAME,
+    Controls,
+    Options,
+    UserLogin,
+    parse_fault,
+    running,
+)
+from reconciler.sandbox.app import Tokens, User
 from reconciler.sandbox.store import Database
 
 from listening import free_ports
@@ -96,7 +104,7 @@ def test_nothing_is_left_after_the_end(schemas: Any, capfd: Any) -> None:
     fault = parse_fault("* /slow delay=60")
     before = threading.active_count()
     with httpx.Client() as client:
-        with running(Options(schemas=schemas, faults=(fault,))) as url:
+        with running(Options(schemas=schemas, controls=Controls(faults=[fault]))) as url:
             address = ("127.0.0.1", httpx.URL(url).port or 0)
             assert client.get(f"{url}/openapi.json").status_code == 200  # stays connected
             half = socket.create_connection(address)
@@ -181,7 +189,8 @@ def test_every_request_is_in_the_log_when_it_is_answered(
 
 def test_a_token_is_valid_to_its_last_moment() -> None:
     now = [100.0]
-    tokens = Tokens(60.0, lambda: now[0])
+    login = UserLogin(USERNAME, PASSWORD)
+    tokens = Tokens(60.0, lambda: now[0], {login: User(may_write=True)})
     token = tokens.issue(USERNAME, PASSWORD)
     assert token is not None
     now[0] = 159.9

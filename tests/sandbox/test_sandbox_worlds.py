@@ -294,7 +294,7 @@ def test_a_create_that_was_due_at_the_end_has_taken_place(
 def test_a_sandbox_ends_while_a_create_waits(
     schemas: Any, token_of: Any, smtp: Any, now: Now, capfd: Any
 ) -> None:
-    options = Options(schemas=schemas, world=World(backend=60), clock=now)
+    options = Options(schemas=schemas, controls=Controls(World(backend=60)), clock=now)
     outcome: list[Any] = []
     with httpx.Client() as client:
         with running(options) as url:
@@ -579,14 +579,6 @@ def test_vanish_begins_anew_with_a_new_world(start: Any, seed: Any) -> None:
     controls.world = World(vanish="first")
     assert listed(client, limit=2) == [501, 502]
     assert listed(client, limit=2) == [502, 503]
-
-
-@pytest.mark.parametrize(
-    "options", [{"world": World(lag=1)}, {"faults": (parse_fault("* * delay=1"),)}]
-)
-def test_a_world_beside_controls_is_refused(schemas: Any, options: Any) -> None:
-    with pytest.raises(ValueError, match="to the controls"):
-        Options(schemas=schemas, controls=Controls(), **options)
 
 
 # Faults that act

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, NoReturn, TypeVar
 from reconciler import durable
 from reconciler.context import waiting
 from reconciler.core.model import JSON, SECRET_REF, SecretRef, canonical, secret_refs
+from reconciler.core.printable import is_unicode
 from reconciler.core.redactor import Redactor
 from reconciler.errors import ConfigurationError
 
@@ -412,7 +413,7 @@ def _from_environment(name: str, environment: Mapping[str, str]) -> str:
     text = environment.get(name, "")
     if not text:
         raise LookupError(f"the environment variable {name} is empty or not set")
-    if not _is_unicode(text):  # Python shows other bytes as halves of surrogate pairs
+    if not is_unicode(text):
         raise LookupError(f"the environment variable {name} is not UTF-8")
     return text
 
@@ -444,7 +445,7 @@ def _from_plug_in(ref: SecretRef) -> str:
     except Exception as error:  # noqa: BLE001 - it is not ours, and a run must not end with it
         failure = f"{type(error).__name__}: {error}"
         raise LookupError(f"the resolver of the scheme {ref.scheme} failed: {failure}") from None
-    if not isinstance(secret, str) or not secret or not _is_unicode(secret):
+    if not isinstance(secret, str) or not secret or not is_unicode(secret):
         raise LookupError(f"{ref}: the resolver of the scheme {ref.scheme} gave no text")
     return secret
 
@@ -472,7 +473,3 @@ def _reason(error: Exception) -> str:
     """What an exception says; a KeyError would say it in quotes."""
     first: object = error.args[0] if isinstance(error, KeyError) and error.args else error
     return str(first) or type(error).__name__
-
-
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)

@@ -21,7 +21,7 @@ from reconciler.cli import console
 from reconciler.cli.context import Context
 from reconciler.cli.output import OPTIONS, with_output_options
 from reconciler.context import SYSTEM, Clock
-from reconciler.core.printable import joined
+from reconciler.core.printable import is_unicode, joined
 from reconciler.core.redactor import Redactor
 from reconciler.errors import (
     ConfigurationError,
@@ -295,7 +295,7 @@ def _check(arguments: Sequence[str]) -> None:
         UsageError: it is not text in the encoding of the locale.
     """
     for argument in arguments:
-        if any("\ud800" <= char <= "\udfff" for char in argument):  # how Python shows other bytes
+        if not is_unicode(argument):
             raise UsageError(
                 f"the argument {argument} is not text: some of its bytes mean nothing here",
                 "Rename what it names, or set LANG to the encoding that it is written in.",

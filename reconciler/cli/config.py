@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from reconciler import durable
 from reconciler.context import MIB, USUAL, Limits
+from reconciler.core.printable import is_unicode
 from reconciler.core.safety import Budget, Budgets
 from reconciler.errors import ConfigurationError
 
@@ -486,7 +487,7 @@ def _value(environment: Mapping[str, str], name: str) -> str:
     path = environment.get(f"{name}_FILE")
     if path is None:
         value = environment.get(name, "")
-        if any("\ud800" <= char <= "\udfff" for char in value):  # how Python shows other bytes
+        if not is_unicode(value):
             raise ConfigurationError(f"{name} is not UTF-8", "Set it as UTF-8 text.")
         return value
     if environment.get(name):

@@ -30,6 +30,11 @@ class Lines(str):
     __slots__ = ()
 
 
+def is_unicode(text: str) -> bool:
+    """Whether it is text; Python shows bytes that are none as halves of surrogate pairs."""
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
+
+
 def printable(text: str) -> str:
     """The text as one line, without what could steer a terminal or a pipeline's runner.
 

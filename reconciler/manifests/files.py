@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler import durable
+from reconciler.core.printable import is_unicode
 from reconciler.errors import ConfigurationError, Diagnostic, Position
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ def find(paths: Sequence[str], *, may_be_empty: bool = False, hint: str = "") ->
 
 def read(path: str) -> bytes | Diagnostic:
     """The bytes of a manifest file, or why it cannot be read."""
-    if not path.isascii() and any("\ud800" <= char <= "\udfff" for char in path):
-        # That is how Python shows bytes that are not UTF-8.
+    if not is_unicode(path):
         return Diagnostic(Position(path, 1, 1), "file-name", "its name is not UTF-8; rename it")
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # or a pipe would block for ever

@@ -151,7 +151,7 @@ def replace(path: Path, data: bytes, *, mode: int = USUAL, backup: Path | None =
     with _file_aside(path.parent, mode if found is None else PRIVATE) as (aside, descriptor):
         if found is not None:
             os.fchmod(descriptor, stat.S_IMODE(found.st_mode))
-        _fill(descriptor, data)
+        fill(descriptor, data)
         if found is not None and backup is not None:
             _keep(path, backup)
         aside.replace(path)
@@ -165,7 +165,7 @@ def create(path: Path, data: bytes, *, mode: int = USUAL) -> None:
         FileExistsError: there is something at its path; it stays as it is.
     """
     with _file_aside(path.parent, mode) as (aside, descriptor):
-        _fill(descriptor, data)
+        fill(descriptor, data)
         _place(aside, path)
     sync_folder(path.parent)
 
@@ -252,7 +252,8 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _fill(descriptor: int, data: bytes) -> None:
+def fill(descriptor: int, data: bytes) -> None:
+    """Writes all of it to an open file, and makes it durable."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]

@@ -129,19 +129,19 @@ def _used(remote: str, configured: str) -> Iterator[tuple[str, str, Login]]:
             rules[found["key"]].append((value, found["base"]))
     for raw in urls["url"] or [remote]:
         for key in ("insteadof",) if urls["pushurl"] else ("insteadof", "pushinsteadof"):
-            yield from _leading(key, raw, rules[key], is_plain=key == "insteadof")
+            yield from _leading(key, raw, rules[key])
     for raw in urls["pushurl"]:
-        yield from _leading("insteadof", raw, rules["insteadof"], is_plain=True)
+        yield from _leading("insteadof", raw, rules["insteadof"])
 
 
 def _leading(
-    key: str, raw: str, rules: Iterable[tuple[str, str]], *, is_plain: bool
+    key: str, raw: str, rules: Iterable[tuple[str, str]]
 ) -> Iterator[tuple[str, str, Login]]:
     fitting = [rule for rule in rules if raw.startswith(rule[0])]
     if fitting:
         prefix, base = max(fitting, key=lambda rule: len(rule[0]))
         url = base + raw.removeprefix(prefix)
-    elif is_plain:
+    elif key == "insteadof":  # without a rule a URL is used as it is
         url = raw
     else:
         return

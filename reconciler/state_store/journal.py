@@ -113,9 +113,7 @@ class Journal:
 
     def _write(self, descriptor: int, data: bytes, size: int) -> None:
         try:
-            while data:
-                data = data[os.write(descriptor, data) :]
-            os.fsync(descriptor)
+            durable.fill(descriptor, data)
         except OSError:
             # What is half written would spoil the line that comes after it.
             try:

@@ -105,15 +105,15 @@ ALL = ("--all-accounts", "--auto-approve", "--json", "--results", "results")
 
 @pytest.mark.large
 def test_shards_are_merged_into_the_report_of_one_run(fleets: Callable[..., Any]) -> None:
-    with fleets("threads") as threads:
+    with fleets("threads", count=20) as threads:
         wanted = report(threads("apply", *ALL))
         assert report(threads("merge", "results", "--json")) == wanted
         made = threads.made()
-    with fleets("shards") as fleet:
+    with fleets("shards", count=20) as fleet:
         for number in (1, 2, 4):
             assert fleet("apply", *ALL, "--shard", f"{number}/4").code == 0
         partial_ = fleet("merge", "results", "--json")
-        assert (partial_.code, partial_.json["summary"]) == (7, {"not-started": 15, "done": 45})
+        assert (partial_.code, partial_.json["summary"]) == (7, {"not-started": 5, "done": 15})
         assert fleet("apply", *ALL, "--shard", "/4", JOB_COMPLETION_INDEX="2").code == 0
         merged = fleet("merge", "results", "--json")
         assert (merged.code, report(merged)) == (0, wanted)
@@ -127,12 +127,12 @@ def test_what_was_not_done_in_a_shard_is_told_by_the_merge(
     fleets: Callable[..., Any], hurried: Clock
 ) -> None:
     """An account that is down is asked three times, and has a result; then it is done again."""
-    with fleets("down") as fleet:
+    with fleets("down", count=20) as fleet:
         settings = fleet.root / "reconciler.toml"
         text = settings.read_text()
         settings.write_text(text.replace(fleet.accounts[0].url, "http://127.0.0.1:9/api/v3"))
         shard = ("--shard", "1/20", "--results", "results", "--auto-approve")
-        only = ("-a", "customer-0?", "-a", "customer-2?")
+        only = ("-a", "customer-0?", "-a", "customer-1?")
         done = fleet("apply", *only, *shard, clock=hurried)
         assert done.code == 6
         merged = fleet("merge", "results", *only, "--format", "markdown=report.md")
@@ -145,7 +145,7 @@ def test_what_was_not_done_in_a_shard_is_told_by_the_merge(
 
 
 def test_results_of_different_options_are_no_run(fleets: Callable[..., Any]) -> None:
-    with fleets("options") as fleet:
+    with fleets("options", count=10) as fleet:
         only = ("-a", "customer-0?", "--results", "results")
         first = fleet("plan", *only, "--shard", "1/2", "--format", "markdown=1.md")
         second = fleet("plan", *only, "--shard", "2/2", "--format", "markdown=2.md")
@@ -161,7 +161,7 @@ def test_results_of_different_options_are_no_run(fleets: Callable[..., Any]) -> 
 
 
 def test_results_of_different_places_are_no_run(fleets: Callable[..., Any]) -> None:
-    with fleets("places") as fleet:
+    with fleets("places", count=10) as fleet:
         only = ("plan", "-a", "customer-0?", "--results", "results")
         assert fleet(*only, "--shard", "1/2").code == 0
         elsewhere = {"RECONCILER_STATE": "file:other/{account}.json"}
@@ -173,7 +173,7 @@ def test_results_of_different_places_are_no_run(fleets: Callable[..., Any]) -> N
 
 
 def test_a_result_holds_no_secret_of_the_command_line(fleets: Callable[..., Any]) -> None:
-    with fleets("notify") as fleet:
+    with fleets("notify", count=10) as fleet:
         only = ("-a", "customer-0?", "--results", "results", "--auto-approve")
         fleet("apply", *only, "--notify", "json://user:not-a-word@127.0.0.1:9/x")
         texts = [path.read_text() for path in (fleet.root / "results").iterdir()]
@@ -182,7 +182,7 @@ def test_a_result_holds_no_secret_of_the_command_line(fleets: Callable[..., Any]
 
 
 def test_results_of_another_state_are_not_taken(fleets: Callable[..., Any]) -> None:
-    with fleets("state") as fleet:
+    with fleets("state", count=10) as fleet:
         only = ("plan", "-a", "customer-0?", "--results", "results")
         assert fleet(*only).code == 0
         calls = len(fleet.accounts[0].requests())

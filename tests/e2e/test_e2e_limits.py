@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,13 @@ _LOGIN = "POST /access-tokens"
 _SHORT = {"RECONCILER_DEADLINE": "0.6s"}
 _PATIENT = {"RECONCILER_TIMEOUT": "60s", "RECONCILER_DEADLINE": "60s"}
 _SECONDS = 45
+_HURRIED = """
+import sys
+from reconciler.cli import run
+from reconciler.context import SYSTEM
+sys.exit(run(sys.argv[1:], SYSTEM._replace(monotonic=lambda: 5 * SYSTEM.monotonic())))
+"""
+"""The command line as a process for which 2 s are 10."""
 
 
 @pytest.fixture
@@ -124,6 +133,7 @@ def test_login_is_sent_once_whatever_is_answered(
     [(signal.SIGINT, signal.SIGTERM), (signal.SIGHUP, signal.SIGHUP)],
     ids=["int-term", "hup-hup"],
 )
+@pytest.mark.parametrize("executable", [[sys.executable, "-c", _HURRIED]], ids=["hurried"])
 def test_second_signal_after_a_while_closes_the_connections(
     first: signal.Signals,
     second: signal.Signals,
@@ -132,15 +142,20 @@ def test_second_signal_after_a_while_closes_the_connections(
     sandbox: Callable[..., Account],
     start: Callable[..., Any],
 ) -> None:
-    account = sandbox(*fleet(4), faults=["PATCH * delay=40"])
+    sending = threading.Semaphore(0)
+
+    def witness(_moment: str, method: str, _path: str) -> None:
+        if method == "PATCH":
+            sending.release()
+
+    account = sandbox(*fleet(4), faults=["PATCH * delay=40"], witness=witness)
     process = start(*_APPLY, "--parallelism", "2", "--json", env=account.env | _PATIENT)
-    process.read_until("Plan: ")
-    time.sleep(1)
+    for _ in range(2):
+        assert sending.acquire(timeout=_SECONDS)
     process.popen.send_signal(first)
     assert "in 10 s or later" in process.read_until("Stopping")
-    time.sleep(1)
     process.popen.send_signal(second)  # too soon: a pipeline sends two as well
-    time.sleep(9.2)
+    time.sleep(2.1)
     assert process.popen.poll() is None
     assert lock.exists()
     started = time.monotonic()

@@ -172,12 +172,12 @@ def test_a_lock_that_is_lost_at_the_question_leaves_the_state_to_who_has_it(
 ) -> None:
     account = sandbox(*fleet(1))
     state = tmp_path / "state" / "state.json"
-    env = {"RECONCILER_STATE": f"file:{state}", "RECONCILER_LOCK_LEASE": "4s"}
+    env = {"RECONCILER_STATE": f"file:{state}", "RECONCILER_LOCK_LEASE": "2s"}
     session = terminal("apply", env=account.env | env)
     session.wait_for(_QUESTION)
     lock = state.with_name("state.json.lock")
     lock.write_bytes(lock.read_bytes().replace(b'"id": "', b'"id": "another-'))
-    time.sleep(3)  # a lease is renewed each third of its length
+    time.sleep(1.5)  # a lease is renewed each quarter of its length
     session.type("yes\n")
     assert session.finish() == 8
     assert "the lock was lost" in session.screen

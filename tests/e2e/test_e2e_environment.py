@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from conftest import Account, Done
 
+    from reconciler.context import Clock
+
 _LOGIN = "POST /access-tokens"
 _READ = "GET /monitors"
 _APPLY = ("apply", "--auto-approve")
@@ -183,10 +185,12 @@ def test_url_that_cannot_be_meant(
     assert _SECRET not in done.text
 
 
-def test_a_proxy_whose_name_is_none(fleet: Callable[[int], Any], run: Callable[..., Done]) -> None:
+def test_a_proxy_whose_name_is_none(
+    fleet: Callable[[int], Any], run: Callable[..., Done], hurried: Clock
+) -> None:
     fleet(1)
-    env = {"ALERTSITE_TOKEN": "0" * 32, "HTTPS_PROXY": "http://a..b:1", "RECONCILER_DEADLINE": "1s"}
-    done = run("plan", env=env)
+    env = {"ALERTSITE_TOKEN": "0" * 32, "HTTPS_PROXY": "http://a..b:1"}
+    done = run("plan", env=env, clock=hurried)
     assert done.code == 6
     assert "the proxy a..b:1 cannot be reached: the name of the host is not valid" in done.err
 

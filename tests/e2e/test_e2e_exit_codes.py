@@ -220,9 +220,10 @@ def test_unavailable_for_ever(
     fleet: Callable[[int], Any],
     sandbox: Callable[..., Account],
     run: Callable[..., Done],
+    hurried: Clock,
 ) -> None:
     account = sandbox(*fleet(1), faults=[f"* {path} status=503 retry-after=0"])
-    done = run(*_APPLY, env=account.env)
+    done = run(*_APPLY, env=account.env, clock=hurried)
     assert done.code == 6
     assert "503 Service Unavailable" in done.err
     assert "The sandbox was told to answer this." in done.err

@@ -26,7 +26,7 @@ _STORES = ("file", "git", "s3")
 _SECONDS = 45
 _APPLY = ("apply", "--auto-approve")
 _WAITING = (*_APPLY, "--lock-timeout", "60s")
-_LEASE = "3s"
+_LEASE = "2s"
 """Long enough to be renewed on a busy machine, short enough to be waited for."""
 _UPDATES, _CREATES = range(1, 4), range(4, 10)
 _FLEET = {f"email-smtp/relay-{number}" for number in (*_UPDATES, *_CREATES)}

@@ -96,9 +96,10 @@ def test_two_failures_and_then_success(
     fleet: Callable[[int], Any],
     sandbox: Callable[..., Account],
     run: Callable[..., Done],
+    hurried: Clock,
 ) -> None:
     account = sandbox(*fleet(1), faults=[f"{what} status={status} retry-after=0 times=2"])
-    done = run(*_APPLY, env=account.env)
+    done = run(*_APPLY, env=account.env, clock=hurried)
     assert done.code == 0
     assert done.err.count("trying again") == 2
     method = what.partition(" ")[0]
@@ -115,9 +116,10 @@ def test_patch_without_a_usable_answer_is_sent_again(
     fleet: Callable[[int], Any],
     sandbox: Callable[..., Account],
     run: Callable[..., Done],
+    hurried: Clock,
 ) -> None:
     account = sandbox(*fleet(3), faults=[f"PATCH */1 {effect} times=1"])
-    done = run(*_APPLY, env=account.env)
+    done = run(*_APPLY, env=account.env, clock=hurried)
     assert done.code == 0
     assert "3 changed" in done.out
     assert sorted(path for path, _ in account.patches()) == [
@@ -132,9 +134,10 @@ def test_read_without_a_usable_answer_is_sent_again(
     fleet: Callable[[int], Any],
     sandbox: Callable[..., Account],
     run: Callable[..., Done],
+    hurried: Clock,
 ) -> None:
     account = sandbox(*fleet(1), faults=[f"GET /monitors {effect} times=1"])
-    done = run("plan", env=account.env)
+    done = run("plan", env=account.env, clock=hurried)
     assert done.code == 0
     assert account.calls() == [_LOGIN, _READ, _READ]
 
@@ -145,20 +148,24 @@ def test_answer_that_makes_no_sense_is_settled_by_reading(
     fleet: Callable[[int], Any],
     sandbox: Callable[..., Account],
     run: Callable[..., Done],
+    hurried: Clock,
 ) -> None:
     account = sandbox(*fleet(1), faults=[f"PATCH * {effect}"])
-    done = run(*_APPLY, "--json", env=account.env)
+    done = run(*_APPLY, "--json", env=account.env, clock=hurried)
     assert done.code == 0
     assert done.json["summary"]["done"] == 1
     assert account.calls() == [_LOGIN, _READ, f"PATCH {_FIRST[0]}", _READ]
 
 
 def test_only_what_alertsite_has_afterwards_is_done(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Callable[[int], Any],
+    sandbox: Callable[..., Account],
+    run: Callable[..., Done],
+    hurried: Clock,
 ) -> None:
     rules = ["PATCH */1 status=200", "PATCH */2 status=500"]
     account = sandbox(*fleet(3), faults=rules)
-    done = run(*_APPLY, env=account.env)
+    done = run(*_APPLY, env=account.env, clock=hurried)
     assert done.code == 7
     assert "! email-smtp/relay-01 not kept" in done.out
     assert "(monitors/fleet.yaml:1)" in done.out

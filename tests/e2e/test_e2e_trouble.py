@@ -447,7 +447,7 @@ def test_lock_that_is_broken_in_mid_run(
         holder = json.loads(kept.with_name("state.json.lock").read_bytes())["id"]
         assert run_process("state", "unlock", holder, env={"CI": "1"}).code == 0
 
-    account, done = meddled(mixed, unlock, pause=2.0, RECONCILER_LOCK_LEASE="1s")
+    account, done = meddled(mixed, unlock, RECONCILER_LOCK_LEASE="1s")
     assert done.code == 7
     assert "not started: the lock was lost: " in done.out
     assert 1 <= _writes(account).total() < 6

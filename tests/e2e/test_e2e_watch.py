@@ -950,7 +950,7 @@ def test_it_leads_again_when_its_store_is_back(
     start: Callable[..., Process], account: Account, checkout: Path, tmp_path: Path
 ) -> None:
     place = tmp_path / "place"
-    state = {"RECONCILER_STATE": f"file:{place}/state.json", "RECONCILER_LOCK_LEASE": "4s"}
+    state = {"RECONCILER_STATE": f"file:{place}/state.json", "RECONCILER_LOCK_LEASE": "2s"}
     process = start(*WATCH, env=account.env | state, cwd=checkout)
     pages = Pages(process)
     pages.wait_for("/readyz", "leading")

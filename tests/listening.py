@@ -40,6 +40,8 @@ def free_ports(count: int) -> list[int]:
 class QuietHandler(BaseHTTPRequestHandler):
     """Answers what its subclass says, and prints nothing of it."""
 
+    disable_nagle_algorithm = True  # which keeps each second part of an answer for 40 ms
+
     def log_message(self, *_: object) -> None:
         pass
 

@@ -408,12 +408,12 @@ class TestFlood:
             number = len(raw.seen)
             items = [{"id": n, "type": "email-smtp"} for n in (number, number + 1)]
             data = {"metadata": {"resultset": {"limit": 2}}, "results": items}
-            time.sleep(0.1)
+            time.sleep(0.02)
             to.sendall(whole(json.dumps(data).encode()))
 
         raw.on("GET /monitors", page)
         with at_most(15), pytest.raises(UnavailableError, match="GET /monitors: no whole answer"):
-            listed(connected(Limits(timeout=2.0, deadline=2.0)))
+            listed(connected(Limits(timeout=2.0, deadline=0.4)))
 
 
 class TestEncoding:

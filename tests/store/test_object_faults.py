@@ -8,7 +8,7 @@ Cloud Storage's XML API, conditional headers of Azure's Blob service.
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 import pytest
@@ -16,6 +16,7 @@ import pytest
 from reconciler.errors import ConflictError
 from reconciler.state_store import Key, Store, open_store
 
+from listening import QuietHandler
 from stores import content, failure, write
 
 STATE = "/states/state.json"
@@ -66,12 +67,9 @@ class Server(ThreadingHTTPServer):
         self.objects[path] = Stored(data, self.generation, metadata)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
     server: Server
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
 
     def respond(self, status: int, body: bytes = b"") -> None:
         self.send_response(status)
@@ -89,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def do_GET(self) -> None:
+    def _get(self) -> None:
         with self.server.lock:
             if self.server.fault("GET"):
                 self.respond(400, b"no\n" * 1000)
@@ -98,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 self.respond(404)
 
-    def do_PUT(self) -> None:
+    def _put(self) -> None:
         data = self.rfile.read(int(self.headers["Content-Length"]))
         with self.server.lock:
             fault = self.server.fault("PUT")
@@ -113,6 +111,8 @@ class Handler(BaseHTTPRequestHandler):
                     self.close_connection = True
                 else:
                     self.respond(500 if fault else 200)
+
+    do_GET, do_PUT = _get, _put
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from reconciler.context import Clock
 
-COUNT = 60
+COUNT = 30
 NAMES = [f"customer-{number:02}" for number in range(COUNT)]
 ENV = {"LOGIN_NAME": USERNAME, "LOGIN_PASSWORD": PASSWORD}
 SETTINGS = """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from conftest import Account, Done, Workspace
 
-COUNT = 500
+COUNT = 100
 TEAMS = ("core", "edge", "web", "sales", "labs")
 EACH = COUNT // len(TEAMS)
 POOL = [{"id": 10}, {"id": 20}]
@@ -36,7 +36,7 @@ def account(sandbox: Callable[..., Account], monitor: Callable[..., dict[str, ob
 
 
 @pytest.mark.large
-def test_500_monitors_become_folders_of_teams(
+def test_a_hundred_monitors_become_folders_of_teams(
     workspace: Workspace, run: Callable[..., Done], account: Account
 ) -> None:
     def plan() -> str:

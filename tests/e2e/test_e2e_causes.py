@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import urllib.request
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,16 +21,6 @@ _LOGIN = "POST /access-tokens"
 _READ = "GET /monitors"
 _CLOSED = {"ALERTSITE_URL": "http://127.0.0.1:1/api/v3", "CI": "true"}
 """Nobody listens there, and without credentials nobody could ask."""
-
-
-def _delete(account: Account, number: int) -> None:
-    request = urllib.request.Request(
-        f"{account.url}/monitors/{number}",
-        method="DELETE",
-        headers={"Authorization": f"Bearer {account.token()}"},
-    )
-    with urllib.request.urlopen(request):
-        pass
 
 
 def _files(workspace: Workspace) -> dict[str, bytes]:
@@ -188,7 +177,7 @@ def test_orphan_is_listed_each_time_until_it_is_forgotten(
 ) -> None:
     for name in ("two", "three"):
         (workspace.root / "monitors" / f"{name}.yaml").unlink()
-    _delete(applied, 2)
+    applied.delete(2)
     orphan = (
         "  . email-smtp/three (id 100001) orphan: it has no manifest any more and is left as it "
         "is; --prune retires it, state rm email-smtp/three forgets it\n"
@@ -224,7 +213,7 @@ def test_drift_shows_what_alertsite_did_and_never_writes(
     workspace.replace("one.yaml", "port: 587", "port: 2525")  # Git is not asked
     applied.edit("email-smtp", 2, port=465, locations=_places(20, 30))
     applied.edit("email-smtp", 100001, x={"a": 1, "b": [2, 1]}, interval=60)
-    _delete(applied, 1)
+    applied.delete(1)
     shutil.move(workspace.root / "monitors", workspace.root / "elsewhere")
     before, calls = _files(workspace), len(applied.calls())
 

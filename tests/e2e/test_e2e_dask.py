@@ -94,11 +94,11 @@ class Killer:
 
     _STAGES = {
         ("customer-03", "before", "GET"),  # while it plans again, with the lock
-        ("customer-09", "before", "PATCH"),
-        ("customer-15", "during", "PATCH"),
-        ("customer-27", "after", "PATCH"),
-        ("customer-39", "before", "POST"),
-        ("customer-51", "during", "POST"),
+        ("customer-06", "before", "PATCH"),
+        ("customer-09", "during", "PATCH"),
+        ("customer-14", "after", "PATCH"),
+        ("customer-19", "before", "POST"),
+        ("customer-24", "during", "POST"),
     }
 
     def __init__(self) -> None:

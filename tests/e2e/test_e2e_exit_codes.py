@@ -412,15 +412,11 @@ def test_interruption_ends_the_waiting_for_a_retry(
     assert len(account.patches()) == 1
 
 
-@pytest.mark.parametrize("command", [["plan"], [*_APPLY]], ids=" ".join)
 def test_interrupted_before_the_first_write(
-    command: list[str],
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    start: Callable[..., Any],
+    fleet: Callable[[int], Any], sandbox: Callable[..., Account], start: Callable[..., Any]
 ) -> None:
     account = sandbox(*fleet(1), faults=["GET * delay=30"])
-    process = start(*command, env=account.env)
+    process = start(*_APPLY, env=account.env)
     account.wait_for("POST")
     done = process.finish(signal.SIGINT)
     assert done.code == 130

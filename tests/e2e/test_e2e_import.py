@@ -262,9 +262,9 @@ def test_the_state_is_written_at_once(
 def test_drift_refuses_a_foreign_account_as_a_plan_does(
     run: Callable[..., Done], account: Account
 ) -> None:
-    assert run("import", "monitor *", env=account.env).code == 0
-    for monitor in account.monitors():
-        account.delete(monitor["id"])
+    assert run("import", "monitor ?", env=account.env).code == 0
+    for record in run("state", "pull", env=account.env).json["records"].values():
+        account.delete(record["id"])
     for command in ("plan", "drift"):
         done = run(command, env=account.env)
         assert done.code == 5

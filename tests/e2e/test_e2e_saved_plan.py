@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -148,21 +147,11 @@ def test_monitor_that_is_gone_or_replaced_moved(
     workspace.write("new.yaml", manifest("email-smtp", "new", name="New", port=587))
     assert run(*_OUT, env=account.env).code == 0
     for number in (1, 100001):
-        _delete(account, number)
+        account.delete(number)
     done = run("apply", "p.json", env=account.env)
     assert done.code == 5
     assert "relay-01 moved: AlertSite has no monitor with the id 1" in done.out
     assert "new moved: the monitor was deleted since the plan was made" in done.out
-
-
-def _delete(account: Account, number: int) -> None:
-    request = urllib.request.Request(
-        f"{account.url}/monitors/{number}",
-        method="DELETE",
-        headers={"Authorization": f"Bearer {account.token()}"},
-    )
-    with urllib.request.urlopen(request):
-        pass
 
 
 def test_created_once_however_often_it_is_applied(

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler.core.model import Account, Desired, Live, Origin
+from reconciler.core.options import PlanOptions
+from reconciler.core.planner import decide
+from reconciler.core.safety import Terms
 from reconciler.core.saved_plan import review
 from reconciler.core.state import Record
 from reconciler.schema import installed_schemas
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.core.plan import Plan
     from reconciler.core.saved_plan import Review
@@ -49,6 +52,24 @@ def live(
     id: int = 1,
 ) -> Live:
     return Live(id, type, fields or {})
+
+
+def planned(
+    manifests: Sequence[Desired],
+    monitors: Iterable[Live],
+    records: Mapping[str, Record] = {},
+    rules: PlanOptions | None = None,
+    terms: Terms | None = None,
+) -> Plan:
+    return decide(
+        ACCOUNT,
+        manifests,
+        records,
+        monitors,
+        SCHEMAS.kinds,
+        rules or PlanOptions(),
+        terms=terms or Terms(),
+    )
 
 
 def reviewed(saved: Plan, current: Plan, *monitors: Live, tracks: bool = True) -> Review:

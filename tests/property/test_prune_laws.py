@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from reconciler.core.model import Desired, Live
 from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Action, BindingAction, Plan
-from reconciler.core.planner import decide
 from reconciler.core.state import Record
 
-from build import ACCOUNT, SCHEMAS, desired, live, record
+from build import desired, live, planned, record
 from documents import check
 
 KINDS = ["email-imap", "email-smtp"]
@@ -70,12 +69,6 @@ def fleets(draw: st.DrawFn) -> list[Desired]:
         )
         found[item.address] = item._replace(previously=tuple(draw(st.lists(NAMES, max_size=2))))
     return list(found.values())
-
-
-def planned(
-    fleet: list[Desired], account: list[Live], records: dict[str, Record], rules: PlanOptions
-) -> Plan:
-    return decide(ACCOUNT, fleet, records, account, SCHEMAS.kinds, rules)
 
 
 def carried_out(plan: Plan, account: list[Live]) -> list[Live]:

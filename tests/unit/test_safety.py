@@ -1,6 +1,7 @@
 """Who loses monitoring by a change, how much of that is allowed, and what a plan costs."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,9 @@ import pytest
 
 from reconciler.cli import config
 from reconciler.core.cost import per_day
-from reconciler.core.model import Desired, Field, Ignored, Lifecycle, Live
+from reconciler.core.model import Desired, Field, Ignored, Lifecycle
 from reconciler.core.options import PlanOptions
 from reconciler.core.plan import BudgetLimits, Coverage, Loss, Measurements, Plan
-from reconciler.core.planner import decide
 from reconciler.core.safety import (
     NONE,
     Budget,
@@ -27,28 +27,9 @@ from reconciler.errors import ConfigurationError, RefusedError, StateError
 from reconciler.render import plan_text
 from reconciler.schema import schema_folder
 
-from build import ACCOUNT, SCHEMAS, desired, live, record
+from build import ACCOUNT, SCHEMAS, desired, live, planned, record
 
-KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
 TWO = [{"id": 10}, {"id": 20}]
-
-
-def planned(
-    manifests: list[Desired],
-    monitors: list[Live],
-    records: dict[str, Record] | None = None,
-    rules: PlanOptions | None = None,
-    held_to: Terms | None = None,
-) -> Plan:
-    return decide(
-        ACCOUNT,
-        manifests,
-        records or {},
-        monitors,
-        KINDS,
-        rules or PlanOptions(),
-        terms=held_to or Terms(),
-    )
 
 
 def loss(address: str, number: int, *causes: str, **labels: str) -> Loss:
@@ -460,9 +441,7 @@ class TestFleet:
     MONITORS = [live(id=n) for n in range(1, 10)]
     KNOWN = {f"email-smtp/m{n}": record(id=n) for n in range(1, 4)}
 
-    def managed(
-        self, records: dict[str, Record] | None = None, *more: Desired, **rules: Any
-    ) -> int:
+    def managed(self, records: Mapping[str, Record] = {}, *more: Desired, **rules: Any) -> int:
         manifests = [*self.MANIFESTS, *more]
         return planned(manifests, self.MONITORS, records, PlanOptions(**rules)).coverage.managed
 
@@ -480,7 +459,7 @@ class TestFleet:
         assert self.managed(orphans, prune=True) == 6
 
     def test_what_is_to_be_made_does_not_count(self) -> None:
-        assert self.managed(None, desired({"name": "new"}, name="new", id=None)) == 3
+        assert self.managed({}, desired({"name": "new"}, name="new", id=None)) == 3
 
     def test_a_kind_that_changes_counts_once(self) -> None:
         new = desired({"name": "x"}, kind="email-imap", name="o4", id=None)
@@ -490,7 +469,7 @@ class TestFleet:
 
     def test_what_was_lost_within_a_day_still_counts(self) -> None:
         recent = (Lost(1, "email-smtp/m1", ("disabled",), "t"), Lost(77, "x", ("deleted",), "t"))
-        plan = planned(self.MANIFESTS, self.MONITORS, held_to=Terms(recent=recent))
+        plan = planned(self.MANIFESTS, self.MONITORS, terms=Terms(recent=recent))
         assert (plan.coverage.managed, plan.coverage.recent) == (4, recent)
 
 

@@ -9,7 +9,6 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
@@ -39,16 +38,15 @@ def running(options: Options) -> Iterator[str]:
         OSError: the port is taken or the request log cannot be written.
         sqlite3.Error: the database cannot be opened.
     """
-    with _prepared(options) as prepared:
-        started = threading.Event()
-        server = _Server(prepared.app, prepared.stopping, started.set)
+    started = threading.Event()
+    with _prepared(options, lambda _url: started.set()) as server:
         thread = threading.Thread(
-            target=server.run, args=([prepared.listener],), name="sandbox", daemon=True
+            target=server.run, args=([server.listener],), name="sandbox", daemon=True
         )
         thread.start()
         try:
             started.wait()
-            yield prepared.base_url
+            yield server.base_url
         finally:
             server.should_exit = True
             thread.join()
@@ -61,31 +59,18 @@ def serve(options: Options, announce: Callable[[str], None]) -> None:
         OSError: the port is taken or the request log cannot be written.
         sqlite3.Error: the database cannot be opened.
     """
-    with _prepared(options) as prepared:
-        server = _Server(prepared.app, prepared.stopping, lambda: announce(prepared.base_url))
+    with _prepared(options, announce) as server:
         # Also before uvicorn takes the signals over, and after it has given them back: whoever asks
         # twice must not turn a good end into a bad one.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, server.handle_exit)
-        server.run([prepared.listener])
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """Everything that a server needs, opened."""
-
-    app: Front
-    listener: socket.socket
-    stopping: asyncio.Event
-
-    @property
-    def base_url(self) -> str:
-        return f"http://{_HOST}:{self.listener.getsockname()[1]}{PREFIX}"
+        server.run([server.listener])
 
 
 @contextlib.contextmanager
-def _prepared(options: Options) -> Iterator[_Prepared]:
+def _prepared(options: Options, announce: Callable[[str], None]) -> Iterator["_Server"]:
+    """The server, with everything that it needs opened."""
     with contextlib.ExitStack() as stack:
         secrets = SecretFields(options.secret_fields, options.schemas)
         store = Database(options.database, options.seed, secrets)
@@ -107,7 +92,7 @@ def _prepared(options: Options) -> Iterator[_Prepared]:
         }
         api = application(options, accounts, backend, clock)
         app = Front(api, controls, backend, clock, write_log, options.witness)
-        yield _Prepared(app, listener, stopping)
+        yield _Server(app, listener, stopping, announce)
 
 
 def _bound(port: int) -> socket.socket:
@@ -122,7 +107,13 @@ def _bound(port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """Uvicorn, but it says when it listens, ends without ceremony and leaves signals alone."""
 
-    def __init__(self, app: Front, stopping: asyncio.Event, announce: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: Front,
+        listener: socket.socket,
+        stopping: asyncio.Event,
+        announce: Callable[[str], None],
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -137,12 +128,14 @@ class _Server(uvicorn.Server):
                 timeout_keep_alive=_KEEP_ALIVE,
             )
         )
+        self.listener = listener
+        self.base_url = f"http://{_HOST}:{listener.getsockname()[1]}{PREFIX}"
         self._stopping = stopping
         self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._announce()
+        self._announce(self.base_url)
 
     async def main_loop(self) -> None:
         # Uvicorn's own looks every 100 ms, which adds up over a test run.

@@ -61,7 +61,7 @@ def open_store(location: str, *, folder: Path = Path(), redactor: Redactor | Non
 
 def beside(location: str) -> str:
     """The place beside a state where those who watch it agree on one of them."""
-    if _SCHEME.match(location) is None or not location.startswith("git:"):
+    if not location.startswith("git:"):
         return f"{location}.watch"
     from reconciler.state_store.git import DEFAULT_REF  # starts processes
 

@@ -35,6 +35,14 @@ from measuring import unmeasured_threads
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    # What the fixtures are that nearly every test takes; each says below what it does.
+    Run = Callable[..., "Done"]
+    Start = Callable[..., "Process"]
+    Sandbox = Callable[..., "Account"]
+    Fleet = Callable[[int], list[dict[str, Any]]]
+    Manifest = Callable[..., str]
+    Monitor = Callable[..., dict[str, Any]]
+
 KILLS = "kill points"
 SEARCHED = "secrets"
 _ROOT = Path(__file__).parents[2]
@@ -317,7 +325,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def manifest() -> Callable[..., str]:
+def manifest() -> Manifest:
     """One manifest as text: with what its kind requires, and these fields."""
 
     def text(
@@ -348,7 +356,7 @@ def manifest() -> Callable[..., str]:
 
 
 @pytest.fixture(scope="session")
-def monitor() -> Callable[..., dict[str, Any]]:
+def monitor() -> Monitor:
     """One monitor as GET returns it; without other fields, the one that `manifest` describes."""
 
     def live(kind: str, number: int, **fields: Any) -> dict[str, Any]:
@@ -358,7 +366,7 @@ def monitor() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path, schemas: dict[str, Any]) -> Iterator[Callable[..., Account]]:
+def sandbox(tmp_path: Path, schemas: dict[str, Any]) -> Iterator[Sandbox]:
     """Starts a sandbox with a request log, this seed and these faults."""
     with contextlib.ExitStack() as stack:
         count = 0
@@ -381,9 +389,7 @@ def sandbox(tmp_path: Path, schemas: dict[str, Any]) -> Iterator[Callable[..., A
 
 
 @pytest.fixture
-def fleet(
-    workspace: Workspace, manifest: Callable[..., str], monitor: Callable[..., dict[str, Any]]
-) -> Callable[[int], list[dict[str, Any]]]:
+def fleet(workspace: Workspace, manifest: Manifest, monitor: Monitor) -> Fleet:
     """Writes so many SMTP manifests that want port 587; returns live monitors with port 25.
 
     Their ids are 1, 2, …; their names, in the same order, are relay-01, relay-02, …
@@ -399,7 +405,7 @@ def fleet(
 
 
 @pytest.fixture
-def run(workspace: Workspace, base_env: dict[str, str]) -> Callable[..., Done]:
+def run(workspace: Workspace, base_env: dict[str, str]) -> Run:
     """Runs the command line to its end in this process, with this environment only.
 
     Environment, folder and streams belong to the whole process, so only one runs at a time. Runs
@@ -484,9 +490,7 @@ def _take_too_long(*_: object) -> None:
 
 
 @pytest.fixture
-def run_process(
-    workspace: Workspace, base_env: dict[str, str], executable: list[str]
-) -> Callable[..., Done]:
+def run_process(workspace: Workspace, base_env: dict[str, str], executable: list[str]) -> Run:
     """Runs the command line as a process to its end, with this environment only."""
 
     def to_its_end(
@@ -509,9 +513,7 @@ def run_process(
 
 
 @pytest.fixture
-def start(
-    workspace: Workspace, base_env: dict[str, str], executable: list[str]
-) -> Iterator[Callable[..., Process]]:
+def start(workspace: Workspace, base_env: dict[str, str], executable: list[str]) -> Iterator[Start]:
     """Starts the command line and goes on."""
     with contextlib.ExitStack() as stack:
 

@@ -24,7 +24,17 @@ from platforms import GitHub
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from e2e.conftest import Account, Done, Process, Terminal, Workspace
+    from e2e.conftest import (
+        Account,
+        Done,
+        Manifest,
+        Monitor,
+        Run,
+        Sandbox,
+        Start,
+        Terminal,
+        Workspace,
+    )
 
     from reconciler.context import Clock
 
@@ -66,12 +76,7 @@ class Fleet:
     """Two accounts that work, one that is down and one that refuses the login."""
 
     def __init__(
-        self,
-        run: Callable[..., Done],
-        clock: Clock,
-        workspace: Workspace,
-        good: Account,
-        other: Account,
+        self, run: Run, clock: Clock, workspace: Workspace, good: Account, other: Account
     ) -> None:
         self._run = run
         self._clock = clock
@@ -86,11 +91,7 @@ class Fleet:
 
 @pytest.fixture
 def accounts(
-    run: Callable[..., Done],
-    hurried: Clock,
-    workspace: Workspace,
-    sandbox: Callable[..., Account],
-    manifest: Callable[..., str],
+    run: Run, hurried: Clock, workspace: Workspace, sandbox: Sandbox, manifest: Manifest
 ) -> Fleet:
     found = Fleet(run, hurried, workspace, sandbox(), sandbox())
     workspace.write("_shared/relay.yaml", manifest("email-smtp", "relay", name="Relay", port=587))
@@ -147,9 +148,7 @@ def test_what_an_id_means_is_asked_of_one_account(accounts: Fleet) -> None:
     assert accounts("explain", "email-smtp.port").code == 0
 
 
-def test_accounts_wait_at_the_same_time(
-    run: Callable[..., Done], workspace: Workspace, manifest: Callable[..., str]
-) -> None:
+def test_accounts_wait_at_the_same_time(run: Run, workspace: Workspace, manifest: Manifest) -> None:
     """For the command that tells a login, and for an answer; they compute one by one."""
     workspace.write("relay.yaml", manifest("email-smtp", "relay"))
     (workspace.root / "meet.sh").write_text(_MEET, encoding="utf-8")
@@ -163,10 +162,7 @@ def test_accounts_wait_at_the_same_time(
 
 
 def test_an_account_that_waits_for_a_reader_of_its_events_keeps_no_other_waiting(
-    run: Callable[..., Done],
-    workspace: Workspace,
-    sandbox: Callable[..., Account],
-    manifest: Callable[..., str],
+    run: Run, workspace: Workspace, sandbox: Sandbox, manifest: Manifest
 ) -> None:
     workspace.write("relay.yaml", manifest("email-smtp", "relay"))
     settings = '[defaults]\nmanifests = ["monitors"]\n'
@@ -447,9 +443,7 @@ def test_nothing_is_told_from_the_state_of_another_account(
     assert "state.json is the state of" in refused.err
 
 
-def test_a_single_state_is_taken_over_by_one_command(
-    accounts: Fleet, run: Callable[..., Done]
-) -> None:
+def test_a_single_state_is_taken_over_by_one_command(accounts: Fleet, run: Run) -> None:
     root = accounts.workspace.root
     settings = (root / "reconciler.toml").read_text(encoding="utf-8")
     (root / "reconciler.toml").unlink()
@@ -524,10 +518,7 @@ def test_a_plan_that_is_another_one_by_then_is_refused(
 
 
 def test_an_interrupted_apply_starts_no_account_more(
-    start: Callable[..., Process],
-    workspace: Workspace,
-    sandbox: Callable[..., Account],
-    manifest: Callable[..., str],
+    start: Start, workspace: Workspace, sandbox: Sandbox, manifest: Manifest
 ) -> None:
     account = sandbox(faults=["POST /monitors/* delay=1"])
     settings = SETTINGS.split("[accounts.good]", maxsplit=1)[0].format()
@@ -550,10 +541,7 @@ def test_an_interrupted_apply_starts_no_account_more(
 
 
 def test_an_account_that_was_interrupted_before_its_requests_has_not_failed(
-    start: Callable[..., Process],
-    workspace: Workspace,
-    sandbox: Callable[..., Account],
-    manifest: Callable[..., str],
+    start: Start, workspace: Workspace, sandbox: Sandbox, manifest: Manifest
 ) -> None:
     account = sandbox(faults=["GET /monitors delay=1"])
     settings = SETTINGS.split("[accounts.good]", maxsplit=1)[0].format()
@@ -585,7 +573,7 @@ def test_an_account_is_asked_at_its_rate(accounts: Fleet, hurried: Clock) -> Non
 
 
 def test_an_import_goes_to_the_folder_of_each_account(
-    accounts: Fleet, monitor: Callable[..., dict[str, Any]], sandbox: Callable[..., Account]
+    accounts: Fleet, monitor: Monitor, sandbox: Sandbox
 ) -> None:
     root = accounts.workspace.root
     one, two = (
@@ -603,7 +591,7 @@ def test_an_import_goes_to_the_folder_of_each_account(
 
 
 def test_what_is_staged_is_planned_for_the_account_that_it_is_of(
-    accounts: Fleet, monitor: Callable[..., dict[str, Any]], sandbox: Callable[..., Account]
+    accounts: Fleet, monitor: Monitor, sandbox: Sandbox
 ) -> None:
     one = sandbox(monitor("email-pop", 8, name="one"), monitor("email-pop", 9, name="two"))
     settings = SETTINGS.format(good=one.url, other=accounts.other.url)
@@ -649,10 +637,7 @@ def test_accounts_share_manifests_with_variables_and_overrides(accounts: Fleet) 
 
 
 def test_the_first_is_told_before_the_last_is_planned(
-    start: Callable[..., Process],
-    workspace: Workspace,
-    sandbox: Callable[..., Account],
-    manifest: Callable[..., str],
+    start: Start, workspace: Workspace, sandbox: Sandbox, manifest: Manifest
 ) -> None:
     quick, slow = sandbox(), sandbox(faults=["GET /monitors delay=1"])
     settings = SETTINGS.split("[accounts.good]", maxsplit=1)[0].format()

@@ -13,14 +13,12 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Account
+    from conftest import Fleet, Sandbox
 
 _QUESTION = 'Only "yes" is accepted'
 
 
-def test_yes_applies(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
-) -> None:
+def test_yes_applies(fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]) -> None:
     account = sandbox(*fleet(2))
     session = terminal("apply", env=account.env)
     session.wait_for(_QUESTION)
@@ -34,10 +32,7 @@ def test_yes_applies(
 
 @pytest.mark.parametrize("answer", ["no", "y", "YES"])
 def test_anything_else_does_not(
-    answer: str,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    terminal: Callable[..., Any],
+    answer: str, fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
 ) -> None:
     account = sandbox(*fleet(2))
     session = terminal("apply", env=account.env)
@@ -49,7 +44,7 @@ def test_anything_else_does_not(
 
 
 def test_end_of_input_does_not(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
+    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
 ) -> None:
     account = sandbox(*fleet(1))
     session = terminal("apply", env=account.env)
@@ -60,7 +55,7 @@ def test_end_of_input_does_not(
 
 
 def test_interrupt_at_the_question_does_not(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
+    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
 ) -> None:
     account = sandbox(*fleet(1))
     session = terminal("apply", env=account.env)
@@ -72,7 +67,7 @@ def test_interrupt_at_the_question_does_not(
 
 
 def test_live_that_moves_before_the_answer_makes_the_plan_stale(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
+    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
 ) -> None:
     account = sandbox(*fleet(2))
     session = terminal("apply", env=account.env)
@@ -85,7 +80,7 @@ def test_live_that_moves_before_the_answer_makes_the_plan_stale(
 
 
 def test_live_that_moves_elsewhere_does_not(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
+    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
 ) -> None:
     account = sandbox(*fleet(1))
     session = terminal("apply", env=account.env)
@@ -98,7 +93,7 @@ def test_live_that_moves_elsewhere_does_not(
 
 
 def test_without_changes_nobody_is_asked(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
+    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
 ) -> None:
     (relay,) = fleet(1)
     account = sandbox({**relay, "port": 587})
@@ -109,10 +104,7 @@ def test_without_changes_nobody_is_asked(
 
 
 def test_question_does_not_get_into_the_json(
-    tmp_path: Path,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    terminal: Callable[..., Any],
+    tmp_path: Path, fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
 ) -> None:
     account = sandbox(*fleet(1))
     with Path(tmp_path, "out").open("w+", encoding="utf-8") as out:
@@ -135,8 +127,8 @@ def test_question_does_not_get_into_the_json(
 def test_colour_is_for_terminals(
     environment: dict[str, str],
     coloured: bool,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
+    fleet: Fleet,
+    sandbox: Sandbox,
     terminal: Callable[..., Any],
 ) -> None:
     account = sandbox(*fleet(1))
@@ -149,7 +141,7 @@ def test_colour_is_for_terminals(
 
 
 def test_colour_is_not_for_a_redirected_stdout(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
+    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
 ) -> None:
     account = sandbox(*fleet(1))
     reader, writer = os.pipe()
@@ -165,10 +157,7 @@ def test_colour_is_not_for_a_redirected_stdout(
 
 
 def test_a_lock_that_is_lost_at_the_question_leaves_the_state_to_who_has_it(
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    terminal: Callable[..., Any],
-    tmp_path: Path,
+    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any], tmp_path: Path
 ) -> None:
     account = sandbox(*fleet(1))
     state = tmp_path / "state" / "state.json"

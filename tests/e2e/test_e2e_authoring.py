@@ -6,16 +6,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Workspace
+    from conftest import Done, Manifest, Monitor, Run, Sandbox, Workspace
 
 _ROOT = Path(__file__).parents[2]
 _SCHEMAS = _ROOT / "schemas"
@@ -23,19 +21,19 @@ _KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
 
 
 class TestSchema:
-    def test_all_are_listed(self, run: Callable[..., Done]) -> None:
+    def test_all_are_listed(self, run: Run) -> None:
         done = run("schema")
         names = {path.name.removesuffix(".schema.json") for path in _SCHEMAS.iterdir()}
         assert set(done.out.split()) == names
         assert set(_KINDS) < names
 
     @pytest.mark.parametrize("name", [*_KINDS, "plan"])
-    def test_one_is_printed_as_it_is(self, name: str, run: Callable[..., Done]) -> None:
+    def test_one_is_printed_as_it_is(self, name: str, run: Run) -> None:
         done = run("schema", name)
         assert done.code == 0
         assert done.out == (_SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8")
 
-    def test_another_is_not_known(self, run: Callable[..., Done]) -> None:
+    def test_another_is_not_known(self, run: Run) -> None:
         done = run("schema", "email-smpt")
         assert done.code == 64
         assert "there is no schema email-smpt; did you mean email-smtp?" in done.err
@@ -43,7 +41,7 @@ class TestSchema:
 
 class TestExplain:
     @pytest.mark.parametrize("kind", _KINDS)
-    def test_a_kind_lists_its_fields(self, kind: str, run: Callable[..., Done]) -> None:
+    def test_a_kind_lists_its_fields(self, kind: str, run: Run) -> None:
         done = run("explain", kind)
         assert done.code == 0
         lines = done.out.splitlines()
@@ -55,7 +53,7 @@ class TestExplain:
             assert sum(line.startswith(f"{mark} spec.{name} ") for line in lines) == 1, name
         assert any(line.startswith("* metadata.name ") for line in lines)
 
-    def test_a_field(self, run: Callable[..., Done]) -> None:
+    def test_a_field(self, run: Run) -> None:
         done = run("explain", "email-round-trip.interval")
         assert done.code == 0
         rows = dict(line.strip().split("  ", 1) for line in done.out.splitlines()[4:])
@@ -82,7 +80,7 @@ class TestExplain:
             ("lint.silenced", "silenced (info)"),
         ],
     )
-    def test_what_is_said(self, name: str, words: str, run: Callable[..., Done]) -> None:
+    def test_what_is_said(self, name: str, words: str, run: Run) -> None:
         done = run("explain", name)
         assert done.code == 0
         assert words in done.out
@@ -99,23 +97,21 @@ class TestExplain:
             ("lint.silence", "lint has no code silence; did you mean silenced?"),
         ],
     )
-    def test_what_is_not_known(self, name: str, words: str, run: Callable[..., Done]) -> None:
+    def test_what_is_not_known(self, name: str, words: str, run: Run) -> None:
         done = run("explain", name)
         assert (done.code, done.out) == (64, "")
         assert words in done.err
 
 
 class TestProbe:
-    def test_the_embedded_sandbox_is_as_expected(self, run: Callable[..., Done]) -> None:
+    def test_the_embedded_sandbox_is_as_expected(self, run: Run) -> None:
         done = run("probe", "--json")
         assert done.code == 0
         schema = json.loads((_SCHEMAS / "probe.schema.json").read_bytes())
         jsonschema.Draft202012Validator(schema).validate(done.json)
         assert [table["kind"] for table in done.json["kinds"]] == list(_KINDS)
 
-    def test_one_request_and_no_value(
-        self, run: Callable[..., Done], sandbox: Callable[..., Account], monitor: Callable[..., Any]
-    ) -> None:
+    def test_one_request_and_no_value(self, run: Run, sandbox: Sandbox, monitor: Monitor) -> None:
         values = ["Zanzibar relay", "zanzibar@example.com", "s3cr3t-folder"]
         odd = {"port": "587", "capture_level": values[2], "note": values[1]}
         account = sandbox(
@@ -133,7 +129,7 @@ class TestProbe:
             assert value not in done.text + as_json.text
 
 
-def _init(run: Callable[..., Done], folder: Path, *arguments: str) -> Done:
+def _init(run: Run, folder: Path, *arguments: str) -> Done:
     return run("init", *arguments, cwd=folder)
 
 
@@ -145,7 +141,7 @@ class TestInit:
         path.mkdir()
         return path
 
-    def test_what_it_lays_out_works_at_once(self, folder: Path, run: Callable[..., Done]) -> None:
+    def test_what_it_lays_out_works_at_once(self, folder: Path, run: Run) -> None:
         done = _init(run, folder)
         assert done.code == 0
         assert "wrote  monitors/example-smtp.yaml" in done.out
@@ -156,9 +152,7 @@ class TestInit:
         assert "Plan: 1 to add, 0 to change, 0 to destroy." in planned.out
         assert run("doctor", cwd=folder).code == 0
 
-    def test_its_files_are_what_they_should_be(
-        self, folder: Path, run: Callable[..., Done]
-    ) -> None:
+    def test_its_files_are_what_they_should_be(self, folder: Path, run: Run) -> None:
         _init(run, folder)
         found = [path for path in folder.rglob("*") if path.suffix in {".yaml", ".yml"}]
         names = {str(path.relative_to(folder)) for path in found}
@@ -192,9 +186,7 @@ class TestInit:
         schema = example.partition("$schema=")[2].splitlines()[0]
         assert (folder / "monitors" / schema).is_file()
 
-    def test_its_makefile_calls_this_installation(
-        self, folder: Path, run: Callable[..., Done]
-    ) -> None:
+    def test_its_makefile_calls_this_installation(self, folder: Path, run: Run) -> None:
         _init(run, folder)
         for target in ("validate", "plan"):
             done = subprocess.run(
@@ -207,7 +199,7 @@ class TestInit:
             )
             assert done.returncode == 0, done.stderr
 
-    def test_its_settings_are_read(self, folder: Path, run: Callable[..., Done]) -> None:
+    def test_its_settings_are_read(self, folder: Path, run: Run) -> None:
         _init(run, folder)
         path = folder / "reconciler.toml"
         shown = "\n".join(
@@ -221,7 +213,7 @@ class TestInit:
         checks = {item["name"]: item["status"] for item in done.json["checks"]}
         assert checks["settings"] == "ok"
 
-    def test_a_second_time_nothing_is_written(self, folder: Path, run: Callable[..., Done]) -> None:
+    def test_a_second_time_nothing_is_written(self, folder: Path, run: Run) -> None:
         _init(run, folder)
         before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
         done = _init(run, folder)
@@ -230,7 +222,7 @@ class TestInit:
         assert "nothing was written" in done.err
         assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
-    def test_what_is_there_is_kept(self, folder: Path, run: Callable[..., Done]) -> None:
+    def test_what_is_there_is_kept(self, folder: Path, run: Run) -> None:
         (folder / "Makefile").write_text("mine:\n")
         (folder / "monitors").mkdir()
         (folder / ".gitlab-ci.yml").symlink_to("nowhere")
@@ -245,15 +237,13 @@ class TestInit:
         assert not (folder / "nowhere").exists()
         assert (folder / "reconciler.toml").is_file()
 
-    def test_in_a_folder_that_is_not_there_yet(
-        self, folder: Path, run: Callable[..., Done]
-    ) -> None:
+    def test_in_a_folder_that_is_not_there_yet(self, folder: Path, run: Run) -> None:
         done = _init(run, folder, "a/b")
         assert done.code == 0
         assert (folder / "a" / "b" / "monitors" / "example-smtp.yaml").is_file()
         assert "in a/b" in done.err
 
-    def test_where_it_cannot_be_written(self, folder: Path, run: Callable[..., Done]) -> None:
+    def test_where_it_cannot_be_written(self, folder: Path, run: Run) -> None:
         (folder / "file").write_text("")
         (folder / "odd").mkdir()
         (folder / "odd" / "schemas").write_text("")
@@ -265,12 +255,12 @@ class TestInit:
 
 class TestCompletion:
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-    def test_there_is_a_script(self, shell: str, run: Callable[..., Done]) -> None:
+    def test_there_is_a_script(self, shell: str, run: Run) -> None:
         done = run("completion", shell)
         assert done.code == 0
         assert f"_RECONCILER_COMPLETE={shell}_complete" in done.out
 
-    def test_bash_reads_it(self, run: Callable[..., Done]) -> None:
+    def test_bash_reads_it(self, run: Run) -> None:
         script = run("completion", "bash").out
         done = subprocess.run(["bash", "-n"], input=script, text=True, check=False)
         assert done.returncode == 0
@@ -300,9 +290,9 @@ class TestCompletion:
         self,
         words: str,
         offered: list[str],
-        run_process: Callable[..., Done],
+        run_process: Run,
         workspace: Workspace,
-        manifest: Callable[..., str],
+        manifest: Manifest,
     ) -> None:
         workspace.write("relay.yaml", manifest("email-smtp", "relay", labels={"team": "mail"}))
         count = str(len(words.split()) - 1)
@@ -316,7 +306,7 @@ class TestCompletion:
         assert (done.code, done.err) == (0, "")
         assert done.out.split() == offered
 
-    def test_the_script_completes_in_bash(self, run: Callable[..., Done], tmp_path: Path) -> None:
+    def test_the_script_completes_in_bash(self, run: Run, tmp_path: Path) -> None:
         """As bash does it: the function is called, and puts what it offers into COMPREPLY."""
         command = tmp_path / "reconciler"
         command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m reconciler "$@"\n')
@@ -335,14 +325,14 @@ class TestCompletion:
         )
         assert done.stdout == "validate\n"
 
-    def test_another_shell_is_not_known(self, run: Callable[..., Done]) -> None:
+    def test_another_shell_is_not_known(self, run: Run) -> None:
         assert run("completion", "tcsh").code == 64
 
 
 @pytest.mark.parametrize(
     "name", ["schema", "explain", "doctor", "probe", "init", "completion", "validate"]
 )
-def test_each_command_helps_with_an_example(name: str, run: Callable[..., Done]) -> None:
+def test_each_command_helps_with_an_example(name: str, run: Run) -> None:
     done = run(name, "--help")
     assert done.code == 0
     assert f"Example: reconciler {name}" in done.out

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from textwrap import dedent
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Workspace
+    from conftest import Monitor, Run, Sandbox, Workspace
 
 _GOOD = """\
 apiVersion: reconciler/v1
@@ -146,12 +144,7 @@ _BAD = {
 
 @pytest.mark.parametrize(("text", "place", "words"), _BAD.values(), ids=_BAD)
 def test_finding_is_at_its_place_and_nothing_is_sent(
-    text: str,
-    place: str,
-    words: str,
-    workspace: Workspace,
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    text: str, place: str, words: str, workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("sub/bad.yaml", text)
     account = sandbox()
@@ -176,7 +169,7 @@ def test_finding_is_at_its_place_and_nothing_is_sent(
     ],
 )
 def test_file_that_is_not_utf_8(
-    data: bytes, place: str, words: str, workspace: Workspace, run: Callable[..., Done]
+    data: bytes, place: str, words: str, workspace: Workspace, run: Run
 ) -> None:
     workspace.write("bad.yaml", data)
     done = run("plan")
@@ -186,7 +179,7 @@ def test_file_that_is_not_utf_8(
     assert not (workspace.root / ".reconciler").exists()
 
 
-def test_number_with_5000_digits(workspace: Workspace, run: Callable[..., Done]) -> None:
+def test_number_with_5000_digits(workspace: Workspace, run: Run) -> None:
     workspace.write("bad.yaml", _GOOD + f"  port: {'9' * 5000}\n")
     done = run("validate")
     assert done.code == 3
@@ -194,9 +187,7 @@ def test_number_with_5000_digits(workspace: Workspace, run: Callable[..., Done])
     assert all(line.startswith("monitors/bad.yaml:10:9: ") for line in done.out.splitlines())
 
 
-def test_file_that_cannot_be_read(
-    workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_file_that_cannot_be_read(workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
     workspace.write("good.yaml", _GOOD)
     (workspace.root / "monitors" / "dangling.yaml").symlink_to("nowhere")
     account = sandbox()
@@ -206,9 +197,7 @@ def test_file_that_cannot_be_read(
     assert account.calls() == []
 
 
-def test_address_described_twice(
-    workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_address_described_twice(workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
     workspace.write("a.yaml", _GOOD)
     workspace.write("b.yaml", "---\n# empty\n---\n" + _GOOD.replace("id: 7", "id: 8"))
     account = sandbox()
@@ -219,9 +208,7 @@ def test_address_described_twice(
     assert account.calls() == []
 
 
-def test_id_bound_twice_even_by_two_kinds(
-    workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_id_bound_twice_even_by_two_kinds(workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
     workspace.write("a.yaml", _GOOD)
     workspace.write("b.yaml", _ROUND_TRIP.replace("id: 8", "id: 7"))
     account = sandbox()
@@ -232,18 +219,14 @@ def test_id_bound_twice_even_by_two_kinds(
     assert account.calls() == []
 
 
-def test_one_name_in_two_kinds_is_two_addresses(
-    workspace: Workspace, run: Callable[..., Done]
-) -> None:
+def test_one_name_in_two_kinds_is_two_addresses(workspace: Workspace, run: Run) -> None:
     workspace.write("a.yaml", _GOOD)
     workspace.write("b.yaml", _ROUND_TRIP.replace("name: probe", "name: relay"))
     assert run("validate").code == 0
 
 
 @pytest.mark.parametrize("command", ["plan", "apply", "validate"])
-def test_empty_folder(
-    command: str, workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_empty_folder(command: str, workspace: Workspace, sandbox: Sandbox, run: Run) -> None:
     workspace.write("README.md", "no manifest")
     workspace.write(".hidden.yaml", _GOOD)
     account = sandbox()
@@ -254,9 +237,7 @@ def test_empty_folder(
 
 
 @pytest.mark.parametrize("arguments", [["plan", "--manifests", "nowhere"], ["validate", "nowhere"]])
-def test_missing_folder(
-    arguments: list[str], sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_missing_folder(arguments: list[str], sandbox: Sandbox, run: Run) -> None:
     account = sandbox()
     done = run(*arguments, env=account.env)
     assert done.code == 3
@@ -266,7 +247,7 @@ def test_missing_folder(
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "---\n---\n", "---\nnull\n"], ids=repr)
 def test_file_without_a_document_beside_a_manifest_is_fine(
-    text: str, workspace: Workspace, run: Callable[..., Done]
+    text: str, workspace: Workspace, run: Run
 ) -> None:
     workspace.write("good.yml", _GOOD)
     workspace.write("nothing.yaml", text)
@@ -282,9 +263,7 @@ def test_file_without_a_document_beside_a_manifest_is_fine(
         pytest.param(b"\xef\xbb\xbf" + _GOOD.encode(), id="byte-order-mark"),
     ],
 )
-def test_usual_encodings_are_fine(
-    data: bytes, workspace: Workspace, run: Callable[..., Done]
-) -> None:
+def test_usual_encodings_are_fine(data: bytes, workspace: Workspace, run: Run) -> None:
     workspace.write("good.yaml", data)
     assert run("validate").code == 0
 
@@ -314,7 +293,7 @@ def _assert_begin(lines: list[str], beginnings: list[str]) -> None:
 
 
 def test_plan_reports_every_finding_of_all_files_at_once_and_sorted(
-    workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done]
+    workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> None:
     expected = _break_several(workspace)
     account = sandbox()
@@ -326,7 +305,7 @@ def test_plan_reports_every_finding_of_all_files_at_once_and_sorted(
     assert account.calls() == []
 
 
-def test_validate_as_text(workspace: Workspace, run: Callable[..., Done]) -> None:
+def test_validate_as_text(workspace: Workspace, run: Run) -> None:
     expected = _break_several(workspace)
     done = run("validate")
     assert done.code == 3
@@ -334,7 +313,7 @@ def test_validate_as_text(workspace: Workspace, run: Callable[..., Done]) -> Non
     assert done.err == "8 findings in the manifests.\n"
 
 
-def test_validate_as_json(workspace: Workspace, run: Callable[..., Done]) -> None:
+def test_validate_as_json(workspace: Workspace, run: Run) -> None:
     expected = _break_several(workspace)
     done = run("validate", "--format", "json")
     assert done.code == 3
@@ -343,7 +322,7 @@ def test_validate_as_json(workspace: Workspace, run: Callable[..., Done]) -> Non
     _assert_begin(lines, expected)
 
 
-def test_validate_as_github_commands(workspace: Workspace, run: Callable[..., Done]) -> None:
+def test_validate_as_github_commands(workspace: Workspace, run: Run) -> None:
     workspace.write("odd, 100%: name.yaml", _GOOD + "  port: many\n")
     done = run("validate", "--format", "github")
     assert done.code == 3
@@ -355,7 +334,7 @@ def test_validate_as_github_commands(workspace: Workspace, run: Callable[..., Do
 
 @pytest.mark.parametrize("form", ["text", "json", "github"])
 def test_validate_of_valid_manifests(
-    form: str, workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done]
+    form: str, workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("good.yaml", _GOOD)
     account = sandbox()
@@ -366,7 +345,7 @@ def test_validate_of_valid_manifests(
     assert account.calls() == []
 
 
-def test_validate_of_some_paths_only(workspace: Workspace, run: Callable[..., Done]) -> None:
+def test_validate_of_some_paths_only(workspace: Workspace, run: Run) -> None:
     _break_several(workspace)
     assert run("validate", "monitors/a.yaml").code == 0
     done = run("validate", "monitors/a.yaml", "monitors/b.yaml", "monitors/a.yaml")
@@ -375,10 +354,7 @@ def test_validate_of_some_paths_only(workspace: Workspace, run: Callable[..., Do
 
 
 def test_unpacked_alias_is_sent_as_if_written(
-    workspace: Workspace,
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     text = dedent(
         """\
@@ -399,10 +375,7 @@ def test_unpacked_alias_is_sent_as_if_written(
 
 
 def test_whole_number_written_as_a_fraction_is_that_number_or_invalid(
-    workspace: Workspace,
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     text = _GOOD.replace("id: 7", "id: 7.0").replace("name: Relay", "name: Changed")
     workspace.write("a.yaml", text)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from e2e.conftest import Account
+    from e2e.conftest import Account, Manifest, Monitor, Run
 
     from reconciler.context import Clock
 
@@ -42,7 +42,7 @@ _SECONDS = 150.0
 class Fleet:
     """Some accounts, each an AlertSite of its own with a monitor to change and one to make."""
 
-    def __init__(self, root: Path, run: Callable[..., Done], accounts: list[Account]) -> None:
+    def __init__(self, root: Path, run: Run, accounts: list[Account]) -> None:
         self.root = root
         self.accounts = accounts
         self._run = run
@@ -57,11 +57,7 @@ class Fleet:
 
 @pytest.fixture
 def fleets(
-    tmp_path: Path,
-    run: Callable[..., Done],
-    serving: Callable[..., Any],
-    monitor: Callable[..., dict[str, Any]],
-    manifest: Callable[..., str],
+    tmp_path: Path, run: Run, serving: Callable[..., Any], monitor: Monitor, manifest: Manifest
 ) -> Iterator[Callable[..., Any]]:
     """Serves a fleet while a block runs; the next one has the same addresses."""
     ports = dict(zip(NAMES, free_ports(COUNT), strict=True))
@@ -228,11 +224,7 @@ def test_results_of_another_state_are_not_taken(fleets: Callable[..., Any]) -> N
     ],
 )
 def test_what_is_refused(
-    run: Callable[..., Done],
-    workspace: Workspace,
-    arguments: tuple[str, ...],
-    code: int,
-    said: str,
+    run: Run, workspace: Workspace, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     accounts = "[accounts.a]\n[accounts.b]\nwave = 2\n"
     text = f'state = "file:{{account}}.json"\n[defaults]\ntoken = {{env = "T"}}\n{accounts}'
@@ -252,8 +244,6 @@ def test_what_is_refused(
     assert (done.code, said in done.err) == (code, True), done
 
 
-def test_without_the_settings_of_accounts_there_is_nothing_to_spread(
-    run: Callable[..., Done],
-) -> None:
+def test_without_the_settings_of_accounts_there_is_nothing_to_spread(run: Run) -> None:
     done = run("plan", "--shard", "1/2")
     assert (done.code, "for the accounts that reconciler.toml names" in done.err) == (64, True)

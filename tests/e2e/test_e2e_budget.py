@@ -14,7 +14,7 @@ from reconciler.sandbox import parse_world
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Fleet, Manifest, Monitor, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _PRUNE = (*_APPLY, "--prune")
@@ -28,11 +28,7 @@ def _default_budget(workspace: Workspace) -> None:
 
 @pytest.fixture
 def begin(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> Callable[[int], Account]:
     """So many relays in a file each, applied once; every third is of team front."""
 
@@ -63,7 +59,7 @@ def writes(account: Account) -> list[str]:
 
 
 def test_a_commit_that_deletes_half_the_manifests(
-    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
+    begin: Callable[[int], Account], workspace: Workspace, run: Run
 ) -> None:
     account = begin(24)
     remove(workspace, range(1, 13))
@@ -88,10 +84,7 @@ def test_a_commit_that_deletes_half_the_manifests(
 
 
 def test_a_commit_that_disables_500_monitors(
-    fleet: Callable[[int], Any],
-    workspace: Workspace,
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    fleet: Fleet, workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> None:
     seed = [item | {"port": 587, "enabled": True} for item in fleet(600)]
     account = sandbox(*seed)
@@ -131,7 +124,7 @@ def test_a_commit_that_disables_500_monitors(
 
 
 def test_a_commit_that_empties_the_folder(
-    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
+    begin: Callable[[int], Account], workspace: Workspace, run: Run
 ) -> None:
     account = begin(12)
     remove(workspace, range(1, 13))
@@ -157,7 +150,7 @@ def test_a_commit_that_empties_the_folder(
 
 
 def test_the_project_sets_the_budget(
-    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
+    begin: Callable[[int], Account], workspace: Workspace, run: Run
 ) -> None:
     account = begin(12)
     remove(workspace, range(1, 5))
@@ -179,7 +172,7 @@ def test_the_project_sets_the_budget(
 
 
 def test_a_saved_plan_is_held_to_it_too(
-    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
+    begin: Callable[[int], Account], workspace: Workspace, run: Run
 ) -> None:
     account = begin(12)
     remove(workspace, range(1, 6))
@@ -196,7 +189,7 @@ def test_a_saved_plan_is_held_to_it_too(
 
 
 def test_a_plan_shows_causes_labels_and_cost(
-    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
+    begin: Callable[[int], Account], workspace: Workspace, run: Run
 ) -> None:
     account = begin(10)
     places = [{"id": 10}, {"id": 20}]
@@ -278,7 +271,7 @@ WAYS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str]] = {
 
 
 @pytest.fixture
-def wanted(workspace: Workspace, manifest: Callable[..., str]) -> Callable[..., None]:
+def wanted(workspace: Workspace, manifest: Manifest) -> Callable[..., None]:
     """Writes twelve manifests of what AlertSite has, but for these fields."""
 
     def write(
@@ -299,9 +292,9 @@ def wanted(workspace: Workspace, manifest: Callable[..., str]) -> Callable[..., 
 @pytest.mark.parametrize(("spec", "extra", "lifecycle", "cause"), WAYS.values(), ids=WAYS)
 def test_twelve_monitors_at_once(
     wanted: Callable[..., None],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    monitor: Monitor,
+    sandbox: Sandbox,
+    run: Run,
     spec: dict[str, Any],
     extra: dict[str, Any],
     lifecycle: dict[str, Any],
@@ -321,11 +314,7 @@ def test_twelve_monitors_at_once(
 
 
 def test_interval_and_locations_where_the_account_ruled(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*(monitor("email-smtp", number, interval=None) for number in (1, 2, 3)))
     for number in (1, 2, 3):
@@ -338,10 +327,7 @@ def test_interval_and_locations_where_the_account_ruled(
 
 
 def test_a_name_that_moves_to_another_host(
-    begin: Callable[[int], Account],
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    run: Callable[..., Done],
+    begin: Callable[[int], Account], workspace: Workspace, manifest: Manifest, run: Run
 ) -> None:
     account = begin(3)
     for number in (1, 2, 3):
@@ -354,9 +340,7 @@ def test_a_name_that_moves_to_another_host(
     assert writes(account) == []
 
 
-def test_eight_of_nine(
-    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
-) -> None:
+def test_eight_of_nine(begin: Callable[[int], Account], workspace: Workspace, run: Run) -> None:
     account = begin(9)
     remove(workspace, range(1, 9))
     done = run(*_PRUNE, env=account.env)
@@ -368,7 +352,7 @@ def test_eight_of_nine(
 
 
 def test_orphans_do_not_make_the_fleet_larger(
-    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
+    begin: Callable[[int], Account], workspace: Workspace, run: Run
 ) -> None:
     account = begin(24)
     remove(workspace, range(5, 25))
@@ -381,11 +365,7 @@ def test_orphans_do_not_make_the_fleet_larger(
 
 
 def test_monitors_that_the_same_commit_binds_do_not_make_the_fleet_larger(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     seed = (monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 41))
     account = sandbox(*seed)
@@ -405,7 +385,7 @@ def test_monitors_that_the_same_commit_binds_do_not_make_the_fleet_larger(
 
 
 def test_many_small_runs_are_held_to_what_one_large_run_is(
-    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
+    begin: Callable[[int], Account], workspace: Workspace, run: Run
 ) -> None:
     account = begin(20)  # the budget is 6
     for number in range(1, 8):
@@ -434,9 +414,9 @@ def test_many_small_runs_are_held_to_what_one_large_run_is(
 def test_only_what_was_lost_counts_later(
     begin: Callable[[int], Account],
     workspace: Workspace,
-    run: Callable[..., Done],
-    sandbox: Callable[..., Account],
-    monitor: Callable[..., Any],
+    run: Run,
+    sandbox: Sandbox,
+    monitor: Monitor,
 ) -> None:
     begin(10)
     seed = [monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 11)]
@@ -456,9 +436,9 @@ def test_only_what_was_lost_counts_later(
 def test_what_a_killed_run_took_away_counts(
     begin: Callable[[int], Account],
     workspace: Workspace,
-    run: Callable[..., Done],
-    sandbox: Callable[..., Account],
-    monitor: Callable[..., Any],
+    run: Run,
+    sandbox: Sandbox,
+    monitor: Monitor,
 ) -> None:
     """It is in the state before the request is: whoever is killed then cannot take it back."""
     begin(10)
@@ -480,7 +460,7 @@ def test_what_a_killed_run_took_away_counts(
 
 
 def test_a_ceiling_that_the_repository_cannot_raise(
-    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
+    begin: Callable[[int], Account], workspace: Workspace, run: Run
 ) -> None:
     account = begin(12)
     remove(workspace, range(1, 5))
@@ -504,10 +484,7 @@ def test_a_ceiling_that_the_repository_cannot_raise(
 
 
 def test_what_was_deleted_outside_git_counts(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox()
     for number in range(1, 6):
@@ -522,7 +499,7 @@ def test_what_was_deleted_outside_git_counts(
 
 
 def test_a_field_that_leaves_git_while_it_is_off(
-    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done]
+    begin: Callable[[int], Account], workspace: Workspace, run: Run
 ) -> None:
     account = begin(6)
     for number in range(1, 4):
@@ -536,7 +513,7 @@ def test_a_field_that_leaves_git_while_it_is_off(
 
 @pytest.mark.parametrize("command", ["plan", "apply"])
 def test_a_typing_error_in_what_is_to_be_kept(
-    begin: Callable[[int], Account], workspace: Workspace, run: Callable[..., Done], command: str
+    begin: Callable[[int], Account], workspace: Workspace, run: Run, command: str
 ) -> None:
     account = begin(5)
     remove(workspace, range(1, 2))
@@ -559,9 +536,9 @@ def test_a_typing_error_in_what_is_to_be_kept(
 def test_a_state_that_lies_deletes_nothing_of_another_type(
     begin: Callable[[int], Account],
     workspace: Workspace,
-    run: Callable[..., Done],
-    sandbox: Callable[..., Account],
-    monitor: Callable[..., Any],
+    run: Run,
+    sandbox: Sandbox,
+    monitor: Monitor,
 ) -> None:
     """A record may name any id: what is deleted must at least be of the record's kind."""
     begin(4)

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Monitor, Run, Sandbox, Workspace
 
 COUNT = 100
 TEAMS = ("core", "edge", "web", "sales", "labs")
@@ -18,7 +16,7 @@ POOL = [{"id": 10}, {"id": 20}]
 
 
 @pytest.fixture
-def account(sandbox: Callable[..., Account], monitor: Callable[..., dict[str, object]]) -> Account:
+def account(sandbox: Sandbox, monitor: Monitor) -> Account:
     """One with monitors of several teams, of which most have the same interval."""
     return sandbox(
         *(
@@ -37,7 +35,7 @@ def account(sandbox: Callable[..., Account], monitor: Callable[..., dict[str, ob
 
 @pytest.mark.large
 def test_a_hundred_monitors_become_folders_of_teams(
-    workspace: Workspace, run: Callable[..., Done], account: Account
+    workspace: Workspace, run: Run, account: Account
 ) -> None:
     def plan() -> str:
         done = run("plan", env=account.env)

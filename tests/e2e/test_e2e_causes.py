@@ -12,9 +12,7 @@ import pytest
 from documents import check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Manifest, Monitor, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _LOGIN = "POST /access-tokens"
@@ -39,11 +37,7 @@ _WANTED: dict[str, Any] = {
 
 @pytest.fixture
 def applied(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> Account:
     """Three monitors as last applied: `one` and `two` with ids, `three` (100001) without."""
     for name, number in (("one", 1), ("two", 2)):
@@ -57,9 +51,7 @@ def applied(
     return account
 
 
-def test_every_difference_has_its_cause(
-    workspace: Workspace, applied: Account, run: Callable[..., Done]
-) -> None:
+def test_every_difference_has_its_cause(workspace: Workspace, applied: Account, run: Run) -> None:
     workspace.replace("one.yaml", "port: 587", "port: 2525")
     workspace.replace("two.yaml", "port: 587", "port: 25")
     workspace.replace("two.yaml", 'note: "n"', 'note: "edited"')
@@ -130,7 +122,7 @@ def _places(*numbers: int) -> list[dict[str, int]]:
 
 
 def test_field_that_was_never_applied_is_an_edit(
-    workspace: Workspace, applied: Account, run: Callable[..., Done]
+    workspace: Workspace, applied: Account, run: Run
 ) -> None:
     applied.edit("email-smtp", 1, interval=60)  # nobody's business so far
     assert "No changes. 3 unchanged." in run("plan", env=applied.env).out
@@ -139,7 +131,7 @@ def test_field_that_was_never_applied_is_an_edit(
 
 
 def test_released_field_is_left_and_reported_once(
-    workspace: Workspace, applied: Account, run: Callable[..., Done]
+    workspace: Workspace, applied: Account, run: Run
 ) -> None:
     """What Git made the monitor with has nothing to go back to."""
     workspace.replace("three.yaml", '  note: "n"\n', "")
@@ -165,7 +157,7 @@ def test_released_field_is_left_and_reported_once(
 
 
 def test_released_in_a_run_of_another_target_is_still_reported(
-    workspace: Workspace, applied: Account, run: Callable[..., Done]
+    workspace: Workspace, applied: Account, run: Run
 ) -> None:
     workspace.replace("three.yaml", "  port: 587\n", "")
     assert "released" not in run(*_APPLY, "--target", "*/two", env=applied.env).out
@@ -173,7 +165,7 @@ def test_released_in_a_run_of_another_target_is_still_reported(
 
 
 def test_orphan_is_listed_each_time_until_it_is_forgotten(
-    workspace: Workspace, applied: Account, run: Callable[..., Done]
+    workspace: Workspace, applied: Account, run: Run
 ) -> None:
     for name in ("two", "three"):
         (workspace.root / "monitors" / f"{name}.yaml").unlink()
@@ -206,7 +198,7 @@ def test_orphan_is_listed_each_time_until_it_is_forgotten(
 
 
 def test_drift_shows_what_alertsite_did_and_never_writes(
-    workspace: Workspace, applied: Account, run: Callable[..., Done]
+    workspace: Workspace, applied: Account, run: Run
 ) -> None:
     none = run("drift", env=applied.env)
     assert (none.code, none.out) == (0, "No drift. 3 monitors as last applied.\n")
@@ -250,9 +242,7 @@ def test_drift_shows_what_alertsite_did_and_never_writes(
 
 
 @pytest.mark.parametrize("target", ["email-smtp/nobody", "team=mail", "one"])
-def test_drift_of_nothing_is_no_good_news(
-    target: str, applied: Account, run: Callable[..., Done]
-) -> None:
+def test_drift_of_nothing_is_no_good_news(target: str, applied: Account, run: Run) -> None:
     done = run("drift", "--target", "*/one", "--target", target, env=applied.env)
     assert done.code == 64
     assert f"--target {target} matches no record" in done.err
@@ -260,7 +250,7 @@ def test_drift_of_nothing_is_no_good_news(
 
 
 def test_drift_before_anything_was_applied(
-    workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done]
+    workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> None:
     done = run("drift", env=sandbox().env)
     assert (done.code, done.out) == (8, "")
@@ -272,10 +262,7 @@ def test_drift_before_anything_was_applied(
 
 
 def test_offline_plan_says_how_old_its_knowledge_is(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    applied: Account,
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, applied: Account, run: Run
 ) -> None:
     workspace.replace("one.yaml", "port: 587", "port: 2525")
     workspace.write("four.yaml", manifest("email-smtp", "four", 4))
@@ -330,7 +317,7 @@ def test_offline_plan_says_how_old_its_knowledge_is(
     ids=str,
 )
 def test_age_of_the_state(
-    saved: timedelta, words: str, workspace: Workspace, applied: Account, run: Callable[..., Done]
+    saved: timedelta, words: str, workspace: Workspace, applied: Account, run: Run
 ) -> None:
     path = workspace.root / ".reconciler" / "state.json"
     moment = (datetime.now(UTC) + saved).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -343,10 +330,7 @@ def test_age_of_the_state(
 
 
 def test_offline_without_a_state_or_with_refusals(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    applied: Account,
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, applied: Account, run: Run
 ) -> None:
     none = run("plan", "--offline", "--state", "file:none.json", env=_CLOSED)
     assert none.code == 8
@@ -361,9 +345,7 @@ def test_offline_without_a_state_or_with_refusals(
     assert applied.calls()[-1] == _READ
 
 
-def test_lost_state_loses_causes_only(
-    workspace: Workspace, applied: Account, run: Callable[..., Done]
-) -> None:
+def test_lost_state_loses_causes_only(workspace: Workspace, applied: Account, run: Run) -> None:
     applied.edit("email-smtp", 1, port=25)
     shutil.rmtree(workspace.root / ".reconciler")
     done = run("plan", env=applied.env)

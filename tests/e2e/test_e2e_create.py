@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Manifest, Monitor, Run, Sandbox, Workspace
 
     from reconciler.context import Clock
 
@@ -43,18 +41,14 @@ def _call(account: Account, method: str, path: str, body: Any = None) -> None:
 
 
 @pytest.fixture
-def four(workspace: Workspace, manifest: Callable[..., str]) -> None:
+def four(workspace: Workspace, manifest: Manifest) -> None:
     """One manifest without an id of each kind, named as the kind is."""
     for kind in _KINDS:
         workspace.write(f"{kind}.yaml", manifest(kind, "new", name=f"New {kind}"))
 
 
 def test_each_kind_is_created_with_what_is_declared_and_nothing_else(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     wanted = {"interval": 15, "locations": [{"id": 20}, {"id": 10}], "note": "made by Git"}
     for kind in _KINDS:
@@ -127,10 +121,7 @@ _LAYOUTS: dict[str, tuple[str, str, str]] = {
 
 
 def test_ids_are_written_and_every_other_byte_is_kept(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     for name, (text, _, _) in _LAYOUTS.items():
         workspace.write(f"{name}.yaml", text)
@@ -163,10 +154,7 @@ def test_ids_are_written_and_every_other_byte_is_kept(
 
 
 def test_id_is_not_written_into_what_was_edited_meanwhile(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     one, two = (manifest("email-smtp", name, name=name) for name in ("one", "two"))
     swapped, text = f"{two}---\n{one}", "not a manifest\n"
@@ -192,11 +180,7 @@ def test_id_is_not_written_into_what_was_edited_meanwhile(
 
 
 def test_one_alike_is_refused_until_it_is_adopted(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("one.yaml", manifest("email-smtp", "one", port=587))
     account = sandbox(monitor("email-smtp", 5, port=25), monitor("email-imap", 6))
@@ -226,11 +210,7 @@ def test_one_alike_is_refused_until_it_is_adopted(
 
 
 def test_adopted_without_a_difference_is_bound_without_a_request(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("one.yaml", manifest("email-smtp", "one"))
     account = sandbox(monitor("email-smtp", 5))
@@ -243,11 +223,7 @@ def test_adopted_without_a_difference_is_bound_without_a_request(
 
 
 def test_what_could_mean_several_monitors_is_refused(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     texts = [
         manifest("email-smtp", "one"),
@@ -276,11 +252,7 @@ def test_what_could_mean_several_monitors_is_refused(
 
 
 def test_deleted_outside_git(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
     workspace.write("two.yaml", manifest("email-smtp", "two", 2))
@@ -310,7 +282,7 @@ def test_deleted_outside_git(
 
 @pytest.mark.usefixtures("four")
 def test_rejected_create_is_reported_and_not_recorded(
-    workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done]
+    workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(faults=["POST /monitors/email-pop status=400 times=1"])
     done = run(*_APPLY, env=account.env)
@@ -337,7 +309,7 @@ _ACTED = (  # the monitor is there, and no answer says so
 
 @pytest.mark.usefixtures("four")
 def test_lost_answer_is_settled_by_looking(
-    workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done]
+    workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(faults=_ACTED)
     done = run(*_APPLY, env=account.env)
@@ -359,7 +331,7 @@ _NOT_ACTED = (  # it may have arrived, as far as anybody can tell
 
 @pytest.mark.usefixtures("four")
 def test_create_that_may_have_arrived_is_looked_for_before_it_is_sent_again(
-    workspace: Workspace, sandbox: Callable[..., Account], run: Callable[..., Done], hurried: Clock
+    workspace: Workspace, sandbox: Sandbox, run: Run, hurried: Clock
 ) -> None:
     account = sandbox(faults=_NOT_ACTED)
     done = run(*_APPLY, env=account.env, clock=hurried)
@@ -378,10 +350,7 @@ _UNSEEN = ["POST /monitors/* drop=after times=1", "GET /monitors skip=1 times=1 
 
 
 def test_create_that_could_not_even_be_looked_for_is_found_by_the_next_run(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
     account = sandbox(faults=_UNSEEN)
@@ -399,10 +368,7 @@ def test_create_that_could_not_even_be_looked_for_is_found_by_the_next_run(
 
 
 def test_lost_create_with_a_double_is_not_guessed(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
     account = sandbox(faults=_UNSEEN)
@@ -421,7 +387,7 @@ def test_lost_create_with_a_double_is_not_guessed(
 
 @pytest.mark.usefixtures("four")
 def test_create_that_did_not_arrive_is_sent_again(
-    sandbox: Callable[..., Account], run: Callable[..., Done], hurried: Clock
+    sandbox: Sandbox, run: Run, hurried: Clock
 ) -> None:
     account = sandbox(
         faults=[

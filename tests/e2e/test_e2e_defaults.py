@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Monitor, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _HEAD = "apiVersion: reconciler/v1\nkind: Defaults\n"
@@ -32,9 +31,7 @@ def relay(name: str, number: int | None, *lines: str) -> str:
 
 
 @pytest.fixture
-def account(
-    workspace: Workspace, monitor: Callable[..., Any], sandbox: Callable[..., Account]
-) -> Account:
+def account(workspace: Workspace, monitor: Monitor, sandbox: Sandbox) -> Account:
     """Relays a, b and c, which get host and port from above; c is in a folder with another port."""
     workspace.write("_defaults.yaml", defaults(_PLAN, "hostname: mail.example.com", "port: 587"))
     workspace.write("a.yaml", relay("a", 1))
@@ -46,7 +43,7 @@ def account(
     )
 
 
-def test_a_plan_says_where_a_default_stands(account: Account, run: Callable[..., Done]) -> None:
+def test_a_plan_says_where_a_default_stands(account: Account, run: Run) -> None:
     done = run("plan", env=account.env)
     assert done.code == 0
     assert "port: 25 → 587 (default, monitors/_defaults.yaml:6:3)" in done.out
@@ -60,7 +57,7 @@ def test_a_plan_says_where_a_default_stands(account: Account, run: Callable[...,
 
 
 def test_a_changed_default_changes_all_that_inherit_it(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
+    account: Account, workspace: Workspace, run: Run
 ) -> None:
     assert run(*_APPLY, env=account.env).code == 0
     assert sorted(account.patches()) == [
@@ -83,7 +80,7 @@ def test_a_changed_default_changes_all_that_inherit_it(
 
 
 def test_a_new_monitor_gets_them_and_its_id_is_written_into_its_own_file(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
+    account: Account, workspace: Workspace, run: Run
 ) -> None:
     workspace.write("deep/d.yaml", relay("d", None))
     before = (workspace.root / "monitors" / "_defaults.yaml").read_text(encoding="utf-8")
@@ -105,7 +102,7 @@ def test_a_new_monitor_gets_them_and_its_id_is_written_into_its_own_file(
 
 
 def test_one_file_is_valid_by_what_stands_above_it(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
+    account: Account, workspace: Workspace, run: Run
 ) -> None:
     assert account.calls() == []
     file = workspace.root / "monitors" / "deep" / "c.yaml"
@@ -120,7 +117,7 @@ def test_one_file_is_valid_by_what_stands_above_it(
 
 
 def test_manifests_may_be_anywhere(
-    account: Account, workspace: Workspace, run: Callable[..., Done], tmp_path: Path
+    account: Account, workspace: Workspace, run: Run, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -135,9 +132,7 @@ def test_manifests_may_be_anywhere(
         assert there["changes"][0]["fields"][0]["default"] == f"{folder}/_defaults.yaml:6:3"
 
 
-def test_findings_name_the_defaults_file(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
-) -> None:
+def test_findings_name_the_defaults_file(account: Account, workspace: Workspace, run: Run) -> None:
     workspace.write("_defaults.yml", defaults("prot: 25"))
     workspace.write("deep/_defaults.yml", relay("z", 9) + "---\n" + defaults("port: 1"))
     workspace.write("deep/d.yaml", defaults("port: 1"))
@@ -160,7 +155,7 @@ def test_findings_name_the_defaults_file(
 
 
 def test_a_secret_for_many_rotates_for_all_of_them(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
+    account: Account, workspace: Workspace, run: Run
 ) -> None:
     workspace.replace("_defaults.yaml", "port: 587", "alert_note: {secretRef: {env: NOTE}}")
     env = account.env | {"RECONCILER_SECRET_KEY": "key"}
@@ -187,7 +182,7 @@ def test_a_secret_for_many_rotates_for_all_of_them(
 
 
 def test_a_saved_plan_is_for_these_defaults(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
+    account: Account, workspace: Workspace, run: Run
 ) -> None:
     assert run("plan", "--out", "plan.json", env=account.env).code == 0
     assert "(default, monitors/_defaults.yaml:6:3)" in run("show", "plan.json").out
@@ -202,9 +197,7 @@ def test_a_saved_plan_is_for_these_defaults(
     assert account.ports() == {1: 587, 2: 25, 3: 2525}
 
 
-def test_a_default_can_cost_monitoring(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
-) -> None:
+def test_a_default_can_cost_monitoring(account: Account, workspace: Workspace, run: Run) -> None:
     """One line in one file that disables all: planned, and shown as what it is."""
     workspace.replace("_defaults.yaml", "port: 587", "enabled: false")
     done = run(*_APPLY, "--allow-loss", "2", env=account.env)

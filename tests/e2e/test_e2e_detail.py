@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Fleet, Manifest, Monitor, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _QUESTION = 'Only "yes" is accepted'
@@ -29,12 +29,7 @@ def pager(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def many(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-) -> Account:
+def many(workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox) -> Account:
     """Thirty monitors that are to change in the same way, and lose nothing by it."""
     texts = [manifest("email-smtp", f"relay-{n:02}", n, timeout=33) for n in range(1, 31)]
     workspace.write("fleet.yaml", "---\n".join(texts))
@@ -46,9 +41,7 @@ def paged(screen: str) -> str:
     return screen.partition("BEGIN PAGER")[2].partition("END PAGER")[0]
 
 
-def test_equal_changes_are_one_unless_every_one_is_asked_for(
-    many: Account, run: Callable[..., Done]
-) -> None:
+def test_equal_changes_are_one_unless_every_one_is_asked_for(many: Account, run: Run) -> None:
     plan = run("plan", env=many.env)
     assert "  ~ 30 monitors: email-smtp 30\n      timeout: 30 → 33\n" in plan.out
     assert "Plan: 0 to add, 30 to change, 0 to destroy." in plan.out
@@ -62,13 +55,13 @@ def test_equal_changes_are_one_unless_every_one_is_asked_for(
 
 
 @pytest.mark.parametrize("command", ["plan", "apply", "show"])
-def test_detail_is_one_of_three(command: str, run: Callable[..., Done]) -> None:
+def test_detail_is_one_of_three(command: str, run: Run) -> None:
     done = run(command, "--detail", "all")
     assert done.code == 64
     assert "'summary', 'grouped', 'full'" in done.err
 
 
-def test_show_and_apply_take_detail_too(many: Account, run: Callable[..., Done]) -> None:
+def test_show_and_apply_take_detail_too(many: Account, run: Run) -> None:
     assert run("plan", "--out", "p.json", env=many.env).code == 0
     shown = run("show", "p.json", "--detail", "summary")
     assert "  ~ 30 monitors (email-smtp 30): timeout\n" in shown.out
@@ -140,10 +133,7 @@ def test_without_a_question_there_is_no_pager(
 
 
 def test_no_secret_reaches_the_pager(
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    terminal: Callable[..., Any],
-    pager: dict[str, str],
+    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any], pager: dict[str, str]
 ) -> None:
     secret = "correct-horse-battery-staple"
     monitors = fleet(30)
@@ -156,7 +146,7 @@ def test_no_secret_reaches_the_pager(
 
 
 def test_progress_is_one_line_that_changes_on_a_terminal(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], terminal: Callable[..., Any]
+    fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any]
 ) -> None:
     account = sandbox(*fleet(3), faults=["PATCH */2 status=400"])
     session = terminal(*_APPLY, env=account.env)
@@ -169,7 +159,7 @@ def test_progress_is_one_line_that_changes_on_a_terminal(
 
 
 def test_progress_of_many_is_a_line_now_and_then_elsewhere(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(120), faults=["PATCH */33 status=400"])
     done = run(*_APPLY, "--allow-loss", "120", env=account.env)
@@ -181,7 +171,7 @@ def test_progress_of_many_is_a_line_now_and_then_elsewhere(
 
 
 def test_a_run_ends_with_its_id_and_how_long_it_took(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     done = run(*_APPLY, "--json", env=sandbox(*fleet(1)).env)
     last = done.err.splitlines()[-1]
@@ -190,7 +180,7 @@ def test_a_run_ends_with_its_id_and_how_long_it_took(
 
 
 def test_failures_stand_last_and_what_is_done_is_counted(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(30), faults=["PATCH */3 status=400"])
     done = run(*_APPLY, "--allow-loss", "30", env=account.env)
@@ -202,11 +192,7 @@ def test_failures_stand_last_and_what_is_done_is_counted(
 
 @pytest.fixture
 def orphaned(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> Account:
     """Two monitors that were applied; one has no manifest any more."""
     workspace.write("a.yaml", manifest("email-smtp", "stays", 1))
@@ -224,7 +210,7 @@ def settings(workspace: Workspace, text: str) -> None:
     path.write_text(text + rest[rest.find("[") :] if "[" in rest else text)
 
 
-def test_an_orphan_names_its_next_steps(orphaned: Account, run: Callable[..., Done]) -> None:
+def test_an_orphan_names_its_next_steps(orphaned: Account, run: Run) -> None:
     done = run("plan", env=orphaned.env)
     assert (
         "  . email-smtp/gone (id 2) orphan: it has no manifest any more and is left as it is; "
@@ -232,9 +218,7 @@ def test_an_orphan_names_its_next_steps(orphaned: Account, run: Callable[..., Do
     ) in done.out
 
 
-def test_prune_can_be_set_once_for_all(
-    orphaned: Account, run: Callable[..., Done], workspace: Workspace
-) -> None:
+def test_prune_can_be_set_once_for_all(orphaned: Account, run: Run, workspace: Workspace) -> None:
     settings(workspace, "prune = true\n")
     assert "1 to destroy" in run("plan", env=orphaned.env).out
     assert "No changes." in run("plan", "--no-prune", env=orphaned.env).out
@@ -250,7 +234,7 @@ def test_prune_can_be_set_once_for_all(
 
 
 def test_a_saved_plan_that_prunes_nothing_stays_so(
-    orphaned: Account, run: Callable[..., Done], workspace: Workspace
+    orphaned: Account, run: Run, workspace: Workspace
 ) -> None:
     assert run("plan", "--out", "p.json", env=orphaned.env).code == 0
     settings(workspace, "prune = true\n")
@@ -263,9 +247,7 @@ def test_a_saved_plan_that_prunes_nothing_stays_so(
 
 
 @pytest.mark.parametrize("value", ['"yes"', "1", "[]"])
-def test_prune_is_a_switch(
-    value: str, orphaned: Account, run: Callable[..., Done], workspace: Workspace
-) -> None:
+def test_prune_is_a_switch(value: str, orphaned: Account, run: Run, workspace: Workspace) -> None:
     settings(workspace, f"prune = {value}\n")
     done = run("plan", env=orphaned.env)
     assert done.code == 3
@@ -273,11 +255,7 @@ def test_prune_is_a_switch(
 
 
 def test_names_stand_beside_ids(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     names = {10: "Fort Lauderdale (FL)", 20: "Atlanta (GA)", 72: "Boston (MA)"}
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -25,7 +25,7 @@ from listening import QuietHandler, listening
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Done, Fleet, Manifest, Run, Sandbox, Workspace
 
 _ROOT = Path(__file__).parents[2]
 _LOGIN = "POST /access-tokens"
@@ -39,7 +39,7 @@ def _found(done: Done) -> dict[str, tuple[str, str]]:
 
 
 @pytest.fixture
-def doctor(run: Callable[..., Done]) -> Callable[..., Done]:
+def doctor(run: Run) -> Callable[..., Done]:
     """Runs doctor --json, whose document must be what its schema says."""
 
     def examine(*arguments: str, env: dict[str, str] | None = None) -> Done:
@@ -51,14 +51,12 @@ def doctor(run: Callable[..., Done]) -> Callable[..., Done]:
 
 
 @pytest.fixture
-def account(fleet: Callable[[int], Any], sandbox: Callable[..., Account]) -> Account:
+def account(fleet: Fleet, sandbox: Sandbox) -> Account:
     """An account with two monitors, and their manifests."""
     return sandbox(*fleet(2))
 
 
-def test_without_credentials_the_embedded_sandbox_is_checked(
-    fleet: Callable[[int], Any], run: Callable[..., Done]
-) -> None:
+def test_without_credentials_the_embedded_sandbox_is_checked(fleet: Fleet, run: Run) -> None:
     fleet(2)
     done = run("doctor")
     assert done.code == 0
@@ -127,8 +125,8 @@ def test_nothing_is_tried_twice(
     failed: str,
     code: int,
     calls: list[str],
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
+    fleet: Fleet,
+    sandbox: Sandbox,
     doctor: Callable[..., Done],
 ) -> None:
     account = sandbox(*fleet(1), faults=[fault])
@@ -140,7 +138,7 @@ def test_nothing_is_tried_twice(
 
 class TestConfiguration:
     def test_a_pipeline_without_credentials(
-        self, fleet: Callable[[int], Any], doctor: Callable[..., Done]
+        self, fleet: Fleet, doctor: Callable[..., Done]
     ) -> None:
         fleet(1)
         done = doctor(env={"CI": "1"})
@@ -170,9 +168,7 @@ class TestConfiguration:
         assert {found[name][0] for name in ("state", "lock", "git")} == {"not checked"}
         assert found["read"][0] == "ok"
 
-    def test_invalid_manifests(
-        self, account: Account, workspace: Workspace, run: Callable[..., Done]
-    ) -> None:
+    def test_invalid_manifests(self, account: Account, workspace: Workspace, run: Run) -> None:
         workspace.write("bad.yaml", "kind: nonsense\n")
         done = run("doctor", env=account.env)
         assert done.code == 3
@@ -207,7 +203,7 @@ class TestConfiguration:
 
 class TestSecrets:
     @pytest.fixture(autouse=True)
-    def manifests(self, workspace: Workspace, manifest: Callable[..., str]) -> None:
+    def manifests(self, workspace: Workspace, manifest: Manifest) -> None:
         extra = {"pop3_password": {"secretRef": {"env": "MAILBOX"}}}
         workspace.write("trip.yaml", manifest("email-round-trip", "trip", extra=extra))
 
@@ -235,7 +231,7 @@ class TestSecrets:
 
 class TestState:
     def test_its_records_are_counted(
-        self, account: Account, run: Callable[..., Done], doctor: Callable[..., Done]
+        self, account: Account, run: Run, doctor: Callable[..., Done]
     ) -> None:
         before = _found(doctor(env=account.env))["state"]
         assert before == ("ok", "file:.reconciler/state.json: none yet, the first apply makes it")
@@ -254,7 +250,7 @@ class TestState:
         assert _found(done)["lock"] == ("ok", "free")
 
     def test_one_of_another_account(
-        self, account: Account, run: Callable[..., Done], doctor: Callable[..., Done]
+        self, account: Account, run: Run, doctor: Callable[..., Done]
     ) -> None:
         assert run("apply", "--auto-approve", env=account.env).code == 0
         status, message = _found(doctor(env=account.env | {"ALERTSITE_URL": account.url + "/x"}))[
@@ -283,7 +279,7 @@ class TestState:
         status: str,
         account: Account,
         workspace: Workspace,
-        run: Callable[..., Done],
+        run: Run,
         doctor: Callable[..., Done],
     ) -> None:
         store = open_store("file:state.json", folder=workspace.root)
@@ -351,12 +347,7 @@ class TestClock:
         [(0, "ok", "within "), (600, "warn", " s ahead of"), (-600, "warn", " s behind")],
     )
     def test_it_is_compared(
-        self,
-        ahead: int,
-        status: str,
-        words: str,
-        fleet: Callable[[int], Any],
-        doctor: Callable[..., Done],
+        self, ahead: int, status: str, words: str, fleet: Fleet, doctor: Callable[..., Done]
     ) -> None:
         fleet(1)
         there = datetime.now(UTC) - timedelta(seconds=ahead)
@@ -379,7 +370,7 @@ class TestClock:
         ],
     )
     def test_a_server_that_does_not_say(
-        self, date: str, fleet: Callable[[int], Any], doctor: Callable[..., Done]
+        self, date: str, fleet: Fleet, doctor: Callable[..., Done]
     ) -> None:
         fleet(1)
         with _serving(date) as url:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Fleet, Manifest, Monitor, Run, Sandbox, Workspace
 
 _SECONDS = 45
 _COUNT = 8
@@ -57,12 +57,12 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def account(sandbox: Callable[..., Account], schemas: dict[str, Any]) -> Account:
+def account(sandbox: Sandbox, schemas: dict[str, Any]) -> Account:
     return sandbox(*seeded(_COUNT, schemas))
 
 
 @pytest.fixture
-def whole(workspace: Workspace, run: Callable[..., Done], account: Account) -> dict[str, bytes]:
+def whole(workspace: Workspace, run: Run, account: Account) -> dict[str, bytes]:
     """The files of an import that nothing disturbs."""
     assert run("import", "--into", "whole", env=account.env).code == 0
     return _files(workspace.root / "whole")
@@ -86,7 +86,7 @@ def ended(workspace: Workspace, base_env: dict[str, str]) -> Callable[..., int]:
 
 
 def _assert_finished(
-    workspace: Workspace, run: Callable[..., Done], account: Account, whole: dict[str, bytes]
+    workspace: Workspace, run: Run, account: Account, whole: dict[str, bytes]
 ) -> None:
     """What is there is whole, and a merge makes the rest of it, and nothing else."""
     folder = workspace.root / "monitors"
@@ -102,7 +102,7 @@ def _assert_finished(
 def test_killed_while_it_writes_a_manifest(
     size: int,
     workspace: Workspace,
-    run: Callable[..., Done],
+    run: Run,
     account: Account,
     whole: dict[str, bytes],
     ended: Callable[..., int],
@@ -113,7 +113,7 @@ def test_killed_while_it_writes_a_manifest(
 
 def test_killed_between_any_two_steps(
     workspace: Workspace,
-    run: Callable[..., Done],
+    run: Run,
     account: Account,
     whole: dict[str, bytes],
     ended: Callable[..., int],
@@ -136,7 +136,7 @@ def test_no_room_for_a_manifest(
     workspace: Workspace,
     account: Account,
     base_env: dict[str, str],
-    run: Callable[..., Done],
+    run: Run,
     whole: dict[str, bytes],
 ) -> None:
     """As on a full disk: the lock and most manifests fit, and the next does not."""
@@ -169,10 +169,10 @@ def test_no_room_for_a_manifest(
 def test_what_a_killed_run_leaves_is_removed_by_the_next(
     command: list[str],
     workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    manifest: Manifest,
+    monitor: Monitor,
+    sandbox: Sandbox,
+    run: Run,
     ended: Callable[..., int],
 ) -> None:
     text = manifest("email-smtp", "relay", 1, port=25)
@@ -191,11 +191,7 @@ def test_what_a_killed_run_leaves_is_removed_by_the_next(
 
 
 def test_a_plan_file_is_whole_or_the_one_before(
-    workspace: Workspace,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-    ended: Callable[..., int],
+    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run, ended: Callable[..., int]
 ) -> None:
     account = sandbox(*fleet(3))
     (workspace.root / "monitors-plans").mkdir()
@@ -212,7 +208,7 @@ def test_a_plan_file_is_whole_or_the_one_before(
 
 
 def test_a_merge_tells_of_manifests_that_differ(
-    workspace: Workspace, run: Callable[..., Done], account: Account
+    workspace: Workspace, run: Run, account: Account
 ) -> None:
     """Such as one that an editor, or another tool, has left cut off."""
     assert run("import", env=account.env).code == 0

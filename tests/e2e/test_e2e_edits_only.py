@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from e2e.conftest import Account, Done, Workspace
+    from e2e.conftest import Fleet, Manifest, Monitor, Run, Sandbox, Workspace
 
 APPLY = ("apply", "--auto-approve", "--edits-only")
 
 
 def test_edits_go_out_and_drift_stays_drift(
-    run: Callable[..., Done],
-    workspace: Workspace,
-    sandbox: Callable[..., Account],
-    fleet: Callable[[int], list[dict[str, Any]]],
+    run: Run, workspace: Workspace, sandbox: Sandbox, fleet: Fleet
 ) -> None:
     account = sandbox(*fleet(3))
     assert run("apply", "--auto-approve", env=account.env).code == 0
@@ -48,10 +43,7 @@ def test_edits_go_out_and_drift_stays_drift(
 
 
 def test_a_monitor_deleted_by_hand_stays_deleted_and_is_told(
-    run: Callable[..., Done],
-    workspace: Workspace,
-    sandbox: Callable[..., Account],
-    manifest: Callable[..., str],
+    run: Run, workspace: Workspace, sandbox: Sandbox, manifest: Manifest
 ) -> None:
     account = sandbox()
     workspace.write("relay.yaml", manifest("email-smtp", "relay", name="Relay"))
@@ -66,20 +58,14 @@ def test_a_monitor_deleted_by_hand_stays_deleted_and_is_told(
     assert run("drift", env=account.env).code == 2
 
 
-def test_it_belongs_to_the_plan_and_not_to_a_file(
-    run: Callable[..., Done], sandbox: Callable[..., Account]
-) -> None:
+def test_it_belongs_to_the_plan_and_not_to_a_file(run: Run, sandbox: Sandbox) -> None:
     done = run("apply", "--edits-only", "plan.json", env=sandbox().env)
     assert done.code == 64
     assert "belong to the plan" in done.err
 
 
 def test_several_accounts_approve_what_they_apply(
-    run: Callable[..., Done],
-    workspace: Workspace,
-    sandbox: Callable[..., Account],
-    manifest: Callable[..., str],
-    monitor: Callable[..., dict[str, Any]],
+    run: Run, workspace: Workspace, sandbox: Sandbox, manifest: Manifest, monitor: Monitor
 ) -> None:
     found = [sandbox(*(monitor("email-smtp", it, port=25) for it in (1, 2))) for _ in range(2)]
     login = 'username = {env = "ALERTSITE_USERNAME"}\npassword = {env = "ALERTSITE_PASSWORD"}\n'

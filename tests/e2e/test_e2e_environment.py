@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Account, Done
+    from conftest import Account, Fleet, Run, Sandbox
 
     from reconciler.context import Clock
 
@@ -21,7 +20,7 @@ _SECRET = "hunter2-c0rrect-h0rse"
 
 
 @pytest.fixture
-def account(fleet: Callable[[int], Any], sandbox: Callable[..., Account]) -> Account:
+def account(fleet: Fleet, sandbox: Sandbox) -> Account:
     """An account with one monitor, which one manifest wants to change."""
     return sandbox(*fleet(1))
 
@@ -32,7 +31,7 @@ def _without(account: Account, *names: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("command", [["plan"], [*_APPLY]], ids=" ".join)
 def test_pipeline_without_credentials_never_uses_the_sandbox(
-    command: list[str], tmp_path: Path, fleet: Callable[[int], Any], run: Callable[..., Done]
+    command: list[str], tmp_path: Path, fleet: Fleet, run: Run
 ) -> None:
     fleet(1)
     done = run(*command, env={"CI": "true"})
@@ -42,14 +41,12 @@ def test_pipeline_without_credentials_never_uses_the_sandbox(
     assert not (tmp_path / "work" / ".reconciler").exists()
 
 
-def test_pipeline_validates_without_credentials(
-    fleet: Callable[[int], Any], run: Callable[..., Done]
-) -> None:
+def test_pipeline_validates_without_credentials(fleet: Fleet, run: Run) -> None:
     fleet(1)
     assert run("validate", env={"CI": "true"}).code == 0
 
 
-def test_pipeline_with_credentials(account: Account, run: Callable[..., Done]) -> None:
+def test_pipeline_with_credentials(account: Account, run: Run) -> None:
     assert run("plan", env=account.env | {"CI": "true"}).code == 0
     assert account.calls() == [_LOGIN, _READ]
 
@@ -68,7 +65,7 @@ def test_pipeline_with_credentials(account: Account, run: Callable[..., Done]) -
     ids=str,
 )
 def test_half_a_login_names_what_is_missing(
-    changes: dict[str, str], named: str, account: Account, run: Callable[..., Done]
+    changes: dict[str, str], named: str, account: Account, run: Run
 ) -> None:
     done = run("plan", env=account.env | changes)
     assert done.code == 3
@@ -76,16 +73,14 @@ def test_half_a_login_names_what_is_missing(
     assert account.calls() == []
 
 
-def test_url_alone_is_not_enough(account: Account, run: Callable[..., Done]) -> None:
+def test_url_alone_is_not_enough(account: Account, run: Run) -> None:
     done = run("plan", env={"ALERTSITE_URL": account.url})
     assert done.code == 3
     assert "ALERTSITE_USERNAME and ALERTSITE_PASSWORD" in done.err
     assert account.calls() == []
 
 
-def test_empty_token_alone_is_not_the_sandbox(
-    fleet: Callable[[int], Any], run: Callable[..., Done]
-) -> None:
+def test_empty_token_alone_is_not_the_sandbox(fleet: Fleet, run: Run) -> None:
     fleet(1)
     done = run("plan", env={"ALERTSITE_TOKEN": ""})
     assert done.code == 3
@@ -93,9 +88,7 @@ def test_empty_token_alone_is_not_the_sandbox(
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=repr)
-def test_login_from_files(
-    end: str, tmp_path: Path, account: Account, run: Callable[..., Done]
-) -> None:
+def test_login_from_files(end: str, tmp_path: Path, account: Account, run: Run) -> None:
     files = {}
     for name, value in account.login.items():
         path = tmp_path / name
@@ -106,7 +99,7 @@ def test_login_from_files(
     assert account.live(1)["port"] == 587
 
 
-def test_token_from_a_file(tmp_path: Path, account: Account, run: Callable[..., Done]) -> None:
+def test_token_from_a_file(tmp_path: Path, account: Account, run: Run) -> None:
     (tmp_path / "token").write_text(account.token() + "\n", encoding="utf-8")
     env = {"ALERTSITE_URL": account.url, "ALERTSITE_TOKEN_FILE": str(tmp_path / "token")}
     assert run("plan", env=env).code == 0
@@ -114,7 +107,7 @@ def test_token_from_a_file(tmp_path: Path, account: Account, run: Callable[..., 
 
 
 @pytest.mark.parametrize("name", ["ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN"])
-def test_missing_file_is_named(name: str, account: Account, run: Callable[..., Done]) -> None:
+def test_missing_file_is_named(name: str, account: Account, run: Run) -> None:
     env = _without(account, name) | {f"{name}_FILE": "/nowhere/secret"}
     done = run("plan", env=env)
     assert done.code == 3
@@ -122,14 +115,14 @@ def test_missing_file_is_named(name: str, account: Account, run: Callable[..., D
     assert account.calls() == []
 
 
-def test_variable_and_its_file_contradict(account: Account, run: Callable[..., Done]) -> None:
+def test_variable_and_its_file_contradict(account: Account, run: Run) -> None:
     done = run("plan", env=account.env | {"ALERTSITE_PASSWORD_FILE": "/dev/null"})
     assert done.code == 3
     assert "ALERTSITE_PASSWORD and ALERTSITE_PASSWORD_FILE are both set" in done.err
     assert account.calls() == []
 
 
-def test_token_needs_no_login(account: Account, run: Callable[..., Done]) -> None:
+def test_token_needs_no_login(account: Account, run: Run) -> None:
     token = account.token()
     env = {"ALERTSITE_URL": account.url, "ALERTSITE_TOKEN": token}
     done = run(*_APPLY, env=env)
@@ -138,7 +131,7 @@ def test_token_needs_no_login(account: Account, run: Callable[..., Done]) -> Non
     assert account.calls() == [_LOGIN, _READ, "PATCH /monitors/email-smtp/1", _READ]
 
 
-def test_wrong_token_without_a_login_is_refused(account: Account, run: Callable[..., Done]) -> None:
+def test_wrong_token_without_a_login_is_refused(account: Account, run: Run) -> None:
     env = {"ALERTSITE_URL": account.url, "ALERTSITE_TOKEN": _SECRET}
     done = run(*_APPLY, env=env)
     assert done.code == 4
@@ -147,9 +140,7 @@ def test_wrong_token_without_a_login_is_refused(account: Account, run: Callable[
     assert account.calls() == [_READ]
 
 
-def test_expired_token_beside_a_login_is_replaced(
-    account: Account, run: Callable[..., Done]
-) -> None:
+def test_expired_token_beside_a_login_is_replaced(account: Account, run: Run) -> None:
     done = run("plan", env=account.env | {"ALERTSITE_TOKEN": "0" * 32})
     assert done.code == 0
     assert account.calls() == [_READ, _LOGIN, _READ]
@@ -173,9 +164,7 @@ def test_expired_token_beside_a_login_is_replaced(
         f"https://{'a' * 64}.invalid/api/v3",
     ],
 )
-def test_url_that_cannot_be_meant(
-    url: str, fleet: Callable[[int], Any], run: Callable[..., Done]
-) -> None:
+def test_url_that_cannot_be_meant(url: str, fleet: Fleet, run: Run) -> None:
     fleet(1)
     done = run(
         "plan", env={"ALERTSITE_URL": url, "ALERTSITE_USERNAME": "u", "ALERTSITE_PASSWORD": _SECRET}
@@ -185,9 +174,7 @@ def test_url_that_cannot_be_meant(
     assert _SECRET not in done.text
 
 
-def test_a_proxy_whose_name_is_none(
-    fleet: Callable[[int], Any], run: Callable[..., Done], hurried: Clock
-) -> None:
+def test_a_proxy_whose_name_is_none(fleet: Fleet, run: Run, hurried: Clock) -> None:
     fleet(1)
     env = {"ALERTSITE_TOKEN": "0" * 32, "HTTPS_PROXY": "http://a..b:1"}
     done = run("plan", env=env, clock=hurried)
@@ -203,9 +190,7 @@ def test_a_proxy_whose_name_is_none(
         f"http://user:{_SECRET}@alertsite.invalid/api/v3",
     ],
 )
-def test_password_in_the_url_is_refused_and_not_repeated(
-    url: str, fleet: Callable[[int], Any], run: Callable[..., Done]
-) -> None:
+def test_password_in_the_url_is_refused_and_not_repeated(url: str, fleet: Fleet, run: Run) -> None:
     fleet(1)
     done = run("plan", env={"ALERTSITE_URL": url, "ALERTSITE_TOKEN": "0" * 32})
     assert _SECRET not in done.text
@@ -213,22 +198,20 @@ def test_password_in_the_url_is_refused_and_not_repeated(
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_plain_http_is_for_loopback(host: str, account: Account, run: Callable[..., Done]) -> None:
+def test_plain_http_is_for_loopback(host: str, account: Account, run: Run) -> None:
     url = account.url.replace("127.0.0.1", host)
     assert run("plan", env=account.env | {"ALERTSITE_URL": f"{url}/"}).code == 0
     assert account.calls() == [_LOGIN, _READ]
 
 
-def test_proxy_of_the_environment_is_not_used_for_loopback(
-    account: Account, run: Callable[..., Done]
-) -> None:
+def test_proxy_of_the_environment_is_not_used_for_loopback(account: Account, run: Run) -> None:
     proxy = dict.fromkeys(("http_proxy", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:1")
     assert run("plan", env=account.env | proxy).code == 0
 
 
 @pytest.mark.parametrize("value", [f"{_SECRET}\n", f"{_SECRET} ", f"{_SECRET}é"], ids=repr)
 def test_token_that_no_header_can_hold_is_refused_and_not_printed(
-    value: str, account: Account, run: Callable[..., Done]
+    value: str, account: Account, run: Run
 ) -> None:
     done = run("plan", env={"ALERTSITE_URL": account.url, "ALERTSITE_TOKEN": value})
     assert _SECRET not in done.text
@@ -246,10 +229,7 @@ def test_token_that_no_header_can_hold_is_refused_and_not_printed(
     ids=str,
 )
 def test_password_is_in_no_output(
-    faults: list[str],
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    faults: list[str], fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(1), faults=faults)
     done = run(*_APPLY, "--json", env=account.env | {"RECONCILER_DEBUG": "1"})

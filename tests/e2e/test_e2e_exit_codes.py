@@ -5,14 +5,14 @@ from __future__ import annotations
 import fcntl
 import signal
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from conftest import Account, Done, Workspace
+    from conftest import Fleet, Manifest, Monitor, Run, Sandbox, Start, Workspace
 
     from reconciler.context import Clock
 
@@ -54,11 +54,7 @@ def closed_port() -> Iterator[int]:
     ids=_id,
 )
 def test_done_is_0_and_changes_are_2_when_asked_for(
-    arguments: list[str],
-    code: int,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    arguments: list[str], code: int, fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     one, two = fleet(2)
     account = sandbox(one, {**two, "port": 587})
@@ -70,10 +66,7 @@ def test_done_is_0_and_changes_are_2_when_asked_for(
 
 @pytest.mark.parametrize("arguments", [["plan"], [*_APPLY, "--parallelism", "8"]], ids=" ".join)
 def test_wrong_password_is_tried_once(
-    arguments: list[str],
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    arguments: list[str], fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(3))
     done = run(*arguments, env=account.env | {"ALERTSITE_PASSWORD": "wr0ng-passw0rd"})
@@ -84,18 +77,14 @@ def test_wrong_password_is_tried_once(
     assert account.calls() == [_LOGIN]
 
 
-def test_viewer_may_plan(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_viewer_may_plan(fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
     account = sandbox(*fleet(1))
     done = run("plan", env=account.env | _VIEWER)
     assert done.code == 0
     assert "1 to change" in done.out
 
 
-def test_viewer_may_not_apply(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_viewer_may_not_apply(fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
     account = sandbox(*fleet(1))
     done = run(*_APPLY, env=account.env | _VIEWER)
     assert done.code == 4
@@ -107,7 +96,7 @@ def test_viewer_may_not_apply(
 
 
 def test_token_that_is_refused_for_ever_stops_the_run(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(3), faults=["PATCH * status=401"])
     done = run(*_APPLY, "--parallelism", "1", env=account.env)
@@ -136,11 +125,11 @@ def test_manifest_without_its_monitor_is_refused_with_all_others(
     words: list[str],
     command: Sequence[str],
     workspace: Workspace,
-    fleet: Callable[[int], Any],
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    fleet: Fleet,
+    manifest: Manifest,
+    monitor: Monitor,
+    sandbox: Sandbox,
+    run: Run,
 ) -> None:
     (first,) = fleet(1)
     workspace.write("odd.yaml", manifest(kind, "odd", number))
@@ -157,11 +146,7 @@ def test_manifest_without_its_monitor_is_refused_with_all_others(
 
 
 def test_refused_manifest_can_be_left_out(
-    workspace: Workspace,
-    fleet: Callable[[int], Any],
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, fleet: Fleet, manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(1))
     workspace.write("odd.yaml", manifest("email-smtp", "odd", 99))
@@ -170,7 +155,7 @@ def test_refused_manifest_can_be_left_out(
 
 
 def test_without_a_terminal_nothing_is_applied_unapproved(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(1))
     done = run("apply", env=account.env)
@@ -183,9 +168,7 @@ def test_without_a_terminal_nothing_is_applied_unapproved(
 # 6
 
 
-def test_nobody_listens(
-    closed_port: int, fleet: Callable[[int], Any], run: Callable[..., Done], hurried: Clock
-) -> None:
+def test_nobody_listens(closed_port: int, fleet: Fleet, run: Run, hurried: Clock) -> None:
     fleet(1)
     url = f"http://127.0.0.1:{closed_port}/api/v3"
     env = {"ALERTSITE_URL": url, "ALERTSITE_TOKEN": "0" * 32}
@@ -200,11 +183,7 @@ def test_nobody_listens(
 @pytest.mark.parametrize("path", ["/access-tokens", "/monitors"])
 @pytest.mark.parametrize("effect", ["body=html", "body=html status=400", "status=302"])
 def test_what_alertsite_never_answers_names_the_url(
-    path: str,
-    effect: str,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    path: str, effect: str, fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(1), faults=[f"* {path} {effect}"])
     done = run(*_APPLY, env=account.env)
@@ -215,12 +194,7 @@ def test_what_alertsite_never_answers_names_the_url(
 
 @pytest.mark.parametrize(("path", "times"), [("/access-tokens", 1), ("/monitors", 5)])
 def test_unavailable_for_ever(
-    path: str,
-    times: int,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-    hurried: Clock,
+    path: str, times: int, fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
 ) -> None:
     account = sandbox(*fleet(1), faults=[f"* {path} status=503 retry-after=0"])
     done = run(*_APPLY, env=account.env, clock=hurried)
@@ -233,10 +207,7 @@ def test_unavailable_for_ever(
 
 @pytest.mark.parametrize("command", [["plan"], [*_APPLY]], ids=" ".join)
 def test_url_of_another_api_is_not_applied_in_part(
-    command: list[str],
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    command: list[str], fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(1))
     url = account.url.replace("/api/v3", "/api/v2")
@@ -247,10 +218,7 @@ def test_url_of_another_api_is_not_applied_in_part(
 
 @pytest.mark.parametrize("command", [["plan"], [*_APPLY]], ids=" ".join)
 def test_list_that_is_refused_is_not_applied_in_part(
-    command: list[str],
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    command: list[str], fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(1), faults=["GET /monitors status=400"])
     done = run(*command, env=account.env)
@@ -262,7 +230,7 @@ def test_list_that_is_refused_is_not_applied_in_part(
 
 
 def test_one_rejected_change_does_not_stop_the_others(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(5), faults=["PATCH /monitors/email-smtp/3 status=400"])
     done = run(*_APPLY, env=account.env)
@@ -279,7 +247,7 @@ def test_one_rejected_change_does_not_stop_the_others(
 
 
 def test_running_again_after_a_partial_run_sends_only_the_rest(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(3), faults=["PATCH /monitors/email-smtp/2 status=400 times=1"])
     assert run(*_APPLY, env=account.env).code == 7
@@ -288,11 +256,7 @@ def test_running_again_after_a_partial_run_sends_only_the_rest(
 
 
 def test_strict_server_names_the_field_that_it_refuses(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("one.yaml", manifest("email-smtp", "one", 7, extra={"colour": "red"}))
     account = sandbox(monitor("email-smtp", 7), strict=True)
@@ -322,13 +286,7 @@ def test_strict_server_names_the_field_that_it_refuses(
     ],
     ids=_id,
 )
-def test_usage(
-    arguments: list[str],
-    word: str,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-) -> None:
+def test_usage(arguments: list[str], word: str, fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
     account = sandbox(*fleet(1))
     done = run(*arguments, env=account.env)
     assert done.code == 64
@@ -344,11 +302,7 @@ def test_usage(
     "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda item: item.name
 )
 def test_interrupted_apply_finishes_what_is_in_flight_and_can_be_finished(
-    number: signal.Signals,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    start: Callable[..., Any],
-    run: Callable[..., Done],
+    number: signal.Signals, fleet: Fleet, sandbox: Sandbox, start: Start, run: Run
 ) -> None:
     account = sandbox(*fleet(8), faults=["PATCH * delay=0.25"])
     process = start(*_APPLY, "--parallelism", "2", "--json", env=account.env)
@@ -373,7 +327,7 @@ def test_interrupted_apply_finishes_what_is_in_flight_and_can_be_finished(
 
 
 def test_interrupted_apply_lists_what_was_not_started(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], start: Callable[..., Any]
+    fleet: Fleet, sandbox: Sandbox, start: Start
 ) -> None:
     account = sandbox(*fleet(5), faults=["PATCH * delay=0.25"])
     process = start(*_APPLY, "--parallelism", "1", env=account.env)
@@ -385,7 +339,7 @@ def test_interrupted_apply_lists_what_was_not_started(
 
 
 def test_signal_in_the_middle_of_printing_does_not_lose_the_result(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], start: Callable[..., Any]
+    fleet: Fleet, sandbox: Sandbox, start: Start
 ) -> None:
     account = sandbox(*fleet(200), faults=["PATCH * status=400"])  # each has a line of its own
     process = start(*_APPLY, "--parallelism", "8", "--json", env=account.env)
@@ -401,7 +355,7 @@ def test_signal_in_the_middle_of_printing_does_not_lose_the_result(
 
 
 def test_interruption_ends_the_waiting_for_a_retry(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], start: Callable[..., Any]
+    fleet: Fleet, sandbox: Sandbox, start: Start
 ) -> None:
     account = sandbox(*fleet(3), faults=["PATCH * status=503 retry-after=100"])
     process = start(*_APPLY, "--parallelism", "1", env=account.env)
@@ -412,9 +366,7 @@ def test_interruption_ends_the_waiting_for_a_retry(
     assert len(account.patches()) == 1
 
 
-def test_interrupted_before_the_first_write(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], start: Callable[..., Any]
-) -> None:
+def test_interrupted_before_the_first_write(fleet: Fleet, sandbox: Sandbox, start: Start) -> None:
     account = sandbox(*fleet(1), faults=["GET * delay=30"])
     process = start(*_APPLY, env=account.env)
     account.wait_for("POST")

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Done, Workspace
+    from conftest import Manifest, Run, Workspace
 
 HEAD = "apiVersion: reconciler/v1\nkind: email-smtp\n"
 TAIL = "spec: {name: R, billing_plancode: UBM, hostname: mx}\n"
@@ -15,7 +13,7 @@ ODD = f"{HEAD}metadata:\n  id: 1 # by hand\n  name: odd\n{TAIL}"
 EVEN = f"{HEAD}metadata:\n  name: odd\n  id: 1 # by hand\n{TAIL}"
 
 
-def test_check_then_write(workspace: Workspace, run: Callable[..., Done]) -> None:
+def test_check_then_write(workspace: Workspace, run: Run) -> None:
     workspace.write("odd.yaml", ODD)
     workspace.write("even.yaml", f"{HEAD}metadata: {{name: even}}\n{TAIL}")
 
@@ -42,7 +40,7 @@ def test_check_then_write(workspace: Workspace, run: Callable[..., Done]) -> Non
     assert (done.code, done.out, done.err) == (0, "", "0 of 2 files would change.\n")
 
 
-def test_files_with_findings_are_left_alone(workspace: Workspace, run: Callable[..., Done]) -> None:
+def test_files_with_findings_are_left_alone(workspace: Workspace, run: Run) -> None:
     bad = ODD.replace("billing_plancode", "plan")
     workspace.write("bad.yaml", bad)
     workspace.write("odd.yaml", ODD.replace("id: 1", "id: 2").replace("name: odd", "name: other"))
@@ -54,7 +52,7 @@ def test_files_with_findings_are_left_alone(workspace: Workspace, run: Callable[
     assert run("fmt", "nowhere").code == 3
 
 
-def test_what_cannot_be_moved_is_told(workspace: Workspace, run: Callable[..., Done]) -> None:
+def test_what_cannot_be_moved_is_told(workspace: Workspace, run: Run) -> None:
     text = ODD.replace("id: 1 # by hand", "labels: {a: &x odd}").replace("name: odd", "name: *x")
     workspace.write("odd.yaml", text)
     done = run("fmt")
@@ -69,7 +67,7 @@ def test_what_cannot_be_moved_is_told(workspace: Workspace, run: Callable[..., D
 
 
 def test_what_accounts_have_alike_is_no_finding(
-    workspace: Workspace, run: Callable[..., Done], manifest: Callable[..., str]
+    workspace: Workspace, run: Run, manifest: Manifest
 ) -> None:
     workspace.write("_shared/relay.yaml", manifest("email-smtp", "relay", name="Relay"))
     override = "kind: Override\napiVersion: reconciler/v1\naddress: email-smtp/relay\n"

@@ -12,21 +12,19 @@ from reconciler.cli.formats import Subject, formats, renderer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Manifest, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 
 
 @pytest.fixture
-def account(fleet: Callable[..., Any], sandbox: Callable[..., Account]) -> Account:
+def account(fleet: Callable[..., Any], sandbox: Sandbox) -> Account:
     """Two monitors that have another port than their manifests."""
     account: Account = sandbox(*fleet(2))
     return account
 
 
-def test_a_file_beside_the_text(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
-) -> None:
+def test_a_file_beside_the_text(account: Account, workspace: Workspace, run: Run) -> None:
     done = run("plan", "--format", "json=plan.json", env=account.env)
     assert done.code == 0
     assert "Plan: 0 to add, 2 to change, 0 to destroy." in done.out
@@ -35,19 +33,14 @@ def test_a_file_beside_the_text(
     assert plan == run("plan", "--json", env=account.env).json
 
 
-def test_text_in_a_file_beside_json(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
-) -> None:
+def test_text_in_a_file_beside_json(account: Account, workspace: Workspace, run: Run) -> None:
     done = run("plan", "--json", "--format", "text=plan.txt", env=account.env)
     assert done.json["summary"]["update"] == 2
     assert "Plan: 0 to add, 2 to change" in (workspace.root / "plan.txt").read_text()
 
 
 def test_a_file_is_written_though_the_run_fails(
-    fleet: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    workspace: Workspace,
-    run: Callable[..., Done],
+    fleet: Callable[..., Any], sandbox: Sandbox, workspace: Workspace, run: Run
 ) -> None:
     account = sandbox(*fleet(2), faults=["PATCH */1 status=400"])
     done = run(*_APPLY, "--format", "json=result.json", env=account.env)
@@ -57,10 +50,7 @@ def test_a_file_is_written_though_the_run_fails(
 
 
 def test_a_plan_with_a_refusal_is_written_too(
-    account: Account,
-    manifest: Callable[..., str],
-    workspace: Workspace,
-    run: Callable[..., Done],
+    account: Account, manifest: Manifest, workspace: Workspace, run: Run
 ) -> None:
     workspace.write("odd.yaml", manifest("email-smtp", "odd", 99))
     done = run("plan", "--format", "json=plan.json", env=account.env)
@@ -84,28 +74,24 @@ def test_a_plan_with_a_refusal_is_written_too(
         (["plan", "--format", "json=monitors"], "monitors is a folder"),
     ],
 )
-def test_what_cannot_be_meant(
-    arguments: list[str], words: str, account: Account, run: Callable[..., Done]
-) -> None:
+def test_what_cannot_be_meant(arguments: list[str], words: str, account: Account, run: Run) -> None:
     done = run(*arguments, env=account.env)
     assert done.code == 64
     assert words in done.err
     assert account.calls() == []
 
 
-def test_a_wrong_format_names_those_of_the_command(
-    account: Account, run: Callable[..., Done]
-) -> None:
+def test_a_wrong_format_names_those_of_the_command(account: Account, run: Run) -> None:
     done = run("plan", "--format", "yaml", env=account.env)
     assert f"The formats of this command are {', '.join(formats(Subject.PLAN))}." in done.err
 
 
-def test_json_twice_is_json(account: Account, run: Callable[..., Done]) -> None:
+def test_json_twice_is_json(account: Account, run: Run) -> None:
     assert run("plan", "--json", "--format", "json", env=account.env).json["changes"]
 
 
 def test_a_file_that_cannot_be_written_hides_nothing(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
+    account: Account, workspace: Workspace, run: Run
 ) -> None:
     (workspace.root / "result").symlink_to("nowhere/result")
     done = run(*_APPLY, "--format", "json=result", env=account.env)
@@ -132,7 +118,7 @@ class TestUnderGitHubActions:
         }
 
     def test_outputs_and_summary_are_written(
-        self, env: dict[str, str], workspace: Workspace, run: Callable[..., Done]
+        self, env: dict[str, str], workspace: Workspace, run: Run
     ) -> None:
         (workspace.root / "output").write_text("before=1\n")
         done = run("plan", "--format", "github", "--format", "markdown=plan.md", env=env)
@@ -155,25 +141,20 @@ class TestUnderGitHubActions:
         ],
     )
     def test_every_command_has_outputs(
-        self,
-        arguments: list[str],
-        line: str,
-        env: dict[str, str],
-        workspace: Workspace,
-        run: Callable[..., Done],
+        self, arguments: list[str], line: str, env: dict[str, str], workspace: Workspace, run: Run
     ) -> None:
         run(*_APPLY, "--state", "file:state.json", env=env) if "drift" in arguments else None
         assert run(*arguments, "--format", "github", env=env).code == 0
         assert line in (workspace.root / "output").read_text().split("\n")
 
     def test_without_the_format_nothing_is_written(
-        self, env: dict[str, str], workspace: Workspace, run: Callable[..., Done]
+        self, env: dict[str, str], workspace: Workspace, run: Run
     ) -> None:
         assert run("plan", env=env).code == 0
         assert not (workspace.root / "output").exists()
 
     def test_a_full_summary_is_left_as_it_is(
-        self, env: dict[str, str], workspace: Workspace, run: Callable[..., Done]
+        self, env: dict[str, str], workspace: Workspace, run: Run
     ) -> None:
         (workspace.root / "summary").write_text("x" * 1024 * 1024)
         done = run("plan", "--format", "github", env=env)
@@ -182,7 +163,7 @@ class TestUnderGitHubActions:
         assert (workspace.root / "summary").stat().st_size == 1024 * 1024
 
     def test_a_file_of_the_runner_that_cannot_be_written(
-        self, env: dict[str, str], run: Callable[..., Done]
+        self, env: dict[str, str], run: Run
     ) -> None:
         done = run("plan", "--format", "github", env=env | {"GITHUB_OUTPUT": "nowhere/output"})
         assert done.code == 3

@@ -19,7 +19,7 @@ from listening import QuietHandler, listening
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Manifest, Monitor, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _FIELDS: Mapping[str, Any] = {
@@ -137,10 +137,10 @@ def _spelt(url: str, spell: Callable[[dict[str, Any]], dict[str, Any]]) -> Itera
 
 def test_what_was_applied_fits_in_any_spelling(
     workspace: Workspace,
-    run: Callable[..., Done],
-    manifest: Callable[..., str],
-    monitor: Callable[..., dict[str, Any]],
-    sandbox: Callable[..., Account],
+    run: Run,
+    manifest: Manifest,
+    monitor: Monitor,
+    sandbox: Sandbox,
     spelling: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> None:
     workspace.write("one.yaml", manifest("email-smtp", "one", 7, **_FIELDS))
@@ -157,9 +157,9 @@ def test_what_was_applied_fits_in_any_spelling(
 
 def test_an_import_takes_any_spelling(
     workspace: Workspace,
-    run: Callable[..., Done],
-    monitor: Callable[..., dict[str, Any]],
-    sandbox: Callable[..., Account],
+    run: Run,
+    monitor: Monitor,
+    sandbox: Sandbox,
     spelling: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> None:
     account = sandbox(monitor("email-smtp", 7, **_FIELDS))
@@ -179,17 +179,11 @@ class TestHomeLocation:
     POOL: Mapping[str, Any] = {"locations": [{"id": 10}, {"id": 20}], "home_location": 10}
 
     @pytest.fixture
-    def account(
-        self, monitor: Callable[..., dict[str, Any]], sandbox: Callable[..., Account]
-    ) -> Account:
+    def account(self, monitor: Monitor, sandbox: Sandbox) -> Account:
         return sandbox(monitor("email-pop", 7, **self.POOL))
 
     def test_it_goes_out_with_new_locations_as_alertsite_has_it(
-        self,
-        account: Account,
-        workspace: Workspace,
-        run: Callable[..., Done],
-        manifest: Callable[..., str],
+        self, account: Account, workspace: Workspace, run: Run, manifest: Manifest
     ) -> None:
         locations = [{"id": 10}, {"id": 30}]
         workspace.write("one.yaml", manifest("email-pop", "one", 7, locations=locations))
@@ -204,12 +198,7 @@ class TestHomeLocation:
         assert (again.code, "released" in again.out) == (0, False)
 
     def test_it_is_not_recorded_even_if_the_second_look_fails(
-        self,
-        workspace: Workspace,
-        run: Callable[..., Done],
-        manifest: Callable[..., str],
-        monitor: Callable[..., dict[str, Any]],
-        sandbox: Callable[..., Account],
+        self, workspace: Workspace, run: Run, manifest: Manifest, monitor: Monitor, sandbox: Sandbox
     ) -> None:
         locations = [{"id": 10}, {"id": 30}]
         workspace.write("one.yaml", manifest("email-pop", "one", 7, locations=locations))
@@ -222,11 +211,7 @@ class TestHomeLocation:
         assert (again.code, "released" in again.out) == (0, False)
 
     def test_it_is_not_left_out_of_new_locations(
-        self,
-        account: Account,
-        workspace: Workspace,
-        run: Callable[..., Done],
-        manifest: Callable[..., str],
+        self, account: Account, workspace: Workspace, run: Run, manifest: Manifest
     ) -> None:
         locations = [{"id": 20}, {"id": 30}]
         workspace.write("one.yaml", manifest("email-pop", "one", 7, locations=locations))
@@ -241,11 +226,7 @@ class TestHomeLocation:
         assert account.live(7)["home_location"] == 30
 
     def test_what_cannot_be_sent_can_be_pulled(
-        self,
-        account: Account,
-        workspace: Workspace,
-        run: Callable[..., Done],
-        manifest: Callable[..., str],
+        self, account: Account, workspace: Workspace, run: Run, manifest: Manifest
     ) -> None:
         workspace.write("one.yaml", manifest("email-pop", "one", 7, locations=[{"id": 30}]))
         pulled = run("pull", "--all", "--auto-approve", env=account.env)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Fleet, Manifest, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _PRUNE = (*_APPLY, "--prune")
@@ -33,11 +33,7 @@ def commit(workspace: Workspace, git: Callable[..., str]) -> Callable[[], str]:
 
 @pytest.fixture
 def two(
-    workspace: Workspace,
-    commit: Callable[[], str],
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, commit: Callable[[], str], manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> tuple[Account, str, str]:
     """An account to which two commits were applied, the second with six more monitors."""
     account = sandbox()
@@ -60,10 +56,7 @@ def _state(workspace: Workspace) -> Any:
 
 
 def test_an_old_pipeline_that_runs_again_is_refused(
-    workspace: Workspace,
-    two: tuple[Account, str, str],
-    git: Callable[..., str],
-    run: Callable[..., Done],
+    workspace: Workspace, two: tuple[Account, str, str], git: Callable[..., str], run: Run
 ) -> None:
     account, first, second = two
     git(workspace.root, "checkout", "--quiet", first)
@@ -85,10 +78,7 @@ def test_an_old_pipeline_that_runs_again_is_refused(
 
 
 def test_a_revert_is_a_new_commit(
-    workspace: Workspace,
-    two: tuple[Account, str, str],
-    git: Callable[..., str],
-    run: Callable[..., Done],
+    workspace: Workspace, two: tuple[Account, str, str], git: Callable[..., str], run: Run
 ) -> None:
     account, _, second = two
     git(workspace.root, "revert", "--no-edit", second)
@@ -101,7 +91,7 @@ def test_an_apply_without_changes_counts_too(
     two: tuple[Account, str, str],
     commit: Callable[[], str],
     git: Callable[..., str],
-    run: Callable[..., Done],
+    run: Run,
 ) -> None:
     account, _, second = two
     third = commit()
@@ -119,7 +109,7 @@ def test_an_apply_of_a_part_does_not_stand_for_all(
     two: tuple[Account, str, str],
     commit: Callable[[], str],
     git: Callable[..., str],
-    run: Callable[..., Done],
+    run: Run,
 ) -> None:
     account, _, second = two
     workspace.replace("relay-01.yaml", "port: 1\n", "port: 101\n")
@@ -132,11 +122,11 @@ def test_an_apply_of_a_part_does_not_stand_for_all(
 
 def test_what_was_begun_counts_although_it_failed(
     workspace: Workspace,
-    fleet: Callable[[int], Any],
+    fleet: Fleet,
     commit: Callable[[], str],
-    sandbox: Callable[..., Account],
+    sandbox: Sandbox,
     git: Callable[..., str],
-    run: Callable[..., Done],
+    run: Run,
 ) -> None:
     account = sandbox(*fleet(3), faults=["PATCH */2 status=400"])
     first = commit()
@@ -148,10 +138,7 @@ def test_what_was_begun_counts_although_it_failed(
 
 
 def test_what_was_refused_does_not_count(
-    workspace: Workspace,
-    two: tuple[Account, str, str],
-    commit: Callable[[], str],
-    run: Callable[..., Done],
+    workspace: Workspace, two: tuple[Account, str, str], commit: Callable[[], str], run: Run
 ) -> None:
     account, _, second = two
     for number in range(1, 31):
@@ -163,7 +150,7 @@ def test_what_was_refused_does_not_count(
 
 
 def test_changes_that_are_not_committed_are_said(
-    workspace: Workspace, two: tuple[Account, str, str], run: Callable[..., Done]
+    workspace: Workspace, two: tuple[Account, str, str], run: Run
 ) -> None:
     account, _, second = two
     workspace.replace("relay-01.yaml", "port: 1\n", "port: 101\n")
@@ -179,7 +166,7 @@ def test_what_cannot_be_told_is_permitted_and_said(
     workspace: Workspace,
     two: tuple[Account, str, str],
     git: Callable[..., str],
-    run: Callable[..., Done],
+    run: Run,
     tmp_path: Path,
 ) -> None:
     account, first, second = two
@@ -212,7 +199,7 @@ def test_a_saved_plan_knows_its_commit(
     workspace: Workspace,
     two: tuple[Account, str, str],
     git: Callable[..., str],
-    run: Callable[..., Done],
+    run: Run,
     tmp_path: Path,
 ) -> None:
     account, first, second = two

@@ -12,7 +12,9 @@ from documents import check
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .conftest import Account, Done, Place, Process, Workspace
+    from conftest import Manifest, Monitor, Run, Sandbox, Start
+
+    from .conftest import Account, Done, Place, Workspace
 
 EVERYWHERE = pytest.mark.parametrize("kind", ["file", "git", "s3"])
 
@@ -20,9 +22,7 @@ EVERYWHERE = pytest.mark.parametrize("kind", ["file", "git", "s3"])
 class Fleet:
     """One machine with manifests, an account and a place for the state."""
 
-    def __init__(
-        self, place: Place, at: Workspace, account: Account, run: Callable[..., Done]
-    ) -> None:
+    def __init__(self, place: Place, at: Workspace, account: Account, run: Run) -> None:
         self.place, self.at, self.account = place, at, account
         self._run = run
 
@@ -59,9 +59,9 @@ class Fleet:
 def fleet(
     request: pytest.FixtureRequest,
     places: Callable[[str], Place],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-    monitor: Callable[..., dict[str, Any]],
+    sandbox: Sandbox,
+    run: Run,
+    monitor: Monitor,
 ) -> Fleet:
     """A fleet on the store that the parameter `kind` names; a file if it has none."""
     params = getattr(request.node, "callspec", None)
@@ -72,7 +72,7 @@ def fleet(
 
 @EVERYWHERE
 def test_a_run_is_told_and_taken_back(
-    kind: str, fleet: Fleet, manifest: Callable[..., str], git: Callable[..., str]
+    kind: str, fleet: Fleet, manifest: Manifest, git: Callable[..., str]
 ) -> None:
     """It updates one monitor, creates one and deletes one; taking it back is taken back too."""
     relay = manifest("email-smtp", "relay", 1, port=25, name="Relay")
@@ -136,7 +136,7 @@ def test_a_run_is_told_and_taken_back(
 
 
 @pytest.fixture
-def changed(fleet: Fleet, manifest: Callable[..., str]) -> tuple[Fleet, str]:
+def changed(fleet: Fleet, manifest: Manifest) -> tuple[Fleet, str]:
     """A fleet, and the run that set port and timeout of its one monitor."""
     fleet.at.write("relay.yaml", manifest("email-smtp", "relay", 1, port=25, name="Relay"))
     fleet.apply()
@@ -146,7 +146,7 @@ def changed(fleet: Fleet, manifest: Callable[..., str]) -> tuple[Fleet, str]:
 
 
 def test_what_moved_since_is_refused_by_name_and_the_rest_is_done(
-    fleet: Fleet, manifest: Callable[..., str]
+    fleet: Fleet, manifest: Manifest
 ) -> None:
     fields = {"name": "Other", "billing_plancode": "UBM - A/A", "hostname": "mail.example.com"}
     other = fleet.account.create("email-smtp", port=25, **fields)
@@ -219,9 +219,7 @@ def test_the_budget_holds_and_is_of_the_whole_fleet(changed: tuple[Fleet, str]) 
     assert fleet.account.ports() == {1: 587}
 
 
-def test_a_protected_monitor_that_a_run_created_stays(
-    fleet: Fleet, manifest: Callable[..., str]
-) -> None:
+def test_a_protected_monitor_that_a_run_created_stays(fleet: Fleet, manifest: Manifest) -> None:
     text = manifest("email-pop", "kept", name="Kept") + "lifecycle: {protect: true}\n"
     fleet.at.write("kept.yaml", text)
     run = fleet.apply()
@@ -232,7 +230,7 @@ def test_a_protected_monitor_that_a_run_created_stays(
 
 
 def test_a_secret_is_neither_kept_nor_taken_back(
-    fleet: Fleet, manifest: Callable[..., str], tmp_path: Any
+    fleet: Fleet, manifest: Manifest, tmp_path: Any
 ) -> None:
     def write(variable: str, port: int) -> None:
         secret = {"pop3_password": {"secretRef": {"env": variable}}}
@@ -254,9 +252,7 @@ def test_a_secret_is_neither_kept_nor_taken_back(
     assert "sesame" not in kept + done.text
 
 
-def test_what_a_run_bound_or_renamed_is_bound_as_before(
-    fleet: Fleet, manifest: Callable[..., str]
-) -> None:
+def test_what_a_run_bound_or_renamed_is_bound_as_before(fleet: Fleet, manifest: Manifest) -> None:
     """An adopted monitor must not be left to be retired as an orphan."""
     old = manifest("email-smtp", "old", name="Relay", port=25)
     fleet.at.write("relay.yaml", old)
@@ -281,7 +277,7 @@ def test_what_a_run_bound_or_renamed_is_bound_as_before(
     assert "nothing of run" in repeated.err
 
 
-def test_what_is_asked_for_and_is_not_there(fleet: Fleet, manifest: Callable[..., str]) -> None:
+def test_what_is_asked_for_and_is_not_there(fleet: Fleet, manifest: Manifest) -> None:
     assert fleet.run("history").err.endswith(": no run is kept yet.\n")
     assert fleet.run("undo", "nothing").code == 64
     assert fleet.run("history", "show", "nothing").code == 64
@@ -298,12 +294,12 @@ def test_what_is_asked_for_and_is_not_there(fleet: Fleet, manifest: Callable[...
 
 
 def test_a_killed_run_is_told_by_the_one_that_finishes_it(
-    sandbox: Callable[..., Account],
+    sandbox: Sandbox,
     workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., dict[str, Any]],
-    run: Callable[..., Done],
-    start: Callable[..., Process],
+    manifest: Manifest,
+    monitor: Monitor,
+    run: Run,
+    start: Start,
 ) -> None:
     """Its record is as its journal has it, and can be taken back."""
     account = sandbox(
@@ -348,7 +344,7 @@ def test_an_undo_says_and_notes_nothing_of_monitors_without_a_manifest(
     assert fleet.run("drift", "--unmanaged").code == 2
 
 
-def test_an_undo_and_a_revert_agree(fleet: Fleet, manifest: Callable[..., str]) -> None:
+def test_an_undo_and_a_revert_agree(fleet: Fleet, manifest: Manifest) -> None:
     """A field that leaves its manifest goes back, and an undo of either is one."""
     plain = manifest("email-smtp", "relay", 1, name="Relay")
     off = manifest("email-smtp", "relay", 1, name="Relay", timeout=60)
@@ -374,7 +370,7 @@ def test_an_undo_and_a_revert_agree(fleet: Fleet, manifest: Callable[..., str]) 
 
 
 def test_what_a_run_created_goes_beside_a_disabled_monitor_of_its_name(
-    fleet: Fleet, manifest: Callable[..., str]
+    fleet: Fleet, manifest: Manifest
 ) -> None:
     """That one is no replacement which would have to be enabled: it is as it was before."""
     off = manifest("email-smtp", "relay", 1, name="Relay", enabled=False)

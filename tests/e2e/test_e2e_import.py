@@ -15,10 +15,9 @@ from reconciler.sandbox import seeded
 from build import ACCOUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Manifest, Run, Sandbox, Start, Workspace
 
 SECRETS = ("hunter2", "k-1")
 """What the made-up accounts have in fields that look like secrets."""
@@ -32,9 +31,7 @@ def files(workspace: Workspace, folder: str = "monitors") -> dict[str, bytes]:
 
 
 @pytest.mark.large
-def test_a_thousand_monitors(
-    workspace: Workspace, run: Callable[..., Done], start: Callable[..., Any]
-) -> None:
+def test_a_thousand_monitors(workspace: Workspace, run: Run, start: Start) -> None:
     server = start("sandbox", "--seed-count", "1000", "--secret-fields", "echoed")
     exports = server.read_until("PASSWORD", stream="stdout")
     env = dict(re.findall(r"export (\w+)=(\S+)", exports))
@@ -71,12 +68,12 @@ def test_a_thousand_monitors(
 
 
 @pytest.fixture
-def account(sandbox: Callable[..., Account], schemas: dict[str, Any]) -> Account:
+def account(sandbox: Sandbox, schemas: dict[str, Any]) -> Account:
     return sandbox(*seeded(40, schemas))
 
 
 def test_nothing_is_overwritten(
-    workspace: Workspace, run: Callable[..., Done], account: Account, manifest: Callable[..., str]
+    workspace: Workspace, run: Run, account: Account, manifest: Manifest
 ) -> None:
     workspace.write("email-smtp/buro-munchen-smtp.yaml", manifest("email-smtp", "mine", 7))
     before = files(workspace)
@@ -94,9 +91,7 @@ def test_nothing_is_overwritten(
     assert run("import", env=account.env).code == 5
 
 
-def test_staged_for_review(
-    workspace: Workspace, run: Callable[..., Done], account: Account
-) -> None:
+def test_staged_for_review(workspace: Workspace, run: Run, account: Account) -> None:
     done = run("import", "--into", "staged", "--layout", "{kind}.yaml", env=account.env)
     assert done.code == 0
     assert "Plan after import: no changes. 40 unchanged." in done.out
@@ -114,7 +109,7 @@ def test_staged_for_review(
     assert run("plan", "--detailed-exitcode", env=account.env).code == 0
 
 
-def test_without_defaults(workspace: Workspace, run: Callable[..., Done], account: Account) -> None:
+def test_without_defaults(workspace: Workspace, run: Run, account: Account) -> None:
     assert run("import", "--no-defaults", env=account.env).code == 0
     written = files(workspace)
     assert len(written) == 40
@@ -144,7 +139,7 @@ spec:
 
 
 def test_what_has_no_manifest_is_an_exit_code(
-    workspace: Workspace, run: Callable[..., Done], sandbox: Callable[..., Account]
+    workspace: Workspace, run: Run, sandbox: Sandbox
 ) -> None:
     account = sandbox(
         {"id": 1, "type": "email-smtp", "name": "\x1b[2J", "hostname": "x"},
@@ -172,12 +167,7 @@ def test_what_has_no_manifest_is_an_exit_code(
     ],
 )
 def test_bad_input(
-    arguments: list[str],
-    code: int,
-    reason: str,
-    workspace: Workspace,
-    run: Callable[..., Done],
-    account: Account,
+    arguments: list[str], code: int, reason: str, workspace: Workspace, run: Run, account: Account
 ) -> None:
     (workspace.root / "file").write_text("")
     (workspace.root / "broken").mkdir()
@@ -200,7 +190,7 @@ def test_made_up_accounts_are_always_the_same(schemas: dict[str, Any]) -> None:
     assert len({monitor["id"] for monitor in seeded(80, schemas)}) == 80
 
 
-def test_one_seed_is_enough(run: Callable[..., Done], tmp_path: Path) -> None:
+def test_one_seed_is_enough(run: Run, tmp_path: Path) -> None:
     (tmp_path / "seed.json").write_text("[]")
     done = run("sandbox", "--seed-count", "1", "--seed-file", str(tmp_path / "seed.json"))
     assert done.code == 64
@@ -212,7 +202,7 @@ def test_one_seed_is_enough(run: Callable[..., Done], tmp_path: Path) -> None:
 
 @pytest.mark.large
 def test_a_third_fewer_lines_than_a_file_of_defaults_for_each_kind_took(
-    workspace: Workspace, run: Callable[..., Done], sandbox: Callable[..., Account], schemas: Any
+    workspace: Workspace, run: Run, sandbox: Sandbox, schemas: Any
 ) -> None:
     account = sandbox(*seeded(500, schemas))
     assert run("import", env=account.env).code == 0
@@ -222,9 +212,7 @@ def test_a_third_fewer_lines_than_a_file_of_defaults_for_each_kind_took(
     assert run("plan", "--detailed-exitcode", env=account.env).code == 0
 
 
-def test_some_by_id_and_by_name(
-    workspace: Workspace, run: Callable[..., Done], account: Account
-) -> None:
+def test_some_by_id_and_by_name(workspace: Workspace, run: Run, account: Account) -> None:
     done = run("import", "200005", "buro*", env=account.env)
     assert done.code == 0
     assert "Imported 2 monitors into 2 files below monitors." in done.out
@@ -238,9 +226,7 @@ def test_some_by_id_and_by_name(
     )
 
 
-def test_the_state_is_written_at_once(
-    workspace: Workspace, run: Callable[..., Done], account: Account
-) -> None:
+def test_the_state_is_written_at_once(workspace: Workspace, run: Run, account: Account) -> None:
     assert run("import", "2000*", "--no-ids", env=account.env).code == 64  # it is a glob over names
     ids = [str(number) for number in range(200_001, 200_040)]
     done = run("import", *ids, "--no-ids", env=account.env)
@@ -259,9 +245,7 @@ def test_the_state_is_written_at_once(
     assert "1 email monitor in AlertSite without a manifest" in plan.out
 
 
-def test_drift_refuses_a_foreign_account_as_a_plan_does(
-    run: Callable[..., Done], account: Account
-) -> None:
+def test_drift_refuses_a_foreign_account_as_a_plan_does(run: Run, account: Account) -> None:
     assert run("import", "monitor ?", env=account.env).code == 0
     for record in run("state", "pull", env=account.env).json["records"].values():
         account.delete(record["id"])
@@ -272,7 +256,7 @@ def test_drift_refuses_a_foreign_account_as_a_plan_does(
 
 
 def test_what_would_be_described_twice_is_refused(
-    workspace: Workspace, run: Callable[..., Done], account: Account
+    workspace: Workspace, run: Run, account: Account
 ) -> None:
     assert run("import", "--no-defaults", env=account.env).code == 0
     before = files(workspace)
@@ -283,9 +267,7 @@ def test_what_would_be_described_twice_is_refused(
     assert files(workspace) == before
 
 
-def test_layouts_by_what_a_monitor_is(
-    workspace: Workspace, run: Callable[..., Done], account: Account
-) -> None:
+def test_layouts_by_what_a_monitor_is(workspace: Workspace, run: Run, account: Account) -> None:
     layout = "{domain}/{property:Environment}/{name_prefix}-{id}.yaml"
     assert run("import", "--into", "one", "--layout", layout, env=account.env).code == 0
     written = files(workspace, "one")
@@ -302,9 +284,7 @@ def test_layouts_by_what_a_monitor_is(
     assert (bad.code, "it is not a mapping" in bad.err) == (64, True)
 
 
-def test_defaults_that_exist_are_used(
-    workspace: Workspace, run: Callable[..., Done], account: Account
-) -> None:
+def test_defaults_that_exist_are_used(workspace: Workspace, run: Run, account: Account) -> None:
     head = "apiVersion: reconciler/v1\nkind: Defaults\n"
     workspace.write("_defaults.yaml", head + "spec: {timeout: 30, interval: 1, note: ours}\n")
     done = run("import", "200014", env=account.env)
@@ -318,7 +298,7 @@ def test_defaults_that_exist_are_used(
 
 
 def test_what_is_staged_is_whole_here_and_there(
-    workspace: Workspace, run: Callable[..., Done], account: Account
+    workspace: Workspace, run: Run, account: Account
 ) -> None:
     values = "{billing_plancode: UBM - A/A, timeout: 30, interval: 1, note: ours}"
     workspace.write(
@@ -334,7 +314,7 @@ def test_what_is_staged_is_whole_here_and_there(
 
 
 def test_text_that_older_parsers_take_for_a_boolean_is_quoted(
-    workspace: Workspace, run: Callable[..., Done], sandbox: Callable[..., Account]
+    workspace: Workspace, run: Run, sandbox: Sandbox
 ) -> None:
     fields = {"billing_plancode": "UBM - A/A", "hostname": "mx.example.com"}
     account = sandbox(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from conftest import Account, Done, Place, Workspace
+    from conftest import Account, Manifest, Monitor, Place, Run, Workspace
 
     from reconciler.context import Clock
     from reconciler.core.state import State
@@ -172,7 +172,7 @@ class Lab(NamedTuple):
     """
 
     serving: Callable[..., AbstractContextManager[Account]]
-    run: Callable[..., Done]
+    run: Run
     executable: Sequence[str]
     env: Mapping[str, str]
 
@@ -319,7 +319,7 @@ def _hide_process(store: Store) -> None:
 @pytest.fixture
 def lab(
     serving: Callable[..., AbstractContextManager[Account]],
-    run: Callable[..., Done],
+    run: Run,
     base_env: Mapping[str, str],
     executable: Sequence[str],
     hurried: Clock,
@@ -328,12 +328,7 @@ def lab(
 
 
 @pytest.fixture
-def past(
-    lab: Lab,
-    places: Callable[[str], Place],
-    manifest: Callable[..., str],
-    monitor: Callable[..., dict[str, Any]],
-) -> Past:
+def past(lab: Lab, places: Callable[[str], Place], manifest: Manifest, monitor: Monitor) -> Past:
     """A fleet with all that can come up.
 
     Five creates, one of them of a monitor that was deleted outside Git and one with a secret; three
@@ -392,7 +387,7 @@ def past(
 
 
 @pytest.fixture
-def past_of_many(manifest: Callable[..., str]) -> Past:
+def past_of_many(manifest: Manifest) -> Past:
     """So many creates that the state is saved while they go on."""
     names = [f"relay-{number:03}" for number in range(_MANY)]
     texts = [manifest("email-smtp", name, name=name.upper()) for name in names]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from conftest import Account, Done, Workspace
+    from conftest import Fleet, Manifest, Run, Sandbox, Start, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _LOGIN = "POST /access-tokens"
@@ -41,10 +41,7 @@ def lock(workspace: Workspace) -> Path:
 
 
 def test_list_that_trickles_ends_the_run_and_frees_the_lock(
-    lock: Path,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    lock: Path, fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(3), faults=["GET /monitors body=trickle times=1"])
     done = run(*_APPLY, env=account.env | _SHORT)
@@ -56,7 +53,7 @@ def test_list_that_trickles_ends_the_run_and_frees_the_lock(
 
 
 def test_patch_that_trickles_is_sent_once_and_settled_by_reading(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(3), faults=["PATCH */2 body=trickle"])
     done = run(*_APPLY, env=account.env | _SHORT)
@@ -65,10 +62,7 @@ def test_patch_that_trickles_is_sent_once_and_settled_by_reading(
 
 
 def test_create_that_trickles_is_sent_once_and_found_by_looking(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("a.yaml", manifest("email-smtp", "a", name="A"))
     account = sandbox(faults=["POST /monitors/* body=trickle"])
@@ -87,7 +81,7 @@ _WRONG = {
 
 @pytest.mark.parametrize("setting", _WRONG)
 def test_what_is_no_limit_is_refused(
-    setting: str, workspace: Workspace, fleet: Callable[[int], Any], run: Callable[..., Done]
+    setting: str, workspace: Workspace, fleet: Fleet, run: Run
 ) -> None:
     fleet(1)
     (workspace.root / "reconciler.toml").write_text(setting)
@@ -96,9 +90,7 @@ def test_what_is_no_limit_is_refused(
     assert _WRONG[setting] in done.err
 
 
-def test_largest_list(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_largest_list(fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
     first, *others = fleet(3)
     account = sandbox(first | {"note": "x" * 2**20}, *others)
     done = run("plan", env=account.env | {"RECONCILER_LARGEST_LIST": "1MiB"})
@@ -113,10 +105,7 @@ def test_largest_list(
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_login_is_sent_once_whatever_is_answered(
-    status: int,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    status: int, fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(1), faults=[f"{_LOGIN} status={status} retry-after=0"])
     done = run(*_APPLY, env=account.env)
@@ -138,9 +127,9 @@ def test_second_signal_after_a_while_closes_the_connections(
     first: signal.Signals,
     second: signal.Signals,
     lock: Path,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    start: Callable[..., Any],
+    fleet: Fleet,
+    sandbox: Sandbox,
+    start: Start,
 ) -> None:
     sending = threading.Semaphore(0)
 
@@ -170,10 +159,7 @@ def test_second_signal_after_a_while_closes_the_connections(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_plan_that_is_signalled(
-    number: signal.Signals,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    start: Callable[..., Any],
+    number: signal.Signals, fleet: Fleet, sandbox: Sandbox, start: Start
 ) -> None:
     account = sandbox(*fleet(1), faults=["GET * delay=30"])
     process = start("plan", env=account.env)
@@ -184,11 +170,7 @@ def test_plan_that_is_signalled(
 
 
 def test_terminal_that_goes_away_ends_an_apply_in_good_order(
-    lock: Path,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    terminal: Callable[..., Any],
-    run: Callable[..., Done],
+    lock: Path, fleet: Fleet, sandbox: Sandbox, terminal: Callable[..., Any], run: Run
 ) -> None:
     account = sandbox(*fleet(6), faults=["PATCH * delay=0.3"])
     shown = terminal(*_APPLY, "--parallelism", "1", env=account.env)
@@ -209,8 +191,8 @@ def test_run_that_ignores_the_end_of_its_terminal_goes_on(
     workspace: Workspace,
     base_env: Mapping[str, str],
     executable: list[str],
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
+    fleet: Fleet,
+    sandbox: Sandbox,
 ) -> None:
     account = sandbox(*fleet(4), faults=["PATCH * delay=0.2"])
     process = subprocess.Popen(

@@ -14,7 +14,7 @@ from documents import check
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Account, Done, Workspace
+    from conftest import Done, Monitor, Run, Sandbox, Workspace
 
 _ROOT = Path(__file__).parents[2]
 
@@ -28,7 +28,7 @@ def _imap(
 
 
 @pytest.fixture
-def lint(workspace: Workspace, run: Callable[..., Done]) -> Callable[..., Done]:
+def lint(workspace: Workspace, run: Run) -> Callable[..., Done]:
     """Runs validate --lint on one manifest."""
 
     def on(text: str, *arguments: str) -> Done:
@@ -60,7 +60,7 @@ def test_strict_takes_every_finding_for_a_failure(lint: Callable[..., Done]) -> 
     assert lint(_imap("enabled: true"), "--strict").code == 0
 
 
-def test_strict_is_about_lint(run: Callable[..., Done]) -> None:
+def test_strict_is_about_lint(run: Run) -> None:
     done = run("validate", "--strict")
     assert done.code == 64
     assert "--lint" in done.err
@@ -72,17 +72,13 @@ def test_nothing_to_say(lint: Callable[..., Done]) -> None:
     assert done.err.endswith("Lint: no findings.\n")
 
 
-def test_without_lint_nothing_of_it_is_said(
-    lint: Callable[..., Done], run: Callable[..., Done]
-) -> None:
+def test_without_lint_nothing_of_it_is_said(lint: Callable[..., Done], run: Run) -> None:
     lint(_imap("port: 995"))
     done = run("validate")
     assert (done.code, done.out, done.err) == (0, "", "Valid: 1 manifest in 1 file.\n")
 
 
-def test_invalid_manifests_are_told_as_ever(
-    lint: Callable[..., Done], run: Callable[..., Done]
-) -> None:
+def test_invalid_manifests_are_told_as_ever(lint: Callable[..., Done], run: Run) -> None:
     linted = lint(_imap("prot: 995"))
     plain = run("validate")
     assert linted == plain
@@ -90,7 +86,7 @@ def test_invalid_manifests_are_told_as_ever(
     assert "monitors/a.yaml:8:3: unknown-key: unknown key spec.prot" in plain.out
 
 
-def test_the_sample_fleet_has_no_fault(run: Callable[..., Done]) -> None:
+def test_the_sample_fleet_has_no_fault(run: Run) -> None:
     done = run("validate", "--lint", cwd=_ROOT)
     assert done.code == 0
     assert ": error:" not in done.out
@@ -189,9 +185,7 @@ class TestComments:
 
 
 class TestSeveralFiles:
-    def test_the_same_check_is_told_in_both(
-        self, workspace: Workspace, run: Callable[..., Done]
-    ) -> None:
+    def test_the_same_check_is_told_in_both(self, workspace: Workspace, run: Run) -> None:
         workspace.write("a.yaml", _imap())
         workspace.write("b.yaml", _imap(metadata="metadata: {name: b}"))
         lines = run("validate", "--lint").out.splitlines()
@@ -200,9 +194,7 @@ class TestSeveralFiles:
         assert lines[1].startswith("monitors/b.yaml:7:13: warning: same-check:")
         assert "email-imap/a" in lines[1]
 
-    def test_a_default_is_told_where_it_stands(
-        self, workspace: Workspace, run: Callable[..., Done]
-    ) -> None:
+    def test_a_default_is_told_where_it_stands(self, workspace: Workspace, run: Run) -> None:
         defaults = dedent("""\
             apiVersion: reconciler/v1
             kind: Defaults
@@ -287,7 +279,7 @@ class TestBaseline:
         return found
 
     def test_only_new_findings_fail(
-        self, workspace: Workspace, lint: Callable[..., Done], run: Callable[..., Done]
+        self, workspace: Workspace, lint: Callable[..., Done], run: Run
     ) -> None:
         assert lint(_imap("port: 995")).code == 3
         done = run("validate", "--update-baseline")
@@ -312,7 +304,7 @@ class TestBaseline:
         assert (done.code, done.out) == (0, "")
 
     def test_what_is_gone_is_said_and_taken_out(
-        self, workspace: Workspace, lint: Callable[..., Done], run: Callable[..., Done]
+        self, workspace: Workspace, lint: Callable[..., Done], run: Run
     ) -> None:
         lint(_imap("port: 995", "enabled: false"), "--update-baseline")
         done = lint(_imap("enabled: false"))
@@ -326,7 +318,7 @@ class TestBaseline:
         assert "nothing to update" in run("validate", "--update-baseline").err
 
     def test_paths_leave_other_manifests_alone(
-        self, workspace: Workspace, lint: Callable[..., Done], run: Callable[..., Done]
+        self, workspace: Workspace, lint: Callable[..., Done], run: Run
     ) -> None:
         lint(_imap("port: 995"))
         workspace.write("b/b.yaml", _imap("enabled: false", metadata="metadata: {name: b}"))
@@ -338,7 +330,7 @@ class TestBaseline:
         assert [entry["address"] for entry in self.entries(workspace)] == ["email-imap/a"]
 
     def test_a_default_is_known_once_for_all_its_manifests(
-        self, workspace: Workspace, run: Callable[..., Done]
+        self, workspace: Workspace, run: Run
     ) -> None:
         spec = "spec: {port: 995}\n"
         workspace.write("_defaults.yaml", f"apiVersion: reconciler/v1\nkind: Defaults\n{spec}")
@@ -376,9 +368,7 @@ class TestBaseline:
         assert not (workspace.root / self.FILE).exists()
 
 
-def test_many_findings_of_one_code_are_shown_together(
-    workspace: Workspace, run: Callable[..., Done]
-) -> None:
+def test_many_findings_of_one_code_are_shown_together(workspace: Workspace, run: Run) -> None:
     names = [f"m{number:02}" for number in range(15)]
     for name in names:
         text = _imap("enabled: false", metadata=f"metadata: {{name: {name}}}")
@@ -394,10 +384,7 @@ def test_many_findings_of_one_code_are_shown_together(
 
 
 def test_an_import_is_green_at_once(
-    workspace: Workspace,
-    monitor: Callable[..., dict[str, object]],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     """An account that was made by hand has findings; they are no news."""
     account = sandbox(
@@ -415,10 +402,7 @@ def test_an_import_is_green_at_once(
 
 
 def test_an_import_that_adds_keeps_what_is_known(
-    workspace: Workspace,
-    monitor: Callable[..., dict[str, object]],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(monitor("email-imap", 1, name="A", port=995))
     run("import", env=account.env)
@@ -434,9 +418,7 @@ def test_an_import_that_adds_keeps_what_is_known(
     ]
 
 
-def test_the_account_of_the_sandbox_is_green_after_its_import(
-    tmp_path: Path, run: Callable[..., Done]
-) -> None:
+def test_the_account_of_the_sandbox_is_green_after_its_import(tmp_path: Path, run: Run) -> None:
     for command in (
         ["import"],
         ["validate", "--lint", "--strict"],

@@ -5,16 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from documents import check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Manifest, Monitor, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _BOSTON = [{"id": 72, "name": "Boston (MA)", "region": 1}]
@@ -22,11 +20,7 @@ _BOSTON = [{"id": 72, "name": "Boston (MA)", "region": 1}]
 
 @pytest.fixture
 def account(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> Account:
     """A managed, an orphaned and a hand-made monitor."""
     labels = {"team": "core"}
@@ -42,14 +36,14 @@ def account(
     return found
 
 
-def test_a_target_that_matches_none_is_said(account: Account, run: Callable[..., Done]) -> None:
+def test_a_target_that_matches_none_is_said(account: Account, run: Run) -> None:
     done = run("list", "email-smtp/rely", env=account.env)
     assert (done.code, done.out) == (0, "")
     assert "No monitor matches email-smtp/rely; did you mean email-smtp/relay?\n" in done.err
     assert "matches" not in run("list", "email-smtp/relay", "--unmanaged", env=account.env).err
 
 
-def test_all_of_an_account(account: Account, run: Callable[..., Done]) -> None:
+def test_all_of_an_account(account: Account, run: Run) -> None:
     before = len(account.calls())
     done = run("list", env=account.env)
     assert done.code == 0
@@ -80,14 +74,14 @@ def test_all_of_an_account(account: Account, run: Callable[..., Done]) -> None:
     ],
 )
 def test_some_of_an_account(
-    arguments: list[str], names: list[str], account: Account, run: Callable[..., Done]
+    arguments: list[str], names: list[str], account: Account, run: Run
 ) -> None:
     done = run("list", "-o", "name", *arguments, env=account.env)
     assert done.code == 0
     assert done.out.split() == names
 
 
-def test_json_and_csv(account: Account, run: Callable[..., Done]) -> None:
+def test_json_and_csv(account: Account, run: Run) -> None:
     for flags in ([], ["--offline"]):
         done = run("list", "-o", "json", *flags, env=account.env)
         check(done.json, "list")
@@ -112,25 +106,21 @@ def test_json_and_csv(account: Account, run: Callable[..., Done]) -> None:
         (["--offline", "--unmanaged"], "--unmanaged needs AlertSite"),
     ],
 )
-def test_what_means_nothing(
-    arguments: list[str], said: str, account: Account, run: Callable[..., Done]
-) -> None:
+def test_what_means_nothing(arguments: list[str], said: str, account: Account, run: Run) -> None:
     done = run("list", *arguments, env=account.env)
     assert done.code == 64
     assert said in done.err
 
 
 def test_an_account_without_manifests_is_listed(
-    workspace: Workspace, account: Account, run: Callable[..., Done]
+    workspace: Workspace, account: Account, run: Run
 ) -> None:
     (workspace.root / "monitors" / "relay.yaml").unlink()
     done = run("list", "--state", "file:other.json", "-o", "name", env=account.env)
     assert done.out.split() == ["1", "2", "3"]
 
 
-def test_ids_stand_for_addresses(
-    workspace: Workspace, account: Account, run: Callable[..., Done]
-) -> None:
+def test_ids_stand_for_addresses(workspace: Workspace, account: Account, run: Run) -> None:
     workspace.replace("relay.yaml", "587", "2525")
     done = run("plan", "--target", "1", env=account.env)
     assert "~ email-smtp/relay" in done.out
@@ -154,9 +144,7 @@ def test_ids_stand_for_addresses(
     assert run("state", "list", env=account.env).out == ""
 
 
-def test_drift_tells_of_monitors_that_were_made_by_hand(
-    account: Account, run: Callable[..., Done]
-) -> None:
+def test_drift_tells_of_monitors_that_were_made_by_hand(account: Account, run: Run) -> None:
     drift = ("drift", "--unmanaged", "--target", "email-smtp/relay")
     done = run(*drift, env=account.env)
     assert (done.code, done.out) == (
@@ -179,7 +167,7 @@ def test_drift_tells_of_monitors_that_were_made_by_hand(
 
 
 def test_a_state_that_does_not_know_what_was_there(
-    workspace: Workspace, account: Account, run: Callable[..., Done]
+    workspace: Workspace, account: Account, run: Run
 ) -> None:
     path = workspace.root / ".reconciler" / "state.json"
     state = json.loads(path.read_bytes())
@@ -191,7 +179,7 @@ def test_a_state_that_does_not_know_what_was_there(
     assert "does not say which monitors were there without a manifest" in done.err
 
 
-def test_an_id_is_explained(account: Account, run: Callable[..., Done]) -> None:
+def test_an_id_is_explained(account: Account, run: Run) -> None:
     done = run("explain", "location", "72", env=account.env)
     assert (done.code, done.out) == (
         0,

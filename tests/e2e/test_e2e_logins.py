@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from e2e.conftest import Account, Done, Terminal, Workspace
+    from e2e.conftest import Account, Done, Manifest, Monitor, Run, Sandbox, Terminal, Workspace
 
     from reconciler.context import Clock
 
@@ -52,7 +52,7 @@ ENV = {
 class Pair:
     """Two accounts at one URL, with a shared manifest and one of their own each."""
 
-    def __init__(self, run: Callable[..., Done], workspace: Workspace, host: Account) -> None:
+    def __init__(self, run: Run, workspace: Workspace, host: Account) -> None:
         self._run = run
         self.workspace = workspace
         self.host = host
@@ -80,11 +80,7 @@ class Pair:
 
 @pytest.fixture
 def pair(
-    run: Callable[..., Done],
-    workspace: Workspace,
-    sandbox: Callable[..., Account],
-    manifest: Callable[..., str],
-    monitor: Callable[..., dict[str, Any]],
+    run: Run, workspace: Workspace, sandbox: Sandbox, manifest: Manifest, monitor: Monitor
 ) -> Pair:
     host = sandbox(monitor("email-smtp", 7, name="Of nobody here"), logins=(NORTH, SOUTH))
     workspace.write("_shared/relay.yaml", manifest("email-smtp", "relay", name="Relay", port=587))
@@ -248,12 +244,7 @@ def test_a_user_that_only_one_account_knows_is_no_one_else(pair: Pair) -> None:
     ],
 )
 def test_a_hint_names_what_the_account_really_uses(
-    pair: Pair,
-    hurried: Clock,
-    settings: tuple[str, str],
-    env: dict[str, str],
-    code: int,
-    hint: str,
+    pair: Pair, hurried: Clock, settings: tuple[str, str], env: dict[str, str], code: int, hint: str
 ) -> None:
     pair.settings(*settings)
     for name in ("north", "south"):
@@ -266,7 +257,7 @@ def test_a_hint_names_what_the_account_really_uses(
 
 
 def test_what_is_not_in_this_account_is_looked_for_where_its_login_is_set(
-    pair: Pair, manifest: Callable[..., str]
+    pair: Pair, manifest: Manifest
 ) -> None:
     pair.workspace.write("north/bound.yaml", manifest("email-smtp", "bound", 7))
     done = pair("plan", "-a", "north")
@@ -319,7 +310,7 @@ def test_who_waits_for_a_lock_reads_whose_it_is(pair: Pair, hurried: Clock) -> N
     ],
 )
 def test_accounts_and_their_labels_are_completed(
-    pair: Pair, run_process: Callable[..., Done], words: str, offered: list[str]
+    pair: Pair, run_process: Run, words: str, offered: list[str]
 ) -> None:
     assert completed(run_process, words) == offered
     assert pair.host.calls() == []
@@ -327,7 +318,7 @@ def test_accounts_and_their_labels_are_completed(
 
 @pytest.mark.parametrize("settings", ["[accounts", "[accounts.north]\nwaves = 1\n", "", None])
 def test_nothing_is_completed_from_settings_with_a_fault(
-    workspace: Workspace, run_process: Callable[..., Done], settings: str | None
+    workspace: Workspace, run_process: Run, settings: str | None
 ) -> None:
     path = workspace.root / "reconciler.toml"
     path.unlink()
@@ -336,7 +327,7 @@ def test_nothing_is_completed_from_settings_with_a_fault(
     assert completed(run_process, "reconciler plan -a ") == []
 
 
-def completed(run_process: Callable[..., Done], words: str) -> list[str]:
+def completed(run_process: Run, words: str) -> list[str]:
     count = len(words.split()) - (not words.endswith(" "))
     done = run_process(
         env={
@@ -363,8 +354,6 @@ def test_one_account_is_asked_with_its_own_variables(pair: Pair) -> None:
         (f"{USERNAME}:word", f"there is a user {USERNAME} already"),
     ],
 )
-def test_a_login_that_a_sandbox_cannot_serve(
-    run: Callable[..., Done], login: str, why: str
-) -> None:
+def test_a_login_that_a_sandbox_cannot_serve(run: Run, login: str, why: str) -> None:
     done = run("sandbox", "--login", login)
     assert (done.code, why in done.err) == (64, True)

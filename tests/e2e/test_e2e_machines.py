@@ -18,7 +18,18 @@ from reconciler.state_store import Key
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from conftest import Account, Done, Place, Process, Workspace
+    from conftest import (
+        Account,
+        Done,
+        Manifest,
+        Monitor,
+        Place,
+        Process,
+        Run,
+        Sandbox,
+        Start,
+        Workspace,
+    )
 
     from reconciler.core.state import State
 
@@ -134,10 +145,7 @@ def _stop(process: Process) -> None:
 
 @pytest.fixture
 def team(
-    places: Callable[[str], Place],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-    start: Callable[..., Process],
+    places: Callable[[str], Place], sandbox: Sandbox, run: Run, start: Start
 ) -> Callable[..., Team]:
     """Two machines with a place of that kind and an account with this seed and these options."""
 
@@ -158,7 +166,7 @@ def team(
 
 
 @pytest.fixture
-def relays(manifest: Callable[..., str]) -> Callable[..., str]:
+def relays(manifest: Manifest) -> Callable[..., str]:
     """Three manifests with ids, whose monitors are to be changed, and six without."""
 
     def text(**fields: Any) -> str:
@@ -178,7 +186,7 @@ def relays(manifest: Callable[..., str]) -> Callable[..., str]:
 
 
 @pytest.fixture
-def live(monitor: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
+def live(monitor: Monitor) -> list[dict[str, Any]]:
     """The monitors that `relays` wants changed."""
     return [monitor("email-smtp", number, name=f"RELAY-{number}", port=25) for number in _UPDATES]
 
@@ -322,10 +330,7 @@ def test_lock_broken_in_mid_run_loses_nobodys_records(
 
 
 def test_machines_in_turn_agree_on_who_moved_what(
-    team: Callable[..., Team],
-    git: Callable[..., str],
-    manifest: Callable[..., str],
-    monitor: Callable[..., dict[str, Any]],
+    team: Callable[..., Team], git: Callable[..., str], manifest: Manifest, monitor: Monitor
 ) -> None:
     both = team("git", monitor("email-smtp", 1, name="RELAY", port=25, timeout=30, interval=5))
     one, other = both.one, both.other

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from conftest import Account, Done, Place, Workspace
+    from conftest import Account, Done, Fleet, Manifest, Monitor, Place, Run, Sandbox, Workspace
 
 _OUT = ("plan", "--out", "p.json")
 _ALLOWED = ("apply", "p.json", "--allow-different-manifests")
@@ -20,9 +20,7 @@ _ALLOWED = ("apply", "p.json", "--allow-different-manifests")
 class Pipelines:
     """One account, and a clone of the repository for each pipeline."""
 
-    def __init__(
-        self, place: Place, account: Account, git: Callable[..., str], run: Callable[..., Done]
-    ) -> None:
+    def __init__(self, place: Place, account: Account, git: Callable[..., str], run: Run) -> None:
         self.account = account
         self._place = place
         self._git = git
@@ -51,17 +49,17 @@ class Pipelines:
 @pytest.fixture
 def pipelines(
     places: Callable[[str], Place],
-    monitor: Callable[..., dict[str, Any]],
-    sandbox: Callable[..., Account],
+    monitor: Monitor,
+    sandbox: Sandbox,
     git: Callable[..., str],
-    run: Callable[..., Done],
+    run: Run,
 ) -> Pipelines:
     account = sandbox(*(monitor("email-smtp", number, port=25) for number in (1, 2)))
     return Pipelines(places("git"), account, git, run)
 
 
 @pytest.fixture
-def merged(pipelines: Pipelines, manifest: Callable[..., str]) -> tuple[str, str]:
+def merged(pipelines: Pipelines, manifest: Manifest) -> tuple[str, str]:
     """Two commits: the second changes one more monitor, and the first one further."""
     author = pipelines.author
     author.write("one.yaml", manifest("email-smtp", "one", 1, port=587))
@@ -138,11 +136,7 @@ def test_a_merge_that_says_the_same_may_be_another_commit(
 
 
 def test_what_both_ask_for_is_applied_if_that_is_allowed(
-    workspace: Workspace,
-    fleet: Callable[[int], list[dict[str, Any]]],
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, fleet: Fleet, manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(4))
     assert run(*_OUT, env=account.env).code == 0
@@ -175,11 +169,7 @@ def test_what_both_ask_for_is_applied_if_that_is_allowed(
 
 
 def test_a_deletion_that_the_manifests_no_longer_ask_for_is_not_made(
-    workspace: Workspace,
-    fleet: Callable[[int], list[dict[str, Any]]],
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, fleet: Fleet, manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(2))
     assert run("apply", "--auto-approve", env=account.env).code == 0
@@ -193,10 +183,7 @@ def test_a_deletion_that_the_manifests_no_longer_ask_for_is_not_made(
 
 
 def test_a_plan_that_was_made_under_another_budget_is_refused(
-    workspace: Workspace,
-    fleet: Callable[[int], list[dict[str, Any]]],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(2))
     settings = workspace.root / "reconciler.toml"
@@ -211,7 +198,7 @@ def test_a_plan_that_was_made_under_another_budget_is_refused(
     assert run("apply", "p.json", env=account.env).code == 0
 
 
-def test_the_flag_is_for_a_saved_plan(run: Callable[..., Done], tmp_path: Path) -> None:
+def test_the_flag_is_for_a_saved_plan(run: Run, tmp_path: Path) -> None:
     done = run("apply", "--allow-different-manifests", cwd=tmp_path)
     assert done.code == 64
     assert "--allow-different-manifests needs FILE" in done.err

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Run, Sandbox, Workspace
 
 APPLY = ("apply", "--auto-approve")
 HEAD = "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n"
@@ -40,9 +40,7 @@ spec:
 
 
 @pytest.fixture
-def account(
-    workspace: Workspace, run: Callable[..., Done], sandbox: Callable[..., Account]
-) -> Account:
+def account(workspace: Workspace, run: Run, sandbox: Sandbox) -> Account:
     """An account that two manifests of one file were applied to, which have defaults."""
     workspace.write("_defaults.yaml", f"{HEAD}  billing_plancode: UBM - A/A\n")
     workspace.write(
@@ -62,9 +60,7 @@ def names(root: Path) -> list[str]:
     return sorted(str(path.relative_to(root)) for path in found if path.is_file())
 
 
-def test_what_would_be_lost_is_written(
-    workspace: Workspace, run: Callable[..., Done], account: Account
-) -> None:
+def test_what_would_be_lost_is_written(workspace: Workspace, run: Run, account: Account) -> None:
     done = run("mv", "monitors/old/two.yaml", "monitors/new/team/")
     assert (done.code, done.out.splitlines()) == (
         0,
@@ -95,7 +91,7 @@ def test_what_would_be_lost_is_written(
     assert "No changes." in run("plan", env=account.env).out
 
 
-def test_why_tells_of_the_default(run: Callable[..., Done], account: Account) -> None:
+def test_why_tells_of_the_default(run: Run, account: Account) -> None:
     done = run("why", "email-smtp/a.locations", env=account.env)
     assert "monitors/old/_defaults.yaml:1, which is added to here" in done.out
     done = run("why", "email-smtp/b.mode", env=account.env)
@@ -104,9 +100,7 @@ def test_why_tells_of_the_default(run: Callable[..., Done], account: Account) ->
     assert (found["place"], found["default"]) == (None, "monitors/old/_defaults.yaml:1")
 
 
-def test_a_folder_moves_with_its_defaults(
-    workspace: Workspace, run: Callable[..., Done], account: Account
-) -> None:
+def test_a_folder_moves_with_its_defaults(workspace: Workspace, run: Run, account: Account) -> None:
     before = workspace.read("old/two.yaml")
     done = run("mv", "monitors/old", "monitors/mail")
     assert (done.code, "Move: 2 files, 0 fields" in done.out) == (0, True)
@@ -121,16 +115,14 @@ def test_a_folder_moves_with_its_defaults(
 
 
 def test_defaults_can_move_away_from_their_manifests(
-    workspace: Workspace, run: Callable[..., Done], account: Account
+    workspace: Workspace, run: Run, account: Account
 ) -> None:
     assert run("mv", "monitors/old/_defaults.yaml", "monitors/other/").code == 0
     assert "mode: Primary" in workspace.read("old/two.yaml")
     assert "No changes." in run("plan", env=account.env).out
 
 
-def test_a_dry_run_changes_nothing(
-    workspace: Workspace, run: Callable[..., Done], account: Account
-) -> None:
+def test_a_dry_run_changes_nothing(workspace: Workspace, run: Run, account: Account) -> None:
     before = {name: (workspace.root / name).read_bytes() for name in names(workspace.root)}
     done = run("mv", "--dry-run", "monitors/old/two.yaml", "monitors/new/", env=account.env)
     assert (done.code, "Move: 1 file, 6 fields" in done.out) == (0, True)
@@ -162,7 +154,7 @@ def test_a_dry_run_changes_nothing(
 )
 def test_what_is_refused(
     workspace: Workspace,
-    run: Callable[..., Done],
+    run: Run,
     account: Account,
     arguments: tuple[str, ...],
     code: int,
@@ -175,7 +167,7 @@ def test_what_is_refused(
 
 
 def test_what_cannot_be_edited_is_not_moved(
-    workspace: Workspace, run: Callable[..., Done], account: Account
+    workspace: Workspace, run: Run, account: Account
 ) -> None:
     workspace.replace("old/two.yaml", "spec:\n  name: B", "spec: &spec\n  name: B")
     assert run("plan", env=account.env).code == 0
@@ -186,7 +178,7 @@ def test_what_cannot_be_edited_is_not_moved(
 
 
 @pytest.fixture
-def switched_off(workspace: Workspace, run: Callable[..., Done], account: Account) -> Account:
+def switched_off(workspace: Workspace, run: Run, account: Account) -> Account:
     """The account, with what is in `old` off until a day, and another folder that is off."""
     until = "lifecycle: {until: 2030-12-24}\n"
     workspace.write("old/_defaults.yaml", f"{HEAD}  enabled: false\n  timeout: 30\n{until}")
@@ -197,7 +189,7 @@ def switched_off(workspace: Workspace, run: Callable[..., Done], account: Accoun
 
 
 def test_until_when_it_is_off_is_kept_with_what_is_off(
-    workspace: Workspace, run: Callable[..., Done], switched_off: Account
+    workspace: Workspace, run: Run, switched_off: Account
 ) -> None:
     done = run("mv", "monitors/old/two.yaml", "monitors/mail/")
     assert 'email-smtp/a: lifecycle.until: "2030-12-24"' in done.out
@@ -207,7 +199,7 @@ def test_until_when_it_is_off_is_kept_with_what_is_off(
 
 
 def test_until_counts_in_a_folder_that_is_off_as_well(
-    workspace: Workspace, run: Callable[..., Done], switched_off: Account
+    workspace: Workspace, run: Run, switched_off: Account
 ) -> None:
     assert run("mv", "monitors/old/two.yaml", "monitors/off/").code == 0
     text = workspace.read("off/two.yaml")
@@ -217,7 +209,7 @@ def test_until_counts_in_a_folder_that_is_off_as_well(
 
 
 def test_links_that_would_lead_elsewhere_are_not_moved(
-    workspace: Workspace, run: Callable[..., Done], account: Account
+    workspace: Workspace, run: Run, account: Account
 ) -> None:
     link = workspace.root / "monitors" / "twin" / "_defaults.yaml"
     link.parent.mkdir()
@@ -232,10 +224,7 @@ def test_links_that_would_lead_elsewhere_are_not_moved(
 
 
 def test_defaults_that_move_with_their_manifests_count_in_both_places_until_the_end(
-    workspace: Workspace,
-    run: Callable[..., Done],
-    account: Account,
-    monkeypatch: pytest.MonkeyPatch,
+    workspace: Workspace, run: Run, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved, seen = durable.move, list[str]()
 
@@ -256,11 +245,7 @@ def test_defaults_that_move_with_their_manifests_count_in_both_places_until_the_
 
 @pytest.mark.parametrize("number", range(1, 5))
 def test_a_move_that_was_killed_goes_on_when_it_is_repeated(
-    number: int,
-    workspace: Workspace,
-    run: Callable[..., Done],
-    account: Account,
-    monkeypatch: pytest.MonkeyPatch,
+    number: int, workspace: Workspace, run: Run, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.write(
         "old/one.yaml", TWO.partition("---")[0].replace("a}", "c}").replace("A #", "C #")
@@ -296,7 +281,7 @@ def test_a_move_that_was_killed_goes_on_when_it_is_repeated(
 
 @pytest.mark.parametrize(("source", "target"), [("old/two", "link/two"), ("link/x", "new/x")])
 def test_nothing_moves_through_a_linked_folder(
-    source: str, target: str, workspace: Workspace, run: Callable[..., Done], account: Account
+    source: str, target: str, workspace: Workspace, run: Run, account: Account
 ) -> None:
     """It would not be read there, and its monitors would become orphans."""
     outside = workspace.root / "outside"
@@ -312,9 +297,7 @@ def test_nothing_moves_through_a_linked_folder(
 
 
 @pytest.mark.usefixtures("account")
-def test_a_name_that_is_no_folder_is_not_made_one(
-    run: Callable[..., Done], workspace: Workspace
-) -> None:
+def test_a_name_that_is_no_folder_is_not_made_one(run: Run, workspace: Workspace) -> None:
     before = names(workspace.root)
     done = run("mv", "monitors/old/two.yaml", "monitors/old/three")
     assert done.code == 64

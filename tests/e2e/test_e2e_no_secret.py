@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from conftest import Place, Workspace
+    from conftest import Manifest, Monitor, Place, Workspace
 
 _TOKEN = "t0k3n.of-the_run~Zq7+x/y="
 _PASSWORD = 'pa55 "w0rd" <ü>&/\\+é%'
@@ -345,7 +345,7 @@ def _every_fault(run: Runner, parrot: Parrot) -> None:
     parrot.strikes = "-"
 
 
-def _manifests(workspace: Workspace, manifest: Callable[..., str]) -> None:
+def _manifests(workspace: Workspace, manifest: Manifest) -> None:
     login = {"user": "probe", "password": {"secretRef": {"file": "password"}}}
     secret = {"secretRef": {"env": "MAILBOX"}}
     extra = {"login": login, "pop3_password": secret, "hook": secret}
@@ -376,7 +376,7 @@ def _bucket() -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.fixture
-def parrot(monitor: Callable[..., Any]) -> Iterator[Callable[[], Parrot]]:
+def parrot(monitor: Monitor) -> Iterator[Callable[[], Parrot]]:
     with contextlib.ExitStack() as stack:
 
         def start() -> Parrot:
@@ -392,7 +392,7 @@ def parrot(monitor: Callable[..., Any]) -> Iterator[Callable[[], Parrot]]:
 def test_no_secret_leaves_the_process(
     places: Callable[[str], Place],
     parrot: Callable[[], Parrot],
-    manifest: Callable[..., str],
+    manifest: Manifest,
     git: Callable[..., str],
     tmp_path: Path,
     record_property: Callable[[str, object], None],

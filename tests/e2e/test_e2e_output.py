@@ -10,17 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Workspace
+    from conftest import Manifest, Monitor, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 
 
 @pytest.fixture
-def mixed(
-    workspace: Workspace, manifest: Callable[..., str], monitor: Callable[..., Any]
-) -> list[dict[str, Any]]:
+def mixed(workspace: Workspace, manifest: Manifest, monitor: Monitor) -> list[dict[str, Any]]:
     """Four manifests, three of which differ from live; and two monitors without a manifest."""
     mail, web = {"team": "mail"}, {"team": "web"}
     workspace.write("a.yaml", manifest("email-smtp", "relay", 1, labels=mail, port=587))
@@ -37,9 +33,7 @@ def mixed(
     ]
 
 
-def test_plan_as_json(
-    mixed: list[Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_plan_as_json(mixed: list[Any], sandbox: Sandbox, run: Run) -> None:
     account = sandbox(*mixed)
     done = run("plan", "--json", "--detailed-exitcode", env=account.env)
     assert done.code == 2
@@ -65,11 +59,7 @@ def test_plan_as_json(
 
 
 def test_plan_as_json_with_a_refusal_is_still_one_document(
-    workspace: Workspace,
-    mixed: list[Any],
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, mixed: list[Any], manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("odd.yaml", manifest("email-smtp", "odd", 99))
     done = run("plan", "--json", env=sandbox(*mixed).env)
@@ -90,11 +80,7 @@ def test_plan_as_json_with_a_refusal_is_still_one_document(
     ],
 )
 def test_apply_as_json_holds_the_exit_code_of_the_process(
-    faults: list[str],
-    code: int,
-    mixed: list[Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    faults: list[str], code: int, mixed: list[Any], sandbox: Sandbox, run: Run
 ) -> None:
     done = run(*_APPLY, "--json", env=sandbox(*mixed, faults=faults).env)
     assert done.code == code
@@ -104,9 +90,7 @@ def test_apply_as_json_holds_the_exit_code_of_the_process(
     assert "Plan: 0 to add, 3 to change, 0 to destroy." in done.err
 
 
-def test_apply_as_json_without_changes(
-    mixed: list[Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_apply_as_json_without_changes(mixed: list[Any], sandbox: Sandbox, run: Run) -> None:
     account = sandbox(*mixed)
     done = run(*_APPLY, "--json", "--target", "email-pop/same", env=account.env)
     assert done.code == 0
@@ -116,10 +100,7 @@ def test_apply_as_json_without_changes(
 
 @pytest.mark.parametrize("command", [["plan"], [*_APPLY]], ids=" ".join)
 def test_show_requests_prints_them_exactly(
-    command: list[str],
-    mixed: list[Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    command: list[str], mixed: list[Any], sandbox: Sandbox, run: Run
 ) -> None:
     done = run(*command, "--show-requests", env=sandbox(*mixed).env)
     assert done.code == 0
@@ -131,9 +112,7 @@ def test_show_requests_prints_them_exactly(
     ) in done.out
 
 
-def test_requests_are_not_shown_unasked(
-    mixed: list[Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_requests_are_not_shown_unasked(mixed: list[Any], sandbox: Sandbox, run: Run) -> None:
     assert "PATCH" not in run("plan", env=sandbox(*mixed).env).out
 
 
@@ -154,8 +133,8 @@ def test_targets_choose_what_is_sent_and_the_rest_is_counted(
     expected: list[str],
     left_out: int,
     mixed: list[Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    sandbox: Sandbox,
+    run: Run,
 ) -> None:
     account = sandbox(*mixed)
     flags = [word for target in targets for word in ("--target", target)]
@@ -166,7 +145,7 @@ def test_targets_choose_what_is_sent_and_the_rest_is_counted(
 
 
 def test_monitors_without_a_manifest_are_counted_and_never_touched(
-    mixed: list[Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    mixed: list[Any], sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*mixed)
     done = run("plan", env=account.env)
@@ -174,9 +153,7 @@ def test_monitors_without_a_manifest_are_counted_and_never_touched(
     assert "not targeted" not in done.out
 
 
-def test_progress_names_each_change_on_stderr(
-    mixed: list[Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_progress_names_each_change_on_stderr(mixed: list[Any], sandbox: Sandbox, run: Run) -> None:
     done = run(*_APPLY, env=sandbox(*mixed, faults=["PATCH */1 status=400"]).env)
     progress = [line for line in done.err.splitlines() if line.startswith("[")]
     assert sorted(line.partition("/3] ")[0] for line in progress) == ["[1", "[2", "[3"]
@@ -189,7 +166,7 @@ def test_closed_stdout_is_no_traceback(
     arguments: list[str],
     workspace: Workspace,
     mixed: list[Any],
-    sandbox: Callable[..., Account],
+    sandbox: Sandbox,
     executable: list[str],
     base_env: dict[str, str],
 ) -> None:
@@ -226,10 +203,10 @@ def test_closed_stdout_is_no_traceback(
 def test_narrow_encodings_do_not_stop_a_run(
     encoding: dict[str, str],
     workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    manifest: Manifest,
+    monitor: Monitor,
+    sandbox: Sandbox,
+    run: Run,
 ) -> None:
     workspace.write("zürich.yaml", manifest("email-imap", "one", 7, name="Zürich 📮"))
     account = sandbox(monitor("email-imap", 7, name="Genève"))
@@ -243,10 +220,10 @@ def test_narrow_encodings_do_not_stop_a_run(
 def test_json_is_json_in_a_narrow_encoding(
     command: list[str],
     workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    manifest: Manifest,
+    monitor: Monitor,
+    sandbox: Sandbox,
+    run: Run,
 ) -> None:
     workspace.write("one.yaml", manifest("email-imap", "one", 7, name="Zürich 📮"))
     account = sandbox(monitor("email-imap", 7, name="Genève"))
@@ -257,11 +234,7 @@ def test_json_is_json_in_a_narrow_encoding(
 
 
 def test_values_cannot_steer_the_terminal(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("one.yaml", manifest("email-imap", "one", 7, note="a\x1b[2Jb\nc"))
     account = sandbox(monitor("email-imap", 7, note="\x1b]0;x\x07"))
@@ -272,11 +245,7 @@ def test_values_cannot_steer_the_terminal(
 
 
 def test_file_names_cannot_steer_the_terminal(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     name = "x\x1b[2J\ny.yaml"
     workspace.write(name, manifest("email-imap", "one", 7, note="new"))
@@ -288,7 +257,7 @@ def test_file_names_cannot_steer_the_terminal(
 
 
 def test_json_stays_on_one_stream_when_everything_else_is_talkative(
-    mixed: list[Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    mixed: list[Any], sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*mixed, faults=["PATCH * status=503 retry-after=0 times=3"])
     done = run(*_APPLY, "--json", "--show-requests", env=account.env)

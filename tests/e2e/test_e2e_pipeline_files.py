@@ -18,9 +18,7 @@ from reconciler.errors import ExitCode
 from programs import TOOLS, check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Workspace
+    from conftest import Fleet, Manifest, Run, Sandbox, Workspace
 
 _ROOT = Path(__file__).parents[2]
 _PINNED = re.compile(r"uses: (\S+)@([0-9a-f]{40}) # v\d+\.\d+\.\d+")
@@ -31,7 +29,7 @@ def _read(path: Path) -> Any:
 
 
 @pytest.fixture
-def repository(run: Callable[..., Done], tmp_path: Path) -> Path:
+def repository(run: Run, tmp_path: Path) -> Path:
     """What `init` writes, under Git."""
     root = tmp_path / "fleet"
     assert run("init", str(root)).code == 0
@@ -81,9 +79,7 @@ def test_no_job_of_a_fork_is_given_the_login(repository: Path) -> None:
     assert "head.repo.full_name == github.repository" in job["env"]["HAS_LOGIN"]
 
 
-def test_the_steps_of_the_workflows_are_commands_that_exist(
-    repository: Path, run: Callable[..., Done]
-) -> None:
+def test_the_steps_of_the_workflows_are_commands_that_exist(repository: Path, run: Run) -> None:
     for path in (repository / ".github" / "workflows").glob("*.yml"):
         for command, options in re.findall(r"reconciler ([a-z]+) ([^\n|]*)", path.read_text()):
             shown = run(command, "--help")
@@ -93,11 +89,7 @@ def test_the_steps_of_the_workflows_are_commands_that_exist(
 
 
 def test_the_steps_of_a_review_and_a_merge(
-    repository: Path,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    workspace: Workspace,
-    base_env: dict[str, str],
+    repository: Path, fleet: Fleet, sandbox: Sandbox, workspace: Workspace, base_env: dict[str, str]
 ) -> None:
     """Those that are the tool's, as the shell of GitHub runs them."""
     account = sandbox(*fleet(3))
@@ -177,7 +169,7 @@ def test_the_job_of_a_fleet_is_one_of_kubernetes() -> None:
 
 
 @pytest.mark.parametrize("name", ["github-fleet.yml", "gitlab-fleet.yml", "kubernetes-fleet.yaml"])
-def test_the_steps_of_a_fleet_are_commands_that_exist(run: Callable[..., Done], name: str) -> None:
+def test_the_steps_of_a_fleet_are_commands_that_exist(run: Run, name: str) -> None:
     text = (_FLEET / name).read_text(encoding="utf-8")
     options = set(re.findall(r"(?<=\s)--[a-z-]+|(?<=- )--[a-z-]+", text))
     known = run("apply", "--help").out + run("merge", "--help").out
@@ -186,7 +178,7 @@ def test_the_steps_of_a_fleet_are_commands_that_exist(run: Callable[..., Done], 
 
 
 def test_the_hooks_run_in_a_repository(
-    tmp_path: Path, base_env: dict[str, str], workspace: Workspace, manifest: Callable[..., str]
+    tmp_path: Path, base_env: dict[str, str], workspace: Workspace, manifest: Manifest
 ) -> None:
     """With `language: system`, so that pre-commit makes no environment; all else is as shipped."""
     hooks = tmp_path / "hooks"

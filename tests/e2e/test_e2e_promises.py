@@ -25,7 +25,7 @@ from reconciler.sandbox.options import Controls
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Done, Fleet, Manifest, Monitor, Run, Sandbox, Start, Workspace
 
     from reconciler.context import Clock
 
@@ -34,7 +34,7 @@ _SMTP = "email-smtp"
 
 
 @pytest.fixture
-def new(workspace: Workspace, manifest: Callable[..., str]) -> Callable[..., None]:
+def new(workspace: Workspace, manifest: Manifest) -> Callable[..., None]:
     """Writes manifests of so many new monitors, new-1, new-2, …"""
 
     def write(count: int, **fields: Any) -> None:
@@ -85,12 +85,7 @@ class TestPost:
         ],
     )
     def test_one_that_took_effect_is_not_sent_again_whatever_was_answered(
-        self,
-        fault: str,
-        new: Callable[..., None],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
-        hurried: Clock,
+        self, fault: str, new: Callable[..., None], sandbox: Sandbox, run: Run, hurried: Clock
     ) -> None:
         new(5)
         account = sandbox(faults=[fault])
@@ -106,12 +101,7 @@ class TestPost:
 
     @pytest.mark.parametrize("status", [429, 401, 503])
     def test_one_that_had_none_is_sent_again_after_a_look(
-        self,
-        status: int,
-        new: Callable[..., None],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
-        hurried: Clock,
+        self, status: int, new: Callable[..., None], sandbox: Sandbox, run: Run, hurried: Clock
     ) -> None:
         new(2)
         account = sandbox(faults=[f"POST /monitors/* status={status} retry-after=0 times=1"])
@@ -121,7 +111,7 @@ class TestPost:
         assert _names(account) == ["New 1", "New 2"]
 
     def test_one_under_way_is_waited_for(
-        self, new: Callable[..., None], sandbox: Callable[..., Account], run: Callable[..., Done]
+        self, new: Callable[..., None], sandbox: Sandbox, run: Run
     ) -> None:
         """A gateway answers 504 at once, the backend needs longer; a user repeats as told."""
         new(3)
@@ -135,11 +125,7 @@ class TestPost:
         assert _posts(account) == 3
 
     def test_one_of_a_killed_run_is_waited_for(
-        self,
-        new: Callable[..., None],
-        sandbox: Callable[..., Account],
-        start: Callable[..., Any],
-        run: Callable[..., Done],
+        self, new: Callable[..., None], sandbox: Sandbox, start: Start, run: Run
     ) -> None:
         new(1)
         account = sandbox(world=parse_world("backend=1"))
@@ -156,9 +142,9 @@ class TestPost:
     def test_an_id_that_was_there_before_binds_nothing(
         self,
         new: Callable[..., None],
-        monitor: Callable[..., Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        monitor: Monitor,
+        sandbox: Sandbox,
+        run: Run,
         hurried: Clock,
         workspace: Workspace,
     ) -> None:
@@ -205,9 +191,9 @@ class TestPost:
         self,
         world: str,
         workspace: Workspace,
-        manifest: Callable[..., str],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        manifest: Manifest,
+        sandbox: Sandbox,
+        run: Run,
         hurried: Clock,
     ) -> None:
         name = "Cafe\u0301 & relay  of the house in Boston"
@@ -234,10 +220,10 @@ class TestLists:
         self,
         world: str,
         workspace: Workspace,
-        manifest: Callable[..., str],
-        monitor: Callable[..., Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        manifest: Manifest,
+        monitor: Monitor,
+        sandbox: Sandbox,
+        run: Run,
     ) -> None:
         seed = [monitor(_SMTP, number, name=f"M {number}") for number in range(1, 121)]
         texts = [manifest(_SMTP, f"m-{number}", name=f"M {number}") for number in range(1, 121)]
@@ -249,18 +235,12 @@ class TestLists:
             assert "What a list leaves out may still be there" in done.err
         assert _posts(account) == 0
 
-    def test_needs_limit_is_served(
-        self, fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-    ) -> None:
+    def test_needs_limit_is_served(self, fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
         account = sandbox(*fleet(12), world=parse_world("offset=needs-limit"), page_size=5)
         assert "12 to change" in run("plan", env=account.env).out
 
     def test_one_that_silently_leaves_out_what_is_ours(
-        self,
-        workspace: Workspace,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
     ) -> None:
         account = sandbox(*fleet(8), world=parse_world("hide=3"))
         done = run(*_APPLY, env=account.env)
@@ -281,10 +261,10 @@ class TestLists:
         self,
         world: str,
         workspace: Workspace,
-        manifest: Callable[..., str],
-        monitor: Callable[..., Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        manifest: Manifest,
+        monitor: Monitor,
+        sandbox: Sandbox,
+        run: Run,
     ) -> None:
         seed = [monitor(_SMTP, number, name=f"M {number}") for number in range(1, 13)]
         workspace.write("six.yaml", manifest(_SMTP, "six", name="M 6"))
@@ -296,11 +276,7 @@ class TestLists:
 
     @pytest.mark.parametrize("count", [3, 10])
     def test_one_that_lags_doubles_nothing_however_often_it_is_asked(
-        self,
-        count: int,
-        new: Callable[..., None],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, count: int, new: Callable[..., None], sandbox: Sandbox, run: Run
     ) -> None:
         new(count)
         account = sandbox(world=parse_world("lag=60"))
@@ -310,18 +286,13 @@ class TestLists:
         assert "read by id" in done.out
         assert _posts(account) == count
 
-    def test_one_without_types(
-        self, fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-    ) -> None:
+    def test_one_without_types(self, fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
         account = sandbox(*fleet(3), world=parse_world("no-type"))
         assert run(*_APPLY, env=account.env).code == 0
         assert run("plan", env=account.env).out == "No changes. 3 unchanged.\n"
 
     def test_most_that_is_gone_is_another_account(
-        self,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, fleet: Fleet, sandbox: Sandbox, run: Run
     ) -> None:
         account = sandbox(*fleet(6))
         assert run(*_APPLY, env=account.env).code == 0
@@ -340,8 +311,8 @@ class TestLock:
     def test_one_of_another_machine_is_kept_whatever_its_clock_says(
         self,
         new: Callable[..., None],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        sandbox: Sandbox,
+        run: Run,
         workspace: Workspace,
         hurried: Clock,
     ) -> None:
@@ -371,12 +342,7 @@ class TestLock:
 class TestSeen:
     @pytest.mark.parametrize("hurry", [(), ("--fail-fast", "--parallelism", "1")])
     def test_what_was_never_sent_hides_no_drift_and_undoes_no_hand(
-        self,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        workspace: Workspace,
-        run: Callable[..., Done],
-        hurry: tuple[str, ...],
+        self, fleet: Fleet, sandbox: Sandbox, workspace: Workspace, run: Run, hurry: tuple[str, ...]
     ) -> None:
         controls = Controls()
         account = sandbox(*fleet(2), controls=controls)
@@ -395,12 +361,7 @@ class TestSeen:
         assert account.ports() == {1: 2587, 2: 2587}
 
     def test_what_had_no_answer_and_comes_after_the_run_is_no_drift(
-        self,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        workspace: Workspace,
-        run: Callable[..., Done],
-        hurried: Clock,
+        self, fleet: Fleet, sandbox: Sandbox, workspace: Workspace, run: Run, hurried: Clock
     ) -> None:
         controls = Controls()
         account = sandbox(*fleet(2), controls=controls)
@@ -417,10 +378,10 @@ class TestSeen:
     def test_one_that_could_not_be_created_again_is_still_missing(
         self,
         status: int,
-        sandbox: Callable[..., Account],
+        sandbox: Sandbox,
         workspace: Workspace,
-        manifest: Callable[..., str],
-        run: Callable[..., Done],
+        manifest: Manifest,
+        run: Run,
         hurried: Clock,
     ) -> None:
         controls = Controls()
@@ -478,9 +439,9 @@ class TestSeen:
 
     def test_what_was_done_is_in_the_state_if_the_journal_is_full(
         self,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        fleet: Fleet,
+        sandbox: Sandbox,
+        run: Run,
         hurried: Clock,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
@@ -511,12 +472,7 @@ class TestSeen:
         assert "not done" in run("history", env=account.env).out
 
     def test_what_was_deleted_and_could_not_be_looked_at_is_finished_by_the_next_run(
-        self,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        workspace: Workspace,
-        run: Callable[..., Done],
-        hurried: Clock,
+        self, fleet: Fleet, sandbox: Sandbox, workspace: Workspace, run: Run, hurried: Clock
     ) -> None:
         controls = Controls()
 
@@ -534,12 +490,7 @@ class TestSeen:
         assert run("drift", env=account.env).code == 0
 
     def test_what_comes_late_under_a_former_name_is_no_drift(
-        self,
-        sandbox: Callable[..., Account],
-        workspace: Workspace,
-        manifest: Callable[..., str],
-        run: Callable[..., Done],
-        hurried: Clock,
+        self, sandbox: Sandbox, workspace: Workspace, manifest: Manifest, run: Run, hurried: Clock
     ) -> None:
         """Also if in between something else was applied alone, which does not save the rename."""
         controls = Controls()
@@ -561,12 +512,7 @@ class TestSeen:
         assert account.ports()[number] == 3587
 
     def test_an_orphan_that_was_not_disabled_after_all_is_watched(
-        self,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        workspace: Workspace,
-        manifest: Callable[..., str],
-        run: Callable[..., Done],
+        self, fleet: Fleet, sandbox: Sandbox, workspace: Workspace, manifest: Manifest, run: Run
     ) -> None:
         controls = Controls()
         account = sandbox(*fleet(2), controls=controls)
@@ -584,11 +530,7 @@ class TestSeen:
         assert [item["address"] for item in drift["monitors"]] == ["email-smtp/relay-02"]
 
     def test_what_was_not_kept_is_never_drift(
-        self,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
-        hurried: Clock,
+        self, fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
     ) -> None:
         account = sandbox(*fleet(2), world=parse_world("drop=port"))
         done = run(*_APPLY, env=account.env, clock=hurried)
@@ -605,10 +547,7 @@ class TestSeen:
         assert time.monotonic() - started < 15  # it is known by then, and not waited for long
 
     def test_what_shows_late_is_waited_for_and_never_drift(
-        self,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, fleet: Fleet, sandbox: Sandbox, run: Run
     ) -> None:
         account = sandbox(*fleet(1), world=parse_world("late=1"))
         done = run(*_APPLY, env=account.env)
@@ -619,10 +558,10 @@ class TestSeen:
     def test_what_is_taken_back_before_it_shows_is_sent_again(
         self,
         workspace: Workspace,
-        manifest: Callable[..., str],
-        monitor: Callable[..., Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        manifest: Manifest,
+        monitor: Monitor,
+        sandbox: Sandbox,
+        run: Run,
         hurried: Clock,
     ) -> None:
         """AlertSite shows what was there before a change for as long as a user has patience."""
@@ -637,12 +576,7 @@ class TestSeen:
         assert run("plan", env=account.env).out == "No changes. 1 unchanged.\n"
 
     def test_what_shows_after_the_run_is_no_drift_either(
-        self,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
-        workspace: Workspace,
-        hurried: Clock,
+        self, fleet: Fleet, sandbox: Sandbox, run: Run, workspace: Workspace, hurried: Clock
     ) -> None:
         account = sandbox(*fleet(1), world=parse_world("drop=port"))
         assert run(*_APPLY, env=account.env, clock=hurried).code == 7
@@ -655,10 +589,10 @@ class TestCreates:
         self,
         workspace: Workspace,
         new: Callable[..., None],
-        manifest: Callable[..., str],
-        monitor: Callable[..., Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        manifest: Manifest,
+        monitor: Monitor,
+        sandbox: Sandbox,
+        run: Run,
     ) -> None:
         """A lost create, its manifest goes, weeks later somebody makes one of that name by hand."""
         workspace.write("kept.yaml", manifest(_SMTP, "kept", 5))
@@ -687,12 +621,7 @@ class TestCreates:
         assert list(_ids(workspace)) == ["kept"]
 
     def test_one_that_was_lost_is_not_taken_for_a_monitor_that_was_there_before(
-        self,
-        new: Callable[..., None],
-        monitor: Callable[..., Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
-        hurried: Clock,
+        self, new: Callable[..., None], monitor: Monitor, sandbox: Sandbox, run: Run, hurried: Clock
     ) -> None:
         """A create gets lost, and somebody gives its name to another monitor."""
         new(1)
@@ -709,12 +638,7 @@ class TestCreates:
         assert account.live(7) == before
 
     def test_two_runs_with_states_of_their_own_are_named(
-        self,
-        new: Callable[..., None],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
-        run_process: Callable[..., Done],
-        hurried: Clock,
+        self, new: Callable[..., None], sandbox: Sandbox, run: Run, run_process: Run, hurried: Clock
     ) -> None:
         """When they begin to create, both have looked and found nothing."""
         new(4)
@@ -742,10 +666,10 @@ class TestCreates:
     def test_what_is_replaced_goes_only_after_its_replacement_was_seen(
         self,
         workspace: Workspace,
-        manifest: Callable[..., str],
-        monitor: Callable[..., Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        manifest: Manifest,
+        monitor: Monitor,
+        sandbox: Sandbox,
+        run: Run,
         hurried: Clock,
     ) -> None:
         workspace.write("a.yaml", manifest("email-pop", "mail", 5, name="Mail"))
@@ -763,12 +687,7 @@ class TestCreates:
         assert "GET /monitors" in calls[post:]
 
     def test_one_that_is_replaced_is_deleted_once_that_is_seen(
-        self,
-        workspace: Workspace,
-        manifest: Callable[..., str],
-        monitor: Callable[..., Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
     ) -> None:
         workspace.write("a.yaml", manifest("email-pop", "mail", 5, name="Mail"))
         account = sandbox(monitor("email-pop", 5, name="Mail"))
@@ -781,12 +700,7 @@ class TestCreates:
         assert "GET /monitors" in calls[post:delete]
 
     def test_a_monitor_that_was_not_deleted_counts_again(
-        self,
-        workspace: Workspace,
-        manifest: Callable[..., str],
-        monitor: Callable[..., Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
     ) -> None:
         """A delete that was refused must not excuse a monitor that is missing later."""
         workspace.write("kept.yaml", manifest(_SMTP, "kept", 5))
@@ -800,11 +714,7 @@ class TestCreates:
         assert "deleting" not in _state(workspace)["records"]["email-smtp/gone"]
 
     def test_state_that_cannot_be_written_stops_the_sending(
-        self,
-        new: Callable[..., None],
-        sandbox: Callable[..., Account],
-        start: Callable[..., Any],
-        workspace: Workspace,
+        self, new: Callable[..., None], sandbox: Sandbox, start: Start, workspace: Workspace
     ) -> None:
         new(50)
         account = sandbox(faults=["POST /monitors/* delay=0.3"])
@@ -823,11 +733,7 @@ class TestCreates:
         assert _posts(account) < 50
 
     def test_a_refused_token_is_renewed_once_for_all(
-        self,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
-        hurried: Clock,
+        self, fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
     ) -> None:
         account = sandbox(
             *fleet(24),
@@ -842,7 +748,7 @@ class TestCreates:
 
 
 class TestRenames:
-    def rename(self, workspace: Workspace, manifest: Callable[..., str], **names: str) -> None:
+    def rename(self, workspace: Workspace, manifest: Manifest, **names: str) -> None:
         """Writes manifests by name; `new=old` says that `new` was called `old`."""
         texts = []
         for name, old in names.items():
@@ -863,9 +769,9 @@ class TestRenames:
         self,
         names: dict[str, str],
         workspace: Workspace,
-        manifest: Callable[..., str],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        manifest: Manifest,
+        sandbox: Sandbox,
+        run: Run,
     ) -> None:
         olds = sorted(names.values())
         self.rename(workspace, manifest, **{name: name for name in olds})
@@ -884,11 +790,7 @@ class TestRenames:
         assert all(entry["path"] == "/access-tokens" for entry in posts)
 
     def test_names_that_cross_exchange_no_new_monitors(
-        self,
-        workspace: Workspace,
-        manifest: Callable[..., str],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
     ) -> None:
         """Each of two new manifests lists the other's name among its former ones."""
         texts = []
@@ -907,11 +809,7 @@ class TestRenames:
             }
 
     def test_a_plan_is_used_once(
-        self,
-        workspace: Workspace,
-        manifest: Callable[..., str],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
     ) -> None:
         workspace.write("new.yaml", manifest(_SMTP, "new", name="New"))
         account = sandbox()
@@ -924,11 +822,7 @@ class TestRenames:
         assert account.monitors() == []
 
     def test_a_lost_state_and_another_display_name_double_nothing(
-        self,
-        workspace: Workspace,
-        manifest: Callable[..., str],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
     ) -> None:
         workspace.write("new.yaml", manifest(_SMTP, "new", name="Old name", port=587))
         account = sandbox()
@@ -942,10 +836,7 @@ class TestRenames:
 
 
 def test_the_hint_to_undo_a_run_works_as_it_stands(
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    workspace: Workspace,
-    run: Callable[..., Done],
+    fleet: Fleet, sandbox: Sandbox, workspace: Workspace, run: Run
 ) -> None:
     controls = Controls()
     account = sandbox(*fleet(1), controls=controls)

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Done, Manifest, Monitor, Run, Sandbox, Workspace
 
 _LOGIN = "POST /access-tokens"
 _READ = "GET /monitors"
@@ -24,12 +22,7 @@ class Fleet:
     """One sandbox, its manifests in a file each, and runs against it."""
 
     def __init__(
-        self,
-        workspace: Workspace,
-        manifest: Callable[..., str],
-        monitor: Callable[..., Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
     ) -> None:
         self.workspace = workspace
         self._manifest = manifest
@@ -89,11 +82,7 @@ class Fleet:
 
 @pytest.fixture
 def fleet(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> Fleet:
     return Fleet(workspace, manifest, monitor, sandbox, run)
 

@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Manifest, Run, Sandbox, Workspace
 
 SMTP = """\
 # yaml-language-server: $schema=../schemas/email-smtp.schema.json
@@ -77,9 +77,7 @@ def added(workspace: Workspace) -> list[str]:
 
 
 @pytest.fixture
-def applied(
-    workspace: Workspace, run: Callable[..., Done], sandbox: Callable[..., Account]
-) -> Account:
+def applied(workspace: Workspace, run: Run, sandbox: Sandbox) -> Account:
     """An account that the manifests were applied to, which are in git."""
     workspace.write("relay.yaml", SMTP)
     workspace.write("others.yaml", IMAP.replace("\n", "\r\n"))
@@ -96,9 +94,7 @@ def applied(
     return account
 
 
-def test_ten_fields_are_ten_lines(
-    workspace: Workspace, run: Callable[..., Done], applied: Account
-) -> None:
+def test_ten_fields_are_ten_lines(workspace: Workspace, run: Run, applied: Account) -> None:
     applied.edit("email-smtp", 1, name="Relay 1", port="587", interval=15, mode="Primary: 1")
     applied.edit("email-smtp", 1, locations=[{"id": 10}, {"id": 30}])
     applied.edit("email-smtp", 1, alert_note="Runbook: wiki/relay\nCall nobody.\n")
@@ -141,7 +137,7 @@ def test_ten_fields_are_ten_lines(
 
 
 def test_nothing_is_written_without_approval(
-    workspace: Workspace, run: Callable[..., Done], applied: Account, terminal: Callable[..., Any]
+    workspace: Workspace, run: Run, applied: Account, terminal: Callable[..., Any]
 ) -> None:
     applied.edit("email-smtp", 1, port=587)
     done = run("pull", env=applied.env)
@@ -178,7 +174,7 @@ def test_a_file_that_somebody_edits_meanwhile_is_not_overwritten(
 
 
 def test_only_drift_is_pulled_unless_all_is_asked_for(
-    workspace: Workspace, run: Callable[..., Done], applied: Account
+    workspace: Workspace, run: Run, applied: Account
 ) -> None:
     workspace.replace("relay.yaml", "port:     25", "port:     26")
     workspace.replace("relay.yaml", "mode: Global Verify", "mode: Global Notify")
@@ -199,7 +195,7 @@ def test_only_drift_is_pulled_unless_all_is_asked_for(
 
 
 def test_what_the_plan_refuses_is_not_pulled(
-    workspace: Workspace, run: Callable[..., Done], applied: Account
+    workspace: Workspace, run: Run, applied: Account
 ) -> None:
     applied.edit("email-smtp", 1, port=587)
     workspace.replace("others.yaml", "  id: 2\n", "")
@@ -211,7 +207,7 @@ def test_what_the_plan_refuses_is_not_pulled(
     assert "1 field differs only by an edit here, or without having been applied" in done.err
 
 
-def test_targets(workspace: Workspace, run: Callable[..., Done], applied: Account) -> None:
+def test_targets(workspace: Workspace, run: Run, applied: Account) -> None:
     applied.edit("email-smtp", 1, port=587)
     applied.edit("email-imap", 2, folder="Sent")
     assert run("pull", "email-imap/*", "--auto-approve", env=applied.env).code == 0
@@ -223,7 +219,7 @@ def test_targets(workspace: Workspace, run: Callable[..., Done], applied: Accoun
     assert "did you mean email-smtp/*?" in kind_alone.err
 
 
-def test_unset_fields(workspace: Workspace, run: Callable[..., Done], applied: Account) -> None:
+def test_unset_fields(workspace: Workspace, run: Run, applied: Account) -> None:
     applied.edit("email-smtp", 1, note="", alert_note=None, interval=None, mode="")
     applied.edit("email-imap", 2, folder=None)
     done = run("pull", "--auto-approve", env=applied.env)
@@ -238,7 +234,7 @@ def test_unset_fields(workspace: Workspace, run: Callable[..., Done], applied: A
 
 
 def test_a_default_is_overruled_in_the_manifest(
-    workspace: Workspace, run: Callable[..., Done], applied: Account
+    workspace: Workspace, run: Run, applied: Account
 ) -> None:
     workspace.write(
         "_defaults.yaml",
@@ -267,7 +263,7 @@ def test_a_default_is_overruled_in_the_manifest(
 
 
 def test_what_is_added_to_a_default_stays_so(
-    workspace: Workspace, run: Callable[..., Done], applied: Account
+    workspace: Workspace, run: Run, applied: Account
 ) -> None:
     defaults = (
         "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n  locations: [{id: 10}, {id: 20}]\n"
@@ -292,7 +288,7 @@ def test_what_is_added_to_a_default_stays_so(
 
 
 def test_what_is_unset_does_not_fall_back_to_a_default(
-    workspace: Workspace, run: Callable[..., Done], applied: Account
+    workspace: Workspace, run: Run, applied: Account
 ) -> None:
     spec = "{interval: 30, locations: [{id: 10}]}"
     workspace.write("_defaults.yaml", f"apiVersion: reconciler/v1\nkind: Defaults\nspec: {spec}\n")
@@ -309,9 +305,7 @@ def test_what_is_unset_does_not_fall_back_to_a_default(
     assert "No changes." in run("plan", env=applied.env).out
 
 
-def test_what_cannot_be_written_is_listed(
-    workspace: Workspace, run: Callable[..., Done], applied: Account
-) -> None:
+def test_what_cannot_be_written_is_listed(workspace: Workspace, run: Run, applied: Account) -> None:
     workspace.replace("relay.yaml", "# monitor_location_count: 1", "timeout: *often")
     workspace.replace("relay.yaml", "mode: Global Verify", "mode: Global Verify\n    enabled: true")
     assert run("apply", "--auto-approve", env=applied.env).code == 0
@@ -327,7 +321,7 @@ def test_what_cannot_be_written_is_listed(
 
 
 def test_brackets_with_comments_are_left_to_the_user(
-    workspace: Workspace, run: Callable[..., Done], applied: Account
+    workspace: Workspace, run: Run, applied: Account
 ) -> None:
     path = workspace.root / "monitors/others.yaml"
     path.write_bytes(path.read_bytes().replace(b'{"id": 10},', b'{"id": 10}, # Fort Lauderdale'))
@@ -343,10 +337,7 @@ def test_brackets_with_comments_are_left_to_the_user(
 
 
 def test_secrets_are_never_pulled(
-    workspace: Workspace,
-    run: Callable[..., Done],
-    sandbox: Callable[..., Account],
-    manifest: Callable[..., str],
+    workspace: Workspace, run: Run, sandbox: Sandbox, manifest: Manifest
 ) -> None:
     reference = {"secretRef": {"env": "LOGIN"}}
     workspace.write("a.yaml", manifest("email-smtp", "a", 1, port=25, extra={"login": reference}))

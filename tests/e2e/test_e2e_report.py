@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reconciler.schema import schema_folder
 
@@ -12,9 +12,7 @@ from documents import check
 from markup import Page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from e2e.conftest import Account, Done, Workspace
+    from e2e.conftest import Fleet, Monitor, Run, Sandbox, Workspace
 
 
 def read(workspace: Workspace, name: str) -> Page:
@@ -22,10 +20,7 @@ def read(workspace: Workspace, name: str) -> Page:
 
 
 def test_the_fleet_is_counted_with_one_list(
-    run: Callable[..., Done],
-    sandbox: Callable[..., Account],
-    fleet: Callable[[int], list[dict[str, Any]]],
-    monitor: Callable[..., dict[str, Any]],
+    run: Run, sandbox: Sandbox, fleet: Fleet, monitor: Monitor
 ) -> None:
     account = sandbox(*fleet(2), monitor("email-pop", 9, enabled=False))
     done = run("report", env=account.env | {"GITHUB_ACTIONS": "true"})
@@ -38,11 +33,7 @@ def test_the_fleet_is_counted_with_one_list(
     assert account.calls() == ["POST /access-tokens", "GET /monitors"]
 
 
-def test_its_json_fits_its_schema(
-    run: Callable[..., Done],
-    sandbox: Callable[..., Account],
-    fleet: Callable[[int], list[dict[str, Any]]],
-) -> None:
+def test_its_json_fits_its_schema(run: Run, sandbox: Sandbox, fleet: Fleet) -> None:
     account = sandbox(*fleet(2))
     run("apply", "--auto-approve", env=account.env)
     account.edit("email-smtp", 1, port=26)
@@ -55,10 +46,7 @@ def test_its_json_fits_its_schema(
 
 
 def test_pages_say_where_they_come_from(
-    run: Callable[..., Done],
-    workspace: Workspace,
-    sandbox: Callable[..., Account],
-    fleet: Callable[[int], list[dict[str, Any]]],
+    run: Run, workspace: Workspace, sandbox: Sandbox, fleet: Fleet
 ) -> None:
     account = sandbox(*fleet(2))
     done = run("plan", "--out", "plan.json", "--format", "html=plan.html", env=account.env)
@@ -81,10 +69,7 @@ def test_pages_say_where_they_come_from(
 
 
 def test_the_commands_of_a_page_do_what_it_shows(
-    run: Callable[..., Done],
-    workspace: Workspace,
-    sandbox: Callable[..., Account],
-    fleet: Callable[[int], list[dict[str, Any]]],
+    run: Run, workspace: Workspace, sandbox: Sandbox, fleet: Fleet
 ) -> None:
     account = sandbox(*fleet(2))
     Path(workspace.root / "monitors").rename(workspace.root / "mail monitors")
@@ -100,10 +85,6 @@ def test_the_commands_of_a_page_do_what_it_shows(
     assert account.patches() == [("/monitors/email-smtp/1", {"port": 587})]
 
 
-def test_a_page_can_go_to_stdout(
-    run: Callable[..., Done],
-    sandbox: Callable[..., Account],
-    fleet: Callable[[int], list[dict[str, Any]]],
-) -> None:
+def test_a_page_can_go_to_stdout(run: Run, sandbox: Sandbox, fleet: Fleet) -> None:
     done = run("plan", "--format", "html", env=sandbox(*fleet(1)).env)
     assert "1 change is ready to apply" in Page(done.out).text

@@ -12,7 +12,7 @@ from documents import check
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Done, Manifest, Monitor, Run, Sandbox, Workspace
 
     from reconciler.context import Clock
 
@@ -21,7 +21,7 @@ _DEFAULTS = "apiVersion: reconciler/v1\nkind: Defaults\nspec: {{{}}}\n"
 _NO_CHANGES = "No changes. 3 unchanged.\n"
 
 
-def _last_run(run: Callable[..., Done], team: Account, address: str = "email-smtp/m1") -> str:
+def _last_run(run: Run, team: Account, address: str = "email-smtp/m1") -> str:
     state = run("state", "pull", env=team.env).json
     check(state, "state")
     return str(state["records"][address]["run"])
@@ -29,11 +29,7 @@ def _last_run(run: Callable[..., Done], team: Account, address: str = "email-smt
 
 @pytest.fixture
 def team(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> Account:
     """Three monitors that were there before Git, and one that `apply` made (100001)."""
     monitors = [monitor("email-smtp", number, enabled=True, port=25) for number in (1, 2)]
@@ -46,7 +42,7 @@ def team(
 
 
 def test_maintenance_ends_with_every_monitor_on(
-    workspace: Workspace, team: Account, run: Callable[..., Done]
+    workspace: Workspace, team: Account, run: Run
 ) -> None:
     """A pull request switches a team off by its defaults; it is applied, reverted, applied."""
     path = workspace.root / "monitors" / "team" / "_defaults.yaml"
@@ -80,7 +76,7 @@ def test_maintenance_ends_with_every_monitor_on(
 
 
 def test_it_goes_back_to_what_was_before_the_first_change(
-    workspace: Workspace, team: Account, run: Callable[..., Done]
+    workspace: Workspace, team: Account, run: Run
 ) -> None:
     for port in (587, 2525, 465):
         text = _DEFAULTS.format(f"port: {port}")
@@ -93,7 +89,7 @@ def test_it_goes_back_to_what_was_before_the_first_change(
 
 
 def test_a_hand_is_not_undone_and_a_restore_can_be_refused(
-    workspace: Workspace, manifest: Callable[..., str], team: Account, run: Callable[..., Done]
+    workspace: Workspace, manifest: Manifest, team: Account, run: Run
 ) -> None:
     workspace.write("team/_defaults.yaml", _DEFAULTS.format("enabled: false, port: 587"))
     assert run(*_APPLY, env=team.env).code == 0
@@ -124,7 +120,7 @@ def test_a_hand_is_not_undone_and_a_restore_can_be_refused(
 
 
 def test_what_git_made_or_cannot_unset_is_left(
-    workspace: Workspace, team: Account, run: Callable[..., Done]
+    workspace: Workspace, team: Account, run: Run
 ) -> None:
     workspace.replace("team/m3.yaml", "timeout: 20", "timeout: 30")
     workspace.replace("team/m1.yaml", "spec:", "spec:\n  monitor_location_count: 2")
@@ -139,9 +135,7 @@ def test_what_git_made_or_cannot_unset_is_left(
     assert run("plan", env=team.env).out == _NO_CHANGES
 
 
-def test_a_rename_keeps_what_was_before(
-    workspace: Workspace, team: Account, run: Callable[..., Done]
-) -> None:
+def test_a_rename_keeps_what_was_before(workspace: Workspace, team: Account, run: Run) -> None:
     workspace.replace("team/m1.yaml", "spec:", "spec:\n  enabled: false")
     assert run(*_APPLY, env=team.env).code == 0
     workspace.replace("team/m1.yaml", "  name: m1\n", "  name: front\n  previously: [m1]\n")
@@ -152,7 +146,7 @@ def test_a_rename_keeps_what_was_before(
 
 
 def test_a_manifest_that_leaves_the_folder_of_its_defaults(
-    workspace: Workspace, team: Account, run: Callable[..., Done]
+    workspace: Workspace, team: Account, run: Run
 ) -> None:
     """What AlertSite had when Git agreed with it counts, not what a hand did before a change."""
     for port in (25, 587):
@@ -167,7 +161,7 @@ def test_a_manifest_that_leaves_the_folder_of_its_defaults(
 
 
 def test_without_a_state_it_is_left_and_said_while_it_is_worse(
-    workspace: Workspace, team: Account, run: Callable[..., Done]
+    workspace: Workspace, team: Account, run: Run
 ) -> None:
     workspace.replace("team/m1.yaml", "spec:", "spec:\n  enabled: false")
     assert run(*_APPLY, env=team.env).code == 0
@@ -183,10 +177,10 @@ def test_without_a_state_it_is_left_and_said_while_it_is_worse(
 @pytest.fixture
 def lost(
     workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    manifest: Manifest,
+    monitor: Monitor,
+    sandbox: Sandbox,
+    run: Run,
     hurried: Clock,
 ) -> Callable[..., Account]:
     """Changes a monitor; the answer is lost, and AlertSite cannot be read after it."""
@@ -202,7 +196,7 @@ def lost(
 
 
 def test_what_was_before_is_written_down_before_it_is_changed(
-    lost: Callable[..., Account], workspace: Workspace, run: Callable[..., Done], hurried: Clock
+    lost: Callable[..., Account], workspace: Workspace, run: Run, hurried: Clock
 ) -> None:
     account = lost({"enabled": True}, {"enabled": False})
     workspace.replace("m1.yaml", "  enabled: false\n", "")
@@ -213,7 +207,7 @@ def test_what_was_before_is_written_down_before_it_is_changed(
 
 
 def test_what_a_lost_run_has_changed_goes_back_to_what_was_before_that(
-    lost: Callable[..., Account], workspace: Workspace, run: Callable[..., Done], hurried: Clock
+    lost: Callable[..., Account], workspace: Workspace, run: Run, hurried: Clock
 ) -> None:
     """Also after a later run has changed it again, and was undone."""
     account = lost({"timeout": 30}, {"timeout": 20})
@@ -230,7 +224,7 @@ def test_what_a_lost_run_has_changed_goes_back_to_what_was_before_that(
 
 
 def test_a_monitor_that_was_retired_comes_back(
-    workspace: Workspace, team: Account, manifest: Callable[..., str], run: Callable[..., Done]
+    workspace: Workspace, team: Account, manifest: Manifest, run: Run
 ) -> None:
     text = manifest("email-smtp", "m1", 1)
     workspace.write("team/m1.yaml", text + "lifecycle: {retire: disable}\n")
@@ -243,9 +237,7 @@ def test_a_monitor_that_was_retired_comes_back(
     assert team.live(1)["enabled"] is True
 
 
-def test_a_saved_plan_restores(
-    workspace: Workspace, team: Account, run: Callable[..., Done]
-) -> None:
+def test_a_saved_plan_restores(workspace: Workspace, team: Account, run: Run) -> None:
     workspace.replace("team/m1.yaml", "spec:", "spec:\n  enabled: false")
     assert run(*_APPLY, env=team.env).code == 0
     workspace.replace("team/m1.yaml", "  enabled: false\n", "")
@@ -255,7 +247,7 @@ def test_a_saved_plan_restores(
 
 
 def test_a_field_that_becomes_a_secret_is_left(
-    workspace: Workspace, manifest: Callable[..., str], team: Account, run: Callable[..., Done]
+    workspace: Workspace, manifest: Manifest, team: Account, run: Run
 ) -> None:
     def apply(**extra: Any) -> Done:
         text = manifest("email-smtp", "m1", 1, extra=extra or None)
@@ -274,9 +266,7 @@ def test_a_field_that_becomes_a_secret_is_left(
     assert team.live(1)["word"] == "not-for-anybody"
 
 
-def test_why_knows_what_was_before_git(
-    workspace: Workspace, team: Account, run: Callable[..., Done]
-) -> None:
+def test_why_knows_what_was_before_git(workspace: Workspace, team: Account, run: Run) -> None:
     workspace.replace("team/m1.yaml", "spec:", "spec:\n  enabled: false")
     assert run(*_APPLY, env=team.env).code == 0
     first = _last_run(run, team)
@@ -292,9 +282,7 @@ def test_why_knows_what_was_before_git(
     assert (field["next"], field["cause"], field["prior"]) == ("restore", "restore", True)
 
 
-def test_pull_leaves_what_apply_restores(
-    workspace: Workspace, team: Account, run: Callable[..., Done]
-) -> None:
+def test_pull_leaves_what_apply_restores(workspace: Workspace, team: Account, run: Run) -> None:
     workspace.replace("team/m1.yaml", "spec:", "spec:\n  enabled: false")
     assert run(*_APPLY, env=team.env).code == 0
     workspace.replace("team/m1.yaml", "  enabled: false\n", "")
@@ -304,9 +292,7 @@ def test_pull_leaves_what_apply_restores(
     assert (workspace.root / "monitors/team/m1.yaml").read_text(encoding="utf-8") == text
 
 
-def test_restoring_what_was_off_counts(
-    workspace: Workspace, team: Account, run: Callable[..., Done]
-) -> None:
+def test_restoring_what_was_off_counts(workspace: Workspace, team: Account, run: Run) -> None:
     team.edit("email-smtp", 1, enabled=False)
     workspace.replace("team/m1.yaml", "spec:", "spec:\n  enabled: true")
     assert run(*_APPLY, env=team.env).code == 0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from conftest import Account, Done, Workspace
+    from conftest import Done, Fleet, Run, Sandbox, Workspace
 
     from reconciler.context import Clock
 
@@ -42,9 +42,7 @@ def platform(name: str) -> Iterator[Any]:
 
 
 @pytest.fixture
-def comment(
-    run: Callable[..., Done], platform: Any, name: str, workspace: Workspace
-) -> Callable[..., Done]:
+def comment(run: Run, platform: Any, name: str, workspace: Workspace) -> Callable[..., Done]:
     """Shows a text in the request."""
 
     def show(text: str, *arguments: str, **options: Any) -> Done:
@@ -300,7 +298,7 @@ def test_nobody_there(comment: Callable[..., Done], hurried: Clock) -> None:
 
 
 def test_what_a_pipeline_must_say(
-    run: Callable[..., Done], comment: Callable[..., Done], platform: Any, name: str, tmp_path: Path
+    run: Run, comment: Callable[..., Done], platform: Any, name: str, tmp_path: Path
 ) -> None:
     done = comment("text", env={"GITHUB_REF": "refs/heads/main", "CI_MERGE_REQUEST_IID": ""})
     assert done.code == 3
@@ -322,9 +320,9 @@ def test_what_a_pipeline_must_say(
 
 
 def test_labels_follow_the_plan(
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    fleet: Fleet,
+    sandbox: Sandbox,
+    run: Run,
     workspace: Workspace,
     comment: Callable[..., Done],
     platform: Any,
@@ -345,11 +343,7 @@ def test_labels_follow_the_plan(
 
 
 def test_labels_that_may_not_be_set_do_not_take_the_comment_away(
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-    comment: Callable[..., Done],
-    platform: Any,
+    fleet: Fleet, sandbox: Sandbox, run: Run, comment: Callable[..., Done], platform: Any
 ) -> None:
     account = sandbox(*fleet(3))
     assert run("plan", "--out", "plan.json", env=account.env).code == 0
@@ -370,9 +364,7 @@ def test_labels_that_may_not_be_set_do_not_take_the_comment_away(
 
 
 @pytest.fixture
-def drifting(
-    run: Callable[..., Done], platform: Any, name: str, workspace: Workspace
-) -> Callable[..., Done]:
+def drifting(run: Run, platform: Any, name: str, workspace: Workspace) -> Callable[..., Done]:
     """Keeps the issue for these drifted monitors."""
 
     def keep(*addresses: str, port: int = 25, new: tuple[int, ...] = (), **options: Any) -> Done:
@@ -452,7 +444,7 @@ def test_an_issue_names_no_more_than_some(drifting: Callable[..., Done], platfor
 
 
 def test_an_issue_that_may_not_be_written(
-    drifting: Callable[..., Done], platform: Any, run: Callable[..., Done], workspace: Workspace
+    drifting: Callable[..., Done], platform: Any, run: Run, workspace: Workspace
 ) -> None:
     platform.read_only = True
     done = drifting("email-smtp/a")
@@ -467,12 +459,7 @@ def test_an_issue_that_may_not_be_written(
 
 
 def test_the_reviewed_plan_comes_back_if_its_manifests_are_here(
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-    workspace: Workspace,
-    platform: Any,
-    name: str,
+    fleet: Fleet, sandbox: Sandbox, run: Run, workspace: Workspace, platform: Any, name: str
 ) -> None:
     account = sandbox(*fleet(3))
     get = ("reviewed", "--platform", name, "--out", "back.json", "--commit", _SHA)
@@ -519,7 +506,7 @@ def test_the_reviewed_plan_comes_back_if_its_manifests_are_here(
     assert done.err.startswith("Error: . cannot be written")
 
 
-def test_nothing_is_taken_from_a_fork(run: Callable[..., Done], platform: Any, name: str) -> None:
+def test_nothing_is_taken_from_a_fork(run: Run, platform: Any, name: str) -> None:
     platform.keep(_SHA, "plan.json", b"{}", "666" if name == "gitlab" else "fork/monitors")
     done = run("reviewed", "--platform", name, "--commit", _SHA, env=platform.env)
     assert "no request that this commit merged has kept one" in done.err
@@ -539,9 +526,7 @@ def _of_unknown_method(archive: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damaged", [lambda _: b"no archive", _encrypted, _of_unknown_method])
-def test_an_artifact_that_is_no_archive(
-    run: Callable[..., Done], damaged: Callable[[bytes], bytes]
-) -> None:
+def test_an_artifact_that_is_no_archive(run: Run, damaged: Callable[[bytes], bytes]) -> None:
     with platforms.serving(GitHub()) as platform:
         platform.keep(_SHA, "plan.json", b"{}")
         platform.files = {key: damaged(data) for key, data in platform.files.items()}
@@ -552,7 +537,7 @@ def test_an_artifact_that_is_no_archive(
 
 @pytest.mark.large
 def test_a_drift_of_many_monitors_fits_into_an_issue(
-    run: Callable[..., Done], platform: Any, name: str, workspace: Workspace
+    run: Run, platform: Any, name: str, workspace: Workspace
 ) -> None:
     def keep(*numbers: int) -> Done:
         field = FieldChange("confirmation_note", "a" * 60, "b" * 60)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Workspace
+    from conftest import Fleet, Manifest, Monitor, Run, Sandbox, Start, Workspace
 
     from reconciler.context import Clock
 
@@ -21,7 +19,7 @@ _FIRST = ("/monitors/email-smtp/1", {"port": 587})
 
 
 def test_refused_token_in_mid_run_is_renewed_once_for_all_threads(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     # The delay lets all eight be under way with the first token before one hears of its end.
     account = sandbox(*fleet(10), faults=["PATCH * status=401 delay=0.4 times=8"])
@@ -34,7 +32,7 @@ def test_refused_token_in_mid_run_is_renewed_once_for_all_threads(
 
 
 def test_one_refused_token_is_renewed_and_the_request_sent_again(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(1), faults=["PATCH * status=401 times=1"])
     assert run(*_APPLY, env=account.env).code == 0
@@ -42,9 +40,7 @@ def test_one_refused_token_is_renewed_and_the_request_sent_again(
     assert account.calls() == [_LOGIN, _READ, patch, _LOGIN, patch, _READ]
 
 
-def test_token_that_expires_in_mid_run(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_token_that_expires_in_mid_run(fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
     rule = "PATCH * delay=1.2 times=1"
     account = sandbox(*fleet(2), faults=[rule], token_life=1.0)
     done = run(*_APPLY, "--parallelism", "1", env=account.env)
@@ -54,10 +50,7 @@ def test_token_that_expires_in_mid_run(
 
 
 def test_429_is_waited_for_as_long_as_asked(
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-    hurried: Clock,
+    fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
 ) -> None:
     account = sandbox(*fleet(1), faults=["PATCH * status=429 retry-after=1 times=1"])
     started = hurried.monotonic()
@@ -70,10 +63,7 @@ def test_429_is_waited_for_as_long_as_asked(
 
 
 def test_wait_beyond_the_budget_is_not_begun(
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-    hurried: Clock,
+    fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
 ) -> None:
     account = sandbox(*fleet(2), faults=["PATCH */1 status=429 retry-after=86400"])
     done = run(*_APPLY, env=account.env, clock=hurried)
@@ -91,12 +81,7 @@ def test_wait_beyond_the_budget_is_not_begun(
     ],
 )
 def test_two_failures_and_then_success(
-    what: str,
-    status: int,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-    hurried: Clock,
+    what: str, status: int, fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
 ) -> None:
     account = sandbox(*fleet(1), faults=[f"{what} status={status} retry-after=0 times=2"])
     done = run(*_APPLY, env=account.env, clock=hurried)
@@ -112,11 +97,7 @@ def test_two_failures_and_then_success(
     "effect", ["drop=before", "drop=after", "body=truncated", "delay=0.2 status=504 retry-after=0"]
 )
 def test_patch_without_a_usable_answer_is_sent_again(
-    effect: str,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-    hurried: Clock,
+    effect: str, fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
 ) -> None:
     account = sandbox(*fleet(3), faults=[f"PATCH */1 {effect} times=1"])
     done = run(*_APPLY, env=account.env, clock=hurried)
@@ -130,11 +111,7 @@ def test_patch_without_a_usable_answer_is_sent_again(
 
 @pytest.mark.parametrize("effect", ["drop=before", "body=truncated"])
 def test_read_without_a_usable_answer_is_sent_again(
-    effect: str,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-    hurried: Clock,
+    effect: str, fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
 ) -> None:
     account = sandbox(*fleet(1), faults=[f"GET /monitors {effect} times=1"])
     done = run("plan", env=account.env, clock=hurried)
@@ -144,11 +121,7 @@ def test_read_without_a_usable_answer_is_sent_again(
 
 @pytest.mark.parametrize("effect", ["body=html", "body=html status=500", "body=html status=201"])
 def test_answer_that_makes_no_sense_is_settled_by_reading(
-    effect: str,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-    hurried: Clock,
+    effect: str, fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
 ) -> None:
     account = sandbox(*fleet(1), faults=[f"PATCH * {effect}"])
     done = run(*_APPLY, "--json", env=account.env, clock=hurried)
@@ -158,10 +131,7 @@ def test_answer_that_makes_no_sense_is_settled_by_reading(
 
 
 def test_only_what_alertsite_has_afterwards_is_done(
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-    hurried: Clock,
+    fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
 ) -> None:
     rules = ["PATCH */1 status=200", "PATCH */2 status=500"]
     account = sandbox(*fleet(3), faults=rules)
@@ -176,7 +146,7 @@ def test_only_what_alertsite_has_afterwards_is_done(
 
 
 def test_result_that_cannot_be_read_again_is_unconfirmed(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(2), faults=["GET /monitors skip=1 times=1 status=500"])
     done = run(*_APPLY, env=account.env)
@@ -187,7 +157,7 @@ def test_result_that_cannot_be_read_again_is_unconfirmed(
 
 
 def test_monitor_that_vanishes_meanwhile_is_not_kept(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(2), faults=["PATCH */1 status=404"])
     done = run(*_APPLY, env=account.env)
@@ -197,10 +167,7 @@ def test_monitor_that_vanishes_meanwhile_is_not_kept(
 
 @pytest.mark.parametrize("parallelism", [1, 3])
 def test_fail_fast_starts_nothing_new(
-    parallelism: int,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    parallelism: int, fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     # The others are slower than the failure: only what is in flight with it may be sent.
     rules = ["PATCH */1 status=400", "PATCH * delay=0.2"]
@@ -217,7 +184,7 @@ def test_fail_fast_starts_nothing_new(
 
 
 def test_parallelism_changes_nothing_but_the_speed(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     seed = fleet(20)
     results, sent = [], []
@@ -235,12 +202,7 @@ def test_parallelism_changes_nothing_but_the_speed(
 
 
 @pytest.mark.parametrize("command", [["plan"], [*_APPLY]], ids=" ".join)
-def test_all_pages_are_read(
-    command: list[str],
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-) -> None:
+def test_all_pages_are_read(command: list[str], fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
     account = sandbox(*fleet(8), page_size=3)
     done = run(*command, env=account.env)
     assert done.code == 0
@@ -249,17 +211,13 @@ def test_all_pages_are_read(
     assert offsets[:4] == [None, "2", "4", "6"]  # each page begins with the last of the one before
 
 
-def test_pages_that_end_with_a_full_one(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_pages_that_end_with_a_full_one(fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
     account = sandbox(*fleet(6), page_size=3)
     assert "6 to change" in run("plan", env=account.env).out
     assert len(account.requests("GET")) <= 3
 
 
-def test_only_email_monitors_are_asked_for(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_only_email_monitors_are_asked_for(fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
     website = {"id": 900, "type": "website", "name": "Not ours"}
     account = sandbox(*fleet(1), website)
     done = run("plan", env=account.env)
@@ -270,11 +228,7 @@ def test_only_email_monitors_are_asked_for(
 
 
 def test_live_number_with_too_many_digits_is_no_bug(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("one.yaml", manifest("email-smtp", "one", 1, port=587))
     account = sandbox(monitor("email-smtp", 1, port="9" * 5000))
@@ -283,9 +237,7 @@ def test_live_number_with_too_many_digits_is_no_bug(
     assert account.patches() == [_FIRST]
 
 
-def test_lost_stderr_does_not_lose_the_result(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], start: Callable[..., Any]
-) -> None:
+def test_lost_stderr_does_not_lose_the_result(fleet: Fleet, sandbox: Sandbox, start: Start) -> None:
     account = sandbox(*fleet(4), faults=["PATCH * delay=0.2"])
     process = start(*_APPLY, "--parallelism", "1", "--json", env=account.env)
     process.read_until("[1/4]")
@@ -302,8 +254,8 @@ def test_closed_stream_does_not_stop_an_apply(
     workspace: Workspace,
     base_env: dict[str, str],
     executable: list[str],
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
+    fleet: Fleet,
+    sandbox: Sandbox,
 ) -> None:
     account = sandbox(*fleet(1))
     done = subprocess.run(

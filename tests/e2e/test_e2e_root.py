@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Manifest, Monitor, Run, Sandbox, Workspace
 
 
 @pytest.fixture
 def account(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox
 ) -> Account:
     """One relay, whose manifest two folders below the root wants another port."""
     workspace.write("team/deep/relay.yaml", manifest("email-smtp", "relay", 1, port=587))
@@ -26,7 +21,7 @@ def account(
 
 
 def test_the_working_folder_changes_nothing(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
+    account: Account, workspace: Workspace, run: Run
 ) -> None:
     below = workspace.root / "monitors" / "team"
     expected = run("plan", env=account.env)
@@ -41,7 +36,7 @@ def test_the_working_folder_changes_nothing(
 
 
 def test_paths_that_are_given_stay_relative_to_the_working_folder(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
+    account: Account, workspace: Workspace, run: Run
 ) -> None:
     below = workspace.root / "monitors" / "team"
     asked = ["--manifests", "deep", "--out", "p.json", "--state", "file:s.json"]
@@ -59,7 +54,7 @@ def test_paths_that_are_given_stay_relative_to_the_working_folder(
 
 
 def test_targets_and_moves_mean_paths_of_the_working_folder(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
+    account: Account, workspace: Workspace, run: Run
 ) -> None:
     below = workspace.root / "monitors" / "team"
     assert "email-smtp/relay" in run("plan", "--target", "deep", env=account.env, cwd=below).out
@@ -73,7 +68,7 @@ def test_targets_and_moves_mean_paths_of_the_working_folder(
 
 
 def test_a_clone_with_manifests_is_a_root_and_nothing_above_a_clone_counts(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
+    account: Account, workspace: Workspace, run: Run
 ) -> None:
     (workspace.root / "reconciler.toml").write_text("no = 1\n")
     clone = workspace.root / "clone"
@@ -87,7 +82,7 @@ def test_a_clone_with_manifests_is_a_root_and_nothing_above_a_clone_counts(
     assert "monitors: there is no manifest" in rooted.err
 
 
-def test_init_lays_out_the_working_folder(workspace: Workspace, run: Callable[..., Done]) -> None:
+def test_init_lays_out_the_working_folder(workspace: Workspace, run: Run) -> None:
     below = workspace.root / "monitors" / "new"
     below.mkdir()
     done = run("init", cwd=below)
@@ -96,6 +91,6 @@ def test_init_lays_out_the_working_folder(workspace: Workspace, run: Callable[..
     assert (below / "reconciler.toml").exists()
 
 
-def test_a_folder_that_is_not_there(run: Callable[..., Done]) -> None:
+def test_a_folder_that_is_not_there(run: Run) -> None:
     done = run("-C", "nowhere", "plan")
     assert (done.code, "-C nowhere cannot be entered: No such file" in done.err) == (3, True)

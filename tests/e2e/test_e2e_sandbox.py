@@ -7,20 +7,17 @@ import re
 import signal
 import socket
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Done, Workspace
+    from conftest import Fleet, Run, Start, Workspace
 
 
-def test_it_prints_what_points_other_commands_at_it(
-    start: Callable[..., Any], run: Callable[..., Done], fleet: Callable[[int], Any]
-) -> None:
+def test_it_prints_what_points_other_commands_at_it(start: Start, run: Run, fleet: Fleet) -> None:
     fleet(1)
     process = start("sandbox")
     lines = process.read_until("PASSWORD", stream="stdout").splitlines()
@@ -50,7 +47,7 @@ def test_it_prints_what_points_other_commands_at_it(
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_what_keeps_it_from_starting_is_named(
-    workspace: Workspace, run: Callable[..., Done], arguments: list[str], code: int, words: str
+    workspace: Workspace, run: Run, arguments: list[str], code: int, words: str
 ) -> None:
     for name, value in {
         "text": "not JSON",
@@ -67,7 +64,7 @@ def test_what_keeps_it_from_starting_is_named(
     assert "unexpected failure" not in done.err
 
 
-def test_a_port_that_is_taken_is_named(run: Callable[..., Done]) -> None:
+def test_a_port_that_is_taken_is_named(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         done = run("sandbox", "--port", str(server.getsockname()[1]))
     assert done.code == 3
@@ -75,9 +72,7 @@ def test_a_port_that_is_taken_is_named(run: Callable[..., Done]) -> None:
     assert "--port" in done.err
 
 
-def test_damaged_data_of_the_embedded_sandbox(
-    workspace: Workspace, fleet: Callable[[int], Any], run: Callable[..., Done]
-) -> None:
+def test_damaged_data_of_the_embedded_sandbox(workspace: Workspace, fleet: Fleet, run: Run) -> None:
     """What it says to remove is only the sandbox's: the folder has the state of an account too."""
     fleet(1)
     folder = workspace.root / ".reconciler"
@@ -96,7 +91,7 @@ def test_damaged_data_of_the_embedded_sandbox(
 
 
 def test_a_folder_in_which_the_embedded_sandbox_cannot_keep_its_data(
-    workspace: Workspace, fleet: Callable[[int], Any], run: Callable[..., Done]
+    workspace: Workspace, fleet: Fleet, run: Run
 ) -> None:
     fleet(1)
     (workspace.root / ".reconciler").write_text("a file")
@@ -107,7 +102,7 @@ def test_a_folder_in_which_the_embedded_sandbox_cannot_keep_its_data(
 
 
 def test_without_the_packages_of_the_sandbox(
-    tmp_path: Path, fleet: Callable[[int], Any], run_process: Callable[..., Done]
+    tmp_path: Path, fleet: Fleet, run_process: Run
 ) -> None:
     fleet(1)
     (tmp_path / "starlette.py").write_text("raise ImportError('not here', name='starlette')")

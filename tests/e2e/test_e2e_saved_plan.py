@@ -15,7 +15,7 @@ from reconciler.schema import schema_folder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Fleet, Manifest, Monitor, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _OUT = ("plan", "--out", "p.json")
@@ -32,7 +32,7 @@ def _check(value: Any, schema: str) -> None:
 
 
 def test_what_moved_is_refused_and_the_rest_is_applied_once(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(3))
     assert run(*_OUT, env=account.env).code == 0
@@ -75,9 +75,7 @@ def test_what_moved_is_refused_and_the_rest_is_applied_once(
     assert set(account.ports().values()) == {587}
 
 
-def test_all_or_nothing(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_all_or_nothing(fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
     account = sandbox(*fleet(2))
     run(*_OUT, env=account.env)
     account.edit("email-smtp", 2, port=2525)
@@ -94,11 +92,7 @@ def test_all_or_nothing(
 
 
 def test_value_that_is_sent_along_counts_too(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     wanted = {"locations": [{"id": 10}, {"id": 20}], "home_location": 10}
     workspace.write("one.yaml", manifest("email-smtp", "one", 1, **wanted))
@@ -112,11 +106,7 @@ def test_value_that_is_sent_along_counts_too(
 
 
 def test_only_what_was_reviewed_is_sent(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     texts = [manifest("email-smtp", name, id_, port=587, note="n") for name, id_ in _TWO.items()]
     workspace.write("two.yaml", "---\n".join(texts))
@@ -135,11 +125,7 @@ _TWO = {"one": 1, "two": 2}
 
 
 def test_monitor_that_is_gone_or_replaced_moved(
-    workspace: Workspace,
-    fleet: Callable[[int], Any],
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, fleet: Fleet, manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(1))
     workspace.write("new.yaml", manifest("email-smtp", "new", name="New"))
@@ -155,10 +141,7 @@ def test_monitor_that_is_gone_or_replaced_moved(
 
 
 def test_created_once_however_often_it_is_applied(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("one.yaml", manifest("email-smtp", "one", name="One", port=587))
     account = sandbox()
@@ -175,10 +158,7 @@ def test_created_once_however_often_it_is_applied(
 
 
 def test_create_whose_monitor_somebody_else_made_is_refused(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
     account = sandbox()
@@ -192,10 +172,7 @@ def test_create_whose_monitor_somebody_else_made_is_refused(
 
 
 def test_ids_that_were_written_make_it_a_plan_for_other_manifests(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
     account = sandbox()
@@ -209,11 +186,7 @@ def test_ids_that_were_written_make_it_a_plan_for_other_manifests(
 
 
 def test_adoption_is_part_of_the_plan(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("one.yaml", manifest("email-smtp", "one", port=587))
     account = sandbox(monitor("email-smtp", 5, port=25))
@@ -226,12 +199,7 @@ def test_adoption_is_part_of_the_plan(
 
 @pytest.mark.parametrize("is_saved", [True, False])
 def test_what_was_not_approved_is_not_adopted(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
-    *,
-    is_saved: bool,
+    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run, *, is_saved: bool
 ) -> None:
     """A stranger makes a monitor of that name just after our create has failed."""
     workspace.write("one.yaml", manifest("email-smtp", "one", name="One"))
@@ -259,10 +227,7 @@ def test_what_was_not_approved_is_not_adopted(
 
 
 def test_made_from_something_else_is_refused_by_name(
-    workspace: Workspace,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     seed = fleet(2)
     account, other = sandbox(*seed), sandbox(*seed)
@@ -332,10 +297,7 @@ def _field(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_changed_by_hand_is_nothing_to_apply(
-    workspace: Workspace,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(1))
     run(*_OUT, env=account.env)
@@ -355,7 +317,7 @@ def test_changed_by_hand_is_nothing_to_apply(
 
 @pytest.mark.parametrize("command", [["apply"], ["show"]], ids=" ".join)
 def test_what_is_no_plan_at_all(
-    command: list[str], workspace: Workspace, fleet: Callable[[int], Any], run: Callable[..., Done]
+    command: list[str], workspace: Workspace, fleet: Fleet, run: Run
 ) -> None:
     fleet(1)
     contents = {
@@ -378,10 +340,7 @@ def test_what_is_no_plan_at_all(
 
 
 def test_plan_json_is_not_for_applying(
-    workspace: Workspace,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(1))
     printed = run("plan", "--json", env=account.env)
@@ -394,11 +353,7 @@ def test_plan_json_is_not_for_applying(
 
 
 def test_plan_that_holds_a_refusal_is_not_written(
-    workspace: Workspace,
-    fleet: Callable[[int], Any],
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, fleet: Fleet, manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(1))
     workspace.write("odd.yaml", manifest("email-smtp", "odd", 99))
@@ -411,10 +366,7 @@ def test_plan_that_holds_a_refusal_is_not_written(
 
 
 def test_where_it_cannot_be_written(
-    workspace: Workspace,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(1))
     os.mkfifo(workspace.root / "pipe")
@@ -437,10 +389,7 @@ def test_where_it_cannot_be_written(
 
 
 def test_link_is_followed_and_an_older_plan_replaced(
-    workspace: Workspace,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(1))
     (workspace.root / "real.json").write_text("an older plan")
@@ -464,7 +413,7 @@ def test_link_is_followed_and_an_older_plan_replaced(
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_flags_that_belong_to_the_plan(
-    arguments: list[str], words: str, fleet: Callable[[int], Any], run: Callable[..., Done]
+    arguments: list[str], words: str, fleet: Fleet, run: Run
 ) -> None:
     fleet(1)
     done = run(*arguments, env={"CI": "1"})
@@ -474,10 +423,7 @@ def test_flags_that_belong_to_the_plan(
 
 
 def test_shown_without_network_credentials_or_manifests(
-    workspace: Workspace,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(2))
     planned = run(*_OUT, env=account.env)
@@ -499,7 +445,7 @@ def test_shown_without_network_credentials_or_manifests(
 
 
 def test_plan_without_changes_can_be_saved_and_applied(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     (seed,) = fleet(1)
     account = sandbox({**seed, "port": 587})
@@ -514,10 +460,10 @@ def test_plan_without_changes_can_be_saved_and_applied(
 def test_a_restore_that_was_not_made_is_not_called_made(
     undone: str,
     workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    manifest: Manifest,
+    monitor: Monitor,
+    sandbox: Sandbox,
+    run: Run,
 ) -> None:
     account = sandbox(monitor("email-smtp", 1, enabled=True, port=25))
     workspace.write("relay.yaml", manifest("email-smtp", "relay", 1, enabled=False, port=26))
@@ -540,11 +486,7 @@ def test_a_restore_that_was_not_made_is_not_called_made(
 
 
 def test_a_monitor_that_was_not_switched_off_is_not_called_switched_off(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*[monitor("email-smtp", number, enabled=True) for number in (1, 2)])
     retired = manifest("email-smtp", "old", 1) + "lifecycle: {retire: disable}\n"

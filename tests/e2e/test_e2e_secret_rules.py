@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Account, Done, Workspace
+    from conftest import Done, Manifest, Monitor, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve", "--write-secrets")
 _OWN = {"RECONCILER_SECRET_KEY": "own-key-4711", "GITHUB_TOKEN": "ghs-4711", "AWS_X": "aws-4711"}
@@ -24,11 +24,7 @@ def _ref(scheme: str, name: str) -> dict[str, Any]:
 
 @pytest.fixture
 def naming(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> Callable[..., tuple[Done, Any]]:
     """Validates and applies a manifest with this reference; returns what came of it."""
     account = sandbox(monitor("email-smtp", 1))
@@ -130,11 +126,7 @@ def test_files_that_are_none_of_secrets(
 
 
 def test_a_file_that_holds_a_credential_of_the_tool(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(monitor("email-smtp", 1))
     (workspace.root / "password").write_text("demo\n")

@@ -17,7 +17,7 @@ from scripted import Answer, serving
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Account, Done, Workspace
+    from conftest import Done, Manifest, Monitor, Run, Sandbox, Start, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _SECRET = 'hun&er "2" <é>/+ü\'%'
@@ -66,9 +66,7 @@ def _ref(scheme: str, name: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def guarded(
-    workspace: Workspace, manifest: Callable[..., str], monitor: Callable[..., Any]
-) -> dict[str, Any]:
+def guarded(workspace: Workspace, manifest: Manifest, monitor: Monitor) -> dict[str, Any]:
     """A new round trip with three secrets and a relay with one; returns the live relay (1)."""
     login = {"user": "probe", "password": _ref("file", "password"), "tries": [1, 2]}
     extra = {"pop3_password": _ref("env", "POP3_PASSWORD"), "login": login}
@@ -98,8 +96,8 @@ def test_no_secret_is_printed_or_kept(
     key: dict[str, str],
     guarded: dict[str, Any],
     witness: Witness,
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    sandbox: Sandbox,
+    run: Run,
 ) -> None:
     account = sandbox(guarded, secret_fields=showing)
     env = account.env | _ENV | key | {"RECONCILER_DEBUG": "1"}
@@ -136,9 +134,9 @@ def test_killed_run_leaves_no_secret_behind(
     guarded: dict[str, Any],
     workspace: Workspace,
     witness: Witness,
-    sandbox: Callable[..., Account],
-    start: Callable[..., Any],
-    run: Callable[..., Done],
+    sandbox: Sandbox,
+    start: Start,
+    run: Run,
 ) -> None:
     account = sandbox(guarded, faults=["PATCH * delay=20"])
     env = account.env | _ENV | _KEY
@@ -212,10 +210,7 @@ _SAYING: dict[str, Callable[[str], Answer]] = {
 
 @pytest.fixture
 def answered(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, run: Run
 ) -> Callable[..., Done]:
     """Applies a password to so many monitors, each of which gives one of these answers."""
 
@@ -275,7 +270,7 @@ def test_the_fields_that_alertsite_names_are_shown(answered: Callable[..., Done]
 
 
 @pytest.fixture
-def trip(workspace: Workspace, manifest: Callable[..., str]) -> None:
+def trip(workspace: Workspace, manifest: Manifest) -> None:
     """A manifest of the round trip 1, with two secrets."""
     extra = {
         "pop3_password": _ref("env", "POP3_PASSWORD"),
@@ -289,11 +284,7 @@ _TRIP = "/monitors/email-round-trip/1"
 
 @pytest.mark.usefixtures("trip")
 def test_rotated_secret_is_shown_by_its_source_and_sent_alone(
-    workspace: Workspace,
-    witness: Witness,
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, witness: Witness, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(monitor("email-round-trip", 1, interval=15), secret_fields="masked")
     env = account.env | _ENV | _KEY
@@ -329,7 +320,7 @@ def test_rotated_secret_is_shown_by_its_source_and_sent_alone(
 
 @pytest.mark.usefixtures("trip", "witness")
 def test_without_a_key_only_being_told_sends_a_secret(
-    monitor: Callable[..., Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(monitor("email-round-trip", 1))
     env = account.env | _ENV
@@ -352,10 +343,7 @@ def test_without_a_key_only_being_told_sends_a_secret(
 
 @pytest.mark.usefixtures("trip", "witness")
 def test_another_key_sends_them_once_more(
-    workspace: Workspace,
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(monitor("email-round-trip", 1, interval=15))
     env = account.env | _ENV
@@ -374,7 +362,7 @@ def test_another_key_sends_them_once_more(
 
 @pytest.mark.usefixtures("trip", "witness")
 def test_what_was_sent_without_a_key_is_not_taken_for_what_was_sent_with_one(
-    monitor: Callable[..., Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(monitor("email-round-trip", 1, interval=15))
     env = account.env | _ENV
@@ -388,11 +376,7 @@ def test_what_was_sent_without_a_key_is_not_taken_for_what_was_sent_with_one(
 
 
 def test_field_that_was_a_secret_stays_masked(
-    guarded: dict[str, Any],
-    workspace: Workspace,
-    witness: Witness,
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    guarded: dict[str, Any], workspace: Workspace, witness: Witness, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(guarded)
     env = account.env | _ENV | _KEY
@@ -415,11 +399,7 @@ def test_field_that_was_a_secret_stays_masked(
 
 
 def test_field_that_was_an_untracked_secret_stays_masked(
-    guarded: dict[str, Any],
-    workspace: Workspace,
-    witness: Witness,
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    guarded: dict[str, Any], workspace: Workspace, witness: Witness, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(guarded)
     env = account.env | _ENV
@@ -432,7 +412,7 @@ def test_field_that_was_an_untracked_secret_stays_masked(
 
 
 def test_missing_secret_is_a_finding_before_anything_is_sent(
-    guarded: dict[str, Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    guarded: dict[str, Any], sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(guarded)
     env = account.env | {"HOST": _HOST}
@@ -468,7 +448,7 @@ def test_missing_secret_is_a_finding_before_anything_is_sent(
 
 @pytest.mark.usefixtures("trip", "witness")
 def test_a_secret_that_was_sent_and_is_not_at_hand_is_not_checked(
-    monitor: Callable[..., Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(monitor("email-round-trip", 1, interval=15))
     assert run(*_APPLY, env=account.env | _ENV | _KEY).code == 0
@@ -488,7 +468,7 @@ def test_a_secret_that_was_sent_and_is_not_at_hand_is_not_checked(
 
 @pytest.mark.usefixtures("trip", "witness")
 def test_another_key_is_said_once_as_what_it_is(
-    monitor: Callable[..., Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(monitor("email-round-trip", 1, interval=15))
     env = account.env | _ENV
@@ -546,10 +526,10 @@ def plug_ins(workspace: Workspace) -> dict[str, str]:
 def test_what_is_wrong_with_a_reference_is_said_at_its_place(
     plug_ins: dict[str, str],
     workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run_process: Callable[..., Done],
+    manifest: Manifest,
+    monitor: Monitor,
+    sandbox: Sandbox,
+    run_process: Run,
 ) -> None:
     (workspace.root / "binary").write_bytes(b"\xff")
     (workspace.root / "empty").write_bytes(b"\n")
@@ -598,10 +578,10 @@ def test_a_scheme_that_nothing_here_resolves_is_a_warning_before_anything_is_sen
 def test_installed_plug_in_gives_secrets(
     plug_ins: dict[str, str],
     workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run_process: Callable[..., Done],
+    manifest: Manifest,
+    monitor: Monitor,
+    sandbox: Sandbox,
+    run_process: Run,
 ) -> None:
     extra = {"a_password": _ref("vault", "mail/probe")}
     workspace.write("one.yaml", manifest("email-smtp", "one", 1, extra=extra))
@@ -615,7 +595,7 @@ def test_installed_plug_in_gives_secrets(
 
 
 def test_plain_secret_in_a_manifest_is_refused_and_not_repeated(
-    workspace: Workspace, manifest: Callable[..., str], run: Callable[..., Done]
+    workspace: Workspace, manifest: Manifest, run: Run
 ) -> None:
     extra = {"login": {"password": "plain-hunter2"}, "api_key": ["plain-hunter2"]}
     workspace.write("one.yaml", manifest("email-smtp", "one", 1, extra=extra))
@@ -627,11 +607,7 @@ def test_plain_secret_in_a_manifest_is_refused_and_not_repeated(
 
 
 def test_known_secret_in_a_manifest_is_refused_where_it_stands(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
     text = manifest("email-smtp", "one", 1, extra=extra, note=f"log in with {_SECRET}")
@@ -649,10 +625,10 @@ def test_known_secret_in_a_manifest_is_refused_where_it_stands(
 def test_secret_that_alertsite_shows_in_another_field_is_not_shown(
     workspace: Workspace,
     witness: Witness,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    manifest: Manifest,
+    monitor: Monitor,
+    sandbox: Sandbox,
+    run: Run,
 ) -> None:
     extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
     workspace.write("one.yaml", manifest("email-smtp", "one", 1, extra=extra, note="plain"))
@@ -668,11 +644,7 @@ def test_secret_that_alertsite_shows_in_another_field_is_not_shown(
 
 
 def test_json_stays_json_whatever_the_secrets_are(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("one.yaml", manifest("email-smtp", "one", 123456, port=25))
     account = sandbox(monitor("email-smtp", 123456, port=587))

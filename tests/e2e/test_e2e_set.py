@@ -9,9 +9,7 @@ import pytest
 from documents import check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Workspace
+    from conftest import Run, Sandbox, Workspace
 
 DEFAULTS = """\
 apiVersion: reconciler/v1
@@ -58,7 +56,7 @@ def fleet(workspace: Workspace) -> None:
     workspace.write("relay.yaml", RELAY)
 
 
-def test_fields_of_a_team(workspace: Workspace, run: Callable[..., Done]) -> None:
+def test_fields_of_a_team(workspace: Workspace, run: Run) -> None:
     done = run("set", "team=mail", "interval=15", "note=on", "labels.tier=1", "--auto-approve")
     assert done.code == 0, done.err
     assert "-  interval: 5 # minutes\n+  interval: 15 # minutes" in done.out
@@ -72,7 +70,7 @@ def test_fields_of_a_team(workspace: Workspace, run: Callable[..., Done]) -> Non
 
 
 def test_a_location_is_added_to_what_each_has(
-    workspace: Workspace, run: Callable[..., Done], sandbox: Callable[..., Account]
+    workspace: Workspace, run: Run, sandbox: Sandbox
 ) -> None:
     account = sandbox()
     assert run("apply", "--auto-approve", env=account.env).code == 0
@@ -90,9 +88,7 @@ def test_a_location_is_added_to_what_each_has(
     assert workspace.read("mail/inbox.yaml") == INBOX
 
 
-def test_the_same_targets_everywhere(
-    run: Callable[..., Done], sandbox: Callable[..., Account]
-) -> None:
+def test_the_same_targets_everywhere(run: Run, sandbox: Sandbox) -> None:
     account = sandbox()
     assert run("apply", "--auto-approve", env=account.env).code == 0
     for number in (int(item["id"]) for item in account.monitors()):
@@ -115,13 +111,13 @@ def test_the_same_targets_everywhere(
     assert "Pull: 1 field in 1 file." in pulled.out
 
 
-def test_a_default_is_refused(workspace: Workspace, run: Callable[..., Done]) -> None:
+def test_a_default_is_refused(workspace: Workspace, run: Run) -> None:
     done = run("set", "email-imap/inbox", "locations={inherit: false}", "--auto-approve")
     assert done.code == 0
     assert "  locations: {inherit: false}" in workspace.read("mail/inbox.yaml")
 
 
-def test_a_maintenance_and_its_end(workspace: Workspace, run: Callable[..., Done]) -> None:
+def test_a_maintenance_and_its_end(workspace: Workspace, run: Run) -> None:
     asked = ("enabled=false", "lifecycle.until=2001-01-01", "extra.folder=INBOX")
     assert run("set", "email-imap/inbox", *asked, "--auto-approve").code == 0
     checked = run("validate")
@@ -137,9 +133,7 @@ def test_a_maintenance_and_its_end(workspace: Workspace, run: Callable[..., Done
     assert (again.code, workspace.read("relay.yaml")) == (0, RELAY)
 
 
-def test_nothing_is_written_without_approval(
-    workspace: Workspace, run: Callable[..., Done]
-) -> None:
+def test_nothing_is_written_without_approval(workspace: Workspace, run: Run) -> None:
     done = run("set", "*", "--exclude", "team=web", "interval=15")
     assert (done.code, "nothing is written without approval" in done.err) == (5, True)
     assert workspace.read("mail/inbox.yaml") == INBOX
@@ -160,11 +154,7 @@ def test_nothing_is_written_without_approval(
     ],
 )
 def test_what_is_refused(
-    workspace: Workspace,
-    run: Callable[..., Done],
-    arguments: tuple[str, ...],
-    code: int,
-    message: str,
+    workspace: Workspace, run: Run, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     done = run("set", *arguments, "--auto-approve")
     assert (done.code, message in done.err) == (code, True), done.err
@@ -172,7 +162,7 @@ def test_what_is_refused(
     assert workspace.read("relay.yaml") == RELAY
 
 
-def test_the_edits_as_text_and_json(workspace: Workspace, run: Callable[..., Done]) -> None:
+def test_the_edits_as_text_and_json(workspace: Workspace, run: Run) -> None:
     asked = ("set", "email-smtp/relay", "interval=15", "--unset", "labels.team")
     shown = run(*asked, "--json")
     check(shown.json, "edits")

@@ -20,10 +20,18 @@ from documents import check
 from scripted import Answer, Script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Account, Done, Process, Workspace
+    from conftest import (
+        Fleet,
+        Manifest,
+        Monitor,
+        Run,
+        Sandbox,
+        Start,
+        Workspace,
+    )
 
     from reconciler.context import Clock
 
@@ -66,11 +74,7 @@ def server() -> Iterator[Script]:
 
 class TestEvents:
     def test_of_an_apply(
-        self,
-        workspace: Workspace,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
     ) -> None:
         faults = ["PATCH */1 status=503 times=1", "PATCH */2 status=400"]
         account = sandbox(*fleet(3), faults=faults)
@@ -106,11 +110,7 @@ class TestEvents:
         assert events[0]["run"] in (workspace.root / ".reconciler" / "state.json").read_text()
 
     def test_of_a_plan_and_of_drift(
-        self,
-        workspace: Workspace,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
     ) -> None:
         account = sandbox(*fleet(2))
         assert run(*_APPLY, env=account.env).code == 0
@@ -129,9 +129,7 @@ class TestEvents:
         assert (drift["drifted"], drift["kept"]) == (["email-smtp/relay-01"], 1)
         assert end["exit_code"] == 2
 
-    def test_a_failure_is_the_end(
-        self, workspace: Workspace, fleet: Callable[[int], Any], run: Callable[..., Done]
-    ) -> None:
+    def test_a_failure_is_the_end(self, workspace: Workspace, fleet: Fleet, run: Run) -> None:
         fleet(1)
         workspace.write("broken.yaml", "kind: x\n")
         assert run("plan", "--events", "e.ndjson").code == 3
@@ -140,11 +138,7 @@ class TestEvents:
         assert "finding" in end["error"]
 
     def test_each_is_there_as_soon_as_it_happened(
-        self,
-        workspace: Workspace,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        start: Callable[..., Process],
+        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, start: Start
     ) -> None:
         account = sandbox(*fleet(2), faults=["PATCH */2 delay=1.5"])
         process = start(*_APPLY, "--parallelism", "1", "--events", "e.ndjson", env=account.env)
@@ -155,12 +149,7 @@ class TestEvents:
         assert process.finish().code == 0
 
     def test_waiting_for_the_lock_is_told(
-        self,
-        workspace: Workspace,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        start: Callable[..., Process],
-        run: Callable[..., Done],
+        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, start: Start, run: Run
     ) -> None:
         account = sandbox(*fleet(1), faults=["PATCH */1 delay=1.5"])
         first = start(*_APPLY, env=account.env)
@@ -177,7 +166,7 @@ class TestEvents:
         assert first.finish().code == 0
 
     def test_a_full_disk_does_not_stop_an_apply(
-        self, fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+        self, fleet: Fleet, sandbox: Sandbox, run: Run
     ) -> None:
         account = sandbox(*fleet(2))
         done = run(*_APPLY, "--events", "/dev/full", env=account.env)
@@ -186,11 +175,7 @@ class TestEvents:
         assert account.ports() == {1: 587, 2: 587}
 
     def test_a_reader_that_goes_does_not_stop_an_apply(
-        self,
-        workspace: Workspace,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
     ) -> None:
         account = sandbox(*fleet(2))
         pipe = workspace.root / "pipe"
@@ -211,12 +196,7 @@ class TestEvents:
         assert account.ports() == {1: 587, 2: 587}
 
     def test_what_cannot_be_written_at_all_is_said_first(
-        self,
-        workspace: Workspace,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
-        hurried: Clock,
+        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run, hurried: Clock
     ) -> None:
         account = sandbox(*fleet(1))
         os.mkfifo(workspace.root / "pipe")
@@ -227,12 +207,7 @@ class TestEvents:
         assert account.requests() == []
 
     def test_no_secret_is_in_them(
-        self,
-        workspace: Workspace,
-        manifest: Callable[..., str],
-        monitor: Callable[..., Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
     ) -> None:
         secret = "correct horse"
         extra = {"password": {"secretRef": {"env": "PASSWORD"}}}
@@ -249,12 +224,7 @@ class TestEvents:
 
 class TestMetrics:
     def test_of_an_apply(
-        self,
-        workspace: Workspace,
-        fleet: Callable[[int], Any],
-        monitor: Callable[..., Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, fleet: Fleet, monitor: Monitor, sandbox: Sandbox, run: Run
     ) -> None:
         more = {"interval": 5, "locations": [{"id": 10}, {"id": 20}]}
         live = [item | more for item in fleet(3)]
@@ -277,11 +247,7 @@ class TestMetrics:
         assert ("reconciler_last_success_timestamp_seconds",) not in found
 
     def test_the_last_success_outlives_a_failure(
-        self,
-        workspace: Workspace,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
     ) -> None:
         account = sandbox(*fleet(1))
         path = workspace.root / "m.prom"
@@ -307,11 +273,7 @@ class TestMetrics:
         assert ("reconciler_last_success_timestamp_seconds",) not in _numbers(path)
 
     def test_of_drift_and_of_an_offline_plan(
-        self,
-        workspace: Workspace,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
     ) -> None:
         account = sandbox(*fleet(3))
         assert run(*_APPLY, env=account.env).code == 0
@@ -329,11 +291,7 @@ class TestMetrics:
         assert ("reconciler_measurements_per_day",) not in found
 
     def test_a_file_that_cannot_be_written_is_no_failure_of_the_apply(
-        self,
-        workspace: Workspace,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
     ) -> None:
         account = sandbox(*fleet(1))
         done = run(*_APPLY, "--metrics", "/dev/full", env=account.env)
@@ -358,9 +316,9 @@ class TestMissing:
     )
     def test_an_extra_is_named_before_anything_is_sent(
         self,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        fleet: Fleet,
+        sandbox: Sandbox,
+        run: Run,
         monkeypatch: pytest.MonkeyPatch,
         package: str,
         module: str,
@@ -376,11 +334,7 @@ class TestMissing:
         assert account.requests() == []
 
     def test_of_traces_is_said_and_no_failure(
-        self,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
-        monkeypatch: pytest.MonkeyPatch,
+        self, fleet: Fleet, sandbox: Sandbox, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         account = sandbox(*fleet(1))
         monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
@@ -392,11 +346,7 @@ class TestMissing:
         assert "pip install opentelemetry-sdk" in done.err
 
     def test_nothing_is_imported_that_is_not_asked_for(
-        self,
-        workspace: Workspace,
-        base_env: dict[str, str],
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
+        self, workspace: Workspace, base_env: dict[str, str], fleet: Fleet, sandbox: Sandbox
     ) -> None:
         account = sandbox(*fleet(1))
         script = """
@@ -437,11 +387,7 @@ def _spans(server: Script) -> list[Any]:
 
 class TestTraces:
     def test_a_run_an_observation_and_each_request_are_spans(
-        self,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
-        server: Script,
+        self, fleet: Fleet, sandbox: Sandbox, run: Run, server: Script
     ) -> None:
         account = sandbox(*fleet(2), faults=["PATCH */2 status=400"])
         server.on("POST /v1/traces", Answer())
@@ -485,12 +431,7 @@ class TestTraces:
 
     @pytest.mark.parametrize("status", [0, 500, 404])
     def test_a_receiver_that_does_not_take_them_is_said_once(
-        self,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
-        server: Script,
-        status: int,
+        self, fleet: Fleet, sandbox: Sandbox, run: Run, server: Script, status: int
     ) -> None:
         account = sandbox(*fleet(1))
         server.on("POST /v1/traces", Answer(status))
@@ -515,9 +456,9 @@ class TestTraces:
     )
     def test_none_are_sent_where_they_are_not_wanted(
         self,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        fleet: Fleet,
+        sandbox: Sandbox,
+        run: Run,
         server: Script,
         env: dict[str, str],
         words: str,
@@ -540,7 +481,7 @@ class TestNotification:
             yield server, f"{server.url.replace('http', 'json')}/{self.TOKEN}"
 
     def test_an_apply_tells_what_it_did_and_nothing_if_it_did_nothing(
-        self, fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+        self, fleet: Fleet, sandbox: Sandbox, run: Run
     ) -> None:
         account = sandbox(*fleet(3), faults=["PATCH */2 status=400 times=1"])
         with self._service() as (server, url):
@@ -564,7 +505,7 @@ class TestNotification:
             assert len(server.seen) == 2
 
     def test_a_failure_is_told_without_what_others_said(
-        self, fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+        self, fleet: Fleet, sandbox: Sandbox, run: Run
     ) -> None:
         account = sandbox(*fleet(1), faults=["GET /monitors status=400"])
         with self._service() as (server, url):
@@ -573,11 +514,7 @@ class TestNotification:
         assert told["title"] == f"AlertSite, default: apply failed (exit code {done.code})"
 
     def test_drift_is_told_once(
-        self,
-        workspace: Workspace,
-        fleet: Callable[[int], Any],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
     ) -> None:
         account = sandbox(*fleet(3))
         assert run(*_APPLY, env=account.env).code == 0
@@ -623,7 +560,7 @@ class TestNotification:
             assert len(told()) == 2
 
     def test_what_fails_is_said_without_the_url(
-        self, fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+        self, fleet: Fleet, sandbox: Sandbox, run: Run
     ) -> None:
         account = sandbox(*fleet(1))
         with self._service() as (server, url):

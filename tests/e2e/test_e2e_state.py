@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Fleet, Manifest, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _CI = {"CI": "1"}
@@ -27,9 +27,7 @@ def kept(workspace: Workspace) -> Path:
 
 
 @pytest.fixture
-def applied(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> Account:
+def applied(fleet: Fleet, sandbox: Sandbox, run: Run) -> Account:
     """Two monitors, as applied in two runs."""
     account = sandbox(*fleet(2))
     for name in ("relay-01", "relay-02"):
@@ -40,9 +38,7 @@ def applied(
 # list, show, rm
 
 
-def test_records_are_listed_and_shown(
-    kept: Path, applied: Account, run: Callable[..., Done]
-) -> None:
+def test_records_are_listed_and_shown(kept: Path, applied: Account, run: Run) -> None:
     records = json.loads(kept.read_bytes())["records"]
     listed = run("state", "list", env=_CI)
     assert (listed.code, listed.err) == (0, "")
@@ -59,7 +55,7 @@ def test_records_are_listed_and_shown(
     assert pulled.json["account"] == {"name": "default", "url": applied.url}
 
 
-def test_before_there_is_a_state(workspace: Workspace, run: Callable[..., Done]) -> None:
+def test_before_there_is_a_state(workspace: Workspace, run: Run) -> None:
     where = "file:.reconciler/state.json"
     listed = run("state", "list", env=_CI)
     assert (listed.code, listed.out) == (0, "")
@@ -77,7 +73,7 @@ def test_before_there_is_a_state(workspace: Workspace, run: Callable[..., Done])
 
 
 @pytest.mark.usefixtures("applied")
-def test_forgetting_is_all_or_nothing(kept: Path, run: Callable[..., Done]) -> None:
+def test_forgetting_is_all_or_nothing(kept: Path, run: Run) -> None:
     before = kept.read_bytes()
     one, two, other = (f"email-smtp/{name}" for name in ("relay-01", "relay-02", "nobody"))
     for arguments in ([other], [one, other], [one, one, "relay-02"]):
@@ -111,7 +107,7 @@ def test_forgetting_is_all_or_nothing(kept: Path, run: Callable[..., Done]) -> N
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_usage(arguments: list[str], words: str, run: Callable[..., Done]) -> None:
+def test_usage(arguments: list[str], words: str, run: Run) -> None:
     done = run("state", *arguments, env=_CI)
     assert done.code == 64
     assert words in done.err
@@ -122,7 +118,7 @@ def test_usage(arguments: list[str], words: str, run: Callable[..., Done]) -> No
 
 
 def test_what_was_pulled_can_be_pushed_elsewhere(
-    workspace: Workspace, kept: Path, applied: Account, run: Callable[..., Done]
+    workspace: Workspace, kept: Path, applied: Account, run: Run
 ) -> None:
     (workspace.root / "pulled.json").write_text(run("state", "pull", env=_CI).out)
     pushed = run("state", "push", "pulled.json", "--state", "file:deep/er/new.json", env=_CI)
@@ -152,7 +148,7 @@ _FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 
 
 @pytest.mark.usefixtures("applied")
-def test_what_may_not_be_pushed(workspace: Workspace, kept: Path, run: Callable[..., Done]) -> None:
+def test_what_may_not_be_pushed(workspace: Workspace, kept: Path, run: Run) -> None:
     before = kept.read_bytes()
     pushed = workspace.root / "pushed.json"
     for name, (change, words) in _FOREIGN.items():
@@ -174,9 +170,7 @@ def test_what_may_not_be_pushed(workspace: Workspace, kept: Path, run: Callable[
 
 
 @pytest.mark.usefixtures("applied")
-def test_pushed_over_the_one_it_was_pulled_from(
-    workspace: Workspace, kept: Path, run: Callable[..., Done]
-) -> None:
+def test_pushed_over_the_one_it_was_pulled_from(workspace: Workspace, kept: Path, run: Run) -> None:
     before = kept.read_bytes()
     serial = json.loads(before)["serial"]
     (workspace.root / "pulled.json").write_bytes(before)
@@ -208,9 +202,7 @@ def _bad(good: bytes) -> dict[str, bytes]:
     }
 
 
-def test_corrupt_state_is_named_and_left_as_it_is(
-    kept: Path, applied: Account, run: Callable[..., Done]
-) -> None:
+def test_corrupt_state_is_named_and_left_as_it_is(kept: Path, applied: Account, run: Run) -> None:
     good, calls = kept.read_bytes(), len(applied.calls())
     for name, content in _bad(good).items():
         kept.write_bytes(content)
@@ -227,7 +219,7 @@ def test_corrupt_state_is_named_and_left_as_it_is(
 
 @pytest.mark.parametrize("part", ["records", "pending_creates"])
 def test_state_with_a_list_in_place_of_a_mapping_is_corrupt(
-    part: str, kept: Path, applied: Account, run: Callable[..., Done]
+    part: str, kept: Path, applied: Account, run: Run
 ) -> None:
     state = json.loads(kept.read_bytes())
     kept.write_text(json.dumps({**state, part: []}))
@@ -237,7 +229,7 @@ def test_state_with_a_list_in_place_of_a_mapping_is_corrupt(
 
 
 def test_every_command_refuses_a_corrupt_state(
-    workspace: Workspace, kept: Path, applied: Account, run: Callable[..., Done]
+    workspace: Workspace, kept: Path, applied: Account, run: Run
 ) -> None:
     (workspace.root / "good.json").write_bytes(kept.read_bytes())
     kept.write_bytes(b"{")
@@ -261,9 +253,7 @@ def test_every_command_refuses_a_corrupt_state(
     assert applied.calls()[calls:] == []
 
 
-def test_newer_state_is_left_to_a_newer_version(
-    kept: Path, applied: Account, run: Callable[..., Done]
-) -> None:
+def test_newer_state_is_left_to_a_newer_version(kept: Path, applied: Account, run: Run) -> None:
     text = kept.read_text()
     for version in ("2.5", "3.0"):
         newer = text.replace('"format_version": "2.4"', f'"format_version": "{version}"')
@@ -277,11 +267,7 @@ def test_newer_state_is_left_to_a_newer_version(
 
 
 def test_state_of_another_account_is_refused(
-    kept: Path,
-    applied: Account,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    kept: Path, applied: Account, fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     other = sandbox(*fleet(2))
     before = kept.read_bytes()
@@ -300,9 +286,7 @@ def test_state_of_another_account_is_refused(
 # where it is kept
 
 
-def test_flag_before_variable_before_file_before_default(
-    workspace: Workspace, run: Callable[..., Done]
-) -> None:
+def test_flag_before_variable_before_file_before_default(workspace: Workspace, run: Run) -> None:
     def place(*flags: str, **variables: str) -> str:
         done = run("state", "list", *flags, env=_CI | variables)
         assert done.code == 0
@@ -337,9 +321,7 @@ _PROJECTS = {
 }
 
 
-def test_what_is_wrong_in_the_projects_file(
-    workspace: Workspace, fleet: Callable[[int], Any], run: Callable[..., Done]
-) -> None:
+def test_what_is_wrong_in_the_projects_file(workspace: Workspace, fleet: Fleet, run: Run) -> None:
     fleet(1)
     path = workspace.root / "reconciler.toml"
     for content, words in _PROJECTS.items():
@@ -366,9 +348,7 @@ def test_what_is_wrong_in_the_projects_file(
     ],
     ids=str,
 )
-def test_what_is_wrong_in_the_environment(
-    variables: Mapping[str, str], run: Callable[..., Done]
-) -> None:
+def test_what_is_wrong_in_the_environment(variables: Mapping[str, str], run: Run) -> None:
     done = run("state", "list", env=_CI | variables)
     assert done.code == 3
     assert next(iter(variables)).removesuffix("_FILE") in done.err
@@ -391,7 +371,7 @@ def test_what_is_wrong_in_the_environment(
         ("file:\x1b[2J", r"'file:\x1b[2J' is not a location for the state"),
     ],
 )
-def test_no_place_for_a_state(location: str, words: str, run: Callable[..., Done]) -> None:
+def test_no_place_for_a_state(location: str, words: str, run: Run) -> None:
     done = run("state", "list", "--state", location, env=_CI)
     assert done.code == 3
     assert words in done.err
@@ -399,9 +379,7 @@ def test_no_place_for_a_state(location: str, words: str, run: Callable[..., Done
 
 
 @pytest.mark.parametrize("location", ["monitors", "file:.", "file:monitors/fleet.yaml/x.json"])
-def test_place_that_cannot_be_read(
-    location: str, fleet: Callable[[int], Any], run: Callable[..., Done]
-) -> None:
+def test_place_that_cannot_be_read(location: str, fleet: Fleet, run: Run) -> None:
     fleet(1)
     done = run("plan", "--offline", "--state", location, env=_CI)
     assert done.code == 8
@@ -413,7 +391,7 @@ _SANDBOX_STATE = "file:.reconciler/sandbox-state.json"
 
 
 def test_the_embedded_sandbox_has_a_state_of_its_own(
-    workspace: Workspace, manifest: Callable[..., str], run: Callable[..., Done]
+    workspace: Workspace, manifest: Manifest, run: Run
 ) -> None:
     workspace.write("new.yaml", manifest("email-smtp", "new", name="New"))
     (workspace.root / "reconciler.toml").write_text('state = "file:real.json"\n')
@@ -452,7 +430,7 @@ def _lease(folder: Path, **changes: Any) -> str:
     return str(lease["id"])
 
 
-def test_locked_by_somebody_else(kept: Path, applied: Account, run: Callable[..., Done]) -> None:
+def test_locked_by_somebody_else(kept: Path, applied: Account, run: Run) -> None:
     lock = kept.with_name("state.json.lock")
     before, holder = kept.read_bytes(), _lease(kept.parent)
     held, calls = lock.read_bytes(), len(applied.calls())
@@ -488,7 +466,7 @@ def test_locked_by_somebody_else(kept: Path, applied: Account, run: Callable[...
 
 @pytest.mark.parametrize("year", [2001, 2099])
 def test_lock_that_nobody_renews_is_taken_over_by_who_waits_for_it(
-    year: int, kept: Path, applied: Account, run: Callable[..., Done]
+    year: int, kept: Path, applied: Account, run: Run
 ) -> None:
     began = f"{year}-01-01T00:00:00Z"
     holder = _lease(kept.parent, acquired_at=began, length=1.0)
@@ -502,7 +480,7 @@ def test_lock_that_nobody_renews_is_taken_over_by_who_waits_for_it(
     assert not kept.with_name("state.json.lock").exists()
 
 
-def test_lock_that_is_none(kept: Path, applied: Account, run: Callable[..., Done]) -> None:
+def test_lock_that_is_none(kept: Path, applied: Account, run: Run) -> None:
     lock = kept.with_name("state.json.lock")
     for content in (b"garbage", b"{}", b"\xff"):
         lock.write_bytes(content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,9 +16,7 @@ from build import SCHEMAS
 from documents import check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Manifest, Monitor, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _REF = {"secretRef": {"env": "NOTE"}}
@@ -27,10 +25,7 @@ _PLACES = [{"id": 30, "name": "Boston (MA)", "region": 1}]
 
 @pytest.fixture
 def account(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox
 ) -> Account:
     """Two relays, of which one is disabled, and a monitor that was made by hand."""
     text = "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n  interval: 5\n"
@@ -44,7 +39,7 @@ def account(
     )
 
 
-def test_before_and_after_an_apply(account: Account, run: Callable[..., Done]) -> None:
+def test_before_and_after_an_apply(account: Account, run: Run) -> None:
     before = len(account.calls())
     done = run("status", env=account.env)
     assert done.code == 0
@@ -70,9 +65,7 @@ def test_before_and_after_an_apply(account: Account, run: Callable[..., Done]) -
     check(run("status", "--json", env=account.env).json, "status")
 
 
-def test_who_holds_the_lock(
-    workspace: Workspace, account: Account, run: Callable[..., Done]
-) -> None:
+def test_who_holds_the_lock(workspace: Workspace, account: Account, run: Run) -> None:
     env = {**account.env, "NOTE": "s3cret"}
     assert run(*_APPLY, env=env).code == 0
     lease = {
@@ -90,7 +83,7 @@ def test_who_holds_the_lock(
     assert found["lock"]["run"] == "run-1"
 
 
-def test_a_rendered_manifest_is_one(account: Account, run: Callable[..., Done]) -> None:
+def test_a_rendered_manifest_is_one(account: Account, run: Run) -> None:
     before = len(account.calls())
     done = run("render", "email-smtp/a", env=account.env)
     assert done.code == 0
@@ -114,14 +107,14 @@ def test_a_rendered_manifest_is_one(account: Account, run: Callable[..., Done]) 
     assert account.calls()[before:] == []
 
 
-def test_a_secret_stays_a_reference(account: Account, run: Callable[..., Done]) -> None:
+def test_a_secret_stays_a_reference(account: Account, run: Run) -> None:
     done = run("render", "email-smtp/b", env={**account.env, "NOTE": "s3cret"})
     assert "pop3_password: {secretRef: {env: NOTE}}  # monitors/b.yaml:" in done.out
     assert "s3cret" not in done.text
 
 
 def test_an_id_that_only_the_state_knows(
-    workspace: Workspace, manifest: Callable[..., str], account: Account, run: Callable[..., Done]
+    workspace: Workspace, manifest: Manifest, account: Account, run: Run
 ) -> None:
     workspace.write("new.yaml", manifest("email-pop", "new"))
     assert run(*_APPLY, "--target", "email-pop/new", env=account.env).code == 0
@@ -130,16 +123,14 @@ def test_an_id_that_only_the_state_knows(
     assert done.out.startswith("# email-pop/new:")
 
 
-def test_no_such_manifest(account: Account, run: Callable[..., Done]) -> None:
+def test_no_such_manifest(account: Account, run: Run) -> None:
     done = run("render", "email-smtp/c", env=account.env)
     assert done.code == 64
     assert "no manifest describes email-smtp/c; did you mean email-smtp/" in done.err
     assert run("render", "99", env=account.env).code == 64
 
 
-def test_ids_have_names_in_why(
-    workspace: Workspace, account: Account, run: Callable[..., Done]
-) -> None:
+def test_ids_have_names_in_why(workspace: Workspace, account: Account, run: Run) -> None:
     workspace.replace("a.yaml", "  port: 587", "  port: 587\n  locations: [{id: 30}, {id: 40}]")
     done = run("why", "email-smtp/a.locations", env=account.env)
     assert "  live       Boston (MA) (30)\n" in done.out
@@ -150,10 +141,7 @@ def test_ids_have_names_in_why(
 
 
 def test_a_round_trip_that_alertsite_sends_itself(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox()
     workspace.write("trip.yaml", manifest("email-round-trip", "trip", smtp_hostname=""))

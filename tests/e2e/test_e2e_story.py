@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Workspace
+    from conftest import Fleet, Manifest, Monitor, Run, Sandbox, Start, Workspace
 
 _SAMPLE = Path(__file__).parents[2] / "monitors"
 _LOGIN = "POST /access-tokens"
@@ -27,9 +25,7 @@ def sample(workspace: Workspace) -> Workspace:
     return workspace
 
 
-def test_sample_fleet_from_first_plan_to_no_changes(
-    sample: Workspace, run: Callable[..., Done]
-) -> None:
+def test_sample_fleet_from_first_plan_to_no_changes(sample: Workspace, run: Run) -> None:
     first = run("plan")
     assert first.code == 0
     assert "sandbox" in first.err.splitlines()[0]
@@ -48,13 +44,13 @@ def test_sample_fleet_from_first_plan_to_no_changes(
 
 
 @pytest.mark.usefixtures("sample")
-def test_diff_is_an_alias_of_plan_and_gives_the_same_bytes(run: Callable[..., Done]) -> None:
+def test_diff_is_an_alias_of_plan_and_gives_the_same_bytes(run: Run) -> None:
     diff = run("diff", "--json", "--detailed-exitcode")
     assert diff == run("plan", "--json", "--detailed-exitcode")
     assert diff.code == 2
 
 
-def test_manifests_option_names_another_folder(sample: Workspace, run: Callable[..., Done]) -> None:
+def test_manifests_option_names_another_folder(sample: Workspace, run: Run) -> None:
     (sample.root / "monitors").rename(sample.root / "elsewhere")
     done = run("plan", "--manifests", "elsewhere")
     assert done.code == 0
@@ -76,10 +72,10 @@ def test_one_edited_field_is_one_patch_of_that_field(
     before: Any,
     after: Any,
     workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    manifest: Manifest,
+    monitor: Monitor,
+    sandbox: Sandbox,
+    run: Run,
 ) -> None:
     workspace.write("one.yaml", manifest(kind, "one", 77, interval=15, **{field: after}))
     account = sandbox(
@@ -97,11 +93,7 @@ def test_one_edited_field_is_one_patch_of_that_field(
 
 
 def test_two_edited_fields_of_a_relay_are_one_patch_of_both(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     fields = {"resolve_dns": False, "timeout": 30}
     workspace.write(
@@ -119,11 +111,7 @@ def test_two_edited_fields_of_a_relay_are_one_patch_of_both(
 
 
 def test_extra_fields_are_compared_and_sent_as_written(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     extra = {"mailbox_folder": "INBOX", "shape": {"a": [1, 2]}, "same": "same"}
     workspace.write("one.yaml", manifest("email-pop", "one", 7, extra=extra))
@@ -134,11 +122,7 @@ def test_extra_fields_are_compared_and_sent_as_written(
 
 
 def test_home_location_goes_out_with_its_locations(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     text = manifest("email-pop", "one", 7, locations=[{"id": 10}, {"id": 20}], home_location=10)
     workspace.write("one.yaml", text)
@@ -151,11 +135,7 @@ def test_home_location_goes_out_with_its_locations(
 
 
 def test_apply_without_changes_sends_no_write_and_does_not_ask(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     workspace.write("one.yaml", manifest("email-smtp", "one", 7, port=587))
     account = sandbox(monitor("email-smtp", 7, port=587))
@@ -170,19 +150,14 @@ def test_apply_without_changes_sends_no_write_and_does_not_ask(
     "flags", [["--json"], ["--show-requests", "--detailed-exitcode"]], ids=" ".join
 )
 def test_plan_logs_in_reads_and_never_writes(
-    flags: list[str],
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    flags: list[str], fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(3))
     assert run("plan", *flags, env=account.env).code in {0, 2}
     assert account.calls() == [_LOGIN, _READ]
 
 
-def test_applying_again_sends_nothing_more(
-    fleet: Callable[[int], Any], sandbox: Callable[..., Account], run: Callable[..., Done]
-) -> None:
+def test_applying_again_sends_nothing_more(fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
     account = sandbox(*fleet(3))
     assert run(*_APPLY, env=account.env).code == 0
     assert run(*_APPLY, env=account.env).code == 0
@@ -226,11 +201,7 @@ _SPELLINGS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 
 
 def test_another_spelling_is_no_change(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     seed = []
     for number, (name, (kind, wanted, live)) in enumerate(_SPELLINGS.items(), 1):
@@ -254,11 +225,7 @@ _VALUES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def test_another_value_is_a_change(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
     seed, expected = [], {}
     for number, (name, (wanted, live)) in enumerate(_VALUES.items(), 1):
@@ -272,10 +239,7 @@ def test_another_value_is_a_change(
 
 
 def test_sandbox_command_serves_seed_faults_and_log(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    start: Callable[..., Any],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, start: Start, run: Run
 ) -> None:
     workspace.write("one.yaml", manifest("email-smtp", "one", 7, port=587))
     seed = '[{"id": 7, "type": "email-smtp", "name": "Monitor", "port": 25}]'

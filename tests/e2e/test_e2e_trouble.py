@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Done, Fleet, Manifest, Run, Sandbox, Start, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _ONE = ("--parallelism", "1")
@@ -56,9 +56,7 @@ def kept(workspace: Workspace) -> Path:
 
 
 @pytest.fixture
-def mixed(
-    workspace: Workspace, manifest: Callable[..., str], fleet: Callable[[int], Any]
-) -> list[dict[str, Any]]:
+def mixed(workspace: Workspace, manifest: Manifest, fleet: Fleet) -> list[dict[str, Any]]:
     """Three updates and three creates; returns the live monitors."""
     new = [manifest("email-smtp", f"new-{i}", name=f"New {i}") for i in (1, 2, 3)]
     workspace.write("new.yaml", "---\n".join(new))
@@ -119,9 +117,7 @@ class Meddler:
 
 
 @pytest.fixture
-def meddled(
-    sandbox: Callable[..., Account], start: Callable[..., Any]
-) -> Callable[..., tuple[Account, Done]]:
+def meddled(sandbox: Sandbox, start: Start) -> Callable[..., tuple[Account, Done]]:
     """Applies while somebody meddles; returns the account and what the run left behind."""
 
     def apply(
@@ -155,9 +151,9 @@ def test_folder_that_nothing_can_be_written_to(
     workspace: Workspace,
     kept: Path,
     mixed: list[Any],
-    sandbox: Callable[..., Account],
+    sandbox: Sandbox,
     wrapped: Callable[..., tuple[int, str, str]],
-    run: Callable[..., Done],
+    run: Run,
 ) -> None:
     account = sandbox(*mixed)
     kept.parent.mkdir()
@@ -183,9 +179,9 @@ def test_folder_that_nothing_can_be_written_to(
 def test_state_that_may_not_be_read(
     kept: Path,
     mixed: list[Any],
-    sandbox: Callable[..., Account],
+    sandbox: Sandbox,
     wrapped: Callable[..., tuple[int, str, str]],
-    run: Callable[..., Done],
+    run: Run,
 ) -> None:
     account = sandbox(*mixed)
     assert run(*_APPLY, env=account.env).code == 0
@@ -202,9 +198,9 @@ def test_state_that_may_not_be_read(
 def test_manifest_that_no_id_can_be_written_to(
     workspace: Workspace,
     mixed: list[Any],
-    sandbox: Callable[..., Account],
+    sandbox: Sandbox,
     wrapped: Callable[..., tuple[int, str, str]],
-    run: Callable[..., Done],
+    run: Run,
 ) -> None:
     account = sandbox(*mixed)
     path = workspace.root / "monitors" / "new.yaml"
@@ -223,10 +219,7 @@ def test_manifest_that_no_id_can_be_written_to(
 
 
 def test_something_else_where_the_folder_should_be(
-    workspace: Workspace,
-    mixed: list[Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, mixed: list[Any], sandbox: Sandbox, run: Run
 ) -> None:
     (workspace.root / ".reconciler").write_text("a file")
     account = sandbox(*mixed)
@@ -246,10 +239,10 @@ def test_no_room_to_write_down_what_is_to_be_done(
     size: int,
     workspace: Workspace,
     kept: Path,
-    fleet: Callable[[int], Any],
-    sandbox: Callable[..., Account],
+    fleet: Fleet,
+    sandbox: Sandbox,
     wrapped: Callable[..., tuple[int, str, str]],
-    run: Callable[..., Done],
+    run: Run,
 ) -> None:
     account = sandbox(*fleet(30))
     code, out, err = wrapped([_BOUNDED, str(size)], *_APPLY, env=account.env)
@@ -277,10 +270,7 @@ def test_no_room_to_write_down_what_is_to_be_done(
 
 @_linux
 def test_no_room_any_more_in_the_middle(
-    kept: Path,
-    mixed: list[Any],
-    meddled: Callable[..., tuple[Account, Done]],
-    run: Callable[..., Done],
+    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]], run: Run
 ) -> None:
     account, done = meddled(mixed, lambda pid: resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0)))
     assert done.code == 8
@@ -303,11 +293,7 @@ def test_no_room_any_more_in_the_middle(
 
 @pytest.fixture
 def unsaved(
-    kept: Path,
-    manifest: Callable[..., str],
-    workspace: Workspace,
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    kept: Path, manifest: Manifest, workspace: Workspace, sandbox: Sandbox, run: Run
 ) -> Account:
     """Two updates, of which the first has just been sent when the state can be saved no more."""
     armed = threading.Event()
@@ -332,7 +318,7 @@ def unsaved(
 
 
 def test_state_that_cannot_be_saved_is_made_up_for_by_the_journal(
-    kept: Path, unsaved: Account, run: Callable[..., Done]
+    kept: Path, unsaved: Account, run: Run
 ) -> None:
     done = run(*_APPLY, env=unsaved.env)
     assert done.code == 8
@@ -352,10 +338,7 @@ def test_state_that_cannot_be_saved_is_made_up_for_by_the_journal(
 
 
 def test_journal_of_an_earlier_run_that_cannot_be_removed(
-    kept: Path,
-    mixed: list[Any],
-    meddled: Callable[..., tuple[Account, Done]],
-    run: Callable[..., Done],
+    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]], run: Run
 ) -> None:
     journal = kept.with_name("state.json.20260101T000000Z-0a1b2c3d.journal")
 
@@ -381,7 +364,7 @@ def test_journal_of_an_earlier_run_that_cannot_be_removed(
 
 @pytest.mark.parametrize("also", ["port: 587", "port: 2525"])
 def test_nothing_is_sent_unless_that_can_be_written_down(
-    kept: Path, unsaved: Account, workspace: Workspace, run: Callable[..., Done], also: str
+    kept: Path, unsaved: Account, workspace: Workspace, run: Run, also: str
 ) -> None:
     path = workspace.root / "monitors" / "fleet.yaml"
     path.write_text(path.read_text().replace("port: 587", also))
@@ -394,7 +377,7 @@ def test_nothing_is_sent_unless_that_can_be_written_down(
 
 
 def test_result_of_a_run_whose_state_was_not_saved_holds_its_exit_code(
-    unsaved: Account, run: Callable[..., Done]
+    unsaved: Account, run: Run
 ) -> None:
     done = run(*_APPLY, "--json", env=unsaved.env)
     assert done.json["exit_code"] == done.code
@@ -404,10 +387,7 @@ def test_result_of_a_run_whose_state_was_not_saved_holds_its_exit_code(
 
 
 def test_state_that_is_deleted_in_mid_run_is_put_back(
-    kept: Path,
-    mixed: list[Any],
-    meddled: Callable[..., tuple[Account, Done]],
-    run: Callable[..., Done],
+    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]], run: Run
 ) -> None:
     account, done = meddled(mixed, lambda _pid: kept.unlink(), pause=0.0)
     assert done.code == 0
@@ -417,10 +397,7 @@ def test_state_that_is_deleted_in_mid_run_is_put_back(
 
 
 def test_state_that_is_spoilt_in_mid_run_is_not_overwritten(
-    kept: Path,
-    mixed: list[Any],
-    meddled: Callable[..., tuple[Account, Done]],
-    run: Callable[..., Done],
+    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]], run: Run
 ) -> None:
     account, done = meddled(
         mixed,
@@ -438,10 +415,7 @@ def test_state_that_is_spoilt_in_mid_run_is_not_overwritten(
 
 
 def test_lock_that_is_broken_in_mid_run(
-    kept: Path,
-    mixed: list[Any],
-    meddled: Callable[..., tuple[Account, Done]],
-    run_process: Callable[..., Done],
+    kept: Path, mixed: list[Any], meddled: Callable[..., tuple[Account, Done]], run_process: Run
 ) -> None:
     def unlock(_pid: int) -> None:
         holder = json.loads(kept.with_name("state.json.lock").read_bytes())["id"]
@@ -461,7 +435,7 @@ def test_lock_that_is_broken_in_mid_run(
 
 
 def test_clock_that_was_ahead_in_an_earlier_run(
-    kept: Path, mixed: list[Any], sandbox: Callable[..., Account], run: Callable[..., Done]
+    kept: Path, mixed: list[Any], sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*mixed)
     assert run(*_APPLY, env=account.env).code == 0
@@ -483,9 +457,7 @@ def test_clock_that_was_ahead_in_an_earlier_run(
 
 @_linux
 def test_a_manifest_that_fmt_cannot_write_is_not_called_changed(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    wrapped: Callable[..., tuple[int, str, str]],
+    workspace: Workspace, manifest: Manifest, wrapped: Callable[..., tuple[int, str, str]]
 ) -> None:
     text = manifest("email-smtp", "relay", 1)
     path = workspace.root / "monitors" / "relay.yaml"

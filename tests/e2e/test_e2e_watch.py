@@ -28,7 +28,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from e2e.conftest import Account, Done, Process, Workspace
+    from e2e.conftest import (
+        Account,
+        Done,
+        Manifest,
+        Monitor,
+        Process,
+        Run,
+        Sandbox,
+        Start,
+        Workspace,
+    )
 
     from scripted import Script
 
@@ -116,7 +126,7 @@ class Hours:
 class Author:
     """Somebody who pushes edits to the repository that is watched."""
 
-    def __init__(self, folder: Path, git: Callable[..., str], manifest: Callable[..., str]) -> None:
+    def __init__(self, folder: Path, git: Callable[..., str], manifest: Manifest) -> None:
         self._folder = folder
         self._git = git
         self._manifest = manifest
@@ -147,7 +157,7 @@ class Author:
 
 
 @pytest.fixture
-def author(tmp_path: Path, git: Callable[..., str], manifest: Callable[..., str]) -> Author:
+def author(tmp_path: Path, git: Callable[..., str], manifest: Manifest) -> Author:
     remote, folder = tmp_path / "remote.git", tmp_path / "author"
     git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", str(remote))
     git(tmp_path, "clone", "--quiet", remote.as_uri(), str(folder))
@@ -170,7 +180,7 @@ def traced() -> Iterator[None]:
     tracemalloc.stop()
 
 
-def as_committed(monitor: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]:
+def as_committed(monitor: Monitor) -> list[dict[str, Any]]:
     """The monitors that the author's first commit describes."""
     numbers = range(1, MONITORS + 1)
     return [monitor("email-smtp", it, name=f"relay-{it}", port=587, timeout=30) for it in numbers]
@@ -182,9 +192,9 @@ def as_committed(monitor: Callable[..., dict[str, Any]]) -> list[dict[str, Any]]
 def test_hours_of_it_miss_no_edit_revert_no_drift_and_hold_nothing(
     hours: int,
     interval: str,
-    run: Callable[..., Done],
-    sandbox: Callable[..., Account],
-    monitor: Callable[..., dict[str, Any]],
+    run: Run,
+    sandbox: Sandbox,
+    monitor: Monitor,
     author: Author,
     checkout: Path,
 ) -> None:
@@ -239,13 +249,13 @@ def executable() -> list[str]:
 
 
 @pytest.fixture
-def account(sandbox: Callable[..., Account], monitor: Callable[..., dict[str, Any]]) -> Account:
+def account(sandbox: Sandbox, monitor: Monitor) -> Account:
     """What is as the first commit says."""
     return sandbox(*as_committed(monitor))
 
 
 def test_a_process_serves_picks_up_a_commit_and_stops(
-    start: Callable[..., Process], account: Account, author: Author, checkout: Path
+    start: Start, account: Account, author: Author, checkout: Path
 ) -> None:
     process = start(*WATCH, env=account.env, cwd=checkout)
     pages = Pages(process)
@@ -269,7 +279,7 @@ def test_a_process_serves_picks_up_a_commit_and_stops(
 
 
 def test_a_signal_does_not_wait_for_alertsite(
-    start: Callable[..., Process], sandbox: Callable[..., Account], checkout: Path
+    start: Start, sandbox: Sandbox, checkout: Path
 ) -> None:
     account = sandbox(faults=["GET /monitors* delay=30"])
     env = account.env | {"RECONCILER_TIMEOUT": "40s"}
@@ -282,11 +292,7 @@ def test_a_signal_does_not_wait_for_alertsite(
 
 
 def test_a_second_one_stands_by_and_takes_over(
-    start: Callable[..., Process],
-    account: Account,
-    author: Author,
-    checkout: Path,
-    run: Callable[..., Done],
+    start: Start, account: Account, author: Author, checkout: Path, run: Run
 ) -> None:
     env = account.env | {"RECONCILER_STATE": "git:origin"}
     assert run("apply", "--auto-approve", env=env, cwd=checkout).code == 0
@@ -307,9 +313,7 @@ def test_a_second_one_stands_by_and_takes_over(
     assert second.finish(signal.SIGTERM).code == 0
 
 
-def test_one_that_stands_by_stops_as_well(
-    start: Callable[..., Process], account: Account, checkout: Path
-) -> None:
+def test_one_that_stands_by_stops_as_well(start: Start, account: Account, checkout: Path) -> None:
     first = start(*WATCH, env=account.env, cwd=checkout)
     Pages(first).wait_for("/readyz", "leading")
     second = start(*WATCH, env=account.env, cwd=checkout)
@@ -320,12 +324,12 @@ def test_one_that_stands_by_stops_as_well(
     assert first.finish(signal.SIGTERM).code == 0
 
 
-def once(run: Callable[..., Done], account: Account, where: Path, *more: str) -> Done:
+def once(run: Run, account: Account, where: Path, *more: str) -> Done:
     return run("watch", "--once", *more, env=account.env, cwd=where)
 
 
 def test_one_round_exits_as_a_plan_does(
-    run: Callable[..., Done], account: Account, author: Author, checkout: Path
+    run: Run, account: Account, author: Author, checkout: Path
 ) -> None:
     assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
     clean = once(run, account, checkout)
@@ -343,7 +347,7 @@ def test_one_round_exits_as_a_plan_does(
 
 
 def test_a_round_in_which_nothing_happened_is_one_list(
-    run: Callable[..., Done], account: Account, checkout: Path
+    run: Run, account: Account, checkout: Path
 ) -> None:
     before = len(account.calls())
     once(run, account, checkout, "--apply")
@@ -352,7 +356,7 @@ def test_a_round_in_which_nothing_happened_is_one_list(
 
 
 def test_history_that_was_rewritten_is_followed(
-    run: Callable[..., Done],
+    run: Run,
     account: Account,
     author: Author,
     checkout: Path,
@@ -371,7 +375,7 @@ def test_history_that_was_rewritten_is_followed(
 @pytest.mark.parametrize("why", ["changed", "ahead", "no remote"])
 def test_nothing_is_applied_while_the_checkout_cannot_follow(
     why: str,
-    run: Callable[..., Done],
+    run: Run,
     account: Account,
     author: Author,
     checkout: Path,
@@ -412,7 +416,7 @@ class TestRef:
 
     def test_a_branch_is_followed_and_those_here_stay(
         self,
-        run: Callable[..., Done],
+        run: Run,
         account: Account,
         author: Author,
         checkout: Path,
@@ -467,7 +471,7 @@ class TestRef:
 
     def test_a_tag_is_followed_where_it_goes(
         self,
-        run: Callable[..., Done],
+        run: Run,
         account: Account,
         author: Author,
         checkout: Path,
@@ -497,7 +501,7 @@ class TestRef:
         self,
         why: str,
         words: str,
-        run: Callable[..., Done],
+        run: Run,
         account: Account,
         author: Author,
         checkout: Path,
@@ -521,14 +525,12 @@ class TestRef:
         assert account.patches() == []
 
     @pytest.mark.parametrize("ref", ["-x", "--upload-pack=touch x", "a:b", "^main", "a b", ""])
-    def test_what_is_no_name_is_refused(
-        self, ref: str, run: Callable[..., Done], checkout: Path
-    ) -> None:
+    def test_what_is_no_name_is_refused(self, ref: str, run: Run, checkout: Path) -> None:
         done = run("watch", "--once", f"--ref={ref}", cwd=checkout)
         assert (done.code, "is not the name of a branch or tag" in done.err) == (64, True)
 
     def test_a_remote_is_needed(
-        self, run: Callable[..., Done], checkout: Path, git: Callable[..., str], tmp_path: Path
+        self, run: Run, checkout: Path, git: Callable[..., str], tmp_path: Path
     ) -> None:
         def said(where: Path) -> str:
             done = run("watch", "--once", "--ref", "main", cwd=where)
@@ -574,12 +576,7 @@ class TestNotify:
             yield Service(server)
 
     def test_drift_and_failure_are_told_when_they_begin_and_when_they_end(
-        self,
-        service: Service,
-        run: Callable[..., Done],
-        sandbox: Callable[..., Account],
-        monitor: Callable[..., dict[str, Any]],
-        checkout: Path,
+        self, service: Service, run: Run, sandbox: Sandbox, monitor: Monitor, checkout: Path
     ) -> None:
         controls = Controls()
         account = sandbox(*as_committed(monitor), controls=controls)
@@ -644,9 +641,9 @@ class TestNotify:
     def test_what_is_applied_is_told_and_a_refusal_only_once(
         self,
         service: Service,
-        run: Callable[..., Done],
-        sandbox: Callable[..., Account],
-        monitor: Callable[..., dict[str, Any]],
+        run: Run,
+        sandbox: Sandbox,
+        monitor: Monitor,
         author: Author,
         checkout: Path,
     ) -> None:
@@ -673,7 +670,7 @@ class TestNotify:
         ]
 
     def test_what_a_service_did_not_take_is_told_in_the_next_round(
-        self, service: Service, run: Callable[..., Done], account: Account, checkout: Path
+        self, service: Service, run: Run, account: Account, checkout: Path
     ) -> None:
         assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
         account.edit("email-smtp", 2, port=2525)
@@ -712,7 +709,7 @@ class TestNotify:
         assert told == [(1, 1), (1, 0), (1, 0), (1, 0)]
 
     def test_a_url_that_nobody_knows_is_refused_at_once(
-        self, run: Callable[..., Done], account: Account, checkout: Path
+        self, run: Run, account: Account, checkout: Path
     ) -> None:
         done = once(run, account, checkout, "--notify", f"nowhere://{Service.TOKEN}/")
         assert (done.code, "Apprise does not know" in done.err) == (64, True)
@@ -736,7 +733,7 @@ def stopping_after(*acts: Callable[[], object]) -> Clock:
 
 
 def test_a_mistake_in_the_settings_does_not_end_it(
-    run: Callable[..., Done], account: Account, checkout: Path
+    run: Run, account: Account, checkout: Path
 ) -> None:
     manifest, settings = checkout / "monitors" / "relay-1.yaml", checkout / "reconciler.toml"
 
@@ -768,12 +765,7 @@ def test_a_mistake_in_the_settings_does_not_end_it(
     ],
 )
 def test_a_checkout_that_follows_nothing_is_said_once(
-    command: str,
-    words: str,
-    run: Callable[..., Done],
-    git: Callable[..., str],
-    account: Account,
-    checkout: Path,
+    command: str, words: str, run: Run, git: Callable[..., str], account: Account, checkout: Path
 ) -> None:
     git(checkout, *command.split())
     clock = stopping_after(lambda: None, lambda: None)
@@ -792,16 +784,12 @@ def test_a_checkout_that_follows_nothing_is_said_once(
         (("--account", "nobody"), "matches no account"),
     ],
 )
-def test_what_makes_no_sense_is_refused(
-    arguments: tuple[str, ...], words: str, run: Callable[..., Done]
-) -> None:
+def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...], words: str, run: Run) -> None:
     done = run("watch", *arguments)
     assert (done.code, words in done.err) == (64, True)
 
 
-def test_a_port_that_is_taken_is_named(
-    run: Callable[..., Done], account: Account, checkout: Path
-) -> None:
+def test_a_port_that_is_taken_is_named(run: Run, account: Account, checkout: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         where = f"127.0.0.1:{listener.getsockname()[1]}"
         done = run("watch", "--listen", where, env=account.env, cwd=checkout)
@@ -831,9 +819,7 @@ budget = {{monitors = {most}, percent = 100}}
 
 
 @pytest.fixture
-def two(
-    workspace: Workspace, sandbox: Callable[..., Account], monitor: Callable[..., dict[str, Any]]
-) -> tuple[Account, Account]:
+def two(workspace: Workspace, sandbox: Sandbox, monitor: Monitor) -> tuple[Account, Account]:
     """Two accounts with a monitor each, and settings that name a third one, which is down."""
     found = tuple(sandbox(monitor("email-smtp", 1, port=25)) for _ in range(2))
     _write_fleet(workspace, found, 10)
@@ -846,7 +832,7 @@ def _write_fleet(workspace: Workspace, accounts: tuple[Account, ...], most: int)
     (workspace.root / "reconciler.toml").write_text(text, encoding="utf-8")
 
 
-def _settle(run: Callable[..., Done], workspace: Workspace, env: dict[str, str], text: str) -> None:
+def _settle(run: Run, workspace: Workspace, env: dict[str, str], text: str) -> None:
     """Applies a manifest that AlertSite fits already, so that every account has a state."""
     workspace.write("relay.yaml", text)
     assert (
@@ -855,11 +841,7 @@ def _settle(run: Callable[..., Done], workspace: Workspace, env: dict[str, str],
 
 
 def test_an_account_that_fails_fails_alone(
-    run: Callable[..., Done],
-    workspace: Workspace,
-    two: tuple[Account, Account],
-    manifest: Callable[..., str],
-    hurried: Clock,
+    run: Run, workspace: Workspace, two: tuple[Account, Account], manifest: Manifest, hurried: Clock
 ) -> None:
     env = dict(two[0].login)
     _settle(run, workspace, env, manifest("email-smtp", "relay", 1, port=25))
@@ -877,11 +859,7 @@ def test_an_account_that_fails_fails_alone(
 
 
 def test_a_wave_that_fails_is_the_last_one(
-    run: Callable[..., Done],
-    workspace: Workspace,
-    sandbox: Callable[..., Account],
-    monitor: Callable[..., dict[str, Any]],
-    manifest: Callable[..., str],
+    run: Run, workspace: Workspace, sandbox: Sandbox, monitor: Monitor, manifest: Manifest
 ) -> None:
     broken = sandbox(monitor("email-smtp", 1, port=25), faults=["PATCH * status=422"])
     whole = sandbox(monitor("email-smtp", 1, port=25))
@@ -897,11 +875,7 @@ def test_a_wave_that_fails_is_the_last_one(
 
 
 def test_a_wave_with_an_account_that_cannot_be_looked_at_is_the_last_one(
-    run: Callable[..., Done],
-    workspace: Workspace,
-    two: tuple[Account, Account],
-    manifest: Callable[..., str],
-    hurried: Clock,
+    run: Run, workspace: Workspace, two: tuple[Account, Account], manifest: Manifest, hurried: Clock
 ) -> None:
     env = dict(two[0].login)
     _settle(run, workspace, env, manifest("email-smtp", "relay", 1, port=25))
@@ -918,10 +892,7 @@ def test_a_wave_with_an_account_that_cannot_be_looked_at_is_the_last_one(
 
 
 def test_the_budget_of_all_accounts_counts(
-    run: Callable[..., Done],
-    workspace: Workspace,
-    two: tuple[Account, Account],
-    manifest: Callable[..., str],
+    run: Run, workspace: Workspace, two: tuple[Account, Account], manifest: Manifest
 ) -> None:
     for account in two:
         account.edit("email-smtp", 1, enabled=True)
@@ -936,7 +907,7 @@ def test_the_budget_of_all_accounts_counts(
 
 
 def test_without_a_state_nothing_is_applied(
-    run: Callable[..., Done], account: Account, author: Author, checkout: Path
+    run: Run, account: Account, author: Author, checkout: Path
 ) -> None:
     account.edit("email-smtp", 2, port=2525)
     author.set(1, 31)
@@ -947,7 +918,7 @@ def test_without_a_state_nothing_is_applied(
 
 
 def test_it_leads_again_when_its_store_is_back(
-    start: Callable[..., Process], account: Account, checkout: Path, tmp_path: Path
+    start: Start, account: Account, checkout: Path, tmp_path: Path
 ) -> None:
     place = tmp_path / "place"
     state = {"RECONCILER_STATE": f"file:{place}/state.json", "RECONCILER_LOCK_LEASE": "2s"}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from documents import check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from conftest import Account, Done, Workspace
+    from conftest import Account, Manifest, Monitor, Run, Sandbox, Workspace
 
 _APPLY = ("apply", "--auto-approve")
 _DEFAULTS = "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n  interval: 5\n"
@@ -20,11 +18,7 @@ _REF = {"secretRef": {"env": "POP3_PASSWORD"}}
 
 @pytest.fixture
 def account(
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run: Callable[..., Done],
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> Account:
     """A relay and a round trip, both applied once; AlertSite shows secrets as they are."""
     workspace.write("_defaults.yaml", _DEFAULTS)
@@ -42,7 +36,7 @@ def env(secret: str) -> dict[str, str]:
     return {"RECONCILER_SECRET_KEY": "key", "POP3_PASSWORD": secret}
 
 
-def test_a_monitor_and_its_fields(account: Account, run: Callable[..., Done]) -> None:
+def test_a_monitor_and_its_fields(account: Account, run: Run) -> None:
     before = len(account.calls())
     done = run("why", "email-smtp/relay", env=account.env)
     assert done.code == 0
@@ -62,9 +56,7 @@ def test_a_monitor_and_its_fields(account: Account, run: Callable[..., Done]) ->
     assert account.calls()[before:] == ["POST /access-tokens", "GET /monitors"]
 
 
-def test_who_moved_a_field(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
-) -> None:
+def test_who_moved_a_field(account: Account, workspace: Workspace, run: Run) -> None:
     account.edit("email-smtp", 1, port=465)
     done = run("why", "email-smtp/relay.port", env=account.env)
     assert done.out.splitlines()[-2:] == [
@@ -80,7 +72,7 @@ def test_who_moved_a_field(
     assert "587 → 2525: edit, changed in the manifest since the last apply" in offline.out
 
 
-def test_a_default_and_what_nobody_manages(account: Account, run: Callable[..., Done]) -> None:
+def test_a_default_and_what_nobody_manages(account: Account, run: Run) -> None:
     default = run("why", "email-smtp/relay.interval", env=account.env)
     assert "from       monitors/_defaults.yaml:4:3 (default)" in default.out
     theirs = run("why", "email-smtp/relay.spec.note", env=account.env)
@@ -92,7 +84,7 @@ def test_a_default_and_what_nobody_manages(account: Account, run: Callable[..., 
 
 @pytest.mark.parametrize("flags", [[], ["--json"], ["--offline"], ["--offline", "--json"]])
 def test_a_secret_is_a_source_and_never_a_value(
-    flags: list[str], account: Account, run: Callable[..., Done]
+    flags: list[str], account: Account, run: Run
 ) -> None:
     said = []
     for secret in ("s3cret", "s3cret-rotated"):
@@ -111,7 +103,7 @@ def test_a_secret_is_a_source_and_never_a_value(
 
 
 def test_without_the_key_a_secret_is_not_tracked(
-    account: Account, run: Callable[..., Done], workspace: Workspace
+    account: Account, run: Run, workspace: Workspace
 ) -> None:
     done = run("why", "email-round-trip/trip.pop3_password", env=account.env)
     assert "not tracked: without RECONCILER_SECRET_KEY" in done.out
@@ -123,7 +115,7 @@ def test_without_the_key_a_secret_is_not_tracked(
     assert "s3cret" not in done.text
 
 
-def test_json_is_as_its_schema_says(account: Account, run: Callable[..., Done]) -> None:
+def test_json_is_as_its_schema_says(account: Account, run: Run) -> None:
     for asked in ("email-smtp/relay", "email-smtp/relay.note", "email-round-trip/trip"):
         for flags in ([], ["--offline"]):
             done = run("why", asked, "--json", *flags, env=account.env)
@@ -138,10 +130,7 @@ def test_json_is_as_its_schema_says(account: Account, run: Callable[..., Done]) 
 
 
 def test_what_has_no_manifest_or_no_monitor(
-    account: Account,
-    workspace: Workspace,
-    manifest: Callable[..., str],
-    run: Callable[..., Done],
+    account: Account, workspace: Workspace, manifest: Manifest, run: Run
 ) -> None:
     workspace.write("new.yaml", manifest("email-pop", "new", None, name="New"))
     workspace.write("twin.yaml", manifest("email-smtp", "twin", None))
@@ -163,7 +152,7 @@ def test_what_has_no_manifest_or_no_monitor(
 
 
 def test_unknown_addresses_and_fields_are_usage_errors(
-    account: Account, workspace: Workspace, run: Callable[..., Done]
+    account: Account, workspace: Workspace, run: Run
 ) -> None:
     before = len(account.calls())
     for asked, said in {
@@ -188,7 +177,7 @@ def test_unknown_addresses_and_fields_are_usage_errors(
     assert "renamed    it was email-smtp/relay" in renamed.out
 
 
-def test_without_state_or_manifests(workspace: Workspace, run: Callable[..., Done]) -> None:
+def test_without_state_or_manifests(workspace: Workspace, run: Run) -> None:
     assert run("why", "email-smtp/a", "--offline").code == 64
     workspace.write("a.yaml", "kind: email-smtp\n")
     broken = run("why", "email-smtp/a", "--offline")

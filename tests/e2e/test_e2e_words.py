@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from e2e.conftest import Account, Done
+    from e2e.conftest import Account, Fleet, Run, Sandbox
 
 
 @pytest.fixture
-def account(fleet: Callable[[int], Any], sandbox: Callable[..., Account]) -> Account:
+def account(fleet: Fleet, sandbox: Sandbox) -> Account:
     """An account with one monitor, which one manifest wants to change."""
     return sandbox(*fleet(1))
 
 
 @pytest.mark.parametrize("arguments", [["-v", "plan"], ["plan", "-v"], ["plan", "--verbose"]])
 def test_verbose_shows_each_request_before_and_behind_the_command(
-    arguments: list[str], account: Account, run: Callable[..., Done]
+    arguments: list[str], account: Account, run: Run
 ) -> None:
     done = run(*arguments, env=account.env)
     shown = [line for line in done.err.splitlines() if "/access-tokens" in line or "GET" in line]
@@ -31,7 +29,7 @@ def test_verbose_shows_each_request_before_and_behind_the_command(
     assert "GET /monitors" not in done.out
 
 
-def test_verbose_shows_no_secret(account: Account, run: Callable[..., Done]) -> None:
+def test_verbose_shows_no_secret(account: Account, run: Run) -> None:
     name = account.env["ALERTSITE_PASSWORD"]
     done = run("plan", "-v", env=account.env)
     assert (done.code, name in done.text) == (0, False)
@@ -39,25 +37,25 @@ def test_verbose_shows_no_secret(account: Account, run: Callable[..., Done]) -> 
 
 @pytest.mark.parametrize("arguments", [["-q", "plan"], ["plan", "-q"], ["plan", "--quiet"]])
 def test_quiet_leaves_the_result_and_nothing_else(
-    arguments: list[str], account: Account, run: Callable[..., Done]
+    arguments: list[str], account: Account, run: Run
 ) -> None:
     done = run(*arguments, env=account.env)
     assert done.err == ""
     assert "Plan: 0 to add, 1 to change" in done.out
 
 
-def test_quiet_keeps_errors(account: Account, run: Callable[..., Done]) -> None:
+def test_quiet_keeps_errors(account: Account, run: Run) -> None:
     done = run("plan", "-q", "--target", "nothing", env=account.env)
     assert (done.code, done.err.startswith("Error: the target nothing matches")) == (64, True)
 
 
-def test_quiet_apply_is_quiet(account: Account, run: Callable[..., Done]) -> None:
+def test_quiet_apply_is_quiet(account: Account, run: Run) -> None:
     done = run("apply", "-q", "--auto-approve", env=account.env)
     assert (done.code, done.err) == (0, "")
     assert "Apply complete!" in done.out
 
 
-def test_verbose_and_quiet_exclude_each_other(run: Callable[..., Done]) -> None:
+def test_verbose_and_quiet_exclude_each_other(run: Run) -> None:
     done = run("-q", "plan", "-v")
     assert (done.code, "-v and -q cannot be used together." in done.err) == (64, True)
 
@@ -74,11 +72,6 @@ def test_verbose_and_quiet_exclude_each_other(run: Callable[..., Done]) -> None:
     ],
 )
 def test_colour_outside_of_a_terminal(
-    arguments: list[str],
-    env: dict[str, str],
-    account: Account,
-    run: Callable[..., Done],
-    *,
-    is_coloured: bool,
+    arguments: list[str], env: dict[str, str], account: Account, run: Run, *, is_coloured: bool
 ) -> None:
     assert ("\x1b[" in run(*arguments, env=account.env | env).out) is is_coloured

@@ -104,6 +104,15 @@ class Workspace:
         assert text.count(old) == 1, (old, text)
         path.write_text(text.replace(old, new), encoding="utf-8")
 
+    @property
+    def kept(self) -> Path:
+        """The file that the state is in where no other place is named."""
+        return self.root / ".reconciler" / "state.json"
+
+    def state(self) -> Any:
+        """What is in it."""
+        return json.loads(self.kept.read_bytes())
+
 
 @dataclass(frozen=True)
 class Account:
@@ -322,6 +331,12 @@ def workspace(tmp_path: Path) -> Workspace:
     (root / "monitors").mkdir(parents=True)
     allow_all_losses(root)
     return Workspace(root)
+
+
+@pytest.fixture
+def kept(workspace: Workspace) -> Path:
+    """The file that the state is in."""
+    return workspace.kept
 
 
 @pytest.fixture(scope="session")

@@ -408,7 +408,7 @@ def test_many_small_runs_are_held_to_what_one_large_run_is(
     assert run(*_APPLY, "--target", "email-smtp/m7", env=account.env, clock=almost).code == 5
     later = SYSTEM._replace(now=lambda: datetime.now(UTC) + timedelta(hours=25))
     assert run(*_APPLY, "--target", "email-smtp/m7", env=account.env, clock=later).code == 0
-    assert [item["id"] for item in kept(workspace)["losses"]] == [7]
+    assert [item["id"] for item in workspace.state()["losses"]] == [7]
 
 
 def test_only_what_was_lost_counts_later(
@@ -421,8 +421,7 @@ def test_only_what_was_lost_counts_later(
     begin(10)
     seed = [monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 11)]
     account = sandbox(*seed, faults=["PATCH /monitors/email-smtp/2 status=400"])
-    state = workspace.root / ".reconciler" / "state.json"
-    state.unlink()
+    workspace.kept.unlink()
     assert run(*_APPLY, env=account.env).code == 0
     for number in range(1, 4):
         path = workspace.root / "monitors" / f"m{number}.yaml"
@@ -430,7 +429,7 @@ def test_only_what_was_lost_counts_later(
     done = run(*_APPLY, "--json", env=account.env)
     assert done.code == 7
     assert [item["id"] for item in done.json["losses"]] == [1, 3]
-    assert [item["id"] for item in kept(workspace)["losses"]] == [1, 3]
+    assert [item["id"] for item in workspace.state()["losses"]] == [1, 3]
 
 
 def test_what_a_killed_run_took_away_counts(
@@ -442,13 +441,13 @@ def test_what_a_killed_run_took_away_counts(
 ) -> None:
     """It is in the state before the request is: whoever is killed then cannot take it back."""
     begin(10)
-    (workspace.root / ".reconciler" / "state.json").unlink()
+    workspace.kept.unlink()
     seed = [monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 11)]
     seen: list[Any] = []
 
     def witness(moment: str, method: str, _path: str) -> None:
         if (moment, method) == ("before", "PATCH"):
-            seen.append(kept(workspace)["losses"])
+            seen.append(workspace.state()["losses"])
 
     account = sandbox(*seed, witness=witness)
     assert run(*_APPLY, env=account.env).code == 0
@@ -542,15 +541,14 @@ def test_a_state_that_lies_deletes_nothing_of_another_type(
 ) -> None:
     """A record may name any id: what is deleted must at least be of the record's kind."""
     begin(4)
-    path = workspace.root / ".reconciler" / "state.json"
-    state = json.loads(path.read_bytes())
+    state = workspace.state()
     ours = [monitor("email-smtp", n, name=f"M{n}", enabled=True) for n in range(1, 5)]
     web = {"id": 70, "type": "web", "name": "The shop"}
     account = sandbox(*ours, web, world=parse_world("no-type"))
     state["account"]["url"] = account.url
     for name, number in (("gone", 71), ("web", 70)):
         state["records"][f"email-smtp/{name}"] = state["records"]["email-smtp/m1"] | {"id": number}
-    path.write_text(json.dumps(state))
+    workspace.kept.write_text(json.dumps(state))
     done = run(*_PRUNE, env=account.env)
     assert done.code == 5, done
     assert "! email-smtp/web refused: AlertSite does not say of which type monitor 70" in done.out
@@ -558,8 +556,3 @@ def test_a_state_that_lies_deletes_nothing_of_another_type(
     assert writes(account) == []
     assert run(*_PRUNE, "--keep", "email-smtp/web", env=account.env).code == 0
     assert writes(account) == []
-
-
-def kept(workspace: Workspace) -> Any:
-    """The state as it is saved."""
-    return json.loads((workspace.root / ".reconciler" / "state.json").read_bytes())

@@ -319,7 +319,7 @@ def test_offline_plan_says_how_old_its_knowledge_is(
 def test_age_of_the_state(
     saved: timedelta, words: str, workspace: Workspace, applied: Account, run: Run
 ) -> None:
-    path = workspace.root / ".reconciler" / "state.json"
+    path = workspace.kept
     moment = (datetime.now(UTC) + saved).strftime("%Y-%m-%dT%H:%M:%SZ")
     text = re.sub(r'"saved_at": "[^"]*"', f'"saved_at": "{moment}"', path.read_text())
     path.write_text(text)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,20 +23,8 @@ def _posts(account: Account) -> list[str]:
 
 def _ids(workspace: Workspace) -> dict[str, int]:
     """The id in each record."""
-    state = json.loads((workspace.root / ".reconciler" / "state.json").read_bytes())
-    return {address: record["id"] for address, record in state["records"].items()}
-
-
-def _call(account: Account, method: str, path: str, body: Any = None) -> None:
-    """What somebody else does."""
-    request = urllib.request.Request(
-        account.url + path,
-        data=None if body is None else json.dumps(body).encode(),
-        method=method,
-        headers={"Authorization": f"Bearer {account.token()}"},
-    )
-    with urllib.request.urlopen(request):
-        pass
+    records = workspace.state()["records"]
+    return {address: record["id"] for address, record in records.items()}
 
 
 @pytest.fixture
@@ -146,7 +133,7 @@ def test_ids_are_written_and_every_other_byte_is_kept(
     assert [line for line in lines if line.startswith("  id:")] == added
     assert len(lines) == len(("# first\n" + "---\n# next\n".join(several)).splitlines()) + 4
 
-    (workspace.root / ".reconciler" / "state.json").unlink()  # the ids are enough
+    workspace.kept.unlink()  # the ids are enough
     again = run(*_APPLY, "--write-ids", env=account.env)
     assert again.out.startswith("No changes. 9 unchanged.\n")
     assert "wrote" not in again.err
@@ -258,8 +245,8 @@ def test_deleted_outside_git(
     workspace.write("two.yaml", manifest("email-smtp", "two", 2))
     account = sandbox(monitor("email-smtp", 2))
     assert run(*_APPLY, env=account.env).code == 0
-    _call(account, "DELETE", "/monitors/100001")
-    _call(account, "DELETE", "/monitors/2")
+    account.delete(100001)
+    account.delete(2)
 
     both = run("plan", env=account.env)
     assert both.code == 5
@@ -292,7 +279,7 @@ def test_rejected_create_is_reported_and_not_recorded(
         "to answer this. (monitors/email-pop.yaml:1)\n"
     ) in done.out
     assert "Resources: 3 added, 0 changed, 0 destroyed. Of 4 changes: 3 done, 1 failed." in done.out
-    state = json.loads((workspace.root / ".reconciler" / "state.json").read_bytes())
+    state = workspace.state()
     assert "email-pop/new" not in {**state["records"], **state["pending_creates"]}
     assert run(*_APPLY, env=account.env).code == 0
     assert _posts(account).count("/monitors/email-pop") == 2
@@ -375,7 +362,7 @@ def test_lost_create_with_a_double_is_not_guessed(
     assert run(*_APPLY, env=account.env).code == 7
     host = account.live(100001)["hostname"]
     body = {"name": "One", "billing_plancode": "UBM - A/A", "hostname": host, "note": "by hand"}
-    _call(account, "POST", "/monitors/email-smtp", body)
+    account.create("email-smtp", **body)
     done = run(*_APPLY, env=account.env)
     assert done.code == 5
     assert "several monitors of the kind email-smtp named 'One': 100001, 100002" in done.out

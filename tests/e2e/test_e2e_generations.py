@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -51,10 +51,6 @@ def two(
     return account, first, second
 
 
-def _state(workspace: Workspace) -> Any:
-    return json.loads((workspace.root / ".reconciler" / "state.json").read_bytes())
-
-
 def test_an_old_pipeline_that_runs_again_is_refused(
     workspace: Workspace, two: tuple[Account, str, str], git: Callable[..., str], run: Run
 ) -> None:
@@ -72,7 +68,7 @@ def test_an_old_pipeline_that_runs_again_is_refused(
     assert done.code == 0
     assert done.json["generation"] == {"commit": first, "dirty": False}
     assert len(account.monitors()) == 30
-    assert _state(workspace)["generation"] == {"commit": first, "dirty": False}
+    assert workspace.state()["generation"] == {"commit": first, "dirty": False}
     git(workspace.root, "checkout", "--quiet", second)
     assert run(*_PRUNE, env=account.env).code == 0
 
@@ -96,10 +92,10 @@ def test_an_apply_without_changes_counts_too(
     account, _, second = two
     third = commit()
     assert run(*_PRUNE, env=account.env).code == 0
-    state = _state(workspace)
+    state = workspace.state()
     assert state["generation"] == {"commit": third, "dirty": False}
     assert run(*_PRUNE, env=account.env).code == 0
-    assert _state(workspace) == state  # nothing is saved where nothing has moved
+    assert workspace.state() == state  # nothing is saved where nothing has moved
     git(workspace.root, "checkout", "--quiet", second)
     assert run(*_PRUNE, env=account.env).code == 5
 
@@ -115,7 +111,7 @@ def test_an_apply_of_a_part_does_not_stand_for_all(
     workspace.replace("relay-01.yaml", "port: 1\n", "port: 101\n")
     commit()
     assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
-    assert _state(workspace)["generation"]["commit"] == second
+    assert workspace.state()["generation"]["commit"] == second
     git(workspace.root, "checkout", "--quiet", second)
     assert run(*_PRUNE, env=account.env).code == 0
 
@@ -132,7 +128,7 @@ def test_what_was_begun_counts_although_it_failed(
     first = commit()
     second = commit()
     assert run(*_PRUNE, env=account.env).code == 7
-    assert _state(workspace)["generation"] == {"commit": second, "dirty": False}
+    assert workspace.state()["generation"] == {"commit": second, "dirty": False}
     git(workspace.root, "checkout", "--quiet", first)
     assert run(*_PRUNE, env=account.env).code == 5
 
@@ -146,7 +142,7 @@ def test_what_was_refused_does_not_count(
     commit()
     (workspace.root / "reconciler.toml").unlink()  # with which nothing exceeds the budget
     assert run(*_PRUNE, env=account.env).code == 5
-    assert _state(workspace)["generation"]["commit"] == second
+    assert workspace.state()["generation"]["commit"] == second
 
 
 def test_changes_that_are_not_committed_are_said(
@@ -156,10 +152,10 @@ def test_changes_that_are_not_committed_are_said(
     workspace.replace("relay-01.yaml", "port: 1\n", "port: 101\n")
     done = run(*_APPLY, env=account.env)
     assert f"commit {second[:12]} with changes that are not committed" in done.err
-    assert _state(workspace)["generation"] == {"commit": second, "dirty": True}
+    assert workspace.state()["generation"] == {"commit": second, "dirty": True}
     workspace.replace("relay-01.yaml", "port: 101\n", "port: 1\n")
     assert run(*_APPLY, env=account.env).code == 0
-    assert _state(workspace)["generation"] == {"commit": second, "dirty": False}
+    assert workspace.state()["generation"] == {"commit": second, "dirty": False}
 
 
 def test_what_cannot_be_told_is_permitted_and_said(

@@ -169,11 +169,10 @@ def test_drift_tells_of_monitors_that_were_made_by_hand(account: Account, run: R
 def test_a_state_that_does_not_know_what_was_there(
     workspace: Workspace, account: Account, run: Run
 ) -> None:
-    path = workspace.root / ".reconciler" / "state.json"
-    state = json.loads(path.read_bytes())
+    state = workspace.state()
     check(state, "state")
     assert state.pop("unmanaged") == [3]
-    path.write_text(json.dumps(state), encoding="utf-8")
+    workspace.kept.write_text(json.dumps(state), encoding="utf-8")
     done = run("drift", "--unmanaged", env=account.env)
     assert done.code == 8
     assert "does not say which monitors were there without a manifest" in done.err

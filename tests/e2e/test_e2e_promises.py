@@ -55,13 +55,8 @@ def _names(account: Account) -> list[str]:
     return sorted(monitor["name"] for monitor in account.monitors())
 
 
-def _state(workspace: Workspace) -> dict[str, Any]:
-    state: dict[str, Any] = json.loads((workspace.root / ".reconciler/state.json").read_bytes())
-    return state
-
-
 def _ids(workspace: Workspace) -> dict[str, int]:
-    records = _state(workspace)["records"]
+    records = workspace.state()["records"]
     return {address.rpartition("/")[2]: record["id"] for address, record in records.items()}
 
 
@@ -157,7 +152,7 @@ class TestPost:
             run(*_APPLY, env=account.env, clock=hurried)
             assert account.live(7) == before
         assert _names(account) == ["A stranger's", "New 1"]
-        assert [record["id"] for record in _state(workspace)["records"].values()] != [7]
+        assert [record["id"] for record in workspace.state()["records"].values()] != [7]
 
     def test_ids_that_were_crossed_on_the_way_bind_nothing_and_double_nothing(
         self,
@@ -203,7 +198,7 @@ class TestPost:
             run(*_APPLY, env=account.env, clock=hurried)
         assert len(account.monitors()) == 1
         assert _posts(account) == 1
-        assert _state(workspace)["records"]["email-smtp/new"]["id"] == 100001
+        assert workspace.state()["records"]["email-smtp/new"]["id"] == 100001
 
 
 class TestLists:
@@ -254,7 +249,7 @@ class TestLists:
         workspace.write("one.yaml", "")
         done = run(*_APPLY, "--allow-empty", env=account.env)
         assert "forgotten" not in done.out
-        assert len(_state(workspace)["records"]) == 8
+        assert len(workspace.state()["records"]) == 8
 
     @pytest.mark.parametrize("world", ["vanish=2", "vanish=2,count=none"])
     def test_a_monitor_that_goes_between_two_pages_makes_no_double(
@@ -580,7 +575,7 @@ class TestSeen:
     ) -> None:
         account = sandbox(*fleet(1), world=parse_world("drop=port"))
         assert run(*_APPLY, env=account.env, clock=hurried).code == 7
-        state = _state(workspace)["records"]["email-smtp/relay-01"]
+        state = workspace.state()["records"]["email-smtp/relay-01"]
         assert (state["fields"]["port"], state["unseen"]) == (25, {"port": 587})
 
 
@@ -605,13 +600,13 @@ class TestCreates:
             ],
         )
         assert run(*_APPLY, env=account.env).code == 7
-        assert list(_state(workspace)["pending_creates"]) == ["email-smtp/new-1"]
+        assert list(workspace.state()["pending_creates"]) == ["email-smtp/new-1"]
         (workspace.root / "monitors/new.yaml").unlink()
-        state = _state(workspace)
+        state = workspace.state()
         state["pending_creates"]["email-smtp/new-1"]["at"] = "2026-01-01T00:00:00Z"
-        (workspace.root / ".reconciler/state.json").write_text(json.dumps(state))
+        workspace.kept.write_text(json.dumps(state))
         assert run(*_APPLY, "--prune", env=account.env).code == 0
-        assert _state(workspace)["pending_creates"] == {}
+        assert workspace.state()["pending_creates"] == {}
         fields = {**monitor(_SMTP, 5), "name": "New 1"}
         number = account.create(_SMTP, **{name: fields[name] for name in fields.keys() - {"id"}})
         for _ in range(2):
@@ -711,7 +706,7 @@ class TestCreates:
         assert run(*_APPLY, env=account.env).code == 0
         (workspace.root / "monitors/gone.yaml").unlink()
         assert run(*_APPLY, "--prune", env=account.env).code == 7
-        assert "deleting" not in _state(workspace)["records"]["email-smtp/gone"]
+        assert "deleting" not in workspace.state()["records"]["email-smtp/gone"]
 
     def test_state_that_cannot_be_written_stops_the_sending(
         self, new: Callable[..., None], sandbox: Sandbox, start: Start, workspace: Workspace
@@ -827,7 +822,7 @@ class TestRenames:
         workspace.write("new.yaml", manifest(_SMTP, "new", name="Old name", port=587))
         account = sandbox()
         assert run(*_APPLY, env=account.env).code == 0
-        (workspace.root / ".reconciler/state.json").unlink()
+        workspace.kept.unlink()
         workspace.write("new.yaml", manifest(_SMTP, "new", name="New name", port=587))
         done = run(*_APPLY, "--adopt", env=account.env)
         assert done.code == 5

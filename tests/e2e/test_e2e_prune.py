@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +74,7 @@ class Fleet:
 
     def records(self) -> dict[str, Any]:
         """The records of the state, by address."""
-        text = (self.workspace.root / ".reconciler" / "state.json").read_text(encoding="utf-8")
-        found: dict[str, Any] = json.loads(text)["records"]
+        found: dict[str, Any] = self.workspace.state()["records"]
         return found
 
 

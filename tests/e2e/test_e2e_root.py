@@ -30,7 +30,7 @@ def test_the_working_folder_changes_nothing(
     inside = run("-C", "monitors/team", "plan", env=account.env)
     assert inside.out == expected.out
     assert run("apply", "--auto-approve", env=account.env, cwd=below).code == 0
-    assert (workspace.root / ".reconciler" / "state.json").exists()
+    assert workspace.kept.exists()
     assert not (below / ".reconciler").exists()
     assert run("plan", "--offline", env=account.env, cwd=below / "deep").code == 0
 

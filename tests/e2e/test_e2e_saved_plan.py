@@ -233,7 +233,7 @@ def test_made_from_something_else_is_refused_by_name(
     account, other = sandbox(*seed), sandbox(*seed)
     assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
     assert run(*_OUT, env=account.env).code == 0
-    path, state = workspace.root / "p.json", workspace.root / ".reconciler" / "state.json"
+    path, state = workspace.root / "p.json", workspace.kept
     (workspace.root / "theirs.json").write_text(
         state.read_text().replace('"lineage": "', '"lineage": "x')
     )

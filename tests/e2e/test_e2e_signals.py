@@ -107,7 +107,7 @@ class TestEvents:
             ("done", True),
         ]
         assert events[-1]["exit_code"] == 7
-        assert events[0]["run"] in (workspace.root / ".reconciler" / "state.json").read_text()
+        assert events[0]["run"] in workspace.kept.read_text()
 
     def test_of_a_plan_and_of_drift(
         self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run

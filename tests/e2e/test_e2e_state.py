@@ -21,12 +21,6 @@ _CI = {"CI": "1"}
 
 
 @pytest.fixture
-def kept(workspace: Workspace) -> Path:
-    """The file that the state is in by default."""
-    return workspace.root / ".reconciler" / "state.json"
-
-
-@pytest.fixture
 def applied(fleet: Fleet, sandbox: Sandbox, run: Run) -> Account:
     """Two monitors, as applied in two runs."""
     account = sandbox(*fleet(2))

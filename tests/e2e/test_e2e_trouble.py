@@ -50,12 +50,6 @@ def _writes(account: Account) -> Counter[str]:
 
 
 @pytest.fixture
-def kept(workspace: Workspace) -> Path:
-    """The file that the state is in."""
-    return workspace.root / ".reconciler" / "state.json"
-
-
-@pytest.fixture
 def mixed(workspace: Workspace, manifest: Manifest, fleet: Fleet) -> list[dict[str, Any]]:
     """Three updates and three creates; returns the live monitors."""
     new = [manifest("email-smtp", f"new-{i}", name=f"New {i}") for i in (1, 2, 3)]

@@ -115,9 +115,7 @@ def with_items(
 
 
 def _inserted(source: Source, place: int, lines: Sequence[str]) -> list[TextChange]:
-    """The change that adds lines behind the line of a character."""
-    if not lines:
-        return []
+    """The change that adds lines, one at least, behind the line of a character."""
     end, following = source.end(place), source.following(place)
     if end == following:  # the last line, which has no break
         return [TextChange(end, end, "".join(source.newline + line for line in lines))]

@@ -82,7 +82,7 @@ def test_what_accounts_have_alike_is_no_finding(
 
 
 def test_without_a_path_it_takes_the_folders_of_all_accounts(
-    workspace: Workspace, run: Callable[..., Done], manifest: Callable[..., str]
+    workspace: Workspace, run: Run, manifest: Manifest
 ) -> None:
     text = manifest("email-smtp", "relay", name="Relay").replace("kind: ", "kind:  ")
     head, kind, rest = text.split("\n", 2)

@@ -157,8 +157,8 @@ class TestPost:
     def test_ids_that_were_crossed_on_the_way_bind_nothing_and_double_nothing(
         self,
         new: Callable[..., None],
-        sandbox: Callable[..., Account],
-        run: Callable[..., Done],
+        sandbox: Sandbox,
+        run: Run,
         hurried: Clock,
         workspace: Workspace,
     ) -> None:
@@ -167,7 +167,7 @@ class TestPost:
         done = run(*_APPLY, "--parallelism", "1", env=account.env, clock=hurried)
         assert (done.code, _posts(account)) == (0, 3)
         made = {f"{_SMTP}/new-{item['name'][-1]}": item["id"] for item in account.monitors()}
-        records = _state(workspace)["records"].items()
+        records = workspace.state()["records"].items()
         assert {address: record["id"] for address, record in records} == made
         assert "No changes. 3 unchanged." in run("plan", env=account.env).out
 
@@ -399,10 +399,10 @@ class TestSeen:
     def test_one_that_a_run_without_an_end_was_to_create_again_is_still_missing(
         self,
         name: str,
-        sandbox: Callable[..., Account],
+        sandbox: Sandbox,
         workspace: Workspace,
-        manifest: Callable[..., str],
-        run: Callable[..., Done],
+        manifest: Manifest,
+        run: Run,
         hurried: Clock,
     ) -> None:
         controls, is_away = Controls(), threading.Event()
@@ -428,7 +428,7 @@ class TestSeen:
         assert run("drift", env=account.env).code == 2
         assert "1 monitor loses monitoring (1 vanished)" in run("plan", env=account.env).out
         assert run(*_APPLY, env=account.env, clock=hurried).code == 0
-        assert set(_state(workspace)["records"]) == {f"email-smtp/{name}", "email-smtp/b"}
+        assert set(workspace.state()["records"]) == {f"email-smtp/{name}", "email-smtp/b"}
         assert "No changes" in run("plan", env=account.env).out
         assert _names(account) == ["a", "b"]
 

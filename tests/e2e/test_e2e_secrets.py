@@ -556,10 +556,10 @@ def test_what_is_wrong_with_a_reference_is_said_at_its_place(
 def test_a_scheme_that_nothing_here_resolves_is_a_warning_before_anything_is_sent(
     plug_ins: dict[str, str],
     workspace: Workspace,
-    manifest: Callable[..., str],
-    monitor: Callable[..., Any],
-    sandbox: Callable[..., Account],
-    run_process: Callable[..., Done],
+    manifest: Manifest,
+    monitor: Monitor,
+    sandbox: Sandbox,
+    run_process: Run,
 ) -> None:
     for name, number, scheme in (("one", 1, "evn"), ("two", 2, "vault")):
         extra = {"a_password": _ref(scheme, "X")}

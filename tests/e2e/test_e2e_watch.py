@@ -447,7 +447,7 @@ class TestRef:
 
     def test_a_checkout_that_could_not_go_there_goes_later(
         self,
-        run: Callable[..., Done],
+        run: Run,
         account: Account,
         author: Author,
         checkout: Path,
@@ -689,7 +689,7 @@ class TestNotify:
         self,
         command: tuple[str, ...],
         service: Service,
-        run: Callable[..., Done],
+        run: Run,
         account: Account,
         checkout: Path,
     ) -> None:

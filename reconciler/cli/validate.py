@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import render
-from reconciler.cli import baseline, console, formats, options, runtime, selection
+from reconciler.cli import baseline, config, console, formats, options, runtime, selection
 from reconciler.core.lint.baseline import judge, updated
 from reconciler.errors import ExitCode, InvalidManifestsError, Severity, UsageError
 from reconciler.render.text import quantity
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     "--state",
     "location",
     metavar="LOCATION",
+    type=options.FromHere(config.location_from_root),
     help="With --lint: also report fields that were applied, according to the state at LOCATION, "
     "and that no manifest names any more.",
 )
@@ -93,7 +94,11 @@ def _records(location: str | None) -> Mapping[str, Record]:
     """What was applied, by the state that is kept there; nothing if none is named."""
     if location is None:
         return {}
-    return runtime.begin(location, embedded=False).known(None).state.records
+    run = runtime.begin(location, embedded=False)
+    state = run.known(None).state
+    if not state.serial:
+        console.say(f"{run.store.location}: there is no state yet to compare with.")
+    return state.records
 
 
 def _update(

@@ -28,11 +28,11 @@ def read_runs(store: Store, asked: str, limit: int) -> tuple[RunRecord, ...]:
     address, field = _parted(asked)
     found: list[RunRecord] = []
     for run in _runs(store):
-        if len(found) >= limit:
-            break
         part = run.touching(address, field) if address else run
         if part is not None:
             found.append(part)
+        if len(found) == limit:
+            break
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ from documents import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from conftest import Manifest, Monitor, Run, Sandbox, Start
 
@@ -277,7 +278,9 @@ def test_what_a_run_bound_or_renamed_is_bound_as_before(fleet: Fleet, manifest: 
     assert "nothing of run" in repeated.err
 
 
-def test_what_is_asked_for_and_is_not_there(fleet: Fleet, manifest: Manifest) -> None:
+def test_what_is_asked_for_and_is_not_there(
+    fleet: Fleet, manifest: Manifest, tmp_path: Path
+) -> None:
     assert fleet.run("history").err.endswith(": no run is kept yet.\n")
     assert fleet.run("undo", "nothing").code == 64
     assert fleet.run("history", "show", "nothing").code == 64
@@ -291,6 +294,12 @@ def test_what_is_asked_for_and_is_not_there(fleet: Fleet, manifest: Manifest) ->
     before = fleet.run("apply", "--auto-approve")
     assert "To undo it" not in before.err
     assert len(fleet.history()) == 1
+    (older,) = (path for path in tmp_path.rglob("*.runs/*") if run in path.name)
+    fleet.at.write("relay.yaml", manifest("email-smtp", "relay", 1, port=25, name="Relay"))
+    newer = fleet.apply()
+    older.write_text("{")
+    assert [one["id"] for one in fleet.history("--limit", "1")] == [newer]
+    assert fleet.run("history").code == 8
 
 
 def test_a_killed_run_is_told_by_the_one_that_finishes_it(

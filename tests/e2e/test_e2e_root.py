@@ -51,6 +51,9 @@ def test_paths_that_are_given_stay_relative_to_the_working_folder(
     assert run("validate", "deep", cwd=below).err == "Valid: 1 manifest in 1 file.\n"
     assert run("validate", cwd=below).err == "Valid: 1 manifest in 1 file.\n"
     assert run("validate", "../../monitors", cwd=below).code == 0
+    for location, is_there in (("s.json", True), ("../s.json", False)):
+        said = run("validate", "deep", "--lint", "--state", location, cwd=below).err
+        assert ("there is no state yet" in said) == (not is_there)
 
 
 def test_targets_and_moves_mean_paths_of_the_working_folder(

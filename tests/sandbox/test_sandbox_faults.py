@@ -198,7 +198,7 @@ def test_a_trickle_is_the_right_answer(start: Any, seed: Any) -> None:
     with client.stream("PATCH", "/monitors/email-smtp/500", json={"port": 25}) as answer:
         pieces = list(answer.iter_raw())
     assert b"".join(pieces) == b'{"id":"500"}'
-    assert len(pieces) == 12
+    assert 1 < len(pieces) <= 12  # whoever reads late gets some of them together
     assert time.monotonic() - began > 1
     assert ports(client) == [25]
     with client.stream("PATCH", "/monitors/email-smtp/500", json={"port": 26}) as answer:

@@ -30,7 +30,7 @@ from reconciler.state_store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from reconciler.context import Cancellation, Clock, Reporter
@@ -299,6 +299,7 @@ class Recorder:
         self._journal: Journal | None = None
         self._foreign: set[str] = set()
         self._replaced: dict[str, Sending] = {}
+        self._replacing: dict[str, Record | None] = {}
         self.is_run_kept = self.can_undo = False
         self._outcomes = self._pending = 0
         self._saved_at = clock.monotonic()
@@ -323,15 +324,29 @@ class Recorder:
         """Notes records that were found again or moved to another address; saved with the rest."""
         self._note(StateDelta(self._clean(bound), dict.fromkeys(bound)))
 
-    def drop(self, addresses: Iterable[str]) -> None:
-        """Notes pending creates that made nothing; saved with the rest."""
-        self._note(StateDelta(self._replaced_by(addresses), dict.fromkeys(addresses)))
+    def drop(self, addresses: Iterable[str], there: Collection[int]) -> None:
+        """Notes pending creates that made nothing; saved with the rest.
+
+        Args:
+            addresses: of the creates.
+            there: the ids that AlertSite has; one that was missing is another monitor's now.
+        """
+        missing = {
+            address: record
+            for address, record in self._replaced_by(addresses).items()
+            if record.id not in there
+        }
+        self._note(StateDelta(missing, dict.fromkeys(addresses)))
 
     def reopen(self, crossed: Mapping[str, PendingCreate], ids_before: tuple[int, ...]) -> None:
         """Notes that creates are pending again, whose answers were those of others."""
         if crossed:
-            before = {item.run: ids_before for item in crossed.values()}
-            self._note(StateDelta(dict.fromkeys(crossed), crossed, before))
+            again = {
+                address: item._replace(replaces=self._replacing.get(address))
+                for address, item in crossed.items()
+            }
+            before = {self.run: ids_before}
+            self._note(StateDelta(dict.fromkeys(crossed), again, before))
 
     def _replaced_by(self, addresses: Iterable[str]) -> dict[str, Record]:
         """The records that pending creates of these addresses stand for.
@@ -407,6 +422,7 @@ class Recorder:
             address: PendingCreate(self.run, now, body, self.known(address))
             for address, body in creates.items()
         }
+        self._replacing = {address: item.replaces for address, item in pending.items()}
         lines = [records.ids_line(ids_before)] if creates else []
         lines += [
             records.intent_line(address, pending.get(address), self.known(address))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import click
 
@@ -18,7 +18,8 @@ from reconciler.usecases.fmt import find_findings, format_files
 
 def _folders() -> tuple[str, ...]:
     """The folders with manifests of all accounts, without those inside of another."""
-    found = {folder for account in runtime.accounts().all for folder in account.manifests}
+    named = {folder for account in runtime.accounts().all for folder in account.manifests}
+    found = {folder for folder in named if Path(folder).is_dir()} or named
     return tuple(sorted(it for it in found if found.isdisjoint(map(str, PurePath(it).parents))))
 
 

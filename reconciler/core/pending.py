@@ -15,8 +15,9 @@ A new monitor that has only the name, or only watches the same, may be it all th
 is concluded and nothing created, and a person is asked.
 
 An answer is no proof either: what is on the way may cross the answers of two creates. A record that
-no look has confirmed yet is a pending create again if its monitor is not surely what was sent, and
-is surely what another create of ours has sent, or another monitor is that of this one.
+no look has confirmed yet is a pending create again if its monitor is not surely what was sent but
+surely what another create of ours has sent; or if it is not there, or has nothing of what was sent,
+and another new one surely has.
 
 What is found is bound only while a manifest asks for it. That nothing is found proves nothing until
 the grace is over, which is longer than an answer may keep us waiting; only then is the create as
@@ -109,10 +110,13 @@ def crossed(
     }
     creates = {**new, **state.pending_creates}
 
-    def has_made(address: str, monitor: Live) -> bool:
+    def tier(address: str, monitor: Live) -> int | None:
         name = address.partition("/")[0]
-        tier = _tier(monitor, creates[address], kinds.get(name) or Kind(name, {}))
-        return tier is not None and tier < _DOUBTFUL
+        return _tier(monitor, creates[address], kinds.get(name) or Kind(name, {}))
+
+    def has_made(address: str, monitor: Live) -> bool:
+        found = tier(address, monitor)
+        return found is not None and found < _DOUBTFUL
 
     doubtful = {
         address: monitor
@@ -137,14 +141,17 @@ def crossed(
         return any(has_made(other, monitor) for other in others)
 
     def is_elsewhere(address: str) -> bool:
-        before = state.ids_before.get(new[address].run, ())
+        before = state.ids_before.get(new[address].run)
+        if before is None:  # it may be a stranger's that was always there
+            return False
         same = free.get(folded(new[address].body.get("name")), ())
         return any(item.id not in before and has_made(address, item) for item in same)
 
     return {
         address: new[address]
         for address, monitor in doubtful.items()
-        if (monitor is not None and is_anothers(monitor)) or is_elsewhere(address)
+        if (monitor is not None and is_anothers(monitor))
+        or ((monitor is None or tier(address, monitor) is None) and is_elsewhere(address))
     }
 
 

@@ -490,7 +490,8 @@ def _pending_from_json(data: Mapping[str, JSON]) -> PendingCreate:
     texts = data["run"], data["at"]
     if not (all(isinstance(text, str) for text in texts) and isinstance(data["body"], dict)):
         raise TypeError("a pending create holds texts, and an object as its body")
-    return found._replace(replaces=found.replaces and record_from_json(found.replaces))
+    was = data.get("replaces")
+    return found._replace(replaces=None if was is None else record_from_json(was))
 
 
 def _merged(base: Mapping[Any, JSON], changes: Mapping[Any, JSON]) -> Mapping[Any, JSON]:

@@ -219,7 +219,7 @@ def apply_plan(
     if generation.commit and not workspace.rules.targets:
         recorder.claim(generation)
     recorder.bind(_approved(plan, first.bound))
-    recorder.drop(first.dropped)
+    recorder.drop(first.dropped, first.by_id)
     recorder.bind(run.came(recorder.state.records))
     live = {monitor.id: monitor for monitor in first.live}
     told = run_record(about, plan.changes, live, workspace.schemas.kinds, recorder.known)
@@ -410,7 +410,7 @@ class _Run:
             last, seen, absent = self._verified(
                 tuple(by_address[change.address] for change in changes)
             )
-        self._recorder.drop(absent)
+        self._recorder.drop(absent, last.by_id if last else ())
         return last, seen
 
     def _execute(
@@ -539,7 +539,10 @@ class _Run:
         for wait in (0.0, *_SETTLE, *_LATE):
             cancellation.wait(wait * execution.grace)
             try:
-                last = verify(self._workspace, self._writer, self._recorder.state, grace)
+                state = self._recorder.state
+                before = {self._recorder.run: self._first.ids, **state.ids_before}
+                state = state._replace(ids_before=before)
+                last = verify(self._workspace, self._writer, state, grace)
             except Exception as error:  # noqa: BLE001 - a bug must not cost the report on what was done
                 if last is not None:
                     return last, confirmed, absent

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.core import model
+from reconciler.core.state import PendingCreate, State, record_from_json, to_text
 from reconciler.sandbox import parse_fault, parse_world
 from reconciler.sandbox.options import Controls
 
@@ -431,6 +433,36 @@ class TestSeen:
         assert set(workspace.state()["records"]) == {f"email-smtp/{name}", "email-smtp/b"}
         assert "No changes" in run("plan", env=account.env).out
         assert _names(account) == ["a", "b"]
+
+    @pytest.mark.parametrize("is_asked", [True, False])
+    def test_an_id_that_somebody_else_has_by_now_is_not_bound_again(
+        self,
+        is_asked: bool,
+        sandbox: Sandbox,
+        workspace: Workspace,
+        manifest: Manifest,
+        monitor: Monitor,
+        run: Run,
+        hurried: Clock,
+    ) -> None:
+        """A create that stood for monitor 7, which was missing then, has made nothing."""
+        theirs = monitor("email-smtp", 7, name="A stranger's", hostname="other.example.com")
+        account = sandbox(theirs, faults=["POST /monitors/* status=400"])
+        at, body = "2026-01-01T00:00:00Z", {"name": "Alpha", "hostname": "mail.example.com"}
+        was = {"id": 7, "fields": body, "secrets": {}, "applied_at": at, "run": "run-0"}
+        place = model.Account("default", account.url)
+        state = State("lineage", place, serial=3, saved_at=at, run="run-1")
+        create = PendingCreate("run-1", at, body, record_from_json(was))
+        state = state._replace(pending_creates={"email-smtp/a": create})
+        workspace.kept.parent.mkdir(exist_ok=True)
+        workspace.kept.write_text(to_text(state), encoding="utf-8")
+        name = "a" if is_asked else "b"
+        workspace.write("a.yaml", manifest("email-smtp", name, **body))
+        before = account.live(7)
+        for _ in range(2):
+            run(*_APPLY, "--prune", "--allow-loss", "5", env=account.env, clock=hurried)
+        assert [item["id"] for item in account.monitors()] == [7]
+        assert account.live(7) == before
 
     def test_what_was_done_is_in_the_state_if_the_journal_is_full(
         self,

@@ -143,15 +143,18 @@ class TestCrossedAnswers:
         seen = live({**BODY, "name": name}, id=8)
         assert self.crossed(self.bound(), seen, live(self.THEIRS, id=7)) == set()
 
-    @pytest.mark.parametrize("theirs", [(), (live({**BODY, "name": "A stranger's"}, id=8),)])
-    def test_its_own_monitor_is_somewhere_else(self, theirs: tuple[Live, ...]) -> None:
+    def test_its_own_monitor_is_somewhere_else(self) -> None:
         known = self.bound(other=False)._replace(pending_creates={})
-        assert self.crossed(known, *theirs, live(BODY, id=9)) == {RELAY}
-        before = known._replace(ids_before={"run-1": (9,)})
-        assert self.crossed(before, *theirs, live(BODY, id=9)) == set()
-        assert self.crossed(known, *theirs) == set()
-        may_come = self.crossed(known, *theirs, live(BODY, id=9), is_over=False)
-        assert may_come == ({RELAY} if theirs else set())
+        stranger = live({"name": "A stranger's", "hostname": "elsewhere.example.com"}, id=8)
+        like_it = live({**BODY, "name": "A stranger's"}, id=8)
+        own = live(BODY, id=9)
+        assert self.crossed(known, stranger, own) == {RELAY}
+        assert self.crossed(known, own) == {RELAY}
+        assert self.crossed(known, own, is_over=False) == set()  # it may come yet
+        assert self.crossed(known, like_it, own) == set()  # somebody may have renamed it
+        assert self.crossed(known, stranger) == set()
+        for ids in ({"run-1": (1, 9)}, {}):  # it was there before, or may have been
+            assert self.crossed(known._replace(ids_before=ids), stranger, own) == set()
 
     def test_what_a_look_has_confirmed_is_not_doubted(self) -> None:
         known = self.bound(other=False)

@@ -182,10 +182,12 @@ class TestRecover:
             pending_creates={ADDRESS: CREATE}, ids_before={"run-2": (1, 2)}
         )
 
-    @pytest.mark.parametrize("wrong", [{"body": "text"}, {"run": 5}, {"at": None}])
+    @pytest.mark.parametrize(
+        "wrong", [{"body": "text"}, {"run": 5}, {"at": None}, {"replaces": 0}, {"replaces": []}]
+    )
     def test_a_create_that_is_none_is_refused(self, wrong: dict[str, Any]) -> None:
         line = intent_line(ADDRESS, CREATE, None)
-        with pytest.raises(TypeError, match="pending create"):
+        with pytest.raises(TypeError, match=r"pending create|must be a mapping"):
             recover(EMPTY, [self.lines(line | {"creates": line["creates"] | wrong})])
 
     def test_what_does_not_count_leaves_a_create_pending(self) -> None:

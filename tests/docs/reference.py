@@ -20,12 +20,15 @@ from reconciler.errors import ExitCode
 from reconciler.schema import schema_folder
 
 from build import SCHEMAS
+from docs.codes import FINDINGS, NOTES, REFUSALS, WARNINGS
 from docs.pages import DOCS, ROOT, Page, page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from reconciler.core.fields import Described
+
+    from docs.codes import Advice
 
 KINDS = ("email-imap", "email-pop", "email-smtp", "email-round-trip")
 GROUPS = ("state",)
@@ -94,6 +97,7 @@ def reference() -> dict[str, str]:
         "environment": environment,
         "exit-codes": exit_codes,
         "formats": formats_page,
+        "codes": codes,
         "lint": lint,
         "glossary": glossary,
     }
@@ -258,6 +262,45 @@ def formats_page() -> Iterator[str]:
         ]
         rows.append((f"`{name}`", " ".join(f"`{one}`" for one in shown), meaning))
     yield from table(("format", "commands", "what it is for"), rows)
+
+
+def codes() -> Iterator[str]:
+    yield "# Codes of findings, refusals and notes\n"
+    yield (
+        "All codes of the commands that read manifests or plan changes, except the [codes of "
+        "lint](lint.md). The message next to a code says where the problem is.\n"
+    )
+    yield "## Findings\n"
+    yield (
+        "`validate`, `plan`, `apply` and all other commands that read manifests print findings as "
+        "`path:line:column: code: message`. They print all findings at once and exit with 3.\n"
+    )
+    for about, found in FINDINGS.items():
+        yield f"### {about}\n"
+        yield from advice(found)
+        yield ""
+    yield "## Warnings\n"
+    yield "Warnings do not change the exit code, except with `validate --lint --strict`.\n"
+    yield from advice(WARNINGS)
+    yield "\n## Refusals\n"
+    yield (
+        "A plan refuses a change that could affect the wrong monitor. `plan` and `apply` then exit "
+        "with 5, and nothing is applied. To apply the rest, leave the manifest out with "
+        "`--exclude`. The text output shows a refusal as `! ADDRESS refused: message`; the code is "
+        "in the JSON, JUnit and GitHub formats.\n"
+    )
+    yield from advice(REFUSALS)
+    yield "\n## Notes\n"
+    yield (
+        "Notes do not prevent an apply. The text output shows their message after `.` or `!`; the "
+        "code is in the JSON format.\n"
+    )
+    yield from advice(NOTES)
+
+
+def advice(found: Mapping[str, Advice]) -> Iterator[str]:
+    rows = ((f"`{name}`", item.meaning, item.action) for name, item in sorted(found.items()))
+    yield from table(("code", "meaning", "what to do"), rows)
 
 
 def lint() -> Iterator[str]:

@@ -7,10 +7,15 @@ import re
 import pytest
 
 from reconciler.cli.formats import Subject, formats
+from reconciler.core.decisions import Decision
+from reconciler.core.lint.codes import UNASKED
+from reconciler.core.plan import NoteCode
 from reconciler.errors import ExitCode
 
+from docs.codes import FINDINGS, NOTES, REFUSALS, WARNINGS
+from docs.findings import finding_codes
 from docs.pages import DOCS, ROOT, page
-from docs.reference import ENVIRONMENT, FORMATS, llms, reference
+from docs.reference import ENVIRONMENT, FORMATS, llms, reference, schema
 
 
 @pytest.mark.parametrize("path", [*reference(), "llms.txt"])
@@ -46,3 +51,19 @@ def test_each_exit_code_is_in_the_table() -> None:
         r"^\| (\d+) \| .+ \|$", page("docs/reference/exit-codes.md").text, re.MULTILINE
     )
     assert [int(code) for code in rows] == [int(code) for code in ExitCode]
+
+
+def test_each_code_of_a_finding_is_explained_once() -> None:
+    errors = [code for found in FINDINGS.values() for code in found]
+    assert sorted([*errors, *WARNINGS]) == sorted(finding_codes())
+    assert WARNINGS.keys() == UNASKED
+
+
+def test_each_code_of_a_plan_is_explained() -> None:
+    """Each that the schema of a plan has, which names all that a plan may hold."""
+    plan = schema("plan")["properties"]
+    assert set(REFUSALS) == set(plan["refusals"]["items"]["properties"]["code"]["enum"])
+    assert set(NOTES) == set(plan["notes"]["items"]["properties"]["code"]["enum"])
+    assert set(NOTES) == set(NoteCode)
+    decided = {word.partition(" ")[2] for word in Decision if word.startswith("refuse ")}
+    assert decided <= set(REFUSALS)

@@ -9,6 +9,7 @@ be followed fails, so that no code is missed.
 from __future__ import annotations
 
 import ast
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.lint.codes import CODES
@@ -37,7 +38,7 @@ class _Module(NamedTuple):
     def codes(self) -> Iterator[str]:
         """The codes in all calls that make a finding."""
         for call, within in self._calls():
-            if isinstance(call.func, ast.Name) and call.func.id in _MAKERS:
+            if _called(call) in _MAKERS:
                 yield from self._texts(call.args[1], within)
 
     def _calls(self) -> Iterator[tuple[ast.Call, ast.FunctionDef | None]]:
@@ -95,12 +96,17 @@ class _Module(NamedTuple):
         return f"{self.name}:{getattr(node, 'lineno', 0)}"
 
 
+@cache
 def _modules() -> tuple[_Module, ...]:
+    """The modules that make findings, and that of the codes which have a name."""
     package = ROOT / "reconciler"
+    texts = {
+        path.relative_to(package).as_posix(): path.read_text() for path in package.rglob("*.py")
+    }
     return tuple(
-        _Module(path.relative_to(package).as_posix(), ast.parse(path.read_bytes()))
-        for path in sorted(package.rglob("*.py"))
-        if "sandbox" not in path.parts
+        _Module(name, ast.parse(text))
+        for name, text in sorted(texts.items())
+        if name == "core/lint/codes.py" or any(f"{maker}(" in text for maker in _MAKERS)
     )
 
 
@@ -144,7 +150,8 @@ def _constant(name: str) -> ast.expr:
         node.value
         for module in _modules()
         for node in module.tree.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+        if isinstance(node, ast.Assign)
+        if isinstance(node.targets[0], ast.Name) and node.targets[0].id == name
     ]
     assert len(found) == 1, name
     return found[0]

@@ -80,6 +80,16 @@ ENVIRONMENT = {
 OTHERS = {
     "CI": "If set, missing credentials are an error, and the sandbox is never used.",
     "NO_COLOR": "If set, output has no color.",
+    "HTTPS_PROXY, ALL_PROXY": "The proxy for requests to AlertSite, GitHub and GitLab, such as "
+    "`http://proxy.example.com:3128`. `HTTPS_PROXY` wins. Lower-case names work as well. Loopback "
+    "without TLS, such as the sandbox, is reached without a proxy.",
+    "NO_PROXY": "Hosts that are reached without a proxy, separated by commas. `example.com` "
+    "includes its subdomains.",
+    "SSL_CERT_FILE": "A PEM file with all certificate authorities to trust. Without it and "
+    "`SSL_CERT_DIR`, the authorities of the Python package certifi are trusted, not those of the "
+    "operating system.",
+    "SSL_CERT_DIR": "A folder of authorities, prepared with `openssl rehash`. Used if "
+    "`SSL_CERT_FILE` is not set.",
     "PAGER": "The program that shows a plan that does not fit on the terminal. Default: `less`.",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "Where traces are sent. Other OpenTelemetry variables work as "
     "well.",

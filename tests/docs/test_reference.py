@@ -15,7 +15,7 @@ from reconciler.errors import ExitCode
 from docs.codes import FINDINGS, NOTES, REFUSALS, WARNINGS
 from docs.findings import finding_codes
 from docs.pages import DOCS, ROOT, page
-from docs.reference import ENVIRONMENT, FORMATS, llms, reference, schema
+from docs.reference import ENVIRONMENT, FORMATS, OTHERS, llms, reference, schema
 
 
 @pytest.mark.parametrize("path", [*reference(), "llms.txt"])
@@ -40,6 +40,13 @@ def test_each_variable_is_named() -> None:
     by_key = {f"RECONCILER_{key.upper()}" for key in keys}
     named = {name.removesuffix("_FILE") for name in found}
     assert set(ENVIRONMENT) == named | by_key
+
+
+def test_each_variable_that_reaches_the_network_is_named() -> None:
+    code = (ROOT / "reconciler" / "alertsite" / "session.py").read_text(encoding="utf-8")
+    named = {one for names in OTHERS for one in names.split(", ")}
+    found = set(re.findall(r"\b(?:[A-Z]+_PROXY|SSL_CERT_[A-Z]+)\b", code))
+    assert found == {name for name in named if name.endswith("_PROXY") or "SSL_CERT" in name}
 
 
 def test_each_format_is_explained() -> None:

@@ -66,6 +66,8 @@ class _Module(NamedTuple):
         """A value that is assigned; with an index, one of several that a function returns."""
         if index is None:
             yield from self._texts(value, within)
+        elif isinstance(value, ast.Tuple):
+            yield from self._texts(value.elts[index], within)
         else:
             assert isinstance(value, ast.Call), self._place(value)
             assert isinstance(value.func, ast.Name), self._place(value)

@@ -11,7 +11,7 @@ from reconciler.cli import console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.diff import Cause
 from reconciler.core.options import PlanOptions
-from reconciler.core.printable import joined
+from reconciler.core.printable import joined, printable
 from reconciler.errors import ExitCode
 from reconciler.manifests.edits import ABSENT
 from reconciler.render.text import paint, quantity, value_text
@@ -84,11 +84,11 @@ def _lines(found: Pull) -> Iterator[str]:
         if edit.desired.address != address:
             address = edit.desired.address
             yield f"  {paint(f'~ {address}', '~', colour=colour)}"
-        yield f"      {edit.pointer[1]}: {_change(edit)}"
+        yield f"      {printable(f'{edit.pointer[1]}: {_change(edit)}')}"
     for skipped in found.skipped:
         head = paint(f"! {skipped.desired.address}", "!", colour=colour)
-        reason = f"{skipped.reason} ({skipped.desired.origin})"
-        yield f"  {head} {skipped.field} is not pulled: {reason}"
+        why = f"{skipped.field} is not pulled: {skipped.reason} ({skipped.desired.origin})"
+        yield f"  {head} {printable(why)}"
     if found.edits or found.skipped:
         yield ""
     if not found.edits:

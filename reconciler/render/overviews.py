@@ -20,7 +20,9 @@ def overview_text(overview: Overview, *, age: str = "", colour: bool = False) ->
     """A line for each question; `age` says how long ago the last run was."""
     lines = []
     for name, text, symbol in _rows(overview, age):
-        shown = paint(printable(text), symbol, colour=colour) if symbol else text
+        shown = printable(text)
+        if symbol:
+            shown = paint(shown, symbol, colour=colour)
         lines.append(f"{name:<11}{shown}")
     return joined(lines, colour=colour)
 

@@ -59,10 +59,11 @@ def _line(name: str, text: str) -> str:
 def _head(why: Why, age: str, *, colour: bool) -> Iterator[str]:
     subject = why.subject
     yield paint(subject.address, "bold", colour=colour)
-    yield _line("manifest", str(subject.desired.origin) if subject.desired else "none")
+    yield _line("manifest", printable(str(subject.desired.origin)) if subject.desired else "none")
     yield _line("monitor", _binding(why))
     if subject.former:
-        yield _line("renamed", f"it was {subject.former}; the next apply moves the record")
+        former = printable(subject.former)
+        yield _line("renamed", f"it was {former}; the next apply moves the record")
     yield _line("applied", _applied(why, age))
     yield _line("lifecycle", _lifecycle(why))
     symbol = _SYMBOLS.get(why.next, "bold")

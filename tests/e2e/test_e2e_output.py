@@ -256,6 +256,26 @@ def test_file_names_cannot_steer_the_terminal(
     assert planned["changes"][0]["origin"]["path"] == f"monitors/{name}"
 
 
+def test_colours_from_outside_are_not_kept_where_there_are_colours(
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+) -> None:
+    folder = "\x1b[31mred"
+    path = workspace.root / folder / "one.yaml"
+    path.parent.mkdir()
+    path.write_text(manifest("email-imap", "one", 7, note="new"), encoding="utf-8")
+    account = sandbox(monitor("email-imap", 7))
+    env = account.env | {"CLICOLOR_FORCE": "1"}
+    given = ("--manifests", folder)
+    assert run("apply", "--auto-approve", *given, env=env).code == 0
+    account.edit("email-imap", 7, note="other")
+    for arguments in (["why", "email-imap/one"], ["status"], ["pull", "--auto-approve"]):
+        done = run(*arguments, *given, env=env)
+        assert done.code == 0
+        assert "\x1b[" in done.out
+        assert r"\x1b[31mred" in done.out
+        assert folder not in done.text
+
+
 def test_json_stays_on_one_stream_when_everything_else_is_talkative(
     mixed: list[Any], sandbox: Sandbox, run: Run
 ) -> None:

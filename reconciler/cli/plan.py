@@ -18,6 +18,7 @@ from reconciler.cli import (
 )
 from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
+from reconciler.core.safety import ALLOW_EMPTY, emptiness
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.view import View
 from reconciler.usecases import plan as planning
@@ -99,6 +100,8 @@ def plan(
 
             with console.writing() as writes, writes.one(out):
                 plan_file.write(out, found, workspace, state, run.id, manifests)
+        if empty := emptiness(len(fleet.desired), len(state.records)):
+            console.say(f"Warning: {empty}: apply refuses this without {ALLOW_EMPTY}.")
         planning.refuse_refusals(found)
         is_changed = detailed_exitcode and found.is_something
         return told.end(ExitCode.CHANGES if is_changed else ExitCode.OK)

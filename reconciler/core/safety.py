@@ -417,6 +417,16 @@ def _ids(value: JSON) -> set[int | None]:
 
 # How much is allowed
 
+ALLOW_EMPTY = "--allow-empty"
+
+
+def emptiness(described: int, recorded: int) -> str:
+    """Why a fleet without manifests is refused; empty if it has some, or never had."""
+    if described or not recorded:
+        return ""
+    monitors = "1 monitor" if recorded == 1 else f"{recorded:,} monitors"
+    return f"there are no manifests, but the state has {monitors}"
+
 
 def refuse_unsafe(
     coverage: Coverage,
@@ -441,9 +451,9 @@ def refuse_unsafe(
     reasons: list[str] = []
     flags: list[str] = []
     hints: list[str] = []
-    if not described and recorded and not allow_empty:
-        reasons.append(f"there is no manifest, and the state knows {recorded:,} monitors")
-        flags.append("--allow-empty")
+    if not allow_empty and (reason := emptiness(described, recorded)):
+        reasons.append(reason)
+        flags.append(ALLOW_EMPTY)
     allowance, count = coverage.allowance, len(coverage.losses)
     if allow_loss is None:
         limit, counted = allowance.limit, coverage.total

@@ -132,9 +132,9 @@ def test_a_commit_that_empties_the_folder(
     assert plan.code == 0
     assert "12 to destroy" in plan.out
     for flags, named in {
-        (): ["--allow-empty --allow-loss 12", "there is no manifest, and the state knows 12"],
+        (): ["--allow-empty --allow-loss 12", "there are no manifests, but the state has 12"],
         ("--allow-empty",): ["--allow-loss 12", "and the budget is 3"],
-        ("--allow-loss", "12"): ["with --allow-empty.", "there is no manifest"],
+        ("--allow-loss", "12"): ["with --allow-empty.", "there are no manifests"],
     }.items():
         done = run(*_PRUNE, *flags, env=account.env)
         assert done.code == 5
@@ -142,7 +142,7 @@ def test_a_commit_that_empties_the_folder(
         assert all(text in done.err for text in named), done.err
     alone = run(*_APPLY, env=account.env)
     assert alone.code == 5
-    assert "there is no manifest, and the state knows 12 monitors: nothing" in alone.err
+    assert "there are no manifests, but the state has 12 monitors: nothing" in alone.err
     assert writes(account) == []
     done = run(*_PRUNE, "--allow-empty", "--allow-loss", "12", env=account.env)
     assert done.code == 0

@@ -227,6 +227,19 @@ class TestPruning:
         assert nothing.code == 3
         assert "monitors: there is no manifest (*.yaml, *.yml) here, and the state" in nothing.err
 
+    def test_a_plan_without_manifests_says_what_apply_needs(self, fleet: Fleet) -> None:
+        fleet.begin("a")
+        fleet.remove("a")
+        done = fleet.run("plan", "--prune")
+        assert done.code == 0
+        assert done.err.endswith(
+            "Warning: there are no manifests, but the state has 1 monitor: apply refuses this "
+            "without --allow-empty.\n"
+        )
+        refused = fleet.run(*_PRUNE)
+        assert refused.code == 5
+        assert "there are no manifests, but the state has 1 monitor: nothing" in refused.err
+
     def test_offline_a_plan_shows_the_same(self, fleet: Fleet) -> None:
         fleet.begin("a", "b")
         fleet.remove("b")

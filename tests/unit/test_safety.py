@@ -734,7 +734,7 @@ class TestRefusing:
     def test_no_manifest_at_all_is_refused_by_name(self) -> None:
         error = self.refused(self.lost(0), described=0)
         assert str(error) == (
-            "there is no manifest, and the state knows 40 monitors: nothing is applied"
+            "there are no manifests, but the state has 40 monitors: nothing is applied"
         )
         assert str(error.hint).endswith("with --allow-empty.")
         self.refuse(self.lost(0), described=0, allow_empty=True)
@@ -742,7 +742,7 @@ class TestRefusing:
 
     def test_every_guard_is_named_at_once(self) -> None:
         error = self.refused(self.lost(40), described=0)
-        assert "there is no manifest" in str(error)
+        assert "there are no manifests" in str(error)
         assert "the budget is 10" in str(error)
         assert str(error.hint).endswith("with --allow-empty --allow-loss 40.")
 

@@ -239,13 +239,13 @@ def _saved(file: str | None, asked: ApplyOptions, *, is_ruled: bool) -> SavedPla
             (asked.allow_different_manifests, "--allow-different-manifests"),
         ):
             if is_given:
-                raise UsageError(f"{flag} needs FILE, a plan that plan --out has written")
+                raise UsageError(f"{flag} needs FILE, a plan written by plan --out")
         return None
     if is_ruled:
         raise UsageError(
-            "--target, --adopt, --write-secrets, --prune, --keep and --edits-only belong to the "
-            "plan, not to its application",
-            "Give them to plan --out.",
+            "--target, --adopt, --write-secrets, --prune, --keep and --edits-only have no effect "
+            "on a saved plan",
+            "Use them with plan --out.",
         )
     return plan_file.read(file)
 
@@ -326,7 +326,7 @@ def _refuse_cancelled(connection: runtime.Connection) -> None:
         LockedError: the lock was lost.
     """
     if reason := connection.cancellation.reason:
-        raise LockedError(reason, "Run the same command again; nothing was sent.")
+        raise LockedError(reason, "Nothing was sent. Run the same command again.")
 
 
 def _of_saved(
@@ -361,13 +361,13 @@ def _of_saved(
     if review.moved and asked.all_or_nothing:
         console.say(render.outcomes_text(review.moved, colour=console.has_colour(sys.stderr)))
         raise RefusedError(
-            "the changes above have moved since the plan was made, so nothing is applied",
-            "Make a new plan, or apply the rest by leaving out --all-or-nothing.",
+            "AlertSite has changed since the plan was made, as shown above; nothing is applied",
+            "Make a new plan, or apply the rest without --all-or-nothing.",
         )
     if review.plan.changes and saved.basis.id in known.state.applied_plans:
         raise RefusedError(
-            "this plan was applied to its end already, and a plan is used once: what AlertSite "
-            "has otherwise by now has changed since",
+            "this plan was already applied completely, and a plan can be used only once; AlertSite "
+            "has changed since",
             "Make a new plan: reconciler plan --out FILE",
         )
     return review.plan, review.moved

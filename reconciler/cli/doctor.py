@@ -78,7 +78,7 @@ def talk(schemas: Schemas) -> Talk:
     live, failure = [], None
     try:
         with connect(schemas) as connection:
-            connection.cancellation.cancel("doctor asks once only")
+            connection.cancellation.cancel("doctor sends each request only once")
             connection.session.watch(note)
             live = connection.reader().list_monitors(schemas.kinds)
     except ReconcilerError as error:
@@ -110,12 +110,9 @@ def _ahead(date: str) -> float | None:
 
 _NAMES = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN", "ALERTSITE_URL")
 _KNOWN = frozenset((*_NAMES, *(f"{name}_FILE" for name in _NAMES)))
-_KEY_ADVICE = "Set it to a long random text, such as openssl rand -hex 32 prints"
+_KEY_ADVICE = "Set it to a long random string, such as the output of openssl rand -hex 32"
 _MOST_SECONDS = 60
-_WRITING = (
-    "whether this login may change monitors, and whether the state can be saved: only an apply "
-    "shows that"
-)
+_WRITING = "write permission and saving the state; only an apply can check them"
 
 
 class Checkup:
@@ -172,7 +169,7 @@ class Checkup:
         found = runtime.settings()
         if found is None:
             self._account = EMBEDDED
-            return _ok("none are set, so the embedded sandbox is checked")
+            return _ok("none set; checking the embedded sandbox")
         self._account = Account(runtime.account().name, found.url)
         with_ = "a token" if found.token else "a username and a password"
         where = "CI is set" if os.environ.get("CI") else "CI is not set"
@@ -180,8 +177,8 @@ class Checkup:
         unknown = sorted(set(unknown) - _KNOWN)
         if unknown:
             return _warn(
-                f"{', '.join(unknown)} means nothing to reconciler",
-                f"It reads {', '.join(_NAMES)}, and each with _FILE.",
+                f"unknown {'variable' if len(unknown) == 1 else 'variables'} {', '.join(unknown)}",
+                f"reconciler reads {', '.join(_NAMES)}, and each of these with _FILE.",
             )
         return _ok(f"{with_} for {found.url}; {where}")
 
@@ -191,7 +188,7 @@ class Checkup:
             raise self._error
         runtime.account()
         is_there = config.PROJECT.exists()
-        return _ok(f"{config.PROJECT}{'' if is_there else ' is not there: defaults'}")
+        return _ok(f"{config.PROJECT}{'' if is_there else ' not found; using defaults'}")
 
     def _check_schemas(self) -> Check:
         try:
@@ -201,13 +198,13 @@ class Checkup:
         except Exception as error:  # noqa: BLE001 - whatever a damaged installation brings
             return _broken(f"{type(error).__name__}: {error}")
         if refused or not examples:
-            return _broken(f"refused: {', '.join(refused)}" if refused else "there are none")
+            return _broken(f"refused: {', '.join(refused)}" if refused else "there are no schemas")
         self._schemas = schemas
         return _ok(f"{', '.join(schemas.documents)}; the validator works")
 
     def _check_manifests(self) -> Check:
         if self._schemas is None:
-            return _not_checked("that needs the schemas")
+            return _not_checked("needs the schemas")
         today = runtime.now()[:10]
         hint = f"reconciler validate {self._manifests} lists them."
         try:
@@ -222,7 +219,7 @@ class Checkup:
 
     def _check_secrets(self) -> Check:
         if self._fleet is None:
-            return _not_checked("that needs valid manifests")
+            return _not_checked("needs valid manifests")
         values = [value for item in self._fleet.desired for value in item.secrets.values()]
         refs = sorted({found.ref for value in values for found in secret_refs(value)})
         rules = runtime.secret_rules()
@@ -230,33 +227,33 @@ class Checkup:
         failures = [failure for ref in refs if (failure := vault.failure(ref))]
         if failures:
             message = f"{len(failures):,} of {len(refs):,} not available: {'; '.join(failures)}"
-            return _fail(message, "Set them here, and wherever apply runs.", ExitCode.INVALID)
-        return _ok(f"all {len(refs):,} are available" if refs else "no manifest has any")
+            return _fail(message, "Set them here and everywhere that apply runs.", ExitCode.INVALID)
+        return _ok(f"all {len(refs):,} are available" if refs else "none in the manifests")
 
     def _check_secret_key(self) -> Check:
         if self._settled is None or self._fleet is None:
-            return _not_checked("that needs valid settings and manifests")
+            return _not_checked("needs valid settings and manifests")
         if self._settled.secret_key:
             return self._judge_secret_key(self._settled.secret_key)
         if not any(item.secrets for item in self._fleet.desired):
             return _ok("RECONCILER_SECRET_KEY is not set, and not needed")
         return _warn(
-            "RECONCILER_SECRET_KEY is not set, so changes of secrets go unnoticed",
-            f"{_KEY_ADVICE}, the same wherever plan and apply run.",
+            "RECONCILER_SECRET_KEY is not set, so changes of secrets cannot be detected",
+            f"{_KEY_ADVICE}. Use the same key everywhere that plan and apply run.",
         )
 
     def _judge_secret_key(self, key: str) -> Check:
         vault = Vault({}, key, redactor=runtime.redactor())
         if vault.key_weakness:
-            hint = f"{_KEY_ADVICE}. Every secret is sent once more after that."
+            hint = f"{_KEY_ADVICE}. The next apply then sends every secret once more."
             return _warn(vault.key_weakness, hint)
         before = [text for record in self._records for text in record.secrets.values()]
         others = sum(not is_of_key(text, vault.key_mark) for text in before)
         if others:
             what = "secret was" if others == 1 else "secrets were"
             return _warn(
-                f"RECONCILER_SECRET_KEY is another one than when {others} {what} sent",
-                "Set the one that apply ran with. If it is lost, an apply sends them once more.",
+                f"RECONCILER_SECRET_KEY has changed since {others} {what} sent",
+                "Set the key that apply used. If it is lost, the next apply sends them once more.",
             )
         return _ok("RECONCILER_SECRET_KEY is set")
 
@@ -264,22 +261,22 @@ class Checkup:
         from shutil import which
 
         if self._settled is None:
-            return _not_checked("that needs valid settings")
+            return _not_checked("needs valid settings")
         is_embedded = config.is_silent(os.environ) and not runtime.accounts().are_named
         place = config.state_in(os.environ) or runtime.account().state
         location = self._location or ("" if is_embedded else place)
         if not location.startswith("git:"):
-            return _ok("not needed: the state is kept elsewhere")
+            return _ok("not needed: the state is not in Git")
         self._has_git = which("git") is not None
         if not self._has_git:
-            hint = "Install git, or keep the state elsewhere: --state file:PATH."
+            hint = "Install git, or store the state elsewhere: --state file:PATH."
             message = f"{without_login(location)} needs git, which is not on the PATH"
             return _fail(message, hint, ExitCode.INVALID)
         return _ok("on the PATH")
 
     def _check_state(self) -> Check:
         if self._settled is None or not self._has_git:
-            return _not_checked("that needs what failed above")
+            return _not_checked("needs the checks that failed above")
         run = runtime.begin(self._location)
         self._run = run
         known = run.known(self._account)
@@ -287,30 +284,30 @@ class Checkup:
         place = run.store.location
         if known.recovery.runs:
             message = f"{place}: run {', '.join(known.recovery.runs)} has not ended"
-            hint = "If it is not still under way, the next apply finishes what it began."
+            hint = "If it is no longer running, the next apply finishes what it began."
             return _warn(message, hint)
         if not known.saved.serial:
-            return _ok(f"{place}: none yet, the first apply makes it")
+            return _ok(f"{place}: none yet; the first apply creates it")
         records = quantity(len(known.saved.records), "record")
         saved = f"saved {runtime.age(known.saved.saved_at)}"
         return _ok(f"{place}: {records}, serial {known.saved.serial}, {saved}")
 
     def _check_lock(self) -> Check:
         if self._run is None:
-            return _not_checked("that needs the state")
+            return _not_checked("needs the state")
         lease = current(self._run.store)
         if lease is None:
             return _ok("free")
         if is_dead(lease):
-            return _ok(f"that of {lease}, which is dead; the next run takes it over")
+            return _ok(f"held by {lease}, which is dead; the next run takes it over")
         return _warn(
             f"held by {lease} for {lease.operation}",
-            f"If that run is certainly dead: reconciler state unlock {lease.id}",
+            f"If you are certain that this run is dead, run: reconciler state unlock {lease.id}",
         )
 
     def _check_login(self) -> Check:
         if self._account is None or self._schemas is None:
-            return _not_checked("that needs credentials and schemas")
+            return _not_checked("needs credentials and the schemas")
         self._talk = talk(self._schemas)
         if self._talk.error is not None and not self._talk.is_logged_in:
             raise self._talk.error
@@ -318,7 +315,7 @@ class Checkup:
 
     def _check_read(self) -> Check:
         if self._talk is None or not self._talk.is_logged_in:
-            return _not_checked("that needs a login")
+            return _not_checked("needs a login")
         if self._talk.error is not None:
             raise self._talk.error
         return _ok(f"{self._talk.monitors} email monitors")
@@ -326,20 +323,20 @@ class Checkup:
     def _check_clock(self) -> Check:
         ahead = self._talk.ahead if self._talk else None
         if ahead is None:
-            return _not_checked("no answer of AlertSite gives the time")
+            return _not_checked("AlertSite sent no Date header")
         seconds = round(abs(ahead))
         if seconds <= _MOST_SECONDS:
             return _ok(f"within {max(1, seconds)} s of AlertSite's")
         return _warn(
             f"{seconds} s {'ahead of' if ahead > 0 else 'behind'} AlertSite's",
-            "Set it by NTP: the times in the state come from it.",
+            "Synchronise the clock with NTP: the state stores its times.",
         )
 
 
 def _check_installation() -> Check:
     if owners := installation.other_owners():
         return _fail(
-            f"{' and '.join(owners)} also brings a Python package named reconciler",
+            f"{' and '.join(owners)} also installs a Python package named reconciler",
             f"Install {installation.NAME} into an environment of its own, for example with pipx.",
             ExitCode.INVALID,
         )
@@ -393,5 +390,5 @@ def doctor(manifests: str, location: str | None, account: str | None, *, as_json
         console.document(checks_json(done))
     failed = [check for check in done if check.status is CheckStatus.FAIL]
     warned = sum(check.status is CheckStatus.WARN for check in done)
-    console.note(f"{len(done):,} checks: {len(failed):,} failed, {warned:,} to look at.")
+    console.note(f"{len(done):,} checks: {len(failed):,} failed, {quantity(warned, 'warning')}.")
     return failed[0].exit_code if failed else ExitCode.OK

@@ -83,14 +83,13 @@ def _found(
         if not known.saved.serial and not known.state.records:
             raise StateError(
                 f"{run.store.location}: there is no state to compare with",
-                "Check --state; or run apply once, which makes it.",
+                "Check --state, or run apply once to create it.",
             )
         before = known.state.unmanaged
         if unmanaged and before is None:
             raise StateError(
-                f"{run.store.location}: the state does not say which monitors were there without a "
-                "manifest",
-                "Run apply once, which notes them; or list all: reconciler list --unmanaged",
+                f"{run.store.location}: the state does not list the monitors that had no manifest",
+                "Run apply once to save them, or list all with: reconciler list --unmanaged",
             )
         targets = _by_address(targets, manifests, known.state.records)
         live = observe(connection.reader(), schemas.kinds, known.state).live
@@ -125,7 +124,7 @@ def _by_address(
         if not known:
             raise UsageError(
                 f"--target {name} matches no record",
-                f"A target is {GRAMMAR}; reconciler state list shows all records.",
+                f"A target is {GRAMMAR}. To see all records, run: reconciler state list",
             )
         found += [f"{NOT}{address}" if target != name else address for address in known]
     return tuple(found)

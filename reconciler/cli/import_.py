@@ -96,8 +96,9 @@ def import_(
     """
     if no_ids and into:
         raise UsageError(
-            "--no-ids and --into exclude each other",
-            "What is staged is in no state yet, so nothing would say whose manifests they are.",
+            "--no-ids and --into cannot be used together",
+            "Staged manifests are not in the state yet, so without ids nothing would bind them to "
+            "their monitors.",
         )
     if layout.startswith("@"):
         layout = f"@{config.from_root(layout[1:], runtime.here())}"
@@ -131,7 +132,7 @@ def _import(
     """One import, under the lock if it writes the state."""
     known = run.known(connection.account)
     state, folder = known.state, terms.folder
-    console.say("Reading the monitors of the account.")
+    console.say("Reading the account's monitors.")
     live = observe(connection.reader(), schemas.kinds, state).live
     with suppress(ConfigurationError, InvalidManifestsError):  # there need not be any valid ones
         fleet = load(terms.sources, schemas, may_be_empty=True)
@@ -162,10 +163,10 @@ def _import(
         if checked.others:
             others = quantity(
                 checked.others,
-                "manifest that was there before differs",
-                "manifests that were there before differ",
+                "existing manifest differs",
+                "existing manifests differ",
             )
-            console.data(f"{others} from AlertSite: reconciler plan shows how.")
+            console.data(f"{others} from AlertSite. To see how, run: reconciler plan")
         return code
 
 
@@ -187,7 +188,7 @@ def _know_findings(found: Imported, fleet: Fleet, writes: Writes) -> None:
     with writes.one(linting.file):
         baseline.write(linting.file, linting.baseline | entries)
     console.data(
-        f"{linting.file}: {quantity(len(entries), 'finding')} of lint that the account has today; "
+        f"{linting.file}: {quantity(len(entries), 'existing lint finding')}; "
         "validate --lint fails only on new ones."
     )
 
@@ -195,15 +196,15 @@ def _know_findings(found: Imported, fleet: Fleet, writes: Writes) -> None:
 def _report(found: Imported, folder: str) -> Iterator[str]:
     yield from _totals(found, folder)
     yield from _list(
-        "fields that the schemas do not know are under extra; take out those that AlertSite sets",
+        "fields that are not in the schemas are under extra; remove those that AlertSite sets",
         (f"{field}: {quantity(count, 'manifest')}" for field, count in found.unknown.items()),
     )
     yield from _list(
-        "these texts may be secrets and were not written; a comment marks each manifest. Write "
+        "these strings may be secrets and were not written; comments mark the places. Write "
         "secretRefs there, or delete the new files and run import --unknown write",
         (f"{field}: {quantity(count, 'manifest')}" for field, count in found.held_back.items()),
     )
-    yield from _list("left out, as no manifest can say it", map(_line, found.left_out))
+    yield from _list("left out because a manifest cannot express it", map(_line, found.left_out))
     yield from _list("no manifest was written for these", map(_line, found.skipped))
     yield from _list(
         "set these variables, or write other secretRefs",
@@ -213,7 +214,7 @@ def _report(found: Imported, folder: str) -> Iterator[str]:
 
 def _totals(found: Imported, folder: str) -> Iterator[str]:
     if found.known:
-        yield f"{quantity(found.known, 'monitor')} with a manifest already: left as they are."
+        yield f"{quantity(found.known, 'monitor')} already in manifests: not changed."
     if not found.drafts:
         yield "Nothing to import."
         return
@@ -222,13 +223,13 @@ def _totals(found: Imported, folder: str) -> Iterator[str]:
     yield f"Imported {total} into {quantity(count, 'file')} below {folder}."
     if found.is_unshared:
         yield (
-            f"No defaults are written: the manifests that are already below {folder} would get "
-            "them too. An import into an empty folder writes defaults."
+            "No defaults were written: they would also apply to the manifests that already exist "
+            f"below {folder}. An import into an empty folder writes defaults."
         )
     for item in found.shared:
         path = Path(folder, "_defaults.yaml")
         kinds = f" ({', '.join(item.kinds)})" if item.kinds else ""
-        yield f"What they share is in {path}{kinds}: {', '.join(item.spec)}"
+        yield f"Shared values in {path}{kinds}: {', '.join(item.spec)}"
 
 
 def _line(note: ImportNote) -> str:
@@ -248,9 +249,9 @@ def _show_plan(plan: Plan, into: str | None) -> ExitCode:
     unchanged = f"{plan.unchanged:,} unchanged"
     if plan.changes or plan.refusals:
         options.print_plan(plan, View())
-        console.data(f"Plan after import: not empty, as shown above. {unchanged}.")
+        console.data(f"Plan after import: changes, as shown above. {unchanged}.")
         return ExitCode.PARTIAL
     console.data(f"Plan after import: no changes. {unchanged}.")
     if into is not None:
-        console.say("None of it is managed until you move it into the folder of the manifests.")
+        console.say("Nothing is managed yet: move the new files into the manifest folder first.")
     return ExitCode.OK

@@ -33,16 +33,14 @@ _TABLES = ("table", "wide", "csv")
     is_flag=True,
     help="Monitors that a manifest describes, whether AlertSite has them or not.",
 )
-@click.option(
-    "--unmanaged", is_flag=True, help="Monitors that neither a manifest nor the state knows."
-)
+@click.option("--unmanaged", is_flag=True, help="Monitors in neither a manifest nor the state.")
 @click.option("--orphaned", is_flag=True, help="Monitors whose manifest is gone.")
 @click.option(
     "--where",
     "conditions",
     multiple=True,
     metavar="COLUMN=GLOB",
-    help="Only monitors that have such a value, whatever its case: hostname='mail-4*', "
+    help="Only monitors with a matching value, ignoring case: hostname='mail-4*', "
     "locations=30, locations='Boston*', labels.team=mail. May be repeated; then all must hold.",
 )
 @click.option(
@@ -89,7 +87,7 @@ def list_(
     shown = _columns(columns, output)
     if offline and unmanaged:
         raise UsageError(
-            "--unmanaged needs AlertSite: the state does not know what is not ours",
+            "--unmanaged needs AlertSite: the state has no unmanaged monitors",
             "Leave out --offline.",
         )
     asked = {
@@ -114,7 +112,7 @@ def _condition(text: str) -> Where:
     column, equals, pattern = text.partition("=")
     if not equals:
         raise UsageError(
-            f"--where {text}: there is no = in it", "Write a column and a glob: hostname='mail-4*'."
+            f"--where {text}: it has no =", "Write a column and a glob, such as hostname='mail-4*'."
         )
     return Where(column.removeprefix("spec.").removeprefix("extra."), pattern)
 
@@ -124,7 +122,7 @@ def _columns(columns: str | None, output: str) -> tuple[str, ...]:
         return USUAL if output == "table" else WIDE
     if output not in _TABLES:
         raise UsageError(
-            f"--columns does not go with --output {output}", f"Use {', '.join(_TABLES)}."
+            f"--columns cannot be used with --output {output}", f"Use {', '.join(_TABLES)}."
         )
     return tuple(name.strip() for name in columns.split(","))
 

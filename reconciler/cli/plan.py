@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from reconciler.usecases.plan import Workspace
 
 
-_WHY = "A plan that is to be applied is made from AlertSite."
+_WHY = "A plan to apply must be made from AlertSite."
 
 
 @click.command(epilog="Example: reconciler plan --target 'email-smtp/*' --show-requests")
@@ -80,7 +80,7 @@ def plan(
 ) -> int:
     """Show what apply would change; never writes to AlertSite or the state (alias: diff)."""
     if offline and out:
-        raise UsageError("--offline and --out exclude each other", _WHY)
+        raise UsageError("--offline and --out cannot be used together", _WHY)
     with signals.emitting(signals.Wanted(events, metrics), "plan") as told:
         schemas, fleet = options.load(manifests, may_be_empty=True)
         rules = PlanOptions(targets, adopt, write_secrets, runtime.prunes(asked=prune), keep)
@@ -124,7 +124,7 @@ def _offline(
     found = planning.plan_offline(workspace, state, run.store.location, now)
     told.planned(found)
     (console.data if outputs.is_text else console.say)(
-        f"Offline: compared with the state that was saved {runtime.age(state.saved_at)} "
-        f"({state.saved_at}, serial {state.serial}); AlertSite was not asked."
+        f"Offline: compared with the state saved {runtime.age(state.saved_at)} ({state.saved_at}, "
+        f"serial {state.serial}); AlertSite was not read."
     )
     return found, state

@@ -69,7 +69,7 @@ def write(
         ConfigurationError: the file cannot be written.
     """
     if plan.refusals:
-        console.say(f"{path} is not written: a plan that holds refusals cannot be applied.")
+        console.say(f"{path} is not written: a plan with refusals cannot be applied.")
         return
     generation = read_generation(manifests, console.reporter())
     made_from = basis(workspace, state, run, generation)
@@ -83,7 +83,7 @@ def write(
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}", "Name another file with --out."
         ) from error
-    console.note(f"The plan is written to {path}. To apply it: reconciler apply {path}")
+    console.note(f"Plan written to {path}. To apply it: reconciler apply {path}")
 
 
 def read(path: str) -> SavedPlan:
@@ -93,20 +93,20 @@ def read(path: str) -> SavedPlan:
         ConfigurationError: the file cannot be read or holds something else.
         RefusedError: it was written by another version, or changed by hand.
     """
-    hint = "Name a file that plan --out has written."
+    hint = "Name a file written by plan --out."
     data = json_file.read(path, hint)
     version = data.get("format_version") if isinstance(data, dict) else None
     if isinstance(version, str) and version != FORMAT_VERSION:
         raise RefusedError(
-            f"{path} has format {version}, and this reconciler knows {FORMAT_VERSION}",
-            "Use the version that made it, or make a new plan: reconciler plan --out FILE",
+            f"{path} has format {version}, but this reconciler reads {FORMAT_VERSION}",
+            "Use the version that wrote it, or make a new plan: reconciler plan --out FILE",
         )
     if problem := problem_of("plan", data):
         raise ConfigurationError(f"{path} is not a plan: {problem}", hint)
     if "basis" not in data:
         raise ConfigurationError(
-            f"{path} was printed by plan --json, which is not for applying",
-            "Make one with: reconciler plan --out FILE",
+            f"{path} is output of plan --json, which cannot be applied",
+            "Make a plan to apply with: reconciler plan --out FILE",
         )
     try:
         return saved_plan.from_json(data)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     "--all",
     "take_all",
     is_flag=True,
-    help="Also pull fields that only the manifests changed since the last apply, or that were "
+    help="Also pull fields that changed only in the manifests since the last apply, or that were "
     "never applied.",
 )
 @options.unknown
@@ -87,7 +87,7 @@ def _lines(found: Pull) -> Iterator[str]:
         yield f"      {printable(f'{edit.pointer[1]}: {_change(edit)}')}"
     for skipped in found.skipped:
         head = paint(f"! {skipped.desired.address}", "!", colour=colour)
-        why = f"{skipped.field} is not pulled: {skipped.reason} ({skipped.desired.origin})"
+        why = f"{skipped.field} was not pulled: {skipped.reason} ({skipped.desired.origin})"
         yield f"  {head} {printable(why)}"
     if found.edits or found.skipped:
         yield ""
@@ -110,24 +110,26 @@ def _change(edit: Edit) -> str:
     if edit.default:
         notes.append(f"added, over the default at {edit.default}")
     if edit.cause is Cause.BOTH:
-        notes.append("both: the edit here is lost")
+        notes.append("both: your edit is lost")
     elif edit.cause is Cause.EDIT:
-        notes.append("the edit here is lost")
+        notes.append("your edit is lost")
     return f"{value_text(edit.before)} → {value_text(edit.after)} ({', '.join(notes)})"
 
 
 def _say_rest(found: Pull) -> None:
     """Says what else differs, and is not pulled."""
     if found.edited:
-        edited = quantity(found.edited, "field differs", "fields differ")
+        edited = quantity(found.edited, "field was changed", "fields were changed")
         it, value = ("it", "value") if found.edited == 1 else ("them", "values")
         console.say(
-            f"{edited} only by an edit here, or without having been applied: apply sends {it}, "
-            f"pull --all takes AlertSite's {value}."
+            f"{edited} in the manifests only. apply sends {it}; pull --all replaces {it} with the "
+            f"{value} of AlertSite."
         )
     if found.refused:
         refused = quantity(found.refused, "manifest is", "manifests are")
-        console.say(f"{refused} refused by the plan, and not pulled: reconciler plan says why.")
+        console.say(
+            f"{refused} refused by the plan and not pulled. To see why, run: reconciler plan"
+        )
 
 
 def _write(found: Pull) -> int:
@@ -137,5 +139,5 @@ def _write(found: Pull) -> int:
             failed += bool(state_error)
             console.say(state_error or f"{file.path}: wrote {quantity(len(file.edits), 'field')}.")
         if not failed:
-            console.note("AlertSite was only read. Review the edits, then commit them.")
+            console.note("AlertSite was not changed. Review the edits, then commit them.")
     return ExitCode.PARTIAL if failed else ExitCode.OK

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--update-baseline",
     is_flag=True,
-    help="Lint, and write the findings into the baseline: from now on, only new ones count.",
+    help="Lint, and write the findings into the baseline: from then on, only new ones count.",
 )
 @click.option(
     "--state",
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     metavar="LOCATION",
     type=options.FromHere(config.location_from_root),
     help="With --lint: also report fields that were applied, according to the state at LOCATION, "
-    "and that no manifest names any more.",
+    "but are no longer in a manifest.",
 )
 @formats.option(formats.Subject.FINDINGS)
 def validate(
@@ -64,7 +64,7 @@ def validate(
     (lint-baseline.json, or baseline in [lint] of reconciler.toml) are only counted.
     """
     if strict and not lint:
-        raise UsageError("--strict is about the findings of --lint", "Give both.")
+        raise UsageError("--strict needs --lint", "Use both.")
     try:
         _, fleet = options.load_quietly(*(paths or runtime.account().manifests))
     except InvalidManifestsError as error:
@@ -121,17 +121,17 @@ def _judge(
 ) -> ExitCode:
     """Says how many findings there are, and whether they are too many."""
     found = [finding.severity for finding in findings]
-    numbers = [quantity(found.count(one), one) for one in Severity if one in found]
     known = f" {quantity(judged.known, 'known finding')} in {file}." if judged.known else ""
     new = "new " if known else ""
-    told = f"{new}{', '.join(numbers)}" if numbers else f"no {new}findings"
+    numbers = [quantity(found.count(one), f"{new}{one}") for one in Severity if one in found]
+    told = ", ".join(numbers) or f"no {new}findings"
     console.note(f"Lint: {told}.{known}")
     if judged.gone:
         gone = quantity(len(judged.gone), f"finding of {file} is", f"findings of {file} are")
         first = judged.gone[0]
         console.say(
-            f"{gone} gone, such as {first.address} {first.code}: reconciler validate "
-            "--update-baseline takes them out."
+            f"{gone} gone, such as {first.address} {first.code}. To remove them, run: reconciler "
+            "validate --update-baseline"
         )
     is_bad = Severity.ERROR in found or (strict and findings)
     return ExitCode.INVALID if is_bad else ExitCode.OK

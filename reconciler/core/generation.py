@@ -31,7 +31,7 @@ class Generation(NamedTuple):
     dirty: bool = False
 
     def __str__(self) -> str:
-        changes = " with changes that are not committed" if self.dirty else ""
+        changes = " with uncommitted changes" if self.dirty else ""
         return f"{self.commit[:_SHOWN]}{changes}"
 
 
@@ -57,28 +57,28 @@ def check(now: Generation, last: Generation, relation: Relation, *, allow_older:
     new, old = now.commit[:_SHOWN], last.commit[:_SHOWN]
     if not now.commit:
         return (
-            f"The manifests are in no commit, and those that were applied last are of {old}: "
-            "whether these are older cannot be told."
+            f"The manifests are in no commit, and the last applied ones are of commit {old}: "
+            "cannot tell whether these are older."
         )
     if relation is Relation.OLDER and not allow_older:
         raise RefusedError(
-            f"the manifests are of an old commit: commit {new} is older than {old}, which was "
-            "applied last; nothing is applied",
-            "Apply the newest commit; to go back, revert in Git, which makes a new one. If "
+            f"the manifests are of an old commit: {new} is older than {old}, the last one applied; "
+            "nothing is applied",
+            "Apply the newest commit; to go back, revert in Git, which creates a new commit. If "
             "the old one is intended, allow it for this run with --allow-older.",
         )
     match relation:
         case Relation.OLDER:
-            said = f"Commit {new} is older than {old}, which was applied last: allowed in this run."
+            said = f"Commit {new} is older than {old}, the last one applied: allowed in this run."
         case Relation.PARTED:
             said = (
-                f"Commit {new} does not descend from {old}, which was applied last: it is of "
-                "another branch, or the history was rewritten."
+                f"Commit {new} does not descend from {old}, the last one applied: it is on another "
+                "branch, or the history was rewritten."
             )
         case _:
             said = (
-                f"Whether commit {new} is older than {old}, which was applied last, cannot be "
-                "told: the repository here does not know both. A shallow clone does not; "
-                "fetch-depth: 0 (GitHub) or GIT_DEPTH: 0 (GitLab) fetches all."
+                f"Cannot tell whether commit {new} is older than {old}, the last one applied: this "
+                "clone does not have both. If it is shallow, fetch the whole history with "
+                "fetch-depth: 0 (GitHub) or GIT_DEPTH: 0 (GitLab)."
             )
     return f"{dirty} {said}".strip()

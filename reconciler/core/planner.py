@@ -117,7 +117,7 @@ def _protected(address: str, record: Record) -> Refusal:
     return Refusal(
         address,
         "protected",
-        f"monitor {record.id} has no manifest any more, and its lifecycle protects it",
+        f"the manifest of monitor {record.id} is gone, but its lifecycle protects it",
         f"Leave it with --keep {address}, forget it with: reconciler state rm {address}; or "
         "restore its manifest, apply it with protect: false, and remove it again.",
         None,
@@ -130,10 +130,10 @@ def _untyped(address: str, record: Record) -> Refusal:
     return Refusal(
         address,
         "unknown-type",
-        f"AlertSite does not say of which type monitor {record.id} is, so nothing shows that it is "
-        f"the {kind} monitor of this record",
-        f"Leave it with --keep {address}, or forget it with: reconciler state rm {address}; if it "
-        "is to go, delete it in AlertSite.",
+        f"AlertSite does not return the type of monitor {record.id}, so it may not be the {kind} "
+        "monitor of this record",
+        f"Leave it with --keep {address}, or forget it with: reconciler state rm {address}; to "
+        "remove it, delete it in AlertSite.",
         None,
     )
 
@@ -155,58 +155,61 @@ _REFUSALS: dict[Decision, tuple[str, str]] = {
     Decision.NOT_OURS: (
         (
             "AlertSite already has a monitor of the kind {kind} named {display!r}, with the id "
-            "{ids}, and nothing says that it is this one"
+            "{ids}, and nothing binds it to this manifest"
         ),
         "Bind it with --adopt or metadata.id, or give the manifest's monitor another name.",
     ),
     Decision.AMBIGUOUS: (
         "AlertSite has several monitors of the kind {kind} named {display!r}: {ids}",
-        "Say which one is meant with metadata.id, or give the manifest's monitor another name.",
+        "Set metadata.id to the right one, or give the manifest's monitor another name.",
     ),
     Decision.UNCERTAIN: (
         (
-            "a create of it is not confirmed, and AlertSite has new monitors that it may have "
-            "made: {ids}"
+            "an earlier create is not confirmed, and AlertSite has new monitors that it may have "
+            "created: {ids}"
         ),
         (
-            "Say which one it is with metadata.id, or delete in AlertSite what is not wanted; if "
-            "none of them is it: reconciler state rm {other}"
+            "Set metadata.id to the right one, or delete unwanted ones in AlertSite; if it is none "
+            "of them: reconciler state rm {other}"
         ),
     ),
     Decision.PERHAPS_OURS: (
         (
             "AlertSite has no monitor of the kind {kind} named {display!r} to adopt, but others "
-            "that watch the same: {ids}"
+            "that check the same server: {ids}"
         ),
         (
-            "If one of them is it, under another name, bind it with metadata.id; if not, create "
-            "this one with a run without --adopt."
+            "If it is one of them under another name, bind it with metadata.id; if not, create it "
+            "with a run without --adopt."
         ),
     ),
     Decision.NO_SUCH_ID: (
         "AlertSite has no monitor with the id {id} in this account",
         (
-            "Correct metadata.id, or check that the URL and the login are those of the account "
-            "that has it."
+            "Correct metadata.id, or check that the URL and the login belong to the account that "
+            "has it."
         ),
     ),
     Decision.DELETED: (
         "monitor {id} was deleted outside Git",
-        "Take metadata.id out of the manifest to create it again, or remove the manifest.",
+        "Remove metadata.id from the manifest to create it again, or remove the manifest.",
     ),
     Decision.OTHER_KIND: (
         "monitor {id} is of the kind {type}, not {kind}",
         "AlertSite cannot change the kind of a monitor: correct kind or metadata.id{forget}.",
     ),
     Decision.TWO_BINDINGS: (
-        "the state binds {other} to monitor {record}, and {namer} names {named}",
+        "the state binds {other} to monitor {record}, but {namer} names {named}",
         "Correct metadata.id, or forget the record with: reconciler state rm {other}",
     ),
     Decision.SAME_NAME: (
-        "{other} describes a {kind} monitor named {display!r} too, and neither has an id",
         (
-            "Give one of them another name: they could not be told apart, should the answer to a "
-            "create be lost."
+            "{other} also describes a monitor of the kind {kind} named {display!r}, and neither "
+            "has an id"
+        ),
+        (
+            "Give one of them another name: if the response to a create is lost, they cannot be "
+            "told apart."
         ),
     ),
 }
@@ -422,7 +425,7 @@ def _refuse_stranding(manifest: Desired, lost: Stranded) -> Refusal:
     keys = ", ".join(map(str, lost.keys)) or "none"
     is_ignored = any(item.field == lost.field for item in manifest.lifecycle.ignore)
     named = "ignores" if is_ignored else "does not name"
-    ignored = ", and take it out of lifecycle.ignore" if is_ignored else ""
+    ignored = ", and remove it from lifecycle.ignore" if is_ignored else ""
     return Refusal(
         manifest.address,
         lost.field.replace("_", "-"),

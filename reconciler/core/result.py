@@ -217,7 +217,7 @@ def _confirm(
         return _missing(outcome)
     if outcome.change.action is Action.CREATE:
         if outcome.created is not None and number not in {None, outcome.created}:
-            message = f"another run has bound the address to monitor {number} meanwhile"
+            message = f"meanwhile, another run has bound the address to monitor {number}"
             return outcome._replace(status=Status.NOT_KEPT, message=message)
         outcome = outcome._replace(created=number or outcome.created)
     sent = {*outcome.change.body, _SWITCH}  # a monitor that is off now is never said to be done
@@ -231,11 +231,11 @@ def _confirm(
         return outcome._replace(status=Status.FAILED)
     if not_kept:
         had = {item.field: item.before for item in outcome.change.fields}
-        message = "AlertSite accepted the request and has another value"
+        message = "AlertSite accepted the request but has another value"
         if is_update and all(item.before == had.get(item.field, _MOVED) for item in not_kept):
             message = (
-                "AlertSite accepted the request and shows what it had before: the value was not "
-                "kept, or is not visible yet"
+                "AlertSite accepted the request but still shows the old value: it was not kept, or "
+                "is not visible yet"
             )
         return outcome._replace(status=Status.NOT_KEPT, message=message, not_kept=not_kept)
     if outcome.status is Status.UNCONFIRMED and any(item.source for item in outcome.change.fields):
@@ -245,9 +245,9 @@ def _confirm(
 
 def _doubled(outcome: Outcome, twin: Note) -> Outcome:
     message = (
-        f"AlertSite has monitor {twin.id} of the same kind and name too, which was not there when "
-        f"the plan was made; the manifest is bound to {outcome.created}. Another run with a state "
-        "of its own may have made it: delete the one you do not want"
+        f"AlertSite also has monitor {twin.id} of the same kind and name, which did not exist when "
+        f"the plan was made; the manifest is bound to {outcome.created}. Another run with its own "
+        "state may have created it: delete the one you do not want"
     )
     return outcome._replace(status=Status.DOUBLED, message=message)
 
@@ -258,7 +258,7 @@ def _deleted(outcome: Outcome, *, is_there: bool) -> Outcome:
         return outcome._replace(status=Status.DONE, message="")
     if outcome.status is Status.UNCONFIRMED:
         return outcome._replace(status=Status.FAILED)
-    message = "AlertSite accepted the request and still lists the monitor"
+    message = "AlertSite accepted the request but still lists the monitor"
     return outcome._replace(status=Status.NOT_KEPT, message=message)
 
 
@@ -267,9 +267,9 @@ def _missing(outcome: Outcome) -> Outcome:
     if outcome.status is Status.UNCONFIRMED:
         return outcome
     if outcome.change.action is Action.CREATE:
-        message = f"AlertSite accepted the request and does not have monitor {outcome.id}"
+        message = f"AlertSite accepted the request but does not have monitor {outcome.id}"
         return outcome._replace(status=Status.UNCONFIRMED, message=message)
-    message = "AlertSite accepted the request, and the monitor was deleted meanwhile"
+    message = "AlertSite accepted the request, but the monitor was deleted meanwhile"
     return outcome._replace(status=Status.NOT_KEPT, message=message)
 
 

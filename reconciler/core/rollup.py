@@ -324,5 +324,5 @@ def refuse_unsafe(
     raise RefusedError(
         f"{count} of {managed} monitors in all accounts would lose monitoring ({where}), and "
         f"{what} is {limit}: nothing is applied",
-        f"If that is meant, allow it for this run with --allow-loss {count}.",
+        f"If this is intended, allow it for this run with --allow-loss {count}.",
     )

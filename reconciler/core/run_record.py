@@ -238,7 +238,7 @@ class RunRecord(NamedTuple):
         version = data.get("format_version") if isinstance(data, dict) else None
         if not isinstance(version, str) or version.partition(".")[0] != "1":
             raise StateError(
-                f"a run record has format {version}, and this reconciler knows {FORMAT_VERSION}",
+                f"a run record has format {version}, but this reconciler reads {FORMAT_VERSION}",
                 "Use the version of reconciler that wrote it, or a newer one.",
             )
         try:

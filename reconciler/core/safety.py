@@ -466,21 +466,21 @@ def refuse_unsafe(
         reasons.append(_too_much(coverage, ceiling if is_above and ceiling is not None else limit))
         if is_above:
             hints.append(
-                "RECONCILER_BUDGET is the ceiling, and no flag lifts it: lose fewer within 24 "
-                "hours, or ask whoever sets it to raise it."
+                "RECONCILER_BUDGET is a hard limit that no flag overrides: apply changes that lose "
+                "fewer monitors within 24 hours, or ask the owner of RECONCILER_BUDGET to raise it."
             )
         else:
             flags.append(f"--allow-loss {count}")
         if allow_loss is None and allowance.last_apply == limit < allowance.configured:
             reasons.append(
-                f"reconciler.toml now allows {allowance.configured:,}, but a limit that was "
-                "raised counts only after an apply that does not need it"
+                f"reconciler.toml now allows {allowance.configured:,}, but a raised limit takes "
+                "effect only after an apply that does not need it"
             )
     if not reasons:
         return
     if flags:
         hints.insert(0, f"If this is intended, allow it for this run with {' '.join(flags)}.")
-    who = f". Who would lose what: {_named(coverage.losses)}" if is_too_much else ""
+    who = f". Affected: {_named(coverage.losses)}" if is_too_much else ""
     raise RefusedError(f"{'; '.join(reasons)}: nothing is applied{who}", " ".join(hints))
 
 
@@ -497,5 +497,5 @@ def _too_much(coverage: Coverage, limit: int) -> str:
 def _named(losses: Sequence[Loss]) -> str:
     names = [f"{loss.address} ({', '.join(loss.causes)})" for loss in losses[:_NAMED]]
     if len(losses) > _NAMED:
-        names.append(f"and {len(losses) - _NAMED:,} more, which --detail full names")
+        names.append(f"and {len(losses) - _NAMED:,} more (--detail full lists them)")
     return ", ".join(names)

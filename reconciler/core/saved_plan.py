@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _AGAIN = "Make a new plan here: reconciler plan --out FILE"
 _AGAIN_OR_ALLOW = (
-    f"{_AGAIN}. Or check out what it was made from. To apply what both ask for, allow it for this "
-    "run with --allow-different-manifests."
+    f"{_AGAIN}. Or check out the commit that it was made from. To apply only what both ask for, "
+    "allow it for this run with --allow-different-manifests."
 )
 
 
@@ -123,7 +123,7 @@ def from_json(data: Mapping[str, JSON]) -> SavedPlan:
     saved = SavedPlan(Plan.from_json(data), PlanInputs(**(basis | tuples | generation)))
     if to_json(saved) != data:  # the digest is of what the changes say
         raise RefusedError(
-            "the plan is not what was written: its digest does not fit",
+            "the plan was changed after it was written: its digest does not match",
             "Make a new plan: reconciler plan --out FILE",
         )
     return saved
@@ -150,23 +150,21 @@ def refuse_foreign(
         ("the state of the lineage", made.lineage, current.lineage or "without any state"),
     )
     is_same = made.is_of_the_same(current)
-    what = "the manifests say" if made.manifests != current.manifests else "reconciler.toml says"
-    commits = f"it was made from {_from(made)}, and here is {_from(current)}"
+    what = "the manifests have" if made.manifests != current.manifests else "reconciler.toml has"
+    commits = f"it was made from {_from(made)}, but here is {_from(current)}"
     if not is_same and not allow_different:
-        raise RefusedError(
-            f"{what} something else than when the plan was made: {commits}", _AGAIN_OR_ALLOW
-        )
+        raise RefusedError(f"{what} changed since the plan was made: {commits}", _AGAIN_OR_ALLOW)
     for name, then, now in differences:
         if then not in {now, ""}:
             raise RefusedError(
-                f"the plan was made for {name} {then}, and this is {now}",
+                f"the plan was made for {name} {then}, but this is {now}",
                 _AGAIN,
             )
     if is_same:
         return ""
     return (
-        f"{what[0].upper()}{what[1:]} something else than when the plan was made: {commits}. That "
-        "is allowed in this run: what both ask for is applied."
+        f"{what[0].upper()}{what[1:]} changed since the plan was made: {commits}. "
+        "Allowed in this run: only what both ask for is applied."
     )
 
 
@@ -274,7 +272,7 @@ def _undone(
     if monitor is None:
         return ""
     if planned.action is Action.DELETE:
-        return "" if change else "the state does not say any more that it is ours"
+        return "" if change else "the state no longer has a record of it"
     kind = kinds.get(planned.kind)
     if kind is None:
         return "its kind is not known here"
@@ -285,7 +283,7 @@ def _undone(
         if item.sent_with is None and item.source is None and item.field not in asked
         if not _has(monitor, kind.field(item.field), planned.body[item.field])
     ]
-    return f"{', '.join(fields)}: nothing asks for it any more" if fields else ""
+    return f"{', '.join(fields)}: no manifest sets this any more" if fields else ""
 
 
 def _has(monitor: Live, field: Field, value: JSON) -> bool:
@@ -299,7 +297,7 @@ def _what_moved(planned: Change, change: Change) -> Outcome | None:
         return _moved(planned, _what_happened(planned, change))
     if fields := _moved_fields(planned, change):
         names = ", ".join(item.field for item in fields)
-        return _moved(planned, f"{names} moved in AlertSite since the plan was made", fields)
+        return _moved(planned, f"{names} changed in AlertSite since the plan was made", fields)
     # The manifests are the same, so these are too, unless somebody has written another plan.
     others = [
         item.field
@@ -313,7 +311,7 @@ def _what_moved(planned: Change, change: Change) -> Outcome | None:
     return None
 
 
-_UNTOLD = "whether its secret was sent already cannot be told without RECONCILER_SECRET_KEY"
+_UNTOLD = "cannot tell without RECONCILER_SECRET_KEY whether its secret was already sent"
 
 
 def _has_secret(change: Change | None) -> bool:
@@ -337,9 +335,7 @@ def _bindings(saved: Plan, current: Plan) -> tuple[Binding, ...]:
     refused = {refusal.address for refusal in current.refusals}
     for binding in saved.binding(BindingAction.ADOPT):
         if binding.address in refused:
-            raise RefusedError(
-                f"{binding.address} cannot be adopted any more as it was reviewed", _AGAIN
-            )
+            raise RefusedError(f"{binding.address} can no longer be adopted as reviewed", _AGAIN)
     for binding in current.bindings:
         if binding not in reviewed and (words := _OTHERWISE.get(binding.action)):
             raise RefusedError(words.format(**binding._asdict()), _AGAIN)

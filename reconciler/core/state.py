@@ -298,7 +298,7 @@ def from_text(text: bytes) -> State:
         raise StateError("the state is corrupt: it has no format_version")
     if version != "1.0" and not _is_known(version, FORMAT_VERSION):
         raise StateError(
-            f"the state has format {version}, and this reconciler knows {FORMAT_VERSION}",
+            f"the state has format {version}, but this reconciler reads {FORMAT_VERSION}",
             "Use the version of reconciler that wrote it, or a newer one.",
         )
     try:

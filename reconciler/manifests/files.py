@@ -55,7 +55,7 @@ def find(paths: Sequence[str], *, may_be_empty: bool = False, hint: str = "") ->
     if not files and not may_be_empty:
         where = ", ".join(paths)
         raise ConfigurationError(
-            f"{where}: there is no manifest (*.yaml, *.yml) here", hint or _HINT
+            f"{where}: there are no manifests (*.yaml, *.yml) here", hint or _HINT
         )
     return sorted(dict.fromkeys(files))
 

@@ -60,7 +60,7 @@ def _plan(overview: Overview) -> tuple[str, str]:
 
 def _drift(overview: Overview) -> tuple[str, str]:
     if not overview.applied:
-        return "not known: nothing was applied yet", ""
+        return "unknown: nothing applied yet", ""
     if not overview.drifted:
         return f"none: {overview.applied:,} as last applied", ""
     return f"{overview.drifted:,} of {overview.applied:,} not as last applied", "drift"
@@ -69,7 +69,7 @@ def _drift(overview: Overview) -> tuple[str, str]:
 def _coverage(overview: Overview) -> tuple[str, str]:
     managed, disabled, silenced = overview.coverage
     watching = managed - disabled - silenced
-    text = f"{watching:,} of {managed:,} managed monitors run and tell of failures"
+    text = f"{watching:,} of {managed:,} managed monitors run and send alerts"
     if disabled:
         text += f", {disabled:,} disabled"
     if silenced:
@@ -81,7 +81,7 @@ def _cost(overview: Overview) -> str:
     found = overview.cost
     all_ = found.monitors + found.unknown
     scope = f"all {all_:,}" if not found.unknown else f"{found.monitors:,} of {all_:,}"
-    unknown = "" if not found.unknown else "; of the others interval or locations are not known"
+    unknown = "" if not found.unknown else "; the others have no known interval or locations"
     return (
         f"{found.measurements:,} measurements and {found.credits:,.10g} credits per day, of "
         f"{scope} email monitors{unknown}"
@@ -91,6 +91,6 @@ def _cost(overview: Overview) -> str:
 def _last_run(overview: Overview, age: str) -> str:
     stored = overview.stored
     if not stored.run:
-        return "none that the state knows of"
+        return "none, according to the state"
     commit = f", commit {stored.generation}" if stored.generation.commit else ""
     return f"{stored.run}, saved {stored.saved_at} ({age}){commit}"

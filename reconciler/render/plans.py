@@ -33,27 +33,27 @@ _REASONS = {
     Reason.DELETED_OUTSIDE: "deleted outside Git, created again",
     Reason.REPLACEMENT: "replacement, created first: the kind has changed",
     Reason.REPLACED: "replaced, deleted last: the kind has changed",
-    Reason.RETIRED: "retired: no manifest any more, disabled and kept",
-    Reason.UNDONE: "created by the run that is undone",
+    Reason.RETIRED: "retired: its manifest is gone; disabled and kept",
+    Reason.UNDONE: "created by the run being undone",
 }
-_GONE = ": no manifest any more"
+_GONE = ": its manifest is gone"
 _NOTES = {
     NoteCode.RELEASED: (".", "released: {fields} "),
-    NoteCode.ORPHAN: (".", "orphan: it has no manifest any more and is left as it is"),
+    NoteCode.ORPHAN: (".", "orphan: no manifest; left as it is"),
     NoteCode.UNKNOWN: (".", "not compared: the state has no record of it"),
     NoteCode.STALE_NAME: (".", "hint: metadata.previously ({name}) can be removed"),
     NoteCode.UNLISTED: (".", "not in AlertSite's list, read by id"),
     NoteCode.DUPLICATE: (
         "!",
         (
-            "has the kind and name of our monitor {name}: another run with a state of its own may "
-            "have made it; delete the one you do not want"
+            "has the same kind and name as managed monitor {name}: another run with its own state "
+            "may have created it; delete the one you do not want"
         ),
     ),
     NoteCode.PENDING: (
         ".",
         (
-            "pending: an earlier create is not confirmed and may still be under way; apply waits "
+            "pending: an earlier create is not confirmed and may still be in progress; apply waits "
             "for it before it creates another"
         ),
     ),
@@ -64,62 +64,73 @@ _NOTES = {
             "the manifest, or delete the monitor in AlertSite"
         ),
     ),
-    NoteCode.IGNORED: (".", "ignored: {fields} not as in AlertSite, and lifecycle.ignore says so"),
+    NoteCode.IGNORED: (
+        ".",
+        "ignored: {fields} not as in AlertSite, but lifecycle.ignore allows it",
+    ),
 }
 
 _BINDINGS = {
     BindingAction.ADOPT: "bound to this monitor from now on",
-    BindingAction.BIND: "an earlier run created it, but did not record it",
+    BindingAction.BIND: "created by an earlier run that did not record it",
     BindingAction.FORGET: "its monitor is gone, or bound to another address",
-    BindingAction.UNBIND: "the run that is undone had bound it",
+    BindingAction.UNBIND: "bound by the run being undone",
     BindingAction.MOVE: "it was {name}; only its record moves, nothing is sent",
 }
 _LEFT = {
-    None: "; --prune retires it, state rm {address} forgets it",
-    "kept": ", as --keep says; state rm {address} forgets it",
-    "disabled": ", disabled; state rm {address} forgets it",
-    "shared": ": another address has the same monitor; state rm {address} forgets one of them",
-    "untold": ": it may be what a ! target leaves out; {address} as a target retires it",
+    None: ". Retire it with --prune, or forget it with: reconciler state rm {address}",
+    "kept": ", kept by --keep. Forget it with: reconciler state rm {address}",
+    "disabled": ", already disabled. Forget it with: reconciler state rm {address}",
+    "shared": (
+        ": another address has the same monitor. Forget one with: reconciler state rm {address}"
+    ),
+    "untold": ": a ! target may exclude it. To retire it, name {address} as a target",
 }
 """Of an orphan, why it is left, and what can be done about it."""
 _RELEASED = {
     None: "no longer in the {where}, left as in AlertSite",
-    "kept": "no longer in the {where}, left as in AlertSite, as lifecycle.release says",
+    "kept": "no longer in the {where}, left as in AlertSite because of lifecycle.release",
     "moved": "no longer in the {where}, left as in AlertSite: changed there since the last apply",
-    "unset": "no longer in the {where}, left as in AlertSite: unset before, and cannot be unset",
+    "unset": (
+        "no longer in the {where}, left as in AlertSite: it was unset before Git set it, and "
+        "cannot be unset"
+    ),
     "apart": (
-        "no longer in the {where}, left as in AlertSite: home_location and locations would not fit "
-        "each other"
+        "no longer in the {where}, left as in AlertSite: home_location and locations would not "
+        "match"
     ),
     "worse": (
-        "worse for coverage than before the {where} named it; name it again, or set it in AlertSite"
+        "left with less coverage than before the {where} set it; set it there again, or in "
+        "AlertSite"
     ),
 }
 """Of a field that is left, why."""
 _TOGETHER: dict[BindingAction | NoteCode, str] = {
     BindingAction.ADOPT: "bound to their manifests from now on",
-    BindingAction.BIND: "an earlier run created them, but did not record them",
+    BindingAction.BIND: "created by an earlier run that did not record them",
     BindingAction.FORGET: "their monitors are gone, or bound to other addresses",
-    BindingAction.UNBIND: "the run that is undone had bound them",
+    BindingAction.UNBIND: "bound by the run being undone",
     BindingAction.MOVE: "only their records move, nothing is sent",
     NoteCode.RELEASED: "released: {fields} ",
-    NoteCode.ORPHAN: "orphaned: they have no manifest any more and are left as they are",
+    NoteCode.ORPHAN: "orphans: no manifest; left as they are",
     NoteCode.UNKNOWN: "not compared: the state has no record of them",
     NoteCode.STALE_NAME: "hint: metadata.previously can be removed",
     NoteCode.UNLISTED: "not in AlertSite's list, read by id",
     NoteCode.PENDING: (
-        "pending: earlier creates are not confirmed and may still be under way; apply waits for "
+        "pending: earlier creates are not confirmed and may still be in progress; apply waits for "
         "them before it creates others"
     ),
-    NoteCode.IGNORED: "ignored: {fields} not as in AlertSite, and lifecycle.ignore says so",
+    NoteCode.IGNORED: "ignored: {fields} not as in AlertSite, but lifecycle.ignore allows it",
 }
 """What is said of many at once; what is not here is a warning, and never folded."""
 _ALL_LEFT = {
-    None: "; --prune retires them, state rm ADDRESS forgets one",
-    "kept": ", as --keep says; state rm ADDRESS forgets one",
-    "disabled": ", disabled; state rm ADDRESS forgets one",
-    "shared": ": other addresses have the same monitors; state rm ADDRESS forgets one",
-    "untold": ": they may be what a ! target leaves out; ADDRESS as a target retires one",
+    None: ". Retire them with --prune, or forget one with: reconciler state rm ADDRESS",
+    "kept": ", kept by --keep. Forget one with: reconciler state rm ADDRESS",
+    "disabled": ", already disabled. Forget one with: reconciler state rm ADDRESS",
+    "shared": (
+        ": other addresses have the same monitors. Forget one with: reconciler state rm ADDRESS"
+    ),
+    "untold": ": a ! target may exclude them. To retire one, name its ADDRESS as a target",
 }
 _MOST = 10
 """So many labels are named of those whose monitors lose monitoring."""
@@ -236,7 +247,7 @@ def _group(group: Group, show: _Show) -> Iterator[str]:
     yield f"      {some([change.address for change in group.changes])}"
     if show.requests:
         yield from _request(group.changes[0])
-        yield f"      and {len(group.changes) - 1:,} more such requests"
+        yield f"      and {quantity(len(group.changes) - 1, 'more request')} like this"
     yield ""
 
 
@@ -330,10 +341,10 @@ def cause_text(field: FieldChange, names: Names, *, colour: bool = False) -> str
     if field.cause is Cause.RESTORE:
         words = f"restore: its value before run {printable(field.before_run or '')}"
     if field.cause is Cause.NOT_KEPT:
-        words = "not kept: sent before, and AlertSite has not shown it since"
+        words = "not kept: sent before, but AlertSite has not shown it since"
     if field.cause is Cause.UNSETTLED:
         was = shown_value(field, field.applied, names)
-        words = f"sent again: {was} was sent last and may show yet"
+        words = f"sent again: {was} was sent last and may not show yet"
     if field.cause is Cause.BOTH:
         was = shown_value(field, field.applied, names)
         words = f"both: changed here and in AlertSite, last applied {was}"
@@ -450,11 +461,11 @@ def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:
                 printable(f"{item.name[:_LONGEST] or '(no name)'} (id {item.id})")
                 for item in plan.unmanaged_monitors
             ]
-            yield f"  {some(names, _FEW, '; reconciler list --unmanaged names all')}"
+            yield f"  {some(names, _FEW, '; list all with: reconciler list --unmanaged')}"
     if plan.untracked:
-        what = quantity(plan.untracked, "secret was", "secrets were")
+        what = quantity(plan.untracked, "secret")
         yield (
-            f"RECONCILER_SECRET_KEY is not set, so nobody can tell whether {what} ever sent: "
+            f"RECONCILER_SECRET_KEY is not set, so changes of {what} cannot be detected: "
             f"--write-secrets sends {'it' if plan.untracked == 1 else 'them'}."
         )
     yield from secrets_lines(plan)
@@ -464,16 +475,16 @@ def secrets_lines(plan: Plan) -> Iterator[str]:
     """What cannot be told of secrets."""
     if plan.rekeyed:
         what = "1 secret was" if plan.rekeyed == 1 else f"{plan.rekeyed} secrets were"
-        has, it = ("it has", "it") if plan.rekeyed == 1 else ("they have", "them")
+        it = "it" if plan.rekeyed == 1 else "them"
         yield (
-            f"RECONCILER_SECRET_KEY is another one than when {what} sent, so nobody can tell "
-            f"whether {has} changed: apply sends {it} once more."
+            f"RECONCILER_SECRET_KEY has changed since {what} sent, so changes cannot be detected: "
+            f"apply sends {it} once more."
         )
     if plan.unchecked:
         what = "1 secret is" if len(plan.unchecked) == 1 else f"{len(plan.unchecked)} secrets are"
         yield (
-            f"{what} not checked, since not at hand here: {some(plan.unchecked, _FEW)}. An apply "
-            "needs those that it sends."
+            f"{what} not checked: not available here: {some(plan.unchecked, _FEW)}. apply needs "
+            "those that it sends."
         )
 
 

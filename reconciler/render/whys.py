@@ -22,16 +22,16 @@ _NEXT = {
     Next.UNCHANGED: "unchanged: AlertSite already matches",
     Next.CREATE: "sent when the monitor is created",
     Next.RELEASED: "released: no longer in the manifest, left as in AlertSite",
-    Next.NOT_MANAGED: "not managed: the manifest does not name it, so it is AlertSite's",
-    Next.FORGOTTEN: "nothing: the record has neither a manifest nor a monitor",
+    Next.NOT_MANAGED: "not managed: the manifest does not set it",
+    Next.FORGOTTEN: "nothing: the record has no manifest and no monitor",
     Next.UNKNOWN: "not compared: the state has no record of it",
 }
 _TRACKING = {
     Tracking.SENT: "tracked: as it was last sent",
     Tracking.CHANGED: "changed since it was last sent",
-    Tracking.UNSENT: "never sent, as far as the state knows",
-    Tracking.UNTRACKED: "not tracked: without RECONCILER_SECRET_KEY a change does not show",
-    Tracking.UNCHECKED: "not checked, since it is not at hand here",
+    Tracking.UNSENT: "never sent, according to the state",
+    Tracking.UNTRACKED: "not tracked: without RECONCILER_SECRET_KEY, changes cannot be detected",
+    Tracking.UNCHECKED: "not checked: not available here",
 }
 _SYMBOLS = {
     Next.UPDATE: "~",
@@ -74,7 +74,7 @@ def _head(why: Why, age: str, *, colour: bool) -> Iterator[str]:
 def _binding(why: Why) -> str:
     subject = why.subject
     if subject.number is None:
-        return "none yet: bound to nothing by manifest or state"
+        return "none yet: neither the manifest nor the state binds one"
     names = []
     if ID in subject.places:
         names.append(f"metadata.id ({printable(subject.places[ID])})")
@@ -87,7 +87,7 @@ def _binding(why: Why) -> str:
 def _applied(why: Why, age: str) -> str:
     record = why.subject.record
     if record is None:
-        return "never, as far as the state knows"
+        return "never, according to the state"
     ago = f" ({age})" if age else ""
     when = f"{record.applied_at}{ago}" if record.applied_at else "at an unknown time"
     return printable(f"{when} by run {record.run}")
@@ -108,7 +108,7 @@ def _next(why: Why) -> str:
         case Next.REFUSED:
             return f"refused: {printable(why.message)}"
         case Next.ORPHAN:
-            return "nothing: an orphan is left as it is, unless apply --prune retires it"
+            return "nothing: an orphan is left as it is; apply --prune retires it"
         case Next.UPDATE if change is not None:
             names = ", ".join(item.field for item in change.fields if item.sent_with is None)
             return f"{VERBS[Action.UPDATE].word} {printable(names)}"
@@ -204,18 +204,18 @@ def _near(why: Why, field: FieldWhy) -> str:
 
 def _applied_value(why: Why, field: FieldWhy, age: str) -> str:
     if not field.was_applied:
-        return "never, as far as the state knows"
+        return "never, according to the state"
     what = "a secret" if field.applied is None else _named(why, field, field.applied)
     return f"{what}, {_applied(why, age)}"
 
 
 def _live(why: Why, field: FieldWhy) -> str:
     if why.subject.is_offline:
-        return "not asked (--offline)"
+        return "not read (--offline)"
     if why.subject.live is None:
         return "none: AlertSite has no such monitor"
     if field.source is not None:
-        return "never compared, as AlertSite need not show secrets"
+        return "never compared: AlertSite may not return secrets"
     return _named(why, field, field.live)
 
 
@@ -259,15 +259,15 @@ def _cause(why: Why, field: FieldWhy) -> str:
         case Cause.BOTH:
             return "both, changed here and in AlertSite since the last apply"
         case Cause.NOT_KEPT:
-            return "not kept, sent before and not shown by AlertSite since"
+            return "not kept, sent before but AlertSite has not shown it since"
         case Cause.UNSETTLED:
-            return "unsettled, sent otherwise before and not shown by AlertSite since"
+            return "unsettled, a different value was sent before and AlertSite has not shown it yet"
         case _ if field.was_applied:
             return "edit, changed in the manifest since the last apply"
         case _ if why.subject.record:
-            return "edit, named in the manifest for the first time"
+            return "edit, new in the manifest"
         case _:
-            return "edit, and nothing is known of an earlier apply"
+            return "edit, no earlier apply on record"
 
 
 def _brief(why: Why, field: FieldWhy) -> str:

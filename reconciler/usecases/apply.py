@@ -130,7 +130,7 @@ def execute(
             try:
                 note([outcome for _, outcome in batch])
             except BaseException:
-                halt.part.cancel("what was done could not be written down")
+                halt.part.cancel("the result could not be written to the journal")
                 ahead.release(len(changes))
                 raise
             ahead.release(len(batch))
@@ -174,7 +174,7 @@ def _carry_out(
     except AlertSiteError as error:
         halt.count(error)
         if isinstance(error, CredentialsError):
-            halt.part.cancel("AlertSite refuses the credentials")
+            halt.part.cancel("AlertSite rejects the credentials")
         elif fail_fast:
             halt.part.cancel(f"{change.address} failed")
         status = Status.UNCONFIRMED if error.may_have_arrived else Status.FAILED
@@ -355,7 +355,7 @@ class _Run:
             ready = [change for change in retiring if last and self._is_replaced(change, last)]
             seen, done = self._sent_and_seen(ready, parallelism=1) if ready else (last, ())
             last = seen or last
-            reason = "its replacement is not there as it was sent, or not enabled"
+            reason = "its replacement is missing, disabled, or not as it was sent"
             waiting = [change for change in retiring if change not in ready]
         else:
             reason = "monitors are only retired when all other changes are done"
@@ -404,7 +404,7 @@ class _Run:
             if not again or self._execution.fail_fast or self._execution.cancellation.reason:
                 break
             what = again[0].address if len(again) == 1 else f"{len(again):,} monitors"
-            self._execution.reporter.say(f"AlertSite has not made {what}: sending again.")
+            self._execution.reporter.say(f"AlertSite has not created {what}: sending again.")
             outcomes = self._execute(again, parallelism=parallelism, is_progress=False)
             by_address = {item.change.address: item for item in (*seen, *outcomes)}
             last, seen, absent = self._verified(
@@ -439,8 +439,7 @@ class _Run:
             number = self._writer.create(change.path, body, secrets)
             if number in self._ids:  # nobody else's monitor is ever taken for ours
                 error = NonsenseError(
-                    f"POST {change.path} was answered with the id {number}, which is that of a "
-                    "monitor that was there before"
+                    f"POST {change.path} returned the id {number} of a monitor that already existed"
                 )
                 error.may_have_arrived = True
                 raise error
@@ -469,7 +468,7 @@ class _Run:
             self._recorder.record(records)  # also after an error: the journal may still take it
         except StateError as error:
             self.state_error = self.state_error or error
-            self._execution.cancellation.cancel(f"the state cannot be kept: {error}")
+            self._execution.cancellation.cancel(f"the state cannot be saved: {error}")
 
     def _record_of(self, outcome: Outcome) -> Record | None:
         """A record of what AlertSite accepted, which is not seen yet."""
@@ -716,7 +715,7 @@ def _without_answer(outcome: Outcome, crossed: Collection[str]) -> Outcome:
     """The outcome; that of a create as if it had no answer, if it was that of another one."""
     if outcome.change.address not in crossed or outcome.status is not Status.DONE:
         return outcome
-    message = f"AlertSite answered with the id {outcome.created}, which another create has made"
+    message = f"AlertSite returned the id {outcome.created}, which belongs to another create"
     return outcome._replace(
         status=Status.UNCONFIRMED, message=message, created=None, may_repeat=True
     )
@@ -727,6 +726,6 @@ def _unverified(outcome: Outcome, error: Exception) -> Outcome:
         return outcome
     known = isinstance(error, AlertSiteError)
     reason = str(error) if known else f"unexpected failure: {type(error).__name__}: {error}"
-    message = f"AlertSite accepted the request and could not be read again: {reason}"
+    message = f"AlertSite accepted the request, but could not be read again: {reason}"
     code = error.exit_code if isinstance(error, AlertSiteError) else ExitCode.BUG
     return outcome._replace(status=Status.UNCONFIRMED, message=message, exit_code=code)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _MOST_LISTED = 10
 _MAPPING = (
     "A mapping file is YAML: ids, or globs over names, each with the path of its manifests, such "
-    "as 'mail-4*': mail/{name}.yaml or '123456': edge.yaml; the first that fits counts."
+    "as 'mail-4*': mail/{name}.yaml or '123456': edge.yaml; the first match applies."
 )
 
 
@@ -141,7 +141,7 @@ def read_layout(text: str) -> Layout:
     if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
         reason = f" ({findings[0]})" if findings else ""
         raise UsageError(
-            f"--layout {text}: it is not a mapping from text to text{reason}", _MAPPING
+            f"--layout {text}: it is not a mapping of strings to strings{reason}", _MAPPING
         )
     for pattern in value.values():
         naming.check_layout(pattern)
@@ -328,7 +328,7 @@ class _Drafts:
             is_meant = not self._terms.targets or str(live.id) in self._terms.targets
             if live.type is None and is_meant:
                 self._unmet.discard(str(live.id))
-                self._skip(live, "AlertSite does not say of which kind it is")
+                self._skip(live, "AlertSite does not return its type")
             return
         name = self._name(live, kind.name)
         facts = facts_of(live, kind.name, name)
@@ -342,7 +342,7 @@ class _Drafts:
         loose = self._loose.get(match_key(kind.name, live.fields.get("name")))
         if loose is not None:
             other = f"{loose.address} ({loose.origin})"
-            self._skip(live, f"{other} looks like it and has no id; bind it with apply --adopt")
+            self._skip(live, f"{other} looks like it but has no id; bind it with apply --adopt")
             return
         path = self._terms.layout.path(facts)
         places = [present.inherited(path, kind.name) for present in self._present]
@@ -383,18 +383,19 @@ class _Drafts:
         """
         if self._unmet:  # one that means nothing may be a typing error
             raise UsageError(
-                f"{', '.join(sorted(self._unmet))}: no email monitor has that id or name",
-                "A target is an id, or a glob over names; reconciler list --live shows all.",
+                f"{', '.join(sorted(self._unmet))}: no email monitor has this id or name",
+                "A target is an id, or a glob over names. To see all, run: reconciler list --live",
             )
         if self._overlap and not self._terms.merge:
             first = self._described[self._overlap[0]]
             count = len(self._overlap)
             raise RefusedError(
-                f"1 of the monitors has a manifest already: {first.address} ({first.origin})"
+                f"1 of the monitors already has a manifest: {first.address} ({first.origin})"
                 if count == 1
-                else f"{count:,} of the monitors have manifests already, such as {first.address} "
+                else f"{count:,} of the monitors already have manifests, such as {first.address} "
                 f"({first.origin})",
-                "Add manifests for the others with --merge, or write elsewhere with --into.",
+                "Add manifests for the others with --merge, or write to another folder with "
+                "--into.",
             )
         drafts, shared = self._drafts, list[Shared]()
         if self._terms.merge:  # then each goes into a file that is not there yet
@@ -417,8 +418,9 @@ class _Drafts:
         if there := [path for path in texts if self._holds(path)]:
             there = [os.path.join(self._terms.folder, path) for path in there]  # noqa: PTH118 - text
             raise RefusedError(
-                f"nothing is overwritten, and there is already: {_listed(there)}",
-                "Add manifests for new monitors with --merge, or write elsewhere with --into.",
+                f"import does not overwrite existing files: {_listed(there)}",
+                "Add manifests for new monitors with --merge, or write to another folder with "
+                "--into.",
             )
         return Imported(
             drafts=tuple(drafts),

@@ -129,7 +129,7 @@ class Grace:
         waited = min(self._seconds, self._clock.monotonic() - self._began)
         names = missing[0] if len(missing) == 1 else f"{len(missing):,} monitors"
         self._reporter.say(
-            f"Waiting for {names}, whose create is not confirmed and may still be under way: "
+            f"Waiting for {names}, whose create is not confirmed and may still be in progress: "
             f"{waited:.0f} of {self._seconds:.0f} s"
         )
         self._pause = min(2 * self._pause, 10.0)
@@ -248,8 +248,7 @@ def _is_too_much(gone: int, known: int) -> bool:
 def _other_account(account: Account, gone: int, known: int) -> RefusedError:
     which = f"none of the {known:,}" if gone == known else f"only {known - gone:,} of the {known:,}"
     return RefusedError(
-        f"{which} monitors that the state knows {'is' if gone >= known - 1 else 'are'} in this "
-        "account",
+        f"{which} monitors in the state {'is' if gone >= known - 1 else 'are'} in this account",
         f"Check {account.settings} and --state. If they were deleted there, forget "
         "their records first: reconciler state rm ADDRESS...",
     )
@@ -428,7 +427,7 @@ def plan_offline(
     """
     if not state.serial:
         raise StateError(
-            f"{location}: there is no state yet to compare with offline",
+            f"{location}: there is no state yet, so --offline has nothing to compare with",
             "Run apply once, name the state with --state, or plan without --offline.",
         )
     _check_is_something(workspace, state)
@@ -492,7 +491,7 @@ def refuse_refusals(plan: Plan) -> None:
         what = "1 manifest is" if count == 1 else f"{count:,} manifests are"
         raise RefusedError(
             f"{what} refused, so nothing can be applied",
-            "Fix what the plan says above, or leave it out with --exclude.",
+            "Fix what the plan shows above, or leave it out with --exclude.",
         )
 
 
@@ -504,7 +503,7 @@ def refuse_stale(approved: Plan, current: Plan) -> None:
     """
     if approved.digest != current.digest:
         raise RefusedError(
-            "AlertSite changed while the plan was being approved, so nothing is applied",
+            "AlertSite changed while you were reviewing the plan; nothing is applied",
             "Run the same command again and read the new plan.",
         )
 
@@ -524,8 +523,8 @@ def refuse_other(plan: Plan, approved: str, digests: Collection[str] = ()) -> No
     """
     if plan.digest != approved and not (digests and plan.is_rest_of(digests)):
         raise RefusedError(
-            "the plan is not the one that was approved: AlertSite or the manifests have changed "
-            "since, so nothing is applied",
+            "the plan differs from the approved one: AlertSite or the manifests have changed "
+            "since; nothing is applied",
             "Run the same command again and read the new plan.",
         )
 
@@ -533,9 +532,9 @@ def refuse_other(plan: Plan, approved: str, digests: Collection[str] = ()) -> No
 def _check_is_something(workspace: Workspace, state: State) -> None:
     if not workspace.fleet.desired and not state.records:
         raise ConfigurationError(
-            f"{workspace.fleet.where}: there is no manifest (*.yaml, *.yml) here, and the state "
-            "knows no monitor",
-            "Write one, or let reconciler import do it; --manifests DIR names another folder.",
+            f"{workspace.fleet.where}: there are no manifests (*.yaml, *.yml) here, and the state "
+            "has no records",
+            "Write one, or run reconciler import; use --manifests DIR for another folder.",
         )
 
 
@@ -563,15 +562,14 @@ def _check_targets(workspace: Workspace, state: State) -> None:
         name = bare(target)
         if not is_described and not any(fnmatchcase(address, name) for address in state.records):
             raise UsageError(
-                f"the target {name} matches no manifest, and no record of a monitor without one"
-                f"{did_you_mean(name, known)}",
+                f"the target {name} matches no manifest and no orphan{did_you_mean(name, known)}",
                 f"A target is {GRAMMAR}.",
             )
     for pattern in rules.keep:
         if not any(fnmatchcase(address, pattern) for address in addresses):
             raise UsageError(
                 f"--keep {pattern} matches no record and no manifest{did_you_mean(pattern, known)}",
-                "Give an address such as email-smtp/prod-relay, or a glob; or leave out --keep.",
+                "Use an address such as email-smtp/prod-relay, or a glob; or leave out --keep.",
             )
 
 

@@ -125,7 +125,7 @@ def result() -> Result:
     field = outcomes[1].change.fields[0]
     outcomes[1] = outcomes[1]._replace(
         status=Status.NOT_KEPT,
-        message="AlertSite accepted the request and has another value",
+        message="AlertSite accepted the request but has another value",
         not_kept=(field,),
     )
     return Result(ACCOUNT, tuple(outcomes), run=MADE.run, generation=Generation("c0ffee1234ab"))

@@ -512,7 +512,7 @@ def test_a_plan_that_is_another_one_by_then_is_refused(
     accounts.other.edit("email-smtp", number, port=26)
     shown.type("yes\n")
     assert shown.finish() == 7
-    assert "the plan is not the one that was approved" in shown.screen
+    assert "the plan differs from the approved one" in shown.screen
     assert len(accounts.good.patches()) == 1
     assert len(accounts.other.patches()) == 1  # by hand
 
@@ -601,7 +601,7 @@ def test_what_is_staged_is_planned_for_the_account_that_it_is_of(
     staged = accounts("import", "-a", "good", "--into", "staging/{account}")
     assert staged.code == 0
     assert "Plan after import: no changes. 2 unchanged." in staged.out
-    assert "until you move it into the folder of the manifests" in staged.err + staged.out
+    assert "move the new files into the manifest folder first" in staged.err + staged.out
     refused = accounts("import", "-a", "good", "-a", "other", "--into", "staging")
     assert refused.code == 64
     assert "several accounts cannot share staging" in refused.err

@@ -75,7 +75,7 @@ def test_live_that_moves_before_the_answer_makes_the_plan_stale(
     account.edit("email-smtp", 2, port=465)
     session.type("yes\n")
     assert session.finish() == 5
-    assert "changed while the plan was being approved" in session.screen
+    assert "changed while you were reviewing the plan" in session.screen
     assert account.patches() == [("/monitors/email-smtp/2", {"port": 465})]
 
 
@@ -170,7 +170,7 @@ def test_a_lock_that_is_lost_at_the_question_leaves_the_state_to_who_has_it(
     session.type("yes\n")
     assert session.finish() == 8
     assert "the lock was lost" in session.screen
-    assert "nothing was sent" in session.screen
+    assert "Nothing was sent" in session.screen
     assert account.patches() == []
     assert not state.exists()
     assert b"another-" in lock.read_bytes()

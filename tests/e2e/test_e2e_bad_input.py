@@ -232,7 +232,7 @@ def test_empty_folder(command: str, workspace: Workspace, sandbox: Sandbox, run:
     account = sandbox()
     done = run(command, env=account.env)
     assert done.code == 3
-    assert "monitors: there is no manifest (*.yaml, *.yml) here" in done.err
+    assert "monitors: there are no manifests (*.yaml, *.yml) here" in done.err
     assert account.calls() == []
 
 

@@ -65,7 +65,7 @@ def test_a_commit_that_deletes_half_the_manifests(
     remove(workspace, range(1, 13))
     harmless = run(*_APPLY, env=account.env)
     assert harmless.code == 0
-    assert harmless.out.count("orphan: it has no manifest any more") == 12
+    assert harmless.out.count("orphan: no manifest") == 12
     plan = run("plan", "--prune", env=account.env)
     assert plan.code == 0
     assert "0 to add, 0 to change, 12 to destroy. 12 unchanged." in plan.out
@@ -160,7 +160,7 @@ def test_the_project_sets_the_budget(
     project.write_text("[budget]\npercent = 50\nmonitors = 4\n")
     done = run(*_PRUNE, env=account.env)
     assert done.code == 5
-    assert "reconciler.toml now allows 4, but a limit that was raised counts only" in done.err
+    assert "reconciler.toml now allows 4, but a raised limit takes effect only" in done.err
     assert run(*_APPLY, env=account.env).code == 0  # it loses nothing, so the limits are taken up
     assert "(4 deleted); budget 4" in run("plan", "--prune", env=account.env).out
     assert run(*_PRUNE, env=account.env).code == 0
@@ -470,7 +470,7 @@ def test_a_ceiling_that_the_repository_cannot_raise(
         done = run(*_PRUNE, *flags, env=ceiling)
         assert done.code == 5
         assert "(4 deleted), and the budget is 2" in done.err
-        assert "RECONCILER_BUDGET is the ceiling, and no flag lifts it" in done.err
+        assert "RECONCILER_BUDGET is a hard limit that no flag overrides" in done.err
     two = ("--keep", "email-smtp/m1", "--keep", "email-smtp/m2")
     assert run(*_PRUNE, *two, env=ceiling).code == 0
     assert (
@@ -551,7 +551,7 @@ def test_a_state_that_lies_deletes_nothing_of_another_type(
     workspace.kept.write_text(json.dumps(state))
     done = run(*_PRUNE, env=account.env)
     assert done.code == 5, done
-    assert "! email-smtp/web refused: AlertSite does not say of which type monitor 70" in done.out
+    assert "! email-smtp/web refused: AlertSite does not return the type of monitor 70" in done.out
     assert "email-smtp/gone (id 71) forgotten" in done.out
     assert writes(account) == []
     assert run(*_PRUNE, "--keep", "email-smtp/web", env=account.env).code == 0

@@ -171,8 +171,8 @@ def test_orphan_is_listed_each_time_until_it_is_forgotten(
         (workspace.root / "monitors" / f"{name}.yaml").unlink()
     applied.delete(2)
     orphan = (
-        "  . email-smtp/three (id 100001) orphan: it has no manifest any more and is left as it "
-        "is; --prune retires it, state rm email-smtp/three forgets it\n"
+        "  . email-smtp/three (id 100001) orphan: no manifest; left as it is. Retire it with "
+        "--prune, or forget it with: reconciler state rm email-smtp/three\n"
     )
     gone = "  . email-smtp/two (id 2) forgotten: its monitor is gone, or bound to another address\n"
     first = run("plan", env=applied.env)
@@ -274,8 +274,8 @@ def test_offline_plan_says_how_old_its_knowledge_is(
     assert (done.code, done.err) == (0, "")
     first, *rest = done.out.splitlines(keepends=True)
     assert re.fullmatch(
-        r"Offline: compared with the state that was saved (just now|\d+ (s|min) ago) "
-        r"\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ, serial \d+\); AlertSite was not asked\.\n",
+        r"Offline: compared with the state saved (just now|\d+ (s|min) ago) "
+        r"\(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ, serial \d+\); AlertSite was not read\.\n",
         first,
     )
     assert "".join(rest) == (
@@ -325,7 +325,7 @@ def test_age_of_the_state(
     path.write_text(text)
     done = run("plan", "--offline", env=_CLOSED)
     assert done.code == 0
-    assert f"that was saved {words} ({moment}, serial " in done.out
+    assert f"state saved {words} ({moment}, serial " in done.out
     assert run("drift", env=applied.env).code == 0
 
 
@@ -334,12 +334,13 @@ def test_offline_without_a_state_or_with_refusals(
 ) -> None:
     none = run("plan", "--offline", "--state", "file:none.json", env=_CLOSED)
     assert none.code == 8
-    assert "file:none.json: there is no state yet to compare with offline" in none.err
+    told = "file:none.json: there is no state yet, so --offline has nothing to compare with"
+    assert told in none.err
     workspace.write("three.yaml", manifest("email-smtp", "three", 1, name="Three"))
     workspace.write("one.yaml", manifest("email-smtp", "one", 100001))
     refused = run("plan", "--offline", env=_CLOSED)
     assert refused.code == 5
-    assert "the state binds email-smtp/one to monitor 1, and its manifest names 100001" in (
+    assert "the state binds email-smtp/one to monitor 1, but its manifest names 100001" in (
         refused.out
     )
     assert applied.calls()[-1] == _READ

@@ -176,7 +176,7 @@ def test_one_alike_is_refused_until_it_is_adopted(
         assert refused.code == 5
         assert (
             "  ! email-smtp/one refused: AlertSite already has a monitor of the kind email-smtp "
-            "named 'Monitor', with the id 5, and nothing says that it is this one "
+            "named 'Monitor', with the id 5, and nothing binds it to this manifest "
             "(monitors/one.yaml:1)\n"
             "      Bind it with --adopt or metadata.id, or give the manifest's monitor another "
             "name.\n"
@@ -229,8 +229,8 @@ def test_what_could_mean_several_monitors_is_refused(
         assert "AlertSite has several monitors of the kind email-smtp named 'Monitor': 5, 7" in (
             done.out
         )
-        assert "other-twin refused: email-smtp/twin describes" in done.out
-        assert "/twin refused: email-smtp/other-twin describes" in done.out
+        assert "other-twin refused: email-smtp/twin also describes" in done.out
+        assert "/twin refused: email-smtp/other-twin also describes" in done.out
         assert "Plan: 2 to add, 0 to change, 0 to destroy. 1 unchanged. 3 refused." in done.out
     assert _posts(account) == account.patches() == []
     done = run(*_APPLY, "--target", "*/no-twin", "--target", "email-pop/*", env=account.env)
@@ -252,7 +252,7 @@ def test_deleted_outside_git(
     assert both.code == 5
     assert "+ email-smtp/one (monitors/one.yaml:1): deleted outside Git, created again" in both.out
     assert "! email-smtp/two refused: monitor 2 was deleted outside Git" in both.out
-    assert "Take metadata.id out of the manifest to create it again" in both.out
+    assert "Remove metadata.id from the manifest to create it again" in both.out
     as_json = run("plan", "--json", env=account.env).json
     assert [change["reason"] for change in as_json["changes"]] == ["deleted-outside-git"]
     assert [refusal["code"] for refusal in as_json["refusals"]] == ["deleted"]
@@ -324,9 +324,10 @@ def test_create_that_may_have_arrived_is_looked_for_before_it_is_sent_again(
     done = run(*_APPLY, env=account.env, clock=hurried)
     assert done.code == 0
     assert (
-        "Waiting for 4 monitors, whose create is not confirmed and may still be under" in done.err
+        "Waiting for 4 monitors, whose create is not confirmed and may still be in progress"
+        in done.err
     )
-    assert "AlertSite has not made 4 monitors: sending again.\n" in done.err
+    assert "AlertSite has not created 4 monitors: sending again.\n" in done.err
     assert "Resources: 4 added, 0 changed, 0 destroyed." in done.out
     assert len(_posts(account)) == 8
     assert sorted(_ids(workspace).values()) == [item["id"] for item in account.monitors()]
@@ -345,7 +346,7 @@ def test_create_that_could_not_even_be_looked_for_is_found_by_the_next_run(
     plan = run("plan", env=account.env)
     assert plan.code == 0
     found = (
-        "= email-smtp/one (id 100001) recovered: an earlier run created it, but did not record it"
+        "= email-smtp/one (id 100001) recovered: created by an earlier run that did not record it"
     )
     assert f"  {found}\n" in plan.out
     assert run(*_APPLY, env=account.env).code == 0
@@ -385,8 +386,8 @@ def test_create_that_did_not_arrive_is_sent_again(
     )
     done = run(*_APPLY, env=account.env, clock=hurried)
     assert done.code == 0
-    assert "AlertSite has not made 3 monitors: sending again." in done.err
-    assert "AlertSite has not made email-pop/new: sending again." in done.err
+    assert "AlertSite has not created 3 monitors: sending again." in done.err
+    assert "AlertSite has not created email-pop/new: sending again." in done.err
     posts = _posts(account)
     assert [posts.count(f"/monitors/{kind}") for kind in _KINDS] == [2, 3, 1, 2]
     assert len(account.monitors()) == 4

@@ -191,7 +191,7 @@ def test_a_saved_plan_is_for_these_defaults(
     workspace.replace("_defaults.yaml", "port: 587", "port: 465")
     refused = run("apply", "plan.json", env=account.env)
     assert refused.code == 5
-    assert "something else than when the plan was made" in refused.err
+    assert "changed since the plan was made" in refused.err
     workspace.replace("_defaults.yaml", "port: 465", "port: 587")
     assert run("apply", "plan.json", env=account.env).code == 0
     assert account.ports() == {1: 587, 2: 25, 3: 2525}

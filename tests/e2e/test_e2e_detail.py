@@ -213,8 +213,8 @@ def settings(workspace: Workspace, text: str) -> None:
 def test_an_orphan_names_its_next_steps(orphaned: Account, run: Run) -> None:
     done = run("plan", env=orphaned.env)
     assert (
-        "  . email-smtp/gone (id 2) orphan: it has no manifest any more and is left as it is; "
-        "--prune retires it, state rm email-smtp/gone forgets it\n"
+        "  . email-smtp/gone (id 2) orphan: no manifest; left as it is. "
+        "Retire it with --prune, or forget it with: reconciler state rm email-smtp/gone\n"
     ) in done.out
 
 

@@ -61,11 +61,11 @@ def test_without_credentials_the_embedded_sandbox_is_checked(fleet: Fleet, run: 
     done = run("doctor")
     assert done.code == 0
     lines = [line.split(maxsplit=2) for line in done.out.splitlines()]
-    assert ["ok", "credentials", "none are set, so the embedded sandbox is checked"] in lines
+    assert ["ok", "credentials", "none set; checking the embedded sandbox"] in lines
     assert ["ok", "manifests", "2 valid in 1 file"] in lines
     assert ["ok", "login", "accepted by embedded sandbox"] in lines
     assert {line[0] for line in lines} == {"ok", "-"}
-    assert "-     write          not checked: whether this login may change monitors" in done.out
+    assert "-     write          not checked: write permission" in done.out
     assert "Sandbox: no AlertSite credentials are set" in done.err
 
 
@@ -84,7 +84,7 @@ def test_a_refused_login_is_not_repeated(account: Account, doctor: Callable[...,
     assert done.code == 4
     found = _found(done)
     assert found["login"][0] == "FAIL"
-    assert found["read"] == ("not checked", "that needs a login")
+    assert found["read"] == ("not checked", "needs a login")
     assert account.calls() == [_LOGIN]
     assert _SECRET not in done.text
 
@@ -151,7 +151,7 @@ class TestConfiguration:
     def test_a_misspelt_variable(self, account: Account, doctor: Callable[..., Done]) -> None:
         done = doctor(env=account.env | {"ALERTSITE_TOKN": _SECRET})
         assert done.code == 0
-        assert _found(done)["credentials"] == ("warn", "ALERTSITE_TOKN means nothing to reconciler")
+        assert _found(done)["credentials"] == ("warn", "unknown variable ALERTSITE_TOKN")
         assert _SECRET not in done.text
 
     def test_settings_that_are_not_known(
@@ -174,7 +174,7 @@ class TestConfiguration:
         assert done.code == 3
         assert "FAIL  manifests      " in done.out
         assert "reconciler validate monitors lists them." in done.out
-        assert "-     secrets        not checked: that needs valid manifests" in done.out
+        assert "-     secrets        not checked: needs valid manifests" in done.out
 
     def test_the_first_failure_gives_the_exit_code(
         self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
@@ -234,7 +234,7 @@ class TestState:
         self, account: Account, run: Run, doctor: Callable[..., Done]
     ) -> None:
         before = _found(doctor(env=account.env))["state"]
-        assert before == ("ok", "file:.reconciler/state.json: none yet, the first apply makes it")
+        assert before == ("ok", "file:.reconciler/state.json: none yet; the first apply creates it")
         assert run("apply", "--auto-approve", env=account.env).code == 0
         status, message = _found(doctor(env=account.env))["state"]
         assert status == "ok"
@@ -410,5 +410,5 @@ def test_another_package_of_the_same_name_is_named(
     assert done.code == 3
     assert _found(done)["installation"] == (
         "FAIL",
-        "reconciler also brings a Python package named reconciler",
+        "reconciler also installs a Python package named reconciler",
     )

@@ -218,7 +218,7 @@ def test_a_merge_tells_of_manifests_that_differ(
     gone.unlink()
     done = run("import", "--merge", env=account.env)
     assert "Plan after import: no changes. 1 unchanged.\n" in done.out
-    said = "1 manifest that was there before differs from AlertSite: reconciler plan shows how.\n"
+    said = "1 existing manifest differs from AlertSite. To see how, run: reconciler plan\n"
     assert done.out.endswith(said)
     done = run("import", "--merge", env=account.env)
     assert done.out.endswith(f"Nothing to import.\n{said}")

@@ -61,7 +61,7 @@ def test_a_monitor_deleted_by_hand_stays_deleted_and_is_told(
 def test_it_belongs_to_the_plan_and_not_to_a_file(run: Run, sandbox: Sandbox) -> None:
     done = run("apply", "--edits-only", "plan.json", env=sandbox().env)
     assert done.code == 64
-    assert "belong to the plan" in done.err
+    assert "have no effect on a saved plan" in done.err
 
 
 def test_several_accounts_approve_what_they_apply(

@@ -59,7 +59,7 @@ def test_an_old_pipeline_that_runs_again_is_refused(
     for more in ((), ("--prune",), ("--target", "*/relay-01")):
         done = run(*_APPLY, *more, env=account.env)
         assert done.code == 5
-        assert f"commit {first[:12]} is older than {second[:12]}" in done.err
+        assert f"{first[:12]} is older than {second[:12]}" in done.err
         assert "--allow-older" in done.err
     assert len(account.monitors()) == 36
     assert run("plan", env=account.env).code == 0
@@ -151,7 +151,7 @@ def test_changes_that_are_not_committed_are_said(
     account, _, second = two
     workspace.replace("relay-01.yaml", "port: 1\n", "port: 101\n")
     done = run(*_APPLY, env=account.env)
-    assert f"commit {second[:12]} with changes that are not committed" in done.err
+    assert f"commit {second[:12]} with uncommitted changes" in done.err
     assert workspace.state()["generation"] == {"commit": second, "dirty": True}
     workspace.replace("relay-01.yaml", "port: 101\n", "port: 1\n")
     assert run(*_APPLY, env=account.env).code == 0
@@ -175,7 +175,7 @@ def test_what_cannot_be_told_is_permitted_and_said(
     )
     done = run(*_APPLY, "--state", state, env=account.env, cwd=shallow)
     assert done.code == 0
-    assert f"Whether commit {first[:12]} is older than {second[:12]}" in done.err
+    assert f"whether commit {first[:12]} is older than {second[:12]}" in done.err
     assert "fetch-depth: 0" in done.err
 
     git(workspace.root, "checkout", "--quiet", "--orphan", "other")
@@ -215,4 +215,4 @@ def test_a_saved_plan_knows_its_commit(
     state = f"file:{workspace.root}/.reconciler/state.json"
     done = run("apply", str(workspace.root / "p.json"), "--state", state, env=account.env, cwd=bare)
     assert (done.code, second[:12] in done.err) == (0, True), done.err
-    assert f"Whether commit {first[:12]} is older than" in done.err
+    assert f"whether commit {first[:12]} is older than" in done.err

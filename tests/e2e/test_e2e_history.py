@@ -189,7 +189,7 @@ def test_a_plan_of_an_undo_is_saved_and_applied_once(changed: tuple[Fleet, str])
     fleet.apply("--allow-loss", "1")
     again = fleet.run("apply", "back.json", "--allow-loss", "1")
     assert again.code == 5
-    assert "this plan was applied to its end already" in again.err
+    assert "this plan was already applied completely" in again.err
 
 
 def test_what_moves_between_the_plan_and_its_application_is_refused(

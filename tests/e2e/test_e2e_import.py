@@ -41,13 +41,13 @@ def test_a_thousand_monitors(workspace: Workspace, run: Run, start: Start) -> No
     names, _, report = done.out.partition("Imported 1,000 monitors into ")
     lines = report.splitlines()
     assert lines[0] == "1,000 files below monitors."
-    assert lines[1].startswith("What they share is in monitors/_defaults.yaml: billing")
+    assert lines[1].startswith("Shared values in monitors/_defaults.yaml: billing")
     assert "  - EMAIL_IMAP_MONITOR_8_POP3_PASSWORD: email-imap/monitor-8 pop3_password" in lines
     assert lines[-1] == "Plan after import: no changes. 1,000 unchanged."
     written = files(workspace)
     assert len(written) == 1001
     assert sorted(names.splitlines()) == sorted(f"wrote  monitors/{name}" for name in written)
-    assert "Reading the monitors of the account.\n" in done.err
+    assert "Reading the account's monitors.\n" in done.err
     assert not [
         name for name, data in written.items() if any(map(data.count, map(str.encode, SECRETS)))
     ]
@@ -62,7 +62,7 @@ def test_a_thousand_monitors(workspace: Workspace, run: Run, start: Start) -> No
     again = run("import", "--merge", env=env)
     assert (again.code, again.out) == (
         0,
-        "1,000 monitors with a manifest already: left as they are.\nNothing to import.\n",
+        "1,000 monitors already in manifests: not changed.\nNothing to import.\n",
     )
     assert files(workspace) == written
 
@@ -79,12 +79,12 @@ def test_nothing_is_overwritten(
     before = files(workspace)
     done = run("import", env=account.env)
     assert done.code == 5
-    assert "already: monitors/email-smtp/buro-munchen-smtp.yaml" in done.err
+    assert "existing files: monitors/email-smtp/buro-munchen-smtp.yaml" in done.err
     assert files(workspace) == before
 
     done = run("import", "--merge", env=account.env)
     assert done.code == 0
-    assert "Imported 40 monitors into 40 files below monitors.\nNo defaults are written" in done.out
+    assert "Imported 40 monitors into 40 files below monitors.\nNo defaults were" in done.out
     after = files(workspace)
     assert "email-smtp/buro-munchen-smtp-2.yaml" in after
     assert {name: after[name] for name in before} == before
@@ -95,7 +95,7 @@ def test_staged_for_review(workspace: Workspace, run: Run, account: Account) -> 
     done = run("import", "--into", "staged", "--layout", "{kind}.yaml", env=account.env)
     assert done.code == 0
     assert "Plan after import: no changes. 40 unchanged." in done.out
-    assert "None of it is managed until you move it" in done.err
+    assert "Nothing is managed yet: move the new files" in done.err
     assert sorted(files(workspace, "staged")) == [
         "_defaults.yaml",
         "email-imap.yaml",
@@ -181,7 +181,7 @@ def test_a_plan_that_is_not_empty_is_shown(capsys: pytest.CaptureFixture[str]) -
     plan = Plan(ACCOUNT, refusals=(refusal,), unchanged=3)
     assert import_._show_plan(plan, None) == 7
     assert capsys.readouterr().out.endswith(
-        "Plan after import: not empty, as shown above. 3 unchanged.\n"
+        "Plan after import: changes, as shown above. 3 unchanged.\n"
     )
 
 
@@ -219,10 +219,10 @@ def test_some_by_id_and_by_name(workspace: Workspace, run: Run, account: Account
     assert len(files(workspace)) == 2
     assert run("plan", "--detailed-exitcode", env=account.env).code == 0
     again = run("import", "200005", "200006", env=account.env)
-    assert "1 monitor with a manifest already: left as they are.\nImported 1 monitor" in again.out
+    assert "1 monitor already in manifests: not changed.\nImported 1 monitor" in again.out
     assert run("import", "7", "nobody*", env=account.env).err.endswith(
-        "7, nobody*: no email monitor has that id or name\nA target is an id, or a glob over "
-        "names; reconciler list --live shows all.\n"
+        "7, nobody*: no email monitor has this id or name\nA target is an id, or a glob over "
+        "names. To see all, run: reconciler list --live\n"
     )
 
 
@@ -252,7 +252,7 @@ def test_drift_refuses_a_foreign_account_as_a_plan_does(run: Run, account: Accou
     for command in ("plan", "drift"):
         done = run(command, env=account.env)
         assert done.code == 5
-        assert "monitors that the state knows is in this account" in done.err
+        assert "monitors in the state is in this account" in done.err
 
 
 def test_what_would_be_described_twice_is_refused(
@@ -263,7 +263,7 @@ def test_what_would_be_described_twice_is_refused(
     for into in (["--into", "monitors/staged"], ["--manifests", "monitors/a/b"]):
         done = run("import", *into, env=account.env)
         assert done.code == 5
-        assert "40 of the monitors have manifests already, such as" in done.err
+        assert "40 of the monitors already have manifests, such as" in done.err
     assert files(workspace) == before
 
 

@@ -310,8 +310,8 @@ class TestBaseline:
         done = lint(_imap("enabled: false"))
         assert done.code == 0
         assert (
-            f"1 finding of {self.FILE} is gone, such as email-imap/a wrong-port: reconciler "
-            "validate --update-baseline takes them out."
+            f"1 finding of {self.FILE} is gone, such as email-imap/a wrong-port. To remove them, "
+            "run: reconciler validate --update-baseline"
         ) in done.err
         assert "(0 added, 1 removed)" in run("validate", "--update-baseline").err
         assert [entry["code"] for entry in self.entries(workspace)] == ["disabled"]

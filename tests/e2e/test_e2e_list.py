@@ -100,9 +100,9 @@ def test_json_and_csv(account: Account, run: Run) -> None:
     ("arguments", "said"),
     [
         (["--where", "hostnam=x"], "--where hostnam: there is no such column; did you mean"),
-        (["--where", "hostname"], "--where hostname: there is no = in it"),
+        (["--where", "hostname"], "--where hostname: it has no ="),
         (["--columns", "name,"], "--columns (empty): there is no such column"),
-        (["--columns", "name", "-o", "json"], "--columns does not go with --output json"),
+        (["--columns", "name", "-o", "json"], "--columns cannot be used with --output json"),
         (["--offline", "--unmanaged"], "--unmanaged needs AlertSite"),
     ],
 )
@@ -126,7 +126,7 @@ def test_ids_stand_for_addresses(workspace: Workspace, account: Account, run: Ru
     assert "~ email-smtp/relay" in done.out
     assert "email-pop/left" not in done.out
     assert "email-pop/left" in run("plan", "--target", "2", env=account.env).out
-    assert "as --keep says" in run("plan", "--prune", "--keep", "2", env=account.env).out
+    assert "kept by --keep" in run("plan", "--prune", "--keep", "2", env=account.env).out
     offline = run("plan", "--offline", "--target", "1", env=account.env)
     assert "587 → 2525" in offline.out
     assert run("plan", "--target", "3", env=account.env).code == 64
@@ -175,7 +175,7 @@ def test_a_state_that_does_not_know_what_was_there(
     workspace.kept.write_text(json.dumps(state), encoding="utf-8")
     done = run("drift", "--unmanaged", env=account.env)
     assert done.code == 8
-    assert "does not say which monitors were there without a manifest" in done.err
+    assert "does not list the monitors that had no manifest" in done.err
 
 
 def test_an_id_is_explained(account: Account, run: Run) -> None:

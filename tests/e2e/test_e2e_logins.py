@@ -261,7 +261,7 @@ def test_what_is_not_in_this_account_is_looked_for_where_its_login_is_set(
 ) -> None:
     pair.workspace.write("north/bound.yaml", manifest("email-smtp", "bound", 7))
     done = pair("plan", "-a", "north")
-    assert "check that the URL and the login are those of the account that has it" in done.text
+    assert "check that the URL and the login belong to the account that has it" in done.text
     assert "ALERTSITE" not in done.text
 
 

@@ -83,7 +83,7 @@ def test_the_older_of_two_pipelines_that_finishes_last_does_nothing(
     for late in (("p.json",), ("--auto-approve",), ("p.json", "--allow-different-manifests")):
         done = pipelines.run(old, "apply", *late)
         assert done.code == 5
-        assert f"commit {first[:12]} is older than {second[:12]}" in done.err
+        assert f"{first[:12]} is older than {second[:12]}" in done.err
     assert pipelines.account.ports() == {1: 465, 2: 2525}
     assert len(pipelines.account.requests("PATCH")) == 2
     assert pipelines.run(new, "plan", "--detailed-exitcode").code == 0
@@ -114,8 +114,8 @@ def test_a_plan_of_other_manifests_is_refused_with_both_commits(
     done = pipelines.run(other, "apply", "p.json")
     assert done.code == 5
     assert (
-        "the manifests say something else than when the plan was made: it was made from commit "
-        f"{first[:12]}, and here is commit {second[:12]}"
+        "the manifests have changed since the plan was made: it was made from commit "
+        f"{first[:12]}, but here is commit {second[:12]}"
     ) in done.err
     assert "--allow-different-manifests" in done.err
     assert pipelines.account.requests("PATCH") == []
@@ -154,7 +154,7 @@ def test_what_both_ask_for_is_applied_if_that_is_allowed(
     assert account.patches() == []
 
     done = run(*_ALLOWED, "--json", env=account.env)
-    assert "That is allowed in this run" in done.err
+    assert "Allowed in this run" in done.err
     assert account.patches() == [("/monitors/email-smtp/1", {"port": 587})], done.text
     assert done.code == 7
     outcomes = {item["address"]: item for item in done.json["outcomes"]}
@@ -192,7 +192,7 @@ def test_a_plan_that_was_made_under_another_budget_is_refused(
     settings.write_text(text.replace("percent = 100", "percent = 90"), encoding="utf-8")
     done = run("apply", "p.json", env=account.env)
     assert done.code == 5
-    assert "reconciler.toml says something else than when the plan was made" in done.err
+    assert "reconciler.toml has changed since the plan was made" in done.err
     assert "it was made from a folder without a commit" in done.err
     settings.write_text(text, encoding="utf-8")
     assert run("apply", "p.json", env=account.env).code == 0

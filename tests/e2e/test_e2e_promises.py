@@ -104,7 +104,7 @@ class TestPost:
         account = sandbox(faults=[f"POST /monitors/* status={status} retry-after=0 times=1"])
         done = run(*_APPLY, env=account.env, clock=hurried)
         assert done.code == 0
-        assert "AlertSite has not made " in done.err
+        assert "AlertSite has not created " in done.err
         assert _names(account) == ["New 1", "New 2"]
 
     def test_one_under_way_is_waited_for(
@@ -298,7 +298,7 @@ class TestLists:
         for command in (["plan"], [*_APPLY], ["drift"]):
             done = run(*command, env=account.env)
             assert done.code == 5
-            assert "only 2 of the 6 monitors that the state knows are in this account" in done.err
+            assert "only 2 of the 6 monitors in the state are in this account" in done.err
         addresses = [f"email-smtp/relay-0{number}" for number in range(1, 5)]
         assert run("state", "rm", *addresses, env=account.env).code == 0
         assert "not in this account" not in run("plan", env=account.env).err
@@ -562,10 +562,10 @@ class TestSeen:
         account = sandbox(*fleet(2), world=parse_world("drop=port"))
         done = run(*_APPLY, env=account.env, clock=hurried)
         assert done.code == 7
-        assert "the value was not kept, or is not visible yet" in done.out
+        assert "it was not kept, or is not visible yet" in done.out
         for _ in range(2):
             plan = run("plan", env=account.env, clock=hurried)
-            assert plan.out.count("(not kept: sent before, and AlertSite has not shown it") == 2
+            assert plan.out.count("(not kept: sent before, but AlertSite has not shown it") == 2
             assert run("drift", env=account.env, clock=hurried).code == 0
             pull = run("pull", "--auto-approve", env=account.env, clock=hurried)
             assert "port" not in pull.out
@@ -598,7 +598,7 @@ class TestSeen:
         workspace.write("one.yaml", manifest(_SMTP, "one", 5, port=25))
         done = run(*_APPLY, env=account.env)
         assert done.code == 0
-        assert "port: 25 (sent again: 587 was sent last and may show yet)\n" in done.out
+        assert "port: 25 (sent again: 587 was sent last and may not show yet)\n" in done.out
         assert [body for _, body in account.patches()] == [{"port": 587}, {"port": 25}]
         assert run("plan", env=account.env).out == "No changes. 1 unchanged.\n"
 
@@ -661,7 +661,7 @@ class TestCreates:
         before = account.live(7)
         done = run(*_APPLY, env=account.env, clock=hurried)
         assert done.code == 5
-        assert "nothing says that it is this one" in done.out
+        assert "nothing binds it to this manifest" in done.out
         assert account.live(7) == before
 
     def test_two_runs_with_states_of_their_own_are_named(
@@ -684,11 +684,11 @@ class TestCreates:
         done = run(*words, env=patient, clock=hurried)
         assert ([other.code for other in others], done.code) == ([0], 7)
         assert _names(account) == sorted(2 * [f"New {number}" for number in range(1, 5)])
-        doubled = r"doubled: AlertSite has monitor \d+ of the same kind and name"
+        doubled = r"doubled: AlertSite also has monitor \d+ of the same kind and name"
         assert len(re.findall(doubled, done.out)) == 4
         for state in ("a.json", "b.json"):
             plan = run("plan", "--state", f"file:{state}", env=account.env)
-            assert plan.out.count("has the kind and name of our monitor") == 4
+            assert plan.out.count("has the same kind and name as managed monitor") == 4
 
     def test_what_is_replaced_goes_only_after_its_replacement_was_seen(
         self,
@@ -858,7 +858,7 @@ class TestRenames:
         workspace.write("new.yaml", manifest(_SMTP, "new", name="New name", port=587))
         done = run(*_APPLY, "--adopt", env=account.env)
         assert done.code == 5
-        assert "others that watch the same: 100001" in done.out
+        assert "others that check the same server: 100001" in done.out
         assert len(account.monitors()) == 1
 
 

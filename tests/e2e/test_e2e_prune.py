@@ -92,12 +92,12 @@ class TestPruning:
         for command in (["plan"], list(_APPLY), ["plan", "--detailed-exitcode"]):
             done = fleet.run(*command)
             assert done.code == 0
-            assert "email-smtp/b (id 2) orphan: it has no manifest any more" in done.out
+            assert "email-smtp/b (id 2) orphan: no manifest" in done.out
         assert fleet.sent() == []
         plan = fleet.run("plan", "--prune", "--show-requests", "--detailed-exitcode")
         assert plan.code == 2
         assert (
-            "- email-smtp/b (id 2): no manifest any more\n      DELETE /monitors/2\n\n" in plan.out
+            "- email-smtp/b (id 2): its manifest is gone\n      DELETE /monitors/2\n\n" in plan.out
         )
         assert "Coverage: 1 monitor loses monitoring (1 deleted); budget 2" in plan.out
         done = fleet.run(*_PRUNE)
@@ -126,7 +126,7 @@ class TestPruning:
         assert fleet.sent() == ["DELETE /monitors/3"]
         nobody = fleet.run(*_PRUNE, "--target", "email-smtp/c")
         assert nobody.code == 64
-        assert "matches no manifest, and no record of a monitor without one" in nobody.err
+        assert "matches no manifest and no orphan" in nobody.err
 
     def test_deletes_come_last_and_one_by_one(self, fleet: Fleet) -> None:
         busy, most, lock = 0, 0, threading.Lock()
@@ -225,7 +225,7 @@ class TestPruning:
         assert fleet.records() == {}
         nothing = fleet.run("plan")
         assert nothing.code == 3
-        assert "monitors: there is no manifest (*.yaml, *.yml) here, and the state" in nothing.err
+        assert "monitors: there are no manifests (*.yaml, *.yml) here, and the state" in nothing.err
 
     def test_a_plan_without_manifests_says_what_apply_needs(self, fleet: Fleet) -> None:
         fleet.begin("a")
@@ -245,7 +245,7 @@ class TestPruning:
         fleet.remove("b")
         done = fleet.run("plan", "--offline", "--prune")
         assert done.code == 0
-        assert "- email-smtp/b (id 2): no manifest any more" in done.out
+        assert "- email-smtp/b (id 2): its manifest is gone" in done.out
 
 
 class TestSavedPlans:
@@ -274,9 +274,9 @@ class TestSavedPlans:
         fleet.account.edit(_SMTP, 1, port=465)
         done = fleet.run("apply", "plan.json")
         assert done.code == 7
-        assert "email-smtp/a moved: port moved in AlertSite" in done.out
+        assert "email-smtp/a moved: port changed in AlertSite" in done.out
         assert "email-smtp/c not started: monitors are only retired when all" in done.out
-        assert "What has moved needs a new plan." in done.out
+        assert "Make a new plan for what has changed in AlertSite." in done.out
         assert fleet.sent()[1:] == ["PATCH /monitors/email-smtp/2"]
 
     def test_its_flags_cannot_be_changed_later(self, fleet: Fleet) -> None:
@@ -286,9 +286,9 @@ class TestSavedPlans:
         for flag in (["--prune"], ["--keep", "*"]):
             done = fleet.run("apply", "plan.json", *flag)
             assert done.code == 64
-            assert "belong to the plan" in done.err
+            assert "have no effect on a saved plan" in done.err
         fleet.write("a", 1, tail="lifecycle: {protect: true}\n")
-        assert "something else than when the plan was made" in fleet.run("apply", "plan.json").err
+        assert "changed since the plan was made" in fleet.run("apply", "plan.json").err
         assert fleet.sent() == []
 
 
@@ -302,7 +302,7 @@ class TestLifecycle:
         for command in (["plan", "--prune"], list(_PRUNE)):
             done = fleet.run(*command)
             assert done.code == 5
-            assert "! email-smtp/a refused: monitor 1 has no manifest any more" in done.out
+            assert "! email-smtp/a refused: the manifest of monitor 1 is gone" in done.out
             assert "--keep email-smtp/a" in done.out
             assert "reconciler state rm email-smtp/a" in done.out
         assert fleet.sent() == []
@@ -330,7 +330,7 @@ class TestLifecycle:
         fleet.begin("a", "b")
         fleet.remove("a")
         plan = fleet.run("plan", "--prune")
-        assert "~ email-smtp/a (id 1): retired: no manifest any more, disabled and kept" in plan.out
+        assert "~ email-smtp/a (id 1): retired: its manifest is gone; disabled and kept" in plan.out
         done = fleet.run(*_PRUNE)
         assert done.code == 0
         assert fleet.account.patches() == [("/monitors/email-smtp/1", {"enabled": False})]
@@ -514,7 +514,7 @@ def test_a_state_none_of_whose_monitors_is_there_is_of_another_account(fleet: Fl
     for command in (["plan"], ["plan", "--prune"], [*_PRUNE]):
         done = fleet.run(*command)
         assert done.code == 5
-        assert "none of the 3 monitors that the state knows is in this account" in done.err
+        assert "none of the 3 monitors in the state is in this account" in done.err
         assert "reconciler state rm ADDRESS" in done.err
     assert fleet.sent() == []
     assert fleet.run("plan", "--offline").code == 0

@@ -107,7 +107,7 @@ def test_ten_fields_are_ten_lines(workspace: Workspace, run: Run, applied: Accou
         [
             "monitors/others.yaml: wrote 4 fields.",
             "monitors/relay.yaml: wrote 6 fields.",
-            "AlertSite was only read. Review the edits, then commit them.",
+            "AlertSite was not changed. Review the edits, then commit them.",
         ],
     )
     assert {entry["method"] for entry in applied.requests()[before + 1 :]} == {"GET"}
@@ -182,15 +182,14 @@ def test_only_drift_is_pulled_unless_all_is_asked_for(
     done = run("pull", "--auto-approve", env=applied.env)
     assert done.code == 0
     assert (
-        '"Global Notify" → "Primary" (monitors/relay.yaml:19, both: the edit here is lost)'
-        in done.out
+        '"Global Notify" → "Primary" (monitors/relay.yaml:19, both: your edit is lost)' in done.out
     )
-    assert "1 field differs only by an edit here" in done.err
-    assert "apply sends it, pull --all takes AlertSite's value." in done.err
+    assert "1 field was changed in the manifests only" in done.err
+    assert "apply sends it; pull --all replaces it with the value of AlertSite." in done.err
     assert "port" not in done.out
 
     done = run("pull", "--all", "--auto-approve", env=applied.env)
-    assert "port: 26 → 25 (monitors/relay.yaml:13, the edit here is lost)" in done.out
+    assert "port: 26 → 25 (monitors/relay.yaml:13, your edit is lost)" in done.out
     assert run("plan", "--detailed-exitcode", env=applied.env).code == 0
 
 
@@ -202,9 +201,10 @@ def test_what_the_plan_refuses_is_not_pulled(
     done = run("pull", "--state", "file:none.json", "--auto-approve", env=applied.env)
     assert done.code == 0
     assert (
-        "1 manifest is refused by the plan, and not pulled: reconciler plan says why." in done.err
+        "1 manifest is refused by the plan and not pulled. To see why, run: reconciler plan"
+        in done.err
     )
-    assert "1 field differs only by an edit here, or without having been applied" in done.err
+    assert "1 field was changed in the manifests only" in done.err
 
 
 def test_targets(workspace: Workspace, run: Run, applied: Account) -> None:
@@ -313,10 +313,10 @@ def test_what_cannot_be_written_is_listed(workspace: Workspace, run: Run, applie
     done = run("pull", "--auto-approve", env=applied.env)
     assert done.code == 7
     assert (
-        "hostname is not pulled: AlertSite's value: spec.hostname is not valid: write a host name"
+        "hostname was not pulled: AlertSite's value: spec.hostname is not valid: write a host name"
         in done.out
     )
-    assert "interval is not pulled: the value is marked &often, and line 29 repeats it" in done.out
+    assert "interval was not pulled: the value is marked &often, and line 29 repeats it" in done.out
     assert "enabled: true → false" in done.out
 
 
@@ -329,7 +329,7 @@ def test_brackets_with_comments_are_left_to_the_user(
     done = run("pull", "--auto-approve", env=applied.env)
     assert done.code == 7
     assert (
-        "! email-pop/pop locations is not pulled: line 13 has brackets with comments inside; "
+        "! email-pop/pop locations was not pulled: line 13 has brackets with comments inside; "
         "edit it by hand (monitors/others.yaml:10)\n"
     ) in done.out
     assert b'"name": "Pop 3"' in path.read_bytes()
@@ -355,6 +355,6 @@ def test_secrets_are_never_pulled(
     workspace.write("a.yaml", manifest("email-smtp", "a", 1, port=587, extra={"login": "plain"}))
     done = run("pull", "--all", "--auto-approve", env=account.env)
     assert done.code == 7
-    assert "login is not pulled: it held a secret when it was last applied" in done.out
+    assert "login was not pulled: it held a secret when it was last applied" in done.out
     assert "0THER" not in done.text
     assert "0THER" not in (workspace.root / "monitors" / "a.yaml").read_text()

@@ -101,12 +101,14 @@ def test_a_hand_is_not_undone_and_a_restore_can_be_refused(
     done = run(*_APPLY, env=team.env)
     assert done.code == 0
     assert f"m1 (id 1) released: port is {left}: changed there since the last apply\n" in done.out
-    assert f"m2 (id 2) released: enabled, port are {left}, as lifecycle.release says\n" in done.out
+    assert (
+        f"m2 (id 2) released: enabled, port are {left} because of lifecycle.release\n" in done.out
+    )
     assert "Coverage: 2 monitors lose monitoring (2 released)" in done.out
     assert (team.live(1)["enabled"], team.live(1)["port"]) == (True, 2525)
     assert (team.live(2)["enabled"], team.live(2)["port"]) == (False, 587)
 
-    worse = "worse for coverage than before the manifest named"
+    worse = "left with less coverage than before the manifest set"
     for _ in range(2):  # it counts once, and is named each time
         done = run(*_APPLY, env=team.env)
         assert done.code == 0
@@ -130,7 +132,7 @@ def test_what_git_made_or_cannot_unset_is_left(
     done = run(*_APPLY, env=team.env)
     left = "no longer in the manifest, left as in AlertSite"
     assert f"m3 (id 100001) released: timeout is {left}\n" in done.out
-    assert f"m1 (id 1) released: monitor_location_count is {left}: unset before" in done.out
+    assert f"m1 (id 1) released: monitor_location_count is {left}: it was unset before" in done.out
     assert team.live(100001)["timeout"] == 30
     assert run("plan", env=team.env).out == _NO_CHANGES
 
@@ -171,7 +173,7 @@ def test_without_a_state_it_is_left_and_said_while_it_is_worse(
     done = run(*_APPLY, env=team.env)
     assert "m1 (id 1) released: enabled is no longer in the manifest, left as in" in done.out
     for _ in range(2):
-        assert "enabled is worse for coverage than before" in run(*_APPLY, env=team.env).out
+        assert "enabled is left with less coverage than before" in run(*_APPLY, env=team.env).out
 
 
 @pytest.fixture

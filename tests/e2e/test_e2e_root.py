@@ -82,7 +82,7 @@ def test_a_clone_with_manifests_is_a_root_and_nothing_above_a_clone_counts(
     assert "monitors: there is no such file or folder" in alone.err
     (clone / "monitors").mkdir()
     rooted = run("plan", env=account.env, cwd=clone / "sub")
-    assert "monitors: there is no manifest" in rooted.err
+    assert "monitors: there are no manifests" in rooted.err
 
 
 def test_init_lays_out_the_working_folder(workspace: Workspace, run: Run) -> None:

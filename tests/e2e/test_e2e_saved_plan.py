@@ -42,12 +42,13 @@ def test_what_moved_is_refused_and_the_rest_is_applied_once(
     first = run("apply", "p.json", env=account.env)
     assert first.code == 7
     moved = (
-        "  ! email-smtp/relay-02 moved: port moved in AlertSite since the plan was made "
+        "  ! email-smtp/relay-02 moved: port changed in AlertSite since the plan was made "
         "(monitors/fleet.yaml:12)\n"
         "      port: planned 587, AlertSite now has 2525\n"
     )
     assert moved in first.out
-    assert "Of 3 changes: 2 done, 1 moved. What has moved needs a new plan.\n" in first.out
+    told = "Of 3 changes: 2 done, 1 moved. Make a new plan for what has changed in AlertSite.\n"
+    assert told in first.out
     written = [f"PATCH /monitors/email-smtp/{number}" for number in (1, 3)]
     assert sorted(_writes(account, reviewed)) == written
 
@@ -82,7 +83,7 @@ def test_all_or_nothing(fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
     reviewed = len(account.calls())
     done = run("apply", "p.json", "--all-or-nothing", env=account.env)
     assert done.code == 5
-    assert "relay-02 moved: port moved in AlertSite" in done.err
+    assert "relay-02 moved: port changed in AlertSite" in done.err
     assert "planned 587, AlertSite now has 2525" in done.err
     assert "nothing is applied" in done.err
     assert _writes(account, reviewed) == []
@@ -181,7 +182,7 @@ def test_ids_that_were_written_make_it_a_plan_for_other_manifests(
     assert "  id: 100001\n" in (workspace.root / "monitors" / "one.yaml").read_text()
     again = run("apply", "p.json", env=account.env)
     assert again.code == 5
-    assert "something else than when the plan was made" in again.err
+    assert "changed since the plan was made" in again.err
     assert len(account.monitors()) == 1
 
 
@@ -246,18 +247,18 @@ def test_made_from_something_else_is_refused_by_name(
         return done.err
 
     elsewhere = refused("--state", "file:none.json", env=other.env)
-    assert f"for the account {account.url}, and this is {other.url}" in elsewhere
+    assert f"for the account {account.url}, but this is {other.url}" in elsewhere
     assert "for the state of the lineage" in refused("--state", "file:theirs.json")
-    assert "and this is without any state" in refused("--state", "file:none.json")
+    assert "but this is without any state" in refused("--state", "file:none.json")
 
     saved = json.loads(path.read_text())
     older = saved | {"basis": saved["basis"] | {"tool_version": "0.0.1"}}
     path.write_text(json.dumps(older))
-    assert "for reconciler 0.0.1, and this is" in refused()
+    assert "for reconciler 0.0.1, but this is" in refused()
     path.write_text(json.dumps(saved))
 
     workspace.replace("fleet.yaml", "name: relay-01", "name: relay-01\n  labels: {a: b}")
-    assert "something else than when the plan was made" in refused()
+    assert "changed since the plan was made" in refused()
     workspace.replace("fleet.yaml", "name: relay-01\n  labels: {a: b}", "name: relay-01 # same")
 
     assert _writes(account, calls) == _writes(other) == []
@@ -265,24 +266,28 @@ def test_made_from_something_else_is_refused_by_name(
 
 
 _NO_PLANS: dict[str, tuple[Callable[[dict[str, Any]], object], int, str]] = {
-    "newer": (lambda plan: plan.update(format_version="1.1"), 5, "has format 1.1, and this"),
+    "newer": (lambda plan: plan.update(format_version="1.1"), 5, "has format 1.1, but this"),
     "much-newer": (lambda plan: plan.update(format_version="3.0"), 5, "has format 3.0"),
     "no-version": (lambda plan: plan.pop("format_version"), 3, "is not a plan"),
     "odd-version": (lambda plan: plan.update(format_version=[1]), 3, "is not a plan"),
     "no-digest": (lambda plan: plan.pop("digest"), 3, "is not a plan"),
     "no-basis": (lambda plan: plan.pop("basis"), 3, "was printed by plan --json"),
-    "body": (lambda plan: _request(plan).update(body={"port": 1}), 5, "not what was written"),
+    "body": (
+        lambda plan: _request(plan).update(body={"port": 1}),
+        5,
+        "changed after it was written",
+    ),
     "path": (lambda plan: _request(plan).update(path="/monitors/email-smtp/9"), 5, "not what was"),
-    "id": (lambda plan: plan["changes"][0].update(id=9), 5, "not what was written"),
-    "value": (lambda plan: _field(plan).update(after=1), 5, "not what was written"),
+    "id": (lambda plan: plan["changes"][0].update(id=9), 5, "changed after it was written"),
+    "value": (lambda plan: _field(plan).update(after=1), 5, "changed after it was written"),
     "pin": (
         lambda plan: plan["changes"][0]["pins"].update(port=f"sha256:{'0' * 64}"),
         5,
-        "not what was written",
+        "changed after it was written",
     ),
-    "one-change-less": (lambda plan: plan["changes"].pop(), 5, "not what was written"),
-    "counts": (lambda plan: plan["summary"].update(update=0), 5, "not what was written"),
-    "account": (lambda plan: plan["account"].update(name="x"), 5, "not what was written"),
+    "one-change-less": (lambda plan: plan["changes"].pop(), 5, "changed after it was written"),
+    "counts": (lambda plan: plan["summary"].update(update=0), 5, "changed after it was written"),
+    "account": (lambda plan: plan["account"].update(name="x"), 5, "changed after it was written"),
 }
 
 
@@ -310,7 +315,7 @@ def test_changed_by_hand_is_nothing_to_apply(
         done = run("apply", "p.json", env=account.env)
         assert (name, done.code) == (name, code), done
         assert words in done.err, done
-        assert "reconciler plan --out FILE" in done.err or "plan --out has written" in done.err
+        assert "reconciler plan --out FILE" in done.err or "written by plan --out" in done.err
         assert done.out == ""
     assert account.calls()[calls:] == []
 
@@ -330,7 +335,7 @@ def test_what_is_no_plan_at_all(
     }
     for name, content in contents.items():
         (workspace.root / name).write_bytes(content)
-    words = "Name a file that plan --out has written.\n"
+    words = "Name a file written by plan --out.\n"
     for name in (*contents, "nowhere.json", "monitors"):
         done = run(*command, name, env={"CI": "1"})
         assert (name, done.code) == (name, 3)
@@ -347,8 +352,8 @@ def test_plan_json_is_not_for_applying(
     (workspace.root / "p.json").write_text(printed.out, encoding="utf-8")
     done = run("apply", "p.json", env=account.env)
     assert done.code == 3
-    assert "was printed by plan --json, which is not for applying" in done.err
-    assert "Make one with: reconciler plan --out FILE" in done.err
+    assert "is output of plan --json, which cannot be applied" in done.err
+    assert "Make a plan to apply with: reconciler plan --out FILE" in done.err
     assert _writes(account) == []
 
 
@@ -403,11 +408,11 @@ def test_link_is_followed_and_an_older_plan_replaced(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["apply", "p.json", "--target", "*/relay-01"], "Give them to plan --out."),
-        (["apply", "p.json", "--adopt"], "Give them to plan --out."),
-        (["apply", "p.json", "--write-secrets"], "Give them to plan --out."),
+        (["apply", "p.json", "--target", "*/relay-01"], "Use them with plan --out."),
+        (["apply", "p.json", "--adopt"], "Use them with plan --out."),
+        (["apply", "p.json", "--write-secrets"], "Use them with plan --out."),
         (["apply", "--auto-approve", "--all-or-nothing"], "--all-or-nothing needs FILE"),
-        (["plan", "--offline", "--out", "q.json"], "exclude each other"),
+        (["plan", "--offline", "--out", "q.json"], "cannot be used together"),
         (["show"], "Missing argument 'FILE'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -428,7 +433,7 @@ def test_shown_without_network_credentials_or_manifests(
     account = sandbox(*fleet(2))
     planned = run(*_OUT, env=account.env)
     path = workspace.root / "p.json"
-    assert "The plan is written to p.json. To apply it: reconciler apply p.json\n" in planned.err
+    assert "Plan written to p.json. To apply it: reconciler apply p.json\n" in planned.err
     (workspace.root / "monitors").rename(workspace.root / "elsewhere")
     closed = {"ALERTSITE_URL": "http://127.0.0.1:1/api/v3", "CI": "1"}
     calls = len(account.calls())
@@ -481,7 +486,7 @@ def test_a_restore_that_was_not_made_is_not_called_made(
     assert (stopped.code, done.code) == (5, 5)
     assert "already made" not in stopped.text + done.text
     fields = "port" if undone == "a hand moves it" else "enabled, port"
-    assert f"{fields}: nothing asks for it any more" in done.text
+    assert f"{fields}: no manifest sets this any more" in done.text
     assert "loses monitoring" not in done.text
 
 
@@ -498,5 +503,5 @@ def test_a_monitor_that_was_not_switched_off_is_not_called_switched_off(
     assert run("state", "rm", "email-smtp/old", env=account.env).code == 0
     done = run("apply", "plan.json", env=account.env)
     assert done.code == 5
-    assert "enabled: nothing asks for it any more" in done.text
+    assert "enabled: no manifest sets this any more" in done.text
     assert account.live(1)["enabled"] is True

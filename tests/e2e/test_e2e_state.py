@@ -128,8 +128,8 @@ _FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "lineage": (lambda state: state.update(lineage="x"), "is of the lineage"),
     "account": (lambda state: state["account"].update(url="http://x"), "is of the account"),
     "older": (lambda state: state.update(serial=1), "and the file 1\nPull the state again"),
-    "newer-format": (lambda state: state.update(format_version="3.0"), "has format 3.0, and this"),
-    "later-format": (lambda state: state.update(format_version="1.1"), "has format 1.1, and this"),
+    "newer-format": (lambda state: state.update(format_version="3.0"), "has format 3.0, but this"),
+    "later-format": (lambda state: state.update(format_version="1.1"), "has format 1.1, but this"),
     "no-serial": (lambda state: state.pop("serial"), "the state is corrupt"),
     "odd-serial": (lambda state: state.update(serial="4"), "the state is corrupt"),
     "no-records": (lambda state: state.pop("records"), "the state is corrupt"),
@@ -255,7 +255,7 @@ def test_newer_state_is_left_to_a_newer_version(kept: Path, applied: Account, ru
         for command in (["plan"], _APPLY):
             done = run(*command, env=applied.env)
             assert done.code == 8
-            assert f"the state has format {version}, and this reconciler knows 2.4" in done.err
+            assert f"the state has format {version}, but this reconciler reads 2.4" in done.err
             assert "Use the version of reconciler that wrote it, or a newer one." in done.err
         assert kept.read_text() == newer
 

@@ -49,11 +49,11 @@ def test_before_and_after_an_apply(account: Account, run: Run) -> None:
         "manifests  2 in 2 files below monitors",
         "monitors   2 managed, 1 unmanaged",
         "plan       0 to add, 1 to change, 0 to destroy",
-        "drift      not known: nothing was applied yet",
-        "coverage   1 of 2 managed monitors run and tell of failures, 1 disabled",
+        "drift      unknown: nothing applied yet",
+        "coverage   1 of 2 managed monitors run and send alerts, 1 disabled",
         "cost       432 measurements and 288 credits per day, of all 3 email monitors",
         "state      file:.reconciler/state.json, serial 0, 0 records",
-        "last run   none that the state knows of",
+        "last run   none, according to the state",
         "lock       free",
     ]
     env = {**account.env, "NOTE": "s3cret"}

@@ -268,7 +268,7 @@ def test_no_room_any_more_in_the_middle(
 ) -> None:
     account, done = meddled(mixed, lambda pid: resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, 0)))
     assert done.code == 8
-    assert "not started: the state cannot be kept: cannot write the journal" in done.out
+    assert "not started: the state cannot be saved: cannot write the journal" in done.out
     assert "Apply incomplete! Resources: " in done.out
     assert "Run the same command again to finish.\n" in done.out
     assert done.err.rstrip().splitlines()[-2].startswith("Error: cannot write the journal ")

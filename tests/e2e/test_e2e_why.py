@@ -68,7 +68,7 @@ def test_who_moved_a_field(account: Account, workspace: Workspace, run: Run) -> 
     assert "465 → 2525: both, changed here and in AlertSite" in done.out
     offline = run("why", "email-smtp/relay.port", "--offline", env=account.env)
     assert offline.code == 0
-    assert "live       not asked (--offline)" in offline.out
+    assert "live       not read (--offline)" in offline.out
     assert "587 → 2525: edit, changed in the manifest since the last apply" in offline.out
 
 
@@ -77,7 +77,7 @@ def test_a_default_and_what_nobody_manages(account: Account, run: Run) -> None:
     assert "from       monitors/_defaults.yaml:4:3 (default)" in default.out
     theirs = run("why", "email-smtp/relay.spec.note", env=account.env)
     assert 'live       "theirs"' in theirs.out
-    assert "not managed: the manifest does not name it" in theirs.out
+    assert "not managed: the manifest does not set it" in theirs.out
     unset = run("why", "email-smtp/relay.timeout", env=account.env)
     assert "live       (unset)" in unset.out
 
@@ -142,7 +142,7 @@ def test_what_has_no_manifest_or_no_monitor(
     orphan = run("why", "email-round-trip/trip", env=account.env)
     assert orphan.code == 0
     assert "manifest   none" in orphan.out
-    assert "an orphan is left as it is, unless apply --prune retires it" in orphan.out
+    assert "an orphan is left as it is; apply --prune retires it" in orphan.out
     account.edit("email-smtp", 1, name="Theirs")
     workspace.replace("relay.yaml", "id: 1", "id: 99")
     refused = run("why", "email-smtp/relay.port", env=account.env)

@@ -31,7 +31,7 @@ def applied() -> RollUp:
         PartResult("beta", "apply", 6, HOSTILE, 75.0, part="results/beta.apply.json"),
         PartResult("delta", "apply", 7, seconds=3.0, changes=CHANGES, text="1 failed.\n"),
         PartResult("gamma", "apply", None, "an account of wave 1 is not done"),
-        PartResult("kappa", "apply", 5, "the plan is not the one that was approved", 1.0),
+        PartResult("kappa", "apply", 5, "the plan differs from the approved one", 1.0),
     )
     return RollUp("apply", parts)
 

@@ -198,7 +198,7 @@ def test_a_long_result_puts_failures_last(golden: Any) -> None:
         Status.FAILED: "AlertSite refused PATCH /monitors: port must be a number",
         Status.UNCONFIRMED: "no answer in time",
         Status.NOT_STARTED: "the run was interrupted",
-        Status.MOVED: "timeout moved in AlertSite since the plan was made",
+        Status.MOVED: "timeout changed in AlertSite since the plan was made",
     }
     outcomes = [
         Outcome(

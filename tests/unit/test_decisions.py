@@ -142,13 +142,13 @@ class TestStranding:
 def test_two_bindings_are_named() -> None:
     (refusal,) = planned([BOUND], 2, []).refusals
     assert refusal.message == (
-        "the state binds email-smtp/relay to monitor 2, and its manifest names 1"
+        "the state binds email-smtp/relay to monitor 2, but its manifest names 1"
     )
     (refusal,) = (
         item for item in planned([NAMED, OTHER], 1, []).refusals if item.address == ADDRESS
     )
     assert refusal.message == (
-        "the state binds email-smtp/relay to monitor 1, and email-smtp/other names it"
+        "the state binds email-smtp/relay to monitor 1, but email-smtp/other names it"
     )
 
 

@@ -21,14 +21,14 @@ Git = Callable[..., str]
         (Generation(NEW), Generation(), Relation.UNKNOWN, ""),
         (Generation(NEW), Generation(NEW), Relation.SAME, ""),
         (Generation(NEW), Generation(OLD), Relation.NEWER, ""),
-        (Generation(NEW, dirty=True), Generation(OLD), Relation.NEWER, "not committed"),
+        (Generation(NEW, dirty=True), Generation(OLD), Relation.NEWER, "uncommitted"),
         (
             Generation(NEW),
             Generation(OLD),
             Relation.PARTED,
             "bbbbbbbbbbbb does not descend from aa",
         ),
-        (Generation(NEW), Generation(OLD), Relation.UNKNOWN, "cannot be told: the repository here"),
+        (Generation(NEW), Generation(OLD), Relation.UNKNOWN, "this clone does not have both"),
         (Generation(), Generation(OLD), Relation.UNKNOWN, "The manifests are in no commit"),
     ],
 )
@@ -42,7 +42,7 @@ def test_what_is_older_is_refused_unless_it_is_allowed() -> None:
     now, last = Generation(OLD, dirty=True), Generation(NEW)
     with pytest.raises(RefusedError) as caught:
         check(now, last, Relation.OLDER, allow_older=False)
-    assert "commit aaaaaaaaaaaa is older than bbbbbbbbbbbb" in str(caught.value)
+    assert "aaaaaaaaaaaa is older than bbbbbbbbbbbb" in str(caught.value)
     assert "--allow-older" in caught.value.hint
     assert "allowed in this run" in check(now, last, Relation.OLDER, allow_older=True)
 

@@ -400,7 +400,7 @@ def test_what_gets_no_manifest_is_told(tmp_path: Path) -> None:
         'monitor 4 (email-smtp, "\ud800")',
     ]
     assert [told.text for told in found.skipped] == [
-        "AlertSite does not say of which kind it is",
+        "AlertSite does not return its type",
         "AlertSite lacks what a manifest needs: missing key spec.hostname",
         (
             "AlertSite lacks what a manifest needs: missing key spec.name; "
@@ -424,11 +424,11 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     found = imported(tmp_path, *live)
     write(found, str(tmp_path), nullcontext)
     (tmp_path / "email-smtp" / "r-13.yaml").write_text("---\n")
-    with pytest.raises(RefusedError, match="12 of the monitors have manifests already"):
+    with pytest.raises(RefusedError, match="12 of the monitors already have manifests"):
         imported(tmp_path, *live)
     for number in range(1, 14):
         (tmp_path / "email-smtp" / f"r-{number}.yaml").write_text("---\n")
-    with pytest.raises(RefusedError, match=r"already: .*/r-10.yaml and 3 more"):
+    with pytest.raises(RefusedError, match=r"existing files: .*/r-10.yaml and 3 more"):
         imported(tmp_path, *live)
     with pytest.raises(ConfigurationError, match=r"File exists \(.*r-1.yaml\); 0 of 13 files"):
         write(found, str(tmp_path), nullcontext)

@@ -83,7 +83,7 @@ class TestOrphans:
         rules = PlanOptions(prune=True, targets=[target])
         plan = planned([there], {GONE: record(id=1)}, [live(), live(id=2)], rules)
         assert (GONE, expected) in said(plan)
-        is_said = "may be what a ! target leaves out" in plan_text(plan, colour=False)
+        is_said = "a ! target may exclude it" in plan_text(plan, colour=False)
         assert is_said == (expected == "orphan")
 
     def test_a_delete_names_the_id_and_nothing_else(self) -> None:
@@ -124,7 +124,7 @@ class TestLifecycle:
         assert f"--keep {GONE}" in refusal.hint
         assert f"reconciler state rm {GONE}" in refusal.hint
         assert "protect: false" in refusal.hint
-        assert f"! {GONE} refused: monitor 1 has no manifest" in plan_text(plan)
+        assert f"! {GONE} refused: the manifest of monitor 1 is gone" in plan_text(plan)
 
     @pytest.mark.parametrize("rules", [PlanOptions(), PlanOptions(prune=True, keep=[GONE])])
     def test_it_refuses_nothing_that_is_not_pruned(self, rules: PlanOptions) -> None:
@@ -136,7 +136,7 @@ class TestLifecycle:
             plan = planned([], {GONE: remembered(retire=retire)}, [live(type=None)])
             (refusal,) = plan.refusals
             assert said(plan) == [(GONE, "unknown-type")]
-            assert refusal.message.startswith("AlertSite does not say of which type monitor 1 is")
+            assert refusal.message.startswith("AlertSite does not return the type of monitor 1,")
             assert f"--keep {GONE}" in refusal.hint
         assert said(planned([], {GONE: record()}, [live(type=None)], PlanOptions())) == [
             (GONE, "orphan")
@@ -180,7 +180,7 @@ class TestIgnored:
             (NoteCode.IGNORED, "port", 1)
         ]
         text = plan_text(plan)
-        assert "(id 1) ignored: port is not as in AlertSite, and lifecycle.ignore says so" in text
+        assert "(id 1) ignored: port is not as in AlertSite, but lifecycle.ignore allows it" in text
 
     def test_several_stand_on_one_line(self) -> None:
         text = plan_text(self.plan(self.manifest("port", "name"), {"port": 25, "name": "x"}))
@@ -217,7 +217,7 @@ class TestIgnored:
         manifest = manifest._replace(fields={**manifest.fields, "home_location": 10})
         (refusal,) = self.plan(manifest, {"locations": [], "home_location": 20}).refusals
         assert refusal.message.endswith("and that the manifest ignores")
-        assert "take it out of lifecycle.ignore" in refusal.hint
+        assert "remove it from lifecycle.ignore" in refusal.hint
 
     def test_a_new_monitor_gets_all_fields(self) -> None:
         manifest = self.manifest("port")._replace(id=None)
@@ -488,7 +488,7 @@ class TestSavedPlans:
         assert result.exit_code is ExitCode.REFUSED
         text = result_text(result)
         assert "monitors are only retired when all other changes are done" in text
-        assert text.endswith("What has moved needs a new plan.")
+        assert text.endswith("Make a new plan for what has changed in AlertSite.")
 
     @pytest.mark.parametrize(
         "moved",
@@ -506,7 +506,7 @@ class TestSavedPlans:
         )
         saved = SavedPlan(self.plan(), made)
         refuse_foreign(saved, made, ACCOUNT)
-        with pytest.raises(RefusedError, match="something else than when the plan was made"):
+        with pytest.raises(RefusedError, match="have changed since the plan was made"):
             refuse_foreign(saved, now, ACCOUNT)
 
 

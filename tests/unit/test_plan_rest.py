@@ -45,11 +45,11 @@ def test_what_is_left_may_be_done(rest: Plan) -> None:
     ],
 )
 def test_anything_else_is_refused(other: Plan) -> None:
-    with pytest.raises(RefusedError, match="is not the one that was approved"):
+    with pytest.raises(RefusedError, match="differs from the approved one"):
         refuse_other(other, APPROVED.digest, APPROVED.digests)
 
 
 def test_where_nothing_was_begun_the_plan_is_the_approved_one_or_none() -> None:
     refuse_other(APPROVED, APPROVED.digest)
-    with pytest.raises(RefusedError, match="is not the one that was approved"):
+    with pytest.raises(RefusedError, match="differs from the approved one"):
         refuse_other(Plan(ACCOUNT, (EDIT,)), APPROVED.digest)

@@ -675,14 +675,14 @@ class TestRefusing:
         error = self.refused(self.lost(3, managed=9))
         assert str(error) == (
             "3 of 9 monitors would lose monitoring (3 deleted), and the budget is 2: nothing is "
-            "applied. Who would lose what: email-imap/m0 (deleted), email-imap/m1 (deleted), "
+            "applied. Affected: email-imap/m0 (deleted), email-imap/m1 (deleted), "
             "email-imap/m2 (deleted)"
         )
         assert error.hint == "If this is intended, allow it for this run with --allow-loss 3."
 
     def test_of_many_the_first_are_named_and_the_plan_names_all(self) -> None:
         error = self.refused(self.lost(12))
-        assert str(error).endswith("email-imap/m9 (deleted), and 2 more, which --detail full names")
+        assert str(error).endswith("email-imap/m9 (deleted), and 2 more (--detail full lists them)")
 
     def test_the_flag_says_how_many_whatever_the_budget(self) -> None:
         self.refuse(self.lost(11), allow_loss=11)
@@ -712,8 +712,8 @@ class TestRefusing:
         self.refuse(self.lost(10, budgets=raised, last=Budget()))
         error = self.refused(self.lost(11, budgets=raised, last=Budget()))
         assert (
-            "and the budget is 10; reconciler.toml now allows 40, but a limit that was raised "
-            "counts only after an apply that does not need it: nothing is applied"
+            "and the budget is 10; reconciler.toml now allows 40, but a raised limit takes effect "
+            "only after an apply that does not need it: nothing is applied"
         ) in str(error)
         self.refuse(self.lost(11, budgets=raised, last=Budget()), allow_loss=11)
         self.refuse(self.lost(11, budgets=raised))
@@ -726,8 +726,8 @@ class TestRefusing:
         budgets = Budgets(Budget(50, 100), Budget(5, 100))
         self.refuse(self.lost(5, budgets=budgets), allow_loss=40)
         error = self.refused(self.lost(6, budgets=budgets), allow_loss=40)
-        assert "and the budget is 5: nothing is applied. Who would lose what: " in str(error)
-        assert "RECONCILER_BUDGET is the ceiling" in str(error.hint)
+        assert "and the budget is 5: nothing is applied. Affected: " in str(error)
+        assert "RECONCILER_BUDGET is a hard limit" in str(error.hint)
         assert "--allow-loss" not in str(error.hint)
         assert "5" in str(self.refused(self.lost(1, budgets=budgets, recent=5), allow_loss=40))
 

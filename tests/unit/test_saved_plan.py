@@ -102,7 +102,7 @@ class TestJSON:
     def test_one_that_was_changed_by_hand_is_refused(self, change: Any) -> None:
         data = json.loads(json.dumps(to_json(self.SAVED)))
         change(data)
-        with pytest.raises(RefusedError, match="not what was written"):
+        with pytest.raises(RefusedError, match="changed after it was written"):
             from_json(data)
 
     def test_a_plan_that_is_none_says_where(self) -> None:
@@ -120,18 +120,18 @@ class TestForeign:
     @pytest.mark.parametrize(
         ("basis", "account", "words"),
         [
-            (BASIS, Account("x", "y"), r"the account https://.*, and this is x \(y\)"),
-            (BASIS._replace(tool_version="2"), ACCOUNT, "reconciler 1.0, and this is 2"),
-            (BASIS._replace(lineage="x"), ACCOUNT, "lineage lineage, and this is x"),
+            (BASIS, Account("x", "y"), r"the account https://.*, but this is x \(y\)"),
+            (BASIS._replace(tool_version="2"), ACCOUNT, "reconciler 1.0, but this is 2"),
+            (BASIS._replace(lineage="x"), ACCOUNT, "lineage lineage, but this is x"),
             (
                 BASIS._replace(manifests="x"),
                 ACCOUNT,
-                "the manifests say something else than when the plan was made",
+                "the manifests have changed since the plan was made",
             ),
             (
                 BASIS._replace(settings="x"),
                 ACCOUNT,
-                "reconciler.toml says something else than when the plan was made",
+                "reconciler.toml has changed since the plan was made",
             ),
         ],
     )
@@ -167,7 +167,7 @@ class TestReview:
         (outcome,) = found.moved
         assert found.plan.changes == ()
         assert outcome.status is Status.MOVED
-        assert outcome.message == "port moved in AlertSite since the plan was made"
+        assert outcome.message == "port changed in AlertSite since the plan was made"
         assert [(item.field, item.before, item.after) for item in outcome.moved] == [
             ("port", 465, 587)
         ]
@@ -190,7 +190,7 @@ class TestReview:
         (outcome,) = found.moved
         assert (found.done, outcome.message) == (
             0,
-            "note: nothing asks for it any more"
+            "note: no manifest sets this any more"
             if kind == "email-smtp"
             else "its kind is not known here",
         )
@@ -248,7 +248,7 @@ class TestReview:
         saved = decide(ACCOUNT, [secret], {}, [live()], KINDS, rules)
         current = decide(ACCOUNT, [secret], {}, [live()], KINDS)
         (outcome,) = reviewed(saved, current, tracks=False).moved
-        assert "cannot be told without RECONCILER_SECRET_KEY" in outcome.message
+        assert "cannot tell without RECONCILER_SECRET_KEY" in outcome.message
 
     def test_another_monitor_than_was_reviewed_is_not_adopted(self) -> None:
         rules = PlanOptions(adopt=True)
@@ -258,7 +258,7 @@ class TestReview:
         assert reviewed(saved, saved).plan.notes == saved.notes
         with pytest.raises(RefusedError, match="would adopt monitor 2"):
             reviewed(saved, decide(ACCOUNT, [manifest], {}, [other], KINDS, rules))
-        with pytest.raises(RefusedError, match="cannot be adopted any more"):
+        with pytest.raises(RefusedError, match="can no longer be adopted"):
             reviewed(
                 saved,
                 decide(ACCOUNT, [manifest], {}, [one, other], KINDS, rules),

@@ -70,8 +70,8 @@ def text(why: Why, *, only: bool = True, age: str = "3 d ago") -> str:
 # What the manifest wants, what was applied, what AlertSite has; what is said of it.
 CAUSES: dict[str, tuple[Any, Any, Any, str]] = {
     "fits": (587, {"port": 587}, "587", "unchanged: AlertSite already matches"),
-    "no record": (587, None, 25, "edit, and nothing is known of an earlier apply"),
-    "first time": (587, {}, 25, "edit, named in the manifest for the first time"),
+    "no record": (587, None, 25, "edit, no earlier apply on record"),
+    "first time": (587, {}, 25, "edit, new in the manifest"),
     "edited": (587, {"port": 25}, 25, "edit, changed in the manifest since the last apply"),
     "drifted": (587, {"port": 587}, 25, "drift, changed in AlertSite since the last apply"),
     "both": (587, {"port": 1}, 25, "both, changed here and in AlertSite since the last apply"),
@@ -169,7 +169,7 @@ class TestNotInTheManifest:
         why = ask("locations", manifest=desired({"port": 1}), has=has)
         assert why.fields[0].next is Next.NOT_MANAGED
         assert 'live       [{"id": 10}]\n' in text(why)
-        assert "not managed: the manifest does not name it, so it is AlertSite's" in text(why)
+        assert "not managed: the manifest does not set it" in text(why)
 
     def test_what_looks_like_a_secret_is_hidden_at_any_depth(self) -> None:
         has = live({"password": "s3cret", "login": [{"user": "u", "token": "s3cret"}]})
@@ -184,8 +184,8 @@ class TestNew:
         why = ask(manifest=desired({"name": "Relay"}, id=None))
         assert why.next is Next.CREATE
         head = text(why, only=False)
-        assert "monitor    none yet: bound to nothing by manifest or state" in head
-        assert "applied    never, as far as the state knows" in head
+        assert "monitor    none yet: neither the manifest nor the state binds one" in head
+        assert "applied    never, according to the state" in head
         assert "next       add\n" in head
 
     def test_one_that_was_deleted_says_that(self) -> None:
@@ -222,7 +222,7 @@ class TestOrphan:
             "  monitor    id 1, bound by the state",
             "  applied    2026-01-02T03:04:05Z (3 d ago) by run run-1",
             "  lifecycle  without its manifest, --prune disables it",
-            "  next       nothing: an orphan is left as it is, unless apply --prune retires it",
+            "  next       nothing: an orphan is left as it is; apply --prune retires it",
             "",
             '  note  was "x"  orphan',
             "  port  was 587  orphan",
@@ -234,7 +234,7 @@ class TestOrphan:
 
     def test_one_without_a_monitor_is_forgotten(self) -> None:
         why = ask("port", known=record({"port": 587}))
-        assert text(why).endswith("nothing: the record has neither a manifest nor a monitor")
+        assert text(why).endswith("nothing: the record has no manifest and no monitor")
 
 
 class TestSecrets:
@@ -298,7 +298,7 @@ class TestOffline:
         known = record({"port": 25})
         has = live(known.fields)
         why = ask("port", manifest=desired({"port": 587}), known=known, has=has, is_offline=True)
-        assert "live       not asked (--offline)" in text(why)
+        assert "live       not read (--offline)" in text(why)
         assert "change 25 → 587: edit" in text(why)
         assert "change from 25 (edit)" in text(why, only=False)
         assert "does not list it" not in text(why, only=False)

@@ -199,5 +199,5 @@ def _why(field: FieldChange) -> str:
     elif words is None and field.cause is Cause.BOTH:
         words = f"both: changed here and in AlertSite, last applied {value_text(field.applied)}"
     elif words is None:
-        words = f"sent again: {value_text(field.applied)} was sent last and may show yet"
+        words = f"sent again: {value_text(field.applied)} was sent last and may not show yet"
     return "; ".join(filter(None, (f"default, {field.default}" if field.default else "", words)))

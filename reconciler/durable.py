@@ -93,7 +93,7 @@ def _chunk(descriptor: int, deadline: float) -> bytes:
         except BlockingIOError:
             wait = deadline - time.monotonic()
             if wait <= 0 or not select([descriptor], [], [], wait)[0]:
-                raise OSError(None, f"nothing came through for {_PATIENCE:g} s") from None
+                raise OSError(None, f"no data arrived for {_PATIENCE:g} s") from None
 
 
 PRIVATE = 0o600
@@ -344,7 +344,7 @@ def _made(folder: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
                 _remove_leftover(behind)
             return path, descriptor
         os.close(descriptor)  # another run took it for a leftover before it was locked
-    raise OSError(errno.EEXIST, f"{_MOST} files .reconciler-*.tmp are there already", str(folder))
+    raise OSError(errno.EEXIST, f"{_MOST} files .reconciler-*.tmp already exist", str(folder))
 
 
 def _lock(descriptor: int) -> bool:

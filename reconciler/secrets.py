@@ -118,8 +118,8 @@ class SecretRules(NamedTuple):
             return "" if _matches(name, self.env or ()) else f"{what} is not in env under {_TABLE}"
         if _matches(name.upper(), _KNOWN):
             return (
-                f"{what} is one in which pipelines or clouds keep their own credentials; if it is "
-                f"meant, list what is allowed as env under {_TABLE}"
+                f"{what} is used by pipelines or clouds for their own credentials; if this is "
+                f"intended, list the allowed ones as env under {_TABLE}"
             )
         return ""
 
@@ -130,7 +130,7 @@ class SecretRules(NamedTuple):
             return ""
         leads = "" if real == path else f", which leads to {real},"
         if real in map(os.path.realpath, self.own_files):
-            return f"{path} holds a credential of this tool and is never resolved"
+            return f"{path} is a credential of this tool and is never resolved"
         if any(real == folder or real.startswith(f"{folder}/") for folder in _NO_FILES):
             return f"{path}{leads} is not a file of secrets"
         if self._is_listed:
@@ -138,8 +138,8 @@ class SecretRules(NamedTuple):
             return "" if is_in else f"{path}{leads} is not in files under {_TABLE}"
         if parts := _KNOWN_PARTS.intersection(real.split("/")):
             return (
-                f"{path}{leads} is in {min(parts)}, where other programs keep their credentials; "
-                f"if it is intended, list what is allowed as files under {_TABLE}"
+                f"{path}{leads} is in {min(parts)}, where other programs store their credentials; "
+                f"if this is intended, list the allowed ones as files under {_TABLE}"
             )
         return ""
 
@@ -395,15 +395,15 @@ def _from_command(words: Sequence[str], environment: Mapping[str, str]) -> str:
                 check=False,
             )
     except OSError as error:
-        raise LookupError(f"{words[0]} cannot be started: {error.strerror}") from None
+        raise LookupError(f"cannot start {words[0]}: {error.strerror}") from None
     except subprocess.TimeoutExpired:
         raise LookupError(f"{words[0]} took longer than {_CMD_SECONDS:.0f} s") from None
     if done.returncode:
-        raise LookupError(f"{words[0]} ended with {done.returncode}")
+        raise LookupError(f"{words[0]} exited with {done.returncode}")
     try:
         first, *_ = done.stdout.decode().splitlines() or [""]
     except UnicodeDecodeError:
-        raise LookupError(f"what {words[0]} prints is not UTF-8") from None
+        raise LookupError(f"the output of {words[0]} is not UTF-8") from None
     if not first:
         raise LookupError(f"{words[0]} printed nothing")
     return first
@@ -446,7 +446,7 @@ def _from_plug_in(ref: SecretRef) -> str:
         failure = f"{type(error).__name__}: {error}"
         raise LookupError(f"the resolver of the scheme {ref.scheme} failed: {failure}") from None
     if not isinstance(secret, str) or not secret or not is_unicode(secret):
-        raise LookupError(f"{ref}: the resolver of the scheme {ref.scheme} gave no text")
+        raise LookupError(f"{ref}: the resolver of the scheme {ref.scheme} did not return a string")
     return secret
 
 
@@ -463,8 +463,8 @@ def _plug_in(scheme: str) -> EntryPoint:
     if not candidates:
         *others, last = sorted({*_BUILT_IN, *installed.names})
         raise LookupError(
-            f"no resolver for the scheme {scheme} is installed; "
-            f"there are {', '.join(others)} and {last}"
+            f"no resolver for the scheme {scheme} is installed; available: {', '.join(others)} and "
+            f"{last}"
         )
     return candidates[0]
 

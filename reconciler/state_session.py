@@ -96,8 +96,8 @@ def read_known(store: Store, account: Account | None, lineage: str) -> Known:
         saved, version = parsed(store, held.data), held.version
     if account is not None and saved.account != account:
         raise StateError(
-            f"{store.location} is the state of {saved.account}, and this run is with {account}",
-            "Name another state with --state: each account has its own.",
+            f"{store.location} is the state of {saved.account}, but this run uses {account}",
+            "Use another state with --state: each account has its own.",
         )
     recovery = _recovered(saved, journals)
     state = recovery.delta.of(saved)
@@ -139,7 +139,7 @@ def _recovered(saved: State, journals: Iterable[tuple[Path, list[JSON]]]) -> Rec
             what = str(error) if isinstance(error, StateError) else "it is corrupt"
             raise StateError(
                 f"the journal {path} cannot be used: {what}",
-                "If the run that wrote it needs no finishing, remove the file.",
+                "If you do not need to finish the run that wrote it, remove the file.",
             ) from error
     return records.recover(saved, [lines for _, lines in journals])
 
@@ -153,8 +153,8 @@ def replace(store: Store, new: State, message: str) -> int:
     """
     if journals := found_journals(store):
         raise StateError(
-            f"the journal {journals[0]} has outcomes that would come back after the push",
-            "Run apply first, which takes them in; or remove the file if they are not wanted.",
+            f"the journal {journals[0]} has outcomes that would be added again after the push",
+            "Run apply first to add them to the state, or remove the file if you do not want them.",
         )
     held = store.read(Key.STATE)
     serial = new.serial
@@ -163,14 +163,14 @@ def replace(store: Store, new: State, message: str) -> int:
         for what in ("lineage", "account"):
             if getattr(kept, what) != getattr(new, what):
                 raise StateError(
-                    f"{store.location} is of the {what} {getattr(kept, what)}, and the file of "
+                    f"{store.location} has the {what} {getattr(kept, what)}, but the file has "
                     f"{getattr(new, what)}",
-                    "Push it to another location, or remove the state that is there first.",
+                    "Push it to another location, or first remove the existing state.",
                 )
         if kept.serial > new.serial:
             raise StateError(
-                f"{store.location} has serial {kept.serial}, and the file {new.serial}",
-                "Pull the state again and repeat the change on that.",
+                f"{store.location} has serial {kept.serial}, but the file has {new.serial}",
+                "Pull the state again and repeat the change.",
             )
         serial = kept.serial + 1
     data = records.to_text(new._replace(serial=max(1, serial))).encode("utf-8", "surrogatepass")
@@ -199,16 +199,18 @@ def take_over(source: Store, target: Store, account: str, url: str, run: str) ->
 
     held = source.read(Key.STATE)
     if held is None:
-        raise StateError(f"{source.location}: there is no state", "Name its place: --from LOCATION")
+        raise StateError(
+            f"{source.location}: there is no state", "Specify its location with --from LOCATION"
+        )
     if journals := found_journals(source):
         raise StateError(
             f"the journal {journals[0]} has outcomes that the state does not have",
-            "Run apply first, with the settings as they were: it takes them in.",
+            "Run apply first, with the old settings, to add them to the state.",
         )
     before = parsed(source, held.data)
     if before.account.url != url:
         raise StateError(
-            f"{source.location} is the state of {before.account}, and the account {account} is at "
+            f"{source.location} is the state of {before.account}, but the account {account} is at "
             f"{url}",
             "Check --from, and url in the settings of the account.",
         )
@@ -219,13 +221,13 @@ def take_over(source: Store, target: Store, account: str, url: str, run: str) ->
         return there  # it is done already, and may have moved on since
     if there.lineage != before.lineage:
         raise StateError(
-            f"{target.location} has a state already, which is of another lineage",
-            "Look at it with reconciler state list; remove it first if it is not wanted.",
+            f"{target.location} already has a state of another lineage",
+            "Check it with reconciler state list; remove it first if you do not want it.",
         )
     if before.account.name not in {DEFAULT_ACCOUNT, account}:
         raise StateError(
             f"{source.location} is the state of {before.account}",
-            "Only the state of a single account can be taken over.",
+            "Only the state of a single account can be transferred.",
         )
     version = kept.version if kept is not None else None
     message = f"state migrate {run}: the account is {account} from now on"
@@ -579,8 +581,10 @@ class Recorder:
             self._took = self._saved_at - started
             return True
         raise StateError(
-            f"{self._store.location} was changed by others {_ATTEMPTS} times while it was saved",
-            "Run the same command again when they have ended; the journal keeps what was done.",
+            f"other runs changed {self._store.location} {_ATTEMPTS} times while this run was "
+            "saving it",
+            "Run the same command again when they have ended; the journal has the results of this "
+            "run.",
         )
 
     def _message(self, state: State) -> str:
@@ -598,13 +602,13 @@ class Recorder:
             theirs, version = parsed(self._store, held.data), held.version
         if (theirs.lineage, theirs.account) != (self._saved.lineage, self._saved.account):
             raise StateError(
-                f"{self._store.location} was replaced by a state of the lineage {theirs.lineage}; "
-                f"this run began with {self._saved.lineage}",
-                "Find out who did that; the journal keeps what this run has done.",
+                f"{self._store.location} was replaced with a state of the lineage "
+                f"{theirs.lineage}; this run started with {self._saved.lineage}",
+                "Find out who replaced it; the journal has the results of this run.",
             )
         # What a killed run had begun to save may arrive after its end.
         if held is not None and theirs.run not in self._ended:
-            self._cancellation.cancel(f"the state was saved by run {theirs.run} meanwhile")
+            self._cancellation.cancel(f"meanwhile, run {theirs.run} saved the state")
         mine = self._unsaved
         self._foreign.update(
             address
@@ -628,8 +632,8 @@ class Recorder:
         other = self._saved.records.get(address)
         if record is not None and other is not None and other.id != record.id:
             self._reporter.say(
-                f"{address} was bound to monitor {other.id} by run {other.run} meanwhile, and this "
-                f"run has made monitor {record.id}. Delete the one you do not want."
+                f"meanwhile, run {other.run} bound {address} to monitor {other.id}, and this run "
+                f"has created monitor {record.id}. Delete the one you do not want."
             )
 
 

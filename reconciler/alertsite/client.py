@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 _MAX_DIGITS = 18
 _LONGEST_ID = 40
 _ID_HINT = (
-    "Nothing can be planned for it, nor told about it. Look for it in AlertSite; if it is a usual "
-    "monitor there, please report the lines above."
+    "reconciler cannot plan for it. Look for it in AlertSite; if it is a normal monitor there, "
+    "please report the lines above."
 )
 _READINGS = 3
 """How often a list is read that changes while it is read."""
@@ -40,9 +40,9 @@ _MOST_PAGES = 2_000
 """Of one list: enough for 100,000 monitors in pages of 50."""
 _IN_FLIGHT = 8
 _INCOMPLETE = (
-    "What a list leaves out may still be there, so nothing is concluded from it: run the same "
-    "command again. If it stays so, AlertSite pages its lists in a way that this reconciler does "
-    "not know: please report the lines above."
+    "What a list leaves out may still be there, so reconciler does not use the list. Run the same "
+    "command again. If this persists, AlertSite pages its lists in an unknown way: please report "
+    "the lines above."
 )
 
 
@@ -124,8 +124,8 @@ class Reader:
             raise
         except AlertSiteError as error:
             why = (
-                "It was asked for because the list does not hold it; if it was deleted, forget its "
-                "record: reconciler state list, then state rm ADDRESS."
+                "reconciler requested it because it is not in the list. If it was deleted, forget "
+                "its record: reconciler state list, then state rm ADDRESS."
             )
             error.hint = f"{error.hint} {why}".lstrip()
             raise
@@ -134,7 +134,7 @@ class Reader:
             return None
         if len(items) != 1 or _live(items[0], path).id != number:
             raise NonsenseError(
-                f"GET {path} was answered with something else than monitor {number}",
+                f"GET {path} did not return monitor {number}",
                 _hint(self._session),
             )
         return _live(items[0], path)
@@ -168,7 +168,7 @@ class Reader:
             except _MovedError as error:
                 moved = str(error)
         raise IncompleteError(
-            f"GET /monitors, read {_READINGS} times, contradicts itself each time: {moved}",
+            f"GET /monitors, read {_READINGS} times, was inconsistent each time: {moved}",
             _INCOMPLETE,
         )
 
@@ -182,7 +182,7 @@ class Reader:
         page = self._page(query, allowance)
         found = {monitor.id: monitor for monitor in page.monitors}
         if len(found) < len(page.monitors):
-            raise _MovedError("a page holds the same monitor twice")
+            raise _MovedError("a page has the same monitor twice")
         self._tell(len(found))
         total, size = page.total, page.limit or len(page.monitors)
         for number in itertools.count(1):
@@ -216,7 +216,7 @@ class Reader:
             self._tell(len(found))
         if total is not None and total != len(found):
             raise IncompleteError(
-                f"GET /monitors says that there are {total:,} monitors and lists {len(found):,}",
+                f"GET /monitors reports {total:,} monitors but lists {len(found):,}",
                 _INCOMPLETE,
             )
         return list(found.values())
@@ -268,8 +268,8 @@ class Writer(Reader):
         number = _number(answer.get("id")) if isinstance(answer, dict) else None
         if number is None:
             error = NonsenseError(
-                f"POST {path} was answered without the id of the new monitor",
-                "Run the same command again: it is looked up by kind and name.",
+                f"POST {path} did not return the id of the new monitor",
+                "Run the same command again: it looks up the monitor by kind and name.",
             )
             error.may_have_arrived = True
             raise error
@@ -306,7 +306,7 @@ def _items(answer: JSON, path: str, session: Session) -> list[JSON]:
         if "id" in answer:
             return [answer]
     raise NonsenseError(
-        f"GET {path} was answered with JSON that holds no list of monitors",
+        f"GET {path} returned JSON without a list of monitors",
         _hint(session),
     )
 
@@ -317,7 +317,7 @@ def _hint(session: Session) -> str:
 
 def _live(item: JSON, path: str) -> Live:
     if not isinstance(item, dict) or "id" not in item:
-        raise NonsenseError(f"GET {path} was answered with a monitor that has no id", _ID_HINT)
+        raise NonsenseError(f"GET {path} returned a monitor without an id", _ID_HINT)
     number = _number(item["id"])
     if number is None:
         shown = json.dumps(item["id"], ensure_ascii=False)
@@ -326,7 +326,7 @@ def _live(item: JSON, path: str) -> Live:
         what = (
             f"a monitor whose id is {shown}, which is not a number of at most {_MAX_DIGITS} digits"
         )
-        raise NonsenseError(f"GET {path} was answered with {what}", _ID_HINT)
+        raise NonsenseError(f"GET {path} returned {what}", _ID_HINT)
     kind = item.get("type")
     return Live(number, kind if isinstance(kind, str) and kind else None, item)
 

@@ -134,9 +134,9 @@ def token(response: httpx.Response, site: Site) -> tuple[str, float | None]:
     """
     if response.status_code in {400, UNAUTHORISED, _FORBIDDEN} and _errors(response):
         raise CredentialsError(
-            f"AlertSite refuses the login: {words(response)}",
-            f"Check {site.wording.login}. It was tried once only, because AlertSite locks users "
-            "out.",
+            f"AlertSite rejects the login: {words(response)}",
+            f"Check {site.wording.login}. reconciler tried it only once, because AlertSite locks "
+            "users out.",
         )
     data = content(response, f"POST {LOGIN}", site)
     value = data.get("access_token") if isinstance(data, dict) else None
@@ -181,7 +181,7 @@ def words(response: httpx.Response) -> str:
     text = said or whole
     redactor: Redactor = response.request.extensions[REDACTOR]
     if redactor.holds(text) or redactor.holds(whole):  # perhaps in other spellings, too
-        return f"{status}: (an answer that repeats a secret, so it is not shown)"
+        return f"{status}: (not shown, since it repeats a secret)"
     line = " ".join(text.split())
     return f"{status}: {line if len(line) <= _LONGEST_QUOTE else line[:_LONGEST_QUOTE] + '…'}"
 
@@ -242,13 +242,13 @@ def _failure(response: httpx.Response, request: str, site: Site) -> AlertSiteErr
     if refuses_token(response):
         return CredentialsError(message, "A new token did not help: check the user in AlertSite.")
     if status == _FORBIDDEN:
-        hint = "This user may not do that: AlertSite asks for Admin, Co-Admin or Power User."
+        hint = "This user has no permission: AlertSite requires Admin, Co-Admin or Power User."
         if not _errors(response):
-            hint += f" Or it is not AlertSite that answers at {site.url}."
+            hint += f" Or {site.url} is not AlertSite."
         return PermissionRefusedError(message, hint)
     if response.is_server_error:
         return UnavailableError(
-            message, "The fault is AlertSite's: try again later.", may_have_arrived=True
+            message, "This is a problem in AlertSite: try again later.", may_have_arrived=True
         )
     if response.is_client_error and request.startswith(("PATCH", "DELETE", "POST /monitors")):
         if _errors(response) and (status in _BELIEVED or not request.startswith("POST")):
@@ -268,11 +268,11 @@ def _nonsense(
     response: httpx.Response, request: str, site: Site, what: str | None = None, *, why: str = ""
 ) -> NonsenseError:
     if what is None:
-        what = f"{words(response)} ({_kind(response)}), which is not an answer of AlertSite's API"
+        what = f"{words(response)} ({_kind(response)}), which is not a response of AlertSite's API"
         what += f": {why}" if why else ""
     error = NonsenseError(
-        f"{request} was answered with {what}",
-        f"Check {site.setting}; a proxy or a login page may be in between.",
+        f"{request} returned {what}",
+        f"Check {site.setting}; the response may come from a proxy or a login page.",
     )
     error.may_have_arrived = True
     return error

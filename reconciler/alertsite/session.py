@@ -56,15 +56,13 @@ _CONNECT, _WRITE = 5.0, 10.0
 _LONGEST_PAUSE = 30.0
 _TOKEN_LIFE = 3600.0
 _RENEW_EARLY = 300.0
-_ONCE = "The login was tried once only, because AlertSite locks users out."
+_ONCE = "reconciler tried the login only once, because AlertSite locks users out."
 _LARGER = (
     " If the list is right, allow more with largest_list in reconciler.toml "
     "(RECONCILER_LARGEST_LIST)."
 )
-_TLS_HINT = "for an authority of your own, name its file in SSL_CERT_FILE."
-_PROXY_HINT = (
-    "Check HTTPS_PROXY and ALL_PROXY; NO_PROXY names hosts that are reached without a proxy."
-)
+_TLS_HINT = "for your own certificate authority, set SSL_CERT_FILE to its file."
+_PROXY_HINT = "Check HTTPS_PROXY and ALL_PROXY; NO_PROXY lists hosts that need no proxy."
 _HTTPS = 443
 _ERRNO = re.compile(r"\[Errno -?[0-9]+\] ")
 """What the operating system puts in front of its reason."""
@@ -279,7 +277,7 @@ class Session:
         extensions = {"timeout": self._timeout, responses.REDACTOR: self._redactor}
         self._wait_our_turn()
         if self._wire.is_cut:
-            message = f"{method} {path}: not sent, since all connections were cut off"
+            message = f"{method} {path}: not sent, because all connections were closed"
             raise TransientError(message, may_have_arrived=False)
         request = httpx.Request(  # as `build_request` makes it, in half the time
             method,
@@ -302,10 +300,10 @@ class Session:
                 f"{method} {path}", f"with more than {size}", self._site, more
             ) from error
         except CutError as error:
-            message = f"{method} {path}: cut off before there was an answer"
+            message = f"{method} {path}: closed before a response arrived"
             raise TransientError(message, may_have_arrived=True) from error
         except httpx.TimeoutException as error:
-            message = f"{method} {path}: no answer in time"
+            message = f"{method} {path}: no response in time"
             raise TransientError(message, may_have_arrived=True) from error
         except httpx.RequestError as error:
             message = f"{method} {path}: {_broken(error)}"
@@ -371,7 +369,7 @@ class Session:
             except ValueError as error:
                 raise httpx.DecodingError(str(error), request=request) from error
         elif body and encoding != "identity":
-            raise _nonsense(name, "in an encoding that was not asked for", self._site)
+            raise _nonsense(name, "in an encoding that was not requested", self._site)
         allowance.take_values(body)
         # `read` would unpack without bounds, and close before it is known whether the answer is
         # whole. And the answer of a stream is garbage that only the collector finds: with what it
@@ -412,11 +410,11 @@ class Session:
             if self._token == refused:
                 if refused == self._credentials.token and self._credentials.username:
                     self._reporter.say(
-                        f"The token in {self.wording.token} is refused; logging in instead."
+                        f"AlertSite rejects the token in {self.wording.token}; logging in instead."
                     )
                 if not self._is_proved:
                     self._refused = CredentialsError(
-                        "AlertSite accepts the login and refuses the token that it gave",
+                        "AlertSite accepts the login but rejects the token that it returned",
                         "Check the user in AlertSite: its role, and whether it may log in without "
                         "Single Sign-On.",
                     )
@@ -429,8 +427,8 @@ class Session:
             raise type(self._refused)(str(self._refused), self._refused.hint)
         if not self._credentials.username:
             self._refused = CredentialsError(
-                f"AlertSite refuses the token in {self.wording.token}: it is wrong or older than "
-                "an hour",
+                f"AlertSite rejects the token in {self.wording.token}: it is wrong or older than "
+                "one hour",
                 f"Set a new one, or {self.wording.login} to log in.",
             )
             raise self._refused
@@ -502,9 +500,9 @@ def _unavailable(error: TransientError, wording: Wording) -> UnavailableError:
 def _overdue(request: str, seconds: float) -> UnavailableError:
     setting = "timeout" if request.startswith("POST") else "deadline"
     return UnavailableError(
-        f"{request}: no whole answer within {seconds:g} s",
-        f"AlertSite, or a proxy in between, answers too slowly: run the same command again "
-        f"later, or allow more time with {setting} in reconciler.toml "
+        f"{request}: no complete response within {seconds:g} s",
+        "AlertSite or a proxy responds too slowly. Run the same command again later, or allow "
+        f"more time with {setting} in reconciler.toml "
         f"(RECONCILER_{setting.upper()}).",
         may_have_arrived=True,
     )
@@ -512,17 +510,17 @@ def _overdue(request: str, seconds: float) -> UnavailableError:
 
 def _nonsense(request: str, what: str, site: Site, hint: str = "") -> NonsenseError:
     error = NonsenseError(
-        f"{request} was answered {what}",
-        f"Check {site.setting}; a proxy may be in between.{hint}",
+        f"{request} returned a response {what}",
+        f"Check {site.setting}; the response may come from a proxy.{hint}",
     )
     error.may_have_arrived = True
     return error
 
 
 _BROKEN: Mapping[type[httpx.RequestError], str] = {
-    httpx.RemoteProtocolError: "the answer is not HTTP, or ends before its end",
+    httpx.RemoteProtocolError: "the response is not HTTP, or is incomplete",
     httpx.LocalProtocolError: "the request cannot be written as HTTP",
-    httpx.DecodingError: "the answer cannot be decompressed",
+    httpx.DecodingError: "the response cannot be decompressed",
     httpx.NetworkError: "the connection broke",
 }
 
@@ -530,7 +528,7 @@ _BROKEN: Mapping[type[httpx.RequestError], str] = {
 def _broken(error: httpx.RequestError) -> str:
     """What went wrong, in our words: those of a library may quote what either side has sent."""
     words = (words for kind, words in _BROKEN.items() if isinstance(error, kind))
-    return f"no readable answer: {next(words, 'unknown')} ({type(error).__name__})"
+    return f"no readable response: {next(words, 'unknown')} ({type(error).__name__})"
 
 
 def _is_tls(error: BaseException | None) -> bool:

@@ -34,7 +34,7 @@ from reconciler.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_ISSUES = "Please report this with the lines above: it is a bug in reconciler."
+_ISSUES = "This is a bug in reconciler. Please report it with the lines above."
 _SECTIONS = {
     "Change AlertSite": {
         "plan": ("plan", "Show what apply would change."),
@@ -93,7 +93,7 @@ ELSEWHERE = {
     "log": "reconciler history",
     "login": "set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, then run reconciler doctor",
     "preview": "reconciler plan",
-    "refresh": "reconciler drift shows what moved in AlertSite, reconciler pull takes it over",
+    "refresh": "reconciler drift shows what changed in AlertSite, reconciler pull copies it",
     "rollback": "reconciler undo RUN",
     "sync": "reconciler apply",
     "test": "reconciler validate --lint",
@@ -193,7 +193,7 @@ def _enter_root(context: click.Context, folder: str | None) -> None:
     except OSError as error:
         where = f"-C {folder}" if folder else "the working folder"
         raise ConfigurationError(
-            f"{where} cannot be entered: {error.strerror}", "Run it in a folder that exists."
+            f"cannot change to {where}: {error.strerror}", "Use a folder that exists."
         ) from error
 
 
@@ -268,9 +268,9 @@ def ended(begin: Callable[[], object], arguments: Sequence[str]) -> Ending:
             import traceback  # 4 ms
 
             console.say(joined(traceback.format_exc().splitlines()))
-        reason = f"unexpected failure: {type(error).__name__}: {error}"
+        reason = f"unexpected error: {type(error).__name__}: {error}"
         console.say(f"Error: {reason}")
-        console.say(f"{_ISSUES} RECONCILER_DEBUG=1 adds the traceback.")
+        console.say(f"{_ISSUES} Set RECONCILER_DEBUG=1 to add the traceback.")
         return Ending(ExitCode.BUG, reason)
     return Ending(found if isinstance(found, int) else ExitCode.OK)
 
@@ -285,7 +285,7 @@ def _say_dashes(arguments: Sequence[str]) -> None:
     """Says what may be wrong with an option: Terraform's have one dash."""
     for argument in arguments:
         if re.fullmatch("-[a-z][a-z-]+(=.*)?", argument):
-            console.say(f"Long options begin with two dashes: -{argument}")
+            console.say(f"Long options start with two dashes: -{argument}")
 
 
 def _check(arguments: Sequence[str]) -> None:
@@ -297,6 +297,7 @@ def _check(arguments: Sequence[str]) -> None:
     for argument in arguments:
         if not is_unicode(argument):
             raise UsageError(
-                f"the argument {argument} is not text: some of its bytes mean nothing here",
-                "Rename what it names, or set LANG to the encoding that it is written in.",
+                f"the argument {argument} has bytes that are not valid in the encoding of this "
+                "locale",
+                "Rename the file, or set LANG to the encoding of the argument.",
             )

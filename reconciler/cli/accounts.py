@@ -38,22 +38,22 @@ _ACCOUNT = (
 )
 _FLEET = ("parallelism", "budget")
 _MOST = 64
-_NO_LOGIN = "it has neither username and password nor token"
+_NO_LOGIN = "set username and password, or token"
 _MANIFESTS = (f"monitors/{PLACEHOLDER}",)
 _STATE = f"file:.reconciler/{PLACEHOLDER}/state.json"
 _RATE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)/(s|m)")
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 _SHAPES = {
     "username": '{env = "NAME"}, {file = "PATH"} or {cmd = ["PROGRAM", "ARGUMENT"]}',
-    "url": 'a text, such as "https://api.alertsite.com/api/v3"',
+    "url": 'a string, such as "https://api.alertsite.com/api/v3"',
     "manifests": 'a list of folders, such as ["monitors/_shared", "monitors/{account}"]',
-    "state": 'a text, such as "git:origin#refs/reconciler/{account}"',
-    "labels": 'a table of texts, such as {tier = "prod"}',
-    "vars": 'a table of what JSON can say, such as {site = "acme.example"}',
-    "wave": "a whole number from 1",
+    "state": 'a string, such as "git:origin#refs/reconciler/{account}"',
+    "labels": 'a table of strings, such as {tier = "prod"}',
+    "vars": 'a table of JSON values, such as {site = "acme.example"}',
+    "wave": "an integer, 1 or more",
     "rate": 'a number of requests per second or minute, such as "5/s" or "120/m"',
-    "budget": "a table with monitors and percent, whole numbers from 0",
-    "parallelism": f"a whole number from 1 to {_MOST}",
+    "budget": "a table with monitors and percent, integers from 0",
+    "parallelism": f"an integer from 1 to {_MOST}",
 }
 _SHAPES |= dict.fromkeys(("password", "token"), _SHAPES["username"])
 
@@ -147,7 +147,7 @@ def _files(top: _Table, findings: list[Diagnostic]) -> Iterator[tuple[str, _Tabl
         message = (
             f"accounts_from matches no file: {pattern}"
             if is_pattern
-            else 'accounts_from must be a glob of files here, such as "accounts/*.toml"'
+            else 'accounts_from must be a glob of files in this folder, such as "accounts/*.toml"'
         )
         findings.append(top.finding("accounts_from", message))
     for path in paths:
@@ -159,10 +159,12 @@ def _findings(name: str, table: _Table, defaults: _Table) -> Iterator[Diagnostic
     """What is wrong with one account."""
     if not NAME.fullmatch(name):
         yield table.finding(
-            "", f"{name!r} is not a name for an account: use lower-case letters, digits and hyphens"
+            "", f"{name!r} is not a valid account name: use lower-case letters, digits and hyphens"
         )
     elif name == ALL:
-        yield table.finding("", f"{ALL!r} stands for all accounts: give the account another name")
+        yield table.finding(
+            "", f"{ALL!r} is reserved for all accounts: give the account another name"
+        )
     yield from _checked(table, _ACCOUNT)
     both = {**defaults.values, **table.values}
     if "token" not in both and not ("username" in both and "password" in both):
@@ -223,7 +225,7 @@ def _doubled(own: list[tuple[str, _Table]]) -> Iterator[Diagnostic]:
     counts = Counter(name for name, _ in own)
     for name, table in own:
         if counts[name] > 1 and not table.header:
-            yield table.finding("", f"there are two accounts with the name {name}")
+            yield table.finding("", f"two accounts have the name {name}")
 
 
 def _account(
@@ -287,14 +289,14 @@ def _shared_states(
         if locked is not None:
             yield top.finding(
                 "state",
-                f"the lock of the account {item.name} would be where the account {locked} keeps "
-                f"its state, in {item.state}-lock: give it another place, or another name",
+                f"the lock of the account {item.name} would be stored where the account {locked} "
+                f"stores its state, in {item.state}-lock: change one of the locations, or a name",
             )
         if counts[item.state] > 1:
             table = tables[item.name] if "state" in tables[item.name].values else top
             message = (
-                f"several accounts would keep their state in {item.state}: "
-                f"write {PLACEHOLDER} into state, or give each its own"
+                f"several accounts would store their state in {item.state}: use {PLACEHOLDER} in "
+                "state, or give each account its own"
             )
             yield table.finding("state", message)
             return
@@ -319,8 +321,8 @@ def _shared_folders(
             table = tables[item.name] if "manifests" in tables[item.name].values else top
             yield table.finding(
                 "manifests",
-                f"{own} is the own folder of the account {item.name}, and a shared one of the "
-                f"account {others[0]}: end the list of {item.name} with a folder that is its own",
+                f"{own} is the account {item.name}'s own folder, but a shared one of the account "
+                f"{others[0]}: end the list of {item.name} with a folder of its own",
             )
 
 
@@ -349,10 +351,10 @@ def refuse_doubled(accounts: Accounts, environment: Mapping[str, str]) -> None:
             outer = (roots.get((login, above)) for above in path.parents)
             if other := other or next(filter(None, outer), None):
                 raise ConfigurationError(
-                    f"the accounts {_placed_name(other)} and {_placed_name(item)} log in as one "
-                    f"user at one URL, and both have manifests in {shared}",
-                    "Both would manage the same monitors. Give each a login of its own, or folders "
-                    "of its own.",
+                    f"the accounts {_placed_name(other)} and {_placed_name(item)} log in with the "
+                    f"same user at the same URL, and both have manifests in {shared}",
+                    "Both would manage the same monitors. Give each its own login or its own "
+                    "folders.",
                 )
         for path, folder in folders.items():
             roots[login, path] = item
@@ -403,7 +405,8 @@ def login_of(account: AccountSettings, environment: Mapping[str, str]) -> config
         except LookupError as error:
             raise ConfigurationError(
                 f"the {name} of the account {account.name} is not available: {error}",
-                f"It comes from {reference}: set that, or name another in the account's settings.",
+                f"It comes from {reference}: set that, or change the reference in the settings of "
+                "the account.",
             ) from error
     login = config.Settings("", *found)
     config.check_token(login.token, f"the token of the account {account.name}")

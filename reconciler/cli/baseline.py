@@ -64,7 +64,7 @@ def write(file: str, baseline: Iterable[KnownFinding]) -> None:
     except OSError as error:
         raise ConfigurationError(
             f"{file} cannot be written: {error.strerror}",
-            "Name another file as baseline in [lint] of reconciler.toml.",
+            "Set another file as baseline in [lint] of reconciler.toml.",
         ) from error
 
 
@@ -77,11 +77,11 @@ def _read(file: str) -> frozenset[KnownFinding]:
         reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
         raise ConfigurationError(
             f"{file}, the lint baseline, cannot be read: {reason}",
-            "Remove it, then write it again: reconciler validate --update-baseline",
+            "Remove it, then create it again with: reconciler validate --update-baseline",
         ) from error
     if problem := problem_of("lint-baseline", data):
         raise ConfigurationError(
             f"{file} is not a lint baseline: {problem}",
-            "Remove it, then write it again: reconciler validate --update-baseline",
+            "Remove it, then create it again with: reconciler validate --update-baseline",
         )
     return from_json(data)

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     "text_path",
     metavar="FILE",
     type=options.FromHere(),
-    help="Markdown to post, as plan --format markdown=FILE writes it; - is stdin. By default PLAN "
-    "is rendered.",
+    help="Markdown to post, from plan --format markdown=FILE; - is stdin. By default, renders "
+    "PLAN.",
 )
 @pipeline.request
 @click.option(
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @click.option(
     "--account",
     metavar="NAME",
-    help="The account of the comment, if one request has several comments. By default the account "
+    help="The account of the comment, if one request has several comments. Default: the account "
     "of PLAN; several plans share one comment.",
 )
 def comment(
@@ -65,7 +65,7 @@ def comment(
     from reconciler.usecases import review
 
     if not plan_paths and text_path is None:
-        raise UsageError("there is nothing to show", "Give PLAN, --file, or both.")
+        raise UsageError("there is nothing to post", "Specify PLAN, --file, or both.")
     plans = [plan_file.read(path).plan for path in plan_paths]
     text = pipeline.read_text(text_path) if text_path else _rendered(plans)
     name = account or _name(plans)
@@ -75,7 +75,7 @@ def comment(
             done = review.comment(place, text, name, Behavior(behavior), plans)
     except NotAllowedError as error:
         where = pipeline.summarise(text)
-        console.say(f"Warning: no comment can be written here: {error}. The text {where}.")
+        console.say(f"Warning: cannot write a comment here: {error}. The text {where}.")
         return ExitCode.OK
     _say(done, number)
     return ExitCode.OK
@@ -88,7 +88,7 @@ def _say(done: Commented, number: int) -> None:
     for label in done.labels.lost:
         console.note(f"Label removed: {label}")
     if done.not_allowed:
-        console.say(f"Warning: no label may be set here: {done.not_allowed}.")
+        console.say(f"Warning: cannot set labels here: {done.not_allowed}.")
 
 
 def _name(plans: Sequence[Plan]) -> str:

@@ -148,7 +148,7 @@ def read(environment: Mapping[str, str]) -> Settings | None:
         return None
     if not any(name.startswith("ALERTSITE_") for name in environment):
         raise ConfigurationError(
-            "CI is set, but no AlertSite credentials are: a pipeline never uses the sandbox",
+            "CI is set, but AlertSite credentials are not: pipelines never use the sandbox",
             "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, or ALERTSITE_TOKEN.",
         )
     username, password, token = (_value(environment, name) for name in _CREDENTIALS)
@@ -172,8 +172,9 @@ def check_token(token: str, what: str) -> None:
     """
     if token and not _VISIBLE.fullmatch(token):
         raise ConfigurationError(
-            f"{what} holds a space, a line break or a character that no token has",
-            "Set it to the access token alone.",
+            f"{what} contains a space, a line break or another character that is not valid in a "
+            "token",
+            "Set it to the access token only.",
         )
 
 
@@ -197,8 +198,8 @@ def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
         if found := duration(text):
             return found
         raise ConfigurationError(
-            f"{key} is {text!r}, which is not a time",
-            f"Give it as 90s or 3m, as {key} in {project} or as {name}.",
+            f"{key} is {text!r}, which is not a duration",
+            f"Write it as 90s or 3m, in {key} of {project} or in {name}.",
         )
 
     limits = Limits(
@@ -251,7 +252,7 @@ def _size(environment: Mapping[str, str], table: Mapping[str, Any], project: Pat
         return size
     raise ConfigurationError(
         f"largest_list is {text!r}, which is not a size",
-        f"Give it as 128MiB or 1GiB, as largest_list in {project} or as {name}.",
+        f"Write it as 128MiB or 1GiB, in largest_list of {project} or in {name}.",
     )
 
 
@@ -270,7 +271,7 @@ def _ceiling(environment: Mapping[str, str]) -> Budget | None:
     if not found:
         raise ConfigurationError(
             f"{_CEILING} is {text!r}, which is not a budget",
-            f"Set it to a number of monitors, a share or both: {_CEILING}=10,30%",
+            f"Set it to a number of monitors, a percentage, or both: {_CEILING}=10,30%",
         )
     monitors, percent = found["monitors"], found["percent"] or found["share"]
     return Budget(int(monitors) if monitors else _ALL, int(percent) if percent else 100)
@@ -405,7 +406,7 @@ def read_toml(path: Path, *, must_exist: bool = False) -> dict[str, Any]:
         else:  # Python reads no more than 4300 digits
             reason = "a number has too many digits"
         raise ConfigurationError(
-            f"{path} is not TOML: {reason}", "Correct that place, then run the same command again."
+            f"{path} is not TOML: {reason}", "Fix it, then run the same command again."
         ) from error
     return table
 
@@ -422,7 +423,7 @@ def _check(key: str, value: object) -> None:
     if key == "budget":
         if not is_budget(value):
             raise ConfigurationError(
-                f"budget holds {' and '.join(Budget._fields)}, as whole numbers from 0",
+                f"budget takes {' and '.join(Budget._fields)}, as integers from 0",
                 "Write it as [budget] with monitors = 10 and percent = 30.",
             )
     elif key == "secrets":
@@ -440,11 +441,11 @@ def _check(key: str, value: object) -> None:
         known = ", ".join((*_KEYS, PRUNE, "accounts_from"))
         raise ConfigurationError(
             f"unknown setting {key}{did_you_mean(key, (*_KEYS, PRUNE, *OF_ACCOUNTS))}",
-            f"It may hold {known}, [budget], [secrets], [lint], [defaults], [accounts.NAME] and "
-            "[fleet].",
+            f"Valid settings: {known}, [budget], [secrets], [lint], [defaults], [accounts.NAME] "
+            "and [fleet].",
         )
     elif not isinstance(value, str):
-        raise ConfigurationError(f"{key} must be a text", f'Write it as {key} = "…".')
+        raise ConfigurationError(f"{key} must be a string", f'Write it as {key} = "…".')
 
 
 def is_budget(value: object) -> bool:
@@ -461,8 +462,8 @@ def _check_secrets(value: object) -> None:
         is_list = isinstance(items, list) and all(isinstance(item, str) for item in items)
         if name not in _LISTS or not is_list:
             raise ConfigurationError(
-                f"[secrets] holds {', '.join(_LISTS[:-1])} and {_LISTS[-1]}, each a list "
-                "of patterns",
+                f"[secrets] takes {', '.join(_LISTS[:-1])} and {_LISTS[-1]}, each a list of "
+                "patterns",
                 'Write it as [secrets] with env = ["POP3_*"] and files = ["/run/secrets/*"].',
             )
 
@@ -476,7 +477,7 @@ def _check_lint(value: object) -> None:
             case "severity", dict() if all(level in _SEVERITIES for level in item.values()):
                 continue
         raise ConfigurationError(
-            f"[lint] holds baseline, a file, and severity, a table with "
+            f"[lint] takes baseline, a file, and severity, a table with "
             f"{', '.join(_SEVERITIES[:-1])} or {_SEVERITIES[-1]} for each code",
             'Write it as [lint] with severity = {"smtp-only" = "off", "*-port" = "warning"}.',
         )
@@ -519,8 +520,9 @@ def checked_url(text: str, name: str) -> str:
     url = text.rstrip("/")
     if "@" in url or not _VISIBLE.fullmatch(url):
         raise ConfigurationError(
-            f"{name} holds a space, a control character or a login",
-            f"Give it as https://HOST/PATH, and the login by itself. The default is {DEFAULT_URL}.",
+            f"{name} contains a space, a control character or a login",
+            "Write it as https://HOST/PATH, and set the login separately. The default is "
+            f"{DEFAULT_URL}.",
         )
     try:
         parts = urlsplit(url)

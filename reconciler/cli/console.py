@@ -278,7 +278,7 @@ def _print(text: str, name: str, *, is_json: bool = False) -> None:
         _discard(name)
         if name == "stdout":
             raise ConfigurationError(
-                f"cannot print to stdout: {error.strerror}", "Send the output somewhere else."
+                f"cannot print to stdout: {error.strerror}", "Redirect the output somewhere else."
             ) from error
 
 
@@ -310,7 +310,7 @@ class Writes:
         more = f" and {rest:,} more" if rest > 0 else ""
         parts = [f"Written: {', '.join(done)}{more}."] if done else []
         if self._under_way and self._under_way not in self._done:
-            parts.append(f"Perhaps written: {self._under_way}.")
+            parts.append(f"Possibly written: {self._under_way}.")
         return " ".join(parts)
 
 
@@ -355,11 +355,11 @@ def approve(question: str, *, shown: str = "plan", done: str = "applied") -> Non
     """
     if sys.stdin is None or not sys.stdin.isatty():
         raise RefusedError(
-            f"nothing is {done} without approval, and there is no terminal to ask",
-            f"Read the {shown} above, then run the same command with --auto-approve.",
+            f"nothing was {done}: approval is required, and there is no terminal to ask",
+            f"Review the {shown} above, then run the same command with --auto-approve.",
         )
     if click.prompt(f'{question} Only "yes" is accepted', err=True) != "yes":
-        raise RefusedError(f"not approved, so nothing is {done}")
+        raise RefusedError(f"not approved; nothing was {done}")
 
 
 def fail(error: ReconcilerError) -> ExitCode:
@@ -411,7 +411,7 @@ def page(text: Lines) -> bool:
     try:
         click.echo_via_pager(stream.redacted(text))
     except OSError as error:
-        say(f"The pager cannot be started: {error.strerror or error}")
+        say(f"Cannot start the pager: {error.strerror or error}")
         return False
     return True
 

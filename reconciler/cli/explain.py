@@ -61,7 +61,7 @@ def explain(name: str, number: int | None) -> int:
     if number is not None:
         raise UsageError(
             f"{name} has no ids",
-            "Ids are explained of a location or a property: reconciler explain location 30",
+            "Only locations and properties have ids, such as: reconciler explain location 30",
         )
     kind, _, field = name.partition(".")
     console.data(_codes(field) if kind == _LINT else _kind(kind, field))
@@ -81,8 +81,8 @@ def _members(noun: str, number: int | None) -> Lines:
         if member.id == number:
             return member_text(noun, member)
     raise UsageError(
-        f"no monitor of the account has the {noun} {number}, so AlertSite tells nothing of it",
-        f"reconciler explain {noun} lists those that monitors have.",
+        f"no monitor of the account has the {noun} {number}, so AlertSite returns nothing about it",
+        f"To list those that monitors have, run: reconciler explain {noun}",
     )
 
 
@@ -91,7 +91,9 @@ def _codes(name: str) -> str:
         return codes_text()
     if name not in CODES:
         advice = did_you_mean(name, CODES)
-        raise UsageError(f"lint has no code {name}{advice}", "reconciler explain lint lists all.")
+        raise UsageError(
+            f"lint has no code {name}{advice}", "To list all codes, run: reconciler explain lint"
+        )
     return code_text(name)
 
 
@@ -111,6 +113,7 @@ def _kind(kind: str, name: str) -> str:
         advice = did_you_mean(name, known)
         raise UsageError(
             f"{kind} has no field {name}{advice}",
-            f"reconciler explain {kind} lists its fields; what it does not know goes under extra.",
+            f"To list its fields, run: reconciler explain {kind}. Fields that are not in the "
+            "schema go under extra.",
         )
     return field_text(kind, field)

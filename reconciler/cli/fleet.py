@@ -127,13 +127,13 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
         found = [item for item in accounts.all if item.name == job.account]
         if not found:
             raise ConfigurationError(
-                f"the settings here do not name the account {job.account}",
+                f"the settings here do not have the account {job.account}",
                 "Use a checkout of the same commit everywhere.",
             )
         (account,) = found
         if job.manifests and _digest(account) != job.manifests:
             raise RefusedError(
-                "the manifests or settings here are not those that the work is about",
+                "the manifests or settings here differ from those of the run",
                 "Use a checkout of the same commit everywhere.",
             )
         part = Share(
@@ -297,7 +297,7 @@ class _Whole:
         allow_loss: int | None = self._given.params["allow_loss"]
         is_approved: bool = self._given.params["auto_approve"]
         if self._given.params.get("file"):
-            raise UsageError("FILE is the plan of one account", "Choose that account, or none.")
+            raise UsageError("FILE is the plan of one account", "Select that account, or none.")
         to_stderr = outputs._replace(stdout="talk") if outputs.stdout != "text" else outputs
         jobs = {job.account: job for job in self.jobs("apply", arguments_of(self._given))}
         results = self._spread.results
@@ -396,7 +396,7 @@ def _outputs_of(given: click.Context) -> RollUpOutputs:
         if value and is_given and PLACEHOLDER not in value:
             raise UsageError(
                 f"several accounts cannot share {value}",
-                f"Write {PLACEHOLDER} into its name, in place of the account's.",
+                f"Use {PLACEHOLDER} in its name, in place of the account name.",
             )
     asked = [*given.params.get("formats", ()), *(["json"] if given.params.get("as_json") else [])]
     if "output" in given.params:  # of list
@@ -420,8 +420,8 @@ def outputs_for(asked: Iterable[str]) -> RollUpOutputs:
         if name not in _TOGETHER:
             raise UsageError(
                 f"several accounts cannot be shown together as {name}",
-                f"Use {', '.join(_TOGETHER)}; or a file for each: {name}=FILE with {PLACEHOLDER} "
-                "in its name.",
+                f"Use {', '.join(_TOGETHER)}; or one file per account: {name}=FILE with "
+                f"{PLACEHOLDER} in its name.",
             )
         if equals:
             files.append((name, config.from_root(file, runtime.here())))

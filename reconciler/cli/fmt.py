@@ -43,7 +43,7 @@ def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
             total += 1
             for line in file.left:
                 console.say(
-                    f"{file.path}:{line}: left in its order, which cannot be changed safely."
+                    f"{file.path}:{line}: not reordered: its order cannot be changed safely."
                 )
             if not file.is_changed:
                 continue
@@ -57,7 +57,7 @@ def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
                 console.data(edits_text(file.path, file.original, file.data, colour=colour))
         if findings:
             console.say(render.findings_text(findings))
-            console.say("Files with findings are left as they are.")
+            console.say("Files with findings were not changed.")
         verb = "would change" if check else "changed"
         console.note(f"{changed:,} of {quantity(total, 'file')} {verb}.")
     return ExitCode.INVALID if findings or (check and changed) else ExitCode.OK

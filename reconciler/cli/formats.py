@@ -181,7 +181,7 @@ class Outputs(NamedTuple):
             if len(text.encode()) <= _SUMMARY - used:
                 yield from _append("GITHUB_STEP_SUMMARY", text)
             else:
-                console.say("The summary of this step is full, so nothing is added to it.")
+                console.say("The summary of this step is full; nothing was added to it.")
 
     def _whole(self, output: Output | None) -> str:
         """Where all of it is, for a format that cuts."""
@@ -235,8 +235,8 @@ def option(subject: Subject) -> Callable[[Callable[..., int]], Callable[..., int
             "formats",
             multiple=True,
             metavar="NAME[=FILE]",
-            help=f"What to print: {', '.join(formats(subject))}. With FILE it is written there, "
-            "and text to stdout. May be repeated.",
+            help=f"Output format: {', '.join(formats(subject))}. With FILE, write it there and "
+            f"text to stdout. May be repeated.",
         )
         @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
         @wraps(command)
@@ -263,7 +263,7 @@ def _outputs(subject: Subject, asked: Iterable[str]) -> Outputs:
         if places.count(place) > 1:
             where = output.file or "stdout"
             raise UsageError(
-                f"two formats go to {where}", "Give each a file of its own: --format NAME=FILE"
+                f"two formats write to {where}", "Give each its own file: --format NAME=FILE"
             )
     stdout = next((output for output in outputs if not output.file), Output("text"))
     return Outputs(subject, stdout, tuple(output for output in outputs if output.file))
@@ -273,12 +273,12 @@ def _output(subject: Subject, text: str) -> Output:
     name, separator, file = text.partition("=")
     if name not in formats(subject):
         if name in _FORMATS:
-            reason = f"this command has no format {name}"
+            reason = f"this command does not support the format {name}"
         else:
             reason = f"there is no format {name or '(empty)'}"
         raise UsageError(
             f"--format {text}: {reason}",
-            f"The formats of this command are {', '.join(formats(subject))}.",
+            f"Formats of this command: {', '.join(formats(subject))}.",
         )
     if not separator:
         return Output(name)
@@ -288,10 +288,10 @@ def _output(subject: Subject, text: str) -> Output:
         file = placed(file, runtime.account().name)
     path = Path(file)
     if not file or path.is_dir() or not path.parent.is_dir():
-        reason = f"there is no folder {path.parent}" if file else "no file is named"
+        reason = f"there is no folder {path.parent}" if file else "it names no file"
         if path.is_dir() and file:
             reason = f"{file} is a folder"
-        raise UsageError(f"--format {text}: {reason}", "Name a file in a folder that exists.")
+        raise UsageError(f"--format {text}: {reason}", "Use a file in a folder that exists.")
     return Output(name, file, is_shared)
 
 

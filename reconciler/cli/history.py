@@ -56,8 +56,8 @@ def history(asked: tuple[str, ...], limit: int, location: str | None, *, as_json
             return _list(store, address, limit, as_json=as_json)
         case _:
             raise UsageError(
-                f"history does not take {' '.join(asked)}",
-                "Write reconciler history ADDRESS, or reconciler history show RUN.",
+                f"history does not accept {' '.join(asked)}",
+                "Use reconciler history ADDRESS, or reconciler history show RUN.",
             )
 
 
@@ -66,7 +66,7 @@ def _list(store: Store, asked: str, limit: int, *, as_json: bool) -> ExitCode:
     if as_json:
         console.document({"runs": [run.to_json() for run in runs]})
     elif not runs:
-        console.say(f"{store.location}: no run is kept{f' of {asked}' if asked else ''} yet.")
+        console.say(f"{store.location}: no runs{f' of {asked}' if asked else ''} yet.")
     else:
         colour = console.has_colour(sys.stdout)
         console.data(history_text(runs, whole=bool(asked), colour=colour))

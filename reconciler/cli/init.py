@@ -50,9 +50,9 @@ _FILES = {
 """Where each template goes; their own names have no dots in front, or tools would obey them."""
 _NEXT = """\
 Next, {where}:
-  {command} plan       shows what {manifests} would do, in the embedded sandbox
+  {command} plan       shows what {manifests} would change in the embedded sandbox
   {command} validate   checks the manifests{advice}
-  {command} doctor     checks your login, once ALERTSITE_USERNAME and ALERTSITE_PASSWORD are set
+  {command} doctor     checks your login after you set ALERTSITE_USERNAME and ALERTSITE_PASSWORD
 Delete the pipeline that you do not use: .github, or .gitlab and .gitlab-ci.yml."""
 
 
@@ -78,7 +78,7 @@ def init(folder: str | None) -> int:
             written += is_new
             console.data(f"{'wrote' if is_new else 'kept '}  {name}")
         if not written:
-            console.note("Everything is there already: nothing was written.")
+            console.note("Everything already exists; nothing was written.")
             return ExitCode.OK
         command = installation.command()
         if command != installation.ON_PATH:
@@ -119,7 +119,7 @@ def _write(path: Path, content: bytes) -> bool:
     except FileExistsError:
         return False
     except NotADirectoryError as error:
-        raise _unwritable(path, "a file is where a folder should be") from error
+        raise _unwritable(path, "a file has the name of a folder") from error
     except OSError as error:
         raise _unwritable(path, error.strerror or str(error)) from error
     return True
@@ -142,5 +142,5 @@ def _write_command(path: Path, command: Sequence[str]) -> None:
 def _unwritable(path: Path, reason: str) -> ConfigurationError:
     return ConfigurationError(
         f"{path} cannot be written: {reason}",
-        "Name another folder, or make room there; what was written before stays.",
+        "Use another folder, or make room there. Files that are already written stay.",
     )

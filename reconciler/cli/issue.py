@@ -20,7 +20,7 @@ _LARGEST = 64 * 2**20
     metavar="FILE",
     type=options.FromHere(),
     required=True,
-    help="Markdown that the issue shows, as drift --format markdown=FILE writes it; - is stdin.",
+    help="Markdown of the issue, from drift --format markdown=FILE; - is stdin.",
 )
 @click.option(
     "--title",
@@ -40,17 +40,17 @@ def issue(drift_path: str, platform: str, text_path: str, title: str) -> int:
     """
     from reconciler.usecases import review
 
-    hint = "Name a file that drift --format json=FILE has written."
+    hint = "Name a file written by drift --format json=FILE."
     drift = json_file.read(drift_path, hint, most=_LARGEST)
     if problem := problem_of("drift", drift):
-        raise ConfigurationError(f"{drift_path} holds no drift: {problem}", hint)
+        raise ConfigurationError(f"{drift_path} is not a drift result: {problem}", hint)
     text = pipeline.read_text(text_path)
     try:
         with pipeline.connect(platform) as place:
             done = review.issue(place, text, drift, title)
     except NotAllowedError as error:
         where = pipeline.summarise(text)
-        console.say(f"Warning: no issue can be written here: {error}. The text {where}.")
+        console.say(f"Warning: cannot write an issue here: {error}. The text {where}.")
         return ExitCode.OK
-    console.note(f"The issue for drift is {done.value}.")
+    console.note(f"The drift issue is {done.value}.")
     return ExitCode.OK

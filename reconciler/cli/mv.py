@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=options.FromHere())
 @click.argument("target", metavar="TARGET", type=options.FromHere())
 @options.manifests
-@click.option("--dry-run", is_flag=True, help="Show what would be moved, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would be moved; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON on stdout.")
 def mv(
     sources: tuple[str, ...], target: str, manifests: str, *, dry_run: bool, as_json: bool

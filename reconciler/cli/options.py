@@ -170,7 +170,7 @@ prune = click.option(
 edits_only = click.option(
     "--edits-only",
     is_flag=True,
-    help="Only changes made in Git; what was changed in AlertSite stays as it is.",
+    help="Only changes made in Git; keep what was changed in AlertSite.",
 )
 keep = click.option(
     "--keep",
@@ -194,7 +194,7 @@ unknown = click.option(
     type=click.Choice(["to-do", "write"]),
     default="to-do",
     show_default=True,
-    help="What to do with a string in a field that the schemas do not know, which may be a secret: "
+    help="What to do with a string that may be a secret, in a field that is not in the schemas: "
     "list it as a to-do, or write it as it is.",
 )
 
@@ -248,7 +248,7 @@ notify = click.option(
     multiple=True,
     metavar="URL",
     help="Notify a chat, a mailbox or a webhook if anything happened; URL is an Apprise URL. May "
-    "be repeated. RECONCILER_NOTIFY can hold URLs too.",
+    "be repeated. RECONCILER_NOTIFY can also have URLs.",
 )
 
 
@@ -298,8 +298,8 @@ def only_edits(plan: Plan, schemas: Schemas, *, asked: bool) -> Plan:
     if found.held:
         noun = "monitor keeps" if len(found.held) == 1 else "monitors keep"
         console.say(
-            f"--edits-only: {len(found.held)} {noun} what AlertSite has changed; reconciler plan "
-            "shows it."
+            f"--edits-only: {len(found.held)} {noun} changes made in AlertSite. To see them, run: "
+            "reconciler plan"
         )
     return found.plan
 

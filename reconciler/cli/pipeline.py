@@ -24,13 +24,13 @@ platform = click.option(
     "--platform",
     type=click.Choice(["github", "gitlab"]),
     required=True,
-    help="Where the repository is. Its address and the token are read from the environment.",
+    help="Where the repository is. Reads its address and the token from the environment.",
 )
 request = click.option(
     "--request",
     type=click.IntRange(min=1),
     metavar="NUMBER",
-    help="Number of the pull or merge request; by default that of the pipeline.",
+    help="Number of the pull or merge request. Default: the request of the pipeline.",
 )
 
 _MOST_BYTES = 4 * 2**20
@@ -74,20 +74,21 @@ def connect(name: str, number: int | None = None) -> Iterator[GitHub | GitLab]:
     project = os.environ.get(variables.project, "")
     if not project:
         raise ConfigurationError(
-            f"{variables.project} is not set", "Run it in a pipeline, or set it as a pipeline does."
+            f"{variables.project} is not set",
+            "Run this in a pipeline, or set it as a pipeline does.",
         )
     api = (os.environ.get(variables.api) or variables.default_api).rstrip("/")
     graphql = os.environ.get("GITHUB_GRAPHQL_URL") or f"{api}/graphql"
     for name_of, url in ((variables.api, api), ("GITHUB_GRAPHQL_URL", graphql)):
         if not _is_url(url):
             raise ConfigurationError(
-                f"{name_of} is not the address of a server", "Check how it begins."
+                f"{name_of} is not the URL of a server", "Check its beginning."
             )
     token = os.environ.get(variables.token, "").strip()  # a file that holds it ends with a line
     runtime.redactor().know(token)
     if not (token.isascii() and token.isprintable()):
         raise ConfigurationError(
-            f"{variables.token} holds characters that no token has", "Set it again."
+            f"{variables.token} has characters that are not valid in a token", "Set it again."
         )
     kind = GitHub if name == "github" else GitLab
     found = kind(PlatformContext(api, graphql, project, number or 0, token), runtime.clock())
@@ -121,7 +122,8 @@ def number_of_request(name: str, given: int | None) -> int:
     if found.isdecimal():
         return int(found)
     raise ConfigurationError(
-        "this pipeline is not for a pull request or merge request", "Name one with --request."
+        "this pipeline does not belong to a pull request or merge request",
+        "Specify one with --request.",
     )
 
 
@@ -129,7 +131,7 @@ def _github(environment: Mapping[str, str]) -> str:
     """As the event says, or the ref of it: refs/pull/NUMBER/merge."""
     path = environment.get("GITHUB_EVENT_PATH")
     if path:
-        hint = "Name the request with --request."
+        hint = "Specify the request with --request."
         event = json_file.read(path, hint, name=f"GITHUB_EVENT_PATH: {path}", most=_MOST_BYTES)
         if isinstance(event, dict) and isinstance(event.get("pull_request"), dict):
             return str(event["pull_request"].get("number"))
@@ -153,7 +155,7 @@ def summarise(text: str) -> str:
     except OSError as error:
         raise ConfigurationError(
             f"GITHUB_STEP_SUMMARY: {path} cannot be written: {error.strerror}",
-            "Unset GITHUB_STEP_SUMMARY to have the text printed.",
+            "Unset GITHUB_STEP_SUMMARY to print the text instead.",
         ) from error
     return "is in the job summary"
 
@@ -169,7 +171,7 @@ def read_text(path: str) -> str:
         text = data.decode("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigurationError(f"{path} cannot be read: {reason}", "Name a text file.") from error
+        raise ConfigurationError(f"{path} cannot be read: {reason}", "Use a text file.") from error
     if not text:
-        raise ConfigurationError(f"{path} is empty", "Name a file that is not empty.")
+        raise ConfigurationError(f"{path} is empty", "Use a file that is not empty.")
     return text

@@ -12,8 +12,8 @@ from reconciler.render.probes import probe_text
 from reconciler.schema import installed_schemas
 
 _SHOWN = (
-    "These are names of fields and types: no value is shown. What is not as expected is worth a "
-    "report to the maintainers of reconciler."
+    "This lists names of fields and types, never values. Please report unexpected entries to the "
+    "maintainers of reconciler."
 )
 
 

@@ -23,9 +23,11 @@ from reconciler.errors import ConfigurationError, ExitCode, NotAllowedError, Ref
     default="plan.json",
     type=options.FromHere(),
     show_default=True,
-    help="Where the plan goes.",
+    help="Where to write the plan.",
 )
-@click.option("--commit", metavar="SHA", help="The merge; by default that of the pipeline.")
+@click.option(
+    "--commit", metavar="SHA", help="The merge commit. Default: the commit of the pipeline."
+)
 def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int:
     """Fetch the plan that was reviewed with the request that this commit merged.
 
@@ -38,7 +40,9 @@ def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int
     """
     sha = commit or os.environ.get("GITHUB_SHA" if platform == "github" else "CI_COMMIT_SHA", "")
     if not sha:
-        raise ConfigurationError("no commit is named", "Name the merge with --commit.")
+        raise ConfigurationError(
+            "the commit is not known", "Specify the merge commit with --commit."
+        )
     try:  # one that is here already was not reviewed with this merge
         Path(out).unlink(missing_ok=True)
     except OSError as error:
@@ -47,10 +51,10 @@ def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int
         with pipeline.connect(platform) as place:
             data = place.reviewed(sha, plan_file.NAME)
     except NotAllowedError as error:
-        console.say(f"Warning: the reviewed plan cannot be read here: {error}.")
+        console.say(f"Warning: cannot read the reviewed plan here: {error}.")
         return _plan_again("it cannot be read")
     if data is None:
-        return _plan_again("no request that this commit merged has kept one")
+        return _plan_again("no request merged by this commit has one")
     _, fleet = options.load(manifests, may_be_empty=True)
     try:
         durable.replace(Path(out), data)
@@ -63,14 +67,14 @@ def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int
         return _plan_again(str(error))
     if basis.manifests != saved_plan.fleet_digest(fleet.desired):
         Path(out).unlink()
-        return _plan_again("it was made from other manifests than those that are here now")
-    console.note(f"The reviewed plan is written to {out}. To apply it: reconciler apply {out}")
+        return _plan_again("it was made from other manifests than those here")
+    console.note(f"Reviewed plan written to {out}. To apply it: reconciler apply {out}")
     return ExitCode.OK
 
 
 def _plan_again(reason: str) -> ExitCode:
     console.say(
-        f"There is no reviewed plan: {reason}. Make a new one: reconciler apply, without FILE."
+        f"There is no reviewed plan: {reason}. To plan again and apply, run: reconciler apply"
     )
     return ExitCode.OK
 

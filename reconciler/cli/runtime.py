@@ -85,8 +85,8 @@ class Run(NamedTuple):
         if account is None and ours and known.saved.serial and known.saved.account.name != ours:
             raise StateError(
                 f"{self.store.location} is the state of the account {known.saved.account.name}, "
-                f"and this run is with {ours}",
-                "Each account has a state of its own; reconciler state migrate takes one over.",
+                f"but this run uses {ours}",
+                "Each account has its own state. To transfer one, run: reconciler state migrate",
             )
         self._say_recovered(known)
         return known
@@ -103,17 +103,21 @@ class Run(NamedTuple):
                     f"Run {run} of {lease.holder} on {lease.host} has not ended and holds the lock."
                 )
             else:
-                console.say(f"Recovery: run {run} did not end; its journal is taken into account.")
+                console.say(f"Recovery: run {run} did not end; using its journal.")
         if outcomes := known.recovery.outcomes:
             from reconciler.render.text import quantity  # see `age`
 
-            console.say(f"Recovery: {quantity(outcomes, 'outcome')} that the state did not have.")
+            console.say(
+                f"Recovery: {quantity(outcomes, 'outcome')} added that the state did not have."
+            )
 
     def vault(self) -> Vault:
         """What resolves secrets."""
         vault = Vault(os.environ, self.key, secret_rules(), redactor())
         if vault.key_weakness:
-            console.say(f"Warning: {vault.key_weakness}. reconciler doctor says how to make one.")
+            console.say(
+                f"Warning: {vault.key_weakness}. To see how to make one, run: reconciler doctor"
+            )
         return vault
 
     def about(self, operation: str, generation: Generation, plan: Plan, undoes: str = "") -> About:
@@ -190,7 +194,7 @@ def _place(location: str | None, *, embedded: bool) -> str:
     elif given and part() is not None and accounts().are_named and PLACEHOLDER not in given:
         raise ConfigurationError(
             f"{place} would be the state of several accounts",
-            f"Write {PLACEHOLDER} into --state or RECONCILER_STATE, in place of the name.",
+            f"Use {PLACEHOLDER} in --state or RECONCILER_STATE, in place of the account name.",
         )
     return placed(place, settings.name)
 
@@ -255,8 +259,8 @@ def account() -> AccountSettings:
     if len(found.all) == 1:
         return found.all[0]
     raise UsageError(
-        f"there are {len(found.all)} accounts, and this command is about one",
-        f"Choose it with --account: {', '.join(found.names)}",
+        f"there are {len(found.all)} accounts, but this command uses only one",
+        f"Select it with --account: {', '.join(found.names)}",
     )
 
 
@@ -488,12 +492,12 @@ def connect(
             yield connection
         return
     sandbox = import_sandbox(
-        "no AlertSite credentials are set, and the sandbox that would serve instead needs the "
-        "packages starlette and uvicorn"
+        "no AlertSite credentials are set, and the embedded sandbox needs the packages starlette "
+        "and uvicorn"
     )
     console.say(
-        "Sandbox: no AlertSite credentials are set, so this run uses the embedded sandbox and "
-        "nothing reaches AlertSite."
+        "Sandbox: no AlertSite credentials are set, so this run uses the embedded sandbox; nothing "
+        "is sent to AlertSite."
     )
     console.say(
         "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD (or ALERTSITE_TOKEN) for the real account."
@@ -504,7 +508,7 @@ def connect(
     with ExitStack() as stack:
         # What is damaged is named by file: the folder has the state of an account too.
         with starting_sandbox(
-            f"It must be able to write to {_DATA}. If its data is damaged, remove "
+            f"The sandbox must be able to write to {_DATA}. If its data is damaged, remove "
             f"{options.database} and {_SANDBOX_STATE}."
         ):
             durable.make_folder(_DATA)
@@ -524,7 +528,7 @@ def import_sandbox(problem: str) -> Any:  # noqa: ANN401 - a module; it may not 
     except ImportError as error:
         raise ConfigurationError(
             f"{problem} ({error.name} is missing)",
-            "Install reconciler again, with all that it depends on.",
+            "Install reconciler again, with all its dependencies.",
         ) from error
     return sandbox
 
@@ -564,12 +568,12 @@ def read_seed(path: Path) -> list[dict[str, Any]]:
         monitors = json_text.read(durable.read_any(path))
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"{path} cannot be read as JSON: {error}", "Name a file with a JSON list of monitors."
+            f"{path} cannot be read as JSON: {error}", "Use a file with a JSON list of monitors."
         ) from error
     if not isinstance(monitors, list) or not all(map(_is_monitor, monitors)):
         raise ConfigurationError(
             f"{path} is not a list of monitors, each with an integer id and a type",
-            "A seed file holds what GET /monitors returns under results.",
+            "A seed file has what GET /monitors returns under results.",
         )
     return monitors
 

@@ -98,20 +98,20 @@ class _FilePath(click.Path):
     "--db",
     "database",
     type=_FilePath(dir_okay=False, path_type=Path),
-    help="SQLite file that keeps the account; in memory by default.",
+    help="SQLite file for the account; in memory by default.",
 )
 @click.option(
     "--seed-file",
     type=_FilePath(exists=True, dir_okay=False, path_type=Path),
-    help="JSON list of monitors, as GET returns them, for a new account; the sample fleet's by "
-    "default.",
+    help="JSON list of monitors, as GET returns them, for a new account. Default: the sample "
+    "fleet.",
 )
 @click.option(
     "--seed-count",
     type=click.IntRange(0, 100_000),
     metavar="N",
-    help="Give a new account N made-up monitors instead, always the same ones, and awkward: odd "
-    "names and notes, numbers as text, unknown fields.",
+    help="Give a new account N generated monitors instead: always the same ones, with odd names "
+    "and notes, numbers as strings, and unknown fields.",
 )
 @click.option(
     "--fault",
@@ -125,8 +125,7 @@ class _FilePath(click.Path):
     "worlds",
     multiple=True,
     metavar="KEY[=VALUE],…",
-    help="Behave as AlertSite might where its documentation says nothing, see above. May be "
-    "repeated.",
+    help="Behave as AlertSite might where it is not documented, see above. May be repeated.",
 )
 @click.option(
     "--request-log",
@@ -134,7 +133,10 @@ class _FilePath(click.Path):
     help="Append one JSON object for each request to this file.",
 )
 @click.option(
-    "--token-life", type=click.FloatRange(min=0), default=3600.0, help="Seconds a token lives."
+    "--token-life",
+    type=click.FloatRange(min=0),
+    default=3600.0,
+    help="Lifetime of a token, in seconds.",
 )
 @click.option(
     "--page-size", type=click.IntRange(min=1), help="Split lists into pages of this many monitors."
@@ -144,8 +146,7 @@ class _FilePath(click.Path):
     "logins",
     multiple=True,
     metavar="NAME:PASSWORD",
-    help="Serve one more account at the same URL, empty at first, to whoever logs in so. May be "
-    "repeated.",
+    help="Serve one more account at the same URL, for this login; empty at first. May be repeated.",
 )
 @click.option("--strict", is_flag=True, help="Refuse unknown and read-only fields with 400.")
 @click.option(
@@ -213,7 +214,7 @@ def _seed(
         ConfigurationError: the file holds something else.
     """
     if file is not None and count is not None:
-        raise UsageError("--seed-file and --seed-count exclude each other", "Give one of them.")
+        raise UsageError("--seed-file and --seed-count cannot be used together", "Use one of them.")
     if count is not None:
         monitors: list[dict[str, Any]] = package.seeded(count, schemas)
         return monitors
@@ -232,7 +233,7 @@ def _logins(texts: Iterable[str], taken: Collection[str]) -> Iterator[tuple[str,
         if not username or not password:
             raise UsageError("--login needs a name and a password", "Write it as NAME:PASSWORD.")
         if username in names:
-            raise UsageError(f"--login: there is a user {username} already", "Use another name.")
+            raise UsageError(f"--login: the user {username} already exists", "Use another name.")
         names.add(username)
         yield username, password
 
@@ -248,4 +249,6 @@ def _world(package: Any, worlds: tuple[str, ...]) -> Any:  # noqa: ANN401 - a mo
     try:
         return package.parse_world(",".join(worlds))
     except ValueError as error:
-        raise UsageError(f"--world: {error}", "reconciler sandbox --help explains each.") from error
+        raise UsageError(
+            f"--world: {error}", "For the values, run: reconciler sandbox --help"
+        ) from error

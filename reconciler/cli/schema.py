@@ -35,7 +35,9 @@ def schema(kind: str | None) -> int:
         return ExitCode.OK
     if kind not in files:
         advice = did_you_mean(kind, files)
-        raise UsageError(f"there is no schema {kind}{advice}", "reconciler schema lists all.")
+        raise UsageError(
+            f"there is no schema {kind}{advice}", "To list all, run: reconciler schema"
+        )
     console.data(Lines(files[kind].read_text(encoding="utf-8").rstrip("\n")))
     return ExitCode.OK
 

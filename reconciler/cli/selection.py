@@ -68,7 +68,9 @@ def choose(name: str) -> None:
     """
     found = select(runtime.accounts(), Selection((name,)))
     if [item.name for item in found] != [name]:
-        raise UsageError(f"{name} is not the name of an account: this command takes one")
+        raise UsageError(
+            f"{name} is not the name of an account: this command needs a single account"
+        )
     runtime.choose(found[0])
 
 
@@ -81,7 +83,7 @@ def _filled(_: click.Context, param: click.Parameter, value: str | None) -> str:
         UsageError: it is given and empty.
     """
     if value == "":
-        raise UsageError(f"{param.opts[-1]} is empty", "Give it a value, or leave it out.")
+        raise UsageError(f"{param.opts[-1]} is empty", "Set a value, or leave it out.")
     return value or ""
 
 
@@ -173,8 +175,8 @@ def many(command: Command) -> Command:
         "--results",
         callback=_filled,
         metavar="DIR",
-        help="With several accounts: write the result of each into DIR, as JSON. A result that is "
-        "there already is not made again.",
+        help="With several accounts: write the result of each into DIR, as JSON. Accounts whose "
+        "result already exists are skipped.",
     )
     @wraps(command)
     def with_accounts(
@@ -193,17 +195,17 @@ def many(command: Command) -> Command:
             return ExitCode.OK
         spread = Spread(config.from_root(results, runtime.here()), shard, executor)
         if spread != Spread() and not runtime.accounts().are_named:
-            raise UsageError(
-                "--results, --shard and --executor are for the accounts that reconciler.toml names"
-            )
+            raise UsageError("--results, --shard and --executor need accounts in reconciler.toml")
         if executor and given.get("write_ids"):
             raise UsageError(
-                "--write-ids writes into the manifests here, and --executor works elsewhere",
+                "--write-ids cannot be used with --executor: workers cannot write into the "
+                "manifests here",
                 "Run reconciler import afterwards, or leave one of them out.",
             )
         if executor and given.get("notify"):
             raise UsageError(
-                "--notify holds a secret, and --executor sends its options to the workers",
+                "--notify cannot be used with --executor: its URL may be a secret, and options are "
+                "sent to the workers",
                 "Set RECONCILER_NOTIFY in the environment of the workers.",
             )
         if shard is not None:
@@ -234,10 +236,9 @@ def _part(shard: Shard, chosen: tuple[AccountSettings, ...]) -> tuple[AccountSet
     waves = sorted({item.wave for item in chosen})
     if click.get_current_context().command.name == "apply" and len(waves) > 1:
         raise UsageError(
-            f"the accounts are of the waves {', '.join(map(str, waves))}, and a shard does not "
-            "know how the others get on",
-            "Choose the accounts of one wave by a label, and run the shards of the next one after "
-            "that.",
+            f"the accounts are in the waves {', '.join(map(str, waves))}, and a shard does not "
+            "know the progress of the others",
+            "Select the accounts of one wave by a label, then run the shards of the next wave.",
         )
     return shard.of(chosen)
 
@@ -254,7 +255,7 @@ def _chosen(wanted: Selection, given: Mapping[str, Any]) -> tuple[AccountSetting
         for path in given.get("paths", ()):
             if not os.path.lexists(path):
                 raise ConfigurationError(
-                    f"{path}: there is no such file or folder", "Name one that there is."
+                    f"{path}: there is no such file or folder", "Use one that exists."
                 )
     if wanted.is_something or len(accounts.all) == 1:
         changed = None
@@ -271,8 +272,8 @@ def _chosen(wanted: Selection, given: Mapping[str, Any]) -> tuple[AccountSetting
         return select(accounts, Selection((plan_file.read(file).plan.account.name,)))
     if click.get_current_context().command.name == "apply":
         raise UsageError(
-            f"there are {len(accounts.all)} accounts, and none is chosen",
-            "Choose some with --account or --label, or all of them with --all-accounts.",
+            f"there are {len(accounts.all)} accounts, and none is selected",
+            "Select some with --account or --label, or all with --all-accounts.",
         )
     return accounts.all
 

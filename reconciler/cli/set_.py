@@ -94,7 +94,7 @@ def _show(found: Setting) -> None:
         files = quantity(len(found.files), "file")
         console.data(f"{found.changed:,} of {meant} to change, in {files}.")
     else:
-        console.data(f"Nothing to set in {meant}: that is what they say.")
+        console.data(f"Nothing to set in {meant}: they already have these values.")
 
 
 def _wanted(
@@ -112,7 +112,7 @@ def _wanted(
     assignments = [found for found in read.values() if found is not None]
     if not targets:
         raise UsageError(
-            "no target is given", "Name the manifests to change; '*' means all of them."
+            "no target is given", "Name the manifests to change; '*' selects all of them."
         )
     if not assignments and not unset:
         names = (target.partition("=")[0] for target in targets if "=" in target)

@@ -33,7 +33,7 @@ def _shard(text: str) -> Shard:
     """
     found = re.fullmatch(r"([0-9]{1,6})?/([0-9]{1,6})", text)
     if found is None:
-        raise click.BadParameter("it is written I/N, such as 2/8, or /N")
+        raise click.BadParameter("write it as I/N, such as 2/8, or /N")
     number, count = int(found[1] or 0), int(found[2])
     if found[1] is None:
         index = os.environ.get("JOB_COMPLETION_INDEX", "")

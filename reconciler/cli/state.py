@@ -124,7 +124,7 @@ def unlock(run_id: str | None, location: str | None) -> int:
     with console.writing() as writes:
         with writes.one(f"the lock of {run.store.location}"):
             break_lock(run.store, run_id)
-        console.note(f"The lock of run {run_id} is broken.")
+        console.note(f"Removed the lock of run {run_id}.")
     return ExitCode.OK
 
 
@@ -171,7 +171,7 @@ def push(file: str, location: str | None, lock_timeout: float) -> int:
     metavar="LOCATION",
     type=options.FromHere(config.location_from_root),
     show_default=True,
-    help="Where the state has been kept.",
+    help="Where the state was stored until now.",
 )
 @options.state
 @options.lock_timeout
@@ -201,7 +201,7 @@ def _read(file: str) -> State:
         return from_text(durable.read_any(file))
     except OSError as error:
         raise ConfigurationError(
-            f"{file} cannot be read: {error.strerror}", "Name a file that state pull has printed."
+            f"{file} cannot be read: {error.strerror}", "Use a file that state pull has printed."
         ) from error
     except StateError as error:
         raise StateError(f"{file}: {error}", error.hint) from error
@@ -209,5 +209,6 @@ def _read(file: str) -> State:
 
 def _no_record(run: runtime.Run, address: str) -> UsageError:
     return UsageError(
-        f"{run.store.location} has no record of {address}", "reconciler state list shows all."
+        f"{run.store.location} has no record of {address}",
+        "To list all, run: reconciler state list",
     )

@@ -32,7 +32,8 @@ from reconciler.usecases.undo import look_back
     "targets",
     multiple=True,
     metavar="TARGET",
-    help="Only undo changes to this address, or to what this glob matches. May be repeated.",
+    help="Only undo changes to this address, or to addresses that this glob matches. May be "
+    "repeated.",
 )
 @options.show_requests
 @options.detail

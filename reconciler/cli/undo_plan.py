@@ -53,7 +53,7 @@ def refuse_nothing_left(plan: Plan, moved: Sequence[Outcome]) -> None:
     """
     if moved and not plan.changes and not plan.bindings:
         what = quantity(len(moved), "monitor is", "monitors are")
-        raise RefusedError(f"{what} refused, and there is nothing else to undo")
+        raise RefusedError(f"{what} refused; there is nothing else to undo")
 
 
 def say_what_is_left(plan: Plan, undoing: Undoing) -> None:

@@ -68,7 +68,9 @@ _POLL = (1.0, 4.0)
 """Seconds between two looks at the lease of the one that leads."""
 _WAIT_FOR_LOCK = "1m"
 """How long an apply waits for another run of the same account; then it is for the next round."""
-_NO_STATE = "there is no state yet, so an edit cannot be told from drift; run reconciler apply once"
+_NO_STATE = (
+    "there is no state yet, so edits and drift cannot be distinguished; run reconciler apply once"
+)
 _CHANCE = random.SystemRandom()
 
 
@@ -99,7 +101,7 @@ def _address(text: str) -> tuple[str, int]:
     "--apply",
     "applies",
     is_flag=True,
-    help="Apply what Git has changed, within the budget; drift is only reported.",
+    help="Apply changes made in Git, within the budget; only report drift.",
 )
 @click.option(
     "--ref",
@@ -134,7 +136,7 @@ def watch(
     watchers run, one leads and the others stand by.
     """
     if interval < FLOOR:
-        raise UsageError(f"--interval is {interval:g} s, and {FLOOR:g} s is the least")
+        raise UsageError(f"--interval is {interval:g} s, but the minimum is {FLOOR:g} s")
     if ref is not None:
         refuse_unusable(ref)
     gc.enable()  # it runs for days
@@ -146,7 +148,7 @@ def watch(
         code = watcher.round().exit_code
         return ExitCode.INTERRUPTED if stopping.is_asked else code
     if ref is None and (reason := unfollowed()):
-        console.say(f"Nothing is fetched, since {reason}. --ref names a branch to follow.")
+        console.say(f"Not fetching: {reason}. To follow a branch, use --ref.")
     with ExitStack() as stack:
         url = stack.enter_context(_serving(watcher, listen, interval))
         console.say(f"Serving {url}")
@@ -164,7 +166,7 @@ def watch(
                 watcher.stand_by()
                 if str(error) != said:
                     console.fail(error)
-                    console.say("This one does not lead until that is mended; it tries again.")
+                    console.say("This watcher stands by until that is fixed; it tries again.")
                 said = str(error)
                 _pause(stopping)
     console.say("Stopped.")

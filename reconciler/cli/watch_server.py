@@ -55,18 +55,18 @@ def application(
     async def account(request: Request) -> Response:
         found = shown().pages.get(request.path_params["name"])
         if found is None:
-            return _text("There is no account of this name, or it was not seen yet.", _MISSING)
+            return _text("There is no account with this name, or it was not checked yet.", _MISSING)
         return _page(gzip.decompress(found).decode())
 
     async def health(_: Request) -> Response:
         if is_alive(shown(), monotonic(), interval):
             return _text("alive")
-        return _text("nothing was looked at for a long time", _AWAY)
+        return _text("nothing was checked for a long time", _AWAY)
 
     async def readiness(_: Request) -> Response:
         now = shown()
         if not is_ready(now):
-            return _text("the first look is under way", _AWAY)
+            return _text("the first round is in progress", _AWAY)
         return _text("leading" if now.is_leading else "standing by")
 
     async def numbers(_: Request) -> Response:
@@ -95,8 +95,8 @@ def serving(app: Starlette, host: str, port: int) -> Iterator[str]:
         listener = socket.create_server((host, port), family=family)
     except OSError as error:
         raise ConfigurationError(
-            f"{host}:{port} cannot be listened on: {error.strerror}",
-            "Choose another with --listen HOST:PORT.",
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            "Use another address with --listen HOST:PORT.",
         ) from error
     with listener:
         settings = uvicorn.Config(

@@ -225,7 +225,7 @@ def select(
                     f"{flag} {pattern} matches no account",
                     _did_you_mean(pattern, accounts.names)
                     if accounts.are_named
-                    else "reconciler.toml names no accounts.",
+                    else "reconciler.toml has no accounts.",
                 )
     labels = [_label(text) for text in selection.labels]
     found = [
@@ -236,7 +236,7 @@ def select(
         and all(_is_labelled(item, name, value) for name, value in labels)
     ]
     if not found:
-        raise UsageError("no account has all that is asked for", _labels_of(accounts))
+        raise UsageError("no account matches all the labels", _labels_of(accounts))
     if changed is not None:
         touched = set(_touched(accounts, changed))
         found = [item for item in found if item.name in touched]
@@ -252,9 +252,9 @@ def having(accounts: Accounts, paths: Collection[str]) -> tuple[AccountSettings,
     for path in paths:
         if not any(_touched(accounts, {path})):
             raise UsageError(
-                f"{path} is in the folder of no account",
-                "Name a file or folder that there is, or add its folder to manifests of an "
-                "account in reconciler.toml.",
+                f"{path} is not in the folder of any account",
+                "Use a file or folder that exists, or add its folder to manifests of an account in "
+                "reconciler.toml.",
             )
     return select(accounts, Selection(), paths)
 
@@ -262,7 +262,9 @@ def having(accounts: Accounts, paths: Collection[str]) -> tuple[AccountSettings,
 def _label(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name or not value:
-        raise UsageError(f"--label {text} is not a label", "Write a name and a value: tier=prod")
+        raise UsageError(
+            f"--label {text} is not a label", "Write a name and a value, such as tier=prod"
+        )
     return name, value
 
 

@@ -116,5 +116,5 @@ def _element(asked: Assignment, text: str, schema: Mapping[str, JSON]) -> JSON:
 
 def _integer(asked: Assignment, text: str) -> int:
     if not _INTEGER.fullmatch(text):
-        raise BadAssignmentError(f"{asked}: {text or '(empty)'} is not a whole number")
+        raise BadAssignmentError(f"{asked}: {text or '(empty)'} is not an integer")
     return int(text)

@@ -81,7 +81,7 @@ def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
         shown = text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
-        raise _NumberError(f"{shown} is not a number that fits")
+        raise _NumberError(f"{shown} is too large a number")
     return number
 
 

@@ -187,7 +187,7 @@ def check_layout(layout: str) -> None:
     steps = path.split("/")
     if any(step.startswith((".", "_defaults.")) or not step for step in steps) or "\\" in path:
         raise UsageError(
-            f"--layout {layout}: it must lead to files below the folder, which are not hidden",
+            f"--layout {layout}: it must be a path of visible files below the folder",
             _LAYOUT_HINT,
         )
     if not path.endswith((".yaml", ".yml")):

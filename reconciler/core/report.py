@@ -34,7 +34,7 @@ FORMAT_VERSION = "1.0"
 """Of the report's JSON: the minor number grows with additions, the major with anything else."""
 
 NO_LABEL = "(no label)"
-NO_LOCATION = "(not told)"
+NO_LOCATION = "(unknown)"
 _NORTH_AMERICA = 1
 REGIONS = {
     _NORTH_AMERICA: "US and Canada",
@@ -43,7 +43,7 @@ REGIONS = {
     0: "Private locations",
 }
 """What AlertSite's numbers of regions mean."""
-_OTHER_REGION = "Region not told"
+_OTHER_REGION = "Unknown region"
 
 
 class Standing(StrEnum):

@@ -34,7 +34,7 @@ FORMAT_VERSION = "1.1"
 """Of the record's JSON: the minor number grows with additions, the major with anything else."""
 KEPT = 100
 """How many records a store keeps that keeps them as files."""
-_KILLED = "the run was killed; whether AlertSite has it was not seen"
+_KILLED = "the run was killed before it could verify this"
 _TOOK_EFFECT = frozenset({Status.DONE, Status.NOT_KEPT, Status.UNCONFIRMED, Status.DOUBLED})
 
 
@@ -264,7 +264,7 @@ class RunRecord(NamedTuple):
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StateError(
                 f"a run record is corrupt: {type(error).__name__}: {error}",
-                "Its run cannot be shown or undone; all others can.",
+                "This run cannot be shown or undone; all others can.",
             ) from error
 
 

@@ -105,7 +105,7 @@ def reviewed(plan: Plan, undo: Undoing, live: Iterable[Live], kinds: Mapping[str
         if moved:
             refusals.append(_refusal(change.address, "moved", "; ".join(moved)))
         elif change.action is Action.UPDATE and change.address in made_again:
-            what = f"the address now has monitor {change.id}, which is not the one that was deleted"
+            what = f"the address now has monitor {change.id}, not the one that was deleted"
             refusals.append(_refusal(change.address, "bound", what))
         elif change.address not in refused:
             reason = Reason.UNDONE if change.action is Action.DELETE else change.reason
@@ -150,7 +150,7 @@ def parted(plan: Plan, record: RunRecord) -> tuple[Plan, tuple[Outcome, ...]]:
     return plan._replace(refusals=()), outcomes
 
 
-_LOOK = "Look what it is now, and change it in its manifest if it is to be another."
+_LOOK = "Check its current value, and change it in the manifest if needed."
 
 
 _NOT_OURS = "not-ours"
@@ -178,7 +178,7 @@ def _moved(was: RunChange, live: Live, kind: Kind, *, is_gone: bool) -> list[str
         has = field.text(live.fields.get(item.field))
         allowed = {field.text(item.after)} | (set() if is_gone else {field.text(item.before)})
         if has not in allowed:
-            found.append(f"{item.field} is not as the run left it: somebody changed it since")
+            found.append(f"{item.field} has changed since the run")
     return found
 
 
@@ -229,18 +229,20 @@ class _Undoing:
     def take_back(self, change: RunChange) -> None:
         kind = self._kinds.get(change.address.partition("/")[0])
         if kind is None:
-            self._refuse(change.address, "no-kind", "its kind is not known any more")
+            self._refuse(change.address, "no-kind", "its kind is no longer known")
         elif change.action is Action.DELETE:
             self._create_again(change, kind)
         elif change.id is None:
-            self._refuse(change.address, "no-id", "whether the run made a monitor is not known")
+            self._refuse(
+                change.address, "no-id", "it is not known whether the run created a monitor"
+            )
         elif (address := self._now.get(change.id)) is None and change.id in self._given:
-            self._left.append(f"{change.address} stays as it is: it is not bound any more.")
+            self._left.append(f"{change.address} stays as it is: it is no longer bound.")
         elif address is None:
             self._refuse(
                 change.address,
                 _NOT_OURS,
-                f"the state does not say any more that monitor {change.id} is ours",
+                f"the state no longer has a record of monitor {change.id}",
             )
         elif change.action is Action.UPDATE:
             self._restore(change, kind, change.id, address)
@@ -303,7 +305,7 @@ class _Undoing:
 
     def _create_again(self, change: RunChange, kind: Kind) -> None:
         if not change.body:
-            self._refuse(change.address, "no-body", "the run did not keep what it was")
+            self._refuse(change.address, "no-body", "the run did not store the previous value")
             return
         if change.address in self._records:  # perhaps by an undo that did not end
             shown = {name: item for name, item in change.body.items() if not _is_hidden(item)}
@@ -316,8 +318,8 @@ class _Undoing:
         secrets = sorted({*(was.secrets if was else ()), *(change.body.keys() - body.keys())})
         if secrets:
             self._left.append(
-                f"{change.address} is created without {', '.join(secrets)}: no secret is kept; "
-                "bring its manifest back and apply with --write-secrets."
+                f"{change.address} is created without {', '.join(secrets)}: secrets are not "
+                "stored. Restore its manifest and run apply with --write-secrets."
             )
         self._left.append(f"{change.address} gets a new id: monitor {change.id} is gone.")
         self._desired[change.address] = Desired(
@@ -335,11 +337,11 @@ class _Undoing:
 def _unknown(field: RunField) -> str:
     """Why what a field was before cannot be restored; empty if it can."""
     if field.source is not None:
-        return "it holds a secret, and the one before is not kept"
+        return "it is a secret, and the previous one is not stored"
     if _is_hidden(field.before):
-        return "what it was before may be a secret, and is not kept"
+        return "the previous value may be a secret, and is not stored"
     if field.before is None and not isinstance(field.after, str):
-        return "it was not set before, and only texts can be cleared"
+        return "it was not set before, and only strings can be cleared"
     return ""
 
 

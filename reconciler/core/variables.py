@@ -135,7 +135,7 @@ class _Filling:
             return "${"
         if name is None or not _NAME.fullmatch(name):
             message = (
-                f"{found[0]} is not a variable; write ${{name}}, or {_ESCAPE} if {'${'} is meant"
+                f"{found[0]} is not a variable; write ${{name}}, or {_ESCAPE} for a literal {'${'}"
             )
             self.faults.append(BadReference(pointer, "bad-variable", message))
             return found[0]
@@ -149,6 +149,6 @@ class _Filling:
             return str(value).lower()
         if isinstance(value, str | int | float):
             return str(value)
-        message = f"the variable {name} is neither text nor a number, so it can only stand alone"
+        message = f"the variable {name} is not a string or a number, so it must be the whole value"
         self.faults.append(BadReference(pointer, "variable-type", message))
         return found[0]

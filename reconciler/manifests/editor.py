@@ -69,7 +69,7 @@ def set_fields(data: bytes, edits: Mapping[int, Mapping[Pointer, FieldEdit]]) ->
     for number, wanted in edits.items():
         value = values.get(number)
         if not isinstance(value, dict) or trees[number].shape is not Shape.MAPPING:
-            raise NotEditableError("the document is not written out as a mapping")
+            raise NotEditableError("the document is not a plain mapping")
         try:
             made, values[number] = _Editing(source).document(trees[number], value, wanted)
         except NotEditableError:
@@ -81,7 +81,7 @@ def set_fields(data: bytes, edits: Mapping[int, Mapping[Pointer, FieldEdit]]) ->
     edited = (head + spliced(body, changes)).encode()
     expected = [document._replace(value=values[document.number]) for document in documents]
     if said(parsed(edited)) != said(expected):
-        raise NotEditableError("with the change, the file would not say the same")
+        raise NotEditableError("the edit would also change other values")
     return edited
 
 
@@ -103,7 +103,7 @@ def insert_ids(data: bytes, ids: Mapping[int, int]) -> bytes:
             raise NotEditableError("there is no metadata in the document")
         for key in ("id", "<<"):  # what a merge key brings is not ours to tell
             if key in metadata:
-                raise NotEditableError(f"metadata holds the key {key} already")
+                raise NotEditableError(f"metadata already has the key {key}")
     edits = {
         number: {("metadata", "id"): FieldEdit(id_, after="name")} for number, id_ in ids.items()
     }
@@ -140,7 +140,7 @@ class _Editing:
                 continue
             entry = root.entry(section)
             if entry is None or entry.value.shape is not Shape.MAPPING:
-                raise NotEditableError(f"{section} is not written out as a mapping")
+                raise NotEditableError(f"{section} is not a plain mapping")
             if old and not result[section] and section in _OPTIONAL and self._is_bare(entry):
                 del result[section]
                 whole[section] = FieldEdit(ABSENT)
@@ -171,7 +171,7 @@ class _Editing:
             elif entry is not None:
                 within += self._value(entry.value, old[name], want, self._place(node, entry))
             elif name in old:
-                raise NotEditableError(f"the key {name} is not written out")
+                raise NotEditableError(f"the key {name} is not a plain key")
             elif want.after is not None:
                 within += self._beside(node, want.after, name, want.value)
             elif want.value is not ABSENT:
@@ -193,7 +193,7 @@ class _Editing:
         """The change that adds a key right behind another, whatever comments are around it."""
         entry = node.entry(after)
         if entry is None:
-            raise NotEditableError(f"the key {after} is not written out")
+            raise NotEditableError(f"the key {after} is not a plain key")
         if node.is_flow:
             end = entry.value.end
             return [TextChange(end, end, f", {yaml.pair(name, value, entry.key.style)}")]
@@ -203,7 +203,7 @@ class _Editing:
         """Where the value of an entry stands."""
         found = _COLON.match(self._source.text, entry.key.end)
         if found is None:
-            raise NotEditableError(f"the key {entry.key.text} has no colon that can be found")
+            raise NotEditableError(f"the key {entry.key.text} has no colon")
         quote = entry.key.style if node.is_flow else ""
         return Place(found.end(), self._source.column(node.begin), node.is_flow, quote)
 

@@ -21,8 +21,8 @@ _CHUNK = 64 * 1024
 _NO_FILE = "it is not a regular file"
 _UNCHANGED = "Nothing was written to it."
 _HINT = (
-    "Name a folder with manifests: --manifests DIR, or PATH of validate and fmt. "
-    "reconciler init creates a new one."
+    "Use a folder with manifests: --manifests DIR, or PATH of validate and fmt. To create one, "
+    "run: reconciler init"
 )
 
 
@@ -84,7 +84,7 @@ def read(path: str) -> bytes | Diagnostic:
         message = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
         return Diagnostic(Position(path, line, column), "not-utf-8", message)
     if len(data) > MAX_BYTES:
-        message = f"a manifest file has at most {MAX_BYTES // 1024 // 1024} MiB; split it"
+        message = f"a manifest file can have at most {MAX_BYTES // 1024 // 1024} MiB; split it"
         return Diagnostic(Position(path, 1, 1), "too-large", message)
     return data
 
@@ -119,7 +119,7 @@ def _replace(path: str, data: bytes, original: bytes) -> None:
         found = file.read()
     if found != original:
         raise ConfigurationError(
-            f"{path} was changed by somebody else just now",
+            f"{path} has changed since it was read",
             f"{_UNCHANGED} Run the same command again.",
         )
     durable.replace(target, data)

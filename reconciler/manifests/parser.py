@@ -201,7 +201,7 @@ class _Construction:
         value = resolve(text)
         if isinstance(value, float) and not math.isfinite(value):
             short = text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
-            self._find(event, "not-finite", f"{short} is not a number that AlertSite can be sent")
+            self._find(event, "not-finite", f"{short} is not a number that AlertSite accepts")
             return text
         self._scalars[text] = value
         return value
@@ -241,11 +241,11 @@ class _Construction:
         elif expected is float and type(value) is int:
             return float(value)
         elif type(value) is not expected:
-            self._find(event, "bad-tag", f"{text!r} is not what its tag says")
+            self._find(event, "bad-tag", f"{text!r} does not match its tag")
         return value
 
     def _unknown_tag(self, event: JSON, tag: object) -> None:
-        self._find(event, "unknown-tag", f"the tag {tag} is not one of YAML's own; remove it")
+        self._find(event, "unknown-tag", f"the tag {tag} is not a standard YAML tag; remove it")
 
     def _anchored(self, event: JSON, value: JSON) -> JSON:
         if event.anchor is not None:

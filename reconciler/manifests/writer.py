@@ -219,7 +219,7 @@ def _text(value: str, style: str, *, in_flow: bool) -> str:
         # It must be the same as a key, too; a long one cannot be one in any quotes.
         if len(text) > _LONGEST_KEY or _reads(f"{text}: 0\n", value) == 0:
             return text
-    raise NotWritableError("it holds characters that YAML cannot")
+    raise NotWritableError("it has characters that YAML does not allow")
 
 
 def _quoted(value: str, quote: str) -> str:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from reconciler.core.names import Member
 
 _DISABLING = """\
-A comment disables codes for the value that it stands behind; behind kind: or metadata:, for the
-whole manifest. What follows the codes is for people:
+A comment after a value disables codes for that value; after kind: or metadata:, for the whole
+manifest. Text after the codes is a comment:
   notify_on_error: false  # reconciler: disable=silenced,disabled the service desk watches it"""
 _MOST = 10
 """So many monitors are named."""
@@ -33,7 +33,7 @@ def kind_text(schema: Mapping[str, JSON], fields: Sequence[Described]) -> Lines:
     lines = aligned(
         [(f"{_mark(field)} {field.name}", field.type, _first(field)) for field in shown]
     )
-    legend = "* required    - set by AlertSite, so it cannot be in a manifest"
+    legend = "* required    - set by AlertSite; not allowed in a manifest"
     return joined([schema["title"], "", schema["description"], "", *lines, "", legend])
 
 
@@ -60,7 +60,7 @@ def members_text(members: Sequence[Member]) -> Lines:
     rows = [
         (str(item.id), _named(item), quantity(len(item.monitors), "monitor")) for item in members
     ]
-    return joined(aligned(rows) if rows else ["No monitor has any."])
+    return joined(aligned(rows) if rows else ["No monitor has one."])
 
 
 def member_text(noun: str, member: Member) -> Lines:
@@ -107,7 +107,7 @@ def _rows(field: Described) -> Iterator[tuple[str, str]]:
     yield "such as", ", ".join(map(value_text, field.examples))
     yield "each has", ", ".join(field.keys)
     if field.set_key:
-        yield "order", f"none: it is a set, whose elements are identified by {field.set_key}"
+        yield "order", f"none: a set, with elements identified by {field.set_key}"
     if field.longer_than:
         yield "longer than", field.longer_than
     yield "sent with", ", ".join(field.send_with)

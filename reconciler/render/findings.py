@@ -32,7 +32,7 @@ def findings_text(findings: Sequence[Diagnostic]) -> Lines:
         some = [finding for finding in findings if finding.code == code]
         lines.append(f"{some[0].severity}: {code}: {len(some):,} findings, such as")
         lines += [f"  {finding.position}: {finding.message}" for finding in some[:_FIRST]]
-        lines.append(f"  and {len(some) - _FIRST:,} more, which --format json lists")
+        lines.append(f"  and {len(some) - _FIRST:,} more (--format json lists them)")
     return joined(lines)
 
 

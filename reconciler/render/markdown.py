@@ -285,9 +285,9 @@ def _document(
             block.things for block in shown
         )
     if missing:
-        where = "the text that the command prints has all" if not whole else "all of them:"
+        where = "the output of the command has all of them" if not whole else "all of them:"
         things = quantity(missing, "thing is", "things are")
-        parts += [f"**{things} not shown**, as it would be too long here; {where}", whole]
+        parts += [f"**{things} not shown** because the comment would be too long; {where}", whole]
     return Lines("\n\n".join(filter(None, (*parts, last))))
 
 

@@ -106,7 +106,7 @@ def news_message(news: News) -> Message:
     if settled:
         parts.append(f"{quantity(settled, 'monitor is', 'monitors are')} as last applied again")
     of_one = news.accounts[0].account if len(news.accounts) == 1 else ""
-    lines = ["The log of the watcher says why."] if news.has_problem or failed else []
+    lines = ["See the log of the watcher for the reason."] if news.has_problem or failed else []
     for of_account in (*failed, *(item for item in news.accounts if not item.failed)):
         where = "" if of_one else f"{of_account.account}: "
         lines += [f"{where}{line}" for line in _news(of_account)]
@@ -134,7 +134,9 @@ def _failure(account: str, operation: str, run: str, exit_code: int) -> Message 
     if exit_code in {ExitCode.OK, ExitCode.USAGE, ExitCode.INTERRUPTED}:
         return None
     title = f"AlertSite, {account}: {operation} failed (exit code {int(exit_code)})"
-    return Message(title, _body(["The log of the run says why."], f"Run {run}"), is_failure=True)
+    return Message(
+        title, _body(["See the log of the run for the reason."], f"Run {run}"), is_failure=True
+    )
 
 
 def _body(lines: Iterable[str], origin: str) -> str:

@@ -71,7 +71,7 @@ def rollup_markdown(rollup: RollUp, limit: int = _LIMIT) -> Lines:
         lines += section
     if left_out:
         noun = "account is" if left_out == 1 else "accounts are"
-        lines += ["", f"There is no room for all: {left_out} {noun} left out."]
+        lines += ["", f"Too long to show all: {left_out} {noun} left out."]
     return joined(lines)
 
 

@@ -73,7 +73,7 @@ def _rule(code: str, findings: Sequence[Diagnostic]) -> dict[str, JSON]:
         "name": words.title().replace(" ", ""),
         "shortDescription": {"text": meaning},
         "fullDescription": {"text": meaning},
-        "help": {"text": f"{meaning} All codes are listed by: reconciler explain lint"},
+        "help": {"text": f"{meaning} To list all codes, run: reconciler explain lint"},
         "defaultConfiguration": {"level": _LEVELS[level]},
         "properties": {"tags": ["monitoring"], "precision": "high"},
     }

@@ -105,4 +105,4 @@ def ago(seconds: int | None) -> str:
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
         if seconds >= size:
             return f"{seconds // size} {unit} ago"
-    return "just now" if seconds > -_MINUTE else "in the future: the clocks disagree"
+    return "just now" if seconds > -_MINUTE else "in the future: the clocks differ"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MERGE_KEY = "merge keys are not part of YAML 1.2; write the values out"
 _EXAMPLE = f"{{{SECRET_REF}: {{env: NAME}}}}"
-_ELSEWHERE = "a secretRef stands for one text in spec (but name), or for any value under extra"
+_ELSEWHERE = "a secretRef can replace a string in spec (except name), or any value under extra"
 _TYPES = {
     "array": "a list",
     "boolean": "true or false",
@@ -104,9 +104,9 @@ def _value_message(error: ValidationError) -> tuple[str, str]:
         case "minLength" | "minItems":
             return "empty", "must not be empty"
         case "maxLength":
-            return "too-long", f"has {len(value)} characters; at most {limit} are kept by AlertSite"
+            return "too-long", f"has {len(value)} characters; AlertSite keeps at most {limit}"
         case "uniqueItems":
-            return "duplicate-item", "holds the same element twice"
+            return "duplicate-item", "has the same element twice"
         case "pattern":
             schema: JSON = error.schema
             advice = str(schema["patternErrorMessage"]).rstrip(".")
@@ -168,8 +168,8 @@ def _secret_ref_problems(
             yield Problem((*pointer, key), "secret-ref", message, of_key=True)
     elif "patternProperties" in path:
         message = (
-            f"{pointer[-1]} looks like a secret, which must not be written in a manifest; "
-            f"write a secretRef instead, such as {_EXAMPLE}"
+            f"{pointer[-1]} looks like a secret, which must not be in a manifest; write a "
+            f"secretRef instead, such as {_EXAMPLE}"
         )
         yield Problem(pointer, "plain-secret", message, of_key=True)
     else:
@@ -185,7 +185,7 @@ def _bad_secret_ref(
         case ["propertyNames", *_]:
             key: JSON = error.instance
             advice = did_you_mean(key.lower(), ("env", "file")) or ": env, file or a plug-in's name"
-            message = f"{key} is not the scheme of a secretRef{advice}"
+            message = f"{key} is not a scheme of secretRef{advice}"
             return Problem((*pointer, key), "secret-ref", message, of_key=True)
         case ["additionalProperties", *_]:
             _, message = _value_message(error)
@@ -202,7 +202,7 @@ def _unknown_key(schema: JSON, pointer: tuple[str | int, ...], key: str) -> Prob
     known = [name for name, item in schema["properties"].items() if not item.get("readOnly")]
     advice = did_you_mean(key, known)
     if not advice and pointer == ("spec",) and "required" in schema:  # Defaults have no extra
-        advice = "; a field that AlertSite accepts and the schema does not know goes under extra"
+        advice = "; put a field that AlertSite accepts but the schema does not have under extra"
     elif not advice:
         advice = f"; the keys here are {', '.join(known)}"
     message = f"unknown key {_name((*pointer, key))}{advice}"
@@ -217,7 +217,7 @@ def _misplaced_secret_ref(pointer: tuple[str | int, ...]) -> Problem:
 def _not_extra(pointer: tuple[str | int, ...], key: str) -> Problem:
     if key == SECRET_REF:
         return _misplaced_secret_ref(pointer)
-    message = f"{key} does not belong under extra; if a manifest may set it, spec is its place"
+    message = f"{key} does not belong under extra; if a manifest can set it, put it under spec"
     message = _MERGE_KEY if key == "<<" else message
     return Problem((*pointer, key), "not-extra", message, of_key=True)
 

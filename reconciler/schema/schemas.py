@@ -75,7 +75,7 @@ class Schemas:
     def explain(self, value: JSON) -> Iterator[Problem]:
         """Why `accept` does not accept the value: at least one problem."""
         if not isinstance(value, dict):
-            yield Problem((), "type", "a manifest is a mapping that begins with apiVersion")
+            yield Problem((), "type", "a manifest is a mapping that starts with apiVersion")
             return
         name = value.get("kind")
         if not isinstance(name, str) or name not in self.documents:
@@ -89,7 +89,7 @@ class Schemas:
             yield problem
         if not is_explained and self.accept(value) is None:
             # The two validators disagree. That is a bug, but nothing may be dropped without a word.
-            yield Problem((), "invalid", f"this does not fit the schema of {name}")
+            yield Problem((), "invalid", f"this does not match the schema of {name}")
 
     def explain_other(self, kind: str, value: JSON) -> Iterator[Problem]:
         """Why a document of one of the `others` does not fit its schema; nothing if it does.
@@ -130,7 +130,7 @@ class Schemas:
                 return problem
         if not having:
             return problem
-        message = f"unknown key spec.{key}: a field of {' and '.join(having)}, and not of {name}"
+        message = f"unknown key spec.{key}: it is a field of {' and '.join(having)}, not of {name}"
         return problem._replace(message=message)
 
     def _unknown_kind(self, value: Mapping[str, JSON]) -> Problem:

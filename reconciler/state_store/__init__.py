@@ -78,7 +78,7 @@ def _open(location: str, folder: Path, redactor: Redactor) -> Store:
     if mistyped := _NEARLY.fullmatch(location):
         kind, rest = mistyped.groups()
         raise ConfigurationError(
-            f"{location!r} is the name of a file for the state, and looks like {kind}:{rest}",
+            f"{location!r} is a file name, but looks like {kind}:{rest}",
             f"Write {kind}:{rest}, or ./{location} for the file.",
         )
     rest = location[len(scheme) + 1 :] if found else location
@@ -92,7 +92,7 @@ def _open(location: str, folder: Path, redactor: Redactor) -> Store:
         return _open_objects(location, folder)
     raise ConfigurationError(
         f"{location!r} is not a location for the state",
-        f"Write {_SCHEMES}; a file whose path has a colon in front as file:PATH.",
+        f"Write {_SCHEMES}; for a file with a colon in its path, write file:PATH.",
     )
 
 

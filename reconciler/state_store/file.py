@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 _PATIENCE = 10.0
 _PAUSE = 0.01
-_READ_HINT = "Check the path and your permission to read it, or name another place with --state."
+_READ_HINT = "Check the path and your permission to read it, or use another location with --state."
 _WRITE_HINT = (
-    "What was there before is unchanged. Free some space or fix the permissions, then run the same "
+    "The existing file is unchanged. Free some space or fix the permissions, then run the same "
     "command again."
 )
 
@@ -112,7 +112,7 @@ class FileStore:
             for name in [*self._files().values()][most:]:
                 (self._runs / name).unlink(missing_ok=True)
         except OSError as error:
-            hint = "Remove what is old by hand; the state does not need it."
+            hint = "Remove old runs by hand; the state does not need them."
             raise problem(f"cannot remove old runs from {self._runs}", error, hint) from error
 
     def backup(self) -> str:
@@ -166,8 +166,8 @@ class FileStore:
                     raise StateError(
                         f"cannot write {self.location}: another process has been writing for "
                         f"{self._patience:g} s ({self._guard})",
-                        "Run the same command again. If no other run is alive, something else has "
-                        "locked that file.",
+                        "Run the same command again. If no other run is active, another program "
+                        "has locked that file.",
                     ) from None
                 time.sleep(_PAUSE)
             else:
@@ -189,7 +189,7 @@ def open_file(location: str, path: str, folder: Path) -> FileStore:
         raise ConfigurationError(f"{location!r} names no file", "Write file:PATH.")
     if path.startswith("//") and not path.startswith("///"):
         raise ConfigurationError(
-            f"{location!r} names another machine", "Write file:PATH or file:///ABSOLUTE/PATH."
+            f"{location!r} is on another machine", "Write file:PATH or file:///ABSOLUTE/PATH."
         )
     return FileStore(location, folder / os.path.expanduser(path))  # noqa: PTH111 - never raises
 

@@ -69,7 +69,7 @@ class GitStore:
 
     def read(self, key: Key) -> Held | None:
         """See `Store`."""
-        last, words = "", "it moves all the time"
+        last, words = "", "it keeps changing"
         for _ in range(_ATTEMPTS):  # it may move, or go, while it is fetched
             version = self._version(key)
             if version is None:
@@ -158,7 +158,8 @@ class GitStore:
             raise conflict(self.location)
         raise StateError(
             f"cannot write {self.location}: {answer.words}",
-            "Nothing was changed there. Check that you may push there and that no hook refuses.",
+            "Nothing was changed there. Check that you have permission to push and that no hook "
+            "rejects the push.",
         )
 
     def _version(self, key: Key) -> str | None:
@@ -215,9 +216,9 @@ class GitStore:
             return None
         if _entries(tree or b"", len(version) // 2) not in _TREES[key]:
             raise StateError(
-                f"{self.location}: {self._refs[key]} is not of reconciler: it does not hold "
-                f"{name} and nothing else",
-                "Name a ref that nothing else uses, such as git:REMOTE#refs/reconciler/state.",
+                f"{self.location}: {self._refs[key]} is not a ref of reconciler: it must contain "
+                f"only {name}",
+                "Use a ref that nothing else uses, such as git:REMOTE#refs/reconciler/state.",
             )
         return data
 
@@ -296,21 +297,21 @@ def open_git(location: str, text: str, folder: Path, redactor: Redactor) -> GitS
     if shutil.which("git") is None:
         raise ConfigurationError(
             f"{location} needs git, which is not on the PATH",
-            "Install git, or keep the state elsewhere: --state file:PATH.",
+            "Install git, or store the state elsewhere: --state file:PATH.",
         )
     git = Git(folder)
     found = git.run("rev-parse", "--git-dir")
     if not found.is_ok:
         raise ConfigurationError(
-            f"{location} is reached from a Git repository, and this is none: {found.words}",
-            "Run it in the clone that holds the manifests, or keep the state elsewhere: "
-            "--state file:PATH.",
+            f"{location} needs a Git repository, and this folder is not in one: {found.words}",
+            "Run it in the clone with the manifests, or store the state elsewhere: --state "
+            "file:PATH.",
         )
     is_ref = ref == DEFAULT_REF or (
         ref.startswith("refs/") and git.run("check-ref-format", ref).is_ok
     )
     if not is_ref:
-        raise ConfigurationError(f"{location!r}: {ref!r} is not a full name of a ref", _SYNTAX)
+        raise ConfigurationError(f"{location!r}: {ref!r} is not a full ref name", _SYNTAX)
     remote, environment, configured = hidden(git, remote)
     for login in configured:
         redactor.know(*login.secrets)

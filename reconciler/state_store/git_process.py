@@ -156,12 +156,12 @@ def _credentials(
     user, password = unquote(login.user), unquote(login.password)
     if login.scheme.lower() not in {"http", "https"}:
         raise ConfigurationError(
-            f"{login.url}: a password in the URL of a remote works for http and https only",
-            "Take it out, and let ssh use a key.",
+            f"{login.url}: a password in the URL of a remote works only with http and https",
+            "Remove it, and use an ssh key.",
         )
     if any(not char.isprintable() for char in user + password):
         raise ConfigurationError(
-            f"{login.url}: the login in the URL holds a control character", "Check the URL."
+            f"{login.url}: the login in the URL has a control character", "Check the URL."
         )
     if not login.password:
         yield f"credential.{login.host}.username", user
@@ -238,13 +238,13 @@ class Git:
             given: what it reads from stdin.
 
         Raises:
-            StateError: git cannot be called at all.
+            StateError: cannot run git at all.
         """
         try:
             return self._run(arguments, given)
         except OSError as error:  # no git, or no room in the folder for temporary files
-            hint = "Install git, see that it is on the PATH, and that there is room in TMPDIR."
-            raise problem("git cannot be called", error, hint) from error
+            hint = "Install git, and check that it is on the PATH and that TMPDIR has free space."
+            raise problem("cannot run git", error, hint) from error
 
     def _run(self, arguments: tuple[str, ...], given: bytes) -> Answer:
         with (
@@ -329,4 +329,4 @@ def _words(stderr: bytes, code: int) -> str:
     if trust := next((line for line in said if line.startswith(TRUST)), ""):
         return f"the repository belongs to another user; if you trust it, run: {trust}"
     said = said[-_LINES:]
-    return " / ".join(said) or f"git ended with code {code} and said nothing"
+    return " / ".join(said) or f"git exited with code {code} and no message"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 JSON: TypeAlias = Any
 _SUFFIX = ".journal"
-_READ_HINT = "Check your permission to read it; it holds what a run that did not end has done."
+_READ_HINT = "Check your permission to read it; it has the results of a run that did not end."
 _WRITE_HINT = "Free some space or fix the permissions, then run the same command again."
 
 
@@ -156,7 +156,7 @@ def remove_journal(path: Path) -> None:
             path.unlink()
             durable.sync_folder(path.parent)
     except OSError as error:
-        hint = "The state has all that it says: remove it by hand."
+        hint = "The state already has its contents: remove it by hand."
         raise problem(f"cannot remove the journal {path}", error, hint) from error
 
 
@@ -180,7 +180,7 @@ def read_journal(path: Path) -> list[JSON]:
                 break
             raise StateError(
                 f"{path}:{number}: this line of the journal is damaged",
-                "Fix or remove the line, or remove the file if what that run did is known to be "
-                "in the state.",
+                "Fix or remove the line, or remove the file if you know that the state has the "
+                "results of that run.",
             ) from error
     return entries

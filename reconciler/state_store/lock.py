@@ -206,8 +206,8 @@ class Heartbeat:
                 self._store.write(Key.LOCK, b"", held.version, message)
         except StateError as error:
             return (
-                f"The lock of {self._store.location} could not be released: {error}. A run that "
-                f"waits for it takes it over after {self._lease.length:g} s; or: "
+                f"The lock of {self._store.location} could not be released: {error}. A waiting "
+                f"run takes it over after {self._lease.length:g} s; to release it now, run: "
                 f"{self._lease.unlock}"
             )
         return ""
@@ -215,7 +215,9 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._stop.wait(self._lease.length / _BEATS):
             if self._is_stuck():
-                self._lose("a request has not ended long after its deadline, so it is not renewed")
+                self._lose(
+                    "a request is still open long after its deadline, so the lock is not renewed"
+                )
                 return
             self._renew()
 
@@ -258,12 +260,12 @@ class Heartbeat:
         """The lock if it is ours, and if not, what it is."""
         held = self._store.read(Key.LOCK)
         if held is None:
-            return None, "somebody has released it"
+            return None, "someone released it"
         lease = decoded(held.data)
         if lease is None:
-            return None, "somebody has overwritten it"
+            return None, "someone overwrote it"
         if (lease.id, lease.process) != (self._lease.id, self._lease.process):
-            return None, f"{lease} has taken it over"
+            return None, f"{lease} took it over"
         return held, ""
 
     def _keep(self) -> None:
@@ -384,7 +386,7 @@ def break_lock(store: Store, run: str) -> None:
         if lease.id != run:
             raise LockedError(
                 f"{store.location} is locked by {lease}, not by {run}",
-                f"If that run is certainly dead: {lease.unlock}",
+                f"If you are certain that it is dead, run: {lease.unlock}",
             )
     store.write(Key.LOCK, b"", held.version, f"Break the lock of run {run}")
 
@@ -432,7 +434,7 @@ class _Acquisition:
                     self._say(why)
                 return taken
         raise LockedError(
-            f"the lock of {self._store.location} changes hands all the time",
+            f"the lock of {self._store.location} keeps changing its holder",
             "Run the same command again later.",
         )
 
@@ -451,7 +453,7 @@ class _Acquisition:
             elif self._clock.monotonic() - self._seen_at >= lease.length:
                 reason = f"has not been renewed in {lease.length:g} s of waiting"
             if reason:
-                return held, f"The lock of {lease} {reason}; it is taken over."
+                return held, f"The lock of {lease} {reason}; taking it over."
             self._wait(lease)
 
     def _wait(self, lease: Lease) -> None:
@@ -497,18 +499,18 @@ def _lease(store: Store, held: Held) -> Lease:
     if lease is None:
         raise LockedError(
             f"the lock of {store.location} cannot be read",
-            f"If no other run is at work: reconciler state unlock {UNREADABLE}",
+            f"If no other run is active, run: reconciler state unlock {UNREADABLE}",
         )
     return lease
 
 
 def _locked(store: Store, lease: Lease, waited: float) -> LockedError:
-    after = f", also after {waited:.0f} s" if waited else ""
+    after = f", even after {waited:.0f} s" if waited else ""
     minutes = math.ceil(lease.length / 60) + 1
     return LockedError(
         f"the state {store.location} is locked by {lease.holder} on {lease.host} since "
         f"{lease.acquired_at} ({lease.operation}{lease.whose}, run {lease.id}){after}",
-        f"If that run is still at work, wait for it. If it may be dead, --lock-timeout {minutes}m "
-        f"takes the lock over once it was not renewed for {lease.length:g} s. If it is certainly "
-        f"dead: {lease.unlock}",
+        f"If the run is still active, wait for it. If the run may be dead, --lock-timeout "
+        f"{minutes}m takes the lock over once it was not renewed for {lease.length:g} s. If you "
+        f"are certain that it is dead, run: {lease.unlock}",
     )

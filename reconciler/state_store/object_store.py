@@ -127,7 +127,7 @@ class ObjectStore:
             if version is not None:
                 return version
         raise StateError(
-            f"cannot write {self.location}: the server refuses the write although nothing changed",
+            f"cannot write {self.location}: the server rejects the write although nothing changed",
             "Run the same command again later.",
         )
 
@@ -278,18 +278,18 @@ class ObjectStore:
         except _FAILURES:  # no answer; the next write asks again
             return
         raise StateError(
-            f"{self.location} cannot be used: its server ignores conditions on writes, so that two "
-            "runs would overwrite each other",
-            "Update the server, or keep the state elsewhere, such as git:REMOTE.",
+            f"{self.location} cannot be used: its server ignores conditions on writes, so two runs "
+            "would overwrite each other",
+            "Update the server, or store the state elsewhere, such as git:REMOTE.",
         )
 
     def _version(self, meta: Mapping[str, object]) -> str:
         version = meta["version" if self._scheme == "gs" else "e_tag"]
         if version is None:
             raise StateError(
-                f"{self.location} cannot be used: its server gives no ETags, by which writes are "
-                "compared",
-                "Keep the state elsewhere, such as git:REMOTE.",
+                f"{self.location} cannot be used: its server sends no ETags, which reconciler "
+                "needs to compare writes",
+                "Store the state elsewhere, such as git:REMOTE.",
             )
         return str(version)
 

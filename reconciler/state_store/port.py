@@ -165,8 +165,8 @@ def problem(what: str, error: OSError, hint: str) -> StateError:
 def conflict(location: str) -> ConflictError:
     """What a write raises when something else is there than was expected."""
     return ConflictError(
-        f"{location} was changed by somebody else since it was read; it was left as it is",
-        "Run the same command again: it starts from what is stored now.",
+        f"{location} has changed since it was read; it was not overwritten",
+        "Run the same command again: it starts from the current state.",
     )
 
 
@@ -174,5 +174,5 @@ def unknown(location: str, why: str) -> StateError:
     """What a write raises when its answer was lost and cannot be looked up either."""
     return StateError(
         f"it is not known whether {location} was written: {why}",
-        "Run the same command again when it can be reached: it starts from what is stored then.",
+        "Run the same command again when it can be reached: it starts from the state stored there.",
     )

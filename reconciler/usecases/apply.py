@@ -183,7 +183,7 @@ def _carry_out(
         may_repeat = is_create and isinstance(error, UnavailableError | NonsenseError)
         return Outcome(change, status, reason, error.exit_code, may_repeat=may_repeat)
     except Exception as error:  # noqa: BLE001 - a bug must not cost the report on all the others
-        message = f"unexpected failure: {type(error).__name__}: {error}"
+        message = f"unexpected error: {type(error).__name__}: {error}"
         return Outcome(change, Status.UNCONFIRMED, message, ExitCode.BUG)
     halt.count(None)
     return Outcome(change, Status.DONE, created=created)
@@ -725,7 +725,7 @@ def _unverified(outcome: Outcome, error: Exception) -> Outcome:
     if outcome.status is not Status.DONE:
         return outcome
     known = isinstance(error, AlertSiteError)
-    reason = str(error) if known else f"unexpected failure: {type(error).__name__}: {error}"
+    reason = str(error) if known else f"unexpected error: {type(error).__name__}: {error}"
     message = f"AlertSite accepted the request, but could not be read again: {reason}"
     code = error.exit_code if isinstance(error, AlertSiteError) else ExitCode.BUG
     return outcome._replace(status=Status.UNCONFIRMED, message=message, exit_code=code)

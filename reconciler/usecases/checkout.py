@@ -81,13 +81,13 @@ def changed_files(since: str) -> frozenset[str]:
     git = repository(".")
     if git is None:
         raise ConfigurationError(
-            "--changed-since needs a Git repository, and there is none here", "Leave it out."
+            "--changed-since needs a Git repository, and there is none here", "Remove the option."
         )
     base = git.run("merge-base", since, "HEAD") if not since.startswith("-") else None
     if base is None or not base.is_ok:
         raise ConfigurationError(
-            f"Git knows no commit where {since} and HEAD parted",
-            "Check the name, and fetch more of the history: git fetch --unshallow",
+            f"{since} and HEAD have no merge base",
+            "Check the name, or fetch the whole history: git fetch --unshallow",
         )
     commit = base.out.decode("ascii").strip()
     moved = git.run("diff", "--name-only", "--no-renames", "-z", "--relative", commit, "--", ".")

@@ -49,8 +49,8 @@ def address_of(executor: str) -> str:
         raise UsageError(f"--executor {executor} is not the address of a scheduler", _FORM)
     if found["protocol"] == "tcp" and not _is_loopback(found["host"].strip("[]")):
         raise UsageError(
-            f"--executor {executor} would be reached without TLS, and who reaches it has the "
-            "credentials of its workers",
+            f"--executor {executor} has no TLS, but anyone who can reach it gets the credentials "
+            "of its workers",
             _FORM,
         )
     return found["address"]
@@ -140,8 +140,7 @@ def _client(address: str) -> Client:
 def _unusable(address: str, reason: str) -> ConfigurationError:
     return ConfigurationError(
         f"the scheduler {address} cannot be used: {reason}",
-        f"Name the files of TLS as Dask does: {_TLS}CA_FILE, {_TLS}CLIENT__CERT and "
-        f"{_TLS}CLIENT__KEY.",
+        f"Set the TLS files as for Dask: {_TLS}CA_FILE, {_TLS}CLIENT__CERT and {_TLS}CLIENT__KEY.",
     )
 
 
@@ -149,7 +148,7 @@ def _refusal(address: str, error: OSError) -> str:
     """Why a connection ended; the scheduler does not always say, but closes it."""
     match error.__cause__:
         case SSLCertVerificationError():
-            return f"its certificate is not of an authority in {_TLS}CA_FILE"
+            return f"its certificate is not signed by an authority in {_TLS}CA_FILE"
         case SSLError(reason=str(reason)) if "ALERT" not in reason:  # an alert is its own word
             return f"TLS failed: {reason}"
     wish = "not accept the certificate of this client" if address[:3] == "tls" else "expect TLS"

@@ -105,7 +105,7 @@ class Defaults:
         """Takes in a document of a defaults file; yields what is wrong with it."""
         value = document.value
         if not isinstance(value, dict) or value.get("kind") != DEFAULTS:
-            message = f"only documents of the kind {DEFAULTS} belong here"
+            message = f"only documents of the kind {DEFAULTS} are allowed here"
             yield Problem(("kind",), "not-defaults", message)
             return
         problems = tuple(self._problems_of_values(value))
@@ -118,11 +118,11 @@ class Defaults:
             pointer = ("spec", field)
             kinds = [kind for kind in wanted if field in self._schemas.kinds[kind].fields]
             if not kinds:
-                message = f"no kind that this applies to knows {field}"
+                message = f"no kind that this applies to has the field {field}"
                 yield Problem(pointer, "unknown-key", message, of_key=True)
             if taken := self._take(field, default, origin, kinds):
                 message = (
-                    f"{field} of {', '.join(taken)} has a default in this folder already, at "
+                    f"{field} of {', '.join(taken)} already has a default in this folder, at "
                     f"{next(iter(taken.values()))}"
                 )
                 yield Problem(pointer, "duplicate-default", message, of_key=True)

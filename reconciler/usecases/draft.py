@@ -120,7 +120,7 @@ def _with(base: Mapping[str, JSON], values: Mapping[Pointer, JSON]) -> dict[str,
 
 _LITERAL = re.compile(r"\bDefault: (true|false|[0-9]+)\. ")
 """How a schema's description gives a default that the vendor documents as a value."""
-_LIKE_A_SECRET = "its name looks like a secret, and its value like none; add it by hand"
+_LIKE_A_SECRET = "its name looks like a secret, but its value does not; add it by hand"
 
 _VariableFor = Callable[[tuple[str | int, ...]], str]
 """Gives the variable for the secret at a path."""
@@ -206,7 +206,7 @@ class Drafting:
         fault = found.fault
         if fault:
             fault = "; ".join(
-                (f"AlertSite lacks what a manifest needs: {fault}", *reasons.values())
+                (f"AlertSite does not have what a manifest needs: {fault}", *reasons.values())
             )
         parts["spec"] = _beside_defaults(kind, parts["spec"], inherited, is_certain)
         kept = {**parts["spec"], **parts["extra"]}
@@ -251,7 +251,7 @@ class _Draft:
         for field, value in [*self._live.items()]:
             if redactor.holds(json.dumps([field, value])):
                 del self._live[field]
-                self.left_out[field] = "it holds a secret of this run in the clear"
+                self.left_out[field] = "it contains a secret of this run in plain text"
 
     def want_spec(self, inherited: Mapping[str, JSON]) -> None:
         """Takes in the fields that the schema knows."""
@@ -514,7 +514,7 @@ def _to_do(held_back: Sequence[str]) -> str:
     if not held_back:
         return ""
     names = ", ".join(json.dumps(name)[1:-1] for name in held_back)
-    return f"# to do: AlertSite has texts in {names}, which may be secrets\n"
+    return f"# to do: AlertSite has strings in {names} that may be secrets\n"
 
 
 def _text(folder: str, path: str, documents: Sequence[tuple[str, str]]) -> str:

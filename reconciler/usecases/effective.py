@@ -102,7 +102,7 @@ def find_effective(fleet: Fleet, schemas: Schemas, address: str) -> Effective:
         raise UsageError(
             f"no manifest describes {address or '(empty)'}"
             f"{did_you_mean(address, sorted(fleet.by_address))}",
-            "An address is kind/name, as reconciler list shows it; an id will do as well.",
+            "Use kind/name, as shown by reconciler list, or use an id.",
         )
     value = fill(_as_written(desired), fleet.sources.variables).value
     fields = {**desired.fields, **desired.secrets}
@@ -129,5 +129,5 @@ def _as_written(desired: Desired) -> Mapping[str, JSON]:
             found: Mapping[str, JSON] = document.value
             return found
     place = manifests.Locator().position(origin.path, origin.document, ())
-    message = "the file was changed while it was read; run the same command again"
+    message = "the file changed while it was read; run the same command again"
     raise InvalidManifestsError(tuple(findings) or (Diagnostic(place, "changed-file", message),))

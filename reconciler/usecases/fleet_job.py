@@ -192,8 +192,8 @@ def kept(results: str, job: Job) -> PartResult | None:
     if found.job == job.key and (not is_good or job.approved in {"", found.approved}):
         return found.result if is_good else None
     raise ConfigurationError(
-        f"{path} is the result of other work: other options, manifests, environment or plan",
-        "Name an empty folder for the results of this run.",
+        f"{path} is the result of a different run: other options, manifests, environment or plan",
+        "Use an empty folder for the results of this run.",
     )
 
 
@@ -216,25 +216,25 @@ def merged(folder: str, accounts: Iterable[str]) -> tuple[PartResult, ...]:
         if before is not one:
             raise ConfigurationError(
                 f"{before.result.part} and {path} are both results of {one.result.account}",
-                "Give each run a folder of its own, and merge those of one run.",
+                "Use one folder per run, and merge the results of one run.",
             )
     if not found:
         raise ConfigurationError(
-            f"there is no result in {folder}", "Name the folder that --results has filled."
+            f"there are no results in {folder}", "Use the folder of --results."
         )
     runs = {one.of: one for one in found.values()}
     if len(runs) > 1:
         said = "; ".join(sorted(f"{one.told} in {one.result.part}" for one in runs.values()))
         raise ConfigurationError(
             f"the results in {folder} are of several runs: {said}",
-            "Give each run a folder of its own, and use the same commit, options, ALERTSITE_URL "
-            "and RECONCILER_STATE in all its shards.",
+            "Use one folder per run, and the same commit, options, ALERTSITE_URL and "
+            "RECONCILER_STATE in all its shards.",
         )
     operation = next(iter(found.values())).result.operation
     return tuple(
         found[name].result
         if name in found
-        else Job(name, operation).not_started("there is no result of it")
+        else Job(name, operation).not_started("it has no result")
         for name in accounts
     )
 
@@ -313,7 +313,7 @@ def _using(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be used for a result: {error.strerror}", "Name another folder."
+            f"cannot write results to {path}: {error.strerror}", "Use another folder."
         ) from error
 
 

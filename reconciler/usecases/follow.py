@@ -48,11 +48,13 @@ def refuse_unusable(ref: str) -> None:
     git = repository(".")
     if git is None:
         raise ConfigurationError(
-            "--ref needs a Git repository, and there is none here", "Clone yours."
+            "--ref needs a Git repository, and there is none here", "Run it in a clone."
         )
     # What Git takes for an option is no name either.
     if not git.run("check-ref-format", "--allow-onelevel", ref).is_ok:
-        raise UsageError(f"--ref {ref} is not the name of a branch or tag", "An example is main.")
+        raise UsageError(
+            f"--ref {ref} is not a valid name of a branch or tag", "An example is main."
+        )
     _remote(git)
 
 
@@ -67,7 +69,7 @@ def _remote(git: Git) -> str:
         return "origin" if "origin" in names else names[0]
     found = f"the remotes are {', '.join(names)}" if names else "there is no remote"
     raise ConfigurationError(
-        f"--ref follows origin or the only remote, and {found}", "Call one of them origin."
+        f"--ref follows origin or the only remote, but {found}", "Name one of them origin."
     )
 
 
@@ -92,7 +94,7 @@ def unfollowed() -> str:
     branch, remote = _branch(git)
     if not branch:
         return "HEAD is detached"
-    return "" if remote else f"the branch {branch} tracks none of a remote"
+    return "" if remote else f"the branch {branch} tracks no remote branch"
 
 
 def _branch(git: Git) -> tuple[str, str]:
@@ -109,16 +111,16 @@ def _follow(git: Git) -> str:
         return ""
     own = git.run("rev-list", "--max-count=1", "@{upstream}..HEAD")
     if not upstream.is_ok or not own.is_ok:
-        return f"the branch {branch} follows one that {remote} does not have"
+        return f"the branch {branch} tracks a branch that {remote} does not have"
     if own.out:
-        return f"the branch {branch} has a commit here that {remote} does not have"
+        return f"the branch {branch} has a local commit that {remote} does not have"
     if changed := _changed(git):
         return changed
     fetched = _fetch(git, remote)
     if not fetched.is_ok:
-        return f"{remote} cannot be fetched: {fetched.words}"
+        return f"cannot fetch {remote}: {fetched.words}"
     moved = git.run("reset", "--quiet", "--keep", "@{upstream}")
-    return "" if moved.is_ok else f"the checkout cannot follow {remote}: {moved.words}"
+    return "" if moved.is_ok else f"cannot move the checkout to {remote}: {moved.words}"
 
 
 def _follow_ref(git: Git, ref: str) -> str:
@@ -132,20 +134,20 @@ def _follow_ref(git: Git, ref: str) -> str:
     # HEAD stays reachable until the checkout has moved: whether or not that can be done now.
     fetched = _fetch(git, remote, f"+{ref}:{_FETCHED}")
     if not fetched.is_ok:
-        return f"{ref} cannot be fetched from {remote}: {fetched.words}"
+        return f"cannot fetch {ref} from {remote}: {fetched.words}"
     moved = git.run("checkout", "--quiet", "--detach", _FETCHED)
     if not moved.is_ok:
-        return f"the checkout cannot go to {ref} of {remote}: {moved.words}"
+        return f"cannot move the checkout to {ref} of {remote}: {moved.words}"
     kept = git.run("update-ref", _WATCHED, "HEAD")
-    return "" if kept.is_ok else f"Git cannot note what was fetched: {kept.words}"
+    return "" if kept.is_ok else f"cannot save what was fetched: {kept.words}"
 
 
 def _changed(git: Git) -> str:
     """Why the files here must not be touched; empty if they may be."""
     done = git.run("--no-optional-locks", "status", "--porcelain", "--", ".", ":!.reconciler")
     if not done.is_ok:
-        return f"Git cannot tell which files are changed: {done.words}"
-    return "files of the checkout are changed and not committed" if done.out else ""
+        return f"Git cannot list the changed files: {done.words}"
+    return "the checkout has uncommitted changes" if done.out else ""
 
 
 def _fetch(git: Git, remote: str, *refspec: str) -> Answer:

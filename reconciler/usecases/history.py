@@ -47,7 +47,7 @@ def read_run(store: Store, run: str) -> RunRecord:
     if run in found:
         found = [run]
     if len(found) > 1:
-        raise UsageError(f"{len(found):,} runs begin with {run}", "Give more of the id.")
+        raise UsageError(f"{len(found):,} runs start with {run}", "Use more of the id.")
     data = store.run(found[0]) if found else None
     if data is None:
         raise UsageError(

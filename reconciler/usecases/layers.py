@@ -106,5 +106,5 @@ def _with_override(data: bytes, address: str, fields: Mapping[tuple[str, str], F
     result = data + end + (b"---\n" if data else b"") + text.encode()
     before = [canonical for _, canonical in said(parsed(data))] if data else []
     if [canonical for _, canonical in said(parsed(result))][:-1] != before:
-        raise NotEditableError("with the change, the file would not say the same")
+        raise NotEditableError("the edit would also change other values")
     return result

@@ -116,10 +116,10 @@ def _codes(comment: Directive) -> list[str]:
 def _faults(comment: Directive) -> Iterator[str]:
     codes = _codes(comment)
     if not codes:
-        yield f"this comment is not understood; write {_EXAMPLE}"
+        yield f"this comment is not valid; write {_EXAMPLE}"
     for code in codes:
         if code not in CODES:
             advice = did_you_mean(code, CODES) or "; reconciler explain lint lists the codes"
             yield f"{code} is not a code that can be disabled{advice}"
     if codes and comment.is_alone:
-        yield "a comment alone on its line disables nothing; write it behind the value, or kind"
+        yield "a comment on its own line disables nothing; write it after a value, or after kind"

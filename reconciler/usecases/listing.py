@@ -57,5 +57,5 @@ def check_columns(listing: Listing, columns: Iterable[str], flag: str) -> None:
             raise UsageError(
                 f"{flag} {column or '(empty)'}: there is no such column"
                 f"{did_you_mean(column, sorted(known))}",
-                "A column is one of those of -o wide, a field of the monitors, or labels.NAME.",
+                "Use a column of -o wide, a field of the monitors, or labels.NAME.",
             )

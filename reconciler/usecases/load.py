@@ -149,8 +149,8 @@ def load_fleet(
 
 
 _NO_MANIFESTS = (
-    "Put the manifests of the account {account} there, or name its folders under manifests in "
-    "reconciler.toml. Git keeps no empty folder."
+    "Put the manifests of the account {account} there, or set its folders with manifests in "
+    "reconciler.toml. Git does not store empty folders."
 )
 
 
@@ -341,7 +341,7 @@ class _Loading:
                 fields[field] = combined(known, elements)
             elif elements is not None and given.is_override:
                 pointer = (given.section, field, APPEND)
-                message = f"{given.section}.{field} has no list here, so write it without append"
+                message = f"{given.section}.{field} has no list here; write it without append"
                 problem = Problem(pointer, "nothing-to-append-to", message, of_key=True)
                 self.findings.append(self._placed(problem, given.origin))
             places = overridden if given.is_override else origins
@@ -399,7 +399,7 @@ class _Loading:
             if name not in sources.accounts:  # else a slip of the pen would make a second monitor
                 advice = did_you_mean(name, sorted(sources.accounts)) or "; remove its id"
                 message = (
-                    f"metadata.ids names {name}, and the settings have no such account{advice}"
+                    f"metadata.ids names {name}, but the settings have no such account{advice}"
                 )
                 pointer = ("metadata", "ids", name)
                 problems.append(Problem(pointer, "unknown-account", message, of_key=True))
@@ -408,12 +408,12 @@ class _Loading:
             pointer = ("metadata", "ids", sources.account)
             desired = desired._replace(id=None if number is None else int(number), id_at=pointer)
         elif "ids" in metadata:
-            message = "metadata.ids says the id of each account, so remove metadata.id"
+            message = "metadata.ids has the id of each account; remove metadata.id"
             problems.append(Problem(("metadata", "id"), "two-ids", message))
         elif shared and "id" in metadata and sources.account != DEFAULT_ACCOUNT:
             message = (
-                "an id is of one account, and several use this manifest; write "
-                f"ids: {{{sources.account}: {desired.id}}}"
+                "an id belongs to one account, but several use this manifest; write ids: "
+                f"{{{sources.account}: {desired.id}}}"
             )
             problems.append(Problem(("metadata", "id"), "shared-id", message))
         self.findings += [self._placed(problem, document.origin) for problem in problems]
@@ -485,8 +485,7 @@ class _Loading:
                 if not self._defaults.may_give_more(document.path):
                     pointer, code = ("spec", field, APPEND), "nothing-to-append-to"
                     message = (
-                        f"no default gives spec.{field} here, so write the whole list, without "
-                        "append"
+                        f"no default sets spec.{field} here; write the whole list, without append"
                     )
                     problem = Problem(pointer, code, message, of_key=True)
                     self.findings.append(self._placed(problem, document.origin))
@@ -527,7 +526,10 @@ class _Loading:
         origin = self._defaults.elsewhere(field, value["kind"])
         if origin is None or field in inherited.refused:
             return problem
-        advice = f"; the default at {origin} does not count here, where reconciler mv would keep it"
+        advice = (
+            f"; the default at {origin} does not apply here. To move a manifest and keep its "
+            "values, use reconciler mv"
+        )
         return problem._replace(message=problem.message + advice)
 
     def _with_variables(self, problem: Problem, origin: Origin) -> Problem:
@@ -542,12 +544,12 @@ class _Loading:
         """Notes a maintenance that should be over, or that is none any more."""
         if fields.get("enabled") is not False:
             code = UNUSED_UNTIL
-            message = "until says how long enabled: false is meant, which it is not; remove it"
+            message = "until has no effect without enabled: false; remove it"
         elif until and until < self._today:
             code = EXPIRED_MAINTENANCE
             message = (
-                f"what is described here was to be off until {until}, and still is; remove "
-                "enabled: false, or give it a later day"
+                f"maintenance until {until} is over, but the monitor is still disabled; remove "
+                "enabled: false, or set a later day"
             )
         else:
             return
@@ -562,15 +564,15 @@ class _Loading:
             pointer = ("lifecycle", "ignore", index)
             is_named = item.field in desired.fields or item.field in desired.secrets
             if not is_named and not self._defaults.may_give_more(origin.path):
-                message = f"the manifest names no field {item.field}; remove it here"
+                message = f"the manifest does not set {item.field}; remove it here"
                 problem = Problem((*pointer, "field"), "ignored-field", message)
                 self.findings.append(self._placed(problem, origin))
             if item.until >= self._today:
                 ignore.append(item)
             else:
                 message = (
-                    f"{item.field} is compared again, as it was to be ignored until {item.until} "
-                    f"({item.reason}); remove this, or give it a later day"
+                    f"{item.field} is compared again, as it was ignored only until {item.until} "
+                    f"({item.reason}); remove this, or set a later day"
                 )
                 problem = Problem((*pointer, "until"), "expired-ignore", message)
                 self.warnings.append(self._placed(problem, origin, Severity.WARNING))
@@ -614,9 +616,9 @@ def _default_at(pointer: tuple[str | int, ...], inherited: Inherited) -> Origin 
 def _bad_mark(field: Field, mark: JSON) -> Problem:
     """What is wrong with something that a manifest says of a default, which makes no sense."""
     if APPEND not in mark:
-        message = f"spec.{field.name} can only say {{inherit: false}}: no default counts"
+        message = f"spec.{field.name} can only be {{inherit: false}}: no default applies"
     elif field.set_key is None:
-        message = f"spec.{field.name} is not a list, so nothing can be appended to it"
+        message = f"spec.{field.name} is not a list; append works only with lists"
     else:
         message = f"spec.{field.name} can only append a list: {{append: [...]}}, and no more"
     return Problem(("spec", field.name), "inherit", message)
@@ -671,10 +673,9 @@ def _refused_secrets(
                 yield Diagnostic(place, "refused-secret", refusal)
             if is_shown:
                 message = (
-                    f"spec.{field} is shown by AlertSite to all who may see the monitor, so it "
-                    "holds no secret; if this is intended, name it as one of fields under "
-                    "[secrets] "
-                    "in reconciler.toml"
+                    f"AlertSite shows spec.{field} to everyone who can see the monitor, so it "
+                    "cannot be a secret; if this is intended, add it to fields under [secrets] in "
+                    "reconciler.toml"
                 )
                 yield Diagnostic(place, "shown-secret", message)
 
@@ -706,7 +707,7 @@ def without_secrets(plan: Plan, fleet: Iterable[Desired], vault: Vault) -> Plan:
         Diagnostic(
             _field_place(locator, desired[change.address], field),
             "plain-secret",
-            "the value is or contains a known secret in plain text: write a secretRef",
+            "the value contains a known secret in plain text; write a secretRef",
         )
         for change in plan.changes
         if change.address in desired
@@ -765,7 +766,7 @@ def _duplicates(desired: Sequence[Desired], locator: manifests.Locator) -> Itera
         first = addresses.setdefault(item.address, item)
         if first is not item:
             other = position(first, "name")
-            message = f"{item.address} is already described at {other}; give one another name"
+            message = f"{item.address} is already described at {other}; rename one of them"
             yield Diagnostic(position(item, "name"), "duplicate-address", message)
         if item.id is None:
             continue

@@ -143,8 +143,8 @@ def move(move: Move, noting: Callable[[str], AbstractContextManager[None]]) -> N
         except OSError as error:
             raise ConfigurationError(
                 f"cannot move {step.source} to {step.target}: {error.strerror or error}",
-                "What was moved before it stays so, and the plan is the same. Remove the cause, "
-                "then move the rest.",
+                "Files that are already moved stay there, and the plan is the same. Remove the "
+                "cause, then move the rest.",
             ) from error
 
 
@@ -189,19 +189,19 @@ def _steps(sources: Sequence[str], target: str, root: str) -> tuple[Step, ...]:
             if len(sources) > 1 and os.path.lexists(Path(new, Path(source).name)):
                 continue  # by a run that was killed
             raise UsageError(
-                f"{given}: there is no such file or folder", "Name a file or folder that exists."
+                f"{given}: there is no such file or folder", "Use a file or folder that exists."
             )
         is_file = not Path(source).is_dir()
         step = Step(source, str(Path(new, Path(source).name)) if is_folder else new)
         _check(step, root, is_file=is_file)
         steps.append(step)
     if not steps:
-        raise UsageError(f"all of them are in {target} already", "Name what is to be moved.")
+        raise UsageError(f"all of them are already in {target}", "Name the files to move.")
     if len({step.target for step in steps}) < len(steps):
-        raise UsageError("two of them have the same name", "Move them one after the other.")
+        raise UsageError("two of them have the same name", "Move them one at a time.")
     for step in steps:
         if any(other.source.startswith(f"{step.source}/") for other in steps):
-            raise UsageError(f"{step.source} holds another of them", "Name the folder alone.")
+            raise UsageError(f"{step.source} contains another of them", "Name only the folder.")
     return tuple(steps)
 
 
@@ -209,27 +209,28 @@ def _check(step: Step, root: str, *, is_file: bool) -> None:
     for path in step:
         if not path.startswith(f"{root}/"):
             raise UsageError(
-                f"{path} is not below {root}, the folder with the manifests",
-                "What is moved out of it would have no manifest any more. Name another folder with "
+                f"{path} is not below {root}, the manifest folder",
+                "Monitors moved out of it would lose their manifests. Use another folder with "
                 "--manifests DIR.",
             )
         for folder in Path(path).relative_to(root).parents:
             if Path(root, folder).is_symlink() and Path(root, folder) != Path(root):
                 raise UsageError(
-                    f"{root}/{folder} is a link, and no manifest is read through a linked folder",
-                    "Name the folder that it leads to, if that is below the one with the "
-                    "manifests.",
+                    f"{root}/{folder} is a link, and manifests are not read through linked folders",
+                    "Use the folder that it points to, if that is below the manifest folder.",
                 )
     if step.target == step.source or step.target.startswith(f"{step.source}/"):
-        raise UsageError(f"{step.source} cannot be moved into itself", "Name another place.")
+        raise UsageError(f"{step.source} cannot be moved into itself", "Use another target.")
     if any(part.startswith(".") for part in Path(step.target).relative_to(root).parts):
-        raise UsageError(f"{step.target} is hidden, so that it would not be read", "Name another.")
+        raise UsageError(f"{step.target} is hidden, so it would not be read", "Use another name.")
     if is_file and not step.target.endswith(_FILES):
-        raise UsageError(f"{step.target} is not named *.yaml", "Only such files are read.")
+        raise UsageError(
+            f"{step.target} is not named *.yaml", "Only files with these names are read."
+        )
     if os.path.lexists(step.target) and not _is_copied(step):
         raise ConfigurationError(
-            f"{step.target} is there already, and nothing is overwritten",
-            "Give another name, or move that away first.",
+            f"{step.target} already exists, and mv does not overwrite files",
+            "Use another name, or move that file first.",
         )
 
 
@@ -253,8 +254,8 @@ def _check_links(paths: Iterable[str], steps: Sequence[Step]) -> None:
         )
         if moved(old) != new:
             raise ConfigurationError(
-                f"{path} is a link to {target}, and would lead somewhere else",
-                "Nothing was moved. Replace the link by a file, or move it by hand.",
+                f"{path} is a link to {target}, and would point somewhere else",
+                "Nothing was moved. Replace the link with a file, or move it by hand.",
             )
 
 
@@ -349,7 +350,7 @@ def _edited(
             data = set_fields(data, wanted[path]) if path in wanted else data
         except NotEditableError as error:
             raise ConfigurationError(
-                f"{path}: the values that the move would change cannot be written: {error}",
+                f"{path}: cannot write the values that the move would change: {error}",
                 "Nothing was moved. Write the values by hand, then run the same command again.",
             ) from error
         if data != original[path]:
@@ -380,9 +381,9 @@ def _check_same(before: Fleet, after: Fleet) -> None:
         new = after.by_address.get(old.address)
         if new is None or _said(old) != _said(new):
             raise ConfigurationError(
-                f"{old.origin}: with the move, {old.address} would not say the same",
-                "Nothing was moved. Several accounts use that manifest, so what this one gives it "
-                "cannot be written there: write it into an Override first."
+                f"{old.origin}: the move would change the values of {old.address}",
+                "Nothing was moved. Several accounts use this manifest, so the values of one "
+                "account cannot be written there: write them into an Override first."
                 if old.layer
                 else "Nothing was moved. This is a bug; please report it.",
             )

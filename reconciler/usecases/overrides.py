@@ -58,7 +58,7 @@ class Overrides:
         if problems:
             return
         if not any(value.get(section) for section in SECTIONS):
-            message = "this overrides nothing: write the fields that differ under spec"
+            message = "this overrides nothing; write the fields that differ under spec"
             yield Problem(("address",), "overrides-nothing", message)
             return
         address = value["address"]
@@ -98,7 +98,7 @@ class Overrides:
             if described.get(address, layer + 1) <= layer:
                 continue
             if address in described:
-                message = f"{address} is described in a later layer, so write the fields there"
+                message = f"{address} is described in a later layer; write the fields there"
             else:
                 known = did_you_mean(address, sorted(described))
                 message = f"this overrides nothing: no manifest describes {address}{known}"

@@ -235,17 +235,17 @@ class _Finding:
         if reason := why_varies(desired, name, spot_of(desired, name, self._sources)):
             return reason
         if name in self._held.get(live.id, ()):
-            return "it held a secret when it was last applied"
+            return "it was a secret when it was last applied"
         kind = desired.kind
         has = kind.field(name).normalise(live.fields.get(name))
         if self._redactor.holds(json.dumps(has)):
-            return "AlertSite's value holds a secret of this run in the clear"
+            return "AlertSite's value contains a secret of this run in plain text"
         applied = record.fields.get(name) if record else None
         vouched = has if self._write_unknown else applied
         if shown(kind, name, has, vouched, desired.fields[name]) != has:
             return (
-                "AlertSite's value has a text that may be a secret; write it by hand, or a "
-                "secretRef, or pull with --unknown write"
+                "AlertSite's value may be a secret; write it or a secretRef by hand, or pull with "
+                "--unknown write"
             )
         return ""
 

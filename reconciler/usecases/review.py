@@ -142,6 +142,6 @@ def _check_length(platform: GitHub | GitLab, text: str) -> None:
     most = platform.largest - _ROOM
     if len(text) > most:
         raise RefusedError(
-            f"the text has {len(text):,} characters, and a comment there holds {most:,}",
-            "Make it with --format markdown=FILE, which cuts it to fit and says so.",
+            f"the text has {len(text):,} characters, but a comment there can have {most:,}",
+            "Use --format markdown=FILE, which shortens the text and marks where.",
         )

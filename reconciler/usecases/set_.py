@@ -101,7 +101,9 @@ def find_setting(sources: Sources, schemas: Schemas, wanted: Asked, today: str =
             for pointer, edit in found.items():
                 _check_variables(desired, pointer, edit, spots[pointer])
         except BadAssignmentError as error:
-            hint = f"reconciler explain {desired.kind.name} lists the fields and their types."
+            hint = (
+                f"To list the fields and their types, run: reconciler explain {desired.kind.name}"
+            )
             raise UsageError(str(error), hint) from error
         if found:
             changed += 1
@@ -156,7 +158,7 @@ def _edits(
             yield from _unset(desired, section or SPEC, field)
     for asked in wanted.assignments:
         if asked.sign and asked.section != SPEC:
-            raise BadAssignmentError(f"{asked}: only lists of spec can be added to")
+            raise BadAssignmentError(f"{asked}: += works only with lists of spec")
         if asked.section == LABELS:
             labels[asked.field] = asked.text
         elif asked.section == SPEC:
@@ -213,8 +215,8 @@ def _of_spec(
             raise BadAssignmentError(f"{asked}: {field} is not a list; write {field}=VALUE")
         if now is None:
             raise BadAssignmentError(
-                f"{asked}: {desired.address} names no {field}, so that what AlertSite has would be "
-                f"replaced; write {field}=VALUE with all of them"
+                f"{asked}: {desired.address} does not set {field}, so this would replace "
+                f"what AlertSite has; write {field}=VALUE with all of them"
             )
         value = changed_list(asked, now, value, key)
     if is_not_inherited(value):
@@ -265,8 +267,8 @@ def _spot(desired: Desired, pointer: tuple[str, str], sources: Sources) -> Spot:
         return spot_of(desired, field, sources)
     if desired.layer:
         raise BadAssignmentError(
-            f"{desired.address} is shared in {desired.layer}, and an account has no {section} of "
-            "its own for it; edit the shared manifest, or give it a variable there"
+            f"{desired.address} is shared in {desired.layer}, and an account cannot override its "
+            f"{section}; edit the shared manifest, or use a variable there"
         )
     origin = desired.origin
     return Spot(origin.path, origin.document, desired.address, is_override=False, is_said=True)

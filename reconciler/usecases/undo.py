@@ -46,14 +46,14 @@ def undo_workspace(
     for target in targets:
         if undo.matches_nothing(record, target):
             raise UsageError(
-                f"the target {target} matches nothing that run {record.id} touched",
-                f"List it with: reconciler history show {record.id}",
+                f"the target {target} matches nothing that run {record.id} changed",
+                f"To list its changes, run: reconciler history show {record.id}",
             )
     found = undo.undoing(record, state.records, workspace.schemas.kinds, targets)
     if not found.targets:
         reasons = [*(f"{item.address}: {item.message}" for item in found.refusals), *found.left]
         why = f": {'; '.join(reasons)}" if reasons else ""
-        raise RefusedError(f"nothing of run {record.id} can be undone{why}".rstrip("."))
+        raise RefusedError(f"nothing in run {record.id} can be undone{why}".rstrip("."))
     retires = any(item.action is Action.CREATE for item in record.changes)
     return UndoWorkspace(
         workspace._replace(
@@ -95,8 +95,8 @@ def what_manifests_say(plan: Plan, record: RunRecord) -> str:
     if not plan.is_something and not plan.bindings:
         return ""
     if not commit:
-        return "The manifests still say what the run applied: change them before the next apply."
+        return "The manifests still have what the run applied: change them before the next apply."
     return (
-        "The manifests still say what the run applied, and the next apply would make it again. "
-        f"It was made from commit {commit[:12]}: git revert {commit[:12]}"
+        "The manifests still have what the run applied, so the next apply would repeat it. It was "
+        f"made from commit {commit[:12]}. To revert it: git revert {commit[:12]}"
     )

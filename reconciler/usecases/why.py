@@ -65,8 +65,8 @@ def why(
     if field not in named | others:
         raise UsageError(
             f"{address} has no field {field}{did_you_mean(field, sorted(named | others))}",
-            f"reconciler why {address} lists the fields that are managed; {address.split('/')[0]} "
-            "knows others, which reconciler explain lists.",
+            f"To list the managed fields, run: reconciler why {address}. To list all fields, run: "
+            f"reconciler explain {address.split('/')[0]}",
         )
     return explain_why(subject, [field], live)
 
@@ -80,13 +80,13 @@ def _check_address(workspace: Workspace, state: State, address: str) -> None:
     desired = workspace.fleet.desired
     renamed = {old: new for new, old in Inventory(desired, state.records, ()).renamed.items()}
     if new := renamed.get(address):
-        raise UsageError(f"{address} is a former name of {new}", f"Ask: reconciler why {new}")
+        raise UsageError(f"{address} is a former name of {new}", f"Run: reconciler why {new}")
     known = {item.address for item in desired} | state.records.keys()
     if address not in known:
         raise UsageError(
-            f"neither a manifest nor the state knows {address or '(empty)'}"
+            f"neither a manifest nor the state has {address or '(empty)'}"
             f"{did_you_mean(address, sorted(known))}",
-            "An address is kind/name, as reconciler plan shows it; an id will do as well.",
+            "Use kind/name, as shown by reconciler plan, or use an id.",
         )
 
 

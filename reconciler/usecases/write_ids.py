@@ -51,8 +51,8 @@ def _write(path: str, wanted: list[tuple[Desired, int]], account: str) -> Iterat
         if addresses.get(desired.origin.document) == (desired.kind.name, desired.name):
             ids[desired.origin.document] = number
         else:
-            reason = "the file was changed meanwhile"
-            yield f"{desired.origin}: id {number} is not written: {reason}; it is in the state."
+            reason = "the file has changed meanwhile"
+            yield f"{desired.origin}: id {number} was not written: {reason}; it is in the state."
     wanted = [(desired, number) for desired, number in wanted if desired.origin.document in ids]
     data = original
     try:
@@ -63,7 +63,7 @@ def _write(path: str, wanted: list[tuple[Desired, int]], account: str) -> Iterat
                 data = _inserted(data, [(desired, number)], account)
             except NotEditableError as error:
                 del ids[desired.origin.document]
-                yield f"{desired.origin}: id {number} is not written: {error}; it is in the state."
+                yield f"{desired.origin}: id {number} was not written: {error}; it is in the state."
     if not ids:
         return
     try:

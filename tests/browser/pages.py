@@ -188,7 +188,7 @@ def watched(text: str = "") -> str:
         Seen("initech", at, 6, text or "AlertSite is not available", is_seen=False),
         Seen("umbrella", at, 5, text or "the budget of the account is 10", edits=40, unchanged=2),
     )
-    problem = text or "origin cannot be fetched: the host is not known"
+    problem = text or "cannot fetch origin: the host is not known"
     last = Round(at, text or MADE.commit, problem, seen)
     pages = {item.account: b"" for item in seen if item.is_seen}
     return watch_html(Shown(is_leading=True, last=last, pages=pages), MADE.version)

@@ -109,7 +109,7 @@ def test_searching_leaves_what_has_all_words(show: Callable[..., Page]) -> None:
     assert rows(page) == ["email-smtp/relay-0003"]
     assert page.locator("[id='email-smtp/relay-0003']").is_visible()  # its fold has opened
     assert page.locator("output").inner_text() == "1 of 45 shown"
-    assert not page.get_by_text("Look at these first").is_visible()
+    assert not page.get_by_text("Review these first").is_visible()
     page.locator("input[type=search]").fill("")
     assert page.locator("output").inner_text() == "45 shown"
 

@@ -190,7 +190,7 @@ class TestToken:
         said: list[str] = []
         script.on(PATCH, error(401, "expired"), OK)
         patch(connect(Credentials("me@example.com", "secret", token="old"), say=said.append))
-        assert said == ["The token in ALERTSITE_TOKEN is refused; logging in instead."]
+        assert said == ["AlertSite rejects the token in ALERTSITE_TOKEN; logging in instead."]
 
 
 class TestHeaders:
@@ -376,7 +376,7 @@ def test_a_token_in_another_form_is_not_shown(
     script: Script, connect: Connect, body: bytes
 ) -> None:
     script.on("POST /access-tokens", Answer(body=body))
-    with pytest.raises(NonsenseError, match="is not an answer of AlertSite's API") as caught:
+    with pytest.raises(NonsenseError, match="is not a response of AlertSite's API") as caught:
         patch(connect())
     assert "s3cr3t" not in f"{caught.value} {caught.value.hint}"
 
@@ -398,7 +398,7 @@ def test_a_secret_is_known_in_other_charsets(
     session = connect(Credentials("me@example.com", secret))
     kind = (("Content-Type", f"text/plain{named.format(charset)}"),)
     script.on(PATCH, Answer(500, f"you said {secret}.".encode(charset), kind))
-    with pytest.raises(UnavailableError, match=r"\(an answer that repeats a secret"):
+    with pytest.raises(UnavailableError, match=r"\(not shown, since it repeats a secret"):
         patch(session)
 
 
@@ -573,9 +573,9 @@ class TestList:
             ([page([1, 2], limit=2, count=9)], "begins with monitor 1, where monitor 2 stood"),
             ([page([1, 2], count=3), page([], count=3)], "is empty, where monitor 2 stood"),
             ([page([1, 2], count=3), page([2, 1], count=3)], "repeats a monitor"),
-            ([page([1, 1])], "a page holds the same monitor twice"),
-            ([page([1], count=3), page([], count=3)], "3 monitors and lists 1"),
-            ([page([1, 2], count=1)], "1 monitors and lists 2"),
+            ([page([1, 1])], "a page has the same monitor twice"),
+            ([page([1], count=3), page([], count=3)], "3 monitors but lists 1"),
+            ([page([1, 2], count=1)], "1 monitors but lists 2"),
         ],
     )
     def test_a_list_that_contradicts_itself_proves_nothing(

@@ -75,7 +75,7 @@ ENVIRONMENT = {
     "RECONCILER_NOTIFY": "URLs to notify, separated by spaces.",
     "RECONCILER_GIT_USERNAME": "User for a state in Git over HTTPS.",
     "RECONCILER_GIT_PASSWORD": "Password or token for a state in Git over HTTPS.",
-    "RECONCILER_DEBUG": "Shows the traceback of an unexpected failure.",
+    "RECONCILER_DEBUG": "Shows the traceback of an unexpected error.",
 }
 OTHERS = {
     "CI": "If set, missing credentials are an error, and the sandbox is never used.",

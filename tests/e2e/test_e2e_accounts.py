@@ -236,7 +236,7 @@ def test_one_account_is_told_as_if_there_were_only_one(accounts: Fleet) -> None:
 def test_an_apply_to_several_must_be_meant(accounts: Fleet) -> None:
     done = accounts("apply", "--auto-approve")
     assert done.code == 64
-    assert "there are 4 accounts, and none is chosen" in done.err
+    assert "there are 4 accounts, and none is selected" in done.err
     done = accounts("apply", "-a", "good", "-a", "other")
     assert done.code == 5
     assert "there is no terminal to ask" in done.err
@@ -375,7 +375,10 @@ def test_a_path_to_be_checked_means_its_accounts(accounts: Fleet) -> None:
     for path in ("monitors", ".", str(root / "monitors"), "monitors/_shared"):
         assert sorted(statuses(accounts("validate", path, "--json"))) == four
     done = accounts("validate", "monitors/nobody", "monitors/good/own.yaml")
-    assert (done.code, "monitors/nobody is in the folder of no account" in done.err) == (64, True)
+    assert (done.code, "monitors/nobody is not in the folder of any account" in done.err) == (
+        64,
+        True,
+    )
     for chosen in ((), ("-a", "good")):
         done = accounts("validate", "monitors/good/missing.yaml", *chosen)
         assert (done.code, "there is no such file or folder" in done.err) == (3, True)
@@ -399,7 +402,7 @@ def test_a_file_for_each_account(accounts: Fleet) -> None:
     assert kept["account"] == "good"
     logins = len(accounts.good.requests())
     again = accounts("plan", *chosen, "--out", "{account}.json", "--results", "results")
-    assert "is the result of other work" in again.err
+    assert "is the result of a different run" in again.err
     assert len(accounts.good.requests()) == logins
     assert accounts("apply", "good.json").code == 0
     assert accounts("apply", "other.json", "-a", "good").code == 5
@@ -454,7 +457,7 @@ def test_a_single_state_is_taken_over_by_one_command(accounts: Fleet, run: Run) 
     (root / "reconciler.toml").write_text(settings, encoding="utf-8")
     refused = accounts("plan", "-a", "good", "--state", "file:.reconciler/state.json")
     assert refused.code == 8
-    assert f"and this run is with good ({accounts.good.url})" in refused.err
+    assert f"but this run uses good ({accounts.good.url})" in refused.err
     done = accounts("state", "migrate", "good")
     assert done.code == 0
     assert "is the state of good" in done.err
@@ -655,7 +658,7 @@ def test_the_first_is_told_before_the_last_is_planned(
 def test_a_check_of_what_a_run_needs_is_about_one_account(accounts: Fleet) -> None:
     done = accounts("doctor")
     assert (done.code, done.out) == (64, "")
-    assert "Choose it with --account: down, good, locked, other" in done.err
+    assert "Select it with --account: down, good, locked, other" in done.err
     assert "FAIL" not in accounts("doctor", "-a", "good").out
 
 

@@ -39,7 +39,7 @@ def test_anything_else_does_not(
     session.wait_for(_QUESTION)
     session.type(f"{answer}\n")
     assert session.finish() == 5
-    assert "not approved, so nothing is applied" in session.screen
+    assert "not approved; nothing was applied" in session.screen
     assert account.patches() == []
 
 

@@ -69,7 +69,7 @@ class TestExplain:
         ("name", "words"),
         [
             ("email-smtp.hostname", "string, or a secretRef"),
-            ("email-smtp.spec.locations", "it is a set, whose elements are identified by id"),
+            ("email-smtp.spec.locations", "a set, with elements identified by id"),
             ("email-smtp.locations.id", "email-smtp: spec.locations[].id"),
             ("email-smtp.home_location", "sent with  locations"),
             ("email-smtp.metadata.labels", "Labels for selecting"),
@@ -93,7 +93,7 @@ class TestExplain:
             ("website", "The kinds are email-imap, email-pop, email-round-trip, email-smtp."),
             ("", "there is no kind (empty)"),
             ("email-smtp.prot", "email-smtp has no field prot; did you mean port?"),
-            ("email-smtp.capture_level", "what it does not know goes under extra"),
+            ("email-smtp.capture_level", "not in the schema go under extra"),
             ("lint.silence", "lint has no code silence; did you mean silenced?"),
         ],
     )

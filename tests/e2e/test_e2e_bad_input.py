@@ -89,7 +89,7 @@ _BAD = {
     "alert-note-too-long": (
         _GOOD + f"  alert_note: {'x' * 1001}\n",
         "10:15: too-long:",
-        "spec.alert_note has 1001 characters; at most 1000 are kept",
+        "spec.alert_note has 1001 characters; AlertSite keeps at most 1000",
     ),
     "port-out-of-range": (_GOOD + "  port: 70000\n", "10:9: range:", "65535"),
     "interval-not-longer-than-timeout": (
@@ -110,7 +110,7 @@ _BAD = {
     "schema-field-in-extra": (
         _GOOD + "extra:\n  port: 25\n",
         "11:3: not-extra:",
-        "spec is its place",
+        "put it under spec",
     ),
     "read-only-field": (
         _GOOD + "  blackout_ids: []\n",
@@ -133,7 +133,7 @@ _BAD = {
     "not-finite": (
         _GOOD + "extra:\n  ratio: .inf\n",
         "11:10: not-finite:",
-        "AlertSite can be sent",
+        "AlertSite accepts",
     ),
     "id-that-is-a-fraction": (_GOOD.replace("id: 7", "id: 7.5"), "5:7: type:", "metadata.id"),
     "deep-nesting": ("[" * 100_000, "1:65: syntax:", "more than 64 levels of nesting"),

@@ -137,7 +137,7 @@ def test_what_was_not_done_in_a_shard_is_told_by_the_merge(
         assert (fleet.root / "report.md").read_text().startswith("**20 accounts: 1 failed, 19 not")
         settings.write_text(text)
         refused = fleet("apply", *only, *shard)
-        assert (refused.code, "is the result of other work" in refused.err) == (3, True)
+        assert (refused.code, "is the result of a different run" in refused.err) == (3, True)
 
 
 def test_results_of_different_options_are_no_run(fleets: Callable[..., Any]) -> None:
@@ -185,7 +185,7 @@ def test_results_of_another_state_are_not_taken(fleets: Callable[..., Any]) -> N
         assert fleet(*only).code == 0
         assert len(fleet.accounts[0].requests()) == calls
         refused = fleet(*only, RECONCILER_STATE="file:other/{account}.json")
-        assert (refused.code, "is the result of other work" in refused.err) == (3, True)
+        assert (refused.code, "is the result of a different run" in refused.err) == (3, True)
 
 
 @pytest.mark.parametrize(
@@ -193,16 +193,16 @@ def test_results_of_another_state_are_not_taken(fleets: Callable[..., Any]) -> N
     [
         (("plan", "--shard", "0/4"), 64, "0 is not between 1 and 4"),
         (("plan", "--shard", "/4"), 64, "needs the number of the shard in JOB_COMPLETION_INDEX"),
-        (("plan", "--shard", "a/4"), 64, "it is written I/N, such as 2/8, or /N"),
+        (("plan", "--shard", "a/4"), 64, "write it as I/N, such as 2/8, or /N"),
         (("plan", "--shard", "3/4"), 0, "No account is in shard 3/4."),
-        (("apply", "--all-accounts", "--shard", "1/4"), 64, "of the waves 1, 2, and a shard"),
-        (("plan", "--executor", "dask:tcp://10.0.0.1:8786"), 64, "reached without TLS"),
+        (("apply", "--all-accounts", "--shard", "1/4"), 64, "in the waves 1, 2, and a shard"),
+        (("plan", "--executor", "dask:tcp://10.0.0.1:8786"), 64, "has no TLS"),
         (("plan", "--executor", "ray://localhost:1"), 64, "is not the address of a scheduler"),
         (("plan", "--executor", "dask:tls://127.0.0.1:9"), 3, "cannot be used"),
         (
             ("apply", "-a", "a", "--write-ids", "--executor", "dask:tcp://localhost:1"),
             64,
-            "--write-ids writes into the manifests here",
+            "--write-ids cannot be used with --executor",
         ),
         (
             (
@@ -215,9 +215,9 @@ def test_results_of_another_state_are_not_taken(fleets: Callable[..., Any]) -> N
                 "dask:tcp://localhost:1",
             ),
             64,
-            "--notify holds a secret",
+            "--notify cannot be used with --executor",
         ),
-        (("merge", "results"), 3, "there is no result in results"),
+        (("merge", "results"), 3, "there are no results in results"),
         (("merge", "other"), 3, "other/a.apply.json is not a result of an account"),
         (("merge", "several"), 3, "apply of 1 in several/b.apply.json; plan of 1"),
         (("merge", "double"), 3, "are both results of a"),
@@ -246,4 +246,4 @@ def test_what_is_refused(
 
 def test_without_the_settings_of_accounts_there_is_nothing_to_spread(run: Run) -> None:
     done = run("plan", "--shard", "1/2")
-    assert (done.code, "for the accounts that reconciler.toml names" in done.err) == (64, True)
+    assert (done.code, "need accounts in reconciler.toml" in done.err) == (64, True)

@@ -168,7 +168,7 @@ def test_the_project_sets_the_budget(
     project.write_text("[budget]\nmonitor = 4\n")
     broken = run("plan", env=account.env)
     assert broken.code == 3
-    assert "reconciler.toml:1: budget holds monitors and percent" in broken.err
+    assert "reconciler.toml:1: budget takes monitors and percent" in broken.err
 
 
 def test_a_saved_plan_is_held_to_it_too(

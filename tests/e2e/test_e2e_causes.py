@@ -312,7 +312,7 @@ def test_offline_plan_says_how_old_its_knowledge_is(
         (timedelta(seconds=-90), "1 min ago"),
         (timedelta(hours=-5, minutes=-59), "5 h ago"),
         (timedelta(days=-400), "400 d ago"),
-        (timedelta(days=400), "in the future: the clocks disagree"),
+        (timedelta(days=400), "in the future: the clocks differ"),
     ],
     ids=str,
 )

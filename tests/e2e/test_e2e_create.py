@@ -162,7 +162,7 @@ def test_id_is_not_written_into_what_was_edited_meanwhile(
     ids = _ids(workspace)
     for place, name in (("a.yaml:1", "one"), ("a.yaml:10", "two"), ("b.yaml:1", "three")):
         number = ids[f"email-smtp/{name}"]
-        reason = "is not written: the file was changed meanwhile; it is in the state."
+        reason = "was not written: the file has changed meanwhile; it is in the state."
         assert f"monitors/{place}: id {number} {reason}\n" in done.err
 
 

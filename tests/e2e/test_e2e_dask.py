@@ -200,7 +200,7 @@ def test_tls_lets_in_who_has_a_certificate_of_the_authority_and_nobody_else(
             refused = {
                 "DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT is not set": executor.submit(plan, {}),
                 "it may not accept the certificate of this client": executor.submit(plan, other),
-                "its certificate is not of an authority in": executor.submit(
+                "its certificate is not signed by an authority in": executor.submit(
                     plan, ours | trust(made, "other")
                 ),
                 "the files of TLS cannot be read": executor.submit(plan, ours | missing),

@@ -93,7 +93,7 @@ def _assert_finished(
     left = {name: data for name, data in _files(folder).items() if "/." not in f"/{name}"}
     assert left == {name: whole[name] for name in left}
     done = run("import", "--merge", env=account.env)
-    assert (done.code, "Plan after import: not empty" in done.out) == (0, False), done.text
+    assert (done.code, "Plan after import: changes" in done.out) == (0, False), done.text
     assert _files(folder) == whole
     assert run("plan", "--detailed-exitcode", env=account.env).code == 0
 

@@ -26,7 +26,7 @@ def test_edits_go_out_and_drift_stays_drift(
     planned = run("plan", "--edits-only", "--json", env=account.env).json
     applied = run(*APPLY, env=account.env)
     assert applied.code == 0
-    assert "2 monitors keep what AlertSite has changed" in applied.err
+    assert "2 monitors keep changes made in AlertSite" in applied.err
     sent = sorted(account.patches()[seen:])
     assert [body for _, body in sent] == [{"timeout": 44}, {"port": 465}]
     fields = [field["field"] for item in planned["changes"] for field in item["fields"]]

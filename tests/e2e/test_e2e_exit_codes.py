@@ -348,7 +348,7 @@ def test_signal_in_the_middle_of_printing_does_not_lose_the_result(
         fcntl.fcntl(process.popen.stderr, fcntl.F_SETPIPE_SZ, 4096)
     account.wait_for("PATCH", 90)  # now the progress waits for somebody to read it
     done = process.finish(signal.SIGTERM)
-    assert "unexpected failure" not in done.err
+    assert "unexpected error" not in done.err
     assert len(done.json["outcomes"]) == 200
     assert done.code == done.json["exit_code"]
     assert done.json["summary"]["failed"] == len(account.patches())

@@ -47,7 +47,7 @@ def test_files_with_findings_are_left_alone(workspace: Workspace, run: Run) -> N
     done = run("fmt")
     assert done.code == 3
     assert "monitors/bad.yaml:6:17: unknown-key: unknown key spec.plan" in done.err
-    assert done.err.endswith("Files with findings are left as they are.\n1 of 1 file changed.\n")
+    assert done.err.endswith("Files with findings were not changed.\n1 of 1 file changed.\n")
     assert workspace.read("bad.yaml") == bad
     assert run("fmt", "nowhere").code == 3
 
@@ -59,7 +59,7 @@ def test_what_cannot_be_moved_is_told(workspace: Workspace, run: Run) -> None:
     assert (done.code, done.err) == (
         0,
         (
-            "monitors/odd.yaml:4: left in its order, which cannot be changed safely.\n"
+            "monitors/odd.yaml:4: not reordered: its order cannot be changed safely.\n"
             "0 of 1 file changed.\n"
         ),
     )

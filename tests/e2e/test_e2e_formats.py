@@ -62,14 +62,14 @@ def test_a_plan_with_a_refusal_is_written_too(
     ("arguments", "words"),
     [
         (["plan", "--format", "yaml"], "--format yaml: there is no format yaml"),
-        (["plan", "--format", "sarif"], "this command has no format sarif"),
+        (["plan", "--format", "sarif"], "this command does not support the format sarif"),
         (["plan", "--format", ""], "there is no format (empty)"),
         (["apply", "--format", "json", "--json=x"], "--json"),
-        (["plan", "--format", "json", "--format", "text"], "two formats go to stdout"),
-        (["plan", "--json", "--format", "text"], "two formats go to stdout"),
-        (["plan", "--format", "json=a", "--format", "text=./a"], "two formats go to a"),
+        (["plan", "--format", "json", "--format", "text"], "two formats write to stdout"),
+        (["plan", "--json", "--format", "text"], "two formats write to stdout"),
+        (["plan", "--format", "json=a", "--format", "text=./a"], "two formats write to a"),
         (["comment"], "Choose from:\n  github,\n  gitlab\n"),
-        (["plan", "--format", "json="], "no file is named"),
+        (["plan", "--format", "json="], "it names no file"),
         (["plan", "--format", "json=nowhere/a"], "there is no folder nowhere"),
         (["plan", "--format", "json=monitors"], "monitors is a folder"),
     ],
@@ -83,7 +83,7 @@ def test_what_cannot_be_meant(arguments: list[str], words: str, account: Account
 
 def test_a_wrong_format_names_those_of_the_command(account: Account, run: Run) -> None:
     done = run("plan", "--format", "yaml", env=account.env)
-    assert f"The formats of this command are {', '.join(formats(Subject.PLAN))}." in done.err
+    assert f"Formats of this command: {', '.join(formats(Subject.PLAN))}." in done.err
 
 
 def test_json_twice_is_json(account: Account, run: Run) -> None:

@@ -114,7 +114,7 @@ def test_a_run_is_told_and_taken_back(
     done = fleet.undo(run)
     assert done.code == 0, done.text
     assert "email-imap/old gets a new id" in done.err
-    assert "The manifests still say what the run applied" in done.err
+    assert "The manifests still have what the run applied" in done.err
     after = {item["name"]: item for item in fleet.account.monitors()}
     assert after.keys() == {"Relay", "Old"}
     assert after["Relay"] == before["Relay"]
@@ -166,7 +166,7 @@ def test_what_moved_since_is_refused_by_name_and_the_rest_is_done(
     assert done.code == 7, done.text
     assert fleet.account.ports() == {1: 2525, other: 25}
     assert "email-smtp/relay" in done.err
-    assert "port is not as the run left it" in done.err
+    assert "port has changed since the run" in done.err
     moved = [item for item in done.json["outcomes"] if item["status"] == "moved"]
     assert [(item["address"], item["id"]) for item in moved] == [("email-smtp/relay", 1)]
     again = fleet.undo(run)
@@ -200,7 +200,7 @@ def test_what_moves_between_the_plan_and_its_application_is_refused(
     fleet.account.edit("email-smtp", 1, port=465)
     done = fleet.run("apply", "back.json", "--allow-loss", "1")
     assert done.code == 5, done.text
-    assert "port is not as the run left it" in done.text
+    assert "port has changed since the run" in done.text
     assert fleet.account.ports() == {1: 465}
 
 
@@ -208,7 +208,7 @@ def test_without_approval_nothing_is_taken_back(changed: tuple[Fleet, str]) -> N
     fleet, run = changed
     done = fleet.run("undo", run, "--allow-loss", "1")
     assert done.code == 5
-    assert "nothing is applied without approval" in done.err
+    assert "nothing was applied: approval is required" in done.err
     assert fleet.account.ports() == {1: 587}
 
 
@@ -246,7 +246,7 @@ def test_a_secret_is_neither_kept_nor_taken_back(
     run = fleet.apply(**env)
     done = fleet.run("undo", run, "--auto-approve", "--allow-loss", "1", env=env)
     assert done.code == 0, done.text
-    assert "pop3_password stays as it is: it holds a secret" in done.err
+    assert "pop3_password stays as it is: it is a secret" in done.err
     assert [item["port"] for item in fleet.account.monitors() if item["name"] == "Box"] == [110]
     kept = "".join(path.read_text() for path in tmp_path.glob("*/state.json.runs/*.json"))
     assert "env:TWO" in kept
@@ -275,13 +275,13 @@ def test_what_a_run_bound_or_renamed_is_bound_as_before(fleet: Fleet, manifest: 
     assert 1 in fleet.account.ports()
     repeated = fleet.undo(adopted)
     assert repeated.code == 5
-    assert "nothing of run" in repeated.err
+    assert "nothing in run" in repeated.err
 
 
 def test_what_is_asked_for_and_is_not_there(
     fleet: Fleet, manifest: Manifest, tmp_path: Path
 ) -> None:
-    assert fleet.run("history").err.endswith(": no run is kept yet.\n")
+    assert fleet.run("history").err.endswith(": no runs yet.\n")
     assert fleet.run("undo", "nothing").code == 64
     assert fleet.run("history", "show", "nothing").code == 64
     assert fleet.run("history", "relay").code == 64

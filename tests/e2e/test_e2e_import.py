@@ -151,8 +151,8 @@ def test_what_has_no_manifest_is_an_exit_code(
         "Nothing to import.",
         "To do: no manifest was written for these",
         (
-            '  - monitor 1 (email-smtp, "\\u001b[2J"): AlertSite lacks what a manifest needs: '
-            "missing key spec.billing_plancode"
+            '  - monitor 1 (email-smtp, "\\u001b[2J"): AlertSite does not have what a manifest '
+            "needs: missing key spec.billing_plancode"
         ),
     ]
     assert files(workspace) == {}
@@ -194,7 +194,7 @@ def test_one_seed_is_enough(run: Run, tmp_path: Path) -> None:
     (tmp_path / "seed.json").write_text("[]")
     done = run("sandbox", "--seed-count", "1", "--seed-file", str(tmp_path / "seed.json"))
     assert done.code == 64
-    assert "exclude each other" in done.err
+    assert "cannot be used together" in done.err
 
 
 # like a person

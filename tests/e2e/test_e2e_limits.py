@@ -46,7 +46,7 @@ def test_list_that_trickles_ends_the_run_and_frees_the_lock(
     account = sandbox(*fleet(3), faults=["GET /monitors body=trickle times=1"])
     done = run(*_APPLY, env=account.env | _SHORT)
     assert done.code == 6
-    assert "Error: GET /monitors: no whole answer within 0.6 s\n" in done.err
+    assert "Error: GET /monitors: no complete response within 0.6 s\n" in done.err
     assert "allow more time with deadline in reconciler.toml (RECONCILER_DEADLINE)." in done.err
     assert not lock.exists()
     assert run(*_APPLY, env=account.env).code == 0
@@ -73,8 +73,8 @@ def test_create_that_trickles_is_sent_once_and_found_by_looking(
 
 
 _WRONG = {
-    'deadline = "soon"': "deadline is 'soon', which is not a time\nGive it as 90s or 3m",
-    'largest_list = "9"': "largest_list is '9', which is not a size\nGive it as 128MiB or 1GiB",
+    'deadline = "soon"': "deadline is 'soon', which is not a duration\nWrite it as 90s or 3m",
+    'largest_list = "9"': "largest_list is '9', which is not a size\nWrite it as 128MiB or 1GiB",
     'largest_list = "0MiB"': "largest_list is '0MiB', which is not a size",
 }
 
@@ -95,7 +95,7 @@ def test_largest_list(fleet: Fleet, sandbox: Sandbox, run: Run) -> None:
     account = sandbox(first | {"note": "x" * 2**20}, *others)
     done = run("plan", env=account.env | {"RECONCILER_LARGEST_LIST": "1MiB"})
     assert done.code == 6
-    assert "GET /monitors was answered with more than 1 MiB" in done.err
+    assert "GET /monitors returned a response with more than 1 MiB" in done.err
     assert "(RECONCILER_LARGEST_LIST)" in done.err
     assert run("plan", env=account.env | {"RECONCILER_LARGEST_LIST": "2MiB"}).code == 0
 
@@ -110,7 +110,7 @@ def test_login_is_sent_once_whatever_is_answered(
     account = sandbox(*fleet(1), faults=[f"{_LOGIN} status={status} retry-after=0"])
     done = run(*_APPLY, env=account.env)
     assert done.code == 6
-    assert "The login was tried once only, because AlertSite locks users out." in done.err
+    assert "reconciler tried the login only once, because AlertSite locks users out." in done.err
     assert account.calls() == [_LOGIN]
 
 

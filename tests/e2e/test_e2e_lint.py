@@ -49,7 +49,7 @@ def test_an_error_is_a_failure(lint: Callable[..., Done]) -> None:
     done = lint(_imap("port: 995", "enabled: false"))
     assert done.code == 3
     first, second = done.out.splitlines()
-    assert first.startswith("monitors/a.yaml:8:9: error: wrong-port: port 995 is for POP, and ")
+    assert first.startswith("monitors/a.yaml:8:9: error: wrong-port: port 995 is for POP, but ")
     assert second.startswith("monitors/a.yaml:9:12: info: disabled: the monitor does not run")
     assert done.err.endswith("Lint: 1 error, 1 info.\n")
 
@@ -163,8 +163,8 @@ class TestComments:
             ),
             ("disable=missing-key", "missing-key is not a code that can be disabled"),
             ("disable=zzz", "reconciler explain lint lists the codes"),
-            ("ignore=wrong-port", "this comment is not understood; write # reconciler: disable="),
-            ("disable=", "this comment is not understood"),
+            ("ignore=wrong-port", "this comment is not valid; write # reconciler: disable="),
+            ("disable=", "this comment is not valid"),
         ],
     )
     def test_a_comment_that_names_no_code_is_a_finding(
@@ -177,7 +177,7 @@ class TestComments:
 
     def test_a_comment_alone_on_its_line_is_a_finding(self, lint: Callable[..., Done]) -> None:
         done = lint(_imap("# reconciler: disable=wrong-port", "port: 995"))
-        assert "8:3: warning: bad-comment: a comment alone on its line disables nothing" in done.out
+        assert "8:3: warning: bad-comment: a comment on its own line disables nothing" in done.out
         assert "wrong-port: port 995" in done.out
 
     def test_a_text_that_looks_like_one_is_none(self, lint: Callable[..., Done]) -> None:
@@ -266,7 +266,7 @@ class TestSeverities:
         (workspace.root / "reconciler.toml").write_text(table)
         done = lint(_imap())
         assert done.code == 3
-        assert "[lint] holds baseline, a file, and severity" in done.err
+        assert "[lint] takes baseline, a file, and severity" in done.err
 
 
 class TestBaseline:
@@ -358,7 +358,7 @@ class TestBaseline:
         done = lint(_imap())
         assert done.code == 3
         assert self.FILE in done.err
-        assert "Remove it, then write it again" in done.err
+        assert "Remove it, then create it again with" in done.err
 
     def test_a_comment_that_means_nothing_is_never_known(
         self, workspace: Workspace, lint: Callable[..., Done]
@@ -379,7 +379,7 @@ def test_many_findings_of_one_code_are_shown_together(workspace: Workspace, run:
     assert [line.split(":")[0] for line in some] == [
         f"  monitors/{name}.yaml" for name in names[:3]
     ]
-    assert last == "  and 12 more, which --format json lists"
+    assert last == "  and 12 more (--format json lists them)"
     assert len(run("validate", "--lint", "--json").json["findings"]) == 15
 
 

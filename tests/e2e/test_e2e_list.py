@@ -189,7 +189,7 @@ def test_an_id_is_explained(account: Account, run: Run) -> None:
         ),
     )
     assert run("explain", "location", env=account.env).out == "72  Boston (MA)  1 monitor\n"
-    assert run("explain", "property", env=account.env).out == "No monitor has any.\n"
+    assert run("explain", "property", env=account.env).out == "No monitor has one.\n"
     done = run("explain", "location", "73", env=account.env)
     assert done.code == 64
     assert "no monitor of the account has the location 73" in done.err

@@ -172,7 +172,7 @@ def test_two_accounts_with_one_login_and_one_manifest_are_refused(pair: Pair) ->
         assert done.code == 3, done.text
         assert (
             "Error: the accounts north (reconciler.toml:11) and south (reconciler.toml:14) log in "
-            "as one user at one URL, and both have manifests in monitors/_shared\n"
+            "with the same user at the same URL, and both have manifests in monitors/_shared\n"
         ) in done.err
         assert len(pair.host.requests()) == before
     pair.settings('"monitors/_shared", ', "")
@@ -207,7 +207,9 @@ def test_one_login_and_one_manifest_are_refused_however_they_are_written(
         same["SOUTH_NAME"] = NORTH.username.upper()
     pair.settings("[accounts.south]", f'[accounts.south]\nmanifests = ["{folder}"]')
     done = pair("plan", env=same)
-    assert (done.code, "log in as one user at one URL" in done.err) == (3, True), done.text
+    assert (done.code, "log in with the same user at the same URL" in done.err) == (3, True), (
+        done.text
+    )
 
 
 def test_a_user_that_only_one_account_knows_is_no_one_else(pair: Pair) -> None:
@@ -221,7 +223,7 @@ def test_a_user_that_only_one_account_knows_is_no_one_else(pair: Pair) -> None:
             ("", ""),
             {"NORTH_WORD": "wrong"},
             4,
-            "Check env:NORTH_NAME and env:NORTH_WORD, the login of the account north. It was",
+            "Check env:NORTH_NAME and env:NORTH_WORD, the login of the account north. ",
         ),
         (
             ('username = {env = "{ACCOUNT}_NAME"}', 'token = {file = "token-{account}"}'),
@@ -293,7 +295,10 @@ def test_who_waits_for_a_lock_reads_whose_it_is(pair: Pair, hurried: Clock) -> N
     done = pair("apply", "--all-accounts", "--auto-approve")
     assert done.code == 7
     assert "(apply of the account south, run run-1)" in done.err
-    assert "If it is certainly dead: reconciler state unlock run-1 -a south" in done.err
+    assert (
+        "If you are certain that it is dead, run: reconciler state unlock run-1 -a south"
+        in done.err
+    )
     done = pair("state", "unlock", "-a", "south")
     assert "held by ann on build-1 for apply of the account south since" in done.out
 
@@ -351,7 +356,7 @@ def test_one_account_is_asked_with_its_own_variables(pair: Pair) -> None:
     [
         ("north", "--login needs a name and a password"),
         (":word", "--login needs a name and a password"),
-        (f"{USERNAME}:word", f"there is a user {USERNAME} already"),
+        (f"{USERNAME}:word", f"the user {USERNAME} already exists"),
     ],
 )
 def test_a_login_that_a_sandbox_cannot_serve(run: Run, login: str, why: str) -> None:

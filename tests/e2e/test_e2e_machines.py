@@ -264,7 +264,7 @@ def test_stopped_run_whose_lock_is_taken_over_starts_nothing_new(
     both.write(relays(port=port))
     second = both.run(both.other, *_WAITING)
     assert second.code == 0
-    assert "it is taken over" in second.err
+    assert "taking it over" in second.err
     sent = both.sent()
 
     result = first.finish(signal.SIGCONT)

@@ -142,11 +142,11 @@ def test_a_dry_run_changes_nothing(workspace: Workspace, run: Run, account: Acco
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("monitors/old/_defaults.yaml", "monitors/new/"), 3, "is there already"),
+        (("monitors/old/_defaults.yaml", "monitors/new/"), 3, "already exists"),
         (("monitors/gone.yaml", "monitors/new/"), 64, "there is no such file or folder"),
         (("monitors/old", "monitors/old/deeper/"), 64, "cannot be moved into itself"),
         (("monitors/old/two.yaml", "elsewhere/"), 64, "elsewhere/two.yaml is not below monitors"),
-        (("monitors/old", "monitors/old/two.yaml", "monitors/x/"), 64, "holds another of them"),
+        (("monitors/old", "monitors/old/two.yaml", "monitors/x/"), 64, "contains another of them"),
         (("monitors", "monitors/x"), 64, "monitors is not below monitors"),
         (("monitors/old/two.yaml", "monitors/.x/"), 64, "is hidden"),
         (("monitors/old/two.yaml",), 64, "Missing argument"),
@@ -276,7 +276,7 @@ def test_a_move_that_was_killed_goes_on_when_it_is_repeated(
     assert [name for name in names(workspace.root) if "/old/" in name] == []
     assert "No changes." in run("plan", env=account.env).out
     done = run("mv", *sources, "monitors/mail/")
-    assert (done.code, "all of them are in monitors/mail/ already" in done.err) == (64, True)
+    assert (done.code, "all of them are already in monitors/mail/" in done.err) == (64, True)
 
 
 @pytest.mark.parametrize(("source", "target"), [("old/two", "link/two"), ("link/x", "new/x")])
@@ -291,7 +291,7 @@ def test_nothing_moves_through_a_linked_folder(
     before = names(workspace.root)
     done = run("mv", f"monitors/{source}.yaml", f"monitors/{target}.yaml")
     assert done.code == 64
-    assert "monitors/link is a link, and no manifest is read through a linked folder" in done.err
+    assert "monitors/link is a link, and manifests are not read through linked folders" in done.err
     assert names(workspace.root) == before
     assert "No changes." in run("plan", env=account.env).out
 

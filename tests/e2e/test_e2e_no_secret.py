@@ -261,7 +261,7 @@ class Runner:
         told = f"{' '.join(arguments)} -> {code}"
         self._search.look(f"{told}: stdout", out.getvalue().encode())
         self._search.look(f"{told}: stderr", err.getvalue().encode())
-        assert "unexpected failure" not in err.getvalue(), (told, err.getvalue())
+        assert "unexpected error" not in err.getvalue(), (told, err.getvalue())
         return out.getvalue() + err.getvalue()
 
     def _clock(self) -> Clock:

@@ -190,7 +190,7 @@ def test_closed_stdout_is_no_traceback(
     finally:
         os.close(writer)
     assert "Traceback" not in done.stderr
-    assert "unexpected failure" not in done.stderr
+    assert "unexpected error" not in done.stderr
     assert "Exception ignored" not in done.stderr
     assert account.patches() == []
 

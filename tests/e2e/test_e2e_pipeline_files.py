@@ -123,14 +123,14 @@ def test_the_steps_of_a_review_and_a_merge(
         return outputs
 
     *_, comment = steps("review", "Check the manifests", "Plan", "Comment")
-    assert "no comment can be written here: GITHUB_TOKEN is not set" in comment
+    assert "cannot write a comment here: GITHUB_TOKEN is not set" in comment
     assert "relay-01" in comment
     (applied,) = steps("merge", "Apply")
     assert "3 changed" in applied
     account.edit("email-smtp", 2, port=2525)
     look, tell = steps("drift", "Look", "Tell")
     assert "Drift: 1 of 3" in look
-    assert "no issue can be written here" in tell
+    assert "cannot write an issue here" in tell
 
 
 _FLEET = _ROOT / "docs" / "beyond"

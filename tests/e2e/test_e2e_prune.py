@@ -354,7 +354,7 @@ class TestLifecycle:
         fleet.workspace.replace("a.yaml", "field: port", "field: note")
         done = fleet.run("validate", "--format", "github")
         assert done.code == 3
-        assert "line=12,col=30,title=ignored-field::the manifest names no field note" in done.out
+        assert "line=12,col=30,title=ignored-field::the manifest does not set note" in done.out
 
     def test_after_its_day_it_is_compared_again_with_a_warning(self, fleet: Fleet) -> None:
         item = "{field: port, reason: a migration, until: 2026-01-01}"
@@ -362,8 +362,8 @@ class TestLifecycle:
         fleet.write("a", 1, port=587, tail=f"lifecycle: {{ignore: [{item}]}}\n")
         fleet.account.edit(_SMTP, 1, port=2525)
         warning = (
-            "monitors/a.yaml:11:64: warning: expired-ignore: port is compared again, as it was to "
-            "be ignored until 2026-01-01 (a migration); remove this, or give it a later day\n"
+            "monitors/a.yaml:11:64: warning: expired-ignore: port is compared again, as it was "
+            "ignored only until 2026-01-01 (a migration); remove this, or set a later day\n"
         )
         plan = fleet.run("plan")
         assert plan.code == 0

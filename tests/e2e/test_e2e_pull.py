@@ -142,12 +142,12 @@ def test_nothing_is_written_without_approval(
     applied.edit("email-smtp", 1, port=587)
     done = run("pull", env=applied.env)
     assert done.code == 5
-    assert "nothing is written without approval" in done.err
+    assert "nothing was written: approval is required" in done.err
     shown = terminal("pull", env=applied.env)
     shown.wait_for("Only")
     shown.type("no\n")
     assert shown.finish() == 5
-    assert "not approved, so nothing is written" in shown.screen
+    assert "not approved; nothing was written" in shown.screen
     assert git(workspace, "diff") == ""
 
     shown = terminal("pull", env=applied.env)
@@ -167,7 +167,7 @@ def test_a_file_that_somebody_edits_meanwhile_is_not_overwritten(
     workspace.replace("relay.yaml", "port:     25", "port:     26")
     shown.type("yes\n")
     assert shown.finish() == 7
-    assert "relay.yaml was changed by somebody else just now" in shown.screen
+    assert "relay.yaml has changed since it was read" in shown.screen
     diff = git(workspace, "diff", "-U0")
     assert "port:     26" in diff
     assert "Sent" in diff
@@ -355,6 +355,6 @@ def test_secrets_are_never_pulled(
     workspace.write("a.yaml", manifest("email-smtp", "a", 1, port=587, extra={"login": "plain"}))
     done = run("pull", "--all", "--auto-approve", env=account.env)
     assert done.code == 7
-    assert "login was not pulled: it held a secret when it was last applied" in done.out
+    assert "login was not pulled: it was a secret when it was last applied" in done.out
     assert "0THER" not in done.text
     assert "0THER" not in (workspace.root / "monitors" / "a.yaml").read_text()

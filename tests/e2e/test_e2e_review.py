@@ -131,7 +131,7 @@ def test_where_no_token_may_write_the_text_is_shown_elsewhere(
         platform.before = [Reply(status, message)]
         done = comment("## Plan", env=env)
         assert (done.code, done.out) == (0, printed)
-        assert "Warning: no comment can be written here" in done.err
+        assert "Warning: cannot write a comment here" in done.err
         assert f"{status}: Resource not accessible by integration" in done.err
     assert summary.read_text(encoding="utf-8") == "before\n## Plan\n"
     assert platform.comments == []
@@ -156,7 +156,7 @@ def test_a_bad_token_is_no_fork(comment: Callable[..., Done]) -> None:
     done = comment("text", env={"GITHUB_TOKEN": "old-token", "GITLAB_TOKEN": "old-token"})
     assert done.code == 3
     assert "401: Bad credentials" in done.err
-    assert "_TOKEN is not valid: renew it." in done.err
+    assert "_TOKEN is not valid; renew it." in done.err
     assert "old-token" not in done.text
 
 
@@ -236,7 +236,7 @@ def test_a_write_that_may_have_arrived_is_not_repeated(
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        (Reply(200, b"<html>"), "the answer is not JSON"),
+        (Reply(200, b"<html>"), "the response is not JSON"),
         (Reply(500, {"message": "oops"}), "500: oops"),
         (Reply(400, b"plain"), ": 400\n"),
         (Reply(400, ["a list"]), ": 400\n"),
@@ -266,7 +266,7 @@ def test_answers_that_are_not_what_the_api_gives(
     platform.answer = answer
     done = comment("text")
     assert done.code == 6
-    assert "the answer is not what the API of the platform gives" in done.err
+    assert "unexpected response from the platform's API" in done.err
     platform.answer = lambda *_: Reply(200, json.dumps(value).encode())
     assert comment("text").code in {0, 6}
 
@@ -294,7 +294,7 @@ def test_nobody_there(comment: Callable[..., Done], hurried: Clock) -> None:
     env = {"GITHUB_GRAPHQL_URL": "http://127.0.0.1:9/", "CI_API_V4_URL": "http://127.0.0.1:9"}
     done = comment("text", env=env, clock=hurried)
     assert done.code == 6
-    assert "no answer" in done.err
+    assert "no response" in done.err
 
 
 def test_what_a_pipeline_must_say(
@@ -302,7 +302,7 @@ def test_what_a_pipeline_must_say(
 ) -> None:
     done = comment("text", env={"GITHUB_REF": "refs/heads/main", "CI_MERGE_REQUEST_IID": ""})
     assert done.code == 3
-    assert "Name one with --request." in done.err
+    assert "Specify one with --request." in done.err
     none = {"GITHUB_REF": "", "CI_MERGE_REQUEST_IID": ""}
     assert comment("text", "--request", "7", env=none).code == 0
     done = comment("text", env={"GITHUB_REPOSITORY": "", "CI_PROJECT_ID": ""})
@@ -360,7 +360,7 @@ def test_labels_that_may_not_be_set_do_not_take_the_comment_away(
     done = comment("text", "plan.json")
     assert done.code == 0
     assert "is written" in done.err
-    assert "Warning: no label may be set here" in done.err
+    assert "Warning: cannot set labels here" in done.err
 
 
 @pytest.fixture
@@ -411,29 +411,29 @@ def test_a_note_that_was_refused_is_written_by_the_next_run(
 def test_an_issue_is_open_while_there_is_drift(
     drifting: Callable[..., Done], platform: Any
 ) -> None:
-    assert drifting().err == "The issue for drift is not needed.\n"
-    assert drifting("email-smtp/a").err == "The issue for drift is written.\n"
-    assert drifting("email-smtp/a").err == "The issue for drift is as it was.\n"
+    assert drifting().err == "The drift issue is not needed.\n"
+    assert drifting("email-smtp/a").err == "The drift issue is written.\n"
+    assert drifting("email-smtp/a").err == "The drift issue is as it was.\n"
     assert platform.notes == []
-    assert drifting("email-smtp/a", "email-smtp/b").err == "The issue for drift is updated.\n"
+    assert drifting("email-smtp/a", "email-smtp/b").err == "The drift issue is updated.\n"
     (issue,) = platform.issues
     number = issue.get("number") or issue["iid"]
     assert platform.notes == [(number, "Newly drifted:\n\n- `email-smtp/b`")]
-    assert drifting("email-smtp/b").err == "The issue for drift is updated.\n"
+    assert drifting("email-smtp/b").err == "The drift issue is updated.\n"
     assert len(platform.notes) == 1
     drifting("email-smtp/b", port=26)
     assert len(platform.notes) == 2
-    assert drifting().err == "The issue for drift is closed.\n"
-    assert drifting().err == "The issue for drift is not needed.\n"
+    assert drifting().err == "The drift issue is closed.\n"
+    assert drifting().err == "The drift issue is not needed.\n"
     assert issue["title"] == "AlertSite has drifted from the manifests"
 
 
 def test_an_issue_tells_new_monitors_too(drifting: Callable[..., Done], platform: Any) -> None:
-    assert drifting(new=(7,)).err == "The issue for drift is written.\n"
-    assert drifting("email-smtp/a", new=(7, 8)).err == "The issue for drift is updated.\n"
+    assert drifting(new=(7,)).err == "The drift issue is written.\n"
+    assert drifting("email-smtp/a", new=(7, 8)).err == "The drift issue is updated.\n"
     ((_, text),) = platform.notes
     assert text.endswith("\n\n- `email-smtp/a`\n- `monitor 8, without a manifest`")
-    assert drifting().err == "The issue for drift is closed.\n"
+    assert drifting().err == "The drift issue is closed.\n"
 
 
 def test_an_issue_names_no_more_than_some(drifting: Callable[..., Done], platform: Any) -> None:
@@ -449,7 +449,7 @@ def test_an_issue_that_may_not_be_written(
     platform.read_only = True
     done = drifting("email-smtp/a")
     assert done.code == 0
-    assert "Warning: no issue can be written here" in done.err
+    assert "Warning: cannot write an issue here" in done.err
     for text in ("{", "{}"):
         (workspace.root / "drift.json").write_text(text, encoding="utf-8")
         flags = ("--platform", "github", "--file", "drift.md")
@@ -470,7 +470,7 @@ def test_the_reviewed_plan_comes_back_if_its_manifests_are_here(
     back.write_text("left here by somebody", encoding="utf-8")
     done = run(*get, env=platform.env)
     assert (done.code, back.exists()) == (0, False)
-    assert "There is no reviewed plan: no request that this commit merged has kept one." in done.err
+    assert "There is no reviewed plan: no request merged by this commit has one." in done.err
 
     platform.keep(_SHA, "plan.json", data)
     done = run(*get, env=platform.env)
@@ -483,7 +483,7 @@ def test_the_reviewed_plan_comes_back_if_its_manifests_are_here(
     workspace.replace("fleet.yaml", "name: relay-02", "name: relay-02x")
     done = run(*get, env=platform.env)
     assert (done.code, back.exists()) == (0, False)
-    assert "it was made from other manifests than those that are here now" in done.err
+    assert "it was made from other manifests than those here" in done.err
 
     platform.keep(_SHA, "plan.json", b"{}")
     done = run(*get, env=platform.env)
@@ -509,7 +509,7 @@ def test_the_reviewed_plan_comes_back_if_its_manifests_are_here(
 def test_nothing_is_taken_from_a_fork(run: Run, platform: Any, name: str) -> None:
     platform.keep(_SHA, "plan.json", b"{}", "666" if name == "gitlab" else "fork/monitors")
     done = run("reviewed", "--platform", name, "--commit", _SHA, env=platform.env)
-    assert "no request that this commit merged has kept one" in done.err
+    assert "no request merged by this commit has one" in done.err
 
 
 def _encrypted(archive: bytes) -> bytes:
@@ -556,10 +556,10 @@ def test_a_drift_of_many_monitors_fits_into_an_issue(
         flags = ("--platform", name, "--file", "drift.md")
         return run("issue", "drift.json", *flags, env=platform.env)
 
-    assert keep(*range(1, 1000)).err == "The issue for drift is written.\n"
-    assert keep(*range(1, 1001)).err == "The issue for drift is updated.\n"
+    assert keep(*range(1, 1000)).err == "The drift issue is written.\n"
+    assert keep(*range(1, 1001)).err == "The drift issue is updated.\n"
     ((_, note),) = platform.notes
     assert note == "Newly drifted:\n\n- `email-smtp/m01000`"
-    assert keep(*range(1, 9000)).err == "The issue for drift is updated.\n"
-    assert keep(*range(1, 8999)).err == "The issue for drift is updated.\n"
+    assert keep(*range(1, 9000)).err == "The drift issue is updated.\n"
+    assert keep(*range(1, 8999)).err == "The drift issue is updated.\n"
     assert len(platform.notes) == 2

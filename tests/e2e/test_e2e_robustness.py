@@ -268,6 +268,6 @@ def test_closed_stream_does_not_stop_an_apply(
         timeout=45,
         check=False,
     )
-    assert "unexpected failure" not in done.stderr
+    assert "unexpected error" not in done.stderr
     assert done.returncode == 0
     assert account.patches() == [_FIRST]

@@ -96,4 +96,4 @@ def test_init_lays_out_the_working_folder(workspace: Workspace, run: Run) -> Non
 
 def test_a_folder_that_is_not_there(run: Run) -> None:
     done = run("-C", "nowhere", "plan")
-    assert (done.code, "-C nowhere cannot be entered: No such file" in done.err) == (3, True)
+    assert (done.code, "cannot change to -C nowhere: No such file" in done.err) == (3, True)

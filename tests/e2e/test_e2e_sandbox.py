@@ -61,7 +61,7 @@ def test_what_keeps_it_from_starting_is_named(
     done = run("sandbox", *arguments)
     assert done.code == code
     assert words in done.err
-    assert "unexpected failure" not in done.err
+    assert "unexpected error" not in done.err
 
 
 def test_a_port_that_is_taken_is_named(run: Run) -> None:
@@ -98,7 +98,7 @@ def test_a_folder_in_which_the_embedded_sandbox_cannot_keep_its_data(
     done = run("plan")
     assert done.code == 3
     assert "Error: the sandbox cannot start: .reconciler: Not a directory\n" in done.err
-    assert "It must be able to write to .reconciler." in done.err
+    assert "The sandbox must be able to write to .reconciler." in done.err
 
 
 def test_without_the_packages_of_the_sandbox(
@@ -109,4 +109,4 @@ def test_without_the_packages_of_the_sandbox(
     for command in ("plan", "sandbox"):
         done = run_process(command, env={"PYTHONPATH": str(tmp_path)})
         assert done.code == 3
-        assert "Install reconciler again, with all that it depends on." in done.err
+        assert "Install reconciler again, with all its dependencies." in done.err

@@ -271,13 +271,17 @@ _NO_PLANS: dict[str, tuple[Callable[[dict[str, Any]], object], int, str]] = {
     "no-version": (lambda plan: plan.pop("format_version"), 3, "is not a plan"),
     "odd-version": (lambda plan: plan.update(format_version=[1]), 3, "is not a plan"),
     "no-digest": (lambda plan: plan.pop("digest"), 3, "is not a plan"),
-    "no-basis": (lambda plan: plan.pop("basis"), 3, "was printed by plan --json"),
+    "no-basis": (lambda plan: plan.pop("basis"), 3, "is output of plan --json"),
     "body": (
         lambda plan: _request(plan).update(body={"port": 1}),
         5,
         "changed after it was written",
     ),
-    "path": (lambda plan: _request(plan).update(path="/monitors/email-smtp/9"), 5, "not what was"),
+    "path": (
+        lambda plan: _request(plan).update(path="/monitors/email-smtp/9"),
+        5,
+        "changed after it was",
+    ),
     "id": (lambda plan: plan["changes"][0].update(id=9), 5, "changed after it was written"),
     "value": (lambda plan: _field(plan).update(after=1), 5, "changed after it was written"),
     "pin": (

@@ -93,7 +93,7 @@ def test_what_alertsite_shows_holds_no_secret(
     field: str, naming: Callable[..., tuple[Done, Any]]
 ) -> None:
     done, _ = naming(_ref("env", "POP3_PASSWORD"), field)
-    assert f"shown-secret: spec.{field} is shown by AlertSite" in done.err
+    assert f"shown-secret: AlertSite shows spec.{field}" in done.err
     rules = f'[secrets]\nfields = ["{field}"]\n'
     done, sent = naming(_ref("env", "POP3_PASSWORD"), field, rules)
     assert sent == [{field: "hunter2"}], done.text
@@ -138,7 +138,7 @@ def test_a_file_that_holds_a_credential_of_the_tool(
     del env["ALERTSITE_PASSWORD"]
     done = run(*_APPLY, env=env)
     assert (done.code, account.patches()) == (3, [])
-    assert "refused-secret: link holds a credential of this tool" in done.err
+    assert "refused-secret: link is a credential of this tool" in done.err
 
 
 def test_only_the_files_that_are_listed(

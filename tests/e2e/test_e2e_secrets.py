@@ -145,7 +145,7 @@ def test_killed_run_leaves_no_secret_behind(
     witness.sees(process.finish(signal.SIGKILL))
     assert len(list(workspace.root.glob(".reconciler/*.journal"))) == 1
     done = witness.sees(run("plan", env=env))
-    assert "Recovery: 1 outcome that the state did not have.\n" in done.err
+    assert "Recovery: 1 outcome added that the state did not have.\n" in done.err
     assert "1 to change, 0 to destroy. 1 unchanged." in done.out
 
 
@@ -489,12 +489,12 @@ _REFS = (
     ({"file": "."}, "missing-secret: cannot read .: it is not a regular file"),
     ({"file": "binary"}, "missing-secret: cannot read binary: it is not UTF-8"),
     ({"file": "empty"}, "missing-secret: the file empty is empty"),
-    ({"unknown": "x"}, "no resolver for the scheme unknown is installed; there are"),
+    ({"unknown": "x"}, "no resolver for the scheme unknown is installed; available:"),
     ({"broken": "x"}, "the resolver of the scheme broken failed: ModuleNotFoundError"),
     ({"vault": "boom"}, "the resolver of the scheme vault failed: RuntimeError: it broke"),
     ({"vault": "none"}, "missing-secret: vault:none: no secret of that name"),
-    ({"vault": "empty"}, "vault:empty: the resolver of the scheme vault gave no text"),
-    ({"ENV": "x"}, "secret-ref: ENV is not the scheme of a secretRef; did you mean env?"),
+    ({"vault": "empty"}, "vault:empty: the resolver of the scheme vault did not return a string"),
+    ({"ENV": "x"}, "secret-ref: ENV is not a scheme of secretRef; did you mean env?"),
     ({"env": "A", "file": "b"}, "must be one scheme with a name"),
     ({}, "must be one scheme with a name"),
     ({"env": 1}, "must be a string, not an integer"),
@@ -567,7 +567,7 @@ def test_a_scheme_that_nothing_here_resolves_is_a_warning_before_anything_is_sen
     account = sandbox(monitor("email-smtp", 1), monitor("email-smtp", 2))
     warning = (
         "monitors/one.yaml:10:37: warning: unknown-scheme: no resolver for the scheme evn is "
-        "installed; there are broken, env, file and vault"
+        "installed; available: broken, env, file and vault"
     )
     for command in (("validate",), ("plan",)):
         done = run_process(*command, env=account.env | plug_ins)
@@ -616,7 +616,7 @@ def test_known_secret_in_a_manifest_is_refused_where_it_stands(
     for command in (["plan", "--out", "p.json"], [*_APPLY]):
         done = Witness(workspace).sees(run(*command, env=account.env | _ENV))
         assert done.code == 3
-        assert "plain-secret: the value is or contains a known secret in plain text" in done.err
+        assert "plain-secret: the value contains a known secret in plain text" in done.err
         assert re.search(r"monitors/one.yaml:[0-9]+:3: plain-secret", done.err)
         assert "hun&er" not in done.text
     assert account.patches() == []

@@ -66,7 +66,10 @@ def test_fields_of_a_team(workspace: Workspace, run: Run) -> None:
     assert 'labels: {team: mail, tier: "1"}' in text or "labels: {team: mail, tier: '1'}" in text
     assert text.endswith(INBOX.partition("---")[2])
     again = run("set", "team=mail", "interval=15", "note=on", "--auto-approve")
-    assert (again.code, again.out) == (0, "Nothing to set in 2 manifests: that is what they say.\n")
+    assert (again.code, again.out) == (
+        0,
+        "Nothing to set in 2 manifests: they already have these values.\n",
+    )
 
 
 def test_a_location_is_added_to_what_each_has(
@@ -135,7 +138,7 @@ def test_a_maintenance_and_its_end(workspace: Workspace, run: Run) -> None:
 
 def test_nothing_is_written_without_approval(workspace: Workspace, run: Run) -> None:
     done = run("set", "*", "--exclude", "team=web", "interval=15")
-    assert (done.code, "nothing is written without approval" in done.err) == (5, True)
+    assert (done.code, "nothing was written: approval is required" in done.err) == (5, True)
     assert workspace.read("mail/inbox.yaml") == INBOX
 
 
@@ -144,12 +147,16 @@ def test_nothing_is_written_without_approval(workspace: Workspace, run: Run) -> 
     [
         (("*", "interval=0"), 3, "spec.interval must be at least 1, not 0"),
         (("*", "note=x", "locations-=10,20,50"), 3, "spec.locations must not be empty"),
-        (("*", "interval=soon"), 64, "interval=soon: soon is not a whole number"),
+        (("*", "interval=soon"), 64, "interval=soon: soon is not an integer"),
         (("*", "email=a@example.com"), 64, "email-imap has no field email"),
         (("team=none", "interval=5"), 64, "the target team=none matches no manifest"),
         (("*", "intervall=5"), 64, "nothing is set; did you mean interval?"),
         (("interval=5",), 64, "no target is given"),
-        (("email-smtp/relay", "custom_properties+={id: 1, value_id: 1}"), 64, "names no custom"),
+        (
+            ("email-smtp/relay", "custom_properties+={id: 1, value_id: 1}"),
+            64,
+            "does not set custom",
+        ),
         (("email-smtp/relay", "port+=1"), 64, "port is not a list"),
     ],
 )
@@ -190,4 +197,7 @@ def test_the_edits_as_text_and_json(workspace: Workspace, run: Run) -> None:
     assert (done.code, done.json["written"]) == (0, True)
     assert "interval: 15" in workspace.read("relay.yaml")
     again = run(*asked, "--auto-approve")
-    assert (again.code, again.out) == (0, "Nothing to set in 1 manifest: that is what they say.\n")
+    assert (again.code, again.out) == (
+        0,
+        "Nothing to set in 1 manifest: they already have these values.\n",
+    )

@@ -200,7 +200,7 @@ class TestEvents:
     ) -> None:
         account = sandbox(*fleet(1))
         os.mkfifo(workspace.root / "pipe")
-        for path, why in (("no/e", "No such file"), ("pipe", "nobody reads it")):
+        for path, why in (("no/e", "No such file"), ("pipe", "it has no reader")):
             done = run(*_APPLY, "--events", path, env=account.env, clock=hurried)
             assert done.code == 3
             assert f"{path} cannot be written: {why}" in done.err
@@ -269,7 +269,7 @@ class TestMetrics:
             path.write_bytes(odd)
             done = run("plan", "--metrics", "m.prom", env=account.env)
             assert done.code == 3
-            assert "m.prom does not say when the last run succeeded" in done.err
+            assert "m.prom does not have the time of the last successful run" in done.err
         assert ("reconciler_last_success_timestamp_seconds",) not in _numbers(path)
 
     def test_of_drift_and_of_an_offline_plan(
@@ -567,11 +567,9 @@ class TestNotification:
             server.on(f"POST /{self.TOKEN}", Answer(500))
             done = run(*_APPLY, "--notify", url, "--notify", url, env=account.env)
         assert done.code == 0
-        assert (
-            "The notification could not be sent (URL 2 of 2); the run is not affected" in done.err
-        )
+        assert "Cannot send the notification (URL 2 of 2); the run is not affected" in done.err
         assert self.TOKEN not in done.text
         done = run(*_APPLY, "--notify", f"nowhere://{self.TOKEN}/", env=account.env)
         assert done.code == 64
-        assert "Apprise does not know notification URL 1 of 1 (nowhere)" in done.err
+        assert "Apprise does not support notification URL 1 of 1 (nowhere)" in done.err
         assert self.TOKEN not in done.text

@@ -73,7 +73,10 @@ def test_forgetting_is_all_or_nothing(kept: Path, run: Run) -> None:
     for arguments in ([other], [one, other], [one, one, "relay-02"]):
         done = run("state", "rm", *arguments, env=_CI)
         assert done.code == 64
-        assert f"has no record of {arguments[-1]}\nreconciler state list shows all.\n" in done.err
+        assert (
+            f"has no record of {arguments[-1]}\nTo list all, run: reconciler state list\n"
+            in done.err
+        )
     assert run("state", "rm", env=_CI).code == 64
     assert kept.read_bytes() == before
 
@@ -125,9 +128,9 @@ def test_what_was_pulled_can_be_pushed_elsewhere(
 
 
 _FOREIGN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
-    "lineage": (lambda state: state.update(lineage="x"), "is of the lineage"),
-    "account": (lambda state: state["account"].update(url="http://x"), "is of the account"),
-    "older": (lambda state: state.update(serial=1), "and the file 1\nPull the state again"),
+    "lineage": (lambda state: state.update(lineage="x"), "has the lineage"),
+    "account": (lambda state: state["account"].update(url="http://x"), "has the account"),
+    "older": (lambda state: state.update(serial=1), "but the file has 1\nPull the state again"),
     "newer-format": (lambda state: state.update(format_version="3.0"), "has format 3.0, but this"),
     "later-format": (lambda state: state.update(format_version="1.1"), "has format 1.1, but this"),
     "no-serial": (lambda state: state.pop("serial"), "the state is corrupt"),
@@ -174,7 +177,7 @@ def test_pushed_over_the_one_it_was_pulled_from(workspace: Workspace, kept: Path
     assert kept.with_name("state.json.backup").read_bytes() == before
     again = run("state", "push", "pulled.json", env=_CI)
     assert again.code == 8
-    assert f"has serial {serial + 1}, and the file {serial}\nPull the state again" in again.err
+    assert f"has serial {serial + 1}, but the file has {serial}\nPull the state again" in again.err
 
 
 # a state that cannot be used
@@ -269,8 +272,8 @@ def test_state_of_another_account_is_refused(
         done = run(*command, env=other.env)
         assert done.code == 8
         assert (
-            f"file:.reconciler/state.json is the state of {applied.url}, and this run is with "
-            f"{other.url}\nName another state with --state: each account has its own.\n"
+            f"file:.reconciler/state.json is the state of {applied.url}, but this run uses "
+            f"{other.url}\nUse another state with --state: each account has its own.\n"
         ) in done.err
     assert kept.read_bytes() == before
     assert other.patches() == []
@@ -300,17 +303,17 @@ def test_flag_before_variable_before_file_before_default(workspace: Workspace, r
 
 _PROJECTS = {
     b'stat = "file:x"': (
-        "It may hold state, lock_lease, timeout, deadline, largest_list, prune, accounts_from, "
+        "Valid settings: state, lock_lease, timeout, deadline, largest_list, prune, accounts_from, "
         "[budget], [secrets], [lint], [defaults], [accounts.NAME] and [fleet]."
     ),
-    b"state = 5": 'state must be a text\nWrite it as state = "',
-    b"[state]\nfile = 'x'": "state must be a text",
-    b"lock_lease = 90": 'lock_lease must be a text\nWrite it as lock_lease = "',
+    b"state = 5": 'state must be a string\nWrite it as state = "',
+    b"[state]\nfile = 'x'": "state must be a string",
+    b"lock_lease = 90": 'lock_lease must be a string\nWrite it as lock_lease = "',
     b"state: file:x": "is not TOML",
     b'state = "file:x"\nstate = "file:y"': "is not TOML",
     b"\xff": "cannot be read: it is not UTF-8",
-    b'lock_lease = "soon"': "lock_lease is 'soon', which is not a time\nGive it as 90s or 3m",
-    b'lock_lease = "0s"': "lock_lease is '0s', which is not a time",
+    b'lock_lease = "soon"': "lock_lease is 'soon', which is not a duration\nWrite it as 90s or 3m",
+    b'lock_lease = "0s"': "lock_lease is '0s', which is not a duration",
     b'state = "ftp://x"': "'ftp://x' is not a location for the state",
 }
 
@@ -354,14 +357,14 @@ def test_what_is_wrong_in_the_environment(variables: Mapping[str, str], run: Run
         ("   ", "'   ' is not a location for the state"),
         ("file:", "'file:' names no file"),
         ("file:folder/", "names no file"),
-        ("file://host/x.json", "names another machine"),
+        ("file://host/x.json", "is on another machine"),
         ("http://host/x.json", "is not a location for the state"),
         ("s3:bucket/key", "is not a location for the state"),
         ("git-origin", "looks like git:origin\nWrite git:origin, or ./git-origin for the file"),
         ("s3://", "s3://"),
         ("git:", "'git:' names no remote"),
         ("git:origin", "git:origin"),
-        ("C:x.json", "a file whose path has a colon in front as file:PATH"),
+        ("C:x.json", "for a file with a colon in its path, write file:PATH"),
         ("file:\x1b[2J", r"'file:\x1b[2J' is not a location for the state"),
     ],
 )
@@ -378,7 +381,7 @@ def test_place_that_cannot_be_read(location: str, fleet: Fleet, run: Run) -> Non
     done = run("plan", "--offline", "--state", location, env=_CI)
     assert done.code == 8
     assert f"cannot read {location}: " in done.err
-    assert "name another place with --state" in done.err
+    assert "use another location with --state" in done.err
 
 
 _SANDBOX_STATE = "file:.reconciler/sandbox-state.json"
@@ -436,11 +439,14 @@ def test_locked_by_somebody_else(kept: Path, applied: Account, run: Run) -> None
             f"2026-01-01T00:00:00Z (apply, run {holder})\n"
         ) in done.err
         assert "--lock-timeout 4m takes the lock over once it was not renewed" in done.err
-        assert f"If it is certainly dead: reconciler state unlock {holder}\n" in done.err
+        assert (
+            f"If you are certain that it is dead, run: reconciler state unlock {holder}\n"
+            in done.err
+        )
     waited = run(*_APPLY, "--lock-timeout", "1s", env=applied.env)
     assert waited.code == 8
     assert "0 of 1 s\n" in waited.err
-    assert f"run {holder}), also after 1 s\n" in waited.err
+    assert f"run {holder}), even after 1 s\n" in waited.err
     assert applied.calls()[calls:] == []
 
     for command in (["plan"], ["drift"], ["state", "list"], ["plan", "--offline"]):  # only look
@@ -453,7 +459,7 @@ def test_locked_by_somebody_else(kept: Path, applied: Account, run: Run) -> None
     assert (lock.read_bytes(), kept.read_bytes()) == (held, before)
 
     broken = run("state", "unlock", holder, env=_CI)
-    assert (broken.code, broken.err) == (0, f"The lock of run {holder} is broken.\n")
+    assert (broken.code, broken.err) == (0, f"Removed the lock of run {holder}.\n")
     assert not lock.exists()
     assert run(*_APPLY, env=applied.env).code == 0
 
@@ -469,7 +475,7 @@ def test_lock_that_nobody_renews_is_taken_over_by_who_waits_for_it(
     assert done.code == 0
     assert (
         f"The lock of run {holder} (ann on elsewhere, since {began}) has not been renewed in 1 s "
-        "of waiting; it is taken over.\n"
+        "of waiting; taking it over.\n"
     ) in done.err
     assert not kept.with_name("state.json.lock").exists()
 

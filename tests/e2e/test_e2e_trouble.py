@@ -81,7 +81,7 @@ def wrapped(
             check=False,
         )
         assert "Traceback" not in done.stdout + done.stderr
-        assert "unexpected failure" not in done.stderr
+        assert "unexpected error" not in done.stderr
         return done.returncode, done.stdout, done.stderr
 
     return run
@@ -324,7 +324,7 @@ def test_state_that_cannot_be_saved_is_made_up_for_by_the_journal(
     (kept.parent / "state.json.backup.new").rmdir()
     unsaved.edit("email-smtp", 100002, port=25)
     plan = run("plan", env=unsaved.env)
-    assert "Recovery: 2 outcomes that the state did not have.\n" in plan.err
+    assert "Recovery: 2 outcomes added that the state did not have.\n" in plan.err
     assert "port: 25 → 587 (drift: changed in AlertSite since the last apply)\n" in plan.out
     assert run(*_APPLY, env=unsaved.env).code == 0
     assert run("drift", env=unsaved.env).out == "No drift. 3 monitors as last applied.\n"

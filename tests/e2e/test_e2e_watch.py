@@ -391,9 +391,9 @@ def test_nothing_is_applied_while_the_checkout_cannot_follow(
         (tmp_path / "remote.git").rename(tmp_path / "gone.git")
     done = once(run, account, checkout, "--apply")
     words = {
-        "changed": "files of the checkout are changed and not committed",
-        "ahead": "the branch main has a commit here that origin does not have",
-        "no remote": "origin cannot be fetched",
+        "changed": "the checkout has uncommitted changes",
+        "ahead": "the branch main has a local commit that origin does not have",
+        "no remote": "cannot fetch origin",
     }
     assert (done.code, words[why] in done.out) == (7, True)
     assert "nothing is applied" in done.out
@@ -464,7 +464,7 @@ class TestRef:
         lock = checkout / ".git" / "index.lock"
         lock.touch()
         done = once(run, account, checkout, "--ref", "production")
-        assert (done.code, "the checkout cannot go to production" in done.out) == (7, True)
+        assert (done.code, "cannot move the checkout to production" in done.out) == (7, True)
         lock.unlink()
         assert once(run, account, checkout, "--ref", "production").code == 2
         assert heads()
@@ -492,9 +492,9 @@ class TestRef:
     @pytest.mark.parametrize(
         ("why", "words"),
         [
-            ("changed", "files of the checkout are changed and not committed"),
+            ("changed", "the checkout has uncommitted changes"),
             ("own commit", "the checkout has a commit that is on no branch"),
-            ("no such ref", "main cannot be fetched from origin"),
+            ("no such ref", "cannot fetch main from origin"),
         ],
     )
     def test_what_is_only_here_is_not_touched(
@@ -527,7 +527,7 @@ class TestRef:
     @pytest.mark.parametrize("ref", ["-x", "--upload-pack=touch x", "a:b", "^main", "a b", ""])
     def test_what_is_no_name_is_refused(self, ref: str, run: Run, checkout: Path) -> None:
         done = run("watch", "--once", f"--ref={ref}", cwd=checkout)
-        assert (done.code, "is not the name of a branch or tag" in done.err) == (64, True)
+        assert (done.code, "is not a valid name of a branch or tag" in done.err) == (64, True)
 
     def test_a_remote_is_needed(
         self, run: Run, checkout: Path, git: Callable[..., str], tmp_path: Path
@@ -679,7 +679,7 @@ class TestNotify:
             service.answer(answer)
             done = once(run, account, checkout, "--notify", service.url)
             assert (done.code, service.titles()) == (2, title)
-            assert ("could not be sent" in done.err) == (answer == 500)
+            assert ("Cannot send the notification" in done.err) == (answer == 500)
         (checkout / ".reconciler" / "watch-notified.json").write_text("[")
         done = once(run, account, checkout, "--notify", service.url)
         assert ("cannot be read" in done.err, service.titles()) == (True, news)
@@ -712,7 +712,7 @@ class TestNotify:
         self, run: Run, account: Account, checkout: Path
     ) -> None:
         done = once(run, account, checkout, "--notify", f"nowhere://{Service.TOKEN}/")
-        assert (done.code, "Apprise does not know" in done.err) == (64, True)
+        assert (done.code, "Apprise does not support" in done.err) == (64, True)
         assert Service.TOKEN not in done.text
 
 
@@ -758,8 +758,8 @@ def test_a_mistake_in_the_settings_does_not_end_it(
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("checkout --quiet --detach", "Nothing is fetched, since HEAD is detached. --ref names a"),
-        ("branch --quiet --unset-upstream", "since the branch main tracks none of a remote. --ref"),
+        ("checkout --quiet --detach", "Not fetching: HEAD is detached. To follow a"),
+        ("branch --quiet --unset-upstream", ": the branch main tracks no remote branch. To follow"),
         ("remote remove origin", ""),
         ("status", ""),
     ],
@@ -771,14 +771,14 @@ def test_a_checkout_that_follows_nothing_is_said_once(
     clock = stopping_after(lambda: None, lambda: None)
     done = run(*WATCH, env=account.env, cwd=checkout, clock=clock)
     assert (done.code, done.out.count("6 unchanged")) == (0, 3)
-    assert done.err.count("Nothing is fetched") == bool(words)
+    assert done.err.count("Not fetching") == bool(words)
     assert words in done.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--interval", "59s"), "60 s is the least"),
+        (("--interval", "59s"), "the minimum is 60 s"),
         (("--listen", "8080"), "not HOST:PORT"),
         (("--listen", "127.0.0.1:70000"), "not HOST:PORT"),
         (("--account", "nobody"), "matches no account"),
@@ -793,7 +793,7 @@ def test_a_port_that_is_taken_is_named(run: Run, account: Account, checkout: Pat
     with socket.create_server(("127.0.0.1", 0)) as listener:
         where = f"127.0.0.1:{listener.getsockname()[1]}"
         done = run("watch", "--listen", where, env=account.env, cwd=checkout)
-    assert (done.code, f"{where} cannot be listened on" in done.err) == (3, True)
+    assert (done.code, f"cannot listen on {where}" in done.err) == (3, True)
 
 
 FLEET = """
@@ -913,7 +913,7 @@ def test_without_a_state_nothing_is_applied(
     author.set(1, 31)
     done = once(run, account, checkout, "--apply")
     assert done.code == 5
-    assert "there is no state yet, so an edit cannot be told from drift" in done.out
+    assert "there is no state yet, so edits and drift cannot be distinguished" in done.out
     assert len(account.patches()) == 1
 
 
@@ -927,7 +927,7 @@ def test_it_leads_again_when_its_store_is_back(
     pages.wait_for("/readyz", "leading")
     away = place.rename(tmp_path / "away")
     place.write_text("no folder")
-    process.read_until("This one does not lead until that is mended")
+    process.read_until("This watcher stands by until that is fixed")
     place.unlink()
     away.rename(place)
     pages.wait_for("/readyz", "leading")

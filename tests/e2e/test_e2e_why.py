@@ -156,11 +156,11 @@ def test_unknown_addresses_and_fields_are_usage_errors(
 ) -> None:
     before = len(account.calls())
     for asked, said in {
-        "email-smtp/relai": "neither a manifest nor the state knows email-smtp/relai; did you mean "
+        "email-smtp/relai": "neither a manifest nor the state has email-smtp/relai; did you mean "
         "email-smtp/relay?",
-        "relay": "neither a manifest nor the state knows relay",
-        ".port": "knows (empty)",
-        "email-smtp/*": "knows email-smtp/*",
+        "relay": "neither a manifest nor the state has relay",
+        ".port": "has (empty)",
+        "email-smtp/*": "has email-smtp/*",
     }.items():
         done = run("why", asked, env=account.env)
         assert (done.code, done.out) == (64, "")

@@ -87,7 +87,7 @@ def test_answer_that_cannot_be_used_says_why(
     account.odd = {_LIST: Answer(body)}
     ran = run(command)
     assert ran.code == 6
-    assert "GET /monitors was answered with" in ran.err
+    assert "GET /monitors returned" in ran.err
     assert why in ran.err
 
 
@@ -101,7 +101,7 @@ def test_what_is_no_id_is_named(
     ran = run("plan")
     assert ran.code == 6
     shown = json.dumps(number)
-    assert f"GET /monitors was answered with a monitor whose id is {shown}" in ran.err
+    assert f"GET /monitors returned a monitor whose id is {shown}" in ran.err
 
 
 @pytest.mark.parametrize("command", ["plan", "drift", "import", "probe", "pull"])
@@ -200,7 +200,7 @@ def test_argument_that_is_no_text_is_an_error_of_usage(
 ) -> None:
     ran = run(*arguments)
     assert ran.code == 64
-    assert "is not text" in ran.err
+    assert "bytes that are not valid" in ran.err
 
 
 @pytest.mark.parametrize("command", [("validate",), ("fmt",), ("plan", "--manifests")])

@@ -48,7 +48,7 @@ def planned() -> RollUp:
 def listed() -> RollUp:
     parts = (
         PartResult("acme", "list", 0, seconds=0.1, text='{"monitors": []}', is_json=True),
-        PartResult("beta", "list", 4, "AlertSite refuses the login", 0.2),
+        PartResult("beta", "list", 4, "AlertSite rejects the login", 0.2),
     )
     return RollUp("list", parts)
 
@@ -57,7 +57,7 @@ def reported() -> RollUp:
     tally = Tally(1200, 1100, 60, 40, 5, 3, 12, 30, 345_600.0, 172_800.5)
     parts = (
         PartResult("acme", "report", 0, seconds=0.1, tally=tally._asdict(), text="…\n"),
-        PartResult("beta", "report", 4, "AlertSite refuses the login", 0.2),
+        PartResult("beta", "report", 4, "AlertSite rejects the login", 0.2),
         PartResult("gamma", "report", 0, seconds=0.1, tally=Tally(7, 7)._asdict()),
     )
     return RollUp("report", parts)

@@ -196,7 +196,7 @@ def test_a_long_result_puts_failures_last(golden: Any) -> None:
     waiting = [Status.NOT_STARTED] * (len(changes) - len(status))
     messages = {
         Status.FAILED: "AlertSite refused PATCH /monitors: port must be a number",
-        Status.UNCONFIRMED: "no answer in time",
+        Status.UNCONFIRMED: "no response in time",
         Status.NOT_STARTED: "the run was interrupted",
         Status.MOVED: "timeout changed in AlertSite since the plan was made",
     }

@@ -167,7 +167,7 @@ def test_the_life_of_a_repository(repository: Repository, gitlab: GitLab) -> Non
 
     # The first pipeline of the default branch has nothing that was reviewed.
     shown = repository.pipeline("push")
-    assert "There is no reviewed plan: no request that this commit merged has kept one." in shown
+    assert "There is no reviewed plan: no request merged by this commit has one." in shown
     assert "Apply complete! Resources: 0 added, 0 changed, 0 destroyed." in shown
     assert "refs/reconciler/state" in repository.git("ls-remote", "origin")
 
@@ -196,16 +196,16 @@ def test_the_life_of_a_repository(repository: Repository, gitlab: GitLab) -> Non
     merge = merged(repository, "other-port")
     gitlab.keep(merge, "plan.json", repository.artifact("reconciler-plan", "plan.json"))
     shown = repository.pipeline("push")
-    assert "The reviewed plan is written to plan.json." in shown
+    assert "Reviewed plan written to plan.json." in shown
     assert live.hosts()[101] == "relay-9.example.com"
 
     # Somebody changes AlertSite by hand: the scheduled pipeline opens an issue, and names it once.
     live.patch(102, port=2525)
     shown = repository.pipeline("schedule")
-    assert "The issue for drift is written." in shown
+    assert "The drift issue is written." in shown
     (issue,) = gitlab.issues
     assert "2525" in issue["description"]
-    assert "The issue for drift is as it was." in repository.pipeline("schedule")
+    assert "The drift issue is as it was." in repository.pipeline("schedule")
 
     # It should stay: pull writes it into the manifests, and the next merge has nothing to do.
     repository.git("fetch", "--quiet", "origin", "+refs/reconciler/state:refs/reconciler/state")
@@ -216,7 +216,7 @@ def test_the_life_of_a_repository(repository: Repository, gitlab: GitLab) -> Non
     shown = repository.pipeline("push")
     assert "0 added, 0 changed, 0 destroyed" in shown
     assert live.ports()[102] == 2525
-    assert "The issue for drift is closed." in repository.pipeline("schedule")
+    assert "The drift issue is closed." in repository.pipeline("schedule")
 
     merge_out_of_order(repository, live)
 
@@ -248,7 +248,7 @@ def test_the_pipeline_of_a_fork_needs_no_login(repository: Repository, gitlab: G
         CI_MERGE_REQUEST_PROJECT_ID=platforms.PROJECT,
         GITLAB_TOKEN="",
     )
-    assert "Warning: no comment can be written here: GITLAB_TOKEN is not set." in shown
+    assert "Warning: cannot write a comment here: GITLAB_TOKEN is not set." in shown
     assert "relay-9.example.com" in shown
     assert gitlab.comments == []
 

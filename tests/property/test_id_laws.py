@@ -147,5 +147,5 @@ def test_only_the_id_is_added(file: tuple[bytes, int], number: int) -> None:
 def test_an_id_is_never_written_twice(file: tuple[bytes, int], number: int) -> None:
     data, document = file
     edited = insert_ids(data, {document: number})
-    with pytest.raises(NotEditableError, match="the key id already"):
+    with pytest.raises(NotEditableError, match="already has the key id"):
         insert_ids(edited, {document: number})

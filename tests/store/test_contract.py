@@ -77,7 +77,7 @@ def test_the_cells_do_not_know_each_other(place: Any) -> None:
 @CELLS
 def test_nothing_is_overwritten_by_a_first_write(place: Any, key: Key) -> None:
     write(place.open(), b"theirs", None, key)
-    with pytest.raises(ConflictError, match="changed by somebody else") as error:
+    with pytest.raises(ConflictError, match="changed since it was read") as error:
         write(place.open(), b"ours", None, key)
     assert content(place.open(), key) == b"theirs"
     assert error.value.exit_code is ExitCode.LOCKED

@@ -164,7 +164,7 @@ class TestFailure:
         with pytest.raises(StateError) as error:
             write(store, b"2" * 2000)
         assert store.location in str(error.value)
-        for hint in hints or ("What was there before is unchanged",):
+        for hint in hints or ("The existing file is unchanged",):
             assert hint in error.value.hint
         return str(error.value)
 
@@ -207,7 +207,7 @@ class TestFailure:
         version = write(store, b"1")
         said = self.limited(store, "2")
         assert f"cannot write {store.location}: File too large" in said
-        assert "What was there before is unchanged" in said
+        assert "The existing file is unchanged" in said
         assert store.read(Key.STATE) == (b"1", version)
         assert names(path.parent) == {"state.json", "state.json.guard"}
 

@@ -256,9 +256,9 @@ class TestForeignRefs:
         git(here, "commit", "--quiet", "--message=one")
         git(here, "push", "--quiet", "origin", "main")
         store = open_store("git:origin#refs/heads/main", folder=here)
-        with pytest.raises(StateError, match="refs/heads/main is not of reconciler") as error:
+        with pytest.raises(StateError, match="refs/heads/main is not a ref of reconciler") as error:
             store.read(Key.STATE)
-        assert "Name a ref that nothing else uses" in error.value.hint
+        assert "Use a ref that nothing else uses" in error.value.hint
         with pytest.raises(ConflictError):
             write(store, b"1")
         assert git(bare, "rev-parse", "main") == git(here, "rev-parse", "HEAD")
@@ -267,7 +267,7 @@ class TestForeignRefs:
         (here / "state.json").write_text("{}")
         blob = git(here, "hash-object", "-w", "state.json")
         git(here, "push", "--quiet", "origin", f"{blob}:{REF}")
-        with pytest.raises(StateError, match="is not of reconciler"):
+        with pytest.raises(StateError, match="is not a ref of reconciler"):
             open_store("git:origin", folder=here).read(Key.STATE)
 
     def test_a_folder_of_that_name_is_refused(self, here: Path, git: Any) -> None:
@@ -276,7 +276,7 @@ class TestForeignRefs:
         git(here, "add", ".")
         git(here, "commit", "--quiet", "--message=one")
         git(here, "push", "--quiet", "origin", f"HEAD:{REF}")
-        with pytest.raises(StateError, match="is not of reconciler"):
+        with pytest.raises(StateError, match="is not a ref of reconciler"):
             open_store("git:origin", folder=here).read(Key.STATE)
 
 
@@ -362,7 +362,7 @@ class TestFailure:
         self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
-        with pytest.raises(StateError, match="git cannot be called: No such file"):
+        with pytest.raises(StateError, match="cannot run git: No such file"):
             store.read(Key.STATE)
 
 
@@ -387,7 +387,7 @@ class TestProcess:
         os.kill(int(answer.out), signal.SIGKILL)
 
     def test_silence_is_told_with_the_code(self, here: Path) -> None:
-        assert Git(here).run("-c", "alias.x=!exit 3", "x").words.startswith("git ended with code")
+        assert Git(here).run("-c", "alias.x=!exit 3", "x").words.startswith("git exited with code")
 
     def test_nobody_is_asked_where_there_is_no_terminal(self, here: Path) -> None:
         answer = Git(here).run("-c", "alias.x=!echo $GIT_TERMINAL_PROMPT $LC_ALL", "x")

@@ -191,7 +191,8 @@ class TestHolding:
         assert f"The lock of {store.location} could not be released: cannot " in said
         assert "Not a directory" in said
         assert said.endswith(
-            "A run that waits for it takes it over after 60 s; or: reconciler state unlock run-2"
+            "A waiting run takes it over after 60 s; to release it now, run: reconciler state "
+            "unlock run-2"
         )
 
     def test_a_loss_just_before_the_end_is_said(self, store: Store, listener: Listener) -> None:
@@ -241,7 +242,7 @@ class TestBlocking:
     def test_waiting_ends_with_the_timeout(self, store: Store, listener: Listener) -> None:
         with (
             holding(store, run="run-1"),
-            pytest.raises(LockedError, match=r"run run-1\), also after \d+ s$"),
+            pytest.raises(LockedError, match=r"run run-1\), even after \d+ s$"),
             holding(store, listener, timeout=0.1),
         ):
             pass
@@ -306,7 +307,7 @@ class TestBlocking:
                     lock.unlink()
 
         with (
-            pytest.raises(LockedError, match="changes hands all the time"),
+            pytest.raises(LockedError, match="keeps changing its holder"),
             holding(Busy("file:x", path)),
         ):
             pass
@@ -330,7 +331,7 @@ class TestTakingOver:
         process.wait()
         said = self.said(store)
         assert said.startswith("The lock of run run-1 (ann on there, since ")
-        assert said.endswith(") belongs to a dead process on this machine; it is taken over.")
+        assert said.endswith(") belongs to a dead process on this machine; taking it over.")
 
     def test_a_killed_run_elsewhere_blocks_for_its_length(self, store: Store, python: Any) -> None:
         process = python(_HOLD, store.location, SHORT)
@@ -343,7 +344,7 @@ class TestTakingOver:
         with pytest.raises(LockedError), holding(store):
             pass
         said = self.said(store, timeout=PATIENCE)
-        assert said.endswith("has not been renewed in 0.4 s of waiting; it is taken over.")
+        assert said.endswith("has not been renewed in 0.4 s of waiting; taking it over.")
 
 
 class TestKeeping:
@@ -359,8 +360,8 @@ class TestKeeping:
     @pytest.mark.parametrize(
         ("act", "reason"),
         [
-            (lambda store: break_lock(store, "run-2"), "somebody has released it"),
-            (lambda store: put(store, b"{}"), "somebody has overwritten it"),
+            (lambda store: break_lock(store, "run-2"), "someone released it"),
+            (lambda store: put(store, b"{}"), "someone overwrote it"),
             (
                 lambda store: put(store, lease("run-3").encoded()),
                 "run run-3 (ann on there, since ",
@@ -388,7 +389,7 @@ class TestKeeping:
             assert listener.cancellation.wait(PATIENCE)
             left = current(store)
         assert listener.loss == (
-            "a request has not ended long after its deadline, so it is not renewed"
+            "a request is still open long after its deadline, so the lock is not renewed"
         )
         assert left is not None
         assert left.renewals == mine.renewals

@@ -113,7 +113,7 @@ def test_a_lease_that_is_abandoned_is_taken_after_its_length_of_watching(
         assert lease.id == "run-2"
         assert length <= at.time - 1000 <= length + 0.1
         assert said[-1].endswith(
-            f"has not been renewed in {length:g} s of waiting; it is taken over."
+            f"has not been renewed in {length:g} s of waiting; taking it over."
         )
 
 
@@ -139,15 +139,15 @@ def test_without_time_to_watch_the_error_says_what_to_do(timeout: float) -> None
         at.hold(skew=-1e6, renew_every=float("inf"))
         with pytest.raises(LockedError) as error:
             at.wait(at.clock(0), timeout)
-        after = f", also after {timeout:.0f} s" if timeout else ""
+        after = f", even after {timeout:.0f} s" if timeout else ""
         assert str(error.value) == (
             f"the state {at.store.location} is locked by ann on elsewhere since "
             f"2025-12-21T13:17:25Z (apply, run run-1){after}"
         )
         assert error.value.hint == (
-            "If that run is still at work, wait for it. If it may be dead, --lock-timeout 4m takes "
-            "the lock over once it was not renewed for 180 s. If it is certainly dead: "
-            "reconciler state unlock run-1"
+            "If the run is still active, wait for it. If the run may be dead, --lock-timeout 4m "
+            "takes the lock over once it was not renewed for 180 s. If you are certain that it is "
+            "dead, run: reconciler state unlock run-1"
         )
 
 

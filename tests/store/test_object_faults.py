@@ -227,7 +227,7 @@ def test_a_refusal_without_a_reason_is_met_by_asking_again(store: Store, server:
 
 def test_but_not_for_ever(store: Store, server: Server) -> None:
     server.faults = {"PUT": ["refuse"] * 3}
-    assert "refuses the write although nothing changed" in failure(lambda: write(store, b"1"))
+    assert "rejects the write although nothing changed" in failure(lambda: write(store, b"1"))
 
 
 def test_a_lock_that_vanished_is_released(store: Store, server: Server) -> None:
@@ -258,7 +258,7 @@ def test_whether_it_honours_them_is_asked_until_there_is_an_answer(
 def test_a_server_that_gives_no_etags_is_refused(server: Server, store: Store) -> None:
     write(store, b"1")
     server.gives_etags = False
-    assert "gives no ETags" in failure(lambda: store.read(Key.STATE))
+    assert "sends no ETags" in failure(lambda: store.read(Key.STATE))
 
 
 def test_a_long_answer_is_cut(store: Store, server: Server) -> None:

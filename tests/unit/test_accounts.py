@@ -87,9 +87,9 @@ def test_without_accounts_there_is_one(root: Path) -> None:
 
 
 FINDINGS = {
-    "a name": (f"\n[accounts.ACME]\n{LOGIN}", 2, "'ACME' is not a name for an account"),
-    "the name of all": (f"\n[accounts.all]\n{LOGIN}", 2, "'all' stands for all accounts"),
-    "no login": ("[accounts.a]\nwave = 1\n", 1, "a cannot log in: it has neither username"),
+    "a name": (f"\n[accounts.ACME]\n{LOGIN}", 2, "'ACME' is not a valid account name"),
+    "the name of all": (f"\n[accounts.all]\n{LOGIN}", 2, "'all' is reserved for all accounts"),
+    "no login": ("[accounts.a]\nwave = 1\n", 1, "a cannot log in: set username"),
     "half a login": ('[accounts.a]\nusername = {env = "A"}', 1, "it has no password"),
     "a plain password": (
         f'[accounts.a]\n{LOGIN}url = "x"\ntoken = "secret"\n',
@@ -98,14 +98,18 @@ FINDINGS = {
     ),
     "an unknown setting": (f"[accounts.a]\n{LOGIN}waves = 1\n", 4, "unknown setting waves"),
     "an unknown default": ("[defaults]\n\nwaves = 1\n", 3, "unknown setting waves"),
-    "a wave": (f"[accounts.a]\n{LOGIN}wave = 0\n", 4, "wave must be a whole number from 1"),
+    "a wave": (f"[accounts.a]\n{LOGIN}wave = 0\n", 4, "wave must be an integer, 1 or more"),
     "a rate": (f'[accounts.a]\n{LOGIN}rate = "5"\n', 4, "rate must be a number of requests"),
     "no rate": (f'[accounts.a]\n{LOGIN}rate = "0/s"\n', 4, "rate must be a number of requests"),
-    "labels": (f"[accounts.a]\n{LOGIN}labels = {{a = 1}}\n", 4, "labels must be a table of texts"),
+    "labels": (
+        f"[accounts.a]\n{LOGIN}labels = {{a = 1}}\n",
+        4,
+        "labels must be a table of strings",
+    ),
     "a label's table": (f"[accounts.a]\n{LOGIN}[accounts.a.labels]\na = 1\n", 4, "labels must be"),
     "manifests": (f'[accounts.a]\n{LOGIN}manifests = "m"\n', 4, "manifests must be a list"),
     "a budget": (f"[accounts.a]\n{LOGIN}budget = {{x = 1}}\n", 4, "budget must be a table with"),
-    "parallelism": ("[fleet]\nparallelism = 0\n", 2, "parallelism must be a whole number"),
+    "parallelism": ("[fleet]\nparallelism = 0\n", 2, "parallelism must be an integer"),
     "a fleet": ("fleet = 1\n", 1, "fleet must be a table: [fleet]"),
     "an account": ("[accounts]\na = 1\n", 2, "accounts.a must be a table: [accounts.a]"),
     "no files": ('\naccounts_from = "none/*.toml"\n', 2, "accounts_from matches no file"),
@@ -127,12 +131,12 @@ FINDINGS = {
     "a lock": (
         f'state = "git:o#refs/r/{{account}}"\n[accounts.a]\n{LOGIN}[accounts.a-lock]\n{LOGIN}',
         1,
-        "the lock of the account a would be where the account a-lock keeps its state",
+        "the lock of the account a would be stored where the account a-lock stores its state",
     ),
     "what another shares": (
         f'[accounts.a]\nmanifests = ["b"]\n{LOGIN}[accounts.b]\n{LOGIN}manifests = ["b", "b/b"]\n',
         2,
-        "b is the own folder of the account a, and a shared one of the account b: end the list",
+        "b is the account a's own folder, but a shared one of the account b: end the list",
     ),
     "a folder in what another shares": (
         (
@@ -140,12 +144,12 @@ FINDINGS = {
             f'[accounts.b]\n{LOGIN}manifests = ["b", "d"]\n'
         ),
         4,
-        "b/a is the own folder of the account a, and a shared one of the account b: end the list",
+        "b/a is the account a's own folder, but a shared one of the account b: end the list",
     ),
     "one state": (
         f'state = "file:s.json"\n[accounts.a]\n{LOGIN}[accounts.b]\n{LOGIN}',
         1,
-        "several accounts would keep their state in file:s.json",
+        "several accounts would store their state in file:s.json",
     ),
 }
 
@@ -191,8 +195,8 @@ def test_a_login_is_read_where_it_is_stored(root: Path) -> None:
 @pytest.mark.parametrize(
     ("command", "why"),
     [
-        (["/nowhere"], "/nowhere cannot be started: No such file"),
-        ([sys.executable, "-c", "print('secret'); exit(3)"], "ended with 3"),
+        (["/nowhere"], "cannot start /nowhere: No such file"),
+        ([sys.executable, "-c", "print('secret'); exit(3)"], "exited with 3"),
         ([sys.executable, "-c", ""], "printed nothing"),
         ([sys.executable, "-c", "import os; os.write(1, b'\\xff')"], "is not UTF-8"),
     ],
@@ -208,7 +212,7 @@ def test_a_login_that_is_not_available(root: Path, command: list[str], why: str)
 @pytest.mark.parametrize("token", ["two words", "caf\u00e9"])
 def test_a_token_that_is_none(root: Path, token: str) -> None:
     (only,) = read(root, '[accounts.a]\ntoken = {env = "TOKEN"}\n').all
-    with pytest.raises(ConfigurationError, match="the token of the account a holds a") as caught:
+    with pytest.raises(ConfigurationError, match="the token of the account a contains a") as caught:
         login_of(only, {"TOKEN": token})
     assert token not in str(caught.value)
 
@@ -309,8 +313,8 @@ def test_who_is_meant(selection: Selection, expected: str) -> None:
         (Selection(("gamma",)), "--account gamma matches no account"),
         (Selection(excluded=("gamma",)), "--not-account gamma matches no account"),
         (Selection(labels=("prod",)), "--label prod is not a label"),
-        (Selection(("beta",), labels=("tier=test",)), "no account has all that is asked for"),
-        (Selection(labels=("customer=*",)), "no account has all that is asked for"),
+        (Selection(("beta",), labels=("tier=test",)), "no account matches all the labels"),
+        (Selection(labels=("customer=*",)), "no account matches all the labels"),
     ],
 )
 def test_a_selection_that_means_nobody(selection: Selection, message: str) -> None:

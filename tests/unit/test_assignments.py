@@ -63,8 +63,8 @@ def test_a_value_has_the_type_of_its_field(text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("interval=soon", "interval=soon: soon is not a whole number"),
-        ("interval=", "interval=: (empty) is not a whole number"),
+        ("interval=soon", "interval=soon: soon is not an integer"),
+        ("interval=", "interval=: (empty) is not an integer"),
         ("enabled=yes", "enabled=yes: enabled is true or false"),
         ("custom_properties=1", "write each element out, as in {id: 1, value_id: 1}"),
     ],

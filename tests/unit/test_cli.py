@@ -31,7 +31,7 @@ def test_an_unforeseen_failure_is_reported_without_a_traceback(
     assert run(UNFORESEEN) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith("Error: unexpected failure: AttributeError: ")
+    assert err.startswith("Error: unexpected error: AttributeError: ")
     assert "Traceback" not in err
 
 

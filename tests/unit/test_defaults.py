@@ -271,7 +271,7 @@ class TestFindings:
         manifest("monitors/_defaults.yaml", HOST, PLAN)
         manifest("monitors/a.yaml", HOST, PLAN)
         Path("monitors/_defaults.yml").write_text("- 1\n---\nkind: 7\n")
-        fault = "not-defaults: only documents of the kind Defaults belong here"
+        fault = "not-defaults: only documents of the kind Defaults are allowed here"
         assert findings() == [
             f"monitors/_defaults.yaml:2:7: {fault}",
             f"monitors/_defaults.yml:1:1: {fault}",
@@ -295,7 +295,7 @@ class TestFindings:
         assert findings() == [
             (
                 "monitors/_defaults.yml:5:3: duplicate-default: timeout of email-pop, email-imap "
-                "has a default in this folder already, at monitors/_defaults.yaml:1"
+                "already has a default in this folder, at monitors/_defaults.yaml:1"
             )
         ]
 
@@ -303,7 +303,10 @@ class TestFindings:
         defaults("monitors/_defaults.yaml", "port: 995", applies_to="email-round-trip")
         manifest("monitors/a.yaml", HOST, PLAN)
         assert findings() == [
-            "monitors/_defaults.yaml:5:3: unknown-key: no kind that this applies to knows port"
+            (
+                "monitors/_defaults.yaml:5:3: unknown-key: no kind that this applies to has the "
+                "field port"
+            )
         ]
 
     @pytest.mark.parametrize(
@@ -426,16 +429,16 @@ class TestIgnoring:
         assert fleet.desired[0].lifecycle.ignore == ()
         assert [str(warning) for warning in fleet.warnings] == [
             (
-                "monitors/a.yaml:11:14: expired-ignore: hostname is compared again, as it was to "
-                "be ignored until 2026-01-31 (the vendor moves it); remove this, or give it a "
-                "later day"
+                "monitors/a.yaml:11:14: expired-ignore: hostname is compared again, as it was "
+                "ignored only until 2026-01-31 (the vendor moves it); remove this, or set a later "
+                "day"
             )
         ]
 
     def test_a_field_that_the_manifest_does_not_name_is_a_finding(self) -> None:
         self.ignore("port", "2026-01-31")
         assert findings(today="2026-02-01") == [
-            "monitors/a.yaml:9:14: ignored-field: the manifest names no field port; remove it here"
+            "monitors/a.yaml:9:14: ignored-field: the manifest does not set port; remove it here"
         ]
 
     @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_a_bug_in_one_change_does_not_cost_the_report_on_the_others() -> None:
 
     statuses, shown = run(send)
     assert statuses.count(Status.DONE) == len(CHANGES) - 1
-    assert [item.message for item in shown if item.message] == ["unexpected failure: KeyError: 'x'"]
+    assert [item.message for item in shown if item.message] == ["unexpected error: KeyError: 'x'"]
 
 
 def test_the_id_of_a_new_monitor_is_in_its_outcome() -> None:

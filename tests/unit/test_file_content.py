@@ -49,7 +49,7 @@ def test_pipe_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(durable, "_PATIENCE", 0.05)
     source, sink = os.pipe()
     try:
-        with pytest.raises(OSError, match=r"nothing came through for 0.05 s"):
+        with pytest.raises(OSError, match=r"no data arrived for 0.05 s"):
             durable.read_any(f"/dev/fd/{source}")
     finally:
         os.close(source)

@@ -124,21 +124,21 @@ REFUSED = {
     "no metadata": ("a: 1\n", 0, "there is no metadata in the document"),
     "metadata that is a text": ("metadata: x\n", 0, "there is no metadata in the document"),
     "document that is a list": ("- metadata: {name: x}\n", 0, "there is no metadata"),
-    "no name": ("metadata: {a: 1}\n", 0, "the key name is not written out"),
+    "no name": ("metadata: {a: 1}\n", 0, "the key name is not a plain key"),
     "name behind an alias": (
         "a: &a name\nmetadata: {*a : x}\n",
         0,
-        "the key name is not written out",
+        "the key name is not a plain key",
     ),
     "metadata behind an alias": (
         "a: &a metadata\nb: {c: [d]}\n*a : {name: x}\n",
         0,
-        "metadata is not written out as a mapping",
+        "metadata is not a plain mapping",
     ),
-    "id": ("metadata: {name: x, id: 1}\n", 0, "metadata holds the key id already"),
-    "empty id": ("metadata:\n  name: x\n  id:\n", 0, "metadata holds the key id already"),
-    "merge": ("a: &a {}\nmetadata: {name: x, <<: *a}\n", 0, "metadata holds the key << already"),
-    "alias": ("a: &a {name: x}\nmetadata: *a\n", 0, "metadata is not written out as a mapping"),
+    "id": ("metadata: {name: x, id: 1}\n", 0, "metadata already has the key id"),
+    "empty id": ("metadata:\n  name: x\n  id:\n", 0, "metadata already has the key id"),
+    "merge": ("a: &a {}\nmetadata: {name: x, <<: *a}\n", 0, "metadata already has the key <<"),
+    "alias": ("a: &a {name: x}\nmetadata: *a\n", 0, "metadata is not a plain mapping"),
     "alias of it": (
         "metadata: &a {name: x}\nb: *a\n",
         0,
@@ -190,7 +190,7 @@ def test_a_link_stays_one(file: Path) -> None:
 
 
 def test_a_file_that_changed_is_left_alone(file: Path) -> None:
-    with pytest.raises(ConfigurationError, match="changed by somebody else"):
+    with pytest.raises(ConfigurationError, match="changed since it was read"):
         write(str(file), b"new", b"older\r\n")
     assert file.read_bytes() == b"old\r\n"
     assert list(file.parent.iterdir()) == [file]

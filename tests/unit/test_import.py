@@ -104,7 +104,7 @@ def test_layouts(layout: str) -> None:
         ("/{name}.yaml", "below the folder"),
         ("../{name}.yaml", "below the folder"),
         ("a//{name}.yaml", "below the folder"),
-        (".{name}.yaml", "hidden"),
+        (".{name}.yaml", "visible"),
         ("{kind}/_defaults.yaml", "below the folder"),
         ("{name}.json", "end in .yaml or .yml"),
     ],
@@ -329,7 +329,7 @@ def test_a_text_that_the_schema_does_not_know_is_a_to_do(tmp_path: Path) -> None
     assert "s3cret" not in text
     assert found.drafts[0].extra.keys() <= {"plain", "pass"}
     assert found.held_back.keys() == {*secret, "basic"} - found.drafts[0].extra.keys()
-    assert "\n# to do: AlertSite has texts in access_key, accesskey, account, auth, " in text
+    assert "\n# to do: AlertSite has strings in access_key, accesskey, account, auth, " in text
 
     written = imported(tmp_path, monitor, write_unknown=True)
     assert written.held_back == {}
@@ -365,7 +365,7 @@ def test_what_yaml_cannot_hold_is_left_out(tmp_path: Path) -> None:
     fields = {"note": "\ud800", "deep": deep, "mode": deep, "big": 10**120, "k" * 600: 1}
     found = imported(tmp_path, smtp(7, **fields, far=float("inf")))
     assert {told.field: told.text for told in found.left_out} == {
-        "note": "it holds characters that YAML cannot",
+        "note": "it has characters that YAML does not allow",
         "deep": "it is nested too deeply",
         "mode": "it is nested too deeply",
         "big": "it has too many digits",
@@ -401,10 +401,10 @@ def test_what_gets_no_manifest_is_told(tmp_path: Path) -> None:
     ]
     assert [told.text for told in found.skipped] == [
         "AlertSite does not return its type",
-        "AlertSite lacks what a manifest needs: missing key spec.hostname",
+        "AlertSite does not have what a manifest needs: missing key spec.hostname",
         (
-            "AlertSite lacks what a manifest needs: missing key spec.name; "
-            "it holds characters that YAML cannot"
+            "AlertSite does not have what a manifest needs: missing key spec.name; "
+            "it has characters that YAML does not allow"
         ),
     ]
     assert found.texts == {}

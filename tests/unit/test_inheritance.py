@@ -83,8 +83,8 @@ class TestNotInherited:
         manifest(f"mode: {mark}")
         assert findings() == [
             (
-                "monitors/team/a.yaml:8:9: inherit: spec.mode can only say {inherit: false}: no "
-                "default counts"
+                "monitors/team/a.yaml:8:9: inherit: spec.mode can only be {inherit: false}: no "
+                "default applies"
             )
         ]
 
@@ -113,8 +113,8 @@ class TestAppended:
         manifest("locations: {append: [{id: 30}]}")
         assert findings() == [
             (
-                "monitors/team/a.yaml:8:15: nothing-to-append-to: no default gives spec.locations "
-                "here, so write the whole list, without append"
+                "monitors/team/a.yaml:8:15: nothing-to-append-to: no default sets spec.locations "
+                "here; write the whole list, without append"
             )
         ]
 
@@ -138,7 +138,7 @@ class TestAppended:
     @pytest.mark.parametrize(
         ("line", "message"),
         [
-            ("port: {append: [1]}", "spec.port is not a list, so nothing can be appended to it"),
+            ("port: {append: [1]}", "spec.port is not a list; append works only with lists"),
             (
                 "locations: {append: 1}",
                 "spec.locations can only append a list: {append: [...]}, and no more",
@@ -192,8 +192,8 @@ class TestMaintenance:
         self.until("2026-01-31")
         (warning,) = load_fleet(["monitors"], SCHEMAS, "2026-02-01").warnings
         assert str(warning) == (
-            "monitors/team/a.yaml:9:20: expired-maintenance: what is described here was to be off "
-            "until 2026-01-31, and still is; remove enabled: false, or give it a later day"
+            "monitors/team/a.yaml:9:20: expired-maintenance: maintenance until 2026-01-31 is over, "
+            "but the monitor is still disabled; remove enabled: false, or set a later day"
         )
 
     def test_a_folder_can_be_off(self) -> None:
@@ -208,7 +208,7 @@ class TestMaintenance:
         manifest()
         self.until("2026-01-31")
         (warning,) = load_fleet(["monitors"], SCHEMAS, "2026-01-01").warnings
-        assert ": unused-until: until says how long enabled: false is meant" in str(warning)
+        assert ": unused-until: until has no effect without enabled: false" in str(warning)
 
     @staticmethod
     def until(day: str) -> None:
@@ -224,8 +224,8 @@ def test_a_key_that_a_default_gives_elsewhere() -> None:
     assert findings() == [
         (
             "monitors/team/a.yaml:4:1: missing-key: missing key spec.billing_plancode; the default "
-            "at monitors/other/_defaults.yaml:1 does not count here, where reconciler mv would "
-            "keep it"
+            "at monitors/other/_defaults.yaml:1 does not apply here. To move a manifest and keep "
+            "its values, use reconciler mv"
         )
     ]
 

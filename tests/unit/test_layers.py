@@ -133,7 +133,7 @@ class TestSetting:
         assert [finding.code for finding in caught.value.findings] == ["undefined-variable"]
 
     def test_labels_are_those_of_all_accounts(self) -> None:
-        with pytest.raises(UsageError, match=f"relay is shared in {SHARED}, and an account has no"):
+        with pytest.raises(UsageError, match=f"relay is shared in {SHARED}, and an account cannot"):
             set_("email-smtp/relay", "labels.team=a")
 
 

@@ -109,8 +109,7 @@ class TestPorts:
     def test_the_message_says_what_to_do(self) -> None:
         (found,) = lint([desired({"hostname": "a.example.com", "port": 995}, kind=IMAP)])
         assert found.message == (
-            "port 995 is for POP, and email-imap speaks IMAP with this host; use 143, or 993 with "
-            "TLS"
+            "port 995 is for POP, but email-imap uses IMAP with this host; use 143, or 993 with TLS"
         )
 
     def test_a_field_from_extra_is_not_one_of_the_schema(self) -> None:
@@ -237,7 +236,7 @@ class TestTogether:
         fleet = [self.check("b", SMTP, hostname=host), self.check("a", SMTP, hostname=f"a.{host}")]
         (found,) = lint(fleet)
         assert (found.address, found.code) == ("email-smtp/a", "smtp-only")
-        assert found.message.startswith(f"{name} is watched by SMTP only")
+        assert found.message.startswith(f"{name} is checked by SMTP only")
 
     @pytest.mark.parametrize(
         "other",

@@ -100,7 +100,7 @@ def test_several_accounts_are_one_message_with_the_failed_ones_first() -> None:
     assert lines(found) == (
         "AlertSite: the latest commit cannot be used, 1 account has failed, 1 monitor has drifted",
         [
-            "The log of the watcher says why.",
+            "See the log of the watcher for the reason.",
             "down: failed (exit code 6)",
             "a-moved: email-smtp/a: port",
         ],

@@ -111,7 +111,7 @@ def test_a_location_is_named_by_whoever_names_it() -> None:
 
 def test_a_region_that_nobody_tells_costs_as_elsewhere() -> None:
     found = report([], {}, [running(1, locations=[{"id": 18}])])
-    assert found.by_region()["Region not told"].credits == 288
+    assert found.by_region()["Unknown region"].credits == 288
 
 
 def test_labels_count_each_of_their_monitors() -> None:
@@ -142,7 +142,7 @@ def test_runs_are_what_is_left_of_them_the_latest_first() -> None:
 def test_an_empty_account_is_a_report_too() -> None:
     found = report()
     assert found.total == Tally()
-    assert "There is no email monitor" in Page(report_html(found, View())).text
+    assert "There are no email monitors" in Page(report_html(found, View())).text
     assert report_text(found).splitlines()[1].startswith("all ")
 
 
@@ -153,7 +153,7 @@ def test_the_page_shows_what_the_report_counts() -> None:
     monitors = [running(1, timeout=45), running(2), running(3, name="<i>by hand</i>")]
     found = Page(report_html(report(manifests, records, monitors), View()))
     assert "3 email monitors, 33 % managed by Git" in found.text
-    assert "1 that manifests ask for is not there; 1 has no manifest any more" in found.text
+    assert "1 in manifests is missing from AlertSite; 1 is orphaned" in found.text
     assert "managed 1 unmanaged 1 orphaned 1 missing 1" in found.text
     assert "1,728 measurements and 1,296.0 credits per day" in found.text
     assert "Tampa (FL) (18) 3 " in found.text

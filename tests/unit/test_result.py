@@ -109,7 +109,7 @@ def test_a_field_that_drifts_meanwhile_does_not_take_back_what_was_done() -> Non
 
 class TestCreates:
     MANIFEST = desired({"name": "Relay", "port": 587}, id=None)
-    LOST = Outcome(create(), Status.UNCONFIRMED, "no answer in time")
+    LOST = Outcome(create(), Status.UNCONFIRMED, "no response in time")
     MADE = Outcome(create(), Status.DONE, created=7)
 
     def after(self, monitors: list[Live]) -> Plan:

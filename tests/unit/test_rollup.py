@@ -179,7 +179,7 @@ def test_a_result_is_a_file_that_is_made_once(tmp_path: Path) -> None:
     assert perform(JOBS[0], lose, folder) == first
     assert perform(JOBS[0]._replace(approved=""), lose, folder) == first
     for other in (JOBS[0]._replace(approved="sha256:1"), JOBS[0]._replace(arguments=())):
-        with pytest.raises(ConfigurationError, match="the result of other work"):
+        with pytest.raises(ConfigurationError, match="the result of a different run"):
             perform(other, greet, folder)
 
 
@@ -204,7 +204,7 @@ def test_a_file_that_is_no_result(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigurationError, match="cannot be used for a result"):
+    with pytest.raises(ConfigurationError, match="cannot write results to"):
         perform(JOBS[0], greet, str(tmp_path / "file" / "results"))
 
 

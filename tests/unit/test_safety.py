@@ -840,7 +840,7 @@ class TestSettings:
         ],
     )
     def test_anything_else_is_refused(self, tmp_path: Path, text: str) -> None:
-        with pytest.raises(ConfigurationError, match="budget holds monitors and percent"):
+        with pytest.raises(ConfigurationError, match="budget takes monitors and percent"):
             self.read(tmp_path, text)
 
     @pytest.mark.parametrize(

@@ -316,7 +316,7 @@ MESSAGES = {
     "misspelt field": (broken("spec/prot", 1), "unknown key spec.prot; did you mean port?"),
     "field of another kind": (
         broken("spec/pop3_hostname", "x"),
-        "unknown key spec.pop3_hostname: a field of email-round-trip, and not of email-smtp",
+        "unknown key spec.pop3_hostname: it is a field of email-round-trip, not of email-smtp",
     ),
     "misspelt kind": (
         broken("kind", "email-smpt"),
@@ -349,15 +349,15 @@ MESSAGES = {
     "secretRef for a mapping": (
         broken("metadata", REF),
         (
-            "metadata cannot be a secretRef; a secretRef stands for one text in spec (but name), "
-            "or for any value under extra"
+            "metadata cannot be a secretRef; a secretRef can replace a string in spec (except "
+            "name), or any value under extra"
         ),
     ),
     "plain secret": (
         broken("extra/pop3_password", "x"),
         (
-            "pop3_password looks like a secret, which must not be written in a manifest; write "
-            "a secretRef instead, such as {secretRef: {env: NAME}}"
+            "pop3_password looks like a secret, which must not be in a manifest; write a secretRef "
+            "instead, such as {secretRef: {env: NAME}}"
         ),
     ),
     "not alone": (
@@ -370,11 +370,11 @@ MESSAGES = {
     ),
     "misspelt scheme": (
         broken("spec/note", {"secretRef": {"ENV": "X"}}),
-        "ENV is not the scheme of a secretRef; did you mean env?",
+        "ENV is not a scheme of secretRef; did you mean env?",
     ),
     "odd scheme": (
         broken("spec/note", {"secretRef": {"7": "X"}}),
-        "7 is not the scheme of a secretRef: env, file or a plug-in's name",
+        "7 is not a scheme of secretRef: env, file or a plug-in's name",
     ),
     "no name": (
         broken("spec/note", {"secretRef": {"env": ""}}),

@@ -75,7 +75,7 @@ def test_links_are_followed_in_paths_and_in_patterns(
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "DATABASE_URL"])
 def test_what_holds_the_login_of_a_proxy_or_a_database(name: str) -> None:
     """The first are used by this tool itself."""
-    assert "keep their own credentials" in refusal(SecretRules(), "env", name)
+    assert "for their own credentials" in refusal(SecretRules(), "env", name)
 
 
 def test_plug_ins() -> None:

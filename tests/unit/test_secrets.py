@@ -291,9 +291,9 @@ def test_other_schemes_are_plug_ins(installed: Path) -> None:
         ("vault", "broken"): (
             "the resolver of the scheme vault failed: ZeroDivisionError: division by zero"
         ),
-        ("vault", "none"): "vault:none: the resolver of the scheme vault gave no text",
-        ("vault", "empty"): "vault:empty: the resolver of the scheme vault gave no text",
-        ("vault", "half"): "vault:half: the resolver of the scheme vault gave no text",
+        ("vault", "none"): "vault:none: the resolver of the scheme vault did not return a string",
+        ("vault", "empty"): "vault:empty: the resolver of the scheme vault did not return a string",
+        ("vault", "half"): "vault:half: the resolver of the scheme vault did not return a string",
         ("absent", "x"): (
             "the resolver of the scheme absent failed: "
             "ModuleNotFoundError: No module named 'no_such_module'"
@@ -303,8 +303,8 @@ def test_other_schemes_are_plug_ins(installed: Path) -> None:
             "vault_plug_in:other and vault_plug_in:resolve; keep one"
         ),
         ("valut", "x"): (
-            "no resolver for the scheme valut is installed; "
-            "there are absent, env, file, twice and vault"
+            "no resolver for the scheme valut is installed; available: absent, env, file, twice "
+            "and vault"
         ),
     }
     assert ask(list(expected), installed) == list(expected.values())
@@ -312,7 +312,7 @@ def test_other_schemes_are_plug_ins(installed: Path) -> None:
 
 def test_without_plug_ins_there_are_two_schemes() -> None:
     (reason,) = ask([("vault", "x")], None)
-    assert reason == "no resolver for the scheme vault is installed; there are env and file"
+    assert reason == "no resolver for the scheme vault is installed; available: env and file"
 
 
 @pytest.mark.parametrize(

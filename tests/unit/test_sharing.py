@@ -124,14 +124,14 @@ class TestVariables:
             ),
             (
                 '"${a b}"',
-                "bad-variable: ${a b} is not a variable; write ${name}, or $${ if ${ is meant",
+                "bad-variable: ${a b} is not a variable; write ${name}, or $${ for a literal ${",
             ),
-            ('"${"', "bad-variable: ${ is not a variable; write ${name}, or $${ if ${ is meant"),
+            ('"${"', "bad-variable: ${ is not a variable; write ${name}, or $${ for a literal ${"),
             (
                 '"a ${pool}"',
                 (
-                    "variable-type: the variable pool is neither text nor a number, so it can only "
-                    "stand alone"
+                    "variable-type: the variable pool is not a string or a number, so it must be "
+                    "the whole value"
                 ),
             ),
         ],
@@ -227,8 +227,8 @@ class TestOverrides:
         write(f"{OWN}/a.yaml", f"{OVERRIDE}spec: {{locations: {{append: [{{id: 30}}]}}}}\n")
         assert findings() == [
             (
-                f"{OWN}/a.yaml:4:20: nothing-to-append-to: spec.locations has no list here, so "
-                "write it without append"
+                f"{OWN}/a.yaml:4:20: nothing-to-append-to: spec.locations has no list here; write "
+                "it without append"
             )
         ]
 
@@ -252,7 +252,7 @@ class TestOverrides:
             (
                 OVERRIDE,
                 (
-                    "3:10: overrides-nothing: this overrides nothing: write the fields that differ "
+                    "3:10: overrides-nothing: this overrides nothing; write the fields that differ "
                     "under spec"
                 ),
             ),
@@ -274,8 +274,8 @@ class TestOverrides:
             (
                 OVERRIDE + "extra: {port: 1}\n",
                 (
-                    "4:9: not-extra: port does not belong under extra; if a manifest may set it, "
-                    "spec is its place"
+                    "4:9: not-extra: port does not belong under extra; if a manifest can set it, "
+                    "put it under spec"
                 ),
             ),
             (
@@ -297,7 +297,7 @@ class TestOverrides:
         assert findings() == [
             (
                 f"{SHARED}/a.yaml:3:10: overrides-nothing: email-smtp/relay is described in a "
-                "later layer, so write the fields there"
+                "later layer; write the fields there"
             )
         ]
 
@@ -323,8 +323,8 @@ class TestIds:
         write(f"{SHARED}/relay.yaml", RELAY.replace("name: relay", "name: relay\n  id: 7"))
         assert findings() == [
             (
-                f"{SHARED}/relay.yaml:5:7: shared-id: an id is of one account, and several use "
-                "this manifest; write ids: {acme: 7}"
+                f"{SHARED}/relay.yaml:5:7: shared-id: an id belongs to one account, but several "
+                "use this manifest; write ids: {acme: 7}"
             )
         ]
 
@@ -341,11 +341,11 @@ class TestIds:
             load(Sources((SHARED, OWN), VARIABLES, "acme", ("acme",)), SCHEMAS)
         assert [str(finding) for finding in caught.value.findings] == [
             (
-                f"{SHARED}/relay.yaml:5:9: unknown-account: metadata.ids names acmee, and the "
+                f"{SHARED}/relay.yaml:5:9: unknown-account: metadata.ids names acmee, but the "
                 "settings have no such account; did you mean acme?"
             ),
             (
-                f"{SHARED}/relay.yaml:5:19: unknown-account: metadata.ids names beta, and the "
+                f"{SHARED}/relay.yaml:5:19: unknown-account: metadata.ids names beta, but the "
                 "settings have no such account; remove its id"
             ),
         ]
@@ -355,7 +355,7 @@ class TestIds:
         write(f"{SHARED}/relay.yaml", RELAY.replace("name: relay", both))
         assert findings() == [
             (
-                f"{SHARED}/relay.yaml:5:7: two-ids: metadata.ids says the id of each account, so "
+                f"{SHARED}/relay.yaml:5:7: two-ids: metadata.ids has the id of each account; "
                 "remove metadata.id"
             )
         ]

@@ -62,9 +62,9 @@ def test_only_a_third_value_has_moved(port: int, codes: list[str]) -> None:
 @pytest.mark.parametrize(
     ("field", "words"),
     [
-        (RunField("password", None, {"secretRef": {"env": "A"}}, "env:A"), "holds a secret"),
+        (RunField("password", None, {"secretRef": {"env": "A"}}, "env:A"), "it is a secret"),
         (RunField("mailbox_folder", "(hidden)", "INBOX"), "may be a secret"),
-        (RunField("timeout", None, 30), "only texts can be cleared"),
+        (RunField("timeout", None, 30), "only strings can be cleared"),
     ],
 )
 def test_what_is_not_known_is_left(field: RunField, words: str) -> None:
@@ -114,7 +114,7 @@ def test_one_that_the_run_bound_and_nothing_binds_any_more_is_left() -> None:
     """As an undo leaves it that was killed at its end."""
     adopted = run(update(PORT), bindings=(Rebinding(ADDRESS, None, 1),))
     found = undoing(adopted, {}, KINDS)
-    assert found.left == (f"{ADDRESS} stays as it is: it is not bound any more.",)
+    assert found.left == (f"{ADDRESS} stays as it is: it is no longer bound.",)
     assert (found.desired, found.refusals) == ((), ())
 
 

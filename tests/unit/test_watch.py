@@ -73,7 +73,7 @@ def test_the_page_leads_to_the_accounts_that_were_seen() -> None:
 
 def test_the_page_says_what_it_waits_for() -> None:
     assert "Standing by" in page(Shown())
-    assert "The first look is under way" in page(Shown(is_leading=True))
+    assert "The first round is in progress" in page(Shown(is_leading=True))
 
 
 def test_hostile_text_stays_text() -> None:

@@ -73,7 +73,7 @@ class Signals:
         self._listeners = listeners
         self._lock = threading.RLock()
         self._exit_code = ExitCode.BUG  # unless somebody says how it ended
-        self._error = "unexpected failure"
+        self._error = "unexpected error"
         self._began = clock.monotonic()
         self.tell(Started(run, operation, __version__))
 

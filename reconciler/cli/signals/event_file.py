@@ -59,7 +59,7 @@ class EventFile:
         try:
             self._descriptor: int | None = _opened(path, clock)
         except OSError as error:
-            why = "nobody reads it" if error.errno == errno.ENXIO else error.strerror
+            why = "it has no reader" if error.errno == errno.ENXIO else error.strerror
             raise ConfigurationError(
                 f"{path} cannot be written: {why}", "Name another file with --events."
             ) from error
@@ -115,4 +115,6 @@ def _write(descriptor: int, data: bytes) -> None:
             with waiting():
                 is_read = select([], [descriptor], [], _PATIENCE)[1]
             if not is_read:
-                raise OSError(errno.EAGAIN, f"nobody has read it for {_PATIENCE:g} s") from error
+                raise OSError(
+                    errno.EAGAIN, f"its reader has read nothing for {_PATIENCE:g} s"
+                ) from error

@@ -238,7 +238,7 @@ class Metrics(Numbers):
         if not self._path.parent.is_dir():
             raise ConfigurationError(
                 f"{path} cannot be written: there is no folder {self._path.parent}",
-                "Make the folder, or name another file with --metrics.",
+                "Create the folder, or name another file with --metrics.",
             )
         if self._path.is_dir():
             raise ConfigurationError(
@@ -262,6 +262,6 @@ class Metrics(Numbers):
             line = f"{LAST_SUCCESS.name}{{{labels}}} "
             found = [float(each.removeprefix(line)) for each in text.splitlines() if line in each]
         except (OSError, ValueError) as error:
-            self._say(f"{self._path} does not say when the last run succeeded: {error}")
+            self._say(f"{self._path} does not have the time of the last successful run: {error}")
             return None
         return found[0] if found and isfinite(found[0]) else None

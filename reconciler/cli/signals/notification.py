@@ -67,9 +67,9 @@ class Services:
             service = Apprise(asset=asset)
             if not service.add(url):
                 raise UsageError(
-                    f"Apprise does not know notification URL {number} of {len(urls)} "
+                    f"Apprise does not support notification URL {number} of {len(urls)} "
                     f"({url.partition('://')[0] if '://' in url else 'it has no scheme'})",
-                    "See https://appriseit.com/services/ for how each service is written.",
+                    "See https://appriseit.com/services/ for the format of each service.",
                 )
             self._services.append(service)
         self._say = say
@@ -87,8 +87,8 @@ class Services:
         )
         if not is_sent:
             self._say(
-                f"The notification could not be sent (URL {index + 1} of {len(self)}); "
-                "the run is not affected."
+                f"Cannot send the notification (URL {index + 1} of {len(self)}); the run is not "
+                "affected."
             )
         return bool(is_sent)
 

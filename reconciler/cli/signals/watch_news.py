@@ -65,7 +65,10 @@ class WatchNews:
             kept = [] if data is None else json_text.read(data)["services"]
             return ([Notified.from_json(it) for it in kept] + [Notified()] * count)[:count]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            self._say(f"{NOTIFIED} cannot be read, so all that stands is told as new: {error}")
+            self._say(
+                f"{NOTIFIED} cannot be read, so all current drift and failures are reported as "
+                f"new: {error}"
+            )
             return [Notified()] * count
 
     def _write(self, notified: list[Notified]) -> None:
@@ -74,4 +77,4 @@ class WatchNews:
             durable.make_folder(NOTIFIED.parent)
             durable.replace(NOTIFIED, f"{as_json(kept)}\n".encode())
         except OSError as error:
-            self._say(f"{NOTIFIED} cannot be written, so a restart tells again: {error}")
+            self._say(f"{NOTIFIED} cannot be written, so a restart reports the same again: {error}")

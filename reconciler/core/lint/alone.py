@@ -32,7 +32,7 @@ def _connections(item: Desired) -> Iterator[_Fault]:
             yield from _port(item, server, field, port)
         if None not in {server.own_port, server.port} and server.own_port != server.port:
             message = (
-                f"{server.field} says port {server.own_port}, and port says {server.port}; write "
+                f"{server.field} has port {server.own_port}, but port is {server.port}; write only "
                 "one of them"
             )
             yield "port", "two-ports", message
@@ -43,7 +43,7 @@ def _scheme(item: Desired, server: Server) -> Iterator[_Fault]:
     spoken = SCHEMES.get(server.scheme, protocol.name)
     if spoken != protocol.name:
         message = (
-            f"{server.scheme}:// is for {spoken}, and {item.kind.name} speaks {protocol.name} with "
+            f"{server.scheme}:// is for {spoken}, but {item.kind.name} uses {protocol.name} with "
             f"this host; write {protocol.tls_schemes[0]}://, or the host alone"
         )
         yield server.field, "wrong-scheme", message
@@ -54,19 +54,19 @@ def _port(item: Desired, server: Server, field: str, port: int) -> Iterator[_Fau
     owner = OWNERS.get(port, protocol)
     if owner is not protocol:
         message = (
-            f"port {port} is for {owner.name}, and {item.kind.name} speaks {protocol.name} with "
-            f"this host; use {protocol.ports}"
+            f"port {port} is for {owner.name}, but {item.kind.name} uses {protocol.name} with this "
+            f"host; use {protocol.ports}"
         )
         yield field, "wrong-port", message
     elif server.is_tls and port in protocol.plain:
         message = (
-            f"{server.scheme}:// begins with TLS, and port {port} without; use port "
-            f"{protocol.tls}, or leave the scheme out"
+            f"{server.scheme}:// starts with TLS, but port {port} without; use port "
+            f"{protocol.tls}, or remove the scheme"
         )
         yield field, "tls-port", message
     elif server.scheme in protocol.plain_schemes and port == protocol.tls:
         message = (
-            f"port {port} begins with TLS, and {server.scheme}:// without; write "
+            f"port {port} starts with TLS, but {server.scheme}:// without; write "
             f"{protocol.tls_schemes[0]}://"
         )
         yield field, "tls-port", message
@@ -76,13 +76,13 @@ def _addresses(item: Desired) -> Iterator[_Fault]:
     ipv4 = value(item, "ipv4")
     for server in servers(item):
         if server.is_address and ipv4 is not None and server.host != ipv4:
-            message = (
-                f"{server.field} is {server.host}, and ipv4 is {ipv4}; write one of them twice"
-            )
+            message = f"{server.field} is {server.host}, but ipv4 is {ipv4}; make them the same"
             yield "ipv4", "other-address", message
     is_set = ipv4 is not None or "ipv4" in item.secrets
     if value(item, "resolve_dns") is False and not is_set:
-        message = "resolve_dns is false, so ipv4 is used, which the manifest does not set; write it"
+        message = (
+            "resolve_dns is false, so AlertSite uses ipv4, which the manifest does not set; set it"
+        )
         yield "resolve_dns", "no-address", message
 
 
@@ -91,14 +91,16 @@ def _locations(item: Desired) -> Iterator[_Fault]:
     home, count = value(item, "home_location"), value(item, "monitor_location_count")
     if locations and home is not None and home not in locations:
         listed = ", ".join(map(str, locations))
-        message = f"home_location {home} is not one of locations ({listed}); add it, or name one"
+        message = (
+            f"home_location {home} is not one of locations ({listed}); add it, or use one of them"
+        )
         yield "home_location", "home-location", message
     if locations and count is not None and count > len(locations):
-        message = f"a run cannot use {count} of {len(locations):,} locations; write fewer"
+        message = f"a run cannot use {count} of {len(locations):,} locations; use a smaller number"
         yield "monitor_location_count", "location-count", message
     mode = str(value(item, "mode")).strip().lower()
     if mode == "primary" and value(item, "rotate_locations") is True:
-        message = "the mode Primary does not rotate; take another mode, or write false"
+        message = "the mode Primary does not rotate; use another mode, or set this to false"
         yield "rotate_locations", "rotation-mode", message
 
 
@@ -107,7 +109,7 @@ def _times(item: Desired) -> Iterator[_Fault]:
     if interval is not None and timeout is not None and interval * 60 < timeout:
         message = (
             f"the interval ({interval} minutes) is shorter than the timeout ({timeout} seconds), "
-            "so runs can overlap; make it longer"
+            "so runs can overlap; use a longer interval"
         )
         yield "interval", "short-interval", message
 
@@ -116,7 +118,7 @@ def _switches(item: Desired) -> Iterator[_Fault]:
     if value(item, "enabled") is False:
         yield "enabled", "disabled", "the monitor does not run while this is false"
     if value(item, "notify_on_error") is False:
-        yield "notify_on_error", "silenced", "nobody is told of a failure while this is false"
+        yield "notify_on_error", "silenced", "the monitor sends no alerts while this is false"
 
 
 _RULES: tuple[Callable[[Desired], Iterator[_Fault]], ...] = (

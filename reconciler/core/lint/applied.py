@@ -26,7 +26,7 @@ def unnamed_fields(desired: Iterable[Desired], records: Mapping[str, Record]) ->
         for field in sorted({*record.fields, *record.secrets} - named):
             section = "spec" if field in item.kind.fields else "extra"
             message = (
-                f"{field} was applied, and neither the manifest nor a default names it any more; "
-                "name it, or let it go by an apply"
+                f"{field} was applied, but neither the manifest nor a default sets it now; set it, "
+                "or run apply to release it"
             )
             yield Problem((section, field), "unnamed-field", message, address=item.address)

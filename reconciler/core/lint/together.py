@@ -84,7 +84,7 @@ def _smtp_only(fleet: Sequence[Desired]) -> Iterator[Problem]:
     for name, group in sent.items():
         if name and name not in fetched:
             message = (
-                f"{name} is watched by SMTP only; an email-imap, email-pop or email-round-trip "
-                "monitor would notice that mail cannot be fetched"
+                f"{name} is checked by SMTP only; an email-imap, email-pop or email-round-trip "
+                "monitor would notice when mail cannot be fetched"
             )
             yield Problem(("spec", "hostname"), "smtp-only", message, address=group[0].address)

@@ -50,7 +50,7 @@ def drift_html(drift: Drift, view: View) -> Lines:
         title="Drift" if count else "No drift",
         kicker=f"Drift of {drift.account}",
         verdict=verdict,
-        lead="What somebody changed in AlertSite since the last apply." if count else "",
+        lead="Changes made in AlertSite since the last apply." if count else "",
         numbers=(
             Number(count - deleted, _CHANGED, "drift"),
             Number(deleted, _DELETED, "destroy"),

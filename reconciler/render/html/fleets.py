@@ -86,7 +86,7 @@ _RARE = ("unmanaged", "orphaned", "missing", "drifted", "disabled", "protected")
 """Columns that a table shows only if they say anything."""
 _MOST_LINES, _MOST_RUNS = 100, 20
 _AGES = ((1, "less than a day"), (7, "1 to 7 days"), (30, "7 to 30 days"), (90, "30 to 90 days"))
-_OLDER, _UNKNOWN = "more than 90 days", "never, as far as is known"
+_OLDER, _UNKNOWN = "more than 90 days", "never, according to the state"
 _STANDING, _STATE, _KIND, _LABEL, _LOCATION = "Standing", "State", "Kind", "Label", "Location"
 
 
@@ -125,7 +125,7 @@ def report_html(report: Report, view: View) -> Lines:
 
 def _verdict(total: Tally) -> str:
     if not total.monitors:
-        return "There is no email monitor in this account"
+        return "There are no email monitors in this account"
     share = total.managed * 100 // total.monitors
     return f"{quantity(total.monitors, 'email monitor')}, {share} % managed by Git"
 
@@ -135,9 +135,9 @@ def _lead(total: Tally) -> str:
     parts = []
     if total.missing:
         verb = "is" if total.missing == 1 else "are"
-        parts.append(f"{total.missing:,} that manifests ask for {verb} not there")
+        parts.append(f"{total.missing:,} in manifests {verb} missing from AlertSite")
     if total.orphaned:
-        parts.append(f"{quantity(total.orphaned, 'has', 'have')} no manifest any more")
+        parts.append(f"{quantity(total.orphaned, 'is', 'are')} orphaned")
     if total.drifted:
         parts.append(f"{quantity(total.drifted, 'is', 'are')} not as last applied")
     if not parts:
@@ -216,7 +216,7 @@ def _tables(report: Report, total: Tally) -> Iterator[Table]:
         "location",
         places,
         None,
-        "A monitor counts at each of its locations; measurements are those that are made there.",
+        "A monitor counts at each of its locations; measurements are those made there.",
     )
     yield _table(
         "Cost by region",

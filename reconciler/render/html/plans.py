@@ -128,7 +128,9 @@ def _lead(plan: Plan) -> str:
 def _alerts(plan: Plan) -> Iterator[Alert]:
     if plan.refusals:
         yield Alert(
-            "bad", "Nothing can be applied", ("Fix what is refused, or leave it out by --target.",)
+            "bad",
+            "Nothing can be applied",
+            ("Fix the refused manifests, or leave them out with --exclude.",),
         )
     coverage = plan.coverage
     if not coverage.losses:
@@ -184,7 +186,7 @@ def _sections(
         else:
             usual.append(_fold(group, members, names))
     if unusual:
-        yield Section("Look at these first", len(unusual), tuple(unusual))
+        yield Section("Review these first", len(unusual), tuple(unusual))
     if usual:
         title = "The other changes" if unusual else "Changes"
         yield Section(title, len(plan.changes) - len(unusual), tuple(usual))
@@ -231,7 +233,7 @@ def _tags(change: Change, loss: Loss | None) -> Iterator[Tag]:
 def _fold(group: Group, rows: tuple[Row, ...], names: Names) -> Row:
     symbol, tone = SYMBOLS[group.action]
     lines = [line(field, group.action, names) for field in group.fields]
-    lines += [Line(name, text="a value of its own in each") for name in group.varying]
+    lines += [Line(name, text="a different value in each") for name in group.varying]
     shared = sorted({token for row in rows for token in row.tokens.split()})
     counts = [f"{number:,} {kind}" for kind, number in group.by_kind().items()]
     folders = list(group.by_folder())

@@ -81,13 +81,13 @@ def _verdict(result: Result, left: int) -> str:
     if left:
         return f"{left:,} of {total:,} changes {'is' if left == 1 else 'are'} not done"
     if not total:
-        return "Nothing had to be changed"
+        return "No changes were needed"
     return "The change is done" if total == 1 else f"All {total:,} changes are done"
 
 
 def _alerts(result: Result) -> Iterator[Alert]:
     if not result.is_recorded:
-        text = "The next apply finds out from AlertSite and the journal what was done."
+        text = "The next apply determines from AlertSite and the journal what was done."
         yield Alert("bad", "The state could not be saved", (text,))
     if result.losses:
         who = quantity(len(result.losses), "monitor has", "monitors have")

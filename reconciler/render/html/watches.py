@@ -36,9 +36,9 @@ def watch_html(shown: Shown, version: str) -> Lines:
     drifted, edits = sum(item.drifted for item in seen), sum(item.edits for item in seen)
     verdict = f"{quantity(len(seen), 'account')} watched"
     if not shown.is_leading:
-        verdict = "Standing by: another watcher looks at the accounts"
+        verdict = "Standing by: another watcher checks the accounts"
     elif shown.last is None:
-        verdict = "The first look is under way"
+        verdict = "The first round is in progress"
     return page(
         "watch",
         filters((), ()),
@@ -60,7 +60,7 @@ def watch_html(shown: Shown, version: str) -> Lines:
 
 def _facts(shown: Shown) -> Iterator[tuple[str, str]]:
     if shown.last is not None:
-        yield "Last look", shown.last.at
+        yield "Last check", shown.last.at
         if shown.last.commit:
             yield "Commit", shown.last.commit
 

@@ -139,7 +139,7 @@ class GitHub(Rest):
         data = self.read_by_post(self._place.graphql, query)
         viewer = (data.get("data") or {}).get("viewer")
         if not viewer:
-            raise NotAllowedError("GitHub does not tell whose GITHUB_TOKEN it is", "")
+            raise NotAllowedError("GitHub does not return the user of GITHUB_TOKEN", "")
         login: str = viewer["login"]
         return login
 

@@ -44,8 +44,8 @@ def understanding() -> Iterator[None]:
         yield
     except (AttributeError, KeyError, TypeError) as error:
         raise PlatformError(
-            f"the answer is not what the API of the platform gives: {error!r}",
-            "Is the URL of the API right?",
+            f"unexpected response from the platform's API: {error!r}",
+            "Check the URL of the API.",
         ) from error
 
 
@@ -88,7 +88,7 @@ class PlatformAnswer(NamedTuple):
         try:
             return json.loads(self.body)
         except ValueError as error:
-            raise PlatformError("the answer is not JSON", "Is the URL of the API right?") from error
+            raise PlatformError("the response is not JSON", "Check the URL of the API.") from error
 
 
 class Rest:
@@ -170,7 +170,7 @@ class Rest:
                     self._clock.sleep(float(attempt), None)
                     continue
                 reason = str(error) or type(error).__name__
-                raise PlatformError(f"{what}: no answer: {reason}", "Run it again.") from error
+                raise PlatformError(f"{what}: no response: {reason}", "Run it again.") from error
             pause = self._pause(answer)
             if pause is None and only_reads and answer.status in _LATER:
                 pause = float(attempt)
@@ -202,7 +202,7 @@ class Rest:
             for piece in response.iter_bytes():
                 found += piece
                 if len(found) > _SIZE or self._clock.monotonic() > ends:
-                    raise httpx.ReadTimeout("the answer is too long or too slow")
+                    raise httpx.ReadTimeout("the response is too long or too slow")
             return PlatformAnswer(response.status_code, response.headers, bytes(found))
 
     def _pause(self, answer: PlatformAnswer) -> float | None:
@@ -225,7 +225,7 @@ class Rest:
         message = f"{what}: {answer.status}{': ' if said else ''}{said}"
         match answer.status:
             case 401:
-                raise ConfigurationError(message, f"{self._token} is not valid: renew it.")
+                raise ConfigurationError(message, f"{self._token} is not valid; renew it.")
             case 403 | 404:
                 raise NotAllowedError(message, "")
             case _:

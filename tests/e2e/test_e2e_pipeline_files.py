@@ -128,7 +128,7 @@ def test_the_steps_of_a_review_and_a_merge(
     (applied,) = steps("merge", "Apply")
     assert "3 changed" in applied
     account.edit("email-smtp", 2, port=2525)
-    look, tell = steps("drift", "Look", "Tell")
+    look, tell = steps("drift", "Check for drift", "Update the issue")
     assert "Drift: 1 of 3" in look
     assert "cannot write an issue here" in tell
 

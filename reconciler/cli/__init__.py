@@ -158,7 +158,7 @@ def reconciler(context: click.Context, folder: str | None) -> None:
     \b
     Exit codes:
       0    done, or nothing to do
-      1    unexpected failure (a bug)
+      1    unexpected error (a bug)
       2    plan --detailed-exitcode, drift: changes present
       3    invalid manifests or configuration
       4    credentials or permission refused by AlertSite

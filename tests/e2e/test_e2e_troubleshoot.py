@@ -123,7 +123,7 @@ class Trouble:
     def alertsite_refuses_the_login(self) -> Done:
         account = self._account()
         token = self("plan", env={"ALERTSITE_URL": account.url, "ALERTSITE_TOKEN": "an-old-token"})
-        assert (token.code, "refuses the token in ALERTSITE_TOKEN" in token.err) == (4, True)
+        assert (token.code, "rejects the token in ALERTSITE_TOKEN" in token.err) == (4, True)
         return self("plan", env=account.env | _MINE)
 
     def this_user_may_not_change_monitors(self) -> Done:
@@ -191,7 +191,7 @@ class Trouble:
 
     def the_proxy_cannot_be_reached_or_refuses(self) -> Done:
         other = self("plan", env=self._account(1, "GET /monitors body=html").env)
-        assert (other.code, "which is not an answer of AlertSite's API" in other.err) == (6, True)
+        assert (other.code, "which is not a response of AlertSite's API" in other.err) == (6, True)
         with listening(_Refusing) as place:
             refused = self("plan", env=_HTTPS | {"HTTPS_PROXY": f"http://{place}"})
         assert ": 407 Proxy Authentication Required\n" in refused.err
@@ -215,7 +215,7 @@ class Trouble:
     def a_value_is_not_kept(self) -> Done:
         account = self._account(1, world=World(drop=frozenset({"port"})))
         done = self(*_APPLY, env=account.env)
-        assert "(not kept: sent before, and " in self("plan", env=account.env).out
+        assert "(not kept: sent before, but " in self("plan", env=account.env).out
         return done
 
     def the_state_is_locked(self) -> Done:

@@ -127,25 +127,17 @@ def crossed(
     }
     if not doubtful:
         return {}
-    by_name: dict[str, list[str]] = {}
-    for address, create in creates.items():
-        by_name.setdefault(folded(create.body.get("name")), []).append(address)
     bound = {record.id for record in state.records.values()}.union(named)
-    free: dict[str, list[Live]] = {}
-    for item in live.values():
-        if item.id not in bound:
-            free.setdefault(folded(item.fields.get("name")), []).append(item)
+    free = [item for item in live.values() if item.id not in bound]
 
     def is_anothers(monitor: Live) -> bool:
-        others = by_name.get(folded(monitor.fields.get("name")), ())
-        return any(has_made(other, monitor) for other in others)
+        return any(has_made(other, monitor) for other in creates)
 
     def is_elsewhere(address: str) -> bool:
         before = state.ids_before.get(new[address].run)
         if before is None:  # it may be a stranger's that was always there
             return False
-        same = free.get(folded(new[address].body.get("name")), ())
-        return any(item.id not in before and has_made(address, item) for item in same)
+        return any(item.id not in before and has_made(address, item) for item in free)
 
     return {
         address: new[address]

@@ -193,13 +193,16 @@ class StateDelta(NamedTuple):
     def of(self, state: State) -> State:
         """That state with this delta in it, whoever saved it; not counted as saved yet."""
         pending = _merged(state.pending_creates, self.pending)
+        records = _merged(state.records, self.records)
         runs = {item.run for item in pending.values()}
+        # The id of a record that no look has confirmed is what an answer claimed.
+        runs |= {item.run for item in records.values() if item.unseen and not item.fields}
         before = {**state.ids_before, **self.ids_before}
         plans = [*(item for item in state.applied_plans if item != self.applied_plan)]
         if self.applied_plan:
             plans.append(self.applied_plan)
         return state._replace(
-            records=_merged(state.records, self.records),
+            records=records,
             pending_creates=pending,
             ids_before={run: ids for run, ids in before.items() if run in runs},
             applied_plans=tuple(plans[-_MOST_PLANS:]),

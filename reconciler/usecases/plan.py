@@ -314,6 +314,8 @@ def _planned(
         moved.get(address, address): create.replaces
         for address in found.missing
         if (create := pending[address]).replaces is not None and create.replaces.id not in there
+        # Without a manifest it would be forgotten, and the create with it, which may come yet.
+        if address in asked or was_over or _is_old(create, now)
     }
     bound |= {moved[address]: None for address in found.found if address in moved}
     records = StateDelta({**again, **bound}).of(known).records

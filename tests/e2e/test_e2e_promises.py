@@ -434,6 +434,35 @@ class TestSeen:
         assert "No changes" in run("plan", env=account.env).out
         assert _names(account) == ["a", "b"]
 
+    def test_one_that_nobody_asks_for_meanwhile_may_come_yet(
+        self, sandbox: Sandbox, workspace: Workspace, manifest: Manifest, run: Run, hurried: Clock
+    ) -> None:
+        """A create that stands for a missing monitor is not forgotten with its manifest."""
+        controls, is_away = Controls(), threading.Event()
+
+        def witness(_moment: str, method: str, path: str) -> None:
+            if is_away.is_set() and method == "POST" and path != "/access-tokens":
+                controls.faults = (parse_fault("GET /monitors* status=503"), *controls.faults)
+
+        account = sandbox(controls=controls, witness=witness)
+        for new in ("a", "b"):
+            workspace.write(f"{new}.yaml", manifest("email-smtp", new, name=new))
+        assert run(*_APPLY, env=account.env).code == 0
+        account.delete(next(item["id"] for item in account.monitors() if item["name"] == "a"))
+        is_away.set()
+        controls.faults = (parse_fault("POST /monitors/* status=504"),)
+        assert "unconfirmed" in run(*_APPLY, env=account.env, clock=hurried).text
+        is_away.clear()
+        controls.faults = ()
+        text = workspace.read("a.yaml")
+        (workspace.root / "monitors" / "a.yaml").unlink()
+        assert run(*_APPLY, env=account.env).code == 0
+        fields = {"billing_plancode": "UBM - A/A", "hostname": "mail.example.com"}
+        account.create("email-smtp", name="a", **fields)  # what was on its way arrives
+        workspace.write("a.yaml", text)
+        assert run(*_APPLY, env=account.env, clock=hurried).code == 0
+        assert _names(account) == ["a", "b"]
+
     @pytest.mark.parametrize("is_asked", [True, False])
     def test_an_id_that_somebody_else_has_by_now_is_not_bound_again(
         self,

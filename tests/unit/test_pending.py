@@ -138,6 +138,13 @@ class TestCrossedAnswers:
         found = crossed(known, seen, SCHEMAS.kinds, (), is_over=False)
         assert found == {RELAY: PendingCreate("run-1", AT, BODY)}
 
+    def test_names_that_a_server_cuts_are_known_too(self) -> None:
+        cut = live({**BODY, "name": BODY["name"][:20]}, id=7)
+        theirs = live({**self.THEIRS, "name": "Another relay of the"}, id=8)
+        sent = {**BODY, "name": "Another relay of the house"}
+        known = state(other=sent["name"])._replace(records=self.bound(other=False).records)
+        assert self.crossed(known, cut, theirs) == {RELAY}
+
     @pytest.mark.parametrize("name", [BODY["name"].upper(), BODY["name"][:20], "Something else"])
     def test_a_name_that_is_nobody_elses_is_believed(self, name: str) -> None:
         seen = live({**BODY, "name": name}, id=8)

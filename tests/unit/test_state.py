@@ -129,6 +129,13 @@ class TestTransition:
         )
         assert state.serial == STATE.serial
 
+    def test_the_ids_before_stay_while_an_answer_is_only_a_claim(self) -> None:
+        claimed = record(run="run-2")._replace(fields={}, unseen={"port": 25})
+        state = StateDelta({ADDRESS: claimed}, {}, {"run-2": (1,)}).of(EMPTY)
+        assert state.ids_before == {"run-2": (1,)}
+        seen = StateDelta({ADDRESS: claimed._replace(fields={"port": 25}, unseen={})}).of(state)
+        assert seen.ids_before == {}
+
     def test_on_top_of_somebody_elses_state_nothing_of_theirs_is_lost(self) -> None:
         theirs = STATE._replace(records={**STATE.records, "email-pop/theirs": record(id=9)})
         state = StateDelta({"email-pop/ours": record(id=8)}).of(theirs)

@@ -81,11 +81,6 @@ def all_caught_up(
     return found
 
 
-def is_new(record: Record) -> bool:
-    """Whether its monitor was made and has never been seen."""
-    return bool(record.unseen) and not record.fields
-
-
 def crossed(
     state: State,
     live: Mapping[int, Live],
@@ -106,7 +101,7 @@ def crossed(
     new = {
         address: PendingCreate(item.run, item.applied_at, item.unseen)
         for address, item in state.records.items()
-        if is_new(item)
+        if item.is_new
     }
     creates = {**new, **state.pending_creates}
 

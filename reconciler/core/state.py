@@ -114,6 +114,11 @@ class Record(NamedTuple):
     left: Mapping[str, JSON] = {}
     sending: Sending = Sending()
 
+    @property
+    def is_new(self) -> bool:
+        """Whether no look has shown its monitor yet: the id is what an answer claimed."""
+        return bool(self.unseen) and not self.fields
+
 
 class PendingCreate(NamedTuple):
     """A create that was sent, or may have been, and whose outcome is not known.
@@ -155,7 +160,7 @@ class State(NamedTuple):
         serial: grows by one with every save.
         saved_at: RFC 3339 UTC; empty if it was never saved.
         pending_creates: by address.
-        ids_before: for each run that has pending creates, the ids that AlertSite had before.
+        ids_before: for each run with pending creates or new records, the ids that AlertSite had.
         applied_plans: the ids of saved plans that were applied to their end, the last ones.
         generation: of the manifests that were applied last, all of them together.
         losses: by its id, each monitor that lost monitoring within a day of the last save.
@@ -195,8 +200,7 @@ class StateDelta(NamedTuple):
         pending = _merged(state.pending_creates, self.pending)
         records = _merged(state.records, self.records)
         runs = {item.run for item in pending.values()}
-        # The id of a record that no look has confirmed is what an answer claimed.
-        runs |= {item.run for item in records.values() if item.unseen and not item.fields}
+        runs |= {item.run for item in records.values() if item.is_new}
         before = {**state.ids_before, **self.ids_before}
         plans = [*(item for item in state.applied_plans if item != self.applied_plan)]
         if self.applied_plan:

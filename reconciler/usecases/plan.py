@@ -11,7 +11,7 @@ from reconciler.core.events import ObservationBegan, ObservationEnded
 from reconciler.core.inventory import Inventory, Uncertain, match_key_of
 from reconciler.core.model import Live, Observation, match_key, secret_refs
 from reconciler.core.options import PlanOptions
-from reconciler.core.pending import crossed, is_new, resolve_pending_creates
+from reconciler.core.pending import crossed, resolve_pending_creates
 from reconciler.core.plan import Binding, BindingAction, Note, NoteCode, Plan
 from reconciler.core.planner import decide
 from reconciler.core.safety import Budgets, terms
@@ -290,7 +290,7 @@ def _planned(
         known = StateDelta(dict.fromkeys(wrong), wrong).of(known)
         found = resolve_pending_creates(known, seen.live, kinds, named, asked)
         unseen = [
-            key for key, item in known.records.items() if is_new(item) and item.id not in there
+            key for key, item in known.records.items() if item.is_new and item.id not in there
         ]
         missing = [key for key in (*found.missing, *unseen) if key in waited_for | candidates]
         if not missing or grace is None or was_over or not grace.wait(missing):

@@ -49,6 +49,31 @@ def new(workspace: Workspace, manifest: Manifest) -> Callable[..., None]:
     return write
 
 
+@pytest.fixture
+def half_made(
+    sandbox: Sandbox, workspace: Workspace, manifest: Manifest, run: Run, hurried: Clock
+) -> Account:
+    """Of two monitors, a was deleted by hand; the run that created it again has not seen how."""
+    controls, is_away = Controls(), threading.Event()
+
+    def witness(_moment: str, method: str, path: str) -> None:
+        if is_away.is_set() and method == "POST" and path != "/access-tokens":
+            controls.faults = (parse_fault("GET /monitors* status=503"), *controls.faults)
+
+    account = sandbox(controls=controls, witness=witness)
+    for new in ("a", "b"):
+        workspace.write(f"{new}.yaml", manifest("email-smtp", new, name=new))
+    assert run(*_APPLY, env=account.env).code == 0
+    number = next(item["id"] for item in account.monitors() if item["name"] == "a")
+    account.delete(number)
+    is_away.set()
+    controls.faults = (parse_fault("POST /monitors/* status=504"),)
+    assert "unconfirmed" in run(*_APPLY, env=account.env, clock=hurried).text
+    is_away.clear()
+    controls.faults = ()
+    return account
+
+
 def _posts(account: Account) -> int:
     return sum(entry["path"] != "/access-tokens" for entry in account.requests("POST"))
 
@@ -401,29 +426,12 @@ class TestSeen:
     def test_one_that_a_run_without_an_end_was_to_create_again_is_still_missing(
         self,
         name: str,
-        sandbox: Sandbox,
+        half_made: Account,
         workspace: Workspace,
-        manifest: Manifest,
         run: Run,
         hurried: Clock,
     ) -> None:
-        controls, is_away = Controls(), threading.Event()
-
-        def witness(_moment: str, method: str, path: str) -> None:
-            if is_away.is_set() and method == "POST" and path != "/access-tokens":
-                controls.faults = (parse_fault("GET /monitors* status=503"), *controls.faults)
-
-        account = sandbox(controls=controls, witness=witness)
-        for new in ("a", "b"):
-            workspace.write(f"{new}.yaml", manifest("email-smtp", new, name=new))
-        assert run(*_APPLY, env=account.env).code == 0
-        number = next(item["id"] for item in account.monitors() if item["name"] == "a")
-        account.delete(number)
-        is_away.set()
-        controls.faults = (parse_fault("POST /monitors/* status=504"),)
-        assert "unconfirmed" in run(*_APPLY, env=account.env, clock=hurried).text
-        is_away.clear()
-        controls.faults = ()
+        account = half_made
         if name != "a":
             text = workspace.read("a.yaml").replace("name: a\n", f"name: {name}\n", 1)
             workspace.write("a.yaml", text.replace("metadata:", "metadata:\n  previously: [a]"))
@@ -435,25 +443,10 @@ class TestSeen:
         assert _names(account) == ["a", "b"]
 
     def test_one_that_nobody_asks_for_meanwhile_may_come_yet(
-        self, sandbox: Sandbox, workspace: Workspace, manifest: Manifest, run: Run, hurried: Clock
+        self, half_made: Account, workspace: Workspace, run: Run, hurried: Clock
     ) -> None:
         """A create that stands for a missing monitor is not forgotten with its manifest."""
-        controls, is_away = Controls(), threading.Event()
-
-        def witness(_moment: str, method: str, path: str) -> None:
-            if is_away.is_set() and method == "POST" and path != "/access-tokens":
-                controls.faults = (parse_fault("GET /monitors* status=503"), *controls.faults)
-
-        account = sandbox(controls=controls, witness=witness)
-        for new in ("a", "b"):
-            workspace.write(f"{new}.yaml", manifest("email-smtp", new, name=new))
-        assert run(*_APPLY, env=account.env).code == 0
-        account.delete(next(item["id"] for item in account.monitors() if item["name"] == "a"))
-        is_away.set()
-        controls.faults = (parse_fault("POST /monitors/* status=504"),)
-        assert "unconfirmed" in run(*_APPLY, env=account.env, clock=hurried).text
-        is_away.clear()
-        controls.faults = ()
+        account = half_made
         text = workspace.read("a.yaml")
         (workspace.root / "monitors" / "a.yaml").unlink()
         assert run(*_APPLY, env=account.env).code == 0

@@ -279,10 +279,12 @@ class Model:
         for number, names in segment.changed.items():
             self._check_changed(number, names, segment)
 
-    def check_records(self, records: Mapping[str, Mapping[str, Any]]) -> None:
-        """Of what no look has confirmed, the record says what the answer did."""
+    def check_records(
+        self, records: Mapping[str, Mapping[str, Any]], *, may_claim: bool = False
+    ) -> None:
+        """If an answer has lied, the record of what no look has confirmed may say what it did."""
         for address, record in records.items():
-            if record.get("unseen") and not record["fields"]:
+            if may_claim and record.get("unseen") and not record["fields"]:
                 continue
             assert record["id"] in self.ours.get(address, ()), (
                 f"{address} was bound to monitor {record['id']}, which is not its own"

@@ -377,6 +377,7 @@ class World:
         self.nature = self.way = ""
         self.pace = 0.0
         self.is_slow = self.has_lagged = False
+        self.has_lied = False
         self._behind_until = 0.0
         self._schemas = installed_schemas().documents
         self._stack = contextlib.ExitStack()
@@ -429,6 +430,7 @@ class World:
         self.settle()  # what was under way in the history before
         self._url = self._urls[is_paged]
         self.is_slow = self.has_lagged = False
+        self.has_lied = False
         self.account.clear()
         self._environment = {
             "ALERTSITE_URL": self._url,
@@ -488,6 +490,7 @@ class World:
         self._controls.faults = [parse_fault(text) for text in (*self._struck, *slow)]
         self.is_slow = self.is_slow or bool(slow)
         self.has_lagged = self.has_lagged or bool(slow) or "lag" in self.way
+        self.has_lied = self.has_lied or "lies=previous-id" in self.way
         trace(f"  the world: {text} {self._struck}")
 
     def settle(self) -> None:

@@ -302,6 +302,7 @@ class Recorder:
         self._foreign: set[str] = set()
         self._replaced: dict[str, Sending] = {}
         self._replacing: dict[str, Record | None] = {}
+        self._owners: dict[int, str] = {}
         self.is_run_kept = self.can_undo = False
         self._outcomes = self._pending = 0
         self._saved_at = clock.monotonic()
@@ -445,6 +446,7 @@ class Recorder:
         before = {self.run: ids_before} if creates else {}
         moved = {**dict.fromkeys(creates), **going, **self._clean(updates)}
         self._note(StateDelta(moved, pending, before, losses=losses))
+        self._owners = records.owners_of(self.state.records) if creates else {}
         # What was found again must be saved too, or an outcome that builds on it would count for
         # nothing in the next run.
         self._save()
@@ -467,7 +469,13 @@ class Recorder:
             if (sending := self._replaced.get(address)) is not None
         }
         taken_back |= self._replaced_by(outcomes.keys() - changed.keys())
-        self._note(StateDelta({**changed, **taken_back}, dict.fromkeys(outcomes)))
+        # The id of a missing monitor that AlertSite gives again is no longer that of its record.
+        lost = {
+            owner: None
+            for address, record in changed.items()
+            if record.is_new and (owner := self._owners.get(record.id, address)) != address
+        }
+        self._note(StateDelta({**lost, **changed, **taken_back}, dict.fromkeys(outcomes)))
         self._outcomes += len(changed)
         self._pending += len(outcomes)
         if self._journal is not None:

@@ -66,6 +66,7 @@ Prints the variables that point other commands at it.
   expired=400          an expired token is refused with 400 (401: with 401)
   lies=create-id       hostile: a create is answered with another monitor's id
   lies=previous-id     hostile: … with the id of the create before it
+  reuse-ids            a new monitor may get the id of a deleted one
   vanish=first|ID      a monitor is deleted once the first page is served
 """
 _EXAMPLES = """\b

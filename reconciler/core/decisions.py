@@ -84,6 +84,7 @@ class Decision(StrEnum):
     SAME_NAME = "refuse same-name"
     UNCERTAIN = "refuse uncertain"
     PERHAPS_OURS = "refuse perhaps-ours"
+    NOT_AS_CREATED = "refuse not-as-created"
 
 
 TABLE: dict[tuple[ManifestState, RecordState, LiveState], Decision] = {

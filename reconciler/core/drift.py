@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.diff import drifted
-from reconciler.core.model import Kind, Unmanaged
+from reconciler.core.model import Unmanaged, kind_of
 from reconciler.core.pending import caught_up
 from reconciler.core.targets import is_target_address
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.core.diff import FieldChange
-    from reconciler.core.model import JSON, Account, Live
+    from reconciler.core.model import JSON, Account, Kind, Live
     from reconciler.core.state import Record
 
 
@@ -104,12 +104,11 @@ def find_drift(
         if not is_target_address(address, targets):
             continue
         monitor = by_id.get(record.id)
-        name = address.partition("/")[0]
         fields: tuple[FieldChange, ...] = ()
         if monitor is None and record.deleting:
             continue  # a run was about to delete it, and did
         if monitor is not None:
-            kind = kinds.get(name) or Kind(name, {})
+            kind = kind_of(address, kinds)
             seen = caught_up(record, kind, monitor)
             applied = {
                 field: value

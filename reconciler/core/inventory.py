@@ -8,8 +8,8 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.core.model import folded, match_key
-from reconciler.core.pending import all_caught_up
+from reconciler.core.model import folded, kind_of, match_key
+from reconciler.core.pending import all_caught_up, is_surely_made
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -60,8 +60,8 @@ class Inventory:
         self.by_address = {item.address: item for item in self.desired}
         # Sorted, since a list of AlertSite may come in any order, and nothing is to depend on it.
         self.by_id = {monitor.id: monitor for monitor in sorted(live, key=attrgetter("id"))}
-        kinds = {item.kind.name: item.kind for item in self.desired}
-        self.records = all_caught_up(self.records, self.by_id, kinds)
+        self._kinds = {item.kind.name: item.kind for item in self.desired}
+        self.records = all_caught_up(self.records, self.by_id, self._kinds)
         self.secrets = _secrets(self.records.values())
         self.claimed = {item.id: item.address for item in self.desired if item.id is not None}
         loose = sorted(
@@ -88,6 +88,11 @@ class Inventory:
                     if monitor.type in {key[0], None}:
                         found.setdefault(key, []).append(monitor.id)
         return {key: sorted(ids) for key, ids in found.items()}
+
+    def is_surely_made(self, address: str) -> bool:
+        """Whether the monitor of a record, which is there, is the one that was made for it."""
+        record = self.records[address]
+        return is_surely_made(record, self.by_id[record.id], kind_of(address, self._kinds))
 
     def duplicates(self) -> Iterator[tuple[str, int, int]]:
         """Address and id of a monitor of ours, and the id of a free one of its kind and name.

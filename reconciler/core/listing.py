@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.decisions import TABLE, Decision, without_manifest
 from reconciler.core.inventory import Inventory, number_of
 from reconciler.core.mask import HIDDEN, shown
-from reconciler.core.model import JSON, Kind, Live, elements_by_key, scalars_in
+from reconciler.core.model import JSON, Kind, Live, elements_by_key, kind_of, scalars_in
 from reconciler.core.names import Name, find_names, uses_of
 from reconciler.core.report import Standing
 from reconciler.core.targets import is_id, is_in, is_selected
@@ -215,8 +215,7 @@ class _View:
         )
 
     def orphaned(self, address: str, record: Record) -> Listed:
-        name = address.partition("/")[0]
-        kind = self._kinds.get(name) or Kind(name, {})
+        kind = kind_of(address, self._kinds)
         return Listed(
             Standing.ORPHANED,
             address,

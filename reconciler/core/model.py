@@ -161,6 +161,12 @@ class Kind(NamedTuple):
         return self.fields.get(name) or Field(name, _plain, _text(_plain), None, ())
 
 
+def kind_of(address: str, kinds: Mapping[str, Kind]) -> Kind:
+    """The kind in an address; if it is not among these, one of which no field is known."""
+    name = address.partition("/")[0]
+    return kinds.get(name) or Kind(name, {})
+
+
 class Origin(NamedTuple):
     """Where a manifest stands.
 

@@ -17,7 +17,9 @@ is concluded and nothing created, and a person is asked.
 An answer is no proof either: what is on the way may cross the answers of two creates. A record that
 no look has confirmed yet is a pending create again if its monitor is not surely what was sent but
 surely what another create of ours has sent; or if it is not there, or has nothing of what was sent,
-and another new one surely has.
+and another new one surely has. One that has nothing of what was sent, for no reason that shows, may
+be a stranger's: it is neither changed nor deleted (`is_foreign`, `is_surely_made`), and a person is
+asked.
 
 What is found is bound only while a manifest asks for it. That nothing is found proves nothing until
 the grace is over, which is longer than an answer may keep us waiting; only then is the create as
@@ -34,13 +36,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.core.model import Kind, folded
+from reconciler.core.model import folded, kind_of
 from reconciler.core.state import PendingCreate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from reconciler.core.model import JSON, Live
+    from reconciler.core.model import JSON, Kind, Live
     from reconciler.core.state import Record, State
 
 
@@ -74,10 +76,9 @@ def all_caught_up(
         return records
     found = dict(records)
     for address in going:
-        name, monitor = address.partition("/")[0], live.get(records[address].id)
+        monitor = live.get(records[address].id)
         if monitor is not None:
-            kind = kinds.get(name) or Kind(name, {})
-            found[address] = caught_up(records[address], kind, monitor)
+            found[address] = caught_up(records[address], kind_of(address, kinds), monitor)
     return found
 
 
@@ -98,16 +99,11 @@ def crossed(
         named: ids that manifests name.
         is_over: whether the grace is, so that the absence of a monitor proves something.
     """
-    new = {
-        address: PendingCreate(item.run, item.applied_at, item.unseen)
-        for address, item in state.records.items()
-        if item.is_new
-    }
+    new = {address: _create_of(item) for address, item in state.records.items() if item.is_new}
     creates = {**new, **state.pending_creates}
 
     def tier(address: str, monitor: Live) -> int | None:
-        name = address.partition("/")[0]
-        return _tier(monitor, creates[address], kinds.get(name) or Kind(name, {}))
+        return _tier(monitor, creates[address], kind_of(address, kinds))
 
     def has_made(address: str, monitor: Live) -> bool:
         found = tier(address, monitor)
@@ -140,6 +136,23 @@ def crossed(
         if (monitor is not None and is_anothers(monitor))
         or ((monitor is None or tier(address, monitor) is None) and is_elsewhere(address))
     }
+
+
+def is_foreign(record: Record, live: Live, kind: Kind) -> bool:
+    """Whether a monitor has nothing of what was sent, and only an answer says that it is ours."""
+    return record.is_new and _tier(live, _create_of(record), kind) is None
+
+
+def is_surely_made(record: Record, live: Live, kind: Kind) -> bool:
+    """Whether a look has confirmed a monitor, or would: it is what was sent."""
+    if not record.is_new:
+        return True
+    tier = _tier(live, _create_of(record), kind)
+    return tier is not None and tier < _DOUBTFUL
+
+
+def _create_of(record: Record) -> PendingCreate:
+    return PendingCreate(record.run, record.applied_at, record.unseen)
 
 
 class Resolution(NamedTuple):
@@ -176,8 +189,7 @@ def resolve_pending_creates(
     free = [monitor for monitor in live if monitor.id not in bound]
     tiers: list[dict[str, set[int]]] = [{}, {}, {}]
     for address, pending in state.pending_creates.items():
-        name = address.partition("/")[0]
-        kind = kinds.get(name) or Kind(name, {})
+        kind = kind_of(address, kinds)
         before = set(state.ids_before.get(pending.run, ()))
         for tier in tiers:
             tier[address] = set()

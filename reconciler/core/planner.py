@@ -21,7 +21,7 @@ from reconciler.core.inventory import Inventory, Uncertain, match_key_of, number
 from reconciler.core.model import Unmanaged, boolean
 from reconciler.core.names import find_names, uses_of
 from reconciler.core.options import PlanOptions
-from reconciler.core.pending import TARGETS
+from reconciler.core.pending import TARGETS, is_foreign
 from reconciler.core.plan import (
     Action,
     Binding,
@@ -81,6 +81,8 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
             yield _protected(address, record)
         elif inventory.by_id[record.id].type is None:
             yield _untyped(address, record)
+        elif not inventory.is_surely_made(address):
+            yield _unconfirmed(address, record)
         else:
             yield _retired(address, record, inventory.by_id[record.id])
 
@@ -132,6 +134,19 @@ def _untyped(address: str, record: Record) -> Refusal:
         "unknown-type",
         f"AlertSite does not return the type of monitor {record.id}, so it may not be the {kind} "
         "monitor of this record",
+        f"Leave it with --keep {address}, or forget it with: reconciler state rm {address}; to "
+        "remove it, delete it in AlertSite.",
+        None,
+    )
+
+
+def _unconfirmed(address: str, record: Record) -> Refusal:
+    """An answer alone says that the monitor is ours; it may have been that of another request."""
+    return Refusal(
+        address,
+        Decision.NOT_AS_CREATED.value.removeprefix("refuse "),
+        f"the record names monitor {record.id} because a create returned this id, but the monitor "
+        "is not what was sent",
         f"Leave it with --keep {address}, or forget it with: reconciler state rm {address}; to "
         "remove it, delete it in AlertSite.",
         None,
@@ -201,6 +216,16 @@ _REFUSALS: dict[Decision, tuple[str, str]] = {
     Decision.TWO_BINDINGS: (
         "the state binds {other} to monitor {record}, but {namer} names {named}",
         "Correct metadata.id, or forget the record with: reconciler state rm {other}",
+    ),
+    Decision.NOT_AS_CREATED: (
+        (
+            "the create returned the id {id}, but monitor {id} has neither the name nor the target "
+            "that was sent"
+        ),
+        (
+            "Look for {display!r} in AlertSite, and set metadata.id to its id; if there is none: "
+            "reconciler state rm {other}"
+        ),
     ),
     Decision.SAME_NAME: (
         (
@@ -339,7 +364,10 @@ def _decided(manifest: Desired, inventory: Inventory, rules: PlanOptions) -> lis
         case Decision.COMPARE:
             number = number_of(manifest, record)
             assert number is not None
-            return _compare(manifest, record, inventory.by_id[number], inventory, rules)
+            live = inventory.by_id[number]
+            if manifest.id is None and record and is_foreign(record, live, manifest.kind):
+                return [_refuse(Decision.NOT_AS_CREATED, manifest, inventory)]
+            return _compare(manifest, record, live, inventory, rules)
         case Decision.CREATE | Decision.CREATE_AGAIN if manifest.address in inventory.uncertain:
             return [_refuse(Decision.UNCERTAIN, manifest, inventory)]
         case Decision.CREATE | Decision.CREATE_AGAIN | Decision.NOT_OURS if (

@@ -63,7 +63,8 @@ class AccountData:
     def create(self, kind: MonitorKind, values: Mapping[str, Any], now: float) -> int:
         """Stores a new monitor; the id that is answered."""
         world = self.world
-        number = self._store.add(created(kind, world.kept(values)))
+        monitor = created(kind, world.kept(values))
+        number = self._store.add(monitor, reuses_ids=world.reuse_ids)
         if world.lag:
             self._listed_from[number] = now + world.lag
         if world.lies == "create-id":

@@ -31,6 +31,11 @@ _WANTED: Final = "account = ?2 AND (?1 IS NULL OR type IN (SELECT value FROM jso
 _ROWS: Final = f"SELECT json, is_plain FROM monitor WHERE {_WANTED}"  # noqa: S608
 _PAGE: Final = f"{_ROWS} ORDER BY id LIMIT ?3 OFFSET ?4"
 _COUNT: Final = f"SELECT count(*) FROM monitor WHERE {_WANTED}"  # noqa: S608
+_ADD: Final = "INSERT INTO monitor (type) VALUES ('')"
+_ADD_NEXT: Final = (
+    "INSERT INTO monitor (id, type) "  # noqa: S608
+    f"SELECT max(ifnull(max(id), 0), {_BEFORE_FIRST_ID}) + 1, '' FROM monitor"
+)
 _NO_LIMIT: Final = -1
 
 
@@ -96,10 +101,14 @@ class Database:
         text = self._text("SELECT json FROM monitor WHERE id = ? AND account = ?", number)
         return None if text is None else self._secrets.shown(text)
 
-    def add(self, monitor: Mapping[str, Any]) -> int:
-        """Stores a monitor that has no id yet; the id it got."""
+    def add(self, monitor: Mapping[str, Any], *, reuses_ids: bool = False) -> int:
+        """Stores a monitor that has no id yet; the id it got.
+
+        With `reuses_ids` it is the highest there is and one: that of a monitor that was deleted, if
+        that was the last one.
+        """
         with self._transaction():
-            row = self._connection.execute("INSERT INTO monitor (type) VALUES (?)", [""])
+            row = self._connection.execute(_ADD_NEXT if reuses_ids else _ADD)
             number = row.lastrowid
             assert number is not None
             self._put({**monitor, "id": number})

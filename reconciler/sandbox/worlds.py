@@ -71,6 +71,8 @@ class World:
         lies: `create-id`: a create is answered with the id of another monitor, the one with the
             lowest id; `previous-id`: with that of the create before it, as if something on the way
             crossed their answers. Hostile: nobody does that on purpose.
+        reuse_ids: ids are counted on from the highest one there is, so that of a monitor that was
+            deleted may be given again.
         vanish: `first` or an id: once a page was served that leaves pages to come, this monitor is
             deleted; `first` is the first one on that page, and only one is ever deleted so.
     """
@@ -94,6 +96,7 @@ class World:
     bools: Literal["yn", "01", "text"] | None = None
     expired: Literal[400, 401] = 401
     lies: Literal["create-id", "previous-id"] | None = None
+    reuse_ids: bool = False
     vanish: int | Literal["first"] | None = None
 
     @property
@@ -246,6 +249,7 @@ KEYS: Final[Mapping[str, _Key]] = {
     "bools": _one_of(*_BOOLEANS),
     "expired": _one_of("400", "401", read=int),
     "lies": _one_of("create-id", "previous-id"),
+    "reuse-ids": _Key(),
     "vanish": _Key("first|ID", lambda text: text if text == "first" else _number(text)),
 }
 """The keys of `parse_world`, by their names in a text."""

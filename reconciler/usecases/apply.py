@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.diff import Cause
 from reconciler.core.inventory import number_of
 from reconciler.core.mask import shown
-from reconciler.core.pending import all_caught_up, caught_up
+from reconciler.core.pending import all_caught_up, caught_up, is_foreign
 from reconciler.core.plan import Action, BindingAction, Reason
 from reconciler.core.release import kept_priors, left_worse, with_intent
 from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
@@ -218,6 +218,7 @@ def apply_plan(
     generation = about.generation
     if generation.commit and not workspace.rules.targets:
         recorder.claim(generation)
+    recorder.reopen(first.crossed, first.ids)
     recorder.bind(_approved(plan, first.bound))
     recorder.drop(first.dropped, first.by_id)
     recorder.bind(run.came(recorder.state.records))
@@ -303,7 +304,9 @@ class _Run:
         self._recorder = recorder
         self._execution = execution
         self._first = first
-        self._ids = set(first.ids)  # those that no create may be answered with
+        # Those that no create may be answered with: what is there, and what others were told.
+        self._ids = {*first.ids}
+        self._ids |= {item.id for item in recorder.state.records.values() if item.is_new}
 
     def came(self, records: Mapping[str, Record]) -> dict[str, Record | None]:
         """The records with what earlier runs have sent by now, or have not deleted.
@@ -617,6 +620,8 @@ class _Run:
             number = number_of(desired, old)
             if number is not None and number in last.by_id and address not in refused:
                 was = old if old and old.id == number else Record(number, {}, {}, "", "")
+                if is_foreign(was, last.by_id[number], desired.kind):
+                    continue  # only an answer says that it is ours; so it is asked about again
                 if desired.undo is not None and desired.undo.is_unbound:
                     if address not in differing:
                         records[address] = None

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.context import written
 from reconciler.core.events import ObservationBegan, ObservationEnded
 from reconciler.core.inventory import Inventory, Uncertain, match_key_of
-from reconciler.core.model import Live, Observation, match_key, secret_refs
+from reconciler.core.model import Live, Observation, kind_of, match_key, secret_refs
 from reconciler.core.options import PlanOptions
-from reconciler.core.pending import crossed, resolve_pending_creates
+from reconciler.core.pending import crossed, is_foreign, resolve_pending_creates
 from reconciler.core.plan import Binding, BindingAction, Note, NoteCode, Plan
 from reconciler.core.planner import decide
 from reconciler.core.safety import Budgets, terms
@@ -268,34 +268,29 @@ def _planned(
     desired = workspace.fleet.desired
     named = {item.id for item in desired if item.id is not None}
     asked = {item.address for item in desired if item.id is None}
-    waited_for = asked.intersection(item.address for item in workspace.targeted)
-    held = _held(workspace, state)
-    pending, moved = _renamed(held, state, workspace)
-    wanted = {
-        match_key_of(item)
-        for item in workspace.targeted
-        if item.id is None and item.address not in state.records
-    }
-    candidates = {
-        address
-        for address, item in pending.items()
-        if match_key(address.partition("/")[0], item.body.get("name")) in wanted
-    }
     while True:
         was_over = grace is not None and grace.is_over  # before: what is seen is older than its end
         seen = observe(reader, kinds, state, named, refuses=refuses)
         there = {monitor.id: monitor for monitor in seen.live}
-        known = state._replace(pending_creates=pending)
-        wrong = {} if workspace.undoes else crossed(known, there, kinds, named, is_over=was_over)
-        known = StateDelta(dict.fromkeys(wrong), wrong).of(known)
+        wrong = {} if workspace.undoes else crossed(state, there, kinds, named, is_over=was_over)
+        known = StateDelta(dict.fromkeys(wrong), wrong).of(state)
+        held = _held(workspace, known)
+        pending, moved = _renamed(held, known, workspace)
+        known = known._replace(pending_creates=pending)
         found = resolve_pending_creates(known, seen.live, kinds, named, asked)
         unseen = [
-            key for key, item in known.records.items() if item.is_new and item.id not in there
+            address
+            for address, record in known.records.items()
+            if record.is_new
+            and (
+                (monitor := there.get(record.id)) is None
+                or is_foreign(record, monitor, kind_of(address, kinds))
+            )
         ]
-        missing = [key for key in (*found.missing, *unseen) if key in waited_for | candidates]
+        waited_for = _waited_for(workspace, known)
+        missing = [key for key in (*found.missing, *unseen) if key in waited_for]
         if not missing or grace is None or was_over or not grace.wait(missing):
             break
-    pending = dict(known.pending_creates)
     bound: dict[str, Record | None] = {
         address: Record(
             number,
@@ -350,7 +345,7 @@ def _planned(
     dropped = [
         address
         for address in found.missing
-        if (was_over and address in waited_for | candidates)
+        if (was_over and address in waited_for)
         or (address not in asked and (was_over or _is_old(pending[address], now)))
     ]
     dropped += [before for address, before in moved.items() if address in {*dropped}]
@@ -369,6 +364,22 @@ def _planned(
     plan = _with_untold_secrets(plan, workspace, records)
     plan = without_secrets(plan, desired, workspace.vault)
     return Planned(there, plan, bound, tuple(sorted(dropped)), wrong)
+
+
+def _waited_for(workspace: Workspace, known: State) -> set[str]:
+    """The addresses of creates that this plan is about: a manifest asks for them, or for the like.
+
+    A record has a former address until its rename is saved.
+    """
+    loose = [item for item in workspace.targeted if item.id is None]
+    found = {item.address for item in loose}
+    found |= {f"{item.kind.name}/{name}" for item in loose for name in item.previously}
+    wanted = {match_key_of(item) for item in loose if item.address not in known.records}
+    return found | {
+        address
+        for address, item in known.pending_creates.items()
+        if match_key(address.partition("/")[0], item.body.get("name")) in wanted
+    }
 
 
 def _held(workspace: Workspace, state: State) -> Mapping[str, PendingCreate]:

@@ -220,6 +220,12 @@ REFUSALS = {
         "Bind it with [`--adopt`](../how-to/adopt.md#adopt-a-monitor) or `metadata.id`, or change "
         "the display name.",
     ),
+    "not-as-created": Advice(
+        "When the monitor was created, AlertSite returned the id of a monitor that is not what was "
+        "sent.",
+        "Find the monitor in AlertSite and write its id into `metadata.id`. If there is none, run "
+        "`reconciler state rm ADDRESS`. For an orphan: `--keep ADDRESS`.",
+    ),
     "other-kind": Advice(
         "The monitor with this id is of another kind.",
         "Correct `kind` or `metadata.id`. AlertSite cannot change the kind of a monitor.",

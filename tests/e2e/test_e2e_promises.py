@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.core import model
-from reconciler.core.state import PendingCreate, State, record_from_json, to_text
+from reconciler.core.state import PendingCreate, Record, State, record_from_json, to_text
 from reconciler.sandbox import parse_fault, parse_world
 from reconciler.sandbox.options import Controls
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _APPLY = ("apply", "--auto-approve")
 _SMTP = "email-smtp"
+_PLAN = {"billing_plancode": "UBM - A/A"}
 
 
 @pytest.fixture
@@ -197,6 +198,101 @@ class TestPost:
         records = workspace.state()["records"].items()
         assert {address: record["id"] for address, record in records} == made
         assert "No changes. 3 unchanged." in run("plan", env=account.env).out
+
+    @pytest.mark.parametrize("is_gone", [False, True])
+    def test_the_id_of_what_a_stranger_made_meanwhile_is_not_taken_for_ours(
+        self,
+        is_gone: bool,
+        new: Callable[..., None],
+        sandbox: Sandbox,
+        run: Run,
+        hurried: Clock,
+        workspace: Workspace,
+    ) -> None:
+        """The answer names it, and the list does not show ours yet."""
+        new(1, port=2525)
+        controls, numbers = Controls(), []
+
+        def witness(moment: str, method: str, path: str) -> None:
+            if (
+                (moment, method) == ("before", "POST")
+                and path.startswith("/monitors")
+                and not numbers
+            ):
+                numbers.append(0)
+                numbers[0] = account.create(
+                    _SMTP, name="A stranger's", hostname="x.example.com", **_PLAN
+                )
+                controls.world = parse_world("lies=create-id,lag=3600")
+
+        account = sandbox(controls=controls, witness=witness)
+        done = run(*_APPLY, env=account.env, clock=hurried)
+        (number,) = numbers
+        before = account.live(number)
+        assert done.code == 7
+        assert f"monitor {number} has neither the name nor the target" in done.text
+        if is_gone:
+            workspace.write("new.yaml", "")
+        for command in (("plan",), _APPLY, (*_APPLY, "--prune", "--allow-empty")):
+            done = run(*command, env=account.env, clock=hurried)
+            assert account.live(number) == before
+            if not is_gone or "--prune" in command:
+                assert done.code == 5, done
+                assert "email-smtp/new-1" in done.out
+        assert _posts(account) == 2
+
+    def test_an_id_that_is_given_again_is_its_new_owner_s(
+        self, new: Callable[..., None], sandbox: Sandbox, run: Run, workspace: Workspace
+    ) -> None:
+        """Of two monitors one is missing; the other one that is made has its id by then."""
+        new(1)
+        account = sandbox(world=parse_world("reuse-ids"))
+        assert run(*_APPLY, env=account.env).code == 0
+        (missing,) = _ids(workspace).values()
+        account.delete(missing)
+        new(2)
+        one = run(*_APPLY, "--target", "email-smtp/new-2", env=account.env)
+        assert (one.code, _ids(workspace)) == (0, {"new-2": missing})
+        for _ in range(2):
+            assert run(*_APPLY, env=account.env).code == 0
+        assert _names(account) == ["New 1", "New 2"]
+        assert _ids(workspace) == {"new-1": missing + 1, "new-2": missing}
+
+    def test_crossed_ids_are_known_under_the_names_that_manifests_have_by_now(
+        self, manifest: Manifest, sandbox: Sandbox, run: Run, hurried: Clock, workspace: Workspace
+    ) -> None:
+        for name, was in (("c", "a"), ("d", "b")):
+            text = manifest(_SMTP, name, name=f"Now {name}", hostname=f"{was}.example.com")
+            line = f"  name: {name}\n"
+            workspace.write(f"{name}.yaml", text.replace(line, f"{line}  previously: [{was}]\n", 1))
+        account = sandbox()
+        ids = {
+            name: account.create(
+                _SMTP, name=f"Once {name}", hostname=f"{name}.example.com", **_PLAN
+            )
+            for name in "ab"
+        }
+        crossed = {"a": ids["b"], "b": ids["a"]}
+        at = "2026-01-01T00:00:00Z"
+        records = {
+            f"{_SMTP}/{name}": Record(
+                crossed[name],
+                {},
+                {},
+                at,
+                "run-1",
+                unseen={"name": f"Once {name}", "hostname": f"{name}.example.com"},
+            )
+            for name in "ab"
+        }
+        place = model.Account("default", account.url)
+        state = State("lineage", place, 1, at, "run-1", records, ids_before={"run-1": ()})
+        workspace.kept.parent.mkdir(exist_ok=True)
+        workspace.kept.write_text(to_text(state), encoding="utf-8")
+        done = run(*_APPLY, env=account.env, clock=hurried)
+        assert done.code == 0, done
+        assert _names(account) == ["Now c", "Now d"]
+        assert _ids(workspace) == {"c": ids["a"], "d": ids["b"]}
 
     @pytest.mark.parametrize(
         "world",

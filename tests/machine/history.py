@@ -788,6 +788,15 @@ class History:
                 is_ours = is_ours and address in self.model.made[number].of and self.is_shared
                 assert not is_ours, f"the tool has made {number} itself: {refusal}"
                 return Flags(adopt=True)
+            case "not-as-created":
+                number = records[address]["id"]
+                made = self.model.made.get(number)
+                is_renamed = made is not None and address in made.of
+                assert is_renamed or self.world.has_lied, refusal
+                if is_renamed:
+                    self.write(which, manifest._replace(id=number))
+                else:
+                    self.removes_record(which, address)
             case "perhaps-ours":
                 self.applies(which, Flags(target=address), "--parallelism", "1")
                 return flags

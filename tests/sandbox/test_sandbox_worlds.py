@@ -533,6 +533,14 @@ def test_a_create_is_answered_with_the_id_of_the_one_before(start: Any, smtp: An
     assert listed(client) == [first, first + 1, first + 2]
 
 
+def test_the_last_id_is_given_again(start: Any, smtp: Any) -> None:
+    for reuses, again in ((True, 0), (False, 1)):
+        client = start(world=World(reuse_ids=reuses))
+        last = [create(client, smtp) for _ in range(2)][-1]
+        assert client.delete(f"/monitors/{last}").status_code == 204
+        assert create(client, smtp) == last + again
+
+
 def test_worlds_combine(world: Any, smtp: Any, now: Now) -> None:
     client = world("lag=5,late=5,no-type,bools=yn,hide=1,count=page,offset=page", clock=now)
     number = create(client, smtp)

@@ -100,6 +100,31 @@ def test_every_row_of_the_table_has_a_case_and_every_case_a_row() -> None:
     assert found == TABLE.keys()
 
 
+@pytest.mark.parametrize("number", [None, 1])
+def test_what_only_an_answer_says_is_ours_is_not_changed_if_it_is_nothing_of_that(
+    number: int | None,
+) -> None:
+    sent = {"name": "Relay", "hostname": "mail.example.com"}
+    manifest = desired({**sent, "port": 25}, id=number)
+    claimed = record(id=1)._replace(unseen=sent)
+
+    def plan(has: dict[str, Any], known: Record) -> Plan:
+        return decide(ACCOUNT, [manifest], {ADDRESS: known}, [live(has)], KINDS, RULES)
+
+    theirs = {"name": "Theirs", "hostname": "other.example.com"}
+    found = plan(theirs, claimed)
+    if number is not None:  # the manifest says so
+        assert found.changes
+        return
+    (refusal,) = found.refusals
+    assert (found.changes, refusal.code) == ((), "not-as-created")
+    assert "'Relay'" in refusal.hint
+    assert ADDRESS in refusal.hint
+    for part in ({**theirs, "name": "Relay"}, {**sent, "name": "Theirs"}):
+        assert plan(part, claimed).changes
+    assert plan(theirs, claimed._replace(fields=theirs)).changes
+
+
 def test_every_refusal_says_what_and_what_next_without_a_gap() -> None:
     for manifests, number, monitors, _ in ROWS.values():
         for refusal in planned(manifests, number, monitors).refusals:

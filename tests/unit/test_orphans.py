@@ -142,6 +142,19 @@ class TestLifecycle:
             (GONE, "orphan")
         ]
 
+    @pytest.mark.parametrize("has", [{"name": "Another"}, {"hostname": "other.example.com"}])
+    def test_what_only_an_answer_says_is_ours_must_be_what_was_sent(
+        self, has: dict[str, Any]
+    ) -> None:
+        sent = {"name": "Relay", "hostname": "mail.example.com"}
+        claimed = remembered()._replace(unseen=sent)
+        assert planned([], {GONE: claimed}, [live(sent)]).changes
+        plan = planned([], {GONE: claimed}, [live({**sent, **has})])
+        assert said(plan) == [(GONE, "not-as-created")]
+        assert f"--keep {GONE}" in plan.refusals[0].hint
+        seen = claimed._replace(fields=sent)
+        assert planned([], {GONE: seen}, [live({**sent, **has})]).changes
+
     def test_it_covers_disabling_too(self) -> None:
         plan = planned([], {GONE: remembered(protect=True, retire="disable")}, [live()])
         assert said(plan) == [(GONE, "protected")]

@@ -235,6 +235,19 @@ class TestRecover:
         lines = self.lines(made, outcome_line(ADDRESS, None, None))
         assert set(recover(state, [lines]).delta.of(state).records) == {"email-pop/new"}
 
+    def test_an_id_that_a_new_monitor_has_is_no_longer_that_of_a_record(self) -> None:
+        new = record(id=record().id, run="run-2")._replace(unseen={"name": "New"})
+        intents = (intent_line(address, CREATE, None) for address in ("email-pop/new", ADDRESS))
+        made = outcome_line("email-pop/new", new, None)
+        assert recover(STATE, [self.lines(made)]).delta.of(STATE).records == {"email-pop/new": new}
+        again = outcome_line(ADDRESS, record(id=8, run="run-2"), None)
+        state = STATE._replace(records={}, pending_creates={ADDRESS: CREATE})
+        found = recover(state, [self.lines(*intents, again, made)]).delta.of(state)
+        assert {address: item.id for address, item in found.records.items()} == {
+            ADDRESS: 8,
+            "email-pop/new": new.id,
+        }
+
     def test_a_journal_without_a_line_is_that_of_a_run_that_sent_nothing(self) -> None:
         assert recover(STATE, [[]]).runs == ()
 

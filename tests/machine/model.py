@@ -156,9 +156,16 @@ class Segment:
     def own(self, address: str) -> int | None:
         """The living monitor that the address is bound to, by its record or a former one's."""
         manifest = self.fleet.get(address)
+        former = manifest.former if manifest else []
         is_new = address not in self.records and address not in self.begun
-        former = manifest.former if manifest and is_new else []
-        for name in (address, *(item for item in former if item not in self.fleet)):
+        # Whose record goes to another one, which has none, takes that of a former name for it.
+        is_left = any(
+            address in item.former and item.address not in self.records
+            for item in self.fleet.values()
+        )
+        names = [item for item in former if item not in self.fleet] if is_new else []
+        moved = [item for item in former if item in self.records] if is_left else []
+        for name in moved or (address, *names):
             if name in self.records:
                 number = self.records[name]["id"]
                 return number if number in self.before else None

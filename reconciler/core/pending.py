@@ -139,8 +139,13 @@ def crossed(
 
 
 def is_foreign(record: Record, live: Live, kind: Kind) -> bool:
-    """Whether a monitor has nothing of what was sent, and only an answer says that it is ours."""
-    return record.is_new and _tier(live, _create_of(record), kind) is None
+    """Whether only an answer says that a monitor is ours, which is seen to be another one.
+
+    A server that rewrites names and does not show what a monitor watches is believed.
+    """
+    create = _create_of(record)
+    is_another = _tier(live, create, kind) is None and bool(_targets(live, create, kind))
+    return record.is_new and is_another
 
 
 def is_surely_made(record: Record, live: Live, kind: Kind) -> bool:
@@ -262,11 +267,7 @@ def _tier(monitor: Live, pending: PendingCreate, kind: Kind) -> int | None:
     shown, sent = monitor.fields.get("name"), pending.body.get("name")
     has, wanted = folded(shown), folded(sent)
     is_cut = _is_cut(shown, sent)
-    targets = [
-        name
-        for name in TARGETS
-        if name in pending.body and kind.field(name).normalise(monitor.fields.get(name)) is not None
-    ]
+    targets = _targets(monitor, pending, kind)
     watches_the_same = all(
         kind.field(name).is_same(monitor.fields.get(name), pending.body[name]) for name in targets
     )
@@ -275,6 +276,15 @@ def _tier(monitor: Live, pending: PendingCreate, kind: Kind) -> int | None:
     if watches_the_same and is_cut:
         return 1
     return _DOUBTFUL if has == wanted or is_cut or (targets and watches_the_same) else None
+
+
+def _targets(monitor: Live, pending: PendingCreate, kind: Kind) -> list[str]:
+    """What was sent of the fields that say what a monitor watches, and is shown."""
+    return [
+        name
+        for name in TARGETS
+        if name in pending.body and kind.field(name).normalise(monitor.fields.get(name)) is not None
+    ]
 
 
 def _is_cut(shown: JSON, sent: JSON) -> bool:

@@ -123,6 +123,7 @@ def test_what_only_an_answer_says_is_ours_is_not_changed_if_it_is_nothing_of_tha
     for part in ({**theirs, "name": "Relay"}, {**sent, "name": "Theirs"}):
         assert plan(part, claimed).changes
     assert plan(theirs, claimed._replace(fields=theirs)).changes
+    assert plan({"name": "Theirs"}, claimed).changes  # a server may rewrite names
 
 
 def test_every_refusal_says_what_and_what_next_without_a_gap() -> None:

@@ -394,9 +394,10 @@ def _decided(manifest: Desired, inventory: Inventory, rules: PlanOptions) -> lis
 def _watching_the_same(manifest: Desired, inventory: Inventory) -> tuple[int, ...]:
     """Free monitors of that kind which watch the same: one of them may be it, renamed.
 
-    Whoever asks to adopt what is there, after a state was lost, wants nothing made beside it.
+    Whoever asks to adopt what is there, after a state was lost, wants nothing made beside it. What
+    has the name of another manifest is not free.
     """
-    kind, taken = manifest.kind, inventory.bound
+    kind, taken = manifest.kind, inventory.bound.union(*inventory.candidates.values())
     wanted = [name for name in (*TARGETS, "port") if name in manifest.fields]
     return tuple(
         sorted(

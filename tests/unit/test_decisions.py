@@ -238,6 +238,17 @@ class TestAdopt:
         assert refusal.code == "ambiguous"
         assert "8, 9" in refusal.message
 
+    def test_what_another_manifest_adopts_is_not_taken_for_one_that_watches_the_same(self) -> None:
+        one, new = ({"name": name, "hostname": "mail.example.com"} for name in ("Relay", "New"))
+        manifests = [desired(one, id=None), desired(new, name="new", id=None)]
+        plan = planned(manifests, None, [live(one, id=8)], self.RULES)
+        assert [(item.address, item.action) for item in plan.changes] == [
+            ("email-smtp/new", Action.CREATE)
+        ]
+        assert [item.id for item in plan.bindings] == [8]
+        (refusal,) = planned(manifests[1:], None, [live(one, id=8)], self.RULES).refusals
+        assert refusal.code == "perhaps-ours"
+
     def test_what_an_orphan_is_bound_to_is_not_adopted(self) -> None:
         records = {"email-smtp/old": record(id=8)}
         plan = decide(ACCOUNT, [NAMED], records, CANDIDATES[:1], KINDS, self.RULES)

@@ -91,7 +91,7 @@ def _found(
                 f"{run.store.location}: the state does not list the monitors that had no manifest",
                 "Run apply once to save them, or list all with: reconciler list --unmanaged",
             )
-        targets = _by_address(targets, manifests, known.state.records)
+        targets = _by_address(targets, manifests, known.state.all_records)
         live = observe(connection.reader(), schemas.kinds, known.state).live
     today = runtime.now()[:10]
     kinds = schemas.kinds

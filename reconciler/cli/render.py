@@ -33,7 +33,7 @@ def render(address: str, manifests: str, location: str | None, output: str) -> i
     (found,) = with_addresses((address,), fleet.desired, {})
     if is_id(found):
         run = runtime.begin(location)
-        (found,) = with_addresses((address,), fleet.desired, run.known(None).state.records)
+        (found,) = with_addresses((address,), fleet.desired, run.known(None).state.all_records)
     effective = find_effective(fleet, schemas, found)
     if output == "json":
         console.document(effective.to_json())

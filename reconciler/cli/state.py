@@ -10,14 +10,14 @@ import click
 from reconciler import durable
 from reconciler.cli import completions, config, console, options, runtime, selection
 from reconciler.core.printable import json_lines
-from reconciler.core.state import StateDelta, from_text, record_to_json, to_text
+from reconciler.core.state import StateDelta, from_text, pending_to_json, record_to_json, to_text
 from reconciler.core.targets import with_addresses
 from reconciler.errors import ConfigurationError, ExitCode, StateError, UsageError
 from reconciler.state_session import replace, take_over
 from reconciler.state_store import break_lock, current
 
 if TYPE_CHECKING:
-    from reconciler.core.state import State
+    from reconciler.core.state import PendingCreate, State
 
 
 @click.group(epilog="Example: reconciler state list --state git:origin")
@@ -29,7 +29,10 @@ def state() -> None:
 @selection.one
 @options.state
 def list_(location: str | None) -> int:
-    """List the records: address, id, and when which run applied it."""
+    """List the records: address, id, and when which run applied it.
+
+    Creates whose outcome is not known are listed after them.
+    """
     run = runtime.begin_without_account(location)
     known = run.known(None)
     if not known.saved.serial:
@@ -39,8 +42,8 @@ def list_(location: str | None) -> int:
         for address, record in sorted(known.state.records.items())
     ]
     lines += [
-        f"{address}  being created as {pending.body.get('name')!r} since {pending.at}, outcome "
-        f"unknown  run {pending.run}"
+        f"{address}  being created as {pending.body.get('name')!r}{_in_place_of(pending)} since "
+        f"{pending.at}, outcome unknown  run {pending.run}"
         for address, pending in sorted(known.state.pending_creates.items())
     ]
     for line in lines:
@@ -53,17 +56,19 @@ def list_(location: str | None) -> int:
 @click.argument("address", shell_complete=completions.addresses)
 @options.state
 def show(address: str, location: str | None) -> int:
-    """Show one record as JSON.
+    """Show one record, or a create whose outcome is not known, as JSON.
 
     You can use the id of the monitor instead of ADDRESS.
     """
     run = runtime.begin_without_account(location)
-    records = run.known(None).state.records
-    (found,) = with_addresses((address,), (), records)
-    record = records.get(found)
-    if record is None:
+    known = run.known(None).state
+    (found,) = with_addresses((address,), (), known.all_records)
+    if found in known.records:
+        console.document(record_to_json(known.records[found]))
+    elif found in known.pending_creates:
+        console.document(pending_to_json(known.pending_creates[found]))
+    else:
         raise _no_record(run, address)
-    console.document(record_to_json(record))
     return ExitCode.OK
 
 
@@ -89,7 +94,7 @@ def remove(addresses: tuple[str, ...], location: str | None, lock_timeout: float
         runtime.locked(run, "state rm", lock_timeout) as cancellation,
     ):
         known = run.known(None)
-        addresses = with_addresses(addresses, (), known.state.records)
+        addresses = with_addresses(addresses, (), known.state.all_records)
         for address in addresses:
             if address not in known.state.records and address not in known.state.pending_creates:
                 raise _no_record(run, address)
@@ -205,6 +210,11 @@ def _read(file: str) -> State:
         ) from error
     except StateError as error:
         raise StateError(f"{file}: {error}", error.hint) from error
+
+
+def _in_place_of(pending: PendingCreate) -> str:
+    was = pending.replaces
+    return "" if was is None else f" in place of missing monitor {was.id}"
 
 
 def _no_record(run: runtime.Run, address: str) -> UsageError:

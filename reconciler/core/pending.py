@@ -37,13 +37,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.model import folded, kind_of
-from reconciler.core.state import PendingCreate
+from reconciler.core.state import PendingCreate, Record
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from reconciler.core.model import JSON, Kind, Live
-    from reconciler.core.state import Record, State
+    from reconciler.core.state import State
 
 
 TARGETS = ("hostname", "smtp_hostname", "pop3_hostname", "email")
@@ -235,29 +235,44 @@ def resolve_pending_creates(
 def records_of(
     state: State, live: Iterable[Live], kinds: Mapping[str, Kind]
 ) -> Mapping[str, Record]:
-    """The records of a state, and those of missing monitors that nothing was created for yet.
+    """The records of a state, with what pending creates have made or have not.
+
+    A missing monitor that nothing was created for yet keeps its record. What a create has surely
+    made has a record as an apply would bind it.
 
     Args:
         state: with its pending creates.
         live: every monitor that AlertSite was seen to have.
         kinds: the kinds, by name.
     """
-    waiting = {
-        address: item.replaces
-        for address, item in state.pending_creates.items()
-        if item.replaces is not None
-    }
-    if not waiting:
+    if not state.pending_creates:
         return state.records
     live = tuple(live)
-    missing = resolve_pending_creates(state, live, kinds, (), ()).missing
+    resolved = resolve_pending_creates(state, live, kinds, (), state.pending_creates)
     there = {monitor.id for monitor in live}
     again = {
-        address: waiting[address]
-        for address in missing
-        if address in waiting and waiting[address].id not in there
+        address: was
+        for address in resolved.missing
+        if (was := state.pending_creates[address].replaces) is not None and was.id not in there
     }
-    return {**again, **state.records}
+    made = {
+        address: made_by(state.pending_creates[address], number)
+        for address, number in resolved.found.items()
+    }
+    return {**again, **made, **state.records}
+
+
+def made_by(pending: PendingCreate, number: int) -> Record:
+    """The record of a monitor that a pending create has made."""
+    return Record(
+        number,
+        {},
+        {},
+        pending.at,
+        pending.run,
+        unseen=pending.body,
+        made_with=tuple(sorted(pending.body)),
+    )
 
 
 def _tier(monitor: Live, pending: PendingCreate, kind: Kind) -> int | None:

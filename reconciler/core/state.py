@@ -182,6 +182,16 @@ class State(NamedTuple):
     budget: Mapping[str, int] = {}
     unmanaged: tuple[int, ...] | None = None
 
+    @property
+    def all_records(self) -> Mapping[str, Record]:
+        """The records, and those of missing monitors that were to be created again."""
+        missing = {
+            address: item.replaces
+            for address, item in self.pending_creates.items()
+            if item.replaces is not None
+        }
+        return {**missing, **self.records} if missing else self.records
+
 
 class StateDelta(NamedTuple):
     """What a run has to change in a state; None takes an address, or a lost monitor, out."""
@@ -263,7 +273,7 @@ def to_text(state: State) -> str:
         "saved_at": state.saved_at,
         "run": state.run,
         "pending_creates": {
-            address: _pending_to_json(item)
+            address: pending_to_json(item)
             for address, item in sorted(state.pending_creates.items())
         },
         "ids_before": {run: list(ids) for run, ids in sorted(state.ids_before.items())},
@@ -405,7 +415,7 @@ def intent_line(address: str, creates: PendingCreate | None, replaced: Record | 
     """The line that says what may be sent from now on."""
     return {
         "intent": address,
-        "creates": creates and _pending_to_json(creates),
+        "creates": creates and pending_to_json(creates),
         "replaces": replaced and replaced.run,
     }
 
@@ -496,7 +506,8 @@ def outcomes_in(lines: Sequence[JSON]) -> dict[str, Record | None]:
     }
 
 
-def _pending_to_json(pending: PendingCreate) -> dict[str, JSON]:
+def pending_to_json(pending: PendingCreate) -> dict[str, JSON]:
+    """One pending create of the state's JSON."""
     data = {"run": pending.run, "at": pending.at, "body": pending.body}
     if pending.replaces is not None:
         data["replaces"] = record_to_json(pending.replaces)

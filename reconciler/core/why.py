@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from reconciler.core.diff import Cause, FieldChange
     from reconciler.core.model import Account, Desired, Ignored, Kind, Live
     from reconciler.core.plan import Change, Plan, Refusal
-    from reconciler.core.state import Record
+    from reconciler.core.state import PendingCreate, Record
 
 
-FORMAT_VERSION = "2.3"
+FORMAT_VERSION = "2.4"
 """Of the JSON: the minor number grows with additions, the major with anything else."""
 ID = "metadata.id"
 
@@ -42,6 +42,8 @@ class Next(StrEnum):
     NOT_MANAGED = "not-managed"
     ORPHAN = "orphan"
     FORGOTTEN = "forgotten"
+    PENDING = "pending"
+    LEFTOVER = "leftover"
     UNKNOWN = "unknown"
 
 
@@ -66,6 +68,7 @@ class AddressFacts(NamedTuple):
         tracks: whether secrets are tracked.
         is_offline: the plan compares with the state.
         held: the fields of the monitor that hold or held a secret, whichever address says so.
+        pending: the create whose outcome is not known; None if there is none.
     """
 
     address: str
@@ -79,12 +82,20 @@ class AddressFacts(NamedTuple):
     tracks: bool
     is_offline: bool
     held: frozenset[str] = frozenset()
+    pending: PendingCreate | None = None
 
     @property
     def number(self) -> int | None:
         """The monitor that the address is bound to."""
         named = self.desired.id if self.desired else None
         return named or (self.record.id if self.record else None)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the pending create is seen to have made the monitor of the record."""
+        if self.pending is None or self.record is None:
+            return False
+        return self.pending.replaces is None or self.pending.replaces.id != self.record.id
 
     @property
     def change(self) -> Change | None:
@@ -175,7 +186,7 @@ class Why(NamedTuple):
 
     def to_json(self) -> dict[str, JSON]:
         """What `schemas/why.schema.json` describes."""
-        subject, record = self.subject, self.subject.record
+        subject, record, pending = self.subject, self.subject.record, self.subject.pending
         origin = subject.desired.origin._asdict() if subject.desired else None
         return {
             "format_version": FORMAT_VERSION,
@@ -188,6 +199,12 @@ class Why(NamedTuple):
             "id": subject.number,
             "id_place": subject.places.get(ID),
             "record": record and {"applied_at": record.applied_at, "run": record.run},
+            "pending_create": pending
+            and {
+                "run": pending.run,
+                "at": pending.at,
+                "replaces": pending.replaces and pending.replaces.id,
+            },
             "is_live": None if subject.is_offline else subject.live is not None,
             "lifecycle": {"protect": self.lifecycle.protect, "retire": self.lifecycle.retire},
             "next": self.next.value,
@@ -235,9 +252,11 @@ def _next(subject: AddressFacts) -> Next:
     forgotten = subject.plan.binding(BindingAction.FORGET)
     if any(item.address == subject.address for item in forgotten):
         return Next.FORGOTTEN
-    for code in (NoteCode.ORPHAN, NoteCode.UNKNOWN):
+    for code in (NoteCode.ORPHAN, NoteCode.UNKNOWN, NoteCode.LEFTOVER):
         if subject.notes(code):
             return Next(code.value)
+    if subject.pending is not None and subject.desired is None:
+        return Next.PENDING
     return Next.UNCHANGED
 
 

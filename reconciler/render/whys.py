@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reconciler.core.model import JSON
-    from reconciler.core.why import FieldWhy, Why
+    from reconciler.core.state import PendingCreate
+    from reconciler.core.why import AddressFacts, FieldWhy, Why
 
 _NEXT = {
     Next.UNCHANGED: "unchanged: AlertSite already matches",
@@ -24,6 +25,8 @@ _NEXT = {
     Next.RELEASED: "released: no longer in the manifest, left as in AlertSite",
     Next.NOT_MANAGED: "not managed: the manifest does not set it",
     Next.FORGOTTEN: "nothing: the record has no manifest and no monitor",
+    Next.PENDING: "nothing yet: no manifest, and the create may still be in progress",
+    Next.LEFTOVER: "nothing: left over, its manifest is gone; restore it, or delete the monitor",
     Next.UNKNOWN: "not compared: the state has no record of it",
 }
 _TRACKING = {
@@ -39,6 +42,8 @@ _SYMBOLS = {
     Next.CREATE: "+",
     Next.REFUSED: "!",
     Next.ORPHAN: ".",
+    Next.PENDING: ".",
+    Next.LEFTOVER: "!",
 }
 
 
@@ -65,6 +70,8 @@ def _head(why: Why, age: str, *, colour: bool) -> Iterator[str]:
         former = printable(subject.former)
         yield _line("renamed", f"it was {former}; the next apply moves the record")
     yield _line("applied", _applied(why, age))
+    if subject.pending is not None:
+        yield _line("pending", _pending(subject, subject.pending))
     yield _line("lifecycle", _lifecycle(why))
     symbol = _SYMBOLS.get(why.next, "bold")
     yield _line("next", paint(_next(why), symbol, colour=colour))
@@ -78,6 +85,9 @@ def _binding(why: Why) -> str:
     names = []
     if ID in subject.places:
         names.append(f"metadata.id ({printable(subject.places[ID])})")
+    if subject.is_made and not names:
+        binds = "; the next apply binds it" if subject.desired else ""
+        return f"id {subject.number}, made by the pending create{binds}"
     if subject.record is not None and subject.record.id == subject.number:
         names.append("the state")
     there = "" if subject.live or subject.is_offline else "; AlertSite does not list it"
@@ -91,6 +101,13 @@ def _applied(why: Why, age: str) -> str:
     ago = f" ({age})" if age else ""
     when = f"{record.applied_at}{ago}" if record.applied_at else "at an unknown time"
     return printable(f"{when} by run {record.run}")
+
+
+def _pending(subject: AddressFacts, pending: PendingCreate) -> str:
+    was = pending.replaces
+    instead = "" if was is None else f", in place of missing monitor {was.id}"
+    known = "not in the state yet" if subject.is_made else "its outcome is unknown"
+    return printable(f"a create of run {pending.run} at {pending.at}{instead}; {known}")
 
 
 def _lifecycle(why: Why) -> str:

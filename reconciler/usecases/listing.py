@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.listing import Listing, list_monitors
 from reconciler.core.model import Live
+from reconciler.core.pending import records_of
 from reconciler.errors import UsageError
 from reconciler.schema import did_you_mean
 from reconciler.usecases.plan import observe
@@ -38,11 +39,12 @@ def find_monitors(workspace: Workspace, state: State, reader: Reader | None) -> 
             for address, record in state.records.items()
         )
         return list_monitors(
-            state.account, fleet.desired, state.records, live, kinds, is_offline=True
+            state.account, fleet.desired, state.all_records, live, kinds, is_offline=True
         )
     named = {item.id for item in fleet.desired if item.id is not None}
     live = observe(reader, kinds, state, named).live
-    return list_monitors(reader.account, fleet.desired, state.records, live, kinds)
+    records = records_of(state, live, kinds)
+    return list_monitors(reader.account, fleet.desired, records, live, kinds)
 
 
 def check_columns(listing: Listing, columns: Iterable[str], flag: str) -> None:

@@ -11,7 +11,7 @@ from reconciler.core.events import ObservationBegan, ObservationEnded
 from reconciler.core.inventory import Inventory, Uncertain, match_key_of
 from reconciler.core.model import Live, Observation, kind_of, match_key, secret_refs
 from reconciler.core.options import PlanOptions
-from reconciler.core.pending import crossed, is_foreign, resolve_pending_creates
+from reconciler.core.pending import crossed, is_foreign, made_by, resolve_pending_creates
 from reconciler.core.plan import Binding, BindingAction, Note, NoteCode, Plan
 from reconciler.core.planner import decide
 from reconciler.core.safety import Budgets, terms
@@ -275,7 +275,7 @@ def _planned(
         wrong = {} if workspace.undoes else crossed(state, there, kinds, named, is_over=was_over)
         known = StateDelta(dict.fromkeys(wrong), wrong).of(state)
         held = _held(workspace, known)
-        pending, moved = _renamed(held, known, workspace)
+        pending, moved = renamed_creates(held, known, workspace)
         known = known._replace(pending_creates=pending)
         found = resolve_pending_creates(known, seen.live, kinds, named, asked)
         unseen = [
@@ -292,15 +292,8 @@ def _planned(
         if not missing or grace is None or was_over or not grace.wait(missing):
             break
     bound: dict[str, Record | None] = {
-        address: Record(
-            number,
-            {},
-            {},
-            state.saved_at,
-            pending[address].run,
-            unseen=pending[address].body,
-            previously=by_address[address].previously,
-            made_with=tuple(sorted(pending[address].body)),
+        address: made_by(pending[address], number)._replace(
+            previously=by_address[address].previously
         )
         for address, number in found.found.items()
     }
@@ -390,7 +383,7 @@ def _held(workspace: Workspace, state: State) -> Mapping[str, PendingCreate]:
     return {name: item for name, item in state.pending_creates.items() if name in targets}
 
 
-def _renamed(
+def renamed_creates(
     held: Mapping[str, PendingCreate], state: State, workspace: Workspace
 ) -> tuple[dict[str, PendingCreate], dict[str, str]]:
     """Those of addresses that are not bound yet, and the former address of each renamed one."""
@@ -452,10 +445,22 @@ def plan_offline(
         Live(record.id, address.partition("/")[0], record.fields)
         for address, record in state.records.items()
     ]
-    bound = Inventory(desired, state.records, live).records
+    pending, moved = renamed_creates(state.pending_creates, state, workspace)
+    loose = {item.address for item in desired if item.id is None}
+    # One that was to be created again was missing then, and is not known to be there.
+    again = {
+        moved.get(address, address): create.replaces
+        for address, create in pending.items()
+        if create.replaces is not None and address in loose
+    }
+    records = {**again, **state.records}
+    bound = Inventory(desired, records, live).records
     known = [item for item in desired if item.id is None or item.address in bound]
     kinds, held_to = workspace.schemas.kinds, terms_of(workspace, state, now)
-    plan = decide(state.account, known, state.records, live, kinds, rules, terms=held_to)
+    plan = decide(state.account, known, records, live, kinds, rules, terms=held_to)
+    waited_for = _waited_for(workspace, state._replace(pending_creates=pending))
+    notes = (Note(address, NoteCode.PENDING) for address in pending if address in waited_for)
+    plan = plan._replace(notes=tuple(sorted((*plan.notes, *notes), key=lambda it: it.address)))
     plan = _with_untold_secrets(plan, workspace, bound)
     plan = without_secrets(plan, known, workspace.vault)
     told = {item.address for item in known}
@@ -553,7 +558,7 @@ def _check_is_something(workspace: Workspace, state: State) -> None:
 
 def _by_address(workspace: Workspace, state: State) -> Workspace:
     """The workspace, whose targets name no ids any more."""
-    rules, desired, records = workspace.rules, workspace.fleet.desired, state.records
+    rules, desired, records = workspace.rules, workspace.fleet.desired, state.all_records
     targets = with_addresses(rules.targets, desired, records)
     keep = with_addresses(rules.keep, desired, records)
     return workspace._replace(rules=rules._replace(targets=targets, keep=keep))
@@ -568,12 +573,13 @@ def _check_targets(workspace: Workspace, state: State) -> None:
     rules, desired = workspace.rules, workspace.fleet.desired
     if not rules.targets and not rules.keep:
         return
-    addresses = {*state.records, *(item.address for item in desired)}
+    recorded = {*state.records, *state.pending_creates}
+    addresses = {*recorded, *(item.address for item in desired)}
     known = {*addresses, *(f"{address.partition('/')[0]}/*" for address in addresses)}
     for target in rules.targets:
         is_described = any(matches(item, target) for item in desired)
         name = bare(target)
-        if not is_described and not any(fnmatchcase(address, name) for address in state.records):
+        if not is_described and not any(fnmatchcase(address, name) for address in recorded):
             raise UsageError(
                 f"the target {name} matches no manifest and no orphan{did_you_mean(name, known)}",
                 f"A target is {GRAMMAR}.",

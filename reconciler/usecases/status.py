@@ -43,10 +43,11 @@ def find_status(
     fleet, kinds = workspace.fleet, workspace.schemas.kinds
     found = look_without_secrets(workspace, reader, state)
     live = found.live
+    records = records_of(state, live, kinds)
     return find_overview(
-        list_monitors(reader.account, fleet.desired, state.records, live, kinds),
+        list_monitors(reader.account, fleet.desired, records, live, kinds),
         found.plan,
-        find_drift(reader.account, records_of(state, live, kinds), live, kinds, today=today),
+        find_drift(reader.account, records, live, kinds, today=today),
         live,
         kinds,
         files=fleet.files,

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.inventory import Inventory
 from reconciler.core.model import Kind
+from reconciler.core.pending import records_of
 from reconciler.core.targets import with_addresses
 from reconciler.core.why import ID, AddressFacts, explain_why, fields_of
 from reconciler.errors import UsageError
 from reconciler.manifests import Locator
 from reconciler.schema.suggestion import did_you_mean
-from reconciler.usecases.plan import look, plan_offline
+from reconciler.usecases.plan import look, plan_offline, renamed_creates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.alertsite import Reader
     from reconciler.core.model import Desired, Live
     from reconciler.core.plan import Plan
-    from reconciler.core.state import State
+    from reconciler.core.state import Record, State
     from reconciler.core.why import Why
     from reconciler.usecases.plan import Workspace
 
@@ -47,17 +48,20 @@ def why(
         value for item in workspace.fleet.desired for value in item.secrets.values()
     )
     address, dot, field = asked.partition(".")
-    (address,) = with_addresses((address,), workspace.fleet.desired, state.records)
-    _check_address(workspace, state, address)
+    (address,) = with_addresses((address,), workspace.fleet.desired, state.all_records)
+    pending, moved = renamed_creates(state.pending_creates, state, workspace)
+    _check_address(workspace, state, address, moved)
     workspace = workspace._replace(rules=workspace.rules._replace(targets=(address,)))
     live: tuple[Live, ...] = ()
+    records = state.all_records
     if reader is None:
         plan = plan_offline(workspace, state, location)
     else:
         seen = look(workspace, reader, state)
         live, plan = seen.live, seen.plan
-    subject = _subject(workspace, address, state, live, plan)
-    subject = subject._replace(is_offline=reader is None)
+        records = records_of(state, live, workspace.schemas.kinds)
+    subject = _subject(workspace, address, records, live, plan)
+    subject = subject._replace(is_offline=reader is None, pending=pending.get(address))
     named, others = fields_of(subject)
     if not dot:
         return explain_why(subject, named, live)
@@ -71,17 +75,22 @@ def why(
     return explain_why(subject, [field], live)
 
 
-def _check_address(workspace: Workspace, state: State, address: str) -> None:
-    """Stops if neither a manifest nor a record has the address.
+def _check_address(
+    workspace: Workspace, state: State, address: str, moved: Mapping[str, str]
+) -> None:
+    """Stops if neither a manifest nor the state has the address.
+
+    `moved` has the former address of each renamed pending create.
 
     Raises:
         UsageError: naming one that is like it.
     """
     desired = workspace.fleet.desired
-    renamed = {old: new for new, old in Inventory(desired, state.records, ()).renamed.items()}
+    taken_over = {**Inventory(desired, state.all_records, ()).renamed, **moved}
+    renamed = {old: new for new, old in taken_over.items()}
     if new := renamed.get(address):
         raise UsageError(f"{address} is a former name of {new}", f"Run: reconciler why {new}")
-    known = {item.address for item in desired} | state.records.keys()
+    known = {item.address for item in desired} | state.records.keys() | state.pending_creates.keys()
     if address not in known:
         raise UsageError(
             f"neither a manifest nor the state has {address or '(empty)'}"
@@ -91,13 +100,17 @@ def _check_address(workspace: Workspace, state: State, address: str) -> None:
 
 
 def _subject(
-    workspace: Workspace, address: str, state: State, live: tuple[Live, ...], plan: Plan
+    workspace: Workspace,
+    address: str,
+    records: Mapping[str, Record],
+    live: tuple[Live, ...],
+    plan: Plan,
 ) -> AddressFacts:
     """All that is known of the address."""
     schemas = workspace.schemas
     kind = address.partition("/")[0]
     desired = next((item for item in workspace.fleet.desired if item.address == address), None)
-    view = Inventory(workspace.fleet.desired, state.records, live)
+    view = Inventory(workspace.fleet.desired, records, live)
     subject = AddressFacts(
         address=address,
         kind=schemas.kinds.get(kind) or Kind(kind, {}),

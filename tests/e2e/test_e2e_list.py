@@ -43,6 +43,42 @@ def test_a_target_that_matches_none_is_said(account: Account, run: Run) -> None:
     assert "matches" not in run("list", "email-smtp/relay", "--unmanaged", env=account.env).err
 
 
+def test_one_that_is_missing_and_being_created_again(
+    half_made: Account, workspace: Workspace, run: Run
+) -> None:
+    was = workspace.state()["pending_creates"]["email-smtp/a"]["replaces"]
+    number = str(was["id"])
+    for flags, standing in (([], "missing"), (["--offline"], "managed")):
+        done = run("list", number, "-o", "json", *flags, env=half_made.env)
+        (found,) = done.json["monitors"]
+        assert (found["address"], found["id"]) == ("email-smtp/a", was["id"])
+        assert (found["status"], found["applied_at"]) == (standing, was["applied_at"])
+    drift = run("drift", "--target", number, env=half_made.env)
+    assert (drift.code, drift.out.count("deleted in AlertSite")) == (2, 1)
+    plan = run("plan", "--target", number, env=half_made.env)
+    offline = run("plan", "--target", number, "--offline", env=half_made.env)
+    for planned in (plan, offline):
+        assert "+ email-smtp/a (monitors/a.yaml:1): deleted outside Git" in planned.out
+        assert ". email-smtp/a pending: an earlier create is not confirmed" in planned.out
+        assert f"email-smtp/a (id {number}): vanished" in planned.out
+
+
+def test_one_that_a_create_without_an_outcome_has_made(half_made: Account, run: Run) -> None:
+    fields = {"billing_plancode": "UBM - A/A", "hostname": "mail.example.com"}
+    number = half_made.create("email-smtp", name="a", **fields)
+    listed = run("list", "-o", "json", env=half_made.env).json["monitors"]
+    assert [(it["address"], it["id"], it["status"]) for it in listed][:1] == [
+        ("email-smtp/a", number, "managed")
+    ]
+    assert len(listed) == 2
+    by_hand = half_made.create("email-smtp", name="c", **fields | {"hostname": "c.example.com"})
+    drift = run("drift", "--unmanaged", "--json", env=half_made.env)
+    assert [item["id"] for item in drift.json["unmanaged"]] == [by_hand]
+    status = run("status", env=half_made.env).out
+    assert "monitors   2 managed, 1 unmanaged\n" in status
+    assert "drift      none: 2 as last applied\n" in status
+
+
 def test_all_of_an_account(account: Account, run: Run) -> None:
     before = len(account.calls())
     done = run("list", env=account.env)

@@ -50,31 +50,6 @@ def new(workspace: Workspace, manifest: Manifest) -> Callable[..., None]:
     return write
 
 
-@pytest.fixture
-def half_made(
-    sandbox: Sandbox, workspace: Workspace, manifest: Manifest, run: Run, hurried: Clock
-) -> Account:
-    """Of two monitors, a was deleted by hand; the run that created it again has not seen how."""
-    controls, is_away = Controls(), threading.Event()
-
-    def witness(_moment: str, method: str, path: str) -> None:
-        if is_away.is_set() and method == "POST" and path != "/access-tokens":
-            controls.faults = (parse_fault("GET /monitors* status=503"), *controls.faults)
-
-    account = sandbox(controls=controls, witness=witness)
-    for new in ("a", "b"):
-        workspace.write(f"{new}.yaml", manifest("email-smtp", new, name=new))
-    assert run(*_APPLY, env=account.env).code == 0
-    number = next(item["id"] for item in account.monitors() if item["name"] == "a")
-    account.delete(number)
-    is_away.set()
-    controls.faults = (parse_fault("POST /monitors/* status=504"),)
-    assert "unconfirmed" in run(*_APPLY, env=account.env, clock=hurried).text
-    is_away.clear()
-    controls.faults = ()
-    return account
-
-
 def _posts(account: Account) -> int:
     return sum(entry["path"] != "/access-tokens" for entry in account.requests("POST"))
 

@@ -88,6 +88,22 @@ def test_forgetting_is_all_or_nothing(kept: Path, run: Run) -> None:
     assert kept.with_name("state.json.backup").read_bytes() == before
 
 
+def test_a_create_that_has_no_outcome_yet_is_listed_shown_and_forgotten(
+    half_made: Account, workspace: Workspace, run: Run
+) -> None:
+    create = workspace.state()["pending_creates"]["email-smtp/a"]
+    number = create["replaces"]["id"]
+    assert (
+        f"email-smtp/a  being created as 'a' in place of missing monitor {number} since "
+        f"{create['at']}, outcome unknown  run {create['run']}\n"
+    ) in run("state", "list", env=_CI).out
+    for asked in ("email-smtp/a", str(number)):
+        assert run("state", "show", asked, env=_CI).json == create
+    assert run("state", "rm", str(number), env=_CI).err == "Forgot email-smtp/a.\n"
+    assert workspace.state()["pending_creates"] == {}
+    assert run("drift", env=half_made.env).code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

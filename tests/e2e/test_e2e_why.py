@@ -151,6 +151,63 @@ def test_what_has_no_manifest_or_no_monitor(
     assert "reconciler state rm email-smtp/relay" in refused.out
 
 
+def test_one_that_is_missing_and_being_created_again(
+    half_made: Account, workspace: Workspace, run: Run
+) -> None:
+    create = workspace.state()["pending_creates"]["email-smtp/a"]
+    was = create["replaces"]
+    for asked in ("email-smtp/a", str(was["id"])):
+        for flags in ([], ["--offline"]):
+            head = run("why", asked, *flags, env=half_made.env).out.splitlines()
+            there = "" if flags else "; AlertSite does not list it"
+            assert head[2] == f"  monitor    id {was['id']}, bound by the state{there}"
+            assert was["run"] in head[3]
+            assert head[4] == (
+                f"  pending    a create of run {create['run']} at {create['at']}, in place of "
+                f"missing monitor {was['id']}; its outcome is unknown"
+            )
+            assert head[6] == "  next       add (deleted-outside-git)"
+            shown = run("why", asked, "--json", *flags, env=half_made.env).json
+            check(shown, "why")
+            assert (shown["id"], shown["next"]) == (was["id"], "create")
+            assert shown["pending_create"] == {
+                "run": create["run"],
+                "at": create["at"],
+                "replaces": was["id"],
+            }
+    (workspace.root / "monitors" / "a.yaml").unlink()
+    for flags in ([], ["--offline"]):
+        gone = run("why", "email-smtp/a", *flags, env=half_made.env)
+        assert (gone.code, "pending    a create of run" in gone.out) == (0, True)
+        assert "next       nothing yet: no manifest, and the create may still be in pr" in gone.out
+        check(run("why", "email-smtp/a", "--json", *flags, env=half_made.env).json, "why")
+
+
+def test_one_that_a_create_without_an_outcome_has_made(
+    half_made: Account, workspace: Workspace, run: Run
+) -> None:
+    text = workspace.read("a.yaml")
+    fields = {"billing_plancode": "UBM - A/A", "hostname": "mail.example.com"}
+    half_made.create("email-smtp", name="a", **fields)
+    (number,) = {item["id"] for item in half_made.monitors() if item["name"] == "a"}
+    workspace.write("a.yaml", text.replace("name: a\n", "name: new\n  previously: [a]\n", 1))
+    for asked, field in (("email-smtp/new", ""), ("email-smtp/new", ".hostname")):
+        done = run("why", f"{asked}{field}", env=half_made.env)
+        if field:
+            assert 'live       "mail.example.com"' in done.out
+        else:
+            assert f"monitor    id {number}, made by the pending create; the next" in done.out
+        assert "next       unchanged: AlertSite already matches" in done.out
+    assert run("why", "email-smtp/new", "--json", env=half_made.env).json["id"] == number
+    former = run("why", "email-smtp/a", env=half_made.env)
+    assert (former.code, "is a former name of email-smtp/new" in former.err) == (64, True)
+    (workspace.root / "monitors" / "a.yaml").unlink()
+    left = run("why", "email-smtp/a", env=half_made.env)
+    assert f"monitor    id {number}, made by the pending create" in left.out
+    assert "next       nothing: left over, its manifest is gone" in left.out
+    check(run("why", "email-smtp/a", "--json", env=half_made.env).json, "why")
+
+
 def test_unknown_addresses_and_fields_are_usage_errors(
     account: Account, workspace: Workspace, run: Run
 ) -> None:

@@ -551,7 +551,7 @@ class TestNotification:
             assert told("--unmanaged") == [what]
             assert told("--unmanaged") == told() == told("--unmanaged") == []
             path = workspace.root / ".reconciler" / "notified.json"
-            assert json.loads(path.read_bytes())["default"][0].keys() == {
+            assert json.loads(path.read_bytes())["default"].popitem()[1].keys() == {
                 "email-smtp/relay-01",
                 "email-smtp/relay-02",
                 f"id {new}",

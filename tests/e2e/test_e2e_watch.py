@@ -708,6 +708,47 @@ class TestNotify:
             told.append((len(dead.titles()), len(service.titles())))
         assert told == [(1, 1), (1, 0), (1, 0), (1, 0)]
 
+    @pytest.mark.parametrize(
+        ("command", "kept"),
+        [(("watch", "--once"), "watch-notified.json"), (("drift",), "notified.json")],
+    )
+    def test_what_a_service_was_told_is_known_by_its_url_and_not_by_its_place(
+        self,
+        command: tuple[str, ...],
+        kept: str,
+        service: Service,
+        run: Run,
+        account: Account,
+        checkout: Path,
+    ) -> None:
+        assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
+        account.edit("email-smtp", 2, port=2525)
+        path = checkout / ".reconciler" / kept
+        with scripted.serving() as server:
+            other = Service(server)
+            other.answer(200)
+
+            def told(*services: Service) -> tuple[int, int]:
+                urls = [text for item in services for text in ("--notify", item.url)]
+                run(*command, *urls, env=account.env, cwd=checkout)
+                return len(service.titles()), len(other.titles())
+
+            assert told(service) == (1, 0)
+            assert told(other, service) == (0, 1)
+            assert told(service, other) == told(other) == (0, 0)
+            assert told(other, other) == (0, 1)
+            assert told(service) == (1, 0)  # it was left out meanwhile
+            text = path.read_text()
+            assert Service.TOKEN not in text
+            # What an earlier version wrote says nothing about who was told.
+            if command == ("drift",):
+                old: Any = {"default": [{"email-smtp/relay-2": "0"}]}
+            else:
+                old = {"services": [{"accounts": {}, "has_problem": False}]}
+            path.write_text(json.dumps(old))
+            assert told(service) == (1, 0)
+            assert path.read_text() == text
+
     def test_a_url_that_nobody_knows_is_refused_at_once(
         self, run: Run, account: Account, checkout: Path
     ) -> None:

@@ -327,9 +327,10 @@ class Corpus:
 
     def told(self, random: Random) -> bytes:
         """What is left of the runs before: of whom was told what, and of the metrics."""
-        data = odd_bytes(random, b'{"default": {"email-smtp/relay": "sha256:0"}}')
+        told = {"default": {"0a1b-1": {"email-smtp/relay": "sha256:0"}}}
+        data = odd_bytes(random, json.dumps(told).encode())
         if random.randrange(2):
-            data = as_json(random, odd_value(random, {"default": {"email-smtp/relay": "sha256:0"}}))
+            data = as_json(random, odd_value(random, told))
         (self.folder / _TOLD).write_bytes(data)
         name = b'reconciler_last_success_timestamp_seconds{account="default",operation="drift"} '
         (self.folder / _METRICS).write_bytes(odd_bytes(random, name + b"1.5\n"))

@@ -4,12 +4,17 @@ Only what is news is told: changes and failures of an apply, and drift that was 
 What was told is in a file of the working folder, since `drift` writes no state. Where the folder
 does not outlive the run, and nobody keeps the file, all drift is news each time.
 
-A URL is a secret, and so are parts of it: neither a message nor the log of Apprise shows any.
+A URL is a secret, and so are parts of it: neither a message nor the log of Apprise shows any. What
+a service was told is kept under a short digest of its URL, so that it stays known when the URLs are
+in another order. Four hexadecimal digits tell a handful of services apart, and are too few to find
+out a password by guessing: of all guesses, one in 65,536 fits. Services whose digests are equal are
+numbered in their order.
 """
 
 from __future__ import annotations
 
 import logging
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +40,9 @@ if TYPE_CHECKING:
 
 
 TOLD = Path(".reconciler/notified.json")
-"""By account, service and address, a fingerprint of the drift that was told."""
+"""By account, digest of a URL and address, a fingerprint of the drift that was told."""
+_DIGITS = 4
+"""Of the digest of a URL."""
 _PATIENCE = 20.0
 """Seconds that one service may take."""
 
@@ -46,6 +53,9 @@ class Services:
     Args:
         urls: as Apprise reads them.
         say: is told if one of them could not be told.
+
+    Attributes:
+        keys: what each is known by in files, in the same order; unique.
 
     Raises:
         UsageError: Apprise knows no service of that kind.
@@ -73,6 +83,10 @@ class Services:
                 )
             self._services.append(service)
         self._say = say
+        digests = [sha256(url.encode("utf-8", "surrogateescape")).hexdigest() for url in urls]
+        marks = [digest[:_DIGITS] for digest in digests]
+        counts = [marks[:number].count(mark) for number, mark in enumerate(marks, 1)]
+        self.keys = tuple(f"{mark}-{n}" for mark, n in zip(marks, counts, strict=True))
 
     def __len__(self) -> int:
         return len(self._services)
@@ -139,8 +153,12 @@ class Notification:
                 for index in range(len(self._services)):
                     self._services.send(index, message)
             return
-        before = self._told() if self._drift is not None else [{}] * len(self._services)
-        now = [self._tell_drift(index, told) for index, told in enumerate(before)]
+        before = {} if self._drift is None else self._told()
+        now = {
+            key: self._tell_drift(index, before.get(key, {}))
+            for index, key in enumerate(self._services.keys)
+        }
+        now = {key: told for key, told in now.items() if told}
         if now != before:
             self._remember(now)
 
@@ -157,22 +175,23 @@ class Notification:
         is_told = message is None or self._services.send(index, message)
         return _after(self._drift, told) if is_told and self._drift is not None else told
 
-    def _told(self) -> list[dict[str, str]]:
+    def _told(self) -> dict[str, dict[str, str]]:
         """What each service was told of this account's drift; nothing if that is not known."""
         try:
             data = durable.read(TOLD)
             every = {} if data is None else json_text.read(data)
-            told = [
-                {str(key): str(value) for key, value in item.items()}
-                for item in every.get(self._account, ())
-            ]
+            told = every.get(self._account, {})
+            if isinstance(told, list):
+                told = {}  # earlier versions kept the order of the URLs, which tells nothing
+            return {
+                str(key): {str(name): str(value) for name, value in item.items()}
+                for key, item in told.items()
+            }
         except (OSError, ValueError, AttributeError, TypeError) as error:
             self._say(f"{TOLD} cannot be read, so all drift is reported as new: {error}")
-            told = []
-        count = len(self._services)
-        return (told + [{}] * count)[:count]
+            return {}
 
-    def _remember(self, now: list[dict[str, str]]) -> None:
+    def _remember(self, now: dict[str, dict[str, str]]) -> None:
         try:
             data = durable.read(TOLD)
             every: JSON = {} if data is None else json_text.read(data)

@@ -38,12 +38,15 @@ class WatchNews:
     def __init__(self, services: Services, say: Callable[[str], None]) -> None:
         self._services = services
         self._say = say
-        self._notified: list[Notified] = []
+        self._notified: dict[str, Notified] = {}
 
     def take(self, found: Round, drifts: Mapping[str, Drift]) -> None:
         """Tells each service what is new to it: also what it could not be told before."""
         before = self._notified or self._read()
-        self._notified = [self._tell(index, found, drifts, it) for index, it in enumerate(before)]
+        self._notified = {
+            key: self._tell(index, found, drifts, before.get(key, Notified()))
+            for index, key in enumerate(self._services.keys)
+        }
         if self._notified != before:
             self._write(self._notified)
 
@@ -56,23 +59,24 @@ class WatchNews:
 
     def forget(self) -> None:
         """Reads before the next round what stands: another watcher may lead meanwhile."""
-        self._notified = []
+        self._notified = {}
 
-    def _read(self) -> list[Notified]:
-        count = len(self._services)
+    def _read(self) -> dict[str, Notified]:
         try:
             data = durable.read(NOTIFIED)
-            kept = [] if data is None else json_text.read(data)["services"]
-            return ([Notified.from_json(it) for it in kept] + [Notified()] * count)[:count]
+            kept = {} if data is None else json_text.read(data)["services"]
+            if isinstance(kept, list):
+                kept = {}  # earlier versions kept the order of the URLs, which tells nothing
+            return {str(key): Notified.from_json(it) for key, it in kept.items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             self._say(
                 f"{NOTIFIED} cannot be read, so all current drift and failures are reported as "
                 f"new: {error}"
             )
-            return [Notified()] * count
+            return {}
 
-    def _write(self, notified: list[Notified]) -> None:
-        kept: JSON = {"services": [it.to_json() for it in notified]}
+    def _write(self, notified: dict[str, Notified]) -> None:
+        kept: JSON = {"services": {key: it.to_json() for key, it in notified.items()}}
         try:
             durable.make_folder(NOTIFIED.parent)
             durable.replace(NOTIFIED, f"{as_json(kept)}\n".encode())

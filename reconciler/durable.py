@@ -235,6 +235,37 @@ def remove(path: Path) -> None:
     sync_folder(path.parent)
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Lets nobody else in who locks the same path, in this process or another.
+
+    There is a file at the path meanwhile; that of a killed process locks nobody out. Where the file
+    system has no locks, everybody is let in.
+    """
+    descriptor = _locked(path)
+    try:
+        yield
+    finally:
+        try:
+            if _is_at(path, descriptor):  # only who has its lock takes the name away
+                path.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+
+
+def _locked(path: Path) -> int:
+    while True:
+        # Writable, as an exclusive lock on NFS asks for that.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, USUAL)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            return descriptor  # there are no locks here
+        if _is_at(path, descriptor):
+            return descriptor
+        os.close(descriptor)  # who had the lock before has taken the name away
+
+
 def sync_folder(folder: Path) -> None:
     """Makes durable which names are in the folder."""
     try:

@@ -7,11 +7,11 @@ account, since that is a result. Any `concurrent.futures.Executor` runs it: thre
 processes, or workers on other machines.
 
 With a folder for results each result is a file, too; that of a job that went well is never
-replaced. So a job that is run again finds what the first run left and does nothing twice; and
-whoever loses the returned value, as when a worker is lost, reads the file. What went wrong is done
-again, and replaced by what comes of it. A file is of one job: the same account and operation, the
-same options, manifests and approved plan. `merged` reads the files of one command, wherever its
-parts ran.
+replaced, where the file system has locks (flock(2)). So a job that is run again finds what the
+first run left and does nothing twice; and whoever loses the returned value, as when a worker is
+lost, reads the file. What went wrong is done again, and replaced by what comes of it. A file is of
+one job: the same account and operation, the same options, manifests and approved plan. `merged`
+reads the files of one command, wherever its parts ran.
 
 What keeps two workers out of one account is the lock of its state, and nothing here.
 """
@@ -167,12 +167,13 @@ def keep(results: str, job: Job, result: PartResult) -> PartResult:
     data = f"{text}\n".encode("utf-8", "surrogatepass")
     with _using(path):
         durable.make_folder(path.parent)
-        try:
-            durable.create(path, data)
-        except FileExistsError:
-            if (found := kept(results, job)) is not None:
-                return found
-            durable.replace(path, data)
+        with durable.locked(path.with_suffix(".lock")):
+            try:
+                durable.create(path, data)
+            except FileExistsError:
+                if (found := kept(results, job)) is not None:
+                    return found
+                durable.replace(path, data)
     return result
 
 

@@ -1,9 +1,11 @@
 import errno
+import fcntl
 import os
 import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -114,6 +116,34 @@ class TestReplacing:
             list(pool.map(write, range(100)))
         assert all((tmp_path / str(number)).read_bytes() in whole for number in range(100))
         assert len(names(tmp_path)) == 101
+
+
+class TestLocking:
+    def test_one_at_a_time_and_nothing_is_left(self, tmp_path: Path) -> None:
+        path, inside, most = tmp_path / "a.lock", [0], [0]
+        path.write_text("")  # a killed process left it
+
+        def work(_: int) -> None:
+            with durable.locked(path):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                time.sleep(0.001)
+                inside[0] -= 1
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, range(100)))
+        assert (most, names(tmp_path)) == ([1], [])
+
+    def test_nobody_is_locked_out_where_there_are_no_locks(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def flock(*_: object) -> None:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+        monkeypatch.setattr(fcntl, "flock", flock)
+        with durable.locked(tmp_path / "a.lock"), durable.locked(tmp_path / "a.lock"):
+            pass
+        assert names(tmp_path) == []
 
 
 class TestCreating:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, wait
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler import durable
 from reconciler.core.rollup import PartResult, RollUp, refuse_unsafe
 from reconciler.core.safety import Budget
 from reconciler.errors import ConfigurationError, RefusedError
-from reconciler.usecases.fleet_job import Job, digest_of, perform, run_jobs
+from reconciler.usecases.fleet_job import Job, digest_of, keep, perform, run_jobs
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -181,6 +182,29 @@ def test_a_result_is_a_file_that_is_made_once(tmp_path: Path) -> None:
     for other in (JOBS[0]._replace(approved="sha256:1"), JOBS[0]._replace(arguments=())):
         with pytest.raises(ConfigurationError, match="the result of a different run"):
             perform(other, greet, folder)
+
+
+def test_a_bad_result_replaces_no_good_one_that_comes_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = PartResult(JOBS[0].account, JOBS[0].operation, 8)
+    folder, real = str(tmp_path), durable.replace
+    with ThreadPoolExecutor(1) as faster:
+        good = []
+
+        def replace(path: Path, data: bytes) -> None:
+            """Lets a worker that went well come in between."""
+            if not good:
+                good.append(faster.submit(keep, folder, JOBS[0], greet(JOBS[0])))
+                wait(good, timeout=0.2)
+            real(path, data)
+
+        perform(JOBS[0], lambda _: bad, folder)
+        monkeypatch.setattr(durable, "replace", replace)
+        perform(JOBS[0], lambda _: bad, folder)
+        assert good[0].result().text == "hello b"
+    assert perform(JOBS[0], lose, folder).text == "hello b"
+    assert [path.name for path in tmp_path.iterdir()] == ["b.plan.json"]
 
 
 def test_what_is_not_started_leaves_no_file(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ def mv(
     detects the renames.
     """
     found = find_move(sources, target, options.sources(manifests), installed_schemas())
+    for source, there in found.skipped:
+        console.say(f"Skipped {source}: it does not exist, and {there} does.")
     if not as_json:
         console.data(joined(_lines(found)))
     if not dry_run:

@@ -79,12 +79,14 @@ class Move(NamedTuple):
         files: where each manifest file goes.
         kept: the fields that are written.
         edits: what files are to hold before they are moved, by their old path, and what they hold.
+        skipped: sources that are missing, while there is something where they would go.
     """
 
     steps: tuple[Step, ...]
     files: Mapping[str, str]
     kept: tuple[Kept, ...]
     edits: Mapping[str, tuple[bytes, bytes]]
+    skipped: tuple[Step, ...] = ()
 
 
 def find_move(moved: Sequence[str], target: str, sources: Sources, schemas: Schemas) -> Move:
@@ -104,7 +106,7 @@ def find_move(moved: Sequence[str], target: str, sources: Sources, schemas: Sche
     """
     folders = sources.folders
     fleet = load(sources, schemas)
-    steps = _steps(moved, target, os.path.normpath(folders[-1]))
+    steps, skipped = _steps(moved, target, os.path.normpath(folders[-1]))
     found = manifests.find(folders, may_be_empty=True)
     files = {path: new for path in found for step in steps if (new := step.of(path)) is not None}
     read = dict.fromkeys((*found, *defaults.above(folders)))
@@ -121,7 +123,8 @@ def find_move(moved: Sequence[str], target: str, sources: Sources, schemas: Sche
     after: dict[str, bytes | None] = dict.fromkeys(files)
     after |= {files.get(path, path): edited.get(path, original[path]) for path in (*files, *edited)}
     _check_same(fleet, load(sources, schemas, edited=after))
-    return Move(steps, files, kept, {path: (original[path], edited[path]) for path in edited})
+    edits = {path: (original[path], edited[path]) for path in edited}
+    return Move(steps, files, kept, edits, skipped)
 
 
 def move(move: Move, noting: Callable[[str], AbstractContextManager[None]]) -> None:
@@ -173,8 +176,10 @@ def _is_copied(step: Step) -> bool:
     return is_there and Path(step.source).read_bytes() == Path(step.target).read_bytes()
 
 
-def _steps(sources: Sequence[str], target: str, root: str) -> tuple[Step, ...]:
-    """Where each source goes.
+def _steps(
+    sources: Sequence[str], target: str, root: str
+) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """Where each source goes, and those that are there already.
 
     Raises:
         UsageError: it cannot go there.
@@ -183,17 +188,18 @@ def _steps(sources: Sequence[str], target: str, root: str) -> tuple[Step, ...]:
     new = os.path.normpath(target)
     is_folder = target.endswith("/") or Path(target).is_dir() or len(sources) > 1
     steps: list[Step] = []
+    skipped: list[Step] = []
     for given in sources:
         source = os.path.normpath(given)
+        step = Step(source, str(Path(new, Path(source).name)) if is_folder else new)
         if not os.path.lexists(source):
-            if len(sources) > 1 and os.path.lexists(Path(new, Path(source).name)):
-                continue  # by a run that was killed
+            if len(sources) > 1 and os.path.lexists(step.target):
+                skipped.append(step)  # a run that was killed has moved it, or it is misspelled
+                continue
             raise UsageError(
                 f"{given}: there is no such file or folder", "Use a file or folder that exists."
             )
-        is_file = not Path(source).is_dir()
-        step = Step(source, str(Path(new, Path(source).name)) if is_folder else new)
-        _check(step, root, is_file=is_file)
+        _check(step, root, is_file=not Path(source).is_dir())
         steps.append(step)
     if not steps:
         raise UsageError(f"all of them are already in {target}", "Name the files to move.")
@@ -202,7 +208,7 @@ def _steps(sources: Sequence[str], target: str, root: str) -> tuple[Step, ...]:
     for step in steps:
         if any(other.source.startswith(f"{step.source}/") for other in steps):
             raise UsageError(f"{step.source} contains another of them", "Name only the folder.")
-    return tuple(steps)
+    return tuple(steps), tuple(skipped)
 
 
 def _check(step: Step, root: str, *, is_file: bool) -> None:

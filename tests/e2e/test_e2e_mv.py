@@ -279,6 +279,22 @@ def test_a_move_that_was_killed_goes_on_when_it_is_repeated(
     assert (done.code, "all of them are already in monitors/mail/" in done.err) == (64, True)
 
 
+@pytest.mark.usefixtures("account")
+@pytest.mark.parametrize("flags", [[], ["--dry-run"], ["--json"]])
+def test_a_source_that_is_only_in_the_target_is_said(
+    flags: list[str], workspace: Workspace, run: Run
+) -> None:
+    """It may have been moved before; or its name may be a typing error."""
+    workspace.write("mail/other.yaml", "")
+    sources = ("monitors/old/other.yaml", "monitors/old/two.yaml")
+    done = run("mv", *flags, *sources, "monitors/mail/")
+    assert done.code == 0
+    assert (
+        "Skipped monitors/old/other.yaml: it does not exist, and monitors/mail/other.yaml does.\n"
+    ) in done.err
+    assert "monitors/mail/two.yaml" in done.out
+
+
 @pytest.mark.parametrize(("source", "target"), [("old/two", "link/two"), ("link/x", "new/x")])
 def test_nothing_moves_through_a_linked_folder(
     source: str, target: str, workspace: Workspace, run: Run, account: Account

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler import manifests as files
 from reconciler.cli import console, options, runtime, selection
 from reconciler.core.assignments import assignment
 from reconciler.core.edit_report import EditReport
@@ -15,7 +14,7 @@ from reconciler.errors import ExitCode, UsageError
 from reconciler.render.edits import edits_text
 from reconciler.render.text import quantity
 from reconciler.schema import did_you_mean, installed_schemas
-from reconciler.usecases.set_ import Asked, find_setting
+from reconciler.usecases.set_ import Asked, find_setting, write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +76,7 @@ def set_(
         with console.writing() as writes:
             for file in found.files:
                 with writes.one(file.path):
-                    files.write(file.path, file.data, file.original)
+                    write(file)
     if as_json:
         console.document(EditReport({}, found.fields, is_written).to_json())
     elif is_written:

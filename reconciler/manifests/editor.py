@@ -35,13 +35,17 @@ from reconciler.manifests.positions import BOM, Node, Shape, Source, nodes, root
 from reconciler.manifests.scalar_style import Place, replaced
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from reconciler.core.model import JSON
     from reconciler.manifests.positions import Entry
 
 
 _COLON = re.compile(r"\s*:")
+_HEAD = re.compile(rf"{BOM}?(?:[ \t]*(?:#[^\n]*)?\r?\n)*")
+"""Lines without a value before the first document of a file."""
+_MARKER = re.compile(r"^(?=---(?:\s|\Z))", re.MULTILINE)
+"""Where a document begins: nothing else may stand so in YAML, not even in a text."""
 _OPTIONAL = frozenset({"extra", "lifecycle"})
 """Sections that say nothing without a field, and so leave with their last one."""
 Pointer = tuple[str, str]
@@ -108,6 +112,25 @@ def insert_ids(data: bytes, ids: Mapping[int, int]) -> bytes:
         number: {("metadata", "id"): FieldEdit(id_, after="name")} for number, id_ in ids.items()
     }
     return set_fields(data, edits)
+
+
+def without_documents(data: bytes, numbers: Collection[int]) -> bytes:
+    """The bytes of a file without some documents and their comments; those at its head stay.
+
+    Raises:
+        NotEditableError: where they begin and end cannot be told.
+    """
+    text = data.decode()
+    head = _HEAD.match(text)
+    start = head.end() if head else 0
+    parts = [part for part in _MARKER.split(text[start:]) if part]
+    kept = [part for number, part in enumerate(parts) if number not in numbers]
+    left = text[:start] + "".join(kept)
+    result = left.encode() if left.removeprefix(BOM).strip() else b""
+    stay = [document.value for document in parsed(data) if document.number not in numbers]
+    if canonical([document.value for document in parsed(result)]) != canonical(stay):
+        raise NotEditableError("the documents of the file cannot be told apart")
+    return result
 
 
 class _Editing:

@@ -104,7 +104,8 @@ def write(path: str, data: bytes, original: bytes | None) -> None:
         if original is None:
             durable.create(Path(path), data)
         else:
-            _replace(path, data, original)
+            _check_same(path, original)
+            durable.replace(Path(os.path.realpath(path)), data)
     except OSError as error:
         raise ConfigurationError(
             f"cannot write {path}: {error.strerror or error}",
@@ -113,16 +114,30 @@ def write(path: str, data: bytes, original: bytes | None) -> None:
         ) from error
 
 
-def _replace(path: str, data: bytes, original: bytes) -> None:
-    target = Path(os.path.realpath(path))
-    with target.open("r+b") as file:  # for writing: a read-only file stays as it is
+def remove(path: str, original: bytes) -> None:
+    """Removes a file; of a link, the link.
+
+    Raises:
+        ConfigurationError: the file cannot be removed, or no longer holds `original`.
+    """
+    try:
+        _check_same(path, original)
+        durable.remove(Path(path))
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot remove {path}: {error.strerror or error}",
+            f"{_UNCHANGED} Fix the permissions, then run the same command again.",
+        ) from error
+
+
+def _check_same(path: str, original: bytes) -> None:
+    with Path(path).open("r+b") as file:  # for writing: a read-only file stays as it is
         found = file.read()
     if found != original:
         raise ConfigurationError(
             f"{path} has changed since it was read",
             f"{_UNCHANGED} Run the same command again.",
         )
-    durable.replace(target, data)
 
 
 def _unreadable(path: str, reason: str) -> Diagnostic:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.inheritance import INHERIT
-from reconciler.manifests.editor import set_fields
+from reconciler.manifests.editor import set_fields, without_documents
 from reconciler.manifests.edits import ABSENT, FieldEdit, NotEditableError, parsed, said
 from reconciler.manifests.writer import document
 from reconciler.schema import API_VERSION, OVERRIDE
+from reconciler.usecases.overrides import SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +72,8 @@ def why_varies(desired: Desired, field: str, spot: Spot) -> str:
 def edited(data: bytes | None, edits: Mapping[Spot, Mapping[tuple[str, str], FieldEdit]]) -> bytes:
     """The bytes of a file with other values of some fields.
 
+    An Override that would override nothing any more leaves with its last field.
+
     Args:
         data: the file; None if there is none yet.
         edits: what is wanted, by the document.
@@ -82,10 +85,26 @@ def edited(data: bytes | None, edits: Mapping[Spot, Mapping[tuple[str, str], Fie
     new = {spot: fields for spot, fields in edits.items() if spot.document is None}
     result = data or b""
     if old := {number: fields for number, fields in known.items() if number is not None}:
-        result = set_fields(result, old)
+        values = {item.number: item.value for item in parsed(result)}
+        overrides = {spot.document for spot in edits if spot.is_override}
+        over = {
+            number
+            for number, fields in old.items()
+            if number in overrides and not _is_left(values[number], fields)
+        }
+        stay = {number: fields for number, fields in old.items() if number not in over}
+        result = set_fields(result, stay) if stay else result
+        result = without_documents(result, over) if over else result
     for spot, fields in new.items():
         result = _with_override(result, spot.address, fields)
     return result
+
+
+def _is_left(value: JSON, fields: Mapping[tuple[str, str], FieldEdit]) -> bool:
+    """Whether a document names a field after some edits."""
+    named = {(section, name) for section in SECTIONS for name in value.get(section) or ()}
+    gone = {pointer for pointer, edit in fields.items() if edit.value is ABSENT}
+    return bool((named | fields.keys()) - gone)
 
 
 def _at(desired: Desired, origin: Origin, *, is_override: bool, is_said: bool) -> Spot:

@@ -47,6 +47,18 @@ class Edited(NamedTuple):
     data: bytes
 
 
+def write(file: Edited) -> None:
+    """Writes a file, or removes one that is to hold nothing any more.
+
+    Raises:
+        ConfigurationError: it cannot be written, or has changed meanwhile.
+    """
+    if file.data or file.original is None:
+        manifests.write(file.path, file.data, file.original)
+    else:
+        manifests.remove(file.path, file.original)
+
+
 class Setting(NamedTuple):
     """What is to be written.
 
@@ -179,7 +191,8 @@ def _unset(
     if section in {EXTRA, LIFECYCLE}:
         is_named = _now(desired, section, field) != _now(_BARE, section, field)
     elif section == SPEC and field in desired.kind.fields:
-        is_named = field not in desired.inherited
+        is_left_out = bool(desired.layer) and field in desired.refused
+        is_named = field not in desired.inherited and not is_left_out
     else:
         raise BadAssignmentError(f"{desired.kind.name} has no field {field} in {section}")
     if is_named:

@@ -15,7 +15,6 @@ from reconciler.core.options import PlanOptions
 from reconciler.core.planner import decide
 from reconciler.core.state import Record, State
 from reconciler.errors import InvalidManifestsError, UsageError
-from reconciler.manifests import write as write_file
 from reconciler.schema import installed_schemas
 from reconciler.secrets import Vault
 from reconciler.usecases.draft import compose
@@ -28,6 +27,7 @@ from reconciler.usecases.plan import Planned, Workspace
 from reconciler.usecases.pull import find_pull
 from reconciler.usecases.pull import write as pull_files
 from reconciler.usecases.set_ import Asked, find_setting
+from reconciler.usecases.set_ import write as write_edited
 from reconciler.usecases.write_ids import write_ids
 
 if TYPE_CHECKING:
@@ -69,15 +69,16 @@ def fleet() -> Fleet:
     return load(SOURCES, SCHEMAS)
 
 
-def set_(*arguments: str, unset: tuple[str, ...] = ()) -> dict[str, str]:
-    """Sets fields; the text of each file that was written."""
+def set_(*arguments: str, unset: tuple[str, ...] = ()) -> dict[str, str | None]:
+    """Sets fields; the text of each file that was written, and None for one that was removed."""
     target, *asked = arguments
     read = [assignment(text, FIELDS) for text in asked]
     wanted = Asked([target], [item for item in read if item is not None], unset)
     found = find_setting(SOURCES, SCHEMAS, wanted)
     for file in found.files:
-        write_file(file.path, file.data, file.original)
-    return {file.path: Path(file.path).read_text() for file in found.files}
+        write_edited(file)
+    paths = [Path(file.path) for file in found.files]
+    return {str(path): path.read_text() if path.exists() else None for path in paths}
 
 
 class TestSetting:
@@ -110,6 +111,38 @@ class TestSetting:
             f"{OWN}/overrides.yaml": f"{HEAD}  timeout: {{inherit: false}}\n"
         }
         assert "timeout" not in fleet().by_address["email-smtp/relay"].fields
+        assert set_("email-smtp/relay", unset=("timeout",)) == {}  # nothing is left to leave out
+
+    def test_the_last_field_of_an_override_takes_it_along(self) -> None:
+        path = Path(OWN, "overrides.yaml")
+        path.write_text(f"{HEAD}  timeout: 60 # slow\n")
+        assert set_("email-smtp/relay", unset=("timeout",)) == {str(path): None}
+        assert fleet().by_address["email-smtp/relay"].fields["timeout"] == 30
+        assert not path.exists()
+
+    @pytest.mark.parametrize("number", range(3))
+    @pytest.mark.parametrize("head", ["", "# Ours.\n\n", "---\n", "# Ours.\n---\n"])
+    def test_other_documents_stay(self, head: str, number: int) -> None:
+        Path(SHARED, "other.yaml").write_text(RELAY.replace("name: relay", "name: other"))
+        own = RELAY.replace("name: relay", "name: mine")
+        other = f"{HEAD.replace('relay', 'other')}  timeout: 40 # here\n"
+        texts = [own, other]
+        texts.insert(number, f"# Of the relay.\n{HEAD}  timeout: 60\nextra: {{}}\n")
+        Path(OWN, "a.yaml").write_text(head + "---\n".join(texts))
+        (written,) = set_("email-smtp/relay", unset=("timeout",)).values()
+        assert written is not None
+        assert written.endswith(f"{own}---\n{other}")
+        assert written.startswith(head)
+        assert "Of the relay" not in written or (number == 0 and "---" not in head)
+        assert fleet().by_address["email-smtp/relay"].fields["timeout"] == 30
+
+    def test_an_override_with_another_field_stays(self) -> None:
+        Path(OWN, "a.yaml").write_text(f"{HEAD}  timeout: 60\nextra: {{x: 1}}\n")
+        assert set_("email-smtp/relay", "extra.x=2", unset=("timeout",)) == {
+            f"{OWN}/a.yaml": f"{HEAD[:-1]} {{}}\nextra: {{x: 2}}\n"
+        }
+        assert list(set_("email-smtp/relay", "port=26", unset=("extra.x",))) == [f"{OWN}/a.yaml"]
+        assert fleet().by_address["email-smtp/relay"].fields["port"] == 26
 
     def test_a_variable_is_not_overwritten(self) -> None:
         with pytest.raises(UsageError) as caught:

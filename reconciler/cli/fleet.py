@@ -131,7 +131,7 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
                 "Use a checkout of the same commit everywhere.",
             )
         (account,) = found
-        if job.manifests and _digest(account) != job.manifests:
+        if job.manifests and _digest(account, job.arguments) != job.manifests:
             raise RefusedError(
                 "the manifests or settings here differ from those of the run",
                 "Use a checkout of the same commit everywhere.",
@@ -213,10 +213,10 @@ def run(given: click.Context, chosen: Sequence[AccountSettings], spread: Spread)
     return put(RollUp(whole.operation, tuple(parts)), outputs)
 
 
-def _digest(account: AccountSettings) -> str:
+def _digest(account: AccountSettings, arguments: Sequence[str]) -> str:
     """What all who work on an account must share: its manifests and settings."""
     settings = (config.PROJECT, *((account.file,) if account.file else ()))
-    return digest_of(account.manifests, settings)
+    return digest_of(account.manifests, settings, writes_ids="--write-ids" in arguments)
 
 
 class RollUpOutputs(NamedTuple):
@@ -254,7 +254,8 @@ class _Whole:
         )
         return [
             everywhere._replace(
-                account=item.name, manifests=_digest(item) if self._is_compared else ""
+                account=item.name,
+                manifests=_digest(item, arguments) if self._is_compared else "",
             )
             for item in self._chosen
         ]

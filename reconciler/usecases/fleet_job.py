@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler import durable, manifests
 from reconciler.core import json_text
+from reconciler.core.model import canonical
 from reconciler.core.plan import fingerprint
 from reconciler.core.rollup import PartResult
 from reconciler.errors import ConfigurationError, ExitCode
@@ -118,15 +119,37 @@ if TYPE_CHECKING:
     Work = Callable[[Job], PartResult]
 
 
-def digest_of(folders: Sequence[str], settings: Sequence[str] = ()) -> str:
-    """What manifests and settings share exactly when their files have the same bytes."""
+def digest_of(
+    folders: Sequence[str], settings: Sequence[str] = (), *, writes_ids: bool = False
+) -> str:
+    """What manifests and settings share exactly when their files have the same bytes.
+
+    Where the job itself `writes_ids`, manifests share it when they say the same but for ids.
+    """
     found = sha256()
     files = manifests.find(folders, may_be_empty=True)
     for path in sorted(map(str, {*defaults.above(folders), *files, *settings})):
         data = Path(path).read_bytes()
+        if writes_ids and path not in settings:
+            data = _without_ids(path, data)
         found.update(f"{path}\0{len(data)}\0".encode())
         found.update(data)
     return f"sha256:{found.hexdigest()}"
+
+
+def _without_ids(path: str, data: bytes) -> bytes:
+    """What a file says but for the ids of monitors; if it has findings, its bytes."""
+    documents, findings = manifests.Parser().parse(path, data)
+    if findings:
+        return data
+    values = [document.value for document in documents]
+    for value in values:
+        metadata = value.get("metadata") if isinstance(value, dict) else None
+        if isinstance(metadata, dict):
+            value["metadata"] = {
+                name: item for name, item in metadata.items() if name not in {"id", "ids"}
+            }
+    return canonical(values).encode("utf-8", "surrogatepass")
 
 
 def perform(job: Job, work: Work, results: str = "") -> PartResult:

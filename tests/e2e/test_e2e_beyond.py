@@ -168,6 +168,31 @@ def test_results_of_different_places_are_no_run(fleets: Callable[..., Any]) -> N
         assert "ALERTSITE_URL and RECONCILER_STATE" in refused.err
 
 
+def test_ids_that_an_apply_writes_make_it_no_other_run(
+    fleets: Callable[..., Any], manifest: Manifest
+) -> None:
+    """Those of one account in a shared manifest neither stop another account."""
+    with fleets("ids", count=3) as fleet:
+        shared = fleet.root / "monitors" / "_shared" / "all.yaml"
+        shared.parent.mkdir()
+        shared.write_text(manifest("email-smtp", "all", name="All"))
+        settings = fleet.root / "reconciler.toml"
+        folders = 'manifests = ["monitors/_shared", "monitors/{account}"]'
+        settings.write_text(settings.read_text().replace("[defaults]", f"[defaults]\n{folders}"))
+        argv = ("apply", *ALL, "--write-ids", "--shard", "1/1")
+        first = fleet(*argv)
+        assert first.code == 0, first.text
+        assert all(f"{name}: " in shared.read_text() for name in NAMES[:3])
+        assert "\n  id: " in (fleet.root / "monitors" / NAMES[0] / "new.yaml").read_text()
+        asked = [len(account.requests()) for account in fleet.accounts]
+        again = fleet(*argv)
+        assert (again.code, report(again)) == (0, report(first))
+        assert [len(account.requests()) for account in fleet.accounts] == asked
+        shared.write_text(shared.read_text() + "  timeout: 33\n")
+        other = fleet(*argv)
+        assert (other.code, "is the result of a different run" in other.err) == (3, True)
+
+
 def test_a_result_holds_no_secret_of_the_command_line(fleets: Callable[..., Any]) -> None:
     with fleets("notify", count=10) as fleet:
         only = ("-a", "customer-0?", "--results", "results", "--auto-approve")

@@ -246,3 +246,23 @@ def test_the_digest_is_of_all_that_a_fleet_is_made_from(
     (tmp_path / "m" / "b" / "x.yaml").write_text("a: 2\n")
     assert digest_of(["m/a"]) == seen[-1]
     assert len(set(seen)) == 3
+
+
+def test_the_ids_that_a_job_writes_make_no_other_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "m" / "x.yaml"
+    path.parent.mkdir()
+    texts = [
+        f"kind: a\nmetadata: {{name: x{ids}}}\nspec: {{port: {port}}}\n---\n- 1\n"
+        for port in (1, 2)
+        for ids in ("", ", id: 1", ", id: 2", ", ids: {b: 3}")
+    ]
+    seen: dict[bool, list[str]] = {True: [], False: []}
+    for text in (*texts, "a: [\n", "b: [\n"):
+        path.write_text(text)
+        for writes_ids, digests in seen.items():
+            digests.append(digest_of(["m"], writes_ids=writes_ids))
+    assert len(set(seen[False])) == 10
+    assert [len(set(seen[True][a:b])) for a, b in ((0, 4), (4, 8), (0, 8), (0, 10))] == [1, 1, 2, 4]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.mask import HIDDEN, shown
 from reconciler.core.model import JSON, Lifecycle, secret_refs
 from reconciler.core.names import Name, find_names, uses_of
-from reconciler.core.plan import Action, BindingAction, Note, NoteCode
+from reconciler.core.plan import BindingAction, Note, NoteCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,6 +35,7 @@ class Next(StrEnum):
     UPDATE = "update"
     SENT_WITH = "sent-with"
     CREATE = "create"
+    DELETE = "delete"
     REFUSED = "refused"
     IGNORED = "ignored"
     RELEASED = "released"
@@ -248,7 +249,7 @@ def _next(subject: AddressFacts) -> Next:
     if subject.refusal:
         return Next.REFUSED
     if change := subject.change:
-        return Next.CREATE if change.action is Action.CREATE else Next.UPDATE
+        return Next(change.action.value)
     forgotten = subject.plan.binding(BindingAction.FORGET)
     if any(item.address == subject.address for item in forgotten):
         return Next.FORGOTTEN
@@ -312,7 +313,8 @@ def _next_of(subject: AddressFacts, name: str) -> Next:
     """What would happen to a field."""
     desired, whole = subject.desired, _next(subject)
     if desired is None:
-        return whole
+        is_other = whole is Next.UPDATE and _change_of(subject, name) is None
+        return Next.UNCHANGED if is_other else whole
     if name not in desired.fields and name not in desired.secrets:
         record = subject.record
         is_known = record is not None and (name in record.fields or name in record.secrets)

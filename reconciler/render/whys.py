@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reconciler.core.model import JSON
+    from reconciler.core.plan import Change
     from reconciler.core.state import PendingCreate
     from reconciler.core.why import AddressFacts, FieldWhy, Why
 
@@ -24,7 +25,7 @@ _NEXT = {
     Next.CREATE: "sent when the monitor is created",
     Next.RELEASED: "released: no longer in the manifest, left as in AlertSite",
     Next.NOT_MANAGED: "not managed: the manifest does not set it",
-    Next.FORGOTTEN: "nothing: the record has no manifest and no monitor",
+    Next.FORGOTTEN: "forget the record: it has no manifest and no monitor of its own",
     Next.PENDING: "nothing yet: no manifest, and the create may still be in progress",
     Next.LEFTOVER: "nothing: left over, its manifest is gone; restore it, or delete the monitor",
     Next.UNKNOWN: "not compared: the state has no record of it",
@@ -40,6 +41,7 @@ _SYMBOLS = {
     Next.UPDATE: "~",
     Next.RESTORE: "~",
     Next.CREATE: "+",
+    Next.DELETE: "-",
     Next.REFUSED: "!",
     Next.ORPHAN: ".",
     Next.PENDING: ".",
@@ -128,13 +130,17 @@ def _next(why: Why) -> str:
             return "nothing: an orphan is left as it is; apply --prune retires it"
         case Next.UPDATE if change is not None:
             names = ", ".join(item.field for item in change.fields if item.sent_with is None)
-            return f"{VERBS[Action.UPDATE].word} {printable(names)}"
-        case Next.CREATE if change is not None and change.reason is not None:
-            return f"{VERBS[Action.CREATE].word} ({change.reason.value})"
-        case Next.CREATE:
-            return VERBS[Action.CREATE].word
+            return f"{VERBS[Action.UPDATE].word} {printable(names)}{_reason(change)}"
+        case Next.CREATE if change is not None:
+            return f"{VERBS[Action.CREATE].word}{_reason(change)}"
+        case Next.DELETE if change is not None:
+            return f"{VERBS[Action.DELETE].word}{_reason(change) or ': its manifest is gone'}"
         case _:
             return _word(why, why.next)
+
+
+def _reason(change: Change) -> str:
+    return "" if change.reason is None else f" ({change.reason.value})"
 
 
 def _word(why: Why, what: Next) -> str:
@@ -247,10 +253,15 @@ def _next_of(why: Why, field: FieldWhy) -> str:
             f"restore {before} → {after}: its value before run {printable(field.prior_run or '')}"
         )
     if field.next is not Next.UPDATE:
-        whole = field.next in {Next.REFUSED, Next.ORPHAN}
+        whole = field.next in {Next.REFUSED, Next.ORPHAN, Next.DELETE}
         return _next(why) if whole else _word(why, field.next)
-    if field.source is not None or why.subject.desired is None:
+    if field.source is not None:
         return "sent again" if field.tracking is Tracking.CHANGED else "sent"
+    change = why.subject.change
+    if why.subject.desired is None and change is not None:
+        found = next(item for item in change.fields if item.field == field.field)
+        before, after = value_text(found.before), value_text(found.after)
+        return f"{VERBS[Action.UPDATE].word} {before} → {after}{_reason(change)}"
     before = _named(why, field, _before(why, field))
     after = _named(why, field, field.value)
     return f"{VERBS[Action.UPDATE].word} {before} → {after}: {_cause(why, field)}"

@@ -434,7 +434,7 @@ def plan_offline(
     if not state.serial:
         raise StateError(
             f"{location}: there is no state yet, so --offline has nothing to compare with",
-            "Run apply once, name the state with --state, or plan without --offline.",
+            "Run apply once, name the state with --state, or leave out --offline.",
         )
     _check_is_something(workspace, state)
     workspace = _by_address(workspace, state)

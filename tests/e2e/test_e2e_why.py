@@ -151,6 +151,43 @@ def test_what_has_no_manifest_or_no_monitor(
     assert "reconciler state rm email-smtp/relay" in refused.out
 
 
+@pytest.mark.parametrize("flags", [[], ["--offline"]])
+def test_an_orphan_that_the_next_apply_retires(
+    flags: list[str],
+    workspace: Workspace,
+    manifest: Manifest,
+    monitor: Monitor,
+    sandbox: Sandbox,
+    run: Run,
+) -> None:
+    settings = workspace.root / "reconciler.toml"
+    settings.write_text(f"prune = true\n{settings.read_text()}")
+    disabled = manifest("email-smtp", "b", 2).replace(
+        "spec:", "lifecycle: {retire: disable}\nspec:\n  enabled: true"
+    )
+    for name, text in (("a", manifest("email-smtp", "a", 1)), ("b", disabled)):
+        workspace.write(f"{name}.yaml", text)
+    workspace.write("c.yaml", manifest("email-smtp", "c", 3))
+    account = sandbox(*(monitor("email-smtp", number) for number in (1, 2, 3)))
+    assert run(*_APPLY, env=account.env).code == 0
+    for name in "ab":
+        (workspace.root / "monitors" / f"{name}.yaml").unlink()
+    workspace.write("c.yaml", manifest("email-imap", "c"))
+
+    def next_of(asked: str) -> str:
+        check(run("why", asked, "--json", *flags, env=account.env).json, "why")
+        done = run("why", asked, *flags, env=account.env)
+        return next(line for line in done.out.splitlines() if line.startswith("  next"))[13:]
+
+    destroyed = "destroy: its manifest is gone"
+    assert next_of("email-smtp/a") == next_of("email-smtp/a.name") == destroyed
+    assert run("why", "email-smtp/a", "--json", *flags, env=account.env).json["next"] == "delete"
+    assert next_of("email-smtp/b") == "change enabled (retired)"
+    assert next_of("email-smtp/b.enabled") == "change true → false (retired)"
+    assert next_of("email-smtp/b.hostname").startswith("unchanged")
+    assert next_of("email-smtp/c") == destroyed
+
+
 def test_one_that_is_missing_and_being_created_again(
     half_made: Account, workspace: Workspace, run: Run
 ) -> None:

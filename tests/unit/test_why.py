@@ -234,7 +234,7 @@ class TestOrphan:
 
     def test_one_without_a_monitor_is_forgotten(self) -> None:
         why = ask("port", known=record({"port": 587}))
-        assert text(why).endswith("nothing: the record has no manifest and no monitor")
+        assert text(why).endswith("forget the record: it has no manifest and no monitor of its own")
 
 
 class TestSecrets:

@@ -302,7 +302,7 @@ class Recorder:
         self._foreign: set[str] = set()
         self._replaced: dict[str, Sending] = {}
         self._replacing: dict[str, Record | None] = {}
-        self._owners: dict[int, str] = {}
+        self._owners: dict[int, str] | None = None
         self.is_run_kept = self.can_undo = False
         self._outcomes = self._pending = 0
         self._saved_at = clock.monotonic()
@@ -446,7 +446,6 @@ class Recorder:
         before = {self.run: ids_before} if creates else {}
         moved = {**dict.fromkeys(creates), **going, **self._clean(updates)}
         self._note(StateDelta(moved, pending, before, losses=losses))
-        self._owners = records.owners_of(self.state.records) if creates else {}
         # What was found again must be saved too, or an outcome that builds on it would count for
         # nothing in the next run.
         self._save()
@@ -462,6 +461,7 @@ class Recorder:
         outcomes = self._clean(outcomes)
         lines = self._outcome_lines(outcomes)
         changed = {address: record for address, record in outcomes.items() if record is not None}
+        self._note(StateDelta(changed, dict.fromkeys(changed)))
         taken_back = {
             address: known._replace(sending=sending, deleting=False)
             for address, record in outcomes.items()
@@ -469,13 +469,7 @@ class Recorder:
             if (sending := self._replaced.get(address)) is not None
         }
         taken_back |= self._replaced_by(outcomes.keys() - changed.keys())
-        # The id of a missing monitor that AlertSite gives again is no longer that of its record.
-        lost = {
-            owner: None
-            for address, record in changed.items()
-            if record.is_new and (owner := self._owners.get(record.id, address)) != address
-        }
-        self._note(StateDelta({**lost, **changed, **taken_back}, dict.fromkeys(outcomes)))
+        self._note(StateDelta(taken_back, dict.fromkeys(outcomes)))
         self._outcomes += len(changed)
         self._pending += len(outcomes)
         if self._journal is not None:
@@ -542,8 +536,27 @@ class Recorder:
         for address in self._foreign.intersection(records):
             self._yield(address, records.pop(address))
             pending[address] = None
+        self._take_ids(records)
         delta = delta._replace(records=records, pending=pending)
         self._unsaved = self._unsaved.then(delta)
+
+    def _take_ids(self, records: dict[str, Record | None]) -> None:
+        """Takes the ids of new monitors from the records of others, which are missing.
+
+        AlertSite may give the id of a monitor again, once that is gone.
+        """
+        given = {item.id: address for address, item in records.items() if item and item.is_new}
+        if given and self._owners is None:
+            self._owners = {item.id: address for address, item in self.state.records.items()}
+        if self._owners is None:
+            return
+        for number, address in given.items():
+            owner = self._owners.get(number, address)
+            found = records[owner] if owner in records else self.known(owner)
+            is_ended = found is not None and found.id == number and not found.is_new
+            if owner != address and is_ended:
+                records[owner] = None
+        self._owners |= {item.id: address for address, item in records.items() if item}
 
     def _outcome_lines(self, outcomes: Mapping[str, Record | None]) -> list[JSON]:
         return [

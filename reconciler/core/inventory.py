@@ -14,7 +14,7 @@ from reconciler.core.pending import all_caught_up, is_surely_made
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from reconciler.core.model import Desired, Live
+    from reconciler.core.model import Desired, Kind, Live
     from reconciler.core.state import Record
 
 
@@ -52,6 +52,7 @@ class Inventory:
         records: Mapping[str, Record],
         live: Iterable[Live],
         uncertain: Mapping[str, Uncertain] = {},
+        kinds: Mapping[str, Kind] = {},
     ) -> None:
         self.uncertain = uncertain
         self.desired = tuple(desired)
@@ -60,7 +61,7 @@ class Inventory:
         self.by_address = {item.address: item for item in self.desired}
         # Sorted, since a list of AlertSite may come in any order, and nothing is to depend on it.
         self.by_id = {monitor.id: monitor for monitor in sorted(live, key=attrgetter("id"))}
-        self._kinds = {item.kind.name: item.kind for item in self.desired}
+        self._kinds = {**kinds, **{item.kind.name: item.kind for item in self.desired}}
         self.records = all_caught_up(self.records, self.by_id, self._kinds)
         self.secrets = _secrets(self.records.values())
         self.claimed = {item.id: item.address for item in self.desired if item.id is not None}

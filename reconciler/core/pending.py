@@ -34,13 +34,14 @@ Rule: values and pure functions; no I/O, clock or environment.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.model import folded, kind_of
 from reconciler.core.state import PendingCreate, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from reconciler.core.model import JSON, Kind, Live
     from reconciler.core.state import State
@@ -118,24 +119,44 @@ def crossed(
     }
     if not doubtful:
         return {}
-    bound = {record.id for record in state.records.values()}.union(named)
-    free = [item for item in live.values() if item.id not in bound]
+    sent = _Beginnings((_spelt(item.body.get("name")), key) for key, item in creates.items())
+    shown = {item.id: _spelt(item.fields.get("name")) for item in live.values()}
+    before = {run: frozenset(ids) for run, ids in state.ids_before.items()}
+    by_name: dict[str, list[Live]] = {}
+    for item in live.values():
+        by_name.setdefault(shown[item.id], []).append(item)
 
     def is_anothers(monitor: Live) -> bool:
-        return any(has_made(other, monitor) for other in creates)
+        return any(has_made(other, monitor) for other in sent.of(shown[monitor.id]))
 
-    def is_elsewhere(address: str) -> bool:
-        before = state.ids_before.get(new[address].run)
-        if before is None:  # it may be a stranger's that was always there
+    def is_elsewhere(address: str, bound: Collection[int]) -> bool:
+        there = before.get(new[address].run)
+        if there is None:  # it may be a stranger's that was always there
             return False
-        return any(item.id not in before and has_made(address, item) for item in free)
+        name = _spelt(new[address].body.get("name"))
+        names = (name[:length] for length in range(len(name) + 1))
+        alike = (item for part in names for item in by_name.get(part, ()))
+        return any(
+            item.id not in bound and item.id not in there and has_made(address, item)
+            for item in alike
+        )
 
-    return {
-        address: new[address]
+    wrong = {
+        address
         for address, monitor in doubtful.items()
-        if (monitor is not None and is_anothers(monitor))
-        or ((monitor is None or tier(address, monitor) is None) and is_elsewhere(address))
+        if monitor is not None and is_anothers(monitor)
     }
+    absent = {
+        address
+        for address, monitor in doubtful.items()
+        if monitor is None or tier(address, monitor) is None
+    }
+    while True:  # what was wrong of one may be another one's
+        bound = {item.id for key, item in state.records.items() if key not in wrong}.union(named)
+        more = {address for address in absent - wrong if is_elsewhere(address, bound)}
+        if not more:
+            return {address: new[address] for address in new if address in wrong}
+        wrong |= more
 
 
 def is_foreign(record: Record, live: Live, kind: Kind) -> bool:
@@ -275,6 +296,27 @@ def made_by(pending: PendingCreate, number: int) -> Record:
     )
 
 
+class _Beginnings:
+    """Finds by a name what has a name that begins so."""
+
+    def __init__(self, named: Iterable[tuple[str, str]]) -> None:
+        self._named = sorted(named)
+
+    def of(self, beginning: str) -> Iterator[str]:
+        """What is named so, or longer."""
+        for name, key in self._named[bisect_left(self._named, (beginning, "")) :]:
+            if not name.startswith(beginning):
+                return
+            yield key
+
+
+def _spelt(name: JSON) -> str:
+    """A name as `_is_cut` compares it."""
+    from unicodedata import normalize  # rare
+
+    return normalize("NFD", folded(name))
+
+
 def _tier(monitor: Live, pending: PendingCreate, kind: Kind) -> int | None:
     """How surely the create made the monitor: 0 and 1 surely, 2 perhaps; None if it cannot have."""
     if monitor.type not in {kind.name, None}:
@@ -310,6 +352,4 @@ def _is_cut(shown: JSON, sent: JSON) -> bool:
     """
     if not isinstance(shown, str) or len(shown) < _SHORTEST_CUT:
         return False
-    from unicodedata import normalize  # rare
-
-    return normalize("NFD", folded(sent)).startswith(normalize("NFD", folded(shown)))
+    return _spelt(sent).startswith(_spelt(shown))

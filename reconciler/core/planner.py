@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from reconciler.core.diff import Stranded
-    from reconciler.core.model import JSON, Account, Desired, Live
+    from reconciler.core.model import JSON, Account, Desired, Kind, Live
     from reconciler.core.names import Use
     from reconciler.core.state import Record
 
@@ -223,7 +223,8 @@ _REFUSALS: dict[Decision, tuple[str, str]] = {
             "that was sent"
         ),
         (
-            "Look for {display!r} in AlertSite, and set metadata.id to its id; if there is none: "
+            "If monitor {id} is it, set metadata.id to {id}. If not, look for {display!r} in "
+            "AlertSite, set metadata.id to its id if it is there, and forget the record: "
             "reconciler state rm {other}"
         ),
     ),
@@ -245,7 +246,7 @@ def decide(
     desired: Iterable[Desired],
     records: Mapping[str, Record],
     live: Iterable[Live],
-    kinds: Iterable[str],
+    kinds: Mapping[str, Kind],
     rules: PlanOptions = PlanOptions(),  # noqa: B008 - an immutable value
     uncertain: Mapping[str, Uncertain] = {},
     terms: Terms = Terms(),  # noqa: B008 - an immutable value
@@ -257,12 +258,12 @@ def decide(
         desired: every manifest, with unique addresses and ids.
         records: what was last applied, by address.
         live: every monitor that AlertSite returned; those of other types are not counted.
-        kinds: the names of the kinds that manifests can have.
+        kinds: those that manifests can have, by name.
         rules: how the plan is to be made.
         uncertain: by address, a pending create that is not known to have made a monitor.
         terms: what losses of monitoring are held against.
     """
-    inventory = Inventory(desired, records, live, uncertain)
+    inventory = Inventory(desired, records, live, uncertain, kinds)
     targeted = [item for item in inventory.desired if is_target(item, rules.targets)]
     found = [_manifest(manifest, inventory, rules) for manifest in targeted]
     items = [item for decided in found for item in decided]

@@ -481,20 +481,13 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
                 pending[address] = None
                 records[address] = record_from_json(line["record"])
     # AlertSite may have given the id of a missing monitor again, to one that was made since.
-    owners = owners_of(state.records)
-    for address in told:
-        found = records[address]
-        owner = owners.get(found.id, address) if found is not None and found.is_new else address
-        if owner != address and owner not in records:
-            records[owner] = None
+    given = {item.id: address for address in told if (item := records[address]) is not None}
+    for address, item in _merged(state.records, records).items():
+        if given.get(item.id, address) != address and address not in told:
+            records[address] = None
     bound = {record.id for record in _merged(state.records, records).values()} if again else ()
     records |= {address: record for address, record in again.items() if record.id not in bound}
     return Recovery(tuple(runs), len(told), StateDelta(records, pending, before))
-
-
-def owners_of(records: Mapping[str, Record]) -> dict[int, str]:
-    """The address of each monitor that a look has shown to be there, or to have been."""
-    return {item.id: address for address, item in records.items() if not item.is_new}
 
 
 def outcomes_in(lines: Sequence[JSON]) -> dict[str, Record | None]:

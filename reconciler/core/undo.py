@@ -205,11 +205,11 @@ class _Undoing:
         for item in record.bindings:
             if item.after is None or item.before is not None:
                 continue
-            if self._now.get(item.after) != item.address:
-                continue  # forgotten or moved since
+            if self._now.get(item.after) != item.address or item.after in made:
+                continue  # forgotten or moved since; or another one's, whose id was given again
             if item.after in lost:
                 self._moves[item.address] = lost[item.after]
-            elif item.after not in made:
+            else:
                 self._bound[item.address] = item.after
         self._desired: dict[str, Desired] = {}
         self._targets: set[str] = set()

@@ -74,7 +74,7 @@ class Applied(NamedTuple):
 
     Attributes:
         state_error: why the state could not be kept; None if it was.
-        bound: the id of the monitor that each address is bound to by now.
+        bound: the id of the monitor that each address is bound to by now, and was seen to be.
         is_kept: whether the store has a record of the run, since there is something to tell.
         can_undo: whether that has something to undo.
     """
@@ -257,7 +257,8 @@ def apply_plan(
     except StateError as error:
         run.state_error = run.state_error or error
     result = run.result(plan.account, outcomes)._replace(generation=generation, losses=losses)
-    bound = {address: record.id for address, record in recorder.state.records.items()}
+    records = recorder.state.records
+    bound = {address: record.id for address, record in records.items() if not record.is_new}
     return Applied(result, run.state_error, bound, recorder.is_run_kept, recorder.can_undo)
 
 
@@ -304,9 +305,9 @@ class _Run:
         self._recorder = recorder
         self._execution = execution
         self._first = first
-        # Those that no create may be answered with: what is there, and what others were told.
-        self._ids = {*first.ids}
-        self._ids |= {item.id for item in recorder.state.records.values() if item.is_new}
+        # Those that no create may be answered with.
+        self._ids = {item.id for item in workspace.fleet.desired if item.id is not None}
+        self._ids.update(first.ids)
 
     def came(self, records: Mapping[str, Record]) -> dict[str, Record | None]:
         """The records with what earlier runs have sent by now, or have not deleted.
@@ -542,8 +543,15 @@ class _Run:
             cancellation.wait(wait * execution.grace)
             try:
                 state = self._recorder.state
-                before = {self._recorder.run: self._first.ids, **state.ids_before}
-                state = state._replace(ids_before=before)
+                run = self._recorder.run
+                before = {run: self._first.ids, **state.ids_before}
+                there = {
+                    address: item
+                    for address, item in state.records.items()
+                    if item.is_new or item.id in self._first.by_id or item.run == run
+                }
+                # What was missing before has no id any more: it may be that of one made since.
+                state = state._replace(ids_before=before, records=there)
                 last = verify(self._workspace, self._writer, state, grace)
             except Exception as error:  # noqa: BLE001 - a bug must not cost the report on what was done
                 if last is not None:

@@ -11,7 +11,13 @@ from reconciler.core.events import ObservationBegan, ObservationEnded
 from reconciler.core.inventory import Inventory, Uncertain, match_key_of
 from reconciler.core.model import Live, Observation, kind_of, match_key, secret_refs
 from reconciler.core.options import PlanOptions
-from reconciler.core.pending import crossed, is_foreign, made_by, resolve_pending_creates
+from reconciler.core.pending import (
+    all_caught_up,
+    crossed,
+    is_foreign,
+    made_by,
+    resolve_pending_creates,
+)
 from reconciler.core.plan import Binding, BindingAction, Note, NoteCode, Plan
 from reconciler.core.planner import decide
 from reconciler.core.safety import Budgets, terms
@@ -272,24 +278,24 @@ def _planned(
         was_over = grace is not None and grace.is_over  # before: what is seen is older than its end
         seen = observe(reader, kinds, state, named, refuses=refuses)
         there = {monitor.id: monitor for monitor in seen.live}
+        state = state._replace(records=all_caught_up(state.records, there, kinds))
         wrong = {} if workspace.undoes else crossed(state, there, kinds, named, is_over=was_over)
         known = StateDelta(dict.fromkeys(wrong), wrong).of(state)
         held = _held(workspace, known)
         pending, moved = renamed_creates(held, known, workspace)
         known = known._replace(pending_creates=pending)
         found = resolve_pending_creates(known, seen.live, kinds, named, asked)
-        unseen = [
+        new = {address: item for address, item in known.records.items() if item.is_new}
+        unseen = [address for address, item in new.items() if item.id not in there]
+        foreign = [
             address
-            for address, record in known.records.items()
-            if record.is_new
-            and (
-                (monitor := there.get(record.id)) is None
-                or is_foreign(record, monitor, kind_of(address, kinds))
-            )
+            for address, item in new.items()
+            if item.id in there and is_foreign(item, there[item.id], kind_of(address, kinds))
         ]
         waited_for = _waited_for(workspace, known)
         missing = [key for key in (*found.missing, *unseen) if key in waited_for]
-        if not missing or grace is None or was_over or not grace.wait(missing):
+        waiting = [*missing, *waited_for.intersection(foreign)]
+        if not waiting or grace is None or was_over or not grace.wait(waiting):
             break
     bound: dict[str, Record | None] = {
         address: made_by(pending[address], number)._replace(

@@ -223,8 +223,9 @@ REFUSALS = {
     "not-as-created": Advice(
         "When the monitor was created, AlertSite returned the id of a monitor that is not what was "
         "sent.",
-        "Find the monitor in AlertSite and write its id into `metadata.id`. If there is none, run "
-        "`reconciler state rm ADDRESS`. For an orphan: `--keep ADDRESS`.",
+        "If that monitor is it, write its id into `metadata.id`. If not, look for the monitor in "
+        "AlertSite, write its id there, and run `reconciler state rm ADDRESS`. For an orphan: "
+        "`--keep ADDRESS`.",
     ),
     "other-kind": Advice(
         "The monitor with this id is of another kind.",

@@ -201,7 +201,7 @@ class TestPost:
                 controls.world = parse_world("lies=create-id,lag=3600")
 
         account = sandbox(controls=controls, witness=witness)
-        done = run(*_APPLY, env=account.env, clock=hurried)
+        done = run(*_APPLY, "--write-ids", env=account.env, clock=hurried)
         (number,) = numbers
         before = account.live(number)
         assert done.code == 7
@@ -215,23 +215,6 @@ class TestPost:
                 assert done.code == 5, done
                 assert "email-smtp/new-1" in done.out
         assert _posts(account) == 2
-
-    def test_an_id_that_is_given_again_is_its_new_owner_s(
-        self, new: Callable[..., None], sandbox: Sandbox, run: Run, workspace: Workspace
-    ) -> None:
-        """Of two monitors one is missing; the other one that is made has its id by then."""
-        new(1)
-        account = sandbox(world=parse_world("reuse-ids"))
-        assert run(*_APPLY, env=account.env).code == 0
-        (missing,) = _ids(workspace).values()
-        account.delete(missing)
-        new(2)
-        one = run(*_APPLY, "--target", "email-smtp/new-2", env=account.env)
-        assert (one.code, _ids(workspace)) == (0, {"new-2": missing})
-        for _ in range(2):
-            assert run(*_APPLY, env=account.env).code == 0
-        assert _names(account) == ["New 1", "New 2"]
-        assert _ids(workspace) == {"new-1": missing + 1, "new-2": missing}
 
     def test_crossed_ids_are_known_under_the_names_that_manifests_have_by_now(
         self, manifest: Manifest, sandbox: Sandbox, run: Run, hurried: Clock, workspace: Workspace
@@ -297,6 +280,129 @@ class TestPost:
         assert len(account.monitors()) == 1
         assert _posts(account) == 1
         assert workspace.state()["records"]["email-smtp/new"]["id"] == 100001
+
+
+class TestIdsGivenAgain:
+    """Whether AlertSite gives the id of a deleted monitor to a new one is not known."""
+
+    @pytest.fixture
+    def controls(self) -> Controls:
+        return Controls(parse_world("reuse-ids"))
+
+    @pytest.fixture
+    def write(self, workspace: Workspace, manifest: Manifest) -> Callable[[str], None]:
+        def write(name: str) -> None:
+            text = manifest(_SMTP, name, name=f"Mon {name}", hostname=f"{name}.example.com")
+            workspace.write(f"{name}.yaml", text)
+
+        return write
+
+    @pytest.fixture
+    def without_a(
+        self,
+        controls: Controls,
+        sandbox: Sandbox,
+        run: Run,
+        workspace: Workspace,
+        write: Callable[[str], None],
+    ) -> Account:
+        """An account in which the one monitor, that of a, was deleted by hand; b is new."""
+        account = sandbox(controls=controls)
+        write("a")
+        assert run(*_APPLY, env=account.env).code == 0
+        account.delete(_ids(workspace)["a"])
+        write("b")
+        return account
+
+    @pytest.mark.parametrize(
+        "fault", ["", "POST /monitors/* act=first status=503", "POST /monitors/* drop=after"]
+    )
+    def test_the_record_of_the_missing_one_goes(
+        self,
+        fault: str,
+        without_a: Account,
+        controls: Controls,
+        run: Run,
+        hurried: Clock,
+        workspace: Workspace,
+    ) -> None:
+        (missing,) = _ids(workspace).values()
+        controls.faults = (parse_fault(f"{fault} times=1"),) if fault else ()
+        one = run(*_APPLY, "--target", f"{_SMTP}/b", env=without_a.env, clock=hurried)
+        assert (one.code, _ids(workspace)) == (0, {"b": missing})
+        for _ in range(2):
+            assert run(*_APPLY, env=without_a.env, clock=hurried).code == 0
+        assert _names(without_a) == ["Mon a", "Mon b"]
+        assert _ids(workspace) == {"a": missing + 1, "b": missing}
+
+    @pytest.mark.parametrize("parallelism", ["1", "4"])
+    def test_so_it_does_if_it_could_not_be_created_again(
+        self,
+        parallelism: str,
+        without_a: Account,
+        controls: Controls,
+        run: Run,
+        hurried: Clock,
+        workspace: Workspace,
+    ) -> None:
+        controls.faults = (parse_fault("POST /monitors/* status=400 times=1"),)
+        done = run(*_APPLY, "--parallelism", parallelism, env=without_a.env, clock=hurried)
+        assert done.code == 7
+        assert len(_ids(workspace)) == 1
+        for _ in range(2):
+            assert run(*_APPLY, env=without_a.env, clock=hurried).code == 0
+        assert _names(without_a) == ["Mon a", "Mon b"]
+
+    def test_an_undo_does_not_take_it_for_a_rename(
+        self, without_a: Account, run: Run, workspace: Workspace
+    ) -> None:
+        assert run(*_APPLY, "--target", f"{_SMTP}/b", env=without_a.env).code == 0
+        undo = ("undo", workspace.state()["run"], "--auto-approve")
+        assert run(*undo, env=without_a.env).code == 0
+        assert _names(without_a) == []
+
+    def test_what_a_manifest_names_is_given_to_nobody_else(
+        self, without_a: Account, run: Run, hurried: Clock, workspace: Workspace
+    ) -> None:
+        (missing,) = _ids(workspace).values()
+        workspace.replace("a.yaml", "  name: a\n", f"  name: a\n  id: {missing}\n")
+        writes = (*_APPLY, "--write-ids")
+        run(*writes, "--target", f"{_SMTP}/b", env=without_a.env, clock=hurried)
+        for _ in range(2):
+            assert run(*writes, env=without_a.env, clock=hurried).code == 0
+        assert _names(without_a) == ["Mon a", "Mon b"]
+        assert _ids(workspace) == {"a": missing, "b": missing + 1}
+
+    def test_an_undo_that_creates_again_makes_one(
+        self,
+        controls: Controls,
+        sandbox: Sandbox,
+        run: Run,
+        hurried: Clock,
+        workspace: Workspace,
+        write: Callable[[str], None],
+    ) -> None:
+        """The id is that of a record that no look has confirmed and whose monitor is gone."""
+        is_away = threading.Event()
+
+        def witness(moment: str, method: str, path: str) -> None:
+            if is_away.is_set() and (moment, method) == ("after", "POST") and "-tokens" not in path:
+                controls.faults = (parse_fault("GET /monitors* status=503"),)
+
+        account = sandbox(controls=controls, witness=witness)
+        write("b")
+        assert run(*_APPLY, env=account.env).code == 0
+        workspace.write("b.yaml", "")
+        assert run(*_APPLY, "--prune", "--allow-empty", env=account.env).code == 0
+        pruned = workspace.state()["run"]
+        is_away.set()
+        write("a")
+        assert run(*_APPLY, env=account.env, clock=hurried).code == 7
+        is_away.clear()
+        controls.faults = ()
+        account.delete(_ids(workspace)["a"])
+        run("undo", pruned, "--auto-approve", env=account.env, clock=hurried)
+        assert _names(account) == ["Mon b"]
 
 
 class TestLists:

@@ -14,9 +14,9 @@ from reconciler.core.planner import decide
 from reconciler.core.state import Record
 from reconciler.core.targets import matches
 
-from build import ACCOUNT, desired, live, record
+from build import ACCOUNT, SCHEMAS, desired, live, record
 
-KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
+KINDS = SCHEMAS.kinds
 ADDRESS = "email-smtp/relay"
 NAMED = desired({"name": "Relay"}, id=None)
 BOUND = desired({"name": "Relay"}, id=1)

@@ -14,13 +14,13 @@ from reconciler.core.planner import decide
 from reconciler.core.result import Outcome, Status
 from reconciler.render.notifications import apply_message, drift_message
 
-from build import ACCOUNT, desired, live, record
+from build import ACCOUNT, SCHEMAS, desired, live, record
 
 if TYPE_CHECKING:
     from reconciler.core.model import Live
     from reconciler.core.plan import Plan
 
-KINDS = ("email-smtp",)
+KINDS = SCHEMAS.kinds
 RELAY = desired({"port": 587, "note": "x"})
 
 

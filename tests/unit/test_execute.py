@@ -16,7 +16,7 @@ from reconciler.errors import (
 )
 from reconciler.usecases.apply import PATIENCE, execute
 
-from build import ACCOUNT, desired, live
+from build import ACCOUNT, SCHEMAS, desired, live
 
 NUMBERS = range(1, 21)
 CHANGES = decide(
@@ -24,7 +24,7 @@ CHANGES = decide(
     [desired({"port": 587}, name=f"relay-{number:02}", id=number) for number in NUMBERS],
     {},
     [live(id=number) for number in NUMBERS],
-    ("email-smtp",),
+    SCHEMAS.kinds,
 ).changes
 
 

@@ -19,9 +19,9 @@ from reconciler.render import plan_text, result_text
 from reconciler.state_session import Recorder, read_known
 from reconciler.state_store import open_store
 
-from build import ACCOUNT, desired, live, record, reviewed
+from build import ACCOUNT, SCHEMAS, desired, live, record, reviewed
 
-KINDS = ("email-imap", "email-pop", "email-round-trip", "email-smtp")
+KINDS = SCHEMAS.kinds
 GONE = "email-smtp/gone"
 PRUNE = PlanOptions(prune=True)
 

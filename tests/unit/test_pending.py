@@ -163,6 +163,14 @@ class TestCrossedAnswers:
         for ids in ({"run-1": (1, 9)}, {}):  # it was there before, or may have been
             assert self.crossed(known._replace(ids_before=ids), stranger, own) == set()
 
+    @pytest.mark.parametrize("gone", [7, 8])
+    def test_of_two_that_were_crossed_one_may_be_gone(self, gone: int) -> None:
+        known = self.bound()._replace(ids_before={"run-1": ()})
+        both = {7: MADE, 8: live(self.THEIRS, id=8)}
+        seen = [item for number, item in both.items() if number != gone]
+        assert self.crossed(known, *seen) == {RELAY, OTHER}
+        assert self.crossed(known, *seen, is_over=False) == {OTHER if gone == 8 else RELAY}
+
     def test_what_a_look_has_confirmed_is_not_doubted(self) -> None:
         known = self.bound(other=False)
         seen = known.records[RELAY]._replace(fields=BODY)

@@ -7,10 +7,10 @@ from reconciler.core.planner import decide
 from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
 from reconciler.errors import ExitCode
 
-from build import ACCOUNT, desired, live, record
+from build import ACCOUNT, SCHEMAS, desired, live, record
 from documents import check
 
-KINDS = ("email-smtp",)
+KINDS = SCHEMAS.kinds
 
 
 def change(name: str = "relay", id: int = 1) -> Change:

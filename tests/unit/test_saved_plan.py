@@ -20,9 +20,9 @@ from reconciler.core.saved_plan import (
 from reconciler.errors import RefusedError
 from reconciler.schema import problem_of
 
-from build import ACCOUNT, desired, live, record, reviewed
+from build import ACCOUNT, SCHEMAS, desired, live, record, reviewed
 
-KINDS = ("email-smtp",)
+KINDS = SCHEMAS.kinds
 BASIS = PlanInputs("1.0", "lineage", "sha256:" + "0" * 64, ("email-smtp/*",), adopt=True)
 BASIS = BASIS._replace(settings="sha256:" + "1" * 64)
 RELAY = desired({"port": 587, "note": "x"})

@@ -247,6 +247,11 @@ class TestRecover:
             ADDRESS: 8,
             "email-pop/new": new.id,
         }
+        seen = outcome_line("email-pop/new", new._replace(fields=new.unseen, unseen={}), new)
+        nothing = outcome_line(ADDRESS, None, record())
+        for lines in ((made, seen), (nothing, made)):
+            found = recover(STATE, [self.lines(*lines)]).delta.of(STATE)
+            assert set(found.records) == {"email-pop/new"}
 
     def test_a_journal_without_a_line_is_that_of_a_run_that_sent_nothing(self) -> None:
         assert recover(STATE, [[]]).runs == ()

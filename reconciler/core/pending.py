@@ -119,15 +119,14 @@ def crossed(
     }
     if not doubtful:
         return {}
-    sent = _Beginnings((_spelt(item.body.get("name")), key) for key, item in creates.items())
-    shown = {item.id: _spelt(item.fields.get("name")) for item in live.values()}
+    sent = _Sent(creates)
     before = {run: frozenset(ids) for run, ids in state.ids_before.items()}
     by_name: dict[str, list[Live]] = {}
     for item in live.values():
-        by_name.setdefault(shown[item.id], []).append(item)
+        by_name.setdefault(_spelt(item.fields.get("name")), []).append(item)
 
     def is_anothers(monitor: Live) -> bool:
-        return any(has_made(other, monitor) for other in sent.of(shown[monitor.id]))
+        return any(has_made(other, monitor) for other in sent.of(monitor.fields.get("name")))
 
     def is_elsewhere(address: str, bound: Collection[int]) -> bool:
         there = before.get(new[address].run)
@@ -296,18 +295,21 @@ def made_by(pending: PendingCreate, number: int) -> Record:
     )
 
 
-class _Beginnings:
-    """Finds by a name what has a name that begins so."""
+class _Sent:
+    """Finds by a name, as a server shows it, the creates that may have sent it."""
 
-    def __init__(self, named: Iterable[tuple[str, str]]) -> None:
-        self._named = sorted(named)
+    def __init__(self, creates: Mapping[str, PendingCreate]) -> None:
+        self._named = sorted((_spelt(item.body.get("name")), key) for key, item in creates.items())
 
-    def of(self, beginning: str) -> Iterator[str]:
-        """What is named so, or longer."""
-        for name, key in self._named[bisect_left(self._named, (beginning, "")) :]:
-            if not name.startswith(beginning):
+    def of(self, shown: JSON) -> Iterator[str]:
+        """The addresses of those that sent this name, or one that begins so if it may be cut."""
+        beginning = _spelt(shown)
+        may_be_cut = isinstance(shown, str) and len(shown) >= _SHORTEST_CUT
+        for index in range(bisect_left(self._named, (beginning, "")), len(self._named)):
+            name, address = self._named[index]
+            if not (name.startswith(beginning) if may_be_cut else name == beginning):
                 return
-            yield key
+            yield address
 
 
 def _spelt(name: JSON) -> str:

@@ -74,5 +74,6 @@ $(VENV)/.%: requirements/%.txt pyproject.toml
 	  $(PYTHON) -m venv --clear $(VENV); }
 	@echo 'Setting up $(VENV) from $< …' >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@[ $(VENV)/.runtime -nt pyproject.toml ] || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $(VENV)/.runtime $@

@@ -100,7 +100,7 @@ def crossed(
         named: ids that manifests name.
         is_over: whether the grace is, so that the absence of a monitor proves something.
     """
-    new = {address: _create_of(item) for address, item in state.records.items() if item.is_new}
+    new = {address: create_of(item) for address, item in state.records.items() if item.is_new}
     creates = {**new, **state.pending_creates}
 
     def tier(address: str, monitor: Live) -> int | None:
@@ -163,7 +163,7 @@ def is_foreign(record: Record, live: Live, kind: Kind) -> bool:
 
     A server that rewrites names and does not show what a monitor watches is believed.
     """
-    create = _create_of(record)
+    create = create_of(record)
     is_another = _tier(live, create, kind) is None and bool(_targets(live, create, kind))
     return record.is_new and is_another
 
@@ -172,11 +172,12 @@ def is_surely_made(record: Record, live: Live, kind: Kind) -> bool:
     """Whether a look has confirmed a monitor, or would: it is what was sent."""
     if not record.is_new:
         return True
-    tier = _tier(live, _create_of(record), kind)
+    tier = _tier(live, create_of(record), kind)
     return tier is not None and tier < _DOUBTFUL
 
 
-def _create_of(record: Record) -> PendingCreate:
+def create_of(record: Record) -> PendingCreate:
+    """The create of a record that no look has confirmed yet."""
     return PendingCreate(record.run, record.applied_at, record.unseen)
 
 

@@ -13,6 +13,7 @@ from reconciler.core.model import Live, Observation, kind_of, match_key, secret_
 from reconciler.core.options import PlanOptions
 from reconciler.core.pending import (
     all_caught_up,
+    create_of,
     crossed,
     is_foreign,
     made_by,
@@ -279,7 +280,15 @@ def _planned(
         seen = observe(reader, kinds, state, named, refuses=refuses)
         there = {monitor.id: monitor for monitor in seen.live}
         state = state._replace(records=all_caught_up(state.records, there, kinds))
-        wrong = {} if workspace.undoes else crossed(state, there, kinds, named, is_over=was_over)
+        wrong = crossed(state, there, kinds, named, is_over=was_over)
+        # Of what no manifest asks for, absence proves no more than without an answer.
+        wrong |= {
+            address: create_of(item)
+            for address, item in state.records.items()
+            if item.is_new and item.id not in there and address not in by_address and not was_over
+        }
+        if workspace.undoes:  # what it is not about is left as it is
+            wrong = {}
         known = StateDelta(dict.fromkeys(wrong), wrong).of(state)
         held = _held(workspace, known)
         pending, moved = renamed_creates(held, known, workspace)

@@ -14,11 +14,13 @@ import re
 import shlex
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.context import written
 from reconciler.core import model
 from reconciler.core.state import PendingCreate, Record, State, record_from_json, to_text
 from reconciler.sandbox import parse_fault, parse_world
@@ -215,6 +217,27 @@ class TestPost:
                 assert done.code == 5, done
                 assert "email-smtp/new-1" in done.out
         assert _posts(account) == 2
+
+    def test_one_whose_id_was_crossed_is_not_forgotten_without_its_manifest(
+        self, new: Callable[..., None], sandbox: Sandbox, run: Run, workspace: Workspace
+    ) -> None:
+        account = sandbox()
+        number = account.create(_SMTP, name="New 1", hostname="mail.example.com", **_PLAN)
+        at = written(datetime.now(UTC))
+        sent = {"name": "New 1", "hostname": "mail.example.com"}
+        record = Record(number + 1, {}, {}, at, "run-1", unseen=sent)
+        place = model.Account("default", account.url)
+        state = State("lineage", place, 1, at, "run-1", {f"{_SMTP}/new-1": record})
+        workspace.kept.parent.mkdir(exist_ok=True)
+        workspace.kept.write_text(
+            to_text(state._replace(ids_before={"run-1": ()})), encoding="utf-8"
+        )
+        done = run(*_APPLY, "--allow-empty", env=account.env)
+        assert "forgotten" not in done.out
+        assert f"email-smtp/new-1 (id {number}) left over" in done.out
+        new(1)
+        assert run(*_APPLY, env=account.env).code == 0
+        assert (_ids(workspace), _posts(account)) == ({"new-1": number}, 1)
 
     def test_crossed_ids_are_known_under_the_names_that_manifests_have_by_now(
         self, manifest: Manifest, sandbox: Sandbox, run: Run, hurried: Clock, workspace: Workspace

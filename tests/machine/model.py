@@ -291,11 +291,16 @@ class Model:
     ) -> None:
         """If an answer has lied, the record of what no look has confirmed may say what it did."""
         for address, record in records.items():
-            if may_claim and record.get("unseen") and not record["fields"]:
+            if may_claim and self._is_lie(address, record):
                 continue
             assert record["id"] in self.ours.get(address, ()), (
                 f"{address} was bound to monitor {record['id']}, which is not its own"
             )
+
+    def _is_lie(self, address: str, record: Mapping[str, Any]) -> bool:
+        """Whether the record says what an answer has claimed, and that is not so."""
+        is_claim = bool(record.get("unseen")) and not record["fields"]
+        return is_claim and record["id"] not in self.ours.get(address, ())
 
     def check_forgotten(
         self,
@@ -311,6 +316,8 @@ class Model:
         bound |= {manifest.id for manifest in segment.fleet.values() if manifest.id is not None}
         for address in segment.records.keys() - records.keys() - may_be:
             number = segment.records[address]["id"]
+            if self._is_lie(address, segment.records[address]):
+                continue
             assert number in bound or number not in segment.after, (
                 f"{address} was forgotten, and its monitor {number} is there"
             )

@@ -27,6 +27,7 @@ PURE = ["errors", "core", "render"]
 PURE_IMPORTS = {
     "__future__",
     "binascii",
+    "bisect",
     "collections",
     "deepdiff",
     "difflib",

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.context import written
+from reconciler.core import json_text
 from reconciler.core import state as records
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.core.redactor import Redactor
@@ -30,7 +31,7 @@ from reconciler.state_store import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from reconciler.context import Cancellation, Clock, Reporter
@@ -99,17 +100,44 @@ def read_known(store: Store, account: Account | None, lineage: str) -> Known:
             f"{store.location} is the state of {saved.account}, but this run uses {account}",
             "Use another state with --state: each account has its own.",
         )
-    recovery = _recovered(saved, journals)
+    recovery, killed = _recovered(saved, journals)
     state = recovery.delta.of(saved)
-    killed = tuple(_killed(lines) for _, lines in journals if any("about" in it for it in lines))
     return Known(state, saved, version, recovery, paths, killed)
 
 
-def _killed(lines: Sequence[JSON]) -> Killed:
-    from reconciler.core.run_record import RunRecord  # 4 ms that planning saves
+def run_record_of(data: JSON) -> RunRecord:
+    """The record of a run, as a store or a journal has it.
 
-    about = next(line["about"] for line in lines if "about" in line)
-    return Killed(RunRecord.from_json(about), records.outcomes_in(lines))
+    Raises:
+        StateError: it is none, or of a newer format.
+    """
+    from reconciler.core.run_record import RunRecord  # 4 ms that planning saves
+    from reconciler.schema import fits
+
+    found = RunRecord.from_json(data)
+    if not fits("history", {"runs": [{"account": None, **data}]}):
+        raise StateError(
+            "the run record is corrupt", "This run cannot be shown or undone; all others can."
+        )
+    return found
+
+
+def stored_run(data: bytes) -> RunRecord:
+    """The record of a run that a store has kept.
+
+    Raises:
+        StateError: it is none, or of a newer format.
+    """
+    try:
+        return run_record_of(json_text.read(data))
+    except ValueError as error:
+        raise StateError(f"the run record is corrupt: {error}") from error
+
+
+def _killed(lines: Sequence[JSON]) -> Iterator[Killed]:
+    for line in lines:
+        if "about" in line:
+            yield Killed(run_record_of(line["about"]), records.outcomes_in(lines))
 
 
 def _account(found: JSON) -> Account:
@@ -131,17 +159,21 @@ def parsed(store: Store, data: bytes) -> State:
         ) from error
 
 
-def _recovered(saved: State, journals: Iterable[tuple[Path, list[JSON]]]) -> Recovery:
+def _recovered(
+    saved: State, journals: Sequence[tuple[Path, list[JSON]]]
+) -> tuple[Recovery, tuple[Killed, ...]]:
+    killed: list[Killed] = []
     for path, lines in journals:
         try:
             records.recover(saved, [lines])
+            killed += _killed(lines)
         except (StateError, KeyError, TypeError, AttributeError) as error:
             what = str(error) if isinstance(error, StateError) else "it is corrupt"
             raise StateError(
                 f"the journal {path} cannot be used: {what}",
                 "If you do not need to finish the run that wrote it, remove the file.",
             ) from error
-    return records.recover(saved, [lines for _, lines in journals])
+    return records.recover(saved, [lines for _, lines in journals]), tuple(killed)
 
 
 def replace(store: Store, new: State, message: str) -> int:
@@ -195,8 +227,6 @@ def take_over(source: Store, target: Store, account: str, url: str, run: str) ->
         StateError: there is no state, it is of another AlertSite or has a journal; or the place has
             another state.
     """
-    from reconciler.core.run_record import from_text as run_from_text  # 4 ms that planning saves
-
     held = source.read(Key.STATE)
     if held is None:
         raise StateError(
@@ -236,7 +266,7 @@ def take_over(source: Store, target: Store, account: str, url: str, run: str) ->
         for serial, earlier in enumerate(reversed(source.runs()), 1):
             data = source.run(earlier)
             if data is not None and earlier not in have:
-                said, file = _kept(run_from_text(data), serial)
+                said, file = _kept(stored_run(data), serial)
                 version = target.write(Key.STATE, held.data, version, said, file)
     now = before._replace(account=Account(account, url), serial=before.serial + 1)
     data = records.to_text(now).encode("utf-8", "surrogatepass")

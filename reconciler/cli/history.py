@@ -62,7 +62,7 @@ def history(asked: tuple[str, ...], limit: int, location: str | None, *, as_json
 
 
 def _list(store: Store, asked: str, limit: int, *, as_json: bool) -> ExitCode:
-    runs = read_runs(store, asked, limit)
+    runs = read_runs(store, asked, limit, console.reporter())
     if as_json:
         console.document({"runs": [run.to_json() for run in runs]})
     elif not runs:

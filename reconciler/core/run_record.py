@@ -13,12 +13,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.core import json_text
 from reconciler.core.generation import Generation
 from reconciler.core.mask import HIDDEN, shown
 from reconciler.core.plan import Action
 from reconciler.core.result import Status
-from reconciler.core.state import record_to_json
+from reconciler.core.state import is_known, record_to_json
 from reconciler.errors import ExitCode, StateError
 
 if TYPE_CHECKING:
@@ -230,15 +229,16 @@ class RunRecord(NamedTuple):
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> RunRecord:
-        """What `to_json` gave.
+        """What `to_json` gave, or an earlier version of it.
 
         Raises:
             StateError: it is something else, or of a newer format.
         """
         version = data.get("format_version") if isinstance(data, dict) else None
-        if not isinstance(version, str) or version.partition(".")[0] != "1":
+        if not is_known(str(version), FORMAT_VERSION):
             raise StateError(
-                f"a run record has format {version}, but this reconciler reads {FORMAT_VERSION}",
+                f"the run record has the format {version}, but this reconciler reads "
+                f"{FORMAT_VERSION}",
                 "Use the version of reconciler that wrote it, or a newer one.",
             )
         try:
@@ -263,8 +263,7 @@ class RunRecord(NamedTuple):
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StateError(
-                f"a run record is corrupt: {type(error).__name__}: {error}",
-                "This run cannot be shown or undone; all others can.",
+                "the run record is corrupt", "This run cannot be shown or undone; all others can."
             ) from error
 
 
@@ -288,19 +287,6 @@ def run_record(
 def to_text(record: RunRecord) -> str:
     """The record as a store keeps it."""
     return json.dumps(record.to_json(), ensure_ascii=False, indent=1) + "\n"
-
-
-def from_text(text: bytes) -> RunRecord:
-    """The record that `to_text` wrote.
-
-    Raises:
-        StateError: it is something else, or of a newer format.
-    """
-    try:
-        data = json_text.read(text)
-    except ValueError as error:
-        raise StateError(f"a run record is corrupt: {error}") from error
-    return RunRecord.from_json(data)
 
 
 def _planned(

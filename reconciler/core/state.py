@@ -313,7 +313,7 @@ def from_text(text: bytes) -> State:
     version = data.get("format_version") if isinstance(data, dict) else None
     if not isinstance(version, str):
         raise StateError("the state is corrupt: it has no format_version")
-    if version != "1.0" and not _is_known(version, FORMAT_VERSION):
+    if version != "1.0" and not is_known(version, FORMAT_VERSION):
         raise StateError(
             f"the state has format {version}, but this reconciler reads {FORMAT_VERSION}",
             "Use the version of reconciler that wrote it, or a newer one.",
@@ -458,6 +458,8 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
                 before[runs[-1]] = tuple(line["ids_before"])
                 continue
             address = line["intent"] if "intent" in line else line["outcome"]
+            if not isinstance(address, str):
+                raise TypeError("an address is a text")
             known = records[address] if address in records else state.records.get(address)
             is_current = (known and known.run) == line["replaces"]
             if known is not None and known.sending.run not in {"", runs[-1]}:
@@ -523,7 +525,7 @@ def _merged(base: Mapping[Any, JSON], changes: Mapping[Any, JSON]) -> Mapping[An
     return {key: value for key, value in merged.items() if value is not None}
 
 
-def _is_known(version: str, known: str) -> bool:
+def is_known(version: str, known: str) -> bool:
     """Whether this code can read that format: the same major number, and no newer minor one."""
     parts, own = version.split("."), known.split(".")
     numbers = len(parts) == len(own) and all(part.isascii() and part.isdigit() for part in parts)
@@ -574,8 +576,9 @@ def _state(data: Mapping[str, JSON]) -> State:
         raise TypeError("account, saved_at, run, applied_plans and generation hold texts")
     if not all(type(number) is int for number in ids):
         raise TypeError("ids_before and unmanaged hold numbers")
-    if budget and not (
-        budget.keys() == {"monitors", "percent"}
+    if budget != {} and not (
+        isinstance(budget, dict)
+        and budget.keys() == {"monitors", "percent"}
         and all(type(number) is int and number >= 0 for number in budget.values())
     ):
         raise TypeError("budget holds monitors and percent")
@@ -615,7 +618,7 @@ def _run(state: State, head: JSON) -> str:
     version = head.get("journal") if isinstance(head, dict) else None
     if version == "1.0":
         raise StateError("it was written by an earlier version; finish that run with that version")
-    if not _is_known(str(version), JOURNAL_VERSION):
+    if not is_known(str(version), JOURNAL_VERSION):
         raise StateError("it is not a journal that this reconciler can read")
     account = Account(**head["account"])
     for key, made, own in (

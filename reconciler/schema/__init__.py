@@ -11,6 +11,7 @@ from reconciler.schema.schemas import (
     DEFAULTS,
     OVERRIDE,
     Schemas,
+    fits,
     installed_schemas,
     schema_folder,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "OVERRIDE",
     "Schemas",
     "did_you_mean",
+    "fits",
     "installed_schemas",
     "problem_of",
     "schema_folder",

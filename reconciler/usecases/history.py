@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.core.run_record import RunRecord, from_text
 from reconciler.errors import StateError, UsageError
+from reconciler.state_session import stored_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from reconciler.context import Reporter
+    from reconciler.core.run_record import RunRecord
     from reconciler.state_store import Store
 
 
-def read_runs(store: Store, asked: str, limit: int) -> tuple[RunRecord, ...]:
+def read_runs(store: Store, asked: str, limit: int, reporter: Reporter) -> tuple[RunRecord, ...]:
     """The last runs, newest first.
 
     Args:
         store: where the state is kept.
         asked: an address, or `ADDRESS.FIELD`; empty for all runs.
         limit: how many at most.
+        reporter: is told of those that are left out since they cannot be read.
 
     Raises:
         StateError: they cannot be read.
@@ -27,7 +30,7 @@ def read_runs(store: Store, asked: str, limit: int) -> tuple[RunRecord, ...]:
     """
     address, field = _parted(asked)
     found: list[RunRecord] = []
-    for run in _runs(store):
+    for run in _runs(store, reporter):
         part = run.touching(address, field) if address else run
         if part is not None:
             found.append(part)
@@ -56,16 +59,22 @@ def read_run(store: Store, run: str) -> RunRecord:
     return _parsed(store, found[0], data)
 
 
-def _runs(store: Store) -> Iterator[RunRecord]:
+def _runs(store: Store, reporter: Reporter) -> Iterator[RunRecord]:
     for run in store.runs():
         data = store.run(run)
-        if data is not None:  # another run may remove old ones meanwhile
-            yield _parsed(store, run, data)
+        if data is None:
+            continue  # another run may remove old ones meanwhile
+        try:
+            found = _parsed(store, run, data)
+        except StateError as error:
+            reporter.say(f"{error}; it is left out. {error.hint}".rstrip())
+            continue
+        yield found
 
 
 def _parsed(store: Store, run: str, data: bytes) -> RunRecord:
     try:
-        return from_text(data)
+        return stored_run(data)
     except StateError as error:
         raise StateError(f"{store.location}: run {run}: {error}", error.hint) from error
 

@@ -299,7 +299,10 @@ def test_what_is_asked_for_and_is_not_there(
     newer = fleet.apply()
     older.write_text("{")
     assert [one["id"] for one in fleet.history("--limit", "1")] == [newer]
-    assert fleet.run("history").code == 8
+    done = fleet.run("history")
+    assert (done.code, newer in done.out, run in done.out) == (0, True, False)
+    assert f"run {run}: the run record is corrupt" in done.err
+    assert fleet.run("history", "show", run).code == 8
 
 
 def test_a_killed_run_is_told_by_the_one_that_finishes_it(

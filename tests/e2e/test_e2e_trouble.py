@@ -356,6 +356,42 @@ def test_journal_of_an_earlier_run_that_cannot_be_removed(
     assert run("plan", env=account.env).out == "No changes. 6 unchanged.\n"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"about": {"format_version": "1.1"}},
+        {"outcome": "email-smtp/new", "record": {"id": {}}, "replaces": None},
+        {"outcome": "email-smtp/new", "record": {"id": 7}, "replaces": None},
+        {"intent": 5, "creates": None, "replaces": None},
+    ],
+)
+def test_a_damaged_journal_is_named(
+    line: dict[str, Any], kept: Path, mixed: list[Any], sandbox: Sandbox, run: Run
+) -> None:
+    account = sandbox(*mixed)
+    assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
+    state = json.loads(kept.read_bytes())
+    journal = kept.with_name("state.json.20260101T000000Z-0a1b2c3d.journal")
+    head = {"journal": "2.3", "run": "20260101T000000Z-0a1b2c3d"}
+    head |= {name: state[name] for name in ("lineage", "account")}
+    journal.write_text("".join(json.dumps(item) + "\n" for item in (head, line)))
+    for command in (("plan",), _APPLY):
+        done = run(*command, env=account.env)
+        assert done.code == 8
+        assert f"the journal {journal} cannot be used: " in done.err
+
+
+def test_a_state_whose_budget_is_nothing_is_corrupt(
+    kept: Path, mixed: list[Any], sandbox: Sandbox, run: Run
+) -> None:
+    account = sandbox(*mixed)
+    assert run(*_APPLY, "--target", "*/relay-01", env=account.env).code == 0
+    kept.write_text(json.dumps(json.loads(kept.read_bytes()) | {"budget": None}))
+    for command in ("plan", "drift"):
+        done = run(command, env=account.env)
+        assert (done.code, "the state is corrupt: " in done.err) == (8, True)
+
+
 @pytest.mark.parametrize("also", ["port: 587", "port: 2525"])
 def test_nothing_is_sent_unless_that_can_be_written_down(
     kept: Path, unsaved: Account, workspace: Workspace, run: Run, also: str

@@ -20,11 +20,11 @@ from reconciler.core.run_record import (
     RunChange,
     RunField,
     RunRecord,
-    from_text,
     to_text,
 )
 from reconciler.errors import StateError
 from reconciler.render.history import history_text, run_text, save_message
+from reconciler.state_session import stored_run
 
 from documents import check
 
@@ -111,7 +111,7 @@ def test_golden(request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("run", [apply(), undo()], ids=["apply", "undo"])
 def test_what_is_written_is_read(run: RunRecord) -> None:
-    read = from_text(to_text(run).encode())
+    read = RunRecord.from_json(json.loads(to_text(run)))
     assert read == run._replace(about=run.about._replace(is_author=False))
 
 
@@ -119,8 +119,31 @@ def test_what_is_written_is_read(run: RunRecord) -> None:
     "broken", [b"[]", b"{", b'{"format_version": "2.0"}', b'{"format_version": "1.0"}']
 )
 def test_what_is_no_run_record_is_said_so(broken: bytes) -> None:
-    with pytest.raises(StateError, match="a run record"):
-        from_text(broken)
+    with pytest.raises(StateError, match="the run record"):
+        stored_run(broken)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"undoes": ["x"]},
+        {"actor": 5},
+        {"operation": True},
+        {"format_version": "1.7", "new": 1},
+        {"changes": [{**apply().to_json()["changes"][0], "address": 5}]},
+    ],
+)
+def test_what_is_wrong_in_a_run_record_is_seen_when_it_is_read(change: dict[str, Any]) -> None:
+    data = apply().to_json()
+    assert stored_run(json.dumps(data).encode()).to_json() == data
+    with pytest.raises(StateError, match="the run record"):
+        stored_run(json.dumps(data | change).encode())
+
+
+def test_a_run_record_without_an_account_is_read() -> None:
+    data = apply().to_json() | {"format_version": "1.0"}
+    del data["account"]
+    assert stored_run(json.dumps(data).encode()).about.account == ""
 
 
 def test_json_is_as_the_store_has_it() -> None:

@@ -42,6 +42,23 @@ _NOT_AUTHENTICATED = "user authentication failed"
 _FORBIDDEN = 403
 _NOT_FOUND, _GONE = 404, 410
 LOGIN = "/access-tokens"
+_SINGLE_SIGN_ON = (
+    'A user with single sign-on needs "Allow login without Single Sign-On" in AlertSite.'
+)
+TOKEN_REFUSED = (
+    f"AlertSite accepts the login, but not the token that it returned. {_SINGLE_SIGN_ON} Also "
+    "check that the user is active and that its role may use the API."
+)
+"""What to do if a new token is refused as well."""
+_TO_READ = (
+    "This user has no permission to read monitors. AlertSite does not document which role that "
+    "needs: check that the user can see the monitors in AlertSite, or use one with the role Admin, "
+    "Co-Admin or Power User."
+)
+_TO_WRITE = (
+    "This user has no permission to edit monitors: AlertSite requires Admin, Co-Admin or Power "
+    "User."
+)
 REDACTOR, SECRETS = "redactor", "secrets"
 """The extensions of a request: what knows the secrets of the run, and those in its body."""
 _TOKEN = re.compile("[!-~]+")
@@ -135,8 +152,8 @@ def token(response: httpx.Response, site: Site) -> tuple[str, float | None]:
     if response.status_code in {400, UNAUTHORISED, _FORBIDDEN} and _errors(response):
         raise CredentialsError(
             f"AlertSite rejects the login: {words(response)}",
-            f"Check {site.wording.login}. reconciler tried it only once, because AlertSite locks "
-            "users out.",
+            f"Check {site.wording.login}. {_SINGLE_SIGN_ON} reconciler tried the login only once, "
+            "because AlertSite locks users out.",
         )
     data = content(response, f"POST {LOGIN}", site)
     value = data.get("access_token") if isinstance(data, dict) else None
@@ -239,13 +256,12 @@ def _failure(response: httpx.Response, request: str, site: Site) -> AlertSiteErr
     message = f"{request}: {words(response)}"
     if response.is_redirect:
         return _nonsense(response, request, site, f"a redirect {_direction(response)}")
+    doubt = "" if _errors(response) else f" Or {site.url} is not AlertSite."
     if refuses_token(response):
-        return CredentialsError(message, "A new token did not help: check the user in AlertSite.")
+        return CredentialsError(message, TOKEN_REFUSED + doubt)
     if status == _FORBIDDEN:
-        hint = "This user has no permission: AlertSite requires Admin, Co-Admin or Power User."
-        if not _errors(response):
-            hint += f" Or {site.url} is not AlertSite."
-        return PermissionRefusedError(message, hint)
+        hint = _TO_READ if request.startswith("GET") else _TO_WRITE
+        return PermissionRefusedError(message, hint + doubt)
     if response.is_server_error:
         return UnavailableError(
             message, "This is a problem in AlertSite: try again later.", may_have_arrived=True

@@ -16,6 +16,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
+from urllib.request import getproxies
 
 import httpcore
 import httpx
@@ -318,6 +319,7 @@ class Session:
                 may_have_arrived=True,
                 is_busy=is_throttled,
                 retry_after=retry_after,
+                hint=_throttled(retry_after) if is_throttled else "",
             )
         self._pause = 0.0
         return response
@@ -414,9 +416,8 @@ class Session:
                     )
                 if not self._is_proved:
                     self._refused = CredentialsError(
-                        "AlertSite accepts the login but rejects the token that it returned",
-                        "Check the user in AlertSite: its role, and whether it may log in without "
-                        "Single Sign-On.",
+                        "AlertSite rejects a new token",
+                        responses.TOKEN_REFUSED,
                     )
                 self._log_in()
                 self._is_proved = False
@@ -497,6 +498,16 @@ def _unavailable(error: TransientError, wording: Wording) -> UnavailableError:
     )
 
 
+def _throttled(retry_after: float | None) -> str:
+    """What to do about 429."""
+    how_long = "some minutes" if not retry_after else f"{retry_after:,.0f} s"
+    return (
+        f"AlertSite accepts no more requests for now: wait {how_long}, then run the same command "
+        "again; nothing is lost. Run one command at a time with the same login. To send fewer "
+        'requests, set rate = "60/m" for the account in reconciler.toml.'
+    )
+
+
 def _overdue(request: str, seconds: float) -> UnavailableError:
     setting = "timeout" if request.startswith("POST") else "deadline"
     return UnavailableError(
@@ -545,9 +556,43 @@ def _trusting() -> ssl.SSLContext:
 
     They take 30 ms to load, which is most of what a small account takes: a fleet shares them. A
     file that has changed is loaded again, as `watch` runs for months.
+
+    Raises:
+        ConfigurationError: the file cannot be used.
     """
     file, folder = (os.environ.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
-    return _loaded(file, folder, Path(file).stat().st_mtime_ns if file else 0)
+    try:
+        return _loaded(file, folder, Path(file).stat().st_mtime_ns if file else 0)
+    except OSError as error:
+        reason = error.strerror
+        if isinstance(error, ssl.SSLError):
+            reason = "it has no PEM certificates"
+        raise ConfigurationError(
+            f"SSL_CERT_FILE cannot be used: {file}: {reason}",
+            "Set SSL_CERT_FILE to a PEM file with the certificates of your authorities, or unset "
+            "it.",
+        ) from error
+
+
+def _unusable_proxy() -> ConfigurationError:
+    """Why httpx cannot use a proxy of the environment, in our words: its own may quote a login."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        proxy = getproxies().get(name.partition("_")[0].lower(), "")
+        try:
+            scheme = httpx.URL(proxy if "://" in proxy else f"http://{proxy}").scheme
+        except httpx.InvalidURL:
+            reason = "it is not a valid URL"
+        else:
+            if scheme in {"http", "https"}:
+                continue
+            reason = f"the scheme {scheme} is not supported"
+        return ConfigurationError(
+            f"{name} cannot be used: {reason}", f"Set {name} to http://HOST:PORT, or unset it."
+        )
+    return ConfigurationError(
+        "NO_PROXY cannot be used: an entry is not a valid host",
+        "Set NO_PROXY to hosts with commas between them, or unset it.",
+    )
 
 
 @lru_cache(maxsize=1)
@@ -568,6 +613,8 @@ def _client(
         ) from error
     secure = url.startswith("https:")
     headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
+    # Without TLS nothing is trusted, so nothing is loaded.
+    verify = _trusting() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         client = httpx.Client(
             headers={"User-Agent": f"reconciler/{__version__}", **headers},
@@ -575,17 +622,11 @@ def _client(
                 limits.timeout, connect=_CONNECT, write=_WRITE, pool=limits.deadline
             ),
             limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-            # Without TLS nothing is trusted, so nothing is loaded.
-            verify=_trusting() if secure else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            verify=verify,
             trust_env=secure,  # plain HTTP is loopback only, where no proxy belongs
         )
-    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
-        # Only the operating system's own words: others may quote the login of a proxy.
-        reason = error.strerror if isinstance(error, OSError) else type(error).__name__
-        raise ConfigurationError(
-            f"the environment's proxy or certificates cannot be used: {reason}",
-            "Check HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR.",
-        ) from error
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise _unusable_proxy() from error
     # httpcore takes a backend as a documented argument; httpx, which makes its pools, has none to
     # hand on. A release that names it otherwise fails here, before anything is sent.
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001

@@ -74,7 +74,7 @@ def _read(file: str) -> frozenset[KnownFinding]:
     except FileNotFoundError:
         return frozenset()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"it is not JSON: {error}"
+        reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigurationError(
             f"{file}, the lint baseline, cannot be read: {reason}",
             "Remove it, then create it again with: reconciler validate --update-baseline",

@@ -29,14 +29,18 @@ def read(data: bytes) -> JSON:
     """The value of a JSON text.
 
     Raises:
-        ValueError: it is not JSON, or nested too deep; says why.
+        ValueError: it is not JSON, or nested too deep; says why, in words for people.
     """
-    text = data.decode("utf-8-sig")
     try:
+        text = data.decode("utf-8-sig")
         value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
-    except (json.JSONDecodeError, _NumberError):
+    except UnicodeDecodeError as error:
+        raise ValueError("it is not UTF-8 text") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(_problem(error)) from error
+    except _NumberError:
         raise
     except ValueError as error:  # Python reads no more than 4300 digits
         raise ValueError("a number has too many digits") from error
@@ -45,6 +49,24 @@ def read(data: bytes) -> JSON:
     if "\\" in text and ("\\ud" in text or "\\uD" in text):
         value = _without_halves(value)
     return value
+
+
+def _problem(error: json.JSONDecodeError) -> str:
+    """What is wrong with a text that is not JSON, and where."""
+    text = error.doc.rstrip()
+    if not text:
+        return "it is empty"
+    place = f"line {error.lineno}, column {error.colno}"
+    if error.msg.startswith("Invalid control character"):
+        return f"it has a control character in {place}"
+    if "\0" in text:
+        return "it is a binary file, not JSON"
+    if text.lstrip().startswith("<"):
+        return "it is a web page or XML, not JSON"
+    if error.pos >= len(text) or error.msg.startswith("Unterminated"):
+        end = json.JSONDecodeError("", text, len(text))  # which counts its line and column
+        return f"it is incomplete: it ends in line {end.lineno}, column {end.colno}"
+    return f"it is not valid JSON: {place}"
 
 
 def _is_surely_flat(data: bytes) -> bool:

@@ -17,7 +17,7 @@ from reconciler.core.generation import Generation
 from reconciler.core.mask import HIDDEN, shown
 from reconciler.core.plan import Action
 from reconciler.core.result import Status
-from reconciler.core.state import is_known, record_to_json
+from reconciler.core.state import corruption, is_known, record_to_json
 from reconciler.errors import ExitCode, StateError
 
 if TYPE_CHECKING:
@@ -263,7 +263,8 @@ class RunRecord(NamedTuple):
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StateError(
-                "the run record is corrupt", "This run cannot be shown or undone; all others can."
+                f"the run record is corrupt: {corruption(error)}",
+                "This run cannot be shown or undone; all others can.",
             ) from error
 
 

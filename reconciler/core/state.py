@@ -321,7 +321,21 @@ def from_text(text: bytes) -> State:
     try:
         return _state(_upgraded(data) if version == "1.0" else data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StateError(f"the state is corrupt: {type(error).__name__}: {error}") from error
+        raise StateError(f"the state is corrupt: {corruption(error)}") from error
+
+
+class ShapeError(TypeError):
+    """A part of kept JSON is not what it should be; the message says which, for people."""
+
+
+def corruption(error: Exception) -> str:
+    """What is wrong with kept JSON, by what using it has raised."""
+    match error:
+        case ShapeError():
+            return str(error)
+        case KeyError(args=(str() as name,)):
+            return f"{name} is missing"
+    return "a value has the wrong type"
 
 
 def record_to_json(record: Record) -> dict[str, JSON]:
@@ -513,7 +527,7 @@ def _pending_from_json(data: Mapping[str, JSON]) -> PendingCreate:
     found = PendingCreate(**data)
     texts = data["run"], data["at"]
     if not (all(isinstance(text, str) for text in texts) and isinstance(data["body"], dict)):
-        raise TypeError("a pending create holds texts, and an object as its body")
+        raise ShapeError("a pending create must have a run, a time and a body")
     was = data.get("replaces")
     return found._replace(replaces=None if was is None else record_from_json(was))
 
@@ -553,12 +567,12 @@ def _upgraded(data: Mapping[str, JSON]) -> Mapping[str, JSON]:
 def _state(data: Mapping[str, JSON]) -> State:
     lineage, serial, account = data["lineage"], data["serial"], Account(**data["account"])
     if not (isinstance(lineage, str) and type(serial) is int):
-        raise TypeError("lineage is a text, serial is a number")
+        raise ShapeError("lineage must be a string, and serial must be a number")
     creates = data["pending_creates"].items()
     pending = {address: _pending_from_json(item) for address, item in creates}
     generation = Generation(**data.get("generation", {}))
     if type(generation.dirty) is not bool:
-        raise TypeError("generation says with true or false whether it is dirty")
+        raise ShapeError("dirty in generation must be true or false")
     texts = [
         account.name,
         account.url,
@@ -573,22 +587,22 @@ def _state(data: Mapping[str, JSON]) -> State:
     losses = [_lost(item) for item in data.get("losses", ())]
     budget = data.get("budget", {})
     if not all(isinstance(text, str) for text in texts):
-        raise TypeError("account, saved_at, run, applied_plans and generation hold texts")
+        raise ShapeError("account, saved_at, run, applied_plans and generation must hold strings")
     if not all(type(number) is int for number in ids):
-        raise TypeError("ids_before and unmanaged hold numbers")
+        raise ShapeError("ids_before and unmanaged must hold numbers")
     if budget != {} and not (
         isinstance(budget, dict)
         and budget.keys() == {"monitors", "percent"}
         and all(type(number) is int and number >= 0 for number in budget.values())
     ):
-        raise TypeError("budget holds monitors and percent")
+        raise ShapeError("budget must hold monitors and percent, as numbers from 0")
     return State(
         lineage=lineage,
         account=account,
         serial=serial,
         saved_at=data["saved_at"],
         run=data["run"],
-        records={address: record_from_json(item) for address, item in data["records"].items()},
+        records={address: _record(address, item) for address, item in data["records"].items()},
         pending_creates=pending,
         ids_before={run: tuple(numbers) for run, numbers in data["ids_before"].items()},
         applied_plans=tuple(data["applied_plans"]),
@@ -597,6 +611,15 @@ def _state(data: Mapping[str, JSON]) -> State:
         budget=budget,
         unmanaged=None if unmanaged is None else tuple(unmanaged),
     )
+
+
+def _record(address: str, data: JSON) -> Record:
+    try:
+        return record_from_json(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ShapeError(
+            f"the record of {address} is not complete, or a value has the wrong type"
+        ) from error
 
 
 def _lost(data: JSON) -> Lost:
@@ -610,7 +633,7 @@ def _lost(data: JSON) -> Lost:
         and _MOMENT.fullmatch(found.at)
     )
     if not is_one:
-        raise TypeError(f"{canonical(data)} is not a loss")
+        raise ShapeError("an entry of losses is not complete, or a value has the wrong type")
     return Lost(*found)._replace(causes=tuple(found.causes))
 
 

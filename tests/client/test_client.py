@@ -2,6 +2,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -240,9 +241,22 @@ class TestRepetition:
 
     def test_a_wait_beyond_the_budget_is_not_begun(self, script: Script, connect: Connect) -> None:
         script.on(PATCH, Answer(429, headers=(("Retry-After", "3600"),)))
-        with pytest.raises(UnavailableError, match="429"):
+        with pytest.raises(UnavailableError, match="429") as caught:
             patch(connect())
         assert script.requests().count(PATCH) == 1
+        assert "wait 3,600 s" in caught.value.hint
+
+    @pytest.mark.parametrize("asked", ["", "600"])
+    def test_too_many_requests_are_no_matter_of_the_url(
+        self, script: Script, connect: Connect, asked: str
+    ) -> None:
+        headers = (("Retry-After", asked),) if asked else ()
+        script.on("POST /monitors/email-smtp", Answer(429, headers=headers))
+        with pytest.raises(UnavailableError, match="429") as caught:
+            Writer(connect(), ACCOUNT).create("/monitors/email-smtp", {})
+        assert "ALERTSITE_URL" not in caught.value.hint
+        for word in ("wait 600 s" if asked else "wait some minutes", "rate", "the same login"):
+            assert word in caught.value.hint
 
     def test_a_date_in_retry_after(self, script: Script, connect: Connect) -> None:
         date = "Sun, 22 Nov 2026 10:00:00 GMT"
@@ -421,6 +435,57 @@ def test_a_403_of_somebody_else_is_suspected(script: Script, connect: Connect) -
     assert script.url in caught.value.hint
 
 
+def test_a_403_on_a_read_does_not_ask_for_the_right_to_write(
+    script: Script, connect: Connect
+) -> None:
+    script.on(MONITORS, error(403, "no"))
+    with pytest.raises(PermissionRefusedError) as caught:
+        connect().request("GET", "/monitors")
+    assert caught.value.hint.startswith("This user has no permission to read monitors.")
+    script.on(PATCH, error(403, "no"))
+    with pytest.raises(PermissionRefusedError) as caught:
+        patch(connect())
+    assert caught.value.hint.startswith("This user has no permission to edit monitors:")
+
+
+def test_a_401_of_somebody_else_is_suspected(script: Script, connect: Connect) -> None:
+    script.on(PATCH, Answer(401, b"<html>log in</html>"))
+    with pytest.raises(CredentialsError, match="log in") as caught:
+        patch(connect())
+    assert script.url in caught.value.hint
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_login_and_token_that_are_refused_say_what_to_check(
+    script: Script, connect: Connect, status: int
+) -> None:
+    """Whether the login or what follows is refused, single sign-on is a likely cause."""
+    script.on("POST /access-tokens", error(status, "no"))
+    with pytest.raises(CredentialsError) as caught:
+        patch(connect())
+    for word in ("ALERTSITE_USERNAME", "Single Sign-On", "locks users out"):
+        assert word in caught.value.hint
+
+
+def test_a_token_that_a_login_gave_and_that_is_refused(script: Script, connect: Connect) -> None:
+    script.on(PATCH, error(401, "no"))
+    session = connect()
+    hints = set()
+    for _ in range(2):
+        with pytest.raises(CredentialsError) as caught:
+            patch(session)
+        hints.add(caught.value.hint)
+    (hint,) = hints
+    assert "accepts the login" in hint
+    assert "Single Sign-On" in hint
+
+
+def test_an_html_page_is_called_one(script: Script, connect: Connect) -> None:
+    script.on(MONITORS, Answer(200, b"<html>log in</html>"))
+    with pytest.raises(NonsenseError, match=r"it is a web page or XML, not JSON$"):
+        connect().request("GET", "/monitors")
+
+
 def test_a_long_answer_is_cut(script: Script, connect: Connect) -> None:
     script.on(PATCH, Answer(500, b"x" * 5000))
     with pytest.raises(UnavailableError) as caught:
@@ -447,7 +512,53 @@ def test_an_environment_that_cannot_be_used_is_named(
     monkeypatch.setenv(name, "foo://nowhere")
     with pytest.raises(ConfigurationError, match="cannot be used") as caught:
         connect(url="https://127.0.0.1:1")
+    assert name in str(caught.value)
     assert name in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("HTTPS_PROXY", "ftp://me:hunter2@proxy", "the scheme ftp is not supported"),
+        ("ALL_PROXY", "socks5://proxy:1080", "the scheme socks5 is not supported"),
+        ("HTTP_PROXY", "ftp://proxy", "the scheme ftp is not supported"),
+        ("HTTPS_PROXY", "http://proxy:port", "it is not a valid URL"),
+        ("HTTPS_PROXY", "me:hunter2@[::1", "it is not a valid URL"),
+        ("NO_PROXY", "[::1", "an entry is not a valid host"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_says_why_and_hides_its_login(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as caught:
+        connect(url="https://127.0.0.1:1")
+    assert str(caught.value) == f"{name} cannot be used: {reason}"
+    assert name in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "No such file or directory"),
+        ("", "it has no PEM certificates"),
+        ("junk", "it has no PEM certificates"),
+    ],
+)
+def test_certificates_that_cannot_be_used_say_why(
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    text: str | None,
+    reason: str,
+) -> None:
+    path = tmp_path / "authorities.pem"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    with pytest.raises(ConfigurationError) as caught:
+        connect(url="https://127.0.0.1:1")
+    assert str(caught.value) == f"SSL_CERT_FILE cannot be used: {path}: {reason}"
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_elements_without_a_usable_id_just_differ(
         (b'[{"id": 7, "port": ' + b"9" * 5000 + b"}]", "too many digits"),
         (b'[{"id": 7, "port": NaN}]', "NaN"),
         (b'[{"id": 7, "port": -1e999}]', "-1e999"),
-        (b'[{"id": 7, "name": "\xff"}]', "utf-8"),
+        (b'[{"id": 7, "name": "\xff"}]', "not UTF-8"),
         (b'[{"id": 7, "name": "a\x00b"}]', "control character"),
     ],
     ids=["deep", "deeper", "digits", "nan", "infinite", "not-utf-8", "nul"],

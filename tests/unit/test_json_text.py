@@ -14,7 +14,7 @@ from reconciler.core import json_text
     ids=["lists", "objects", "open", "both"],
 )
 def test_deep_nesting_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match=r"nested too deep|Expecting"):
+    with pytest.raises(ValueError, match=r"nested too deep|incomplete"):
         json_text.read(data)
 
 
@@ -32,6 +32,30 @@ def test_brackets_in_texts_are_no_nesting() -> None:
 def test_what_is_no_json_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         json_text.read(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "it is empty"),
+        (b" \n", "it is empty"),
+        (b"<!DOCTYPE html>", "it is a web page or XML, not JSON"),
+        (b"\xff\xfe{", "it is not UTF-8 text"),
+        (b"\0\1\2", "it is a binary file, not JSON"),
+        (b'{\n "a": [1', "it is incomplete: it ends in line 2, column 9"),
+        (b'{\n "a": "x', "it is incomplete: it ends in line 2, column 9"),
+        (b'{"a"', "it is incomplete: it ends in line 1, column 5"),
+        (b'{"a": 1,}', "it is not valid JSON: line 1, column 9"),
+        (b"{'a': 1}", "it is not valid JSON: line 1, column 2"),
+        (b'["a\tb"]', "it has a control character in line 1, column 4"),
+        (b"[1]\n[2]", "it is not valid JSON: line 2, column 1"),
+        (b"metadata:\n  name: a\n", "it is not valid JSON: line 1, column 1"),
+    ],
+)
+def test_what_is_wrong_is_said_in_words_of_ours(data: bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        json_text.read(data)
+    assert str(caught.value) == reason
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import json
+import re
 from typing import Any
 
 import pytest
@@ -103,11 +104,22 @@ class TestText:
             ('{"format_version": "2.5"}', "has format 2.5"),
             ('{"format_version": "1.1"}', "has format 1.1"),
             ('{"format_version": "one"}', "has format one"),
-            ('{"format_version": "1.0"}', "corrupt: KeyError: 'lineage'"),
-            ('{"format_version": "2.0"}', "corrupt: KeyError: 'lineage'"),
-            (to_text(STATE).replace('"id":1', '"id":"1"'), "is not a record"),
-            (to_text(STATE).replace('"serial": 3', '"serial": "3"'), "serial is a number"),
-            (to_text(STATE)[:-20], "corrupt"),
+            ('{"format_version": "1.0"}', "corrupt: lineage is missing$"),
+            ('{"format_version": "2.0"}', "corrupt: lineage is missing$"),
+            (
+                to_text(STATE).replace('"id":1', '"id":"1"'),
+                f"corrupt: the record of {ADDRESS} is not complete, or a value has the wrong type$",
+            ),
+            (
+                to_text(STATE).replace('"id":1', '"number":1'),
+                f"corrupt: the record of {ADDRESS} is not complete, or a value has the wrong type$",
+            ),
+            (to_text(STATE).replace('"serial": 3', '"serial": "3"'), "serial must be a number$"),
+            (
+                re.sub(r'"records": \{.*\}', '"records": []}', to_text(STATE), flags=re.DOTALL),
+                "corrupt: a value has the wrong type$",
+            ),
+            (to_text(STATE)[:-20], "corrupt: it is incomplete: it ends in line [0-9]+, column"),
         ],
     )
     def test_what_is_no_state_is_refused(self, text: str, words: str) -> None:

@@ -20,9 +20,13 @@ MAX_BYTES = 16 * 1024 * 1024
 _CHUNK = 64 * 1024
 _NO_FILE = "it is not a regular file"
 _UNCHANGED = "Nothing was written to it."
-_HINT = (
-    "Use a folder with manifests: --manifests DIR, or PATH of validate and fmt. To create one, "
-    "run: reconciler init"
+_MISSING = (
+    "Check the path, and that the command runs in your repository: change to it, or pass -C DIR. "
+    "To create one, run: reconciler init"
+)
+_EMPTY = (
+    "Write a manifest there, or run reconciler import. If your manifests are in another folder, "
+    "name that."
 )
 
 
@@ -50,12 +54,12 @@ def find(paths: Sequence[str], *, may_be_empty: bool = False, hint: str = "") ->
             files.append(path)
         else:
             raise ConfigurationError(
-                f"{path or '(an empty name)'}: there is no such file or folder", hint or _HINT
+                f"{path or '(an empty name)'}: there is no such file or folder", hint or _MISSING
             )
     if not files and not may_be_empty:
         where = ", ".join(paths)
         raise ConfigurationError(
-            f"{where}: there are no manifests (*.yaml, *.yml) here", hint or _HINT
+            f"{where}: there are no manifests (*.yaml, *.yml) here", hint or _EMPTY
         )
     return sorted(dict.fromkeys(files))
 

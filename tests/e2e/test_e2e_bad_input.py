@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
@@ -234,6 +235,22 @@ def test_empty_folder(command: str, workspace: Workspace, sandbox: Sandbox, run:
     assert done.code == 3
     assert "monitors: there are no manifests (*.yaml, *.yml) here" in done.err
     assert account.calls() == []
+
+
+@pytest.mark.parametrize("command", ["plan", "validate", "fmt", "pull", "status", "mv", "set"])
+@pytest.mark.parametrize("is_there", [True, False], ids=["empty", "missing"])
+def test_hint_without_manifests_names_only_options_that_the_command_has(
+    command: str, is_there: bool, workspace: Workspace, sandbox: Sandbox, run: Run
+) -> None:
+    if not is_there:
+        (workspace.root / "monitors").rmdir()
+    paths = {"mv": ("email-smtp/a", "email-smtp/b"), "set": ("*", "port=25")}.get(command, ())
+    done = run(command, *paths, env=sandbox().env)
+    assert done.code == 3
+    assert "monitors: there " in done.err
+    helped = run(command, "--help").out
+    assert set(re.findall("--[a-z-]+", done.err)) <= set(re.findall("--[a-z-]+", helped))
+    assert "validate and fmt" not in done.err
 
 
 @pytest.mark.parametrize("arguments", [["plan", "--manifests", "nowhere"], ["validate", "nowhere"]])

@@ -288,8 +288,7 @@ class Recorder:
     """Writes down what a run does.
 
     Attributes:
-        is_run_kept: whether the store has a record of this run.
-        can_undo: whether that has something to undo.
+        kept: the record that the store has of this run; None if there was nothing to tell.
 
     Args:
         store: where the state is kept.
@@ -333,7 +332,7 @@ class Recorder:
         self._replaced: dict[str, Sending] = {}
         self._replacing: dict[str, Record | None] = {}
         self._owners: dict[int, str] | None = None
-        self.is_run_kept = self.can_undo = False
+        self.kept: RunRecord | None = None
         self._outcomes = self._pending = 0
         self._saved_at = clock.monotonic()
         self._took = 0.0
@@ -537,9 +536,8 @@ class Recorder:
             run = run.binding(self._before, self.state.records)
         told = run if run is not None and run.is_something else None
         moved = self._save(told)
-        self.is_run_kept = told is not None
-        self.can_undo = told is not None and told.can_be_undone
-        if self.is_run_kept:
+        self.kept = told
+        if told is not None:
             self._trim()
         if failed is not None:
             raise failed

@@ -143,11 +143,6 @@ class RunRecord(NamedTuple):
         return bool(self.changes or self.bindings)
 
     @property
-    def can_be_undone(self) -> bool:
-        """Whether anything took effect, or may have."""
-        return bool(self.bindings) or any(item.took_effect for item in self.changes)
-
-    @property
     def counts(self) -> dict[str, int]:
         """What was done, and what was not."""
         done = [item.action for item in self.changes if item.status is Status.DONE]

@@ -77,6 +77,13 @@ def undoing(
     return found.made()
 
 
+def can_take_back(
+    record: RunRecord, records: Mapping[str, Record], kinds: Mapping[str, Kind]
+) -> bool:
+    """Whether there is anything of the run that an undo would take back."""
+    return bool(undoing(record, records, kinds).targets)
+
+
 def matches_nothing(record: RunRecord, target: str) -> bool:
     """Whether a target means nothing of what the run touched."""
     addresses = {item.address for item in record.changes}

@@ -29,6 +29,7 @@ from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
 from reconciler.core.run_record import run_record
 from reconciler.core.safety import next_budget
 from reconciler.core.state import RELEASED, UNTRACKED, Lost, Record, Sending, StateDelta
+from reconciler.core.undo import can_take_back
 from reconciler.errors import (
     AlertSiteError,
     CredentialsError,
@@ -76,7 +77,7 @@ class Applied(NamedTuple):
         state_error: why the state could not be kept; None if it was.
         bound: the id of the monitor that each address is bound to by now, and was seen to be.
         is_kept: whether the store has a record of the run, since there is something to tell.
-        can_undo: whether that has something to undo.
+        can_undo: whether an undo of it would do something that lasts.
     """
 
     result: Result
@@ -259,7 +260,12 @@ def apply_plan(
     result = run.result(plan.account, outcomes)._replace(generation=generation, losses=losses)
     records = recorder.state.records
     bound = {address: record.id for address, record in records.items() if not record.is_new}
-    return Applied(result, run.state_error, bound, recorder.is_run_kept, recorder.can_undo)
+    kept = recorder.kept
+    # What binds itself by `metadata.id` would be bound again by the next apply.
+    can_undo = kept is not None and bool(plan.changes or plan.bindings)
+    if can_undo and kept is not None:
+        can_undo = can_take_back(kept, records, workspace.schemas.kinds)
+    return Applied(result, run.state_error, bound, kept is not None, can_undo)
 
 
 def _approved(plan: Plan, bound: Mapping[str, Record | None]) -> dict[str, Record | None]:

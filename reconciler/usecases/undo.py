@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from reconciler.core.state import State
 
 
+_NOTHING_LEFT = "none of its changes took effect, and none of its bindings is left"
+
+
 class UndoWorkspace(NamedTuple):
     """What takes a run back, and the workspace that it makes."""
 
@@ -52,8 +55,8 @@ def undo_workspace(
     found = undo.undoing(record, state.records, workspace.schemas.kinds, targets)
     if not found.targets:
         reasons = [*(f"{item.address}: {item.message}" for item in found.refusals), *found.left]
-        why = f": {'; '.join(reasons)}" if reasons else ""
-        raise RefusedError(f"nothing in run {record.id} can be undone{why}".rstrip("."))
+        why = "; ".join(reasons or [_NOTHING_LEFT]).rstrip(".")
+        raise RefusedError(f"nothing in run {record.id} can be undone: {why}")
     retires = any(item.action is Action.CREATE for item in record.changes)
     return UndoWorkspace(
         workspace._replace(

@@ -36,7 +36,8 @@ class Fleet:
         done = self.run("apply", "--auto-approve", "--prune", "--json", *arguments, env=env)
         assert done.code == 0, done.text
         run: str = done.json["run"]
-        assert f"To undo it: reconciler undo {run}" in done.err
+        is_offered = f"To undo it: reconciler undo {run}" in done.err
+        assert is_offered or "No changes." in done.err
         return run
 
     def undo(self, run: str, *arguments: str) -> Done:

@@ -1101,3 +1101,22 @@ def test_the_hint_to_undo_a_run_works_as_it_stands(
     assert found
     undone = run(*shlex.split(command), "--auto-approve", env=account.env)
     assert (undone.code, account.ports()) == (0, {1: 587})
+
+
+def test_a_run_that_only_bound_is_offered_an_undo_only_if_that_does_something(
+    sandbox: Sandbox, workspace: Workspace, manifest: Manifest, monitor: Monitor, run: Run
+) -> None:
+    account = sandbox(monitor(_SMTP, 1, port=587), monitor(_SMTP, 2, name="Two", port=587))
+    workspace.write("one.yaml", manifest(_SMTP, "one", 1, port=587))
+    bound = run(*_APPLY, env=account.env)  # by Git: the next apply would bind it again
+    assert (bound.code, "To undo it" in bound.err) == (0, False)
+    workspace.write("two.yaml", manifest(_SMTP, "two", name="Two", port=587))
+    adopted = run(*_APPLY, "--adopt", env=account.env)
+    _, found, command = adopted.err.partition("To undo it: reconciler ")
+    assert found
+    undone = run(*shlex.split(command), "--auto-approve", env=account.env)
+    assert (undone.code, "To undo it" in undone.err) == (0, False)
+    (last, *_) = run("history", "--json", env=account.env).json["runs"]
+    refused = run("undo", last["id"], "--auto-approve", env=account.env)
+    assert refused.code == 5
+    assert "none of its bindings is left" in refused.err

@@ -17,11 +17,13 @@ from reconciler.cli import (
     spread,
 )
 from reconciler.cli.runtime import connect
+from reconciler.core.generation import ALLOW_OLDER, Generation, age
 from reconciler.core.options import PlanOptions
 from reconciler.core.safety import ALLOW_EMPTY, emptiness
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.view import View
 from reconciler.usecases import plan as planning
+from reconciler.usecases.checkout import find_relation, read_generation
 
 if TYPE_CHECKING:
     from reconciler.cli.formats import Outputs
@@ -95,11 +97,17 @@ def plan(
         made = provenance.of_plan(outputs, rules, run.id, runtime.now(), manifests, location, out)
         view = View(show_requests=show_requests, detail=detail, pages=not no_pager, made=made)
         outputs.put(found, found.to_json, view)
+        generation = Generation()
+        if out is not None or state.generation.commit:  # else 8 ms to ask git are saved
+            generation = read_generation(manifests, console.reporter())
         if out is not None:
-            from reconciler.cli import plan_file  # 8 ms, most of them to ask git
+            from reconciler.cli import plan_file
 
             with console.writing() as writes, writes.one(out):
-                plan_file.write(out, found, workspace, state, run.id, manifests)
+                plan_file.write(out, found, workspace, state, run.id, generation)
+        relation = find_relation(manifests, generation, state.generation)
+        if old := age(generation, state.generation, relation):
+            console.say(f"Warning: {old}: apply refuses this without {ALLOW_OLDER}.")
         if empty := emptiness(len(fleet.desired), len(state.records)):
             console.say(f"Warning: {empty}: apply refuses this without {ALLOW_EMPTY}.")
         planning.refuse_refusals(found)

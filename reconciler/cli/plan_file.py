@@ -12,7 +12,6 @@ from reconciler.core.plan import FORMAT_VERSION, fingerprint
 from reconciler.core.saved_plan import PlanInputs, SavedPlan
 from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.schema import problem_of
-from reconciler.usecases.checkout import read_generation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +50,7 @@ def write(
     workspace: Workspace,
     state: State,
     run: str,
-    manifests: str,
+    generation: Generation,
     targets: Sequence[str] | None = None,
 ) -> None:
     """Writes a plan down, whole or not at all; one that is refused is not written.
@@ -62,7 +61,7 @@ def write(
         workspace: what it was made from.
         state: what was known.
         run: the id of the run that made it.
-        manifests: their folder.
+        generation: the commit of the manifests.
         targets: what was targeted, if the workspace has other targets, as that of an undo.
 
     Raises:
@@ -71,7 +70,6 @@ def write(
     if plan.refusals:
         console.say(f"{path} is not written: a plan with refusals cannot be applied.")
         return
-    generation = read_generation(manifests, console.reporter())
     made_from = basis(workspace, state, run, generation)
     if targets is not None:
         made_from = made_from._replace(targets=tuple(targets))

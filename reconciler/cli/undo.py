@@ -17,6 +17,7 @@ from reconciler.core import undo as core
 from reconciler.errors import ExitCode
 from reconciler.render.view import View
 from reconciler.schema import installed_schemas
+from reconciler.usecases.checkout import read_generation
 from reconciler.usecases.history import read_run
 from reconciler.usecases.load import Fleet
 from reconciler.usecases.plan import Workspace
@@ -106,6 +107,7 @@ def _save(
     plan, moved = core.parted(found.plan, back.undoing.record)
     refuse_nothing_left(plan, moved)
     with console.writing() as writes, writes.one(out):
-        plan_file.write(out, plan, back.workspace, state, run.id, manifests, asked.targets)
+        generation = read_generation(manifests, console.reporter())
+        plan_file.write(out, plan, back.workspace, state, run.id, generation, asked.targets)
     say_what_is_left(plan, back.undoing)
     return ExitCode.OK

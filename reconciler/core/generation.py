@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from reconciler.errors import RefusedError
 
+ALLOW_OLDER = "--allow-older"
 _SHOWN = 12
 
 
@@ -45,6 +46,14 @@ class Relation(Enum):
     UNKNOWN = "unknown"
 
 
+def age(now: Generation, last: Generation, relation: Relation) -> str:
+    """That manifests of `now` are older than what was applied last; empty if they are not."""
+    if relation is not Relation.OLDER:
+        return ""
+    new, old = now.commit[:_SHOWN], last.commit[:_SHOWN]
+    return f"the manifests are of an old commit: {new} is older than {old}, the last one applied"
+
+
 def check(now: Generation, last: Generation, relation: Relation, *, allow_older: bool) -> str:
     """What is to be said before manifests of `now` are applied; empty if nothing is.
 
@@ -60,12 +69,11 @@ def check(now: Generation, last: Generation, relation: Relation, *, allow_older:
             f"The manifests are in no commit, and the last applied ones are of commit {old}: "
             "cannot tell whether these are older."
         )
-    if relation is Relation.OLDER and not allow_older:
+    if (old_commit := age(now, last, relation)) and not allow_older:
         raise RefusedError(
-            f"the manifests are of an old commit: {new} is older than {old}, the last one applied; "
-            "nothing is applied",
+            f"{old_commit}; nothing is applied",
             "Apply the newest commit; to go back, revert in Git, which creates a new commit. If "
-            "the old one is intended, allow it for this run with --allow-older.",
+            f"the old one is intended, allow it for this run with {ALLOW_OLDER}.",
         )
     match relation:
         case Relation.OLDER:

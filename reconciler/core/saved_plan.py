@@ -25,10 +25,7 @@ if TYPE_CHECKING:
 
 
 _AGAIN = "Make a new plan here: reconciler plan --out FILE"
-_AGAIN_OR_ALLOW = (
-    f"{_AGAIN}. Or check out the commit that it was made from. To apply only what both ask for, "
-    "allow it for this run with --allow-different-manifests."
-)
+_ALLOW = "To apply only what both ask for, allow it for this run with --allow-different-manifests."
 
 
 class PlanInputs(NamedTuple):
@@ -151,9 +148,14 @@ def refuse_foreign(
     )
     is_same = made.is_of_the_same(current)
     what = "the manifests have" if made.manifests != current.manifests else "reconciler.toml has"
-    commits = f"it was made from {_from(made)}, but here is {_from(current)}"
+    changed, hint = f"{what} changed since the plan was made", f"{_AGAIN}. {_ALLOW}"
+    then, here = _from(made), _from(current)
+    if then != here:
+        changed += f": it was made from {then}, but here is {here}"
+        if made.generation.commit:
+            hint = f"{_AGAIN}. Or check out the commit that it was made from. {_ALLOW}"
     if not is_same and not allow_different:
-        raise RefusedError(f"{what} changed since the plan was made: {commits}", _AGAIN_OR_ALLOW)
+        raise RefusedError(changed, hint)
     for name, then, now in differences:
         if then not in {now, ""}:
             raise RefusedError(
@@ -163,7 +165,7 @@ def refuse_foreign(
     if is_same:
         return ""
     return (
-        f"{what[0].upper()}{what[1:]} changed since the plan was made: {commits}. "
+        f"{changed[0].upper()}{changed[1:]}. "
         "Allowed in this run: only what both ask for is applied."
     )
 

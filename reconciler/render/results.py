@@ -141,7 +141,7 @@ def _next_step(result: Result) -> str:
     """What to do about the changes that are not done."""
     left = [item for item in result.outcomes if item.status not in {Status.DONE, Status.MOVED}]
     if result.having(Status.MOVED) and all(item.change.is_retirement for item in left):
-        return "Make a new plan for what has changed in AlertSite."
+        return "Make a new plan for what has changed meanwhile."
     if any(map(_may_end_better, left)):
         return "Run the same command again to finish."
     return "Fix the errors above, then run the same command again."

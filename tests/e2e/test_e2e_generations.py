@@ -62,7 +62,16 @@ def test_an_old_pipeline_that_runs_again_is_refused(
         assert f"{first[:12]} is older than {second[:12]}" in done.err
         assert "--allow-older" in done.err
     assert len(account.monitors()) == 36
-    assert run("plan", env=account.env).code == 0
+    for more in ((), ("--offline",), ("--out", "p.json"), ("--json",)):
+        planned = run("plan", *more, env=account.env)
+        assert planned.code == 0
+        assert (
+            planned.err.count(
+                f"Warning: the manifests are of an old commit: {first[:12]} is older than "
+                f"{second[:12]}, the last one applied: apply refuses this without --allow-older.\n"
+            )
+            == 1
+        )
 
     done = run(*_PRUNE, "--allow-older", "--json", env=account.env)
     assert done.code == 0
@@ -70,6 +79,7 @@ def test_an_old_pipeline_that_runs_again_is_refused(
     assert len(account.monitors()) == 30
     assert workspace.state()["generation"] == {"commit": first, "dirty": False}
     git(workspace.root, "checkout", "--quiet", second)
+    assert "old commit" not in run("plan", env=account.env).err
     assert run(*_PRUNE, env=account.env).code == 0
 
 

@@ -276,7 +276,7 @@ class TestSavedPlans:
         assert done.code == 7
         assert "email-smtp/a moved: port changed in AlertSite" in done.out
         assert "email-smtp/c not started: monitors are only retired when all" in done.out
-        assert "Make a new plan for what has changed in AlertSite." in done.out
+        assert "Make a new plan for what has changed meanwhile." in done.out
         assert fleet.sent()[1:] == ["PATCH /monitors/email-smtp/2"]
 
     def test_its_flags_cannot_be_changed_later(self, fleet: Fleet) -> None:

@@ -47,7 +47,7 @@ def test_what_moved_is_refused_and_the_rest_is_applied_once(
         "      port: planned 587, AlertSite now has 2525\n"
     )
     assert moved in first.out
-    told = "Of 3 changes: 2 done, 1 moved. Make a new plan for what has changed in AlertSite.\n"
+    told = "Of 3 changes: 2 done, 1 moved. Make a new plan for what has changed meanwhile.\n"
     assert told in first.out
     written = [f"PATCH /monitors/email-smtp/{number}" for number in (1, 3)]
     assert sorted(_writes(account, reviewed)) == written

@@ -501,7 +501,7 @@ class TestSavedPlans:
         assert result.exit_code is ExitCode.REFUSED
         text = result_text(result)
         assert "monitors are only retired when all other changes are done" in text
-        assert text.endswith("Make a new plan for what has changed in AlertSite.")
+        assert text.endswith("Make a new plan for what has changed meanwhile.")
 
     @pytest.mark.parametrize(
         "moved",

@@ -23,7 +23,6 @@ from reconciler.core.safety import ALLOW_EMPTY, emptiness
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.view import View
 from reconciler.usecases import plan as planning
-from reconciler.usecases.checkout import find_relation, read_generation
 
 if TYPE_CHECKING:
     from reconciler.cli.formats import Outputs
@@ -98,21 +97,28 @@ def plan(
         view = View(show_requests=show_requests, detail=detail, pages=not no_pager, made=made)
         outputs.put(found, found.to_json, view)
         generation = Generation()
-        if out is not None or state.generation.commit:  # else 8 ms to ask git are saved
-            generation = read_generation(manifests, console.reporter())
+        if out is not None or state.generation.commit:
+            generation = _generation(manifests, state.generation)
         if out is not None:
-            from reconciler.cli import plan_file
+            from reconciler.cli import plan_file  # 4 ms
 
             with console.writing() as writes, writes.one(out):
                 plan_file.write(out, found, workspace, state, run.id, generation)
-        relation = find_relation(manifests, generation, state.generation)
-        if old := age(generation, state.generation, relation):
-            console.say(f"Warning: {old}: apply refuses this without {ALLOW_OLDER}.")
         if empty := emptiness(len(fleet.desired), len(state.records)):
             console.say(f"Warning: {empty}: apply refuses this without {ALLOW_EMPTY}.")
         planning.refuse_refusals(found)
         is_changed = detailed_exitcode and found.is_something
         return told.end(ExitCode.CHANGES if is_changed else ExitCode.OK)
+
+
+def _generation(manifests: str, last: Generation) -> Generation:
+    """The commit of the manifests; warns if it is older than the last one that was applied."""
+    from reconciler.usecases import checkout  # 4 ms, and 8 to ask git
+
+    now = checkout.read_generation(manifests, console.reporter())
+    if old := age(now, last, checkout.find_relation(manifests, now, last)):
+        console.say(f"Warning: {old}: apply refuses this without {ALLOW_OLDER}.")
+    return now
 
 
 def _online(workspace: Workspace, run: runtime.Run, told: Signals) -> tuple[Plan, State]:

@@ -168,7 +168,7 @@ def confirm(
         if outcome.status in {Status.DONE, Status.UNCONFIRMED}:
             found = _confirm(outcome, changes.get(address), refusals.get(address), ids.get(address))
             if found.status is Status.UNCONFIRMED and address in absent:
-                found = found._replace(status=Status.FAILED)
+                found = _denied(found)
             is_new = outcome.change.action is Action.CREATE and found.created is not None
             if is_new and address in doubles:
                 found = _doubled(found, doubles[address])
@@ -228,7 +228,7 @@ def _confirm(
     )
     is_update = outcome.change.action is Action.UPDATE
     if not_kept and outcome.status is Status.UNCONFIRMED and is_update:
-        return outcome._replace(status=Status.FAILED)
+        return _denied(outcome)
     if not_kept:
         had = {item.field: item.before for item in outcome.change.fields}
         message = "AlertSite accepted the request but has another value"
@@ -241,6 +241,22 @@ def _confirm(
     if outcome.status is Status.UNCONFIRMED and any(item.source for item in outcome.change.fields):
         return outcome  # whether the secret arrived cannot be read
     return outcome._replace(status=Status.DONE, message="")
+
+
+_NOT_DONE = {
+    Action.CREATE: "not created",
+    Action.UPDATE: "not changed",
+    Action.DELETE: "not deleted",
+}
+
+
+def _denied(outcome: Outcome) -> Outcome:
+    """The outcome of a change that may have happened, once AlertSite shows that it did not.
+
+    The progress has called it unconfirmed, so the message says in words that it is known by now.
+    """
+    message = f"{_NOT_DONE[outcome.change.action]}: {outcome.message}"
+    return outcome._replace(status=Status.FAILED, message=message)
 
 
 def _doubled(outcome: Outcome, twin: Note) -> Outcome:
@@ -257,7 +273,7 @@ def _deleted(outcome: Outcome, *, is_there: bool) -> Outcome:
     if not is_there:
         return outcome._replace(status=Status.DONE, message="")
     if outcome.status is Status.UNCONFIRMED:
-        return outcome._replace(status=Status.FAILED)
+        return _denied(outcome)
     message = "AlertSite accepted the request but still lists the monitor"
     return outcome._replace(status=Status.NOT_KEPT, message=message)
 

@@ -68,7 +68,10 @@ def test_wait_beyond_the_budget_is_not_begun(
     account = sandbox(*fleet(2), faults=["PATCH */1 status=429 retry-after=86400"])
     done = run(*_APPLY, env=account.env, clock=hurried)
     assert done.code == 7
-    assert "relay-01 failed: PATCH /monitors/email-smtp/1: 429 Too Many Requests" in done.out
+    assert (
+        "relay-01 failed: not changed: PATCH /monitors/email-smtp/1: 429 Too Many Requests"
+        in done.out
+    )
     assert len(account.patches()) == 2
 
 
@@ -140,7 +143,7 @@ def test_only_what_alertsite_has_afterwards_is_done(
     assert "! email-smtp/relay-01 not kept" in done.out
     assert "(monitors/fleet.yaml:1)" in done.out
     assert "port: sent 587, AlertSite has 25" in done.out
-    assert "relay-02 failed: PATCH /monitors/email-smtp/2: 500" in done.out
+    assert "relay-02 failed: not changed: PATCH /monitors/email-smtp/2: 500" in done.out
     assert "Of 3 changes: 1 done, 1 failed, 1 not kept." in done.out
     assert len(account.patches()) == 3
 

@@ -93,6 +93,18 @@ def test_only_what_alertsite_shows_counts(before: Outcome, plan: Plan, status: S
     assert confirmed.status is status
 
 
+def test_what_may_have_happened_and_did_not_says_so() -> None:
+    """The progress called it unconfirmed; what is said in the end must fit that."""
+    (confirmed,) = confirm([UNCONFIRMED], after(25), {})
+    assert confirmed.message == f"not changed: {UNCONFIRMED.message}"
+    rules = PlanOptions(prune=True)
+    plan = decide(ACCOUNT, [], {"email-smtp/relay": record()}, [live()], KINDS, rules)
+    retired = Outcome(plan.changes[0], Status.UNCONFIRMED, "no response in time")
+    (confirmed,) = confirm([retired], plan, {})
+    assert confirmed.status is Status.FAILED
+    assert confirmed.message == "not deleted: no response in time"
+
+
 def test_a_value_that_was_not_kept_names_both_sides() -> None:
     (confirmed,) = confirm([DONE], after(25), {})
     assert [(item.field, item.after, item.before) for item in confirmed.not_kept] == [
@@ -124,6 +136,11 @@ class TestCreates:
     def test_one_that_is_not_found_stays_unconfirmed(self) -> None:
         (confirmed,) = confirm([self.LOST], self.after([]), {})
         assert (confirmed.status, confirmed.id) == (Status.UNCONFIRMED, None)
+
+    def test_one_that_has_made_nothing_says_so(self) -> None:
+        (confirmed,) = confirm([self.LOST], self.after([]), {}, ["email-smtp/relay"])
+        assert confirmed.status is Status.FAILED
+        assert confirmed.message == "not created: no response in time"
 
     def test_one_that_was_accepted_and_is_not_listed_is_unconfirmed(self) -> None:
         (confirmed,) = confirm([self.MADE], self.after([]), {"email-smtp/relay": 7})

@@ -43,6 +43,8 @@ class Drift(NamedTuple):
 
     Attributes:
         kept: records that AlertSite still fits.
+        not_kept: how many of these have a value that was sent and that AlertSite has not shown
+            since: nobody has changed it, so it is no drift.
         unmanaged: monitors that nobody manages and that are new, by id; None if not asked for.
     """
 
@@ -50,6 +52,7 @@ class Drift(NamedTuple):
     monitors: tuple[Drifted, ...]
     kept: int
     unmanaged: tuple[Unmanaged, ...] | None = None
+    not_kept: int = 0
 
     @property
     def is_something(self) -> bool:
@@ -99,12 +102,13 @@ def find_drift(
     """
     by_id = {monitor.id: monitor for monitor in live}
     monitors: list[Drifted] = []
-    kept = 0
+    kept = not_kept = 0
     for address, record in sorted(records.items()):
         if not is_target_address(address, targets):
             continue
         monitor = by_id.get(record.id)
         fields: tuple[FieldChange, ...] = ()
+        is_shown = True
         if monitor is None and record.deleting:
             continue  # a run was about to delete it, and did
         if monitor is not None:
@@ -116,11 +120,16 @@ def find_drift(
                 if field not in seen.ignore or seen.ignore[field] < today
             }
             fields = drifted(kind, applied, monitor, seen.unseen)
+            is_shown = all(
+                kind.field(name).is_same(value, monitor.fields.get(name))
+                for name, value in seen.unseen.items()
+            )
         if monitor is None or fields:
             monitors.append(Drifted(address, record.id, record.applied_at, record.run, fields))
         else:
             kept += 1
-    return Drift(account, tuple(monitors), kept)
+            not_kept += not is_shown
+    return Drift(account, tuple(monitors), kept, not_kept=not_kept)
 
 
 def find_unmanaged(

@@ -35,7 +35,14 @@ def drift_text(drift: Drift, *, colour: bool = False) -> Lines:
         line += (
             f" {count or 'No'} new {'monitor' if count == 1 else 'monitors'} without a manifest."
         )
-    return joined([*lines, paint(line, "bold", colour=colour)], colour=colour)
+    lines.append(paint(line, "bold", colour=colour))
+    if drift.not_kept:
+        have = quantity(drift.not_kept, "monitor has", "monitors have")
+        lines.append(
+            f"{have} values that AlertSite did not keep, which is not drift: reconciler plan shows "
+            "them."
+        )
+    return joined(lines, colour=colour)
 
 
 def unmanaged_text(item: Unmanaged) -> str:

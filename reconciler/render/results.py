@@ -142,6 +142,11 @@ def _next_step(result: Result) -> str:
     left = [item for item in result.outcomes if item.status not in {Status.DONE, Status.MOVED}]
     if result.having(Status.MOVED) and all(item.change.is_retirement for item in left):
         return "Make a new plan for what has changed meanwhile."
+    if all(item.status is Status.NOT_KEPT and item.not_kept for item in left):
+        return (
+            "Run reconciler plan in some minutes: a value that AlertSite still does not show then "
+            "is one that it ignores, so remove it from the manifest."
+        )
     if any(map(_may_end_better, left)):
         return "Run the same command again to finish."
     return "Fix the errors above, then run the same command again."

@@ -228,7 +228,11 @@ def _near(why: Why, field: FieldWhy) -> str:
 def _applied_value(why: Why, field: FieldWhy, age: str) -> str:
     if not field.was_applied:
         return "never, according to the state"
-    what = "a secret" if field.applied is None else _named(why, field, field.applied)
+    record = why.subject.record
+    is_secret = field.field in why.subject.held or (
+        record is not None and field.field in record.secrets
+    )
+    what = "a secret" if is_secret else _named(why, field, field.applied)
     return f"{what}, {_applied(why, age)}"
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.sandbox import parse_world
+
 from documents import check
 
 if TYPE_CHECKING:
@@ -279,3 +281,14 @@ def test_without_state_or_manifests(workspace: Workspace, run: Run) -> None:
     assert "monitors/a.yaml:1:1: missing-key" in broken.err
     shown = run("why", "--help")
     assert "Example: reconciler why email-smtp/prod-relay.port" in shown.out
+
+
+def test_a_value_that_was_unset_at_the_last_apply_is_no_secret(
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+) -> None:
+    account = sandbox(monitor("email-smtp", 1), world=parse_world("drop=note"))
+    workspace.write("a.yaml", manifest("email-smtp", "a", 1, note="x"))
+    assert run("apply", "--auto-approve", env=account.env).code == 7
+    done = run("why", "email-smtp/a.note", env=account.env)
+    assert "  applied    (unset), " in done.out
+    assert "a secret" not in done.out

@@ -35,6 +35,14 @@ def test_a_kind_that_has_no_schema_any_more_is_compared_as_it_stands() -> None:
     assert find_drift(ACCOUNT, records, [live({"port": 587})], {}).kept == 1
 
 
+def test_what_alertsite_did_not_keep_is_counted_until_it_shows() -> None:
+    late = record({"port": 25, "note": "x"}, id=1)._replace(unseen={"port": 587})
+    for port, not_kept in ((25, 1), (587, 0)):
+        monitors = [live({"port": port, "note": "x"}, id=1)]
+        found = find_drift(ACCOUNT, {"email-smtp/a": late}, monitors, SCHEMAS.kinds)
+        assert (found.monitors, found.kept, found.not_kept) == ((), 1, not_kept)
+
+
 def test_what_a_record_ignores_is_left_out_until_its_day() -> None:
     kept = record({"port": 587, "note": "x"}, id=1)._replace(ignore={"port": "2026-01-31"})
     records = {"email-smtp/a": kept}

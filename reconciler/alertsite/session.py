@@ -576,8 +576,8 @@ def _trusting() -> ssl.SSLContext:
 
 def _unusable_proxy() -> ConfigurationError:
     """Why httpx cannot use a proxy of the environment, in our words: its own may quote a login."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        proxy = getproxies().get(name.partition("_")[0].lower(), "")
+    for use in ("http", "https", "all"):
+        name, proxy = f"{use.upper()}_PROXY", getproxies().get(use, "")
         try:
             scheme = httpx.URL(proxy if "://" in proxy else f"http://{proxy}").scheme
         except httpx.InvalidURL:

@@ -241,6 +241,16 @@ _REFUSALS: dict[Decision, tuple[str, str]] = {
 }
 
 
+_SHARED_RECORD = (
+    "the state binds both {namer} and {other} to monitor {record}",
+    (
+        "{seen} Forget the record of the address that it does not belong to with "
+        "reconciler state rm {other} or reconciler state rm {namer}, then run plan again."
+    ),
+)
+"""Of `TWO_BINDINGS`, if no manifest names the monitor: older versions could write such a state."""
+
+
 def decide(
     account: Account,
     desired: Iterable[Desired],
@@ -527,6 +537,10 @@ def _refuse(
 ) -> Refusal:
     message, hint = _REFUSALS[decision]
     record = inventory.records.get(manifest.address)
+    owner = inventory.claimed.get(record.id) if record is not None and manifest.id is None else None
+    if decision is Decision.TWO_BINDINGS and owner and inventory.by_address[owner].id is None:
+        message, hint = _SHARED_RECORD
+        owner = inventory.renamed.get(owner, owner)
     recorded = inventory.renamed.get(manifest.address, manifest.address)  # as the state has it
     number = number_of(manifest, record)
     live = None if number is None else inventory.by_id.get(number)
@@ -544,11 +558,10 @@ def _refuse(
         "type": live.type if live else None,
         "record": record.id if record else None,
         "named": "it" if manifest.id is None else manifest.id,
-        "namer": "its manifest"
-        if manifest.id is not None
-        else inventory.claimed.get(number)
-        if number is not None
-        else None,
+        "namer": owner or "its manifest",
+        "seen": f"AlertSite calls it {live.fields.get('name')!r}."
+        if live
+        else "AlertSite does not have it.",
         "other": duplicates[0] if decision is Decision.SAME_NAME else recorded,
     }
     code = decision.value.removeprefix("refuse ")

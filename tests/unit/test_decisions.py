@@ -178,6 +178,25 @@ def test_two_bindings_are_named() -> None:
     )
 
 
+def test_two_records_of_one_monitor_are_both_named() -> None:
+    """As an older version could write them: no manifest is to blame."""
+    other = NAMED._replace(name="other")
+    records = {ADDRESS: record(id=1), "email-smtp/other": record(id=1)}
+    plan = decide(ACCOUNT, [NAMED, other], records, [live({"name": "Relay"}, id=1)], KINDS)
+    (refusal,) = plan.refusals
+    assert refusal.message == (
+        "the state binds both email-smtp/other and email-smtp/relay to monitor 1"
+    )
+    assert refusal.hint == (
+        "AlertSite calls it 'Relay'. Forget the record of the address that it does not belong to "
+        "with reconciler state rm email-smtp/relay or reconciler state rm email-smtp/other, then "
+        "run plan again."
+    )
+    refusals = decide(ACCOUNT, [NAMED, other], records, [], KINDS).refusals
+    hints = [item.hint for item in refusals if item.code == "two-bindings"]
+    assert [hint.partition(". ")[0] for hint in hints] == ["AlertSite does not have it"]
+
+
 class TestCreate:
     def test_it_is_a_post_of_all_that_the_manifest_declares(self) -> None:
         manifest = desired({"port": 587, "name": "Relay"}, id=None)

@@ -155,7 +155,7 @@ def parsed(store: Store, data: bytes) -> State:
         return records.from_text(data)
     except StateError as error:
         raise StateError(
-            f"{store.location}: {error}", error.hint or f"Nothing was changed; {store.backup()}"
+            f"{store.location}: {error}", error.hint or f"Nothing was changed; {store.backup()}."
         ) from error
 
 

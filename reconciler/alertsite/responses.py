@@ -42,6 +42,7 @@ _NOT_AUTHENTICATED = "user authentication failed"
 _FORBIDDEN = 403
 _NOT_FOUND, _GONE = 404, 410
 LOGIN = "/access-tokens"
+_USUAL_PATH = "/api/v3"
 _SINGLE_SIGN_ON = (
     'A user with single sign-on needs "Allow login without Single Sign-On" in AlertSite.'
 )
@@ -92,7 +93,8 @@ class Site(NamedTuple):
     @property
     def setting(self) -> str:
         """The URL and where it is set."""
-        return f"{self.wording.url}, which is {self.url}"
+        usual = "" if self.url.endswith(_USUAL_PATH) else f" and does not end in {_USUAL_PATH}"
+        return f"{self.wording.url}, which is {self.url}{usual}"
 
 
 class TransientError(Exception):

@@ -32,7 +32,14 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"([0-9]{1,6}) ?(MiB|GiB)")
 _HEADER = re.compile(r"\s*\[+\s*(?P<name>[^]]+?)\s*\]+\s*(#.*)?")
 _ENTRY = re.compile(r"""\s*["']?(?P<key>[^"'=\s.]+)["']?\s*[=.]""")
-_KEYS = ("state", "lock_lease", "timeout", "deadline", "largest_list")
+_KEYS = {
+    "state": "file:state.json",
+    "lock_lease": "3m",
+    "timeout": "30s",
+    "deadline": "2m",
+    "largest_list": "128MiB",
+}
+"""Settings that are strings, with an example of each."""
 PRUNE = "prune"
 """Whether orphans are retired without being asked for."""
 OF_ACCOUNTS = ("accounts", "accounts_from", "defaults", "fleet")
@@ -445,7 +452,9 @@ def _check(key: str, value: object) -> None:
             "and [fleet].",
         )
     elif not isinstance(value, str):
-        raise ConfigurationError(f"{key} must be a string", f'Write it as {key} = "…".')
+        raise ConfigurationError(
+            f"{key} must be a string", f'Write it in quotes, such as {key} = "{_KEYS[key]}".'
+        )
 
 
 def is_budget(value: object) -> bool:
@@ -528,7 +537,10 @@ def checked_url(text: str, name: str) -> str:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise ConfigurationError(f"{name} is not a URL: {error}") from error
+        raise ConfigurationError(
+            f"{name} is not a valid URL: check its host and port",
+            f"Write it as https://HOST/PATH. The default is {DEFAULT_URL}.",
+        ) from error
     if parts.scheme not in {"http", "https"} or not host or parts.query:
         raise ConfigurationError(
             f"{name} must be https://HOST/PATH, not {url!r}",

@@ -62,15 +62,16 @@ def history(asked: tuple[str, ...], limit: int, location: str | None, *, as_json
 
 
 def _list(store: Store, asked: str, limit: int, *, as_json: bool) -> ExitCode:
-    runs = read_runs(store, asked, limit, console.reporter())
+    runs, errors = read_runs(store, asked, limit)
     if as_json:
         console.document({"runs": [run.to_json() for run in runs]})
-    elif not runs:
+    elif not runs and not errors:
         console.say(f"{store.location}: no runs{f' of {asked}' if asked else ''} yet.")
-    else:
+    elif runs:
         colour = console.has_colour(sys.stdout)
         console.data(history_text(runs, whole=bool(asked), colour=colour))
-    return ExitCode.OK
+    codes = [console.fail(error) for error in errors]
+    return codes[0] if codes else ExitCode.OK
 
 
 def _show(store: Store, asked: str, *, as_json: bool) -> ExitCode:

@@ -33,6 +33,7 @@ FORMAT_VERSION = "1.1"
 """Of the record's JSON: the minor number grows with additions, the major with anything else."""
 KEPT = 100
 """How many records a store keeps that keeps them as files."""
+_ONLY_THIS = "This run cannot be shown or undone; all others can."
 _KILLED = "the run was killed before it could verify this"
 _TOOK_EFFECT = frozenset({Status.DONE, Status.NOT_KEPT, Status.UNCONFIRMED, Status.DOUBLED})
 
@@ -259,7 +260,7 @@ class RunRecord(NamedTuple):
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StateError(
                 f"the run record is corrupt: {corruption(error)}",
-                "This run cannot be shown or undone; all others can.",
+                _ONLY_THIS,
             ) from error
 
 

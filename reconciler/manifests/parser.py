@@ -297,6 +297,10 @@ _SCHEME = re.compile("[a-z][a-z0-9]{1,9}$")
 
 def _syntax_finding(path: str, data: bytes, error: YAMLError) -> Diagnostic:
     lines = BREAK.split(data.decode("utf-8"))
+    for number, text in enumerate(lines, 1):
+        if text.startswith(_CONFLICT):
+            message = "not YAML: a merge conflict that is not resolved"
+            return Diagnostic(Position(path, number, 1), "syntax", message)
     mark = getattr(error, "problem_mark", None)
     if mark is None:  # a forbidden character, for which ruamel.yaml gives an offset only
         before = BREAK.split(data.decode("utf-8")[: getattr(error, "position", 0)])
@@ -312,15 +316,44 @@ def _syntax_finding(path: str, data: bytes, error: YAMLError) -> Diagnostic:
     if "\t" in lines[line][: column + 1]:
         return Diagnostic(place, "tab", "a tab cannot indent or start a value; use spaces")
     problem = str(getattr(error, "problem", None) or error).partition("\n")[0].strip()
-    return Diagnostic(place, "syntax", f"not YAML: {_in_words(problem, lines[line][:column])}")
+    return Diagnostic(place, "syntax", f"not YAML: {_in_words(problem, lines[line], column)}")
 
 
-def _in_words(problem: str, before: str) -> str:
-    """What the parser says, or how to write what it stumbles over more often than anything else."""
+_CONFLICT = "<<<<<<< "
+_WORDS = {
+    "did not find expected ',' or ']'": "a [ that is not closed, or a missing comma",
+    "did not find expected ',' or '}'": "a { that is not closed, or a missing comma",
+    "found unexpected end of stream": "a quote that is not closed",
+    "did not find expected key": "a key is expected here; check the indentation and the quotes",
+    "could not find expected ':'": "a key here, or in the line before, has no colon after it",
+    "did not find expected alphabetic or numeric character": (
+        "a value that starts with * or &; quote it"
+    ),
+    "did not find expected node content": "a value is missing here",
+    "found unknown escape character": (
+        "a backslash in double quotes; use single quotes, or write it twice"
+    ),
+    "did not find expected comment or line break": (
+        "text after | or >; write it in the lines below, indented"
+    ),
+    "block sequence entries are not allowed in this context": (
+        "a list in the line of its key; write it in the lines below"
+    ),
+}
+"""What libyaml says, and what a person has to look for."""
+
+
+def _in_words(problem: str, text: str, column: int) -> str:
+    """What the parser says of a place in a line, in words for people."""
+    before = text[:column]
     if problem == "found unexpected ':'":
         scheme = _SCHEME.search(before)
         example = f"{scheme[0]}://…" if scheme else "a:b"
         return f'a value that holds a colon inside {{}} or []; quote it: "{example}"'
     if problem == "mapping values are not allowed in this context":
+        if ":" not in before:
+            return "a key that is indented further than the one before it"
         return 'a value that holds a colon and a space; quote it: "a: b"'
-    return problem
+    if problem == "found character that cannot start any token" and column < len(text):
+        return f"a value that starts with {text[column]}; quote it"
+    return _WORDS.get(problem, problem)

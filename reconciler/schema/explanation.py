@@ -104,7 +104,9 @@ def _value_message(error: ValidationError) -> tuple[str, str]:
         case "minLength" | "minItems":
             return "empty", "must not be empty"
         case "maxLength":
-            return "too-long", f"has {len(value)} characters; AlertSite keeps at most {limit}"
+            is_sent = error.absolute_path[0] == "spec"
+            most = f"AlertSite keeps at most {limit}" if is_sent else f"at most {limit} are allowed"
+            return "too-long", f"has {len(value)} characters; {most}"
         case "uniqueItems":
             return "duplicate-item", "has the same element twice"
         case "pattern":

@@ -117,7 +117,9 @@ class FileStore:
 
     def backup(self) -> str:
         """See `Store`."""
-        return f"the save before it is in {self._backup}"
+        if not self._backup.exists():
+            return "there is no earlier save"
+        return f"the save before it is in {self._backup}: to use that, copy it over the state"
 
     def _replace(self, key: Key, data: bytes) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.errors import StateError, UsageError
 from reconciler.state_session import stored_run
@@ -10,13 +10,23 @@ from reconciler.state_session import stored_run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.context import Reporter
     from reconciler.core.run_record import RunRecord
     from reconciler.state_store import Store
 
 
-def read_runs(store: Store, asked: str, limit: int, reporter: Reporter) -> tuple[RunRecord, ...]:
-    """The last runs, newest first.
+class Runs(NamedTuple):
+    """Some of the runs, newest first.
+
+    Attributes:
+        errors: why records between them cannot be used: they are corrupt, or of a newer format.
+    """
+
+    found: tuple[RunRecord, ...]
+    errors: tuple[StateError, ...]
+
+
+def read_runs(store: Store, asked: str, limit: int) -> Runs:
+    """The last runs.
 
     Args:
         store: where the state is kept.
@@ -30,13 +40,14 @@ def read_runs(store: Store, asked: str, limit: int, reporter: Reporter) -> tuple
     """
     address, field = _parted(asked)
     found: list[RunRecord] = []
-    for run in _runs(store, reporter):
+    errors: list[StateError] = []
+    for run in _runs(store, errors):
         part = run.touching(address, field) if address else run
         if part is not None:
             found.append(part)
         if len(found) == limit:
             break
-    return tuple(found)
+    return Runs(tuple(found), tuple(errors))
 
 
 def read_run(store: Store, run: str) -> RunRecord:
@@ -59,7 +70,7 @@ def read_run(store: Store, run: str) -> RunRecord:
     return _parsed(store, found[0], data)
 
 
-def _runs(store: Store, reporter: Reporter) -> Iterator[RunRecord]:
+def _runs(store: Store, errors: list[StateError]) -> Iterator[RunRecord]:
     for run in store.runs():
         data = store.run(run)
         if data is None:
@@ -67,9 +78,9 @@ def _runs(store: Store, reporter: Reporter) -> Iterator[RunRecord]:
         try:
             found = _parsed(store, run, data)
         except StateError as error:
-            reporter.say(f"{error}; it is left out. {error.hint}".rstrip())
-            continue
-        yield found
+            errors.append(error)
+        else:
+            yield found
 
 
 def _parsed(store: Store, run: str, data: bytes) -> RunRecord:

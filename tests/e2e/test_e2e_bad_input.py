@@ -92,6 +92,11 @@ _BAD = {
         "10:15: too-long:",
         "spec.alert_note has 1001 characters; AlertSite keeps at most 1000",
     ),
+    "name-too-long": (
+        _GOOD.replace("relay", "r" * 200),
+        "4:9: too-long:",
+        "metadata.name has 200 characters; at most 128 are allowed",
+    ),
     "port-out-of-range": (_GOOD + "  port: 70000\n", "10:9: range:", "65535"),
     "interval-not-longer-than-timeout": (
         _ROUND_TRIP + "  interval: 5\n  timeout: 300\n",

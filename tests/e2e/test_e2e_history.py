@@ -396,3 +396,29 @@ def test_what_a_run_created_goes_beside_a_disabled_monitor_of_its_name(
     done = fleet.undo(run)
     assert done.code == 0, done.text
     assert [item["id"] for item in fleet.account.monitors()] == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "a run record is corrupt: it is incomplete"),
+        ('{"format_version": "1.1"}', "a run record is corrupt: id is missing"),
+        ('{"format_version": "2.0"}', "a run record has format 2.0"),
+    ],
+    ids=["cut", "part", "newer"],
+)
+def test_one_record_that_cannot_be_used_leaves_the_others(
+    text: str, why: str, workspace: Workspace, sandbox: Sandbox, manifest: Manifest, run: Run
+) -> None:
+    account = sandbox()
+    for name in ("a", "b"):
+        workspace.write(f"{name}.yaml", manifest("email-smtp", name, name=name))
+        assert run("apply", "--auto-approve", env=account.env).code == 0
+    first, last = sorted((workspace.root / ".reconciler/state.json.runs").iterdir())
+    last.write_text(text, encoding="utf-8")
+    done = run("history", env=account.env)
+    assert done.code == 8
+    assert [line.split()[0] for line in done.out.splitlines()] == [first.name.split(".")[1]]
+    assert why in done.err
+    broken = run("history", "show", last.name.split(".")[1], env=account.env)
+    assert (broken.code, why in broken.err) == (8, True)

@@ -222,12 +222,16 @@ def test_corrupt_state_is_named_and_left_as_it_is(kept: Path, applied: Account, 
         done = run(*_APPLY, env=applied.env)
         assert (name, done.code) == (name, 8)
         assert "Error: file:.reconciler/state.json: the state is corrupt: " in done.err
-        assert f"the save before it is in {kept}.backup" in done.err
+        assert f"the save before it is in {kept}.backup: to use that, copy it over the" in done.err
         assert done.out == ""
         assert kept.read_bytes() == content
     assert applied.calls()[calls:] == []
-    kept.write_bytes(kept.with_name("state.json.backup").read_bytes())
+    backup = kept.with_name("state.json.backup")
+    kept.write_bytes(backup.read_bytes())
     assert run("plan", env=applied.env).out == "No changes. 2 unchanged.\n"
+    backup.unlink()
+    kept.write_bytes(b"{")
+    assert "Nothing was changed; there is no earlier save." in run("plan", env=applied.env).err
 
 
 @pytest.mark.parametrize("part", ["records", "pending_creates"])
@@ -322,9 +326,9 @@ _PROJECTS = {
         "Valid settings: state, lock_lease, timeout, deadline, largest_list, prune, accounts_from, "
         "[budget], [secrets], [lint], [defaults], [accounts.NAME] and [fleet]."
     ),
-    b"state = 5": 'state must be a string\nWrite it as state = "',
+    b"state = 5": 'state must be a string\nWrite it in quotes, such as state = "',
     b"[state]\nfile = 'x'": "state must be a string",
-    b"lock_lease = 90": 'lock_lease must be a string\nWrite it as lock_lease = "',
+    b"lock_lease = 90": 'lock_lease must be a string\nWrite it in quotes, such as lock_lease = "',
     b"state: file:x": "is not TOML",
     b'state = "file:x"\nstate = "file:y"': "is not TOML",
     b"\xff": "cannot be read: it is not UTF-8",

@@ -93,7 +93,8 @@ REFUSED = {
     "a space in it": ({**LOGIN, "ALERTSITE_URL": "https://exa mple.com"}, "contains a space"),
     "a line break in the token": ({"ALERTSITE_TOKEN": "secret\n"}, "ALERTSITE_TOKEN contains"),
     "other bytes": ({**LOGIN, "ALERTSITE_PASSWORD": "secret\udcff"}, "PASSWORD is not UTF-8"),
-    "bad port": ({**LOGIN, "ALERTSITE_URL": "https://example.com:x/"}, "not a URL"),
+    "bad port": ({**LOGIN, "ALERTSITE_URL": "https://example.com:x/"}, "its host and port$"),
+    "half an address": ({**LOGIN, "ALERTSITE_URL": "https://[::1/api"}, "its host and port$"),
     "unencrypted": ({**LOGIN, "ALERTSITE_URL": "http://example.com/api"}, "unencrypted"),
     "unencrypted address": ({**LOGIN, "ALERTSITE_URL": "http://192.0.2.1/api"}, "unencrypted"),
 }

@@ -127,6 +127,30 @@ def test_all_findings_of_a_file_are_found_at_once() -> None:
     assert values == [{"a": 1, "b": 1}, {"d": ".inf"}]
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    {
+        "a: [1\nb: 2\n": "a [ that is not closed, or a missing comma",
+        "a: {b: 1\nc: 2\n": "a { that is not closed, or a missing comma",
+        "a: 'x\nb: 2\n": "a quote that is not closed",
+        "a:\n  b: 1\n c: 2\n": "a key is expected here; check the indentation and the quotes",
+        "a: 1\n  b: 2\n": "a key that is indented further than the one before it",
+        "a: b: c\n": 'a value that holds a colon and a space; quote it: "a: b"',
+        "a: 1\nb\nc: 2\n": "a key here, or in the line before, has no colon after it",
+        "a: @x\n": "a value that starts with @; quote it",
+        "a: *.example.com\n": "a value that starts with * or &; quote it",
+        "a: [1,,2]\n": "a value is missing here",
+        'a: "\\q"\n': "a backslash in double quotes; use single quotes, or write it twice",
+        "a: |x\n  y\n": "text after | or >; write it in the lines below, indented",
+        "a: - b\n": "a list in the line of its key; write it in the lines below",
+        "a: 1\n<<<<<<< HEAD\nb: 2\n=======\n": "a merge conflict that is not resolved",
+    }.items(),
+)
+def test_a_syntax_error_is_said_in_words_of_ours(text: str, words: str) -> None:
+    _, (finding,) = parse(text)
+    assert finding.message == f"not YAML: {words}"
+
+
 def test_documents_before_a_syntax_error_are_kept() -> None:
     values, findings = parse("a: 1\n---\nb: [\n")
     assert values == [{"a": 1}]
@@ -198,7 +222,7 @@ class TestFind:
             folder.mkdir()
         with pytest.raises(ConfigurationError, match=r"monitors: there (is|are) no") as caught:
             find([str(folder)])
-        assert "--manifests" in caught.value.hint
+        assert ("reconciler import" if make else "reconciler init") in caught.value.hint
 
 
 class TestRead:

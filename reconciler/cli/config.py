@@ -119,7 +119,7 @@ def find_root(folder: Path) -> Path:
     `monitors` is in it, or else the folder itself. Nothing above a clone counts: it is not ours.
     """
     for at in (folder, *folder.parents):
-        if (at / PROJECT).exists():
+        if os.path.lexists(at / PROJECT):
             return at
         if (at / ".git").exists():
             return at if (at / "monitors").is_dir() else folder
@@ -395,12 +395,14 @@ def read_toml(path: Path, *, must_exist: bool = False) -> dict[str, Any]:
     try:
         text = durable.read_regular(path, _MOST_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        if isinstance(error, FileNotFoundError) and not must_exist:
+        is_link = path.is_symlink()  # one that leads nowhere would hide the budget and more
+        if isinstance(error, FileNotFoundError) and not must_exist and not is_link:
             return {}
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigurationError(
-            f"{path} cannot be read: {reason}", "Check the permission to read it."
-        ) from error
+        hint = "Replace it with a TOML file, or remove it."
+        if isinstance(error, PermissionError):
+            hint = "Check the permission to read it."
+        raise ConfigurationError(f"{path} cannot be read: {reason}", hint) from error
     import tomllib  # 8 ms that most runs save
 
     try:

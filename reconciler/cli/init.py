@@ -142,5 +142,6 @@ def _write_command(path: Path, command: Sequence[str]) -> None:
 def _unwritable(path: Path, reason: str) -> ConfigurationError:
     return ConfigurationError(
         f"{path} cannot be written: {reason}",
-        "Use another folder, or make room there. Files that are already written stay.",
+        "Use another folder, or check its permissions and free space. Files that are already "
+        "written stay.",
     )

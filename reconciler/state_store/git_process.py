@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from reconciler.context import waiting
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, StateError
 from reconciler.state_store.port import problem
 
 if TYPE_CHECKING:
@@ -242,8 +242,13 @@ class Git:
         """
         try:
             return self._run(arguments, given)
-        except OSError as error:  # no git, or no room in the folder for temporary files
-            hint = "Install git, and check that it is on the PATH and that TMPDIR has free space."
+        except OSError as error:
+            if (
+                isinstance(error, FileNotFoundError | NotADirectoryError)
+                and error.filename == "git"
+            ):
+                raise StateError("git is not on the PATH", "Install git.") from error
+            hint = "Check the permission to run git, and that TMPDIR exists and has free space."
             raise problem("cannot run git", error, hint) from error
 
     def _run(self, arguments: tuple[str, ...], given: bytes) -> Answer:

@@ -83,7 +83,10 @@ def changed_files(since: str) -> frozenset[str]:
         raise ConfigurationError(
             "--changed-since needs a Git repository, and there is none here", "Remove the option."
         )
-    base = git.run("merge-base", since, "HEAD") if not since.startswith("-") else None
+    try:
+        base = git.run("merge-base", since, "HEAD") if not since.startswith("-") else None
+    except StateError as error:
+        raise ConfigurationError(f"--changed-since: {error}", error.hint) from error
     if base is None or not base.is_ok:
         raise ConfigurationError(
             f"{since} and HEAD have no merge base",

@@ -362,7 +362,7 @@ class TestFailure:
         self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
-        with pytest.raises(StateError, match="cannot run git: No such file"):
+        with pytest.raises(StateError, match="git is not on the PATH"):
             store.read(Key.STATE)
 
 

@@ -6,7 +6,7 @@ import jsonschema
 import pytest
 
 from reconciler.cli import accounts, config
-from reconciler.cli.config import DEFAULT_URL, Settings, read, read_state
+from reconciler.cli.config import DEFAULT_URL, Settings, find_root, read, read_state
 from reconciler.core.safety import Budget
 from reconciler.errors import ConfigurationError
 from reconciler.schema import schema_folder
@@ -112,6 +112,22 @@ def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     file.write_bytes(b"\xff")
     with pytest.raises(ConfigurationError, match="not UTF-8"):
         read({"ALERTSITE_USERNAME": "a", "ALERTSITE_PASSWORD_FILE": str(file)})
+
+
+def test_a_project_file_that_cannot_be_read_is_never_taken_for_none(tmp_path: Path) -> None:
+    """The budget would be that of nobody."""
+    path = tmp_path / "reconciler.toml"
+    assert find_root(tmp_path) == tmp_path
+    path.symlink_to("nowhere.toml")
+    (tmp_path / "below").mkdir()
+    assert find_root(tmp_path / "below") == tmp_path
+    with pytest.raises(ConfigurationError, match=r"reconciler\.toml cannot be read: No such file"):
+        read_state({}, path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(ConfigurationError, match="it is not a regular file") as caught:
+        read_state({}, path)
+    assert "permission" not in caught.value.hint
 
 
 @pytest.mark.parametrize(

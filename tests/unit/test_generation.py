@@ -113,7 +113,7 @@ def test_without_git_nothing_is_known(repository: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("PATH", os.devnull)
     said: list[str] = []
     assert read_generation(str(repository), Reporter(said.append)) == Generation()
-    assert "cannot run git" in said[0]
+    assert "git is not on the PATH" in said[0]
 
 
 def test_a_repository_of_another_user_is_told_with_the_command_that_helps(

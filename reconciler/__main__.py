@@ -31,7 +31,11 @@ def main() -> None:
     gc.disable()
     from reconciler.cli import run  # after that
 
-    os._exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:  # one more, while an earlier one was dealt with
+        code = 130
+    os._exit(code)
 
 
 def _interrupt_again(lost: "UnraisableHookArgs") -> None:

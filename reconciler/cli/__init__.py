@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import re
 import signal
-from contextlib import chdir
+from contextlib import chdir, contextmanager
 from importlib import import_module
 from io import StringIO
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -32,7 +33,7 @@ from reconciler.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _ISSUES = "This is a bug in reconciler. Please report it with the lines above."
 _SECTIONS = {
@@ -246,7 +247,8 @@ def ended(begin: Callable[[], object], arguments: Sequence[str]) -> Ending:
     try:
         found = begin()
     except InterruptedRunError as error:
-        console.say(f"Interrupted. {error}")
+        with _uninterrupted():
+            console.say(f"Interrupted. {error}")
         return Ending(error.exit_code, str(error))
     except ReconcilerError as error:
         code = console.fail(error)
@@ -275,9 +277,23 @@ def ended(begin: Callable[[], object], arguments: Sequence[str]) -> Ending:
     return Ending(found if isinstance(found, int) else ExitCode.OK)
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Lets the last words be said to their end, though somebody presses Ctrl-C again."""
+    if current_thread() is not main_thread():  # which never gets one
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _interrupted() -> Ending:
     # An apply that may have sent something turns signals into a good end, with its result.
-    console.say("Interrupted: AlertSite was not changed.")
+    with _uninterrupted():
+        console.say("Interrupted: AlertSite was not changed.")
     return Ending(ExitCode.INTERRUPTED, "interrupted")
 
 

@@ -342,9 +342,12 @@ def has_colour(stream: TextIO) -> bool:
     return stream.isatty() or os.environ.get("CLICOLOR_FORCE", "0") not in {"", "0"}
 
 
+_WRITTEN = "written"
+
+
 def ask_to_write() -> None:
     """Asks whether the edits that were shown are to be written; raises as `approve` does."""
-    approve("Write these edits?", shown="edits", done="written")
+    approve("Write these edits?", shown="edits", done=_WRITTEN)
 
 
 def approve(question: str, *, shown: str = "plan", done: str = "applied") -> None:
@@ -352,13 +355,20 @@ def approve(question: str, *, shown: str = "plan", done: str = "applied") -> Non
 
     Raises:
         RefusedError: the answer is not "yes", or there is no terminal to ask.
+        InterruptedRunError: there is no answer, and it was about edits.
     """
     if sys.stdin is None or not sys.stdin.isatty():
         raise RefusedError(
             f"nothing was {done}: approval is required, and there is no terminal to ask",
             f"Review the {shown} above, then run the same command with --auto-approve.",
         )
-    if click.prompt(f'{question} Only "yes" is accepted', err=True) != "yes":
+    try:
+        answer = click.prompt(f'{question} Only "yes" is accepted', err=True)
+    except (KeyboardInterrupt, click.Abort) as interrupt:
+        if done == _WRITTEN:
+            raise InterruptedRunError(f"Nothing was {done}.") from interrupt
+        raise
+    if answer != "yes":
         raise RefusedError(f"not approved; nothing was {done}")
 
 

@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Fleet, Sandbox
+    from conftest import Fleet, Sandbox, Workspace
 
 _QUESTION = 'Only "yes" is accepted'
 
@@ -64,6 +64,19 @@ def test_interrupt_at_the_question_does_not(
     assert session.finish() == 130
     assert "AlertSite was not changed" in session.screen
     assert account.patches() == []
+
+
+def test_interrupt_at_the_question_of_an_edit_says_that_no_file_is_written(
+    fleet: Fleet, workspace: Workspace, terminal: Callable[..., Any]
+) -> None:
+    fleet(1)
+    before = workspace.read("fleet.yaml")
+    session = terminal("set", "*", "port=465")
+    session.wait_for("Write these edits?")
+    session.interrupt()
+    assert session.finish() == 130
+    assert "Interrupted. Nothing was written." in session.screen
+    assert workspace.read("fleet.yaml") == before
 
 
 def test_live_that_moves_before_the_answer_makes_the_plan_stale(

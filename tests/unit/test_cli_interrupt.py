@@ -68,6 +68,14 @@ def test_a_plan_changes_nothing(interrupted: Callable[..., str]) -> None:
     assert interrupted("Plan: ", "plan") == "Interrupted: AlertSite was not changed.\n"
 
 
+def test_a_second_interrupt_does_not_break_off_the_last_words(
+    interrupted: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifests("a")
+    monkeypatch.setattr(sys, "stdout", Keyboard("Plan: "))
+    assert interrupted("Interrupted", "plan", stream="stderr") == f"Interrupted:{_REST}"
+
+
 def test_init_says_which_files_it_wrote(interrupted: Callable[..., str]) -> None:
     said = interrupted("wrote  schemas/defaults", "init")
     assert said == (

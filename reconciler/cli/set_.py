@@ -114,7 +114,14 @@ def _wanted(
             "no target is given", "Name the manifests to change; '*' selects all of them."
         )
     if not assignments and not unset:
-        names = (target.partition("=")[0] for target in targets if "=" in target)
-        meant = "".join(did_you_mean(name, fields) for name in names)
-        raise UsageError(f"nothing is set{meant}", "Write FIELD=VALUE, such as interval=5.")
+        names = [target.partition("=")[0] for target in targets if "=" in target]
+        meant = "".join(
+            f": {name} is not a field, so it is taken for a label{did_you_mean(name, fields)}"
+            for name in names[:1]
+        )
+        raise UsageError(
+            f"nothing is set{meant}",
+            "Write FIELD=VALUE, such as interval=5. To list the fields of a kind, run: reconciler "
+            "explain KIND",
+        )
     return Asked(targets, assignments, unset)

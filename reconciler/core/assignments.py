@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SPEC, EXTRA, LIFECYCLE, LABELS = "spec", "extra", "lifecycle", "labels"
 _FORM = re.compile(r"(?:(spec|extra|lifecycle|labels)\.)?([^=.+-][^=.]*?)([+-]?)=(.*)", re.DOTALL)
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+_TOO_LONG = re.compile(r"[-+]?[0-9]{19,}")
 _SWITCHES = {"true": True, "false": False}
 
 
@@ -115,6 +116,8 @@ def _element(asked: Assignment, text: str, schema: Mapping[str, JSON]) -> JSON:
 
 
 def _integer(asked: Assignment, text: str) -> int:
+    if _TOO_LONG.fullmatch(text):
+        raise BadAssignmentError(f"{asked}: the number has too many digits")
     if not _INTEGER.fullmatch(text):
         raise BadAssignmentError(f"{asked}: {text or '(empty)'} is not an integer")
     return int(text)

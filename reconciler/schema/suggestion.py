@@ -11,8 +11,13 @@ if TYPE_CHECKING:
 
 
 def did_you_mean(word: JSON, known: Iterable[str]) -> str:
-    """The end of a message: the known word that is most like this one; empty if none is."""
+    """The end of a message: the known word that is most like this one; empty if none is.
+
+    Of addresses, that is the one whose kind was left out.
+    """
     from difflib import get_close_matches  # only for a message
 
-    close = get_close_matches(str(word), list(known), n=1)
+    known = list(known)
+    whole = [item for item in known if item.endswith(f"/{word}")]
+    close = whole or get_close_matches(str(word), known, n=1)
     return f"; did you mean {close[0]}?" if close else ""

@@ -595,8 +595,9 @@ def _check_targets(workspace: Workspace, state: State) -> None:
         is_described = any(matches(item, target) for item in desired)
         name = bare(target)
         if not is_described and not any(fnmatchcase(address, name) for address in recorded):
+            what = f"the target {name or '(empty)'} matches no manifest and no orphan"
             raise UsageError(
-                f"the target {name} matches no manifest and no orphan{did_you_mean(name, known)}",
+                f"{what}{did_you_mean(name, known)}",
                 f"A target is {GRAMMAR}.",
             )
     for pattern in rules.keep:

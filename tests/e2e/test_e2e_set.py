@@ -150,7 +150,8 @@ def test_nothing_is_written_without_approval(workspace: Workspace, run: Run) -> 
         (("*", "interval=soon"), 64, "interval=soon: soon is not an integer"),
         (("*", "email=a@example.com"), 64, "email-imap has no field email"),
         (("team=none", "interval=5"), 64, "the target team=none matches no manifest"),
-        (("*", "intervall=5"), 64, "nothing is set; did you mean interval?"),
+        (("*", "intervall=5"), 64, "is taken for a label; did you mean interval?"),
+        (("*", f"port={'9' * 20}"), 64, f"port={'9' * 20}: the number has too many digits"),
         (("interval=5",), 64, "no target is given"),
         (
             ("email-smtp/relay", "custom_properties+={id: 1, value_id: 1}"),

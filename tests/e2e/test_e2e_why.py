@@ -292,3 +292,12 @@ def test_a_value_that_was_unset_at_the_last_apply_is_no_secret(
     done = run("why", "email-smtp/a.note", env=account.env)
     assert "  applied    (unset), " in done.out
     assert "a secret" not in done.out
+
+
+@pytest.mark.parametrize("command", [("why",), ("render",), ("plan", "--target")])
+def test_an_address_without_its_kind_is_suggested_whole(
+    command: tuple[str, ...], account: Account, run: Run
+) -> None:
+    done = run(*command, "relay", env=account.env)
+    assert done.code == 64
+    assert "did you mean email-smtp/relay?" in done.err

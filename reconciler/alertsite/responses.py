@@ -51,6 +51,11 @@ TOKEN_REFUSED = (
     "check that the user is active and that its role may use the API."
 )
 """What to do if a new token is refused as well."""
+TO_CREATE = (
+    "AlertSite rejected the token of this request, which it accepts for others. If this persists, "
+    "check that the user may create monitors: AlertSite requires Admin, Co-Admin or Power User."
+)
+"""What to do if creates are refused as if the token were not valid."""
 _TO_READ = (
     "This user has no permission to read monitors. AlertSite does not document which role that "
     "needs: check that the user can see the monitors in AlertSite, or use one with the role Admin, "

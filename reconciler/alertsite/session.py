@@ -246,7 +246,8 @@ class Session:
             raise
         if method == "POST":
             message = f"POST {path}: {responses.words(response)}"
-            raise TransientError(message, may_have_arrived=True, is_busy=True)
+            hint = responses.TO_CREATE
+            raise TransientError(message, may_have_arrived=True, is_busy=True, hint=hint)
         response = self._exchange(method, path, token, query, body, secrets, allowance)
         self._is_proved = self._is_proved or not responses.refuses_token(response)
         return response
@@ -504,7 +505,7 @@ def _throttled(retry_after: float | None) -> str:
     return (
         f"AlertSite accepts no more requests for now: wait {how_long}, then run the same command "
         "again; nothing is lost. Run one command at a time with the same login. To send fewer "
-        'requests, set rate = "60/m" for the account in reconciler.toml.'
+        'requests, set rate = "60/m" in [accounts.NAME] of reconciler.toml.'
     )
 
 
@@ -539,7 +540,7 @@ _BROKEN: Mapping[type[httpx.RequestError], str] = {
 def _broken(error: httpx.RequestError) -> str:
     """What went wrong, in our words: those of a library may quote what either side has sent."""
     words = (words for kind, words in _BROKEN.items() if isinstance(error, kind))
-    return f"no readable response: {next(words, 'unknown')} ({type(error).__name__})"
+    return f"no readable response: {next(words, type(error).__name__)}"
 
 
 def _is_tls(error: BaseException | None) -> bool:

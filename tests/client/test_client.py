@@ -480,6 +480,26 @@ def test_a_token_that_a_login_gave_and_that_is_refused(script: Script, connect: 
     assert "Single Sign-On" in hint
 
 
+def test_a_create_whose_token_is_refused_speaks_of_the_user(
+    script: Script, connect: Connect
+) -> None:
+    script.on("POST /monitors/email-smtp", error(401, "no"))
+    with pytest.raises(UnavailableError, match="401 Unauthorized: no") as caught:
+        Writer(connect(), ACCOUNT).create("/monitors/email-smtp", {})
+    assert "may create monitors" in caught.value.hint
+    assert "ALERTSITE_URL" not in caught.value.hint
+
+
+@pytest.mark.parametrize("answer", [Answer(0), GARBLED])
+def test_an_answer_that_breaks_off_is_said_without_names_of_classes(
+    script: Script, connect: Connect, answer: Answer
+) -> None:
+    script.on(PATCH, answer)
+    with pytest.raises(UnavailableError, match="no readable response: ") as caught:
+        patch(connect(sleep=lambda *_: None))
+    assert "Error" not in str(caught.value)
+
+
 def test_an_html_page_is_called_one(script: Script, connect: Connect) -> None:
     script.on(MONITORS, Answer(200, b"<html>log in</html>"))
     with pytest.raises(NonsenseError, match=r"it is a web page or XML, not JSON$"):

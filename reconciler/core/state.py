@@ -641,8 +641,13 @@ def _run(state: State, head: JSON) -> str:
     version = head.get("journal") if isinstance(head, dict) else None
     if version == "1.0":
         raise StateError("it was written by an earlier version; finish that run with that version")
-    if not is_known(str(version), JOURNAL_VERSION):
-        raise StateError("it is not a journal that this reconciler can read")
+    if not isinstance(version, str):
+        raise StateError("it is not a journal of reconciler")
+    if not is_known(version, JOURNAL_VERSION):
+        raise StateError(
+            f"it has format {version}, but this reconciler reads {JOURNAL_VERSION}; finish that "
+            "run with the version that wrote it"
+        )
     account = Account(**head["account"])
     for key, made, own in (
         ("lineage", head["lineage"], state.lineage),

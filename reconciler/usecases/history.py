@@ -32,7 +32,6 @@ def read_runs(store: Store, asked: str, limit: int) -> Runs:
         store: where the state is kept.
         asked: an address, or `ADDRESS.FIELD`; empty for all runs.
         limit: how many at most.
-        reporter: is told of those that are left out since they cannot be read.
 
     Raises:
         StateError: they cannot be read.

@@ -108,7 +108,12 @@ class TestJSON:
     def test_a_plan_that_is_none_says_where(self) -> None:
         data = to_json(self.SAVED)
         del data["changes"][0]["action"]
-        assert problem_of("plan", data).startswith("changes/0: ")
+        assert problem_of("plan", data) == "changes/0/action is missing"
+        assert problem_of("plan", []) == "the document must be of the type object"
+        data = to_json(self.SAVED) | {"other": 1}
+        assert problem_of("plan", data) == "other is not a key of this format"
+        data = to_json(self.SAVED) | {"changes": {}}
+        assert problem_of("plan", data) == "changes must be of the type array"
 
 
 class TestForeign:

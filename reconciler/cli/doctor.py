@@ -288,6 +288,13 @@ class Checkup:
             return _warn(message, hint)
         if not known.saved.serial:
             return _ok(f"{place}: none yet; the first apply creates it")
+        addresses: dict[int, list[str]] = {}
+        for address, record in known.saved.records.items():
+            addresses.setdefault(record.id, []).append(address)
+        for number, shared in addresses.items():
+            if len(shared) > 1:
+                message = f"{place} binds {' and '.join(shared)} to monitor {number}"
+                return _warn(message, "To see which record to forget, run: reconciler plan")
         records = quantity(len(known.saved.records), "record")
         saved = f"saved {runtime.age(known.saved.saved_at)}"
         return _ok(f"{place}: {records}, serial {known.saved.serial}, {saved}")

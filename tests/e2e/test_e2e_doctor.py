@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -248,6 +249,18 @@ class TestState:
         assert done.code == 8
         assert _found(done)["state"][0] == "FAIL"
         assert _found(done)["lock"] == ("ok", "free")
+
+    def test_one_that_binds_two_addresses_to_one_monitor(
+        self, account: Account, workspace: Workspace, run: Run, doctor: Callable[..., Done]
+    ) -> None:
+        assert run("apply", "--auto-approve", env=account.env).code == 0
+        state = workspace.state()
+        first, second = sorted(state["records"])
+        state["records"][second]["id"] = number = state["records"][first]["id"]
+        workspace.kept.write_text(json.dumps(state))
+        status, message = _found(doctor(env=account.env))["state"]
+        assert status == "warn"
+        assert message.endswith(f" binds {first} and {second} to monitor {number}")
 
     def test_one_of_another_account(
         self, account: Account, run: Run, doctor: Callable[..., Done]

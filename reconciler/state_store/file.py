@@ -118,7 +118,7 @@ class FileStore:
     def backup(self) -> str:
         """See `Store`."""
         if not self._backup.exists():
-            return "there is no earlier save"
+            return f"there is no earlier save in {self._backup}"
         return f"the save before it is in {self._backup}: to use that, copy it over the state"
 
     def _replace(self, key: Key, data: bytes) -> None:

@@ -19,6 +19,7 @@ What keeps two workers out of one account is the lock of its state, and nothing 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -124,12 +125,14 @@ def digest_of(
 ) -> str:
     """What manifests and settings share exactly when their files have the same bytes.
 
-    Where the job itself `writes_ids`, manifests share it when they say the same but for ids.
+    Where the job itself `writes_ids`, manifests share it when they say the same but for ids. A
+    folder or a file that cannot be read counts as that: the run of its account says so.
     """
     found = sha256()
-    files = manifests.find(folders, may_be_empty=True)
+    files = manifests.find([*filter(os.path.lexists, folders)], may_be_empty=True)
     for path in sorted(map(str, {*defaults.above(folders), *files, *settings})):
-        data = Path(path).read_bytes()
+        read = manifests.read(path)
+        data = read if isinstance(read, bytes) else str(read).encode()
         if writes_ids and path not in settings:
             data = _without_ids(path, data)
         found.update(f"{path}\0{len(data)}\0".encode())

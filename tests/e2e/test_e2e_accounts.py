@@ -408,6 +408,17 @@ def test_a_file_for_each_account(accounts: Fleet) -> None:
     assert accounts("apply", "other.json", "-a", "good").code == 5
 
 
+def test_a_folder_that_cannot_be_read_stays_within_its_account(accounts: Fleet) -> None:
+    root = accounts.workspace.root
+    shutil.rmtree(root / "monitors" / "other")
+    (root / "monitors" / "good" / "gone.yaml").symlink_to("nowhere.yaml")
+    chosen = ("-a", "good", "-a", "other", "--results", "results")
+    done = accounts("plan", *chosen)
+    assert done.code == 3
+    assert "Put the manifests of the account other there" in done.out + done.err
+    assert "monitors/good/gone.yaml:1:1: unreadable: cannot read the file" in done.out + done.err
+
+
 def test_a_result_that_is_there_is_not_made_again(accounts: Fleet) -> None:
     chosen = ("-a", "good", "-a", "other", "--results", "results")
     assert accounts("plan", *chosen).code == 0

@@ -301,7 +301,7 @@ def test_what_is_asked_for_and_is_not_there(
     older.write_text("{")
     assert [one["id"] for one in fleet.history("--limit", "1")] == [newer]
     done = fleet.run("history")
-    assert (done.code, newer in done.out, run in done.out) == (0, True, False)
+    assert (done.code, newer in done.out, run in done.out) == (8, True, False)
     assert f"run {run}: the run record is corrupt" in done.err
     assert fleet.run("history", "show", run).code == 8
 
@@ -401,9 +401,9 @@ def test_what_a_run_created_goes_beside_a_disabled_monitor_of_its_name(
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("{", "a run record is corrupt: it is incomplete"),
-        ('{"format_version": "1.1"}', "a run record is corrupt: id is missing"),
-        ('{"format_version": "2.0"}', "a run record has format 2.0"),
+        ("{", "the run record is corrupt: it is incomplete"),
+        ('{"format_version": "1.1"}', "the run record is corrupt: id is missing"),
+        ('{"format_version": "2.0"}', "the run record has the format 2.0"),
     ],
     ids=["cut", "part", "newer"],
 )

@@ -117,7 +117,8 @@ def run_record_of(data: JSON) -> RunRecord:
     found = RunRecord.from_json(data)
     if not fits("history", {"runs": [{"account": None, **data}]}):
         raise StateError(
-            "the run record is corrupt", "This run cannot be shown or undone; all others can."
+            "the run record does not fit its schema",
+            "This run cannot be shown or undone; all others can.",
         )
     return found
 

@@ -132,7 +132,8 @@ class Outputs(NamedTuple):
         text = self._rendered(self.stdout, value, document, coloured)
         if text and not (view.pages and self.is_text and console.page(text)):
             console.data(text, is_json=self.stdout.format.is_json)
-        failures = []
+        failures: list[str] = []
+        hint = "Name another file with --format."
         with console.writing() as writes:
             for output in self.files:
                 text = self._rendered(output, value, document, view)
@@ -148,9 +149,12 @@ class Outputs(NamedTuple):
                 except OSError as error:
                     failures.append(f"{output.file} cannot be written: {error.strerror}")
         if any(output.name == "github" for output in (self.stdout, *self.files)):
-            failures += self._for_github(value, view)
+            unwritten = [*self._for_github(value, view)]
+            if unwritten and not failures:
+                hint = "Correct these variables, or unset them outside of GitHub Actions."
+            failures += unwritten
         if failures:
-            raise ConfigurationError("; ".join(failures), "Name another file with --format.")
+            raise ConfigurationError("; ".join(failures), hint)
 
     def _rendered(
         self, output: Output, value: object, document: Callable[[], JSON], view: View
@@ -282,6 +286,10 @@ def _output(subject: Subject, text: str) -> Output:
         )
     if not separator:
         return Output(name)
+    if file == "-":
+        raise UsageError(
+            f"--format {text}: - is not the name of a file", f"To write to stdout: --format {name}"
+        )
     file = config.from_root(file, runtime.here())
     is_shared = PLACEHOLDER not in file
     if not is_shared:

@@ -236,8 +236,13 @@ def merged(folder: str, accounts: Iterable[str]) -> tuple[PartResult, ...]:
     found: dict[str, _Kept] = {}
     paths = sorted(Path(folder).rglob("*.json"))
     for path in paths:
-        with _using(path):
-            one = _read(path, durable.read_regular(path))
+        try:
+            data = durable.read_regular(path)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{path} cannot be read: {error.strerror}", "Remove it, or make it readable."
+            ) from error
+        one = _read(path, data)
         one = one._replace(result=one.result._replace(part=str(path)))
         before = found.setdefault(one.result.account, one)
         if before is not one:

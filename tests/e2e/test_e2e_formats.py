@@ -72,6 +72,7 @@ def test_a_plan_with_a_refusal_is_written_too(
         (["plan", "--format", "json="], "it names no file"),
         (["plan", "--format", "json=nowhere/a"], "there is no folder nowhere"),
         (["plan", "--format", "json=monitors"], "monitors is a folder"),
+        (["plan", "--format", "json=-"], "- is not the name of a file"),
     ],
 )
 def test_what_cannot_be_meant(arguments: list[str], words: str, account: Account, run: Run) -> None:
@@ -168,3 +169,4 @@ class TestUnderGitHubActions:
         done = run("plan", "--format", "github", env=env | {"GITHUB_OUTPUT": "nowhere/output"})
         assert done.code == 3
         assert "GITHUB_OUTPUT names, cannot be written" in done.err
+        assert "Correct these variables" in done.err

@@ -13,7 +13,7 @@ from reconciler import durable
 from reconciler.core.rollup import PartResult, RollUp, refuse_unsafe
 from reconciler.core.safety import Budget
 from reconciler.errors import ConfigurationError, RefusedError
-from reconciler.usecases.fleet_job import Job, digest_of, keep, perform, run_jobs
+from reconciler.usecases.fleet_job import Job, digest_of, keep, merged, perform, run_jobs
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -230,6 +230,12 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="cannot write results to"):
         perform(JOBS[0], greet, str(tmp_path / "file" / "results"))
+
+
+def test_a_result_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "b.plan.json").mkdir()
+    with pytest.raises(ConfigurationError, match=r"b\.plan\.json cannot be read: it is not a"):
+        merged(str(tmp_path), ["b"])
 
 
 def test_the_digest_is_of_all_that_a_fleet_is_made_from(

@@ -245,7 +245,8 @@ REFUSALS = {
         "Change the display name of one of them.",
     ),
     "two-bindings": Advice(
-        "The state binds the address to another monitor than the manifest does.",
+        "The state binds the address to another monitor than the manifest does, or two addresses "
+        "to one monitor.",
         "Correct `metadata.id`, or run `reconciler state rm ADDRESS`.",
     ),
     "uncertain": Advice(

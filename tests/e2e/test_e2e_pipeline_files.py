@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import kubernetes_validate
 import pytest
@@ -18,9 +18,11 @@ from reconciler.errors import ExitCode
 from programs import TOOLS, check
 
 if TYPE_CHECKING:
-    from conftest import Fleet, Manifest, Run, Sandbox, Workspace
+    from conftest import Account, Fleet, Manifest, Run, Sandbox, Workspace
 
 _ROOT = Path(__file__).parents[2]
+_TEMPLATES = _ROOT / "reconciler" / "templates"
+_FLEET = _ROOT / "docs" / "beyond"
 _PINNED = re.compile(r"uses: (\S+)@([0-9a-f]{40}) # v\d+\.\d+\.\d+")
 
 
@@ -88,10 +90,35 @@ def test_the_steps_of_the_workflows_are_commands_that_exist(repository: Path, ru
                 assert option in shown.out, (command, option)
 
 
-def test_the_steps_of_a_review_and_a_merge(
-    repository: Path, fleet: Fleet, sandbox: Sandbox, workspace: Workspace, base_env: dict[str, str]
-) -> None:
-    """Those that are the tool's, as the shell of GitHub runs them."""
+class Shell(NamedTuple):
+    """Runs scripts of jobs in the workspace, as a platform does, against an account."""
+
+    root: Path
+    env: dict[str, str]
+
+    def __call__(self, script: str, **variables: str) -> str:
+        done = subprocess.run(
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+            cwd=self.root,
+            env={**self.env, **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+
+class Job(NamedTuple):
+    account: Account
+    shell: Shell
+
+
+@pytest.fixture
+def job(fleet: Fleet, sandbox: Sandbox, workspace: Workspace, base_env: dict[str, str]) -> Job:
+    """Three changed monitors, and a shell that has the tool and the login."""
     account = sandbox(*fleet(3))
     tools = workspace.root / "tools"
     tools.mkdir()
@@ -100,40 +127,100 @@ def test_the_steps_of_a_review_and_a_merge(
     (tools / "reconciler").chmod(0o755)
     env = {**base_env, **account.env, "CI": "true", "GITHUB_REPOSITORY": "example/monitors"}
     env |= {"PATH": f"{tools}{os.pathsep}{env['PATH']}", "GITHUB_REF": "refs/pull/7/merge"}
+    return Job(account, Shell(workspace.root, env))
 
-    def steps(name: str, *wanted: str) -> list[str]:
-        workflow = _read(repository / ".github" / "workflows" / f"{name}.yml")
-        (job,) = workflow["jobs"].values()
-        outputs = []
-        for step in job["steps"]:
-            if step.get("name") in wanted:
-                done = subprocess.run(
-                    ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
-                    cwd=workspace.root,
-                    env=env,
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    timeout=60,
-                    check=False,
-                )
-                assert done.returncode == 0, done.stdout + done.stderr
-                outputs.append(done.stdout + done.stderr)
-        assert len(outputs) == len(wanted)
-        return outputs
 
-    *_, comment = steps("review", "Check the manifests", "Plan", "Comment")
+def _github(name: str) -> dict[str, str]:
+    """The scripts of a workflow by the names of their steps, in order."""
+    (job,) = _read(_TEMPLATES / f"github-{name}.yml")["jobs"].values()
+    return {step["name"]: step["run"] for step in job["steps"] if "run" in step}
+
+
+def _gitlab(name: str) -> str:
+    """The script of a job of the component, with its defaults."""
+    _, jobs = YAML(typ="safe", pure=True).load_all(_TEMPLATES / "gitlab-component.yml")
+    return "\n".join(jobs[f"reconciler-{name}"]["script"]).replace(
+        "$[[ inputs.manifests ]]", "monitors"
+    )
+
+
+def _any_server() -> str:
+    """What `docs/how-to/jenkins.md` writes into `pipeline.sh`."""
+    text = (_ROOT / "docs" / "how-to" / "jenkins.md").read_text(encoding="utf-8")
+    return text.partition("cat > pipeline.sh <<'END'\n")[2].partition("END\n")[0]
+
+
+def test_the_steps_of_a_review_and_a_merge(job: Job) -> None:
+    """Those that are the tool's, as the shell of GitHub runs them."""
+    review, merge, drift = map(_github, ("review", "merge", "drift"))
+    for name in ("Check the manifests", "Plan"):
+        job.shell(review[name])
+    comment = job.shell(review["Comment"])
     assert "cannot write a comment here: GITHUB_TOKEN is not set" in comment
     assert "relay-01" in comment
-    (applied,) = steps("merge", "Apply")
-    assert "3 changed" in applied
-    account.edit("email-smtp", 2, port=2525)
-    look, tell = steps("drift", "Check for drift", "Update the issue")
-    assert "Drift: 1 of 3" in look
-    assert "cannot write an issue here" in tell
+    assert "3 changed" in job.shell(merge["Apply"])
+    job.account.edit("email-smtp", 2, port=2525)
+    assert "Drift: 1 of 3" in job.shell(drift["Check for drift"])
+    assert "cannot write an issue here" in job.shell(drift["Update the issue"])
 
 
-_FLEET = _ROOT / "docs" / "beyond"
+_WRITTEN = ("plan.json", "plan.md", "plan.html")
+"""What a review writes, and the jobs after it read."""
+
+
+def _commit(shell: Shell) -> None:
+    """Somebody has such files in the repository."""
+    for name in _WRITTEN:
+        (shell.root / name).write_text("committed", encoding="utf-8")
+
+
+def test_a_merge_that_plans_again_does_not_apply_a_committed_plan(job: Job) -> None:
+    steps = _github("merge")
+    del steps["Get the reviewed plan"]  # as with the input `replan`
+    *_, install, get, apply = _read(_TEMPLATES / "github-merge.yml")["jobs"]["apply"]["steps"]
+    assert (get["if"], apply.get("if")) == ("${{ !inputs.replan }}", None)
+    assert "if" not in install
+    scripts = {
+        "github": "\n".join(steps.values()),
+        "gitlab": _gitlab("apply"),
+        "any": f"set -- merge\n{_any_server()}",
+    }
+    for changed, script in zip((3, 0, 0), scripts.values(), strict=True):
+        _commit(job.shell)
+        assert f"{changed} changed" in job.shell(script, REPLAN="yes")
+
+
+def test_a_review_that_writes_no_plan_leaves_no_committed_one(job: Job) -> None:
+    """As after a finding, with refusals, or in the pipeline of a fork."""
+    first, *_ = _github("review").values()
+    fork = {"CI_MERGE_REQUEST_SOURCE_PROJECT_ID": "1", "CI_MERGE_REQUEST_PROJECT_ID": "2"}
+    invalid = "reconciler() { return 3; }\nset +e"
+    for script, variables in (
+        (first, {}),
+        (f"(\n{invalid}\n{_gitlab('plan')}\n) || [ $? -eq 3 ]", fork),
+        (f"(\n{invalid}\nset -- review\n{_any_server()}\n) || [ $? -eq 3 ]", {}),
+    ):
+        _commit(job.shell)
+        job.shell(script, **variables)
+        assert [name for name in _WRITTEN if (job.shell.root / name).exists()] == []
+
+
+def test_git_ignores_what_a_review_writes(repository: Path) -> None:
+    done = subprocess.run(
+        ["git", "check-ignore", *_WRITTEN],
+        cwd=repository,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [*_WRITTEN]
+
+
+def test_a_fleet_begins_with_no_committed_results() -> None:
+    apply = _read(_FLEET / "github-fleet.yml")["jobs"]["apply"]["steps"]
+    (script,) = (step["run"] for step in apply if step.get("name") == "Apply")
+    for text in (script, *_read(_FLEET / "gitlab-fleet.yml")["fleet-apply"]["script"]):
+        assert text.startswith("rm -rf results")
 
 
 def test_the_workflow_of_a_fleet_is_as_good_as_the_others(repository: Path) -> None:

@@ -100,6 +100,17 @@ class Problem(NamedTuple):
         return Diagnostic(position, self.code, self.message, severity)
 
 
+def is_interrupt(error: BaseException) -> bool:
+    """Whether an exception is an interrupt, or what others have made of one.
+
+    Python 3.11 makes a RuntimeError of one while a class is made, as in an import; a group of tasks
+    makes a group of what its tasks have raised.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return error.subgroup(KeyboardInterrupt) is not None
+    return isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt)
+
+
 class ReconcilerError(Exception):
     """Root of all failures that a user can do something about.
 

@@ -24,6 +24,7 @@ import os
 import threading
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, NamedTuple, NoReturn, TypeVar
 
 from reconciler import durable
@@ -31,7 +32,7 @@ from reconciler.context import waiting
 from reconciler.core.model import JSON, SECRET_REF, SecretRef, canonical, secret_refs
 from reconciler.core.printable import is_unicode
 from reconciler.core.redactor import Redactor
-from reconciler.errors import ConfigurationError
+from reconciler.errors import ConfigurationError, is_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -168,7 +169,7 @@ def _real_pattern(pattern: str) -> str:
 
 
 Resolver = Callable[[str], str]
-"""Gives the secret of that name; raises LookupError or OSError, whose text says why it cannot."""
+"""Gives the secret of that name; raises a LookupError, whose text says why it cannot."""
 
 _GROUP = "reconciler.secrets"
 _BUILT_IN = ("env", "file")
@@ -435,16 +436,28 @@ def _from_file(path: str) -> str:
 
 
 def _from_plug_in(ref: SecretRef) -> str:
-    plug_in = _plug_in(ref.scheme)
+    """What a plug-in returns. It is not ours: a run must not end with it, not even by an exit.
+
+    What it raises may quote whatever it works with, such as a token. Only a plain LookupError is
+    meant for people; of any other exception its type and place are said.
+    """
+    plug_in, resolver_of = _plug_in(ref.scheme), f"the resolver of the scheme {ref.scheme}"
     try:
         resolver: Resolver = plug_in.load()
+    except BaseException as error:  # noqa: BLE001 - see above
+        _raise_interrupt(error)
+        missing = f" of {error.name}" if isinstance(error, ImportError) and error.name else ""
+        raise LookupError(
+            f"cannot load {plug_in.value}, {resolver_of}: {type(error).__name__}{missing}"
+        ) from None
+    try:
         with waiting():
             secret: object = resolver(ref.name)
-    except (LookupError, OSError) as error:
-        raise LookupError(f"{ref}: {_reason(error)}") from None
-    except Exception as error:  # noqa: BLE001 - it is not ours, and a run must not end with it
-        failure = f"{type(error).__name__}: {error}"
-        raise LookupError(f"the resolver of the scheme {ref.scheme} failed: {failure}") from None
+    except BaseException as error:  # noqa: BLE001 - see above
+        _raise_interrupt(error)
+        if type(error) is LookupError:
+            raise LookupError(f"{ref}: {str(error) or type(error).__name__}") from None
+        raise LookupError(f"{resolver_of} failed: {type(error).__name__}{_place(error)}") from None
     if not isinstance(secret, str) or not secret or not is_unicode(secret):
         raise LookupError(f"{ref}: the resolver of the scheme {ref.scheme} did not return a string")
     return secret
@@ -469,7 +482,14 @@ def _plug_in(scheme: str) -> EntryPoint:
     return candidates[0]
 
 
-def _reason(error: Exception) -> str:
-    """What an exception says; a KeyError would say it in quotes."""
-    first: object = error.args[0] if isinstance(error, KeyError) and error.args else error
-    return str(first) or type(error).__name__
+def _raise_interrupt(error: BaseException) -> None:
+    """Raises the interrupt that an exception is, if it is one."""
+    if is_interrupt(error):
+        raise KeyboardInterrupt from None
+
+
+def _place(error: BaseException) -> str:
+    """The line of a plug-in where an exception was raised; empty if its code was not reached."""
+    if error.__traceback__ is None or (below := error.__traceback__.tb_next) is None:
+        return ""
+    return f" in {Path(below.tb_frame.f_code.co_filename).name}, line {below.tb_lineno}"

@@ -30,12 +30,15 @@ from reconciler.errors import (
     InterruptedRunError,
     ReconcilerError,
     UsageError,
+    is_interrupt,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _ISSUES = "This is a bug in reconciler. Please report it with the lines above."
+COMPLETE = "_RECONCILER_COMPLETE"
+"""What click derives from the name of the program; the script sets it for each completion."""
 _SECTIONS = {
     "Change AlertSite": {
         "plan": ("plan", "Show what apply would change."),
@@ -263,9 +266,12 @@ def ended(begin: Callable[[], object], arguments: Sequence[str]) -> Ending:
         return Ending(ExitCode.USAGE, error.format_message())
     except (click.Abort, KeyboardInterrupt):
         return _interrupted()
-    except Exception as error:  # noqa: BLE001 - the last line of defence: no user sees a traceback
-        if isinstance(error.__cause__, KeyboardInterrupt):  # what Python 3.11 makes of one while a
-            return _interrupted()  # class is made, as in an import
+    except (Exception, SystemExit) as error:  # the last line of defence: no user sees a traceback,
+        # and no library ends a command as if all were done
+        if isinstance(error, SystemExit) and COMPLETE in os.environ:  # click leaves so
+            raise
+        if is_interrupt(error):
+            return _interrupted()
         if os.environ.get("RECONCILER_DEBUG"):
             import traceback  # 4 ms
 

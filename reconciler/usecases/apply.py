@@ -183,7 +183,8 @@ def _carry_out(
         is_create = change.action is Action.CREATE
         may_repeat = is_create and isinstance(error, UnavailableError | NonsenseError)
         return Outcome(change, status, reason, error.exit_code, may_repeat=may_repeat)
-    except Exception as error:  # noqa: BLE001 - a bug must not cost the report on all the others
+    except BaseException as error:  # noqa: BLE001 - a bug must not cost the report on all the others,
+        # which would wait for this one for ever
         message = f"unexpected error: {type(error).__name__}: {error}"
         return Outcome(change, Status.UNCONFIRMED, message, ExitCode.BUG)
     halt.count(None)

@@ -490,8 +490,9 @@ _REFS = (
     ({"file": "binary"}, "missing-secret: cannot read binary: it is not UTF-8"),
     ({"file": "empty"}, "missing-secret: the file empty is empty"),
     ({"unknown": "x"}, "no resolver for the scheme unknown is installed; available:"),
-    ({"broken": "x"}, "the resolver of the scheme broken failed: ModuleNotFoundError"),
-    ({"vault": "boom"}, "the resolver of the scheme vault failed: RuntimeError: it broke"),
+    ({"broken": "x"}, "missing-secret: cannot load not_there:secret, the resolver of the scheme"),
+    ({"vault": "boom"}, "missing-secret: the resolver of the scheme vault failed: RuntimeError in"),
+    ({"vault": "exit"}, "missing-secret: the resolver of the scheme vault failed: SystemExit in"),
     ({"vault": "none"}, "missing-secret: vault:none: no secret of that name"),
     ({"vault": "empty"}, "vault:empty: the resolver of the scheme vault did not return a string"),
     ({"ENV": "x"}, "secret-ref: ENV is not a scheme of secretRef; did you mean env?"),
@@ -516,8 +517,10 @@ def plug_ins(workspace: Workspace) -> dict[str, str]:
         "def secret(name):\n"
         "    if name == 'boom':\n"
         "        raise RuntimeError('it broke')\n"
+        "    if name == 'exit':\n"
+        "        raise SystemExit(0)\n"
         "    if name == 'none':\n"
-        "        raise KeyError('no secret of that name')\n"
+        "        raise LookupError('no secret of that name')\n"
         "    return '' if name == 'empty' else f'{name} from the vault'\n"
     )
     return {"PYTHONPATH": str(site)}

@@ -43,6 +43,18 @@ def test_its_traceback_is_shown_on_demand(
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("code", [0, 3, None])
+def test_foreign_code_cannot_end_the_process_as_if_all_were_done(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, code: int | None
+) -> None:
+    def leave(*_: object) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr("reconciler.cli._enter_root", leave)
+    assert run(["validate"]) == 1
+    assert "Error: unexpected error: SystemExit" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("argument", ["-auto-approve", "-target=email-smtp/*"])
 def test_long_options_with_one_dash_are_explained(
     capsys: pytest.CaptureFixture[str], argument: str

@@ -147,14 +147,19 @@ def test_an_alertsite_that_comes_back_is_asked_on() -> None:
     assert Status.NOT_STARTED not in statuses
 
 
-def test_a_bug_in_one_change_does_not_cost_the_report_on_the_others() -> None:
+@pytest.mark.parametrize("failure", [KeyError("x"), SystemExit("x")])
+def test_a_bug_in_one_change_does_not_cost_the_report_on_the_others(
+    failure: BaseException,
+) -> None:
     def send(change: Change) -> None:
         if change.id == 3:
-            raise KeyError("x")
+            raise failure
 
     statuses, shown = run(send)
     assert statuses.count(Status.DONE) == len(CHANGES) - 1
-    assert [item.message for item in shown if item.message] == ["unexpected error: KeyError: 'x'"]
+    assert [item.message for item in shown if item.message] == [
+        f"unexpected error: {type(failure).__name__}: {failure}"
+    ]
 
 
 def test_the_id_of_a_new_monitor_is_in_its_outcome() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -224,15 +225,22 @@ def test_without_a_key_nothing_is_tracked() -> None:
 
 
 PLUG_IN = """
+FAILURES = {
+    "key": KeyError("hvs.token"),
+    "away": ConnectionRefusedError("https://hvs.token@vault.example.com"),
+    "broken": ZeroDivisionError("hvs.token"),
+    "good exit": SystemExit(0),
+    "exit": SystemExit("hvs.token"),
+    "cancelled": __import__("asyncio").CancelledError("hvs.token"),
+    "group": BaseExceptionGroup("hvs.token", [SystemExit(0)]),
+}
 def resolve(name):
     if name == "missing":
-        raise KeyError("there is no such path")
+        raise LookupError("there is no such path")
     if name == "silent":
         raise LookupError
-    if name == "away":
-        raise ConnectionRefusedError("cannot reach the vault")
-    if name == "broken":
-        raise ZeroDivisionError("division by zero")
+    if name in FAILURES:
+        raise FAILURES[name]
     return {"none": None, "empty": "", "half": "\\ud800"}.get(name, f"secret of {name}")
 """
 ENTRY_POINTS = """
@@ -240,6 +248,7 @@ ENTRY_POINTS = """
 vault = vault_plug_in:resolve
 env = vault_plug_in:resolve
 absent = no_such_module:resolve
+leaving = leaving_plug_in:resolve
 twice = vault_plug_in:resolve
 """
 ASK = """
@@ -259,6 +268,7 @@ print(json.dumps(answers))
 def installed(tmp_path: Path) -> Path:
     """A folder of packages that bring resolvers, as an installer leaves them."""
     (tmp_path / "vault_plug_in.py").write_text(PLUG_IN)
+    (tmp_path / "leaving_plug_in.py").write_text("raise SystemExit(0)\n")
     for name, entry_points in (
         ("vault_plug_in", ENTRY_POINTS),
         ("other", "[reconciler.secrets]\ntwice = vault_plug_in:other\n"),
@@ -287,27 +297,60 @@ def test_other_schemes_are_plug_ins(installed: Path) -> None:
         ("env", "name"): ["from the environment"],  # what is built in cannot be replaced
         ("vault", "missing"): "vault:missing: there is no such path",
         ("vault", "silent"): "vault:silent: LookupError",
-        ("vault", "away"): "vault:away: cannot reach the vault",
-        ("vault", "broken"): (
-            "the resolver of the scheme vault failed: ZeroDivisionError: division by zero"
-        ),
+        **{
+            ("vault", name): f"the resolver of the scheme vault failed: {error} in "
+            "vault_plug_in.py, line 17"
+            for name, error in {
+                "key": "KeyError",
+                "away": "ConnectionRefusedError",
+                "broken": "ZeroDivisionError",
+                "good exit": "SystemExit",
+                "exit": "SystemExit",
+                "cancelled": "CancelledError",
+                "group": "BaseExceptionGroup",
+            }.items()
+        },
         ("vault", "none"): "vault:none: the resolver of the scheme vault did not return a string",
         ("vault", "empty"): "vault:empty: the resolver of the scheme vault did not return a string",
         ("vault", "half"): "vault:half: the resolver of the scheme vault did not return a string",
         ("absent", "x"): (
-            "the resolver of the scheme absent failed: "
-            "ModuleNotFoundError: No module named 'no_such_module'"
+            "cannot load no_such_module:resolve, the resolver of the scheme absent: "
+            "ModuleNotFoundError of no_such_module"
+        ),
+        ("leaving", "x"): (
+            "cannot load leaving_plug_in:resolve, the resolver of the scheme leaving: SystemExit"
         ),
         ("twice", "x"): (
             "several resolvers for the scheme twice are installed: "
             "vault_plug_in:other and vault_plug_in:resolve; keep one"
         ),
         ("valut", "x"): (
-            "no resolver for the scheme valut is installed; available: absent, env, file, twice "
-            "and vault"
+            "no resolver for the scheme valut is installed; available: absent, env, file, "
+            "leaving, twice and vault"
         ),
     }
     assert ask(list(expected), installed) == list(expected.values())
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        "raise KeyboardInterrupt",
+        "raise BaseExceptionGroup('all', [ValueError('x'), KeyboardInterrupt()])",
+        "raise RuntimeError('a class was being made') from KeyboardInterrupt()",
+    ],
+)
+def test_a_plug_in_can_be_interrupted(
+    installed: Path, monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    """Whatever it makes of the interrupt, which the caller has to see."""
+    (installed / "interrupted.py").write_text(f"def resolve(name):\n    {failure}\n")
+    entry = EntryPoint("vault", "interrupted:resolve", "reconciler.secrets")
+    monkeypatch.syspath_prepend(installed)
+    monkeypatch.setattr("reconciler.secrets._plug_in", lambda _: entry)
+    with pytest.raises(KeyboardInterrupt):
+        Vault({}, "").failure(SecretRef("vault", "x"))
+    sys.modules.pop("interrupted")
 
 
 def test_without_plug_ins_there_are_two_schemes() -> None:

@@ -1,6 +1,7 @@
 """The one exception tree, positions and exit codes.
 
-Rule: every failure owns its exit code and says what to do next; only `cli` catches the root.
+Rule: every failure owns its exit code and says what to do next; only `cli` catches the root. None
+shows a login or the query of a URL, wherever it quotes it from: a setting, git, a library.
 
     ReconcilerError
     ├── UsageError               64  the command line cannot be carried out
@@ -27,6 +28,7 @@ Rule: every failure owns its exit code and says what to do next; only `cli` catc
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum, StrEnum
 from typing import ClassVar, NamedTuple
 
@@ -100,6 +102,19 @@ class Problem(NamedTuple):
         return Diagnostic(position, self.code, self.message, severity)
 
 
+_LOGIN = re.compile(r'(?<!ssh:)//[^\s/]*@|//[^\s/:[]*:(?![0-9]+[/?#])[^\s"]*@')
+"""From a URL, also with a slash in its password; but no path after a port."""
+_QUERY = re.compile(r"""(//[^\s?#"'<>]*)\?[^\s#"'<>]+""")
+
+
+def without_logins(text: str) -> str:
+    """The text without user names, passwords, tokens and queries in its URLs.
+
+    A user of ssh without a password is no secret.
+    """
+    return _QUERY.sub(r"\1", _LOGIN.sub("//", text))
+
+
 def is_interrupt(error: BaseException) -> bool:
     """Whether an exception is an interrupt, or what others have made of one.
 
@@ -121,8 +136,8 @@ class ReconcilerError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(without_logins(message))
+        self.hint = without_logins(hint)
 
 
 class UsageError(ReconcilerError):

@@ -26,13 +26,13 @@ from reconciler.errors import (
     InvalidManifestsError,
     InvalidSettingsError,
     ReconcilerError,
+    without_logins,
 )
 from reconciler.render.doctor import Check, CheckStatus, check_text, checks_json
 from reconciler.render.text import quantity
 from reconciler.schema import Schemas, installed_schemas
 from reconciler.secrets import Vault
 from reconciler.state_store import current, is_dead
-from reconciler.state_store.git_process import without_login
 from reconciler.usecases.load import load
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ class Checkup:
         self._has_git = which("git") is not None
         if not self._has_git:
             hint = "Install git, or store the state elsewhere: --state file:PATH."
-            message = f"{without_login(location)} needs git, which is not on the PATH"
+            message = f"{without_logins(location)} needs git, which is not on the PATH"
             return _fail(message, hint, ExitCode.INVALID)
         return _ok("on the PATH")
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import __version__
 from reconciler.cli import console
+from reconciler.errors import without_logins
 from reconciler.render.view import Made
 
 if TYPE_CHECKING:
@@ -30,11 +31,10 @@ def of_plan(
     """Of a plan that was just made; asks Git for the commit only if that will be shown."""
     if not outputs.has_pages:
         return Made()
-    from reconciler.state_store.git_process import without_login  # 8 ms, most of them to ask git
     from reconciler.usecases.checkout import read_generation
 
     where = ("--manifests", manifests) if manifests != _FOLDER else ()
-    state = ("--state", without_login(location)) if location else ()
+    state = ("--state", without_logins(location)) if location else ()
     given = (*where, *state)
     how = (*_flags(rules), *_each("--keep", rules.keep))
     return Made(

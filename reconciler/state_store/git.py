@@ -18,8 +18,8 @@ import shutil
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from reconciler.errors import ConfigurationError, StateError
-from reconciler.state_store.git_process import Answer, Git, hidden, logins, without_login
+from reconciler.errors import ConfigurationError, StateError, without_logins
+from reconciler.state_store.git_process import Answer, Git, hidden, logins
 from reconciler.state_store.port import Held, Key, RunFile, conflict, unknown
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class GitStore:
         self._git = git
         self._refs = {Key.STATE: ref, Key.LOCK: f"{ref}-lock"}
         # A token in the URL may be another one tomorrow, and the journals are to be found then.
-        digest = hashlib.sha256(f"{without_login(remote)}#{ref}".encode(errors="surrogateescape"))
+        digest = hashlib.sha256(f"{without_logins(remote)}#{ref}".encode(errors="surrogateescape"))
         self._id = digest.hexdigest()[:12]
         self._at_hand = ""
         self._listed: tuple[str, dict[str, str]] | None = None
@@ -125,7 +125,7 @@ class GitStore:
 
     def backup(self) -> str:
         """See `Store`."""
-        remote, ref = without_login(self._remote), self._refs[Key.STATE]
+        remote, ref = without_logins(self._remote), self._refs[Key.STATE]
         return (
             f"earlier saves are in its history: git fetch {remote} {ref} && git log -p FETCH_HEAD"
         )
@@ -270,7 +270,7 @@ class GitStore:
         return answer.out
 
     def _hint(self) -> str:
-        command = f"git ls-remote {without_login(self._remote)} '{self._refs[Key.STATE]}*'"
+        command = f"git ls-remote {without_logins(self._remote)} '{self._refs[Key.STATE]}*'"
         return f"Check the remote, the network and your permission with: {command}"
 
 
@@ -288,7 +288,7 @@ def open_git(location: str, text: str, folder: Path, redactor: Redactor) -> GitS
     """
     for login in logins(location):
         redactor.know(*login.secrets)
-    location = without_login(location)
+    location = without_logins(location)
     remote, mark, ref = text.rpartition("#")
     if not mark:
         remote, ref = text, DEFAULT_REF

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from reconciler.context import waiting
-from reconciler.errors import ConfigurationError, StateError
+from reconciler.errors import ConfigurationError, StateError, without_logins
 from reconciler.state_store.port import problem
 
 if TYPE_CHECKING:
@@ -177,7 +177,6 @@ def _credentials(
 _TIMEOUT = 120.0
 _GRACE = 1.0
 _LINES = 5
-_LOGIN = re.compile(r"(?<!ssh:)//[^\s/]*@|//[^\s/]*:[^\s/]*@")
 # At a terminal Ctrl-C, and the terminal's end, go to every process in the foreground, and would end
 # a push half-way.
 # Whether a run stops, and when, is decided here. Only what is ignored stays so in a hook's shell.
@@ -305,11 +304,6 @@ class Git:
         )
 
 
-def without_login(text: str) -> str:
-    """The text without user names, passwords and tokens in its URLs; a user of ssh is no secret."""
-    return _LOGIN.sub("//", text)
-
-
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Ends a process that has not ended, and what it has started."""
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -326,7 +320,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _words(stderr: bytes, code: int) -> str:
     """The last lines of what git, the server and the hooks say, as one."""
-    text = _ESCAPE.sub("", without_login(stderr.decode("utf-8", "replace")))
+    text = _ESCAPE.sub("", without_logins(stderr.decode("utf-8", "replace")))
     lines = (
         "".join(char for char in line if char.isprintable()).strip() for line in text.splitlines()
     )

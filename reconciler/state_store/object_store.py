@@ -33,7 +33,7 @@ from obstore.exceptions import (
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from reconciler.context import waiting
-from reconciler.errors import ConfigurationError, StateError
+from reconciler.errors import ConfigurationError, StateError, without_logins
 from reconciler.state_store.port import Held, Key, RunFile, conflict, files_of_runs, unknown
 
 if TYPE_CHECKING:
@@ -55,7 +55,6 @@ _CERTAIN = (FileNotFoundError, PermissionDeniedError, UnauthenticatedError)
 """Answers that no put gets which took effect."""
 _NO_BUCKET = re.compile("NoSuchBucket|ContainerNotFound|bucket does not exist", re.IGNORECASE)
 _CODE = re.compile("<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
-_QUERY = re.compile(r"\?[^\s]+")  # on Azure a signature may stand in it
 _BODY = re.compile(r"(status code: [0-9]{3}[^:]*):.*", re.DOTALL)
 _LONGEST_REASON = 300
 # What no object ever has.
@@ -317,6 +316,11 @@ def open_objects(location: str, folder: Path) -> ObjectStore:
     """
     scheme, _, rest = location.partition("://")
     bucket, _, key = rest.partition("/")
+    if "@" in bucket or (":" in bucket and "@" in key) or "?" in rest:
+        raise ConfigurationError(
+            f"{location!r} contains a login or a query",
+            f"Write {scheme}://BUCKET/KEY, and set the {_SETTINGS[scheme]} variables.",
+        )
     if not key or key.endswith("/"):
         key += "state.json"
     if not bucket or any(part in {"", ".", ".."} for part in key.split("/")):
@@ -342,5 +346,6 @@ def _reason(error: Exception) -> str:
     coded = _CODE.search(text)
     if coded is not None:
         return ": ".join(coded.groups())
-    line = _QUERY.sub("", " ".join(_BODY.sub(r"\1", text).split()))
+    # Before it is cut. On Azure a signature may stand in a query.
+    line = without_logins(" ".join(_BODY.sub(r"\1", text).split()))
     return line if len(line) <= _LONGEST_REASON else line[:_LONGEST_REASON] + "…"

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from conftest import Manifest, Monitor, Place, Workspace
+    from conftest import Manifest, Monitor, Place, Run, Sandbox, Workspace
 
 _TOKEN = "t0k3n.of-the_run~Zq7+x/y="
 _PASSWORD = 'pa55 "w0rd" <ü>&/\\+é%'
@@ -454,3 +454,64 @@ def test_no_secret_leaves_the_process(
         f"{search.runs} runs, {search.places:,} places and {search.bytes:,} bytes searched for "
         f"{len(_SECRETS)} secrets in {spellings} spellings: none",
     )
+
+
+_LOCATION = "https://ci:token-99@git.example.com/x.git"
+_S3 = {
+    "AWS_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "key",
+    "AWS_SECRET_ACCESS_KEY": "another-secret",
+    "AWS_ALLOW_HTTP": "true",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "settings", "variables"),
+    [
+        ("plan", "", {"RECONCILER_STATE": _LOCATION}),
+        ("plan --json", "", {"RECONCILER_STATE": f"gti:{_LOCATION}"}),
+        ("doctor", f"state = '{_LOCATION}'", {}),
+        ("watch --once", f"state = '{_LOCATION}'", {}),
+        ("plan", "", {"RECONCILER_STATE": f"git-{_LOCATION}"}),
+        ("plan", "", {"RECONCILER_STATE": "https://ci:token/token-99@git.example.com/x.git"}),
+        ("plan", "", {"ALERTSITE_URL": "https://127.0.0.1:1/api/v3?key=token-99"}),
+        ("plan", "", {"ALERTSITE_URL": "http://example.com/api/v3?key=token-99"}),
+        ("status", "", {"RECONCILER_STATE": "s3://key:token-99@bucket/key", **_S3}),
+        ("doctor", "", {"RECONCILER_STATE": "s3://key:token/token-99@bucket/key", **_S3}),
+        (
+            "status",
+            "",
+            {
+                "RECONCILER_STATE": "s3://bucket/key",
+                "AWS_ENDPOINT_URL": "http://me:token-99@127.0.0.1:3",
+                **_S3,
+            },
+        ),
+        ("plan", "", {"RECONCILER_STATE": "git:http://127.0.0.1:3/x.git?private_token=token-99"}),
+        ("doctor", "", {"RECONCILER_STATE": "git:http://127.0.0.1:3/x.git?private_token=token-99"}),
+        ("plan", "", {"RECONCILER_STATE": "git:origin"}),
+        ("doctor", "", {"RECONCILER_STATE": "git:origin"}),
+        ("watch --once --ref main", "", {}),
+    ],
+    ids=str,
+)
+def test_no_error_shows_the_login_or_the_query_of_a_url(
+    command: str,
+    settings: str,
+    variables: dict[str, str],
+    workspace: Workspace,
+    manifest: Manifest,
+    sandbox: Sandbox,
+    git: Callable[..., str],
+    run: Run,
+) -> None:
+    workspace.write("relay.yaml", manifest("email-smtp", "relay"))
+    (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    git(workspace.root, "init", "--quiet", "--initial-branch=main")
+    origin = "http://127.0.0.1:3/x.git?private_token=token-99"
+    git(workspace.root, "remote", "add", "origin", origin)
+    debug = {"RECONCILER_DEBUG": "1", "CI": "true"}
+    done = run(*command.split(), env={**sandbox().env, **debug, **variables})
+    assert done.code in {3, 6, 7, 8}, done.text
+    assert "token-99" not in done.text

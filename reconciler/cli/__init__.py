@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _ISSUES = "This is a bug in reconciler. Please report it with the lines above."
-COMPLETE = "_RECONCILER_COMPLETE"
-"""What click derives from the name of the program; the script sets it for each completion."""
 _SECTIONS = {
     "Change AlertSite": {
         "plan": ("plan", "Show what apply would change."),
@@ -134,6 +132,12 @@ class _LazyGroup(click.Group):
             raise click.UsageError(f"No such command {name!r}{advice}", ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except SystemExit as leaving:  # of a library; click leaves only before and after
+            raise RuntimeError("the command was left") from leaving
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, _COMMANDS))  # so that the summaries of all sections are aligned
         for title, commands in _SECTIONS.items():
@@ -218,9 +222,12 @@ def _run(arguments: Sequence[str], context: Context) -> int:
 
     def begin() -> object:
         _check(arguments)
-        return reconciler.main(
-            list(arguments), prog_name="reconciler", standalone_mode=False, obj=context
-        )
+        try:
+            return reconciler.main(
+                list(arguments), prog_name="reconciler", standalone_mode=False, obj=context
+            )
+        except SystemExit as leaving:  # of click: it has completed words, or nobody reads its help
+            return leaving.code
 
     return ended(begin, arguments).code
 
@@ -267,10 +274,8 @@ def ended(begin: Callable[[], object], arguments: Sequence[str]) -> Ending:
         return Ending(ExitCode.USAGE, error.format_message())
     except (click.Abort, KeyboardInterrupt):
         return _interrupted()
-    except (Exception, SystemExit) as error:  # the last line of defence: no user sees a traceback,
-        # and no library ends a command as if all were done
-        if isinstance(error, SystemExit) and COMPLETE in os.environ:  # click leaves so
-            raise
+    # The last line of defence: no user sees a traceback, and no library ends the part of a command.
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - see above
         if is_interrupt(error):
             return _interrupted()
         if os.environ.get("RECONCILER_DEBUG"):

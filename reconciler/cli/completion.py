@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli import COMPLETE, console
+from reconciler.cli import console
 from reconciler.core.printable import Lines
 from reconciler.errors import ExitCode
+
+_VARIABLE = "_RECONCILER_COMPLETE"
+"""What click derives from the name of the program; the script sets it for each completion."""
 
 
 @click.command(epilog="Example: reconciler completion bash >> ~/.bashrc")
@@ -27,6 +30,6 @@ def completion(ctx: click.Context, shell: str) -> int:
         "zsh": shell_completion.ZshComplete,
         "fish": shell_completion.FishComplete,
     }
-    made = makers[shell](ctx.find_root().command, {}, "reconciler", COMPLETE)
+    made = makers[shell](ctx.find_root().command, {}, "reconciler", _VARIABLE)
     console.data(Lines(made.source().strip("\n")))
     return ExitCode.OK

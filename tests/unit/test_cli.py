@@ -52,7 +52,7 @@ def test_foreign_code_cannot_end_the_process_as_if_all_were_done(
 
     monkeypatch.setattr("reconciler.cli._enter_root", leave)
     assert run(["validate"]) == 1
-    assert "Error: unexpected error: SystemExit" in capsys.readouterr().err
+    assert "Error: unexpected error: RuntimeError: the command was left" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("argument", ["-auto-approve", "-target=email-smtp/*"])

@@ -115,6 +115,15 @@ def test_what_is_written_is_read(run: RunRecord) -> None:
     assert read == run._replace(about=run.about._replace(is_author=False))
 
 
+def test_a_run_record_of_the_first_format_is_read() -> None:
+    """It had no account."""
+    data = apply().to_json()
+    del data["account"]
+    read = from_text(json.dumps({**data, "format_version": "1.0"}).encode())
+    about = apply().about._replace(is_author=False, account="")
+    assert read == apply()._replace(about=about)
+
+
 @pytest.mark.parametrize(
     "broken", [b"[]", b"{", b'{"format_version": "2.0"}', b'{"format_version": "1.0"}']
 )

@@ -19,6 +19,8 @@ from reconciler.core.state import (
     ids_line,
     intent_line,
     outcome_line,
+    pending_to_json,
+    record_from_json,
     record_to_json,
     recover,
     to_text,
@@ -299,6 +301,109 @@ def test_a_state_of_the_first_format_is_read() -> None:
     assert state.records == {"email-pop/a": record(id=2)}
     assert state.pending_creates == {ADDRESS: CREATE}
     check(json.loads(to_text(state)), "state")
+
+
+_AT = "2026-01-02T03:04:05Z"
+_RECORD_2_0 = {
+    "applied_at": _AT,
+    "deleting": True,
+    "fields": {"name": "N", "timeout": 45},
+    "id": 1,
+    "ignore": {"note": "2026-02-01"},
+    "previously": ["old"],
+    "protect": True,
+    "retire": "disable",
+    "run": "run-1",
+    "secrets": {"password": ""},
+    "unseen": {"port": 25},
+}
+_STATE_2_0 = {
+    "lineage": "lineage",
+    "serial": 3,
+    "account": ACCOUNT._asdict(),
+    "saved_at": _AT,
+    "run": "run-1",
+    "pending_creates": {"email-smtp/new": {"at": _AT, "body": {"name": "M"}, "run": "run-1"}},
+    "ids_before": {"run-1": [1, 2]},
+    "applied_plans": ["sha256:1"],
+}
+_STATE_2_1 = {
+    **_STATE_2_0,
+    "generation": {"commit": "c0ffee00" * 5, "dirty": True},
+    "losses": [{"address": "email-pop/x", "at": _AT, "causes": ["deleted"], "id": 7}],
+    "budget": {"monitors": 3, "percent": 5},
+}
+_RECORD_2_2 = {
+    **_RECORD_2_0,
+    "left": {"interval": 5},
+    "made_with": ["name"],
+    "prior": {"timeout": {"run": "run-0", "sent": 45, "value": 30}},
+}
+_STATE_2_2 = {**_STATE_2_1, "unmanaged": [9]}
+_RECORD_2_3 = {**_RECORD_2_2, "sending": {"fields": {"port": 26}, "run": "run-1"}}
+_STATE_2_4 = {
+    **_STATE_2_2,
+    "pending_creates": {
+        "email-smtp/new": {
+            "at": _AT,
+            "body": {"name": "M"},
+            "replaces": {**_RECORD_2_3, "id": 3},
+            "run": "run-1",
+        }
+    },
+}
+_FORMATS = {
+    "2.0": (_STATE_2_0, _RECORD_2_0),
+    "2.1": (_STATE_2_1, _RECORD_2_0),
+    "2.2": (_STATE_2_2, _RECORD_2_2),
+    "2.3": (_STATE_2_2, _RECORD_2_3),
+    "2.4": (_STATE_2_4, _RECORD_2_3),
+}
+"""What each minor format wrote, of which all have to be read; the last is that of this code."""
+_JOURNALS = {"2.0": "2.0", "2.1": "2.1", "2.2": "2.3", "2.3": "2.4"}
+"""The formats of journals, and of the states whose records each had last."""
+
+
+def _with_defaults(data: dict[str, Any]) -> dict[str, Any]:
+    usual = {"generation": {"commit": "", "dirty": False}, "losses": [], "budget": {}}
+    return {**usual, **data}
+
+
+@pytest.mark.parametrize("version", _FORMATS)
+def test_a_state_of_each_earlier_format_is_read_with_all_that_it_says(version: str) -> None:
+    head, held = _FORMATS[version]
+    data = {"format_version": version, **head, "records": {ADDRESS: held}}
+    state = from_text(json.dumps(data).encode())
+    written = json.loads(to_text(state))
+    assert written == _with_defaults(data) | {"format_version": "2.4"}
+    check(written, "state")
+
+
+@pytest.mark.parametrize("version", _JOURNALS)
+def test_a_journal_of_each_earlier_format_is_read(version: str) -> None:
+    head, held = _FORMATS[_JOURNALS[version]]
+    text = json.dumps({"format_version": "2.4", **head, "records": {ADDRESS: held}})
+    create = {**head["pending_creates"]["email-smtp/new"], "run": "run-2"}
+    about = [] if version == "2.0" else [{"about": {"format_version": "1.0"}}]
+    lines = [
+        {"journal": version, "run": "run-2", "lineage": "lineage", "account": ACCOUNT._asdict()},
+        *about,
+        {"ids_before": [1, 2]},
+        {"intent": "email-pop/new", "creates": create, "replaces": None},
+        {"intent": ADDRESS, "creates": None, "replaces": "run-1"},
+        {"outcome": ADDRESS, "record": {**held, "run": "run-2"}, "replaces": "run-1"},
+    ]
+    state = from_text(text.encode())
+    if state.records[ADDRESS].sending.run:  # as the run itself had left it
+        going = state.records[ADDRESS]._replace(sending=Sending("run-2", {"port": 26}))
+        state = state._replace(records={ADDRESS: going})
+    found = recover(state, [lines]).delta.of(state)
+    assert record_to_json(found.records[ADDRESS]) == record_to_json(
+        record_from_json({**held, "run": "run-2"})
+    )
+    pending = pending_to_json(found.pending_creates["email-pop/new"])
+    assert json.loads(json.dumps(pending)) == create
+    assert found.ids_before["run-2"] == (1, 2)
 
 
 def test_the_last_plans_that_were_applied_are_remembered() -> None:

@@ -3,6 +3,7 @@
 import configparser
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -88,11 +89,53 @@ def test_the_deployment_has_probes_that_are_served_and_a_service_that_finds_it()
     assert paths == ["/healthz", "/readyz"]
     assert all(f"| `{path}` |" in section("What it serves") for path in paths)
     assert pod["spec"]["securityContext"]["runAsNonRoot"]
-    (clone,) = pod["spec"]["initContainers"]
-    assert clone["command"][-1] == container["workingDir"]
     mounts = {mount["name"] for mount in container["volumeMounts"]}
     assert mounts == {volume["name"] for volume in pod["spec"]["volumes"]}
     secret = container["envFrom"][0]["secretRef"]["name"]
     assert f"kubectl create secret generic {secret} " in PAGE
     for variable in ("GIT_URL", "ALERTSITE_USERNAME", "ALERTSITE_PASSWORD"):
         assert f"--from-literal={variable}=" in PAGE
+
+
+def test_the_deployment_clones_once_however_often_its_pod_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes runs init containers again in a pod whose volumes it keeps."""
+    deployment, _ = YAML(typ="safe").load_all(DEPLOYMENT)
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    (clone,) = deployment["spec"]["template"]["spec"]["initContainers"]
+    for name in (
+        "GIT_AUTHOR_NAME",
+        "GIT_AUTHOR_EMAIL",
+        "GIT_COMMITTER_NAME",
+        "GIT_COMMITTER_EMAIL",
+    ):
+        monkeypatch.setenv(name, "example@example.com")
+    for name in ("one", "other"):
+        remote = tmp_path / name
+        subprocess.run(["git", "init", "--quiet", "--initial-branch=main", remote], check=True)
+        (remote / "file").write_text(name)
+        for command in (("add", "."), ("commit", "--quiet", "--message", name)):
+            subprocess.run(["git", "-C", remote, *command], check=True)
+    work = tmp_path / "work"
+    work.mkdir()
+    fleet = work / Path(container["workingDir"]).relative_to(clone["workingDir"])
+
+    def start(name: str) -> None:
+        monkeypatch.setenv("GIT_URL", str(tmp_path / name))
+        subprocess.run(clone["command"], cwd=work, check=True)
+
+    (work / f"{fleet.name}.new").mkdir()  # of a clone that was killed
+    (work / f"{fleet.name}.new" / "file").touch()
+    start("one")
+    (fleet / "untracked").touch()
+    start("other")  # the address, with its token, may be another one
+    assert (fleet / "file").read_text() == "one"  # the watcher fetches, and holds local changes
+    assert (fleet / "untracked").exists()
+    url = subprocess.run(
+        ["git", "-C", fleet, "remote", "get-url", "origin"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert url.stdout.strip() == str(tmp_path / "other")

@@ -102,9 +102,9 @@ class Problem(NamedTuple):
         return Diagnostic(position, self.code, self.message, severity)
 
 
-_LOGIN = re.compile(r'(?<!ssh:)//[^\s/]*@|//[^\s/:[]*:(?![0-9]+[/?#])[^\s"]*@')
-"""From a URL, also with a slash in its password; but no path after a port."""
-_QUERY = re.compile(r"""(//[^\s?#"'<>]*)\?[^\s#"'<>]+""")
+_WITH_URLS = re.compile(r"//\S+")
+_HOST_AND_PORT = re.compile(r"\[.*|.*:[0-9]*")
+_QUERY = re.compile(r"\?[^#'<>]+")
 
 
 def without_logins(text: str) -> str:
@@ -112,7 +112,27 @@ def without_logins(text: str) -> str:
 
     A user of ssh without a password is no secret.
     """
-    return _QUERY.sub(r"\1", _LOGIN.sub("//", text))
+    return _WITH_URLS.sub(_without_logins, text)
+
+
+def _without_logins(found: re.Match[str]) -> str:
+    """The same of a text without blanks, in which each `//` may begin what a URL names.
+
+    In time proportional to its length: a server may have chosen it.
+    """
+    is_ssh = found.string.endswith("ssh:", 0, found.start())
+    parts = []
+    for part in found[0].split("//")[1:]:
+        rest = part
+        authority, slash, path = part.partition("/")
+        login, at, host = authority.rpartition("@")
+        if at and (":" in login or not is_ssh):
+            rest = f"{host}{slash}{path}"
+        elif not at and ":" in authority and not _HOST_AND_PORT.fullmatch(authority):
+            rest = path.rpartition("@")[2] if "@" in path else part  # a slash in a password
+        is_ssh = part.endswith("ssh:")
+        parts.append(rest)
+    return _QUERY.sub("", "//" + "//".join(parts))
 
 
 def is_interrupt(error: BaseException) -> bool:

@@ -135,6 +135,11 @@ def _without_logins(found: re.Match[str]) -> str:
     return _QUERY.sub("", "//" + "//".join(parts))
 
 
+def unexpected(error: BaseException) -> str:
+    """What is said of an exception that no code of ours has translated: a bug, or a library's."""
+    return without_logins(f"unexpected error: {type(error).__name__}: {error}")
+
+
 def is_interrupt(error: BaseException) -> bool:
     """Whether an exception is an interrupt, or what others have made of one.
 

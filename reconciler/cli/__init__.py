@@ -31,7 +31,7 @@ from reconciler.errors import (
     ReconcilerError,
     UsageError,
     is_interrupt,
-    without_logins,
+    unexpected,
 )
 
 if TYPE_CHECKING:
@@ -282,7 +282,7 @@ def ended(begin: Callable[[], object], arguments: Sequence[str]) -> Ending:
             import traceback  # 4 ms
 
             console.say(joined(traceback.format_exc().splitlines()))
-        reason = without_logins(f"unexpected error: {type(error).__name__}: {error}")
+        reason = unexpected(error)
         console.say(f"Error: {reason}")
         console.say(f"{_ISSUES} Set RECONCILER_DEBUG=1 to add the traceback.")
         return Ending(ExitCode.BUG, reason)

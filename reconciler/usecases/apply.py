@@ -37,6 +37,7 @@ from reconciler.errors import (
     NonsenseError,
     StateError,
     UnavailableError,
+    unexpected,
 )
 from reconciler.usecases.plan import Grace, verify
 
@@ -183,10 +184,9 @@ def _carry_out(
         is_create = change.action is Action.CREATE
         may_repeat = is_create and isinstance(error, UnavailableError | NonsenseError)
         return Outcome(change, status, reason, error.exit_code, may_repeat=may_repeat)
-    except BaseException as error:  # noqa: BLE001 - a bug must not cost the report on all the others,
-        # which would wait for this one for ever
-        message = f"unexpected error: {type(error).__name__}: {error}"
-        return Outcome(change, Status.UNCONFIRMED, message, ExitCode.BUG)
+    # A bug must not cost the report on all the others, and its outcome is waited for.
+    except BaseException as error:  # noqa: BLE001 - see above
+        return Outcome(change, Status.UNCONFIRMED, unexpected(error), ExitCode.BUG)
     halt.count(None)
     return Outcome(change, Status.DONE, created=created)
 
@@ -745,7 +745,7 @@ def _unverified(outcome: Outcome, error: Exception) -> Outcome:
     if outcome.status is not Status.DONE:
         return outcome
     known = isinstance(error, AlertSiteError)
-    reason = str(error) if known else f"unexpected error: {type(error).__name__}: {error}"
+    reason = str(error) if known else unexpected(error)
     message = f"AlertSite accepted the request, but could not be read again: {reason}"
     code = error.exit_code if isinstance(error, AlertSiteError) else ExitCode.BUG
     return outcome._replace(status=Status.UNCONFIRMED, message=message, exit_code=code)

@@ -33,7 +33,7 @@ from reconciler.core import json_text
 from reconciler.core.model import canonical
 from reconciler.core.plan import fingerprint
 from reconciler.core.rollup import PartResult
-from reconciler.errors import ConfigurationError, ExitCode
+from reconciler.errors import ConfigurationError, ExitCode, without_logins
 from reconciler.usecases import defaults
 
 if TYPE_CHECKING:
@@ -305,7 +305,7 @@ def _result(job: Job, future: Future[PartResult], results: str) -> PartResult:
         error = failure
     if isinstance(error, ConfigurationError):
         return _failed(job, error.exit_code, str(error))
-    reason = f"the worker was lost: {type(error).__name__}: {error}".split("\n")[0]
+    reason = without_logins(f"the worker was lost: {type(error).__name__}: {error}".split("\n")[0])
     return _failed(job, ExitCode.UNAVAILABLE, reason)
 
 

@@ -382,6 +382,11 @@ def test_what_is_wrong_in_the_environment(variables: Mapping[str, str], run: Run
         ("s3:bucket/key", "is not a location for the state"),
         ("git-origin", "looks like git:origin\nWrite git:origin, or ./git-origin for the file"),
         ("s3://", "s3://"),
+        (
+            "s3://key:pw@bucket/x",
+            "'s3://bucket/x' contains a login or a query\nWrite s3://BUCKET/KEY",
+        ),
+        ("az://bucket/x?sig=pw", "'az://bucket/x' contains a login or a query"),
         ("git:", "'git:' names no remote"),
         ("git:origin", "git:origin"),
         ("C:x.json", "for a file with a colon in its path, write file:PATH"),

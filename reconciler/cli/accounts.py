@@ -365,12 +365,12 @@ def refuse_doubled(accounts: Accounts, environment: Mapping[str, str]) -> None:
 def _identity(account: AccountSettings, environment: Mapping[str, str]) -> tuple[str, str]:
     """What AlertSite tells an account by: where it is asked, and for whom.
 
-    Letters in another case make no other host, and hardly another user.
+    Another spelling makes no other server, and letters in another case hardly another user.
     """
     from reconciler.secrets import look_up
 
     assert account.login is not None
-    url = (account.url or config.read_url(environment)).rstrip("/").lower()
+    url = config.server_of(account.url or config.read_url(environment))
     reference = account.login.username or account.login.token
     assert reference is not None
     if reference.scheme != "cmd":  # which may ask a person

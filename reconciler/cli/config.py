@@ -27,6 +27,10 @@ NO = ("", "0", "false")
 """What a switch in the environment is set to when it is off."""
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
 _VISIBLE = re.compile("[!-~]+")
+_ESCAPE = re.compile("%([0-9a-f]{2})")
+_UNRESERVED = re.compile("[a-z0-9._~-]")
+_PORTS = {"http": 80, "https": 443}
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _DURATION = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(s|m|h)?")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"([0-9]{1,6}) ?(MiB|GiB)")
@@ -551,6 +555,35 @@ def checked_url(text: str, name: str) -> str:
     if parts.scheme == "http" and not _is_loopback(host):
         raise ConfigurationError(f"{name} {url} would send the password unencrypted", "Use https.")
     return url
+
+
+def server_of(url: str) -> str:
+    """What a URL is compared by: alike for all spellings of one server and path.
+
+    By RFC 3986, section 6.2, so the port of the scheme, dots and escapes change nothing; and as
+    servers usually take them, neither do repeated slashes, a dot after the host and letters in
+    another case. All names of this machine's loopback are one. What is no URL is taken as it is.
+    """
+    try:
+        parts = urlsplit(url.lower())
+        host, port = (parts.hostname or "").rstrip("."), parts.port
+        host = ip_address(host).compressed if ":" in host else host
+    except ValueError:  # told by whoever uses it
+        return url
+    host = _LOOPBACK[0] if host in _LOOPBACK else host
+    segments: list[str] = []
+    for segment in _ESCAPE.sub(_unescaped, parts.path).split("/"):
+        if segment == "..":
+            del segments[-1:]
+        elif segment not in {"", "."}:
+            segments.append(segment)
+    return f"{parts.scheme}://[{host}]:{port or _PORTS.get(parts.scheme)}/{'/'.join(segments)}"
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    """The character that is escaped, unless it would mean something else without its escape."""
+    character = chr(int(found[1], 16)).lower()
+    return character if _UNRESERVED.fullmatch(character) else found[0]
 
 
 def _is_loopback(host: str) -> bool:

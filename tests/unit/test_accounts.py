@@ -262,6 +262,36 @@ def test_two_accounts_that_would_manage_the_same_monitors(
         assert "me" not in str(caught.value).split()
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "is_one"),
+    [
+        ("https://a.example/v3", "HTTPS://A.Example:443/v3/", True),
+        ("https://a.example/v3", "https://a.example./v3", True),
+        ("https://a.example/v3", "https://a.example:00443//.//v3", True),
+        ("https://a.example/v3", "https://a.example/x/%2e%2E/%763", True),
+        ("https://a.example/v3", "https://a.example/v3#part", True),
+        ("https://a.example", "https://a.example/", True),
+        ("http://127.0.0.1:8901/v3", "http://localhost.:08901/v3", True),
+        ("http://[::1]:8901/v3", "http://[0:0::1]:8901/v3", True),
+        ("https://a.example/v3", "https://a.example:444/v3", False),
+        ("https://a.example/v3", "https://a.example/v4", False),
+        ("https://a.example/a%2Fb", "https://a.example/a/b", False),
+        ("http://127.0.0.1:443/v3", "https://127.0.0.1:443/v3", False),
+        ("https://a.example:x/v3", "https://a.example:x/v3", True),
+    ],
+)
+def test_one_server_in_another_spelling(
+    root: Path, first: str, second: str, *, is_one: bool
+) -> None:
+    tables = (
+        f"[accounts.{name}]\n{LOGIN}{SHARED}url = '{url}'\n"
+        for name, url in (("a", first), ("b", second))
+    )
+    found = read(root, "".join(tables))
+    with pytest.raises(ConfigurationError) if is_one else nullcontext():
+        refuse_doubled(found, {"NAME": "me"})
+
+
 def test_an_account_of_its_own_file_is_named_by_that(root: Path) -> None:
     (root / "one.toml").write_text(f"# one\n{LOGIN}{SHARED}")
     (root / "two.toml").write_text(f"{LOGIN}{SHARED}url = 'https://two'\n")

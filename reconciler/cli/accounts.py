@@ -28,7 +28,7 @@ from reconciler.core.safety import Budget
 from reconciler.errors import ConfigurationError, Diagnostic, InvalidSettingsError, Position
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 
 _LOGIN = ("username", "password", "token")
@@ -326,29 +326,49 @@ def _shared_folders(
             )
 
 
-_Place = tuple[tuple[str, str], Path]
-"""A login, and a folder of manifests or one above."""
+def by_login(
+    accounts: Accounts, environment: Mapping[str, str]
+) -> tuple[tuple[AccountSettings, ...], ...]:
+    """The accounts that the settings name, those that are one login together.
+
+    Whose username is not available here, or comes from a command, is only compared by where it is
+    stored.
+    """
+    found: dict[tuple[str, str], list[AccountSettings]] = {}
+    for item in accounts.all if accounts.are_named else ():
+        found.setdefault(_identity(item, environment), []).append(item)
+    return tuple(map(tuple, found.values()))
 
 
 def refuse_doubled(accounts: Accounts, environment: Mapping[str, str]) -> None:
     """Stops where two accounts are one login and have manifests of the same folder.
 
+    Raises:
+        ConfigurationError: naming both, and where they are set.
+    """
+    for alike in by_login(accounts, environment):
+        refuse_shared_folders(alike)
+
+
+def refuse_shared_folders(alike: Sequence[AccountSettings]) -> None:
+    """Stops where two accounts, which are one login, have manifests of the same folder.
+
     Each would make, or change, the monitors of the other. With folders of their own they share a
-    login in peace. Whose username is not available here, or comes from a command, is only compared
-    by where it is stored.
+    login in peace.
 
     Raises:
         ConfigurationError: naming both, and where they are set.
     """
-    roots: dict[_Place, AccountSettings] = {}
-    inside: dict[_Place, tuple[AccountSettings, str]] = {}  # of each folder above one, too
-    for item in accounts.all if accounts.are_named else ():
-        login = _identity(item, environment)
+    if len(alike) == 1:
+        return
+    roots: dict[Path, AccountSettings] = {}
+    inside: dict[Path, tuple[AccountSettings, str]] = {}  # of each folder above one, too
+    for item in alike:
         # Links are followed, as they are for manifests.
         folders = {Path(folder).resolve(): folder for folder in item.manifests}
         for path, folder in folders.items():
-            other, shared = inside.get((login, path), (None, folder))
-            outer = (roots.get((login, above)) for above in path.parents)
+            other, shared = inside.get(path, (None, folder))
+            outer = (roots.get(above) for above in path.parents)
             if other := other or next(filter(None, outer), None):
                 raise ConfigurationError(
                     f"the accounts {_placed_name(other)} and {_placed_name(item)} log in with the "
@@ -357,9 +377,9 @@ def refuse_doubled(accounts: Accounts, environment: Mapping[str, str]) -> None:
                     "folders.",
                 )
         for path, folder in folders.items():
-            roots[login, path] = item
+            roots[path] = item
             for above in (path, *path.parents):
-                inside[login, above] = item, folder
+                inside[above] = item, folder
 
 
 def _identity(account: AccountSettings, environment: Mapping[str, str]) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reconciler.cli.siblings import Siblings
     from reconciler.cli.stopping import Stopping
     from reconciler.context import Clock
     from reconciler.core.accounts import Accounts, AccountSettings
@@ -49,6 +50,7 @@ class Context(NamedTuple):
         rules: which secrets manifests may name; None until somebody asks.
         account: the one that the command is about; None until it is known.
         part: what a command is a part of that is about several accounts; None if it stands alone.
+        siblings: what knows which accounts have the same login; None until somebody asks.
     """
 
     clock: Clock
@@ -59,3 +61,4 @@ class Context(NamedTuple):
     rules: SecretRules | None = None
     account: AccountSettings | None = None
     part: Share | None = None
+    siblings: Siblings | None = None

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
+    from reconciler.cli.siblings import Siblings
     from reconciler.context import Clock
     from reconciler.core.accounts import Accounts, AccountSettings
     from reconciler.core.printable import Lines
@@ -96,6 +97,7 @@ class Worker(NamedTuple):
         stopping: what stops all parts; None for a part that nobody stops.
         accounts: all of them; None to read them.
         rules: which secrets manifests may name, whatever the account; None to read them.
+        siblings: what knows which accounts have the same login; None to look at them.
         is_verbose: whether each request is shown.
         tells_failures: whether a part notifies people also if it failed and changed nothing.
     """
@@ -104,6 +106,7 @@ class Worker(NamedTuple):
     stopping: Stopping | None = None
     accounts: Accounts | None = None
     rules: SecretRules | None = None
+    siblings: Siblings | None = None
     is_verbose: bool = False
     tells_failures: bool = True
 
@@ -145,7 +148,9 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
             tells_failures=setting.tells_failures,
         )
         context = Context(clock, redactor, accounts=accounts, account=account, part=part)
-        context = context._replace(rules=setting.rules, is_verbose=setting.is_verbose)
+        context = context._replace(
+            rules=setting.rules, siblings=setting.siblings, is_verbose=setting.is_verbose
+        )
         return cli.invoke(job.operation, job.arguments, context)
 
     console.prepare(redactor)
@@ -275,6 +280,8 @@ class _Whole:
             self._stopping,
             accounts,
             runtime.secret_rules(),
+            # What one account has imported, the next one must not import again.
+            None if self.operation == "import" else runtime.siblings(),
             is_verbose=runtime.is_verbose(),
         )
         do = work_on if self._spread.shard else work

@@ -215,6 +215,11 @@ def _report(found: Imported, folder: str) -> Iterator[str]:
 def _totals(found: Imported, folder: str) -> Iterator[str]:
     if found.known:
         yield f"{quantity(found.known, 'monitor')} already in manifests: not changed."
+    for account, count in found.elsewhere.items():
+        yield (
+            f"{quantity(count, 'monitor')} already in manifests of the account {account}, which "
+            "has the same login: not imported."
+        )
     if not found.drafts:
         yield "Nothing to import."
         return

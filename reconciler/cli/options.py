@@ -285,7 +285,8 @@ def sources(*paths: str) -> loading.Sources:
     given = click.get_current_context().get_parameter_source("manifests")
     is_default = given is not None and given is not ParameterSource.COMMANDLINE
     folders = account.manifests if is_default else paths
-    return loading.Sources(folders, account.variables, account.name, names)
+    others = runtime.others()
+    return loading.Sources(folders, account.variables, account.name, names, others)
 
 
 def only_edits(plan: Plan, schemas: Schemas, *, asked: bool) -> Plan:

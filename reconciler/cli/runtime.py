@@ -19,6 +19,7 @@ from reconciler.context import USUAL, Cancellation, Limits, seconds_since, writt
 from reconciler.core import json_text
 from reconciler.core.accounts import PLACEHOLDER, UNNAMED, Accounts, placed
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
+from reconciler.core.siblings import NOBODY
 from reconciler.errors import ConfigurationError, StateError, UsageError
 from reconciler.secrets import SecretRules, Vault, own_files
 from reconciler.state_session import Recorder, read_known
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from reconciler.alertsite import Reader, Session, Writer
     from reconciler.cli.context import Context, Share
+    from reconciler.cli.siblings import Siblings
     from reconciler.context import Clock, Reporter
     from reconciler.core.accounts import AccountSettings, Wording
     from reconciler.core.events import Event
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from reconciler.core.redactor import Redactor
     from reconciler.core.run_record import About
     from reconciler.core.safety import Budgets
+    from reconciler.core.siblings import Claims
     from reconciler.schema import Schemas
     from reconciler.state_session import Known
     from reconciler.state_store import Store
@@ -238,13 +241,17 @@ def accounts() -> Accounts:
 
 def read_accounts_again() -> Accounts:
     """As `accounts`, from files that may have changed since."""
-    click.get_current_context().find_root().obj = _context()._replace(accounts=None, rules=None)
+    click.get_current_context().find_root().obj = _context()._replace(
+        accounts=None, rules=None, siblings=None
+    )
     return accounts()
 
 
 def suppose(found: Accounts) -> None:
     """From now on these are the accounts of the repository."""
-    click.get_current_context().find_root().obj = _context()._replace(accounts=found, rules=None)
+    click.get_current_context().find_root().obj = _context()._replace(
+        accounts=found, rules=None, siblings=None
+    )
 
 
 def account() -> AccountSettings:
@@ -272,6 +279,37 @@ def choose(chosen: AccountSettings) -> None:
 def part() -> Share | None:
     """What this command is a part of, if it is about one of several accounts."""
     return _context().part
+
+
+def others() -> Claims:
+    """What the other accounts describe that have the login of this one.
+
+    Raises:
+        ConfigurationError: two accounts with the same login have manifests of the same folder.
+    """
+    found = accounts()
+    if not found.are_named or len(found.all) == 1:
+        return NOBODY
+    return _siblings().claims(account())
+
+
+def siblings(location: str | None = None) -> Siblings:
+    """What knows which accounts have the same login, and has read nothing yet.
+
+    Args:
+        location: where states are kept; None for what the command line says.
+    """
+    from reconciler.cli.siblings import Siblings  # few have several accounts
+
+    given = location or click.get_current_context().params.get("location")
+    return Siblings(accounts(), os.environ, given or config.state_in(os.environ))
+
+
+def _siblings() -> Siblings:
+    """As `siblings`; for all of one command line."""
+    found = _context().siblings or siblings()
+    click.get_current_context().find_root().obj = _context()._replace(siblings=found)
+    return found
 
 
 def secret_rules() -> SecretRules:
@@ -454,10 +492,10 @@ def settings() -> config.Settings | None:
     """
     if not accounts().are_named:
         return config.read(os.environ)
-    from reconciler.cli.accounts import login_of, refuse_doubled  # few have several accounts
+    from reconciler.cli.accounts import login_of  # few have several accounts
 
     if part() is None:  # else whoever made the parts has looked
-        refuse_doubled(accounts(), os.environ)
+        _siblings().check()
     return login_of(account(), os.environ)
 
 

@@ -51,6 +51,7 @@ from reconciler.usecases.watch import watch as look_at
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from reconciler.cli.siblings import Siblings
     from reconciler.cli.signals.metrics import Numbers
     from reconciler.cli.signals.watch_metrics import WatchMetrics
     from reconciler.cli.signals.watch_news import WatchNews
@@ -344,8 +345,9 @@ class _Watcher:
         self, followed: Followed, accounts: Accounts, chosen: Sequence[AccountSettings]
     ) -> dict[str, _Look]:
         """A look at every account, after what is to be applied was applied; sorted by name."""
+        siblings = runtime.siblings(self._orders.location)
         with ThreadPoolExecutor(accounts.parallelism, "account") as executor:
-            look = partial(self._look, accounts=accounts, commit=followed.commit)
+            look = partial(self._look, accounts=accounts, commit=followed.commit, siblings=siblings)
             looks = self._known(executor.map(look, chosen))
             may = self._orders.applies and not followed.problem and not self._stopping.is_asked
             if not may:
@@ -360,7 +362,9 @@ class _Watcher:
                     it.account.name: it._replace(seen=seen)
                     for it, seen in zip(edited, failed, strict=True)
                 }
-            apply = partial(self._apply, accounts=accounts, commit=followed.commit)
+            apply = partial(
+                self._apply, accounts=accounts, commit=followed.commit, siblings=siblings
+            )
             for wave in sorted({account.wave for account in chosen}):
                 names = [account.name for account in chosen if account.wave == wave]
                 here = [looks[name] for name in names if looks[name].plan.asks]
@@ -380,7 +384,9 @@ class _Watcher:
     def _show(self, shown: Shown) -> None:
         self.shown = shown._replace(beat=self._clock.monotonic())
 
-    def _look(self, account: AccountSettings, accounts: Accounts, commit: str) -> _Look:
+    def _look(
+        self, account: AccountSettings, accounts: Accounts, commit: str, siblings: Siblings
+    ) -> _Look:
         """Looks at an account; what goes wrong there is a part of what is found."""
         redactor = Redactor()
         captured = console.Captured(redactor)
@@ -392,6 +398,7 @@ class _Watcher:
         reading = _Reading(self._clock)
         part = Share(reading)
         context = Context(self._clock, redactor, accounts=accounts, account=account, part=part)
+        context = context._replace(siblings=siblings)
         found: list[tuple[Watched, bytes, bool]] = []
 
         def begin() -> object:
@@ -460,7 +467,7 @@ class _Watcher:
         title = [] if account == DEFAULT_ACCOUNT else ["", f"Account {account}"]
         return render.joined([*title, *part_text(text).split("\n")])
 
-    def _apply(self, look: _Look, accounts: Accounts, commit: str) -> _Look:
+    def _apply(self, look: _Look, accounts: Accounts, commit: str, siblings: Siblings) -> _Look:
         """Applies the edits of an account, and looks at it again."""
         account = look.account
         where = ("--state", self._orders.location) if self._orders.location else ()
@@ -468,13 +475,15 @@ class _Watcher:
         how = ("--edits-only", "--auto-approve", "--lock-timeout", _WAIT_FOR_LOCK)
         arguments = (*how, *where, *notify)
         job = Job(account.name, "apply", arguments, commit).approving(look.plan)
-        worker = fleet.Worker(self._clock, self._stopping, accounts, tells_failures=False)
+        worker = fleet.Worker(
+            self._clock, self._stopping, accounts, siblings=siblings, tells_failures=False
+        )
         done = fleet.work(job, worker)
         if done.text:
             console.data(self._part(account.name, done.text))
         if done.talk:
             console.say(self._part(account.name, done.talk))
-        again = self._look(account, accounts, commit)
+        again = self._look(account, accounts, commit, siblings)
         seen = again.seen._replace(applied=sum(done.changes.values()))
         if not done.is_good:
             code = ExitCode.INTERRUPTED if done.exit_code is None else done.exit_code

@@ -20,6 +20,8 @@ would double a monitor and taking it would seize one that is not ours; `--adopt`
 - A manifest with an id is never created: AlertSite gives out ids, so such a monitor was there.
 - A monitor of another kind is neither changed nor deleted, by whatever word of a manifest or a
   record.
+- A monitor that another account with the same login describes belongs to that: it is neither bound
+  nor made again here, and what a record knows of it is forgotten. See `core/siblings.py`.
 - Without a manifest nothing is deleted by the table. It only says `ORPHAN`; whether that one is
   retired is for `planner.orphans`, which knows the flags and the protection.
 
@@ -34,10 +36,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reconciler.core.inventory import match_key_of, number_of
+from reconciler.core.model import match_key
 
 if TYPE_CHECKING:
     from reconciler.core.inventory import Inventory
     from reconciler.core.model import Desired
+    from reconciler.core.siblings import Claim
     from reconciler.core.state import Record
 
 
@@ -65,6 +69,7 @@ class LiveState(StrEnum):
     OTHER_KIND = "a monitor of another kind"
     ONE_CANDIDATE = "one candidate"
     SEVERAL_CANDIDATES = "several candidates"
+    OTHER_ACCOUNT = "a monitor of another account, or one that it would have"
 
 
 class Decision(StrEnum):
@@ -80,6 +85,7 @@ class Decision(StrEnum):
     NO_SUCH_ID = "refuse no-such-id"
     DELETED = "refuse deleted"
     OTHER_KIND = "refuse other-kind"
+    OTHER_ACCOUNT = "refuse other-account"
     TWO_BINDINGS = "refuse two-bindings"
     SAME_NAME = "refuse same-name"
     UNCERTAIN = "refuse uncertain"
@@ -108,6 +114,12 @@ TABLE: dict[tuple[ManifestState, RecordState, LiveState], Decision] = {
     (ManifestState.ID, RecordState.OTHERWISE, LiveState.MONITOR): Decision.TWO_BINDINGS,
     (ManifestState.ID, RecordState.OTHERWISE, LiveState.NOTHING): Decision.TWO_BINDINGS,
     (ManifestState.ID, RecordState.OTHERWISE, LiveState.OTHER_KIND): Decision.TWO_BINDINGS,
+    (ManifestState.NO_ID, RecordState.RECORD, LiveState.OTHER_ACCOUNT): Decision.OTHER_ACCOUNT,
+    (ManifestState.NO_ID, RecordState.NOTHING, LiveState.OTHER_ACCOUNT): Decision.OTHER_ACCOUNT,
+    (ManifestState.NO_ID, RecordState.OTHERWISE, LiveState.OTHER_ACCOUNT): Decision.TWO_BINDINGS,
+    (ManifestState.ID, RecordState.NOTHING, LiveState.OTHER_ACCOUNT): Decision.OTHER_ACCOUNT,
+    (ManifestState.ID, RecordState.RECORD, LiveState.OTHER_ACCOUNT): Decision.OTHER_ACCOUNT,
+    (ManifestState.ID, RecordState.OTHERWISE, LiveState.OTHER_ACCOUNT): Decision.TWO_BINDINGS,
     (ManifestState.NO_MANIFEST, RecordState.RECORD, LiveState.MONITOR): Decision.ORPHAN,
     (ManifestState.NO_MANIFEST, RecordState.RECORD, LiveState.OTHER_KIND): Decision.FORGET,
     (ManifestState.NO_MANIFEST, RecordState.RECORD, LiveState.NOTHING): Decision.FORGET,
@@ -123,10 +135,16 @@ def without_manifest(
 ) -> tuple[ManifestState, RecordState, LiveState]:
     """The row of `TABLE` that a record stands in whose address no manifest has."""
     live = inventory.by_id.get(record.id)
-    knows = RecordState.OTHERWISE if record.id in inventory.claimed else RecordState.RECORD
+    kind, others = address.partition("/")[0], inventory.others
+    # A manifest that moved to another account without an id may be bound there by its name.
+    is_theirs = record.id in others.ids or (
+        live is not None and match_key(kind, live.fields.get("name")) in others.names
+    )
+    is_claimed = is_theirs or record.id in inventory.claimed
+    knows = RecordState.OTHERWISE if is_claimed else RecordState.RECORD
     if live is None:
         return ManifestState.NO_MANIFEST, knows, LiveState.NOTHING
-    same = live.type in {address.partition("/")[0], None}
+    same = live.type in {kind, None}
     return ManifestState.NO_MANIFEST, knows, LiveState.MONITOR if same else LiveState.OTHER_KIND
 
 
@@ -144,6 +162,8 @@ def situation(
     else:
         knows = RecordState.RECORD if record.id == manifest.id else RecordState.OTHERWISE
     number = number_of(manifest, record)
+    if claim_on(manifest, inventory) is not None:
+        return names, knows, LiveState.OTHER_ACCOUNT
     live = None if number is None else inventory.by_id.get(number)
     if live is not None:
         same = live.type in {manifest.kind.name, None}
@@ -152,3 +172,20 @@ def situation(
         return names, knows, LiveState.NOTHING
     sees = (LiveState.NOTHING, LiveState.ONE_CANDIDATE, LiveState.SEVERAL_CANDIDATES)
     return names, knows, sees[min(2, len(inventory.candidates.get(match_key_of(manifest), ())))]
+
+
+def claim_on(manifest: Desired, inventory: Inventory) -> Claim | None:
+    """The manifest of another account that describes the same monitor, or would make the like.
+
+    Of a manifest that is bound, it is that of the same monitor. One that is not bound is to be told
+    apart by its name: from the monitors of other accounts, and from those that they would make.
+    """
+    others = inventory.others
+    number = number_of(manifest, inventory.records.get(manifest.address))
+    if number is not None and (number in others.ids or number in inventory.by_id):
+        return others.ids.get(number)
+    if manifest.id is not None:
+        return None
+    key = match_key_of(manifest)
+    is_free = key in inventory.candidates
+    return others.names.get(key) or (None if is_free else inventory.taken.get(key))

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.model import folded, kind_of, match_key
 from reconciler.core.pending import all_caught_up, is_surely_made
+from reconciler.core.siblings import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reconciler.core.model import Desired, Kind, Live
+    from reconciler.core.siblings import Claim, Claims
     from reconciler.core.state import Record
 
 
@@ -42,8 +44,10 @@ class Inventory:
         unbound: by match key, the addresses of the manifests that are bound to nothing; several
             are duplicates of each other.
         candidates: by match key, the ids of the free monitors that such a manifest may mean.
+        taken: by match key, what describes such a monitor in another account with the same login.
         renamed: the former address of each manifest that takes over its record.
         uncertain: by address, a pending create that is not known to have made a monitor.
+        others: what other accounts with the same login describe.
     """
 
     def __init__(
@@ -53,8 +57,10 @@ class Inventory:
         live: Iterable[Live],
         uncertain: Mapping[str, Uncertain] = {},
         kinds: Mapping[str, Kind] = {},
+        others: Claims = NOBODY,
     ) -> None:
         self.uncertain = uncertain
+        self.others = others
         self.desired = tuple(desired)
         self.renamed = _renamed(self.desired, records)
         self.records = _moved(records, self.renamed)
@@ -76,6 +82,7 @@ class Inventory:
             if record is None or record.id not in self.by_id:
                 self.unbound.setdefault(match_key_of(manifest), []).append(manifest.address)
         self.bound = {*self.claimed, *(record.id for record in self.records.values())}
+        self.taken: dict[tuple[str, str], Claim] = {}
         self.candidates = self._candidates() if self.unbound else {}
 
     def _candidates(self) -> dict[tuple[str, str], list[int]]:
@@ -86,7 +93,11 @@ class Inventory:
         for monitor in self.by_id.values():
             if monitor.id not in self.bound:
                 for key in wanted.get(folded(monitor.fields.get("name")), ()):
-                    if monitor.type in {key[0], None}:
+                    if monitor.type not in {key[0], None}:
+                        continue
+                    if (claim := self.others.ids.get(monitor.id)) is not None:
+                        self.taken.setdefault(key, claim)
+                    else:
                         found.setdefault(key, []).append(monitor.id)
         return {key: sorted(ids) for key, ids in found.items()}
 

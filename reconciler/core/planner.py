@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from reconciler.core.decisions import (
     TABLE,
     Decision,
+    claim_on,
     situation,
     without_manifest,
 )
@@ -36,6 +37,7 @@ from reconciler.core.plan import (
 )
 from reconciler.core.release import names_all, released, with_cause
 from reconciler.core.safety import Terms, coverage
+from reconciler.core.siblings import NOBODY
 from reconciler.core.state import RELEASED, is_same_secret
 from reconciler.core.targets import is_target, is_target_address, means_more
 
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from reconciler.core.diff import Stranded
     from reconciler.core.model import JSON, Account, Desired, Kind, Live
     from reconciler.core.names import Use
+    from reconciler.core.siblings import Claims
     from reconciler.core.state import Record
 
 
@@ -213,6 +216,10 @@ _REFUSALS: dict[Decision, tuple[str, str]] = {
         "monitor {id} is of the kind {type}, not {kind}",
         "AlertSite cannot change the kind of a monitor: correct kind or metadata.id{forget}.",
     ),
+    Decision.OTHER_ACCOUNT: (
+        "{claim} also describes {described}, and both accounts have the same login",
+        "Remove one of the two manifests, or correct its id or display name.",
+    ),
     Decision.TWO_BINDINGS: (
         "the state binds {other} to monitor {record}, but {namer} names {named}",
         "Correct metadata.id, or forget the record with: reconciler state rm {other}",
@@ -260,6 +267,7 @@ def decide(
     rules: PlanOptions = PlanOptions(),  # noqa: B008 - an immutable value
     uncertain: Mapping[str, Uncertain] = {},
     terms: Terms = Terms(),  # noqa: B008 - an immutable value
+    others: Claims = NOBODY,
 ) -> Plan:
     """The plan that brings live to desired; the order of the inputs changes nothing.
 
@@ -272,8 +280,9 @@ def decide(
         rules: how the plan is to be made.
         uncertain: by address, a pending create that is not known to have made a monitor.
         terms: what losses of monitoring are held against.
+        others: what other accounts with the same login describe.
     """
-    inventory = Inventory(desired, records, live, uncertain, kinds)
+    inventory = Inventory(desired, records, live, uncertain, kinds, others)
     targeted = [item for item in inventory.desired if is_target(item, rules.targets)]
     found = [_manifest(manifest, inventory, rules) for manifest in targeted]
     items = [item for decided in found for item in decided]
@@ -408,7 +417,8 @@ def _watching_the_same(manifest: Desired, inventory: Inventory) -> tuple[int, ..
     Whoever asks to adopt what is there, after a state was lost, wants nothing made beside it. What
     has the name of another manifest is not free.
     """
-    kind, taken = manifest.kind, inventory.bound.union(*inventory.candidates.values())
+    kind, others = manifest.kind, inventory.others.ids
+    taken = inventory.bound.union(others, *inventory.candidates.values())
     wanted = [name for name in (*TARGETS, "port") if name in manifest.fields]
     return tuple(
         sorted(
@@ -548,10 +558,16 @@ def _refuse(
         others, recorded = inventory.uncertain[manifest.address]
     key = match_key_of(manifest)
     duplicates = [item for item in inventory.unbound.get(key, ()) if item != manifest.address]
+    display = manifest.fields.get("name")
+    is_known = number is not None and number in inventory.others.ids
     words = {
         "address": manifest.address,
+        "claim": claim_on(manifest, inventory),
+        "described": f"monitor {number}"
+        if is_known
+        else f"a monitor of the kind {manifest.kind.name} named {display!r}",
         "kind": manifest.kind.name,
-        "display": manifest.fields.get("name"),
+        "display": display,
         "id": number,
         "ids": ", ".join(map(str, inventory.candidates.get(key, ()) or others)),
         "forget": f", or forget it: reconciler state rm {recorded}" if record else "",

@@ -93,6 +93,22 @@ def read(path: str) -> bytes | Diagnostic:
     return data
 
 
+class Resolving:
+    """Finds the file that a path leads to; of many files in one folder, by the way to that."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def __call__(self, path: str) -> str:
+        """The path without links in it."""
+        if os.path.islink(path):  # noqa: PTH114 - as below, text for thousands of files
+            return os.path.realpath(path)
+        folder, name = os.path.split(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        return os.path.join(self._folders[folder], name)  # noqa: PTH118
+
+
 def write(path: str, data: bytes, original: bytes | None) -> None:
     """Replaces a file at once: nobody ever sees half of it. A link is followed, the mode is kept.
 

@@ -32,6 +32,7 @@ __all__ = [
     "found_journals",
     "hold",
     "is_dead",
+    "is_file",
     "open_store",
     "read_journal",
     "remove_journal",
@@ -57,6 +58,12 @@ def open_store(location: str, *, folder: Path = Path(), redactor: Redactor | Non
     if redactor is None:
         return _open(location, folder, Redactor())
     return RedactedStore(_open(location, folder, redactor), redactor)
+
+
+def is_file(location: str) -> bool:
+    """Whether a state is kept in a file of this machine, where it is quickly read."""
+    found = _SCHEME.match(location)
+    return found is None or found.group() == "file"
 
 
 def beside(location: str) -> str:

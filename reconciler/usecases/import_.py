@@ -89,6 +89,7 @@ class Imported(NamedTuple):
         held_back: for how many monitors each such field was not written, as its text may be a
             secret.
         known: monitors that manifests describe already.
+        elsewhere: by account, monitors that those of others with the same login describe.
         is_unshared: nothing became a default, since manifests that are there would get it too.
     """
 
@@ -101,6 +102,7 @@ class Imported(NamedTuple):
     unknown: Mapping[str, int]
     held_back: Mapping[str, int]
     known: int
+    elsewhere: Mapping[str, int] = {}
     is_unshared: bool = False
 
 
@@ -313,6 +315,7 @@ class _Drafts:
         self._drafting = Drafting(schemas, redactor, write_unknown=terms.write_unknown)
         self._drafts: list[Draft] = []
         self._overlap: list[int] = []
+        self._elsewhere: dict[str, int] = {}
         self._unmet = set(terms.targets)
         self._given: set[str] = set()
         self._secrets: list[ImportNote] = []
@@ -339,7 +342,11 @@ class _Drafts:
         if live.id in self._described:
             self._overlap.append(live.id)
             return
-        loose = self._loose.get(match_key(kind.name, live.fields.get("name")))
+        key, others = match_key(kind.name, live.fields.get("name")), self._terms.sources.others
+        if claim := others.ids.get(live.id) or others.names.get(key):
+            self._elsewhere[claim.account] = self._elsewhere.get(claim.account, 0) + 1
+            return
+        loose = self._loose.get(key)
         if loose is not None:
             other = f"{loose.address} ({loose.origin})"
             self._skip(live, f"{other} looks like it but has no id; bind it with apply --adopt")
@@ -432,6 +439,7 @@ class _Drafts:
             unknown=dict(sorted(self._unknown.items())),
             held_back=dict(sorted(self._held_back.items())),
             known=len(self._overlap),
+            elsewhere=dict(sorted(self._elsewhere.items())),
             is_unshared=self._terms.lift and not is_new and len(drafts) > 1,
         )
 

@@ -30,6 +30,7 @@ from reconciler.core.model import (
     Origin,
     secret_refs,
 )
+from reconciler.core.siblings import NOBODY
 from reconciler.core.variables import UNDEFINED, fill
 from reconciler.errors import Diagnostic, InvalidManifestsError, Position, Problem, Severity
 from reconciler.schema import DEFAULTS, OVERRIDE, did_you_mean
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from reconciler.core.model import JSON, Field, Kind
     from reconciler.core.plan import Plan
     from reconciler.core.redactor import Redactor
+    from reconciler.core.siblings import Claims
     from reconciler.schema import Schemas
     from reconciler.secrets import SecretRules, Vault
 
@@ -63,12 +65,14 @@ class Sources(NamedTuple):
         variables: what `${name}` stands for.
         account: whose id of `metadata.ids` counts.
         accounts: the names that ids may be of; none if any may be meant.
+        others: what other accounts with the same login describe.
     """
 
     folders: Sequence[str]
     variables: Mapping[str, JSON] = MappingProxyType({})
     account: str = DEFAULT_ACCOUNT
     accounts: Collection[str] = ()
+    others: Claims = NOBODY
 
     def layer(self, path: str) -> int:
         """Which of the folders a file is in, the last if it is in several; 0 if in none."""
@@ -202,6 +206,8 @@ class _Loading:
         if self._overrides and not self._faulty:
             self.findings += self._overrides.unused(self._first_layers(), self.locator)
         self.findings += _duplicates(self.desired, self.locator)
+        if self._sources.others is not NOBODY:
+            self.findings += _claimed(self.desired, self.locator, self._sources.others)
         if self.findings:
             raise InvalidManifestsError(tuple(sorted(set(self.findings))))
         by_address = {item.address: item for item in self.desired}
@@ -775,3 +781,26 @@ def _duplicates(desired: Sequence[Desired], locator: manifests.Locator) -> Itera
             other = position(first, "id")
             message = f"monitor {item.id} is already bound by {first.address} at {other}"
             yield Diagnostic(position(item, "id"), "duplicate-id", message)
+
+
+def _claimed(
+    desired: Iterable[Desired], locator: manifests.Locator, others: Claims
+) -> Iterator[Diagnostic]:
+    """A finding for each manifest whose monitor another account with the same login has."""
+    resolve = manifests.Resolving()
+    for path in sorted({item.origin.path for item in desired}):
+        if claim := others.files.get(resolve(path)):
+            message = (
+                f"this file is also a manifest of the account {claim.account} "
+                f"({claim.origin.path}), which has the same login; give each account its own file"
+            )
+            yield Diagnostic(Position(path, 1, 1), "shared-file", message)
+    for item in desired:
+        claim = None if item.id is None else others.ids.get(item.id)
+        if claim is not None:
+            message = (
+                f"monitor {item.id} is also bound by {claim}, and both accounts have the same "
+                "login; remove one of the two manifests"
+            )
+            place = locator.position(item.origin.path, item.origin.document, item.id_at)
+            yield Diagnostic(place, "duplicate-id", message)

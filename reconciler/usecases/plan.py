@@ -327,7 +327,10 @@ def _planned(
         address: Uncertain(ids, moved.get(address, address))
         for address, ids in found.ambiguous.items()
     }
-    plan = decide(reader.account, desired, records, seen.live, kinds, rules, uncertain, held_to)
+    others = workspace.fleet.sources.others
+    plan = decide(
+        reader.account, desired, records, seen.live, kinds, rules, uncertain, held_to, others
+    )
     moves = plan.binding(BindingAction.MOVE)
     bound |= {item.before: None for item in moves if item.before is not None}
     bound |= {
@@ -472,7 +475,8 @@ def plan_offline(
     bound = Inventory(desired, records, live).records
     known = [item for item in desired if item.id is None or item.address in bound]
     kinds, held_to = workspace.schemas.kinds, terms_of(workspace, state, now)
-    plan = decide(state.account, known, records, live, kinds, rules, terms=held_to)
+    others = workspace.fleet.sources.others
+    plan = decide(state.account, known, records, live, kinds, rules, terms=held_to, others=others)
     waited_for = _waited_for(workspace, state._replace(pending_creates=pending))
     notes = (Note(address, NoteCode.PENDING) for address in pending if address in waited_for)
     plan = plan._replace(notes=tuple(sorted((*plan.notes, *notes), key=lambda it: it.address)))

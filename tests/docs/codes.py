@@ -90,10 +90,16 @@ FINDINGS = {
             "Two manifests have the same kind and name.", "Change `metadata.name` of one of them."
         ),
         "duplicate-id": Advice(
-            "Two manifests have the same id.", "Correct the id of one of them, or remove it."
+            "Two manifests have the same id, in one account or in two that "
+            "[share a login](../how-to/accounts.md#accounts-that-share-a-login).",
+            "Correct the id of one of them, or remove it.",
         ),
         "ignored-field": Advice(
             "`lifecycle.ignore` names a field that the manifest does not name.", "Remove the entry."
+        ),
+        "shared-file": Advice(
+            "Two accounts that share a login have links to one manifest.",
+            "Give each account its own file.",
         ),
         "shared-id": Advice(
             "A manifest that several accounts use has `metadata.id`.",
@@ -226,6 +232,12 @@ REFUSALS = {
         "If that monitor is it, write its id into `metadata.id`. If not, look for the monitor in "
         "AlertSite, write its id there, and run `reconciler state rm ADDRESS`. For an orphan: "
         "`--keep ADDRESS`.",
+    ),
+    "other-account": Advice(
+        "An account that shares the login describes the same monitor, or one of the same kind and "
+        "display name.",
+        "Remove one of the two manifests, or correct its id or display name. See "
+        "[Accounts that share a login](../how-to/accounts.md#accounts-that-share-a-login).",
     ),
     "other-kind": Advice(
         "The monitor with this id is of another kind.",

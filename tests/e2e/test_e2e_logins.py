@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from reconciler import manifests
 from reconciler.context import written
 from reconciler.sandbox import PASSWORD, USERNAME, UserLogin
 from reconciler.state_store import Lease, open_store
@@ -41,6 +42,7 @@ labels = {tier = "prod"}
 [accounts.south]
 labels = {tier = "test", team = "mail"}
 """
+BOTH = ("north", "south")
 ENV = {
     "NORTH_NAME": NORTH.username,
     "NORTH_WORD": NORTH.password,
@@ -84,7 +86,7 @@ def pair(
 ) -> Pair:
     host = sandbox(monitor("email-smtp", 7, name="Of nobody here"), logins=(NORTH, SOUTH))
     workspace.write("_shared/relay.yaml", manifest("email-smtp", "relay", name="Relay", port=587))
-    for name in ("north", "south"):
+    for name in BOTH:
         text = manifest("email-smtp", f"own-{name}", name=f"Own of {name}")
         workspace.write(f"{name}/own.yaml", text)
     text = SETTINGS.replace("URL", host.url)
@@ -104,7 +106,7 @@ def test_nothing_of_two_logins_is_mixed(pair: Pair) -> None:
     assert names(pair.south) == ["Own of south", "Relay"]
     assert names(pair.host) == ["Of nobody here"]
     ids = {}
-    for name in ("north", "south"):
+    for name in BOTH:
         state = json.loads(pair.state(name).read_text())
         assert state["account"] == {"name": name, "url": pair.host.url}
         ids[name] = {item["id"] for item in state["records"].values()}
@@ -139,12 +141,12 @@ def test_lists_and_imports_are_of_one_login_each(pair: Pair) -> None:
     pair.south.create(
         "email-pop", name="Found in south", billing_plancode="P", hostname="s.example"
     )
-    for name in ("north", "south"):
+    for name in BOTH:
         rows = pair("list", "-a", name, "-o", "json").text
         assert (f"Found in {name}" in rows, rows.count("Found in")) == (True, 1)
     done = pair("import", "--all-accounts", "--into", "monitors/{account}/imported")
     assert done.code == 0, done.text
-    for name in ("north", "south"):
+    for name in BOTH:
         folder = pair.workspace.root / "monitors" / name / "imported"
         texts = "".join(path.read_text() for path in folder.rglob("*.yaml"))
         assert re.findall("Found in [a-z]+", texts) == [f"Found in {name}"]
@@ -249,7 +251,7 @@ def test_a_hint_names_what_the_account_really_uses(
     pair: Pair, hurried: Clock, settings: tuple[str, str], env: dict[str, str], code: int, hint: str
 ) -> None:
     pair.settings(*settings)
-    for name in ("north", "south"):
+    for name in BOTH:
         (pair.workspace.root / f"token-{name}").write_text(f"0123456789abcdef-{name}\n")
     if "token" in settings[1]:
         pair.settings('password = {env = "{ACCOUNT}_WORD"}\n', "")
@@ -273,7 +275,7 @@ def test_the_progress_of_an_account_is_shown_before_its_end(
 ) -> None:
     shown = terminal("apply", "--all-accounts", "--auto-approve", env=ENV)
     assert shown.finish() == 0
-    for name in ("north", "south"):
+    for name in BOTH:
         *_, part = shown.screen.split(f"Account {name}\r\n")
         assert 0 <= part.index("accepted") < part.index("Apply complete!"), part
 
@@ -362,3 +364,169 @@ def test_one_account_is_asked_with_its_own_variables(pair: Pair) -> None:
 def test_a_login_that_a_sandbox_cannot_serve(run: Run, login: str, why: str) -> None:
     done = run("sandbox", "--login", login)
     assert (done.code, why in done.err) == (64, True)
+
+
+class TestSharedLogin:
+    """Two accounts of the settings that are one login, each with a folder of its own."""
+
+    SAME: ClassVar = {"SOUTH_NAME": NORTH.username, "SOUTH_WORD": NORTH.password}
+
+    @pytest.fixture
+    def shared(self, pair: Pair) -> Pair:
+        pair.settings('"monitors/_shared", ', "")
+        for name in BOTH:
+            (pair.workspace.root / "monitors" / name / "own.yaml").unlink()
+        return pair
+
+    @staticmethod
+    def relay(shared: Pair, manifest: Manifest, name: str, number: int | None, port: int) -> None:
+        head = ("email-smtp", "relay", number) if number else ("email-smtp", "relay")
+        shared.workspace.write(f"{name}/relay.yaml", manifest(*head, name="Relay", port=port))
+
+    @staticmethod
+    def made(shared: Pair, name: str = "Relay", port: int = 25) -> int:
+        return shared.north.create(
+            "email-smtp", name=name, billing_plancode="P", hostname="h.example", port=port
+        )
+
+    def test_one_id_in_both_is_refused_wherever_manifests_are_read(
+        self, shared: Pair, manifest: Manifest
+    ) -> None:
+        number = self.made(shared)
+        self.relay(shared, manifest, "north", number, 26)
+        self.relay(shared, manifest, "south", number, 27)
+        for arguments in (
+            ("validate",),
+            ("validate", "-a", "south"),
+            ("plan",),
+            ("plan", "-a", "north"),
+            ("plan", "-a", "north", "--offline"),
+            ("apply", "--all-accounts", "--auto-approve"),
+            ("apply", "-a", "south", "--auto-approve"),
+            ("list", "-a", "south"),
+            ("pull", "-a", "south"),
+            ("set", "-a", "south", "email-smtp/relay", "port=28", "--auto-approve"),
+            ("watch", "--once", "--apply"),
+        ):
+            done = shared(*arguments, env=self.SAME)
+            assert done.code == 3, (arguments, done.text)
+            assert f"duplicate-id: monitor {number} is also bound by" in done.text, arguments
+        assert shared.north.patches() == []
+        assert shared("plan", "-a", "north").code == 0, "another login has monitors of its own"
+
+    def test_a_mistake_of_two_accounts_does_not_stop_the_others(
+        self, shared: Pair, manifest: Manifest
+    ) -> None:
+        shared.settings("[accounts.south]", '[accounts.other]\nmanifests = ["o"]\n[accounts.south]')
+        (shared.workspace.root / "o").mkdir()
+        text = manifest("email-smtp", "alone", name="Alone")
+        (shared.workspace.root / "o" / "alone.yaml").write_text(text)
+        number = self.made(shared)
+        for name in BOTH:
+            self.relay(shared, manifest, name, number, 26)
+        env = self.SAME | {"OTHER_NAME": SOUTH.username, "OTHER_WORD": SOUTH.password}
+        done = shared("apply", "--all-accounts", "--auto-approve", env=env)
+        assert done.code == 7, done.text
+        assert names(shared.south) == ["Alone"]
+
+    @pytest.mark.parametrize("ids", [True, False])
+    def test_import_leaves_what_the_other_has(self, shared: Pair, *, ids: bool) -> None:
+        for count in range(3):
+            self.made(shared, f"Relay {count}")
+        without = () if ids else ("--no-ids",)
+        done = shared("import", "--all-accounts", *without, env=self.SAME)
+        assert done.code == 0, done.text
+        words = "3 monitors already in manifests of the account north, which has the same login: "
+        assert words in done.text
+        assert list((shared.workspace.root / "monitors" / "south").rglob("*.yaml")) == []
+        new = self.made(shared, "New")
+        assert shared("import", "-a", "south", env=self.SAME).code == 0
+        (file,) = (shared.workspace.root / "monitors" / "south").rglob("*.yaml")
+        assert f"id: {new}" in file.read_text()
+        assert shared("apply", "--all-accounts", "--auto-approve", env=self.SAME).code == 0
+        assert "0 unchanged" not in shared("plan", env=self.SAME).text
+
+    @pytest.mark.parametrize("has_id", [True, False])
+    def test_what_moves_to_the_other_is_forgotten_here_and_not_destroyed(
+        self, shared: Pair, manifest: Manifest, *, has_id: bool
+    ) -> None:
+        number = self.made(shared)
+        self.relay(shared, manifest, "north", number if has_id else None, 26)
+        shared.workspace.write("north/other.yaml", manifest("email-smtp", "other", name="Other"))
+        done = shared("apply", "-a", "north", "--adopt", "--auto-approve", env=self.SAME)
+        assert done.code == 0, done.text
+        root = shared.workspace.root / "monitors"
+        (root / "south").mkdir(exist_ok=True)
+        (root / "north" / "relay.yaml").rename(root / "south" / "relay.yaml")
+        arguments = ("apply", "--all-accounts", "--prune", "--adopt", "--auto-approve")
+        assert shared(*arguments, env=self.SAME).code == 0
+        assert shared.north.live(number)["port"] == 26
+        assert names(shared.north) == ["Other", "Relay"]
+        records = [json.loads(shared.state(name).read_text())["records"] for name in BOTH]
+        assert [list(it) for it in records] == [["email-smtp/other"], ["email-smtp/relay"]]
+        done = shared("plan", "--detailed-exitcode", env=self.SAME)
+        assert done.code == 0, done.text
+
+    def test_what_only_a_record_binds_is_not_taken(self, shared: Pair, manifest: Manifest) -> None:
+        self.relay(shared, manifest, "north", None, 26)
+        assert shared("apply", "-a", "north", "--auto-approve", env=self.SAME).code == 0
+        (made,) = shared.north.monitors()
+        for number in (None, made["id"]):
+            self.relay(shared, manifest, "south", number, 27)
+            done = shared("plan", "-a", "south", "--adopt", env=self.SAME)
+            assert done.code == (5 if number is None else 3), done.text
+            assert "email-smtp/relay of the account north (monitors/north/relay.yaml:1)" in (
+                done.text
+            )
+
+    def test_what_both_would_create_is_created_by_none(
+        self, shared: Pair, manifest: Manifest
+    ) -> None:
+        for name in BOTH:
+            self.relay(shared, manifest, name, None, 26)
+        done = shared("apply", "--all-accounts", "--auto-approve", env=self.SAME)
+        assert done.code == 5, done.text
+        assert "both accounts have the same login" in done.text
+        assert names(shared.north) == []
+
+    def test_one_file_behind_two_links_is_refused(self, shared: Pair, manifest: Manifest) -> None:
+        root = shared.workspace.root
+        (root / "relay.yaml").write_text(manifest("email-smtp", "relay", name="Relay"))
+        for name in BOTH:
+            (root / "monitors" / name).mkdir(exist_ok=True)
+            (root / "monitors" / name / "relay.yaml").symlink_to("../../relay.yaml")
+        done = shared("apply", "--all-accounts", "--auto-approve", env=self.SAME)
+        assert done.code == 3, done.text
+        assert "shared-file: this file is also a manifest of the account" in done.text
+        assert names(shared.north) == []
+        assert shared("apply", "--all-accounts", "--auto-approve").code == 0
+
+    def test_a_state_of_the_other_that_cannot_be_read_is_said(
+        self, shared: Pair, manifest: Manifest
+    ) -> None:
+        self.relay(shared, manifest, "north", None, 26)
+        self.relay(shared, manifest, "south", self.made(shared, "Mine"), 27)
+        shared.state("north").parent.mkdir(parents=True)
+        shared.state("north").write_text("{")
+        done = shared("plan", "-a", "south", env=self.SAME)
+        assert done.code == 0, done.text
+        assert "Warning: the state of the account north, which has the same login, cannot" in (
+            done.text
+        )
+
+    @pytest.mark.parametrize("same", [True, False])
+    def test_no_file_of_an_account_with_another_login_is_read(
+        self, shared: Pair, manifest: Manifest, monkeypatch: pytest.MonkeyPatch, *, same: bool
+    ) -> None:
+        for name in BOTH:
+            self.relay(shared, manifest, name, None, 26)
+        read = manifests.read
+        paths: list[str] = []
+        monkeypatch.setattr(manifests, "read", lambda path: paths.append(path) or read(path))
+        shared("plan", "-a", "south", env=self.SAME if same else {})
+        assert ("monitors/north/relay.yaml" in paths) == same
+        paths.clear()
+        shared("plan", env=self.SAME if same else {})
+        assert sorted(paths) == sorted(
+            f"monitors/{name}/relay.yaml" for name in BOTH for _ in range(1 + same)
+        )

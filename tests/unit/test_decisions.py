@@ -7,10 +7,11 @@ import pytest
 from reconciler.core.decisions import TABLE, situation, without_manifest
 from reconciler.core.diff import Cause
 from reconciler.core.inventory import Inventory, Uncertain
-from reconciler.core.model import Account, Desired, Live
+from reconciler.core.model import Account, Desired, Live, Origin
 from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Action, BindingAction, NoteCode, Plan, Reason
 from reconciler.core.planner import decide
+from reconciler.core.siblings import NOBODY, Claim, Claims
 from reconciler.core.state import Record
 from reconciler.core.targets import matches
 
@@ -67,32 +68,101 @@ ROWS: dict[str, tuple[list[Desired], int | None, list[Live], str]] = {
 }  # fmt: skip
 
 
+CLAIM = Claim("south", "email-smtp/theirs", Origin("monitors/south/theirs.yaml", 0, 3))
+BY_ID = Claims(ids={1: CLAIM})
+BY_NAME = Claims(names={("email-smtp", "relay"): CLAIM})
+RELAYS = [live({"name": "Relay"}), live({"name": "Relay"}, id=8)]
+
+# The same, where another account with the same login describes this.
+ROWS_OF_OTHERS: dict[str, tuple[list[Desired], int | None, list[Live], str, Claims]] = {
+    "no id, record of theirs": ([NAMED], 1, [live()], "other-account", BY_ID),
+    "no id, record of theirs, gone": ([NAMED], 1, [], "other-account", BY_ID),
+    "no id, no record, theirs has its name": (
+        [NAMED], None, RELAYS[:1], "other-account", BY_ID,
+    ),
+    "no id, no record, theirs and a free one have its name": (
+        [NAMED], None, RELAYS, "not-ours", BY_ID,
+    ),
+    "no id, no record, theirs will have its name": ([NAMED], None, [], "other-account", BY_NAME),
+    "no id, no record, theirs may be the free one": (
+        [NAMED], None, RELAYS[:1], "other-account", BY_NAME,
+    ),
+    "no id, record, gone, theirs will have its name": ([NAMED], 1, [], "other-account", BY_NAME),
+    "no id, record, there, theirs will have its name": (
+        [NAMED], 1, RELAYS[:1], "unchanged", BY_NAME,
+    ),
+    "no id, record that a manifest contradicts": (
+        [NAMED, OTHER], 1, [live()], "two-bindings", BY_ID,
+    ),
+    "id of theirs": ([BOUND], None, [live()], "other-account", BY_ID),
+    "id and record of theirs": ([BOUND], 1, [live()], "other-account", BY_ID),
+    "id of theirs, record of another id": ([BOUND], 2, [live()], "two-bindings", BY_ID),
+    "id, theirs has its name": ([BOUND], 1, RELAYS[:1], "unchanged", BY_NAME),
+    "no manifest, record of theirs": ([], 1, [live()], "forget", BY_ID),
+    "no manifest, theirs has its name": ([], 1, RELAYS[:1], "forget", BY_NAME),
+}  # fmt: skip
+
+
 def planned(
-    manifests: list[Desired], number: int | None, monitors: list[Live], rules: PlanOptions = RULES
+    manifests: list[Desired],
+    number: int | None,
+    monitors: list[Live],
+    rules: PlanOptions = RULES,
+    others: Claims = NOBODY,
 ) -> Plan:
     records = {} if number is None else {ADDRESS: record(id=number)}
-    return decide(ACCOUNT, manifests, records, monitors, KINDS, rules)
+    return decide(ACCOUNT, manifests, records, monitors, KINDS, rules, others=others)
 
 
 @pytest.mark.parametrize(("manifests", "number", "monitors", "decision"), ROWS.values(), ids=ROWS)
 def test_the_decision_table(
     manifests: list[Desired], number: int | None, monitors: list[Live], decision: str
 ) -> None:
-    plan = planned(manifests, number, monitors)
-    decided = [
+    assert decided(planned(manifests, number, monitors)) == decision
+
+
+@pytest.mark.parametrize(
+    ("manifests", "number", "monitors", "decision", "others"),
+    ROWS_OF_OTHERS.values(),
+    ids=ROWS_OF_OTHERS,
+)
+@pytest.mark.parametrize("adopt", [False, True])
+def test_what_another_account_with_the_same_login_has(
+    manifests: list[Desired],
+    number: int | None,
+    monitors: list[Live],
+    decision: str,
+    others: Claims,
+    *,
+    adopt: bool,
+) -> None:
+    rules = PlanOptions(adopt=adopt, prune=True)
+    plan = planned(manifests, number, monitors, rules, others)
+    if adopt and decision == "not-ours":
+        assert [(item.action, item.id) for item in plan.bindings] == [(BindingAction.ADOPT, 8)]
+        return
+    assert decided(plan) == decision
+    for refusal in plan.refusals:
+        if refusal.code == "other-account":
+            assert f"{CLAIM} also describes " in refusal.message
+
+
+def decided(plan: Plan) -> str:
+    found = [
         *[item.action.value for item in plan.changes if item.address == ADDRESS],
         *[item.action.value for item in plan.bindings if item.address == ADDRESS],
         *[item.code for item in plan.refusals if item.address == ADDRESS],
         *[item.code.value for item in plan.notes if item.address == ADDRESS],
     ]
-    assert decided == ([] if decision == "unchanged" else [decision])
+    return " ".join(found) or "unchanged"
 
 
 def test_every_row_of_the_table_has_a_case_and_every_case_a_row() -> None:
     found = set()
-    for manifests, number, monitors, _ in ROWS.values():
+    rows = [(*row, NOBODY) for row in ROWS.values()]
+    for manifests, number, monitors, _, others in (*rows, *ROWS_OF_OTHERS.values()):
         records = {} if number is None else {ADDRESS: record(id=number)}
-        view = Inventory(manifests, records, monitors)
+        view = Inventory(manifests, records, monitors, others=others)
         if not manifests or manifests[0] is OTHER:
             found.add(without_manifest(ADDRESS, records[ADDRESS], view))
         else:
@@ -127,8 +197,9 @@ def test_what_only_an_answer_says_is_ours_is_not_changed_if_it_is_nothing_of_tha
 
 
 def test_every_refusal_says_what_and_what_next_without_a_gap() -> None:
-    for manifests, number, monitors, _ in ROWS.values():
-        for refusal in planned(manifests, number, monitors).refusals:
+    rows = [(*row, NOBODY) for row in ROWS.values()]
+    for manifests, number, monitors, _, others in (*rows, *ROWS_OF_OTHERS.values()):
+        for refusal in planned(manifests, number, monitors, others=others).refusals:
             assert "None" not in refusal.message + refusal.hint
             assert "{" not in refusal.message + refusal.hint
             assert refusal.hint.endswith((".", ADDRESS))

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import fleet
 from runner import (
+    LOGIN,
     TOOL,
     Run,
     RunError,
@@ -225,6 +226,7 @@ def accounts(root: Path, scale: Scale) -> Iterator[Figure]:
     fleet.write(largest, AT_ONCE * size)
     many, one, first = [], [], 0.0
     with sandbox(folder) as of_many, sandbox(whole) as of_one:
+        fleet.write_tokens(folder, of_many, *LOGIN.values())
         for _ in range(scale.runs):  # in turn, as a machine that slows down slows both
             finished, first = run_read([*TOOL, "plan"], folder, of_many)
             many.append(finished)
@@ -249,6 +251,7 @@ def over_dask(root: Path, scale: Scale) -> Iterator[Figure]:
     count, size = scale.accounts
     folder = _accounts(root, scale)
     with sandbox(folder) as url:
+        fleet.write_tokens(folder, url, *LOGIN.values())
         threads = run([*TOOL, "plan"], folder, url)
         with cluster(folder, url, WORKERS, AT_ONCE // WORKERS) as address:
             command = [*TOOL, "plan", "--executor", f"dask:{address}"]

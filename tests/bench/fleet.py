@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import urllib.request
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -65,8 +66,7 @@ def write(folder: Path, size: int, *, timeout: int = 30) -> None:
 
 _ACCOUNTS = """\
 [defaults]
-username = {{env = "ALERTSITE_USERNAME"}}
-password = {{env = "ALERTSITE_PASSWORD"}}
+token = {{file = "tokens/{{account}}"}}
 
 [fleet]
 parallelism = {at_once}
@@ -90,6 +90,19 @@ def write_accounts(folder: Path, count: int, at_once: int) -> None:
     file.unlink()
     file.write_text(text.replace("timeout: 30", "timeout: 45"))
     (folder / "reconciler.toml").write_text(settings)
+    (folder / "tokens").mkdir()
+
+
+def write_tokens(folder: Path, url: str, username: str, password: str) -> None:
+    """Gives each account of a folder a token of its own.
+
+    By their tokens they are different logins, though one sandbox account stands for all of them.
+    """
+    body = json.dumps({"username": username, "password": password}).encode()
+    asked = urllib.request.Request(f"{url}/access-tokens", body)
+    for account in (folder / "monitors").iterdir():
+        with urllib.request.urlopen(asked) as answer:
+            (folder / "tokens" / account.name).write_text(json.load(answer)["access_token"])
 
 
 def _monitor(number: int) -> dict[str, Any]:

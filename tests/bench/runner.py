@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 TOOL = [str(Path(sys.executable).with_name("reconciler"))]
+LOGIN = {"ALERTSITE_USERNAME": "demo@example.com", "ALERTSITE_PASSWORD": "demo"}
 SECONDS = 120.0
 """How long one run may take: about ten times what the longest takes on a slow machine."""
 GRACE = 10.0
@@ -253,8 +254,7 @@ def _environment(url: str | None) -> dict[str, str]:
     }
     if url is None:
         return kept
-    login = {"ALERTSITE_USERNAME": "demo@example.com", "ALERTSITE_PASSWORD": "demo"}
-    return {**kept, "ALERTSITE_URL": url, **login}
+    return {**kept, "ALERTSITE_URL": url, **LOGIN}
 
 
 @contextmanager

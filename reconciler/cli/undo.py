@@ -75,7 +75,7 @@ def undo(
     with signals.emitting(signals.Wanted(events, metrics, notify), "undo") as told:
         schemas = installed_schemas()
         run = runtime.begin(location, run=told.run)
-        nothing = Fleet({}, 0, manifests)
+        nothing = Fleet({}, 0, manifests, sources=options.sources(manifests))
         workspace = Workspace(nothing, schemas, run.vault(), budgets=runtime.budgets())
         asked = TakingBack(read_run(run.store, run_id).id, targets)
         how = ApplyOptions.of(given)

@@ -37,7 +37,8 @@ def undo_workspace(
     """The workspace in which the plan is one that takes the run back.
 
     Args:
-        workspace: what else is needed to plan; its manifests are not looked at.
+        workspace: what else is needed to plan; of its manifests only what their account must leave
+            to others is looked at.
         record: of the run.
         state: what is known by now.
         targets: addresses, or globs over them, to which it is limited.
@@ -58,9 +59,11 @@ def undo_workspace(
         why = "; ".join(reasons or [_NOTHING_LEFT]).rstrip(".")
         raise RefusedError(f"nothing in run {record.id} can be undone: {why}")
     retires = any(item.action is Action.CREATE for item in record.changes)
+    by_address = {item.address: item for item in found.desired}
+    sources = workspace.fleet.sources
     return UndoWorkspace(
         workspace._replace(
-            fleet=Fleet({item.address: item for item in found.desired}, 0, f"run {record.id}"),
+            fleet=Fleet(by_address, 0, f"run {record.id}", sources=sources),
             rules=PlanOptions(found.targets, prune=retires),
             undoes=record.id,
         ),

@@ -530,3 +530,15 @@ class TestSharedLogin:
         assert sorted(paths) == sorted(
             f"monitors/{name}/relay.yaml" for name in BOTH for _ in range(1 + same)
         )
+
+    def test_undo_leaves_what_the_other_has_by_now(self, shared: Pair, manifest: Manifest) -> None:
+        self.relay(shared, manifest, "north", None, 26)
+        assert shared("apply", "-a", "north", "--auto-approve", env=self.SAME).code == 0
+        (made,) = shared.north.monitors()
+        (shared.workspace.root / "monitors" / "north" / "relay.yaml").unlink()
+        self.relay(shared, manifest, "south", made["id"], 26)
+        (run,) = shared("history", "-a", "north", "--json", env=self.SAME).json["runs"]
+        done = shared("undo", run["id"], "-a", "north", "--auto-approve", env=self.SAME)
+        assert names(shared.north) == ["Relay"], done.text
+        assert done.code == 0
+        assert "email-smtp/relay" not in shared.state("north").read_text().partition('"runs"')[0]

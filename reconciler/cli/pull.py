@@ -87,7 +87,8 @@ def _lines(found: Pull) -> Iterator[str]:
         yield f"      {printable(f'{edit.pointer[1]}: {_change(edit)}')}"
     for skipped in found.skipped:
         head = paint(f"! {skipped.desired.address}", "!", colour=colour)
-        why = f"{skipped.field} was not pulled: {skipped.reason} ({skipped.desired.origin})"
+        place = f"{skipped.place.path}:{skipped.place.line}"
+        why = f"{skipped.field} was not pulled: {skipped.reason} ({place})"
         yield f"  {head} {printable(why)}"
     if found.edits or found.skipped:
         yield ""

@@ -61,11 +61,12 @@ class Edit(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A field that differs and cannot be written, and why."""
+    """A field that differs and cannot be written, why, and where its value stands."""
 
     desired: Desired
     field: str
     reason: str
+    place: Position
 
 
 class File(NamedTuple):
@@ -203,7 +204,7 @@ class _Finding:
             value = found.values.get((section, name), desired)
             if value is desired:
                 reason = found.reasons.get((section, name), found.fault)
-                self.skipped.append(Skipped(desired, name, f"AlertSite's value: {reason}"))
+                self._skip(desired, section, name, f"AlertSite's value: {reason}")
                 continue
             edit = self._edit(desired, (section, name), value, causes[name])
             self._edits.setdefault(edit.spot.path, []).append(edit)
@@ -216,19 +217,25 @@ class _Finding:
         wanted: dict[Pointer, list[JSON]] = {}
         for change in fields:
             name = change.field
+            section = "spec" if name in desired.kind.fields else "extra"
             if reason := self._why_not(desired, record, name, live):
-                self.skipped.append(Skipped(desired, name, reason))
+                self._skip(desired, section, name, reason)
                 continue
             values = written(desired.kind.field(name), live.fields.get(name))
-            section = "spec" if name in desired.kind.fields else "extra"
             try:
                 for value in values:
                     check_value(name, value)
             except NotWritableError as error:
-                self.skipped.append(Skipped(desired, name, f"AlertSite's value: {error}"))
+                self._skip(desired, section, name, f"AlertSite's value: {error}")
                 continue
             wanted[section, name] = values or _unset(self._schemas, desired, name)
         return wanted
+
+    def _skip(self, desired: Desired, section: str, name: str, reason: str) -> None:
+        """Notes a field that cannot be written, with the document that its value comes from."""
+        origin, pointer = desired.place(name), (section, name)
+        place = self._locator.position(origin.path, origin.document, pointer, of_key=True)
+        self.skipped.append(Skipped(desired, name, reason, place))
 
     def _why_not(self, desired: Desired, record: Record | None, name: str, live: Live) -> str:
         """Why what AlertSite has may not stand in a file that is kept in Git; empty if it may."""
@@ -276,7 +283,8 @@ class _Finding:
             original = manifests.read(path) if os.path.lexists(path) else None
             if isinstance(original, Diagnostic):
                 self.skipped += [
-                    Skipped(each.desired, each.pointer[1], str(original)) for each in edits
+                    Skipped(each.desired, each.pointer[1], original.message, original.position)
+                    for each in edits
                 ]
                 continue
             data, made = self._made(original, edits)
@@ -292,7 +300,8 @@ class _Finding:
             try:
                 _set(original, [*made, edit])
             except NotEditableError as error:
-                self.skipped.append(Skipped(edit.desired, edit.pointer[1], str(error)))
+                skipped = Skipped(edit.desired, edit.pointer[1], str(error), edit.place)
+                self.skipped.append(skipped)
             else:
                 made.append(edit)
         return _set(original, made), made

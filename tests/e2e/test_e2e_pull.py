@@ -330,7 +330,7 @@ def test_brackets_with_comments_are_left_to_the_user(
     assert done.code == 7
     assert (
         "! email-pop/pop locations was not pulled: line 13 has brackets with comments inside; "
-        "edit it by hand (monitors/others.yaml:10)\n"
+        "edit it by hand (monitors/others.yaml:13)\n"
     ) in done.out
     assert b'"name": "Pop 3"' in path.read_bytes()
     assert b'{"id": 10}, # Fort Lauderdale' in path.read_bytes()

@@ -304,6 +304,14 @@ class TestPulling:
         ]
         assert fleet().by_address["email-smtp/own"].fields["timeout"] == 60
 
+    def test_what_is_not_pulled_is_named_where_it_stands(self) -> None:
+        Path(OWN, "a.yaml").write_text(f"{HEAD}  interval: 10\n  note: to ${{port}}\n")
+        pull, _ = self.pulled("email-smtp/relay", note="x", port=26, hostname="no host")
+        assert [(item.field, item.place.path, item.place.line) for item in pull.skipped] == [
+            ("note", f"{OWN}/a.yaml", 6),
+            ("hostname", f"{SHARED}/relay.yaml", 9),
+        ]
+
     def test_what_looks_like_a_variable_is_escaped(self) -> None:
         _, after = self.pulled("email-smtp/own", name="a ${port}")
         assert "name: a $${port}\n" in Path(OWN, "own.yaml").read_text()

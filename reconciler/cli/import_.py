@@ -228,8 +228,8 @@ def _totals(found: Imported, folder: str) -> Iterator[str]:
     yield f"Imported {total} into {quantity(count, 'file')} below {folder}."
     if found.is_unshared:
         yield (
-            "No defaults were written: they would also apply to the manifests that already exist "
-            f"below {folder}. An import into an empty folder writes defaults."
+            "No defaults were written: they would also apply to the manifests that already exist. "
+            "Only an import that finds none writes defaults."
         )
     for item in found.shared:
         path = Path(folder, "_defaults.yaml")

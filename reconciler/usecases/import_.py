@@ -393,9 +393,10 @@ class _Drafts:
                 f"{', '.join(sorted(self._unmet))}: no email monitor has this id or name",
                 "A target is an id, or a glob over names. To see all, run: reconciler list --live",
             )
-        if self._overlap and not self._terms.merge:
-            first = self._described[self._overlap[0]]
-            count = len(self._overlap)
+        known = (self._described[number] for number in self._overlap)
+        own = [item for item in known if not item.layer]  # what is shared is always skipped
+        if own and not self._terms.merge:
+            first, count = own[0], len(own)
             raise RefusedError(
                 f"1 of the monitors already has a manifest: {first.address} ({first.origin})"
                 if count == 1
@@ -410,8 +411,11 @@ class _Drafts:
             free = {path: naming.free_path(path, self._holds) for path in paths}
             drafts = [item._replace(path=free[item.path]) for item in drafts]
         comments = comments_of(drafts, live, self._schemas, redactor)
-        # Manifests that were there before must not get anything.
-        is_new = not any(present.folders for present in self._present)
+        # Manifests that were there before must not get anything, nor may those that are shared.
+        is_new = not any(
+            present.folders or any(item.layer for item in present.fleet)
+            for present in self._present
+        )
         if self._terms.lift and is_new:
             drafts, shared = naming.lifted(drafts, self._schemas.kinds, self._given)
         texts = compose(

@@ -542,3 +542,22 @@ class TestSharedLogin:
         assert names(shared.north) == ["Relay"], done.text
         assert done.code == 0
         assert "email-smtp/relay" not in shared.state("north").read_text().partition('"runs"')[0]
+
+
+class TestImportBesideSharedManifests:
+    """What shared manifests describe is skipped, and gets nothing from what is imported."""
+
+    def test_what_is_shared_is_skipped(self, pair: Pair) -> None:
+        assert pair("apply", "--all-accounts", "--auto-approve").code == 0
+        (pair.workspace.root / "monitors" / "north" / "own.yaml").unlink()
+        assert pair("state", "rm", "-a", "north", "email-smtp/own-north").code == 0
+        for number in range(6):
+            pair.north.create("email-smtp", name=f"M{number}", billing_plancode="P", hostname="h.x")
+        done = pair("import", "-a", "north")
+        assert done.code == 0, done.text
+        assert "1 monitor already in manifests: not changed.\nImported 7 monitors into 7 files" in (
+            done.out
+        )
+        assert not list((pair.workspace.root / "monitors" / "north").rglob("_defaults.yaml"))
+        assert pair("plan", "-a", "north", "--detailed-exitcode").code == 0
+        assert pair("import", "-a", "south").code == 5, "its own manifest is there"

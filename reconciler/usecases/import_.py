@@ -282,6 +282,13 @@ def facts_of(live: Live, kind: str, name: str) -> Facts:
     )
 
 
+def _ending_in(folder: str, sources: Sources) -> Sources:
+    """What a fleet is loaded from with a folder, which may be missing, in place of the own one."""
+    shared, own = sources.folders[:-1], sources.folders[-1]
+    is_there = folder == own or os.path.lexists(folder)
+    return sources._replace(folders=(*shared, folder) if is_there else shared)
+
+
 class _Drafts:
     """What has been drafted so far."""
 
@@ -294,7 +301,10 @@ class _Drafts:
         own = terms.sources.folders[-1]
         folders = {terms.folder, own} if terms.merge else {terms.folder}
         sources = terms.sources if terms.sources != Sources((own,)) else None
-        self._present = [Presence(folder, schemas, sources) for folder in sorted(folders)]
+        self._present = [
+            Presence(folder, schemas, sources and _ending_in(folder, sources))
+            for folder in sorted(folders)
+        ]
         # What stands in a folder above is read from there too, and so are the new files.
         # Those above the folders of one of several accounts hold the manifests of others.
         around = [Presence(folder, schemas) for folder in above(terms.folder) if sources is None]
@@ -394,7 +404,7 @@ class _Drafts:
                 "A target is an id, or a glob over names. To see all, run: reconciler list --live",
             )
         known = (self._described[number] for number in self._overlap)
-        own = [item for item in known if not item.layer]  # what is shared is always skipped
+        own = [item for item in known if not self._is_shared(item)]
         if own and not self._terms.merge:
             first, count = own[0], len(own)
             raise RefusedError(
@@ -413,8 +423,7 @@ class _Drafts:
         comments = comments_of(drafts, live, self._schemas, redactor)
         # Manifests that were there before must not get anything, nor may those that are shared.
         is_new = not any(
-            present.folders or any(item.layer for item in present.fleet)
-            for present in self._present
+            present.folders or any(map(self._is_shared, present.fleet)) for present in self._present
         )
         if self._terms.lift and is_new:
             drafts, shared = naming.lifted(drafts, self._schemas.kinds, self._given)
@@ -458,6 +467,10 @@ class _Drafts:
     def _skip(self, live: Live, reason: str) -> None:
         name = canonical_of(live.fields.get("name"))
         self._skipped.append(ImportNote(f"monitor {live.id} ({live.type}, {name})", "", reason))
+
+    def _is_shared(self, manifest: Desired) -> bool:
+        """Whether other accounts use the manifest too; what it describes is always skipped."""
+        return bool(self._terms.sources.shared(manifest.origin.path))
 
     def _holds(self, path: str) -> bool:
         return any(present.holds(path) for present in self._present)

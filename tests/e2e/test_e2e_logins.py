@@ -561,3 +561,8 @@ class TestImportBesideSharedManifests:
         assert not list((pair.workspace.root / "monitors" / "north").rglob("_defaults.yaml"))
         assert pair("plan", "-a", "north", "--detailed-exitcode").code == 0
         assert pair("import", "-a", "south").code == 5, "its own manifest is there"
+
+    def test_staging_imports_again_what_the_own_folder_has(self, pair: Pair) -> None:
+        assert pair("apply", "-a", "north", "--auto-approve").code == 0
+        done = pair("import", "-a", "north", "--into", "staged")
+        assert (done.code, "Imported 1 monitor into 1 file" in done.out) == (0, True), done.text

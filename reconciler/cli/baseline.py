@@ -74,9 +74,8 @@ def _read(file: str) -> frozenset[KnownFinding]:
     except FileNotFoundError:
         return frozenset()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigurationError(
-            f"{file}, the lint baseline, cannot be read: {reason}",
+            f"{file}, the lint baseline, cannot be read: {json_text.reason_of(error)}",
             "Remove it, then create it again with: reconciler validate --update-baseline",
         ) from error
     if problem := problem_of("lint-baseline", data):

@@ -21,5 +21,5 @@ def read(path: str, hint: str, *, name: str = "", most: int | None = None) -> JS
     try:
         return json_text.read(durable.read_any(path, most))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
+        reason = json_text.reason_of(error)
         raise ConfigurationError(f"{name or path} cannot be read: {reason}", hint) from error

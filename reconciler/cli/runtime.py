@@ -605,9 +605,9 @@ def read_seed(path: Path) -> list[dict[str, Any]]:
     try:
         monitors = json_text.read(durable.read_any(path))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigurationError(
-            f"{path} cannot be read as JSON: {reason}", "Use a file with a JSON list of monitors."
+            f"{path} cannot be read: {json_text.reason_of(error)}",
+            "Use a file with a JSON list of monitors.",
         ) from error
     if not isinstance(monitors, list) or not all(map(_is_monitor, monitors)):
         raise ConfigurationError(

@@ -69,6 +69,19 @@ def _problem(error: json.JSONDecodeError) -> str:
     return f"it is not valid JSON: {place}"
 
 
+def reason_of(error: Exception) -> str:
+    """Why a file with JSON cannot be read, written or used, in words for whoever has it."""
+    match error:
+        case OSError():
+            return error.strerror or str(error)
+        case UnicodeDecodeError():
+            return "it is not UTF-8"
+        case ValueError():
+            return str(error)
+        case _:  # what `read` has given is used as what it is not
+            return "it does not have the expected content"
+
+
 def _is_surely_flat(data: bytes) -> bool:
     """Whether its brackets alone show that it is not too deep; quick, as most texts have few."""
     brackets = data.translate(None, _NOT_BRACKETS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import signal
 import socket
 import sys
@@ -683,6 +684,46 @@ class TestNotify:
         (checkout / ".reconciler" / "watch-notified.json").write_text("[")
         done = once(run, account, checkout, "--notify", service.url)
         assert ("cannot be read" in done.err, service.titles()) == (True, news)
+
+    @pytest.mark.parametrize(
+        ("command", "kept"),
+        [(("watch", "--once"), "watch-notified.json"), (("drift",), "notified.json")],
+    )
+    @pytest.mark.parametrize(
+        ("there", "reason"),
+        [
+            (None, "it is not a regular file"),
+            (b"[", "it is not JSON: Expecting value: line 1 column 2 (char 1)"),
+            (b"\xff", "it is not UTF-8"),
+            (b"[1]", "it does not have the expected content"),
+            (b'{"services": 1, "default": 1}', "it does not have the expected content"),
+        ],
+    )
+    def test_why_what_was_told_is_not_known(
+        self,
+        command: tuple[str, ...],
+        kept: str,
+        there: bytes | None,
+        reason: str,
+        service: Service,
+        run: Run,
+        account: Account,
+        checkout: Path,
+    ) -> None:
+        assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
+        account.edit("email-smtp", 2, port=2525)
+        path = checkout / ".reconciler" / kept
+        if there is None:
+            os.mkfifo(path)
+        else:
+            path.write_bytes(there)
+        for _ in range(2):
+            done = run(*command, "--notify", service.url, env=account.env, cwd=checkout)
+            found = [line for line in done.err.splitlines() if f"{kept} cannot be " in line]
+            assert all(line.endswith(f": {reason}") for line in found), found
+            if there is None:
+                assert len(found) == 2, done.err  # it is neither read nor written
+        assert len(found) == (0 if there is not None else 2), "the next run has it again"
 
     @pytest.mark.parametrize("command", [("watch", "--once"), ("drift",)])
     def test_a_service_that_takes_nothing_is_no_reason_to_tell_another_one_again(

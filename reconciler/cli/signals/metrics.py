@@ -262,6 +262,8 @@ class Metrics(Numbers):
             line = f"{LAST_SUCCESS.name}{{{labels}}} "
             found = [float(each.removeprefix(line)) for each in text.splitlines() if line in each]
         except (OSError, ValueError) as error:
-            self._say(f"{self._path} does not have the time of the last successful run: {error}")
+            written = "it is not what a run has written"
+            reason = error.strerror if isinstance(error, OSError) else written
+            self._say(f"{self._path} does not have the time of the last successful run: {reason}")
             return None
         return found[0] if found and isfinite(found[0]) else None

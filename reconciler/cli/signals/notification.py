@@ -188,19 +188,24 @@ class Notification:
                 for key, item in told.items()
             }
         except (OSError, ValueError, AttributeError, TypeError) as error:
-            self._say(f"{TOLD} cannot be read, so all drift is reported as new: {error}")
+            reason = json_text.reason_of(error)
+            self._say(f"{TOLD} cannot be read, so all drift is reported as new: {reason}")
             return {}
 
     def _remember(self, now: dict[str, dict[str, str]]) -> None:
         try:
             data = durable.read(TOLD)
-            every: JSON = {} if data is None else json_text.read(data)
+            try:
+                every: JSON = {} if data is None else json_text.read(data)
+            except ValueError:  # which reading it has told
+                every = {}
             if not isinstance(every, dict):
                 every = {}
             durable.make_folder(TOLD.parent)
             durable.replace(TOLD, f"{as_json(every | {self._account: now})}\n".encode())
-        except (OSError, ValueError) as error:
-            self._say(f"{TOLD} cannot be written, so drift is reported again: {error}")
+        except OSError as error:
+            reason = json_text.reason_of(error)
+            self._say(f"{TOLD} cannot be written, so drift is reported again: {reason}")
 
 
 def _after(found: DriftFound, told: dict[str, str]) -> dict[str, str]:

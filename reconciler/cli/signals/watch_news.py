@@ -71,7 +71,7 @@ class WatchNews:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             self._say(
                 f"{NOTIFIED} cannot be read, so all current drift and failures are reported as "
-                f"new: {error}"
+                f"new: {json_text.reason_of(error)}"
             )
             return {}
 
@@ -81,4 +81,7 @@ class WatchNews:
             durable.make_folder(NOTIFIED.parent)
             durable.replace(NOTIFIED, f"{as_json(kept)}\n".encode())
         except OSError as error:
-            self._say(f"{NOTIFIED} cannot be written, so a restart reports the same again: {error}")
+            self._say(
+                f"{NOTIFIED} cannot be written, so a restart reports the same again: "
+                f"{json_text.reason_of(error)}"
+            )

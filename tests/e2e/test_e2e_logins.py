@@ -167,6 +167,8 @@ def test_two_accounts_with_one_login_and_one_manifest_are_refused(pair: Pair) ->
         ("plan",),
         ("apply", "--all-accounts"),
         ("plan", "-a", "south"),
+        ("plan", "-a", "south", "--offline"),
+        ("validate", "-a", "south"),
         ("watch", "--once"),
     ):
         before = len(pair.host.requests())

@@ -74,8 +74,6 @@ def reason_of(error: Exception) -> str:
     match error:
         case OSError():
             return error.strerror or str(error)
-        case UnicodeDecodeError():
-            return "it is not UTF-8"
         case ValueError():
             return str(error)
         case _:  # what `read` has given is used as what it is not

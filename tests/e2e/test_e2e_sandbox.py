@@ -35,7 +35,7 @@ def test_it_prints_what_points_other_commands_at_it(start: Start, run: Run, flee
     [
         (["--db", "nowhere/sandbox.db"], 3, "unable to open database file"),
         (["--request-log", "nowhere/log"], 3, "No such file or directory"),
-        (["--seed-file", "text.json"], 3, "cannot be read: it is not JSON"),
+        (["--seed-file", "text.json"], 3, "cannot be read: it is not valid JSON"),
         (["--seed-file", "object.json"], 3, "is not a list of monitors"),
         (["--seed-file", "text-id.json"], 3, "is not a list of monitors"),
         (["--seed-file", "huge-id.json"], 3, "is not a list of monitors"),

@@ -693,8 +693,8 @@ class TestNotify:
         ("there", "reason"),
         [
             (None, "it is not a regular file"),
-            (b"[", "it is not JSON: Expecting value: line 1 column 2 (char 1)"),
-            (b"\xff", "it is not UTF-8"),
+            (b"[", "it is incomplete: it ends in line 1, column 2"),
+            (b"\xff", "it is not UTF-8 text"),
             (b"[1]", "it does not have the expected content"),
             (b'{"services": 1, "default": 1}', "it does not have the expected content"),
         ],

@@ -77,7 +77,9 @@ class Siblings:
         return Claims(
             ChainMap(*(item.ids for item in found)),
             ChainMap(*(item.names for item in found)),
+            ChainMap(*(item.addresses for item in found)),
             ChainMap(*(item.files for item in found)),
+            next((item.unread for item in found if item.unread), ""),
         )
 
     def _of(self, account: AccountSettings) -> AccountClaims:
@@ -87,19 +89,20 @@ class Siblings:
                 found = read_claims(sources, lambda: self._records(account))
             except ConfigurationError as error:
                 self._say(account, "manifests", error)
-                found = AccountClaims({}, {}, {})
+                unread = f"the manifests of the account {account.name} cannot be read"
+                found = AccountClaims({}, {}, {}, {}, unread)
             self._read[account.name] = found
         return self._read[account.name]
 
-    def _records(self, account: AccountSettings) -> Mapping[str, Record]:
+    def _records(self, account: AccountSettings) -> Mapping[str, Record] | None:
         place = placed(self._location or account.state, account.name)
         if not is_file(place):
-            return {}
+            return None
         try:
             return read_known(open_store(place), None, lineage="").state.records
         except (ConfigurationError, StateError) as error:
             self._say(account, "state", error)
-            return {}
+            return None
 
     @staticmethod
     def _say(account: AccountSettings, what: str, error: Exception) -> None:

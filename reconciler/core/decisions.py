@@ -136,10 +136,9 @@ def without_manifest(
     """The row of `TABLE` that a record stands in whose address no manifest has."""
     live = inventory.by_id.get(record.id)
     kind, others = address.partition("/")[0], inventory.others
-    # A manifest that moved to another account without an id may be bound there by its name.
-    is_theirs = record.id in others.ids or (
-        live is not None and match_key(kind, live.fields.get("name")) in others.names
-    )
+    # An address that moved to another account, where it is bound to nothing yet, means the same.
+    moved = others.addresses.get(address)
+    is_theirs = record.id in others.ids or (moved is not None and moved.is_unbound)
     is_claimed = is_theirs or record.id in inventory.claimed
     knows = RecordState.OTHERWISE if is_claimed else RecordState.RECORD
     if live is None:
@@ -172,6 +171,14 @@ def situation(
         return names, knows, LiveState.NOTHING
     sees = (LiveState.NOTHING, LiveState.ONE_CANDIDATE, LiveState.SEVERAL_CANDIDATES)
     return names, knows, sees[min(2, len(inventory.candidates.get(match_key_of(manifest), ())))]
+
+
+def claim_on_orphan(address: str, record: Record, inventory: Inventory) -> Claim | None:
+    """The manifest of another account that may describe the monitor of an orphan by now."""
+    kind, live = address.partition("/")[0], inventory.by_id[record.id]
+    names = (live.fields.get("name"), record.fields.get("name"))
+    found = (inventory.others.names.get(match_key(kind, name)) for name in names)
+    return inventory.others.addresses.get(address) or next(filter(None, found), None)
 
 
 def claim_on(manifest: Desired, inventory: Inventory) -> Claim | None:

@@ -113,7 +113,7 @@ class Inventory:
         """
         free: dict[str, list[Live]] = {}
         for monitor in self.by_id.values():
-            if monitor.id not in self.bound:
+            if monitor.id not in self.bound and monitor.id not in self.others.ids:
                 free.setdefault(folded(monitor.fields.get("name")), []).append(monitor)
         for number, address in self.claimed.items() if free else ():
             kind, ours = address.partition("/")[0], self.by_id.get(number)

@@ -14,6 +14,7 @@ from reconciler.core.decisions import (
     TABLE,
     Decision,
     claim_on,
+    claim_on_orphan,
     situation,
     without_manifest,
 )
@@ -86,6 +87,10 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
             yield _untyped(address, record)
         elif not inventory.is_surely_made(address):
             yield _unconfirmed(address, record)
+        elif claim := claim_on_orphan(address, record, inventory):
+            yield _perhaps_theirs(address, record, f"{claim} may describe monitor {record.id} now")
+        elif inventory.others.unread:
+            yield _perhaps_theirs(address, record, inventory.others.unread)
         else:
             yield _retired(address, record, inventory.by_id[record.id])
 
@@ -152,6 +157,19 @@ def _unconfirmed(address: str, record: Record) -> Refusal:
         "is not what was sent",
         f"Leave it with --keep {address}, or forget it with: reconciler state rm {address}; to "
         "remove it, delete it in AlertSite.",
+        None,
+    )
+
+
+def _perhaps_theirs(address: str, record: Record, why: str) -> Refusal:
+    """What another account with the same login may describe is not retired here."""
+    return Refusal(
+        address,
+        Decision.OTHER_ACCOUNT.value.removeprefix("refuse "),
+        f"{why}, and both accounts have the same login",
+        f"If monitor {record.id} belongs to the other account, set metadata.id there and forget it "
+        f"here: reconciler state rm {address}. Leave it as it is with --keep {address}; to remove "
+        "it, delete it in AlertSite.",
         None,
     )
 

@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 
 
 class Claim(NamedTuple):
-    """A manifest of another account with the same login."""
+    """A manifest of another account with the same login.
+
+    Attributes:
+        is_unbound: whether it is known to be bound to no monitor: it names none, and the state of
+            its account could be read.
+    """
 
     account: str
     address: str
     origin: Origin
+    is_unbound: bool = False
 
     def __str__(self) -> str:
         return f"{self.address} of the account {self.account} ({self.origin})"
@@ -33,12 +39,16 @@ class Claims(NamedTuple):
     Attributes:
         ids: by the monitor that a manifest, or the record of one, names.
         names: by kind and display name, those that are not known to be bound to a monitor.
+        addresses: the same by address, their own and former ones.
         files: by the file that they stand in, without links in its path.
+        unread: where manifests are that could not be read, and why; empty if all were.
     """
 
     ids: Mapping[int, Claim] = {}
     names: Mapping[tuple[str, str], Claim] = {}
+    addresses: Mapping[str, Claim] = {}
     files: Mapping[str, Claim] = {}
+    unread: str = ""
 
 
 NOBODY = Claims()

@@ -1,8 +1,8 @@
 """What an account describes, read for another account that has the same login.
 
 Rule: it is read as it is. What is wrong there is a finding of that account, and may be mended
-meanwhile; it neither stops this one nor hides the rest. So nothing is checked against a schema, and
-a file that cannot be read describes nothing.
+meanwhile; it neither stops this one nor hides the rest. So nothing is checked against a schema.
+What cannot be read might describe anything: then nothing may be retired here.
 """
 
 from __future__ import annotations
@@ -31,15 +31,19 @@ class AccountClaims(NamedTuple):
 
     ids: dict[int, Claim]
     names: dict[tuple[str, str], Claim]
+    addresses: dict[str, Claim]
     files: dict[str, Claim]
+    unread: str
 
 
-def read_claims(sources: Sources, records: Callable[[], Mapping[str, Record]]) -> AccountClaims:
+def read_claims(
+    sources: Sources, records: Callable[[], Mapping[str, Record] | None]
+) -> AccountClaims:
     """What an account describes.
 
     Args:
         sources: what its fleet is loaded from.
-        records: gives its records; asked only if a manifest names no id.
+        records: gives its records, None if nobody knows them; asked only if a manifest names no id.
 
     Raises:
         ConfigurationError: a folder cannot be read.
@@ -47,28 +51,42 @@ def read_claims(sources: Sources, records: Callable[[], Mapping[str, Record]]) -
     ids: dict[int, Claim] = {}
     loose: list[tuple[dict[str, JSON], Claim]] = []
     files: dict[str, Claim] = {}
+    given: dict[str, JSON] = {}
     resolve = manifests.Resolving()
-    for document in _documents(sources):
+    documents, unread = _documents(sources)
+    for document in documents:
         value = document.value
-        metadata = value["metadata"]
-        claim = Claim(sources.account, f"{value['kind']}/{metadata.get('name')}", document.origin)
-        files.setdefault(resolve(document.path), claim)
-        number = _id(metadata, sources.account)
-        if number is None:
-            loose.append((value, claim))
-        else:
-            ids.setdefault(number, claim)
+        match value:
+            case {"kind": kind, "address": str(address), "spec": {"name": str(name)}} if (
+                kind == OVERRIDE
+            ):
+                given[address] = name
+            case {"kind": str(kind), "metadata": dict(metadata)} if kind not in {
+                DEFAULTS,
+                OVERRIDE,
+            }:
+                claim = Claim(sources.account, f"{kind}/{metadata.get('name')}", document.origin)
+                files.setdefault(resolve(document.path), claim)
+                number = _id(metadata, sources.account)
+                if number is None:
+                    loose.append((value, claim))
+                else:
+                    ids.setdefault(number, claim)
     names: dict[tuple[str, str], Claim] = {}
+    addresses: dict[str, Claim] = {}
     known = records() if loose else {}
     for value, claim in loose:
-        record = next((known[it] for it in _addresses(value) if it in known), None)
+        record = next((known[it] for it in _addresses(value) if known and it in known), None)
         if record is not None:
             ids.setdefault(record.id, claim)
             continue
+        found = claim._replace(is_unbound=known is not None)
+        addresses |= {address: found for address in _addresses(value) if address not in addresses}
         match fill(value, sources.variables).value:
             case {"spec": {"name": str(name)}}:
-                names.setdefault(match_key(value["kind"], name), claim)
-    return AccountClaims(ids, names, files)
+                name = given.get(claim.address, name)
+                names.setdefault(match_key(value["kind"], name), found)
+    return AccountClaims(ids, names, addresses, files, unread)
 
 
 def _id(metadata: Mapping[str, JSON], account: str) -> int | None:
@@ -87,15 +105,19 @@ def _addresses(value: Mapping[str, JSON]) -> Iterator[str]:
         yield f"{kind}/{name}"
 
 
-def _documents(sources: Sources) -> Iterator[manifests.Document]:
-    """The documents that describe a monitor, valid or not."""
+def _documents(sources: Sources) -> tuple[list[manifests.Document], str]:
+    """The documents of an account, valid or not; and what cannot be read, if anything."""
     parser = manifests.Parser()
+    found: list[manifests.Document] = []
+    wrong = [f"{path} is missing" for path in sources.folders if not os.path.lexists(path)]
     folders = [folder for folder in sources.folders if os.path.lexists(folder)]
     for path in manifests.find(folders, may_be_empty=True):
         data = b"" if is_defaults(path) else manifests.read(path)
         if isinstance(data, Diagnostic):
+            wrong.append(f"{path} cannot be read")
             continue
-        for document in parser.parse(path, data)[0]:
-            match document.value:
-                case {"kind": str(kind), "metadata": dict()} if kind not in {DEFAULTS, OVERRIDE}:
-                    yield document
+        documents, findings = parser.parse(path, data)
+        found += documents
+        if findings:
+            wrong.append(f"{path} has errors")
+    return found, f"{wrong[0]}, a manifest of the account {sources.account}" if wrong else ""

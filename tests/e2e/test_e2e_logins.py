@@ -469,6 +469,60 @@ class TestSharedLogin:
         done = shared("plan", "--detailed-exitcode", env=self.SAME)
         assert done.code == 0, done.text
 
+    @pytest.mark.parametrize("wrong", ["manifests", "folder"])
+    def test_nothing_is_destroyed_while_the_other_cannot_be_read(
+        self, shared: Pair, manifest: Manifest, wrong: str
+    ) -> None:
+        self.relay(shared, manifest, "north", self.made(shared), 26)
+        shared.workspace.write("north/other.yaml", manifest("email-smtp", "other", name="Other"))
+        shared.workspace.write("south/mine.yaml", manifest("email-smtp", "mine", name="Mine"))
+        assert shared("apply", "-a", "north", "--auto-approve", env=self.SAME).code == 0
+        (run,) = shared("history", "-a", "north", "--json", env=self.SAME).json["runs"]
+        root = shared.workspace.root / "monitors"
+        (root / "north" / "relay.yaml").rename(root / "south" / "relay.yaml")
+        if wrong == "folder":
+            (root / "south").rename(root / "elsewhere")
+        else:
+            (root / "south" / "relay.yaml").write_text("spec: [")
+        (root / "north" / "other.yaml").write_text("")
+        for command in (
+            ("apply", "-a", "north", "--prune", "--allow-empty"),
+            ("apply", "--all-accounts", "--prune", "--allow-empty"),
+            ("undo", run["id"], "-a", "north"),
+        ):
+            done = shared(*command, "--auto-approve", "--allow-loss", "5", env=self.SAME)
+            assert done.code not in {0, 2}, done.text
+            assert names(shared.north) == ["Other", "Relay"], done.text
+        assert "a manifest of the account south, and both accounts have the same login" in done.text
+
+    def test_one_that_moves_while_its_name_is_another_in_alertsite_is_not_destroyed(
+        self, shared: Pair, manifest: Manifest
+    ) -> None:
+        self.relay(shared, manifest, "north", None, 26)
+        shared.workspace.write("north/other.yaml", manifest("email-smtp", "other", name="Other"))
+        assert shared("apply", "-a", "north", "--auto-approve", env=self.SAME).code == 0
+        (relay,) = (item["id"] for item in shared.north.monitors() if item["name"] == "Relay")
+        shared.north.edit("email-smtp", relay, name="Renamed by hand")
+        root = shared.workspace.root / "monitors"
+        (root / "south").mkdir(exist_ok=True)
+        (root / "north" / "relay.yaml").rename(root / "south" / "relay.yaml")
+        arguments = ("apply", "--all-accounts", "--prune", "--adopt", "--auto-approve")
+        shared(*arguments, env=self.SAME)
+        assert relay in {item["id"] for item in shared.north.monitors()}
+
+    def test_a_name_that_the_other_has_too_lifts_no_protection(
+        self, shared: Pair, manifest: Manifest
+    ) -> None:
+        text = manifest("email-smtp", "relay", name="Relay")
+        shared.workspace.write("north/relay.yaml", f"{text}lifecycle: {{protect: true}}\n")
+        shared.workspace.write("north/other.yaml", manifest("email-smtp", "other", name="Other"))
+        assert shared("apply", "-a", "north", "--auto-approve", env=self.SAME).code == 0
+        (shared.workspace.root / "monitors" / "north" / "relay.yaml").unlink()
+        shared.workspace.write("south/new.yaml", manifest("email-smtp", "new", name="Relay"))
+        done = shared("apply", "-a", "north", "--prune", "--auto-approve", env=self.SAME)
+        assert (done.code, "its lifecycle protects it" in done.text) == (5, True), done.text
+        assert "email-smtp/relay" in shared.state("north").read_text()
+
     def test_what_only_a_record_binds_is_not_taken(self, shared: Pair, manifest: Manifest) -> None:
         self.relay(shared, manifest, "north", None, 26)
         assert shared("apply", "-a", "north", "--auto-approve", env=self.SAME).code == 0

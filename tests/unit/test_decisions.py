@@ -99,7 +99,17 @@ ROWS_OF_OTHERS: dict[str, tuple[list[Desired], int | None, list[Live], str, Clai
     "id of theirs, record of another id": ([BOUND], 2, [live()], "two-bindings", BY_ID),
     "id, theirs has its name": ([BOUND], 1, RELAYS[:1], "unchanged", BY_NAME),
     "no manifest, record of theirs": ([], 1, [live()], "forget", BY_ID),
-    "no manifest, theirs has its name": ([], 1, RELAYS[:1], "forget", BY_NAME),
+    "no manifest, theirs has its name": ([], 1, RELAYS[:1], "other-account", BY_NAME),
+    "no manifest, theirs has its address and is free": (
+        [], 1, [live({"name": "x"})], "forget",
+        Claims(addresses={ADDRESS: CLAIM._replace(is_unbound=True)}),
+    ),
+    "no manifest, theirs has its address": (
+        [], 1, [live({"name": "x"})], "other-account", Claims(addresses={ADDRESS: CLAIM}),
+    ),
+    "no manifest, theirs cannot be read": (
+        [], 1, RELAYS[:1], "other-account", Claims(unread="a.yaml cannot be read"),
+    ),
 }  # fmt: skip
 
 
@@ -144,7 +154,8 @@ def test_what_another_account_with_the_same_login_has(
     assert decided(plan) == decision
     for refusal in plan.refusals:
         if refusal.code == "other-account":
-            assert f"{CLAIM} also describes " in refusal.message
+            words = f"{CLAIM} also describes " if manifests else "both accounts have the same login"
+            assert words in refusal.message
 
 
 def decided(plan: Plan) -> str:

@@ -32,6 +32,7 @@ from reconciler.errors import (
     UsageError,
     is_interrupt,
     unexpected,
+    without_logins,
 )
 
 if TYPE_CHECKING:
@@ -281,7 +282,7 @@ def ended(begin: Callable[[], object], arguments: Sequence[str]) -> Ending:
         if os.environ.get("RECONCILER_DEBUG"):
             import traceback  # 4 ms
 
-            console.say(joined(traceback.format_exc().splitlines()))
+            console.say(joined(without_logins(traceback.format_exc()).splitlines()))
         reason = unexpected(error)
         console.say(f"Error: {reason}")
         console.say(f"{_ISSUES} Set RECONCILER_DEBUG=1 to add the traceback.")

@@ -18,7 +18,6 @@ from reconciler.errors import (
     InterruptedRunError,
     InvalidManifestsError,
     RefusedError,
-    without_logins,
 )
 
 if TYPE_CHECKING:
@@ -62,9 +61,7 @@ class Captured:
         """Takes what is printed to a stream of that name."""
         self.is_json = self.is_json or is_json
         clean = (
-            self._redactor.document(text, is_shown=True)
-            if is_json
-            else _clean(self._redactor, name, text)
+            self._redactor.document(text, is_shown=True) if is_json else self._redactor.text(text)
         )
         if name == "stdout" and not self._texts["stdout"]:
             self._said_first = len(self._texts["stderr"])
@@ -121,13 +118,13 @@ class _Redacted(TextIOBase):
             captured.take(self._name, text)
             return len(text)
         self.clear_status()
-        self._stream.write(_clean(self._redactor, self._name, text))
+        self._stream.write(self._redactor.text(text))
         return len(text)
 
     def write_status(self, text: str) -> None:
         """Shows a line that says how far the run is, in place of the one before."""
         self._has_status = True
-        self._stream.write(f"{_CLEAR}{_clean(self._redactor, self._name, text)}")
+        self._stream.write(f"{_CLEAR}{self._redactor.text(text)}")
         self._stream.flush()
 
     def clear_status(self) -> None:
@@ -167,14 +164,6 @@ class _Redacted(TextIOBase):
     @property
     def errors(self) -> str | None:  # type: ignore[override]
         return self._stream.errors
-
-
-def _clean(redactor: Redactor, name: str, text: str) -> str:
-    """The text as it may be written to the stream of that name.
-
-    What is said may quote a URL from anywhere, as a traceback does; data is as it is.
-    """
-    return redactor.text(without_logins(text) if name == "stderr" else text)
 
 
 @contextmanager

@@ -284,3 +284,24 @@ def test_json_stays_on_one_stream_when_everything_else_is_talkative(
     assert done.code == 0
     assert done.err.count("trying again") == 3
     assert json.loads(done.out)["summary"]["done"] == 3
+
+
+@pytest.mark.parametrize("command", [("plan",), ("plan", "--json"), ("apply", "--json")])
+def test_what_is_approved_is_shown_as_it_is(
+    command: tuple[str, ...],
+    workspace: Workspace,
+    manifest: Manifest,
+    monitor: Monitor,
+    sandbox: Sandbox,
+    run: Run,
+) -> None:
+    """An error hides what may be a login in a URL; a value is what it is."""
+    old, new = (f"See http://x:y@w.example/x?page={number} (a)" for number in (1, 2))
+    workspace.write("a.yaml", manifest("email-smtp", "a", 1, note=new))
+    account = sandbox(monitor("email-smtp", 1, note=old))
+    flags = ("--auto-approve",) if command[0] == "apply" else ()
+    done = run(*command, *flags, env=account.env)
+    assert done.code == 0
+    assert new in done.text
+    if command != ("plan", "--json"):
+        assert f'note: "{old}" → "{new}"' in done.text

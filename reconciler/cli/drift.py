@@ -99,6 +99,7 @@ def _found(
     found = find_drift(connection.account, records, live, kinds, targets, today)
     if not unmanaged or before is None:
         return found
+    before = (*before, *runtime.others().ids)
     return found._replace(unmanaged=find_unmanaged(records, live, kinds, before))
 
 

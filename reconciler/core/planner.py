@@ -308,7 +308,7 @@ def decide(
     items += orphans(inventory, rules)
     items = sorted(replacements(items), key=lambda item: item.address)
     ours = {*kinds, None}
-    bound = inventory.bound.union(
+    bound = inventory.bound.union(others.ids).union(
         item.id
         for item in items
         if isinstance(item, Binding)

@@ -42,7 +42,9 @@ def find_monitors(workspace: Workspace, state: State, reader: Reader | None) -> 
             state.account, fleet.desired, state.all_records, live, kinds, is_offline=True
         )
     named = {item.id for item in fleet.desired if item.id is not None}
-    live = observe(reader, kinds, state, named).live
+    theirs = fleet.sources.others.ids
+    seen = observe(reader, kinds, state, named).live
+    live = tuple(monitor for monitor in seen if monitor.id not in theirs)
     records = records_of(state, live, kinds)
     return list_monitors(reader.account, fleet.desired, records, live, kinds)
 

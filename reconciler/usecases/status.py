@@ -44,8 +44,9 @@ def find_status(
     found = look_without_secrets(workspace, reader, state)
     live = found.live
     records = records_of(state, live, kinds)
+    ours = tuple(monitor for monitor in live if monitor.id not in fleet.sources.others.ids)
     return find_overview(
-        list_monitors(reader.account, fleet.desired, records, live, kinds),
+        list_monitors(reader.account, fleet.desired, records, ours, kinds),
         found.plan,
         find_drift(reader.account, records, live, kinds, today=today),
         live,

@@ -523,6 +523,21 @@ class TestSharedLogin:
         assert (done.code, "its lifecycle protects it" in done.text) == (5, True), done.text
         assert "email-smtp/relay" in shared.state("north").read_text()
 
+    def test_what_the_other_describes_is_no_monitor_without_a_manifest(
+        self, shared: Pair, manifest: Manifest
+    ) -> None:
+        shared.workspace.write("north/own.yaml", manifest("email-smtp", "own", name="Own"))
+        assert shared("apply", "-a", "north", "--auto-approve", env=self.SAME).code == 0
+        self.relay(shared, manifest, "south", self.made(shared), 25)
+        for command, words in (
+            (("plan",), "without a manifest"),
+            (("drift", "--unmanaged"), "Relay"),
+            (("list", "--unmanaged"), "Relay"),
+            (("status",), "unmanaged"),
+        ):
+            done = shared(*command, "-a", "north", env=self.SAME)
+            assert (done.code, words in done.text) == (0, False), done.text
+
     def test_what_only_a_record_binds_is_not_taken(self, shared: Pair, manifest: Manifest) -> None:
         self.relay(shared, manifest, "north", None, 26)
         assert shared("apply", "-a", "north", "--auto-approve", env=self.SAME).code == 0

@@ -218,12 +218,17 @@ def _serving_s3(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
         *("-webdav=false", "-admin.ui=false", "-master.telemetry=false"),
         *("-master.volumeSizeLimitMB=16", "-volume.max=8"),
     ]
-    environment = {"HOME": str(folder), "PATH": os.environ["PATH"]}
-    with (
-        (folder / "log").open("wb") as log,
-        beside_us(command, cwd=folder, env=environment, stdout=log, stderr=log) as process,
-    ):
-        yield process, ports[-2]
+    environment = {"HOME": str(folder), "PATH": os.environ["PATH"], "TMPDIR": str(folder)}
+    try:
+        with (
+            (folder / "log").open("wb") as log,
+            beside_us(command, cwd=folder, env=environment, stdout=log, stderr=log) as process,
+        ):
+            yield process, ports[-2]
+    finally:
+        for port in ports[1::2]:  # the server puts these there whatever it is told
+            for socket in folder.parent.glob(f"seaweedfs-*-grpc-{port}.sock"):
+                socket.unlink()
 
 
 def _wait_for_bucket(endpoint: str, log: Path) -> None:

@@ -20,7 +20,7 @@ from reconciler.core.decisions import (
 )
 from reconciler.core.diff import FieldChange, explain, explain_create, patch, stranded
 from reconciler.core.inventory import Inventory, Uncertain, match_key_of, number_of
-from reconciler.core.model import Unmanaged, boolean
+from reconciler.core.model import DEFAULT_ACCOUNT, Unmanaged, boolean
 from reconciler.core.names import find_names, uses_of
 from reconciler.core.options import PlanOptions
 from reconciler.core.pending import TARGETS, is_foreign
@@ -236,7 +236,7 @@ _REFUSALS: dict[Decision, tuple[str, str]] = {
     ),
     Decision.OTHER_ACCOUNT: (
         "{claim} also describes {described}, and both accounts have the same login",
-        "Remove one of the two manifests, or correct its id or display name.",
+        "Remove one of the two manifests, or correct its id or display name{forget}.",
     ),
     Decision.TWO_BINDINGS: (
         "the state binds {other} to monitor {record}, but {namer} names {named}",
@@ -322,7 +322,7 @@ def decide(
     )
     is_tracked = rules.fingerprint is not None or rules.write_secrets
     changes = tuple(item for item in items if isinstance(item, Change))
-    refusals = tuple(item for item in items if isinstance(item, Refusal))
+    refusals = tuple(_addressed(item, account) for item in items if isinstance(item, Refusal))
     notes = tuple(item for item in items if isinstance(item, Note))
     bindings = tuple(item for item in items if isinstance(item, Binding))
     refused = {item.address for item in refusals}
@@ -343,6 +343,14 @@ def decide(
         names=find_names(_ids(changes, inventory), inventory.by_id.values()),
         unmanaged_monitors=strangers,
     )
+
+
+def _addressed(refusal: Refusal, account: Account) -> Refusal:
+    """The refusal, whose hint works as it stands where there are several accounts."""
+    if account.name == DEFAULT_ACCOUNT:
+        return refusal
+    forget = "reconciler state rm "
+    return refusal._replace(hint=refusal.hint.replace(forget, f"{forget}-a {account.name} "))
 
 
 def _ids(changes: Iterable[Change], inventory: Inventory) -> Iterator[Use]:
@@ -588,7 +596,7 @@ def _refuse(
         "display": display,
         "id": number,
         "ids": ", ".join(map(str, inventory.candidates.get(key, ()) or others)),
-        "forget": f", or forget it: reconciler state rm {recorded}" if record else "",
+        "forget": f", or forget the record: reconciler state rm {recorded}" if record else "",
         "type": live.type if live else None,
         "record": record.id if record else None,
         "named": "it" if manifest.id is None else manifest.id,

@@ -216,6 +216,16 @@ def test_every_refusal_says_what_and_what_next_without_a_gap() -> None:
             assert refusal.hint.endswith((".", ADDRESS))
 
 
+def test_what_is_to_be_forgotten_is_named_with_its_account() -> None:
+    records = {ADDRESS: record(id=1)}
+    for account, words in (
+        (ACCOUNT, f"reconciler state rm {ADDRESS}"),
+        (Account("north", "x"), f"reconciler state rm -a north {ADDRESS}"),
+    ):
+        (refusal,) = decide(account, [NAMED], records, [IMAP], KINDS).refusals
+        assert words in refusal.hint
+
+
 class TestStranding:
     POOL = live({"name": "Relay", "locations": [{"id": 10}, {"id": 20}], "home_location": 10})
     MOVED = desired({"name": "Relay", "locations": [{"id": 20}, {"id": 30}]})

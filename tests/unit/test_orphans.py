@@ -447,7 +447,7 @@ class TestFormerNames:
     def test_another_kind_is_refused_with_the_name_that_the_state_knows(self) -> None:
         plan = planned([self.manifest()], {self.OLD: record()}, [live(type="email-imap")])
         (refusal,) = plan.refusals
-        assert refusal.hint.endswith(f"or forget it: reconciler state rm {self.OLD}.")
+        assert refusal.hint.endswith(f"or forget the record: reconciler state rm {self.OLD}.")
 
     def test_a_view_without_former_names_leaves_the_records_as_they_are(self) -> None:
         records = {self.OLD: record()}

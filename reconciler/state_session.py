@@ -111,15 +111,13 @@ def run_record_of(data: JSON) -> RunRecord:
     Raises:
         StateError: it is none, or of a newer format.
     """
-    from reconciler.core.run_record import RunRecord  # 4 ms that planning saves
-    from reconciler.schema import fits
+    from reconciler.core.run_record import ONLY_THIS, RunRecord  # 4 ms that planning saves
+    from reconciler.schema import problem_of
 
     found = RunRecord.from_json(data)
-    if not fits("history", {"runs": [{"account": None, **data}]}):
-        raise StateError(
-            "the run record does not fit its schema",
-            "This run cannot be shown or undone; all others can.",
-        )
+    if problem := problem_of("history", {"runs": [{"account": None, **data}]}):
+        reason = problem.removeprefix("runs/0/")
+        raise StateError(f"the run record is corrupt: {reason}", ONLY_THIS)
     return found
 
 
@@ -129,10 +127,12 @@ def stored_run(data: bytes) -> RunRecord:
     Raises:
         StateError: it is none, or of a newer format.
     """
+    from reconciler.core.run_record import ONLY_THIS  # as above
+
     try:
         return run_record_of(json_text.read(data))
     except ValueError as error:
-        raise StateError(f"the run record is corrupt: {error}") from error
+        raise StateError(f"the run record is corrupt: {error}", ONLY_THIS) from error
 
 
 def _killed(lines: Sequence[JSON]) -> Iterator[Killed]:

@@ -33,7 +33,8 @@ FORMAT_VERSION = "1.1"
 """Of the record's JSON: the minor number grows with additions, the major with anything else."""
 KEPT = 100
 """How many records a store keeps that keeps them as files."""
-_ONLY_THIS = "This run cannot be shown or undone; all others can."
+ONLY_THIS = "This run cannot be shown or undone; all others can."
+"""What to say of a record that cannot be used."""
 _KILLED = "the run was killed before it could verify this"
 _TOOK_EFFECT = frozenset({Status.DONE, Status.NOT_KEPT, Status.UNCONFIRMED, Status.DOUBLED})
 
@@ -260,7 +261,7 @@ class RunRecord(NamedTuple):
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StateError(
                 f"the run record is corrupt: {corruption(error)}",
-                _ONLY_THIS,
+                ONLY_THIS,
             ) from error
 
 

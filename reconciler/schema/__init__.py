@@ -11,7 +11,6 @@ from reconciler.schema.schemas import (
     DEFAULTS,
     OVERRIDE,
     Schemas,
-    fits,
     installed_schemas,
     schema_folder,
 )
@@ -23,7 +22,6 @@ __all__ = [
     "OVERRIDE",
     "Schemas",
     "did_you_mean",
-    "fits",
     "installed_schemas",
     "problem_of",
     "schema_folder",

@@ -173,19 +173,6 @@ def installed_schemas() -> Schemas:
     return Schemas(schema_folder())
 
 
-def fits(name: str, value: JSON) -> bool:
-    """Whether a value fits the schema of something else than a manifest, such as `history`."""
-    return _validator(name)(value)
-
-
-@cache
-def _validator(name: str) -> Callable[[JSON], bool]:
-    from jsonschema_rs import Draft202012Validator  # 25 ms, and 1 ms for each schema
-
-    path = schema_folder() / f"{name}.schema.json"
-    return Draft202012Validator(json.loads(path.read_bytes())).is_valid
-
-
 def schema_folder() -> Path:
     """Where the schemas are: in the wheel inside the package, in a checkout beside it."""
     package = Path(__file__).parents[1]

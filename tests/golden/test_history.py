@@ -145,8 +145,10 @@ def test_what_is_no_run_record_is_said_so(broken: bytes) -> None:
 def test_what_is_wrong_in_a_run_record_is_seen_when_it_is_read(change: dict[str, Any]) -> None:
     data = apply().to_json()
     assert stored_run(json.dumps(data).encode()).to_json() == data
-    with pytest.raises(StateError, match="the run record"):
+    with pytest.raises(StateError, match="the run record") as caught:
         stored_run(json.dumps(data | change).encode())
+    assert "runs/0" not in str(caught.value)
+    assert caught.value.hint
 
 
 def test_json_is_as_the_store_has_it() -> None:

@@ -13,7 +13,7 @@ Rule: an account that is alone with its login costs one look at each login, and 
 from __future__ import annotations
 
 from collections import ChainMap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.cli import console
 from reconciler.cli.accounts import by_login, refuse_shared_folders
@@ -24,13 +24,16 @@ from reconciler.errors import ConfigurationError, StateError
 from reconciler.state_session import read_known
 from reconciler.state_store import is_file, open_store
 from reconciler.usecases.load import Sources
-from reconciler.usecases.siblings import AccountClaims, read_claims
+from reconciler.usecases.siblings import read_claims
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from reconciler.core.accounts import Accounts, AccountSettings
+    from reconciler.core.siblings import Claim
     from reconciler.core.state import Record
+
+_Key = TypeVar("_Key")
 
 
 class Siblings:
@@ -47,7 +50,7 @@ class Siblings:
         self._environment = environment
         self._location = location if PLACEHOLDER in location else ""
         self._alike: dict[str, tuple[AccountSettings, ...]] = {}
-        self._read: dict[str, AccountClaims] = {}
+        self._read: dict[str, Claims] = {}
 
     def check(self) -> None:
         """Stops where two accounts with the same login have manifests of the same folder.
@@ -75,22 +78,22 @@ class Siblings:
         if not found:
             return NOBODY
         return Claims(
-            ChainMap(*(item.ids for item in found)),
-            ChainMap(*(item.names for item in found)),
-            ChainMap(*(item.addresses for item in found)),
-            ChainMap(*(item.files for item in found)),
-            next((item.unread for item in found if item.unread), ""),
+            _chained(item.ids for item in found),
+            _chained(item.names for item in found),
+            _chained(item.addresses for item in found),
+            _chained(item.files for item in found),
+            next((item.unread for item in found if item.unread), ()),
         )
 
-    def _of(self, account: AccountSettings) -> AccountClaims:
+    def _of(self, account: AccountSettings) -> Claims:
         if account.name not in self._read:
             sources = Sources(account.manifests, account.variables, account.name)
             try:
                 found = read_claims(sources, lambda: self._records(account))
             except ConfigurationError as error:
                 self._say(account, "manifests", error)
-                unread = f"the manifests of the account {account.name} cannot be read"
-                found = AccountClaims({}, {}, {}, {}, unread)
+                why = f"the manifests of the account {account.name} cannot be read"
+                found = Claims(unread=(account.name, why))
             self._read[account.name] = found
         return self._read[account.name]
 
@@ -110,3 +113,8 @@ class Siblings:
             f"Warning: the {what} of the account {account.name}, which has the same login, cannot "
             f"be read, so monitors may be managed twice: {error}"
         )
+
+
+def _chained(claims: Iterable[Mapping[_Key, Claim]]) -> Mapping[_Key, Claim]:
+    """All of them, none of which is copied: there may be many, for each of many accounts."""
+    return ChainMap(*claims)  # type: ignore[arg-type]  # nothing is written to them

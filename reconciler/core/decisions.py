@@ -21,7 +21,8 @@ would double a monitor and taking it would seize one that is not ours; `--adopt`
 - A monitor of another kind is neither changed nor deleted, by whatever word of a manifest or a
   record.
 - A monitor that another account with the same login describes belongs to that: it is neither bound
-  nor made again here, and what a record knows of it is forgotten. See `core/siblings.py`.
+  nor made again here, and what a record knows of it is forgotten. One that it may describe is not
+  retired either. See `core/siblings.py`.
 - Without a manifest nothing is deleted by the table. It only says `ORPHAN`; whether that one is
   retired is for `planner.orphans`, which knows the flags and the protection.
 
@@ -91,6 +92,11 @@ class Decision(StrEnum):
     UNCERTAIN = "refuse uncertain"
     PERHAPS_OURS = "refuse perhaps-ours"
     NOT_AS_CREATED = "refuse not-as-created"
+
+    @property
+    def code(self) -> str:
+        """That of the refusal, if it is one."""
+        return self.value.removeprefix("refuse ")
 
 
 TABLE: dict[tuple[ManifestState, RecordState, LiveState], Decision] = {

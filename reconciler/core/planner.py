@@ -88,9 +88,11 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
         elif not inventory.is_surely_made(address):
             yield _unconfirmed(address, record)
         elif claim := claim_on_orphan(address, record, inventory):
-            yield _perhaps_theirs(address, record, f"{claim} may describe monitor {record.id} now")
+            why = f"{claim} may describe monitor {record.id} now"
+            yield _perhaps_theirs(address, record, why, claim.account)
         elif inventory.others.unread:
-            yield _perhaps_theirs(address, record, inventory.others.unread)
+            account, why = inventory.others.unread
+            yield _perhaps_theirs(address, record, why, account)
         else:
             yield _retired(address, record, inventory.by_id[record.id])
 
@@ -152,7 +154,7 @@ def _unconfirmed(address: str, record: Record) -> Refusal:
     """An answer alone says that the monitor is ours; it may have been that of another request."""
     return Refusal(
         address,
-        Decision.NOT_AS_CREATED.value.removeprefix("refuse "),
+        Decision.NOT_AS_CREATED.code,
         f"the record names monitor {record.id} because a create returned this id, but the monitor "
         "is not what was sent",
         f"Leave it with --keep {address}, or forget it with: reconciler state rm {address}; to "
@@ -161,15 +163,15 @@ def _unconfirmed(address: str, record: Record) -> Refusal:
     )
 
 
-def _perhaps_theirs(address: str, record: Record, why: str) -> Refusal:
+def _perhaps_theirs(address: str, record: Record, why: str, account: str) -> Refusal:
     """What another account with the same login may describe is not retired here."""
     return Refusal(
         address,
-        Decision.OTHER_ACCOUNT.value.removeprefix("refuse "),
+        Decision.OTHER_ACCOUNT.code,
         f"{why}, and both accounts have the same login",
-        f"If monitor {record.id} belongs to the other account, set metadata.id there and forget it "
-        f"here: reconciler state rm {address}. Leave it as it is with --keep {address}; to remove "
-        "it, delete it in AlertSite.",
+        f"Check that account with reconciler validate -a {account}. If monitor {record.id} belongs "
+        f"to it, set metadata.id there and forget it here: reconciler state rm {address}. Leave it "
+        f"as it is with --keep {address}; to remove it, delete it in AlertSite.",
         None,
     )
 
@@ -606,7 +608,5 @@ def _refuse(
         else "AlertSite does not have it.",
         "other": duplicates[0] if decision is Decision.SAME_NAME else recorded,
     }
-    code = decision.value.removeprefix("refuse ")
-    return Refusal(
-        manifest.address, code, message.format(**words), hint.format(**words), manifest.origin
-    )
+    said, advice = message.format(**words), hint.format(**words)
+    return Refusal(manifest.address, decision.code, said, advice, manifest.origin)

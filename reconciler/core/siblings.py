@@ -41,14 +41,14 @@ class Claims(NamedTuple):
         names: by kind and display name, those that are not known to be bound to a monitor.
         addresses: the same by address, their own and former ones.
         files: by the file that they stand in, without links in its path.
-        unread: where manifests are that could not be read, and why; empty if all were.
+        unread: an account of which not all could be read, and what of it; empty if all was.
     """
 
     ids: Mapping[int, Claim] = {}
     names: Mapping[tuple[str, str], Claim] = {}
     addresses: Mapping[str, Claim] = {}
     files: Mapping[str, Claim] = {}
-    unread: str = ""
+    unread: tuple[str, str] | tuple[()] = ()
 
 
 NOBODY = Claims()

@@ -8,11 +8,11 @@ What cannot be read might describe anything: then nothing may be retired here.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from reconciler import manifests
 from reconciler.core.model import match_key
-from reconciler.core.siblings import Claim
+from reconciler.core.siblings import Claim, Claims
 from reconciler.core.variables import fill
 from reconciler.errors import Diagnostic
 from reconciler.schema import DEFAULTS, OVERRIDE
@@ -26,19 +26,7 @@ if TYPE_CHECKING:
     from reconciler.usecases.load import Sources
 
 
-class AccountClaims(NamedTuple):
-    """What one account describes; see `Claims`."""
-
-    ids: dict[int, Claim]
-    names: dict[tuple[str, str], Claim]
-    addresses: dict[str, Claim]
-    files: dict[str, Claim]
-    unread: str
-
-
-def read_claims(
-    sources: Sources, records: Callable[[], Mapping[str, Record] | None]
-) -> AccountClaims:
+def read_claims(sources: Sources, records: Callable[[], Mapping[str, Record] | None]) -> Claims:
     """What an account describes.
 
     Args:
@@ -48,45 +36,53 @@ def read_claims(
     Raises:
         ConfigurationError: a folder cannot be read.
     """
+    documents, wrong = _documents(sources)
     ids: dict[int, Claim] = {}
-    loose: list[tuple[dict[str, JSON], Claim]] = []
     files: dict[str, Claim] = {}
-    given: dict[str, JSON] = {}
+    loose: list[tuple[dict[str, JSON], Claim]] = []
     resolve = manifests.Resolving()
-    documents, unread = _documents(sources)
     for document in documents:
         value = document.value
-        match value:
-            case {"kind": kind, "address": str(address), "spec": {"name": str(name)}} if (
-                kind == OVERRIDE
-            ):
-                given[address] = name
-            case {"kind": str(kind), "metadata": dict(metadata)} if kind not in {
-                DEFAULTS,
-                OVERRIDE,
-            }:
-                claim = Claim(sources.account, f"{kind}/{metadata.get('name')}", document.origin)
-                files.setdefault(resolve(document.path), claim)
-                number = _id(metadata, sources.account)
-                if number is None:
-                    loose.append((value, claim))
-                else:
-                    ids.setdefault(number, claim)
+        if value["kind"] == OVERRIDE:
+            continue
+        address = next(_addresses(value))
+        claim = Claim(sources.account, address, document.origin)
+        files.setdefault(resolve(document.path), claim)
+        number = _id(value["metadata"], sources.account)
+        if number is None:
+            loose.append((value, claim))
+        else:
+            ids.setdefault(number, claim)
+    overridden = {
+        value["address"]: name
+        for value in (document.value for document in documents)
+        if value["kind"] == OVERRIDE and (name := _name(value, sources)) is not None
+    }
     names: dict[tuple[str, str], Claim] = {}
     addresses: dict[str, Claim] = {}
     known = records() if loose else {}
     for value, claim in loose:
-        record = next((known[it] for it in _addresses(value) if known and it in known), None)
+        own = [*_addresses(value)]
+        record = next((known[address] for address in own if known and address in known), None)
         if record is not None:
             ids.setdefault(record.id, claim)
             continue
         found = claim._replace(is_unbound=known is not None)
-        addresses |= {address: found for address in _addresses(value) if address not in addresses}
-        match fill(value, sources.variables).value:
-            case {"spec": {"name": str(name)}}:
-                name = given.get(claim.address, name)
-                names.setdefault(match_key(value["kind"], name), found)
-    return AccountClaims(ids, names, addresses, files, unread)
+        for address in own:
+            addresses.setdefault(address, found)
+        name = overridden.get(claim.address) or _name(value, sources)
+        if name is not None:
+            names.setdefault(match_key(value["kind"], name), found)
+    unread = (sources.account, f"{wrong} in the account {sources.account}") if wrong else ()
+    return Claims(ids, names, addresses, files, unread)
+
+
+def _name(value: Mapping[str, JSON], sources: Sources) -> str | None:
+    """The display name that a document gives a monitor, if it does."""
+    match fill(value, sources.variables).value:
+        case {"spec": {"name": str(name)}}:
+            return name
+    return None
 
 
 def _id(metadata: Mapping[str, JSON], account: str) -> int | None:
@@ -106,18 +102,28 @@ def _addresses(value: Mapping[str, JSON]) -> Iterator[str]:
 
 
 def _documents(sources: Sources) -> tuple[list[manifests.Document], str]:
-    """The documents of an account, valid or not; and what cannot be read, if anything."""
+    """Manifests and Overrides of an account, valid or not; and what cannot be read, if anything."""
     parser = manifests.Parser()
     found: list[manifests.Document] = []
-    wrong = [f"{path} is missing" for path in sources.folders if not os.path.lexists(path)]
     folders = [folder for folder in sources.folders if os.path.lexists(folder)]
+    wrong = [f"{path} is missing" for path in sources.folders if path not in folders]
     for path in manifests.find(folders, may_be_empty=True):
         data = b"" if is_defaults(path) else manifests.read(path)
         if isinstance(data, Diagnostic):
             wrong.append(f"{path} cannot be read")
             continue
         documents, findings = parser.parse(path, data)
-        found += documents
+        found += filter(_is_described, documents)
         if findings:
             wrong.append(f"{path} has errors")
-    return found, f"{wrong[0]}, a manifest of the account {sources.account}" if wrong else ""
+    return found, next(iter(wrong), "")
+
+
+def _is_described(document: manifests.Document) -> bool:
+    """Whether a document says something of a monitor."""
+    match document.value:
+        case {"kind": str(kind), "address": str()}:
+            return kind == OVERRIDE
+        case {"kind": str(kind), "metadata": dict()}:
+            return kind not in {DEFAULTS, OVERRIDE}
+    return False

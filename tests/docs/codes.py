@@ -235,7 +235,7 @@ REFUSALS = {
     ),
     "other-account": Advice(
         "An account that shares the login describes the same monitor, or one of the same kind and "
-        "display name.",
+        "display name. For an orphan with `--prune`: it may, or its manifests cannot be read.",
         "Remove one of the two manifests, or correct its id or display name. See "
         "[Accounts that share a login](../how-to/accounts.md#accounts-that-share-a-login).",
     ),

@@ -108,7 +108,7 @@ ROWS_OF_OTHERS: dict[str, tuple[list[Desired], int | None, list[Live], str, Clai
         [], 1, [live({"name": "x"})], "other-account", Claims(addresses={ADDRESS: CLAIM}),
     ),
     "no manifest, theirs cannot be read": (
-        [], 1, RELAYS[:1], "other-account", Claims(unread="a.yaml cannot be read"),
+        [], 1, RELAYS[:1], "other-account", Claims(unread=("south", "a.yaml cannot be read")),
     ),
 }  # fmt: skip
 

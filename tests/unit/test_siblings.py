@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.core.siblings import Claims
 from reconciler.errors import InvalidManifestsError
 from reconciler.schema import installed_schemas
 from reconciler.usecases.load import Sources, load
 from reconciler.usecases.siblings import read_claims
 
 from build import record
+
+if TYPE_CHECKING:
+    from reconciler.core.state import Record
 
 SHARED, OWN = "monitors/_shared", "monitors/south"
 SOURCES = Sources((SHARED, OWN), {"site": "acme"}, "south")
@@ -70,6 +73,39 @@ def test_what_is_wrong_there_hides_nothing_else() -> None:
     assert len(found.names) == 1
 
 
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ("", ""),
+        ("a: [", f"{OWN}/bad.yaml has errors"),
+        ("link", f"{OWN}/bad.yaml cannot be read"),
+        ("none", f"{SHARED} is missing"),
+    ],
+)
+def test_what_cannot_be_read_is_said(wrong: str, reason: str) -> None:
+    write(f"{OWN}/relay.yaml", f"{HEAD}{{name: relay, id: 7}}{SPEC}")
+    if wrong == "link":
+        Path(OWN, "bad.yaml").symlink_to("nowhere")
+    else:
+        write(f"{OWN}/bad.yaml", wrong if wrong == "a: [" else "")
+    if wrong != "none":
+        Path(SHARED).mkdir()
+    found = read_claims(SOURCES, dict)
+    assert list(found.ids) == [7]
+    assert found.unread == (("south", f"{reason} in the account south") if reason else ())
+
+
+@pytest.mark.parametrize("state", [{}, None])
+def test_a_name_is_that_of_an_override(state: dict[str, Record] | None) -> None:
+    write(f"{SHARED}/relay.yaml", f"{HEAD}{{name: relay, previously: [old]}}{SPEC}")
+    override = "apiVersion: reconciler/v1\nkind: Override\naddress: email-smtp/relay\nspec: "
+    write(f"{OWN}/relay.yaml", f"{override}{{name: 'Relay of ${{site}}'}}\n")
+    found = read_claims(SOURCES, lambda: state)
+    assert list(found.names) == [("email-smtp", "relay of acme")]
+    assert list(found.addresses) == ["email-smtp/relay", "email-smtp/old"]
+    assert {claim.is_unbound for claim in found.addresses.values()} == {state is not None}
+
+
 def test_a_state_is_read_only_if_a_manifest_names_no_id() -> None:
     write(f"{OWN}/relay.yaml", f"{HEAD}{{name: relay, id: 7}}{SPEC}")
     read_claims(SOURCES, lambda: pytest.fail("it is not needed"))
@@ -88,7 +124,7 @@ def test_the_same_monitor_or_file_is_a_finding(link: str) -> None:
         write(f"{OWN}/theirs.yaml", f"{HEAD}{{name: theirs, ids: {{south: 7}}}}{SPEC}")
     folder = "south" if link == "the folder" else OWN
     found = read_claims(Sources((folder,), {}, "south"), dict)
-    sources = Sources(("monitors/north",), {}, "north", (), Claims(*found))
+    sources = Sources(("monitors/north",), {}, "north", (), found)
     with pytest.raises(InvalidManifestsError) as caught:
         load(sources, installed_schemas())
     codes = [(item.code, item.position.line) for item in caught.value.findings]

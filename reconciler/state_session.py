@@ -371,15 +371,15 @@ class Recorder:
         }
         self._note(StateDelta(missing, dict.fromkeys(addresses)))
 
-    def reopen(self, crossed: Mapping[str, PendingCreate], ids_before: tuple[int, ...]) -> None:
-        """Notes that creates are pending again, whose answers were those of others."""
-        if crossed:
+    def reopen(self, reopened: Mapping[str, PendingCreate], ids_before: tuple[int, ...]) -> None:
+        """Notes that creates are pending again, whose answers prove nothing."""
+        if reopened:
             again = {
                 address: item._replace(replaces=self._replacing.get(address))
-                for address, item in crossed.items()
+                for address, item in reopened.items()
             }
             before = {self.run: ids_before}
-            self._note(StateDelta(dict.fromkeys(crossed), again, before))
+            self._note(StateDelta(dict.fromkeys(reopened), again, before))
 
     def _replaced_by(self, addresses: Iterable[str]) -> dict[str, Record]:
         """The records that pending creates of these addresses stand for.

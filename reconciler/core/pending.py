@@ -83,21 +83,26 @@ def all_caught_up(
     return found
 
 
-def crossed(
+def reopened(
     state: State,
     live: Mapping[int, Live],
     kinds: Mapping[str, Kind],
     named: Collection[int],
+    described: Collection[str],
     *,
     is_over: bool,
 ) -> dict[str, PendingCreate]:
-    """By address, the creates that were answered with the id of another monitor than their own.
+    """By address, the creates that are pending again, as their answers prove nothing.
+
+    They were answered with the id of another monitor than their own. Or with that of one that is
+    not there, and no manifest asks for it: nobody waits for it then, nor is it forgotten.
 
     Args:
         state: with its pending creates, and records that no look has confirmed yet.
         live: every monitor that AlertSite was seen to have.
         kinds: the kinds, by name.
         named: ids that manifests name.
+        described: the addresses of manifests, former ones too.
         is_over: whether the grace is, so that the absence of a monitor proves something.
     """
     new = {address: create_of(item) for address, item in state.records.items() if item.is_new}
@@ -110,15 +115,16 @@ def crossed(
         found = tier(address, monitor)
         return found is not None and found < _DOUBTFUL
 
+    shown = {address: live.get(state.records[address].id) for address in new}
+    gone = {address for address, monitor in shown.items() if monitor is None}
+    wrong = set() if is_over else {address for address in gone if address not in described}
     doubtful = {
         address: monitor
-        for address in new
-        if (monitor := live.get(state.records[address].id)) is None
-        or not has_made(address, monitor)
-        if monitor is not None or is_over
+        for address, monitor in shown.items()
+        if (is_over if monitor is None else not has_made(address, monitor))
     }
     if not doubtful:
-        return {}
+        return {address: new[address] for address in new if address in wrong}
     sent = _Sent(creates)
     before = {run: frozenset(ids) for run, ids in state.ids_before.items()}
     by_name: dict[str, list[Live]] = {}
@@ -140,7 +146,7 @@ def crossed(
             for item in alike
         )
 
-    wrong = {
+    wrong |= {
         address
         for address, monitor in doubtful.items()
         if monitor is not None and is_anothers(monitor)

@@ -498,7 +498,7 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
                 records[address] = record_from_json(line["record"])
     # AlertSite may have given the id of a missing monitor again, to one that was made since.
     given = {item.id: address for address in told if (item := records[address]) is not None}
-    for address, item in _merged(state.records, records).items():
+    for address, item in _merged(state.records, records).items() if given else ():
         if given.get(item.id, address) != address and address not in told:
             records[address] = None
     bound = {record.id for record in _merged(state.records, records).values()} if again else ()

@@ -220,7 +220,7 @@ def apply_plan(
     generation = about.generation
     if generation.commit and not workspace.rules.targets:
         recorder.claim(generation)
-    recorder.reopen(first.crossed, first.ids)
+    recorder.reopen(first.reopened, first.ids)
     recorder.bind(_approved(plan, first.bound))
     recorder.drop(first.dropped, first.by_id)
     recorder.bind(run.came(recorder.state.records))
@@ -262,10 +262,12 @@ def apply_plan(
     records = recorder.state.records
     bound = {address: record.id for address, record in records.items() if not record.is_new}
     kept = recorder.kept
-    # What binds itself by `metadata.id` would be bound again by the next apply.
-    can_undo = kept is not None and bool(plan.changes or plan.bindings)
-    if can_undo and kept is not None:
-        can_undo = can_take_back(kept, records, workspace.schemas.kinds)
+    can_undo = (
+        kept is not None
+        # What binds itself by `metadata.id` would be bound again by the next apply.
+        and bool(plan.changes or plan.bindings)
+        and can_take_back(kept, records, workspace.schemas.kinds)
+    )
     return Applied(result, run.state_error, bound, kept is not None, can_undo)
 
 
@@ -565,8 +567,8 @@ class _Run:
                     return last, confirmed, absent
                 return None, tuple(_unverified(item, error) for item in outcomes), ()
             self._ids.update(last.by_id)
-            self._recorder.reopen(last.crossed, self._first.ids)
-            outcomes = tuple(_without_answer(item, last.crossed) for item in outcomes)
+            self._recorder.reopen(last.reopened, self._first.ids)
+            outcomes = tuple(_without_answer(item, last.reopened) for item in outcomes)
             made = {item.change.address for item in outcomes}
             made &= {item.address for item in last.plan.binding(BindingAction.BIND)}
             self._recorder.bind({address: last.bound[address] for address in made})
@@ -731,9 +733,9 @@ def _is_doubtful(before: Outcome, confirmed: Outcome) -> bool:
     return confirmed.status is not Status.DONE and confirmed.status is not before.status
 
 
-def _without_answer(outcome: Outcome, crossed: Collection[str]) -> Outcome:
+def _without_answer(outcome: Outcome, reopened: Collection[str]) -> Outcome:
     """The outcome; that of a create as if it had no answer, if it was that of another one."""
-    if outcome.change.address not in crossed or outcome.status is not Status.DONE:
+    if outcome.change.address not in reopened or outcome.status is not Status.DONE:
         return outcome
     message = f"AlertSite returned the id {outcome.created}, which belongs to another create"
     return outcome._replace(

@@ -13,10 +13,9 @@ from reconciler.core.model import Live, Observation, kind_of, match_key, secret_
 from reconciler.core.options import PlanOptions
 from reconciler.core.pending import (
     all_caught_up,
-    create_of,
-    crossed,
     is_foreign,
     made_by,
+    reopened,
     resolve_pending_creates,
 )
 from reconciler.core.plan import Binding, BindingAction, Note, NoteCode, Plan
@@ -81,14 +80,14 @@ class Planned(NamedTuple):
         bound: the records that the plan's bindings lead to, by address; None for an address that
             has none any more.
         dropped: pending creates that made nothing: they are over.
-        crossed: creates whose answers were those of others: they are pending again.
+        reopened: creates that are pending again: see `pending.reopened`.
     """
 
     by_id: Mapping[int, Live]
     plan: Plan
     bound: Mapping[str, Record | None]
     dropped: tuple[str, ...] = ()
-    crossed: Mapping[str, PendingCreate] = {}
+    reopened: Mapping[str, PendingCreate] = {}
 
     @property
     def live(self) -> tuple[Live, ...]:
@@ -275,20 +274,15 @@ def _planned(
     desired = workspace.fleet.desired
     named = {item.id for item in desired if item.id is not None}
     asked = {item.address for item in desired if item.id is None}
+    described = by_address.keys() | _former_of(desired)
     while True:
         was_over = grace is not None and grace.is_over  # before: what is seen is older than its end
         seen = observe(reader, kinds, state, named, refuses=refuses)
         there = {monitor.id: monitor for monitor in seen.live}
         state = state._replace(records=all_caught_up(state.records, there, kinds))
-        wrong = crossed(state, there, kinds, named, is_over=was_over)
-        # Of what no manifest asks for, absence proves no more than without an answer.
-        wrong |= {
-            address: create_of(item)
-            for address, item in state.records.items()
-            if item.is_new and item.id not in there and address not in by_address and not was_over
-        }
-        if workspace.undoes:  # what it is not about is left as it is
-            wrong = {}
+        wrong = {}
+        if not workspace.undoes:  # what that is not about is left as it is
+            wrong = reopened(state, there, kinds, named, described, is_over=was_over)
         known = StateDelta(dict.fromkeys(wrong), wrong).of(state)
         held = _held(workspace, known)
         pending, moved = renamed_creates(held, known, workspace)
@@ -383,14 +377,18 @@ def _waited_for(workspace: Workspace, known: State) -> set[str]:
     A record has a former address until its rename is saved.
     """
     loose = [item for item in workspace.targeted if item.id is None]
-    found = {item.address for item in loose}
-    found |= {f"{item.kind.name}/{name}" for item in loose for name in item.previously}
+    found = {item.address for item in loose} | _former_of(loose)
     wanted = {match_key_of(item) for item in loose if item.address not in known.records}
     return found | {
         address
         for address, item in known.pending_creates.items()
         if match_key(address.partition("/")[0], item.body.get("name")) in wanted
     }
+
+
+def _former_of(desired: Iterable[Desired]) -> set[str]:
+    """The former addresses of manifests, under which the state may still have them."""
+    return {f"{item.kind.name}/{name}" for item in desired for name in item.previously}
 
 
 def _held(workspace: Workspace, state: State) -> Mapping[str, PendingCreate]:

@@ -208,6 +208,7 @@ class TestPost:
         before = account.live(number)
         assert done.code == 7
         assert f"monitor {number} has neither the name nor the target" in done.text
+        assert "Waiting for email-smtp/new-1" in done.err  # its own may come yet
         if is_gone:
             workspace.write("new.yaml", "")
         for command in (("plan",), _APPLY, (*_APPLY, "--prune", "--allow-empty")):
@@ -217,63 +218,6 @@ class TestPost:
                 assert done.code == 5, done
                 assert "email-smtp/new-1" in done.out
         assert _posts(account) == 2
-
-    def test_one_whose_id_was_crossed_is_not_forgotten_without_its_manifest(
-        self, new: Callable[..., None], sandbox: Sandbox, run: Run, workspace: Workspace
-    ) -> None:
-        account = sandbox()
-        number = account.create(_SMTP, name="New 1", hostname="mail.example.com", **_PLAN)
-        at = written(datetime.now(UTC))
-        sent = {"name": "New 1", "hostname": "mail.example.com"}
-        record = Record(number + 1, {}, {}, at, "run-1", unseen=sent)
-        place = model.Account("default", account.url)
-        state = State("lineage", place, 1, at, "run-1", {f"{_SMTP}/new-1": record})
-        workspace.kept.parent.mkdir(exist_ok=True)
-        workspace.kept.write_text(
-            to_text(state._replace(ids_before={"run-1": ()})), encoding="utf-8"
-        )
-        done = run(*_APPLY, "--allow-empty", env=account.env)
-        assert "forgotten" not in done.out
-        assert f"email-smtp/new-1 (id {number}) left over" in done.out
-        new(1)
-        assert run(*_APPLY, env=account.env).code == 0
-        assert (_ids(workspace), _posts(account)) == ({"new-1": number}, 1)
-
-    def test_crossed_ids_are_known_under_the_names_that_manifests_have_by_now(
-        self, manifest: Manifest, sandbox: Sandbox, run: Run, hurried: Clock, workspace: Workspace
-    ) -> None:
-        for name, was in (("c", "a"), ("d", "b")):
-            text = manifest(_SMTP, name, name=f"Now {name}", hostname=f"{was}.example.com")
-            line = f"  name: {name}\n"
-            workspace.write(f"{name}.yaml", text.replace(line, f"{line}  previously: [{was}]\n", 1))
-        account = sandbox()
-        ids = {
-            name: account.create(
-                _SMTP, name=f"Once {name}", hostname=f"{name}.example.com", **_PLAN
-            )
-            for name in "ab"
-        }
-        crossed = {"a": ids["b"], "b": ids["a"]}
-        at = "2026-01-01T00:00:00Z"
-        records = {
-            f"{_SMTP}/{name}": Record(
-                crossed[name],
-                {},
-                {},
-                at,
-                "run-1",
-                unseen={"name": f"Once {name}", "hostname": f"{name}.example.com"},
-            )
-            for name in "ab"
-        }
-        place = model.Account("default", account.url)
-        state = State("lineage", place, 1, at, "run-1", records, ids_before={"run-1": ()})
-        workspace.kept.parent.mkdir(exist_ok=True)
-        workspace.kept.write_text(to_text(state), encoding="utf-8")
-        done = run(*_APPLY, env=account.env, clock=hurried)
-        assert done.code == 0, done
-        assert _names(account) == ["Now c", "Now d"]
-        assert _ids(workspace) == {"c": ids["a"], "d": ids["b"]}
 
     @pytest.mark.parametrize(
         "world",
@@ -303,6 +247,165 @@ class TestPost:
         assert len(account.monitors()) == 1
         assert _posts(account) == 1
         assert workspace.state()["records"]["email-smtp/new"]["id"] == 100001
+
+
+def _sent(name: str) -> dict[str, str]:
+    return {"name": f"Once {name}", "hostname": f"{name}.example.com"}
+
+
+class TestClaims:
+    """Records that only an answer has confirmed, as a killed run leaves them."""
+
+    @pytest.fixture
+    def made(self, sandbox: Sandbox) -> tuple[Account, dict[str, int]]:
+        """What the run has made: one monitor for each of a and b."""
+        account = sandbox()
+        return account, {name: account.create(_SMTP, **_sent(name), **_PLAN) for name in "ab"}
+
+    @pytest.fixture
+    def claimed(self, workspace: Workspace) -> Callable[..., None]:
+        """Writes the state: by name, the ids that were answered; None for no answer."""
+
+        def write(account: Account, at: str = "2026-01-01T00:00:00Z", **ids: int | None) -> None:
+            found = {f"{_SMTP}/{name}": number for name, number in ids.items()}
+            sent = {address: _sent(address.rpartition("/")[2]) for address in found}
+            state = State(
+                "lineage",
+                model.Account("default", account.url),
+                1,
+                at,
+                "run-1",
+                {
+                    address: Record(number, {}, {}, at, "run-1", unseen=sent[address])
+                    for address, number in found.items()
+                    if number is not None
+                },
+                {
+                    address: PendingCreate("run-1", at, sent[address])
+                    for address, number in found.items()
+                    if number is None
+                },
+                {"run-1": ()},
+            )
+            workspace.kept.parent.mkdir(exist_ok=True)
+            workspace.kept.write_text(to_text(state), encoding="utf-8")
+
+        return write
+
+    @pytest.fixture
+    def rename(self, workspace: Workspace, manifest: Manifest) -> Callable[..., None]:
+        """Writes manifests with other names than the run knew, by the new name."""
+
+        def write(**names: str) -> None:
+            for name, was in names.items():
+                text = manifest(_SMTP, name, name=f"Now {name}", hostname=f"{was}.example.com")
+                line = f"  name: {name}\n"
+                text = text.replace(line, f"{line}  previously: [{was}]\n", 1)
+                workspace.write(f"{name}.yaml", text)
+
+        return write
+
+    @pytest.fixture
+    def keep(self, workspace: Workspace, manifest: Manifest) -> Callable[[str], None]:
+        """Writes manifests as the run knew them, by their names."""
+
+        def write(names: str) -> None:
+            for name in names:
+                workspace.write(f"{name}.yaml", manifest(_SMTP, name, **_sent(name)))
+
+        return write
+
+    def test_crossed_ones_are_known_under_the_names_that_manifests_have_by_now(
+        self,
+        made: tuple[Account, dict[str, int]],
+        claimed: Callable[..., None],
+        rename: Callable[..., None],
+        run: Run,
+        hurried: Clock,
+        workspace: Workspace,
+    ) -> None:
+        account, ids = made
+        claimed(account, a=ids["b"], b=ids["a"])
+        rename(c="a", d="b")
+        done = run(*_APPLY, env=account.env, clock=hurried)
+        assert done.code == 0, done
+        assert _names(account) == ["Now c", "Now d"]
+        assert _ids(workspace) == {"c": ids["a"], "d": ids["b"]}
+
+    def test_one_of_a_monitor_that_is_not_there_is_waited_for_under_its_former_name(
+        self,
+        made: tuple[Account, dict[str, int]],
+        claimed: Callable[..., None],
+        rename: Callable[..., None],
+        run: Run,
+        hurried: Clock,
+        workspace: Workspace,
+    ) -> None:
+        account, ids = made
+        claimed(account, a=ids["b"] + 1, b=ids["b"])
+        rename(c="a", d="b")
+        done = run(*_APPLY, env=account.env, clock=hurried)
+        assert (done.code, "Waiting for email-smtp/a" in done.err) == (0, True), done
+        assert _names(account) == ["Now c", "Now d"]
+        assert _ids(workspace) == {"c": ids["a"], "d": ids["b"]}
+
+    def test_one_that_is_another_s_is_pending_again_whatever_the_run_is_about(
+        self,
+        made: tuple[Account, dict[str, int]],
+        claimed: Callable[..., None],
+        keep: Callable[[str], None],
+        run: Run,
+        hurried: Clock,
+        workspace: Workspace,
+    ) -> None:
+        account, ids = made
+        claimed(account, a=ids["b"], b=None)
+        keep("ab")
+        account.delete(ids["a"])
+        run(*_APPLY, "--target", f"{_SMTP}/b", env=account.env, clock=hurried)
+        assert _ids(workspace) == {"b": ids["b"]}
+        assert list(workspace.state()["pending_creates"]) == [f"{_SMTP}/a"]
+        assert run(*_APPLY, env=account.env, clock=hurried).code == 0
+        assert _names(account) == ["Once a", "Once b"]
+
+    def test_one_of_a_monitor_that_is_not_there_is_not_forgotten_without_its_manifest(
+        self,
+        made: tuple[Account, dict[str, int]],
+        claimed: Callable[..., None],
+        keep: Callable[[str], None],
+        run: Run,
+        hurried: Clock,
+        workspace: Workspace,
+    ) -> None:
+        account, ids = made
+        claimed(account, written(datetime.now(UTC)), a=ids["b"] + 1)
+        done = run(*_APPLY, "--allow-empty", env=account.env)
+        assert "forgotten" not in done.out
+        assert f"email-smtp/a (id {ids['a']}) left over" in done.out
+        keep("a")
+        assert run(*_APPLY, env=account.env, clock=hurried).code == 0
+        assert (_ids(workspace), _posts(account)) == ({"a": ids["a"]}, 2)
+
+    def test_one_that_has_what_was_sent_to_it_since_is_not_waited_for(
+        self,
+        made: tuple[Account, dict[str, int]],
+        claimed: Callable[..., None],
+        keep: Callable[[str], None],
+        run: Run,
+        hurried: Clock,
+        workspace: Workspace,
+    ) -> None:
+        account, ids = made
+        claimed(account, a=ids["a"])
+        state = workspace.state()
+        now = {"name": "Now a", "hostname": "now.example.com"}
+        state["records"][f"{_SMTP}/a"]["sending"] = {"run": "run-2", "fields": now}
+        workspace.kept.write_text(json.dumps(state), encoding="utf-8")
+        account.edit(_SMTP, ids["a"], **now)
+        keep("a")
+        done = run(*_APPLY, env=account.env, clock=hurried)
+        assert (done.code, "Waiting" in done.err) == (0, False), done
+        assert account.live(ids["a"])["name"] == "Once a"
 
 
 class TestIdsGivenAgain:

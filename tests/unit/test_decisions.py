@@ -158,6 +158,12 @@ def test_what_another_account_with_the_same_login_has(
             assert words in refusal.message
 
 
+def test_what_another_account_has_is_no_double() -> None:
+    plan = planned([BOUND], 1, RELAYS, others=Claims(ids={8: CLAIM}))
+    assert (plan.notes, plan.unmanaged) == ((), 0)
+    assert [note.id for note in planned([BOUND], 1, RELAYS).noting(NoteCode.DUPLICATE)] == [8]
+
+
 def decided(plan: Plan) -> str:
     found = [
         *[item.action.value for item in plan.changes if item.address == ADDRESS],

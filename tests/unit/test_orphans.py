@@ -152,6 +152,8 @@ class TestLifecycle:
         plan = planned([], {GONE: claimed}, [live({**sent, **has})])
         assert said(plan) == [(GONE, "not-as-created")]
         assert f"--keep {GONE}" in plan.refusals[0].hint
+        lower = live({**sent, "hostname": "MAIL.example.com"})  # also if no manifest has the kind
+        assert planned([], {GONE: claimed}, [lower]).changes
         seen = claimed._replace(fields=sent)
         assert planned([], {GONE: seen}, [live({**sent, **has})]).changes
 

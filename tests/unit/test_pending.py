@@ -3,7 +3,7 @@ from collections.abc import Collection
 import pytest
 
 from reconciler.core.model import Live
-from reconciler.core.pending import Resolution, crossed, resolve_pending_creates
+from reconciler.core.pending import Resolution, reopened, resolve_pending_creates
 from reconciler.core.state import PendingCreate, State
 
 from build import ACCOUNT, SCHEMAS, live, record
@@ -128,14 +128,14 @@ class TestCrossedAnswers:
 
     def crossed(self, known: State, *monitors: Live, is_over: bool = True) -> set[str]:
         live = {item.id: item for item in monitors}
-        return set(crossed(known, live, SCHEMAS.kinds, (), is_over=is_over))
+        return set(reopened(known, live, SCHEMAS.kinds, (), {RELAY, OTHER}, is_over=is_over))
 
     def test_both_are_pending_again(self) -> None:
         assert self.crossed(self.bound(), MADE, live(self.THEIRS, id=8)) == {RELAY, OTHER}
 
     def test_the_one_is_whose_answer_was_that_of_the_other(self) -> None:
         known, seen = self.bound(other=False), {7: MADE, 8: live(self.THEIRS, id=8)}
-        found = crossed(known, seen, SCHEMAS.kinds, (), is_over=False)
+        found = reopened(known, seen, SCHEMAS.kinds, (), {RELAY, OTHER}, is_over=False)
         assert found == {RELAY: PendingCreate("run-1", AT, BODY)}
 
     def test_names_that_a_server_cuts_are_known_too(self) -> None:
@@ -170,6 +170,15 @@ class TestCrossedAnswers:
         seen = [item for number, item in both.items() if number != gone]
         assert self.crossed(known, *seen) == {RELAY, OTHER}
         assert self.crossed(known, *seen, is_over=False) == {OTHER if gone == 8 else RELAY}
+
+    def test_one_that_is_not_there_and_that_no_manifest_asks_for_is(self) -> None:
+        known = self.bound(other=False)
+        for described, is_over, found in (
+            ((), False, [RELAY]),
+            ((), True, []),
+            ({RELAY}, False, []),
+        ):
+            assert [*reopened(known, {}, SCHEMAS.kinds, (), described, is_over=is_over)] == found
 
     def test_what_a_look_has_confirmed_is_not_doubted(self) -> None:
         known = self.bound(other=False)

@@ -253,7 +253,7 @@ def _sent(name: str) -> dict[str, str]:
     return {"name": f"Once {name}", "hostname": f"{name}.example.com"}
 
 
-class TestClaims:
+class TestUnconfirmed:
     """Records that only an answer has confirmed, as a killed run leaves them."""
 
     @pytest.fixture
@@ -263,7 +263,7 @@ class TestClaims:
         return account, {name: account.create(_SMTP, **_sent(name), **_PLAN) for name in "ab"}
 
     @pytest.fixture
-    def claimed(self, workspace: Workspace) -> Callable[..., None]:
+    def answered(self, workspace: Workspace) -> Callable[..., None]:
         """Writes the state: by name, the ids that were answered; None for no answer."""
 
         def write(account: Account, at: str = "2026-01-01T00:00:00Z", **ids: int | None) -> None:
@@ -318,14 +318,14 @@ class TestClaims:
     def test_crossed_ones_are_known_under_the_names_that_manifests_have_by_now(
         self,
         made: tuple[Account, dict[str, int]],
-        claimed: Callable[..., None],
+        answered: Callable[..., None],
         rename: Callable[..., None],
         run: Run,
         hurried: Clock,
         workspace: Workspace,
     ) -> None:
         account, ids = made
-        claimed(account, a=ids["b"], b=ids["a"])
+        answered(account, a=ids["b"], b=ids["a"])
         rename(c="a", d="b")
         done = run(*_APPLY, env=account.env, clock=hurried)
         assert done.code == 0, done
@@ -335,14 +335,14 @@ class TestClaims:
     def test_one_of_a_monitor_that_is_not_there_is_waited_for_under_its_former_name(
         self,
         made: tuple[Account, dict[str, int]],
-        claimed: Callable[..., None],
+        answered: Callable[..., None],
         rename: Callable[..., None],
         run: Run,
         hurried: Clock,
         workspace: Workspace,
     ) -> None:
         account, ids = made
-        claimed(account, a=ids["b"] + 1, b=ids["b"])
+        answered(account, a=ids["b"] + 1, b=ids["b"])
         rename(c="a", d="b")
         done = run(*_APPLY, env=account.env, clock=hurried)
         assert (done.code, "Waiting for email-smtp/a" in done.err) == (0, True), done
@@ -352,14 +352,14 @@ class TestClaims:
     def test_one_that_is_another_s_is_pending_again_whatever_the_run_is_about(
         self,
         made: tuple[Account, dict[str, int]],
-        claimed: Callable[..., None],
+        answered: Callable[..., None],
         keep: Callable[[str], None],
         run: Run,
         hurried: Clock,
         workspace: Workspace,
     ) -> None:
         account, ids = made
-        claimed(account, a=ids["b"], b=None)
+        answered(account, a=ids["b"], b=None)
         keep("ab")
         account.delete(ids["a"])
         run(*_APPLY, "--target", f"{_SMTP}/b", env=account.env, clock=hurried)
@@ -371,14 +371,14 @@ class TestClaims:
     def test_one_of_a_monitor_that_is_not_there_is_not_forgotten_without_its_manifest(
         self,
         made: tuple[Account, dict[str, int]],
-        claimed: Callable[..., None],
+        answered: Callable[..., None],
         keep: Callable[[str], None],
         run: Run,
         hurried: Clock,
         workspace: Workspace,
     ) -> None:
         account, ids = made
-        claimed(account, written(datetime.now(UTC)), a=ids["b"] + 1)
+        answered(account, written(datetime.now(UTC)), a=ids["b"] + 1)
         done = run(*_APPLY, "--allow-empty", env=account.env)
         assert "forgotten" not in done.out
         assert f"email-smtp/a (id {ids['a']}) left over" in done.out
@@ -389,14 +389,14 @@ class TestClaims:
     def test_one_that_has_what_was_sent_to_it_since_is_not_waited_for(
         self,
         made: tuple[Account, dict[str, int]],
-        claimed: Callable[..., None],
+        answered: Callable[..., None],
         keep: Callable[[str], None],
         run: Run,
         hurried: Clock,
         workspace: Workspace,
     ) -> None:
         account, ids = made
-        claimed(account, a=ids["a"])
+        answered(account, a=ids["a"])
         state = workspace.state()
         now = {"name": "Now a", "hostname": "now.example.com"}
         state["records"][f"{_SMTP}/a"]["sending"] = {"run": "run-2", "fields": now}

@@ -92,8 +92,7 @@ class Siblings:
                 found = read_claims(sources, lambda: self._records(account))
             except ConfigurationError as error:
                 self._say(account, "manifests", error)
-                why = f"the manifests of the account {account.name} cannot be read"
-                found = Claims(unread=(account.name, why))
+                found = Claims(unread=(account.name, "its manifests cannot be read"))
             self._read[account.name] = found
         return self._read[account.name]
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from reconciler.core.diff import Stranded
     from reconciler.core.model import JSON, Account, Desired, Kind, Live
     from reconciler.core.names import Use
-    from reconciler.core.siblings import Claims
+    from reconciler.core.siblings import Claim, Claims
     from reconciler.core.state import Record
 
 
@@ -88,11 +88,9 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
         elif not inventory.is_surely_made(address):
             yield _unconfirmed(address, record)
         elif claim := claim_on_orphan(address, record, inventory):
-            why = f"{claim} may describe monitor {record.id} now"
-            yield _perhaps_theirs(address, record, why, claim.account)
+            yield _perhaps_theirs(address, record, claim)
         elif inventory.others.unread:
-            account, why = inventory.others.unread
-            yield _perhaps_theirs(address, record, why, account)
+            yield _unread(address, record, *inventory.others.unread)
         else:
             yield _retired(address, record, inventory.by_id[record.id])
 
@@ -163,15 +161,27 @@ def _unconfirmed(address: str, record: Record) -> Refusal:
     )
 
 
-def _perhaps_theirs(address: str, record: Record, why: str, account: str) -> Refusal:
+def _perhaps_theirs(address: str, record: Record, claim: Claim) -> Refusal:
     """What another account with the same login may describe is not retired here."""
     return Refusal(
         address,
         Decision.OTHER_ACCOUNT.code,
-        f"{why}, and both accounts have the same login",
-        f"Check that account with reconciler validate -a {account}. If monitor {record.id} belongs "
-        f"to it, set metadata.id there and forget it here: reconciler state rm {address}. Leave it "
-        f"as it is with --keep {address}; to remove it, delete it in AlertSite.",
+        f"{claim} may describe monitor {record.id} now, and both accounts have the same login",
+        f"If it does, set metadata.id there and forget the record here: reconciler state rm "
+        f"{address}. Leave it as it is with --keep {address}; to remove it, delete it in "
+        "AlertSite.",
+        None,
+    )
+
+
+def _unread(address: str, record: Record, account: str, why: str) -> Refusal:
+    """As long as not all of the other account can be read, that may describe any monitor."""
+    return Refusal(
+        address,
+        Decision.OTHER_ACCOUNT.code,
+        f"the account {account} has the same login and may describe monitor {record.id}: {why}",
+        f"To see what to fix, run: reconciler validate -a {account}. Or leave the monitor with "
+        f"--keep {address}.",
         None,
     )
 

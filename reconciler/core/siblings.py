@@ -41,7 +41,7 @@ class Claims(NamedTuple):
         names: by kind and display name, those that are not known to be bound to a monitor.
         addresses: the same by address, their own and former ones.
         files: by the file that they stand in, without links in its path.
-        unread: an account of which not all could be read, and what of it; empty if all was.
+        unread: an account of which not all could be read, and why; empty if all was.
     """
 
     ids: Mapping[int, Claim] = {}

@@ -73,7 +73,7 @@ def read_claims(sources: Sources, records: Callable[[], Mapping[str, Record] | N
         name = overridden.get(claim.address) or _name(value, sources)
         if name is not None:
             names.setdefault(match_key(value["kind"], name), found)
-    unread = (sources.account, f"{wrong} in the account {sources.account}") if wrong else ()
+    unread = (sources.account, wrong) if wrong else ()
     return Claims(ids, names, addresses, files, unread)
 
 

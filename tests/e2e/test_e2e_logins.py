@@ -493,7 +493,7 @@ class TestSharedLogin:
             done = shared(*command, "--auto-approve", "--allow-loss", "5", env=self.SAME)
             assert done.code not in {0, 2}, done.text
             assert names(shared.north) == ["Other", "Relay"], done.text
-        assert "in the account south, and both accounts have the same login" in done.text
+        assert "the account south has the same login and may describe monitor" in done.text
         assert "reconciler validate -a south" in done.text
 
     def test_one_that_moves_while_its_name_is_another_in_alertsite_is_not_destroyed(

@@ -104,7 +104,8 @@ class Problem(NamedTuple):
 
 _WITH_URLS = re.compile(r"//\S+")
 _HOST_AND_PORT = re.compile(r"\[.*|.*:[0-9]*")
-_QUERY = re.compile(r"\?[^#'<>]+")
+_QUERY = re.compile(r"\?[^#]+")
+_CLOSING = "'\"<>).,:;"
 
 
 def without_logins(text: str) -> str:
@@ -132,7 +133,12 @@ def _without_logins(found: re.Match[str]) -> str:
             rest = path.rpartition("@")[2] if "@" in path else part  # a slash in a password
         is_ssh = part.endswith("ssh:")
         parts.append(rest)
-    return _QUERY.sub("", "//" + "//".join(parts))
+    return _QUERY.sub(_closing, "//" + "//".join(parts))
+
+
+def _closing(query: re.Match[str]) -> str:
+    """What the text says behind a query, as the quote that ends its URL."""
+    return query[0][len(query[0].rstrip(_CLOSING)) :]
 
 
 def unexpected(error: BaseException) -> str:

@@ -65,7 +65,7 @@ def write(
         targets: what was targeted, if the workspace has other targets, as that of an undo.
 
     Raises:
-        ConfigurationError: the file cannot be written.
+        ConfigurationError: the file cannot be written, or holds something else, as a manifest.
     """
     if plan.refusals:
         console.say(f"{path} is not written: a plan with refusals cannot be applied.")
@@ -74,9 +74,15 @@ def write(
     if targets is not None:
         made_from = made_from._replace(targets=tuple(targets))
     saved = SavedPlan(plan, made_from)
+    place = Path(path)
     try:
+        if place.is_file() and place.read_bytes()[:1] not in {b"", b"{"}:
+            raise ConfigurationError(
+                f"{path} is not replaced: it holds something else than a plan",
+                "Name another file with --out.",
+            )
         text = render.as_json(saved_plan.to_json(saved)) + "\n"
-        durable.replace(Path(path), text.encode())
+        durable.replace(place, text.encode())
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}", "Name another file with --out."

@@ -397,11 +397,26 @@ def test_where_it_cannot_be_written(
     ]
 
 
+def test_a_manifest_is_not_replaced_and_an_empty_file_is(
+    workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
+) -> None:
+    account = sandbox(*fleet(1))
+    manifests = workspace.root / "monitors" / "fleet.yaml"
+    before = manifests.read_text()
+    done = run("plan", "--out", "monitors/fleet.yaml", env=account.env)
+    assert done.code == 3
+    assert "monitors/fleet.yaml is not replaced: it holds something else than a plan" in done.err
+    assert manifests.read_text() == before
+    (workspace.root / "made-by-mktemp").touch()
+    assert run("plan", "--out", "made-by-mktemp", env=account.env).code == 0
+    assert run("apply", "made-by-mktemp", "--auto-approve", env=account.env).code == 0
+
+
 def test_link_is_followed_and_an_older_plan_replaced(
     workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
     account = sandbox(*fleet(1))
-    (workspace.root / "real.json").write_text("an older plan")
+    (workspace.root / "real.json").write_text('{"format_version": "1.0"}')
     (workspace.root / "p.json").symlink_to("real.json")
     assert run(*_OUT, env=account.env).code == 0
     assert (workspace.root / "p.json").is_symlink()

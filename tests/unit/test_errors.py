@@ -18,6 +18,7 @@ _CLEAN = {
     "ssh://git:pw@host/x": "ssh://host/x",
     "https://host/x.git?private_token=pw": "https://host/x.git",
     "'https://u:pw@host/x?key=pw&b=pw#refs/x'": "'https://host/x#refs/x'",
+    """fetch 'https://host/x?key=p'w<p"w>pw', then.""": "fetch 'https://host/x', then.",
     "GET http://u:pw@127.0.0.1:3/b/k?sig=pw in 1s": "GET http://127.0.0.1:3/b/k in 1s",
 }
 _SAME = (

@@ -68,6 +68,13 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
         means_more(item, target) for target in rules.targets for item in inventory.desired
     )
     counts = Counter(record.id for address, record in alone.items() if is_orphan[address])
+    # What has the name in another kind replaces it, and is to be there first.
+    awaited = {
+        _name(address)
+        for addresses in inventory.unbound.values()
+        for address in addresses
+        if not is_target(inventory.by_address[address], rules.targets)
+    }
     for address, record in alone.items():
         if not is_target_address(address, rules.targets):
             continue
@@ -81,6 +88,8 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
             yield Note(address, NoteCode.ORPHAN, record.id, name="untold")
         elif counts[record.id] > 1:  # whose lifecycle would count?
             yield Note(address, NoteCode.ORPHAN, record.id, name="shared")
+        elif _name(address) in awaited:
+            yield Note(address, NoteCode.ORPHAN, record.id, name="replaced")
         elif record.protect:
             yield _protected(address, record)
         elif inventory.by_id[record.id].type is None:
@@ -99,10 +108,10 @@ def replacements(items: Iterable[Item]) -> Iterator[Item]:
     """The items; of a monitor whose kind changes it is said that it is replaced."""
     items = tuple(items)
     changes = (item for item in items if isinstance(item, Change))
-    made = {_name(change) for change in changes if change.action is Action.CREATE}
-    left = {_name(item) for item in items if _is_orphan(item)}
+    made = {_name(change.address) for change in changes if change.action is Action.CREATE}
+    left = {_name(item.address) for item in items if _is_orphan(item)}
     for item in items:
-        if not isinstance(item, Change) or item.reason or _name(item) not in made & left:
+        if not isinstance(item, Change) or item.reason or _name(item.address) not in made & left:
             yield item
         elif item.action is Action.CREATE:
             yield item._replace(reason=Reason.REPLACEMENT)
@@ -119,8 +128,8 @@ def _is_orphan(item: Item) -> bool:
     return not isinstance(item, Binding) and item.origin is None
 
 
-def _name(item: Item) -> str:
-    return item.address.partition("/")[2]
+def _name(address: str) -> str:
+    return address.partition("/")[2]
 
 
 def _protected(address: str, record: Record) -> Refusal:

@@ -85,6 +85,7 @@ _LEFT = {
         ": another address has the same monitor. Forget one with: reconciler state rm {address}"
     ),
     "untold": ": a ! target may exclude it. To retire it, name {address} as a target",
+    "replaced": ": what replaces it is not there yet, and is no target. Name both as targets",
 }
 """Of an orphan, why it is left, and what can be done about it."""
 _RELEASED = {
@@ -131,6 +132,7 @@ _ALL_LEFT = {
         ": other addresses have the same monitors. Forget one with: reconciler state rm ADDRESS"
     ),
     "untold": ": a ! target may exclude them. To retire one, name its ADDRESS as a target",
+    "replaced": ": what replaces them is not there yet, and is no target. Name all as targets",
 }
 _MOST = 10
 """So many labels are named of those whose monitors lose monitoring."""

@@ -277,6 +277,20 @@ class TestReplacement:
         assert said(plan) == [(self.NEW, "create"), (self.OLD, "protected")]
         assert plan.changes[0].reason is Reason.REPLACEMENT
 
+    @pytest.mark.parametrize("targets", [[OLD], ["email-pop/*"], [f"!{NEW}"]])
+    @pytest.mark.parametrize("retire", ["delete", "disable"])
+    def test_the_old_one_alone_is_never_retired(self, targets: list[str], retire: str) -> None:
+        plan = self.plan(PlanOptions(prune=True, targets=targets), retire=retire)
+        assert said(plan) == [(self.OLD, "orphan")]
+        assert "what replaces it is not there yet, and is no target" in plan_text(plan)
+
+    def test_it_is_when_what_replaces_it_is_there(self) -> None:
+        rules = PlanOptions(prune=True, targets=[self.OLD])
+        there = live({"name": "Front"}, id=2, type="email-imap")
+        records = {self.OLD: remembered(), self.NEW: record(id=2)}
+        plan = planned([self.MANIFEST], records, [self.LIVE, there], rules)
+        assert said(plan) == [(self.OLD, "delete")]
+
     def test_another_name_replaces_nothing(self) -> None:
         manifest = self.MANIFEST._replace(name="back")
         plan = planned([manifest], {self.OLD: record(id=1)}, [self.LIVE])

@@ -322,7 +322,7 @@ class Plan(NamedTuple):
         unchanged: manifests that AlertSite already fits.
         unmanaged: email monitors of the account that no manifest names and no record knows.
         excluded: manifests that `--target` left out.
-        untracked: fields with a secret of which nobody can tell whether it was sent.
+        untracked: fields with a secret that are not sent, though it may be another than was sent.
         names: what AlertSite calls the ids that the changes show; for people.
         unmanaged_monitors: those that are counted as unmanaged, sorted by id; for people.
         unchecked: the secrets that are not at hand, so that nobody can tell whether they changed;

@@ -359,7 +359,7 @@ def decide(
         ),
         unmanaged=len(strangers),
         excluded=len(inventory.desired) - len(targeted),
-        untracked=0 if is_tracked else sum(len(item.secrets) for item in targeted),
+        untracked=0 if is_tracked else _untracked(targeted, changes),
         coverage=coverage(changes, notes, planned, inventory, terms),
         names=find_names(_ids(changes, inventory), inventory.by_id.values()),
         unmanaged_monitors=strangers,
@@ -557,18 +557,29 @@ def _masked(field: FieldChange, hidden: Collection[str]) -> FieldChange:
 def _secrets(
     manifest: Desired, record: Record | None, number: int, rules: PlanOptions
 ) -> tuple[str, ...]:
-    """The fields with a secret that are to be sent: one that is not at hand if it never was."""
+    """The fields with a secret that are to be sent: one that is not at hand if it never was.
+
+    Without a key and a record nobody knows whether it was; without a key it is known of no other.
+    """
     if rules.write_secrets:
         return tuple(manifest.secrets)
-    if rules.fingerprint is None:
+    if rules.fingerprint is None and record is None:
         return ()
     sent = record.secrets if record else {}
     due = []
     for name, value in manifest.secrets.items():
-        before, now = sent.get(name, RELEASED), rules.fingerprint(number, name, value)
+        before = sent.get(name, RELEASED)
+        now = rules.fingerprint(number, name, value) if rules.fingerprint else None
         if before == RELEASED or (now is not None and not is_same_secret(before, now)):
             due.append(name)
     return tuple(due)
+
+
+def _untracked(targeted: Iterable[Desired], changes: Iterable[Change]) -> int:
+    """How many fields with a secret are neither compared nor sent."""
+    sent = {change.address: change.body for change in changes}
+    fields = ((item, name) for item in targeted for name in item.secrets)
+    return sum(name not in sent.get(item.address, ()) for item, name in fields)
 
 
 def _create(manifest: Desired, reason: Reason | None) -> Change:

@@ -393,6 +393,17 @@ def record_from_json(data: JSON) -> Record:
     )
 
 
+def first_record(number: int, secrets: Iterable[str], *, tracks: bool) -> Record:
+    """The record of a monitor that had none.
+
+    Args:
+        number: the id of the monitor.
+        secrets: the fields of its manifest with a secret.
+        tracks: whether there are fingerprints; else nobody knows whether it has these secrets.
+    """
+    return Record(number, {}, {} if tracks else dict.fromkeys(secrets, UNTRACKED), "", "")
+
+
 def without_secrets(record: Record, holds: Callable[[str], bool]) -> Record:
     """The record; a field in which a known secret stands is kept as one that held a secret.
 

@@ -13,6 +13,7 @@ from reconciler.core.mask import HIDDEN, shown
 from reconciler.core.model import JSON, Lifecycle, secret_refs
 from reconciler.core.names import Name, find_names, uses_of
 from reconciler.core.plan import BindingAction, Note, NoteCode
+from reconciler.core.state import RELEASED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -333,9 +334,12 @@ def _next_of(subject: AddressFacts, name: str) -> Next:
 
 def _tracking(subject: AddressFacts, name: str) -> Tracking:
     """What is known of the secret in a field."""
+    known = subject.record.secrets.get(name, RELEASED) if subject.record else None
+    if known == RELEASED:
+        return Tracking.UNSENT
     if not subject.tracks:
         return Tracking.UNTRACKED
-    if subject.record is None or name not in subject.record.secrets:
+    if known is None:
         return Tracking.UNSENT
     if _change_of(subject, name) is not None:
         return Tracking.CHANGED

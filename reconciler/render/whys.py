@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from reconciler.core.diff import Cause
 from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, joined, printable
+from reconciler.core.state import UNTRACKED
 from reconciler.core.why import ID, Next, Tracking
 from reconciler.render.text import aligned, paint, shortened, value_text
 from reconciler.render.values import named_value, names_of
@@ -232,6 +233,8 @@ def _applied_value(why: Why, field: FieldWhy, age: str) -> str:
     is_secret = field.field in why.subject.held or (
         record is not None and field.field in record.secrets
     )
+    if record is not None and record.secrets.get(field.field) == UNTRACKED:
+        return "not known: without RECONCILER_SECRET_KEY, it is not tracked"
     what = "a secret" if is_secret else _named(why, field, field.applied)
     return f"{what}, {_applied(why, age)}"
 
@@ -256,6 +259,8 @@ def _next_of(why: Why, field: FieldWhy) -> str:
         return (
             f"restore {before} → {after}: its value before run {printable(field.prior_run or '')}"
         )
+    if field.next is Next.UNCHANGED and field.source is not None:
+        return "not sent"
     if field.next is not Next.UPDATE:
         whole = field.next in {Next.REFUSED, Next.ORPHAN, Next.DELETE}
         return _next(why) if whole else _word(why, field.next)

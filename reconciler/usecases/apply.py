@@ -28,7 +28,15 @@ from reconciler.core.release import kept_priors, left_worse, with_intent
 from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
 from reconciler.core.run_record import run_record
 from reconciler.core.safety import next_budget
-from reconciler.core.state import RELEASED, UNTRACKED, Lost, Record, Sending, StateDelta
+from reconciler.core.state import (
+    RELEASED,
+    UNTRACKED,
+    Lost,
+    Record,
+    Sending,
+    StateDelta,
+    first_record,
+)
 from reconciler.core.undo import can_take_back
 from reconciler.errors import (
     AlertSiteError,
@@ -345,7 +353,7 @@ class _Run:
             assert change.id is not None
             known = self._recorder.known(change.address)
             if known is None or known.id != change.id:
-                known = Record(change.id, {}, {}, "", "")
+                known = self._first_record(change.id, self._desired.get(change.address))
             live, kind = there[change.id], kinds[change.kind]
             noted = with_intent(known, change, kind, live, self._recorder.run)
             if noted != known:
@@ -489,11 +497,11 @@ class _Run:
         if outcome.status is not Status.DONE or number is None:
             return None
         vault, known = self._workspace.vault, self._recorder.known(change.address)
+        desired = self._desired.get(change.address)
         if known is None or known.id != number:
-            known = Record(number, {}, {}, "", "")
+            known = self._first_record(number, desired)
         fields, secrets = dict(known.fields), dict(known.secrets)
         unseen = dict(known.unseen)
-        desired = self._desired.get(change.address)
         for item in change.fields:
             value = change.body[item.field]
             if item.source is not None:
@@ -514,6 +522,10 @@ class _Run:
         sending = known.sending.without(change.body)
         made = made._replace(fields=fields, secrets=secrets, unseen=unseen)
         return made._replace(prior=prior, sending=sending)
+
+    def _first_record(self, number: int, desired: Desired | None) -> Record:
+        secrets = desired.secrets if desired else ()
+        return first_record(number, secrets, tracks=self._workspace.vault.tracks)
 
     def _made(self, known: Record, desired: Desired | None) -> Record:
         """A record of now; the lifecycle is the manifest's, or else what is remembered of it."""
@@ -636,7 +648,7 @@ class _Run:
             old = self._recorder.known(address)
             number = number_of(desired, old)
             if number is not None and number in last.by_id and address not in refused:
-                was = old if old and old.id == number else Record(number, {}, {}, "", "")
+                was = old if old and old.id == number else self._first_record(number, desired)
                 if is_foreign(was, last.by_id[number], desired.kind):
                     continue  # only an answer says that it is ours; so it is asked about again
                 if desired.undo is not None and desired.undo.is_unbound:

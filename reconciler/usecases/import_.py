@@ -220,13 +220,20 @@ def check(
         schemas: of all kinds.
         state: what was known before.
         sources: what the fleet is loaded from that the manifests are part of.
-        made: what is the same in all new records: the run, and the time.
+        made: what is the same in all new records: the run, and the time. Whether AlertSite has
+            their secrets nobody knows.
 
     Raises:
         InvalidManifestsError: what was written has findings.
     """
     fleet = load(sources, schemas)
-    bound = {item.address: made._replace(id=item.id) for item in imported.drafts}
+    described = fleet.by_address
+    bound = {
+        item.address: made._replace(
+            id=item.id, secrets=dict.fromkeys(described[item.address].secrets, UNTRACKED)
+        )
+        for item in imported.drafts
+    }
     bound = {name: state.records.get(name, record) for name, record in bound.items()}
     known = {**state.records, **bound}
     plan = decide(account, fleet.desired, known, live, schemas.kinds)
@@ -247,15 +254,12 @@ def check(
 
 
 def _seen(desired: Desired, record: Record, plan: Plan) -> Record:
-    """The record of a manifest that was just written: what it says was seen, but what differs.
-
-    Of its secrets nobody knows whether AlertSite has them.
-    """
+    """The record of a manifest that was just written: what it says was seen, but what differs."""
     differing = {
         field for item in plan.changes if item.address == desired.address for field in item.body
     }
     fields = {name: value for name, value in desired.fields.items() if name not in differing}
-    return record._replace(fields=fields, secrets=dict.fromkeys(desired.secrets, UNTRACKED))
+    return record._replace(fields=fields)
 
 
 def _listed(paths: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from reconciler.core.pending import (
 from reconciler.core.plan import Binding, BindingAction, Note, NoteCode, Plan
 from reconciler.core.planner import decide
 from reconciler.core.safety import Budgets, terms
-from reconciler.core.state import Record, State, StateDelta, is_of_key
+from reconciler.core.state import Record, State, StateDelta, first_record, is_of_key
 from reconciler.core.targets import GRAMMAR, bare, is_target, matches, with_addresses
 from reconciler.errors import ConfigurationError, RefusedError, StateError, UsageError
 from reconciler.manifests import Locator
@@ -334,9 +334,9 @@ def _planned(
     }
     bound |= {item.address: None for item in plan.binding(BindingAction.FORGET)}
     bound |= {
-        item.address: Record(
-            item.id, {}, {}, "", "", previously=by_address[item.address].previously
-        )
+        item.address: first_record(
+            item.id, by_address[item.address].secrets, tracks=workspace.vault.tracks
+        )._replace(previously=by_address[item.address].previously)
         for item in plan.binding(BindingAction.ADOPT)
     }
     bindings = [

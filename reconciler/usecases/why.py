@@ -51,7 +51,8 @@ def why(
     (address,) = with_addresses((address,), workspace.fleet.desired, state.all_records)
     pending, moved = renamed_creates(state.pending_creates, state, workspace)
     _check_address(workspace, state, address, moved)
-    workspace = workspace._replace(rules=workspace.rules._replace(targets=(address,)))
+    same_name = f"*/{address.partition('/')[2]}"  # one of another kind may replace it
+    workspace = workspace._replace(rules=workspace.rules._replace(targets=(same_name,)))
     live: tuple[Live, ...] = ()
     records = state.all_records
     if reader is None:

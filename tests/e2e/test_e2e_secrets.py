@@ -341,6 +341,44 @@ def test_without_a_key_only_being_told_sends_a_secret(
     assert account.patches()[1:] == [(_TRIP, sent)] * 2
 
 
+def test_a_secret_that_is_new_in_the_manifest_is_sent_without_a_key(
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+) -> None:
+    account = sandbox(monitor("email-round-trip", 1, interval=15))
+    env = account.env | _ENV
+    workspace.write("trip.yaml", manifest("email-round-trip", "trip", 1, interval=15))
+    assert run(*_APPLY, env=env).code == 0
+    extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
+    workspace.write("trip.yaml", manifest("email-round-trip", "trip", 1, extra=extra, interval=15))
+
+    assert "pop3_password: changed (source env:POP3_PASSWORD)" in run("plan", env=env).out
+    why = run("why", "email-round-trip/trip.pop3_password", env=env).out
+    assert "never sent, according to the state" in why
+    missing = run(*_APPLY, env=account.env)
+    assert (missing.code, account.patches()) == (3, [])
+    assert "POP3_PASSWORD" in missing.err
+    assert run(*_APPLY, env=env).code == 0
+    assert account.patches() == [(_TRIP, {"pop3_password": _SECRET})]
+    after = run("plan", env=env)
+    assert after.out.startswith("No changes. 1 unchanged.\nRECONCILER_SECRET_KEY is not set")
+    why = run("why", "email-round-trip/trip.pop3_password", env=env).out
+    assert "not sent" in why
+    assert "already matches" not in why
+
+
+@pytest.mark.usefixtures("trip")
+def test_secrets_of_a_monitor_that_is_adopted_are_not_sent_without_a_key(
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+) -> None:
+    account = sandbox(monitor("email-round-trip", 1, interval=15))
+    extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
+    text = manifest("email-round-trip", "trip", None, extra=extra, interval=15)
+    workspace.write("trip.yaml", text)
+    for command in ((*_APPLY, "--adopt"), _APPLY):
+        assert run(*command, env=account.env).code == 0
+    assert account.patches() == []
+
+
 @pytest.mark.usefixtures("trip", "witness")
 def test_another_key_sends_them_once_more(
     workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run

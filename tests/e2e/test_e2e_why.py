@@ -187,7 +187,8 @@ def test_an_orphan_that_the_next_apply_retires(
     assert next_of("email-smtp/b") == "change enabled (retired)"
     assert next_of("email-smtp/b.enabled") == "change true → false (retired)"
     assert next_of("email-smtp/b.hostname").startswith("unchanged")
-    assert next_of("email-smtp/c") == destroyed
+    assert next_of("email-smtp/c") == "destroy (replaced)"
+    assert next_of("email-imap/c") == "add (replacement)"
 
 
 def test_one_that_is_missing_and_being_created_again(

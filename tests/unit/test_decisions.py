@@ -429,9 +429,15 @@ class TestSecrets:
     def fingerprint(number: int, field: str, value: Any) -> str:
         return f"{number} {field} {value}"
 
-    def test_without_a_key_nothing_is_sent_and_that_is_counted(self) -> None:
-        plan = self.plan(record(), PlanOptions())
+    @pytest.mark.parametrize("known", [None, record(secrets={"pop3_password": ""})])
+    def test_without_a_key_nothing_is_sent_and_that_is_counted(self, known: Record | None) -> None:
+        plan = self.plan(known, PlanOptions())
         assert (plan.changes, plan.untracked, plan.unchanged) == ((), 1, 1)
+
+    @pytest.mark.parametrize("known", [record(), record(secrets={"pop3_password": "released"})])
+    def test_one_that_no_run_has_sent_needs_no_key(self, known: Record) -> None:
+        plan = self.plan(known, PlanOptions())
+        assert (len(plan.changes), plan.untracked, plan.unchanged) == (1, 0, 0)
 
     def test_write_secrets_sends_them(self) -> None:
         plan = self.plan(record(), PlanOptions(write_secrets=True))

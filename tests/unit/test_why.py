@@ -253,10 +253,12 @@ class TestSecrets:
     @pytest.mark.parametrize(
         ("sent", "tracks", "tracking", "following"),
         [
-            ("1 login " + str(REF), True, Tracking.SENT, "unchanged: AlertSite already matches"),
+            ("1 login " + str(REF), True, Tracking.SENT, "not sent"),
             ("another", True, Tracking.CHANGED, "sent again"),
             (None, True, Tracking.UNSENT, "sent"),
-            ("another", False, Tracking.UNTRACKED, "unchanged: AlertSite already matches"),
+            (None, False, Tracking.UNSENT, "sent"),
+            ("another", False, Tracking.UNTRACKED, "not sent"),
+            ("", False, Tracking.UNTRACKED, "not sent"),
         ],
     )
     def test_what_is_known_of_them(

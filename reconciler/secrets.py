@@ -245,12 +245,12 @@ class Vault:
         found = self.__resolved(ref)
         return found if isinstance(found, str) else ""
 
-    def learn(self, values: Iterable[JSON]) -> None:
-        """Tells the redactor the secrets in the values that are at hand at no cost.
+    def learn(self, manifests: Iterable[Desired]) -> None:
+        """Tells the redactor the secrets of the manifests that are at hand at no cost.
 
         What is not, is neither sent nor shown, so it is no fault here.
         """
-        for value in values:
+        for value in (value for item in manifests for value in item.secrets.values()):
             for found in secret_refs(value):
                 if found.ref.scheme in _BUILT_IN:
                     self.__resolved(found.ref)

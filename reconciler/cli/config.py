@@ -57,8 +57,8 @@ _BUDGET = re.compile(
     "(?P<monitors>[0-9]{1,9})(,(?P<percent>[0-9]{1,3})%)?|(?P<share>[0-9]{1,3})%", re.ASCII
 )
 _ALL = 10**9
-_TOKEN = 8
-"""Characters that a part of a URL has at least that is taken for a token."""
+_TOKEN, _LONG_TOKEN = 8, 20
+"""Characters that a part of a URL has at least that is taken for a token: with digits, or none."""
 _TRACES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _PASSWORDS = (
     "AWS_SECRET_ACCESS_KEY",
@@ -308,14 +308,15 @@ def secrets_of(url: str) -> Iterator[str]:
     """What of a URL for notifications must not come out: itself, its login, what may be a token.
 
     Which part is a token, only the service knows: a part of any place that is long and has digits
-    among letters, or letters of both cases, counts as one. A host with a dot is none.
+    among letters, or is very long and has letters of both cases, counts as one. A host with a dot
+    is none. A user beside a password is a name.
     """
     yield url
     rest = url.partition("://")[2]
     login, _, _ = re.split("[/?#]", rest)[0].rpartition("@")
-    for text in (login, *login.split(":", 1)):
-        yield from (text, unquote(text))
-    for part in re.split(r"[/?&=,:#@]+", rest.removeprefix(login)):
+    password = login.partition(":")[2]
+    yield from (password, unquote(password))
+    for part in re.split(r"[/?&=,:#@]+", rest):
         for text in {part, unquote(part)}:
             if len(text) >= _TOKEN and "." not in text and _looks_random(text):
                 yield text
@@ -324,7 +325,8 @@ def secrets_of(url: str) -> Iterator[str]:
 def _looks_random(text: str) -> bool:
     has_letters = any(map(str.isalpha, text))
     is_mixed = text not in {text.lower(), text.upper(), text.capitalize()}
-    return has_letters and (is_mixed or any(map(str.isdigit, text)))
+    has_digits = any(map(str.isdigit, text))
+    return has_letters and (has_digits or (is_mixed and len(text) >= _LONG_TOKEN))
 
 
 def read_pipeline(environment: Mapping[str, str]) -> Pipeline:

@@ -137,7 +137,7 @@ def _import(
     with suppress(ConfigurationError, InvalidManifestsError):  # there need not be any valid ones
         fleet = load(terms.sources, schemas, may_be_empty=True)
         # No new manifest may repeat a secret of those that are there.
-        run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
+        run.vault().learn(fleet.desired)
     found = importing.draft(live, schemas, state, terms, runtime.redactor())
     with console.writing() as writes:
         importing.write(found, folder, writes.one)

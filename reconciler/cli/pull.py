@@ -58,7 +58,7 @@ def pull(
     """
     schemas, fleet = options.load(manifests)
     run = runtime.begin(location)
-    run.vault().learn(value for item in fleet.desired for value in item.secrets.values())
+    run.vault().learn(fleet.desired)
     vault = Vault({}, "", redactor=runtime.redactor())
     workspace = Workspace(fleet, schemas, vault, PlanOptions(targets))
     with connect(schemas, limits=run.limits) as connection:

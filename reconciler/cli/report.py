@@ -24,6 +24,7 @@ def report(manifests: str, location: str | None, outputs: formats.Outputs) -> in
     """
     schemas, fleet = options.load(manifests, may_be_empty=True)
     run = runtime.begin(location)
+    run.vault().learn(fleet.desired)
     with connect(schemas, limits=run.limits) as connection:
         state = run.known(connection.account).state
         reader = connection.reader()

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.mask import HIDDEN
 from reconciler.core.model import Desired, Lifecycle, Origin, Undo, canonical
 from reconciler.core.plan import Action, Binding, BindingAction, Change, NoteCode, Reason, Refusal
+from reconciler.core.redactor import PLACEHOLDER
 from reconciler.core.result import Outcome, Status
 from reconciler.core.state import Record, record_from_json
 from reconciler.core.targets import bare, is_target_address
@@ -353,4 +354,5 @@ def _unknown(field: RunField) -> str:
 
 
 def _is_hidden(value: JSON) -> bool:
-    return HIDDEN in canonical(value)
+    text = canonical(value)
+    return HIDDEN in text or PLACEHOLDER in text

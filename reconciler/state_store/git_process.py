@@ -50,8 +50,10 @@ _HELPER = (
     '!f() {{ if test "$1" = get; then printf "username=%s\\npassword=%s\\n" '
     '"${user}" "${password}"; fi; }}; f'
 )
-_NOT_SECRET = frozenset({"", "x-oauth-basic"})
+_OAUTH = "x-oauth-basic"
 """What stands for a password where the user name is the token."""
+_TOKEN = 20
+"""Characters that a token has at least."""
 
 
 class Login(NamedTuple):
@@ -74,8 +76,12 @@ class Login(NamedTuple):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What of it must not be shown, as it is and as the URL spells it."""
-        secret = self.user if self.password in _NOT_SECRET else self.password
+        """What of it must not be shown, as it is and as the URL spells it.
+
+        Without a password the user may be a token, or the name of an organisation.
+        """
+        is_token = self.password == _OAUTH or (not self.password and len(self.user) >= _TOKEN)
+        secret = self.user if is_token else self.password
         return unquote(secret), secret
 
 

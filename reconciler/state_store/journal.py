@@ -18,6 +18,7 @@ from reconciler.core import json_text
 from reconciler.core.redactor import Redactor
 from reconciler.errors import StateError
 from reconciler.state_store.port import is_run, problem
+from reconciler.state_store.redacted import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,9 +80,7 @@ class Journal:
         Raises:
             StateError: they cannot be written; none of them is there then.
         """
-        # ASCII, as every text can be written in it, even one that is no valid Unicode.
-        lines = "".join(f"{json.dumps(entry, separators=(',', ':'))}\n" for entry in entries)
-        lines = self._redactor.document(lines)
+        lines = "".join(f"{self._line(entry)}\n" for entry in entries)
         with self._lock:
             if self._descriptor is None:
                 raise StateError(
@@ -94,6 +93,13 @@ class Journal:
                 raise problem(
                     f"cannot write the journal {self.path}", error, _WRITE_HINT
                 ) from error
+
+    def _line(self, entry: Mapping[str, JSON]) -> str:
+        """An entry in ASCII, as every text can be written in it, even what is no valid Unicode."""
+        text = json.dumps(entry, separators=(",", ":"))
+        if not self._redactor.holds(text):
+            return text
+        return json.dumps(without_secrets(entry, self._redactor), separators=(",", ":"))
 
     def close(self) -> None:
         """Ends writing and keeps the file, for the next run to find."""

@@ -32,7 +32,7 @@ def find_monitors(workspace: Workspace, state: State, reader: Reader | None) -> 
         RefusedError: the state is that of another account.
     """
     fleet, kinds = workspace.fleet, workspace.schemas.kinds
-    workspace.vault.learn(value for item in fleet.desired for value in item.secrets.values())
+    workspace.vault.learn(fleet.desired)
     if reader is None:
         live = tuple(
             Live(record.id, address.partition("/")[0], record.fields)

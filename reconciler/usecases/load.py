@@ -697,7 +697,7 @@ def without_secrets(plan: Plan, fleet: Iterable[Desired], vault: Vault) -> Plan:
     if not plan.changes and not plan.unmanaged_monitors:
         return plan
     fleet = tuple(fleet)
-    vault.learn(value for item in fleet for value in item.secrets.values())
+    vault.learn(fleet)
     redactor = vault.redactor
     if redactor.holds("\n".join(item.name for item in plan.unmanaged_monitors)):
         cleaned = (item._replace(name=redactor.text(item.name)) for item in plan.unmanaged_monitors)
@@ -731,7 +731,10 @@ def without_secrets(plan: Plan, fleet: Iterable[Desired], vault: Vault) -> Plan:
 
 
 def _redacted(field: FieldChange, redactor: Redactor) -> FieldChange:
-    leaves = tuple(leaf._replace(before=redactor.value(leaf.before)) for leaf in field.leaves)
+    leaves = tuple(
+        leaf._replace(path=redactor.text(leaf.path), before=redactor.value(leaf.before))
+        for leaf in field.leaves
+    )
     before, applied = redactor.value(field.before), redactor.value(field.applied)
     return field._replace(before=before, applied=applied, leaves=leaves)
 

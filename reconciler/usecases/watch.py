@@ -51,6 +51,7 @@ def watch(workspace: Workspace, reader: Reader, state: State, now: datetime) -> 
         AlertSiteError: AlertSite cannot be read.
         ConfigurationError: there is neither a manifest nor a record.
     """
+    workspace.vault.learn(workspace.fleet.desired)
     found = look(workspace, reader, state, now=now)
     kinds, today = workspace.schemas.kinds, written(now)[:10]
     records = records_of(state, found.live, kinds)

@@ -44,9 +44,7 @@ def why(
         InvalidManifestsError: a manifest has a known secret in the clear.
         AlertSiteError: AlertSite cannot be read.
     """
-    workspace.vault.learn(
-        value for item in workspace.fleet.desired for value in item.secrets.values()
-    )
+    workspace.vault.learn(workspace.fleet.desired)
     address, dot, field = asked.partition(".")
     (address,) = with_addresses((address,), workspace.fleet.desired, state.all_records)
     pending, moved = renamed_creates(state.pending_creates, state, workspace)

@@ -410,6 +410,38 @@ def test_what_was_sent_without_a_key_is_not_taken_for_what_was_sent_with_one(
     assert "pop3_password: changed" in run("plan", env=env | _KEY).out
 
 
+@pytest.mark.parametrize("secret", ["helpdesk", "records", "update", "default", "127.0.0.1"])
+def test_an_address_or_a_word_of_the_state_that_is_a_password_stays(
+    secret: str, workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run
+) -> None:
+    account = sandbox()
+    extra = {"imap_password": _ref("env", "POP3_PASSWORD")}
+    workspace.write("a.yaml", manifest("email-imap", "helpdesk", extra=extra))
+    env = account.env | _KEY | {"POP3_PASSWORD": secret}
+    assert run(*_APPLY, env=env).code == 0
+    assert workspace.state()["records"].keys() == {"email-imap/helpdesk"}
+    workspace.replace("a.yaml", "spec:", "spec:\n  timeout: 40")
+    for done in (run(*_APPLY, env=env), run("plan", env=env), run("history", env=env)):
+        assert done.code == 0
+    assert len(account.monitors()) == 1
+    assert len(account.patches()) == 1
+
+
+def test_undo_does_not_write_a_placeholder(
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+) -> None:
+    account = sandbox(monitor("email-round-trip", 1, note="call helpdesk, 7"))
+    extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
+    text = manifest("email-round-trip", "trip", 1, extra=extra, note="new")
+    workspace.write("trip.yaml", text)
+    env = account.env | _KEY | {"POP3_PASSWORD": "helpdesk"}
+    assert run(*_APPLY, env=env).code == 0
+    made = run("history", "--json", env=env).json["runs"][0]["id"]
+    undone = run("undo", made, "--auto-approve", env=env)
+    assert "the previous value may be a secret" in undone.text
+    assert [body["note"] for _, body in account.patches() if "note" in body] == ["new"]
+
+
 # from secret to plain, and back
 
 

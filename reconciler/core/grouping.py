@@ -1,4 +1,4 @@
-"""A plan as a person reads it: changes that are alike together, what is unusual alone and first.
+"""A plan as a person reads it: changes that are alike together, what is unusual first.
 
 Rule: pure functions of a plan; no I/O. They decide nothing but the order and the folds of what is
 shown: each change of the plan is in exactly one group.
@@ -8,8 +8,12 @@ same value, to the same value, by the same default. Of a set only what comes and
 what else is in it; of a field that is sent along unchanged only its name. Two creates are alike if
 they are of one kind and name the same fields: what differs between them is `varying`.
 
-**What is unusual is never folded:** whatever destroys, or loses monitoring; whatever AlertSite has
-moved or has not kept; whatever replaces, or makes again.
+**What is unusual comes first:** what goes; then what loses monitoring; then what AlertSite has
+moved or has not kept; then what replaces, or makes again. Of each of these sorts, up to
+`FOLDED_ABOVE` changes are shown one by one. More than so many nobody reads one by one, and those
+that are rare would be lost among them: so equal ones are together, the smallest group first. To be
+equal they must also have the same reason and loss, and where it is shown the same value must have
+been applied last.
 """
 
 from __future__ import annotations
@@ -49,7 +53,7 @@ class Group(NamedTuple):
             what else is in it is that of the first. None of a delete.
         changes: at least one, sorted by address.
         varying: fields that all of them send, each with a value of its own.
-        is_unusual: whether it is a change that is never folded.
+        is_unusual: whether they come before all others.
     """
 
     action: Action
@@ -123,20 +127,18 @@ def detail_of(plan: Plan, asked: Detail | None = None) -> Detail:
 
 
 def groups(plan: Plan) -> tuple[Group, ...]:
-    """All changes of a plan: what is unusual first, one by one; then the largest group first."""
-    lost = {loss.address for loss in plan.coverage.losses}
-    alone: list[Group] = []
-    alike: dict[str, list[Change]] = {}
+    """All changes of a plan: what is unusual first; then the largest group first."""
+    lost = {loss.address: loss for loss in plan.coverage.losses}
+    usual: list[Change] = []
+    unusual: dict[_Sort, list[Change]] = {}
     for change in plan.changes:
         if _is_unusual(change, lost):
-            alone.append(
-                Group(change.action, change.reason, change.fields, (change,), is_unusual=True)
-            )
+            unusual.setdefault(_sort(change, lost), []).append(change)
         else:
-            alike.setdefault(_likeness(change), []).append(change)
-    alone.sort(key=lambda group: _rank(group.changes[0], lost))
-    folded = sorted(map(_group, alike.values()), key=lambda group: -len(group.changes))
-    return (*alone, *folded)
+            usual.append(change)
+    first = [group for sort in sorted(unusual) for group in _of_sort(unusual[sort], lost)]
+    folded = sorted(_alike(usual, {}), key=lambda group: -len(group.changes))
+    return (*first, *folded)
 
 
 def loss_groups(losses: Iterable[Loss]) -> tuple[LossGroup, ...]:
@@ -170,7 +172,15 @@ def set_change(field: FieldChange) -> SetChange | None:
     )
 
 
-def _is_unusual(change: Change, lost: set[str]) -> bool:
+class _Sort(NamedTuple):
+    """What is unusual about a change; sorted, what matters most comes first."""
+
+    stays: bool
+    keeps: bool
+    is_still: bool
+
+
+def _is_unusual(change: Change, lost: Mapping[str, Loss]) -> bool:
     return (
         change.action is Action.DELETE
         or change.reason is not None
@@ -179,10 +189,27 @@ def _is_unusual(change: Change, lost: set[str]) -> bool:
     )
 
 
-def _rank(change: Change, lost: set[str]) -> tuple[bool, bool, bool, str]:
-    """The order of what is unusual: what goes, what loses monitoring, what moved."""
-    is_moved = _is_moved(change)
-    return (not change.is_retirement, change.address not in lost, not is_moved, change.address)
+def _sort(change: Change, lost: Mapping[str, Loss]) -> _Sort:
+    return _Sort(not change.is_retirement, change.address not in lost, not _is_moved(change))
+
+
+def _of_sort(changes: list[Change], lost: Mapping[str, Loss]) -> list[Group]:
+    """Changes that are unusual in one way: one by one, or equal ones together if they are many."""
+    if len(changes) <= FOLDED_ABOVE:
+        found = [_group([change]) for change in changes]
+    else:
+        found = sorted(_alike(changes, lost), key=lambda group: len(group.changes))
+    return [group._replace(is_unusual=True) for group in found]
+
+
+def _alike(changes: Iterable[Change], lost: Mapping[str, Loss]) -> list[Group]:
+    """The changes, those that are alike together, in the order of their first ones."""
+    alike: dict[str, list[Change]] = {}
+    for change in changes:
+        loss = lost.get(change.address)
+        costs = (loss.causes, dict(loss.fields)) if loss else None
+        alike.setdefault(_likeness(change, costs), []).append(change)
+    return list(map(_group, alike.values()))
 
 
 def _is_moved(change: Change) -> bool:
@@ -190,11 +217,12 @@ def _is_moved(change: Change) -> bool:
     return any(field.cause not in {Cause.EDIT, Cause.RESTORE} for field in change.fields)
 
 
-def _likeness(change: Change) -> str:
-    """The text that two changes share exactly when they are alike."""
+def _likeness(change: Change, costs: JSON) -> str:
+    """The text that two changes share exactly when they are alike; `costs` is what they lose."""
+    head = [change.action, change.reason, costs]
     if change.action is Action.CREATE:
-        return canonical([change.action, change.kind, [field.field for field in change.fields]])
-    return canonical([change.action, [_said(field) for field in change.fields]])
+        return canonical([*head, change.kind, [field.field for field in change.fields]])
+    return canonical([*head, [_said(field) for field in change.fields]])
 
 
 def _said(field: FieldChange) -> JSON:
@@ -209,7 +237,8 @@ def _ends(field: FieldChange) -> tuple[JSON, JSON]:
 
 
 def _why(field: FieldChange) -> tuple[JSON, ...]:
-    return field.cause, field.source, field.default, field.before_run
+    applied = field.applied if field.cause in {Cause.BOTH, Cause.UNSETTLED} else None
+    return field.cause, field.source, field.default, field.before_run, applied
 
 
 def _group(changes: list[Change]) -> Group:

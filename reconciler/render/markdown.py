@@ -11,6 +11,7 @@ text says how many and where they are. Bytes are counted: there are no fewer of 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.diff import Cause
@@ -25,6 +26,7 @@ from reconciler.render.findings import finding_line
 from reconciler.render.plans import (
     cause_text,
     counts_text,
+    group_names,
     losses_text,
     place,
     reason_text,
@@ -33,7 +35,7 @@ from reconciler.render.plans import (
     where_text,
 )
 from reconciler.render.results import outcomes_text, result_text
-from reconciler.render.text import quantity, some, value_text
+from reconciler.render.text import quantity, value_text
 from reconciler.render.values import names_of, shown_element, shown_inside, shown_value
 from reconciler.render.verbs import VERBS
 
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
 
 _TICKS = re.compile("`{3,}")
 _FEW = 10
-"""So many things are shown at once; where there are more, one has to click."""
+"""So many blocks are shown at once; where there are more, one has to click."""
 _RESERVE = 300
 """Bytes for the line that says what is left out, without the name of a file."""
 
@@ -60,11 +62,11 @@ class Block(NamedTuple):
 
     Attributes:
         lines: as they stand in the fence.
-        things: how many changes or the like it is about.
+        size: how many changes or the like it is about.
     """
 
     lines: Sequence[str]
-    things: int = 1
+    size: int = 1
 
 
 class MarkdownSection(NamedTuple):
@@ -73,13 +75,15 @@ class MarkdownSection(NamedTuple):
     Attributes:
         title: in our words.
         is_open: it is shown at once, however long it is.
-        total: how many things it is about, if its blocks do not tell.
+        total: how many of them it is about, if its blocks do not tell.
+        noun: what one of them is; with an `s` it is several.
     """
 
     title: str
     blocks: Sequence[Block]
     is_open: bool = False
     total: int = 0
+    noun: str = "change"
 
 
 def plan_markdown(plan: Plan, view: View) -> Lines:
@@ -95,12 +99,19 @@ def plan_markdown(plan: Plan, view: View) -> Lines:
     for group in _groups(plan, view):
         by_action[group.action].append(Block([*_group(group, names, view)], len(group.changes)))
     sections = (
-        MarkdownSection("Refused", [Block(_refusal(item)) for item in plan.refusals], is_open=True),
+        MarkdownSection(
+            "Refused",
+            [Block(_refusal(item)) for item in plan.refusals],
+            is_open=True,
+            noun="refusal",
+        ),
         MarkdownSection(_title(Action.DELETE), by_action[Action.DELETE], is_open=True),
-        MarkdownSection("Lost monitoring", losses, total=len(plan.coverage.losses)),
+        MarkdownSection(
+            "Lost monitoring", losses, total=len(plan.coverage.losses), noun="coverage line"
+        ),
         MarkdownSection(_title(Action.UPDATE), by_action[Action.UPDATE]),
         MarkdownSection(_title(Action.CREATE), by_action[Action.CREATE]),
-        MarkdownSection("Notes", remarks),
+        MarkdownSection("Notes", remarks, noun="note"),
     )
     account = f"account: {plan.account.name} ({plan.account.url})"
     return _document(verdict, numbers, sections, (account, f"digest: {plan.digest}"), view)
@@ -118,7 +129,7 @@ def drift_markdown(drift: Drift, view: View) -> Lines:
     ]
     sections = (
         MarkdownSection("Drift", [Block([*_drifted(item)]) for item in drift.monitors]),
-        MarkdownSection("New, without a manifest", strangers),
+        MarkdownSection("New, without a manifest", strangers, noun="monitor"),
     )
     account = f"account: {drift.account.name} ({drift.account.url})"
     left = view.limit - room_for_known(len(drift.monitors))
@@ -149,6 +160,7 @@ def findings_markdown(findings: Sequence[Diagnostic], view: View) -> Lines:
                 for item in findings
                 if item.severity is severity
             ],
+            noun="finding",
         )
         for title, severity, mark in (
             ("Errors", Severity.ERROR, "-"),
@@ -187,10 +199,11 @@ def _group(group: Group, names: Names, view: View) -> Iterator[str]:
     if len(group.changes) == 1:
         head = _head(first)
     else:
-        head = f"{len(group.changes):,} monitors: {counts_text(group.by_kind())}"
+        kinds = counts_text(group.by_kind())
+        head = f"{len(group.changes):,} monitors: {kinds}{reason_text(first)}"
     yield f"- {head}" if group.action is Action.DELETE else f"@@ {head} @@"
     if len(group.changes) > 1:
-        yield f"# {some([change.address for change in group.changes])}"
+        yield f"# {group_names(group)}"
         if folders := group.by_folder():
             yield f"# folders: {counts_text(folders)}"
         if labels := group.by_label():
@@ -275,20 +288,23 @@ def _document(
     last = _fenced(facts, "text") if facts else ""
     whole = _fenced([view.whole], "text") if view.whole else ""
     left = view.limit - _RESERVE - _size([*parts, last, whole])
-    missing = 0
+    missing: Counter[str] = Counter()
     for section in sections:
         shown, size = _fitting(section, left)
         if shown:
             parts.append(_section(section, shown))
             left -= size
-        missing += sum(block.things for block in section.blocks) - sum(
-            block.things for block in shown
-        )
-    if missing:
+        missing[section.noun] += _count(section.blocks) - _count(shown)
+    if what := [quantity(count, noun) for noun, count in missing.items() if count]:
         where = "the output of the command has all of them" if not whole else "all of them:"
-        things = quantity(missing, "thing is", "things are")
-        parts += [f"**{things} not shown** because the comment would be too long; {where}", whole]
+        text = " and ".join(filter(None, (", ".join(what[:-1]), what[-1])))
+        parts += [f"**{text} not shown** because the comment would be too long; {where}", whole]
     return Lines("\n\n".join(filter(None, (*parts, last))))
+
+
+def _count(blocks: Iterable[Block]) -> int:
+    """How many changes or the like they are about."""
+    return sum(block.size for block in blocks)
 
 
 def _fitting(section: MarkdownSection, left: int) -> tuple[list[Block], int]:
@@ -307,7 +323,7 @@ def _fitting(section: MarkdownSection, left: int) -> tuple[list[Block], int]:
 
 def _section(section: MarkdownSection, shown: Sequence[Block]) -> str:
     """The section with these of its blocks."""
-    total = section.total or sum(block.things for block in section.blocks)
+    total = section.total or _count(section.blocks)
     title = f"{section.title} ({total:,})"
     body = _fenced([line for block in shown for line in block.lines], "diff")
     if section.is_open or len(section.blocks) <= _FEW:

@@ -140,6 +140,8 @@ _FEW = 3
 """So many lines that are alike stay as they are."""
 _LONGEST = 60
 """Characters of a display name that are shown beside others."""
+_GOING = 100
+"""So many monitors are named of a group that is to go."""
 _COUNTED = 5
 """So many kinds, folders or labels are counted of a group."""
 
@@ -237,7 +239,7 @@ def _group(group: Group, show: _Show) -> Iterator[str]:
     """Changes that are alike, as one."""
     symbol = VERBS[group.action].symbol
     head = paint(f"{symbol} {len(group.changes):,} monitors", symbol, colour=show.colour)
-    yield f"  {head}: {counts_text(group.by_kind())}"
+    yield f"  {head}: {counts_text(group.by_kind())}{reason_text(group.changes[0])}"
     for field in _in_order(group.fields):
         yield from _field(field, group.action, show)
     if group.varying:
@@ -246,7 +248,7 @@ def _group(group: Group, show: _Show) -> Iterator[str]:
         yield f"      folders: {counts_text(folders)}"
     if labels := group.by_label():
         yield f"      labels: {counts_text(labels)}"
-    yield f"      {some([change.address for change in group.changes])}"
+    yield f"      {group_names(group)}"
     if show.requests:
         yield from _request(group.changes[0])
         yield f"      and {quantity(len(group.changes) - 1, 'more request')} like this"
@@ -269,6 +271,12 @@ def _short(group: Group, loss: Loss | None, show: _Show) -> str:
         what += [f"loses monitoring: {', '.join(loss.causes)}"] if loss else []
     text = f": {'; '.join(what)}" if what else ""
     return f"  {paint(who, symbol, colour=show.colour)} ({where}){printable(text)}"
+
+
+def group_names(group: Group) -> str:
+    """Who is in a group: the first few, or many if all that can be said of them is who they are."""
+    names = [change.address for change in group.changes]
+    return some(names, _GOING) if group.changes[0].is_retirement else some(names)
 
 
 def counts_text(counts: Mapping[str, int]) -> str:

@@ -78,7 +78,7 @@ def test_of_a_set_only_what_comes_and_goes_counts() -> None:
 
 
 @pytest.mark.parametrize("cause", ["drift", "both", "not-kept"])
-def test_what_moved_in_alertsite_is_never_folded(cause: str) -> None:
+def test_a_few_that_moved_in_alertsite_are_not_folded(cause: str) -> None:
     known = {
         "drift": record({"timeout": 33}),
         "both": record({"timeout": 31}),
@@ -112,6 +112,72 @@ def test_what_goes_comes_first_then_what_loses_monitoring() -> None:
     ]
 
 
+MANY = FOLDED_ABOVE + 1
+
+
+def test_many_that_lose_the_same_are_one_group_and_the_rare_come_first() -> None:
+    slower = ({"interval": 10}, {"interval": 5})
+    plan = planned(
+        *[slower] * MANY,
+        ({"enabled": False}, {"enabled": True}),
+        ({"timeout": 33}, {"timeout": 30}),
+    )
+    rare, many, usual = groups(plan)
+    assert addresses(rare) == [f"email-smtp/m{MANY + 1}"]
+    assert len(many.changes) == MANY
+    assert many.fields == (FieldChange("interval", 5, 10),)
+    assert [group.is_unusual for group in (rare, many, usual)] == [True, True, False]
+
+
+def test_many_of_one_sort_leave_those_of_another_unfolded() -> None:
+    moved = {"email-smtp/m1": record({"timeout": 33}), "email-smtp/m2": record({"timeout": 33})}
+    moved = {name: item._replace(id=place) for place, (name, item) in enumerate(moved.items(), 1)}
+    plan = planned(
+        *[({"timeout": 33}, {"timeout": 30})] * 2,
+        *[({"interval": 10}, {"interval": 5})] * MANY,
+        records=moved,
+    )
+    assert [len(group.changes) for group in groups(plan)] == [MANY, 1, 1]
+
+
+def test_many_deletes_are_one_group_that_names_them() -> None:
+    deletes = tuple(
+        Change(Action.DELETE, f"email-smtp/m{place:03}", "email-smtp", place, {}, (), None)
+        for place in range(1, 131)
+    )
+    plan = Plan(ACCOUNT, deletes)
+    (group,) = groups(plan)
+    assert len(group.changes) == len(deletes)
+    for text in (plan_text(plan), plan_markdown(plan, View())):
+        assert "130 monitors" in text
+        assert "email-smtp/m100 and 30 more" in text
+        assert "its manifest is gone" in text
+        assert len(text.split("\n")) < len(deletes)
+    assert all(change.address in plan_text(plan, detail=Detail.FULL) for change in deletes)
+
+
+def test_many_with_both_causes_are_alike_only_if_the_same_was_applied() -> None:
+    records = {
+        f"email-smtp/m{place}": record({"timeout": 31 + (place > MANY)})._replace(id=place)
+        for place in range(1, MANY + 3)
+    }
+    plan = planned(*[({"timeout": 33}, {"timeout": 30})] * (MANY + 2), records=records)
+    assert [len(group.changes) for group in groups(plan)] == [2, MANY]
+
+
+def test_many_creates_for_different_reasons_are_different_groups() -> None:
+    names = [f"m{place}" for place in range(MANY)]
+    manifests = [desired({"name": name}, name=name, id=None) for name in names]
+    records = {f"email-smtp/{name}": record(id=place) for place, name in enumerate(names, 1)}
+    plan = decide(ACCOUNT, manifests, records, [], SCHEMAS.kinds)
+    first, *rest = plan.changes
+    plan = plan._replace(changes=(first._replace(reason=Reason.REPLACEMENT), *rest))
+    assert [(group.reason, len(group.changes)) for group in groups(plan)] == [
+        (Reason.REPLACEMENT, 1),
+        (Reason.DELETED_OUTSIDE, MANY - 1),
+    ]
+
+
 def test_creates_of_a_kind_are_alike_but_for_what_varies() -> None:
     manifests = [
         desired({"name": f"m{place}", "interval": 5}, name=f"m{place}", id=None) for place in (1, 2)
@@ -122,7 +188,7 @@ def test_creates_of_a_kind_are_alike_but_for_what_varies() -> None:
     assert group.varying == ("name",)
 
 
-def test_a_create_for_a_reason_is_never_folded() -> None:
+def test_a_few_creates_for_a_reason_are_not_folded() -> None:
     manifests = [desired({"name": name}, name=name, id=None) for name in ("a", "b")]
     records = {f"email-smtp/{name}": record(id=number) for name, number in (("a", 1), ("b", 2))}
     found = groups(decide(ACCOUNT, manifests, records, [], SCHEMAS.kinds))

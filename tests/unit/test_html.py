@@ -132,6 +132,29 @@ def test_what_is_unusual_is_first_and_open() -> None:
     assert "drift: changed in AlertSite" in found.text
 
 
+def test_many_that_are_unusual_alike_are_one_fold_that_says_what_they_lose() -> None:
+    slower = FieldChange("interval", 5, 10)
+    changes = tuple(change(f"relay-{i:04}", slower, id=i) for i in range(5000))
+    losses = tuple(
+        Loss(item.address, item.id or 0, ("thinned",), {"interval": "thinned"}) for item in changes
+    )
+    found = page(Plan(ACCOUNT, changes, coverage=Coverage(5000, losses)))
+    (fold,) = found.all("details", "group")
+    assert "Review these first" in found.text
+    assert "loses: thinned" in found.text
+    assert len(found.all("li", "row")) == 5000
+    assert not found.all("details", "row")
+    assert fold
+
+
+def test_many_deletes_are_one_fold() -> None:
+    gone = tuple(change(f"relay-{i}", action=Action.DELETE, id=i) for i in range(25))
+    found = page(Plan(ACCOUNT, gone))
+    assert len(found.all("details", "group")) == 1
+    assert "its manifest is gone" in found.text
+    assert len(found.all("li", "row")) == 25
+
+
 def test_filters_have_counts_and_only_those_that_tell_rows_apart() -> None:
     changes = (
         change("a", TIMEOUT._replace(cause=Cause.DRIFT), team="x"),

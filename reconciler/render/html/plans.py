@@ -176,20 +176,21 @@ def _sections(
     is_short = len(plan.changes) <= FOLDED_ABOVE
     unusual: list[Row] = []
     usual: list[Row] = []
+    first = 0
     for group in groups(plan):
         members = tuple(rows[change.address] for change in group.changes)
-        if group.is_unusual:
-            is_open = is_short or len(unusual) < FOLDED_ABOVE
-            unusual.append(members[0]._replace(is_open=is_open))
-        elif is_short or len(members) == 1:
-            usual += (row._replace(is_open=is_short) for row in members)
+        if is_short or len(members) == 1:
+            is_open = is_short or (group.is_unusual and len(unusual) < FOLDED_ABOVE)
+            shown = [row._replace(is_open=is_open) for row in members]
         else:
-            usual.append(_fold(group, members, names))
+            shown = [_fold(group, members, names)]
+        (unusual if group.is_unusual else usual).extend(shown)
+        first += len(members) if group.is_unusual else 0
     if unusual:
-        yield Section("Review these first", len(unusual), tuple(unusual))
+        yield Section("Review these first", first, tuple(unusual))
     if usual:
         title = "The other changes" if unusual else "Changes"
-        yield Section(title, len(plan.changes) - len(unusual), tuple(usual))
+        yield Section(title, len(plan.changes) - first, tuple(usual))
 
 
 def _row(change: Change, loss: Loss | None, names: Names, tokens: str, view: View) -> Row:
@@ -238,12 +239,15 @@ def _fold(group: Group, rows: tuple[Row, ...], names: Names) -> Row:
     counts = [f"{number:,} {kind}" for kind, number in group.by_kind().items()]
     folders = list(group.by_folder())
     where = folders[0] if len(folders) == 1 else f"{len(folders):,} folders"
+    words = reason_text(group.changes[0]).removeprefix(": ")
+    unusual = rows[0].tags if group.is_unusual else ()
     return Row(
         symbol,
         tone,
         f"{len(rows):,} monitors",
-        brief(lines) or "the same fields",
-        (Tag(", ".join(counts)), *((Tag(where),) if folders else ())),
+        brief(lines) or words or "the same fields",
+        (*unusual, Tag(", ".join(counts)), *((Tag(where),) if folders else ())),
+        f"{words[:1].upper()}{words[1:]}." if words else "",
         lines=tuple(lines),
         command=rows[0].command,
         tokens=" ".join(shared),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.diff import drifted
 from reconciler.core.model import Unmanaged, kind_of
 from reconciler.core.pending import caught_up
+from reconciler.core.safety import causes
 from reconciler.core.targets import is_target_address
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from reconciler.core.state import Record
 
 
-FORMAT_VERSION = "2.1"
+FORMAT_VERSION = "2.2"
 """Of the drift's JSON: the minor number grows with additions, the major with anything else."""
 
 
@@ -29,6 +30,7 @@ class Drifted(NamedTuple):
 
     Attributes:
         fields: from what was applied to what AlertSite has; empty if the monitor is gone.
+        causes: how it lost monitoring by that, sorted, as in a `Loss`; none if it did not.
     """
 
     address: str
@@ -36,6 +38,7 @@ class Drifted(NamedTuple):
     applied_at: str
     run: str
     fields: tuple[FieldChange, ...]
+    causes: tuple[str, ...] = ()
 
 
 class Drift(NamedTuple):
@@ -55,6 +58,11 @@ class Drift(NamedTuple):
     not_kept: int = 0
 
     @property
+    def lost(self) -> tuple[Drifted, ...]:
+        """The monitors that lost monitoring by it."""
+        return tuple(item for item in self.monitors if item.causes)
+
+    @property
     def is_something(self) -> bool:
         """Whether AlertSite is not as it was left."""
         return bool(self.monitors or self.unmanaged)
@@ -64,11 +72,16 @@ class Drift(NamedTuple):
         return {
             "format_version": FORMAT_VERSION,
             "account": self.account._asdict(),
-            "summary": {"drifted": len(self.monitors), "kept": self.kept},
+            "summary": {
+                "drifted": len(self.monitors),
+                "lost": len(self.lost),
+                "kept": self.kept,
+            },
             "monitors": [
                 item._asdict()
                 | {
                     "is_deleted": not item.fields,
+                    "causes": list(item.causes),
                     "fields": [
                         {"field": field.field, "applied": field.before, "live": field.after}
                         for field in item.fields
@@ -125,7 +138,12 @@ def find_drift(
                 for name, value in seen.unseen.items()
             )
         if monitor is None or fields:
-            monitors.append(Drifted(address, record.id, record.applied_at, record.run, fields))
+            lost = {"vanished"}
+            if monitor is not None:
+                was = {**monitor.fields, **{field.field: field.before for field in fields}}
+                lost = {*causes(kind_of(address, kinds), fields, was, monitor.fields).values()}
+            where = (address, record.id, record.applied_at, record.run)
+            monitors.append(Drifted(*where, fields, tuple(sorted(lost))))
         else:
             kept += 1
             not_kept += not is_shown

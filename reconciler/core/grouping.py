@@ -1,7 +1,7 @@
 """A plan as a person reads it: changes that are alike together, what is unusual first.
 
-Rule: pure functions of a plan; no I/O. They decide nothing but the order and the folds of what is
-shown: each change of the plan is in exactly one group.
+Rule: pure functions of a plan or a drift; no I/O. They decide nothing but the order and the folds
+of what is shown: each change of the plan, and each monitor that drifted, is in exactly one group.
 
 **What is alike.** Two updates are alike if they change the same fields in the same way: from the
 same value, to the same value, by the same default. Of a set only what comes and goes counts, not
@@ -26,9 +26,10 @@ from reconciler.core.model import canonical, elements_by_key
 from reconciler.core.plan import Action, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.core.diff import FieldChange
+    from reconciler.core.drift import Drifted
     from reconciler.core.model import JSON
     from reconciler.core.plan import Change, Loss, Plan, Reason
 
@@ -119,6 +120,20 @@ class LossGroup(NamedTuple):
     losses: tuple[Loss, ...]
 
 
+class DriftGroup(NamedTuple):
+    """Monitors that drifted in the same way, and lost the same by it.
+
+    Attributes:
+        monitors: at least one, sorted by address.
+    """
+
+    monitors: tuple[Drifted, ...]
+
+    def by_kind(self) -> dict[str, int]:
+        """How many of the monitors are of which kind, the most frequent first."""
+        return counted(item.address.partition("/")[0] for item in self.monitors)
+
+
 def detail_of(plan: Plan, asked: Detail | None = None) -> Detail:
     """How much of a plan is shown: what is asked for, or what can be read."""
     if asked is not None:
@@ -148,6 +163,23 @@ def loss_groups(losses: Iterable[Loss]) -> tuple[LossGroup, ...]:
         alike.setdefault(canonical([loss.causes, dict(loss.fields)]), []).append(loss)
     found = (LossGroup(items[0].causes, items[0].fields, tuple(items)) for items in alike.values())
     return tuple(sorted(found, key=lambda group: len(group.losses)))
+
+
+def drift_groups(monitors: Sequence[Drifted]) -> tuple[DriftGroup, ...]:
+    """Monitors that drifted: one by one, or equal ones together if they are many.
+
+    Of many, those that lost monitoring come first, and the smallest group of both.
+    """
+    if len(monitors) <= FOLDED_ABOVE:
+        return tuple(DriftGroup((item,)) for item in monitors)
+    alike: dict[str, list[Drifted]] = {}
+    for item in monitors:
+        said = [_said(field) for field in item.fields]
+        alike.setdefault(canonical([item.causes, said]), []).append(item)
+    found = (DriftGroup(tuple(items)) for items in alike.values())
+    return tuple(
+        sorted(found, key=lambda group: (not group.monitors[0].causes, len(group.monitors)))
+    )
 
 
 def set_change(field: FieldChange) -> SetChange | None:

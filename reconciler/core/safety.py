@@ -185,11 +185,8 @@ def _of_change(
         return Loss(change.address, change.id, ("deleted",), {}, labels)
     if manifest is None:  # a monitor without manifest is only ever changed to retire it
         return Loss(change.address, change.id, ("disabled",), {"enabled": "disabled"})
-    found = causes(manifest.kind, change.fields)
-    if "thinned" in found.values():
-        was, will = _measurements(change, live)
-        if was is not None and will is not None and will >= was:
-            found = {name: cause for name, cause in found.items() if cause != "thinned"}
+    has = live.fields if live else {}
+    found = causes(manifest.kind, change.fields, has, {**has, **change.body})
     return _loss(change.address, change.id, found, labels) if found else None
 
 
@@ -237,9 +234,18 @@ def _both(one: Loss | None, other: Loss) -> Loss:
     )
 
 
-def causes(kind: Kind, fields: Iterable[FieldChange]) -> dict[str, str]:
-    """By field, how monitoring is lost by these changes of a monitor."""
-    found = {}
+def causes(
+    kind: Kind,
+    fields: Iterable[FieldChange],
+    has: Mapping[str, JSON],
+    becomes: Mapping[str, JSON],
+) -> dict[str, str]:
+    """By field, how monitoring is lost by these changes of a monitor.
+
+    `has` are all of its fields before them, `becomes` those after. One that is measured no
+    less often than before is not thinned.
+    """
+    found: dict[str, str] = {}
     for item in fields:
         if item.sent_with is not None:
             continue
@@ -253,6 +259,10 @@ def causes(kind: Kind, fields: Iterable[FieldChange]) -> dict[str, str]:
             cause, _, when = rule.partition(" when ")
             if _WHEN[when](item.before, item.after):
                 found[item.field] = cause
+    if "thinned" in found.values():
+        was, will = per_day(has), per_day(becomes)
+        if was is not None and will is not None and will >= was:
+            found = {name: cause for name, cause in found.items() if cause != "thinned"}
     return found
 
 

@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
+from reconciler.core.grouping import drift_groups
+from reconciler.core.plan import counted
 from reconciler.core.printable import Lines, joined, printable
-from reconciler.render.text import paint, quantity
+from reconciler.render.plans import GOING, counts_text
+from reconciler.render.text import paint, quantity, some
 from reconciler.render.values import shown_change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from reconciler.core.drift import Drift, Drifted
+    from reconciler.core.grouping import DriftGroup
     from reconciler.core.model import Unmanaged
+
+NEXT = (
+    "reconciler apply restores what Git says; reconciler pull copies what AlertSite has into the "
+    "manifests."
+)
+_DELETED = ": deleted in AlertSite"
 
 
 def drift_text(drift: Drift, *, colour: bool = False) -> Lines:
-    """What AlertSite changed, and the count as last line."""
+    """What AlertSite changed, equal drift of many as one, and `drift_summary` as last lines."""
     lines: list[str] = []
-    for monitor in drift.monitors:
-        lines += _monitor(monitor, colour=colour)
+    folded = 0
+    for group in drift_groups(drift.monitors):
+        if len(group.monitors) == 1:
+            lines += _monitor(group.monitors[0], colour=colour)
+        else:
+            lines += _group(group, colour=colour)
+            folded += len(group.monitors)
+    if folded:
+        lines += [f"  {folded:,} monitors are folded: --json lists each.", ""]
     for stranger in drift.unmanaged or ():
         head = paint(f"+ {printable(stranger.name or '(no name)')}", "+", colour=colour)
         lines.append(f"  {head} (id {stranger.id}, {printable(unmanaged_text(stranger))})")
     if drift.unmanaged:
         lines.append("")
+    first, *rest = drift_summary(drift)
+    return joined([*lines, paint(first, "bold", colour=colour), *rest], colour=colour)
+
+
+def drift_summary(drift: Drift) -> list[str]:
+    """How much drift there is, what monitoring was lost by it, and what to do next: a line each."""
     total = len(drift.monitors) + drift.kept
     known = quantity(total, "monitor")
     line = f"No drift. {known} as last applied."
@@ -35,14 +59,33 @@ def drift_text(drift: Drift, *, colour: bool = False) -> Lines:
         line += (
             f" {count or 'No'} new {'monitor' if count == 1 else 'monitors'} without a manifest."
         )
-    lines.append(paint(line, "bold", colour=colour))
+    lines = [line]
+    if lost := lost_text(drift.monitors):
+        lines.append(f"Coverage: {lost}.")
+    if drift.monitors:
+        lines.append(NEXT)
     if drift.not_kept:
         have = quantity(drift.not_kept, "monitor has", "monitors have")
         lines.append(
             f"{have} values that AlertSite did not keep, which is not drift: reconciler plan shows "
             "them."
         )
-    return joined(lines, colour=colour)
+    return lines
+
+
+def lost_text(monitors: Iterable[Drifted], where: str = " in AlertSite") -> str:
+    """How many of them lost monitoring, and how, as a plan says it; empty if none did."""
+    lost = [item.causes for item in monitors if item.causes]
+    if not lost:
+        return ""
+    how = ", ".join(f"{count:,} {cause}" for cause, count in counted(chain(*lost)).items())
+    have = quantity(len(lost), "monitor has", "monitors have")
+    return f"{have} lost monitoring{where} ({how})"
+
+
+def drifted_text(monitor: Drifted) -> Lines:
+    """What AlertSite changed of one monitor."""
+    return Lines("\n".join(_monitor(monitor, colour=False)).rstrip())
 
 
 def unmanaged_text(item: Unmanaged) -> str:
@@ -50,10 +93,27 @@ def unmanaged_text(item: Unmanaged) -> str:
     return f"{item.type or 'type unknown'}: made by hand since the last apply"
 
 
+def _group(group: DriftGroup, *, colour: bool) -> Iterator[str]:
+    first = group.monitors[0]
+    symbol = "~" if first.fields else "-"
+    head = paint(f"{symbol} {len(group.monitors):,} monitors", symbol, colour=colour)
+    yield f"  {head}: {counts_text(group.by_kind())}{'' if first.fields else _DELETED}"
+    for field in first.fields:
+        yield f"      {printable(field.field)}: {shown_change(field, {}, colour=colour)}"
+    yield f"      {names_text(group)}"
+    yield ""
+
+
+def names_text(group: DriftGroup) -> str:
+    """Who is in a group: the first few, or many if all that can be said of them is who they are."""
+    names = [item.address for item in group.monitors]
+    return some(names) if group.monitors[0].fields else some(names, GOING)
+
+
 def _monitor(monitor: Drifted, *, colour: bool) -> Iterator[str]:
     symbol = "~" if monitor.fields else "-"
     head = paint(f"{symbol} {printable(monitor.address)}", symbol, colour=colour)
-    what = "" if monitor.fields else ": deleted in AlertSite"
+    what = "" if monitor.fields else _DELETED
     applied = f"applied {monitor.applied_at} by run {monitor.run}"
     yield f"  {head} (id {monitor.id}, {printable(applied)}){what}"
     for field in monitor.fields:

@@ -15,13 +15,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.diff import Cause
-from reconciler.core.grouping import Detail, Group, detail_of, groups, set_change
+from reconciler.core.grouping import Detail, Group, detail_of, drift_groups, groups, set_change
 from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, printable
 from reconciler.core.result import Status
 from reconciler.core.review import room_for_known
 from reconciler.errors import Severity
-from reconciler.render.drifts import drift_text, unmanaged_text
+from reconciler.render.drifts import drift_summary, names_text, unmanaged_text
 from reconciler.render.findings import finding_line
 from reconciler.render.plans import (
     cause_text,
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from reconciler.core.diff import FieldChange
-    from reconciler.core.drift import Drift, Drifted
+    from reconciler.core.drift import Drift
+    from reconciler.core.grouping import DriftGroup
     from reconciler.core.plan import Change, Plan, Refusal
     from reconciler.core.result import Outcome, Result
     from reconciler.errors import Diagnostic
@@ -122,18 +123,25 @@ def drift_markdown(drift: Drift, view: View) -> Lines:
 
     It leaves room for what `issue` adds.
     """
-    verdict = drift_text(drift).rpartition("\n")[2]
+    verdict, *numbers = drift_summary(drift)
     strangers = [
         Block([f"+ {item.name or '(no name)'} (id {item.id}, {unmanaged_text(item)})"])
         for item in drift.unmanaged or ()
     ]
     sections = (
-        MarkdownSection("Drift", [Block([*_drifted(item)]) for item in drift.monitors]),
+        MarkdownSection(
+            "Drift",
+            [
+                Block([*_drifted(group)], len(group.monitors))
+                for group in drift_groups(drift.monitors)
+            ],
+            noun="monitor",
+        ),
         MarkdownSection("New, without a manifest", strangers, noun="monitor"),
     )
     account = f"account: {drift.account.name} ({drift.account.url})"
     left = view.limit - room_for_known(len(drift.monitors))
-    return _document(verdict, (), sections, (account,), view._replace(limit=left))
+    return _document(verdict, numbers, sections, (account,), view._replace(limit=left))
 
 
 def result_markdown(result: Result, view: View) -> Lines:
@@ -260,12 +268,14 @@ def _both(field: FieldChange, names: Names) -> Iterator[str]:
         yield f"+ {name}: {shown_value(field, field.after, names)}"
 
 
-def _drifted(monitor: Drifted) -> Iterator[str]:
+def _drifted(group: DriftGroup) -> Iterator[str]:
+    monitor, count = group.monitors[0], len(group.monitors)
     head = f"{monitor.address} (id {monitor.id}, applied {monitor.applied_at} by run {monitor.run})"
-    if not monitor.fields:
-        yield f"- {head}: deleted in AlertSite"
-        return
-    yield f"@@ {head} @@"
+    if count > 1:
+        head = f"{count:,} monitors: {counts_text(group.by_kind())}"
+    yield f"@@ {head} @@" if monitor.fields else f"- {head}: deleted in AlertSite"
+    if count > 1:
+        yield f"# {names_text(group)}"
     for field in monitor.fields:
         yield from _both(field, {})
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.printable import printable
 from reconciler.core.result import Status
 from reconciler.errors import ExitCode
-from reconciler.render.drifts import unmanaged_text
+from reconciler.render.drifts import lost_text, unmanaged_text
 from reconciler.render.results import status_word
 from reconciler.render.text import quantity
 from reconciler.render.verbs import VERBS
@@ -79,10 +79,10 @@ def drift_message(
         return _failure(account, "drift", run, exit_code)
     if not fresh and not strangers:
         return None
-    parts = [f"{quantity(len(fresh), 'monitor has', 'monitors have')} drifted"] if fresh else []
+    parts = [*_drift(fresh)]
     if strangers:
         parts.append(f"{quantity(len(strangers), 'new monitor')} without a manifest")
-    lines = [*map(_drifted, fresh), *map(_stranger, strangers)]
+    lines = [*map(_drifted, _lost_first(fresh)), *map(_stranger, strangers)]
     title = f"AlertSite, {account}: {', '.join(parts)}"
     return Message(title, _body(lines, f"Run {run}"), is_warning=True)
 
@@ -91,7 +91,7 @@ def news_message(news: News) -> Message:
     """What has begun and what is over, as a watcher of accounts has seen it."""
     failed = [item for item in news.accounts if item.failed]
     recovered = [item for item in news.accounts if item.is_recovered]
-    drifted = sum(len(item.drifted) for item in news.accounts)
+    drifted = [monitor for item in news.accounts for monitor in item.drifted]
     settled = sum(len(item.settled) for item in news.accounts)
     parts = []
     if news.has_problem is not None:
@@ -101,8 +101,7 @@ def news_message(news: News) -> Message:
         parts.append(f"{quantity(len(failed), 'account has', 'accounts have')} failed")
     if recovered:
         parts.append(f"{quantity(len(recovered), 'account works', 'accounts work')} again")
-    if drifted:
-        parts.append(f"{quantity(drifted, 'monitor has', 'monitors have')} drifted")
+    parts += _drift(drifted)
     if settled:
         parts.append(f"{quantity(settled, 'monitor is', 'monitors are')} as last applied again")
     of_one = news.accounts[0].account if len(news.accounts) == 1 else ""
@@ -124,9 +123,21 @@ def _news(item: AccountNews) -> Iterator[str]:
         yield f"failed (exit code {item.failed})"
     if item.is_recovered:
         yield "works again"
-    yield from map(_drifted, item.drifted)
+    yield from map(_drifted, _lost_first(item.drifted))
     for address in item.settled:
         yield f"{printable(address)}: as last applied again"
+
+
+def _drift(monitors: Sequence[Drifted]) -> Iterator[str]:
+    """How many have drifted, and what monitoring was lost by it, for a title."""
+    if monitors:
+        yield f"{quantity(len(monitors), 'monitor has', 'monitors have')} drifted"
+    if lost := lost_text(monitors, ""):
+        yield lost
+
+
+def _lost_first(monitors: Iterable[Drifted]) -> list[Drifted]:
+    return sorted(monitors, key=lambda item: not item.causes)
 
 
 def _failure(account: str, operation: str, run: str, exit_code: int) -> Message | None:
@@ -159,4 +170,5 @@ def _stranger(item: Unmanaged) -> str:
 
 def _drifted(item: Drifted) -> str:
     what = ", ".join(field.field for field in item.fields) or "deleted in AlertSite"
-    return f"{printable(item.address)}: {printable(what)}"
+    lost = f" ({', '.join(item.causes)})" if item.causes else ""
+    return printable(f"{item.address}: {what}{lost}")

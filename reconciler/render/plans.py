@@ -140,7 +140,7 @@ _FEW = 3
 """So many lines that are alike stay as they are."""
 _LONGEST = 60
 """Characters of a display name that are shown beside others."""
-_GOING = 100
+GOING = 100
 """So many monitors are named of a group that is to go."""
 _COUNTED = 5
 """So many kinds, folders or labels are counted of a group."""
@@ -276,7 +276,7 @@ def _short(group: Group, loss: Loss | None, show: _Show) -> str:
 def group_names(group: Group) -> str:
     """Who is in a group: the first few, or many if all that can be said of them is who they are."""
     names = [change.address for change in group.changes]
-    return some(names, _GOING) if group.changes[0].is_retirement else some(names)
+    return some(names, GOING) if group.changes[0].is_retirement else some(names)
 
 
 def counts_text(counts: Mapping[str, int]) -> str:

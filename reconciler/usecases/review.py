@@ -114,23 +114,29 @@ def issue(platform: GitHub | GitLab, text: str, drift: Mapping[str, JSON], title
         return Done.CURRENT
     if new := sorted(found[mark] for mark in review.unknown(found, last.body)):
         more = f"\n- and {len(new) - _MOST:,} more" if len(new) > _MOST else ""
-        lines = "\n".join(f"- `{name}`" for name in new[:_MOST])
+        lines = "\n".join(f"- {name}" for name in new[:_MOST])
         platform.notify(last.id, f"Newly drifted:\n\n{lines}{more}")
     platform.update_issue(last.id, body)  # last: what it lists is told already
     return Done.UPDATED
 
 
 def _marks(drift: Mapping[str, JSON]) -> dict[str, str]:
-    """The address of each drift by its mark; of a monitor without a manifest its id."""
+    """By its mark, which monitor each drift is of, and how that lost monitoring."""
     drifted = {
-        review.drift_mark([item["address"], item["fields"]]): item["address"]
+        review.drift_mark([item["address"], item["fields"]]): f"`{item['address']}`{_lost(item)}"
         for item in drift["monitors"]
     }
     new = (item["id"] for item in drift.get("unmanaged") or ())
     return drifted | {
-        review.drift_mark(["unmanaged", number]): f"monitor {number}, without a manifest"
+        review.drift_mark(["unmanaged", number]): f"`monitor {number}, without a manifest`"
         for number in new
     }
+
+
+def _lost(item: Mapping[str, JSON]) -> str:
+    """How it lost monitoring; empty if it did not, or if an older version wrote the file."""
+    causes = item.get("causes")
+    return f" has lost monitoring ({', '.join(causes)})" if causes else ""
 
 
 def _check_length(platform: GitHub | GitLab, text: str) -> None:

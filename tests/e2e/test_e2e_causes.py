@@ -226,11 +226,15 @@ def test_drift_shows_what_alertsite_did_and_never_writes(
         "      port: 587 → 465\n"
         "\n"
         "Drift: 3 of 3 monitors not as last applied.\n"
+        "Coverage: 2 monitors have lost monitoring in AlertSite (1 dropped, 1 retargeted, 1 "
+        "vanished).\n"
+        "reconciler apply restores what Git says; reconciler pull copies what AlertSite has into "
+        "the manifests.\n"
     )
     as_json = run("drift", "--json", env=applied.env)
     assert as_json.code == 2
     check(as_json.json, "drift")
-    assert as_json.json["summary"] == {"drifted": 3, "kept": 0}
+    assert as_json.json["summary"] == {"drifted": 3, "lost": 2, "kept": 0}
     one, three, two = as_json.json["monitors"]
     assert (one["is_deleted"], one["fields"]) == (True, [])
     assert [field["field"] for field in three["fields"]] == ["x"]
@@ -238,7 +242,7 @@ def test_drift_shows_what_alertsite_did_and_never_writes(
 
     chosen = run("drift", "--target", "email-smtp/t*", env=applied.env)
     assert chosen.code == 2
-    assert chosen.out.endswith("Drift: 2 of 2 monitors not as last applied.\n")
+    assert "\nDrift: 2 of 2 monitors not as last applied.\n" in chosen.out
     gone = "GET /monitors/1"  # that it is gone is asked of AlertSite, not concluded from a list
     assert applied.calls()[calls:] == [_LOGIN, _READ, gone] * 3
     assert _files(workspace) == before

@@ -367,7 +367,13 @@ def test_labels_that_may_not_be_set_do_not_take_the_comment_away(
 def drifting(run: Run, platform: Any, name: str, workspace: Workspace) -> Callable[..., Done]:
     """Keeps the issue for these drifted monitors."""
 
-    def keep(*addresses: str, port: int = 25, new: tuple[int, ...] = (), **options: Any) -> Done:
+    def keep(
+        *addresses: str,
+        port: int = 25,
+        new: tuple[int, ...] = (),
+        causes: tuple[str, ...] = (),
+        **options: Any,
+    ) -> Done:
         monitors = [
             {
                 "address": address,
@@ -375,6 +381,7 @@ def drifting(run: Run, platform: Any, name: str, workspace: Workspace) -> Callab
                 "applied_at": "2026-01-01T00:00:00Z",
                 "run": "r",
                 "is_deleted": False,
+                "causes": list(causes),
                 "fields": [{"field": "port", "applied": 587, "live": port}],
             }
             for address in addresses
@@ -426,6 +433,13 @@ def test_an_issue_is_open_while_there_is_drift(
     assert drifting().err == "The drift issue is closed.\n"
     assert drifting().err == "The drift issue is not needed.\n"
     assert issue["title"] == "AlertSite has drifted from the manifests"
+
+
+def test_a_note_says_how_monitoring_was_lost(drifting: Callable[..., Done], platform: Any) -> None:
+    drifting("email-smtp/a")
+    drifting("email-smtp/a", "email-smtp/b", causes=("disabled",))
+    ((_, note),) = platform.notes
+    assert note == "Newly drifted:\n\n- `email-smtp/b` has lost monitoring (disabled)"
 
 
 def test_an_issue_tells_new_monitors_too(drifting: Callable[..., Done], platform: Any) -> None:

@@ -49,7 +49,10 @@ def test_drift_is_told_when_it_begins_changes_and_ends() -> None:
     watcher = Watcher()
     assert not watcher.round((seen(), drift())).is_something
     begun = watcher.round((seen(code=2), drift(a=25)))
-    assert lines(begun) == ("AlertSite, x: 1 monitor has drifted", ["email-smtp/a: port"])
+    assert lines(begun) == (
+        "AlertSite, x: 1 monitor has drifted, 1 monitor has lost monitoring (1 retargeted)",
+        ["email-smtp/a: port (retargeted)"],
+    )
     assert not watcher.round((seen(code=2), drift(a=25))).is_something
     more = watcher.round((seen(code=2), drift(a=26, b=25)))
     assert [it.address for it in more.accounts[0].drifted] == ["email-smtp/a", "email-smtp/b"]
@@ -98,11 +101,14 @@ def test_several_accounts_are_one_message_with_the_failed_ones_first() -> None:
     )
     message = news_message(found)
     assert lines(found) == (
-        "AlertSite: the latest commit cannot be used, 1 account has failed, 1 monitor has drifted",
+        (
+            "AlertSite: the latest commit cannot be used, 1 account has failed, 1 monitor has "
+            "drifted, 1 monitor has lost monitoring (1 retargeted)"
+        ),
         [
             "See the log of the watcher for the reason.",
             "down: failed (exit code 6)",
-            "a-moved: email-smtp/a: port",
+            "a-moved: email-smtp/a: port (retargeted)",
         ],
     )
     assert (message.is_failure, message.is_warning) == (True, False)

@@ -28,6 +28,7 @@ class Share(NamedTuple):
         digests: those of the parts of that plan, if what is left of it may be done.
         tells_failures: whether the part notifies people also if it failed and changed nothing;
             else whoever runs it does.
+        notifies: whether the part notifies people at all; else whoever runs it does.
     """
 
     stopping: Stopping
@@ -36,6 +37,7 @@ class Share(NamedTuple):
     approved: str = ""
     digests: tuple[str, ...] = ()
     tells_failures: bool = True
+    notifies: bool = True
 
 
 class Context(NamedTuple):

@@ -30,7 +30,7 @@ import click
 from click.core import ParameterSource
 
 from reconciler import cli, durable
-from reconciler.cli import config, console, runtime
+from reconciler.cli import config, console, runtime, signals
 from reconciler.cli.accounts import read_accounts, refuse_doubled
 from reconciler.cli.arguments import arguments_of
 from reconciler.cli.context import Context, Share
@@ -40,7 +40,13 @@ from reconciler.context import SYSTEM, computing
 from reconciler.core.accounts import PLACEHOLDER
 from reconciler.core.redactor import Redactor
 from reconciler.core.rollup import PartResult, RollUp, refuse_unsafe
-from reconciler.errors import ConfigurationError, ExitCode, RefusedError, UsageError
+from reconciler.errors import (
+    ConfigurationError,
+    ExitCode,
+    ReconcilerError,
+    RefusedError,
+    UsageError,
+)
 from reconciler.render.rollups import (
     heading,
     part_text,
@@ -57,6 +63,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from reconciler.cli.siblings import Siblings
+    from reconciler.cli.signals.notification import Services
     from reconciler.context import Clock
     from reconciler.core.accounts import Accounts, AccountSettings
     from reconciler.core.printable import Lines
@@ -100,6 +107,7 @@ class Worker(NamedTuple):
         siblings: what knows which accounts have the same login; None to look at them.
         is_verbose: whether each request is shown.
         tells_failures: whether a part notifies people also if it failed and changed nothing.
+        notifies: whether a part notifies people at all.
     """
 
     clock: Clock = SYSTEM
@@ -109,6 +117,7 @@ class Worker(NamedTuple):
     siblings: Siblings | None = None
     is_verbose: bool = False
     tells_failures: bool = True
+    notifies: bool = True
 
 
 _ALONE = Worker()
@@ -146,6 +155,7 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
             job.approved,
             job.digests,
             tells_failures=setting.tells_failures,
+            notifies=setting.notifies,
         )
         context = Context(clock, redactor, accounts=accounts, account=account, part=part)
         context = context._replace(
@@ -211,11 +221,30 @@ def run(given: click.Context, chosen: Sequence[AccountSettings], spread: Spread)
     refuse_doubled(runtime.accounts(), os.environ)
     whole = _Whole(given, chosen, spread)
     if whole.operation == "apply":
-        return whole.apply(outputs)
+        return _apply(whole, outputs, len(chosen))
     jobs = whole.jobs(whole.operation, arguments_of(given, without=("paths",)))
     with whole.working() as (do, executor):
         parts = [told(it, outputs) for it in run_jobs(jobs, do, executor, spread.results)]
     return put(RollUp(whole.operation, tuple(parts)), outputs)
+
+
+def _apply(whole: _Whole, outputs: RollUpOutputs, accounts: int) -> int:
+    """Applies all accounts, shows what became of them, and notifies people of it."""
+    people = whole.people()
+    if people is None:
+        return put(whole.apply(outputs), outputs)
+    from reconciler.render.notifications import Origin, accounts_message, refused_message
+
+    origin = Origin(pipeline=config.read_pipeline(os.environ).url)
+    try:
+        done = whole.apply(outputs)
+    except ReconcilerError as error:
+        people.send_all(refused_message(accounts, origin, error.exit_code))
+        raise
+    try:
+        return put(done, outputs)
+    finally:
+        people.send_all(accounts_message(done.parts, origin, done.exit_code))
 
 
 def _digest(account: AccountSettings, arguments: Sequence[str]) -> str:
@@ -283,6 +312,7 @@ class _Whole:
             # What one account has imported, the next one must not import again.
             None if self.operation == "import" else runtime.siblings(),
             is_verbose=runtime.is_verbose(),
+            notifies=self.operation != "apply",  # of which all together are told
         )
         do = work_on if self._spread.shard else work
         at_once = 1 if self.operation in _IN_TURN else accounts.parallelism
@@ -300,7 +330,19 @@ class _Whole:
             gc.set_threshold(*usual)
         executor.shutdown()
 
-    def apply(self, outputs: RollUpOutputs) -> int:
+    def people(self) -> Services | None:
+        """Who is told of all accounts in one message; None if nobody is.
+
+        Workers tell of their accounts themselves, since only they know whom.
+
+        Raises:
+            UsageError: a URL is none that can be notified.
+        """
+        if self._spread.executor:
+            return None
+        return signals.services(self._given.params["notify"], os.environ)
+
+    def apply(self, outputs: RollUpOutputs) -> RollUp:
         """Plans all accounts, asks once, and applies them wave by wave."""
         allow_loss: int | None = self._given.params["allow_loss"]
         is_approved: bool = self._given.params["auto_approve"]
@@ -339,8 +381,7 @@ class _Whole:
                     done[item.account] = keep(results, job, failed)
             by_name = {item.account: item for item in plans}
             parts = list(self._applied(waiting, done, by_name, do, executor, outputs))
-        whole = RollUp("apply", tuple(parts), interrupted=self._stopping.is_asked)
-        return put(whole, outputs)
+        return RollUp("apply", tuple(parts), interrupted=self._stopping.is_asked)
 
     def _planned(
         self,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.plan import Action
 from reconciler.core.printable import printable
 from reconciler.core.result import Status
 from reconciler.errors import ExitCode
 from reconciler.render.drifts import lost_text, unmanaged_text
 from reconciler.render.results import status_word
-from reconciler.render.text import quantity
+from reconciler.render.text import quantity, some
 from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -22,11 +23,44 @@ if TYPE_CHECKING:
     from reconciler.core.drift import Drifted
     from reconciler.core.model import Unmanaged
     from reconciler.core.news import AccountNews, News
+    from reconciler.core.plan import Plan
     from reconciler.core.result import Outcome
+    from reconciler.core.rollup import PartResult
 
 
 _MOST = 20
 """Lines of a message; a chat is no log."""
+
+
+_WHY = {
+    ExitCode.OK: "Done",
+    ExitCode.BUG: "Unexpected error",
+    ExitCode.CHANGES: "Changes are present",
+    ExitCode.INVALID: "Invalid manifests or configuration",
+    ExitCode.CREDENTIALS: "Credentials or permission refused by AlertSite",
+    ExitCode.REFUSED: "Refused by a guard",
+    ExitCode.UNAVAILABLE: "AlertSite is unavailable, or its response is invalid",
+    ExitCode.PARTIAL: "Partly done",
+    ExitCode.LOCKED: "The state is locked, unreadable or cannot be saved",
+    ExitCode.USAGE: "The command line is wrong",
+    ExitCode.INTERRUPTED: "Interrupted",
+}
+"""Why a run ended so, in words that hold nothing from elsewhere."""
+
+
+class Origin(NamedTuple):
+    """Which run a message is about.
+
+    Attributes:
+        run: its id; empty if it is the runs of several accounts.
+        pipeline: where a pipeline shows it; empty if none does.
+    """
+
+    run: str = ""
+    pipeline: str = ""
+
+    def __str__(self) -> str:
+        return "\n".join(filter(None, (self.run and f"Run {self.run}", printable(self.pipeline))))
 
 
 class Message(NamedTuple):
@@ -44,13 +78,20 @@ class Message(NamedTuple):
 
 
 def apply_message(
-    account: str, run: str, outcomes: Sequence[Outcome], exit_code: int
+    account: str,
+    origin: Origin,
+    outcomes: Sequence[Outcome],
+    exit_code: int,
+    plan: Plan | None = None,
 ) -> Message | None:
-    """What an apply did and did not; None if there was nothing to do."""
+    """What an apply did and did not; None if there was nothing to do.
+
+    `plan` is what it was to do, if that is known.
+    """
     undone = [item for item in outcomes if item.status is not Status.DONE]
     done = [item for item in outcomes if item.status is Status.DONE]
     if not outcomes:
-        return _failure(account, "apply", run, exit_code)
+        return _failure(account, "apply", origin, exit_code, plan)
     lines = [_outcome(item) for item in (*undone, *done)]
     noun = "change" if len(outcomes) == 1 else "changes"
     if exit_code == ExitCode.OK:
@@ -60,12 +101,32 @@ def apply_message(
             f"AlertSite, {account}: {len(done):,} of {len(outcomes):,} {noun} applied (exit code "
             f"{int(exit_code)})"
         )
-    return Message(title, _body(lines, f"Run {run}"), is_failure=exit_code != ExitCode.OK)
+    return Message(title, _body(lines, str(origin)), is_failure=exit_code != ExitCode.OK)
+
+
+def accounts_message(parts: Sequence[PartResult], origin: Origin, exit_code: int) -> Message | None:
+    """What one apply did in several accounts, those that failed first; None if that is nothing."""
+    failed = [item for item in parts if not item.is_good]
+    changed = [item for item in parts if item.is_good and any(item.changes.values())]
+    count = sum(sum(item.changes.values()) for item in parts)
+    if not count and (not failed or exit_code == ExitCode.INTERRUPTED):
+        return None
+    title = f"AlertSite, {quantity(len(parts), 'account')}: {quantity(count, 'change')} applied"
+    if failed:
+        who = quantity(len(failed), "account is", "accounts are")
+        title += f", {who} not done (exit code {int(exit_code)})"
+    lines = [f"{item.account}: {_part(item)}" for item in (*failed, *changed)]
+    return Message(title, _body(map(printable, lines), str(origin)), is_failure=bool(failed))
+
+
+def refused_message(accounts: int, origin: Origin, exit_code: int) -> Message | None:
+    """That an apply of several accounts failed before any of them was applied."""
+    return _failure(quantity(accounts, "account"), "apply", origin, exit_code)
 
 
 def drift_message(
     account: str,
-    run: str,
+    origin: Origin,
     fresh: Sequence[Drifted],
     exit_code: int,
     strangers: Sequence[Unmanaged] = (),
@@ -76,7 +137,7 @@ def drift_message(
     describes.
     """
     if exit_code not in {ExitCode.OK, ExitCode.CHANGES}:
-        return _failure(account, "drift", run, exit_code)
+        return _failure(account, "drift", origin, exit_code)
     if not fresh and not strangers:
         return None
     parts = [*_drift(fresh)]
@@ -84,7 +145,7 @@ def drift_message(
         parts.append(f"{quantity(len(strangers), 'new monitor')} without a manifest")
     lines = [*map(_drifted, _lost_first(fresh)), *map(_stranger, strangers)]
     title = f"AlertSite, {account}: {', '.join(parts)}"
-    return Message(title, _body(lines, f"Run {run}"), is_warning=True)
+    return Message(title, _body(lines, str(origin)), is_warning=True)
 
 
 def news_message(news: News) -> Message:
@@ -140,21 +201,57 @@ def _lost_first(monitors: Iterable[Drifted]) -> list[Drifted]:
     return sorted(monitors, key=lambda item: not item.causes)
 
 
-def _failure(account: str, operation: str, run: str, exit_code: int) -> Message | None:
-    """That a run failed; None if it did not, or if whoever started it sees that anyway."""
+def _part(item: PartResult) -> str:
+    """What became of one account."""
+    counts = [
+        f"{item.changes[action.value]:,} {VERBS[action].done}"
+        for action in Action
+        if item.changes.get(action.value)
+    ]
+    if item.exit_code is None:
+        return "not started"
+    if not item.is_good:
+        counts.insert(0, f"{_WHY[ExitCode(item.exit_code)]} (exit code {item.exit_code})")
+    return ", ".join(counts)
+
+
+def _failure(
+    account: str, operation: str, origin: Origin, exit_code: int, plan: Plan | None = None
+) -> Message | None:
+    """That a run failed, and as far as our own words go why.
+
+    None if it did not, or if whoever started it sees that anyway.
+    """
     if exit_code in {ExitCode.OK, ExitCode.USAGE, ExitCode.INTERRUPTED}:
         return None
     title = f"AlertSite, {account}: {operation} failed (exit code {int(exit_code)})"
-    return Message(
-        title, _body(["See the log of the run for the reason."], f"Run {run}"), is_failure=True
-    )
+    lines = [f"{_WHY[ExitCode(exit_code)]}."]
+    if plan is not None and exit_code == ExitCode.REFUSED:
+        lines += _refused(plan)
+    lines.append("See the log of the run for the reason.")
+    return Message(title, _body(lines, str(origin)), is_failure=True)
+
+
+def _refused(plan: Plan) -> Iterator[str]:
+    """What a plan holds that a guard may have refused."""
+    if plan.refusals:
+        who = quantity(len(plan.refusals), "manifest is", "manifests are")
+        yield f"{who} refused: {some([item.address for item in plan.refusals])}"
+    if plan.coverage.losses:
+        who = quantity(len(plan.coverage.losses), "monitor")
+        how = ", ".join(f"{count:,} {cause}" for cause, count in plan.coverage.by_cause().items())
+        have = plan.coverage.others_have
+        recent = f", {have} in the last 24 hours" if have else ""
+        yield (
+            f"{who} would lose monitoring ({how}){recent}; budget {plan.coverage.allowance.limit:,}"
+        )
 
 
 def _body(lines: Iterable[str], origin: str) -> str:
     every = list(lines)
     rest = len(every) - _MOST
     more = [f"… and {rest:,} more"] if rest > 0 else []
-    return "\n".join((*every[:_MOST], *more, origin))
+    return "\n".join(filter(None, (*every[:_MOST], *more, origin)))
 
 
 def _outcome(outcome: Outcome) -> str:

@@ -190,6 +190,40 @@ def test_an_account_that_waits_for_a_reader_of_its_events_keeps_no_other_waiting
     assert [item["exit_code"] for item in done.json["accounts"]] == [0, 0], done.text
 
 
+class _Chat(QuietHandler):
+    """A service that people are notified by."""
+
+    told: list[dict[str, str]]
+
+    def do_POST(self) -> None:  # noqa: N802 - the name of http.server
+        self.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+def test_an_apply_of_several_accounts_is_one_message(accounts: Fleet) -> None:
+    _Chat.told = []
+    with listening(_Chat) as where:
+        env = {"RECONCILER_NOTIFY": f"json://{where}/"}
+        done = accounts("apply", "--all-accounts", "--auto-approve", env=env)
+        assert done.code == 7
+        (told,) = _Chat.told
+        assert told["title"] == (
+            "AlertSite, 4 accounts: 4 changes applied, 2 accounts are not done (exit code 7)"
+        )
+        assert told["message"].splitlines() == [
+            "down: AlertSite is unavailable, or its response is invalid (exit code 6)",
+            "locked: Credentials or permission refused by AlertSite (exit code 4)",
+            "good: 2 added",
+            "other: 2 added",
+        ]
+        assert accounts("apply", "-a", "good", "-a", "other", "--auto-approve", env=env).code == 0
+        assert len(_Chat.told) == 1
+        wrong = accounts("apply", "--all-accounts", "--auto-approve", "--notify", "nowhere://x/")
+        assert wrong.code == 64
+
+
 def statuses(done: Done) -> dict[str, str]:
     return {item["account"]: item["status"] for item in done.json["accounts"]}
 

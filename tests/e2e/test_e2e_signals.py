@@ -513,6 +513,21 @@ class TestNotification:
             told = json.loads(server.seen[0].body)
         assert told["title"] == f"AlertSite, default: apply failed (exit code {done.code})"
 
+    def test_a_refused_apply_tells_what_it_would_have_cost_and_where_its_log_is(
+        self, fleet: Fleet, sandbox: Sandbox, run: Run
+    ) -> None:
+        account = sandbox(*fleet(4))
+        job = {"CI_JOB_URL": "https://gitlab.example.com/jobs/7", "RECONCILER_BUDGET": "2,100%"}
+        with self._service() as (server, url):
+            assert run(*_APPLY, "--notify", url, env=account.env | job).code == 5
+            told = json.loads(server.seen[0].body)
+        assert told["title"] == "AlertSite, default: apply failed (exit code 5)"
+        assert told["message"].splitlines()[:2] == [
+            "Refused by a guard.",
+            "4 monitors would lose monitoring (4 retargeted); budget 2",
+        ]
+        assert told["message"].endswith("\nhttps://gitlab.example.com/jobs/7")
+
     def test_drift_is_told_once(
         self, workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
     ) -> None:
@@ -529,20 +544,23 @@ class TestNotification:
 
             assert told() == []
             account.edit("email-smtp", 1, port=2525)
-            assert told() == ["email-smtp/relay-01: port"]
+            assert told() == ["email-smtp/relay-01: port (retargeted)"]
             assert told() == []
             account.delete(2)
-            assert told("--target", "*/relay-02") == ["email-smtp/relay-02: deleted in AlertSite"]
+            gone = "email-smtp/relay-02: deleted in AlertSite (vanished)"
+            assert told("--target", "*/relay-02") == [gone]
             assert told() == []
             account.edit("email-smtp", 1, port=2526)
-            assert told() == ["email-smtp/relay-01: port"]
+            assert told() == ["email-smtp/relay-01: port (retargeted)"]
             account.edit("email-smtp", 1, port=587)
             assert told() == []
             account.edit("email-smtp", 1, port=2526)
             server.on(f"POST /{self.TOKEN}", Answer(500))
-            assert told() == ["email-smtp/relay-01: port"]
+            assert told() == ["email-smtp/relay-01: port (retargeted)"]
             server.on(f"POST /{self.TOKEN}", Answer())
-            assert told() == ["email-smtp/relay-01: port"]  # what was not taken is told again
+            assert told() == [
+                "email-smtp/relay-01: port (retargeted)"
+            ]  # what was not taken is told again
             account.edit("email-smtp", 1, port=2526)
             fields = {"billing_plancode": "UBM - A/A", "hostname": "mx.example.com"}
             new = account.create("email-smtp", name="By hand", **fields)

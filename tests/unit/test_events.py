@@ -10,15 +10,23 @@ from reconciler.cli.config import secrets_of
 from reconciler.core.drift import Drifted
 from reconciler.core.events import causes, drifted, orphans
 from reconciler.core.options import PlanOptions
+from reconciler.core.plan import BudgetLimits, Coverage, Loss, Plan, Refusal
 from reconciler.core.planner import decide
 from reconciler.core.result import Outcome, Status
-from reconciler.render.notifications import apply_message, drift_message
+from reconciler.core.rollup import PartResult
+from reconciler.errors import ExitCode
+from reconciler.render.notifications import (
+    Origin,
+    accounts_message,
+    apply_message,
+    drift_message,
+    refused_message,
+)
 
 from build import ACCOUNT, SCHEMAS, desired, live, record
 
 if TYPE_CHECKING:
     from reconciler.core.model import Live
-    from reconciler.core.plan import Plan
 
 KINDS = SCHEMAS.kinds
 RELAY = desired({"port": 587, "note": "x"})
@@ -56,26 +64,80 @@ class TestMessages:
 
     def test_nothing_done_is_nothing_to_tell(self) -> None:
         for code in (0, 64, 130):
-            assert apply_message("default", "r", (), code) is None
-        assert drift_message("default", "r", (), 2) is None
+            assert apply_message("default", Origin("r"), (), code) is None
+        assert drift_message("default", Origin("r"), (), 2) is None
 
     def test_what_others_said_is_left_out(self) -> None:
         (outcome,) = self.OUTCOMES
         failed = outcome._replace(status=Status.FAILED, message="<!channel> @everyone")
-        found = apply_message("default", "r1", (failed,), 7)
+        found = apply_message("default", Origin("r1"), (failed,), 7)
         assert found is not None
         assert found.is_failure
         assert found.body == "email-smtp/relay: change failed\nRun r1"
 
+    def test_a_refused_apply_says_why_and_where_in_our_own_words(self) -> None:
+        losses = tuple(Loss(f"email-smtp/m{n}", n, ("disabled",)) for n in range(172))
+        refusals = (Refusal("email-smtp/x", "unmanaged", "@everyone", "<!channel>", None),)
+        over = Plan(
+            ACCOUNT,
+            (),
+            refusals=refusals,
+            coverage=Coverage(200, losses, allowance=BudgetLimits(10)),
+        )
+        found = apply_message("default", Origin("r1", "https://ci.example.com/7"), (), 5, over)
+        assert found is not None
+        assert found.is_failure
+        assert found.body.splitlines() == [
+            "Refused by a guard.",
+            "1 manifest is refused: email-smtp/x",
+            "172 monitors would lose monitoring (172 disabled); budget 10",
+            "See the log of the run for the reason.",
+            "Run r1",
+            "https://ci.example.com/7",
+        ]
+
+    @pytest.mark.parametrize("code", sorted({*ExitCode} - {0, 2, 64, 130}))
+    def test_every_failure_has_words(self, code: int) -> None:
+        found = apply_message("default", Origin("r1"), (), code)
+        assert found is not None
+        first, *_ = found.body.splitlines()
+        assert first != "See the log of the run for the reason."
+
+    def test_several_accounts_are_one_message(self) -> None:
+        parts = (
+            PartResult("a", "apply", 0, changes={"create": 1, "update": 2}),
+            PartResult("b", "apply", 5, "@everyone"),
+            PartResult("c", "apply", 0),
+            PartResult("d", "apply", 7, "@everyone", changes={"update": 1}),
+            PartResult("e", "apply", None, "an account of wave 1 is not done"),
+        )
+        found = accounts_message(parts, Origin(pipeline="https://ci.example.com/7"), 7)
+        assert found is not None
+        assert found.title == (
+            "AlertSite, 5 accounts: 4 changes applied, 3 accounts are not done (exit code 7)"
+        )
+        assert found.body.splitlines() == [
+            "b: Refused by a guard (exit code 5)",
+            "d: Partly done (exit code 7), 1 changed",
+            "e: not started",
+            "a: 1 added, 2 changed",
+            "https://ci.example.com/7",
+        ]
+        assert accounts_message(parts[2:3], Origin(), 0) is None
+        assert accounts_message(parts[4:], Origin(), 130) is None
+        refused = refused_message(60, Origin(), 5)
+        assert refused is not None
+        assert refused.title == "AlertSite, 60 accounts: apply failed (exit code 5)"
+
     def test_a_long_message_is_cut_and_says_so(self) -> None:
-        found = apply_message("default", "r1", self.OUTCOMES * 30, 0)
+        found = apply_message("default", Origin("r1"), self.OUTCOMES * 30, 0)
         assert found is not None
         assert found.title == "AlertSite, default: 30 changes applied"
         assert found.body.splitlines()[-2:] == ["… and 10 more", "Run r1"]
 
     def test_drift_names_fields(self) -> None:
         gone = Drifted("email-smtp/gone", 2, "", "", ())
-        found = drift_message("default", "r1", (gone,), 2)
+        found = drift_message("default", Origin("r1"), (gone,), 2)
         assert found is not None
         assert found.title == "AlertSite, default: 1 monitor has drifted"
         assert found.body.splitlines() == ["email-smtp/gone: deleted in AlertSite", "Run r1"]

@@ -139,12 +139,14 @@ def emitting(wanted: Wanted, operation: str) -> Iterator[Signals]:
 
 
 def _listeners(wanted: Wanted, environment: Mapping[str, str]) -> Iterator[Listener]:
-    if wanted.notify is not None and (people := services(wanted.notify, environment)) is not None:
+    part = runtime.part()
+    notify = wanted.notify if part is None or part.notifies else None
+    if notify is not None and (people := services(notify, environment)) is not None:
         from reconciler.cli.signals.notification import Notification  # 200 ms
 
-        part = runtime.part()
+        pipeline = config.read_pipeline(environment).url
         tells_failures = part is None or part.tells_failures
-        yield Notification(people, console.say, tells_failures=tells_failures)
+        yield Notification(people, console.say, pipeline, tells_failures=tells_failures)
     if wanted.metrics is not None:
         with extra("--metrics", "prometheus-client"):
             from reconciler.cli.signals.metrics import Metrics  # 40 ms

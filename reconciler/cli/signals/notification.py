@@ -28,7 +28,7 @@ from reconciler.core.news import drift_print
 from reconciler.core.result import Status
 from reconciler.errors import UsageError
 from reconciler.render import as_json
-from reconciler.render.notifications import Message, apply_message, drift_message
+from reconciler.render.notifications import Message, Origin, apply_message, drift_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.events import Event
     from reconciler.core.model import JSON, Unmanaged
+    from reconciler.core.plan import Plan
     from reconciler.core.result import Outcome
 
 
@@ -106,6 +107,12 @@ class Services:
             )
         return bool(is_sent)
 
+    def send_all(self, message: Message | None) -> None:
+        """Tells each of them, if there is anything to tell."""
+        if message is not None:
+            for index in range(len(self)):
+                self.send(index, message)
+
 
 class Notification:
     """What people are told of one run, at its end.
@@ -113,16 +120,24 @@ class Notification:
     Args:
         services: are told.
         say: is told if what was told cannot be read or kept.
+        pipeline: where a pipeline shows the run; empty if none does.
         tells_failures: whether an apply that has changed nothing is told, too.
     """
 
     def __init__(
-        self, services: Services, say: Callable[[str], None], *, tells_failures: bool = True
+        self,
+        services: Services,
+        say: Callable[[str], None],
+        pipeline: str = "",
+        *,
+        tells_failures: bool = True,
     ) -> None:
         self._services = services
         self._say = say
         self._tells_failures = tells_failures
-        self._account, self._run, self._operation = DEFAULT_ACCOUNT, "", ""
+        self._account, self._operation = DEFAULT_ACCOUNT, ""
+        self._origin = Origin(pipeline=pipeline)
+        self._plan: Plan | None = None
         self._outcomes: dict[str, Outcome] = {}
         self._drift: DriftFound | None = None
         self._exit_code = 0
@@ -131,9 +146,10 @@ class Notification:
         """Notes what may be news."""
         match event:
             case Started():
-                self._run, self._operation = event.run, event.operation
+                self._origin = self._origin._replace(run=event.run)
+                self._operation = event.operation
             case PlanMade():
-                self._account = event.plan.account.name
+                self._plan, self._account = event.plan, event.plan.account.name
             case OutcomeKnown():
                 self._outcomes[event.outcome.change.address] = event.outcome
             case DriftFound():
@@ -147,11 +163,12 @@ class Notification:
         """Tells the news, if there is any."""
         if self._operation in {"apply", "undo"}:
             outcomes = sorted(self._outcomes.values(), key=lambda item: item.change.address)
-            message = apply_message(self._account, self._run, outcomes, self._exit_code)
+            message = apply_message(
+                self._account, self._origin, outcomes, self._exit_code, self._plan
+            )
             has_changed = any(item.status is Status.DONE for item in outcomes)
-            if message is not None and (has_changed or self._tells_failures):
-                for index in range(len(self._services)):
-                    self._services.send(index, message)
+            if has_changed or self._tells_failures:
+                self._services.send_all(message)
             return
         before = {} if self._drift is None else self._told()
         now = {
@@ -171,7 +188,7 @@ class Notification:
         fresh = [item for item in now if told.get(item.address) != drift_print(item)]
         found = (self._drift.drift.unmanaged if self._drift is not None else None) or ()
         strangers = [item for item in found if _key(item) not in told]
-        message = drift_message(self._account, self._run, fresh, self._exit_code, strangers)
+        message = drift_message(self._account, self._origin, fresh, self._exit_code, strangers)
         is_told = message is None or self._services.send(index, message)
         return _after(self._drift, told) if is_told and self._drift is not None else told
 

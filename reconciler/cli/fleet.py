@@ -233,9 +233,9 @@ def _apply(whole: _Whole, outputs: RollUpOutputs, accounts: int) -> int:
     people = whole.people()
     if people is None:
         return put(whole.apply(outputs), outputs)
-    from reconciler.render.notifications import Origin, accounts_message, refused_message
+    from reconciler.render.notifications import MessageOrigin, accounts_message, refused_message
 
-    origin = Origin(pipeline=config.read_pipeline(os.environ).url)
+    origin = MessageOrigin(pipeline=config.read_pipeline(os.environ).url)
     try:
         done = whole.apply(outputs)
     except ReconcilerError as error:

@@ -48,7 +48,7 @@ _WHY = {
 """Why a run ended so, in words that hold nothing from elsewhere."""
 
 
-class Origin(NamedTuple):
+class MessageOrigin(NamedTuple):
     """Which run a message is about.
 
     Attributes:
@@ -79,7 +79,7 @@ class Message(NamedTuple):
 
 def apply_message(
     account: str,
-    origin: Origin,
+    origin: MessageOrigin,
     outcomes: Sequence[Outcome],
     exit_code: int,
     plan: Plan | None = None,
@@ -104,7 +104,9 @@ def apply_message(
     return Message(title, _body(lines, str(origin)), is_failure=exit_code != ExitCode.OK)
 
 
-def accounts_message(parts: Sequence[PartResult], origin: Origin, exit_code: int) -> Message | None:
+def accounts_message(
+    parts: Sequence[PartResult], origin: MessageOrigin, exit_code: int
+) -> Message | None:
     """What one apply did in several accounts, those that failed first; None if that is nothing."""
     failed = [item for item in parts if not item.is_good]
     changed = [item for item in parts if item.is_good and any(item.changes.values())]
@@ -119,14 +121,14 @@ def accounts_message(parts: Sequence[PartResult], origin: Origin, exit_code: int
     return Message(title, _body(map(printable, lines), str(origin)), is_failure=bool(failed))
 
 
-def refused_message(accounts: int, origin: Origin, exit_code: int) -> Message | None:
+def refused_message(accounts: int, origin: MessageOrigin, exit_code: int) -> Message | None:
     """That an apply of several accounts failed before any of them was applied."""
     return _failure(quantity(accounts, "account"), "apply", origin, exit_code)
 
 
 def drift_message(
     account: str,
-    origin: Origin,
+    origin: MessageOrigin,
     fresh: Sequence[Drifted],
     exit_code: int,
     strangers: Sequence[Unmanaged] = (),
@@ -216,7 +218,7 @@ def _part(item: PartResult) -> str:
 
 
 def _failure(
-    account: str, operation: str, origin: Origin, exit_code: int, plan: Plan | None = None
+    account: str, operation: str, origin: MessageOrigin, exit_code: int, plan: Plan | None = None
 ) -> Message | None:
     """That a run failed, and as far as our own words go why.
 

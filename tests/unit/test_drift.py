@@ -4,7 +4,7 @@ from reconciler.core.state import Sending
 from reconciler.render.drifts import drift_text
 from reconciler.render.html import drift_html
 from reconciler.render.markdown import drift_markdown
-from reconciler.render.notifications import Origin, drift_message
+from reconciler.render.notifications import MessageOrigin, drift_message
 from reconciler.render.view import View
 
 from build import ACCOUNT, SCHEMAS, live, record
@@ -113,7 +113,7 @@ def test_the_coverage_that_was_lost_and_the_next_step_are_said_everywhere() -> N
     ):
         assert lost in text
         assert "reconciler pull copies" in text
-    message = drift_message("default", Origin("r1"), found.monitors, 2)
+    message = drift_message("default", MessageOrigin("r1"), found.monitors, 2)
     assert message is not None
     assert message.title == (
         "AlertSite, default: 26 monitors have drifted, 25 monitors have lost monitoring (24 "
@@ -128,7 +128,7 @@ def test_drift_without_loss_says_nothing_of_coverage() -> None:
     )
     for text in (drift_text(found), drift_markdown(found, View())):
         assert "lost monitoring" not in text
-    message = drift_message("default", Origin("r1"), found.monitors, 2)
+    message = drift_message("default", MessageOrigin("r1"), found.monitors, 2)
     assert message is not None
     assert message.title == "AlertSite, default: 1 monitor has drifted"
 

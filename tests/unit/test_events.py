@@ -16,7 +16,7 @@ from reconciler.core.result import Outcome, Status
 from reconciler.core.rollup import PartResult
 from reconciler.errors import ExitCode
 from reconciler.render.notifications import (
-    Origin,
+    MessageOrigin,
     accounts_message,
     apply_message,
     drift_message,
@@ -64,13 +64,13 @@ class TestMessages:
 
     def test_nothing_done_is_nothing_to_tell(self) -> None:
         for code in (0, 64, 130):
-            assert apply_message("default", Origin("r"), (), code) is None
-        assert drift_message("default", Origin("r"), (), 2) is None
+            assert apply_message("default", MessageOrigin("r"), (), code) is None
+        assert drift_message("default", MessageOrigin("r"), (), 2) is None
 
     def test_what_others_said_is_left_out(self) -> None:
         (outcome,) = self.OUTCOMES
         failed = outcome._replace(status=Status.FAILED, message="<!channel> @everyone")
-        found = apply_message("default", Origin("r1"), (failed,), 7)
+        found = apply_message("default", MessageOrigin("r1"), (failed,), 7)
         assert found is not None
         assert found.is_failure
         assert found.body == "email-smtp/relay: change failed\nRun r1"
@@ -84,7 +84,9 @@ class TestMessages:
             refusals=refusals,
             coverage=Coverage(200, losses, allowance=BudgetLimits(10)),
         )
-        found = apply_message("default", Origin("r1", "https://ci.example.com/7"), (), 5, over)
+        found = apply_message(
+            "default", MessageOrigin("r1", "https://ci.example.com/7"), (), 5, over
+        )
         assert found is not None
         assert found.is_failure
         assert found.body.splitlines() == [
@@ -98,7 +100,7 @@ class TestMessages:
 
     @pytest.mark.parametrize("code", sorted({*ExitCode} - {0, 2, 64, 130}))
     def test_every_failure_has_words(self, code: int) -> None:
-        found = apply_message("default", Origin("r1"), (), code)
+        found = apply_message("default", MessageOrigin("r1"), (), code)
         assert found is not None
         first, *_ = found.body.splitlines()
         assert first != "See the log of the run for the reason."
@@ -111,7 +113,7 @@ class TestMessages:
             PartResult("d", "apply", 7, "@everyone", changes={"update": 1}),
             PartResult("e", "apply", None, "an account of wave 1 is not done"),
         )
-        found = accounts_message(parts, Origin(pipeline="https://ci.example.com/7"), 7)
+        found = accounts_message(parts, MessageOrigin(pipeline="https://ci.example.com/7"), 7)
         assert found is not None
         assert found.title == (
             "AlertSite, 5 accounts: 4 changes applied, 3 accounts are not done (exit code 7)"
@@ -123,21 +125,21 @@ class TestMessages:
             "a: 1 added, 2 changed",
             "https://ci.example.com/7",
         ]
-        assert accounts_message(parts[2:3], Origin(), 0) is None
-        assert accounts_message(parts[4:], Origin(), 130) is None
-        refused = refused_message(60, Origin(), 5)
+        assert accounts_message(parts[2:3], MessageOrigin(), 0) is None
+        assert accounts_message(parts[4:], MessageOrigin(), 130) is None
+        refused = refused_message(60, MessageOrigin(), 5)
         assert refused is not None
         assert refused.title == "AlertSite, 60 accounts: apply failed (exit code 5)"
 
     def test_a_long_message_is_cut_and_says_so(self) -> None:
-        found = apply_message("default", Origin("r1"), self.OUTCOMES * 30, 0)
+        found = apply_message("default", MessageOrigin("r1"), self.OUTCOMES * 30, 0)
         assert found is not None
         assert found.title == "AlertSite, default: 30 changes applied"
         assert found.body.splitlines()[-2:] == ["… and 10 more", "Run r1"]
 
     def test_drift_names_fields(self) -> None:
         gone = Drifted("email-smtp/gone", 2, "", "", ())
-        found = drift_message("default", Origin("r1"), (gone,), 2)
+        found = drift_message("default", MessageOrigin("r1"), (gone,), 2)
         assert found is not None
         assert found.title == "AlertSite, default: 1 monitor has drifted"
         assert found.body.splitlines() == ["email-smtp/gone: deleted in AlertSite", "Run r1"]

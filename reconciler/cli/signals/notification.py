@@ -28,7 +28,7 @@ from reconciler.core.news import drift_print
 from reconciler.core.result import Status
 from reconciler.errors import UsageError
 from reconciler.render import as_json
-from reconciler.render.notifications import Message, Origin, apply_message, drift_message
+from reconciler.render.notifications import Message, MessageOrigin, apply_message, drift_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -136,7 +136,7 @@ class Notification:
         self._say = say
         self._tells_failures = tells_failures
         self._account, self._operation = DEFAULT_ACCOUNT, ""
-        self._origin = Origin(pipeline=pipeline)
+        self._origin = MessageOrigin(pipeline=pipeline)
         self._plan: Plan | None = None
         self._outcomes: dict[str, Outcome] = {}
         self._drift: DriftFound | None = None

@@ -79,5 +79,7 @@ def _show(store: Store, asked: str, *, as_json: bool) -> ExitCode:
     if as_json:
         console.document({"runs": [run.to_json()]})
     else:
-        console.data(run_text(run, colour=console.has_colour(sys.stdout)))
+        text = run_text(run, colour=console.has_colour(sys.stdout))
+        if not console.page(text):
+            console.data(text)
     return ExitCode.OK

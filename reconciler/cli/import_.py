@@ -10,10 +10,13 @@ import click
 
 from reconciler.cli import baseline, config, console, options, runtime, selection
 from reconciler.cli.runtime import connect
+from reconciler.core.grouping import FOLDED_ABOVE
 from reconciler.core.naming import LAYOUT
+from reconciler.core.plan import counted
 from reconciler.core.state import Record, StateDelta
 from reconciler.errors import ConfigurationError, ExitCode, InvalidManifestsError, UsageError
-from reconciler.render.text import quantity
+from reconciler.render.plans import counts_text
+from reconciler.render.text import quantity, some
 from reconciler.render.view import View
 from reconciler.schema import installed_schemas
 from reconciler.usecases import import_ as importing
@@ -22,7 +25,7 @@ from reconciler.usecases.load import load
 from reconciler.usecases.plan import observe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from reconciler.cli.console import Writes
     from reconciler.cli.runtime import Connection
@@ -141,8 +144,8 @@ def _import(
     found = importing.draft(live, schemas, state, terms, runtime.redactor())
     with console.writing() as writes:
         importing.write(found, folder, writes.one)
-        for path in found.texts:
-            console.data(f"wrote  {Path(folder, path)}")
+        for line in _written(found, folder):
+            console.data(line)
         for line in _report(found, folder):
             console.data(line)
         code = ExitCode.PARTIAL if found.skipped else ExitCode.OK
@@ -193,6 +196,16 @@ def _know_findings(found: Imported, fleet: Fleet, writes: Writes) -> None:
     )
 
 
+def _written(found: Imported, folder: str) -> Iterator[str]:
+    """The files, or how many there are in which folder if they are many."""
+    paths = [Path(folder, path) for path in found.texts]
+    if len(paths) > FOLDED_ABOVE:
+        folders = counted(str(path.parent) for path in paths)
+        yield f"wrote  {quantity(len(paths), 'file')}: {counts_text(folders)}"
+    else:
+        yield from (f"wrote  {path}" for path in paths)
+
+
 def _report(found: Imported, folder: str) -> Iterator[str]:
     yield from _totals(found, folder)
     yield from _list(
@@ -204,8 +217,8 @@ def _report(found: Imported, folder: str) -> Iterator[str]:
         "secretRefs there, or delete the new files and run import --unknown write",
         (f"{field}: {quantity(count, 'manifest')}" for field, count in found.held_back.items()),
     )
-    yield from _list("left out because a manifest cannot express it", map(_line, found.left_out))
-    yield from _list("no manifest was written for these", map(_line, found.skipped))
+    yield from _list("left out because a manifest cannot express it", _lines(found.left_out))
+    yield from _list("no manifest was written for these", _lines(found.skipped))
     yield from _list(
         "set these variables, or write other secretRefs",
         (f"{told.text}: {told.subject} {told.field}" for told in found.secrets),
@@ -237,9 +250,16 @@ def _totals(found: Imported, folder: str) -> Iterator[str]:
         yield f"Shared values in {path}{kinds}: {', '.join(item.spec)}"
 
 
-def _line(note: ImportNote) -> str:
-    field = f" {note.field}" if note.field else ""
-    return f"{note.subject}{field}: {note.text}"
+def _lines(notes: Sequence[ImportNote]) -> Iterator[str]:
+    """The notes; of many, those that say the same are one."""
+    alike: dict[tuple[str, str] | int, list[ImportNote]] = {}
+    for place, note in enumerate(notes):
+        key = (note.field, note.text) if len(notes) > FOLDED_ABOVE else place
+        alike.setdefault(key, []).append(note)
+    for group in alike.values():
+        who = some([note.subject for note in group])
+        field = f" {group[0].field}" if group[0].field else ""
+        yield f"{who}{field}: {group[0].text}"
 
 
 def _list(title: str, lines: Iterable[str]) -> Iterator[str]:

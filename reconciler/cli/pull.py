@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
@@ -10,19 +11,22 @@ import click
 from reconciler.cli import console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.diff import Cause
+from reconciler.core.grouping import FOLDED_ABOVE
 from reconciler.core.options import PlanOptions
 from reconciler.core.printable import joined, printable
-from reconciler.errors import ExitCode
+from reconciler.errors import ExitCode, Position
 from reconciler.manifests.edits import ABSENT
-from reconciler.render.text import paint, quantity, value_text
+from reconciler.render.text import paint, quantity, some, value_text
 from reconciler.secrets import Vault
 from reconciler.usecases.plan import Workspace
 from reconciler.usecases.pull import find_pull, look_without_secrets, write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from reconciler.usecases.pull import Edit, Pull
+
+_NOWHERE = Position("", 0, 0)
 
 
 @click.command(
@@ -77,14 +81,16 @@ def pull(
 
 
 def _lines(found: Pull) -> Iterator[str]:
-    """The edits, those that cannot be made, and their count."""
+    """The edits, equal ones of many manifests as one, those that cannot be made, their count."""
     colour = console.has_colour(sys.stdout)
-    address = ""
-    for edit in found.edits:
-        if edit.desired.address != address:
-            address = edit.desired.address
-            yield f"  {paint(f'~ {address}', '~', colour=colour)}"
-        yield f"      {printable(f'{edit.pointer[1]}: {_change(edit)}')}"
+    for group in _alike(found.edits):
+        first, names = group[0], [edits[0].desired.address for edits in group]
+        who = names[0] if len(names) == 1 else f"{len(names):,} monitors"
+        yield f"  {paint(f'~ {who}', '~', colour=colour)}"
+        for edit in first:
+            yield f"      {printable(f'{edit.pointer[1]}: {_change(edit)}')}"
+        if len(names) > 1:
+            yield f"      {some(names)}"
     for skipped in found.skipped:
         head = paint(f"! {skipped.desired.address}", "!", colour=colour)
         place = f"{skipped.place.path}:{skipped.place.line}"
@@ -97,6 +103,18 @@ def _lines(found: Pull) -> Iterator[str]:
         return
     text = f"Pull: {quantity(len(found.edits), 'field')} in {quantity(len(found.files), 'file')}."
     yield paint(text, "bold", colour=colour)
+
+
+def _alike(edits: Iterable[Edit]) -> Iterable[list[list[Edit]]]:
+    """The edits of each manifest, of many those that only stand in other places together."""
+    each = [list(group) for _, group in groupby(edits, key=lambda edit: edit.desired.address)]
+    if len(each) <= FOLDED_ABOVE:
+        return [[one] for one in each]
+    found: dict[tuple[str, ...], list[list[Edit]]] = {}
+    for one in each:
+        said = (f"{edit.pointer[1]} {_change(edit._replace(place=_NOWHERE))}" for edit in one)
+        found.setdefault(tuple(said), []).append(one)
+    return found.values()
 
 
 def _change(edit: Edit) -> str:
@@ -134,11 +152,16 @@ def _say_rest(found: Pull) -> None:
 
 
 def _write(found: Pull) -> int:
-    failed = len(found.skipped)
+    failed, written = len(found.skipped), 0
+    is_short = len(found.files) <= FOLDED_ABOVE
     with console.writing() as writes:
-        for file, state_error in write(found, writes.one):
-            failed += bool(state_error)
-            console.say(state_error or f"{file.path}: wrote {quantity(len(file.edits), 'field')}.")
+        for file, error in write(found, writes.one):
+            failed += bool(error)
+            written += not error
+            if error or is_short:
+                console.say(error or f"{file.path}: wrote {quantity(len(file.edits), 'field')}.")
+        if written and not is_short:
+            console.say(f"Wrote {quantity(written, 'file')}.")
         if not failed:
             console.note("AlertSite was not changed. Review the edits, then commit them.")
     return ExitCode.PARTIAL if failed else ExitCode.OK

@@ -11,7 +11,7 @@ from reconciler.cli import console, options, runtime, selection
 from reconciler.core.assignments import assignment
 from reconciler.core.edit_report import EditReport
 from reconciler.errors import ExitCode, UsageError
-from reconciler.render.edits import edits_text
+from reconciler.render.edits import folded_edits_text
 from reconciler.render.text import quantity
 from reconciler.schema import did_you_mean, installed_schemas
 from reconciler.usecases.set_ import Asked, find_setting, write
@@ -68,7 +68,7 @@ def set_(
     wanted = _wanted(arguments, targets, unset, schemas)
     found = find_setting(options.sources(manifests), schemas, wanted, runtime.now()[:10])
     if not as_json:
-        _show(found)
+        _show(found, pages=not auto_approve)
         if found.files and not auto_approve:
             console.ask_to_write()
     is_written = bool(found.files) and (auto_approve or not as_json)
@@ -84,14 +84,15 @@ def set_(
     return ExitCode.OK
 
 
-def _show(found: Setting) -> None:
-    colour = console.has_colour(sys.stdout)
-    for file in found.files:
-        console.data(edits_text(file.path, file.original or b"", file.data, colour=colour))
+def _show(found: Setting, *, pages: bool) -> None:
+    files = [(file.path, file.original or b"", file.data) for file in found.files]
+    text = folded_edits_text(files, colour=console.has_colour(sys.stdout))
+    if text and not (pages and console.page(text)):
+        console.data(text)
     meant = quantity(found.meant, "manifest")
     if found.files:
-        files = quantity(len(found.files), "file")
-        console.data(f"{found.changed:,} of {meant} to change, in {files}.")
+        count = quantity(len(found.files), "file")
+        console.data(f"{found.changed:,} of {meant} to change, in {count}.")
     else:
         console.data(f"Nothing to set in {meant}: they already have these values.")
 

@@ -152,8 +152,21 @@ def groups(plan: Plan) -> tuple[Group, ...]:
         else:
             usual.append(change)
     first = [group for sort in sorted(unusual) for group in _of_sort(unusual[sort], lost)]
-    folded = sorted(_alike(usual, {}), key=lambda group: -len(group.changes))
+    folded = sorted(alike(usual), key=lambda group: -len(group.changes))
     return (*first, *folded)
+
+
+def alike(changes: Iterable[Change], lost: Mapping[str, Loss] = {}) -> list[Group]:
+    """The changes, those that are alike together, in the order of their first ones.
+
+    `lost` has the losses by address that tell changes apart, too.
+    """
+    found: dict[str, list[Change]] = {}
+    for change in changes:
+        loss = lost.get(change.address)
+        costs = (loss.causes, dict(loss.fields)) if loss else None
+        found.setdefault(_likeness(change, costs), []).append(change)
+    return list(map(_group, found.values()))
 
 
 def loss_groups(losses: Iterable[Loss]) -> tuple[LossGroup, ...]:
@@ -230,18 +243,8 @@ def _of_sort(changes: list[Change], lost: Mapping[str, Loss]) -> list[Group]:
     if len(changes) <= FOLDED_ABOVE:
         found = [_group([change]) for change in changes]
     else:
-        found = sorted(_alike(changes, lost), key=lambda group: len(group.changes))
+        found = sorted(alike(changes, lost), key=lambda group: len(group.changes))
     return [group._replace(is_unusual=True) for group in found]
-
-
-def _alike(changes: Iterable[Change], lost: Mapping[str, Loss]) -> list[Group]:
-    """The changes, those that are alike together, in the order of their first ones."""
-    alike: dict[str, list[Change]] = {}
-    for change in changes:
-        loss = lost.get(change.address)
-        costs = (loss.causes, dict(loss.fields)) if loss else None
-        alike.setdefault(_likeness(change, costs), []).append(change)
-    return list(map(_group, alike.values()))
 
 
 def _is_moved(change: Change) -> bool:
@@ -252,9 +255,10 @@ def _is_moved(change: Change) -> bool:
 def _likeness(change: Change, costs: JSON) -> str:
     """The text that two changes share exactly when they are alike; `costs` is what they lose."""
     head = [change.action, change.reason, costs]
-    if change.action is Action.CREATE:
-        return canonical([*head, change.kind, [field.field for field in change.fields]])
-    return canonical([*head, [_said(field) for field in change.fields]])
+    if change.action is Action.UPDATE:
+        return canonical([*head, [_said(field) for field in change.fields]])
+    kind = change.kind if change.action is Action.CREATE else ""
+    return canonical([*head, kind, [field.field for field in change.fields]])
 
 
 def _said(field: FieldChange) -> JSON:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.core.diff import FieldChange
-from reconciler.core.plan import Action, BindingAction
+from reconciler.core.grouping import FOLDED_ABOVE, alike
+from reconciler.core.plan import Action, BindingAction, Change
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.result import Status
+from reconciler.render.plans import counts_text, group_names
 from reconciler.render.text import paint
 from reconciler.render.values import shown_change, shown_value
 from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from reconciler.core.run_record import Rebinding, RunChange, RunField, RunRecord
 
@@ -33,7 +35,7 @@ def history_text(runs: Sequence[RunRecord], *, whole: bool, colour: bool = False
 
 
 def run_text(run: RunRecord, *, colour: bool = False) -> Lines:
-    """All of one run."""
+    """All of one run; of many changes, those that are alike are one."""
     about = run.about
     lines = [paint(f"{about.operation} {printable(run.id)}", "bold", colour=colour)]
     rows = [
@@ -49,7 +51,8 @@ def run_text(run: RunRecord, *, colour: bool = False) -> Lines:
         ("did", _counts(run)),
     ]
     lines += [f"  {name:<11}{printable(value)}" for name, value in rows if value]
-    changes = [f"  {line}" for line in _changes(run, colour=colour)]
+    found = _changes if len(run.changes) <= FOLDED_ABOVE else _folded
+    changes = [f"  {line}" for line in found(run, colour=colour)]
     return joined([*lines, *([""] if changes else []), *changes], colour=colour)
 
 
@@ -104,30 +107,77 @@ def _changes(run: RunRecord, *, most: int | None = None, colour: bool) -> Iterat
         yield from _change(change, colour=colour)
     if most is not None and len(run.changes) > most:
         yield f"… and {len(run.changes) - most:,} more"
+    yield from _bindings(run, colour=colour)
+
+
+def _bindings(run: RunRecord, *, colour: bool) -> Iterator[str]:
     changed = {item.address for item in run.changes}
     for binding in run.bindings:
         if binding.address not in changed:
             yield _binding(binding, colour=colour)
 
 
+def _folded(run: RunRecord, *, colour: bool) -> Iterator[str]:
+    """Many changes, those that are alike and ended alike together; what is not done comes last."""
+    ended: dict[str, list[RunChange]] = {}
+    for change in sorted(run.changes, key=lambda item: item.status is not Status.DONE):
+        ended.setdefault(_end(change), []).append(change)
+    count = 0
+    for end, changes in ended.items():
+        by_address = {change.address: change for change in changes}
+        for group in alike(map(_as_planned, changes)):
+            if len(group.changes) == 1:
+                yield from _change(by_address[group.changes[0].address], colour=colour)
+                continue
+            count += len(group.changes)
+            symbol = VERBS[group.action].symbol
+            head = paint(f"{symbol} {len(group.changes):,} monitors", symbol, colour=colour)
+            yield f"{head} ({counts_text(group.by_kind())}){end}"
+            yield from _fields(group.action, group.fields, colour=colour)
+            if group.varying:
+                yield f"    {printable(', '.join(group.varying))}: different for each"
+            yield f"    {group_names(group)}"
+    if count:
+        yield f"{count:,} changes are folded: --json lists each."
+    yield from _bindings(run, colour=colour)
+
+
+def _as_planned(change: RunChange) -> Change:
+    fields = tuple(map(_as_planned_field, change.fields))
+    kind = change.address.partition("/")[0]
+    return Change(change.action, change.address, kind, change.id, {}, fields, None)
+
+
+def _as_planned_field(field: RunField) -> FieldChange:
+    return FieldChange(
+        field.field, field.before, field.after, source=field.source, set_key=field.set_key
+    )
+
+
 def _change(change: RunChange, *, colour: bool) -> Iterator[str]:
     symbol = VERBS[change.action].symbol
     head = paint(f"{symbol} {printable(change.address)}", symbol, colour=colour)
     number = f" (id {change.id})" if change.id is not None else ""
+    yield f"{head}{number}{_end(change)}"
+    fields = map(_as_planned_field, change.fields)
+    yield from _fields(change.action, fields, colour=colour)
+
+
+def _end(change: RunChange) -> str:
+    """How a change ended, and why so; empty if it was done."""
     word = "" if change.status is Status.DONE else f" {change.status.value}"
-    reason = f": {printable(change.message)}" if change.message else ""
-    yield f"{head}{number}{word}{reason}"
-    for field in change.fields:
-        yield f"    {printable(field.field)}: {_field(change, field, colour=colour)}"
+    return f"{word}: {printable(change.message)}" if change.message else word
 
 
-def _field(change: RunChange, field: RunField, *, colour: bool) -> str:
-    if field.source is not None:
-        return f"a secret from {printable(field.source)}"
-    shown = FieldChange(field.field, field.before, field.after, set_key=field.set_key)
-    if change.action is Action.CREATE:
-        return shown_value(shown, field.after, {})
-    return shown_change(shown, {}, colour=colour)
+def _fields(action: Action, fields: Iterable[FieldChange], *, colour: bool) -> Iterator[str]:
+    for field in fields:
+        if field.source is not None:
+            text = f"a secret from {printable(field.source)}"
+        elif action is Action.CREATE:
+            text = shown_value(field, field.after, {})
+        else:
+            text = shown_change(field, {}, colour=colour)
+        yield f"    {printable(field.field)}: {text}"
 
 
 def _binding(binding: Rebinding, *, colour: bool) -> str:

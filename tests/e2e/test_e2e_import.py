@@ -46,7 +46,8 @@ def test_a_thousand_monitors(workspace: Workspace, run: Run, start: Start) -> No
     assert lines[-1] == "Plan after import: no changes. 1,000 unchanged."
     written = files(workspace)
     assert len(written) == 1001
-    assert sorted(names.splitlines()) == sorted(f"wrote  monitors/{name}" for name in written)
+    (line,) = names.splitlines()
+    assert line.startswith("wrote  1,001 files: monitors/email-imap 250, monitors/email-pop 250, ")
     assert "Reading the account's monitors.\n" in done.err
     assert not [
         name for name, data in written.items() if any(map(data.count, map(str.encode, SECRETS)))
@@ -89,6 +90,17 @@ def test_nothing_is_overwritten(
     assert "email-smtp/buro-munchen-smtp-2.yaml" in after
     assert {name: after[name] for name in before} == before
     assert run("import", env=account.env).code == 5
+
+
+def test_a_note_about_many_monitors_is_one_line(run: Run, sandbox: Sandbox, monitor: Any) -> None:
+    fields = {"home_location": "x"}
+    seed = [monitor("email-smtp", id_, name=f"m{id_:02}", **fields) for id_ in range(1, 31)]
+    done = run("import", env=sandbox(*seed).env)
+    assert "wrote  31 files: monitors/email-smtp 30, monitors 1\n" in done.out
+    assert (
+        "  - email-smtp/m01, email-smtp/m02, email-smtp/m03 and 27 more home_location: "
+        "spec.home_location must be an integer, not a string\n"
+    ) in done.out
 
 
 def test_staged_for_review(workspace: Workspace, run: Run, account: Account) -> None:

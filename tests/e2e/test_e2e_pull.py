@@ -94,6 +94,28 @@ def applied(workspace: Workspace, run: Run, sandbox: Sandbox) -> Account:
     return account
 
 
+def test_equal_edits_of_many_manifests_are_shown_once(
+    workspace: Workspace, run: Run, sandbox: Sandbox, manifest: Manifest, monitor: Any
+) -> None:
+    numbers = range(1, 26)
+    for number in numbers:
+        name = f"m{number:02}"
+        text = manifest("email-smtp", name, number, name=name, enabled=True, port=25)
+        workspace.write(f"{name}.yaml", text)
+    account = sandbox(*(monitor("email-smtp", id_, name=f"m{id_:02}", port=25) for id_ in numbers))
+    assert run("apply", "--auto-approve", env=account.env).code == 0
+    for number in numbers:
+        account.edit("email-smtp", number, enabled=False)
+    account.edit("email-smtp", 7, port=26)
+    done = run("pull", "--auto-approve", env=account.env)
+    assert "  ~ 24 monitors\n      enabled: true → false (monitors/m01.yaml:" in done.out
+    assert "      email-smtp/m01, email-smtp/m02, email-smtp/m03 and 21 more\n" in done.out
+    assert "  ~ email-smtp/m07\n      enabled: true → false" in done.out
+    assert done.out.count("enabled: ") == 2
+    assert "Wrote 25 files.\n" in done.err
+    assert "enabled: false" in workspace.read("m25.yaml")
+
+
 def test_ten_fields_are_ten_lines(workspace: Workspace, run: Run, applied: Account) -> None:
     applied.edit("email-smtp", 1, name="Relay 1", port="587", interval=15, mode="Primary: 1")
     applied.edit("email-smtp", 1, locations=[{"id": 10}, {"id": 30}])

@@ -72,6 +72,23 @@ def test_fields_of_a_team(workspace: Workspace, run: Run) -> None:
     )
 
 
+def test_the_same_edit_of_many_files_is_shown_once(workspace: Workspace, run: Run) -> None:
+    for number in range(25):
+        name = f"m{number:02}"
+        text = RELAY.replace("name: relay,", f"name: {name},").replace("Relay", name)
+        workspace.write(f"many/{name}.yaml", text)
+    few = run("set", "email-smtp/m0*", "timeout=44", "--auto-approve")
+    assert few.out.count("+  timeout: 44") == 10
+    done = run("set", "email-smtp/m*", "timeout=45", "--auto-approve")
+    assert done.out.count("+  timeout: 45") == 2  # one was 44 before, one was not set
+    assert (
+        "The same edit in 14 more files: monitors/many/m11.yaml, monitors/many/m12.yaml, "
+        "monitors/many/m13.yaml and 11 more"
+    ) in done.out
+    assert "25 of 25 manifests to change, in 25 files." in done.out
+    assert "timeout: 45" in workspace.read("many/m24.yaml")
+
+
 def test_a_location_is_added_to_what_each_has(
     workspace: Workspace, run: Run, sandbox: Sandbox
 ) -> None:

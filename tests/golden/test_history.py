@@ -109,6 +109,38 @@ def test_golden(request: pytest.FixtureRequest) -> None:
     assert found == {path.name: path.read_text() for path in FOLDER.iterdir()}
 
 
+def test_a_run_with_many_equal_changes_is_short_and_what_failed_is_last() -> None:
+    fields = (RunField("interval", 5, 10, was_applied=True),)
+    done = [
+        RunChange(Action.UPDATE, f"email-smtp/m{n:04}", n, Status.DONE, fields=fields)
+        for n in range(2000)
+    ]
+    done[3] = done[3]._replace(status=Status.FAILED, message="no")
+    made = [
+        RunChange(
+            Action.CREATE,
+            f"email-pop/n{n:02}",
+            9000 + n,
+            Status.DONE,
+            fields=(RunField("name", None, f"N{n}"), RunField("port", None, 995)),
+        )
+        for n in range(30)
+    ]
+    text = run_text(apply()._replace(changes=(*made, *done), bindings=()))
+    assert text.split("\n\n")[1] == (
+        "  + 30 monitors (email-pop 30)\n"
+        "      port: 995\n"
+        "      name: different for each\n"
+        "      email-pop/n00, email-pop/n01, email-pop/n02 and 27 more\n"
+        "  ~ 1,999 monitors (email-smtp 1,999)\n"
+        "      interval: 5 → 10\n"
+        "      email-smtp/m0000, email-smtp/m0001, email-smtp/m0002 and 1,996 more\n"
+        "  ~ email-smtp/m0003 (id 3) failed: no\n"
+        "      interval: 5 → 10\n"
+        "  2,029 changes are folded: --json lists each."
+    )
+
+
 @pytest.mark.parametrize("run", [apply(), undo()], ids=["apply", "undo"])
 def test_what_is_written_is_read(run: RunRecord) -> None:
     read = RunRecord.from_json(json.loads(to_text(run)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from reconciler.core.grouping import drift_groups
@@ -73,14 +72,17 @@ def drift_summary(drift: Drift) -> list[str]:
     return lines
 
 
-def lost_text(monitors: Iterable[Drifted], where: str = " in AlertSite") -> str:
+def lost_text(monitors: Iterable[Drifted]) -> str:
     """How many of them lost monitoring, and how, as a plan says it; empty if none did."""
-    lost = [item.causes for item in monitors if item.causes]
-    if not lost:
-        return ""
-    how = ", ".join(f"{count:,} {cause}" for cause, count in counted(chain(*lost)).items())
+    lost = [item for item in monitors if item.causes]
     have = quantity(len(lost), "monitor has", "monitors have")
-    return f"{have} lost monitoring{where} ({how})"
+    return f"{have} lost monitoring in AlertSite ({lost_how(lost)})" if lost else ""
+
+
+def lost_how(monitors: Iterable[Drifted]) -> str:
+    """How many lost monitoring in which way."""
+    causes = counted(cause for item in monitors for cause in item.causes)
+    return ", ".join(f"{count:,} {cause}" for cause, count in causes.items())
 
 
 def drifted_text(monitor: Drifted) -> Lines:

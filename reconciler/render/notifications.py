@@ -12,7 +12,7 @@ from reconciler.core.plan import Action
 from reconciler.core.printable import printable
 from reconciler.core.result import Status
 from reconciler.errors import ExitCode
-from reconciler.render.drifts import lost_text, unmanaged_text
+from reconciler.render.drifts import lost_how, unmanaged_text
 from reconciler.render.results import status_word
 from reconciler.render.text import quantity, some
 from reconciler.render.verbs import VERBS
@@ -195,8 +195,8 @@ def _drift(monitors: Sequence[Drifted]) -> Iterator[str]:
     """How many have drifted, and what monitoring was lost by it, for a title."""
     if monitors:
         yield f"{quantity(len(monitors), 'monitor has', 'monitors have')} drifted"
-    if lost := lost_text(monitors, ""):
-        yield lost
+    if lost := [item for item in monitors if item.causes]:
+        yield f"{quantity(len(lost), 'has', 'have')} lost monitoring ({lost_how(lost)})"
 
 
 def _lost_first(monitors: Iterable[Drifted]) -> list[Drifted]:

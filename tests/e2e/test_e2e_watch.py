@@ -615,12 +615,13 @@ class TestNotify:
         done = run(*WATCH, "--notify", service.url, env=env, cwd=checkout, clock=clock)
         assert done.code == 0, done.text
         nothing: list[str] = []
+        lost = "1 has lost monitoring (1 retargeted)"
         assert told == [
             nothing,
             nothing,
-            ["AlertSite, default: 1 monitor has drifted"],
+            [f"AlertSite, default: 1 monitor has drifted, {lost}"],
             nothing,
-            ["AlertSite, default: 2 monitors have drifted"],
+            ["AlertSite, default: 2 monitors have drifted, 2 have lost monitoring (2 retargeted)"],
             nothing,
             ["AlertSite, default: 1 account has failed"],
             nothing,
@@ -675,7 +676,8 @@ class TestNotify:
     ) -> None:
         assert run("apply", "--auto-approve", env=account.env, cwd=checkout).code == 0
         account.edit("email-smtp", 2, port=2525)
-        news = ["AlertSite, default: 1 monitor has drifted"]
+        lost = "1 has lost monitoring (1 retargeted)"
+        news = [f"AlertSite, default: 1 monitor has drifted, {lost}"]
         for answer, title in ((500, news), (200, news), (200, [])):
             service.answer(answer)
             done = once(run, account, checkout, "--notify", service.url)

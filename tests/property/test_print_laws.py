@@ -187,7 +187,7 @@ def test_a_result_has_the_lines_of_a_plain_one(name: str, text: str) -> None:
 @given(TEXTS)
 def test_drift_has_the_lines_of_a_plain_one(text: str) -> None:
     drift = Drift(ACCOUNT, (Drifted(text, 1, text, text, ()),), 1)
-    assert_safe(render.drift_text(drift), 3)
+    assert_safe(render.drift_text(drift), 4)
 
 
 @given(TEXTS, TEXTS)

@@ -116,7 +116,7 @@ def test_the_coverage_that_was_lost_and_the_next_step_are_said_everywhere() -> N
     message = drift_message("default", MessageOrigin("r1"), found.monitors, 2)
     assert message is not None
     assert message.title == (
-        "AlertSite, default: 26 monitors have drifted, 25 monitors have lost monitoring (24 "
+        "AlertSite, default: 26 monitors have drifted, 25 have lost monitoring (24 "
         "disabled, 1 vanished)"
     )
     assert "email-smtp/m01: enabled (disabled)" in message.body

@@ -50,7 +50,7 @@ def test_drift_is_told_when_it_begins_changes_and_ends() -> None:
     assert not watcher.round((seen(), drift())).is_something
     begun = watcher.round((seen(code=2), drift(a=25)))
     assert lines(begun) == (
-        "AlertSite, x: 1 monitor has drifted, 1 monitor has lost monitoring (1 retargeted)",
+        "AlertSite, x: 1 monitor has drifted, 1 has lost monitoring (1 retargeted)",
         ["email-smtp/a: port (retargeted)"],
     )
     assert not watcher.round((seen(code=2), drift(a=25))).is_something
@@ -103,7 +103,7 @@ def test_several_accounts_are_one_message_with_the_failed_ones_first() -> None:
     assert lines(found) == (
         (
             "AlertSite: the latest commit cannot be used, 1 account has failed, 1 monitor has "
-            "drifted, 1 monitor has lost monitoring (1 retargeted)"
+            "drifted, 1 has lost monitoring (1 retargeted)"
         ),
         [
             "See the log of the watcher for the reason.",

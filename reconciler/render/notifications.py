@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.plan import Action
 from reconciler.core.printable import printable
 from reconciler.core.result import Status
-from reconciler.errors import ExitCode
+from reconciler.errors import ExitCode, without_logins
 from reconciler.render.drifts import lost_how, unmanaged_text
 from reconciler.render.results import status_word
 from reconciler.render.text import quantity, some
@@ -60,7 +60,9 @@ class MessageOrigin(NamedTuple):
     pipeline: str = ""
 
     def __str__(self) -> str:
-        return "\n".join(filter(None, (self.run and f"Run {self.run}", printable(self.pipeline))))
+        return "\n".join(
+            filter(None, (self.run and f"Run {self.run}", printable(without_logins(self.pipeline))))
+        )
 
 
 class Message(NamedTuple):

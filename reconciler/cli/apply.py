@@ -32,9 +32,17 @@ from reconciler.core import safety, saved_plan, undo
 from reconciler.core.events import OutcomeKnown
 from reconciler.core.generation import check
 from reconciler.core.options import PlanOptions
-from reconciler.errors import ConfigurationError, ExitCode, LockedError, RefusedError, UsageError
+from reconciler.errors import (
+    ConfigurationError,
+    ExitCode,
+    LockedError,
+    ReconcilerError,
+    RefusedError,
+    UsageError,
+)
 from reconciler.render.text import quantity
 from reconciler.render.view import View
+from reconciler.schema import installed_schemas
 from reconciler.usecases import plan as planning
 from reconciler.usecases.apply import Execution, apply_plan
 from reconciler.usecases.checkout import find_relation, read_generation
@@ -166,12 +174,17 @@ def apply(
             rules = rules._replace(prune=runtime.prunes(asked=prune))
         else:
             rules = saved.basis.options
-        schemas, fleet = options.load(manifests, may_be_empty=True)
-        run = runtime.begin(location, run=told.run)
-        workspace = Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
         takes_back = None
         if saved is not None and saved.basis.undoes:
             takes_back = TakingBack(saved.basis.undoes, saved.basis.targets)
+        try:
+            schemas, fleet = options.load(manifests, may_be_empty=True)
+        except ReconcilerError:
+            if takes_back is None:  # which says so when it has ended
+                raise
+            schemas, fleet = installed_schemas(), options.nothing(manifests)
+        run = runtime.begin(location, run=told.run)
+        workspace = Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
         return carry_out(workspace, run, saved, asked, told, manifests, takes_back)
 
 
@@ -315,7 +328,7 @@ def _apply(
     about = run.about("undo" if undoes else "apply", generation, plan, undoes)
     applied = _execute(plan, first, workspace, connection, run, known, asked, about, used, told)
     if back is not None:
-        say_what_is_left(plan, back.undoing)
+        say_what_is_left(plan, back, known.state, run, manifests)
     return applied._replace(result=applied.result.with_moved(moved))
 
 

@@ -278,6 +278,11 @@ def load_quietly(*paths: str, may_be_empty: bool = False) -> tuple[Schemas, Flee
     return schemas, fleet
 
 
+def nothing(manifests: str) -> Fleet:
+    """The fleet of what needs no manifests, and where they would be loaded from."""
+    return loading.Fleet({}, 0, manifests, sources=sources(manifests))
+
+
 def sources(*paths: str) -> loading.Sources:
     """What the fleet of the account is loaded from: its folders, or the paths that are named."""
     account, accounts = runtime.account(), runtime.accounts()

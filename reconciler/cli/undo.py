@@ -19,7 +19,6 @@ from reconciler.render.view import View
 from reconciler.schema import installed_schemas
 from reconciler.usecases.checkout import read_generation
 from reconciler.usecases.history import read_run
-from reconciler.usecases.load import Fleet
 from reconciler.usecases.plan import Workspace
 from reconciler.usecases.undo import look_back
 
@@ -75,8 +74,8 @@ def undo(
     with signals.emitting(signals.Wanted(events, metrics, notify), "undo") as told:
         schemas = installed_schemas()
         run = runtime.begin(location, run=told.run)
-        nothing = Fleet({}, 0, manifests, sources=options.sources(manifests))
-        workspace = Workspace(nothing, schemas, run.vault(), budgets=runtime.budgets())
+        fleet = options.nothing(manifests)
+        workspace = Workspace(fleet, schemas, run.vault(), budgets=runtime.budgets())
         asked = TakingBack(read_run(run.store, run_id).id, targets)
         how = ApplyOptions.of(given)
         if out is not None:
@@ -109,5 +108,5 @@ def _save(
     with console.writing() as writes, writes.one(out):
         generation = read_generation(manifests, console.reporter())
         plan_file.write(out, plan, back.workspace, state, run.id, generation, asked.targets)
-    say_what_is_left(plan, back.undoing)
+    say_what_is_left(plan, back, state, run, manifests)
     return ExitCode.OK

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from reconciler.core.plan import Plan
     from reconciler.core.result import Outcome
     from reconciler.core.state import State
-    from reconciler.core.undo import Undoing
     from reconciler.usecases.plan import Workspace
     from reconciler.usecases.undo import UndoWorkspace
 
@@ -56,9 +55,11 @@ def refuse_nothing_left(plan: Plan, moved: Sequence[Outcome]) -> None:
         raise RefusedError(f"{what} refused; there is nothing else to undo")
 
 
-def say_what_is_left(plan: Plan, undoing: Undoing) -> None:
-    """Says what an undo does not do."""
-    for line in undoing.left:
+def say_what_is_left(
+    plan: Plan, found: UndoWorkspace, state: State, run: runtime.Run, manifests: str
+) -> None:
+    """Says what an undo does not do; the state is that before it."""
+    for line in found.undoing.left:
         console.say(line)
-    if said := what_manifests_say(plan, undoing.record):
+    if said := what_manifests_say(plan, found, state.records, run.store, manifests):
         console.say(said)

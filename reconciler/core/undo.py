@@ -92,6 +92,67 @@ def matches_nothing(record: RunRecord, target: str) -> bool:
     return not any(fnmatchcase(address, bare(target)) for address in addresses)
 
 
+class Repeated(NamedTuple):
+    """That the manifests still have what the run applied.
+
+    Attributes:
+        files: in which they say it.
+        is_absence: whether they say it, or some of it, by what they lack.
+    """
+
+    files: frozenset[str]
+    is_absence: bool
+
+
+def repeated(
+    plan: Plan, undo: Undoing, fleet: Mapping[str, Desired], records: Mapping[str, Record]
+) -> Repeated | None:
+    """What of that which a plan takes back the manifests still have; None if it is nothing.
+
+    The plan is one of an undo, the fleet has the manifests by address, and the records are those of
+    the state before the undo.
+    """
+    numbers = {item.id for item in plan.changes if item.id is not None}
+    addresses = {item.address for item in plan.changes} | {item.address for item in plan.bindings}
+    addresses |= {item.before for item in plan.bindings if item.before is not None}
+    by_id = {item.id: item for item in fleet.values() if item.id is not None}
+    current = {item.id: address for address, item in records.items()}
+    files: set[str] = set()
+    is_absence = False
+    for change in undo.record.changes:
+        if not change.took_effect or not (change.id in numbers or change.address in addresses):
+            continue
+        address = current.get(change.id or 0, change.address)
+        wanted = fleet.get(address) or by_id.get(change.id or 0) or fleet.get(change.address)
+        if wanted is None:
+            is_absence |= change.action is Action.DELETE or any(
+                item.field == "enabled" and item.after is False for item in change.fields
+            )
+        elif change.action is Action.CREATE:
+            files.add(wanted.origin.path)
+        elif change.action is Action.UPDATE:
+            known = records[address].fields if address in records else {}
+            for item in change.fields:
+                if item.field in wanted.fields:
+                    if _is_still(wanted, item):
+                        files.add(wanted.place(item.field).path)
+                elif item.was_applied and item.field not in {*wanted.secrets, *known}:
+                    is_absence = True  # the run restored a field that had left its manifest
+    for binding in undo.record.bindings:
+        is_bound = binding.before is None and binding.after is not None
+        if is_bound and binding.address in addresses and binding.address in fleet:
+            files.add(fleet[binding.address].origin.path)
+    return Repeated(frozenset(files), is_absence) if files or is_absence else None
+
+
+def _is_still(wanted: Desired, item: RunField) -> bool:
+    """Whether a manifest has the value of a field that the run applied, and not the one before."""
+    if _unknown(item):
+        return False  # the undo leaves it
+    field, value = wanted.kind.field(item.field), wanted.fields[item.field]
+    return field.is_same(value, item.after) and not field.is_same(value, item.before)
+
+
 def reviewed(plan: Plan, undo: Undoing, live: Iterable[Live], kinds: Mapping[str, Kind]) -> Plan:
     """The plan without what has moved since the run, each of which is a refusal of it."""
     monitors = {monitor.id: monitor for monitor in live}

@@ -1,4 +1,4 @@
-"""Asks Git which commit a folder is of, and which of two commits is older.
+"""Asks Git which commit a folder is of, which of two is older, and what was changed between them.
 
 Rule: nothing is fetched and nothing is written. Without a repository no process is started.
 """
@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.generation import Generation, Relation
 from reconciler.errors import ConfigurationError, StateError
 from reconciler.state_store.git_process import TRUST, Git
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from reconciler.context import Reporter
 
 
 _TIMEOUT = 20.0
+_MOST_PATHS = 100
 _LINK = "120000 "
 """How git ls-files lists a symbolic link."""
 _HEXADECIMAL = frozenset("0123456789abcdef")
@@ -65,6 +67,93 @@ def find_relation(manifests: str, now: Generation, last: Generation) -> Relation
     # What a shallow clone has cut off may be what joins them.
     is_whole = git.run("rev-parse", "--is-shallow-repository").out.strip() == b"false"
     return Relation.PARTED if is_whole else Relation.UNKNOWN
+
+
+class Commit(NamedTuple):
+    """A commit that changed manifests.
+
+    Attributes:
+        is_merge: whether it has several parents.
+    """
+
+    name: str
+    is_merge: bool
+
+
+class Changed(NamedTuple):
+    """What was changed in manifests between two commits.
+
+    Attributes:
+        commits: those that did it, the last one first.
+        before: the files that they changed, as they were; None for one that was not there.
+    """
+
+    commits: tuple[Commit, ...] = ()
+    before: Mapping[str, bytes | None] = MappingProxyType({})
+
+
+def changed_between(manifests: str, since: str, until: str, files: Collection[str]) -> Changed:
+    """What was changed from one commit to a later one; nothing where Git cannot tell.
+
+    Only the first parents count, so that a merge stands for all that it brought. If `since` is none
+    of them, the two have parted.
+
+    Args:
+        manifests: the folder of the manifests.
+        since: the full name of the earlier commit.
+        until: that of the later one.
+        files: manifests, and only these count; none for all below the folder.
+
+    Raises:
+        StateError: cannot run git.
+    """
+    git = repository(manifests)
+    if git is None or not (_is_name(since) and _is_name(until)):
+        return Changed()
+    between = f"{since}..{until}"
+    line = git.run("rev-list", "--first-parent", "--format=%H %P", between)
+    all_commits = [text.split() for text in _lines(line.out) if not text.startswith("commit ")]
+    if not line.is_ok or not all_commits or since not in all_commits[-1][1:2]:
+        return Changed()
+    folder = manifests if Path(manifests).is_dir() else os.path.dirname(manifests)  # noqa: PTH120
+    paths = [f":(literal){os.path.relpath(path, folder)}" for path in files]
+    paths = paths if 0 < len(paths) <= _MOST_PATHS else ["*.yaml", "*.yml"]
+    touching = git.run("rev-list", "--first-parent", between, "--", *paths)
+    moved = git.run(
+        *("diff", "--name-only", "--no-renames", "-z", "--relative", since, until, "--", *paths)
+    )
+    if not touching.is_ok or not moved.is_ok:
+        return Changed()
+    names = {*_lines(touching.out)}
+    commits = tuple(
+        Commit(name, is_merge=len(parents) > 1) for name, *parents in all_commits if name in names
+    )
+    return Changed(commits, _files_at(git, since, folder, _texts(moved.out)))
+
+
+def _files_at(
+    git: Git, commit: str, folder: str, names: Collection[str]
+) -> dict[str, bytes | None]:
+    """What files below a folder were at a commit, by their paths; None for one that was not there.
+
+    Names are relative to the folder, which is that of `git`.
+    """
+    asked = "".join(f"{commit}:./{name}\n" for name in names if "\n" not in name)
+    rest = git.run("cat-file", "--batch", given=asked.encode("utf-8", "surrogateescape")).out
+    found: dict[str, bytes | None] = {}
+    for name in names:
+        path = os.path.normpath(Path(folder, name))
+        found[path] = None
+        if "\n" not in name:
+            head, _, rest = rest.partition(b"\n")
+            if not head.endswith(b" missing"):
+                size = int(head.split()[-1])
+                found[path], rest = rest[:size], rest[size + 1 :]
+    return found
+
+
+def _lines(out: bytes) -> list[str]:
+    return out.decode("ascii", "replace").split("\n")[:-1]
 
 
 def changed_files(since: str) -> frozenset[str]:

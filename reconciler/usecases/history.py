@@ -69,6 +69,21 @@ def read_run(store: Store, run: str) -> RunRecord:
     return _parsed(store, found[0], data)
 
 
+def run_before(store: Store, run: str) -> RunRecord | None:
+    """The last apply before a run; None if there is none.
+
+    Raises:
+        StateError: it cannot be read.
+    """
+    ids = store.runs()
+    for id_ in ids[ids.index(run) + 1 :] if run in ids else ():
+        data = store.run(id_)
+        found = _parsed(store, id_, data) if data is not None else None
+        if found is not None and not found.about.undoes:
+            return found
+    return None
+
+
 def _runs(store: Store, errors: list[StateError]) -> Iterator[RunRecord]:
     for run in store.runs():
         data = store.run(run)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core import undo
 from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Action
-from reconciler.errors import RefusedError, UsageError
-from reconciler.usecases.load import Fleet
+from reconciler.errors import InvalidManifestsError, ReconcilerError, RefusedError, UsageError
+from reconciler.usecases.checkout import changed_between
+from reconciler.usecases.history import run_before
+from reconciler.usecases.load import Fleet, load
 from reconciler.usecases.plan import Grace, Planned, Workspace, look, terms_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from reconciler.alertsite import Reader
     from reconciler.core.plan import Plan
     from reconciler.core.run_record import RunRecord
-    from reconciler.core.state import State
+    from reconciler.core.state import Record, State
+    from reconciler.state_store import Store
+    from reconciler.usecases.checkout import Commit
 
 
 _NOTHING_LEFT = "none of its changes took effect, and none of its bindings is left"
@@ -95,14 +101,92 @@ def look_back(
     return first._replace(plan=plan._replace(coverage=coverage))
 
 
-def what_manifests_say(plan: Plan, record: RunRecord) -> str:
-    """What is to be done in Git, so that the next apply does not make the run again."""
-    commit = record.about.generation.commit
+_STILL = "The manifests still have what the run applied, so the next apply would repeat it."
+_MOST_COMMITS = 10
+
+
+def what_manifests_say(
+    plan: Plan,
+    found: UndoWorkspace,
+    records: Mapping[str, Record],
+    store: Store,
+    manifests: str,
+) -> str:
+    """What is to be done in Git, so that the next apply does not make the run again.
+
+    Args:
+        plan: what is undone, without what is refused.
+        found: the run, and where the manifests are loaded from.
+        records: those of the state before the undo.
+        store: where the runs before it are kept.
+        manifests: the folder of the manifests.
+    """
     if not plan.is_something and not plan.bindings:
         return ""
-    if not commit:
-        return "The manifests still have what the run applied: change them before the next apply."
-    return (
-        "The manifests still have what the run applied, so the next apply would repeat it. It was "
-        f"made from commit {commit[:12]}. To revert it: git revert {commit[:12]}"
-    )
+    try:
+        what = _repeated(plan, found, records)
+    except ReconcilerError as error:
+        why = error.findings[0] if isinstance(error, InvalidManifestsError) else error
+        return (
+            "Cannot tell whether the manifests still have what the run applied, so check them "
+            f"before the next apply: {why}"
+        )
+    if what is None:
+        return "The manifests do not have what the run applied: there is nothing to revert in Git."
+    commits = _commits(plan, found, records, what, store, manifests)
+    if not commits:
+        return f"{_STILL} Set the old values in the manifests, then commit."
+    return f"{_STILL} To revert it: {_reverting(commits)}"
+
+
+def _repeated(
+    plan: Plan,
+    found: UndoWorkspace,
+    records: Mapping[str, Record],
+    edited: Mapping[str, bytes | None] = MappingProxyType({}),
+) -> undo.Repeated | None:
+    """What of the run the manifests still have, or would have if files were as `edited` says."""
+    sources, schemas = found.workspace.fleet.sources, found.workspace.schemas
+    fleet = load(sources, schemas, may_be_empty=True, edited=edited)
+    return undo.repeated(plan, found.undoing, fleet.by_address, records)
+
+
+def _commits(
+    plan: Plan,
+    found: UndoWorkspace,
+    records: Mapping[str, Record],
+    what: undo.Repeated,
+    store: Store,
+    manifests: str,
+) -> tuple[Commit, ...]:
+    """The commits whose revert is what the manifests need, the last one first; none if unknown.
+
+    They are those since the apply before the run, if the manifests did not have it there.
+    """
+    record = found.undoing.record
+    now = record.about.generation
+    if not now.commit or now.dirty:
+        return ()
+    try:
+        before = run_before(store, record.id)
+        if before is None:
+            return ()
+        files = () if what.is_absence else what.files
+        since = before.about.generation.commit
+        changed = changed_between(manifests, since, now.commit, files)
+        if len(changed.commits) > _MOST_COMMITS:
+            return ()
+        if not changed.commits or _repeated(plan, found, records, changed.before) is not None:
+            return ()
+    except ReconcilerError:
+        return ()
+    return changed.commits
+
+
+def _reverting(commits: Iterable[Commit]) -> str:
+    """The commands that revert the commits: only a merge takes `-m`, and needs it."""
+    commands = []
+    for is_merge, group in groupby(commits, key=lambda item: item.is_merge):
+        names = " ".join(item.name[:12] for item in group)
+        commands.append(f"git revert {'-m 1 ' if is_merge else ''}{names}")
+    return " && ".join(commands)

@@ -422,3 +422,158 @@ def test_one_record_that_cannot_be_used_leaves_the_others(
     assert why in done.err
     broken = run("history", "show", last.name.split(".")[1], env=account.env)
     assert (broken.code, why in broken.err) == (8, True)
+
+
+class Repository:
+    """A fleet with one monitor, whose manifests are in Git; the first apply is made."""
+
+    def __init__(self, fleet: Fleet, manifest: Manifest, git: Callable[..., str]) -> None:
+        self.fleet, self._manifest, self._git = fleet, manifest, git
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.relay(port=25)
+        self.first = self.commit()
+        fleet.apply()
+
+    def git(self, *arguments: str) -> str:
+        return self._git(self.fleet.at.root, *arguments)
+
+    def relay(self, **fields: object) -> None:
+        text = self._manifest("email-smtp", "relay", 1, name="Relay", **fields)
+        self.fleet.at.write("relay.yaml", text)
+
+    def other(self, **fields: object) -> None:
+        self.fleet.at.write("other.yaml", self._manifest("email-pop", "other", **fields))
+
+    def remove(self, name: str) -> None:
+        (self.fleet.at.root / "monitors" / name).unlink()
+
+    def commit(self) -> str:
+        """Commits all there is; the short name of the commit."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "x")
+        return self.git("rev-parse", "HEAD")[:12]
+
+    def undo(self, run: str, *arguments: str) -> str:
+        """Takes a run back; what is said of the manifests."""
+        done = self.fleet.undo(run, *arguments)
+        assert done.code in {0, 7}, done.text
+        (said,) = (line for line in done.err.splitlines() if "he manifests" in line)
+        return said
+
+    def is_reverted_by(self, said: str) -> bool:
+        """Whether what is said to be run makes the manifests agree with what the undo left."""
+        for command in said.partition("To revert it: ")[2].split(" && "):
+            _, revert, *rest = command.split()
+            self.git(revert, "--no-edit", *rest)
+        return self.fleet.is_as_described()
+
+
+@pytest.fixture
+def repository(fleet: Fleet, manifest: Manifest, git: Callable[..., str]) -> Repository:
+    return Repository(fleet, manifest, git)
+
+
+STILL = "The manifests still have what the run applied, so the next apply would repeat it."
+BY_HAND = f"{STILL} Set the old values in the manifests, then commit."
+
+
+class TestWhatToRevert:
+    """What an undo says of the manifests."""
+
+    def test_the_commits_since_the_apply_before(self, repository: Repository) -> None:
+        repository.relay(port=587)
+        one = repository.commit()
+        repository.relay(port=587, timeout=60)
+        two = repository.commit()
+        repository.fleet.at.write("README.md", "x")
+        (repository.fleet.at.root / "README.md").write_text("x")
+        repository.commit()
+        said = repository.undo(repository.fleet.apply())
+        assert said == f"{STILL} To revert it: git revert {two} {one}"
+        assert repository.is_reverted_by(said)
+
+    def test_a_merge(self, repository: Repository) -> None:
+        repository.git("checkout", "--quiet", "-b", "branch")
+        repository.relay(port=587)
+        repository.commit()
+        repository.git("checkout", "--quiet", "main")
+        repository.other(name="Other")
+        other = repository.commit()
+        repository.git("merge", "--quiet", "--no-ff", "--no-edit", "branch")
+        merge = repository.git("rev-parse", "HEAD")[:12]
+        said = repository.undo(repository.fleet.apply())
+        assert said == f"{STILL} To revert it: git revert -m 1 {merge} && git revert {other}"
+        assert repository.is_reverted_by(said)
+
+    @pytest.mark.parametrize("is_committed", [False, True])
+    def test_uncommitted_changes(self, repository: Repository, *, is_committed: bool) -> None:
+        repository.relay(port=587)
+        run = repository.fleet.apply()
+        if is_committed:
+            repository.commit()
+        assert repository.undo(run) == BY_HAND
+
+    def test_manifests_that_are_reverted_already(self, repository: Repository) -> None:
+        repository.relay(port=587)
+        repository.commit()
+        run = repository.fleet.apply()
+        repository.git("revert", "--no-edit", "HEAD")
+        said = repository.undo(run)
+        assert said == (
+            "The manifests do not have what the run applied: there is nothing to revert in Git."
+        )
+
+    def test_what_was_created_deleted_and_renamed(self, repository: Repository) -> None:
+        repository.other(name="Other")
+        repository.commit()
+        repository.fleet.apply()
+        repository.remove("other.yaml")
+        text = repository.fleet.at.read("relay.yaml").replace(
+            "  name: relay\n", "  name: renamed\n  previously: [relay]\n"
+        )
+        repository.fleet.at.write("relay.yaml", text)
+        one = repository.commit()
+        said = repository.undo(repository.fleet.apply())
+        assert said == f"{STILL} To revert it: git revert {one}"
+        assert repository.is_reverted_by(said)
+
+    def test_only_what_the_targets_mean(self, repository: Repository) -> None:
+        repository.relay(port=587)
+        repository.commit()
+        repository.other(name="Other")
+        two = repository.commit()
+        said = repository.undo(repository.fleet.apply(), "--target", "email-pop/other")
+        assert said == f"{STILL} To revert it: git revert {two}"
+
+    def test_a_change_that_an_apply_before_left_out(self, repository: Repository) -> None:
+        """The commits since do not hold it, so their revert would not be one of the run."""
+        repository.relay(port=587)
+        repository.other(name="Other")
+        repository.commit()
+        repository.fleet.apply("--target", "email-pop/other")
+        repository.relay(port=587, note="x")
+        repository.commit()
+        assert repository.undo(repository.fleet.apply()) == BY_HAND
+
+    def test_drift_that_the_run_reverted(self, repository: Repository) -> None:
+        repository.fleet.account.edit("email-smtp", 1, port=465)
+        assert repository.undo(repository.fleet.apply()) == BY_HAND
+
+    def test_the_first_run(self, fleet: Fleet, manifest: Manifest, git: Callable[..., str]) -> None:
+        repository = Repository(fleet, manifest, git)
+        (first,) = fleet.history()
+        assert repository.undo(first["id"]) == BY_HAND
+
+    def test_manifests_that_cannot_be_loaded(self, repository: Repository) -> None:
+        repository.relay(port=587)
+        repository.commit()
+        run = repository.fleet.apply()
+        assert repository.fleet.run("undo", run, "--out", "back.json").code == 0
+        repository.fleet.at.write("relay.yaml", "{")
+        done = repository.fleet.run("apply", "back.json")
+        assert done.code == 0, done.text
+        assert (
+            "Cannot tell whether the manifests still have what the run applied, so check them "
+            "before the next apply: monitors/relay.yaml:1:2: syntax: "
+        ) in done.err
+        assert repository.fleet.account.ports() == {1: 25}

@@ -8,7 +8,13 @@ from store.conftest import git  # noqa: F401 - a fixture
 from reconciler.context import Reporter
 from reconciler.core.generation import Generation, Relation, check
 from reconciler.errors import RefusedError
-from reconciler.usecases.checkout import find_relation, read_generation
+from reconciler.usecases.checkout import (
+    Changed,
+    Commit,
+    changed_between,
+    find_relation,
+    read_generation,
+)
 
 OLD, NEW = "a" * 40, "b" * 40
 Git = Callable[..., str]
@@ -146,3 +152,44 @@ def test_relations(repository: Path, git: Git) -> None:
     }
     for (now, last), relation in expected.items():
         assert find_relation(str(repository), now, last) is relation
+
+
+def test_what_was_changed_between_two_commits(repository: Path, git: Git) -> None:
+    """Files whatever their names, and as they were; of a merge what it brought."""
+    folder = repository / "monitors"
+    (folder / "a b.yaml").write_text("1")
+    (folder / "ö\n.yaml").write_text("1")
+    (folder / "gone.yaml").write_text("1\n2")
+    first = commit(repository, git)
+    (folder / "a b.yaml").write_text("2")
+    (folder / "gone.yaml").unlink()
+    second = commit(repository, git)
+    git(repository, "checkout", "--quiet", "-b", "branch", first.commit)
+    (folder / "new.yml").write_text("")
+    parted = commit(repository, git)
+    git(repository, "checkout", "--quiet", "main")
+    git(repository, "merge", "--quiet", "--no-ff", "--no-edit", "branch")
+    (folder / "README.md").touch()
+    (repository / "c.yaml").touch()
+    last = commit(repository, git)
+    merge = git(repository, "rev-parse", "HEAD^").strip()
+
+    def changed(since: Generation, until: Generation, *files: str) -> Changed:
+        paths = [str(folder / name) for name in files]
+        return changed_between(str(folder), since.commit, until.commit, paths)
+
+    own = Commit(second.commit, is_merge=False)
+    assert changed(first, last) == Changed(
+        (Commit(merge, is_merge=True), own),
+        {
+            str(folder / "a b.yaml"): b"1",
+            str(folder / "gone.yaml"): b"1\n2",
+            str(folder / "new.yml"): None,
+        },
+    )
+    assert changed(first, last, "a b.yaml") == Changed((own,), {str(folder / "a b.yaml"): b"1"})
+    for since, until in ((first, first), (last, first), (parted, last), (Generation(NEW), last)):
+        assert changed(since, until) == Changed()
+    assert changed(Generation("--help"), last) == Changed()
+    many = changed(first, last, "a b.yaml", *map(str, range(100)))
+    assert many == changed(first, last)

@@ -4,16 +4,23 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.model import Account, Live
+from reconciler.core.model import Account, Desired, Live
 from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Action, Plan, Reason
 from reconciler.core.planner import decide
 from reconciler.core.result import Status
 from reconciler.core.run_record import About, Rebinding, RunChange, RunField, RunRecord
 from reconciler.core.state import Record
-from reconciler.core.undo import Undoing, matches_nothing, reviewed, undoing
+from reconciler.core.undo import (
+    Repeated,
+    Undoing,
+    matches_nothing,
+    repeated,
+    reviewed,
+    undoing,
+)
 
-from build import SCHEMAS
+from build import ORIGIN, SCHEMAS, desired
 
 KINDS = SCHEMAS.kinds
 ADDRESS = "email-smtp/relay"
@@ -159,3 +166,54 @@ def test_what_was_created_again_is_done_if_it_is_as_it_was(port: int, codes: lis
     plan = planned(found, records, Live(2, "email-smtp", {**body, "port": port}))
     assert not plan.changes
     assert [item.code for item in plan.refusals] == codes
+
+
+SAID, LACKED = Repeated(frozenset({ORIGIN.path}), is_absence=False), Repeated(frozenset(), True)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "expected"),
+    [
+        (desired({"port": 587}), SAID),
+        (desired({"port": 587}, name="renamed"), SAID),
+        (desired({"port": 25}), None),
+        (desired({"port": 465}), None),
+        (desired({"timeout": 60}), None),
+        (None, None),
+    ],
+    ids=["it", "renamed", "reverted", "edited since", "field removed", "manifest removed"],
+)
+def test_manifests_repeat_a_change_that_they_still_have(
+    manifest: Desired | None, expected: Repeated | None
+) -> None:
+    assert still(run(update(PORT)), manifest, port=587) == expected
+
+
+def test_manifests_repeat_what_they_lack_on_purpose() -> None:
+    restored = run(update(RunField("timeout", 60, 30, was_applied=True)))
+    assert still(restored, desired({"port": 587}), port=587) == LACKED
+    assert still(restored, desired({"timeout": 60}), port=587) is None
+    disabled = run(update(RunField("enabled", True, False)))
+    assert still(disabled, None, enabled=False) == LACKED
+    assert still(disabled, desired({"enabled": True}), enabled=False) is None
+
+
+def test_manifests_repeat_a_create_and_a_rename() -> None:
+    made = run(RunChange(Action.CREATE, ADDRESS, 1, Status.DONE))
+    assert still(made, desired({"port": 587}), port=587) == SAID
+    assert still(made, None, port=587) is None
+    renamed = run(bindings=(Rebinding("email-smtp/old", 1, None), Rebinding(ADDRESS, None, 1)))
+    assert still(renamed, desired({"port": 587}, id=None)) == SAID
+    assert still(renamed, desired({"port": 587}, id=None, name="old")) is None
+
+
+def still(told: RunRecord, manifest: Desired | None, **fields: Any) -> Repeated | None:
+    """What of the run the only manifest repeats, if all of it is undone."""
+    records = {ADDRESS: record(**fields)}
+    found = undoing(told, records, KINDS)
+    plan = planned(
+        found, records, Live(1, "email-smtp", {"enabled": False, "timeout": 30, **fields})
+    )
+    assert plan.changes or plan.bindings
+    fleet = {} if manifest is None else {manifest.address: manifest}
+    return repeated(plan, found, fleet, records)

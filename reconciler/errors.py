@@ -161,14 +161,14 @@ class ReconcilerError(Exception):
     """Root of all failures that a user can do something about.
 
     Attributes:
-        hint: the next step, as a sentence; empty when the message says it already.
+        hint: the next step, as a sentence, or as `Lines`; empty when the message says it already.
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(without_logins(message))
-        self.hint = without_logins(hint)
+        self.hint = type(hint)(without_logins(hint))
 
 
 class UsageError(ReconcilerError):

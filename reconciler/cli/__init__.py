@@ -98,7 +98,7 @@ ELSEWHERE = {
     "login": "set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, then run reconciler doctor",
     "preview": "reconciler plan",
     "refresh": "reconciler drift shows what changed in AlertSite, reconciler pull copies it",
-    "rollback": "reconciler undo RUN",
+    "rollback": "reconciler undo last",
     "sync": "reconciler apply",
     "test": "reconciler validate --lint",
 }

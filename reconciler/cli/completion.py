@@ -16,7 +16,7 @@ _VARIABLE = "_RECONCILER_COMPLETE"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> int:
-    """Print a script that completes commands, addresses, labels and fields.
+    """Print a script that completes commands, addresses, labels, fields and ids of runs.
 
     \b
     bash  in ~/.bashrc: eval "$(reconciler completion bash)"

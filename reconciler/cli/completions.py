@@ -1,4 +1,4 @@
-"""What a shell completes from manifests and settings: addresses, fields, accounts and labels.
+"""What a shell completes from manifests, settings and runs: addresses, fields, accounts, run ids.
 
 Rule: nothing is printed but what is offered, and AlertSite is not asked. While the manifests or the
 settings have a fault there is nothing to offer: a shell has no place where a finding could stand.
@@ -6,11 +6,12 @@ settings have a fault there is nothing to offer: a shell has no place where a fi
 
 from __future__ import annotations
 
+import os
 from contextlib import chdir
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.cli import config
+from reconciler.cli import config, runtime
 from reconciler.errors import ReconcilerError
 from reconciler.schema import installed_schemas
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from reconciler.core.accounts import AccountSettings
     from reconciler.core.model import Desired
+
+
+_MOST_RUNS = 20
 
 
 def addresses(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
@@ -46,6 +50,20 @@ def fields(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]
     return _items((f"{address}.{name}" for name in writable), incomplete)
 
 
+def runs_to_undo(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The last runs, and what stands for the last one."""
+    from reconciler.usecases.history import LAST  # only to complete it
+
+    return _items((LAST, *_runs(ctx, incomplete)), incomplete)
+
+
+def history(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """As `fields`, and `show`; behind that the last runs."""
+    if ctx.params.get("asked"):
+        return _runs(ctx, incomplete) if ctx.params["asked"] == ("show",) else []
+    return [*_items(("show",), incomplete), *fields(ctx, _, incomplete)]
+
+
 def columns(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """Fields, the last of several with commas between them."""
     before, comma, _name = incomplete.rpartition(",")
@@ -65,6 +83,22 @@ def account_labels(_: click.Context, __: click.Parameter, incomplete: str) -> li
     """Labels of accounts, as `label=value`."""
     found = {f"{name}={text}" for item in _accounts() for name, text in item.labels.items()}
     return _items(sorted(found), incomplete)
+
+
+def _runs(ctx: click.Context, incomplete: str) -> list[str]:
+    """The ids of the last runs of the account that is chosen, or of the only one."""
+    chosen = (ctx.params.get("account"), *(ctx.params.get("accounts") or ()))
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - not at a terminal git asks nobody
+        os.dup2(nothing.fileno(), 0)
+    try:
+        with ctx.scope(cleanup=False), chdir(config.find_root(Path.cwd())):
+            for account in runtime.accounts().all:
+                if account.name in chosen:
+                    runtime.choose(account)
+            store = runtime.begin_without_account(ctx.params.get("location")).store
+            return _items(store.runs(), incomplete)[:_MOST_RUNS]
+    except (OSError, ReconcilerError):
+        return []
 
 
 def _accounts() -> tuple[AccountSettings, ...]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "asked",
     metavar="[ADDRESS[.FIELD] | show RUN]",
     nargs=-1,
-    shell_complete=completions.fields,
+    shell_complete=completions.history,
 )
 @click.option(
     "--limit",

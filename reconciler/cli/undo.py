@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli import console, formats, options, runtime, selection, signals
+from reconciler.cli import completions, console, formats, options, runtime, selection, signals
 from reconciler.cli.apply import ApplyOptions, carry_out
 from reconciler.cli.runtime import connect
 from reconciler.cli.undo_plan import (
@@ -18,14 +18,19 @@ from reconciler.errors import ExitCode
 from reconciler.render.view import View
 from reconciler.schema import installed_schemas
 from reconciler.usecases.checkout import read_generation
-from reconciler.usecases.history import read_run
+from reconciler.usecases.history import LAST, last_run, read_run
 from reconciler.usecases.plan import Workspace
 from reconciler.usecases.undo import look_back
 
 
-@click.command(epilog="Example: reconciler undo 20260101T120000Z-0a1b2c3d --target 'email-smtp/*'")
+@click.command(
+    epilog="Example: reconciler undo last; or: reconciler undo 20260101T120000Z-0a1b2c3d --target "
+    "'email-smtp/*'"
+)
 @selection.one
-@click.argument("run_id", metavar="RUN")
+@click.argument(
+    "run_id", metavar="RUN", required=False, default="", shell_complete=completions.runs_to_undo
+)
 @options.manifests
 @click.option(
     "--target",
@@ -69,14 +74,16 @@ def undo(
 
     Restore every field that the run changed, retire the monitors that it created, and recreate
     those that it deleted. Monitors that have changed since are refused and listed. RUN is the id of
-    the run or a prefix of it; reconciler history lists the runs.
+    the run or a prefix of it; reconciler history lists the runs. RUN can also be last: the last run
+    that changed something, is not an undo, and has not been undone.
     """
     with signals.emitting(signals.Wanted(events, metrics, notify), "undo") as told:
         schemas = installed_schemas()
         run = runtime.begin(location, run=told.run)
         fleet = options.nothing(manifests)
         workspace = Workspace(fleet, schemas, run.vault(), budgets=runtime.budgets())
-        asked = TakingBack(read_run(run.store, run_id).id, targets)
+        record = last_run(run.store) if run_id == LAST else read_run(run.store, run_id)
+        asked = TakingBack(record.id, targets)
         how = ApplyOptions.of(given)
         if out is not None:
             view = View(show_requests=how.show_requests, detail=how.detail, pages=not how.no_pager)

@@ -85,6 +85,22 @@ def can_take_back(
     return bool(undoing(record, records, kinds).targets)
 
 
+def is_undone(record: RunRecord, undos: Iterable[RunRecord]) -> bool:
+    """Whether undos of a run have taken back all of it that can be."""
+    taken: set[str | int] = set()
+    for undo in undos:
+        taken |= {item.address for item in undo.bindings}
+        for change in undo.changes:
+            if change.status is Status.DONE:
+                taken |= {change.address} if change.id is None else {change.address, change.id}
+    for change in record.changes:
+        is_left = change.action is Action.UPDATE and all(map(_unknown, change.fields))
+        if change.took_effect and not is_left and not taken & {change.address, change.id or 0}:
+            return False
+    bound = {item.address for item in record.bindings if item.before is None}
+    return bound <= taken | {item.address for item in record.changes if item.took_effect}
+
+
 def matches_nothing(record: RunRecord, target: str) -> bool:
     """Whether a target means nothing of what the run touched."""
     addresses = {item.address for item in record.changes}

@@ -10,7 +10,7 @@ from reconciler.core.plan import Action, BindingAction, Change
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.result import Status
 from reconciler.render.plans import counts_text, group_names
-from reconciler.render.text import paint
+from reconciler.render.text import aligned, paint
 from reconciler.render.values import shown_change, shown_value
 from reconciler.render.verbs import VERBS
 
@@ -32,6 +32,18 @@ def history_text(runs: Sequence[RunRecord], *, whole: bool, colour: bool = False
         if whole:
             lines += (f"  {line}" for line in _changes(run, colour=colour))
     return joined(lines, colour=colour)
+
+
+def last_runs_text(runs: Sequence[RunRecord]) -> Lines:
+    """What to choose from where a run has to be named, the last one first."""
+    rows = [
+        (printable(run.id), run.about.began, printable(run.about.actor), _counts(run))
+        for run in runs
+    ]
+    if not rows:
+        return joined(["There are no runs yet."])
+    lines = (f"  {line}" for line in aligned(rows))
+    return joined(["The last runs:", *lines, "To list all, run: reconciler history"])
 
 
 def run_text(run: RunRecord, *, colour: bool = False) -> Lines:

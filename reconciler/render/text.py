@@ -40,9 +40,10 @@ def as_json(value: JSON) -> Lines:
 
 
 def error_text(error: ReconcilerError, *, colour: bool = False) -> Lines:
-    """What went wrong, and what to do next: a line for each."""
+    """What went wrong, and what to do next: a line for each, or several if the hint is `Lines`."""
     text = f"{paint('Error:', '!', colour=colour)} {printable(str(error))}"
-    return joined([text, error.hint] if error.hint else [text], colour=colour)
+    hints = error.hint.split("\n") if isinstance(error.hint, Lines) else [error.hint]
+    return joined([text, *hints] if error.hint else [text], colour=colour)
 
 
 def value_text(value: JSON) -> str:

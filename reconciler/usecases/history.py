@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.errors import StateError, UsageError
-from reconciler.state_session import stored_run
+from reconciler.core.undo import is_undone
+from reconciler.errors import RefusedError, StateError, UsageError
+from reconciler.render.history import last_runs_text
+from reconciler.state_session import read_known, stored_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reconciler.core.run_record import RunRecord
     from reconciler.state_store import Store
+
+
+LAST = "last"
+"""What stands for the id of the run that `last_run` finds."""
+_NAMED = 3
 
 
 class Runs(NamedTuple):
@@ -54,8 +61,10 @@ def read_run(store: Store, run: str) -> RunRecord:
 
     Raises:
         StateError: it cannot be read.
-        UsageError: there is no such run, or several.
+        UsageError: there is no such run, or several. The hint names the last ones.
     """
+    if not run:
+        raise UsageError("the id of a run is missing", _hint(store))
     found = [id_ for id_ in store.runs() if id_.startswith(run)]
     if run in found:
         found = [run]
@@ -63,10 +72,44 @@ def read_run(store: Store, run: str) -> RunRecord:
         raise UsageError(f"{len(found):,} runs start with {run}", "Use more of the id.")
     data = store.run(found[0]) if found else None
     if data is None:
-        raise UsageError(
-            f"{store.location} has no run {run}", "List the runs with: reconciler history"
-        )
+        raise UsageError(f"{store.location} has no run {run}", _hint(store))
     return _parsed(store, found[0], data)
+
+
+def last_run(store: Store) -> RunRecord:
+    """The last run that changed something, is no undo, and has not been undone.
+
+    Raises:
+        RefusedError: the last run has not ended, so that there is no record of it.
+        StateError: a record cannot be used, and that run may be the one.
+        UsageError: there is no such run.
+    """
+    kept = store.runs()
+    for item in read_known(store, None, "").killed:
+        if item.record.id not in kept:
+            raise RefusedError(
+                f"run {item.record.id} has not ended, so it cannot be undone yet",
+                "Wait until it ends. If it was killed, run reconciler apply to complete it, or "
+                "name another run to undo.",
+            )
+    undos: dict[str, list[RunRecord]] = {}
+    errors: list[StateError] = []
+    for run in _runs(store, errors):
+        if errors:
+            break
+        if is_undone(run, undos.get(run.id, ())):
+            continue
+        if not run.about.undoes:
+            return run
+        undos.setdefault(run.about.undoes, []).append(run)
+    if errors:
+        raise errors[0]
+    raise UsageError(f"{store.location} has no run to undo", _hint(store))
+
+
+def _hint(store: Store) -> str:
+    found, _ = read_runs(store, "", _NAMED)
+    return last_runs_text(found)
 
 
 def run_before(store: Store, run: str) -> RunRecord | None:

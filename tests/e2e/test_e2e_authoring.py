@@ -13,6 +13,8 @@ import pytest
 from ruamel.yaml import YAML
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conftest import Done, Manifest, Monitor, Run, Sandbox, Workspace
 
 _ROOT = Path(__file__).parents[2]
@@ -305,6 +307,54 @@ class TestCompletion:
         )
         assert (done.code, done.err) == (0, "")
         assert done.out.split() == offered
+
+    @pytest.mark.parametrize("place", ["file:here.json", "git:here.git"])
+    def test_runs_are_completed(
+        self,
+        place: str,
+        run_process: Run,
+        run: Run,
+        workspace: Workspace,
+        manifest: Manifest,
+        sandbox: Sandbox,
+        git: Callable[..., str],
+    ) -> None:
+        git(workspace.root, "init", "--quiet")
+        git(workspace.root, "init", "--quiet", "--bare", "here.git")
+        env = {**sandbox().env, "RECONCILER_STATE": place}
+        workspace.write("relay.yaml", manifest("email-smtp", "relay"))
+        done = run("apply", "--auto-approve", "--json", env=env)
+        assert done.code == 0, done.text
+        made = done.json["run"]
+        offered = {
+            "reconciler undo 2": [made],
+            "reconciler undo l": ["last"],
+            "reconciler undo x": [],
+            "reconciler history sh": ["show"],
+            "reconciler history email-smtp/r": ["email-smtp/relay"],
+            "reconciler history show 2": [made],
+            "reconciler history email-smtp/relay 2": [],
+        }
+        for words, expected in offered.items():
+            settings = {
+                "RECONCILER_STATE": place,
+                "_RECONCILER_COMPLETE": "bash_complete",
+                "COMP_WORDS": words,
+                "COMP_CWORD": str(len(words.split()) - 1),
+            }
+            done = run_process(env=settings)
+            assert (done.code, done.err) == (0, "")
+            assert done.out.split() == [f"plain,{item}" for item in expected]
+
+    def test_no_runs_are_completed_where_the_state_cannot_be_read(self, run_process: Run) -> None:
+        settings = {
+            "RECONCILER_STATE": "git:nowhere.git",
+            "_RECONCILER_COMPLETE": "bash_complete",
+            "COMP_WORDS": "reconciler undo 2",
+            "COMP_CWORD": "2",
+        }
+        done = run_process(env=settings)
+        assert (done.code, done.err, done.out.strip()) == (0, "", "")
 
     def test_the_script_completes_in_bash(self, run: Run, tmp_path: Path) -> None:
         """As bash does it: the function is called, and puts what it offers into COMPREPLY."""

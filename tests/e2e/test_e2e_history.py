@@ -306,6 +306,96 @@ def test_what_is_asked_for_and_is_not_there(
     assert fleet.run("history", "show", run).code == 8
 
 
+class TestTheLastRun:
+    """What `undo last` takes back."""
+
+    @pytest.fixture
+    def ports(self, fleet: Fleet, manifest: Manifest) -> Callable[[int], str]:
+        """Applies a port of the one monitor; the id of the run."""
+
+        def apply(port: int) -> str:
+            fleet.at.write(
+                "relay.yaml", manifest("email-smtp", "relay", 1, port=port, name="Relay")
+            )
+            return fleet.apply()
+
+        return apply
+
+    def undone(self, fleet: Fleet, *arguments: str) -> tuple[str | None, int]:
+        """The run that is taken back, and the port of the monitor since."""
+        done = fleet.undo("last", *arguments)
+        assert done.code == 0, done.text
+        return fleet.history()[0]["undoes"], fleet.account.ports()[1]
+
+    def test_it_is_the_last_one_that_is_not_undone(
+        self, fleet: Fleet, ports: Callable[[int], str]
+    ) -> None:
+        first, second = ports(26), ports(27)
+        assert self.undone(fleet) == (second, 26)
+        assert self.undone(fleet) == (first, 25)
+        done = fleet.undo("last")
+        assert (done.code, "has no run to undo" in done.err) == (64, True), done.text
+
+    def test_an_undo_that_is_undone_has_not_undone(
+        self, fleet: Fleet, ports: Callable[[int], str]
+    ) -> None:
+        ports(26)
+        second = ports(27)
+        assert self.undone(fleet) == (second, 26)
+        assert fleet.undo(fleet.history()[0]["id"]).code == 0
+        assert self.undone(fleet) == (second, 26)
+
+    def test_an_undo_that_was_not_completed_is_repeated(
+        self, fleet: Fleet, manifest: Manifest
+    ) -> None:
+        fields = {"name": "Other", "billing_plancode": "UBM - A/A", "hostname": "mail.example.com"}
+        other = fleet.account.create("email-smtp", port=25, **fields)
+        for name, number in (("relay", 1), ("other", other)):
+            text = manifest("email-smtp", name, number, port=587, name=name.title())
+            fleet.at.write(f"{name}.yaml", text)
+        run = fleet.apply()
+        fleet.account.edit("email-smtp", 1, port=465)
+        assert fleet.undo("last").code == 7
+        fleet.account.edit("email-smtp", 1, port=587)
+        assert self.undone(fleet) == (run, 25)
+
+    def test_a_run_that_changed_nothing_is_none(
+        self, sandbox: Sandbox, workspace: Workspace, manifest: Manifest, run: Run
+    ) -> None:
+        account = sandbox(faults=["POST /monitors/email-smtp status=400 times=1"])
+        workspace.write("relay.yaml", manifest("email-smtp", "relay"))
+        assert run("apply", "--auto-approve", env=account.env).code != 0
+        assert len(run("history", "--json", env=account.env).json["runs"]) == 1
+        done = run("undo", "last", env=account.env)
+        assert (done.code, "has no run to undo" in done.err) == (64, True), done.text
+
+    def test_a_record_that_cannot_be_read_may_be_it(
+        self, fleet: Fleet, ports: Callable[[int], str], tmp_path: Path
+    ) -> None:
+        ports(26)
+        run = ports(27)
+        (path,) = (path for path in tmp_path.rglob("*.runs/*") if run in path.name)
+        path.write_text("{")
+        done = fleet.undo("last")
+        assert (done.code, fleet.account.ports()) == (8, {1: 27}), done.text
+
+    @pytest.mark.parametrize("asked", [(), ("nothing",)])
+    def test_without_a_run_the_last_ones_are_named(
+        self, fleet: Fleet, ports: Callable[[int], str], asked: tuple[str, ...]
+    ) -> None:
+        done = fleet.run("undo", *asked)
+        assert (done.code, "There are no runs yet." in done.err) == (64, True), done.text
+        runs = [ports(port) for port in (26, 27, 28, 29)]
+        done = fleet.run("undo", *asked, env={"GITHUB_ACTOR": "ann"})
+        assert done.code == 64
+        _, head, *lines, last = done.err.splitlines()
+        assert (head, last) == ("The last runs:", "To list all, run: reconciler history")
+        assert [line.split()[0] for line in lines] == runs[:0:-1]
+        began = fleet.history()[0]["began"]
+        assert began in lines[0]
+        assert lines[0].endswith("0 added, 1 changed, 0 destroyed")
+
+
 def test_a_killed_run_is_told_by_the_one_that_finishes_it(
     sandbox: Sandbox,
     workspace: Workspace,
@@ -325,6 +415,9 @@ def test_a_killed_run_is_told_by_the_one_that_finishes_it(
     going = start("apply", "--auto-approve", "--parallelism", "1", env=account.env)
     going.read_until("email-smtp/relay-1: accepted")
     assert going.finish(signal.SIGKILL).code == -signal.SIGKILL
+
+    last = run("undo", "last", "--auto-approve", env=account.env)
+    assert (last.code, "has not ended" in last.err) == (5, True), last.text
 
     done = run("apply", "--auto-approve", "--lock-timeout", "30s", env=account.env)
     assert done.code == 0, done.text

@@ -14,6 +14,7 @@ from reconciler.core.state import Record
 from reconciler.core.undo import (
     Repeated,
     Undoing,
+    is_undone,
     matches_nothing,
     repeated,
     reviewed,
@@ -217,3 +218,40 @@ def still(told: RunRecord, manifest: Desired | None, **fields: Any) -> Repeated 
     assert plan.changes or plan.bindings
     fleet = {} if manifest is None else {manifest.address: manifest}
     return repeated(plan, found, fleet, records)
+
+
+SECRET = RunField("password", None, {"secretRef": {"env": "A"}}, "env:A")
+BACK = RunField("port", 587, 25, was_applied=True)
+
+
+@pytest.mark.parametrize(
+    ("told", "undos", "expected"),
+    [
+        (run(update(PORT)), [], False),
+        (run(update(PORT)), [run(update(BACK))], True),
+        (run(update(PORT)), [run(update(BACK, status=Status.UNCONFIRMED))], False),
+        (run(update(PORT, status=Status.FAILED)), [], True),
+        (run(update(SECRET)), [], True),
+        (
+            run(update(PORT), RunChange(Action.DELETE, "email-pop/a", 2, Status.DONE)),
+            [run(update(BACK)), run(RunChange(Action.CREATE, "email-pop/a", 3, Status.DONE))],
+            True,
+        ),
+        (
+            run(update(PORT), RunChange(Action.DELETE, "email-pop/a", 2, Status.DONE)),
+            [run(update(BACK))],
+            False,
+        ),
+        (run(bindings=(Rebinding(ADDRESS, None, 1),)), [], False),
+        (
+            run(bindings=(Rebinding(ADDRESS, None, 1),)),
+            [run(bindings=(Rebinding(ADDRESS, 1, None),))],
+            True,
+        ),
+        (run(bindings=(Rebinding(ADDRESS, 1, None),)), [], True),
+    ],
+)
+def test_a_run_is_undone_when_all_that_can_be_is(
+    told: RunRecord, undos: list[RunRecord], *, expected: bool
+) -> None:
+    assert is_undone(told, undos) is expected

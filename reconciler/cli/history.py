@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli import completions, console, options, runtime, selection
-from reconciler.errors import ExitCode, UsageError
+from reconciler.errors import ConfigurationError, ExitCode, InvalidManifestsError, UsageError
 from reconciler.render.history import history_text, run_text
-from reconciler.usecases.history import read_run, read_runs
+from reconciler.schema import installed_schemas
+from reconciler.usecases.history import check_is_known, read_run, read_runs
+from reconciler.usecases.load import load
 
 if TYPE_CHECKING:
+    from reconciler.core.model import Desired
     from reconciler.state_store import Store
 
 
@@ -63,6 +66,8 @@ def history(asked: tuple[str, ...], limit: int, location: str | None, *, as_json
 
 def _list(store: Store, asked: str, limit: int, *, as_json: bool) -> ExitCode:
     runs, errors = read_runs(store, asked, limit)
+    if asked and not runs and not errors:
+        _check(store, asked)
     if as_json:
         console.document({"runs": [run.to_json() for run in runs]})
     elif not runs and not errors:
@@ -72,6 +77,23 @@ def _list(store: Store, asked: str, limit: int, *, as_json: bool) -> ExitCode:
         console.data(history_text(runs, whole=bool(asked), colour=colour))
     codes = [console.fail(error) for error in errors]
     return codes[0] if codes else ExitCode.OK
+
+
+def _check(store: Store, asked: str) -> None:
+    """Stops at what no run, record or manifest knows, if the manifests can be read.
+
+    Raises:
+        UsageError: it may be a typing error.
+    """
+    schemas = installed_schemas()
+    desired: tuple[Desired, ...] = ()
+    try:
+        desired = load(options.sources(*runtime.account().manifests), schemas).desired
+    except InvalidManifestsError:  # any of them may have the address
+        return
+    except ConfigurationError:
+        pass  # there are none
+    check_is_known(store, asked, desired, schemas.kinds)
 
 
 def _show(store: Store, asked: str, *, as_json: bool) -> ExitCode:

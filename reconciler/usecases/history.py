@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.model import kind_of
 from reconciler.core.undo import is_undone
 from reconciler.errors import RefusedError, StateError, UsageError
 from reconciler.render.history import last_runs_text
+from reconciler.schema.suggestion import did_you_mean
 from reconciler.state_session import read_known, stored_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from reconciler.core.model import Desired, Kind
     from reconciler.core.run_record import RunRecord
     from reconciler.state_store import Store
 
@@ -54,6 +57,51 @@ def read_runs(store: Store, asked: str, limit: int) -> Runs:
         if len(found) == limit:
             break
     return Runs(tuple(found), tuple(errors))
+
+
+def check_is_known(
+    store: Store, asked: str, desired: Iterable[Desired], kinds: Mapping[str, Kind]
+) -> None:
+    """Stops if nothing has ever had the address, or its kind and monitor do not have the field.
+
+    Args:
+        store: where the state is kept.
+        asked: an address, or `ADDRESS.FIELD`.
+        desired: the manifests.
+        kinds: all of them, by name.
+
+    Raises:
+        StateError: the state or its runs cannot be read.
+        UsageError: naming what is like it.
+    """
+    address, field = _parted(asked)
+    state = read_known(store, None, "").state
+    known: dict[str, set[str]] = {item: set() for item in state.pending_creates}
+    for name, record in state.all_records.items():
+        known.setdefault(name, set()).update(record.fields, record.secrets)
+    for item in desired:
+        known.setdefault(item.address, set()).update(item.fields, item.secrets)
+        for former in item.previously:
+            known.setdefault(f"{item.kind.name}/{former}", set())
+    for run in _runs(store, []):
+        for change in run.changes:
+            fields = (each.field for each in change.fields)
+            known.setdefault(change.address, set()).update(fields)
+        for binding in run.bindings:
+            known.setdefault(binding.address, set())
+    if address not in known:
+        raise UsageError(
+            f"neither a run nor the state nor a manifest has {address}"
+            f"{did_you_mean(address, sorted(known))}",
+            "Use kind/name, as shown by reconciler history or reconciler plan.",
+        )
+    kind = kind_of(address, kinds)
+    of_address = {*kind.fields, *known[address]}
+    if field is not None and field not in of_address:
+        raise UsageError(
+            f"{address} has no field {field}{did_you_mean(field, sorted(of_address))}",
+            f"To list all fields, run: reconciler explain {kind.name}",
+        )
 
 
 def read_run(store: Store, run: str) -> RunRecord:
@@ -158,4 +206,4 @@ def _parted(asked: str) -> tuple[str, str | None]:
             "Write kind/name, such as email-smtp/prod-relay, or add a field: "
             "email-smtp/prod-relay.port",
         )
-    return address, field if dot else None
+    return address, field.removeprefix("spec.").removeprefix("extra.") if dot else None

@@ -290,7 +290,6 @@ def test_what_is_asked_for_and_is_not_there(
     run = fleet.apply()
     done = fleet.undo(run, "--target", "email-pop/*")
     assert (done.code, "matches nothing that run" in done.err) == (64, True), done.text
-    assert fleet.history("email-pop/other") == []
     assert fleet.history("--limit", "1")[0]["id"] == run
     before = fleet.run("apply", "--auto-approve")
     assert "To undo it" not in before.err
@@ -394,6 +393,73 @@ class TestTheLastRun:
         began = fleet.history()[0]["began"]
         assert began in lines[0]
         assert lines[0].endswith("0 added, 1 changed, 0 destroyed")
+
+
+class TestWhatHistoryIsAskedFor:
+    """An address and a field are known from a run, the state or a manifest, or are refused."""
+
+    @pytest.fixture
+    def asked(self, changed: tuple[Fleet, str], manifest: Manifest) -> Fleet:
+        """Has monitors that are managed, described only, and deleted."""
+        fleet, _ = changed
+        fleet.at.write("gone.yaml", manifest("email-pop", "gone", name="Gone", extra={"new": 1}))
+        fleet.apply()
+        (fleet.at.root / "monitors" / "gone.yaml").unlink()
+        fleet.apply("--allow-loss", "1")
+        text = manifest("email-pop", "next", name="Next", extra={"brand_new": 1})
+        fleet.at.write(
+            "next.yaml", text.replace("  name: next", "  name: next\n  previously: [was]")
+        )
+        return fleet
+
+    @pytest.mark.parametrize(
+        ("address", "message"),
+        [
+            (
+                "email-smtp/nosuch",
+                "neither a run nor the state nor a manifest has email-smtp/nosuch",
+            ),
+            ("email-smtp/realy", "has email-smtp/realy; did you mean email-smtp/relay?"),
+            ("email-pop/gnoe", "has email-pop/gnoe; did you mean email-pop/gone?"),
+            (
+                "email-smtp/relay.tiemout",
+                "email-smtp/relay has no field tiemout; did you mean timeout?",
+            ),
+            ("email-pop/next.brand_nwe", "did you mean brand_new?"),
+            ("email-pop/gone.nwe", "did you mean new?"),
+        ],
+    )
+    def test_typos_are_refused(self, asked: Fleet, address: str, message: str) -> None:
+        done = asked.run("history", address)
+        assert (done.code, message in done.err) == (64, True), done.text
+        assert asked.run("history", address, "--json").code == 64
+
+    @pytest.mark.parametrize(
+        ("address", "runs"),
+        [
+            ("email-smtp/relay.timeout", 1),
+            ("email-smtp/relay.spec.timeout", 1),
+            ("email-smtp/relay.note", 0),
+            ("email-pop/gone", 2),
+            ("email-pop/gone.new", 1),
+            ("email-pop/gone.timeout", 0),
+            ("email-pop/next", 0),
+            ("email-pop/was", 0),
+            ("email-pop/next.brand_new", 0),
+        ],
+    )
+    def test_what_is_known_has_a_history(self, asked: Fleet, address: str, runs: int) -> None:
+        assert len(asked.history(address)) == runs
+        assert ("no runs of" in asked.run("history", address).err) is (runs == 0)
+
+    def test_without_manifests_the_rest_is_still_known(self, asked: Fleet) -> None:
+        asked.at.write("next.yaml", "{")
+        assert asked.run("history", "email-pop/new-one").code == 0  # it may be in that file
+        for path in (asked.at.root / "monitors").iterdir():
+            path.unlink()
+        (asked.at.root / "monitors").rmdir()
+        assert asked.run("history", "email-pop/next").code == 64
+        assert len(asked.history("email-smtp/relay.timeout")) == 1
 
 
 def test_a_killed_run_is_told_by_the_one_that_finishes_it(

@@ -10,6 +10,7 @@ from reconciler.errors import RefusedError, StateError, UsageError
 from reconciler.render.history import last_runs_text
 from reconciler.schema.suggestion import did_you_mean
 from reconciler.state_session import read_known, stored_run
+from reconciler.state_store import current, is_dead
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -128,17 +129,23 @@ def last_run(store: Store) -> RunRecord:
     """The last run that changed something, is no undo, and has not been undone.
 
     Raises:
-        RefusedError: the last run has not ended, so that there is no record of it.
+        RefusedError: a run has not ended, so that there is no record of it.
         StateError: a record cannot be used, and that run may be the one.
         UsageError: there is no such run.
     """
     kept = store.runs()
+    lease = current(store)
+    if lease is not None and not is_dead(lease):
+        raise RefusedError(
+            f"{lease} has not ended, so the last run is not known",
+            "Wait until it ends, or name another run to undo. If you are certain that it is dead, "
+            f"run: {lease.unlock}",
+        )
     for item in read_known(store, None, "").killed:
         if item.record.id not in kept:
             raise RefusedError(
-                f"run {item.record.id} has not ended, so it cannot be undone yet",
-                "Wait until it ends. If it was killed, run reconciler apply to complete it, or "
-                "name another run to undo.",
+                f"run {item.record.id} has not ended, so the last run is not known",
+                "It was killed: run reconciler apply to complete it, or name another run to undo.",
             )
     undos: dict[str, list[RunRecord]] = {}
     errors: list[StateError] = []

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from reconciler.state_store import Key, Lease
+
 from documents import check
 
 if TYPE_CHECKING:
@@ -377,6 +379,19 @@ class TestTheLastRun:
         path.write_text("{")
         done = fleet.undo("last")
         assert (done.code, fleet.account.ports()) == (8, {1: 27}), done.text
+
+    def test_a_run_that_has_not_ended_may_be_it(
+        self, fleet: Fleet, ports: Callable[[int], str]
+    ) -> None:
+        ports(26)
+        lease = Lease("run-7", "ann", "ci", "apply", "2026-01-02T03:04:05Z", "", 600)
+        fleet.place.store(fleet.at).write(Key.LOCK, lease.encoded(), None, "")
+        done = fleet.undo("last")
+        assert (
+            done.code,
+            "run run-7 (ann on ci, since 2026-01-02T03:04:05Z) has not ended" in done.err,
+        ) == (5, True), done.text
+        assert "reconciler state unlock run-7" in done.err
 
     @pytest.mark.parametrize("asked", [(), ("nothing",)])
     def test_without_a_run_the_last_ones_are_named(

@@ -129,8 +129,7 @@ def repeated(
     the state before the undo.
     """
     numbers = {item.id for item in plan.changes if item.id is not None}
-    addresses = {item.address for item in plan.changes} | {item.address for item in plan.bindings}
-    addresses |= {item.before for item in plan.bindings if item.before is not None}
+    addresses = {item.address for item in plan.changes}
     by_id = {item.id: item for item in fleet.values() if item.id is not None}
     current = {item.id: address for address, item in records.items()}
     files: set[str] = set()
@@ -154,10 +153,9 @@ def repeated(
                         files.add(wanted.place(item.field).path)
                 elif item.was_applied and item.field not in {*wanted.secrets, *known}:
                     is_absence = True  # the run restored a field that had left its manifest
-    for binding in undo.record.bindings:
-        is_bound = binding.before is None and binding.after is not None
-        if is_bound and binding.address in addresses and binding.address in fleet:
-            files.add(fleet[binding.address].origin.path)
+    for binding in plan.bindings:
+        if binding.before is not None and binding.before in fleet:  # which the run has renamed
+            files.add(fleet[binding.before].origin.path)
     return Repeated(frozenset(files), is_absence) if files or is_absence else None
 
 

@@ -121,8 +121,8 @@ def what_manifests_say(
         store: where the runs before it are kept.
         manifests: the folder of the manifests.
     """
-    if not plan.is_something and not plan.bindings:
-        return ""
+    if not plan.changes and all(item.before is None for item in plan.bindings):
+        return ""  # at most, it binds less than before
     try:
         what = _repeated(plan, found, records)
     except ReconcilerError as error:

@@ -601,11 +601,13 @@ def test_one_record_that_cannot_be_used_leaves_the_others(
 class Repository:
     """A fleet with one monitor, whose manifests are in Git; the first apply is made."""
 
-    def __init__(self, fleet: Fleet, manifest: Manifest, git: Callable[..., str]) -> None:
+    def __init__(
+        self, fleet: Fleet, manifest: Manifest, git: Callable[..., str], port: int = 25
+    ) -> None:
         self.fleet, self._manifest, self._git = fleet, manifest, git
         self.git("init", "--quiet", "--initial-branch=main")
-        self.relay(port=25)
-        self.first = self.commit()
+        self.relay(port=port)
+        self.commit()
         fleet.apply()
 
     def git(self, *arguments: str) -> str:
@@ -734,7 +736,7 @@ class TestWhatToRevert:
         assert repository.undo(repository.fleet.apply()) == BY_HAND
 
     def test_the_first_run(self, fleet: Fleet, manifest: Manifest, git: Callable[..., str]) -> None:
-        repository = Repository(fleet, manifest, git)
+        repository = Repository(fleet, manifest, git, port=587)
         (first,) = fleet.history()
         assert repository.undo(first["id"]) == BY_HAND
 

@@ -208,6 +208,12 @@ def test_manifests_repeat_a_create_and_a_rename() -> None:
     assert still(renamed, desired({"port": 587}, id=None, name="old")) is None
 
 
+def test_a_manifest_that_was_bound_by_the_run_repeats_only_values() -> None:
+    told = run(update(PORT), bindings=(Rebinding(ADDRESS, None, 1),))
+    assert still(told, desired({"port": 587}), port=587) == SAID
+    assert still(told, desired({"port": 25}), port=587) is None
+
+
 def still(told: RunRecord, manifest: Desired | None, **fields: Any) -> Repeated | None:
     """What of the run the only manifest repeats, if all of it is undone."""
     records = {ADDRESS: record(**fields)}

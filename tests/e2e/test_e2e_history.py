@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -734,6 +735,13 @@ class TestWhatToRevert:
     def test_drift_that_the_run_reverted(self, repository: Repository) -> None:
         repository.fleet.account.edit("email-smtp", 1, port=465)
         assert repository.undo(repository.fleet.apply()) == BY_HAND
+
+    def test_without_git(self, repository: Repository) -> None:
+        repository.relay(port=587)
+        repository.commit()
+        run = repository.fleet.apply()
+        done = repository.fleet.run("undo", run, "--auto-approve", env={"PATH": os.devnull})
+        assert (done.code, BY_HAND in done.err) == (0, True), done.text
 
     def test_the_first_run(self, fleet: Fleet, manifest: Manifest, git: Callable[..., str]) -> None:
         repository = Repository(fleet, manifest, git, port=587)

@@ -85,26 +85,6 @@ _ALIASES = {"diff": "plan", "get": "list"}
 """What users of other tools type; help shows one name for each command."""
 
 
-ELSEWHERE = {
-    "check": "reconciler validate",
-    "delete": "delete its manifest, then run reconciler apply --prune",
-    "deploy": "reconciler apply",
-    "describe": "reconciler why ADDRESS",
-    "destroy": "delete the manifests, then run reconciler apply --prune",
-    "dump": "reconciler import",
-    "format": "reconciler fmt",
-    "lint": "reconciler validate --lint",
-    "log": "reconciler history",
-    "login": "set ALERTSITE_USERNAME and ALERTSITE_PASSWORD, then run reconciler doctor",
-    "preview": "reconciler plan",
-    "refresh": "reconciler drift shows what changed in AlertSite, reconciler pull copies it",
-    "rollback": "reconciler undo last",
-    "sync": "reconciler apply",
-    "test": "reconciler validate --lint",
-}
-"""What the commands of other tools are here."""
-
-
 class _LazyGroup(click.Group):
     """Imports a command's module only when that command is asked for."""
 
@@ -122,14 +102,16 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        while args[0] == "help":
+            args = [*args[1:], "--help"]
         name = args[0]
+        if name == "version":
+            return super().resolve_command(ctx, ["--version"])
         is_known = name in _COMMANDS or name in _ALIASES
         if not is_known and not name.startswith("-") and not ctx.resilient_parsing:
-            from reconciler.schema.suggestion import did_you_mean  # only for a message
+            from reconciler.cli import elsewhere  # only for a message
 
-            advice = did_you_mean(name, _COMMANDS) or "."
-            if name in ELSEWHERE:
-                advice = f". Here: {ELSEWHERE[name]}"
+            advice = elsewhere.of_command(name, _COMMANDS)
             raise click.UsageError(f"No such command {name!r}{advice}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -268,11 +250,13 @@ def ended(begin: Callable[[], object], arguments: Sequence[str]) -> Ending:
             _say_dashes(arguments)
         return Ending(code, str(error))
     except click.UsageError as error:
-        shown = StringIO()
-        error.show(shown)
+        from reconciler.cli import elsewhere  # only for a message
+
+        shown, advised = StringIO(), elsewhere.advised(error)
+        advised.show(shown)
         console.say(joined(shown.getvalue().expandtabs(2).splitlines()))
         _say_dashes(arguments)
-        return Ending(ExitCode.USAGE, error.format_message())
+        return Ending(ExitCode.USAGE, advised.format_message())
     except (click.Abort, KeyboardInterrupt):
         return _interrupted()
     # The last line of defence: no user sees a traceback, and no library ends the part of a command.

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.model import DEFAULT_ACCOUNT
+from reconciler.core.nearest import nearest
 from reconciler.errors import UsageError
 
 if TYPE_CHECKING:
@@ -269,10 +270,8 @@ def _label(text: str) -> tuple[str, str]:
 
 
 def _did_you_mean(pattern: str, names: Sequence[str]) -> str:
-    from difflib import get_close_matches  # only for a message
-
-    close = get_close_matches(pattern, names, n=1)
-    advice = f"Did you mean {close[0]}? " if close else ""
+    close = nearest(pattern, names)
+    advice = f"Did you mean {close}? " if close else ""
     return f"{advice}reconciler.toml has these: {_listed(names)}."
 
 

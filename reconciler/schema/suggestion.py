@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.core.nearest import nearest
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -15,9 +17,7 @@ def did_you_mean(word: JSON, known: Iterable[str]) -> str:
 
     Of addresses, that is the one whose kind was left out.
     """
-    from difflib import get_close_matches  # only for a message
-
     known = list(known)
     whole = [item for item in known if item.endswith(f"/{word}")]
-    close = whole or get_close_matches(str(word), known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    found = whole[0] if whole else nearest(str(word), known)
+    return f"; did you mean {found}?" if found else ""

@@ -8,7 +8,8 @@ from typing import Any
 import click
 import pytest
 
-from reconciler.cli import ELSEWHERE, reconciler, run
+from reconciler.cli import reconciler, run
+from reconciler.cli.elsewhere import COMMANDS, OPTIONS, of_option
 
 
 @pytest.fixture(autouse=True)
@@ -73,25 +74,99 @@ def test_a_mistyped_command_is_recognised(
     assert f"No such command '{word}'; did you mean {meant}?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("word", sorted(ELSEWHERE))
+def check_advice(advice: str, own: set[str] | None = None) -> None:
+    """Every command that it names is one, and every option one of that command, or of its own."""
+    called = re.compile("reconciler ([a-z]+)((?: --[a-z-]+)*)")
+    for name, options in called.findall(advice):
+        command = reconciler.get_command(click.Context(reconciler), name)
+        assert command is not None
+        assert options_of(command).issuperset(options.split())
+    left = re.findall("--[a-z-]+", called.sub("", advice).replace("reconciler --version", ""))
+    assert (own or set()).issuperset(left), advice
+
+
+def options_of(command: click.Command) -> set[str]:
+    return {name for item in command.params for name in (*item.opts, *item.secondary_opts)}
+
+
+@pytest.mark.parametrize("word", sorted(COMMANDS))
 def test_a_command_of_another_tool_is_named_as_it_is_called_here(
     capsys: pytest.CaptureFixture[str], word: str
 ) -> None:
-    """Every command and option that the advice names is one."""
     assert run([word]) == 64
     (advice,) = re.findall(f"No such command '{word}'. Here: (.*)", capsys.readouterr().err)
-    called = re.findall("reconciler ([a-z]+)((?: --[a-z]+)*)", advice)
-    assert called
-    for name, options in called:
-        command = reconciler.get_command(click.Context(reconciler), name)
+    assert "reconciler " in advice
+    check_advice(advice)
+
+
+@pytest.mark.parametrize("word", sorted(OPTIONS))
+def test_an_option_of_another_tool_is_named_as_it_is_called_here(word: str) -> None:
+    for line in commands():
+        command: click.Command | None = reconciler
+        for name in line:
+            assert isinstance(command, click.Group)
+            command = command.get_command(click.Context(command), name)
         assert command is not None
-        known = {option for parameter in command.params for option in parameter.opts}
-        assert known.issuperset(options.split())
+        check_advice(of_option(word, command), options_of(command))
 
 
-def test_a_command_like_no_other_is_not_guessed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["terraform"]) == 64
-    assert "No such command 'terraform'." in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("line", "advice"),
+    [
+        ("plan --dry-run", ". Here: reconciler plan; set, pull and undo show what they would do"),
+        ("fmt --dry-run", ". Here: --check"),
+        ("plan --refresh-only", ". Here: reconciler drift"),
+        ("apply --yes", ". Here: --auto-approve"),
+        ("plan -y", ". Here: reconciler apply --auto-approve; this command does not ask"),
+        ("apply --force", ". Here: an option names the guard that it lifts: --allow-loss N, "),
+        ("plan --var x=1", ". Here: set vars of an account in reconciler.toml"),
+        ("plan --output json", ". Here: --format NAME"),
+        ("apply -f p.json", ". Here: --manifests DIR; reconciler apply FILE applies a saved plan"),
+        ("plan --parallelism 8", ". Here: reconciler apply --parallelism N"),
+        ("plan -C x", ". Here: reconciler -C DIR COMMAND"),
+        ("plan --accont x", "; did you mean --account?"),
+        ("plan --far-away", ".\n"),
+        ("plan email-smtp/a", "(email-smtp/a). Here: --target email-smtp/a"),
+        ("drift a b", "(a b). Here: --target a"),
+        ("show a b", "(b)\n"),
+    ],
+)
+def test_a_guess_at_the_command_line_is_answered(
+    capsys: pytest.CaptureFixture[str], line: str, advice: str
+) -> None:
+    assert run(line.split()) == 64
+    shown = capsys.readouterr().err
+    assert advice in shown
+    assert "Did you mean" not in shown
+
+
+@pytest.mark.parametrize("word", ["terraform", "edits", "unlck", "initialise-all"])
+def test_a_command_like_no_other_is_not_guessed(
+    capsys: pytest.CaptureFixture[str], word: str
+) -> None:
+    assert run([word]) == 64
+    assert f"No such command '{word}'.\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "same"),
+    [
+        ("version", "--version"),
+        ("help", "--help"),
+        ("help help", "--help"),
+        ("help version", "--version"),
+        ("help plan", "plan --help"),
+        ("help state list", "state list --help"),
+        ("-q help fmt", "fmt --help"),
+    ],
+)
+def test_version_and_help_are_commands_too(
+    capsys: pytest.CaptureFixture[str], line: str, same: str
+) -> None:
+    assert run(line.split()) == 0
+    found = capsys.readouterr()
+    assert run(same.split()) == 0
+    assert found == capsys.readouterr()
 
 
 def commands() -> Iterator[list[str]]:

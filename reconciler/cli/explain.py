@@ -13,6 +13,7 @@ from reconciler.core import fields
 from reconciler.core.fields import described
 from reconciler.core.lint import CODES
 from reconciler.core.names import find_members
+from reconciler.core.targets import is_id
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.fields import (
     code_text,
@@ -21,19 +22,26 @@ from reconciler.render.fields import (
     kind_text,
     member_text,
     members_text,
+    subjects_text,
 )
 from reconciler.schema import did_you_mean, installed_schemas
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.core.fields import Described
+    from reconciler.core.model import JSON
     from reconciler.core.printable import Lines
 
 _LINT = "lint"
+_DIGITS = 18
+"""No id has more."""
 _MEMBERS = {"location": "locations", "property": "custom_properties"}
 """What ids can be explained of, and the field that has them."""
 
 
 def _completed(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
-    names = [_LINT, *_MEMBERS]
+    names = [_LINT, *_MEMBERS, *CODES]
     for kind, schema in installed_schemas().documents.items():
         names.append(kind)
         if incomplete.startswith(f"{kind}."):
@@ -42,19 +50,34 @@ def _completed(_: click.Context, __: click.Parameter, incomplete: str) -> list[s
     return [name for name in names if name.startswith(incomplete)]
 
 
+def _id(text: str) -> int:
+    """The id of a location or a property; a type of click, which shows its name.
+
+    Raises:
+        BadParameter: it is none.
+    """
+    if not is_id(text) or len(text) > _DIGITS:
+        raise click.BadParameter(f"{text!r} is not an id; write a number, such as 30")
+    return int(text)
+
+
 @click.command(epilog="Example: reconciler explain email-smtp.home_location")
 @selection.one
-@click.argument("name", metavar="KIND[.FIELD]", shell_complete=_completed)
-@click.argument("number", metavar="[ID]", required=False, type=click.IntRange(1))
-def explain(name: str, number: int | None) -> int:
-    """Explain a kind, or one of its fields, as its schema describes it.
+@click.argument("name", metavar="[NAME]", required=False, shell_complete=_completed)
+@click.argument("number", metavar="[ID]", required=False, type=_id)
+def explain(name: str | None, number: int | None) -> int:
+    """Explain a kind, a field or a lint code; without NAME, list what can be explained.
 
-    A field is named as in spec, or with its section: email-smtp.port, email-smtp.locations.id,
-    email-smtp.metadata.id. explain lint lists the codes of validate --lint.
+    A field is named as in spec, or with its section, of one kind or of all: email-smtp.port,
+    email-smtp.metadata.id, locations.id, interval. explain lint lists the codes of validate
+    --lint.
 
     explain location 30 and explain property 120 ask AlertSite what its monitors say about that id;
     without ID, about all ids.
     """
+    if name is None:
+        console.data(subjects_text(installed_schemas().documents))
+        return ExitCode.OK
     if name in _MEMBERS:
         console.data(_members(name, number))
         return ExitCode.OK
@@ -63,9 +86,41 @@ def explain(name: str, number: int | None) -> int:
             f"{name} has no ids",
             "Only locations and properties have ids, such as: reconciler explain location 30",
         )
-    kind, _, field = name.partition(".")
-    console.data(_codes(field) if kind == _LINT else _kind(kind, field))
+    console.data(_explained(name))
     return ExitCode.OK
+
+
+def _explained(name: str) -> Lines:
+    """What the schemas, or lint, say of a name.
+
+    Raises:
+        UsageError: it names nothing.
+    """
+    documents = installed_schemas().documents
+    kind, dot, field = name.partition(".")
+    if name == _LINT:
+        return codes_text()
+    if kind == _LINT or name in CODES:
+        return _code(name.removeprefix(f"{_LINT}."))
+    found = {one: described(document) for one, document in documents.items()}
+    if kind in documents:
+        return _of_kind(documents[kind], kind, found[kind], field)
+    of_all = {one: item for one in found if (item := fields.find(found[one], name))}
+    if of_all:
+        return field_text(of_all)
+    longer = [one for one in documents if kind and kind.lower() in one]
+    known = (
+        documents
+        if dot
+        else [*documents, *CODES, *(it for one in found for it in _names(found[one]))]
+    )
+    advice = did_you_mean(longer[0] if longer else kind, known)
+    what = f"kind {kind or '(empty)'}" if dot else f"kind, field or lint code {name or '(empty)'}"
+    raise UsageError(
+        f"there is no {what}{advice}",
+        f"The kinds are {', '.join(documents)}. To list what can be explained, run: reconciler "
+        "explain",
+    )
 
 
 def _members(noun: str, number: int | None) -> Lines:
@@ -86,34 +141,31 @@ def _members(noun: str, number: int | None) -> Lines:
     )
 
 
-def _codes(name: str) -> str:
-    if not name:
-        return codes_text()
+def _code(name: str) -> Lines:
     if name not in CODES:
         advice = did_you_mean(name, CODES)
         raise UsageError(
-            f"lint has no code {name}{advice}", "To list all codes, run: reconciler explain lint"
+            f"lint has no code {name or '(empty)'}{advice}",
+            "To list all codes, run: reconciler explain lint",
         )
     return code_text(name)
 
 
-def _kind(kind: str, name: str) -> str:
-    documents = installed_schemas().documents
-    if kind not in documents:
-        longer = [one for one in documents if kind and kind.lower() in one]
-        advice = did_you_mean(longer[0] if longer else kind, documents)
-        kinds = ", ".join(documents)
-        raise UsageError(f"there is no kind {kind or '(empty)'}{advice}", f"The kinds are {kinds}.")
-    found = fields.described(documents[kind])
+def _of_kind(
+    document: Mapping[str, JSON], kind: str, found: tuple[Described, ...], name: str
+) -> Lines:
     if not name:
-        return kind_text(documents[kind], found)
+        return kind_text(document, found)
     field = fields.find(found, name)
     if field is None:
-        known = [one.name.removeprefix("spec.").replace(fields.ELEMENT, "") for one in found]
-        advice = did_you_mean(name, known)
         raise UsageError(
-            f"{kind} has no field {name}{advice}",
+            f"{kind} has no field {name}{did_you_mean(name, _names(found))}",
             f"To list its fields, run: reconciler explain {kind}. Fields that are not in the "
             "schema go under extra.",
         )
-    return field_text(kind, field)
+    return field_text({kind: field})
+
+
+def _names(found: tuple[Described, ...]) -> list[str]:
+    """The fields, as they are named in spec."""
+    return [item.name.removeprefix("spec.").replace(fields.ELEMENT, "") for item in found]

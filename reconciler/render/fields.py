@@ -37,10 +37,39 @@ def kind_text(schema: Mapping[str, JSON], fields: Sequence[Described]) -> Lines:
     return joined([schema["title"], "", schema["description"], "", *lines, "", legend])
 
 
-def field_text(kind: str, field: Described) -> Lines:
-    """All that the schema says of one field."""
-    lines = [f"  {line}" for line in aligned([row for row in _rows(field) if row[1]])]
-    return joined([f"{kind}: {field.name}", "", f"  {field.words.summary}", "", *lines])
+def field_text(found: Mapping[str, Described]) -> Lines:
+    """All that schemas say of one field, by kind; once of all kinds that say the same."""
+    kinds: list[tuple[Described, list[str]]] = []
+    for kind, field in found.items():
+        same = next((names for other, names in kinds if other == field), None)
+        if same is None:
+            kinds.append((field, [kind]))
+        else:
+            same.append(kind)
+    lines: list[str] = []
+    for field, names in kinds:
+        rows = [f"  {line}" for line in aligned([row for row in _rows(field) if row[1]])]
+        title = f"{', '.join(names)}: {field.name}"
+        lines += ["", title, "", f"  {field.words.summary}", "", *rows]
+    return joined(lines[1:])
+
+
+def subjects_text(documents: Mapping[str, Mapping[str, JSON]]) -> Lines:
+    """What can be explained: every kind with its title, and the other subjects."""
+    rows = [
+        (kind, str(schema["title"]).removesuffix(f" ({kind})"))
+        for kind, schema in documents.items()
+    ]
+    rows += [
+        (
+            "FIELD, KIND.FIELD",
+            "a field of all kinds or of one, such as interval or email-smtp.port",
+        ),
+        ("lint", "every lint code; or name one, such as wrong-port"),
+        ("location [ID]", "what the monitors of the account say about a location"),
+        ("property [ID]", "what the monitors of the account say about a custom property"),
+    ]
+    return joined(aligned(rows))
 
 
 def codes_text() -> Lines:

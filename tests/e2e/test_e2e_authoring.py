@@ -12,6 +12,8 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
+from reconciler.core.lint import CODES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -80,6 +82,11 @@ class TestExplain:
             ("email-smtp.sla_id", "set by AlertSite"),
             ("lint", "wrong-port      error    "),
             ("lint.silenced", "silenced (info)"),
+            ("wrong-port", "wrong-port (error)"),
+            ("port", "\n\nemail-smtp: spec.port"),
+            ("interval", "\n\nemail-round-trip: spec.interval"),
+            ("locations.id", "email-imap, email-pop, email-round-trip, email-smtp: spec.loc"),
+            ("metadata.name", "Identity in Git"),
         ],
     )
     def test_what_is_said(self, name: str, words: str, run: Run) -> None:
@@ -90,10 +97,15 @@ class TestExplain:
     @pytest.mark.parametrize(
         ("name", "words"),
         [
-            ("email-smpt", "there is no kind email-smpt; did you mean email-smtp?"),
+            ("email-smpt", "no kind, field or lint code email-smpt; did you mean email-smtp?"),
+            ("smtp", "no kind, field or lint code smtp; did you mean email-smtp?"),
+            ("intervall", "no kind, field or lint code intervall; did you mean interval?"),
+            ("wrong-prot", "no kind, field or lint code wrong-prot; did you mean wrong-port?"),
             ("smtp.port", "there is no kind smtp; did you mean email-smtp?"),
             ("website", "The kinds are email-imap, email-pop, email-round-trip, email-smtp."),
-            ("", "there is no kind (empty)"),
+            ("", "there is no kind, field or lint code (empty)"),
+            (".port", "there is no kind (empty)"),
+            ("lint.", "lint has no code (empty)"),
             ("email-smtp.prot", "email-smtp has no field prot; did you mean port?"),
             ("email-smtp.capture_level", "not in the schema go under extra"),
             ("lint.silence", "lint has no code silence; did you mean silenced?"),
@@ -103,6 +115,23 @@ class TestExplain:
         done = run("explain", name)
         assert (done.code, done.out) == (64, "")
         assert words in done.err
+
+    def test_every_code_of_lint_is_explained_alone(self, run: Run) -> None:
+        for code in CODES:
+            assert run("explain", code).out.startswith(f"{code} (")
+
+    def test_what_there_is(self, run: Run) -> None:
+        done = run("explain")
+        assert done.code == 0
+        names = [line.split("  ")[0] for line in done.out.splitlines()]
+        others = ["FIELD, KIND.FIELD", "lint", "location [ID]", "property [ID]"]
+        assert names == [*_KINDS, *others]
+
+    @pytest.mark.parametrize("number", ["foo", "-1", "3.5", "9" * 5000])
+    def test_what_is_not_an_id(self, number: str, run: Run) -> None:
+        done = run("explain", "--", "location", number)
+        assert (done.code, done.out) == (64, "")
+        assert "is not an id; write a number, such as 30" in done.err
 
 
 class TestProbe:

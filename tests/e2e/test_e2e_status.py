@@ -124,9 +124,9 @@ def test_an_id_that_only_the_state_knows(
 
 
 def test_no_such_manifest(account: Account, run: Run) -> None:
-    done = run("render", "email-smtp/c", env=account.env)
+    done = run("render", "email-smpt/a", env=account.env)
     assert done.code == 64
-    assert "no manifest describes email-smtp/c; did you mean email-smtp/" in done.err
+    assert "no manifest describes email-smpt/a; did you mean email-smtp/a?" in done.err
     assert run("render", "99", env=account.env).code == 64
 
 

@@ -448,7 +448,7 @@ def _outputs_of(given: click.Context) -> RollUpOutputs:
                 f"Use {PLACEHOLDER} in its name, in place of the account name.",
             )
     asked = [*given.params.get("formats", ()), *(["json"] if given.params.get("as_json") else [])]
-    if "output" in given.params:  # of list
+    if "output" in given.params and not asked:  # of list
         asked = [
             {"table": "text", "wide": "text"}.get(given.params["output"], given.params["output"])
         ]

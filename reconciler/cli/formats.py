@@ -235,6 +235,7 @@ def option(subject: Subject) -> Callable[[Callable[..., int]], Callable[..., int
 
     def decorate(command: Callable[..., int]) -> Callable[..., int]:
         @click.option(
+            "-o",
             "--format",
             "formats",
             multiple=True,

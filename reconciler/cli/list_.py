@@ -49,13 +49,9 @@ _TABLES = ("table", "wide", "csv")
     shell_complete=completions.columns,
     help="Columns of the table: those of -o wide, any field of the monitors, or labels.NAME.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "wide", "json", "csv", "name"]),
-    default="table",
-    show_default=True,
-    help="Output format: a table with short cells, a wide table, JSON, CSV, or addresses only (ids "
+@options.output(
+    *("table", "wide", "json", "csv", "name"),
+    text="Output format: a table with short cells, a wide table, JSON, CSV, or addresses only (ids "
     "of monitors without one).",
 )
 @click.option(

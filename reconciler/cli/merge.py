@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @selection.selecting
 @click.argument("folder", metavar="DIR", type=options.FromHere())
 @click.option(
+    "-o",
     "--format",
     "formats",
     multiple=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from reconciler.cli import completions, config, console, runtime
 from reconciler.context import computing
 from reconciler.core.grouping import FOLDED_ABOVE, Detail
 from reconciler.core.targets import NOT, bare
+from reconciler.errors import UsageError
 from reconciler.schema import Schemas, installed_schemas
 from reconciler.usecases import load as loading
 
@@ -197,6 +199,32 @@ unknown = click.option(
     help="What to do with a string that may be a secret, in a field that is not in the schemas: "
     "list it as a to-do, or write it as it is.",
 )
+
+
+def output(*names: str, text: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Gives a command `-o` with these names, the usual one first, and `--json`, as `output`."""
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        @click.option(
+            "-o",
+            "--output",
+            type=click.Choice(names),
+            default=names[0],
+            show_default=True,
+            help=text,
+        )
+        @click.option("--json", "as_json", is_flag=True, help="The same as -o json.")
+        @wraps(command)
+        def with_output(*, output: str, as_json: bool, **given: object) -> int:
+            if as_json and output not in {names[0], "json"}:
+                raise UsageError(
+                    f"--json and -o {output} cannot be used together", "Leave out one of them."
+                )
+            return command(output="json" if as_json else output, **given)
+
+        return with_output
+
+    return decorate
 
 
 def planning(command: Callable[..., int]) -> Callable[..., int]:

@@ -15,14 +15,7 @@ from reconciler.usecases.effective import find_effective
 @click.argument("address", metavar="ADDRESS", shell_complete=completions.addresses)
 @options.manifests
 @options.state
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["yaml", "json"]),
-    default="yaml",
-    show_default=True,
-    help="How to show it.",
-)
+@options.output("yaml", "json", text="How to show it.")
 def render(address: str, manifests: str, location: str | None, output: str) -> int:
     """Show a manifest with its defaults, and where each value is set.
 

@@ -289,6 +289,7 @@ def test_the_selection_is_the_same_for_all_that_read(accounts: Fleet) -> None:
     assert (drift.code, statuses(drift)) == (2, {"other": "changes", "good": "done"})
     for command in (
         ("list", "-o", "json"),
+        ("list", "--json"),
         ("status", "--json"),
         ("history", "--json"),
         ("report", "--json"),

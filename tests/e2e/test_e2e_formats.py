@@ -87,6 +87,19 @@ def test_a_wrong_format_names_those_of_the_command(account: Account, run: Run) -
     assert f"Formats of this command: {', '.join(formats(Subject.PLAN))}." in done.err
 
 
+def test_json_has_one_spelling_everywhere(account: Account, run: Run) -> None:
+    assert run("plan", "-o", "json", env=account.env).json["changes"]
+    for line in (("list",), ("render", "email-smtp/relay-01")):
+        long, short = (
+            run(*line, *flags, env=account.env) for flags in (["--json"], ["-o", "json"])
+        )
+        assert long.json == short.json
+        both = run(*line, "--json", "-o", "json", env=account.env)
+        assert both.json == short.json
+    done = run("list", "--json", "-o", "csv", env=account.env)
+    assert (done.code, "--json and -o csv cannot be used together" in done.err) == (64, True)
+
+
 def test_json_twice_is_json(account: Account, run: Run) -> None:
     assert run("plan", "--json", "--format", "json", env=account.env).json["changes"]
 

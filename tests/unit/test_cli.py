@@ -102,11 +102,7 @@ def test_a_command_of_another_tool_is_named_as_it_is_called_here(
 @pytest.mark.parametrize("word", sorted(OPTIONS))
 def test_an_option_of_another_tool_is_named_as_it_is_called_here(word: str) -> None:
     for line in commands():
-        command: click.Command | None = reconciler
-        for name in line:
-            assert isinstance(command, click.Group)
-            command = command.get_command(click.Context(command), name)
-        assert command is not None
+        command = command_of(line)
         check_advice(of_option(word, command), options_of(command))
 
 
@@ -178,6 +174,22 @@ def commands() -> Iterator[list[str]]:
         found = reconciler.get_command(context, name)
         if isinstance(found, click.Group):
             yield from ([name, below] for below in found.list_commands(context))
+
+
+def command_of(line: list[str]) -> click.Command:
+    command: click.Command | None = reconciler
+    for name in line:
+        assert isinstance(command, click.Group)
+        command = command.get_command(click.Context(command), name)
+    assert command is not None
+    return command
+
+
+@pytest.mark.parametrize("line", [*commands()], ids=" ".join)
+def test_json_and_formats_are_asked_for_alike_everywhere(line: list[str]) -> None:
+    known = options_of(command_of(line))
+    assert ("--format" in known or "--output" in known) is ("-o" in known)
+    assert "--json" in known or "-o" not in known
 
 
 def test_help_names_each_command_once_in_a_section_with_its_whole_summary(

@@ -10,6 +10,7 @@ import click
 
 from reconciler import render
 from reconciler.cli import (
+    config,
     console,
     formats,
     options,
@@ -228,7 +229,8 @@ def carry_out(
             console.say(line)
     if applied.is_kept or runtime.part() is None:  # hundreds may have had nothing to do
         seconds = runtime.clock().monotonic() - began
-        state = click.get_current_context().params.get("location") or ""
+        given = click.get_current_context().params.get("location") or ""
+        state = config.location_to_here(given, runtime.here())
         undo = (run.account, state) if applied.can_undo else None
         line = render.run_line(run.id, seconds, undo)
         console.note(line)

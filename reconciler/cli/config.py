@@ -146,6 +146,21 @@ def location_from_root(given: str, here: str) -> str:
     return given if _SCHEME.match(given) else from_root(given, here)
 
 
+def to_here(path: str, here: str) -> str:
+    """A path that the root sees, as it is given in the folder `here`."""
+    if not here or not path or Path(path).is_absolute():
+        return path
+    return os.path.relpath(path, here)
+
+
+def location_to_here(location: str, here: str) -> str:
+    """The place of a state that the root sees, as it is given in the folder `here`."""
+    scheme, _, rest = location.partition(":")
+    if scheme == "file" or (scheme == "git" and rest.startswith(".")):
+        return f"{scheme}:{to_here(rest, here)}"
+    return location if _SCHEME.match(location) else to_here(location, here)
+
+
 def read(environment: Mapping[str, str]) -> Settings | None:
     """The settings; None when nothing is set, so that only the sandbox can be meant.
 

@@ -206,7 +206,8 @@ class Checkup:
         if self._schemas is None:
             return _not_checked("needs the schemas")
         today = runtime.now()[:10]
-        hint = f"reconciler validate {self._manifests} lists them."
+        shown = config.to_here(self._manifests, runtime.here())
+        hint = f"reconciler validate {shown} lists them."
         try:
             rules = runtime.secret_rules()
             self._fleet = load(options.sources(self._manifests), self._schemas, today, rules)

@@ -51,10 +51,16 @@ class FromHere(click.ParamType[str]):
         self._translated = translated
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The path below the root, or beside it."""
+        """The path below the root, or beside it.
+
+        Raises:
+            BadParameter: it is empty; a place is not, which is then that of the settings.
+        """
         if ctx is None or param is None or param.name is None:
             return value
         is_given = ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
+        if is_given and not value and self._translated is config.from_root:
+            raise click.BadParameter("it is empty", ctx, param)
         return self._translated(value, runtime.here()) if is_given else value
 
 

@@ -82,6 +82,10 @@ def plan(
     """Show what apply would change; never writes to AlertSite or the state (alias: diff)."""
     if offline and out:
         raise UsageError("--offline and --out cannot be used together", _WHY)
+    if out is not None:
+        from reconciler.cli import plan_file  # 4 ms
+
+        plan_file.check(out)
     with signals.emitting(signals.Wanted(events, metrics), "plan") as told:
         schemas, fleet = options.load(manifests, may_be_empty=True)
         rules = PlanOptions(targets, adopt, write_secrets, runtime.prunes(asked=prune), keep)
@@ -100,7 +104,7 @@ def plan(
         if out is not None or state.generation.commit:
             generation = _generation(manifests, state.generation)
         if out is not None:
-            from reconciler.cli import plan_file  # 4 ms
+            from reconciler.cli import plan_file
 
             with console.writing() as writes, writes.one(out):
                 plan_file.write(out, found, workspace, state, run.id, generation)

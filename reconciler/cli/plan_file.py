@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from reconciler import __version__, durable, render
-from reconciler.cli import config, console, json_file
+from reconciler.cli import config, console, json_file, runtime
 from reconciler.core import saved_plan
 from reconciler.core.plan import FORMAT_VERSION, fingerprint
 from reconciler.core.saved_plan import PlanInputs, SavedPlan
@@ -44,6 +46,42 @@ def basis(workspace: Workspace, state: State, run: str, generation: Generation) 
     )
 
 
+def check(path: str) -> None:
+    """Stops before anything is done if no plan can be written there.
+
+    Raises:
+        ConfigurationError: its folder is not there, or it is something else, as a manifest.
+    """
+    place = Path(path)
+    try:
+        os.stat(f"{place.parent}/")  # noqa: PTH116 - which tells a folder from a file
+        is_other = place.is_file() and durable.read_any(place)[:1] not in {b"", b"{"}
+    except OSError as error:
+        raise unwritable(path, error) from error
+    if place.exists() and not place.is_file():
+        raise unwritable(path, OSError(None, "it is not a regular file"))
+    if is_other:
+        raise ConfigurationError(
+            f"{config.to_here(path, runtime.here())} is not replaced: it holds something else than "
+            "a plan",
+            "Name another file with --out.",
+        )
+
+
+def unwritable(path: str, error: OSError) -> ConfigurationError:
+    """What is said if the file cannot be written."""
+    return ConfigurationError(
+        f"{config.to_here(path, runtime.here())} cannot be written: {error.strerror}",
+        "Name another file with --out.",
+    )
+
+
+def to_apply(path: str) -> str:
+    """The end of a message: where a plan is, and how to apply it."""
+    shown = config.to_here(path, runtime.here())
+    return f"written to {shown}. To apply it: reconciler apply {quote(shown)}"
+
+
 def write(
     path: str,
     plan: Plan,
@@ -65,29 +103,23 @@ def write(
         targets: what was targeted, if the workspace has other targets, as that of an undo.
 
     Raises:
-        ConfigurationError: the file cannot be written, or holds something else, as a manifest.
+        ConfigurationError: as `check`, or it cannot be written.
     """
     if plan.refusals:
-        console.say(f"{path} is not written: a plan with refusals cannot be applied.")
+        shown = config.to_here(path, runtime.here())
+        console.say(f"{shown} is not written: a plan with refusals cannot be applied.")
         return
     made_from = basis(workspace, state, run, generation)
     if targets is not None:
         made_from = made_from._replace(targets=tuple(targets))
     saved = SavedPlan(plan, made_from)
-    place = Path(path)
+    check(path)
+    text = render.as_json(saved_plan.to_json(saved)) + "\n"
     try:
-        if place.is_file() and place.read_bytes()[:1] not in {b"", b"{"}:
-            raise ConfigurationError(
-                f"{path} is not replaced: it holds something else than a plan",
-                "Name another file with --out.",
-            )
-        text = render.as_json(saved_plan.to_json(saved)) + "\n"
-        durable.replace(place, text.encode())
+        durable.replace(Path(path), text.encode())
     except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be written: {error.strerror}", "Name another file with --out."
-        ) from error
-    console.note(f"Plan written to {path}. To apply it: reconciler apply {path}")
+        raise unwritable(path, error) from error
+    console.note(f"Plan {to_apply(path)}")
 
 
 def read(path: str) -> SavedPlan:
@@ -98,6 +130,8 @@ def read(path: str) -> SavedPlan:
         RefusedError: it was written by another version, or changed by hand.
     """
     hint = "Name a file written by plan --out."
+    if not Path(path).exists() and not path.endswith(".json"):
+        hint = f"{hint} To choose manifests, use --target."
     data = json_file.read(path, hint)
     version = data.get("format_version") if isinstance(data, dict) else None
     if isinstance(version, str) and version != FORMAT_VERSION:

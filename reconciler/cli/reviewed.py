@@ -46,7 +46,7 @@ def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int
     try:  # one that is here already was not reviewed with this merge
         Path(out).unlink(missing_ok=True)
     except OSError as error:
-        raise _unwritable(out, error) from error
+        raise plan_file.unwritable(out, error) from error
     try:
         with pipeline.connect(platform) as place:
             data = place.reviewed(sha, plan_file.NAME)
@@ -59,7 +59,7 @@ def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int
     try:
         durable.replace(Path(out), data)
     except OSError as error:
-        raise _unwritable(out, error) from error
+        raise plan_file.unwritable(out, error) from error
     try:
         basis = plan_file.read(out).basis
     except (ConfigurationError, RefusedError) as error:
@@ -68,7 +68,7 @@ def reviewed(platform: str, manifests: str, out: str, commit: str | None) -> int
     if basis.manifests != saved_plan.fleet_digest(fleet.desired):
         Path(out).unlink()
         return _plan_again("it was made from other manifests than those here")
-    console.note(f"Reviewed plan written to {out}. To apply it: reconciler apply {out}")
+    console.note(f"Reviewed plan {plan_file.to_apply(out)}")
     return ExitCode.OK
 
 
@@ -77,9 +77,3 @@ def _plan_again(reason: str) -> ExitCode:
         f"There is no reviewed plan: {reason}. To plan again and apply, run: reconciler apply"
     )
     return ExitCode.OK
-
-
-def _unwritable(out: str, error: OSError) -> ConfigurationError:
-    return ConfigurationError(
-        f"{out} cannot be written: {error.strerror}", "Name another file with --out."
-    )

@@ -77,6 +77,10 @@ def undo(
     the run or a prefix of it; reconciler history lists the runs. RUN can also be last: the last run
     that changed something, is not an undo, and has not been undone.
     """
+    if out is not None:
+        from reconciler.cli import plan_file  # 8 ms, most of them to ask git
+
+        plan_file.check(out)
     with signals.emitting(signals.Wanted(events, metrics, notify), "undo") as told:
         schemas = installed_schemas()
         run = runtime.begin(location, run=told.run)
@@ -101,7 +105,7 @@ def _save(
     manifests: str,
 ) -> ExitCode:
     """Makes the plan and writes it down; changes nothing."""
-    from reconciler.cli import plan_file  # 8 ms, most of them to ask git
+    from reconciler.cli import plan_file
 
     with connect(workspace.schemas, limits=run.limits, reporter=told.reporter) as connection:
         state = run.known(connection.account).state

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -43,6 +45,7 @@ def test_paths_that_are_given_stay_relative_to_the_working_folder(
     asked += ["--format", "markdown=p.md"]
     done = run("plan", *asked, env=account.env, cwd=below)
     assert done.code == 0
+    assert "Plan written to p.json. To apply it: reconciler apply p.json\n" in done.err
     assert {path.name for path in below.iterdir()} == {"deep", "p.json", "p.md"}
     assert run("show", "p.json", cwd=below).code == 0
     applied = run("-C", str(below), "apply", "p.json", *asked[:2], *asked[4:6], env=account.env)
@@ -54,6 +57,25 @@ def test_paths_that_are_given_stay_relative_to_the_working_folder(
     for location, is_there in (("s.json", True), ("../s.json", False)):
         said = run("validate", "deep", "--lint", "--state", location, cwd=below).err
         assert ("there is no state yet" in said) == (not is_there)
+
+
+@pytest.mark.parametrize("out", ["../p.json", "a plan.json"])
+def test_commands_in_messages_name_paths_as_the_working_folder_does(
+    account: Account, workspace: Workspace, run: Run, out: str
+) -> None:
+    below = workspace.root / "monitors" / "team"
+    state = ("--state", "file:../../s.json")
+    planned = run("plan", *state, "--out", out, env=account.env, cwd=below)
+    (shown,) = re.findall("To apply it: reconciler apply (.*)", planned.err)
+    applied = run("apply", *shlex.split(shown), *state, env=account.env, cwd=below)
+    (undo,) = re.findall("To undo it: reconciler (.*)", applied.err)
+    undone = run(*shlex.split(undo), "--out", "deep/u.json", env=account.env, cwd=below)
+    assert "Plan written to deep/u.json. To apply it: reconciler apply deep/u.json" in undone.err
+    workspace.write("team/deep/odd.yaml", "kind: x\n")
+    checked = run("doctor", env=account.env, cwd=below)
+    assert "reconciler validate .. lists them." in checked.out
+    hidden = run("plan", "--out", "no/p.json", env=account.env, cwd=below)
+    assert "Error: no/p.json cannot be written: No such file or directory" in hidden.err
 
 
 def test_targets_and_moves_mean_paths_of_the_working_folder(

@@ -374,6 +374,12 @@ def test_plan_that_holds_a_refusal_is_not_written(
     assert run("apply", "p.json", env=account.env).code == 0
 
 
+def test_an_address_in_place_of_a_file(run: Run) -> None:
+    done = run("apply", "email-smtp/relay-01")
+    assert done.code == 3
+    assert "plan --out. To choose manifests, use --target.\n" in done.err
+
+
 def test_where_it_cannot_be_written(
     workspace: Workspace, fleet: Fleet, sandbox: Sandbox, run: Run
 ) -> None:
@@ -389,6 +395,11 @@ def test_where_it_cannot_be_written(
         done = run("plan", "--out", place, env=account.env)
         assert done.code == 3
         assert f"{place} cannot be written: {reason}" in done.err
+        undone = run("undo", "2026", "--out", place, env=account.env)
+        assert f"{place} cannot be written: {reason}" in undone.err
+    empty = run("plan", "--out", "", env=account.env)
+    assert (empty.code, "Invalid value for '--out': it is empty" in empty.err) == (64, True)
+    assert account.calls() == []
     assert stat.S_ISFIFO((workspace.root / "pipe").stat().st_mode)
     assert sorted(path.name for path in workspace.root.iterdir()) == [
         "monitors",

@@ -7,7 +7,8 @@ shows a login or the query of a URL, wherever it quotes it from: a setting, git,
     ├── UsageError               64  the command line cannot be carried out
     ├── ConfigurationError        3  environment or settings are missing or contradict each other
     ├── InvalidManifestsError     3  findings in the manifests
-    │   └── InvalidSettingsError  3  findings in the settings of accounts
+    │   ├── InvalidSettingsError  3  findings in the settings of accounts
+    │   └── InvalidEditsError     3  findings that edits would cause, which are not written then
     ├── RefusedError              5  ambiguous, stale, not ours, not approved
     ├── InterruptedRunError     130  stopped by a person or the system, after something was written
     ├── PlatformError             6  GitHub or GitLab did not answer, or refused one request
@@ -191,20 +192,25 @@ class InvalidManifestsError(ReconcilerError):
     """
 
     exit_code = ExitCode.INVALID
-    _where = "manifests"
+    _message = "{found} in the manifests"
 
     def __init__(self, findings: tuple[Diagnostic, ...]) -> None:
         count = len(findings)
-        super().__init__(
-            f"{count:,} {'finding' if count == 1 else 'findings'} in the {self._where}"
-        )
+        found = f"{count:,} {'finding' if count == 1 else 'findings'}"
+        super().__init__(self._message.format(found=found))
         self.findings = findings
 
 
 class InvalidSettingsError(InvalidManifestsError):
     """The settings of accounts have findings."""
 
-    _where = "settings"
+    _message = "{found} in the settings"
+
+
+class InvalidEditsError(InvalidManifestsError):
+    """Edits would cause findings; their lines and columns are those of texts that nobody has."""
+
+    _message = "the edits would cause {found}; nothing was written"
 
 
 class RefusedError(ReconcilerError):

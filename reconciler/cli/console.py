@@ -16,6 +16,7 @@ from reconciler.core.printable import Lines, printable
 from reconciler.errors import (
     ConfigurationError,
     InterruptedRunError,
+    InvalidEditsError,
     InvalidManifestsError,
     RefusedError,
 )
@@ -376,7 +377,9 @@ def fail(error: ReconcilerError) -> ExitCode:
     """Prints a failure with its next step and returns its exit code."""
     from reconciler import render  # not needed for --version and --help
 
-    if isinstance(error, InvalidManifestsError):
+    if isinstance(error, InvalidEditsError):
+        say(render.edits_findings_text(error.findings))
+    elif isinstance(error, InvalidManifestsError):
         say(render.findings_text(error.findings))
     say(render.error_text(error, colour=has_colour(sys.stderr)))
     return error.exit_code

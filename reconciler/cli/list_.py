@@ -13,8 +13,7 @@ from reconciler.core.listing import USUAL, WIDE, Where
 from reconciler.core.report import Standing
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.listings import counts_text, list_csv, list_names, list_text
-from reconciler.schema import did_you_mean
-from reconciler.usecases.listing import check_columns, find_monitors
+from reconciler.usecases.listing import check_columns, check_targets, find_monitors
 from reconciler.usecases.plan import Workspace
 
 if TYPE_CHECKING:
@@ -96,11 +95,11 @@ def list_(
     listing = _found(manifests, location, offline=offline)
     check_columns(listing, (condition.column for condition in wanted), "--where")
     check_columns(listing, shown, "--columns")
-    found = listing.only(standings, wanted, targets)
-    _put(found, shown, output)
+    if runtime.part() is None:  # of several accounts, others may have it
+        check_targets(listing, targets)
+    _put(listing.only(standings, wanted, targets), shown, output)
     if targets and not listing.only((), (), targets).monitors:
-        addresses = [item.address for item in listing.monitors if item.address]
-        console.note(f"No monitor matches {' '.join(targets)}{did_you_mean(targets[0], addresses)}")
+        console.note(f"No monitor matches {' '.join(targets)}.")
     return ExitCode.OK
 
 

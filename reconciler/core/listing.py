@@ -318,12 +318,14 @@ def _texts(
 def _meets(
     item: Listed, condition: Where, names: Mapping[tuple[str, str | None, int], str]
 ) -> bool:
-    pattern = condition.pattern.casefold()
+    normal = item.kind.field(condition.column).normalise(condition.pattern)
+    asked = [condition.pattern, *([normal] if isinstance(normal, str) else [])]
+    patterns = {pattern.casefold() for pattern in asked}
     texts = cell(item, condition.column, names) or [""]
     # An id is found by its number, too; and a list by all of its text.
     scalars = scalars_in(item.fields.get(condition.column))
     texts = [*texts, ", ".join(texts), *(_text(it) for it in scalars if it is not None)]
-    return any(fnmatchcase(text.casefold(), pattern) for text in texts)
+    return any(fnmatchcase(text.casefold(), pattern) for text in texts for pattern in patterns)
 
 
 def _is_meant(item: Listed, target: str) -> bool:

@@ -6,7 +6,7 @@ words and symbols say.
 
 from reconciler.core.printable import Lines, joined, json_lines, printable
 from reconciler.render.drifts import drift_text
-from reconciler.render.findings import findings_json, findings_text
+from reconciler.render.findings import edits_findings_text, findings_json, findings_text
 from reconciler.render.plans import plan_text, summary_text
 from reconciler.render.reports import report_text
 from reconciler.render.results import (
@@ -24,6 +24,7 @@ __all__ = [
     "ago",
     "as_json",
     "drift_text",
+    "edits_findings_text",
     "error_text",
     "findings_json",
     "findings_text",

@@ -36,6 +36,11 @@ def findings_text(findings: Sequence[Diagnostic]) -> Lines:
     return joined(lines)
 
 
+def edits_findings_text(findings: Iterable[Diagnostic]) -> Lines:
+    """What edits would cause, a line each; without the places, as no file is like that."""
+    return joined(dict.fromkeys(f"{it.position.path}: {it.code}: {it.message}" for it in findings))
+
+
 def finding_line(finding: Diagnostic) -> str:
     """One finding as one line."""
     if finding.code not in CODES and finding.code not in UNASKED:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from reconciler.core.listing import Listing, list_monitors
 from reconciler.core.model import Live
 from reconciler.core.pending import records_of
+from reconciler.core.targets import GRAMMAR, bare
 from reconciler.errors import UsageError
 from reconciler.schema import did_you_mean
 from reconciler.usecases.plan import observe
@@ -62,4 +63,20 @@ def check_columns(listing: Listing, columns: Iterable[str], flag: str) -> None:
                 f"{flag} {column or '(empty)'}: there is no such column"
                 f"{did_you_mean(column, sorted(known))}",
                 "Use a column of -o wide, a field of the monitors, or labels.NAME.",
+            )
+
+
+def check_targets(listing: Listing, targets: Iterable[str]) -> None:
+    """Stops at a target that means no monitor of the list.
+
+    Raises:
+        UsageError: naming an address that is like it.
+    """
+    known = [item.address for item in listing.monitors if item.address]
+    for target in targets:
+        name = bare(target)
+        if not listing.only((), (), (name,)).monitors:
+            raise UsageError(
+                f"the target {name or '(empty)'} matches no monitor{did_you_mean(name, known)}",
+                f"A target is {GRAMMAR}.",
             )

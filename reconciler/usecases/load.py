@@ -32,7 +32,14 @@ from reconciler.core.model import (
 )
 from reconciler.core.siblings import NOBODY
 from reconciler.core.variables import UNDEFINED, fill
-from reconciler.errors import Diagnostic, InvalidManifestsError, Position, Problem, Severity
+from reconciler.errors import (
+    Diagnostic,
+    InvalidEditsError,
+    InvalidManifestsError,
+    Position,
+    Problem,
+    Severity,
+)
 from reconciler.schema import DEFAULTS, OVERRIDE, did_you_mean
 from reconciler.secrets import unknown_scheme
 from reconciler.usecases import defaults, overrides
@@ -134,6 +141,7 @@ def load(
     Raises:
         ConfigurationError: there are no manifests to read.
         InvalidManifestsError: with every finding of all files.
+        InvalidEditsError: the same, of files as they would be.
     """
     loading = _Loading(schemas, today, rules, edited, sources)
     return loading.fleet(sources.folders, may_be_empty=may_be_empty)
@@ -209,7 +217,8 @@ class _Loading:
         if self._sources.others is not NOBODY:
             self.findings += _claimed(self.desired, self.locator, self._sources.others)
         if self.findings:
-            raise InvalidManifestsError(tuple(sorted(set(self.findings))))
+            error = InvalidEditsError if edited else InvalidManifestsError
+            raise error(tuple(sorted(set(self.findings))))
         by_address = {item.address: item for item in self.desired}
         where, warnings = ", ".join(paths), tuple(sorted(self.warnings))
         return Fleet(by_address, len(described), where, warnings, self._sources)

@@ -102,7 +102,8 @@ def find_move(moved: Sequence[str], target: str, sources: Sources, schemas: Sche
     Raises:
         UsageError: it cannot be moved there.
         ConfigurationError: something would be overwritten, or a file cannot be edited.
-        InvalidManifestsError: the manifests have findings, before or after.
+        InvalidManifestsError: the manifests have findings.
+        InvalidEditsError: they would have some.
     """
     folders = sources.folders
     fleet = load(sources, schemas)

@@ -99,7 +99,8 @@ def find_setting(sources: Sources, schemas: Schemas, wanted: Asked, today: str =
     Raises:
         UsageError: a target means nothing, or a value is none of its field.
         ConfigurationError: a file cannot be edited.
-        InvalidManifestsError: the manifests have findings, before or after.
+        InvalidManifestsError: the manifests have findings.
+        InvalidEditsError: they would have some.
     """
     fleet = load(sources, schemas, today)
     chosen = _chosen(fleet, wanted.targets)

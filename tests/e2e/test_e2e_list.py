@@ -36,11 +36,24 @@ def account(
     return found
 
 
-def test_a_target_that_matches_none_is_said(account: Account, run: Run) -> None:
+def test_a_target_that_matches_none(account: Account, run: Run) -> None:
+    for target, name in {
+        "email-smtp/rely": "email-smtp/rely",
+        "!email-smtp/rely": "email-smtp/rely",
+        "nosuch": "nosuch",
+        "email-imap/*": "email-imap/*",
+        "team=none": "team=none",
+        "77": "77",
+        "": "(empty)",
+    }.items():
+        done = run("list", "email-smtp/relay", "--json", "--", target, env=account.env)
+        assert (done.code, done.out) == (64, "")
+        assert f"the target {name} matches no monitor" in done.err
     done = run("list", "email-smtp/rely", env=account.env)
-    assert (done.code, done.out) == (0, "")
-    assert "No monitor matches email-smtp/rely; did you mean email-smtp/relay?\n" in done.err
+    assert "email-smtp/rely matches no monitor; did you mean email-smtp/relay?\n" in done.err
     assert "matches" not in run("list", "email-smtp/relay", "--unmanaged", env=account.env).err
+    nothing = run("list", "2", "!2", env=account.env)
+    assert (nothing.code, "No monitor matches 2 !2.\n" in nothing.err) == (0, True)
 
 
 def test_one_that_is_missing_and_being_created_again(
@@ -106,7 +119,7 @@ def test_all_of_an_account(account: Account, run: Run) -> None:
         (["--where", "locations=boston*", "--where", "kind=email-smtp"], ["email-smtp/relay"]),
         (["--offline"], ["email-pop/left", "email-smtp/relay"]),
         (["2", "team=core"], ["email-pop/left", "email-smtp/relay"]),
-        (["email-imap/*"], []),
+        (["team=core", "--where", "port=1"], []),
     ],
 )
 def test_some_of_an_account(

@@ -187,6 +187,16 @@ def test_what_is_refused(
     assert workspace.read("relay.yaml") == RELAY
 
 
+def test_a_finding_that_an_edit_would_cause_is_not_blamed_on_the_manifests(run: Run) -> None:
+    done = run("set", "email-smtp/relay", "interval=0", "--auto-approve")
+    assert (done.code, done.out) == (3, "")
+    assert done.err == (
+        "monitors/relay.yaml: range: spec.interval must be at least 1, not 0\n"
+        "Error: the edits would cause 1 finding; nothing was written\n"
+    )
+    assert "in the manifests" not in run("set", "*", "interval=0", "--auto-approve").err
+
+
 def test_the_edits_as_text_and_json(workspace: Workspace, run: Run) -> None:
     asked = ("set", "email-smtp/relay", "interval=15", "--unset", "labels.team")
     shown = run(*asked, "--json")

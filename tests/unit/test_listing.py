@@ -45,6 +45,25 @@ def test_whose_each_monitor_is() -> None:
     assert listing.counts() == {"managed": 1, "unmanaged": 1, "orphaned": 1, "missing": 1}
 
 
+def test_a_value_is_found_as_manifests_write_it() -> None:
+    listing = listed(live({"billing_plancode": "UBM - A/A", "note": "a b", "port": "587"}, id=1))
+    for condition in (
+        ("billing_plancode", "UBM - A/A"),
+        ("billing_plancode", "ubm-a/a"),
+        ("billing_plancode", "UBM - *"),
+        ("note", "a b"),
+        ("port", "587"),
+    ):
+        assert found(listing, condition) == ["1"], condition
+    for condition in (
+        ("billing_plancode", "UBM - B"),
+        ("note", "ab"),
+        ("note", ""),
+        ("mode", "None"),
+    ):
+        assert found(listing, condition) == [""], condition
+
+
 def test_monitors_are_found_by_name_id_and_label_whatever_the_case() -> None:
     listing = listed(
         live({"hostname": "MAIL-41.example.com", "locations": _PLACES, "home_location": 30}, id=1),

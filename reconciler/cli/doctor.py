@@ -53,12 +53,14 @@ class Talk(NamedTuple):
 
     Attributes:
         is_logged_in: AlertSite has accepted the login or the token.
+        has_answered: AlertSite has, whatever it said.
         monitors: how many email monitors the account has.
         ahead: seconds by which the clock here is ahead of AlertSite's; None if no answer said.
         error: why there is no list; None if there is.
     """
 
     is_logged_in: bool
+    has_answered: bool
     monitors: int
     ahead: float | None
     error: ReconcilerError | None
@@ -85,7 +87,8 @@ def talk(schemas: Schemas) -> Talk:
         failure = error
     monitors = [item for item in live if item.type in schemas.kinds or item.type is None]
     is_logged_in = failure is None or _has_logged_in(seen)
-    return Talk(is_logged_in, len(monitors), ahead, failure)
+    has_answered = any(status is not None for _, status in seen)
+    return Talk(is_logged_in, has_answered, len(monitors), ahead, failure)
 
 
 def _has_logged_in(seen: list[tuple[str, int | None]]) -> bool:
@@ -329,7 +332,9 @@ class Checkup:
         return _ok(f"{self._talk.monitors} email monitors")
 
     def _check_clock(self) -> Check:
-        ahead = self._talk.ahead if self._talk else None
+        if self._talk is None or not self._talk.has_answered:
+            return _not_checked("needs a response from AlertSite")
+        ahead = self._talk.ahead
         if ahead is None:
             return _not_checked("AlertSite sent no Date header")
         seconds = round(abs(ahead))

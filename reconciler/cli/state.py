@@ -128,8 +128,11 @@ def unlock(run_id: str | None, location: str | None) -> int:
         return ExitCode.OK
     with console.writing() as writes:
         with writes.one(f"the lock of {run.store.location}"):
-            break_lock(run.store, run_id)
-        console.note(f"Removed the lock of run {run_id}.")
+            was_locked = break_lock(run.store, run_id)
+        if was_locked:
+            console.note(f"Removed the lock of run {run_id}.")
+        else:
+            console.say(f"{run.store.location} is not locked.")
     return ExitCode.OK
 
 

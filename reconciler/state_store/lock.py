@@ -366,21 +366,24 @@ def is_dead(lease: Lease) -> bool:
     return process.is_dead(lease.process)
 
 
-def break_lock(store: Store, run: str) -> None:
+def break_lock(store: Store, run: str) -> bool:
     """Takes the lock from a run, whether it is alive or not.
 
     Args:
         store: whose lock.
         run: the id of the run that holds it, or `UNREADABLE` for what is no lease.
 
+    Returns:
+        Whether anybody held it.
+
     Raises:
         LockedError: another run holds it.
         ConflictError: it was renewed or taken at the same time.
-        StateError: nobody holds it, or the store cannot be reached.
+        StateError: the store cannot be reached.
     """
     held = store.read(Key.LOCK)
     if held is None:
-        raise StateError(f"{store.location} is not locked", "There is nothing to unlock.")
+        return False
     if run != UNREADABLE or decoded(held.data) is not None:
         lease = _lease(store, held)
         if lease.id != run:
@@ -389,6 +392,7 @@ def break_lock(store: Store, run: str) -> None:
                 f"If you are certain that it is dead, run: {lease.unlock}",
             )
     store.write(Key.LOCK, b"", held.version, f"Break the lock of run {run}")
+    return True
 
 
 class _Acquisition:

@@ -111,6 +111,16 @@ def test_a_reader_may_read(account: Account, doctor: Callable[..., Done]) -> Non
     assert _found(done)["write"][0] == "not checked"
 
 
+def test_without_a_response_there_is_no_clock_to_compare(
+    fleet: Fleet, doctor: Callable[..., Done]
+) -> None:
+    fleet(1)
+    login = {"ALERTSITE_USERNAME": "a", "ALERTSITE_PASSWORD": "b"}
+    done = doctor(env={"ALERTSITE_URL": "http://127.0.0.1:1", **login})
+    assert done.code == 6
+    assert _found(done)["clock"] == ("not checked", "needs a response from AlertSite")
+
+
 @pytest.mark.parametrize(
     ("fault", "failed", "code", "calls"),
     [

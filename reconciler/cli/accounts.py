@@ -89,7 +89,7 @@ def read_accounts(project: Path) -> Accounts:
         InvalidSettingsError: with every finding.
     """
     values = config.read_project(project)
-    text = project.read_text(encoding="utf-8")
+    text = project.read_text(encoding="utf-8-sig")
     findings: list[Diagnostic] = []
     top = _Table(str(project), text, "", values)
     tables = {}
@@ -152,7 +152,7 @@ def _files(top: _Table, findings: list[Diagnostic]) -> Iterator[tuple[str, _Tabl
         findings.append(top.finding("accounts_from", message))
     for path in paths:
         values = config.read_toml(path, must_exist=True)
-        yield path.stem, _Table(str(path), path.read_text(encoding="utf-8"), "", values)
+        yield path.stem, _Table(str(path), path.read_text(encoding="utf-8-sig"), "", values)
 
 
 def _findings(name: str, table: _Table, defaults: _Table) -> Iterator[Diagnostic]:
@@ -405,7 +405,7 @@ def _placed_name(account: AccountSettings) -> str:
     """Its name, and the line of its login, or else of its table."""
     path = Path(account.file or config.PROJECT)
     header = "" if account.file else f"accounts.{account.name}"
-    line = config.line_of(path.read_text(encoding="utf-8"), header, "username")
+    line = config.line_of(path.read_text(encoding="utf-8-sig"), header, "username")
     return f"{account.name} ({path}:{line})"
 
 

@@ -380,7 +380,7 @@ def read_project(path: Path) -> dict[str, Any]:
         try:
             _check(key, value)
         except ConfigurationError as error:
-            line = line_of(path.read_text(encoding="utf-8"), "", key)
+            line = line_of(path.read_text(encoding="utf-8-sig"), "", key)
             raise ConfigurationError(f"{path}:{line}: {error}", error.hint) from error
     return table
 
@@ -414,7 +414,7 @@ def read_toml(path: Path, *, must_exist: bool = False) -> dict[str, Any]:
         ConfigurationError: it cannot be read or is not TOML.
     """
     try:
-        text = durable.read_regular(path, _MOST_BYTES).decode("utf-8")
+        text = durable.read_regular(path, _MOST_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         is_link = path.is_symlink()  # one that leads nowhere would hide the budget and more
         if isinstance(error, FileNotFoundError) and not must_exist and not is_link:

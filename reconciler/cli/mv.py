@@ -25,14 +25,13 @@ if TYPE_CHECKING:
     epilog="Example: reconciler mv monitors/mail-4.yaml monitors/mail-5.yaml monitors/mail/"
 )
 @selection.one
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...", type=options.FromHere())
-@click.argument("target", metavar="TARGET", type=options.FromHere())
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="SOURCE... TARGET", type=options.FromHere()
+)
 @options.manifests
 @click.option("--dry-run", is_flag=True, help="Show what would be moved; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON on stdout.")
-def mv(
-    sources: tuple[str, ...], target: str, manifests: str, *, dry_run: bool, as_json: bool
-) -> int:
+def mv(paths: tuple[str, ...], manifests: str, *, dry_run: bool, as_json: bool) -> int:
     """Move manifests, files or whole folders without changing what they mean.
 
     A manifest gets defaults from its folder. Values that it would lose are written into it, and
@@ -40,6 +39,9 @@ def mv(
     an existing folder, a new folder that ends with /, or the new name. Nothing is overwritten. Git
     detects the renames.
     """
+    *sources, target = paths
+    if not sources:
+        raise click.UsageError("Missing argument 'TARGET'.", click.get_current_context())
     found = find_move(sources, target, options.sources(manifests), installed_schemas())
     for source, there in found.skipped:
         console.say(f"Skipped {source}: it does not exist, and {there} does.")

@@ -107,6 +107,7 @@ def find_move(moved: Sequence[str], target: str, sources: Sources, schemas: Sche
     """
     folders = sources.folders
     fleet = load(sources, schemas)
+    _check_addresses(moved, fleet)
     steps, skipped = _steps(moved, target, os.path.normpath(folders[-1]))
     found = manifests.find(folders, may_be_empty=True)
     files = {path: new for path in found for step in steps if (new := step.of(path)) is not None}
@@ -177,6 +178,23 @@ def _is_copied(step: Step) -> bool:
     return is_there and Path(step.source).read_bytes() == Path(step.target).read_bytes()
 
 
+def _check_addresses(given: Sequence[str], fleet: Fleet) -> None:
+    """Stops at an address, which has no path of its own.
+
+    Raises:
+        UsageError: naming the file of its manifest.
+    """
+    for path in given:
+        address = "/".join(Path(path).parts[-2:])  # wherever it was given
+        if address in fleet.by_address and not os.path.lexists(path):
+            file = fleet.by_address[address].origin.path
+            raise UsageError(
+                f"{address} is an address, and mv moves files: its manifest is in {file}",
+                "Name that file. To rename the monitor in Git, change metadata.name and add the "
+                "old one to metadata.previously.",
+            )
+
+
 def _steps(
     sources: Sequence[str], target: str, root: str
 ) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
@@ -213,6 +231,12 @@ def _steps(
 
 
 def _check(step: Step, root: str, *, is_file: bool) -> None:
+    if step.source == root:
+        raise UsageError(
+            f"{root} is the folder of all manifests, and mv moves only what is in it",
+            "Rename it with git mv, then name it with --manifests DIR, or with manifests of the "
+            "account in reconciler.toml.",
+        )
     for path in step:
         if not path.startswith(f"{root}/"):
             raise UsageError(

@@ -147,9 +147,12 @@ def test_a_dry_run_changes_nothing(workspace: Workspace, run: Run, account: Acco
         (("monitors/old", "monitors/old/deeper/"), 64, "cannot be moved into itself"),
         (("monitors/old/two.yaml", "elsewhere/"), 64, "elsewhere/two.yaml is not below monitors"),
         (("monitors/old", "monitors/old/two.yaml", "monitors/x/"), 64, "contains another of them"),
-        (("monitors", "monitors/x"), 64, "monitors is not below monitors"),
+        (("monitors", "monitors/x"), 64, "monitors is the folder of all manifests"),
+        (("monitors", "monitors2"), 64, "monitors is the folder of all manifests"),
+        (("email-smtp/a", "email-smtp/b"), 64, "its manifest is in monitors/old/two.yaml\n"),
+        ((), 64, "Missing argument 'SOURCE... TARGET'."),
         (("monitors/old/two.yaml", "monitors/.x/"), 64, "is hidden"),
-        (("monitors/old/two.yaml",), 64, "Missing argument"),
+        (("monitors/old/two.yaml",), 64, "Missing argument 'TARGET'."),
     ],
 )
 def test_what_is_refused(

@@ -339,6 +339,19 @@ _PROJECTS = {
 }
 
 
+def test_a_byte_order_mark_before_the_settings(
+    workspace: Workspace, fleet: Fleet, run: Run
+) -> None:
+    fleet(1)
+    path = workspace.root / "reconciler.toml"
+    path.write_bytes(b'\xef\xbb\xbfstate = "file:x.json"\n')
+    assert "file:x.json: there is no state yet" in run("state", "list", env=_CI).err
+    path.write_bytes(b"\xef\xbb\xbf[budget]\nmonitor = 1\n")
+    assert "reconciler.toml:1: " in run("validate", env=_CI).err
+    path.write_bytes(b"\xef\xbb\xbf[accounts.a]\nwav = 1\n")
+    assert "reconciler.toml:2:1: " in run("validate", env=_CI).err
+
+
 def test_what_is_wrong_in_the_projects_file(workspace: Workspace, fleet: Fleet, run: Run) -> None:
     fleet(1)
     path = workspace.root / "reconciler.toml"

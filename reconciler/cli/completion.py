@@ -12,7 +12,9 @@ _VARIABLE = "_RECONCILER_COMPLETE"
 """What click derives from the name of the program; the script sets it for each completion."""
 
 
-@click.command(epilog="Example: reconciler completion bash >> ~/.bashrc")
+@click.command(
+    epilog="Example: reconciler completion fish > ~/.config/fish/completions/reconciler.fish"
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> int:

@@ -111,20 +111,24 @@ _targets_argument = click.argument(
     callback=_targets,
     shell_complete=completions.targets,
 )
-_exclude = click.option(
-    "--exclude",
-    "excluded",
-    multiple=True,
-    metavar="TARGET",
-    callback=_targets,
-    expose_value=False,
-    help="Exclude what matches, like --target with a leading !. May be repeated.",
-)
+
+
+def _exclude(target: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """The option that leaves out, beside those that are asked for, as a help calls them."""
+    return click.option(
+        "--exclude",
+        "excluded",
+        multiple=True,
+        metavar="TARGET",
+        callback=_targets,
+        expose_value=False,
+        help=f"Exclude what matches, like {target} with a leading !. May be repeated.",
+    )
 
 
 def target(command: Callable[..., int]) -> Callable[..., int]:
     """The options that say which manifests a command is about."""
-    return _target(_exclude(command))
+    return _target(_exclude("--target")(command))
 
 
 def exclude(command: Callable[..., int]) -> Callable[..., int]:
@@ -143,7 +147,7 @@ def exclude(command: Callable[..., int]) -> Callable[..., int]:
 
 def targets(command: Callable[..., int]) -> Callable[..., int]:
     """As `target`, for a command whose arguments say it."""
-    return _targets_argument(_exclude(command))
+    return _targets_argument(_exclude("a TARGET")(command))
 
 
 show_requests = click.option(

@@ -17,7 +17,7 @@ from reconciler import __version__, durable
 from reconciler.cli import config, console
 from reconciler.context import USUAL, Cancellation, Limits, seconds_since, written
 from reconciler.core import json_text
-from reconciler.core.accounts import PLACEHOLDER, UNNAMED, Accounts, placed
+from reconciler.core.accounts import PLACEHOLDER, UNNAMED, Accounts, listed, placed
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.core.siblings import NOBODY
 from reconciler.errors import ConfigurationError, StateError, UsageError
@@ -267,7 +267,7 @@ def account() -> AccountSettings:
         return found.all[0]
     raise UsageError(
         f"there are {len(found.all)} accounts, but this command uses only one",
-        f"Select it with --account: {', '.join(found.names)}",
+        f"Select it with --account: {listed(found.names)}",
     )
 
 

@@ -272,7 +272,7 @@ def _label(text: str) -> tuple[str, str]:
 def _did_you_mean(pattern: str, names: Sequence[str]) -> str:
     close = nearest(pattern, names)
     advice = f"Did you mean {close}? " if close else ""
-    return f"{advice}reconciler.toml has these: {_listed(names)}."
+    return f"{advice}reconciler.toml has these: {listed(names)}."
 
 
 def _labels_of(accounts: Accounts) -> str:
@@ -280,10 +280,10 @@ def _labels_of(accounts: Accounts) -> str:
     found = sorted({f"{name}={it.labels[name]}" for it in accounts.all for name in it.labels})
     if not found:
         return "No account has labels in reconciler.toml."
-    return f"Accounts have these labels: {_listed(found)}."
+    return f"Accounts have these labels: {listed(found)}."
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """The names, or the first of them where there are too many to read."""
     more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
     return f"{', '.join(names[:_MOST_LISTED])}{more}"

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 _ENOUGH, _MANY = 3, 5
 """So many monitors are not all, or not most of them, deleted by hand between two runs."""
+_MOST_EXCLUDED = 5
+"""So many refused manifests are named in an advice, as they are all listed above it."""
 _SAMPLE = 20
 """How many of those that are not listed are asked for before that is believed."""
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
@@ -524,9 +526,14 @@ def refuse_refusals(plan: Plan) -> None:
     """
     if count := len(plan.refusals):
         what = "1 manifest is" if count == 1 else f"{count:,} manifests are"
+        addresses = dict.fromkeys(refusal.address for refusal in plan.refusals)
+        options = " ".join(f"--exclude {address}" for address in addresses)
+        if len(addresses) > _MOST_EXCLUDED:
+            options = "--exclude"
+        it = "it" if count == 1 else "them"
         raise RefusedError(
             f"{what} refused, so nothing can be applied",
-            "Fix what the plan shows above, or leave it out with --exclude.",
+            f"Fix what the plan shows above, or leave {it} out with {options}",
         )
 
 

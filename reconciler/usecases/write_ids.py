@@ -73,12 +73,12 @@ def _write(path: str, wanted: list[tuple[Desired, int]], account: str) -> Iterat
         return
     for key in ("id", "ids"):
         written = [
-            f"{item.address} {id_}"
+            f"{id_} of {item.address}"
             for item, id_ in wanted
             if item.origin.document in ids and _key(item, account) == key
         ]
         if written:
-            yield f"{path}: wrote metadata.{key} of {', '.join(written)}."
+            yield f"{path}: wrote metadata.{key} {', '.join(written)}."
 
 
 def _key(desired: Desired, account: str) -> str:

@@ -721,3 +721,12 @@ def test_a_login_that_is_not_there_is_asked_for_by_its_source(accounts: Fleet) -
     done = accounts("plan", "-a", "good", env={"LOGIN_NAME": ""})
     assert done.code == 3
     assert "It comes from env:LOGIN_NAME: set that" in done.err
+
+
+def test_a_command_for_one_of_many_accounts_names_the_first(workspace: Workspace, run: Run) -> None:
+    tables = [f'[accounts.a{number:02}]\ntoken = {{env = "TOKEN"}}\n' for number in range(60)]
+    (workspace.root / "reconciler.toml").write_text("".join(tables))
+    done = run("why", "email-smtp/a")
+    assert done.code == 64
+    assert "there are 60 accounts, but this command uses only one\n" in done.err
+    assert done.err.endswith(", a18, a19 and 40 more\n")

@@ -126,7 +126,7 @@ def test_ids_are_written_and_every_other_byte_is_kept(
         number = ids[f"email-smtp/{name}"]
         expected = text.replace(before, before + written.replace("{}", str(number)))
         assert (folder / f"{name}.yaml").read_bytes().decode() == expected
-        line = f"monitors/{name}.yaml: wrote metadata.id of email-smtp/{name} {number}.\n"
+        line = f"monitors/{name}.yaml: wrote metadata.id {number} of email-smtp/{name}.\n"
         assert line in done.err
     lines = (folder / "several.yaml").read_text().splitlines()
     added = [f"  id: {ids[f'{kind}/one-of-four']}" for kind in _KINDS]
@@ -203,7 +203,7 @@ def test_adopted_without_a_difference_is_bound_without_a_request(
     account = sandbox(monitor("email-smtp", 5))
     done = run(*_APPLY, "--adopt", "--write-ids", env=account.env)
     assert done.code == 0
-    assert "wrote metadata.id of email-smtp/one 5." in done.err
+    assert "wrote metadata.id 5 of email-smtp/one." in done.err
     assert "  id: 5\n" in (workspace.root / "monitors" / "one.yaml").read_text()
     assert account.patches() == _posts(account) == []
     assert _ids(workspace) == {"email-smtp/one": 5}

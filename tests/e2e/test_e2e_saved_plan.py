@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -370,7 +371,16 @@ def test_plan_that_holds_a_refusal_is_not_written(
     assert done.code == 5
     assert "p.json is not written" in done.err
     assert not (workspace.root / "p.json").exists()
-    assert run(*_OUT, "--target", "*/relay-*", env=account.env).code == 0
+    (advice,) = re.findall("or leave it out with (.*)", done.err)
+    assert advice == "--exclude email-smtp/odd"
+    assert run(*_OUT, *advice.split(), env=account.env).code == 0
+    texts = [manifest("email-smtp", f"odd-{number}", 90 + number) for number in range(6)]
+    workspace.write("more.yaml", "---\n".join(texts))
+    assert "or leave them out with --exclude\n" in run(*_OUT, env=account.env).err
+    workspace.write("more.yaml", texts[0])
+    two = "--exclude email-smtp/odd --exclude email-smtp/odd-0\n"
+    assert f"or leave them out with {two}" in run(*_OUT, env=account.env).err
+    (workspace.root / "monitors" / "more.yaml").unlink()
     assert run("apply", "p.json", env=account.env).code == 0
 
 

@@ -192,6 +192,17 @@ def test_json_and_formats_are_asked_for_alike_everywhere(line: list[str]) -> Non
     assert "--json" in known or "-o" not in known
 
 
+def test_help_compares_exclude_with_what_the_command_has(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for line in commands():
+        known = options_of(command_of(line))
+        if "--exclude" in known:
+            assert run([*line, "--help"]) == 0
+            words = " ".join(capsys.readouterr().out.split())
+            assert ("like --target with a leading !" in words) is ("--target" in known)
+
+
 def test_help_names_each_command_once_in_a_section_with_its_whole_summary(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -179,8 +179,8 @@ class TestIds:
     def test_a_shared_manifest_gets_one_for_each_account(self) -> None:
         bound = {"email-smtp/relay": 7, "email-smtp/own": 8}
         assert self.said(bound) == [
-            f"{SHARED}/relay.yaml: wrote metadata.ids of email-smtp/relay 7.",
-            f"{OWN}/own.yaml: wrote metadata.id of email-smtp/own 8.",
+            f"{SHARED}/relay.yaml: wrote metadata.ids 7 of email-smtp/relay.",
+            f"{OWN}/own.yaml: wrote metadata.id 8 of email-smtp/own.",
         ]
         self.said({"email-smtp/relay": 9}, "beta")
         assert Path(SHARED, "relay.yaml").read_text() == RELAY.replace(
@@ -190,7 +190,7 @@ class TestIds:
 
     def test_the_one_account_that_there_is_needs_no_name(self) -> None:
         assert self.said({"email-smtp/relay": 7}, "default") == [
-            f"{SHARED}/relay.yaml: wrote metadata.id of email-smtp/relay 7."
+            f"{SHARED}/relay.yaml: wrote metadata.id 7 of email-smtp/relay."
         ]
 
 

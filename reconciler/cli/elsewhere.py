@@ -86,6 +86,7 @@ _ROWS = {
         "reconciler apply --parallelism N",
     ),
     "--filter --include --only --selector -t": ("--target TARGET", "--where COLUMN=GLOB"),
+    "--target": ("name targets as arguments: reconciler list TARGET",),
     "--ignore --skip": ("--exclude TARGET",),
     "--context --profile --workspace": ("--account NAME",),
     "--chdir -C": ("reconciler -C DIR COMMAND",),

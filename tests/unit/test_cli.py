@@ -119,6 +119,8 @@ def test_an_option_of_another_tool_is_named_as_it_is_called_here(word: str) -> N
         ("plan --output json", ". Here: --format NAME"),
         ("apply -f p.json", ". Here: --manifests DIR; reconciler apply FILE applies a saved plan"),
         ("plan --parallelism 8", ". Here: reconciler apply --parallelism N"),
+        ("list --target x", ". Here: name targets as arguments: reconciler list TARGET"),
+        ("status -o json", ". Here: --json"),
         ("plan -C x", ". Here: reconciler -C DIR COMMAND"),
         ("plan --accont x", "; did you mean --account?"),
         ("plan --far-away", ".\n"),

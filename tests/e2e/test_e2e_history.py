@@ -418,7 +418,7 @@ class TestWhatHistoryIsAskedFor:
     def asked(self, changed: tuple[Fleet, str], manifest: Manifest) -> Fleet:
         """Has monitors that are managed, described only, and deleted."""
         fleet, _ = changed
-        fleet.at.write("gone.yaml", manifest("email-pop", "gone", name="Gone", extra={"new": 1}))
+        fleet.at.write("gone.yaml", manifest("email-pop", "gone", name="Gone", extra={"newest": 1}))
         fleet.apply()
         (fleet.at.root / "monitors" / "gone.yaml").unlink()
         fleet.apply("--allow-loss", "1")
@@ -442,7 +442,7 @@ class TestWhatHistoryIsAskedFor:
                 "email-smtp/relay has no field tiemout; did you mean timeout?",
             ),
             ("email-pop/next.brand_nwe", "did you mean brand_new?"),
-            ("email-pop/gone.nwe", "did you mean new?"),
+            ("email-pop/gone.newset", "did you mean newest?"),
         ],
     )
     def test_typos_are_refused(self, asked: Fleet, address: str, message: str) -> None:
@@ -457,7 +457,7 @@ class TestWhatHistoryIsAskedFor:
             ("email-smtp/relay.spec.timeout", 1),
             ("email-smtp/relay.note", 0),
             ("email-pop/gone", 2),
-            ("email-pop/gone.new", 1),
+            ("email-pop/gone.newest", 1),
             ("email-pop/gone.timeout", 0),
             ("email-pop/next", 0),
             ("email-pop/was", 0),

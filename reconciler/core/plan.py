@@ -248,6 +248,17 @@ class Coverage(NamedTuple):
         return len({item.id for item in self.losses} | {item.id for item in self.recent})
 
     @property
+    def is_over(self) -> bool:
+        """Whether apply refuses the plan for what it loses, unless an option allows that."""
+        return bool(self.losses) and self.total > self.allowance.limit
+
+    @property
+    def is_above_ceiling(self) -> bool:
+        """Whether apply refuses the plan for what it loses, and no option allows that."""
+        ceiling = self.allowance.ceiling
+        return bool(self.losses) and ceiling is not None and self.total > ceiling
+
+    @property
     def others_have(self) -> str:
         """Who has lost some within 24 hours, but for those of the plan; empty if nobody has."""
         others = self.total - len({item.id for item in self.losses})

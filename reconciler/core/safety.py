@@ -470,7 +470,7 @@ def refuse_unsafe(
     else:
         limit, counted = allow_loss, count
     ceiling = allowance.ceiling
-    is_above = count > 0 and ceiling is not None and coverage.total > ceiling
+    is_above = coverage.is_above_ceiling
     is_too_much = is_above or (count > 0 and counted > limit)
     if is_too_much:
         reasons.append(_too_much(coverage, ceiling if is_above and ceiling is not None else limit))

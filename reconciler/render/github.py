@@ -17,7 +17,7 @@ from reconciler.core.result import Status
 from reconciler.errors import Severity
 from reconciler.render.drifts import drift_text, unmanaged_text
 from reconciler.render.findings import finding_line
-from reconciler.render.plans import plan_text
+from reconciler.render.plans import over_budget_text, plan_text
 from reconciler.render.results import result_text
 from reconciler.render.verbs import VERBS
 from reconciler.render.view import in_repository
@@ -54,7 +54,10 @@ class Annotation(NamedTuple):
 
 
 def plan_github(plan: Plan, view: View) -> Lines:
-    """The plan as text, and annotations: an error for what is refused, a warning for a risk."""
+    """The plan as text, and annotations: an error for what is refused, a warning for a risk.
+
+    A plan over its budget is one error, before all others.
+    """
     text = plan_text(plan, show_requests=view.show_requests, detail=view.detail)
     return _log(text, _of_plan(plan, view))
 
@@ -159,6 +162,8 @@ def outputs_text(outputs: Mapping[str, str | int]) -> Lines:
 
 
 def _of_plan(plan: Plan, view: View) -> Iterator[Annotation]:
+    if over := over_budget_text(plan.coverage):
+        yield Annotation(Severity.ERROR, {}, "over the budget", over)
     for refusal in plan.refusals:
         place = _place(refusal.origin, view)
         message = f"{refusal.address}: {refusal.message}. {refusal.hint}"

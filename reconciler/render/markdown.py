@@ -28,6 +28,7 @@ from reconciler.render.plans import (
     counts_text,
     group_names,
     losses_text,
+    over_budget_text,
     place,
     reason_text,
     remarks_text,
@@ -108,14 +109,21 @@ def plan_markdown(plan: Plan, view: View) -> Lines:
         ),
         MarkdownSection(_title(Action.DELETE), by_action[Action.DELETE], is_open=True),
         MarkdownSection(
-            "Lost monitoring", losses, total=len(plan.coverage.losses), noun="coverage line"
+            "Lost monitoring",
+            losses,
+            is_open=plan.coverage.is_over,
+            total=len(plan.coverage.losses),
+            noun="coverage line",
         ),
         MarkdownSection(_title(Action.UPDATE), by_action[Action.UPDATE]),
         MarkdownSection(_title(Action.CREATE), by_action[Action.CREATE]),
         MarkdownSection("Notes", remarks, noun="note"),
     )
     account = f"account: {plan.account.name} ({plan.account.url})"
-    return _document(verdict, numbers, sections, (account, f"digest: {plan.digest}"), view)
+    facts = (account, f"digest: {plan.digest}")
+    return _document(
+        verdict, numbers, sections, facts, view, warning=over_budget_text(plan.coverage)
+    )
 
 
 def drift_markdown(drift: Drift, view: View) -> Lines:
@@ -290,9 +298,13 @@ def _document(
     sections: Iterable[MarkdownSection],
     facts: Sequence[str],
     view: View,
+    *,
+    warning: str = "",
 ) -> Lines:
     """The whole text; of the blocks as many as fit, in their order."""
     parts = [f"### {printable(verdict)}"]
+    if warning:
+        parts.append(f"**{printable(warning)}.**")
     if numbers:
         parts.append(_fenced(numbers, "text"))
     last = _fenced(facts, "text") if facts else ""

@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 
     from reconciler.core.diff import FieldChange, Leaf
     from reconciler.core.grouping import Group, LossGroup
-    from reconciler.core.plan import Binding, Change, Loss, Measurements, Note, Plan, Refusal
+    from reconciler.core.plan import (
+        Binding,
+        Change,
+        Coverage,
+        Loss,
+        Measurements,
+        Note,
+        Plan,
+        Refusal,
+    )
     from reconciler.render.values import Names
 
 _REASONS = {
@@ -501,23 +510,50 @@ def secrets_lines(plan: Plan) -> Iterator[str]:
 def _coverage(plan: Plan, *, colour: bool, folds: float) -> Iterator[str]:
     coverage = plan.coverage
     if coverage.losses:
-        count = len(coverage.losses)
-        who = quantity(count, "monitor loses", "monitors lose")
         how = ", ".join(f"{number:,} {cause}" for cause, number in coverage.by_cause().items())
-        have = coverage.others_have
-        recent = f", {have} in the last 24 hours" if have else ""
-        limit = coverage.allowance.limit
-        is_over = coverage.total > limit
-        budget = f"over the budget of {limit:,}" if is_over else f"budget {limit:,}"
-        line = f"Coverage: {who} monitoring ({how}){recent}; {budget}"
-        yield paint(line, "!" if is_over else "bold", colour=colour)
+        budget = _over(coverage) or f"budget {coverage.allowance.limit:,}"
+        line = f"Coverage: {_who(coverage)} ({how}){_recent(coverage)}; {budget}"
+        yield paint(line, "!" if coverage.is_over else "bold", colour=colour)
         yield from _losses(plan, folds=folds)
         labels = coverage.by_label()
-        if count > 1 and labels:
+        if len(coverage.losses) > 1 and labels:
             counts = [f"{name} {lost:,}" for name, lost in labels.items()]
             yield f"  {some(counts, _MOST, ' labels')}"
     if cost := cost_text(coverage.measurements):
         yield cost
+
+
+def over_budget_text(coverage: Coverage) -> str:
+    """Why apply refuses a plan for what it loses, and what allows it; empty if it does not."""
+    if not coverage.is_over:
+        return ""
+    return f"{_who(coverage)}{_recent(coverage)}, {_over(coverage)}"
+
+
+def _who(coverage: Coverage) -> str:
+    return f"{quantity(len(coverage.losses), 'monitor loses', 'monitors lose')} monitoring"
+
+
+def _recent(coverage: Coverage) -> str:
+    have = coverage.others_have
+    return f", {have} in the last 24 hours" if have else ""
+
+
+def _over(coverage: Coverage) -> str:
+    if not coverage.is_over:
+        return ""
+    if coverage.is_above_ceiling:
+        limit = f"hard limit of {coverage.allowance.ceiling:,} (RECONCILER_BUDGET)"
+    else:
+        limit = f"budget of {coverage.allowance.limit:,}"
+    return f"over the {limit}: {refusal_text(coverage)}"
+
+
+def refusal_text(coverage: Coverage) -> str:
+    """What apply does with a plan that is over its budget."""
+    if coverage.is_above_ceiling:
+        return "apply refuses it, and no option allows it"
+    return f"apply refuses it without --allow-loss {len(coverage.losses)}"
 
 
 def cost_text(measurements: Measurements) -> str:

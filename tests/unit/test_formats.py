@@ -13,7 +13,17 @@ import pytest
 from reconciler.cli.formats import Subject, formats, renderer
 from reconciler.core.diff import FieldChange
 from reconciler.core.model import Origin
-from reconciler.core.plan import Action, Change, Note, NoteCode, Plan, Refusal
+from reconciler.core.plan import (
+    Action,
+    BudgetLimits,
+    Change,
+    Coverage,
+    Loss,
+    Note,
+    NoteCode,
+    Plan,
+    Refusal,
+)
 from reconciler.errors import Diagnostic, Position, Severity
 from reconciler.render.github import findings_github
 from reconciler.render.gitlab import findings_gitlab_codequality, plan_gitlab_terraform
@@ -35,6 +45,13 @@ def change(number: int, *fields: FieldChange, action: Action = Action.UPDATE) ->
 
 def plan_of(changes: Iterable[Change]) -> Plan:
     return Plan(ACCOUNT, tuple(changes))
+
+
+def losing(count: int) -> Plan:
+    """A plan by which so many monitors lose monitoring, each in a way of its own; 10 may."""
+    changes = [change(n, FieldChange("enabled", n, -n)) for n in range(count)]
+    losses = tuple(Loss(it.address, n, (f"cause-{n}",)) for n, it in enumerate(changes))
+    return plan_of(changes)._replace(coverage=Coverage(500, losses, allowance=BudgetLimits(10)))
 
 
 def finding(
@@ -94,6 +111,17 @@ class TestMarkdown:
         assert text.index("#### Destroy (30)") < text.index("<details><summary><b>Change (40)")
         assert all(item.address in text for item in deletes)
 
+    def test_a_plan_over_its_budget_says_so_first_and_shows_what_is_lost(self) -> None:
+        text = plan_markdown(losing(172), View())
+        title, sentence, *_ = text.split("\n\n")
+        assert title == "### Plan: 0 to add, 172 to change, 0 to destroy. 0 unchanged."
+        assert sentence == (
+            "**172 monitors lose monitoring, over the budget of 10: apply refuses it without "
+            "--allow-loss 172.**"
+        )
+        assert "#### Lost monitoring (172)" in text
+        assert "apply refuses" not in plan_markdown(losing(10), View())
+
     def test_the_limit_counts_bytes(self) -> None:
         plan = plan_of(change(n, FieldChange("note", n, "→" * 100)) for n in range(1000))
         text = plan_markdown(plan, View(limit=20_000))
@@ -133,6 +161,19 @@ class TestGitHub:
             "::error file=monitors/a.yaml,line=7,title=refused%3A foreign::"
             "email-smtp/a: it is not ours. Adopt it."
         ) in text
+
+    def test_a_plan_over_its_budget_is_one_error(self) -> None:
+        plan = losing(172)
+        text = renderer("github", Subject.PLAN)(plan, View())
+        errors = [line for line in text.split("\n") if line.startswith("::error ")]
+        assert errors == [
+            (
+                "::error title=over the budget::172 monitors lose monitoring, over the budget of "
+                "10: apply refuses it without --allow-loss 172"
+            )
+        ]
+        assert text.count("\n::warning ") == 10
+        assert "::error" not in renderer("github", Subject.PLAN)(losing(10), View())
 
 
 class TestGitLab:

@@ -187,7 +187,7 @@ def test_losses_stand_on_top_with_the_budget() -> None:
     found = page(Plan(ACCOUNT, (change("relay", PORT),), coverage=coverage))
     assert "This plan loses more monitoring than the budget allows" in found.text
     assert "1 monitor loses monitoring" in found.text
-    assert "The budget allows 0, so apply will refuse." in found.text
+    assert "The budget allows 0, so apply refuses it without --allow-loss 1." in found.text
     assert "retargeted (port)" in found.text
     assert "10 → 5 measurements per day (-5)" in found.text
 

@@ -622,13 +622,24 @@ class TestText:
     def test_one_monitor_needs_no_labels(self) -> None:
         one = Coverage(5, SOME.losses[:1], Measurements(0, 288, 0, 144))
         assert self.text(one) == [
-            "Coverage: 1 monitor loses monitoring (1 disabled); over the budget of 0",
+            (
+                "Coverage: 1 monitor loses monitoring (1 disabled); over the budget of 0: apply "
+                "refuses it without --allow-loss 1"
+            ),
             "  email-imap/a (id 1): disabled (enabled)",
             (
                 "Cost: 0 → 288 measurements per day (+288), 0 → 144 credits, of the monitors that "
                 "change"
             ),
         ]
+
+    def test_no_option_is_named_where_none_allows_it(self) -> None:
+        above = SOME._replace(allowance=BudgetLimits(10, None, 2))
+        (line, *_) = self.text(above)
+        assert line.endswith(
+            "; over the hard limit of 2 (RECONCILER_BUDGET): apply refuses it, and no option "
+            "allows it"
+        )
 
     def test_nothing_lost_and_nothing_spent_is_not_said(self) -> None:
         assert self.text(Coverage(5, (), Measurements(288, 288), RECENT)) == []

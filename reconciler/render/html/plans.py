@@ -25,6 +25,7 @@ from reconciler.render.plans import (
     loss_causes,
     notes_text,
     reason_text,
+    refusal_text,
     secrets_lines,
 )
 from reconciler.render.text import quantity
@@ -99,7 +100,7 @@ def facts(made: Made, account: str, digest: str = "") -> Iterator[tuple[str, str
 def _verdict(plan: Plan) -> str:
     if plan.refusals:
         return f"{quantity(len(plan.refusals), 'manifest is', 'manifests are')} refused"
-    if plan.coverage.losses and plan.coverage.total > plan.coverage.allowance.limit:
+    if plan.coverage.is_over:
         return "This plan loses more monitoring than the budget allows"
     if not plan.changes:
         adopted = len(plan.binding(BindingAction.ADOPT))
@@ -137,11 +138,11 @@ def _alerts(plan: Plan) -> Iterator[Alert]:
         return
     limit = coverage.allowance.limit
     who = quantity(len(coverage.losses), "monitor loses", "monitors lose")
-    is_over = coverage.total > limit
     how = ", ".join(f"{number:,} {cause}" for cause, number in coverage.by_cause().items())
     have = coverage.others_have
     recent = f" {have} lost some in the last 24 hours." if have else ""
-    allowed = f"The budget allows {limit:,}{', so apply will refuse' if is_over else ''}."
+    refused = f", so {refusal_text(coverage)}" if coverage.is_over else ""
+    allowed = f"The budget allows {limit:,}{refused}."
     changed = {change.address for change in plan.changes}
     marked = [loss.address for loss in coverage.losses if loss.address in changed]
     left_out = {*marked[_MOST:]}
@@ -151,7 +152,9 @@ def _alerts(plan: Plan) -> Iterator[Alert]:
         if loss.address not in left_out
     )
     text = f"{how[:1].upper()}{how[1:]}. {allowed}{recent}"
-    yield Alert("bad" if is_over else "", f"{who} monitoring", (text,), items, len(left_out))
+    yield Alert(
+        "bad" if coverage.is_over else "", f"{who} monitoring", (text,), items, len(left_out)
+    )
 
 
 def _facets(change: Change, plan: Plan, loss: Loss | None) -> dict[str, list[str]]:

@@ -56,8 +56,8 @@ def comment(
     """Post a plan as a comment on the pull or merge request of this pipeline.
 
     The comment of an earlier run is updated if the plan has changed. With PLAN, from plan --out,
-    the labels monitoring:changes and monitoring:destroy are set and removed, too. If the token
-    cannot write, as in the pipeline of a fork, the text goes to the job summary.
+    the labels monitoring:changes, monitoring:destroy and monitoring:loss are set and removed, too.
+    If the token cannot write, as in the pipeline of a fork, the text goes to the job summary.
 
     It needs the variables of a pipeline, and GITHUB_TOKEN, or GITLAB_TOKEN: a project
     access token with the role Reporter and the scope api.

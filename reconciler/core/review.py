@@ -23,8 +23,10 @@ _MARKER = re.compile(
     r"<!-- reconciler account=(?P<account>[^\s>]+) digest=(?P<digest>sha256:[0-9a-f]{64}) -->"
 )
 
-CHANGES, DESTROY, DRIFT = "monitoring:changes", "monitoring:destroy", "monitoring:drift"
-"""Labels of a request, and of the issue for drift."""
+CHANGES, DESTROY, LOSS = "monitoring:changes", "monitoring:destroy", "monitoring:loss"
+"""Labels of a request."""
+DRIFT = "monitoring:drift"
+"""The label of the issue for drift."""
 _KNOWN = re.compile("<!-- drifted=([0-9a-f,]*) -->")
 _DIGITS = 12
 _MOST_KNOWN = 1000
@@ -143,5 +145,7 @@ def labels(plans: Iterable[Plan], present: frozenset[str]) -> Labels:
     wanted = {CHANGES} if any(plan.is_something for plan in plans) else set()
     if any(plan.having(Action.DELETE) for plan in plans):
         wanted.add(DESTROY)
-    lost = ({CHANGES, DESTROY} - wanted) & present
+    if any(plan.coverage.losses for plan in plans):
+        wanted.add(LOSS)
+    lost = ({CHANGES, DESTROY, LOSS} - wanted) & present
     return Labels(tuple(sorted(wanted - present)), tuple(sorted(lost)))

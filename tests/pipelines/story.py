@@ -180,7 +180,7 @@ def test_the_life_of_a_repository(repository: Repository, gitlab: GitLab) -> Non
     assert "Label added: monitoring:changes" in shown
     (comment,) = gitlab.comments
     assert "relay-9.example.com" in comment["body"]
-    assert gitlab.labels == ["monitoring:changes"]
+    assert sorted(gitlab.labels) == ["monitoring:changes", "monitoring:loss"]
     plan = repository.artifact("reconciler-plan", "plan.json")
     assert json.loads(plan)["summary"]["update"] == 1
     assert json.loads(repository.artifact("reconciler-plan", "gl-terraform.json"))["update"] == 1

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from reconciler.core.model import Account
-from reconciler.core.plan import Action, Change, Plan
+from reconciler.core.plan import Action, Change, Coverage, Loss, Plan
 from reconciler.core.review import (
     CHANGES,
     DESTROY,
+    LOSS,
     Behavior,
     Comment,
     Labels,
@@ -68,6 +69,13 @@ def _plan(*actions: Action) -> Plan:
         for number, action in enumerate(actions)
     )
     return Plan(Account("default", "https://example.com"), changes)
+
+
+def test_a_plan_by_which_monitoring_is_lost_has_a_label() -> None:
+    losses = (Loss("email-smtp/m0", 0, ("disabled",)),)
+    plans = [_plan(), _plan(Action.UPDATE)._replace(coverage=Coverage(1, losses))]
+    assert labels(plans, frozenset()) == Labels((CHANGES, LOSS), ())
+    assert labels(plans[:1], frozenset({LOSS})) == Labels((), (LOSS,))
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,45 @@ def test_a_merge_that_plans_again_does_not_apply_a_committed_plan(job: Job) -> N
         assert f"{changed} changed" in job.shell(script, REPLAN="yes")
 
 
+_LOST = "3 of 3 monitors would lose monitoring"
+
+
+@pytest.mark.parametrize("platform", ["github", "gitlab", "any"])
+def test_a_person_can_allow_a_merge_to_lose_monitoring(job: Job, platform: str) -> None:
+    scripts = {
+        "github": "\n".join(
+            _github("merge")[name] for name in ("Remove a committed plan", "Apply")
+        ),
+        "gitlab": _gitlab("apply").replace("reconciler reviewed", "true"),
+        "any": f"set -- merge\n{_any_server()}",
+    }
+    (job.shell.root / "reconciler.toml").write_text("[budget]\nmonitors = 1\n", encoding="utf-8")
+
+    def merge(**variables: str) -> str:
+        script = f"(\n{scripts[platform]}\n) || echo exit $?"
+        return job.shell(script, CI_PIPELINE_SOURCE="web", **variables)
+
+    for variables in ({}, {"ALLOW_LOSS": ""}, {"ALLOW_LOSS": "2"}):
+        shown = merge(**variables)
+        assert _LOST in shown
+        assert "exit 5" in shown
+    for text in ("3 --prune", "-3", "3;touch x", "$(touch x)", "`touch x`", "3\ntouch x", "*"):
+        assert "exit 64" in merge(ALLOW_LOSS=text)
+    assert not (job.shell.root / "x").exists()
+    assert "3 changed" in merge(ALLOW_LOSS="3")
+
+
+def test_only_a_run_that_a_person_starts_may_lose_more(job: Job) -> None:
+    merge = _read(_TEMPLATES / "github-merge.yml")
+    (apply,) = (it for it in merge["jobs"]["apply"]["steps"] if it.get("name") == "Apply")
+    assert apply["env"]["ALLOW_LOSS"] == "${{ inputs.allow-loss }}"
+    assert "allow-loss" in merge["on"]["workflow_dispatch"]["inputs"]
+    (job.shell.root / "reconciler.toml").write_text("[budget]\nmonitors = 1\n", encoding="utf-8")
+    script = f"(\n{_gitlab('apply')}\n) || echo exit $?"
+    shown = job.shell(script, CI_PIPELINE_SOURCE="push", ALLOW_LOSS="3", REPLAN="yes")
+    assert _LOST in shown
+
+
 def test_a_review_that_writes_no_plan_leaves_no_committed_one(job: Job) -> None:
     """As after a finding, with refusals, or in the pipeline of a fork."""
     first, *_ = _github("review").values()
@@ -219,7 +258,7 @@ def test_git_ignores_what_a_review_writes(repository: Path) -> None:
 def test_a_fleet_begins_with_no_committed_results() -> None:
     apply = _read(_FLEET / "github-fleet.yml")["jobs"]["apply"]["steps"]
     (script,) = (step["run"] for step in apply if step.get("name") == "Apply")
-    for text in (script, *_read(_FLEET / "gitlab-fleet.yml")["fleet-apply"]["script"]):
+    for text in (script, _read(_FLEET / "gitlab-fleet.yml")["fleet-apply"]["script"][0]):
         assert text.startswith("rm -rf results")
 
 

@@ -295,6 +295,6 @@ def test_all_that_the_component_needs_is_said() -> None:
     """Every variable that only people can set is in the page that they follow."""
     component = (_ROOT / "reconciler" / "templates" / "gitlab-component.yml").read_text()
     page = (_ROOT / "docs" / "how-to" / "gitlab.md").read_text()
-    for name in ("RECONCILER_PACKAGE", "REPLAN"):
+    for name in ("RECONCILER_PACKAGE", "REPLAN", "ALLOW_LOSS"):
         assert name in component
         assert name in page

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from reconciler.context import Clock
     from reconciler.core.accounts import Accounts, AccountSettings
     from reconciler.core.printable import Lines
+    from reconciler.core.safety import Budget
     from reconciler.secrets import SecretRules
     from reconciler.usecases.fleet_job import Work
 
@@ -355,9 +356,8 @@ class _Whole:
         with self.working() as (do, executor):
             plans = self._planned(done, do, executor, to_stderr)
             good = [item for item in plans if item.is_good]
-            budget = runtime.accounts().budget
             before = tuple(done.values())
-            refuse_unsafe(good, budget, allow_loss, self._spread.shard, before)
+            refuse_unsafe(good, self._budget(good), allow_loss, self._spread.shard, before)
             if any(item.asks for item in good):
                 (console.say if to_stderr.stdout == "talk" else console.data)(
                     rollup_text(RollUp("plan", tuple(plans)))
@@ -382,6 +382,12 @@ class _Whole:
             by_name = {item.account: item for item in plans}
             parts = list(self._applied(waiting, done, by_name, do, executor, outputs))
         return RollUp("apply", tuple(parts), interrupted=self._stopping.is_asked)
+
+    def _budget(self, plans: Iterable[PartResult]) -> Budget | None:
+        """How much all may lose together; without a loss the settings are not asked."""
+        if not any(item.losses for item in plans):
+            return None
+        return runtime.budget_together(runtime.accounts(), self._chosen, self._spread.shard)
 
     def _planned(
         self,

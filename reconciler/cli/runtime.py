@@ -16,7 +16,7 @@ import click
 from reconciler import __version__, durable
 from reconciler.cli import config, console
 from reconciler.context import USUAL, Cancellation, Limits, seconds_since, written
-from reconciler.core import json_text
+from reconciler.core import json_text, safety
 from reconciler.core.accounts import PLACEHOLDER, UNNAMED, Accounts, listed, placed
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.core.siblings import NOBODY
@@ -26,19 +26,19 @@ from reconciler.state_session import Recorder, read_known
 from reconciler.state_store import LockOptions, beside, current, hold, is_dead, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from reconciler.alertsite import Reader, Session, Writer
     from reconciler.cli.context import Context, Share
     from reconciler.cli.siblings import Siblings
     from reconciler.context import Clock, Reporter
-    from reconciler.core.accounts import AccountSettings, Wording
+    from reconciler.core.accounts import AccountSettings, Shard, Wording
     from reconciler.core.events import Event
     from reconciler.core.generation import Generation
     from reconciler.core.plan import Plan
     from reconciler.core.redactor import Redactor
     from reconciler.core.run_record import About
-    from reconciler.core.safety import Budgets
+    from reconciler.core.safety import Budget, Budgets
     from reconciler.core.siblings import Claims
     from reconciler.schema import Schemas
     from reconciler.state_session import Known
@@ -391,6 +391,22 @@ def budgets() -> Budgets:
     found = config.read_state(os.environ, config.PROJECT).budgets
     own = account().budget
     return found if own is None else found._replace(configured=own)
+
+
+def budget_together(
+    whole: Accounts, chosen: Sequence[AccountSettings], shard: Shard | None = None
+) -> Budget | None:
+    """How many monitors these accounts may lose together; None for no limit beside their own.
+
+    Args:
+        whole: all accounts, as the settings name them.
+        chosen: those of this run.
+        shard: which part of the accounts of a command these are; None if they are all.
+    """
+    if whole.budget is not None or (len(chosen) == 1 and shard is None):
+        return whole.budget
+    usual = config.read_state(os.environ, config.PROJECT).budgets.configured
+    return safety.budget_together(usual if item.budget is None else item.budget for item in chosen)
 
 
 def prunes(*, asked: bool | None) -> bool:

@@ -354,7 +354,8 @@ class _Watcher:
                 return looks
             edited = [it for it in looks.values() if it.plan.asks]
             try:
-                refuse_unsafe([it.plan for it in looks.values()], accounts.budget, None)
+                budget = runtime.budget_together(accounts, chosen)
+                refuse_unsafe([it.plan for it in looks.values()], budget, None)
             except ReconcilerError as error:
                 code, reason = int(error.exit_code), str(error)
                 failed = [it.seen._replace(exit_code=code, message=reason) for it in edited]

@@ -261,10 +261,7 @@ class Coverage(NamedTuple):
     @property
     def others_have(self) -> str:
         """Who has lost some within 24 hours, but for those of the plan; empty if nobody has."""
-        others = self.total - len({item.id for item in self.losses})
-        if not others:
-            return ""
-        return "1 other has" if others == 1 else f"{others:,} others have"
+        return others_have(self.total - len({item.id for item in self.losses}))
 
     def without(self, addresses: set[str]) -> Coverage:
         """The coverage of a plan that leaves the changes of these out.
@@ -308,6 +305,13 @@ class Coverage(NamedTuple):
             tuple(Lost(**(item | {"causes": tuple(item["causes"])})) for item in data["recent"]),
             BudgetLimits(**budget),
         )
+
+
+def others_have(count: int) -> str:
+    """So many others, as the beginning of a sentence of what they have; empty if there are none."""
+    if not count:
+        return ""
+    return "1 other has" if count == 1 else f"{count:,} others have"
 
 
 def loss_to_json(loss: Loss) -> dict[str, JSON]:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from reconciler.core import json_text
-from reconciler.core.plan import Plan
+from reconciler.core.plan import Plan, others_have
 from reconciler.core.report import Report
 from reconciler.core.result import Result
 from reconciler.errors import ExitCode, RefusedError
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 
 _Number = TypeVar("_Number", int, float)
+_NAMED = 10
+"""So many accounts are named by a refusal; the plans above it name all."""
 _DIGITS = 6
 """Behind the point, as a report has them."""
 
-FORMAT_VERSION = "1.1"
+FORMAT_VERSION = "1.2"
 """Of the JSON: the minor number grows with additions, the major with anything else."""
 
 
@@ -70,6 +72,8 @@ class PartResult(NamedTuple):
         losses: how many monitors lose monitoring by that plan.
         lost: with those that have lost some within 24 hours.
         managed: how many there are.
+        limit: how many of them may, by the budget of the account; None of what is no plan.
+        ceiling: how many may whatever options say; None if nothing limits that.
         progress: what the command says for this account alone before it prints anything.
         text: what it prints.
         is_json: whether that is a JSON document.
@@ -91,6 +95,8 @@ class PartResult(NamedTuple):
     losses: int = 0
     lost: int = 0
     managed: int = 0
+    limit: int | None = None
+    ceiling: int | None = None
     progress: str = ""
     text: str = ""
     is_json: bool = False
@@ -110,6 +116,11 @@ class PartResult(NamedTuple):
         """Whether all went as it was asked for."""
         return self.exit_code in _GOOD
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it is a plan that apply refuses for what it loses, unless an option allows it."""
+        return bool(self.losses) and self.limit is not None and self.lost > self.limit
+
     def showing(self, value: object) -> PartResult:
         """The result with the numbers of what the command has shown."""
         match value:
@@ -122,6 +133,8 @@ class PartResult(NamedTuple):
                     losses=len(value.coverage.losses),
                     lost=value.coverage.total,
                     managed=value.coverage.managed,
+                    limit=value.coverage.allowance.limit,
+                    ceiling=value.coverage.allowance.ceiling,
                 )
             case Result():
                 return self._replace(changes=value.counts)
@@ -151,7 +164,7 @@ class PartResult(NamedTuple):
         major, _, _ = FORMAT_VERSION.partition(".")
         if str(data["format_version"]).partition(".")[0] != major:
             raise ValueError(data["format_version"])
-        data = {"tally": {}, **data}  # files of 1.0 have none
+        data = {"tally": {}, "limit": None, "ceiling": None, **data}  # files of 1.0 have none
         match data:
             case {
                 "account": str(),
@@ -167,6 +180,8 @@ class PartResult(NamedTuple):
                 "losses": int(),
                 "lost": int(),
                 "managed": int(),
+                "limit": int() | None,
+                "ceiling": int() | None,
                 "progress": str(),
                 "text": str() as text,
                 "is_json": bool() as is_json,
@@ -285,6 +300,22 @@ def _summed(counts: Iterable[Mapping[str, _Number]]) -> dict[str, _Number]:
     return found
 
 
+def limit_together(
+    parts: Sequence[PartResult], budget: Budget | None, shard: Shard | None = None
+) -> int | None:
+    """How many monitors these plans may lose together; None for no limit beside their own.
+
+    Args:
+        parts: the plans, and what is done of the same run.
+        budget: of all accounts; None if they have none together.
+        shard: which part of the accounts these are; None if they are all.
+    """
+    if budget is None:
+        return None
+    managed = sum(item.managed for item in parts)
+    return shard.limit(budget, managed) if shard else budget.limit(managed)
+
+
 def refuse_unsafe(
     parts: Sequence[PartResult],
     budget: Budget | None,
@@ -293,6 +324,9 @@ def refuse_unsafe(
     before: Sequence[PartResult] = (),
 ) -> None:
     """Stops before anything is sent if the plans together lose too much.
+
+    A plan that is over the budget of its own account loses nothing: its apply is refused, and that
+    is no reason not to apply the others.
 
     Args:
         parts: the plans.
@@ -304,25 +338,26 @@ def refuse_unsafe(
     Raises:
         RefusedError: naming the accounts, and what lifts the guard.
     """
-    if not any(item.losses for item in parts):
-        return
-    everything = (*parts, *before)
-    losing = [item for item in everything if item.losses]
-    managed, count = sum(item.managed for item in everything), sum(item.losses for item in losing)
-    if allow_loss is not None:
-        counted, limit, what = count, allow_loss, "--allow-loss"
-    elif budget is not None:
-        counted = sum(item.lost for item in everything)
-        limit = shard.limit(budget, managed) if shard else budget.limit(managed)
+    everything = losing = (*parts, *before)
+    count = sum(item.losses for item in everything)
+    if allow_loss is None:
+        parts = [item for item in parts if not item.is_over]
+        losing = (*parts, *before)
+        counted = sum(item.lost for item in losing)
+        limit = limit_together(everything, budget, shard)
         share = f"shard {shard}'s part of " if shard else ""
         what = f"{share}the budget under [fleet]"
     else:
+        counted, limit, what = count, allow_loss, "--allow-loss"
+    if limit is None or counted <= limit or not any(item.losses for item in parts):
         return
-    if counted <= limit:
-        return
-    where = ", ".join(f"{item.account} {item.losses}" for item in losing)
+    where = [f"{item.account} {item.losses}" for item in losing if item.losses]
+    more = f" and {len(where) - _NAMED} more" if len(where) > _NAMED else ""
+    lost, managed = sum(it.losses for it in losing), sum(it.managed for it in everything)
+    have = others_have(counted - lost)
+    recent = f", {have} lost some in the last 24 hours" if have else ""
     raise RefusedError(
-        f"{count} of {managed} monitors in all accounts would lose monitoring ({where}), and "
-        f"{what} is {limit}: nothing is applied",
+        f"{lost} of {managed} monitors in all accounts would lose monitoring "
+        f"({', '.join(where[:_NAMED])}{more}){recent}, and {what} is {limit}: nothing is applied",
         f"If this is intended, allow it for this run with --allow-loss {count}.",
     )

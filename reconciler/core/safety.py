@@ -81,6 +81,14 @@ class Budget(NamedTuple):
         return min(self.monitors, share)
 
 
+def budget_together(own: Iterable[Budget]) -> Budget:
+    """How many monitors accounts may lose together, if no setting says that.
+
+    As many as one account, or as the most generous of their own budgets would allow of all.
+    """
+    return Budget(*map(max, Budget(), *own))
+
+
 class Budgets(NamedTuple):
     """The budgets that are set outside of the state.
 

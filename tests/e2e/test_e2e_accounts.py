@@ -353,6 +353,27 @@ def test_the_budget_of_the_fleet_counts_over_all(accounts: Fleet) -> None:
     assert accounts("apply", *chosen, "--allow-loss", "2").code == 0
 
 
+def test_without_a_budget_of_the_fleet_that_of_one_account_counts_over_all(
+    accounts: Fleet,
+) -> None:
+    path = accounts.workspace.root / "reconciler.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("budget = {monitors = 1000, percent = 100}\n", ""))
+    chosen = ("-a", "good", "-a", "other", "--auto-approve")
+    assert accounts("apply", *chosen).code == 0
+    accounts.workspace.replace("_shared/relay.yaml", "spec:\n", "spec:\n  enabled: false\n")
+    refused = accounts("apply", *chosen)
+    assert refused.code == 5
+    assert "2 of 4 monitors in all accounts would lose monitoring (good 1, other 1)" in refused.err
+    assert "the budget under [fleet] is 1: nothing is applied" in refused.err
+    part = accounts("apply", *chosen, "--shard", "1/1")
+    assert (part.code, "shard 1/1's part of the budget under [fleet]" in part.err) == (5, True)
+    assert not accounts.good.requests("PATCH")
+    path.write_text(f"{path.read_text()}\n[budget]\npercent = 50\n")
+    assert accounts("apply", *chosen).code == 0  # each may lose half of it, so all may
+    assert len(accounts.good.requests("PATCH")) == 1
+
+
 def test_the_budget_of_the_fleet_counts_over_attempts(accounts: Fleet) -> None:
     path = accounts.workspace.root / "reconciler.toml"
     path.write_text(path.read_text() + "\n[fleet]\nbudget = {monitors = 1}\n")
@@ -533,7 +554,7 @@ def test_reports_and_comments_of_accounts_that_are_not_all_there(accounts: Fleet
         assert "account=all" in only["body"]
         assert "**4 accounts: 2 failed, 2 planned.**" in only["body"]
         assert "| down | failed |" in only["body"]
-        assert set(platform.labels) == {"monitoring:changes"}
+        assert set(platform.labels) == {"monitoring:changes", "monitoring:loss"}
 
 
 def test_one_approval_is_for_all(accounts: Fleet, terminal: Callable[..., Terminal]) -> None:

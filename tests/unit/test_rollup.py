@@ -11,7 +11,7 @@ import pytest
 
 from reconciler import durable
 from reconciler.core.rollup import PartResult, RollUp, refuse_unsafe
-from reconciler.core.safety import Budget
+from reconciler.core.safety import Budget, budget_together
 from reconciler.errors import ConfigurationError, RefusedError
 from reconciler.usecases.fleet_job import Job, digest_of, keep, merged, perform, run_jobs
 
@@ -70,6 +70,8 @@ def test_what_an_earlier_attempt_has_lost_counts() -> None:
         {"changes": {"create": "1"}},
         {"tally": {"monitors": "1"}},
         {"digests": [1]},
+        {"limit": "10"},
+        {"ceiling": []},
         {"text": None},
         {"is_json": True, "text": "no JSON"},
         {"seconds": "1"},
@@ -85,7 +87,8 @@ def test_what_is_no_result_is_not_taken_for_one(said: dict[str, JSON]) -> None:
 
 def test_a_result_of_before_reports_were_counted() -> None:
     data = json.loads(json.dumps(part("a", 0).to_json()))
-    del data["tally"]
+    for name in ("tally", "limit", "ceiling"):
+        del data[name]
     assert PartResult.from_json(data | {"format_version": "1.0"}) == part("a", 0)
 
 
@@ -122,9 +125,45 @@ def test_the_budget_counts_over_all() -> None:
     refuse_unsafe(parts, Budget(3, 100), None)
     with pytest.raises(RefusedError, match=r"2 of 100 monitors in all .*\(a 2\).* is 2") as caught:
         refuse_unsafe(parts, Budget(25, 2), None)
+    assert ", 1 other has lost some in the last 24 hours, and the" in str(caught.value)
     assert "--allow-loss 2" in caught.value.hint
     refuse_unsafe(parts, Budget(25, 2), 2)
     refuse_unsafe(parts[1:], Budget(0, 0), None)
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ((Budget(),) * 60, Budget(10, 30)),
+        ((Budget(3, 5), Budget(0, 0)), Budget(10, 30)),
+        ((Budget(), Budget(25, 10), Budget(12, 50)), Budget(25, 50)),
+    ],
+)
+def test_accounts_may_lose_together_what_one_may(own: tuple[Budget, ...], expected: Budget) -> None:
+    assert budget_together(own) == expected
+
+
+def test_a_monitor_of_each_of_60_accounts_is_too_much() -> None:
+    parts = [part(f"a{n:02}", 0, losses=1, lost=1, managed=1) for n in range(60)]
+    refuse_unsafe(parts[:3], Budget(3, 100), None)
+    with pytest.raises(
+        RefusedError, match=r"60 of 60 .* a09 1 and 50 more\), .* is 10: "
+    ) as caught:
+        refuse_unsafe(parts, Budget(), None)
+    assert "--allow-loss 60" in caught.value.hint
+    assert "a10" not in str(caught.value)
+
+
+def test_an_account_over_its_own_budget_is_refused_alone() -> None:
+    """It loses nothing, so it does not stop the others; an option that allows it counts it."""
+    over = part("a", 0, losses=92, lost=92, managed=172)._replace(limit=10)
+    others = [part(name, 0, losses=6, lost=6, managed=50)._replace(limit=10) for name in "bc"]
+    refuse_unsafe([over, others[0]], Budget(), None)
+    with pytest.raises(RefusedError, match=r"12 of 272 .* \(b 6, c 6\)") as caught:
+        refuse_unsafe([over, *others], Budget(), None)
+    assert "--allow-loss 104" in caught.value.hint
+    with pytest.raises(RefusedError):
+        refuse_unsafe([over, *others], Budget(), 103)
 
 
 def test_what_a_run_may_lose_counts_over_all() -> None:

@@ -39,7 +39,7 @@ from reconciler.cli.stopping import Stopping
 from reconciler.context import SYSTEM, computing
 from reconciler.core.accounts import PLACEHOLDER
 from reconciler.core.redactor import Redactor
-from reconciler.core.rollup import PartResult, RollUp, refuse_unsafe
+from reconciler.core.rollup import PartResult, RollUp, limit_together, refuse_unsafe
 from reconciler.errors import (
     ConfigurationError,
     ExitCode,
@@ -226,7 +226,7 @@ def run(given: click.Context, chosen: Sequence[AccountSettings], spread: Spread)
     jobs = whole.jobs(whole.operation, arguments_of(given, without=("paths",)))
     with whole.working() as (do, executor):
         parts = [told(it, outputs) for it in run_jobs(jobs, do, executor, spread.results)]
-    return put(RollUp(whole.operation, tuple(parts)), outputs)
+    return put(whole.rollup(parts), outputs)
 
 
 def _apply(whole: _Whole, outputs: RollUpOutputs, accounts: int) -> int:
@@ -342,6 +342,12 @@ class _Whole:
         if self._spread.executor:
             return None
         return signals.services(self._given.params["notify"], os.environ)
+
+    def rollup(self, parts: Sequence[PartResult]) -> RollUp:
+        """The results of all accounts, and how much their plans may lose together."""
+        good = [item for item in parts if item.is_good]
+        limit = limit_together(good, self._budget(good), self._spread.shard)
+        return RollUp(self.operation, tuple(parts), limit=limit)
 
     def apply(self, outputs: RollUpOutputs) -> RollUp:
         """Plans all accounts, asks once, and applies them wave by wave."""

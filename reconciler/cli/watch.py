@@ -503,6 +503,7 @@ def _seen(account: str, at: str, found: Watched) -> Seen:
         refused=len(plan.refusals),
         unchanged=plan.unchanged,
         losses=len(edits.coverage.losses),
+        is_over=edits.coverage.is_over,
     )
     is_something = seen.drifted or seen.edits or seen.held or seen.refused
     return seen._replace(exit_code=int(ExitCode.CHANGES if is_something else ExitCode.OK))

@@ -117,6 +117,11 @@ class PartResult(NamedTuple):
         return self.exit_code in _GOOD
 
     @property
+    def is_above_ceiling(self) -> bool:
+        """Whether it is a plan that apply refuses for what it loses, whatever options say."""
+        return bool(self.losses) and self.ceiling is not None and self.lost > self.ceiling
+
+    @property
     def is_over(self) -> bool:
         """Whether it is a plan that apply refuses for what it loses, unless an option allows it."""
         return bool(self.losses) and self.limit is not None and self.lost > self.limit
@@ -211,6 +216,9 @@ class PartResult(NamedTuple):
             "message": self.message,
             "changes": dict(self.changes),
             "tally": dict(self.tally),
+            "losses": self.losses,
+            "budget": self.limit,
+            "over_budget": self.is_over,
             "plan": self.plan or None,
             "seconds": round(self.seconds, 3),
             "part": self.part or None,
@@ -240,11 +248,14 @@ class RollUp(NamedTuple):
 
     Attributes:
         interrupted: a person or the system wanted it to end.
+        limit: how many monitors may lose monitoring together by plans; None if that is not known,
+            or not limited.
     """
 
     operation: str
     parts: tuple[PartResult, ...]
     interrupted: bool = False
+    limit: int | None = None
 
     def in_format(self, name: str) -> RollUp:
         """The roll-up with what each part has shown in a format, on stdout or beside that."""
@@ -252,8 +263,13 @@ class RollUp(NamedTuple):
 
     @property
     def by_urgency(self) -> tuple[PartResult, ...]:
-        """All of them, the failed ones first, and by name."""
-        return tuple(sorted(self.parts, key=lambda item: (_ORDER.index(item.status), item.account)))
+        """All of them, the failed ones first, then those over their budget, and by name."""
+        return tuple(
+            sorted(
+                self.parts,
+                key=lambda item: (_ORDER.index(item.status), not item.is_over, item.account),
+            )
+        )
 
     @property
     def counts(self) -> dict[str, int]:
@@ -265,6 +281,21 @@ class RollUp(NamedTuple):
     def changes(self) -> dict[str, int]:
         """Those of all accounts together, by action."""
         return _summed(item.changes for item in self.parts)
+
+    @property
+    def losses(self) -> int:
+        """How many monitors lose monitoring by the plans of all accounts."""
+        return sum(item.losses for item in self.parts)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether apply refuses all of the plans for what they lose together.
+
+        Those that it refuses alone do not count; see `refuse_unsafe`.
+        """
+        counted = [item for item in self.parts if item.is_good and not item.is_over]
+        lost = sum(item.lost for item in counted) if any(it.losses for it in counted) else 0
+        return self.limit is not None and lost > self.limit
 
     @property
     def tally(self) -> dict[str, float]:
@@ -287,6 +318,9 @@ class RollUp(NamedTuple):
             "exit_code": int(self.exit_code),
             "summary": self.counts,
             "changes": self.changes,
+            "losses": self.losses,
+            "budget": self.limit,
+            "over_budget": self.is_over,
             "tally": self.tally,
             "accounts": [item.shown() for item in self.by_urgency],
         }

@@ -34,6 +34,7 @@ class Seen(NamedTuple):
         refused: manifests that a guard does not let be planned.
         unchanged: manifests that AlertSite fits.
         losses: monitors that lose monitoring by the edits.
+        is_over: whether these are more than apply allows without an option.
         applied: changes that were made in this round.
         is_seen: whether there are numbers; else the account could not be looked at.
     """
@@ -48,6 +49,7 @@ class Seen(NamedTuple):
     refused: int = 0
     unchanged: int = 0
     losses: int = 0
+    is_over: bool = False
     applied: int = 0
     is_seen: bool = True
 

@@ -10,7 +10,7 @@ from reconciler.core.plan import Action
 from reconciler.core.printable import Lines, joined, printable
 from reconciler.core.rollup import PartStatus
 from reconciler.render.reports import TALLIED
-from reconciler.render.text import duration, paint
+from reconciler.render.text import duration, paint, quantity
 from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
@@ -41,10 +41,13 @@ def rollup_text(rollup: RollUp, *, colour: bool = False) -> Lines:
         first, second, *others = widths
         shown = f"{status:<{second}}"
         if part is not None:
-            shown = paint(shown, _SYMBOLS.get(part.status, "!"), colour=colour)
+            symbol = "!" if _over(rollup, part) else _SYMBOLS.get(part.status, "!")
+            shown = paint(shown, symbol, colour=colour)
         numbers = "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, others, strict=True))
         lines.append(f"{name:<{first}}  {shown}  {numbers}  {printable(more)}".rstrip())
-    lines.append(_total(rollup))
+    lines += _totals(rollup)
+    if any(_refused(rollup)):
+        lines[-1] = paint(lines[-1], "!", colour=colour)
     return joined(lines, colour=colour)
 
 
@@ -54,7 +57,12 @@ def rollup_markdown(rollup: RollUp, limit: int = _LIMIT) -> Lines:
     How long it took is not in it, so that the same outcome is the same text.
     """
     head, *rows = ([*cells, more] for *cells, _, more in _rows(rollup))
-    lines = [f"**{_total(rollup)}**", ""]
+    total, *more = _totals(rollup)
+    lines = [f"**{total}**", ""]
+    if any(_refused(rollup)):
+        more[-1] = f"**{more[-1]}**"
+    for line in more:
+        lines += [line, ""]
     lines += [_row(head), f"|{' --- |' * len(head)}", *map(_row, rows)]
     room = limit - _size(lines)
     left_out = 0
@@ -62,7 +70,13 @@ def rollup_markdown(rollup: RollUp, limit: int = _LIMIT) -> Lines:
         if not part.text.strip():
             continue
         title = f"{part.account}: {_word(rollup, part.status)}"
-        section = ["", f"<details><summary>{title}</summary>", "", *_lines(part.text)]
+        tag = "details"
+        if rollup.operation == "plan" and part.losses:
+            lose = quantity(part.losses, "monitor loses", "monitors lose")
+            title = f"{title}, {lose} monitoring"
+        if over := _over(rollup, part):
+            title, tag = f"{title}, {over}", "details open"
+        section = ["", f"<{tag}><summary>{title}</summary>", "", *_lines(part.text)]
         section += ["", "</details>"]
         if _size(section) > room:
             left_out += 1
@@ -105,21 +119,25 @@ def _rows(rollup: RollUp) -> Iterator[list[str]]:
     Of numbers there is a last row, with what all accounts have together.
     """
     actions = tuple(Action) if rollup.changes else ()
+    loses = rollup.operation == "plan" and rollup.losses > 0
     tallied = (*TALLIED, "credits") if rollup.tally else ()
 
     def numbers(of: PartResult | RollUp) -> Iterator[str]:
         yield from (str(of.changes.get(action.value, "-")) for action in actions)
+        if loses:
+            yield str(of.losses) if of.changes else "-"
         yield from (
             f"{of.tally[name]:,.{1 if name == 'credits' else 0}f}" if name in of.tally else "-"
             for name in tallied
         )
 
     heads = [VERBS[action].word for action in actions]
+    heads += ["lost monitoring"] if loses else []
     heads += [f"{name}/day" if name == "credits" else name for name in tallied]
     yield ["account", "status", *heads, "time", ""]
     for item in rollup.by_urgency:
         took = "-" if item.exit_code is None else duration(item.seconds)
-        more = item.message.split("\n")[0]
+        more = "; ".join(filter(None, (item.message.split("\n")[0], _over(rollup, item))))
         if item.part:
             more = f"{more} ({item.part})" if more else item.part
         yield [item.account, _word(rollup, item.status), *numbers(item), took, more]
@@ -139,12 +157,50 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join([*cells, f'`{code}`' if code else ''])} |"
 
 
-def _total(rollup: RollUp) -> str:
-    count = len(rollup.parts)
-    noun = "account" if count == 1 else "accounts"
+def _over(rollup: RollUp, part: PartResult) -> str:
+    """That apply refuses the plan of an account for what it loses; empty if it does not."""
+    if rollup.operation != "plan" or not part.is_over:
+        return ""
+    if part.is_above_ceiling:
+        return f"over the hard limit of {part.ceiling:,} (RECONCILER_BUDGET): apply refuses it"
+    return f"over the budget of {part.limit:,}: apply refuses it"
+
+
+def _totals(rollup: RollUp) -> Iterator[str]:
+    """How many accounts have which status; of plans also what a single one says at its end."""
     words = ", ".join(
         f"{number} {_COUNTED.get(word, word)}"
         for name, number in rollup.counts.items()
         for word in [_word(rollup, PartStatus(name))]
     )
-    return f"{count} {noun}: {words}."
+    yield f"{quantity(len(rollup.parts), 'account')}: {words}."
+    if rollup.operation != "plan":
+        return
+    if any(rollup.changes.values()) or not all(part.is_good for part in rollup.parts):
+        counts = (f"{rollup.changes.get(it.value, 0):,} to {VERBS[it].word}" for it in Action)
+        yield f"Plan: {', '.join(counts)}."
+    else:
+        yield "No changes."
+    if rollup.losses:
+        who = quantity(rollup.losses, "monitor loses", "monitors lose")
+        yield "; ".join([f"Coverage: {who} monitoring", *_refused(rollup)])
+
+
+def _refused(rollup: RollUp) -> Iterator[str]:
+    """What apply refuses for what plans lose, and what allows it."""
+    if rollup.operation != "plan":
+        return
+    allowed = f"without --allow-loss {rollup.losses}"
+    if rollup.is_over:
+        limit = f"the budget of {rollup.limit:,} for all accounts"
+        yield f"over {limit}: apply refuses all of them {allowed}"
+    above = sum(part.is_above_ceiling for part in rollup.parts)
+    if over := sum(part.is_over for part in rollup.parts) - above:
+        its, it = ("its", "it") if over == 1 else ("their", "them")
+        who = quantity(over, "account is", "accounts are")
+        yield f"{who} over {its} budget: apply refuses {it} {allowed}"
+    if above:
+        its, it = ("its", "it") if above == 1 else ("their", "them")
+        who = quantity(above, "account is", "accounts are")
+        limit = f"{its} hard limit (RECONCILER_BUDGET)"
+        yield f"{who} over {limit}: apply refuses {it}, and no option allows it"

@@ -24,6 +24,7 @@ def seen_text(seen: Seen) -> str:
         (seen.applied, "applied"),
         (seen.drifted, "drifted"),
         (seen.edits, "to apply"),
+        (seen.losses, f"lose monitoring{' (over the budget)' if seen.is_over else ''}"),
         (seen.held, "held"),
         (seen.refused, "refused"),
     )

@@ -362,6 +362,18 @@ def test_without_a_budget_of_the_fleet_that_of_one_account_counts_over_all(
     chosen = ("-a", "good", "-a", "other", "--auto-approve")
     assert accounts("apply", *chosen).code == 0
     accounts.workspace.replace("_shared/relay.yaml", "spec:\n", "spec:\n  enabled: false\n")
+    plan = accounts("plan", *chosen[:-1])
+    assert plan.code == 0
+    assert plan.out.splitlines()[-3:] == [
+        "2 accounts: 2 planned.",
+        "Plan: 0 to add, 2 to change, 0 to destroy.",
+        (
+            "Coverage: 2 monitors lose monitoring; over the budget of 1 for all accounts: apply "
+            "refuses all of them without --allow-loss 2"
+        ),
+    ]
+    as_json = accounts("plan", *chosen[:-1], "--json").json
+    assert (as_json["losses"], as_json["budget"], as_json["over_budget"]) == (2, 1, True)
     refused = accounts("apply", *chosen)
     assert refused.code == 5
     assert "2 of 4 monitors in all accounts would lose monitoring (good 1, other 1)" in refused.err

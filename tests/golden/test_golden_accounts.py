@@ -45,6 +45,23 @@ def planned() -> RollUp:
     return RollUp("plan", parts)
 
 
+def losing(limit: int | None = 30) -> RollUp:
+    """By which monitoring is lost: in `gamma` too much, in `sigma` more than anything allows."""
+    parts = (
+        PartResult("acme", "plan", 0, seconds=0.3, changes=CHANGES, text="Plan: …\n"),
+        PartResult(
+            *("beta", "plan", 0), changes=CHANGES, losses=2, lost=2, managed=20, limit=6
+        )._replace(text="Coverage: 2 monitors lose monitoring (2 disabled); budget 6\n"),
+        PartResult(
+            *("gamma", "plan", 0), changes=CHANGES, losses=92, lost=94, managed=172, limit=10
+        )._replace(text="Coverage: …; over the budget of 10\n"),
+        PartResult(
+            *("sigma", "plan", 0), changes=CHANGES, losses=7, lost=7, managed=9, limit=2, ceiling=3
+        ),
+    )
+    return RollUp("plan", parts, limit=limit)
+
+
 def listed() -> RollUp:
     parts = (
         PartResult("acme", "list", 0, seconds=0.1, text='{"monitors": []}', is_json=True),
@@ -74,6 +91,10 @@ def printed() -> dict[str, str]:
         "plan.txt": rollup_text(planned()),
         "plan.md": rollup_markdown(planned()),
         "plan.json": render.as_json(planned().to_json()),
+        "losing.txt": rollup_text(losing()),
+        "losing-in-colour.txt": rollup_text(losing(1), colour=True),
+        "losing.md": rollup_markdown(losing()),
+        "losing.json": render.as_json(losing().to_json()),
         "report.txt": rollup_text(reported()),
         "report.md": rollup_markdown(reported()),
         "report.json": render.as_json(reported().to_json()),
@@ -91,5 +112,5 @@ def test_golden(request: pytest.FixtureRequest) -> None:
 
 
 def test_the_json_fits_its_schema() -> None:
-    for rollup in (applied(), listed(), reported()):
+    for rollup in (applied(), planned(), losing(), listed(), reported()):
         check(rollup.to_json(), "rollup")

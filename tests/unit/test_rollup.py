@@ -119,6 +119,16 @@ def test_the_failed_come_first_and_then_the_names() -> None:
     }
 
 
+def test_plans_that_are_over_their_budget_come_first() -> None:
+    over = part("c", 0, losses=2, lost=2)._replace(limit=1)
+    plans = (part("a", 0), part("b", 0, losses=1, lost=1)._replace(limit=1), over)
+    found = RollUp("plan", plans, limit=0)
+    assert [item.account for item in found.by_urgency] == ["c", "a", "b"]
+    assert (found.losses, found.is_over) == (3, True)
+    assert not found._replace(limit=1).is_over  # c is refused alone
+    assert not found._replace(limit=None).is_over
+
+
 def test_the_budget_counts_over_all() -> None:
     parts = [part("a", 0, losses=2, lost=3, managed=50), part("b", 0, managed=50)]
     refuse_unsafe(parts, None, None)

@@ -44,6 +44,20 @@ def test_each_account_is_a_line() -> None:
     ]
 
 
+def test_lost_monitoring_is_told_before_it_is_applied() -> None:
+    losing = Seen("losing", AT, 2, edits=20, unchanged=1, losses=12)
+    over = losing._replace(account="over", is_over=True)
+    assert round_text(Round(AT, seen=(losing, over))).split("\n") == [
+        f"{AT} losing: 20 to apply, 12 lose monitoring, 1 unchanged",
+        f"{AT} over: 20 to apply, 12 lose monitoring (over the budget), 1 unchanged",
+    ]
+    text = page(Shown(is_leading=True, last=Round(AT, seen=(CLEAN, losing, over))))
+    heads = re.findall('<th scope="col">(.*?)</th>', text)
+    cells = [re.findall("<td[^>]*>(.*?)</td>", row) for row in re.findall("<tr>(.*?)</tr>", text)]
+    assert [row[heads.index("lost monitoring") - 1] for row in cells[1:]] == ["0", "12", "12"]
+    assert text.count("12 lose monitoring (over the budget)") == 1
+
+
 def test_one_that_leads_is_alive_while_it_gets_on() -> None:
     leading = Shown(is_leading=True, beat=1000.0)
     assert is_alive(leading, 1000.0 + 1800.0, 600.0)

@@ -67,8 +67,9 @@ def _facts(shown: Shown) -> Iterator[tuple[str, str]]:
 
 def _lines(shown: Shown) -> Iterator[AccountLine]:
     for item in shown.last.seen if shown.last else ():
-        numbers = (item.drifted, item.edits, item.held, item.refused, item.unchanged)
+        to_do = (item.drifted, item.edits, item.losses, item.held, item.refused)
+        numbers = (*to_do, item.unchanged)
         cells = tuple(f"{number:,}" if item.is_seen else _UNKNOWN for number in numbers)
         link = f"accounts/{quote(item.account, safe='')}" if item.account in shown.pages else ""
-        text = "" if item.is_good else seen_text(item)
+        text = "" if item.is_good and not item.is_over else seen_text(item)
         yield AccountLine(item.account, link, text, (*cells, item.at))

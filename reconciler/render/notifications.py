@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.plan import Action
 from reconciler.core.printable import printable
-from reconciler.core.result import Status
+from reconciler.core.result import Status, losses_of
 from reconciler.errors import ExitCode, without_logins
 from reconciler.render.drifts import lost_how, unmanaged_text
 from reconciler.render.results import status_word
@@ -95,6 +95,9 @@ def apply_message(
     if not outcomes:
         return _failure(account, "apply", origin, exit_code, plan)
     lines = [_outcome(item) for item in (*undone, *done)]
+    if lost := len(losses_of(plan.coverage.losses, outcomes)) if plan else 0:
+        who = quantity(lost, "monitor has", "monitors have")
+        lines.insert(0, f"{who} lost monitoring, or may have")
     noun = "change" if len(outcomes) == 1 else "changes"
     if exit_code == ExitCode.OK:
         title = f"AlertSite, {account}: {len(done):,} {noun} applied"

@@ -137,6 +137,25 @@ class TestMessages:
         assert found.title == "AlertSite, default: 30 changes applied"
         assert found.body.splitlines()[-2:] == ["… and 10 more", "Run r1"]
 
+    def test_lost_monitoring_is_told_before_what_was_changed(self) -> None:
+        (outcome,) = self.OUTCOMES
+        losses = (Loss("email-smtp/relay", 1, ("disabled",)), Loss("email-smtp/b", 2, ("ignored",)))
+        losing = plan()._replace(coverage=Coverage(9, losses, allowance=BudgetLimits(9)))
+        found = apply_message("default", MessageOrigin("r1"), (outcome,), 0, losing)
+        assert found is not None
+        assert found.title == "AlertSite, default: 1 change applied"
+        lines = [
+            "2 monitors have lost monitoring, or may have",
+            "email-smtp/relay: changed",
+            "Run r1",
+        ]
+        assert found.body.splitlines() == lines
+        failed = outcome._replace(status=Status.FAILED)
+        losing = plan()._replace(coverage=Coverage(9, losses[:1]))
+        found = apply_message("default", MessageOrigin("r1"), (failed,), 7, losing)
+        assert found is not None
+        assert "lost monitoring" not in found.body
+
     def test_drift_names_fields(self) -> None:
         gone = Drifted("email-smtp/gone", 2, "", "", ())
         found = drift_message("default", MessageOrigin("r1"), (gone,), 2)

@@ -70,7 +70,7 @@ def test_several_accounts_approve_what_they_apply(
     found = [sandbox(*(monitor("email-smtp", it, port=25) for it in (1, 2))) for _ in range(2)]
     login = 'username = {env = "ALERTSITE_USERNAME"}\npassword = {env = "ALERTSITE_PASSWORD"}\n'
     texts = [
-        f'[defaults]\nmanifests = ["monitors"]\n{login}',
+        f'[defaults]\nmanifests = ["monitors"]\nbudget = {{percent = 100}}\n{login}',
         *(f'[accounts.a{number}]\nurl = "{it.url}"\n' for number, it in enumerate(found)),
     ]
     (workspace.root / "reconciler.toml").write_text("\n".join(texts), encoding="utf-8")

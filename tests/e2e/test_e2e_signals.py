@@ -490,7 +490,8 @@ class TestNotification:
             (seen,) = server.seen
             told = json.loads(seen.body)
             assert told["title"] == "AlertSite, default: 2 of 3 changes applied (exit code 7)"
-            assert told["message"].splitlines()[:3] == [
+            assert told["message"].splitlines()[:4] == [
+                "2 monitors have lost monitoring, or may have",
                 "email-smtp/relay-02: change failed",
                 "email-smtp/relay-01: changed",
                 "email-smtp/relay-03: changed",

@@ -92,6 +92,7 @@ class Decision(StrEnum):
     UNCERTAIN = "refuse uncertain"
     PERHAPS_OURS = "refuse perhaps-ours"
     NOT_AS_CREATED = "refuse not-as-created"
+    INCOMPLETE_LIST = "refuse incomplete-list"
 
     @property
     def code(self) -> str:

@@ -13,7 +13,7 @@ from reconciler.core.pending import all_caught_up, is_surely_made
 from reconciler.core.siblings import NOBODY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.core.model import Desired, Kind, Live
     from reconciler.core.siblings import Claim, Claims
@@ -48,6 +48,8 @@ class Inventory:
         renamed: the former address of each manifest that takes over its record.
         uncertain: by address, a pending create that is not known to have made a monitor.
         others: what other accounts with the same login describe.
+        omitted: monitors that a list of AlertSite should have and has not: others may be missing
+            from it as well.
     """
 
     def __init__(
@@ -58,8 +60,10 @@ class Inventory:
         uncertain: Mapping[str, Uncertain] = {},
         kinds: Mapping[str, Kind] = {},
         others: Claims = NOBODY,
+        omitted: Collection[int] = (),
     ) -> None:
         self.uncertain = uncertain
+        self.omitted = sorted(omitted)
         self.others = others
         self.desired = tuple(desired)
         self.renamed = _renamed(self.desired, records)

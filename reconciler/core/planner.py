@@ -274,6 +274,16 @@ _REFUSALS: dict[Decision, tuple[str, str]] = {
             "reconciler state rm {other}"
         ),
     ),
+    Decision.INCOMPLETE_LIST: (
+        (
+            "AlertSite's list omits monitor {omitted}, which exists, so it may omit one named "
+            "{display!r} too"
+        ),
+        (
+            "Run the same command again later. If it stays so, look for {display!r} in AlertSite, "
+            "and set metadata.id to its id if it is there."
+        ),
+    ),
     Decision.SAME_NAME: (
         (
             "{other} also describes a monitor of the kind {kind} named {display!r}, and neither "
@@ -307,6 +317,7 @@ def decide(
     uncertain: Mapping[str, Uncertain] = {},
     terms: Terms = Terms(),  # noqa: B008 - an immutable value
     others: Claims = NOBODY,
+    omitted: Collection[int] = (),
 ) -> Plan:
     """The plan that brings live to desired; the order of the inputs changes nothing.
 
@@ -320,8 +331,9 @@ def decide(
         uncertain: by address, a pending create that is not known to have made a monitor.
         terms: what losses of monitoring are held against.
         others: what other accounts with the same login describe.
+        omitted: monitors in `live` that the list should have had.
     """
-    inventory = Inventory(desired, records, live, uncertain, kinds, others)
+    inventory = Inventory(desired, records, live, uncertain, kinds, others, omitted)
     targeted = [item for item in inventory.desired if is_target(item, rules.targets)]
     found = [_manifest(manifest, inventory, rules) for manifest in targeted]
     items = [item for decided in found for item in decided]
@@ -441,6 +453,8 @@ def _decided(manifest: Desired, inventory: Inventory, rules: PlanOptions) -> lis
             len(inventory.unbound[match_key_of(manifest)]) > 1
         ):
             return [_refuse(Decision.SAME_NAME, manifest, inventory)]
+        case Decision.CREATE | Decision.CREATE_AGAIN if inventory.omitted:
+            return [_refuse(Decision.INCOMPLETE_LIST, manifest, inventory)]
         case Decision.CREATE if rules.adopt and (others := _watching_the_same(manifest, inventory)):
             return [_refuse(Decision.PERHAPS_OURS, manifest, inventory, others)]
         case Decision.CREATE:
@@ -637,6 +651,7 @@ def _refuse(
         if live
         else "AlertSite does not have it.",
         "other": duplicates[0] if decision is Decision.SAME_NAME else recorded,
+        "omitted": next(iter(inventory.omitted), None),
     }
     said, advice = message.format(**words), hint.format(**words)
     return Refusal(manifest.address, decision.code, said, advice, manifest.origin)

@@ -323,9 +323,18 @@ def _planned(
         address: Uncertain(ids, moved.get(address, address))
         for address, ids in found.ambiguous.items()
     }
-    others = workspace.fleet.sources.others
+    ours = {item.id for item in known.records.values() if not (item.is_new or item.deleting)}
     plan = decide(
-        reader.account, desired, records, seen.live, kinds, rules, uncertain, held_to, others
+        reader.account,
+        desired,
+        records,
+        seen.live,
+        kinds,
+        rules,
+        uncertain,
+        held_to,
+        workspace.fleet.sources.others,
+        omitted={number for number in seen.unlisted & ours if there[number].type in {*kinds, None}},
     )
     moves = plan.binding(BindingAction.MOVE)
     bound |= {item.before: None for item in moves if item.before is not None}

@@ -243,6 +243,11 @@ REFUSALS = {
         "The monitor with this id is of another kind.",
         "Correct `kind` or `metadata.id`. AlertSite cannot change the kind of a monitor.",
     ),
+    "incomplete-list": Advice(
+        "AlertSite's list omits a managed monitor that exists, so it may omit the new one too.",
+        "Run the command again later. If it stays so, look for the monitor in AlertSite, and write "
+        "its id into `metadata.id` if it is there.",
+    ),
     "perhaps-ours": Advice(
         "With `--adopt`: no monitor has this display name, but others watch the same target.",
         "Bind one of them with `metadata.id`, or create a new one without `--adopt`.",

@@ -581,6 +581,25 @@ class TestLists:
         assert "forgotten" not in done.out
         assert len(workspace.state()["records"]) == 8
 
+    def test_a_list_without_one_of_ours_does_not_prove_that_another_is_missing(
+        self,
+        workspace: Workspace,
+        fleet: Fleet,
+        manifest: Manifest,
+        monitor: Monitor,
+        sandbox: Sandbox,
+        run: Run,
+    ) -> None:
+        seed = [*fleet(8), monitor(_SMTP, 9, name="New")]
+        account = sandbox(*seed, world=parse_world("hide=3"))
+        assert run(*_APPLY, env=account.env).code == 0
+        workspace.write("new.yaml", manifest(_SMTP, "new", name="New"))
+        for _ in range(2):
+            done = run(*_APPLY, env=account.env)
+            assert done.code == 5
+            assert "list omits monitor 7, which exists, so it may omit one named 'New'" in done.out
+        assert _posts(account) == 0
+
     @pytest.mark.parametrize("world", ["vanish=2", "vanish=2,count=none"])
     def test_a_monitor_that_goes_between_two_pages_makes_no_double(
         self,

@@ -797,6 +797,9 @@ class History:
                     self.write(which, manifest._replace(id=number))
                 else:
                     self.removes_record(which, address)
+            case "incomplete-list":
+                assert self.world.has_lagged or "hide" in self.world.way, refusal
+                self.world.becomes("")
             case "perhaps-ours":
                 self.applies(which, Flags(target=address), "--parallelism", "1")
                 return flags

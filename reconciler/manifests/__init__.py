@@ -6,8 +6,18 @@ modules that are imported by name, since most runs do not need them: `editor` se
 `formatter` puts keys in order, `writer` writes new documents.
 """
 
-from reconciler.manifests.files import Resolving, find, read, remove, write
+from reconciler.manifests.files import Resolving, find, overlooked, read, remove, write
 from reconciler.manifests.parser import Document, Parser
 from reconciler.manifests.positions import Locator
 
-__all__ = ["Document", "Locator", "Parser", "Resolving", "find", "read", "remove", "write"]
+__all__ = [
+    "Document",
+    "Locator",
+    "Parser",
+    "Resolving",
+    "find",
+    "overlooked",
+    "read",
+    "remove",
+    "write",
+]

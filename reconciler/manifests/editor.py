@@ -117,6 +117,8 @@ def insert_ids(data: bytes, ids: Mapping[int, int]) -> bytes:
 def without_documents(data: bytes, numbers: Collection[int]) -> bytes:
     """The bytes of a file without some documents and their comments; those at its head stay.
 
+    Nothing is left of a file that would have no document.
+
     Raises:
         NotEditableError: where they begin and end cannot be told.
     """
@@ -125,12 +127,11 @@ def without_documents(data: bytes, numbers: Collection[int]) -> bytes:
     start = head.end() if head else 0
     parts = [part for part in _MARKER.split(text[start:]) if part]
     kept = [part for number, part in enumerate(parts) if number not in numbers]
-    left = text[:start] + "".join(kept)
-    result = left.encode() if left.removeprefix(BOM).strip() else b""
+    result = (text[:start] + "".join(kept)).encode()
     stay = [document.value for document in parsed(data) if document.number not in numbers]
     if canonical([document.value for document in parsed(result)]) != canonical(stay):
         raise NotEditableError("the documents of the file cannot be told apart")
-    return result
+    return result if stay else b""
 
 
 class _Editing:

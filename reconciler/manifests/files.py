@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 16 * 1024 * 1024
 """Size of the largest manifest file: room for tens of thousands of monitors."""
 _CHUNK = 64 * 1024
+_READ = (".yaml", ".yml")
 _NO_FILE = "it is not a regular file"
 _UNCHANGED = "Nothing was written to it."
 _MISSING = (
@@ -49,7 +50,7 @@ def find(paths: Sequence[str], *, may_be_empty: bool = False, hint: str = "") ->
     for given in paths:
         path = os.path.normpath(given) if given else given
         if path and os.path.isdir(path):  # noqa: PTH112 - Path raises where a name is too long
-            files += _walk(path)
+            files += (entry.path for entry in _walk(path) if _is_read(entry))
         elif os.path.lexists(path):
             files.append(path)
         else:
@@ -62,6 +63,17 @@ def find(paths: Sequence[str], *, may_be_empty: bool = False, hint: str = "") ->
             f"{where}: there are no manifests (*.yaml, *.yml) here", hint or _EMPTY
         )
     return sorted(dict.fromkeys(files))
+
+
+def overlooked(paths: Sequence[str]) -> list[str]:
+    """The files below folders that are named almost like manifests, so that `find` omits them."""
+    folders = filter(os.path.isdir, paths)
+    return [
+        entry.path
+        for folder in folders
+        for entry in _walk(os.path.normpath(folder))
+        if entry.name.lower().endswith((*_READ, ".json")) and not entry.name.endswith(_READ)
+    ]
 
 
 def read(path: str) -> bytes | Diagnostic:
@@ -173,7 +185,8 @@ def _content(descriptor: int) -> bytes:
     return b"".join(chunks)
 
 
-def _walk(top: str) -> Iterator[str]:
+def _walk(top: str) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder and below it, except folders and what is hidden."""
     folders = [top]  # no recursion: a tree may be deeper than Python's stack
     while folders:
         folder = folders.pop()
@@ -190,10 +203,11 @@ def _walk(top: str) -> Iterator[str]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.path)
-            elif entry.name.endswith((".yaml", ".yml")) and not _leads_to_folder(entry):
-                yield entry.path
+            else:
+                yield entry
 
 
-def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a link to a folder; one that leads nowhere is read, to say what is wrong."""
-    return entry.is_symlink() and os.path.isdir(entry.path)  # noqa: PTH112 - Path raises on loops
+def _is_read(entry: os.DirEntry[str]) -> bool:
+    """Whether it counts as a manifest; a link that leads nowhere does, to say what is wrong."""
+    leads_to_folder = entry.is_symlink() and os.path.isdir(entry.path)  # noqa: PTH112 - Path raises on loops
+    return entry.name.endswith(_READ) and not leads_to_folder

@@ -166,6 +166,10 @@ _NO_MANIFESTS = (
 )
 
 
+_NO_DOCUMENT = "the file is empty, or has only comments; restore its content, or delete the file"
+_OVERLOOKED = "only *.yaml and *.yml files are read; rename it, or move it to another folder"
+
+
 class _Loading:
     """What has been read so far."""
 
@@ -220,6 +224,9 @@ class _Loading:
             error = InvalidEditsError if edited else InvalidManifestsError
             raise error(tuple(sorted(set(self.findings))))
         by_address = {item.address: item for item in self.desired}
+        for path in manifests.overlooked(paths):
+            place = Position(path, 1, 1)
+            self.warnings.append(Diagnostic(place, "file-name", _OVERLOOKED, Severity.WARNING))
         where, warnings = ", ".join(paths), tuple(sorted(self.warnings))
         return Fleet(by_address, len(described), where, warnings, self._sources)
 
@@ -301,6 +308,9 @@ class _Loading:
             self._faulty.add(data.position)
             return []
         documents, faults = self._parser.parse(path, data)
+        if not documents and not faults:
+            place, message = Position(path, 1, 1), _NO_DOCUMENT
+            faults = [Diagnostic(place, "no-document", message)]
         if b"${" in data or (b"\\" in data and _ESCAPED.search(data)):
             documents = [self._filled(document, faults) for document in documents]
         if faults:

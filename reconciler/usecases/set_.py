@@ -127,7 +127,7 @@ def find_setting(sources: Sources, schemas: Schemas, wanted: Asked, today: str =
             told.append(_told(spot, pointer, edit))
     files = tuple(_edited(path, edits[path]) for path in sorted(edits))
     files = tuple(file for file in files if file.data != file.original)
-    data = {file.path: file.data for file in files}
+    data = {file.path: file.data or None for file in files}
     load(sources, schemas, today, edited=data)
     if not files:
         return Setting((), len(chosen), 0, ())

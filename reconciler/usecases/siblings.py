@@ -108,13 +108,15 @@ def _documents(sources: Sources) -> tuple[list[manifests.Document], str]:
     folders = [folder for folder in sources.folders if os.path.lexists(folder)]
     wrong = [f"{path} is missing" for path in sources.folders if path not in folders]
     for path in manifests.find(folders, may_be_empty=True):
-        data = b"" if is_defaults(path) else manifests.read(path)
+        if is_defaults(path):
+            continue
+        data = manifests.read(path)
         if isinstance(data, Diagnostic):
             wrong.append(f"{path} cannot be read")
             continue
         documents, findings = parser.parse(path, data)
         found += filter(_is_described, documents)
-        if findings:
+        if findings or not documents:
             wrong.append(f"{path} has errors")
     return found, next(iter(wrong), "")
 

@@ -22,9 +22,18 @@ FINDINGS = {
         ),
         "changed-file": Advice("The file changed while it was read.", "Run the command again."),
         "duplicate-key": Advice("A mapping has the same key twice.", "Remove one of them."),
-        "file-name": Advice("The name of the file is not valid UTF-8.", "Rename the file."),
+        "file-name": Advice(
+            "The name of the file is not valid UTF-8. As a warning: a `.json` file or a name such "
+            "as `relay.YAML`, which is not read.",
+            "Rename the file.",
+        ),
         "key-not-string": Advice(
             "A key is a number, a boolean, null, a list or a mapping.", "Quote the key."
+        ),
+        "no-document": Advice(
+            "The file is empty, or has only comments. It may have been truncated, so its monitors "
+            "do not count as removed.",
+            "Restore its content, or delete the file.",
         ),
         "not-finite": Advice(
             "A number is infinite, not a number, or has more than 100 digits.",

@@ -267,15 +267,56 @@ def test_missing_folder(arguments: list[str], sandbox: Sandbox, run: Run) -> Non
     assert account.calls() == []
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n---\n", "---\nnull\n"], ids=repr)
-def test_file_without_a_document_beside_a_manifest_is_fine(
-    text: str, workspace: Workspace, run: Run
+@pytest.mark.parametrize("name", ["relay.yaml", "_defaults.yaml"])
+@pytest.mark.parametrize(
+    "text", ["", "\n", "\ufeff", "# nothing\n", "---\n", "---\n---\n", "---\nnull\n"], ids=repr
+)
+def test_an_emptied_file_is_a_finding_and_no_monitor_is_deleted(
+    text: str, name: str, workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
 ) -> None:
-    workspace.write("good.yml", _GOOD)
-    workspace.write("nothing.yaml", text)
+    workspace.write("relay.yaml", _GOOD)
+    workspace.write("other.yaml", _GOOD.replace("relay", "other").replace("id: 7", "id: 8"))
+    account = sandbox(monitor("email-smtp", 7), monitor("email-smtp", 8))
+    assert run("apply", "--auto-approve", env=account.env).code == 0
+    before = len(account.calls())
+    workspace.write(name, text)
+    finding = (
+        f"monitors/{name}:1:1: no-document: the file is empty, or has only comments; restore its "
+        "content, or delete the file\n"
+    )
+    done = run("validate")
+    assert (done.code, done.out) == (3, finding)
+    for command in ("plan", "apply"):
+        done = run(command, "--prune", env=account.env)
+        assert done.code == 3
+        assert finding in done.err
+    assert len(account.calls()) == before
+    done = run("fmt")
+    assert (done.code, finding in done.err) == (3, True)
+    assert workspace.read(name) == text
+
+
+def test_an_empty_document_beside_a_manifest_is_fine(workspace: Workspace, run: Run) -> None:
+    workspace.write("good.yml", f"---\n# nothing\n---\n{_GOOD}---\n")
     done = run("validate")
     assert done.code == 0
-    assert "Valid: 1 manifest in 2 files." in done.err
+    assert "Valid: 1 manifest in 1 file." in done.err
+
+
+@pytest.mark.parametrize("name", ["relay.YAML", "relay.Yml", "sub/relay.json"])
+def test_a_file_that_looks_like_a_manifest_and_is_not_read_is_named(
+    name: str, workspace: Workspace, run: Run
+) -> None:
+    workspace.write("good.yaml", _GOOD)
+    workspace.write("README.md", "This is not one.")
+    workspace.write(f".hidden/{name}", _GOOD)
+    workspace.write(name, _GOOD)
+    done = run("validate")
+    assert done.code == 0
+    assert done.out == (
+        f"monitors/{name}:1:1: file-name: only *.yaml and *.yml files are read; rename "
+        "it, or move it to another folder\n"
+    )
 
 
 @pytest.mark.parametrize(

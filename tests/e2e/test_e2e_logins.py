@@ -484,7 +484,7 @@ class TestSharedLogin:
             (root / "south").rename(root / "elsewhere")
         else:
             (root / "south" / "relay.yaml").write_text("spec: [")
-        (root / "north" / "other.yaml").write_text("")
+        (root / "north" / "other.yaml").unlink()
         for command in (
             ("apply", "-a", "north", "--prune", "--allow-empty"),
             ("apply", "--all-accounts", "--prune", "--allow-empty"),

@@ -822,7 +822,7 @@ def test_a_mistake_in_the_settings_does_not_end_it(
     manifest, settings = checkout / "monitors" / "relay-1.yaml", checkout / "reconciler.toml"
 
     def spoil_settings() -> None:
-        manifest.write_text("")
+        manifest.unlink()
         settings.write_text("[accounts]\nx = 1\n")
 
     clock = stopping_after(

@@ -113,9 +113,10 @@ class TestSetting:
         assert "timeout" not in fleet().by_address["email-smtp/relay"].fields
         assert set_("email-smtp/relay", unset=("timeout",)) == {}  # nothing is left to leave out
 
-    def test_the_last_field_of_an_override_takes_it_along(self) -> None:
+    @pytest.mark.parametrize("head", ["", "---\n", "# Ours.\n", "# Ours.\n\n---\n# Slow.\n"])
+    def test_the_last_field_of_an_override_takes_it_along(self, head: str) -> None:
         path = Path(OWN, "overrides.yaml")
-        path.write_text(f"{HEAD}  timeout: 60 # slow\n")
+        path.write_text(f"{head}{HEAD}  timeout: 60 # slow\n")
         assert set_("email-smtp/relay", unset=("timeout",)) == {str(path): None}
         assert fleet().by_address["email-smtp/relay"].fields["timeout"] == 30
         assert not path.exists()

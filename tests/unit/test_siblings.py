@@ -78,6 +78,7 @@ def test_what_is_wrong_there_hides_nothing_else() -> None:
     [
         ("", ""),
         ("a: [", f"{OWN}/bad.yaml has errors"),
+        ("# a: 1\n", f"{OWN}/bad.yaml has errors"),
         ("link", f"{OWN}/bad.yaml cannot be read"),
         ("none", f"{SHARED} is missing"),
     ],
@@ -86,8 +87,8 @@ def test_what_cannot_be_read_is_said(wrong: str, reason: str) -> None:
     write(f"{OWN}/relay.yaml", f"{HEAD}{{name: relay, id: 7}}{SPEC}")
     if wrong == "link":
         Path(OWN, "bad.yaml").symlink_to("nowhere")
-    else:
-        write(f"{OWN}/bad.yaml", wrong if wrong == "a: [" else "")
+    elif wrong not in {"", "none"}:
+        write(f"{OWN}/bad.yaml", wrong)
     if wrong != "none":
         Path(SHARED).mkdir()
     found = read_claims(SOURCES, dict)

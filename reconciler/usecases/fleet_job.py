@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
 
+_ONLY_RESULTS = (
+    "Use a folder that has nothing but the results of one run, as --results writes them."
+)
 _UNFINISHED = (None, ExitCode.INTERRUPTED)
 """What leaves no file: it may be begun yet, or goes on when the same command is run again."""
 
@@ -227,7 +230,8 @@ def kept(results: str, job: Job) -> PartResult | None:
 def merged(folder: str, accounts: Iterable[str]) -> tuple[PartResult, ...]:
     """What became of a command in each of the accounts, as the files below a folder tell.
 
-    An account without a file was not started. Files of other accounts do not count.
+    An account without a file was not started. Files of other accounts, and hidden ones, do not
+    count.
 
     Raises:
         ConfigurationError: there is no file; they are of several commands, rules or commits; or
@@ -236,11 +240,13 @@ def merged(folder: str, accounts: Iterable[str]) -> tuple[PartResult, ...]:
     found: dict[str, _Kept] = {}
     paths = sorted(Path(folder).rglob("*.json"))
     for path in paths:
+        if any(part.startswith(".") for part in path.relative_to(folder).parts):
+            continue
         try:
             data = durable.read_regular(path)
         except OSError as error:
             raise ConfigurationError(
-                f"{path} cannot be read: {error.strerror}", "Remove it, or make it readable."
+                f"{path} cannot be read: {error.strerror}", _ONLY_RESULTS
             ) from error
         one = _read(path, data)
         one = one._replace(result=one.result._replace(part=str(path)))
@@ -357,4 +363,4 @@ def _read(path: Path, data: bytes) -> _Kept:
         rules = tuple(map(str, found.get("rules", ())))  # files of 1.0 have none
         return _Kept(result, job, commit, approved, rules, str(found.get("surroundings", "")))
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{path} is not a result of an account", "Remove it.") from error
+        raise ConfigurationError(f"{path} is not a result of an account", _ONLY_RESULTS) from error

@@ -273,12 +273,32 @@ def test_a_file_that_is_no_result(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as executor:
         (found,) = run_jobs(JOBS[:1], greet, executor, str(tmp_path))
     assert (found.exit_code, "is not a result of an account" in found.message) == (3, True)
+    with pytest.raises(ConfigurationError, match="is not a result of an account") as caught:
+        merged(str(tmp_path), ["b"])
+    assert caught.value.hint == (
+        "Use a folder that has nothing but the results of one run, as --results writes them."
+    )
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="cannot write results to"):
         perform(JOBS[0], greet, str(tmp_path / "file" / "results"))
+
+
+@pytest.mark.parametrize("hidden", [".reconciler/b/state.json", "deep/.x/y.json", ".b.plan.json"])
+def test_what_is_hidden_is_no_result(
+    hidden: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / hidden).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / hidden).write_text("{}")
+    for folder in ("results/1", ".results"):
+        perform(JOBS[0], greet, folder)
+        assert merged(folder.partition("/")[0], ["b"])[0].text == "hello b"
+    (tmp_path / ".results" / "b.plan.json").unlink()
+    (found,) = merged(".", ["b"])
+    assert found.part == "results/1/b.plan.json"
 
 
 def test_a_result_that_cannot_be_read(tmp_path: Path) -> None:

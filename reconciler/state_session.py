@@ -98,7 +98,10 @@ def read_known(store: Store, account: Account | None, lineage: str) -> Known:
     if account is not None and saved.account != account:
         raise StateError(
             f"{store.location} is the state of {saved.account}, but this run uses {account}",
-            "Use another state with --state: each account has its own.",
+            "Each account has its own state. To transfer one, run: reconciler state migrate"
+            if saved.account.url == account.url
+            else "Correct the URL in ALERTSITE_URL, or in the settings of the account. If it is "
+            "correct, use another state with --state.",
         )
     recovery, killed = _recovered(saved, journals)
     state = recovery.delta.of(saved)

@@ -536,7 +536,10 @@ def test_a_single_state_is_taken_over_by_one_command(accounts: Fleet, run: Run) 
     (root / "reconciler.toml").write_text(settings, encoding="utf-8")
     refused = accounts("plan", "-a", "good", "--state", "file:.reconciler/state.json")
     assert refused.code == 8
-    assert f"but this run uses good ({accounts.good.url})" in refused.err
+    assert (
+        f"but this run uses good ({accounts.good.url})\nEach account has its own state. To "
+        "transfer one, run: reconciler state migrate\n"
+    ) in refused.err
     done = accounts("state", "migrate", "good")
     assert done.code == 0
     assert "is the state of good" in done.err

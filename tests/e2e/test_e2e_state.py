@@ -294,7 +294,8 @@ def test_state_of_another_account_is_refused(
         assert done.code == 8
         assert (
             f"file:.reconciler/state.json is the state of {applied.url}, but this run uses "
-            f"{other.url}\nUse another state with --state: each account has its own.\n"
+            f"{other.url}\nCorrect the URL in ALERTSITE_URL, or in the settings of the account. "
+            "If it is correct, use another state with --state.\n"
         ) in done.err
     assert kept.read_bytes() == before
     assert other.patches() == []

@@ -88,6 +88,17 @@ def tidy(data: bytes, orders: Callable[[JSON], Orders]) -> Tidied:
     return Tidied(data, (1,))
 
 
+def still_tidy(original: bytes, edited: bytes, orders: Callable[[JSON], Orders]) -> bytes:
+    """The edited bytes of a file, with the keys in order if they were before.
+
+    Raises:
+        NotEditableError: the file has findings.
+    """
+    tidied = tidy(edited, orders).data
+    was_tidy = tidied == edited or tidy(original, orders).data == original
+    return tidied if was_tidy else edited
+
+
 def _ordered(
     source: Source, root: Node, node: Node, order: Order, floor: int | None
 ) -> list[TextChange] | None:

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.inheritance import INHERIT
 from reconciler.manifests.editor import set_fields, without_documents
 from reconciler.manifests.edits import ABSENT, FieldEdit, NotEditableError, parsed, said
+from reconciler.manifests.formatter import still_tidy
 from reconciler.manifests.writer import document
 from reconciler.schema import API_VERSION, OVERRIDE
 from reconciler.usecases.overrides import SECTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from reconciler.core.model import JSON, Desired, Origin
+    from reconciler.manifests.formatter import Orders
     from reconciler.usecases.load import Sources
 
 
@@ -69,14 +71,20 @@ def why_varies(desired: Desired, field: str, spot: Spot) -> str:
     return f"its value comes from {said}; change the variable, or write the value by hand"
 
 
-def edited(data: bytes | None, edits: Mapping[Spot, Mapping[tuple[str, str], FieldEdit]]) -> bytes:
+def edited(
+    data: bytes | None,
+    edits: Mapping[Spot, Mapping[tuple[str, str], FieldEdit]],
+    orders: Callable[[JSON], Orders],
+) -> bytes:
     """The bytes of a file with other values of some fields.
 
-    An Override that would override nothing any more leaves with its last field.
+    Keys that were in order still are. An Override that would override nothing any more leaves with
+    its last field.
 
     Args:
         data: the file; None if there is none yet.
         edits: what is wanted, by the document.
+        orders: the order of the keys of a document.
 
     Raises:
         NotEditableError: it cannot be done; the text says why.
@@ -97,7 +105,7 @@ def edited(data: bytes | None, edits: Mapping[Spot, Mapping[tuple[str, str], Fie
         result = without_documents(result, over) if over else result
     for spot, fields in new.items():
         result = _with_override(result, spot.address, fields)
-    return result
+    return still_tidy(data or b"", result, orders)
 
 
 def _is_left(value: JSON, fields: Mapping[tuple[str, str], FieldEdit]) -> bool:

@@ -24,7 +24,9 @@ from reconciler.core.variables import escaped, fill
 from reconciler.errors import ConfigurationError, Diagnostic, InvalidManifestsError, UsageError
 from reconciler.manifests.editor import set_fields
 from reconciler.manifests.edits import FieldEdit, NotEditableError
+from reconciler.manifests.formatter import still_tidy
 from reconciler.usecases import defaults
+from reconciler.usecases.fmt import Ordering
 from reconciler.usecases.load import load
 
 if TYPE_CHECKING:
@@ -121,7 +123,7 @@ def find_move(moved: Sequence[str], target: str, sources: Sources, schemas: Sche
         if not desired.layer
         for item in _kept(desired, new_defaults, files)
     )
-    edited = _edited(kept, original, files)
+    edited = _edited(kept, original, files, Ordering(schemas))
     after: dict[str, bytes | None] = dict.fromkeys(files)
     after |= {files.get(path, path): edited.get(path, original[path]) for path in (*files, *edited)}
     _check_same(fleet, load(sources, schemas, edited=after))
@@ -362,7 +364,10 @@ def _kept(desired: Desired, after: _Given, files: Mapping[str, str]) -> Iterator
 
 
 def _edited(
-    kept: Sequence[Kept], original: Mapping[str, bytes], moved: Mapping[str, str]
+    kept: Sequence[Kept],
+    original: Mapping[str, bytes],
+    moved: Mapping[str, str],
+    ordering: Ordering,
 ) -> dict[str, bytes]:
     """What files are to hold that change, by their old path.
 
@@ -378,7 +383,8 @@ def _edited(
     for path in dict.fromkeys((*wanted, *moved)):
         data = _with_schema(original[path], path, moved.get(path, path))
         try:
-            data = set_fields(data, wanted[path]) if path in wanted else data
+            if path in wanted:
+                data = still_tidy(data, set_fields(data, wanted[path]), ordering.of)
         except NotEditableError as error:
             raise ConfigurationError(
                 f"{path}: cannot write the values that the move would change: {error}",

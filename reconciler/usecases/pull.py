@@ -23,6 +23,7 @@ from reconciler.manifests.edits import ABSENT, FieldEdit, NotEditableError
 from reconciler.manifests.writer import NotWritableError
 from reconciler.manifests.writer import check as check_value
 from reconciler.usecases.draft import fit, written
+from reconciler.usecases.fmt import Ordering
 from reconciler.usecases.layers import Spot, edited, spot_of, why_varies
 from reconciler.usecases.plan import look
 
@@ -170,6 +171,7 @@ class _Finding:
         self.skipped: list[Skipped] = []
         self.edited = 0
         self._schemas = workspace.schemas
+        self._ordering = Ordering(workspace.schemas)
         self._live = live
         self._desired = workspace.fleet.by_address
         self._sources = workspace.fleet.sources
@@ -293,31 +295,30 @@ class _Finding:
 
     def _made(self, original: bytes | None, edits: Sequence[Edit]) -> tuple[bytes, list[Edit]]:
         try:
-            return _set(original, edits), list(edits)
+            return self._set(original, edits), list(edits)
         except NotEditableError:  # one that cannot be made must not keep the others out
             made: list[Edit] = []
         for edit in edits:
             try:
-                _set(original, [*made, edit])
+                self._set(original, [*made, edit])
             except NotEditableError as error:
                 skipped = Skipped(edit.desired, edit.pointer[1], str(error), edit.place)
                 self.skipped.append(skipped)
             else:
                 made.append(edit)
-        return _set(original, made), made
+        return self._set(original, made), made
 
-
-def _set(data: bytes | None, edits: Sequence[Edit]) -> bytes:
-    wanted: dict[Spot, dict[Pointer, FieldEdit]] = {}
-    for edit in edits:
-        set_key = edit.desired.kind.field(edit.pointer[1]).set_key
-        fields = wanted.setdefault(edit.spot._replace(is_said=False), {})
-        if not edit.spot.is_override:
-            value = as_said(edit.desired, edit.pointer[1], edit.after)
-        else:
-            value = {INHERIT: False} if edit.after is ABSENT else edit.after
-        fields[edit.pointer] = FieldEdit(escaped(value), set_key)
-    return edited(data, wanted)
+    def _set(self, data: bytes | None, edits: Sequence[Edit]) -> bytes:
+        wanted: dict[Spot, dict[Pointer, FieldEdit]] = {}
+        for edit in edits:
+            set_key = edit.desired.kind.field(edit.pointer[1]).set_key
+            fields = wanted.setdefault(edit.spot._replace(is_said=False), {})
+            if not edit.spot.is_override:
+                value = as_said(edit.desired, edit.pointer[1], edit.after)
+            else:
+                value = {INHERIT: False} if edit.after is ABSENT else edit.after
+            fields[edit.pointer] = FieldEdit(escaped(value), set_key)
+        return edited(data, wanted, self._ordering.of)
 
 
 def as_said(desired: Desired, field: str, value: JSON) -> JSON:

@@ -28,6 +28,7 @@ from reconciler.core.variables import names_in
 from reconciler.errors import ConfigurationError, Diagnostic, InvalidManifestsError, UsageError
 from reconciler.manifests.edits import ABSENT, FieldEdit, NotEditableError
 from reconciler.schema import did_you_mean
+from reconciler.usecases.fmt import Ordering
 from reconciler.usecases.layers import Spot, edited, spot_of, why_varies
 from reconciler.usecases.load import load
 
@@ -125,7 +126,8 @@ def find_setting(sources: Sources, schemas: Schemas, wanted: Asked, today: str =
             fields = edits.setdefault(spot.path, {}).setdefault(spot._replace(is_said=False), {})
             fields[pointer] = edit
             told.append(_told(spot, pointer, edit))
-    files = tuple(_edited(path, edits[path]) for path in sorted(edits))
+    ordering = Ordering(schemas)
+    files = tuple(_edited(path, edits[path], ordering) for path in sorted(edits))
     files = tuple(file for file in files if file.data != file.original)
     data = {file.path: file.data or None for file in files}
     load(sources, schemas, today, edited=data)
@@ -310,7 +312,9 @@ def _check_variables(
             raise BadAssignmentError(f"{desired.address}: {name} is not set: {reason}")
 
 
-def _edited(path: str, edits: Mapping[Spot, Mapping[tuple[str, str], FieldEdit]]) -> Edited:
+def _edited(
+    path: str, edits: Mapping[Spot, Mapping[tuple[str, str], FieldEdit]], ordering: Ordering
+) -> Edited:
     """The file with the fields set.
 
     Raises:
@@ -321,7 +325,7 @@ def _edited(path: str, edits: Mapping[Spot, Mapping[tuple[str, str], FieldEdit]]
     if isinstance(original, Diagnostic):
         raise InvalidManifestsError((original,))
     try:
-        return Edited(path, original, edited(original, edits))
+        return Edited(path, original, edited(original, edits, ordering.of))
     except NotEditableError as error:
         raise ConfigurationError(
             f"{path} cannot be edited: {error}",

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
-    from conftest import Manifest, Run, Workspace
+    from pathlib import Path
+
+    from conftest import Manifest, Monitor, Run, Sandbox, Workspace
 
 HEAD = "apiVersion: reconciler/v1\nkind: email-smtp\n"
 TAIL = "spec: {name: R, billing_plancode: UBM, hostname: mx}\n"
@@ -102,3 +106,71 @@ def test_without_a_path_it_takes_the_folders_of_all_accounts(
     assert done.out.split() == [
         f"{folder}/relay.yaml" for folder in ("one", "shared", "two/more", "two")
     ]
+
+
+class TestTheToolKeepsTheOrder:
+    """What the other commands write passes `fmt --check`."""
+
+    def test_init(self, tmp_path: Path, run: Run) -> None:
+        assert run("init", cwd=tmp_path).code == 0
+        assert run("fmt", "--check", cwd=tmp_path).text == "0 of 1 file would change.\n"
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "\n  name: R\n  billing_plancode: P\n  hostname: mx\n  # Below.\n  alert_note: x\n",
+            " {name: R, billing_plancode: P, hostname: mx, alert_note: Call.}",
+        ],
+        ids=["block", "flow"],
+    )
+    def test_set_and_write_ids(
+        self, text: str, workspace: Workspace, sandbox: Sandbox, run: Run
+    ) -> None:
+        workspace.write("relay.yaml", f"{HEAD}metadata: {{name: relay}}\nspec:{text}")
+        assert run("fmt", "--check").code == 0
+        asked = ("timeout=45", "lifecycle.release=keep", "extra.x=1", "labels.team=a", "note=n")
+        assert run("set", "email-smtp/relay", *asked, "--auto-approve").code == 0
+        written = workspace.read("relay.yaml")
+        assert run("fmt", "--check").code == 0, written
+        assert written.index("timeout") < written.index("# Below" if "#" in text else "alert_note")
+        account = sandbox()
+        assert run("apply", "--auto-approve", "--write-ids", env=account.env).code == 0
+        assert "id: " in workspace.read("relay.yaml")
+        assert run("fmt", "--check").code == 0
+
+    def test_pull_and_mv(
+        self, workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
+    ) -> None:
+        text = f"{HEAD}metadata: {{name: relay, id: 7}}\nspec:\n  name: R\n"
+        workspace.write("a/relay.yaml", f"{text}  hostname: mx\n  note: n\n")
+        workspace.write(
+            "a/_defaults.yaml",
+            "apiVersion: reconciler/v1\nkind: Defaults\n"
+            "spec: {billing_plancode: UBM, enabled: true, timeout: 30}\n",
+        )
+        account = sandbox(monitor("email-smtp", 7))
+        assert run("apply", "--auto-approve", env=account.env).code == 0
+        account.edit("email-smtp", 7, timeout=45)
+        assert run("pull", "--auto-approve", env=account.env).code == 0
+        assert "\n  timeout: 45\n  note: n\n" in workspace.read("a/relay.yaml")
+        assert run("fmt", "--check").code == 0
+        assert run("mv", "monitors/a/relay.yaml", "monitors/b/").code == 0
+        assert "\n  enabled: true\n  timeout: 45\n" in workspace.read("b/relay.yaml")
+        assert run("fmt", "--check").code == 0
+
+    def test_import(
+        self, workspace: Workspace, monitor: Monitor, sandbox: Sandbox, run: Run
+    ) -> None:
+        kinds = ("email-imap", "email-pop", "email-smtp", "email-round-trip")
+        live = [
+            monitor(kind, number, name=f"M {number}", alert_note="x", timeout=45, note=str(number))
+            for number, kind in enumerate((*kinds, *kinds), 1)
+        ]
+        assert run("import", env=sandbox(*live).env).code == 0
+        assert "timeout" in workspace.read("_defaults.yaml")
+        assert run("fmt", "--check").code == 0
+
+    def test_what_is_not_in_order_is_not_touched(self, workspace: Workspace, run: Run) -> None:
+        workspace.write("odd.yaml", ODD)
+        assert run("set", "email-smtp/odd", "timeout=45", "--auto-approve").code == 0
+        assert workspace.read("odd.yaml") == ODD.replace("mx}", "mx, timeout: 45}")

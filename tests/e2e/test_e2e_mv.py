@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Account, Run, Sandbox, Workspace
+    from conftest import Account, Manifest, Run, Sandbox, Workspace
 
 APPLY = ("apply", "--auto-approve")
 HEAD = "apiVersion: reconciler/v1\nkind: Defaults\nspec:\n"
@@ -285,10 +285,10 @@ def test_a_move_that_was_killed_goes_on_when_it_is_repeated(
 @pytest.mark.usefixtures("account")
 @pytest.mark.parametrize("flags", [[], ["--dry-run"], ["--json"]])
 def test_a_source_that_is_only_in_the_target_is_said(
-    flags: list[str], workspace: Workspace, run: Run
+    flags: list[str], workspace: Workspace, manifest: Manifest, run: Run
 ) -> None:
     """It may have been moved before; or its name may be a typing error."""
-    workspace.write("mail/other.yaml", "")
+    workspace.write("mail/other.yaml", manifest("email-smtp", "other"))
     sources = ("monitors/old/other.yaml", "monitors/old/two.yaml")
     done = run("mv", *flags, *sources, "monitors/mail/")
     assert done.code == 0

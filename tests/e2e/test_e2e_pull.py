@@ -277,8 +277,7 @@ def test_a_default_is_overruled_in_the_manifest(
             "+spec: {name: Inbox, billing_plancode: UBM - A/A, hostname: mail.example.com, "
             "retry_on_failure: false}"
         ),
-        "+          ],",
-        '+          "timeout": {"inherit": false}}}',
+        '+          "timeout": {"inherit": false},',
         "+    timeout: 45",
     ]
     assert "No changes." in run("plan", env=applied.env).out

@@ -84,7 +84,7 @@ def set_(*arguments: str, unset: tuple[str, ...] = ()) -> dict[str, str | None]:
 class TestSetting:
     def test_a_shared_value_is_overridden(self) -> None:
         assert set_("email-smtp/relay", "timeout=60", "port=26") == {
-            f"{OWN}/overrides.yaml": f"{HEAD}  timeout: 60\n  port: 26\n"
+            f"{OWN}/overrides.yaml": f"{HEAD}  port: 26\n  timeout: 60\n"
         }
         assert fleet().by_address["email-smtp/relay"].fields["timeout"] == 60
 

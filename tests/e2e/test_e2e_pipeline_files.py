@@ -303,6 +303,16 @@ def test_the_steps_of_a_fleet_are_commands_that_exist(run: Run, name: str) -> No
     assert all(option in known for option in options)
 
 
+def test_a_new_repository_has_the_hooks() -> None:
+    shipped = _read(_ROOT / ".pre-commit-hooks.yaml")
+    (template,) = _read(_TEMPLATES / "pre-commit-config.yaml")["repos"]
+    keys = ("id", "name", "entry", "files", "pass_filenames")
+    found, wanted = (
+        [[it.get(key) for key in keys] for it in hooks] for hooks in (template["hooks"], shipped)
+    )
+    assert found == wanted
+
+
 def test_the_hooks_run_in_a_repository(
     tmp_path: Path, base_env: dict[str, str], workspace: Workspace, manifest: Manifest
 ) -> None:

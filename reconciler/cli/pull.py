@@ -163,5 +163,8 @@ def _write(found: Pull) -> int:
         if written and not is_short:
             console.say(f"Wrote {quantity(written, 'file')}.")
         if not failed:
-            console.note("AlertSite was not changed. Review the edits, then commit them.")
+            console.note(
+                "AlertSite was not changed. Review the edits, then commit them. drift reports them "
+                "until the next apply."
+            )
     return ExitCode.PARTIAL if failed else ExitCode.OK

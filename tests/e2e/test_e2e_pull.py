@@ -129,7 +129,10 @@ def test_ten_fields_are_ten_lines(workspace: Workspace, run: Run, applied: Accou
         [
             "monitors/others.yaml: wrote 4 fields.",
             "monitors/relay.yaml: wrote 6 fields.",
-            "AlertSite was not changed. Review the edits, then commit them.",
+            (
+                "AlertSite was not changed. Review the edits, then commit them. drift reports them "
+                "until the next apply."
+            ),
         ],
     )
     assert {entry["method"] for entry in applied.requests()[before + 1 :]} == {"GET"}
@@ -154,6 +157,10 @@ def test_ten_fields_are_ten_lines(workspace: Workspace, run: Run, applied: Accou
     ]
 
     assert run("plan", "--detailed-exitcode", env=applied.env).code == 0
+    assert run("drift", env=applied.env).code == 2
+    patches = len(applied.patches())
+    assert run("apply", "--auto-approve", env=applied.env).code == 0
+    assert (run("drift", env=applied.env).code, len(applied.patches())) == (0, patches)
     again = run("pull", "--auto-approve", env=applied.env)
     assert (again.code, again.out) == (0, "Nothing to pull.\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,6 +107,8 @@ def import_(
     if layout.startswith("@"):
         layout = f"@{config.from_root(layout[1:], runtime.here())}"
     sources = options.sources(manifests)
+    if into is None and not os.path.lexists(sources.folders[-1]):
+        _check_is_root()
     terms = importing.ImportOptions(
         into or sources.folders[-1],  # those before it are shared with other accounts
         sources,
@@ -123,6 +126,22 @@ def import_(
             return _import(terms, schemas, run, connection, into)
         with runtime.locked(run, "import", lock_timeout, connection):
             return _import(terms, schemas, run, connection, None)
+
+
+def _check_is_root() -> None:
+    """Stops in the folder that a repository is in, where nobody would look for manifests.
+
+    Raises:
+        ConfigurationError: naming the repository.
+    """
+    below = sorted(Path().glob(f"*/{config.PROJECT}"))
+    if below and not Path(config.PROJECT).exists():
+        folder = below[0].parent
+        raise ConfigurationError(
+            f"this folder is not a repository of manifests, but {folder} is",
+            f"Change to {folder}, or pass -C {folder}. To make this folder a repository too, run: "
+            "reconciler init .",
+        )
 
 
 def _import(
@@ -170,6 +189,10 @@ def _import(
                 "existing manifests differ",
             )
             console.data(f"{others} from AlertSite. To see how, run: reconciler plan")
+        if checked.loose:
+            loose = quantity(len(checked.loose), "existing manifest has", "existing manifests have")
+            paths = some([item.origin.path for item in checked.loose])
+            console.data(f"{loose} no monitor in AlertSite: {paths}")
         return code
 
 
@@ -210,12 +233,12 @@ def _report(found: Imported, folder: str) -> Iterator[str]:
     yield from _totals(found, folder)
     yield from _list(
         "fields that are not in the schemas are under extra; remove those that AlertSite sets",
-        (f"{field}: {quantity(count, 'manifest')}" for field, count in found.unknown.items()),
+        (f"{field}: {some(names)}" for field, names in found.unknown.items()),
     )
     yield from _list(
         "these strings may be secrets and were not written; comments mark the places. Write "
         "secretRefs there, or delete the new files and run import --unknown write",
-        (f"{field}: {quantity(count, 'manifest')}" for field, count in found.held_back.items()),
+        (f"{field}: {some(names)}" for field, names in found.held_back.items()),
     )
     yield from _list("left out because a manifest cannot express it", _lines(found.left_out))
     yield from _list("no manifest was written for these", _lines(found.skipped))

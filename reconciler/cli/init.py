@@ -12,7 +12,7 @@ import click
 from reconciler import durable
 from reconciler.cli import console, installation, options, runtime
 from reconciler.core.printable import joined
-from reconciler.errors import ConfigurationError, ExitCode
+from reconciler.errors import ConfigurationError, ExitCode, UsageError
 from reconciler.schema import schema_folder
 
 if TYPE_CHECKING:
@@ -64,7 +64,12 @@ def init(folder: str | None) -> int:
     Existing files are not changed. The example manifest is written only if there is no folder with
     manifests yet.
     """
-    root = Path(runtime.here() if folder is None else folder)
+    if folder is None and runtime.here():
+        raise UsageError(
+            f"{runtime.here()} is a folder of a repository that exists already",
+            "To make it a repository of its own, run: reconciler init .",
+        )
+    root = Path(folder or "")
     written = 0
     with console.writing() as writes:
         if (root / _MANIFESTS).exists() and not (root / _MANIFESTS / _EXAMPLE).exists():

@@ -18,6 +18,7 @@ from reconciler import durable, manifests
 from reconciler.core import naming
 from reconciler.core.model import canonical, match_key
 from reconciler.core.naming import Draft, Facts, Layout, Shared
+from reconciler.core.plan import Action
 from reconciler.core.planner import decide
 from reconciler.core.state import UNTRACKED
 from reconciler.errors import ConfigurationError, Diagnostic, RefusedError, UsageError
@@ -85,9 +86,8 @@ class Imported(NamedTuple):
         secrets: the variables that secrets have to be in.
         left_out: fields that no manifest can say.
         skipped: monitors that get no manifest.
-        unknown: how many manifests have each field that the schemas do not know.
-        held_back: for how many monitors each such field was not written, as its text may be a
-            secret.
+        unknown: the manifests that have each field that the schemas do not know.
+        held_back: those that do not have such a field, as its text may be a secret.
         known: monitors that manifests describe already.
         elsewhere: by account, monitors that those of others with the same login describe.
         is_unshared: nothing became a default, since manifests that are there would get it too.
@@ -99,8 +99,8 @@ class Imported(NamedTuple):
     secrets: tuple[ImportNote, ...]
     left_out: tuple[ImportNote, ...]
     skipped: tuple[ImportNote, ...]
-    unknown: Mapping[str, int]
-    held_back: Mapping[str, int]
+    unknown: Mapping[str, Sequence[str]]
+    held_back: Mapping[str, Sequence[str]]
     known: int
     elsewhere: Mapping[str, int] = {}
     is_unshared: bool = False
@@ -189,7 +189,8 @@ class Checked(NamedTuple):
 
     Attributes:
         plan: only the imported ones are in it.
-        others: manifests that were there before and differ from AlertSite.
+        others: how many manifests that were there before differ from AlertSite.
+        loose: those that were there before and have no monitor there.
         fleet: what is in the folder by now.
         records: what the state is to say of the imported ones that it did not know.
         strangers: the ids of the monitors that no manifest describes.
@@ -197,6 +198,7 @@ class Checked(NamedTuple):
 
     plan: Plan
     others: int
+    loose: tuple[Desired, ...]
     fleet: Fleet
     records: Mapping[str, Record]
     strangers: tuple[int, ...]
@@ -226,7 +228,7 @@ def check(
     Raises:
         InvalidManifestsError: what was written has findings.
     """
-    fleet = load(sources, schemas)
+    fleet = load(_ending_in(sources.folders[-1], sources), schemas)
     described = fleet.by_address
     bound = {
         item.address: made._replace(
@@ -246,11 +248,14 @@ def check(
     }
     all_moved = {item.address for item in plan.changes}
     all_moved |= {item.address for item in plan.refusals}
+    created = {item.address for item in plan.changes if item.action is Action.CREATE}
+    loose = tuple(item for item in fleet.desired if item.address in created - ours)
+    others = len(all_moved - ours - created)
     changes = tuple(item for item in plan.changes if item.address in ours)
     refusals = tuple(item for item in plan.refusals if item.address in ours)
     unchanged = len(ours - all_moved)
     plan = plan._replace(changes=changes, refusals=refusals, notes=(), unchanged=unchanged)
-    return Checked(plan, len(all_moved - ours), fleet, records, strangers)
+    return Checked(plan, others, loose, fleet, records, strangers)
 
 
 def _seen(desired: Desired, record: Record, plan: Plan) -> Record:
@@ -288,9 +293,8 @@ def facts_of(live: Live, kind: str, name: str) -> Facts:
 
 def _ending_in(folder: str, sources: Sources) -> Sources:
     """What a fleet is loaded from with a folder, which may be missing, in place of the own one."""
-    shared, own = sources.folders[:-1], sources.folders[-1]
-    is_there = folder == own or os.path.lexists(folder)
-    return sources._replace(folders=(*shared, folder) if is_there else shared)
+    shared = sources.folders[:-1]
+    return sources._replace(folders=(*shared, folder) if os.path.lexists(folder) else shared)
 
 
 class _Drafts:
@@ -335,8 +339,8 @@ class _Drafts:
         self._secrets: list[ImportNote] = []
         self._left_out: list[ImportNote] = []
         self._skipped: list[ImportNote] = []
-        self._unknown: dict[str, int] = {}
-        self._held_back: dict[str, int] = {}
+        self._unknown: dict[str, list[str]] = {}
+        self._held_back: dict[str, list[str]] = {}
 
     def take(self, live: Live) -> None:
         """Takes in one monitor."""
@@ -391,9 +395,9 @@ class _Drafts:
                 ImportNote(made.address, ".".join(map(str, item.path)), item.variable)
             )
         for field in found.extra.keys() - {item.path[0] for item in found.secrets}:
-            self._unknown[field] = self._unknown.get(field, 0) + 1
+            self._unknown.setdefault(field, []).append(made.address)
         for field in found.held_back:
-            self._held_back[field] = self._held_back.get(field, 0) + 1
+            self._held_back.setdefault(field, []).append(made.address)
 
     def imported(self, live: Sequence[Live], redactor: Redactor) -> Imported:
         """All of it.

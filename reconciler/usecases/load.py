@@ -162,7 +162,7 @@ def load_fleet(
 
 _NO_MANIFESTS = (
     "Put the manifests of the account {account} there, or set its folders with manifests in "
-    "reconciler.toml. Git does not store empty folders."
+    "reconciler.toml. To write manifests for its monitors, run: reconciler import -a {account}"
 )
 
 

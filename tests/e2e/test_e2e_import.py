@@ -17,7 +17,7 @@ from build import ACCOUNT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Account, Manifest, Run, Sandbox, Start, Workspace
+    from conftest import Account, Manifest, Monitor, Run, Sandbox, Start, Workspace
 
 SECRETS = ("hunter2", "k-1")
 """What the made-up accounts have in fields that look like secrets."""
@@ -179,9 +179,15 @@ def test_what_has_no_manifest_is_an_exit_code(
     ],
 )
 def test_bad_input(
-    arguments: list[str], code: int, reason: str, workspace: Workspace, run: Run, account: Account
+    arguments: list[str],
+    code: int,
+    reason: str,
+    workspace: Workspace,
+    run: Run,
+    account: Account,
+    manifest: Manifest,
 ) -> None:
-    (workspace.root / "file").write_text("")
+    (workspace.root / "file").write_text(manifest("email-smtp", "mine", 7))
     (workspace.root / "broken").mkdir()
     (workspace.root / "broken" / "a.yaml").write_text("kind: x\n")
     done = run("import", *arguments, env=account.env)
@@ -339,3 +345,83 @@ def test_text_that_older_parsers_take_for_a_boolean_is_quoted(
     texts = [data.decode() for name, data in sorted(files(workspace).items()) if name[0] != "_"]
     lines = [line for text in texts for line in text.splitlines() if line.startswith("  name:")]
     assert lines == ["  name: 'yes'", "  name: 'N'", "  name: 'On'", "  name: yesterday"]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_folder_of_an_account_need_not_exist(
+    shared: bool, workspace: Workspace, run: Run, account: Account, manifest: Manifest
+) -> None:
+    first, *others = account.monitors()
+    folders = '"monitors/_shared", "monitors/apac"' if shared else '"monitors/apac"'
+    if shared:
+        number = first["id"]
+        text = manifest(first["type"], "one", number)
+        text = text.replace(f"id: {number}", f"ids: {{apac: {number}}}")
+        workspace.write("_shared/one.yaml", text)
+    (workspace.root / "reconciler.toml").write_text(
+        f'[accounts.apac]\nmanifests = [{folders}]\nurl = "{account.url}"\n'
+        'username = {env = "NAME"}\npassword = {env = "PASS"}\n'
+    )
+    env = {"NAME": account.env["ALERTSITE_USERNAME"], "PASS": account.env["ALERTSITE_PASSWORD"]}
+    for command in ("plan", "validate"):
+        done = run(command, "-a", "apac", env=env)
+        assert (done.code, "no such file or folder" in done.err) == (3, True)
+        assert "reconciler import -a apac\n" in done.err
+    done = run("import", "-a", "apac", env=env)
+    assert f"Imported {len(others) + (not shared)} monitors into" in done.out, done.text
+    assert "below monitors/apac.\n" in done.out
+    assert run("validate", "-a", "apac", env=env).code == 0
+
+
+def test_an_account_that_is_all_shared_needs_no_folder(
+    workspace: Workspace, run: Run, sandbox: Sandbox, monitor: Monitor, manifest: Manifest
+) -> None:
+    account = sandbox(monitor("email-smtp", 7))
+    text = manifest("email-smtp", "one", 7).replace("id: 7", "ids: {apac: 7}")
+    workspace.write("_shared/one.yaml", text)
+    (workspace.root / "reconciler.toml").write_text(
+        f'[accounts.apac]\nmanifests = ["monitors/_shared", "monitors/apac"]\n'
+        f'url = "{account.url}"\nusername = {{env = "NAME"}}\npassword = {{env = "PASS"}}\n'
+    )
+    env = {"NAME": account.env["ALERTSITE_USERNAME"], "PASS": account.env["ALERTSITE_PASSWORD"]}
+    done = run("import", "-a", "apac", env=env)
+    assert (done.code, done.out) == (
+        0,
+        "1 monitor already in manifests: not changed.\nNothing to import.\n",
+    )
+
+
+def test_what_is_not_in_alertsite_does_not_differ_from_it(
+    workspace: Workspace, run: Run, sandbox: Sandbox, monitor: Monitor, manifest: Manifest
+) -> None:
+    workspace.write("example.yaml", manifest("email-smtp", "example", name="Example"))
+    done = run("import", env=sandbox(monitor("email-smtp", 7)).env)
+    assert done.code == 0
+    assert done.out.endswith(
+        "Plan after import: no changes. 1 unchanged.\n"
+        "1 existing manifest has no monitor in AlertSite: monitors/example.yaml\n"
+    )
+
+
+def test_a_field_to_look_at_names_manifests(run: Run, sandbox: Sandbox, monitor: Monitor) -> None:
+    live = [monitor("email-smtp", 1, dsn="x", folder={"a": 1})]
+    live += [monitor("email-imap", number, name=f"M{number}", dsn="x") for number in range(2, 9)]
+    done = run("import", env=sandbox(*live).env)
+    assert "  - folder: email-smtp/monitor\n" in done.out
+    assert ("  - dsn: email-smtp/monitor, email-imap/m2, email-imap/m3 and 5 more\n") in done.out
+
+
+def test_the_folder_of_a_repository_is_no_place_to_import(
+    tmp_path: Path, run: Run, account: Account
+) -> None:
+    assert run("init", "fleet", cwd=tmp_path).code == 0
+    before = set(tmp_path.rglob("*"))
+    done = run("import", cwd=tmp_path, env=account.env)
+    assert done.code == 3
+    assert done.err.endswith(
+        "Error: this folder is not a repository of manifests, but fleet is\n"
+        "Change to fleet, or pass -C fleet. To make this folder a repository too, run: reconciler "
+        "init .\n"
+    )
+    assert set(tmp_path.rglob("*")) == before
+    assert run("-C", "fleet", "import", cwd=tmp_path, env=account.env).code == 0

@@ -107,10 +107,18 @@ def test_a_clone_with_manifests_is_a_root_and_nothing_above_a_clone_counts(
     assert "monitors: there are no manifests" in rooted.err
 
 
-def test_init_lays_out_the_working_folder(workspace: Workspace, run: Run) -> None:
+def test_init_lays_out_a_folder_of_a_repository_only_if_it_is_named(
+    workspace: Workspace, run: Run
+) -> None:
     below = workspace.root / "monitors" / "new"
     below.mkdir()
     done = run("init", cwd=below)
+    assert (done.code, done.out, list(below.iterdir())) == (64, "", [])
+    assert done.err == (
+        "Error: monitors/new is a folder of a repository that exists already\n"
+        "To make it a repository of its own, run: reconciler init .\n"
+    )
+    done = run("init", ".", cwd=below)
     assert done.code == 0
     assert "Next, in monitors/new:" in done.err
     assert (below / "reconciler.toml").exists()

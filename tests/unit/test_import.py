@@ -262,7 +262,7 @@ def test_fields_in_the_types_of_the_schema(tmp_path: Path) -> None:
         "alert_note": " as it is\n",
     }
     assert found.drafts[0].extra == {"folder": {"a": "", "b": [None]}}
-    assert found.unknown == {"folder": 1}
+    assert found.unknown == {"folder": [found.drafts[0].address]}
     assert [(told.field, told.text) for told in found.left_out] == [
         ("home_location", "spec.home_location must be an integer, not a string")
     ]
@@ -423,11 +423,13 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     live = [smtp(number, name=f"R {number}") for number in range(1, 14)]
     found = imported(tmp_path, *live)
     write(found, str(tmp_path), nullcontext)
-    (tmp_path / "email-smtp" / "r-13.yaml").write_text("---\n")
+    names = [(f"mine-{number}", f"Mine {number}") for number in range(14)]
+    other = [f"apiVersion: reconciler/v1\n{OLD.format(*name)}" for name in names]
+    (tmp_path / "email-smtp" / "r-13.yaml").write_text(other[13])
     with pytest.raises(RefusedError, match="12 of the monitors already have manifests"):
         imported(tmp_path, *live)
     for number in range(1, 14):
-        (tmp_path / "email-smtp" / f"r-{number}.yaml").write_text("---\n")
+        (tmp_path / "email-smtp" / f"r-{number}.yaml").write_text(other[number])
     with pytest.raises(RefusedError, match=r"existing files: .*/r-10.yaml and 3 more"):
         imported(tmp_path, *live)
     with pytest.raises(ConfigurationError, match=r"File exists \(.*r-1.yaml\); 0 of 13 files"):

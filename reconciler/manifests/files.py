@@ -66,13 +66,13 @@ def find(paths: Sequence[str], *, may_be_empty: bool = False, hint: str = "") ->
 
 
 def overlooked(paths: Sequence[str]) -> list[str]:
-    """The files below folders that are named almost like manifests, so that `find` omits them."""
+    """The files below folders that `find` omits only for capitals in `.yaml` or `.yml`."""
     folders = filter(os.path.isdir, paths)
     return [
         entry.path
         for folder in folders
         for entry in _walk(os.path.normpath(folder))
-        if entry.name.lower().endswith((*_READ, ".json")) and not entry.name.endswith(_READ)
+        if entry.name.lower().endswith(_READ) and not entry.name.endswith(_READ)
     ]
 
 

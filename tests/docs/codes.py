@@ -23,8 +23,8 @@ FINDINGS = {
         "changed-file": Advice("The file changed while it was read.", "Run the command again."),
         "duplicate-key": Advice("A mapping has the same key twice.", "Remove one of them."),
         "file-name": Advice(
-            "The name of the file is not valid UTF-8. As a warning: a `.json` file or a name such "
-            "as `relay.YAML`, which is not read.",
+            "The name of the file is not valid UTF-8; or, as a warning, it has capitals, such as "
+            "`relay.YAML`, and the file is not read.",
             "Rename the file.",
         ),
         "key-not-string": Advice(

@@ -303,12 +303,13 @@ def test_an_empty_document_beside_a_manifest_is_fine(workspace: Workspace, run: 
     assert "Valid: 1 manifest in 1 file." in done.err
 
 
-@pytest.mark.parametrize("name", ["relay.YAML", "relay.Yml", "sub/relay.json"])
+@pytest.mark.parametrize("name", ["relay.YAML", "relay.Yml", "sub/relay.YML"])
 def test_a_file_that_looks_like_a_manifest_and_is_not_read_is_named(
     name: str, workspace: Workspace, run: Run
 ) -> None:
     workspace.write("good.yaml", _GOOD)
     workspace.write("README.md", "This is not one.")
+    workspace.write("other.json", "{}")
     workspace.write(f".hidden/{name}", _GOOD)
     workspace.write(name, _GOOD)
     done = run("validate")

@@ -99,6 +99,11 @@ def plan(
         found = options.only_edits(found, schemas, asked=edits_only)
         made = provenance.of_plan(outputs, rules, run.id, runtime.now(), manifests, location, out)
         view = View(show_requests=show_requests, detail=detail, pages=not no_pager, made=made)
+        if empty := emptiness(len(fleet.desired), len(state.records)):
+            console.say(
+                f"Warning: {fleet.where}: {empty}. Check the folder; apply refuses this without "
+                f"{ALLOW_EMPTY}."
+            )
         outputs.put(found, found.to_json, view)
         generation = Generation()
         if out is not None or state.generation.commit:
@@ -108,8 +113,6 @@ def plan(
 
             with console.writing() as writes, writes.one(out):
                 plan_file.write(out, found, workspace, state, run.id, generation)
-        if empty := emptiness(len(fleet.desired), len(state.records)):
-            console.say(f"Warning: {empty}: apply refuses this without {ALLOW_EMPTY}.")
         planning.refuse_refusals(found)
         is_changed = detailed_exitcode and found.is_something
         return told.end(ExitCode.CHANGES if is_changed else ExitCode.OK)

@@ -150,9 +150,10 @@ class Note(NamedTuple):
         id: the monitor it is about; None if there is none.
         field: the field it is about; None if it is about the whole monitor.
         name: former names of the manifest, or the id of our monitor, if it is about them; why an
-            orphan is not pruned (`kept`, `disabled`, `shared`, `untold`, `replaced`), if it could
-            be; why a released field is left (`kept`, `moved`, `unset`, `apart`), or that it is
-            `worse` than before and was left by an earlier apply.
+            orphan is not pruned (`empty`: there is no manifest at all, `kept`, `disabled`,
+            `shared`, `untold`, `replaced`), if it could be; why a released field is left (`kept`,
+            `moved`, `unset`, `apart`), or that it is `worse` than before and was left by an earlier
+            apply.
     """
 
     address: str

@@ -80,8 +80,9 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
             continue
         if not is_orphan[address]:
             yield Binding(address, BindingAction.FORGET, record.id)
-        elif not rules.prune:
-            yield Note(address, NoteCode.ORPHAN, record.id)
+        elif not rules.prune:  # without any manifest, the folder may be the wrong one
+            name = None if inventory.desired else "empty"
+            yield Note(address, NoteCode.ORPHAN, record.id, name=name)
         elif any(fnmatchcase(address, kept) for kept in rules.keep):
             yield Note(address, NoteCode.ORPHAN, record.id, name="kept")
         elif is_vague:

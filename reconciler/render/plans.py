@@ -88,6 +88,7 @@ _BINDINGS = {
 }
 _LEFT = {
     None: ". Retire it with --prune, or forget it with: reconciler state rm {address}",
+    "empty": "",
     "kept": ", kept by --keep. Forget it with: reconciler state rm {address}",
     "disabled": ", already disabled. Forget it with: reconciler state rm {address}",
     "shared": (
@@ -135,6 +136,7 @@ _TOGETHER: dict[BindingAction | NoteCode, str] = {
 """What is said of many at once; what is not here is a warning, and never folded."""
 _ALL_LEFT = {
     None: ". Retire them with --prune, or forget one with: reconciler state rm ADDRESS",
+    "empty": "",
     "kept": ", kept by --keep. Forget one with: reconciler state rm ADDRESS",
     "disabled": ", already disabled. Forget one with: reconciler state rm ADDRESS",
     "shared": (

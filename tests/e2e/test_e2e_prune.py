@@ -232,10 +232,14 @@ class TestPruning:
         fleet.remove("a")
         done = fleet.run("plan", "--prune")
         assert done.code == 0
-        assert done.err.endswith(
-            "Warning: there are no manifests, but the state has 1 monitor: apply refuses this "
-            "without --allow-empty.\n"
+        warning = (
+            "Warning: monitors: there are no manifests, but the state has 1 monitor. Check the "
+            "folder; apply refuses this without --allow-empty.\n"
         )
+        assert done.err.endswith(warning)
+        done = fleet.run("plan")
+        assert (done.code, done.err.endswith(warning)) == (0, True)
+        assert "email-smtp/a (id 1) orphan: no manifest; left as it is\n" in done.out
         refused = fleet.run(*_PRUNE)
         assert refused.code == 5
         assert "there are no manifests, but the state has 1 monitor: nothing" in refused.err

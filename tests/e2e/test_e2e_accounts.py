@@ -411,10 +411,12 @@ def test_an_option_that_a_pipeline_leaves_empty_is_not_taken_for_all(
     assert accounts.good.requests() == []
 
 
-def test_what_has_changed_says_who_is_meant(accounts: Fleet, git: Callable[..., str]) -> None:
+def test_what_has_changed_says_who_is_meant(
+    accounts: Fleet, manifest: Manifest, git: Callable[..., str]
+) -> None:
     root = accounts.workspace.root
     (root / ".gitignore").write_text(".reconciler/\n", encoding="utf-8")
-    accounts.workspace.write("_linked/relay.yaml", "# nothing yet\n")
+    accounts.workspace.write("_linked/relay.yaml", manifest("email-smtp", "linked"))
     (root / "monitors" / "down" / "linked.yaml").symlink_to("../_linked/relay.yaml")
     for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "-m", "first")):
         git(root, *words)
@@ -428,9 +430,9 @@ def test_what_has_changed_says_who_is_meant(accounts: Fleet, git: Callable[..., 
     assert changed() == []
     accounts.workspace.replace("good/own.yaml", "Own of good", "Mine")
     assert "Valid: 2 manifests" in accounts("validate", "--changed-since", "HEAD", env=env).err
-    accounts.workspace.write("other/more.yaml", "")
+    accounts.workspace.write("other/more.yaml", manifest("email-smtp", "more", name="More"))
     assert changed() == ["good", "other"]
-    accounts.workspace.write("_linked/relay.yaml", "# something\n")
+    accounts.workspace.replace("_linked/relay.yaml", "Monitor", "Another")
     assert changed() == ["down", "good", "other"]
     accounts.workspace.replace("_shared/relay.yaml", "587", "25")
     assert changed() == ["down", "good", "locked", "other"]
@@ -729,7 +731,7 @@ def test_the_first_is_told_before_the_last_is_planned(
     for name, account in (("a", quick), ("b", slow)):
         workspace.write(f"{name}/own.yaml", manifest("email-smtp", name, name=name))
         settings += f'[accounts.{name}]\nurl = "{account.url}"\n'
-    workspace.write("_shared/none.yaml", "")
+    (workspace.root / "monitors" / "_shared").mkdir()
     (workspace.root / "reconciler.toml").write_text(settings, encoding="utf-8")
     process = start("plan", env=ENV)
     assert "email-smtp/a" in process.read_until("email-smtp/a", stream="stdout")

@@ -210,7 +210,7 @@ class TestPost:
         assert f"monitor {number} has neither the name nor the target" in done.text
         assert "Waiting for email-smtp/new-1" in done.err  # its own may come yet
         if is_gone:
-            workspace.write("new.yaml", "")
+            (workspace.root / "monitors" / "new.yaml").unlink()
         for command in (("plan",), _APPLY, (*_APPLY, "--prune", "--allow-empty")):
             done = run(*command, env=account.env, clock=hurried)
             assert account.live(number) == before
@@ -518,7 +518,7 @@ class TestIdsGivenAgain:
         account = sandbox(controls=controls, witness=witness)
         write("b")
         assert run(*_APPLY, env=account.env).code == 0
-        workspace.write("b.yaml", "")
+        (workspace.root / "monitors" / "b.yaml").unlink()
         assert run(*_APPLY, "--prune", "--allow-empty", env=account.env).code == 0
         pruned = workspace.state()["run"]
         is_away.set()
@@ -576,7 +576,6 @@ class TestLists:
         assert "email-smtp/relay-08 (id 8) not in AlertSite's list, read by id\n" in plan.out
         assert "No changes. 8 unchanged.\n" in plan.out
         (workspace.root / "monitors/fleet.yaml").unlink()
-        workspace.write("one.yaml", "")
         done = run(*_APPLY, "--allow-empty", env=account.env)
         assert "forgotten" not in done.out
         assert len(workspace.state()["records"]) == 8
@@ -853,7 +852,7 @@ class TestSeen:
 
         account = sandbox(*fleet(4), controls=controls, witness=witness)
         assert run(*_APPLY, env=account.env).code == 0
-        workspace.write("fleet.yaml", "")
+        (workspace.root / "monitors" / "fleet.yaml").unlink()
         prune = (*_APPLY, "--prune", "--allow-empty", "--allow-loss", "4")
         assert "unconfirmed" in run(*prune, env=account.env, clock=hurried).text
         controls.faults = ()

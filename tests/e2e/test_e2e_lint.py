@@ -419,10 +419,12 @@ def test_an_import_that_adds_keeps_what_is_known(
 
 
 def test_the_account_of_the_sandbox_is_green_after_its_import(tmp_path: Path, run: Run) -> None:
+    folder = tmp_path / "new"
+    folder.mkdir()
     for command in (
         ["import"],
         ["validate", "--lint", "--strict"],
         ["plan", "--detailed-exitcode"],
     ):
-        done = run(*command, cwd=tmp_path)
+        done = run(*command, cwd=folder)
         assert done.code == 0, done.text

@@ -287,12 +287,21 @@ class Writer(Reader):
     def patch(self, path: str, body: Mapping[str, JSON], secrets: Sequence[str] = ()) -> None:
         """Sends one PATCH; any 2xx is success (200 is documented by implication only).
 
-        No message repeats a text of `secrets`.
+        With `secrets` the answer must be as documented, or empty: no look can tell whether they
+        were kept. No message repeats a text of them.
 
         Raises:
             AlertSiteError: with `may_have_arrived` where the effect is not known.
         """
-        self._session.request("PATCH", path, body=body, secrets=secrets)
+        answer = self._session.request("PATCH", path, body=body, secrets=secrets)
+        number = _number(answer.get("id")) if isinstance(answer, dict) else None
+        if secrets and answer is not None and number != _number(path.rpartition("/")[2]):
+            error = NonsenseError(
+                f"PATCH {path} did not return the id of the monitor, and nothing else shows "
+                "whether AlertSite kept a secret"
+            )
+            error.may_have_arrived = True
+            raise error
 
 
 def _items(answer: JSON, path: str, session: Session) -> list[JSON]:

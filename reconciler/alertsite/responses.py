@@ -338,7 +338,9 @@ def _errors(response: httpx.Response) -> list[JSON]:
 
 def _errors_in(data: JSON) -> list[JSON]:
     errors = data.get("errors") if isinstance(data, dict) else None
-    return errors if isinstance(errors, list) else []
+    if isinstance(errors, list):
+        return errors
+    return [errors] if errors else []
 
 
 def _error_text(error: JSON) -> str:

@@ -631,6 +631,12 @@ class _Run:
             for item in outcomes
             if item.status in {Status.DONE, Status.NOT_KEPT, Status.DOUBLED}
         }
+        # Of a request of which AlertSite has not kept all, it may not have kept the secrets.
+        not_kept = {
+            item.change.address: [field.field for field in item.change.fields if field.source]
+            for item in outcomes
+            if item.status is Status.NOT_KEPT
+        }
         records: dict[str, Record | None] = {}
         for item in outcomes:
             known = self._recorder.known(item.change.address)
@@ -662,6 +668,9 @@ class _Run:
                     last.by_id[number],
                     is_changed=address in accepted,
                 )
+                if lost := not_kept.get(address):
+                    kept = {name: new.secrets[name] for name in new.secrets if name not in lost}
+                    new = new._replace(secrets={**kept, **dict.fromkeys(lost, RELEASED)})
                 if old is None or new._replace(applied_at=old.applied_at, run=old.run) != old:
                     records[address] = new
         return StateDelta(records)

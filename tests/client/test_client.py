@@ -46,6 +46,42 @@ def patch(session: Session) -> None:
     Writer(session, ACCOUNT).patch("/monitors/email-smtp/1", {"port": 587})
 
 
+class TestAnswerToASecret:
+    """No look can tell whether AlertSite kept a secret, so its answer has to."""
+
+    BODY = {"extra": {"password": "hunter2"}}
+
+    def send(self, session: Session) -> None:
+        Writer(session, ACCOUNT).patch("/monitors/email-smtp/1", self.BODY, ("hunter2",))
+
+    @pytest.mark.parametrize("body", [b'{"id": "1"}', b'{"id": 1}', b""])
+    def test_the_id_of_the_monitor_is_one(
+        self, body: bytes, script: Script, connect: Connect
+    ) -> None:
+        script.on(PATCH, Answer(body=body))
+        self.send(connect())
+
+    @pytest.mark.parametrize(
+        "body", [b'{"id": "999"}', b"[]", b'{"error": "no"}', b'{"metadata": {"status": "65"}}']
+    )
+    def test_anything_else_is_none(self, body: bytes, script: Script, connect: Connect) -> None:
+        script.on(PATCH, Answer(body=body))
+        session = connect()
+        with pytest.raises(NonsenseError, match="nothing else shows") as caught:
+            self.send(session)
+        assert caught.value.may_have_arrived
+        patch(session)  # of what is shown, the next look tells
+
+    @pytest.mark.parametrize("errors", [{"code": 400, "message": "Bad"}, "bad", [{"code": 400}]])
+    def test_errors_are_errors_whatever_their_shape(
+        self, errors: object, script: Script, connect: Connect
+    ) -> None:
+        script.on(PATCH, Answer(body=json.dumps({"id": "1", "errors": errors}).encode()))
+        for send in (self.send, patch):
+            with pytest.raises(RejectedError):
+                send(connect())
+
+
 class TestToken:
     def test_it_is_fetched_once_and_sent_with_every_request(
         self, script: Script, connect: Connect

@@ -12,6 +12,8 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from reconciler.sandbox import parse_world
+
 from scripted import Answer, serving
 
 if TYPE_CHECKING:
@@ -377,6 +379,23 @@ def test_secrets_of_a_monitor_that_is_adopted_are_not_sent_without_a_key(
     for command in ((*_APPLY, "--adopt"), _APPLY):
         assert run(*command, env=account.env).code == 0
     assert account.patches() == []
+
+
+def test_a_secret_of_a_request_that_was_not_kept_is_sent_again(
+    workspace: Workspace, manifest: Manifest, monitor: Monitor, sandbox: Sandbox, run: Run
+) -> None:
+    account = sandbox(monitor("email-round-trip", 1), world=parse_world("drop=timeout"))
+    extra = {"pop3_password": _ref("env", "POP3_PASSWORD")}
+    text = manifest("email-round-trip", "trip", 1, extra=extra, timeout=40)
+    workspace.write("trip.yaml", text)
+    env = account.env | _ENV | _KEY
+    done = run(*_APPLY, env=env)
+    assert done.code == 7
+    assert "not kept" in done.out
+    assert "pop3_password: changed" in run("plan", env=env).out
+    workspace.write("trip.yaml", manifest("email-round-trip", "trip", 1, extra=extra))
+    assert run(*_APPLY, env=env).code == 0
+    assert run("plan", env=env).out.startswith("No changes.")
 
 
 @pytest.mark.usefixtures("trip", "witness")

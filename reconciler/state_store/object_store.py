@@ -21,6 +21,7 @@ import re
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import (
@@ -327,6 +328,7 @@ def open_objects(location: str, folder: Path) -> ObjectStore:
         raise ConfigurationError(
             f"{location!r} names no object", f"Write {scheme}://BUCKET/KEY, without empty parts."
         )
+    _check_settings(scheme)
     try:
         client = _CLIENTS[scheme](bucket, retry_config=_RETRIES)
     except _FAILURES as error:
@@ -335,6 +337,35 @@ def open_objects(location: str, folder: Path) -> ObjectStore:
             f"Check the {_SETTINGS[scheme]} variables.",
         ) from error
     return ObjectStore(location, client, key, folder)
+
+
+def _check_settings(scheme: str) -> None:
+    """Stops at a variable that obstore would end the process for.
+
+    Raises:
+        ConfigurationError: naming it, but not its value.
+    """
+    prefix = _SETTINGS[scheme].rstrip("…")
+    for name, value in os.environ.items():
+        if not name.startswith(prefix):
+            continue
+        if value != value.strip() or re.search(r"[\x00-\x1f\x7f]", value):
+            raise ConfigurationError(
+                f"{name} contains a line break, or a blank at an end", "Set it again without."
+            )
+        if name.startswith("AWS_ENDPOINT") and not _is_server(value):
+            raise ConfigurationError(
+                f"{name} is not the URL of a server",
+                "Write https://HOST or https://HOST:PORT, or unset it.",
+            )
+
+
+def _is_server(url: str) -> bool:
+    try:
+        found = urlsplit(url)
+        return found.scheme in {"http", "https"} and bool(found.hostname) and found.port != 0
+    except ValueError:  # a port or an address that cannot be
+        return False
 
 
 def _reason(error: Exception) -> str:

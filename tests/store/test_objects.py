@@ -76,3 +76,25 @@ def test_a_server_that_is_not_there(s3: S3, monkeypatch: pytest.MonkeyPatch) -> 
     location = s3("state.json")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     assert "error sending request" in failure(lambda: open_store(location).read(Key.STATE))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("AWS_ENDPOINT_URL", "minio:9000"),
+        ("AWS_ENDPOINT_URL", ""),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:99999"),
+        ("AWS_ENDPOINT_URL", "http://[::1"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9\n"),
+        ("AWS_SESSION_TOKEN", "token\n"),
+        ("AWS_REGION", "eu-central-1 "),
+    ],
+)
+def test_a_variable_that_obstore_would_die_of_is_named(
+    name: str, value: str, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    location = s3("state.json")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"^{name} ") as caught:
+        open_store(location)
+    assert not value.strip() or value.strip() not in str(caught.value)

@@ -756,7 +756,7 @@ class History:
 
     def _explain_other_account(self, which: int, plan: Done) -> None:
         records, live = self.records(self.machines[which]), self.world.monitors()
-        assert "the state knows" in plan.err, plan
+        assert "in the state" in plan.err, plan
         gone = [address for address, record in records.items() if record["id"] not in live]
         is_most = len(records) >= 5 and len(gone) * 2 > len(records)
         assert is_most or (len(records) >= 3 and len(gone) == len(records)), plan

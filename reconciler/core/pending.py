@@ -16,10 +16,10 @@ is concluded and nothing created, and a person is asked.
 
 An answer is no proof either: what is on the way may cross the answers of two creates. A record that
 no look has confirmed yet is a pending create again if its monitor is not surely what was sent but
-surely what another create of ours has sent; or if it is not there, or has nothing of what was sent,
-and another new one surely has. One that has nothing of what was sent, for no reason that shows, may
-be a stranger's: it is neither changed nor deleted (`is_foreign`, `is_surely_made`), and a person is
-asked.
+surely what another create of ours has sent, and was not there before that; or if it is not there,
+or has nothing of what was sent, and another new one surely has. One that has nothing of what was
+sent, for no reason that shows, may be a stranger's: it is neither changed nor deleted
+(`is_foreign`, `is_surely_made`), and a person is asked.
 
 What is found is bound only while a manifest asks for it. That nothing is found proves nothing until
 the grace is over, which is longer than an answer may keep us waiting; only then is the create as
@@ -132,7 +132,10 @@ def reopened(
         by_name.setdefault(_spelt(item.fields.get("name")), []).append(item)
 
     def is_anothers(monitor: Live) -> bool:
-        return any(has_made(other, monitor) for other in sent.of(monitor.fields.get("name")))
+        return any(
+            has_made(other, monitor) and monitor.id not in before.get(creates[other].run, ())
+            for other in sent.of(monitor.fields.get("name"))
+        )
 
     def is_elsewhere(address: str, bound: Collection[int]) -> bool:
         there = before.get(new[address].run)

@@ -150,6 +150,15 @@ class TestCrossedAnswers:
         seen = live({**BODY, "name": name}, id=8)
         assert self.crossed(self.bound(), seen, live(self.THEIRS, id=7)) == set()
 
+    def test_what_was_there_before_another_was_sent_is_not_what_that_has_made(self) -> None:
+        known = self.bound(other=False)
+        later = known.pending_creates[OTHER]._replace(run="run-2")
+        known = known._replace(pending_creates={OTHER: later})
+        renamed = live(self.THEIRS, id=8)
+        for before, found in (((8,), set()), ((), {RELAY})):
+            ids = {"run-1": (), "run-2": before}
+            assert self.crossed(known._replace(ids_before=ids), renamed) == found
+
     def test_its_own_monitor_is_somewhere_else(self) -> None:
         known = self.bound(other=False)._replace(pending_creates={})
         stranger = live({"name": "A stranger's", "hostname": "elsewhere.example.com"}, id=8)

@@ -218,7 +218,8 @@ class History:
         elif done.code == 0:
             if not acts and "plan.json" not in words:  # a saved plan leaves what moved since
                 self._check_all_done(which, flags, after, was_behind=was_behind)
-            self.model.ended_well(fleet, flags, self.world.time.monotonic())
+            now = self.world.time.monotonic()
+            self.model.ended_well(fleet, flags, now, now + machine.ahead.total_seconds())
         is_recorded = done.code != 8
         self._doubt(which, flags, start, result if is_recorded else None)
         return done
@@ -310,10 +311,12 @@ class History:
         is_whole = "hide" not in self.world.way and not self.world.has_lagged
         # What was not listed then is not known to have been there.
         known = {str(item.state): self.records(item) for item in self.machines}
+        now, ahead = self.world.time.monotonic(), self.machines[which].ahead
         lost = Lost(
-            self.world.time.monotonic(),
+            now,
             start.keys() if is_whole else frozenset(),
             self._claimed(known),
+            now + ahead.total_seconds(),
         )
         after = self.world.monitors()
         settled = set()

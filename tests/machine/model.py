@@ -14,6 +14,8 @@ every run (a segment ends where somebody else acts in the middle of it):
   address: what a run made for it, what its manifest named by id, what `--adopt` found alike, and
   what came from a former name. A monitor made by hand while a create of that name was lost may be
   mistaken for it, but only until a run could know better, and only while a manifest asks for it.
+  A run knows better that has waited for the create, as its manifests ask for it; or, if they do
+  not, by the time of day.
 - **Nothing else undone.** When commits are reverted, what Git had changed is as it was, and what a
   hand has decided stays. When a run is taken back, everything is as it was before, and a plan with
   the manifests from before is empty; what moved in between stays, and is named.
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 GRACE = 120.0
 """Seconds after which a lost create has arrived or never will; longer than any read timeout."""
+_OLD = 3600.0 + GRACE
+"""Seconds after which a run gives up a lost create that none of its manifests asks for."""
 _SHORTEST_CUT = 13
 """What may be left of a name, blanks folded, that AlertSite has cut."""
 
@@ -98,11 +102,21 @@ class Made:
 
 
 class Lost(NamedTuple):
-    """When a create got lost, the monitors that were there before, and which were bound to what."""
+    """A create that got lost.
+
+    Attributes:
+        at: when.
+        before: the monitors that were there before.
+        bound: which were bound to what.
+        time_of_day: that of the machine that has sent it, in seconds.
+        is_over: whether it cannot arrive any more, though no run may know that.
+    """
 
     at: float
     before: AbstractSet[int]
     bound: Mapping[int, AbstractSet[str]]
+    time_of_day: float
+    is_over: bool = False
 
 
 @dataclass
@@ -262,15 +276,29 @@ class Model:
         names = self.lost.setdefault(manifest.address, {})
         name = folded(manifest.spec["name"])
         if (known := names.get(name)) is not None:
-            lost = Lost(lost.at, lost.before & known.before, {**known.bound, **lost.bound})
+            lost = lost._replace(
+                before=lost.before & known.before,
+                bound=lost.bound if known.is_over else {**known.bound, **lost.bound},
+                time_of_day=max(lost.time_of_day, known.time_of_day),
+            )
         names[name] = lost
 
-    def ended_well(self, fleet: Mapping[str, Manifest], flags: Flags, now: float) -> None:
+    def ended_well(
+        self, fleet: Mapping[str, Manifest], flags: Flags, now: float, time_of_day: float
+    ) -> None:
         """A run has looked at everything and done all that it was asked for."""
-        for address, names in list(self.lost.items()):
-            if flags.means(address) and self.is_shared:
-                left = {name: item for name, item in names.items() if now - item.at < GRACE}
-                self.lost[address] = left
+        asked = {
+            address: flags.means(item.address)
+            for item in fleet.values()
+            if item.id is None
+            for address in (*item.former, item.address)
+        }
+        for address, names in self.lost.items() if self.is_shared else ():
+            for name, item in list(names.items()) if flags.means(address) else ():
+                is_old = address not in asked and time_of_day - item.time_of_day > _OLD
+                names[name] = item._replace(is_over=item.is_over or now - item.at >= GRACE)
+                if names[name].is_over and (asked.get(address) or is_old):
+                    del names[name]
         for item in self.made.values():
             item.is_known = item.is_known and bool(item.of & fleet.keys())
 
@@ -364,7 +392,11 @@ class Model:
             if item.id is None and item.means(new) and segment.flags.means(address)
         }
         # What an earlier run had sent may arrive while this one is at work.
-        lost = {address for address, names in self.lost.items() if _is_named(new, address, names)}
+        lost = {
+            address
+            for address, names in self.lost.items()
+            if _is_named(new, address, (name for name, item in names.items() if not item.is_over))
+        }
         askers |= lost
         if not self.is_shared:  # whoever lost a create of that name takes it for what that made
             lost |= {item.address for item in segment.beside if item.id is None and item.means(new)}
@@ -427,6 +459,7 @@ class Model:
         return {
             number
             for item in self.lost.get(address, {}).values()
+            if not item.is_over
             for number, addresses in item.bound.items()
             if addresses - {address}
         }

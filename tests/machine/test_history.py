@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from machine.history import PLAIN, History
 from machine.model import Flags, Manifest
-from machine.world import World
+from machine.world import Gate, World, kill
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,3 +25,23 @@ def test_a_history_may_end_when_a_hand_has_deleted_every_monitor(tmp_path: Path)
             history.hand_deletes(number)
         history.ends()
         assert len(world.monitors()) == 3
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(200, 0), (4000, 5)])
+def test_a_create_that_no_manifest_asks_for_is_known_to_have_failed_when_it_is_old(
+    seconds: int, code: int, tmp_path: Path
+) -> None:
+    with World(tmp_path) as world:
+        world.begin()
+        history = History(world, (0, 0))
+        for name in ("a", "lost"):
+            history.write(0, Manifest("email-smtp", name, None, {**PLAIN, "name": name}))
+        history.applies(0, Flags(), "--parallelism", "1", gate=Gate(2, kill, "POST /m"))
+        history.unlocks()
+        lost = history.git[0]["email-smtp/lost"]
+        history.remove(0, lost.address)
+        world.time.go_on(seconds)
+        assert history.applies(0, Flags()).code == 0
+        history.hand_creates(lost.kind, lost.spec)
+        history.write(0, lost)
+        assert history.applies(0, Flags()).code == code

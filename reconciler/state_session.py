@@ -180,8 +180,10 @@ def _recovered(
     return records.recover(saved, [lines for _, lines in journals]), tuple(killed)
 
 
-def replace(store: Store, new: State, message: str) -> int:
+def replace(store: Store, new: State, message: str, *, allow_older: bool = False) -> int:
     """Puts a state in the place of the one that is kept; returns its serial.
+
+    With `allow_older`, that one may also be newer, or unreadable.
 
     Raises:
         StateError: the one that is kept is of another lineage or account, or newer; or a run that
@@ -195,7 +197,12 @@ def replace(store: Store, new: State, message: str) -> int:
     held = store.read(Key.STATE)
     serial = new.serial
     if held is not None:
-        kept = parsed(store, held.data)
+        kept = new
+        try:
+            kept = parsed(store, held.data)
+        except StateError:
+            if not allow_older:
+                raise
         for what in ("lineage", "account"):
             if getattr(kept, what) != getattr(new, what):
                 raise StateError(
@@ -203,12 +210,13 @@ def replace(store: Store, new: State, message: str) -> int:
                     f"{getattr(new, what)}",
                     "Push it to another location, or first remove the existing state.",
                 )
-        if kept.serial > new.serial:
+        if kept.serial > new.serial and not allow_older:
             raise StateError(
                 f"{store.location} has serial {kept.serial}, but the file has {new.serial}",
-                "Pull the state again and repeat the change.",
+                "Pull the state again and repeat the change. To go back to the state in the file, "
+                "use --allow-older: what was applied since is forgotten.",
             )
-        serial = kept.serial + 1
+        serial = max(kept.serial, new.serial) + 1
     data = records.to_text(new._replace(serial=max(1, serial))).encode("utf-8", "surrogatepass")
     store.write(Key.STATE, data, held and held.version, message)
     return max(1, serial)

@@ -154,7 +154,13 @@ def pull(location: str | None) -> int:
 @click.argument("file", metavar="FILE", type=options.FromHere())
 @options.state
 @options.lock_timeout
-def push(file: str, location: str | None, lock_timeout: float) -> int:
+@click.option(
+    "--allow-older",
+    is_flag=True,
+    help="Go back to FILE although the stored state is newer or cannot be read: records of what "
+    "was applied since are lost.",
+)
+def push(file: str, location: str | None, lock_timeout: float, *, allow_older: bool) -> int:
     """Replace the stored state with the one in FILE.
 
     A state that is stored must be of the same lineage, and not newer.
@@ -163,7 +169,8 @@ def push(file: str, location: str | None, lock_timeout: float) -> int:
     run = runtime.begin_without_account(location)
     with console.writing() as writes, runtime.locked(run, "state push", lock_timeout):
         with writes.one(run.store.location):
-            serial = replace(run.store, new, f"state push {run.id}: {len(new.records):,} records")
+            message = f"state push {run.id}: {len(new.records):,} records"
+            serial = replace(run.store, new, message, allow_older=allow_older)
         console.note(f"{run.store.location} has serial {serial} with {len(new.records):,} records.")
     return ExitCode.OK
 

@@ -195,6 +195,20 @@ def test_pushed_over_the_one_it_was_pulled_from(workspace: Workspace, kept: Path
     again = run("state", "push", "pulled.json", env=_CI)
     assert again.code == 8
     assert f"has serial {serial + 1}, but the file has {serial}\nPull the state again" in again.err
+    assert "use --allow-older" in again.err
+    allowed = run("state", "push", "--allow-older", "pulled.json", env=_CI)
+    assert allowed.err == f"file:.reconciler/state.json has serial {serial + 2} with 2 records.\n"
+
+
+@pytest.mark.usefixtures("applied")
+def test_pushed_over_one_that_cannot_be_read(workspace: Workspace, kept: Path, run: Run) -> None:
+    before = kept.read_bytes()
+    (workspace.root / "pulled.json").write_bytes(before)
+    kept.write_bytes(before[:100])
+    assert run("state", "push", "pulled.json", env=_CI).code == 8
+    assert run("state", "push", "--allow-older", "pulled.json", env=_CI).code == 0
+    assert run("state", "list", env=_CI).code == 0
+    assert json.loads(kept.read_bytes())["records"] == json.loads(before)["records"]
 
 
 # a state that cannot be used

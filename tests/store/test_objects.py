@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.errors import ConflictError
+from reconciler.errors import ConfigurationError, ConflictError
 from reconciler.state_store import Key, open_store
 
 from stores import content, failure, write

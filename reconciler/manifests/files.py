@@ -20,6 +20,7 @@ MAX_BYTES = 16 * 1024 * 1024
 _CHUNK = 64 * 1024
 _READ = (".yaml", ".yml")
 _NO_FILE = "it is not a regular file"
+_LINK = "links to folders are not followed; put the folder in its place, or remove the link"
 _UNCHANGED = "Nothing was written to it."
 _MISSING = (
     "Check the path, and that the command runs in your repository: change to it, or pass -C DIR. "
@@ -35,7 +36,8 @@ def find(paths: Sequence[str], *, may_be_empty: bool = False, hint: str = "") ->
     """The manifest files at and below the paths, sorted.
 
     A path that is a file is taken whatever its name; below a folder, `*.yaml` and `*.yml`
-    count, and hidden files and folders do not. Links to folders are not followed.
+    count, and hidden files and folders do not. Links to folders are not followed, but counted:
+    `read` says so, or all that is behind one would be taken for deleted.
 
     Args:
         paths: files and folders.
@@ -91,6 +93,8 @@ def read(path: str) -> bytes | Diagnostic:
         data.decode("utf-8")
     except BlockingIOError:  # a pipe that more may come through
         return _unreadable(path, _NO_FILE)
+    except IsADirectoryError:
+        return _unreadable(path, _LINK)
     except OSError as error:
         return _unreadable(path, error.strerror or str(error))
     except UnicodeDecodeError as error:
@@ -208,6 +212,9 @@ def _walk(top: str) -> Iterator[os.DirEntry[str]]:
 
 
 def _is_read(entry: os.DirEntry[str]) -> bool:
-    """Whether it counts as a manifest; a link that leads nowhere does, to say what is wrong."""
-    leads_to_folder = entry.is_symlink() and os.path.isdir(entry.path)  # noqa: PTH112 - Path raises on loops
-    return entry.name.endswith(_READ) and not leads_to_folder
+    """Whether it counts as a manifest; a link to nowhere or to a folder does, to say so."""
+    return entry.name.endswith(_READ) or _leads_to_folder(entry)
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and os.path.isdir(entry.path)  # noqa: PTH112 - Path raises on loops

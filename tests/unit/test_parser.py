@@ -210,10 +210,14 @@ class TestFind:
         file.touch()
         assert find([str(file), str(file)]) == [str(file)]
 
-    def test_links_to_folders_are_not_followed(self, tmp_path: Path) -> None:
+    def test_links_to_folders_are_not_followed_and_that_is_said(self, tmp_path: Path) -> None:
+        """Or what is behind them would be taken for deleted."""
         (tmp_path / "a.yaml").touch()
         (tmp_path / "loop").symlink_to(tmp_path)
-        assert find([str(tmp_path)]) == [str(tmp_path / "a.yaml")]
+        assert find([str(tmp_path)]) == [str(tmp_path / "a.yaml"), str(tmp_path / "loop")]
+        finding = read(str(tmp_path / "loop"))
+        assert isinstance(finding, Diagnostic)
+        assert "links to folders are not followed" in finding.message
 
     @pytest.mark.parametrize("make", [False, True], ids=["missing folder", "empty folder"])
     def test_nothing_to_read_is_an_error(self, tmp_path: Path, *, make: bool) -> None:

@@ -272,7 +272,7 @@ def test_stopped_run_whose_lock_is_taken_over_starts_nothing_new(
     assert result.code == 7
     summary = result.json["summary"]
     assert (summary["failed"], summary["not-started"]) == (0, 2)
-    assert re.search("the lock was lost: |the state was saved by run ", result.out)
+    assert re.search("the lock was lost: |meanwhile, run \\S+ saved the state", result.out)
     both.assert_sound(_FLEET)
     assert set(both.account.ports().values()) == {port}
     assert {record.fields["port"] for record in both.state().records.values()} == {port}
@@ -304,7 +304,7 @@ def test_stopped_run_that_has_sent_nothing_sends_nothing(
     result = first.finish(signal.SIGCONT)
     assert both.sent() == sent
     assert result.code in {7, 8}  # by when it notices: before it begins, or after
-    why = "the lock was lost: |the state was saved by run |was replaced by a state of the lineage"
+    why = "the lock was lost: |meanwhile, run .* saved the state|was replaced by a state of the"
     assert re.search(why, result.out + result.err)
     both.assert_sound(_FLEET)
 

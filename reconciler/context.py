@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.errors import CredentialsError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
@@ -123,6 +125,40 @@ def waiting() -> Iterator[None]:
     finally:
         _COMPUTING.acquire()
         _HERE.computes = True
+
+
+class RejectedLogins:
+    """Logins that a server has rejected. It counts them, whichever account asks, and whenever.
+
+    One that is rejected is for ever: other words are another login.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._turns: dict[int, threading.Lock] = {}
+        self._errors: dict[int, CredentialsError] = {}
+
+    @contextmanager
+    def turn(self, *login: str) -> Iterator[None]:
+        """Lets one thread at a time try a login: where, who and with what.
+
+        Raises:
+            CredentialsError: what it was rejected with before.
+        """
+        key = hash(login)  # which keeps no password
+        with self._lock:
+            turn = self._turns.setdefault(key, threading.Lock())
+        with waiting():
+            turn.acquire()
+        try:
+            if error := self._errors.get(key):
+                raise type(error)(str(error), error.hint)
+            yield
+        except CredentialsError as error:
+            self._errors[key] = error
+            raise
+        finally:
+            turn.release()
 
 
 class Cancellation:

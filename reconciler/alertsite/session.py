@@ -34,7 +34,7 @@ from reconciler.alertsite.wire import (
     Wire,
     unpacked,
 )
-from reconciler.context import MIB, waiting
+from reconciler.context import MIB, RejectedLogins, waiting
 from reconciler.core.accounts import UNNAMED, Wording
 from reconciler.core.events import RequestEnded
 from reconciler.errors import (
@@ -108,6 +108,7 @@ class Session:
         redactor: is told every token and password.
         rate: requests per second at most; None for as many as AlertSite takes.
         wording: what messages call the settings that URL and credentials are from.
+        rejected: what other sessions of this process have tried in vain; None for nothing.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class Session:
         redactor: Redactor,
         rate: float | None = None,
         wording: Wording = UNNAMED,
+        rejected: RejectedLogins | None = None,
     ) -> None:
         redactor.know(credentials.password, credentials.token)
         self._redactor = redactor
@@ -137,6 +139,7 @@ class Session:
         self._renew_at = float("inf")
         self._is_proved = True  # whether the token was ever accepted, or may yet be renewed
         self._refused: AlertSiteError | None = None
+        self._rejected = rejected or RejectedLogins()
         self._not_before = self._pause = 0.0
         self._cancellation = cancellation
         self._reporter = reporter
@@ -446,7 +449,8 @@ class Session:
                 raise
 
         try:
-            self._token, life = responses.token(self._persist(once), self._site)
+            with self._rejected.turn(self.url, *login.values()):
+                self._token, life = responses.token(self._persist(once), self._site)
             self._redactor.know(self._token)
         except AlertSiteError as error:
             if not isinstance(error, UnavailableError):

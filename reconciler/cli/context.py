@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.siblings import Siblings
     from reconciler.cli.stopping import Stopping
-    from reconciler.context import Clock
+    from reconciler.context import Clock, RejectedLogins
     from reconciler.core.accounts import Accounts, AccountSettings
     from reconciler.core.redactor import Redactor
     from reconciler.secrets import SecretRules
@@ -29,6 +29,7 @@ class Share(NamedTuple):
         tells_failures: whether the part notifies people also if it failed and changed nothing;
             else whoever runs it does.
         notifies: whether the part notifies people at all; else whoever runs it does.
+        rejected: the logins that other parts have tried in vain.
     """
 
     stopping: Stopping
@@ -38,6 +39,7 @@ class Share(NamedTuple):
     digests: tuple[str, ...] = ()
     tells_failures: bool = True
     notifies: bool = True
+    rejected: RejectedLogins | None = None
 
 
 class Context(NamedTuple):

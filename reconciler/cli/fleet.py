@@ -36,7 +36,7 @@ from reconciler.cli.arguments import arguments_of
 from reconciler.cli.context import Context, Share
 from reconciler.cli.spread import Spread
 from reconciler.cli.stopping import Stopping
-from reconciler.context import SYSTEM, computing
+from reconciler.context import SYSTEM, RejectedLogins, computing
 from reconciler.core.accounts import PLACEHOLDER
 from reconciler.core.redactor import Redactor
 from reconciler.core.rollup import PartResult, RollUp, limit_together, refuse_unsafe
@@ -109,6 +109,7 @@ class Worker(NamedTuple):
         is_verbose: whether each request is shown.
         tells_failures: whether a part notifies people also if it failed and changed nothing.
         notifies: whether a part notifies people at all.
+        rejected: the logins that other parts have tried in vain.
     """
 
     clock: Clock = SYSTEM
@@ -119,6 +120,7 @@ class Worker(NamedTuple):
     is_verbose: bool = False
     tells_failures: bool = True
     notifies: bool = True
+    rejected: RejectedLogins | None = None
 
 
 _ALONE = Worker()
@@ -157,6 +159,7 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
             job.digests,
             tells_failures=setting.tells_failures,
             notifies=setting.notifies,
+            rejected=setting.rejected,
         )
         context = Context(clock, redactor, accounts=accounts, account=account, part=part)
         context = context._replace(
@@ -272,6 +275,7 @@ class _Whole:
         self._spread = spread
         self.operation = given.command.name or ""
         self._stopping = Stopping(runtime.clock())
+        self._rejected = RejectedLogins()
         # Only who may be somewhere else, or later, has to compare what it finds.
         self._is_compared = spread != Spread()
         reader = console.reporter()
@@ -314,6 +318,7 @@ class _Whole:
             None if self.operation == "import" else runtime.siblings(),
             is_verbose=runtime.is_verbose(),
             notifies=self.operation != "apply",  # of which all together are told
+            rejected=self._rejected,
         )
         do = work_on if self._spread.shard else work
         at_once = 1 if self.operation in _IN_TURN else accounts.parallelism

@@ -655,7 +655,7 @@ def _session(
     reporter = reporter or console.reporter()
     if is_verbose():
         reporter = _showing_requests(reporter)
-    cancellation = Cancellation(clock())
+    cancellation, whole = Cancellation(clock()), part()
     with Session(
         found.url,
         Credentials(found.username, found.password, found.token),
@@ -667,9 +667,9 @@ def _session(
         redactor=redactor(),
         rate=rate,
         wording=wording,
+        rejected=whole.rejected if whole else None,
     ) as session:
         connection = Connection(session, account, cancellation, console.reading(clock().monotonic))
-        whole = part()
         with whole.stopping.during(cancellation, session.cut) if whole else nullcontext():
             yield connection
 

@@ -30,7 +30,7 @@ from reconciler.cli.accounts import refuse_doubled
 from reconciler.cli.context import Context, Share
 from reconciler.cli.signals import Signals, services
 from reconciler.cli.stopping import Stopping
-from reconciler.context import Cancellation, Reporter, written
+from reconciler.context import Cancellation, RejectedLogins, Reporter, written
 from reconciler.core.accounts import select
 from reconciler.core.model import DEFAULT_ACCOUNT
 from reconciler.core.options import PlanOptions
@@ -285,6 +285,7 @@ class _Watcher:
         self._stopping = stopping
         self._clock: Clock = runtime.clock()
         self._drifts: dict[str, Drift] = {}
+        self._rejected = RejectedLogins()
         refuse_doubled(runtime.accounts(), os.environ)  # a mistake is told at once
         select(runtime.accounts(), orders.wanted)
         self._news: WatchNews | None = None
@@ -397,7 +398,7 @@ class _Watcher:
 
             numbers = Kept()
         reading = _Reading(self._clock)
-        part = Share(reading)
+        part = Share(reading, rejected=self._rejected)
         context = Context(self._clock, redactor, accounts=accounts, account=account, part=part)
         context = context._replace(siblings=siblings)
         found: list[tuple[Watched, bytes, bool]] = []
@@ -477,7 +478,12 @@ class _Watcher:
         arguments = (*how, *where, *notify)
         job = Job(account.name, "apply", arguments, commit).approving(look.plan)
         worker = fleet.Worker(
-            self._clock, self._stopping, accounts, siblings=siblings, tells_failures=False
+            self._clock,
+            self._stopping,
+            accounts,
+            siblings=siblings,
+            tells_failures=False,
+            rejected=self._rejected,
         )
         done = fleet.work(job, worker)
         if done.text:

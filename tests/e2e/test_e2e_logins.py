@@ -368,6 +368,19 @@ def test_a_login_that_a_sandbox_cannot_serve(run: Run, login: str, why: str) -> 
     assert (done.code, why in done.err) == (64, True)
 
 
+@pytest.mark.parametrize("command", ["plan", "status", "apply"])
+def test_a_rejected_login_of_several_accounts_is_tried_once(pair: Pair, command: str) -> None:
+    """AlertSite counts them, and locks the user out."""
+    pair.settings('"monitors/_shared", ', "")
+    wrong = dict.fromkeys(("NORTH_NAME", "SOUTH_NAME"), NORTH.username)
+    wrong |= dict.fromkeys(("NORTH_WORD", "SOUTH_WORD"), "wr0ng-w0rd")
+    flags = ("--auto-approve", "--all-accounts") if command == "apply" else ()
+    done = pair(command, *flags, env=wrong)
+    assert done.code == 4
+    assert done.text.count("AlertSite rejects the login") >= 2
+    assert len(pair.host.requests("POST")) == 1
+
+
 class TestSharedLogin:
     """Two accounts of the settings that are one login, each with a folder of its own."""
 

@@ -180,7 +180,11 @@ def _import(
                 recorder = run.recorder(
                     known, "import", connection.cancellation, console.reporter()
                 )
-                recorder.finish(StateDelta(checked.records, unmanaged=checked.strangers))
+                # The first apply is held to what is set now, and not to what its commit sets.
+                budget = state.budget or runtime.budgets().configured._asdict()
+                recorder.finish(
+                    StateDelta(checked.records, unmanaged=checked.strangers, budget=budget)
+                )
             code = _show_plan(checked.plan, into) or code
         if checked.others:
             others = quantity(

@@ -171,6 +171,21 @@ def test_the_project_sets_the_budget(
     assert "reconciler.toml:1: budget takes monitors and percent" in broken.err
 
 
+def test_the_commit_after_an_import_cannot_raise_the_limit_that_it_needs(
+    fleet: Fleet, sandbox: Sandbox, workspace: Workspace, run: Run
+) -> None:
+    account = sandbox(*fleet(12))
+    (workspace.root / "monitors" / "fleet.yaml").unlink()
+    assert run("import", env=account.env).code == 0
+    assert run("set", "*/*", "enabled=false", "--auto-approve", env=account.env).code == 0
+    project = workspace.root / "reconciler.toml"
+    project.write_text("[budget]\nmonitors = 50\npercent = 100\n")
+    done = run(*_APPLY, env=account.env)
+    assert done.code == 5
+    assert "a raised limit takes effect only" in done.err
+    assert writes(account) == []
+
+
 def test_a_saved_plan_is_held_to_it_too(
     begin: Callable[[int], Account], workspace: Workspace, run: Run
 ) -> None:

@@ -438,58 +438,43 @@ class Recorder:
         Raises:
             StateError: it cannot be written; nothing may be sent.
         """
-        self._journal = Journal.create(self._store, self.run, self._redactor)
+        self._journal = journal = Journal.create(self._store, self.run, self._redactor)
         try:
+            now = self.now()
+            # A monitor that is created again has a record; it must not hide the new one. If none is
+            # made, it still tells that the monitor is missing.
+            pending = {
+                address: PendingCreate(self.run, now, body, self.known(address))
+                for address, body in creates.items()
+            }
+            self._replacing = {address: item.replaces for address, item in pending.items()}
+            lines = [records.ids_line(ids_before)] if creates else []
+            lines += [
+                records.intent_line(address, pending.get(address), self.known(address))
+                for address in addresses
+            ]
             told = [] if about is None else [records.about_line(about.to_json())]
-            self._intend(
-                self._journal, told, addresses, creates, deletes, ids_before, losses, updates
-            )
+            journal.append([records.head_line(self._saved, self.run), *told, *lines])
+            going = {
+                address: record._replace(deleting=True)
+                for address in deletes
+                if (record := self.known(address)) is not None
+            }
+            self._replaced = {address: Sending() for address in (*going, *updates)}
+            self._replaced |= {
+                address: known.sending
+                for address in updates
+                if (known := self.known(address)) is not None
+            }
+            before = {self.run: ids_before} if creates else {}
+            moved = {**dict.fromkeys(creates), **going, **self._clean(updates)}
+            self._note(StateDelta(moved, pending, before, losses=losses))
+            # What was found again must be saved too, or an outcome that builds on it would count
+            # for nothing in the next run.
+            self._save()
         except StateError:
-            self._journal.remove()  # nothing was sent
+            journal.remove()  # nothing was sent
             raise
-
-    def _intend(
-        self,
-        journal: Journal,
-        about: Sequence[JSON],
-        addresses: Iterable[str],
-        creates: Mapping[str, Mapping[str, JSON]],
-        deletes: Iterable[str],
-        ids_before: tuple[int, ...],
-        losses: Mapping[int, Lost],
-        updates: Mapping[str, Record],
-    ) -> None:
-        now = self.now()
-        # A monitor that is created again has a record; it must not hide the new one. If none is
-        # made, it still tells that the monitor is missing.
-        pending = {
-            address: PendingCreate(self.run, now, body, self.known(address))
-            for address, body in creates.items()
-        }
-        self._replacing = {address: item.replaces for address, item in pending.items()}
-        lines = [records.ids_line(ids_before)] if creates else []
-        lines += [
-            records.intent_line(address, pending.get(address), self.known(address))
-            for address in addresses
-        ]
-        journal.append([records.head_line(self._saved, self.run), *about, *lines])
-        going = {
-            address: record._replace(deleting=True)
-            for address in deletes
-            if (record := self.known(address)) is not None
-        }
-        self._replaced = {address: Sending() for address in (*going, *updates)}
-        self._replaced |= {
-            address: known.sending
-            for address in updates
-            if (known := self.known(address)) is not None
-        }
-        before = {self.run: ids_before} if creates else {}
-        moved = {**dict.fromkeys(creates), **going, **self._clean(updates)}
-        self._note(StateDelta(moved, pending, before, losses=losses))
-        # What was found again must be saved too, or an outcome that builds on it would count for
-        # nothing in the next run.
-        self._save()
 
     def record(self, outcomes: Mapping[str, Record | None]) -> None:
         """Writes down how changes ended, durably; saves the state from time to time.

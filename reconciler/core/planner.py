@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from reconciler.core.diff import Stranded
     from reconciler.core.model import JSON, Account, Desired, Kind, Live
     from reconciler.core.names import Use
-    from reconciler.core.siblings import Claim, Claims
+    from reconciler.core.siblings import Claims
     from reconciler.core.state import Record
 
 
@@ -92,15 +92,16 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
         elif _name(address) in awaited:
             yield Note(address, NoteCode.ORPHAN, record.id, name="replaced")
         elif record.protect:
-            yield _protected(address, record)
+            yield _left("protected", address, record)
         elif inventory.by_id[record.id].type is None:
-            yield _untyped(address, record)
+            yield _left("unknown-type", address, record)
         elif not inventory.is_surely_made(address):
-            yield _unconfirmed(address, record)
+            yield _left(Decision.NOT_AS_CREATED.code, address, record)
         elif claim := claim_on_orphan(address, record, inventory):
-            yield _perhaps_theirs(address, record, claim)
+            yield _left(Decision.OTHER_ACCOUNT.code, address, record, claim=claim)
         elif inventory.others.unread:
-            yield _unread(address, record, *inventory.others.unread)
+            account, reason = inventory.others.unread
+            yield _left("unread", address, record, account=account, reason=reason)
         else:
             yield _retired(address, record, inventory.by_id[record.id])
 
@@ -133,67 +134,57 @@ def _name(address: str) -> str:
     return address.partition("/")[2]
 
 
-def _protected(address: str, record: Record) -> Refusal:
-    return Refusal(
-        address,
-        "protected",
-        f"the manifest of monitor {record.id} is gone, but its lifecycle protects it",
-        f"Leave it with --keep {address}, forget it with: reconciler state rm {address}; or "
-        "restore its manifest, apply it with protect: false, and remove it again.",
-        None,
-    )
+_KEEP = "Leave it with --keep {address}, or forget it with: reconciler state rm {address}"
+_LEFT = {
+    "protected": (
+        "the manifest of monitor {id} is gone, but its lifecycle protects it",
+        (
+            "Leave it with --keep {address}, forget it with: reconciler state rm {address}; or "
+            "restore its manifest, apply it with protect: false, and remove it again."
+        ),
+    ),
+    # A record may be wrong; what is retired by its word must at least be of its kind.
+    "unknown-type": (
+        (
+            "AlertSite does not return the type of monitor {id}, so it may not be the {kind} "
+            "monitor of this record"
+        ),
+        f"{_KEEP}; to remove it, delete it in AlertSite.",
+    ),
+    # An answer alone says that the monitor is ours; it may have been that of another request.
+    Decision.NOT_AS_CREATED.code: (
+        (
+            "the record names monitor {id} because a create returned this id, but the monitor is "
+            "not what was sent"
+        ),
+        f"{_KEEP}; to remove it, delete it in AlertSite.",
+    ),
+    # What another account with the same login may describe is not retired here.
+    Decision.OTHER_ACCOUNT.code: (
+        "{claim} may describe monitor {id} now, and both accounts have the same login",
+        (
+            "If it does, set metadata.id there and forget the record here: reconciler state rm "
+            "{address}. Leave it as it is with --keep {address}; to remove it, delete it in "
+            "AlertSite."
+        ),
+    ),
+    # As long as not all of the other account can be read, that may describe any monitor.
+    "unread": (
+        "the account {account} has the same login and may describe monitor {id}: {reason}",
+        (
+            "To see what to fix, run: reconciler validate -a {account}. Or leave the monitor with "
+            "--keep {address}."
+        ),
+    ),
+}
+"""Why an orphan is not retired, and what can be done about it."""
 
 
-def _untyped(address: str, record: Record) -> Refusal:
-    """A record may be wrong; what is retired by its word must at least be of its kind."""
-    kind = address.partition("/")[0]
-    return Refusal(
-        address,
-        "unknown-type",
-        f"AlertSite does not return the type of monitor {record.id}, so it may not be the {kind} "
-        "monitor of this record",
-        f"Leave it with --keep {address}, or forget it with: reconciler state rm {address}; to "
-        "remove it, delete it in AlertSite.",
-        None,
-    )
-
-
-def _unconfirmed(address: str, record: Record) -> Refusal:
-    """An answer alone says that the monitor is ours; it may have been that of another request."""
-    return Refusal(
-        address,
-        Decision.NOT_AS_CREATED.code,
-        f"the record names monitor {record.id} because a create returned this id, but the monitor "
-        "is not what was sent",
-        f"Leave it with --keep {address}, or forget it with: reconciler state rm {address}; to "
-        "remove it, delete it in AlertSite.",
-        None,
-    )
-
-
-def _perhaps_theirs(address: str, record: Record, claim: Claim) -> Refusal:
-    """What another account with the same login may describe is not retired here."""
-    return Refusal(
-        address,
-        Decision.OTHER_ACCOUNT.code,
-        f"{claim} may describe monitor {record.id} now, and both accounts have the same login",
-        f"If it does, set metadata.id there and forget the record here: reconciler state rm "
-        f"{address}. Leave it as it is with --keep {address}; to remove it, delete it in "
-        "AlertSite.",
-        None,
-    )
-
-
-def _unread(address: str, record: Record, account: str, why: str) -> Refusal:
-    """As long as not all of the other account can be read, that may describe any monitor."""
-    return Refusal(
-        address,
-        Decision.OTHER_ACCOUNT.code,
-        f"the account {account} has the same login and may describe monitor {record.id}: {why}",
-        f"To see what to fix, run: reconciler validate -a {account}. Or leave the monitor with "
-        f"--keep {address}.",
-        None,
-    )
+def _left(why: str, address: str, record: Record, **words: object) -> Refusal:
+    message, hint = _LEFT[why]
+    words |= {"address": address, "id": record.id, "kind": address.partition("/")[0]}
+    code = Decision.OTHER_ACCOUNT.code if why == "unread" else why
+    return Refusal(address, code, message.format(**words), hint.format(**words), None)
 
 
 def _retired(address: str, record: Record, live: Live) -> Change | Note:

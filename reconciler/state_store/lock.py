@@ -337,7 +337,7 @@ def hold(
         length=options.length,
         account=_plain(account),
     )
-    taken = _Acquisition(store, wanted, clock, options, reporter, cancellation).acquire()
+    taken = _acquired(store, wanted, clock, options, reporter, cancellation)
     heartbeat = Heartbeat(store, taken, clock, cancellation, reporter, options.is_stuck)
     try:
         heartbeat.start()
@@ -395,8 +395,15 @@ def break_lock(store: Store, run: str) -> bool:
     return True
 
 
-class _Acquisition:
-    """One attempt to get the lock, with all its waiting.
+def _acquired(
+    store: Store,
+    wanted: Lease,
+    clock: Clock,
+    options: LockOptions,
+    reporter: Reporter,
+    cancellation: Cancellation,
+) -> _Taken:
+    """The lock, once it is free.
 
     Args:
         store: whose lock.
@@ -407,95 +414,53 @@ class _Acquisition:
         cancellation: ends the waiting.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        wanted: Lease,
-        clock: Clock,
-        options: LockOptions,
-        reporter: Reporter,
-        cancellation: Cancellation,
-    ) -> None:
-        self._store = store
-        self._wanted = wanted
-        self._clock = clock
-        self._timeout = options.timeout
-        self._poll = options.poll
-        self._reporter = reporter
-        self._cancellation = cancellation
-        self._began = clock.monotonic()
-        self._said_at = float("-inf")
-        self._seen = ""
-        self._seen_at = self._began
+    def say(text: str) -> None:
+        reporter.tell(LockMoved(LockState.WAITING, text))
+        reporter.say(text)
 
-    def acquire(self) -> _Taken:
-        """The lock, once it is free."""
-        for _ in range(_RACES):
-            held, why = self._wait_until_free()
-            taken = self._take(held)
-            if taken is not None:
-                if why:
-                    self._say(why)
-                return taken
-        raise LockedError(
-            f"the lock of {self._store.location} keeps changing its holder",
-            "Run the same command again later.",
-        )
-
-    def _wait_until_free(self) -> tuple[Held | None, str]:
-        """What is to be replaced, and a sentence on why it may be if it is a lease."""
-        while True:
-            held = self._store.read(Key.LOCK)
-            if held is None:
-                return None, ""
-            lease = _lease(self._store, held)
-            if held.version != self._seen:
-                self._seen, self._seen_at = held.version, self._clock.monotonic()
-            reason = ""
+    began = seen_at = clock.monotonic()
+    seen, said_at, races = "", -math.inf, 0
+    while races < _RACES:
+        held, why = store.read(Key.LOCK), ""
+        if held is not None:
+            now, lease = clock.monotonic(), _lease(store, held)
+            if held.version != seen:
+                seen, seen_at = held.version, now
             if is_dead(lease):
-                reason = "belongs to a dead process on this machine"
-            elif self._clock.monotonic() - self._seen_at >= lease.length:
-                reason = f"has not been renewed in {lease.length:g} s of waiting"
-            if reason:
-                return held, f"The lock of {lease} {reason}; taking it over."
-            self._wait(lease)
-
-    def _wait(self, lease: Lease) -> None:
-        now = self._clock.monotonic()
-        waited = now - self._began
-        if waited >= self._timeout:
-            raise _locked(self._store, lease, waited if self._timeout else 0.0)
-        if now - self._said_at >= _SAY_EVERY:
-            self._said_at = now
-            is_endless = math.isinf(self._timeout)
-            far = "." if is_endless else f": {waited:.0f} of {self._timeout:.0f} s"
-            self._say(f"Waiting for the lock of {lease}, which is running {lease.operation}{far}")
-        pause = min(
-            random.uniform(*self._poll),  # noqa: S311 - so that those who wait do not ask in step
-            self._timeout - waited,
-            self._seen_at + lease.length - now,
-        )
-        if self._cancellation.wait(max(_SHORTEST_POLL, pause)):
-            raise LockedError(self._cancellation.reason, "Run the same command again.")
-
-    def _say(self, text: str) -> None:
-        self._reporter.tell(LockMoved(LockState.WAITING, text))
-        self._reporter.say(text)
-
-    def _take(self, held: Held | None) -> _Taken | None:
-        """The lock in place of what was seen; None if somebody else was faster."""
-        since = self._clock.monotonic()
-        lease = self._wanted._replace(acquired_at=written(self._clock.now()))
+                why = "belongs to a dead process on this machine"
+            elif now - seen_at >= lease.length:
+                why = f"has not been renewed in {lease.length:g} s of waiting"
+            else:
+                waited = now - began
+                if waited >= options.timeout:
+                    raise _locked(store, lease, waited if options.timeout else 0.0)
+                if now - said_at >= _SAY_EVERY:
+                    said_at = now
+                    is_endless = math.isinf(options.timeout)
+                    far = "." if is_endless else f": {waited:.0f} of {options.timeout:.0f} s"
+                    say(f"Waiting for the lock of {lease}, which is running {lease.operation}{far}")
+                # Varied, so that those who wait do not ask in step.
+                pause = random.uniform(*options.poll)  # noqa: S311
+                pause = min(pause, options.timeout - waited, seen_at + lease.length - now)
+                if cancellation.wait(max(_SHORTEST_POLL, pause)):
+                    raise LockedError(cancellation.reason, "Run the same command again.")
+                continue
+            why = f"The lock of {lease} {why}; taking it over."
+        since = clock.monotonic()
+        taken = wanted._replace(acquired_at=written(clock.now()))
+        message = f"Lock for {taken.operation} by run {taken.id}"
         try:
-            version = self._store.write(
-                Key.LOCK,
-                lease.encoded(),
-                held and held.version,
-                f"Lock for {lease.operation} by run {lease.id}",
-            )
-        except ConflictError:
-            return None
-        return _Taken(lease, version, since)
+            version = store.write(Key.LOCK, taken.encoded(), held and held.version, message)
+        except ConflictError:  # somebody else was faster
+            races += 1
+            continue
+        if why:
+            say(why)
+        return _Taken(taken, version, since)
+    raise LockedError(
+        f"the lock of {store.location} keeps changing its holder",
+        "Run the same command again later.",
+    )
 
 
 def _lease(store: Store, held: Held) -> Lease:

@@ -246,12 +246,6 @@ def _check(step: Step, root: str, *, is_file: bool) -> None:
                 "Monitors moved out of it would lose their manifests. Use another folder with "
                 "--manifests DIR.",
             )
-        for folder in Path(path).relative_to(root).parents:
-            if Path(root, folder).is_symlink() and Path(root, folder) != Path(root):
-                raise UsageError(
-                    f"{root}/{folder} is a link, and manifests are not read through linked folders",
-                    "Use the folder that it points to, if that is below the manifest folder.",
-                )
     if step.target == step.source or step.target.startswith(f"{step.source}/"):
         raise UsageError(f"{step.source} cannot be moved into itself", "Use another target.")
     if any(part.startswith(".") for part in Path(step.target).relative_to(root).parts):

@@ -305,24 +305,33 @@ def _shared_states(
 def _shared_folders(
     found: list[AccountSettings], tables: Mapping[str, _Table], top: _Table
 ) -> Iterator[Diagnostic]:
-    """A finding for each account whose own folder is one that another shares.
+    """A finding for each account whose own folder has manifests of another one.
 
     What is written for the one, by `set` or `pull`, would count for the other, which has it from
-    somebody else. Accounts with no folder of their own are all one to whoever writes.
+    somebody else. Accounts with the same list of folders have none of their own, so nothing is
+    written for one of them there: `Sources.twin`.
     """
-    readers: dict[str, list[str]] = {}
+    readers: dict[str, dict[tuple[str, ...], str]] = {}  # by their lists
+    below: dict[str, dict[tuple[str, ...], str]] = {}
+    told: set[str] = set()
     for item in found:
-        for folder in item.manifests[:-1]:
-            readers.setdefault(folder, []).append(item.name)
+        for folder in item.manifests:
+            readers.setdefault(folder, {}).setdefault(item.manifests, item.name)
+            for above in PurePath(folder).parents:
+                below.setdefault(str(above), {}).setdefault(item.manifests, item.name)
     for item in found:
         own = PurePath(item.manifests[-1])
-        names = {name for folder in (own, *own.parents) for name in readers.get(str(folder), ())}
-        if others := sorted(names - {item.name}):
+        known = dict(below.get(str(own), {}))
+        for path in (own, *own.parents):
+            known |= readers.get(str(path), {})
+        known.pop(item.manifests, None)
+        if others := sorted({*known.values()} - told):
+            told.add(item.name)
             table = tables[item.name] if "manifests" in tables[item.name].values else top
             yield table.finding(
                 "manifests",
-                f"{own} is the account {item.name}'s own folder, but a shared one of the account "
-                f"{others[0]}: end the list of {item.name} with a folder of its own",
+                f"{own} is the account {item.name}'s own folder, but the account {others[0]} also "
+                "has manifests there: end the list of each with a folder of its own",
             )
 
 

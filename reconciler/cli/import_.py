@@ -109,6 +109,10 @@ def import_(
     sources = options.sources(manifests)
     if into is None and not os.path.lexists(sources.folders[-1]):
         _check_is_root()
+    if into is None and sources.why_no_own:
+        raise ConfigurationError(
+            f"the account {sources.account} has no folder of its own", f"{sources.why_no_own}."
+        )
     terms = importing.ImportOptions(
         into or sources.folders[-1],  # those before it are shared with other accounts
         sources,

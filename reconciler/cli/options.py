@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import wraps
 from pathlib import Path
@@ -329,7 +330,10 @@ def sources(*paths: str) -> loading.Sources:
     is_default = given is not None and given is not ParameterSource.COMMANDLINE
     folders = account.manifests if is_default else paths
     others = runtime.others()
-    return loading.Sources(folders, account.variables, account.name, names, others)
+    lists = {tuple(folders), tuple(map(os.path.normpath, folders))}
+    twins = (it.name for it in accounts.all if it.manifests in lists and it.name != account.name)
+    twin = next(twins, "")
+    return loading.Sources(folders, account.variables, account.name, names, others, twin)
 
 
 def only_edits(plan: Plan, schemas: Schemas, *, asked: bool) -> Plan:

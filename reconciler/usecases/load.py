@@ -73,6 +73,7 @@ class Sources(NamedTuple):
         account: whose id of `metadata.ids` counts.
         accounts: the names that ids may be of; none if any may be meant.
         others: what other accounts with the same login describe.
+        twin: another account that has the same folders, so that none is this one's own.
     """
 
     folders: Sequence[str]
@@ -80,6 +81,7 @@ class Sources(NamedTuple):
     account: str = DEFAULT_ACCOUNT
     accounts: Collection[str] = ()
     others: Claims = NOBODY
+    twin: str = ""
 
     def layer(self, path: str) -> int:
         """Which of the folders a file is in, the last if it is in several; 0 if in none."""
@@ -92,6 +94,14 @@ class Sources(NamedTuple):
         """The shared folder that a file is in; empty if it is in the account's own."""
         index = self.layer(path)
         return os.path.normpath(self.folders[index]) if index < len(self.folders) - 1 else ""
+
+    @property
+    def why_no_own(self) -> str:
+        """Why nothing can be written for this account alone; empty if it can."""
+        return self.twin and (
+            f"the account {self.twin} has the same manifests; end the list of {self.account} in "
+            "reconciler.toml with a folder of its own, or edit them by hand for both"
+        )
 
 
 class Fleet(NamedTuple):

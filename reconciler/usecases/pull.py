@@ -241,6 +241,8 @@ class _Finding:
 
     def _why_not(self, desired: Desired, record: Record | None, name: str, live: Live) -> str:
         """Why what AlertSite has may not stand in a file that is kept in Git; empty if it may."""
+        if reason := self._sources.why_no_own:
+            return reason
         if reason := why_varies(desired, name, spot_of(desired, name, self._sources)):
             return reason
         if name in self._held.get(live.id, ()):

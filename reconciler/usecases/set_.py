@@ -276,8 +276,10 @@ def _spot(desired: Desired, pointer: tuple[str, str], sources: Sources) -> Spot:
     """Where a field is written.
 
     Raises:
-        BadAssignmentError: it is nothing that an account can say of a shared manifest.
+        BadAssignmentError: it is nothing that an account can say alone.
     """
+    if reason := sources.why_no_own:
+        raise BadAssignmentError(reason)
     section, field = pointer
     if section in {SPEC, EXTRA}:
         return spot_of(desired, field, sources)

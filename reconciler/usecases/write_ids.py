@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from reconciler.core.model import JSON, Desired
+    from reconciler.usecases.load import Sources
     from reconciler.usecases.plan import Workspace
 
 
@@ -32,7 +33,7 @@ def write_ids(workspace: Workspace, bound: Mapping[str, int]) -> Iterator[str]:
             files.setdefault(desired.origin.path, []).append((desired, number))
     for path, wanted in sorted(files.items()):
         with _WRITING:
-            said = tuple(_write(path, wanted, workspace.fleet.sources.account))
+            said = tuple(_write(path, wanted, workspace.fleet.sources))
         yield from said
 
 
@@ -40,7 +41,7 @@ _WRITING = Lock()
 """Accounts that are applied at once write into the same shared files."""
 
 
-def _write(path: str, wanted: list[tuple[Desired, int]], account: str) -> Iterator[str]:
+def _write(path: str, wanted: list[tuple[Desired, int]], sources: Sources) -> Iterator[str]:
     original = manifests.read(path)
     if isinstance(original, Diagnostic):
         yield f"{original}; the ids are in the state."
@@ -56,11 +57,11 @@ def _write(path: str, wanted: list[tuple[Desired, int]], account: str) -> Iterat
     wanted = [(desired, number) for desired, number in wanted if desired.origin.document in ids]
     data = original
     try:
-        data = _inserted(original, wanted, account)
+        data = _inserted(original, wanted, sources)
     except NotEditableError:
         for desired, number in wanted:  # one that cannot be written shall not keep the others out
             try:
-                data = _inserted(data, [(desired, number)], account)
+                data = _inserted(data, [(desired, number)], sources)
             except NotEditableError as error:
                 del ids[desired.origin.document]
                 yield f"{desired.origin}: id {number} was not written: {error}; it is in the state."
@@ -75,19 +76,20 @@ def _write(path: str, wanted: list[tuple[Desired, int]], account: str) -> Iterat
         written = [
             f"{id_} of {item.address}"
             for item, id_ in wanted
-            if item.origin.document in ids and _key(item, account) == key
+            if item.origin.document in ids and _key(item, sources) == key
         ]
         if written:
             yield f"{path}: wrote metadata.{key} {', '.join(written)}."
 
 
-def _key(desired: Desired, account: str) -> str:
+def _key(desired: Desired, sources: Sources) -> str:
     """Where an id is written."""
-    is_shared = bool(desired.layer) and account != DEFAULT_ACCOUNT
+    is_shared = bool(desired.layer or sources.twin)
+    is_shared = is_shared and sources.account != DEFAULT_ACCOUNT
     return "ids" if is_shared or "ids" in desired.id_at else "id"
 
 
-def _inserted(data: bytes, wanted: list[tuple[Desired, int]], account: str) -> bytes:
+def _inserted(data: bytes, wanted: list[tuple[Desired, int]], sources: Sources) -> bytes:
     """The bytes of a file with the ids.
 
     Raises:
@@ -97,9 +99,9 @@ def _inserted(data: bytes, wanted: list[tuple[Desired, int]], account: str) -> b
     documents = {item.number: item.value for item in manifests.Parser().parse("", data)[0]}
     for desired, number in wanted:
         document = desired.origin.document
-        if _key(desired, account) == "ids":
+        if _key(desired, sources) == "ids":
             known = documents[document]["metadata"].get("ids") or {}
-            edit = FieldEdit({**known, account: number}, after="name")
+            edit = FieldEdit({**known, sources.account: number}, after="name")
             ids[document] = {("metadata", "ids"): edit}
     data = set_fields(data, ids) if ids else data
     alone = {

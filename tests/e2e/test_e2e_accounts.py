@@ -72,6 +72,13 @@ ENV = {
 }
 
 
+_BY_HAND: dict[str, Any] = {
+    "billing_plancode": "UBM - A/A",
+    "hostname": "mx.example.com",
+    "locations": [{"id": 72, "name": "Boston (MA)", "region": 1}],
+}
+
+
 class Fleet:
     """Two accounts that work, one that is down and one that refuses the login."""
 
@@ -140,12 +147,44 @@ exit 1
 
 
 def test_what_an_id_means_is_asked_of_one_account(accounts: Fleet) -> None:
-    place = [{"id": 72, "name": "Boston (MA)", "region": 1}]
-    fields = {"billing_plancode": "UBM - A/A", "hostname": "mx.example.com", "locations": place}
-    accounts.good.create("email-smtp", name="By hand", **fields)
+    accounts.good.create("email-smtp", name="By hand", **_BY_HAND)
     assert accounts("explain", "location").code == 64
     assert accounts("explain", "location", "-a", "good").out == "72  Boston (MA)  1 monitor\n"
     assert accounts("explain", "email-smtp.port").code == 0
+
+
+def test_nothing_is_written_for_one_of_two_accounts_with_the_same_folders(
+    accounts: Fleet,
+) -> None:
+    """But for ids, which say whose they are."""
+    root = accounts.workspace.root
+    settings = SETTINGS.replace(
+        '["monitors/_shared", "monitors/{{account}}"]', '["monitors/_shared"]'
+    )
+    settings = settings.format(good=accounts.good.url, other=accounts.other.url)
+    (root / "reconciler.toml").write_text(settings, encoding="utf-8")
+    for account in (accounts.good, accounts.other):
+        account.create("email-smtp", name="By hand", **_BY_HAND)
+    both = ("-a", "good", "-a", "other")
+    done = accounts("apply", *both, "--auto-approve", "--write-ids")
+    assert done.code == 0, done.text
+    relay = root / "monitors" / "_shared" / "relay.yaml"
+    assert relay.read_text().count("  ids: {") == 1
+    assert accounts("plan", *both, "--detailed-exitcode").code == 0
+    before = relay.read_text()
+    (number,) = (item["id"] for item in accounts.good.monitors() if item["name"] == "Relay")
+    accounts.good.edit("email-smtp", number, port=2525)
+    pulled = accounts("pull", "-a", "good", "--auto-approve")
+    assert (pulled.code, "port was not pulled: the account " in pulled.out) == (7, True), (
+        pulled.text
+    )
+    set_ = accounts("set", "-a", "good", "email-smtp/relay", "port=25", "--auto-approve")
+    assert (set_.code, "has the same manifests; end the list of good" in set_.err) == (64, True)
+    imported = accounts("import", "-a", "good")
+    assert (imported.code, "good has no folder of its own" in imported.err) == (3, True)
+    assert accounts("import", "-a", "good", "--into", "staged").code in {0, 7}
+    assert relay.read_text() == before
+    assert [item.name for item in relay.parent.iterdir()] == ["relay.yaml"]
 
 
 def test_accounts_wait_at_the_same_time(run: Run, workspace: Workspace, manifest: Manifest) -> None:

@@ -90,7 +90,7 @@ def test_without_a_path_it_takes_the_folders_of_all_accounts(
 ) -> None:
     text = manifest("email-smtp", "relay", name="Relay").replace("kind: ", "kind:  ")
     head, kind, rest = text.split("\n", 2)
-    for folder in ("one", "two", "two/more", "shared", "nobody's"):
+    for folder in ("one", "two", "more", "shared", "nobody's"):
         path = workspace.root / folder / "relay.yaml"
         path.parent.mkdir(parents=True)
         path.write_text(f"{kind}\n{head}\n{rest}", encoding="utf-8")
@@ -98,13 +98,13 @@ def test_without_a_path_it_takes_the_folders_of_all_accounts(
         '[defaults]\nmanifests = ["shared", "{account}"]\ntoken = {env = "TOKEN"}\n'
         '[accounts.one]\nurl = "http://127.0.0.1:1"\n'
         '[accounts.two]\nurl = "http://127.0.0.1:2"\n'
-        '[accounts.more]\nurl = "http://127.0.0.1:3"\nmanifests = ["two/more"]\n',
+        '[accounts.more]\nurl = "http://127.0.0.1:3"\nmanifests = ["more"]\n',
         encoding="utf-8",
     )
     done = run("fmt")
     assert done.code == 0, done.err
     assert done.out.split() == [
-        f"{folder}/relay.yaml" for folder in ("one", "shared", "two/more", "two")
+        f"{folder}/relay.yaml" for folder in ("more", "one", "shared", "two")
     ]
 
 

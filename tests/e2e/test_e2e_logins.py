@@ -200,9 +200,9 @@ def test_one_login_and_one_manifest_are_refused_however_they_are_written(
     elif spelling == "a whole path":
         folder = str(monitors / "north")
     elif spelling == "a folder above":
-        folder = "monitors"
+        folder = str(monitors)
     elif spelling == "a folder below":
-        folder = "monitors/north/below"
+        folder = str(monitors / "north" / "below")
         (monitors / "north" / "below").mkdir()
     elif spelling == "the URL":
         url = pair.host.url.replace("http://", "HTTP://")

@@ -136,7 +136,7 @@ FINDINGS = {
     "what another shares": (
         f'[accounts.a]\nmanifests = ["b"]\n{LOGIN}[accounts.b]\n{LOGIN}manifests = ["b", "b/b"]\n',
         2,
-        "b is the account a's own folder, but a shared one of the account b: end the list",
+        "b is the account a's own folder, but the account b also has manifests there: end the list",
     ),
     "a folder in what another shares": (
         (
@@ -144,7 +144,20 @@ FINDINGS = {
             f'[accounts.b]\n{LOGIN}manifests = ["b", "d"]\n'
         ),
         4,
-        "b/a is the account a's own folder, but a shared one of the account b: end the list",
+        "b/a is the account a's own folder, but the account b also has manifests there: end the",
+    ),
+    "a last folder of two": (
+        (
+            f'[accounts.a]\nmanifests = ["a", "x"]\n{LOGIN}'
+            f'[accounts.b]\nmanifests = ["b", "x"]\n{LOGIN}'
+        ),
+        2,
+        "x is the account a's own folder, but the account b also has manifests there: end the list",
+    ),
+    "a folder in an own one": (
+        f'[accounts.a]\nmanifests = ["m"]\n{LOGIN}[accounts.b]\nmanifests = ["m/b"]\n{LOGIN}',
+        2,
+        "m is the account a's own folder, but the account b also has manifests there: end the list",
     ),
     "one state": (
         f'state = "file:s.json"\n[accounts.a]\n{LOGIN}[accounts.b]\n{LOGIN}',
@@ -224,8 +237,8 @@ SHARED = 'manifests = ["monitors/_shared/", "monitors/{account}"]\n'
     ("first", "second", "is_refused"),
     [
         (f"{LOGIN}{SHARED}", f"{LOGIN}{SHARED}", True),
-        (f"{LOGIN}{SHARED}", f"{LOGIN}manifests = ['monitors']\n", True),
-        (f"{LOGIN}manifests = ['.']\n", LOGIN, True),
+        (f"{LOGIN}{SHARED}", f"{LOGIN}manifests = ['/']\n", True),
+        (f"{LOGIN}manifests = ['/']\n", LOGIN, True),
         (LOGIN, LOGIN, False),  # with folders of their own they are parts of one account
         (f"{LOGIN}{SHARED}", f"{LOGIN}{SHARED}".replace("NAME", "SAME"), True),
         (f"{LOGIN}{SHARED}", f"{LOGIN}{SHARED}".replace("NAME", "OTHER"), False),

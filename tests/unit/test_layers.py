@@ -172,8 +172,8 @@ class TestSetting:
 
 
 class TestIds:
-    def said(self, bound: dict[str, int], account: str = "acme") -> list[str]:
-        found = load(SOURCES._replace(account=account), SCHEMAS)
+    def said(self, bound: dict[str, int], account: str = "acme", twin: str = "") -> list[str]:
+        found = load(SOURCES._replace(account=account, twin=twin), SCHEMAS)
         workspace = Workspace(found, SCHEMAS, Vault({}, ""), PlanOptions())
         return list(write_ids(workspace, bound))
 
@@ -188,6 +188,12 @@ class TestIds:
             "name: relay\n", "name: relay\n  ids: {acme: 7, beta: 9}\n"
         )
         assert fleet().by_address["email-smtp/relay"].id == 7
+
+    def test_a_manifest_of_a_folder_that_two_accounts_end_with_gets_one_for_each(self) -> None:
+        assert self.said({"email-smtp/own": 8}, twin="beta") == [
+            f"{OWN}/own.yaml: wrote metadata.ids 8 of email-smtp/own."
+        ]
+        assert "\n  ids: {acme: 8}\n" in Path(OWN, "own.yaml").read_text()
 
     def test_the_one_account_that_there_is_needs_no_name(self) -> None:
         assert self.said({"email-smtp/relay": 7}, "default") == [

@@ -43,7 +43,8 @@ class Outcome(NamedTuple):
     Attributes:
         message: the reason when it is not done; AlertSite's own words where it gave any.
         exit_code: the code that the reason would give if it were the whole run's.
-        not_kept: the fields in which AlertSite differs from what was sent.
+        not_kept: the fields in which AlertSite differs from what was sent, and `enabled` if it
+            differs from the manifest.
         moved: the fields that are no longer as the saved plan found them.
         created: the id that AlertSite gave to a new monitor.
         may_repeat: it is a create that could be sent again, were it known to have made nothing.
@@ -62,6 +63,11 @@ class Outcome(NamedTuple):
     def id(self) -> int | None:
         """The monitor it is about; None if none came into being."""
         return self.change.id if self.created is None else self.created
+
+    @property
+    def unsent(self) -> tuple[FieldChange, ...]:
+        """Those of `not_kept` that were as the manifest says, so that they were not sent."""
+        return tuple(item for item in self.not_kept if item.field not in self.change.body)
 
     @property
     def is_invisible(self) -> bool:
@@ -227,8 +233,12 @@ def _confirm(
         if item.field in sent and item.sent_with is None and item.source is None
     )
     is_update = outcome.change.action is Action.UPDATE
-    if not_kept and outcome.status is Status.UNCONFIRMED and is_update:
+    has_differing = any(item.field in outcome.change.body for item in not_kept)
+    if has_differing and outcome.status is Status.UNCONFIRMED and is_update:
         return _denied(outcome)
+    if not_kept and not has_differing and is_update:
+        message = "AlertSite has what was sent, but a field that was not sent has changed meanwhile"
+        return outcome._replace(status=Status.NOT_KEPT, message=message, not_kept=not_kept)
     if not_kept:
         had = {item.field: item.before for item in outcome.change.fields}
         message = "AlertSite accepted the request but has another value"

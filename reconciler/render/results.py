@@ -131,7 +131,8 @@ def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:
     yield f"  {head} {word}{reason}{where}"
     for field in outcome.not_kept:
         sent, has = shown_value(field, field.after, {}), shown_value(field, field.before, {})
-        yield f"      {printable(field.field)}: sent {sent}, AlertSite has {has}"
+        word = "not sent; the manifest has" if field in outcome.unsent else "sent"
+        yield f"      {printable(field.field)}: {word} {sent}, AlertSite has {has}"
     for field in outcome.moved:
         planned, has = shown_value(field, field.after, {}), shown_value(field, field.before, {})
         yield f"      {printable(field.field)}: planned {planned}, AlertSite now has {has}"
@@ -142,6 +143,11 @@ def _next_step(result: Result) -> str:
     left = [item for item in result.outcomes if item.status not in {Status.DONE, Status.MOVED}]
     if result.having(Status.MOVED) and all(item.change.is_retirement for item in left):
         return "Make a new plan for what has changed meanwhile."
+    if any(item.unsent for item in left):
+        return (
+            "Run the same command again. If AlertSite again changes a field that was not sent, "
+            "look for the reason in AlertSite."
+        )
     if all(item.status is Status.NOT_KEPT and item.not_kept for item in left):
         return (
             "Run reconciler plan in some minutes: a value that AlertSite still does not show then "

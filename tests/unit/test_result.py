@@ -6,6 +6,7 @@ from reconciler.core.plan import Change, Loss, Plan
 from reconciler.core.planner import decide
 from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
 from reconciler.errors import ExitCode
+from reconciler.render.results import result_text
 
 from build import ACCOUNT, SCHEMAS, desired, live, record
 from documents import check
@@ -110,6 +111,22 @@ def test_a_value_that_was_not_kept_names_both_sides() -> None:
     assert [(item.field, item.after, item.before) for item in confirmed.not_kept] == [
         ("port", 587, 25)
     ]
+
+
+@pytest.mark.parametrize("status", [Status.DONE, Status.UNCONFIRMED])
+def test_a_monitor_that_is_switched_off_by_another_change_is_not_said_to_be_sent_so(
+    status: Status,
+) -> None:
+    manifest = desired({"port": 587, "enabled": True})
+    plan = decide(ACCOUNT, [manifest], {}, [live({"port": 587, "enabled": False})], KINDS)
+    (confirmed,) = confirm([Outcome(change(), status)], plan, {})
+    assert confirmed.status is Status.NOT_KEPT
+    assert [item.field for item in confirmed.unsent] == ["enabled"]
+    text = str(result_text(Result(ACCOUNT, (confirmed,))))
+    assert "has what was sent, but a field that was not sent has changed" in text
+    assert "enabled: not sent; the manifest has true, AlertSite has false" in text
+    assert "Run the same command again. If AlertSite again changes" in text
+    check(Result(ACCOUNT, (confirmed,)).to_json(), "result")
 
 
 def test_a_field_that_drifts_meanwhile_does_not_take_back_what_was_done() -> None:

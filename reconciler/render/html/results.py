@@ -139,5 +139,6 @@ def _differing(outcome: Outcome) -> Iterator[Line]:
     """The fields that are not as they were to be."""
     for word, fields in (("sent", outcome.not_kept), ("planned", outcome.moved)):
         for field in fields:
-            text = f"{word} {value_text(field.after)}, AlertSite has {value_text(field.before)}"
+            said = "not sent; the manifest has" if field in outcome.unsent else word
+            text = f"{said} {value_text(field.after)}, AlertSite has {value_text(field.before)}"
             yield Line(field.field, text=text)

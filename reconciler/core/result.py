@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from reconciler.core.diff import FieldChange
-    from reconciler.core.model import JSON, Account
+    from reconciler.core.model import JSON, Account, Desired, Live
     from reconciler.core.plan import Change, Loss, Note, Plan
 
 
-FORMAT_VERSION = "2.1"
+FORMAT_VERSION = "2.2"
 """Of the result's JSON: the minor number grows with additions, the major with anything else."""
 
 
@@ -41,7 +41,8 @@ class Outcome(NamedTuple):
     """What became of one change.
 
     Attributes:
-        message: the reason when it is not done; AlertSite's own words where it gave any.
+        message: the reason when it is not done; AlertSite's own words where it gave any. Of a new
+            monitor that is done, why it does not run.
         exit_code: the code that the reason would give if it were the whole run's.
         not_kept: the fields in which AlertSite differs from what was sent, and `enabled` if it
             differs from the manifest.
@@ -150,7 +151,7 @@ class Result(NamedTuple):
         return any(map(self.having, (Status.NOT_KEPT, Status.UNCONFIRMED, Status.DOUBLED)))
 
 
-_MOVED, _SWITCH = object(), "enabled"
+_MOVED, _SWITCH, _PLACES = object(), "enabled", "locations"
 _REASONED = (Status.FAILED, Status.MOVED)
 
 
@@ -180,6 +181,35 @@ def confirm(
                 found = _doubled(found, doubles[address])
         confirmed.append(found)
     return tuple(confirmed)
+
+
+def with_idle(
+    outcomes: Iterable[Outcome], live: Mapping[int, Live], manifests: Mapping[str, Desired]
+) -> tuple[Outcome, ...]:
+    """The outcomes; of a new monitor that does not run though no manifest asks for that, why.
+
+    What a create leaves out, AlertSite fills with the defaults of the account.
+    """
+    found = []
+    for item in outcomes:
+        monitor = None if item.created is None else live.get(item.created)
+        manifest = manifests.get(item.change.address)
+        if item.status is Status.DONE and monitor is not None and manifest is not None:
+            found.append(item._replace(message=_idle(monitor, manifest)))
+        else:
+            found.append(item)
+    return tuple(found)
+
+
+def _idle(monitor: Live, manifest: Desired) -> str:
+    enabled = manifest.kind.field(_SWITCH).normalise(monitor.fields.get(_SWITCH))
+    if enabled is False and _SWITCH not in manifest.fields:
+        why = "enabled is false"
+    elif monitor.fields.get(_PLACES) == [] and _PLACES not in manifest.fields:
+        why = "it has no locations"
+    else:
+        return ""
+    return f"it is there but does not run: {why}, and the manifest does not set that"
 
 
 def losses_of(losses: Iterable[Loss], outcomes: Iterable[Outcome]) -> tuple[Loss, ...]:

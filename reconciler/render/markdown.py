@@ -156,7 +156,10 @@ def result_markdown(result: Result, view: View) -> Lines:
     """The result: counts, what is not done in full, and what is done by name."""
     verdict = result_text(result).rpartition("\n")[2]
     left = (item for item in result.outcomes if item.status is not Status.DONE)
-    done = [Block([f"+ {_head(item.change)}"]) for item in result.having(Status.DONE)]
+    done = [
+        Block(_outcome(item) if item.message else [f"+ {_head(item.change)}"])
+        for item in result.having(Status.DONE)
+    ]
     sections = (
         MarkdownSection("Not done", [Block(_outcome(item)) for item in left], is_open=True),
         MarkdownSection("Done", done),

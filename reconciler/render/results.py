@@ -39,7 +39,7 @@ _LAST = (Status.MOVED, Status.DOUBLED, Status.NOT_KEPT, Status.UNCONFIRMED, Stat
 def result_text(result: Result, *, colour: bool = False) -> Lines:
     """The result: what is not done, failures last and in full, and the summary as last line.
 
-    What is done is counted.
+    What is done is counted, and named only if there is something to say about it.
     """
     done = result.having(Status.DONE)
     lines = list(_left(result.outcomes, colour=colour))
@@ -100,17 +100,20 @@ def run_line(run: str, seconds: float, undo: tuple[str, str] | None = None) -> s
 
 
 def _left(outcomes: Iterable[Outcome], *, colour: bool) -> Iterator[str]:
-    """What is not done: what was not started, then what failed, each in the order of the plan."""
-    waiting: dict[str, list[Outcome]] = {}
+    """What is not done: what was not started, then what failed, each in the order of the plan.
+
+    Before that stands what is done and has a message.
+    """
+    alike: dict[tuple[Status, str], list[Outcome]] = {}
     others: list[Outcome] = []
-    for outcome in outcomes:
-        if outcome.status is Status.NOT_STARTED:
-            waiting.setdefault(outcome.message, []).append(outcome)
-        elif outcome.status is not Status.DONE:
+    for outcome in sorted(outcomes, key=lambda item: item.status is not Status.DONE):
+        if outcome.status not in {Status.NOT_STARTED, Status.DONE}:
             others.append(outcome)
-    for reason, group in waiting.items():
+        elif outcome.status is Status.NOT_STARTED or outcome.message:
+            alike.setdefault((outcome.status, outcome.message), []).append(outcome)
+    for (status, reason), group in alike.items():
         if len(group) > FOLDED_ABOVE:
-            symbol, word = _WORDS[Status.NOT_STARTED]
+            symbol, word = "!", _word(status)
             head = paint(f"{symbol} {len(group):,} changes", symbol, colour=colour)
             why = f": {printable(reason)}" if reason else ""
             yield f"  {head} ({some([item.change.address for item in group])}) {word}{why}"
@@ -122,8 +125,8 @@ def _left(outcomes: Iterable[Outcome], *, colour: bool) -> Iterator[str]:
 
 
 def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:
-    symbol, word = _WORDS[outcome.status]
-    word = "done" if outcome.status is Status.DONE else word  # "accepted" until it is read again
+    word = _word(outcome.status)
+    symbol = "!" if outcome.message else _WORDS[outcome.status][0]
     change = outcome.change
     head = paint(f"{symbol} {change.address}", symbol, colour=colour)
     reason = f": {printable(outcome.message)}" if outcome.message else ""
@@ -136,6 +139,11 @@ def _outcome(outcome: Outcome, *, colour: bool) -> Iterator[str]:
     for field in outcome.moved:
         planned, has = shown_value(field, field.after, {}), shown_value(field, field.before, {})
         yield f"      {printable(field.field)}: planned {planned}, AlertSite now has {has}"
+
+
+def _word(status: Status) -> str:
+    """What a change of that status is called once AlertSite was read again."""
+    return "done" if status is Status.DONE else status_word(status)
 
 
 def _next_step(result: Result) -> str:

@@ -25,7 +25,7 @@ from reconciler.core.mask import shown
 from reconciler.core.pending import all_caught_up, caught_up, is_foreign
 from reconciler.core.plan import Action, BindingAction, Reason
 from reconciler.core.release import kept_priors, left_worse, with_intent
-from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
+from reconciler.core.result import Outcome, Result, Status, confirm, losses_of, with_idle
 from reconciler.core.run_record import run_record
 from reconciler.core.safety import next_budget
 from reconciler.core.state import (
@@ -266,6 +266,8 @@ def apply_plan(
         recorder.finish(delta, told.ending(outcomes, code, recorder.now()))
     except StateError as error:
         run.state_error = run.state_error or error
+    if last is not None:
+        outcomes = with_idle(outcomes, last.by_id, workspace.fleet.by_address)
     result = run.result(plan.account, outcomes)._replace(generation=generation, losses=losses)
     records = recorder.state.records
     bound = {address: record.id for address, record in records.items() if not record.is_new}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.sandbox import monitors
+
 if TYPE_CHECKING:
     from conftest import Account, Manifest, Monitor, Run, Sandbox, Workspace
 
@@ -391,3 +393,25 @@ def test_create_that_did_not_arrive_is_sent_again(
     posts = _posts(account)
     assert [posts.count(f"/monitors/{kind}") for kind in _KINDS] == [2, 3, 1, 2]
     assert len(account.monitors()) == 4
+
+
+@pytest.mark.parametrize(
+    ("default", "why"),
+    [(("enabled", False), "enabled is false"), (("locations", []), "it has no locations")],
+)
+def test_one_that_the_defaults_of_the_account_keep_from_running_is_named(
+    workspace: Workspace,
+    manifest: Manifest,
+    sandbox: Sandbox,
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    default: tuple[str, object],
+    why: str,
+) -> None:
+    monkeypatch.setitem(monitors._ACCOUNT_DEFAULTS, *default)  # type: ignore[arg-type]
+    workspace.write("new.yaml", manifest("email-smtp", "new", name="New"))
+    account = sandbox()
+    done = run(*_APPLY, env=account.env)
+    line = f"! email-smtp/new done: it is there but does not run: {why}, and the manifest does not"
+    assert (done.code, line in done.out) == (0, True), done.text
+    assert run(*_APPLY, env=account.env).code == 0

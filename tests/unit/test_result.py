@@ -4,9 +4,11 @@ from reconciler.core.model import Live
 from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Change, Loss, Plan
 from reconciler.core.planner import decide
-from reconciler.core.result import Outcome, Result, Status, confirm, losses_of
+from reconciler.core.result import Outcome, Result, Status, confirm, losses_of, with_idle
 from reconciler.errors import ExitCode
+from reconciler.render.markdown import result_markdown
 from reconciler.render.results import result_text
+from reconciler.render.view import View
 
 from build import ACCOUNT, SCHEMAS, desired, live, record
 from documents import check
@@ -168,6 +170,41 @@ class TestCreates:
         (confirmed,) = confirm([self.MADE], plan, {"email-smtp/relay": 7})
         assert confirmed.status is Status.NOT_KEPT
         assert [item.field for item in confirmed.not_kept] == ["port"]
+
+
+IDLE = "it is there but does not run: "
+
+
+@pytest.mark.parametrize(
+    ("manifest", "has", "why"),
+    [
+        ({}, {"enabled": False}, f"{IDLE}enabled is false, and the manifest does not set that"),
+        ({}, {"enabled": "n", "locations": []}, f"{IDLE}enabled is false"),
+        ({}, {"locations": []}, f"{IDLE}it has no locations"),
+        ({"enabled": False, "locations": []}, {"enabled": False, "locations": []}, ""),
+        ({}, {"enabled": True, "locations": [{"id": 10}]}, ""),
+        ({}, {}, ""),
+    ],
+)
+def test_a_new_monitor_that_does_not_run_is_done_and_says_so(
+    manifest: dict[str, object], has: dict[str, object], why: str
+) -> None:
+    manifests = {"email-smtp/relay": desired({"name": "Relay"} | manifest, id=None)}
+    done = Outcome(create(), Status.DONE, created=7)
+    (found,) = with_idle([done], {7: live(has, id=7)}, manifests)
+    assert found.status is Status.DONE
+    assert found.message[: len(why) or None] == why
+    result = Result(ACCOUNT, (found,))
+    assert result.exit_code is ExitCode.OK
+    assert (f"! email-smtp/relay done: {why}" in result_text(result)) == bool(why)
+    assert (f"! email-smtp/relay done: {why}" in result_markdown(result, View())) == bool(why)
+    assert "Apply complete! Resources: 1 added" in result_text(result)
+    check(result.to_json(), "result")
+
+
+def test_many_that_do_not_run_are_one_line() -> None:
+    found = tuple(Outcome(create(), Status.DONE, "idle", created=number) for number in range(1, 40))
+    assert "! 39 changes (email-smtp/relay, " in result_text(Result(ACCOUNT, found))
 
 
 def test_an_update_whose_monitor_is_gone_is_not_kept() -> None:

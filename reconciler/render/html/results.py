@@ -126,7 +126,7 @@ def _row(outcome: Outcome, tokens: str) -> Row:
         change.address,
         brief(lines) if is_done else "",
         () if is_done else (Tag(outcome.status.value.replace("-", " "), "destroy"),),
-        "" if is_done else outcome.message,
+        outcome.message,
         lines=tuple(_differing(outcome)) or lines,
         meta=tuple(filter(None, where)),
         anchor=change.address,

@@ -82,7 +82,9 @@ _NOTES = {
 _BINDINGS = {
     BindingAction.ADOPT: "bound to this monitor from now on",
     BindingAction.BIND: "created by an earlier run that did not record it",
-    BindingAction.FORGET: "its monitor is gone, or bound to another address or account",
+    BindingAction.FORGET: (
+        "its monitor is gone, has another type, or is bound to another address or account"
+    ),
     BindingAction.UNBIND: "bound by the run being undone",
     BindingAction.MOVE: "it was {name}; only its record moves, nothing is sent",
 }
@@ -119,7 +121,9 @@ _RELEASED = {
 _TOGETHER: dict[BindingAction | NoteCode, str] = {
     BindingAction.ADOPT: "bound to their manifests from now on",
     BindingAction.BIND: "created by an earlier run that did not record them",
-    BindingAction.FORGET: "their monitors are gone, or bound to other addresses or accounts",
+    BindingAction.FORGET: (
+        "their monitors are gone, have other types, or are bound to other addresses or accounts"
+    ),
     BindingAction.UNBIND: "bound by the run being undone",
     BindingAction.MOVE: "only their records move, nothing is sent",
     NoteCode.RELEASED: "released: {fields} ",

@@ -175,8 +175,8 @@ def test_orphan_is_listed_each_time_until_it_is_forgotten(
         "--prune, or forget it with: reconciler state rm email-smtp/three\n"
     )
     gone = (
-        "  . email-smtp/two (id 2) forgotten: its monitor is gone, or bound to another address or "
-        "account\n"
+        "  . email-smtp/two (id 2) forgotten: its monitor is gone, has another type, or is bound "
+        "to another address or account\n"
     )
     first = run("plan", env=applied.env)
     assert first.out == f"{gone}{orphan}\nNo changes. 1 unchanged.\n"

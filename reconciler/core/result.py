@@ -302,8 +302,9 @@ def _denied(outcome: Outcome) -> Outcome:
 def _doubled(outcome: Outcome, twin: Note) -> Outcome:
     message = (
         f"AlertSite also has monitor {twin.id} of the same kind and name, which did not exist when "
-        f"the plan was made; the manifest is bound to {outcome.created}. Another run with its own "
-        "state may have created it: delete the one you do not want"
+        f"the plan was made; the manifest is bound to {outcome.created}. A run with another state "
+        "may have created it, or an earlier one of this state, which reconciler history "
+        f"{outcome.change.address} shows: delete the one you do not want"
     )
     return outcome._replace(status=Status.DOUBLED, message=message)
 

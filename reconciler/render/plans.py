@@ -55,8 +55,9 @@ _NOTES = {
     NoteCode.DUPLICATE: (
         "!",
         (
-            "has the same kind and name as managed monitor {name}: another run with its own state "
-            "may have created it; delete the one you do not want"
+            "has the same kind and name as managed monitor {name}: a run with another state may "
+            "have created it, or an earlier one of this state, which reconciler history {address} "
+            "shows; delete the one you do not want"
         ),
     ),
     NoteCode.PENDING: (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.sandbox import monitors
+from reconciler.sandbox.worlds import World
 
 if TYPE_CHECKING:
     from conftest import Account, Manifest, Monitor, Run, Sandbox, Workspace
@@ -415,3 +416,20 @@ def test_one_that_the_defaults_of_the_account_keep_from_running_is_named(
     line = f"! email-smtp/new done: it is there but does not run: {why}, and the manifest does not"
     assert (done.code, line in done.out) == (0, True), done.text
     assert run(*_APPLY, env=account.env).code == 0
+
+
+def test_history_keeps_the_id_of_one_that_is_not_seen_and_is_created_again(
+    workspace: Workspace, manifest: Manifest, sandbox: Sandbox, run: Run, hurried: Clock
+) -> None:
+    """So that the first one can be told, should AlertSite show it one day."""
+    workspace.write("new.yaml", manifest("email-smtp", "new", name="New"))
+    account = sandbox(
+        world=World(lag=3600),
+        faults=["GET /monitors/10000* status=404"],
+    )
+    for _ in range(2):
+        done = run(*_APPLY, env=account.env, clock=hurried)
+        assert done.code in {0, 7}, done.text
+    assert len(_posts(account)) == 2, done.text
+    told = run("history", "email-smtp/new", env=account.env)
+    assert all(f"new (id {number}) unconfirmed" in told.out for number in (100001, 100002))

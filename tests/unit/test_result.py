@@ -164,6 +164,15 @@ class TestCreates:
     def test_one_that_was_accepted_and_is_not_listed_is_unconfirmed(self) -> None:
         (confirmed,) = confirm([self.MADE], self.after([]), {"email-smtp/relay": 7})
         assert (confirmed.status, confirmed.id) == (Status.UNCONFIRMED, 7)
+        assert confirmed.message.endswith("does not have monitor 7")
+
+    def test_one_beside_another_says_where_an_earlier_one_is_named(self) -> None:
+        fields = dict(self.MANIFEST.fields)
+        plan = self.after([live(fields, id=7), live(fields, id=8)])
+        (confirmed,) = confirm([self.MADE], plan, {"email-smtp/relay": 7})
+        assert (confirmed.status, confirmed.id) == (Status.DOUBLED, 7)
+        assert "monitor 8 of the same kind and name" in confirmed.message
+        assert "this state, which reconciler history email-smtp/relay shows" in confirmed.message
 
     def test_one_with_another_value_is_not_kept(self) -> None:
         plan = self.after([live({"name": "Relay", "port": 25}, id=7)])

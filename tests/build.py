@@ -9,6 +9,7 @@ from reconciler.core.options import PlanOptions
 from reconciler.core.planner import decide
 from reconciler.core.safety import Terms
 from reconciler.core.saved_plan import review
+from reconciler.core.siblings import Claim, Claims
 from reconciler.core.state import Record
 from reconciler.schema import installed_schemas
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 SCHEMAS = installed_schemas()
 ACCOUNT = Account("default", "https://example.com/api/v3")
 ORIGIN = Origin("monitors/a.yaml", 0, 1)
+_CLAIM = Claim("south", "email-smtp/moved", ORIGIN, is_unbound=True)
+FORGOTTEN = {
+    "its monitor is theirs": Claims(ids={2: _CLAIM}),
+    "its address is theirs": Claims(addresses={"email-smtp/moved": _CLAIM}),
+}
+"""What makes a plan forget the record of email-smtp/moved, which has the id 2."""
 
 
 def desired(

@@ -154,6 +154,16 @@ def without_manifest(
     return ManifestState.NO_MANIFEST, knows, LiveState.MONITOR if same else LiveState.OTHER_KIND
 
 
+def orphaned(inventory: Inventory) -> dict[str, Record]:
+    """By address, the records of monitors that are there and ours, and that have no manifest."""
+    return {
+        address: record
+        for address, record in inventory.records.items()
+        if address not in inventory.by_address
+        and TABLE[without_manifest(address, record, inventory)] is Decision.ORPHAN
+    }
+
+
 def situation(
     manifest: Desired, inventory: Inventory
 ) -> tuple[ManifestState, RecordState, LiveState]:

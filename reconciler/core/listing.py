@@ -10,18 +10,20 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.core.decisions import TABLE, Decision, without_manifest
+from reconciler.core.decisions import orphaned
 from reconciler.core.inventory import Inventory, number_of
 from reconciler.core.mask import HIDDEN, shown
 from reconciler.core.model import JSON, Kind, Live, elements_by_key, kind_of, scalars_in
 from reconciler.core.names import Name, find_names, uses_of
 from reconciler.core.report import Standing
+from reconciler.core.siblings import NOBODY
 from reconciler.core.targets import is_id, is_in, is_selected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.core.model import Account, Desired, Origin
+    from reconciler.core.siblings import Claims
     from reconciler.core.state import Record
 
 
@@ -148,6 +150,7 @@ def list_monitors(
     records: Mapping[str, Record],
     live: Iterable[Live],
     kinds: Mapping[str, Kind],
+    others: Claims = NOBODY,
     *,
     is_offline: bool = False,
 ) -> Listing:
@@ -159,17 +162,13 @@ def list_monitors(
         records: what was last applied, by address.
         live: every monitor that AlertSite returned, or what the records say in its place.
         kinds: the kinds, by name.
+        others: what other accounts with the same login describe; their monitors are left out.
         is_offline: whether the records stand for AlertSite.
     """
-    inventory = Inventory(desired, records, live)
+    inventory = Inventory(desired, records, others.leave(live), others=others)
     view = _View(inventory, kinds, is_offline=is_offline)
     found = [view.managed(manifest) for manifest in inventory.desired]
-    found += [
-        view.orphaned(address, record)
-        for address, record in inventory.records.items()
-        if address not in inventory.by_address
-        and TABLE[without_manifest(address, record, inventory)] is Decision.ORPHAN
-    ]
+    found += [view.orphaned(address, record) for address, record in orphaned(inventory).items()]
     found.sort(key=lambda item: item.address or "")
     found += [
         view.unmanaged(monitor)

@@ -74,7 +74,8 @@ class Overview(NamedTuple):
         counts: how many monitors there are of each standing.
         changes: how many changes of each action a plan has.
         refused: how many manifests it refuses.
-        cost: of all email monitors of the account, ours or not.
+        cost: of all email monitors of the account, but for those that an account with the same
+            login describes.
         holder: None while nobody holds the lock.
     """
 

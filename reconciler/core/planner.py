@@ -15,8 +15,8 @@ from reconciler.core.decisions import (
     Decision,
     claim_on,
     claim_on_orphan,
+    orphaned,
     situation,
-    without_manifest,
 )
 from reconciler.core.diff import FieldChange, explain, explain_create, patch, stranded
 from reconciler.core.inventory import Inventory, Uncertain, match_key_of, number_of
@@ -59,15 +59,12 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
     alone = {
         key: item for key, item in inventory.records.items() if key not in inventory.by_address
     }
-    is_orphan = {
-        address: TABLE[without_manifest(address, record, inventory)] is Decision.ORPHAN
-        for address, record in alone.items()
-    }
+    left = orphaned(inventory)
     # Without its manifest an orphan has neither a label nor a file, by which it may be left out.
     is_vague = any(
         means_more(item, target) for target in rules.targets for item in inventory.desired
     )
-    counts = Counter(record.id for address, record in alone.items() if is_orphan[address])
+    counts = Counter(record.id for record in left.values())
     # What has the name in another kind replaces it, and is to be there first.
     awaited = {
         _name(address)
@@ -78,7 +75,7 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
     for address, record in alone.items():
         if not is_target_address(address, rules.targets):
             continue
-        if not is_orphan[address]:
+        if address not in left:
             yield Binding(address, BindingAction.FORGET, record.id)
         elif not rules.prune:  # without any manifest, the folder may be the wrong one
             name = None if inventory.desired else "empty"

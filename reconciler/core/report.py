@@ -1,8 +1,8 @@
 """The fleet as it is: what is managed, what is not, what it costs, and how old what we know is.
 
 Rule: pure. It is made of one observation, the manifests and the state, and decides nothing. Every
-monitor of the account is in it exactly once, and so is every manifest; all counts are counts of
-these.
+email monitor of the account is in it at most once, and every manifest exactly once; all counts are
+counts of these. Monitors that belong to another account with the same login are not in it.
 
 **Measurements and credits.** One measurement is one run from one location. Where a monitor rotates,
 a run takes a part of its locations, and each location has its share of them. AlertSite's page on
@@ -17,16 +17,19 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.cost import credits_of, per_day
+from reconciler.core.decisions import orphaned
 from reconciler.core.drift import find_drift
 from reconciler.core.inventory import Inventory
 from reconciler.core.model import boolean, mappings_in
 from reconciler.core.pending import records_of
+from reconciler.core.siblings import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from reconciler.core.generation import Generation
     from reconciler.core.model import JSON, Account, Desired, Kind, Live
+    from reconciler.core.siblings import Claims
     from reconciler.core.state import Record, State
 
 
@@ -35,6 +38,7 @@ FORMAT_VERSION = "1.0"
 
 NO_LABEL = "(no label)"
 NO_LOCATION = "(unknown)"
+NO_KIND = "(unknown)"
 _NORTH_AMERICA = 1
 REGIONS = {
     _NORTH_AMERICA: "US and Canada",
@@ -178,7 +182,7 @@ class Report(NamedTuple):
 
     def by_kind(self) -> dict[str, Tally]:
         """By kind."""
-        return self._tallies(lambda monitor: (monitor.kind,))
+        return self._tallies(lambda monitor: (monitor.kind or NO_KIND,))
 
     def by_label(self) -> dict[str, Tally]:
         """By label, as `name=value`; a monitor is in as many as it has."""
@@ -267,28 +271,25 @@ def fleet_report(
     kinds: Mapping[str, Kind],
     read_at: str,
     age: Callable[[str], int | None],
+    others: Claims = NOBODY,
 ) -> Report:
     """The fleet as an observation shows it.
 
     `read_at` is when `live` was read, RFC 3339 UTC; `age` gives how many seconds before that a
-    time was, or None if it is none.
+    time was, or None if it is none. What `others` with the same login describe is left out.
     """
-    live = tuple(live)
-    view = Inventory(desired, records_of(state, live, kinds), live)
+    live = others.leave(live)
+    view = Inventory(desired, records_of(state, live, kinds), live, others=others)
     drift = find_drift(account, view.records, view.by_id.values(), kinds, today=read_at[:10])
     drifted = {monitor.address for monitor in drift.monitors}
-    orphans = {
-        record.id: address
-        for address, record in view.records.items()
-        if address not in view.by_address
-    }
+    orphans = {record.id: address for address, record in orphaned(view).items()}
     monitors = [*_missing(view)]
     for one in view.by_id.values():
         address = view.claimed.get(one.id, "")
         manifest = view.by_address.get(address)
         address = address or orphans.get(one.id, "")
-        if manifest is None and not address and one.type not in kinds:
-            continue  # no email monitor
+        if not address and (one.id in view.bound or one.type not in {*kinds, None}):
+            continue  # its record is to be forgotten, or it is no email monitor
         monitors.append(
             _monitor(
                 one, address, manifest, view.records.get(address), is_drifted=address in drifted

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from reconciler.core.model import Origin
+    from reconciler.core.model import Live, Origin
 
 
 class Claim(NamedTuple):
@@ -49,6 +49,10 @@ class Claims(NamedTuple):
     addresses: Mapping[str, Claim] = {}
     files: Mapping[str, Claim] = {}
     unread: tuple[str, str] | tuple[()] = ()
+
+    def leave(self, live: Iterable[Live]) -> tuple[Live, ...]:
+        """Those of the monitors that none of them names."""
+        return tuple(monitor for monitor in live if monitor.id not in self.ids)
 
 
 NOBODY = Claims()

@@ -33,6 +33,7 @@ def find_monitors(workspace: Workspace, state: State, reader: Reader | None) -> 
         RefusedError: the state is that of another account.
     """
     fleet, kinds = workspace.fleet, workspace.schemas.kinds
+    others = fleet.sources.others
     workspace.vault.learn(fleet.desired)
     if reader is None:
         live = tuple(
@@ -40,14 +41,12 @@ def find_monitors(workspace: Workspace, state: State, reader: Reader | None) -> 
             for address, record in state.records.items()
         )
         return list_monitors(
-            state.account, fleet.desired, state.all_records, live, kinds, is_offline=True
+            state.account, fleet.desired, state.all_records, live, kinds, others, is_offline=True
         )
     named = {item.id for item in fleet.desired if item.id is not None}
-    theirs = fleet.sources.others.ids
-    seen = observe(reader, kinds, state, named).live
-    live = tuple(monitor for monitor in seen if monitor.id not in theirs)
+    live = observe(reader, kinds, state, named).live
     records = records_of(state, live, kinds)
-    return list_monitors(reader.account, fleet.desired, records, live, kinds)
+    return list_monitors(reader.account, fleet.desired, records, live, kinds, others)
 
 
 def check_columns(listing: Listing, columns: Iterable[str], flag: str) -> None:

@@ -35,4 +35,5 @@ def report(fleet: Fleet, schemas: Schemas, reader: Reader, state: State, now: da
         schemas.kinds,
         written(now),
         lambda moment: seconds_since(moment, now),
+        fleet.sources.others,
     )

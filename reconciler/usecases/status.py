@@ -42,11 +42,11 @@ def find_status(
     """
     fleet, kinds = workspace.fleet, workspace.schemas.kinds
     found = look_without_secrets(workspace, reader, state)
-    live = found.live
+    others = fleet.sources.others
+    live = others.leave(found.live)
     records = records_of(state, live, kinds)
-    ours = tuple(monitor for monitor in live if monitor.id not in fleet.sources.others.ids)
     return find_overview(
-        list_monitors(reader.account, fleet.desired, records, ours, kinds),
+        list_monitors(reader.account, fleet.desired, records, live, kinds, others),
         found.plan,
         find_drift(reader.account, records, live, kinds, today=today),
         live,

@@ -68,5 +68,6 @@ def watch(workspace: Workspace, reader: Reader, state: State, now: datetime) -> 
             kinds,
             written(now),
             lambda moment: seconds_since(moment, now),
+            workspace.fleet.sources.others,
         ),
     )

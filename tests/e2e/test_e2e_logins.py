@@ -461,6 +461,23 @@ class TestSharedLogin:
         assert shared("apply", "--all-accounts", "--auto-approve", env=self.SAME).code == 0
         assert "0 unchanged" not in shared("plan", env=self.SAME).text
 
+    def test_monitors_of_the_other_are_not_counted(self, shared: Pair, manifest: Manifest) -> None:
+        for name, port in zip(BOTH, (25, 26), strict=True):
+            number = self.made(shared, name, port)
+            text = manifest("email-smtp", name, number, name=name, port=port)
+            shared.workspace.write(f"{name}/own.yaml", text)
+        assert shared("apply", "--all-accounts", "--auto-approve", env=self.SAME).code == 0
+        own = ("-a", "north", "--json")
+        told = {
+            "plan": shared("plan", *own, env=self.SAME).json["summary"]["unmanaged"],
+            "list": shared("list", *own, env=self.SAME).json["summary"]["unmanaged"],
+            "status": shared("status", *own, env=self.SAME).json["monitors"]["unmanaged"],
+            "report": shared("report", *own, env=self.SAME).json["total"]["unmanaged"],
+        }
+        assert told == dict.fromkeys(told, 0)
+        cost = shared("status", *own, env=self.SAME).json["cost"]
+        assert cost["monitors"] + cost["unknown"] == 1
+
     @pytest.mark.parametrize("has_id", [True, False])
     def test_what_moves_to_the_other_is_forgotten_here_and_not_destroyed(
         self, shared: Pair, manifest: Manifest, *, has_id: bool

@@ -10,9 +10,10 @@ from reconciler.core.listing import Listing, Where, list_monitors
 from reconciler.core.mask import HIDDEN
 from reconciler.core.model import Live
 from reconciler.core.report import Standing
+from reconciler.core.siblings import Claims
 from reconciler.render.listings import list_csv, list_names, list_text
 
-from build import ACCOUNT, SCHEMAS, desired, live, record
+from build import ACCOUNT, FORGOTTEN, SCHEMAS, desired, live, record
 
 _PLACES = [{"id": 30, "name": "Boston (MA)", "region": 1}, {"id": 10, "name": "Miami (FL)"}]
 
@@ -43,6 +44,20 @@ def test_whose_each_monitor_is() -> None:
         (Standing.UNMANAGED, None, 3, True),
     ]
     assert listing.counts() == {"managed": 1, "unmanaged": 1, "orphaned": 1, "missing": 1}
+
+
+@pytest.mark.parametrize("others", FORGOTTEN.values(), ids=FORGOTTEN)
+def test_what_a_plan_forgets_is_no_orphan(others: Claims) -> None:
+    monitors = [live({"name": "A"}, id=2)]
+    moved = {"email-smtp/moved": record(id=2)}
+    assert listed(*monitors, records=moved, others=others).monitors == ()
+    assert listed(*monitors, records=moved, others=others, is_offline=True).monitors == ()
+
+
+def test_a_monitor_of_another_account_with_the_same_login_is_not_ours() -> None:
+    theirs = FORGOTTEN["its monitor is theirs"]
+    listing = listed(live({}, id=1), live({}, id=2), others=theirs)
+    assert [item.id for item in listing.monitors] == [1]
 
 
 def test_a_value_is_found_as_manifests_write_it() -> None:

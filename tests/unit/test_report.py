@@ -6,12 +6,13 @@ import pytest
 
 from reconciler.core.model import Desired, Lifecycle, Live
 from reconciler.core.report import Report, Standing, Tally, fleet_report
+from reconciler.core.siblings import NOBODY, Claims
 from reconciler.core.state import Record, State
 from reconciler.render import report_text
 from reconciler.render.html import report_html
 from reconciler.render.view import View
 
-from build import ACCOUNT, SCHEMAS, desired, live, record
+from build import ACCOUNT, FORGOTTEN, SCHEMAS, desired, live, record
 from markup import Page
 
 NOW = "2026-01-03T03:04:05Z"
@@ -23,10 +24,12 @@ def report(
     manifests: list[Desired] | None = None,
     records: dict[str, Record] | None = None,
     monitors: list[Live] | None = None,
+    others: Claims = NOBODY,
 ) -> Report:
     state = State("lineage", ACCOUNT, 1, "2026-01-02T03:04:05Z", records=records or {})
     age = {"2026-01-02T03:04:05Z": 86_400}.get
-    return fleet_report(ACCOUNT, manifests or [], state, monitors or [], SCHEMAS.kinds, NOW, age)
+    given = (manifests or [], state, monitors or [], SCHEMAS.kinds)
+    return fleet_report(ACCOUNT, *given, NOW, age, others)
 
 
 def running(id: int = 1, **fields: Any) -> Live:
@@ -49,6 +52,24 @@ def test_each_monitor_has_one_standing() -> None:
     total = found.total
     assert (total.monitors, total.managed, total.orphaned, total.unmanaged) == (3, 1, 1, 1)
     assert total.missing == 1
+
+
+def test_a_monitor_without_a_type_counts() -> None:
+    found = report(monitors=[running(1)._replace(type=None)])
+    (one,) = found.monitors
+    assert (one.id, one.standing) == (1, Standing.UNMANAGED)
+    assert list(found.by_kind()) == ["(unknown)"]
+
+
+@pytest.mark.parametrize("others", FORGOTTEN.values(), ids=FORGOTTEN)
+def test_what_a_plan_forgets_is_no_orphan(others: Claims) -> None:
+    assert report([], {"email-smtp/moved": record(id=2)}, [running(2)], others).monitors == ()
+
+
+def test_a_monitor_of_another_account_with_the_same_login_is_not_ours() -> None:
+    found = report(monitors=[running(1), running(2)], others=FORGOTTEN["its monitor is theirs"])
+    assert [one.id for one in found.monitors] == [1]
+    assert found.total.measurements == 576
 
 
 def test_a_record_binds_a_manifest_without_an_id() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.core.report import NO_LABEL, NO_LOCATION, Standing
+from reconciler.core.report import NO_KIND, NO_LABEL, NO_LOCATION, Standing
 from reconciler.render.html.page import Number, Tag, filters, page
 from reconciler.render.reports import TALLIED
 from reconciler.render.text import ago, quantity
@@ -307,7 +307,7 @@ def _facets(monitor: Monitor, report: Report) -> dict[str, list[str]]:
     return {
         _STANDING: [monitor.standing.value],
         _STATE: [name for name, is_so in states.items() if is_so],
-        _KIND: [monitor.kind],
+        _KIND: [monitor.kind or NO_KIND],
         _LABEL: [f"{name}={value}" for name, value in monitor.labels.items()],
         _LOCATION: [_place_name(report, number) for number in monitor.locations],
     }
@@ -315,7 +315,7 @@ def _facets(monitor: Monitor, report: Report) -> dict[str, list[str]]:
 
 def _row(monitor: Monitor, report: Report, tokens: str) -> MonitorRow:
     symbol, tone = _TONES[monitor.standing]
-    address = monitor.address or f"{monitor.kind}/{monitor.id}"
+    address = monitor.address or f"{monitor.kind or NO_KIND}/{monitor.id}"
     return MonitorRow(
         symbol,
         tone,

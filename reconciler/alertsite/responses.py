@@ -160,7 +160,7 @@ def token(response: httpx.Response, site: Site) -> tuple[str, float | None]:
         raise CredentialsError(
             f"AlertSite rejects the login: {words(response)}",
             f"Check {site.wording.login}. {_SINGLE_SIGN_ON} reconciler tried the login only once, "
-            "because AlertSite locks users out.",
+            "because AlertSite can lock users out.",
         )
     data = content(response, f"POST {LOGIN}", site)
     value = data.get("access_token") if isinstance(data, dict) else None

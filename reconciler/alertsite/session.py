@@ -57,7 +57,7 @@ _CONNECT, _WRITE = 5.0, 10.0
 _LONGEST_PAUSE = 30.0
 _TOKEN_LIFE = 3600.0
 _RENEW_EARLY = 300.0
-_ONCE = "reconciler tried the login only once, because AlertSite locks users out."
+_ONCE = "reconciler tried the login only once, because AlertSite can lock users out."
 _LARGER = (
     " If the list is right, allow more with largest_list in reconciler.toml "
     "(RECONCILER_LARGEST_LIST)."
@@ -91,9 +91,9 @@ class Session:
     each time it arrives, and no answer but its own says that it did not: proxies answer 502 to 504
     for requests that went through, and 429 or 401 may come after the effect as well. So a POST goes
     out again only after a connection that could not be made; whoever asked for it has to look
-    first. So does a login, since AlertSite locks users out, and no answer but a token says that it
-    did not count this one: how it ended is remembered, and it is never tried again. A token that a
-    login has just given and that is refused ends the run for the same reason.
+    first. So does a login, since AlertSite can lock users out, and no answer but a token says that
+    it did not count this one: how it ended is remembered, and it is never tried again. A token that
+    a login has just given and that is refused ends the run for the same reason.
 
     An exchange ends in bounded time and space, as `wire` sees to. One that ran into its deadline is
     not repeated: another one would take as long.

@@ -57,7 +57,7 @@ def _id(text: str) -> int:
         BadParameter: it is none.
     """
     if not is_id(text) or len(text) > _DIGITS:
-        raise click.BadParameter(f"{text!r} is not an id; write a number, such as 30")
+        raise click.BadParameter(f"{text!r} is not an id; write a number, such as 20")
     return int(text)
 
 
@@ -72,7 +72,7 @@ def explain(name: str | None, number: int | None) -> int:
     email-smtp.metadata.id, locations.id, interval. explain lint lists the codes of validate
     --lint.
 
-    explain location 30 and explain property 120 ask AlertSite what its monitors say about that id;
+    explain location 20 and explain property 228 ask AlertSite what its monitors say about that id;
     without ID, about all ids.
     """
     if name is None:
@@ -84,7 +84,7 @@ def explain(name: str | None, number: int | None) -> int:
     if number is not None:
         raise UsageError(
             f"{name} has no ids",
-            "Only locations and properties have ids, such as: reconciler explain location 30",
+            "Only locations and properties have ids, such as: reconciler explain location 20",
         )
     console.data(_explained(name))
     return ExitCode.OK

@@ -499,7 +499,7 @@ def test_login_and_token_that_are_refused_say_what_to_check(
     script.on("POST /access-tokens", error(status, "no"))
     with pytest.raises(CredentialsError) as caught:
         patch(connect())
-    for word in ("ALERTSITE_USERNAME", "Single Sign-On", "locks users out"):
+    for word in ("ALERTSITE_USERNAME", "Single Sign-On", "can lock users out"):
         assert word in caught.value.hint
 
 

@@ -597,7 +597,7 @@ class TestLogin:
                 patch(session)
             assert not caught.value.may_have_arrived
         assert script.requests() == [self.LOGIN]
-        assert "locks users out" in caught.value.hint
+        assert "can lock users out" in caught.value.hint
 
     def test_a_connection_that_fails_is_tried_again(self, connect: Callable[..., Session]) -> None:
         (port,) = free_ports(1)

@@ -80,6 +80,9 @@ ENVIRONMENT = {
 OTHERS = {
     "CI": "If set, missing credentials are an error, and the sandbox is never used.",
     "NO_COLOR": "If set, output has no color.",
+    "CLICOLOR_FORCE": "If set to anything but `0`, output has color even if it does not go to a "
+    "terminal. `NO_COLOR` wins.",
+    "TERM": "If it is `dumb`, there is no progress line and no pager.",
     "HTTPS_PROXY, ALL_PROXY": "The proxy for requests to AlertSite, GitHub and GitLab, such as "
     "`http://proxy.example.com:3128`. `HTTPS_PROXY` wins. Lower-case names work as well. Loopback "
     "without TLS, such as the sandbox, is reached without a proxy.",
@@ -90,11 +93,30 @@ OTHERS = {
     "operating system.",
     "SSL_CERT_DIR": "A folder of authorities, prepared with `openssl rehash`. Used if "
     "`SSL_CERT_FILE` is not set.",
-    "PAGER": "The program that shows a plan that does not fit on the terminal. Default: `less`.",
+    "PAGER": "The program that shows a plan that does not fit on the terminal. Default: `less`. If "
+    "set and empty, there is none.",
+    "AWS_…, GOOGLE_…, AZURE_STORAGE_…": "Login, region and server of a state in an object store.",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "Where traces are sent. Other OpenTelemetry variables work as "
     "well.",
     "GITHUB_ACTOR, GITLAB_USER_LOGIN, BUILD_USER_ID": "The actor in the run record.",
-    "CI_JOB_URL, BUILD_URL": "The pipeline in the run record.",
+    "CI_JOB_URL, CI_PIPELINE_URL, BUILD_URL, GITHUB_SERVER_URL, GITHUB_RUN_ID": "The pipeline in "
+    "the run record.",
+    "GITHUB_TOKEN, GITLAB_TOKEN": "The token of the commands that use GitHub or GitLab: `comment`, "
+    "`issue` and `reviewed`.",
+    "GITHUB_REPOSITORY, CI_PROJECT_ID": "The project of these commands.",
+    "GITHUB_API_URL, GITHUB_GRAPHQL_URL, CI_API_V4_URL": "The server of these commands. Default: "
+    "that of github.com or gitlab.com.",
+    "GITHUB_EVENT_PATH, GITHUB_REF, CI_MERGE_REQUEST_IID": "The pull or merge request that the "
+    "pipeline is for.",
+    "GITHUB_SHA, CI_COMMIT_SHA": "The commit that `reviewed` finds the request of.",
+    "GITHUB_ACTIONS, GITHUB_OUTPUT, GITHUB_STEP_SUMMARY": "If `GITHUB_ACTIONS` is `true`, the "
+    "counts and a summary are appended to the files that the others name.",
+    "GITHUB_WORKSPACE, CI_PROJECT_DIR": "The root that paths in reports for GitHub and GitLab are "
+    "relative to.",
+    "JOB_COMPLETION_INDEX": "The number of the shard, from 0, with `--shard /N`.",
+    "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, DASK_DISTRIBUTED__COMM__TLS__CLIENT__CERT, "
+    "DASK_DISTRIBUTED__COMM__TLS__CLIENT__KEY": "The TLS files with `--executor dask:tls://…`. "
+    "Other variables of Dask work as well.",
 }
 
 

@@ -42,6 +42,20 @@ def test_each_variable_is_named() -> None:
     assert set(ENVIRONMENT) == named | by_key
 
 
+def test_each_variable_of_a_platform_is_named() -> None:
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (ROOT / "reconciler").rglob("*.py")
+        if "sandbox" not in path.parts
+    )
+    of_others = "BUILD|CI|CLICOLOR|DASK|GITHUB|GITLAB|JOB"
+    found = re.findall(rf'"((?:{of_others})_[A-Z0-9_]+)"', code)
+    found += re.findall(r'environ\.get\(\s*"([A-Z0-9_]+)"', code)
+    named = [*ENVIRONMENT, *", ".join(OTHERS).split(", ")]
+    own_of_git = {"GIT_CONFIG_COUNT"}
+    assert {it for it in found if not any(one.startswith(it) for one in named)} <= own_of_git
+
+
 def test_each_variable_that_reaches_the_network_is_named() -> None:
     code = (ROOT / "reconciler" / "alertsite" / "session.py").read_text(encoding="utf-8")
     named = {one for names in OTHERS for one in names.split(", ")}

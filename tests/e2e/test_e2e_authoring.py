@@ -131,7 +131,7 @@ class TestExplain:
     def test_what_is_not_an_id(self, number: str, run: Run) -> None:
         done = run("explain", "--", "location", number)
         assert (done.code, done.out) == (64, "")
-        assert "is not an id; write a number, such as 30" in done.err
+        assert "is not an id; write a number, such as 20" in done.err
 
 
 class TestProbe:

@@ -110,7 +110,7 @@ def test_login_is_sent_once_whatever_is_answered(
     account = sandbox(*fleet(1), faults=[f"{_LOGIN} status={status} retry-after=0"])
     done = run(*_APPLY, env=account.env)
     assert done.code == 6
-    assert "reconciler tried the login only once, because AlertSite locks users out." in done.err
+    assert "reconciler tried the login only once, because AlertSite can lock users out." in done.err
     assert account.calls() == [_LOGIN]
 
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from reconciler.core.model import JSON, Live
 
 
+COST_FIELDS = frozenset(
+    {"enabled", "interval", "locations", "rotate_locations", "monitor_location_count"}
+)
+"""What a monitor costs depends on these."""
 _MINUTES_A_DAY = 1440
 _DIGITS = re.compile("[0-9]{1,18}")
 _NEAR = 1

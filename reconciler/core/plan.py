@@ -200,12 +200,14 @@ class Measurements(NamedTuple):
 
     Attributes:
         credits_before: what they cost, by the regions of their locations; see `cost`.
+        unknown: how many may cost more or less, and are not counted as nobody knows how much.
     """
 
     before: int = 0
     after: int = 0
     credits_before: float = 0.0
     credits_after: float = 0.0
+    unknown: int = 0
 
 
 class BudgetLimits(NamedTuple):

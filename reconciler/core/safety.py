@@ -31,7 +31,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 from unicodedata import normalize
 
-from reconciler.core.cost import credits_per_day, number, per_day, regions_of
+from reconciler.core.cost import COST_FIELDS, credits_per_day, number, per_day, regions_of
 from reconciler.core.model import SECRET_REF, boolean, mappings_in
 from reconciler.core.plan import (
     Action,
@@ -408,16 +408,18 @@ def _measurements(change: Change, live: Live | None) -> tuple[int | None, int | 
 def _added(
     total: Measurements, change: Change, live: Live | None, regions: Mapping[int, int]
 ) -> Measurements:
-    """The total with the change, if what it costs can be known."""
+    """The total with the change; one whose cost cannot be known is counted as unknown."""
     was, will = _measurements(change, live)
     if was is None or will is None:
-        return total
+        may_differ = change.action is not Action.UPDATE or not COST_FIELDS.isdisjoint(change.body)
+        return total._replace(unknown=total.unknown + may_differ)
     has, becomes = _before_and_after(change, live)
     return Measurements(
         total.before + was,
         total.after + will,
         total.credits_before + (credits_per_day(has, regions) or 0),
         total.credits_after + (credits_per_day(becomes or {}, regions) or 0),
+        total.unknown,
     )
 
 

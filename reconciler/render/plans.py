@@ -150,6 +150,7 @@ _ALL_LEFT = {
     "untold": ": a ! target may exclude them. To retire one, name its ADDRESS as a target",
     "replaced": ": what replaces them is not there yet, and is no target. Name all as targets",
 }
+_UNKNOWN_COST = "no known interval or locations"
 _MOST = 10
 """So many labels are named of those whose monitors lose monitoring."""
 _FEW = 3
@@ -564,13 +565,18 @@ def refusal_text(coverage: Coverage) -> str:
 
 
 def cost_text(measurements: Measurements) -> str:
-    """What the monitors that change cost; empty if that stays as it is."""
-    before, after, was, will = measurements
+    """What the monitors that change cost; empty if that is known to stay as it is."""
+    before, after, was, will, unknown = measurements
     if before == after and was == will:
-        return ""
+        if not unknown:
+            return ""
+        who = quantity(unknown, "monitor that changes", "monitors that change")
+        return f"Cost: unknown for {who}: {_UNKNOWN_COST}"
+    more = quantity(unknown, "more is", "more are")
     return (
         f"Cost: {before:,} → {after:,} measurements per day ({after - before:+,}), "
         f"{was:,.10g} → {will:,.10g} credits, of the monitors that change"
+        + (f"; {more} not counted: {_UNKNOWN_COST}" if unknown else "")
     )
 
 

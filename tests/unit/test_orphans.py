@@ -9,7 +9,15 @@ from reconciler.context import SYSTEM, Cancellation, Reporter
 from reconciler.core.inventory import Inventory
 from reconciler.core.model import Desired, Ignored, Lifecycle, Live, Origin
 from reconciler.core.options import PlanOptions
-from reconciler.core.plan import Action, Binding, BindingAction, NoteCode, Plan, Reason
+from reconciler.core.plan import (
+    Action,
+    Binding,
+    BindingAction,
+    Measurements,
+    NoteCode,
+    Plan,
+    Reason,
+)
 from reconciler.core.planner import decide
 from reconciler.core.result import Outcome, Result, Status, confirm
 from reconciler.core.saved_plan import PlanInputs, SavedPlan, fleet_digest, refuse_foreign
@@ -512,7 +520,7 @@ class TestSavedPlans:
             (GONE, Status.NOT_STARTED),
         ]
         assert [loss.address for loss in found.plan.coverage.losses] == ["email-smtp/relay"]
-        assert found.plan.coverage.measurements == (0, 0, 0, 0)
+        assert found.plan.coverage.measurements == Measurements()
         result = Result(ACCOUNT, found.moved)
         assert result.exit_code is ExitCode.REFUSED
         text = result_text(result)

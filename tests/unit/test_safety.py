@@ -563,7 +563,12 @@ class TestMeasurements:
         ]
         plan = planned(manifests, [live(self.HAS, id=1), live({"interval": 1}, id=2)])
         assert len(plan.changes) == 3
-        assert self.cost(plan) == Measurements(288, 576, 288, 576)
+        assert self.cost(plan) == Measurements(288, 576, 288, 576, unknown=2)
+
+    def test_what_does_not_change_a_cost_is_not_unknown(self) -> None:
+        plan = planned([desired({"port": 26})], [live({"port": 25})])
+        assert len(plan.changes) == 1
+        assert self.cost(plan) == Measurements()
 
 
 RECENT = (Lost(9, "email-imap/z", ("deleted",), "2026-01-02T03:04:05Z"),)
@@ -632,6 +637,31 @@ class TestText:
                 "change"
             ),
         ]
+
+    @pytest.mark.parametrize(
+        ("measured", "text"),
+        [
+            (Measurements(), []),
+            (
+                Measurements(0, 288, 0, 144, 2),
+                [
+                    (
+                        "Cost: 0 → 288 measurements per day (+288), 0 → 144 credits, of the "
+                        "monitors that change; 2 more are not counted: no known interval or "
+                        "locations"
+                    )
+                ],
+            ),
+            (
+                Measurements(unknown=1),
+                ["Cost: unknown for 1 monitor that changes: no known interval or locations"],
+            ),
+        ],
+    )
+    def test_it_says_how_many_costs_are_unknown(
+        self, measured: Measurements, text: list[str]
+    ) -> None:
+        assert self.text(Coverage(5, (), measured)) == text
 
     def test_no_option_is_named_where_none_allows_it(self) -> None:
         above = SOME._replace(allowance=BudgetLimits(10, None, 2))

@@ -45,7 +45,7 @@ _URL = re.compile(
 )
 _REMOTE = re.compile(r"remote\.(?P<name>.*)\.(?P<key>url|pushurl)", re.DOTALL)
 _RULE = re.compile(r"url\.(?P<base>.*)\.(?P<key>insteadof|pushinsteadof)", re.DOTALL)
-_USER, _PASSWORD = "RECONCILER_GIT_USERNAME", "RECONCILER_GIT_PASSWORD"
+_USER, _PASSWORD = "RECONCILER_GIT_USERNAME_", "RECONCILER_GIT_PASSWORD_"
 _HELPER = (
     '!f() {{ if test "$1" = get; then printf "username=%s\\npassword=%s\\n" '
     '"${user}" "${password}"; fi; }}; f'
@@ -172,11 +172,11 @@ def _credentials(
     if not login.password:
         yield f"credential.{login.host}.username", user
         return
-    environment |= {f"{_USER}_{number}": user, f"{_PASSWORD}_{number}": password}
+    environment |= {f"{_USER}{number}": user, f"{_PASSWORD}{number}": password}
     yield f"credential.{login.host}.helper", ""  # those that are configured are not asked
     yield (
         f"credential.{login.host}.helper",
-        _HELPER.format(user=f"{_USER}_{number}", password=f"{_PASSWORD}_{number}"),
+        _HELPER.format(user=f"{_USER}{number}", password=f"{_PASSWORD}{number}"),
     )
 
 

@@ -73,8 +73,6 @@ ENVIRONMENT = {
     "RECONCILER_SECRET_KEY": "Key of the fingerprints of secrets. Generate one with `openssl rand "
     "-hex 32`.",
     "RECONCILER_NOTIFY": "URLs to notify, separated by spaces.",
-    "RECONCILER_GIT_USERNAME": "User for a state in Git over HTTPS.",
-    "RECONCILER_GIT_PASSWORD": "Password or token for a state in Git over HTTPS.",
     "RECONCILER_DEBUG": "Shows the traceback of an unexpected error.",
 }
 OTHERS = {

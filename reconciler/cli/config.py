@@ -12,12 +12,13 @@ from urllib.parse import unquote, urlsplit
 
 from reconciler import durable
 from reconciler.context import MIB, USUAL, Limits
+from reconciler.core.nearest import nearest
 from reconciler.core.printable import is_unicode
 from reconciler.core.safety import Budget, Budgets
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 
 PROJECT = Path("reconciler.toml")
@@ -53,6 +54,18 @@ _SEVERITIES = ("error", "warning", "info", "off")
 _MOST_BYTES = 64 * 1024
 """Of a file with settings or with one of them."""
 _CEILING = "RECONCILER_BUDGET"
+_WITHOUT_FILE = (_CEILING, "RECONCILER_DEBUG")
+_WITH_FILE = (
+    "RECONCILER_DEADLINE",
+    "RECONCILER_LARGEST_LIST",
+    "RECONCILER_LOCK_LEASE",
+    "RECONCILER_NOTIFY",
+    "RECONCILER_SECRET_KEY",
+    "RECONCILER_STATE",
+    "RECONCILER_TIMEOUT",
+)
+OWN_VARIABLES = (*_WITHOUT_FILE, *_WITH_FILE)
+"""Variables with the name of the tool; some are read from a file too, see `_value`."""
 _BUDGET = re.compile(
     "(?P<monitors>[0-9]{1,9})(,(?P<percent>[0-9]{1,3})%)?|(?P<share>[0-9]{1,3})%", re.ASCII
 )
@@ -240,6 +253,23 @@ def read_state(environment: Mapping[str, str], project: Path) -> StateSettings:
         _value(environment, "RECONCILER_SECRET_KEY"),
         Budgets(Budget(**table.get("budget", {})), _ceiling(environment)),
     )
+
+
+def misspelt(environment: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Names of variables that are most likely another one of this tool, and that one.
+
+    Plug-ins may have variables with other names.
+    """
+    prefix, file = "RECONCILER_", "_FILE"
+    with_file = {f"{name}{file}" for name in _WITH_FILE}
+    words = [name.removeprefix(prefix) for name in OWN_VARIABLES]
+    for name in sorted(environment):
+        if not name.startswith(prefix) or name in OWN_VARIABLES or name in with_file:
+            continue
+        near = nearest(name.removeprefix(prefix).removesuffix(file), words)
+        meant = f"{prefix}{near}{file if name.endswith(file) else ''}"
+        if near:
+            yield name, meant if meant in with_file else f"{prefix}{near}"
 
 
 def state_in(environment: Mapping[str, str]) -> str:

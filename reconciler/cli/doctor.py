@@ -190,6 +190,9 @@ class Checkup:
         if self._error is not None:
             raise self._error
         runtime.account()
+        if found := list(config.misspelt(os.environ)):
+            words = (f"unknown variable {name}; did you mean {meant}?" for name, meant in found)
+            return _warn(" ".join(words), "It is ignored. Correct its name, or unset it.")
         is_there = config.PROJECT.exists()
         return _ok(f"{config.PROJECT}{'' if is_there else ' not found; using defaults'}")
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from reconciler.cli.config import OWN_VARIABLES
 from reconciler.cli.formats import Subject, formats
 from reconciler.core.decisions import Decision
 from reconciler.core.lint.codes import UNASKED
@@ -40,6 +41,7 @@ def test_each_variable_is_named() -> None:
     by_key = {f"RECONCILER_{key.upper()}" for key in keys}
     named = {name.removesuffix("_FILE") for name in found}
     assert set(ENVIRONMENT) == named | by_key
+    assert set(OWN_VARIABLES) == {name for name in ENVIRONMENT if name.startswith("RECONCILER_")}
 
 
 def test_each_variable_of_a_platform_is_named() -> None:

@@ -165,6 +165,32 @@ class TestConfiguration:
         assert _found(done)["credentials"] == ("warn", "unknown variable ALERTSITE_TOKN")
         assert _SECRET not in done.text
 
+    @pytest.mark.parametrize(
+        ("given", "meant"),
+        [
+            ("RECONCILER_BUDGT", "RECONCILER_BUDGET"),
+            ("RECONCILER_BUDGET_FILE", "RECONCILER_BUDGET"),
+            ("RECONCILER_SECRETKEY", "RECONCILER_SECRET_KEY"),
+            ("RECONCILER_SECRET_KEYS_FILE", "RECONCILER_SECRET_KEY_FILE"),
+        ],
+    )
+    def test_a_misspelt_variable_of_the_tool(
+        self, account: Account, doctor: Callable[..., Done], given: str, meant: str
+    ) -> None:
+        done = doctor(env=account.env | {given: _SECRET})
+        assert done.code == 0
+        words = f"unknown variable {given}; did you mean {meant}?"
+        assert _found(done)["settings"] == ("warn", words)
+        assert _SECRET not in done.text
+
+    def test_variables_of_plug_ins_and_known_ones_are_no_mistakes(
+        self, account: Account, doctor: Callable[..., Done], tmp_path: Path
+    ) -> None:
+        (tmp_path / "key").write_text("0123456789abcdef" * 4)
+        own = {"RECONCILER_VAULT_ADDRESS": "x", "RECONCILER_BUDGET": "5"}
+        own["RECONCILER_SECRET_KEY_FILE"] = str(tmp_path / "key")
+        assert _found(doctor(env=account.env | own))["settings"][0] == "ok"
+
     def test_settings_that_are_not_known(
         self, account: Account, workspace: Workspace, doctor: Callable[..., Done]
     ) -> None:

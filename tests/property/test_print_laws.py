@@ -167,7 +167,7 @@ def test_groups_have_the_lines_of_plain_ones(
     assert_safe(shown(name, text), lines)
     coloured = shown(name, text, colour=True)
     assert_safe(re.sub("\x1b\\[[0-9]+m", "", coloured), lines)
-    assert_safe(render.summary_text(crowd(name, text)), 3)
+    assert_safe(render.summary_text(crowd(name, text)), 4)
 
 
 @given(TEXTS, TEXTS)

@@ -110,6 +110,7 @@ class Worker(NamedTuple):
         tells_failures: whether a part notifies people also if it failed and changed nothing.
         notifies: whether a part notifies people at all.
         rejected: the logins that other parts have tried in vain.
+        redactor: that of all parts, since one may show the secret of another; None if it is alone.
     """
 
     clock: Clock = SYSTEM
@@ -121,6 +122,7 @@ class Worker(NamedTuple):
     tells_failures: bool = True
     notifies: bool = True
     rejected: RejectedLogins | None = None
+    redactor: Redactor | None = None
 
 
 _ALONE = Worker()
@@ -132,7 +134,7 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
     stopping = setting.stopping or Stopping(clock)
     if stopping.is_asked:
         return job.not_started("the run was interrupted")
-    redactor = Redactor()
+    redactor = Redactor(setting.redactor)
     captured = console.Captured(redactor)
     shown: list[object] = []
     formats: dict[str, str] = {}
@@ -319,6 +321,7 @@ class _Whole:
             is_verbose=runtime.is_verbose(),
             notifies=self.operation != "apply",  # of which all together are told
             rejected=self._rejected,
+            redactor=runtime.redactor(),
         )
         do = work_on if self._spread.shard else work
         at_once = 1 if self.operation in _IN_TURN else accounts.parallelism

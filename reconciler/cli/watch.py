@@ -347,8 +347,15 @@ class _Watcher:
     ) -> dict[str, _Look]:
         """A look at every account, after what is to be applied was applied; sorted by name."""
         siblings = runtime.siblings(self._orders.location)
+        redactor = Redactor()  # of a round: there is a new token in each
         with ThreadPoolExecutor(accounts.parallelism, "account") as executor:
-            look = partial(self._look, accounts=accounts, commit=followed.commit, siblings=siblings)
+            look = partial(
+                self._look,
+                accounts=accounts,
+                commit=followed.commit,
+                siblings=siblings,
+                whole=redactor,
+            )
             looks = self._known(executor.map(look, chosen))
             may = self._orders.applies and not followed.problem and not self._stopping.is_asked
             if not may:
@@ -365,7 +372,11 @@ class _Watcher:
                     for it, seen in zip(edited, failed, strict=True)
                 }
             apply = partial(
-                self._apply, accounts=accounts, commit=followed.commit, siblings=siblings
+                self._apply,
+                accounts=accounts,
+                commit=followed.commit,
+                siblings=siblings,
+                whole=redactor,
             )
             for wave in sorted({account.wave for account in chosen}):
                 names = [account.name for account in chosen if account.wave == wave]
@@ -387,10 +398,15 @@ class _Watcher:
         self.shown = shown._replace(beat=self._clock.monotonic())
 
     def _look(
-        self, account: AccountSettings, accounts: Accounts, commit: str, siblings: Siblings
+        self,
+        account: AccountSettings,
+        accounts: Accounts,
+        commit: str,
+        siblings: Siblings,
+        whole: Redactor,
     ) -> _Look:
         """Looks at an account; what goes wrong there is a part of what is found."""
-        redactor = Redactor()
+        redactor = Redactor(whole)
         captured = console.Captured(redactor)
         numbers: Numbers | None = None
         if self.metrics is not None:
@@ -430,7 +446,7 @@ class _Watcher:
             seen = Seen(account.name, at, int(ended.code), message, is_seen=False)
             return _Look(account, seen, plan)
         ((watched, page, has_state),) = found
-        self._say_drift(account.name, watched.drift)
+        self._say_drift(account.name, watched.drift, redactor)
         seen, edits = _seen(account.name, at, watched), watched.edits.plan
         is_something = bool(edits.changes or edits.bindings)
         if is_something and self._orders.applies and not has_state:
@@ -456,12 +472,12 @@ class _Watcher:
         has_state = bool(known.saved.serial or known.state.records)
         return found, gzip.compress(html.encode()), has_state
 
-    def _say_drift(self, account: str, drift: Drift) -> None:
+    def _say_drift(self, account: str, drift: Drift, redactor: Redactor) -> None:
         """Shows drift that was not there in the last round."""
         before = self._drifts.get(account)
         self._drifts[account] = drift
         if drift.monitors and (before is None or before.monitors != drift.monitors):
-            console.data(self._part(account, render.drift_text(drift)))
+            console.data(self._part(account, redactor.text(render.drift_text(drift))))
 
     @staticmethod
     def _part(account: str, text: str) -> Lines:
@@ -469,7 +485,9 @@ class _Watcher:
         title = [] if account == DEFAULT_ACCOUNT else ["", f"Account {account}"]
         return render.joined([*title, *part_text(text).split("\n")])
 
-    def _apply(self, look: _Look, accounts: Accounts, commit: str, siblings: Siblings) -> _Look:
+    def _apply(
+        self, look: _Look, accounts: Accounts, commit: str, siblings: Siblings, whole: Redactor
+    ) -> _Look:
         """Applies the edits of an account, and looks at it again."""
         account = look.account
         where = ("--state", self._orders.location) if self._orders.location else ()
@@ -484,13 +502,14 @@ class _Watcher:
             siblings=siblings,
             tells_failures=False,
             rejected=self._rejected,
+            redactor=whole,
         )
         done = fleet.work(job, worker)
         if done.text:
             console.data(self._part(account.name, done.text))
         if done.talk:
             console.say(self._part(account.name, done.talk))
-        again = self._look(account, accounts, commit, siblings)
+        again = self._look(account, accounts, commit, siblings, whole)
         seen = again.seen._replace(applied=sum(done.changes.values()))
         if not done.is_good:
             code = ExitCode.INTERRUPTED if done.exit_code is None else done.exit_code

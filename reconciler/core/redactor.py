@@ -31,12 +31,13 @@ from __future__ import annotations
 
 import re
 from binascii import b2a_base64
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from reconciler.core.printable import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
 
 _SHORTEST = 6
@@ -55,46 +56,68 @@ _UNICODE = re.compile(r"\\u[0-9a-f]{4}")
 _PERCENT = re.compile("%[0-9A-F]{2}")
 
 
-class _Index(NamedTuple):
-    """The spellings of all secrets by their grams.
+class _Index:
+    """The spellings of secrets by their grams.
 
     Attributes:
-        size: of how many spellings it is made.
+        gram: how many characters one has.
         step: at how many places one of the grams of each is.
         found: by gram the spellings that it is in, and at which place.
+        done: how many spellings are in it; there may be more, and one of them twice.
     """
 
-    size: int
-    gram: int
-    step: int
-    found: Mapping[str, Sequence[tuple[str, int]]]
+    def __init__(self, shortest: int) -> None:
+        """An index for spellings that have so many characters or more."""
+        self.gram = 4 if shortest > _SHORTEST + 1 else 3
+        self.step = min(shortest - self.gram + 1, _LONGEST_STEP)
+        self.found: dict[str, list[tuple[str, int]]] = {}
+        self.done = 0
 
-    @classmethod
-    def of(cls, spellings: Collection[str]) -> _Index:
-        """The index of these spellings, of which there is one at least."""
-        shortest = min(map(len, spellings))
-        gram = 4 if shortest > _SHORTEST + 1 else 3
-        step = min(shortest - gram + 1, _LONGEST_STEP)
-        found: dict[str, list[tuple[str, int]]] = {}
-        for text in spellings:
-            for place in range(step):
-                found.setdefault(text[place : place + gram], []).append((text, place))
-        return cls(len(spellings), gram, step, found)
+    def fits(self, shortest: int) -> bool:
+        """Whether it can hold a spelling of so many characters."""
+        needed = _Index(shortest)
+        return self.gram <= needed.gram and self.step <= needed.step
+
+    def add(self, text: str) -> None:
+        """Adds a spelling; others may search meanwhile."""
+        for place in range(self.step):
+            gram = text[place : place + self.gram]
+            self.found.setdefault(gram, []).append((text, place))
 
 
 class _Known:
-    """What a redactor was told. It only ever grows, by steps that Python does not interrupt."""
+    """What a redactor was told. It only ever grows, by steps that Python does not interrupt.
+
+    The index grows with it, since with every account there are more secrets. Only a spelling that
+    is too short for it makes it anew, which happens three times at most. Threads may add the same
+    spellings at once: each searches an index that has at least those that it has seen.
+    """
 
     def __init__(self) -> None:
         self.secrets: set[str] = set()
-        self.spellings: set[str] = set()
-        self._index = _Index(0, 0, 0, {})
+        self._spellings: list[str] = []
+        self._known: set[str] = set()
+        self._index = _Index(_SHORTEST + _LONGEST_STEP)
+
+    def add(self, secret: str, spellings: set[str]) -> None:
+        """Adds a secret with all its spellings."""
+        for text in spellings - self._known:
+            self._spellings.append(text)
+            self._known.add(text)  # last, as below: it may be interrupted, and be told again
+        self.secrets.add(secret)
 
     def index(self) -> _Index:
-        """The index of all spellings; made anew when there are more."""
-        if len(self.spellings) != self._index.size:
-            self._index = _Index.of(tuple(self.spellings))
-        return self._index
+        """The index of all spellings."""
+        index, count = self._index, len(self._spellings)
+        if new := self._spellings[index.done : count]:
+            shortest = min(map(len, new))
+            if not index.fits(shortest):
+                index, new = _Index(shortest), self._spellings[:count]
+            for text in new:
+                index.add(text)
+            index.done = count
+            self._index = index
+        return index
 
 
 class Redactor:
@@ -102,30 +125,40 @@ class Redactor:
 
     Several threads may use it. What was told is never forgotten: a token that is over may still be
     in a message.
+
+    That of a part tells the whole what it is told. What it shows has no secret of any part. But
+    what is kept, and what is decided by `holds`, depends on the secrets of the part alone: a plan
+    must not be another one because of what other accounts have read by then.
+
+    Args:
+        whole: that of all parts; None if it is no part.
     """
 
-    __slots__ = ("__known",)
+    __slots__ = ("__known", "__shared")
 
-    def __init__(self) -> None:
+    def __init__(self, whole: Redactor | None = None) -> None:
         # In a closure, where what dumps attributes, at whatever depth, does not come.
         known = _Known()
         self.__known: Callable[[], _Known] = lambda: known
+        self.__shared: Callable[[], _Known] = self.__known if whole is None else whole.__shared  # noqa: SLF001 - of this class
 
     def know(self, *secrets: str) -> None:
         """From now on these are taken out, too; an empty one is none."""
-        known = self.__known()
+        known, shared = self.__known(), self.__shared()
         for secret in secrets:
             if secret not in known.secrets:
-                known.spellings.update(_spellings(secret))
-                known.secrets.add(secret)  # last: another thread may be told of it meanwhile
+                spellings = _spellings(secret)
+                shared.add(secret, spellings)
+                known.add(secret, spellings)
 
     def holds(self, text: str) -> bool:
         """Whether a known secret stands in the text, in any spelling."""
-        return next(self.__found(text), None) is not None
+        return next(_found(text, self.__known().index()), None) is not None
 
     def text(self, text: str) -> str:
-        """The text with a placeholder for each secret."""
-        return self.__without(text, (*self.__found(text), *self.__parts(text)))
+        """The text, which is shown, with a placeholder for each secret."""
+        index = self.__shared().index()
+        return self.__without(text, (*_found(text, index), *_parts(text, index)))
 
     def __without(self, text: str, spans: Iterable[tuple[int, int]]) -> str:
         parts, done = [], 0
@@ -142,8 +175,9 @@ class Redactor:
         It stays the document that it is: a number is never a secret, and no quote or brace goes.
         One that is shown, and not kept, has no part of a secret either.
         """
-        text = self.__without_in_strings(text, self.__found)
-        return self.__without_in_strings(text, self.__parts) if is_shown else text
+        index = (self.__shared() if is_shown else self.__known()).index()
+        text = self.__without_in_strings(text, partial(_found, index=index))
+        return self.__without_in_strings(text, partial(_parts, index=index)) if is_shown else text
 
     def value(self, value: Any) -> Any:  # noqa: ANN401 - any JSON
         """The JSON value with a placeholder for each secret."""
@@ -168,34 +202,30 @@ class Redactor:
 
         return _STRING.sub(clean, document)
 
-    def __found(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where secrets begin and end, in no order and as often as they are found."""
-        index = self.__known().index()
-        if not index.size:
-            return
-        gram, found = index.gram, index.found
-        last = len(text) - gram + 1
-        for at in [at for at in range(0, last, index.step) if text[at : at + gram] in found]:
-            for spelling, place in found[text[at : at + gram]]:
-                if at >= place and text.startswith(spelling, at - place):
-                    yield at - place, at - place + len(spelling)
-
-    def __parts(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where the beginnings of secrets stand that were cut."""
-        index, done = self.__known().index(), 0
-        if not index.size:
-            return
-        gram, found = index.gram, index.found
-        for cut in _CUT.finditer(text):
-            end = cut.start()
-            for at in range(max(done, end - _FARTHEST), end - gram + 1):
-                for spelling, place in found.get(text[at : at + gram], ()):
-                    if not place and spelling.startswith(text[at:end]):
-                        yield at, end
-            done = end
-
     def __reduce_ex__(self, _protocol: object) -> NoReturn:
         raise TypeError("what knows secrets is not copied or stored")
+
+
+def _found(text: str, index: _Index) -> Iterator[tuple[int, int]]:
+    """Where secrets begin and end, in no order and as often as they are found."""
+    gram, found = index.gram, index.found
+    last = len(text) - gram + 1
+    for at in [at for at in range(0, last, index.step) if text[at : at + gram] in found]:
+        for spelling, place in found[text[at : at + gram]]:
+            if at >= place and text.startswith(spelling, at - place):
+                yield at - place, at - place + len(spelling)
+
+
+def _parts(text: str, index: _Index) -> Iterator[tuple[int, int]]:
+    """Where the beginnings of secrets stand that were cut."""
+    gram, found, done = index.gram, index.found, 0
+    for cut in _CUT.finditer(text):
+        end = cut.start()
+        for at in range(max(done, end - _FARTHEST), end - gram + 1):
+            for spelling, place in found.get(text[at : at + gram], ()):
+                if not place and spelling.startswith(text[at:end]):
+                    yield at, end
+        done = end
 
 
 def _spellings(secret: str) -> set[str]:

@@ -807,3 +807,35 @@ def test_a_command_for_one_of_many_accounts_names_the_first(workspace: Workspace
     assert done.code == 64
     assert "there are 60 accounts, but this command uses only one\n" in done.err
     assert done.err.endswith(", a18, a19 and 40 more\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("plan",),
+        ("plan", "--json"),
+        ("plan", "--results", "results"),
+        ("list",),
+        ("list", "--json"),
+        ("report", "--json"),
+    ],
+    ids=" ".join,
+)
+def test_the_secret_of_one_account_is_not_shown_in_another_one(
+    accounts: Fleet, manifest: Manifest, command: tuple[str, ...]
+) -> None:
+    secret = "s3cret-of+good"
+    extra = {"pop3_password": {"secretRef": {"env": "MAILBOX"}}}
+    accounts.workspace.write("good/box.yaml", manifest("email-pop", "box", extra=extra))
+    fields = {"billing_plancode": "UBM - A/A", "hostname": "mx.example.com"}
+    accounts.other.create("email-smtp", name=f"Box {secret}", locations=[{"id": 72}], **fields)
+    selection = ("-a", "good", "-a", "other")
+    done = accounts(
+        *command, *selection, env={"MAILBOX": secret, "RECONCILER_SECRET_KEY": "k" * 32}
+    )
+    assert done.code == 0
+    shown = done.out + done.err
+    for file in accounts.workspace.root.glob("results/**/*"):
+        shown += file.read_text(encoding="utf-8") if file.is_file() else ""
+    assert "(secret)" in shown
+    assert secret not in shown

@@ -34,7 +34,7 @@ from binascii import b2a_base64
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from reconciler.core.printable import escaped
+from reconciler.core.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -54,6 +54,19 @@ shown of any text that is cut."""
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _UNICODE = re.compile(r"\\u[0-9a-f]{4}")
 _PERCENT = re.compile("%[0-9A-F]{2}")
+_SPECIAL = re.compile("[^0-9A-Za-z ]")
+_SARIF = re.compile(r"[\\\[\]]")
+_EQUALS, _PLUS, _TICK = ("=", r"\u003d"), ("+", r"\u002b"), ("`", r"\u0060")
+_CODES_IN_JSON = (
+    *((), (_EQUALS,), (_PLUS,), (_PLUS, _TICK), (_PLUS, _TICK, ('\\"', r"\u0022"))),
+    *((('\\"', r"\u0022"),), (_EQUALS, _PLUS, _TICK, ('\\"', r"\u0022"))),
+)
+"""What libraries escape besides: Gson, Go, .NET, PHP."""
+_CODES_IN_HTML = (
+    *((), (("+", "&#43;"),), (("/", "&#x2F;"),), (("`", "&#x60;"),), (("`", "&#96;"),)),
+    *((("=", "&#x3D;"), ("`", "&#x60;")), (("/", "&#x2F;"), ("=", "&#x3D;"), ("`", "&#x60;"))),
+)
+"""What libraries escape besides: Go, OWASP, lodash, Handlebars, Mustache."""
 
 
 class _Index:
@@ -233,7 +246,8 @@ def _spellings(secret: str) -> set[str]:
     if len("".join(secret.split())) < _SHORTEST:
         return set()
     lines = {line for line in secret.splitlines() if len(line) >= _LINE}
-    found = {form for text in {secret, *lines} for form in _forms(text)}
+    # AlertSite trims what it keeps.
+    found = {form for text in {secret, secret.strip(), *lines} for form in _forms(text)}
     return {form for form in found if len(form) >= _SHORTEST}
 
 
@@ -247,7 +261,10 @@ def _forms(secret: str) -> Iterator[str]:
     from urllib.parse import quote_plus  # 5 ms that `--version` saves
 
     yield from ("".join(secret.split()), " ".join(secret.split()))
-    for text in {*_json(secret), *_url(secret), *_html(secret), *_python(secret)}:
+    texts: set[str] = set()
+    for spelt in (_json, _url, _html, _python, _shown):
+        texts.update(spelt(secret))
+    for text in texts:
         yield text
         # A library shows the bytes that it has read: a body, a header; or a body holds a body.
         yield repr(_bytes(text))[2:-1]
@@ -272,12 +289,14 @@ def _bytes(text: str) -> bytes:
 def _json(secret: str) -> Iterator[str]:
     import json
 
+    tags = (("<", r"\u003c"), (">", r"\u003e"), ("&", r"\u0026"))
     for text in (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
-        for tags in (text, _with(text, ("<", r"\u003c"), (">", r"\u003e"), ("&", r"\u0026"))):
-            for quoted in (tags, tags.replace("'", r"\u0027")):
-                for slashes in (quoted, quoted.replace("/", r"\/")):
-                    yield slashes
-                    yield _UNICODE.sub(lambda found: "\\u" + found[0][2:].upper(), slashes)
+        for marks in {text, _with(text, *tags)}:
+            for quoted in {marks, marks.replace("'", r"\u0027")}:
+                for coded in {_with(quoted, *codes) for codes in _CODES_IN_JSON}:
+                    for slashes in {coded, coded.replace("/", r"\/")}:
+                        yield slashes
+                        yield _UNICODE.sub(lambda found: "\\u" + found[0][2:].upper(), slashes)
 
 
 def _html(secret: str) -> Iterator[str]:
@@ -285,7 +304,29 @@ def _html(secret: str) -> Iterator[str]:
     yield text
     for apostrophe in ("'", "&#x27;", "&#39;", "&apos;"):
         for mark in ("&quot;", "&#34;"):
-            yield _with(text, ('"', mark), ("'", apostrophe))
+            quoted = _with(text, ('"', mark), ("'", apostrophe))
+            yield from (_with(quoted, *codes) for codes in _CODES_IN_HTML)
+    for code in ("&#{};", "&#x{:x};", "&#x{:X};"):
+        yield "".join(code.format(ord(it)) if _SPECIAL.match(it) else it for it in secret)
+
+
+def _shown(secret: str) -> Iterator[str]:
+    """As this tool shows it: in a text or in JSON, safe to print, and as `render/` quotes it."""
+    import json
+
+    for text in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
+        # What a runner or a terminal takes for a command depends on what is before and after.
+        around = ((before, after) for before in ("", "x") for after in ("", "["))
+        for safe in {
+            printable(f"{before}{text}{after}").removeprefix(before).removesuffix(after)
+            for before, after in around
+        }:
+            yield safe
+            yield from (*_html(safe), *_url(safe))
+            data = safe.replace("%", "%25")
+            yield from (data, _with(data, (":", "%3A"), (",", "%2C")))  # GitHub
+            yield safe.replace('"', '""')  # CSV
+            yield _SARIF.sub(r"\\\g<0>", _with(safe, ("{", "{{"), ("}", "}}")))
 
 
 def _url(secret: str) -> Iterator[str]:
@@ -299,7 +340,6 @@ def _url(secret: str) -> Iterator[str]:
 
 def _python(secret: str) -> Iterator[str]:
     yield from (repr(secret)[1:-1], ascii(secret)[1:-1], repr(_bytes(secret))[2:-1])
-    yield escaped(secret)
 
 
 def _base64(data: bytes) -> Iterator[str]:

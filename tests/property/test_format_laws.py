@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from hypothesis import given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from junitparser import JUnitXml
 from markdown_it import MarkdownIt
@@ -35,6 +35,7 @@ from reconciler.core.plan import (
     Refusal,
 )
 from reconciler.core.printable import printable
+from reconciler.core.redactor import PLACEHOLDER, Redactor
 from reconciler.core.result import Outcome, Result, Status
 from reconciler.errors import Diagnostic, Position, Severity
 from reconciler.render.github import outputs_text
@@ -317,3 +318,34 @@ def test_a_path_in_the_repository_has_no_dots(steps: list[str], from_root: bool)
     found = in_repository(path, _VIEW)
     assert found.endswith("y")
     assert not {"", ".", ".."} & set(found.removeprefix("/").split("/"))
+
+
+_BRIEF = re.compile('<span class="brief">.*?</span>')
+"""Has as much of a row as there is space."""
+_ASCII = st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="/")
+"""Without what divides addresses and paths."""
+
+
+def taken_out(secret: str, name: str) -> list[int]:
+    """How often a secret is taken out of each value in a format, when it stands everywhere."""
+    redactor = Redactor()
+    redactor.know(secret)
+    found = []
+    for shown in rendered(name, secret):
+        text = _BRIEF.sub("", shown)
+        clean = redactor.document(text, is_shown=True) if is_json(text) else redactor.text(text)
+        found.append(clean.count(PLACEHOLDER))
+    return found
+
+
+def is_json(text: str) -> bool:
+    return text.startswith(("{", "["))
+
+
+@given(st.text(_ASCII, min_size=20, max_size=20))
+@example("::a##vso[b]##x%,\"'&<")
+@example("##a&'\"<>{}[]\\:,%=+`##")
+def test_a_secret_is_found_as_each_format_spells_it(secret: str) -> None:
+    assume(secret == secret.strip())
+    for name in ("markdown", "html", "github", "junit", "sarif"):
+        assert taken_out(secret, name) == taken_out("abcdefghij0123456789", name), name

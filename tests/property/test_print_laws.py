@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reconciler import render
@@ -23,6 +23,7 @@ from reconciler.core.model import Desired, Live, Origin
 from reconciler.core.options import PlanOptions
 from reconciler.core.planner import decide
 from reconciler.core.printable import joined, printable
+from reconciler.core.redactor import PLACEHOLDER, Redactor
 from reconciler.core.result import Outcome, Result, Status
 from reconciler.core.state import Record
 from reconciler.errors import ConfigurationError, Diagnostic, Position
@@ -215,3 +216,14 @@ def test_a_monitor_is_one_row_and_no_formula(text: str, start: str) -> None:
         assert len(row) == len(WIDE)
         assert not any(cell.lstrip().startswith(("=", "+", "-", "@")) for cell in row)
     json.loads(render.as_json(listing.to_json()))
+
+
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=20, max_size=20))
+@example('::a##b[c]"",==  d"e\\')
+def test_a_secret_is_found_in_each_row_of_a_list(secret: str) -> None:
+    redactor = Redactor()
+    redactor.know(secret)
+    live = [Live(1, "email-smtp", {"name": f"a {secret}"}), Live(2, "email-smtp", {"name": secret})]
+    listing = list_monitors(ACCOUNT, [], {}, live, SCHEMAS.kinds)
+    for text in (list_csv(listing, WIDE), list_text(listing, WIDE)):
+        assert redactor.text(text).count(PLACEHOLDER) == 2

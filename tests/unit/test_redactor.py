@@ -85,6 +85,31 @@ def test_every_spelling_is_taken_out(secret: str, name: str) -> None:
         assert not redactor.holds(found)
 
 
+_MARKS = "a+/=&<>\"'`z"
+ESCAPED = {
+    "Go, HTML": "a&#43;/=&amp;&lt;&gt;&#34;&#39;`z",
+    "Go, script": r"a\u002b\/=\u0026\u003c\u003e\u0022\u0027\u0060z",
+    "Handlebars": "a+/&#x3D;&amp;&lt;&gt;&quot;&#x27;&#x60;z",
+    "Mustache": "a+&#x2F;&#x3D;&amp;&lt;&gt;&quot;&#39;&#x60;z",
+    "OWASP": "a+&#x2F;=&amp;&lt;&gt;&quot;&#x27;`z",
+    "lodash": "a+/=&amp;&lt;&gt;&quot;&#39;&#96;z",
+    "Gson": r"a+/\u003d\u0026\u003c\u003e\"\u0027`z",
+    ".NET": r"a\u002B/=\u0026\u003C\u003E\u0022\u0027\u0060z",
+    "PHP": r"a+\/=\u0026\u003C\u003E\u0022\u0027`z",
+    "all in decimal": "a&#43;&#47;&#61;&#38;&#60;&#62;&#34;&#39;&#96;z",
+    "all in hex": "a&#x2b;&#x2f;&#x3d;&#x26;&#x3c;&#x3e;&#x22;&#x27;&#x60;z",
+}
+
+
+@pytest.mark.parametrize("text", ESCAPED.values(), ids=ESCAPED)
+def test_what_libraries_of_servers_escape_is_taken_out(text: str) -> None:
+    assert _knowing(_MARKS).text(f"<p>{text}</p>") == "<p>(secret)</p>"
+
+
+def test_a_secret_that_alertsite_trims_is_taken_out() -> None:
+    assert _knowing("  two  blanks ").text("[two  blanks]") == "[(secret)]"
+
+
 def test_upper_case_escapes_of_json_are_taken_out() -> None:
     text = json.dumps("é-secret-ü")
     assert _knowing("é-secret-ü").text(text.replace("e9", "E9").replace("fc", "FC")) == '"(secret)"'

@@ -66,6 +66,11 @@ MAX_ALIASED_NODES = 10_000
 _SHORT = 20
 BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 """What libyaml counts as the end of a line."""
+_UNSEEN_BREAK = re.compile(b"\r(?!\n)|\xc2\x85|\xe2\x80[\xa8\xa9]")
+"""Ends a line for libyaml, but not for YAML 1.2, an editor or a review, or not for all of them.
+
+So what stands behind it would look like a part of a comment.
+"""
 _CORE = "tag:yaml.org,2002:"
 
 
@@ -99,6 +104,8 @@ class Parser:
 
     def parse(self, path: str, data: bytes) -> tuple[list[Document], list[Diagnostic]]:
         """The documents of a file that hold something, and the findings on the way."""
+        if (b"\r" in data or not data.isascii()) and (odd := _UNSEEN_BREAK.search(data)):
+            return [], [_unseen_break(path, data, odd)]
         construction = _Construction(path, data, self._scalars, self._keys)
         documents: list[Document] = []
         try:
@@ -290,6 +297,16 @@ def _count_nodes(value: JSON, limit: int) -> int:
 
 def _is_blank(lines: list[str], line: int) -> bool:
     return line >= len(lines) or not lines[line].strip()
+
+
+def _unseen_break(path: str, data: bytes, found: re.Match[bytes]) -> Diagnostic:
+    *before, last = data[: found.start()].decode("utf-8-sig").split("\n")
+    code = ord(found[0].decode("utf-8"))
+    message = (
+        f"the character U+{code:04X} ends a line in YAML, but not in every editor; remove it, or "
+        f'write it in double quotes: "\\u{code:04x}"'
+    )
+    return Diagnostic(Position(path, len(before) + 1, len(last) + 1), "syntax", message)
 
 
 _SCHEME = re.compile("[a-z][a-z0-9]{1,9}$")

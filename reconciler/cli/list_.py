@@ -50,8 +50,8 @@ _TABLES = ("table", "wide", "csv")
 )
 @options.output(
     *("table", "wide", "json", "csv", "name"),
-    text="Output format: a table with short cells, a wide table, JSON, CSV, or addresses only (ids "
-    "of monitors without one).",
+    text="Output format: a table with short cells, one with cells of up to 200 characters, JSON, "
+    "CSV, or addresses only (ids of monitors without one).",
 )
 @click.option(
     "--offline/--live",

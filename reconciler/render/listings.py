@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from reconciler.core.listing import Listing
 
+_WIDE = 200
+"""Characters of a wide cell: every row is as long as the longest cells."""
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """How a text begins that a spreadsheet would calculate; also in full width."""
 
@@ -23,7 +25,7 @@ def list_text(
 ) -> Lines:
     """A line for each monitor below the names of the columns; nothing if there is none."""
     rows = [
-        [text if is_wide else shortened(text) for text in map(printable, row)]
+        [shortened(text, _WIDE) if is_wide else shortened(text) for text in map(printable, row)]
         for row in _rows(listing, columns)
     ]
     if not rows:

@@ -28,7 +28,7 @@ _ESCAPES = {
 _NAMED = 3
 """So many monitors are named of those that are folded into one line."""
 _CELL = 40
-"""Characters of a cell of a table, unless all of it is to be shown."""
+"""Characters of a cell of a table."""
 _PRECISE = 10
 """Below so many seconds the tenths are told."""
 _MINUTE = 60
@@ -55,9 +55,9 @@ def value_text(value: JSON) -> str:
     return printable(json.dumps(value, ensure_ascii=False))
 
 
-def shortened(text: str) -> str:
-    """The text, or its beginning if it is too long for a cell."""
-    return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
+def shortened(text: str, most: int = _CELL) -> str:
+    """The text, or its beginning if it has more characters than a cell."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -127,13 +127,15 @@ def test_a_cell_of_csv_is_no_formula() -> None:
     ]  # fmt: skip
 
 
-def test_a_table_cuts_what_is_long_and_a_wide_one_does_not() -> None:
+def test_a_table_cuts_what_is_long_and_a_wide_one_what_is_longer() -> None:
     listing = listed(live({"name": "n" * 50, "hostname": "h", "port": "25"}))
     assert list_text(listing, ("name", "server")).split("\n") == [
         f"{'NAME':40}  SERVER",
         f"{'n' * 39}…  h:25",
     ]
     assert "n" * 50 in list_text(listing, ("name",), is_wide=True)
+    longest = listed(live({"name": "n" * 50_000}))
+    assert list_text(longest, ("name",), is_wide=True).split("\n")[1] == f"{'n' * 199}…"
     assert list_text(listed(), ("name",)) == ""
 
 

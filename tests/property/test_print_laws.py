@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from reconciler import render
@@ -193,6 +193,9 @@ def test_drift_has_the_lines_of_a_plain_one(text: str) -> None:
 
 @given(TEXTS, TEXTS)
 def test_a_page_has_the_elements_of_a_plain_one(name: str, text: str) -> None:
+    kind = SCHEMAS.kinds["email-smtp"]
+    assume(not any(map(kind.hides, (f"muteya{text}", f"a{text}<b>"))))  # such as TOKEN
+
     def elements(name: str, text: str) -> list[tuple[str, list[str]]]:
         manifest, live = hostile(name, text)
         plan = decide(ACCOUNT, [manifest], {}, [live], SCHEMAS.kinds, PlanOptions())

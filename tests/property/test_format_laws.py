@@ -349,4 +349,5 @@ def is_json(text: str) -> bool:
 def test_a_secret_is_found_as_each_format_spells_it(secret: str) -> None:
     assume(secret == secret.strip())
     for name in ("markdown", "html", "github", "junit", "sarif"):
+        assume(not any(secret in text for text in harmless_ones(name)))  # our own words
         assert taken_out(secret, name) == taken_out("abcdefghij0123456789", name), name

@@ -84,6 +84,7 @@ def test_every_difference_has_its_cause(workspace: Workspace, applied: Account, 
         "Coverage: 2 monitors lose monitoring (2 retargeted, 1 dropped); budget 3\n"
         "  email-smtp/one (id 1): dropped (locations), retargeted (port)\n"
         "  email-smtp/two (id 2): retargeted (port)\n"
+        "Cost: unknown for 1 monitor that changes: no known interval or locations\n"
     )
 
     plan = run("plan", "--json", env=applied.env).json
@@ -300,6 +301,7 @@ def test_offline_plan_says_how_old_its_knowledge_is(
         "Coverage: 1 monitor loses monitoring (1 retargeted), 1 other has in the last 24 hours; "
         "budget 3\n"
         "  email-smtp/one (id 1): retargeted (port)\n"
+        "Cost: unknown for 1 monitor that changes: no known interval or locations\n"
     )
     as_json = run("plan", "--offline", "--json", "--detailed-exitcode", env=_CLOSED)
     assert as_json.code == 2

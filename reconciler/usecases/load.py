@@ -729,7 +729,9 @@ def without_secrets(plan: Plan, fleet: Iterable[Desired], vault: Vault) -> Plan:
     vault.learn(fleet)
     redactor = vault.redactor
     if redactor.holds("\n".join(item.name for item in plan.unmanaged_monitors)):
-        cleaned = (item._replace(name=redactor.text(item.name)) for item in plan.unmanaged_monitors)
+        cleaned = (
+            item._replace(name=redactor.value(item.name)) for item in plan.unmanaged_monitors
+        )
         plan = plan._replace(unmanaged_monitors=tuple(cleaned))
     texts = (
         repr((item.body, [(it.before, it.applied) for it in item.fields])) for item in plan.changes
@@ -761,7 +763,7 @@ def without_secrets(plan: Plan, fleet: Iterable[Desired], vault: Vault) -> Plan:
 
 def _redacted(field: FieldChange, redactor: Redactor) -> FieldChange:
     leaves = tuple(
-        leaf._replace(path=redactor.text(leaf.path), before=redactor.value(leaf.before))
+        leaf._replace(path=redactor.value(leaf.path), before=redactor.value(leaf.before))
         for leaf in field.leaves
     )
     before, applied = redactor.value(field.before), redactor.value(field.applied)

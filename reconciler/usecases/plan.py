@@ -324,6 +324,7 @@ def _planned(
         for address, ids in found.ambiguous.items()
     }
     ours = {item.id for item in known.records.values() if not (item.is_new or item.deleting)}
+    omitted = {number for number in seen.unlisted & ours if there[number].type in {*kinds, None}}
     plan = decide(
         reader.account,
         desired,
@@ -334,7 +335,7 @@ def _planned(
         uncertain,
         held_to,
         workspace.fleet.sources.others,
-        omitted={number for number in seen.unlisted & ours if there[number].type in {*kinds, None}},
+        omitted,
     )
     moves = plan.binding(BindingAction.MOVE)
     bound |= {item.before: None for item in moves if item.before is not None}
@@ -360,7 +361,7 @@ def _planned(
     bindings.sort(key=lambda binding: binding.address)
     dropped = [
         address
-        for address in found.missing
+        for address in (() if omitted else found.missing)
         if (was_over and address in waited_for)
         or (address not in asked and (was_over or _is_old(pending[address], now)))
     ]

@@ -178,7 +178,7 @@ def _commits(
             return ()
         if not changed.commits or _repeated(plan, found, records, changed.before) is not None:
             return ()
-    except ReconcilerError:
+    except ReconcilerError:  # whatever it is, the advice that names no commit is right
         return ()
     return changed.commits
 

@@ -960,6 +960,25 @@ class TestSeen:
 
 
 class TestCreates:
+    @pytest.mark.parametrize(("world", "kept"), [("", []), ("hide=1", ["email-smtp/new-1"])])
+    def test_a_list_that_omits_one_of_ours_ends_no_pending_create(
+        self,
+        world: str,
+        kept: list[str],
+        workspace: Workspace,
+        fleet: Fleet,
+        sandbox: Sandbox,
+        run: Run,
+    ) -> None:
+        account = sandbox(*fleet(2), world=parse_world(world))
+        assert run(*_APPLY, env=account.env).code == 0
+        state = workspace.state()
+        create = {"run": state["run"], "at": "2026-01-01T00:00:00Z", "body": {"name": "New 1"}}
+        state["pending_creates"] = {"email-smtp/new-1": create}
+        workspace.kept.write_text(json.dumps(state))
+        assert run(*_APPLY, env=account.env).code == 0
+        assert [*workspace.state()["pending_creates"]] == kept
+
     def test_one_whose_manifest_is_gone_binds_and_prunes_nothing(
         self,
         workspace: Workspace,

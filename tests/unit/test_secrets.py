@@ -16,9 +16,14 @@ from typing import Any
 import pytest
 
 from reconciler.core.model import SecretRef
+from reconciler.core.planner import decide
+from reconciler.core.redactor import Redactor
 from reconciler.core.state import is_of_key, is_same_secret
 from reconciler.errors import ConfigurationError
 from reconciler.secrets import Vault
+from reconciler.usecases.load import without_secrets
+
+from build import ACCOUNT, SCHEMAS, desired, live
 
 SECRET = "hunter2"
 ENVIRONMENT = {"PASSWORD": SECRET, "USER": "probe", "EMPTY": "", "LATIN": "caf\udce9"}
@@ -370,3 +375,22 @@ def test_without_plug_ins_there_are_two_schemes() -> None:
 def test_a_key_that_can_be_guessed(key: str, reason: str) -> None:
     weakness = Vault({}, key).key_weakness
     assert (reason in weakness, bool(weakness)) == (True, bool(reason))
+
+
+def test_a_plan_depends_on_no_secret_of_another_account() -> None:
+    """Or it would be another plan than the one that was approved, by who has read what by then."""
+    whole = Redactor()
+    ours, other = Redactor(whole), Redactor(whole)
+    ours.know("our-s3cret")
+    other.know("their-s3cret")
+    names = ("our-s3cret", "their-s3cret", "their-s3…")
+    has = live({"name": "Relay", "x": dict.fromkeys(names, 1)})
+    strangers = [live({"name": name}, id=number) for number, name in enumerate(names, 7)]
+    manifest = desired({"name": "Relay", "x": {"n": 1}})
+    plan = decide(ACCOUNT, [manifest], {}, [has, *strangers], SCHEMAS.kinds)
+
+    clean = without_secrets(plan, [manifest], Vault({}, "", redactor=ours))
+    paths = {leaf.path for leaf in clean.changes[0].fields[0].leaves}
+    assert {"x.(secret)", "x.their-s3cret", "x.their-s3…"} <= paths
+    assert [item.name for item in clean.unmanaged_monitors] == ["(secret)", *names[1:]]
+    assert ours.text("their-s3cret") == "(secret)"  # where it is shown

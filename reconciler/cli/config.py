@@ -361,7 +361,7 @@ def secrets_of(url: str) -> Iterator[str]:
     login, _, _ = re.split("[/?#]", rest)[0].rpartition("@")
     password = login.partition(":")[2]
     yield from (password, unquote(password))
-    for part in re.split(r"[/?&=,:#@]+", rest):
+    for part in re.split(r"[/?&=,:#@]+", rest.removeprefix(login) if password else rest):
         for text in {part, unquote(part)}:
             if len(text) >= _TOKEN and "." not in text and _looks_random(text):
                 yield text

@@ -181,6 +181,11 @@ class TestSecretsOfUrls:
         found = set(secrets_of(url))
         assert any(secret in text for text in found if text != url)
 
+    def test_a_user_is_one_only_without_a_password(self) -> None:
+        """As a name it may stand in every address."""
+        assert "contoso-24" not in set(secrets_of("json://contoso-24:hunter22@example.com/x"))
+        assert "contoso-24" in set(secrets_of("ntfy://contoso-24@example.com/x"))
+
     def test_hosts_and_words_are_none(self) -> None:
         found = set(secrets_of("slack://Ab3dEfGh1/hooks.example.com/alerts?footer=yes"))
         assert found - {""} == {

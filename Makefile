@@ -49,8 +49,9 @@ trial: $(VENV)/.dev $(VENV)/.dist ## build what a release has twice, install it 
 editor: $(VENV)/.dev tests/editor/node_modules/.package-lock.json ## ask a YAML language server what an editor shows; needs npm
 	@$(BIN)/python -m pytest tests/editor/story.py -n 0 $(ARGS)
 
-bench: $(VENV)/.runtime $(VENV)/.dask ## measure speed and memory as ratios
-	@$(BIN)/python tests/bench/bench.py $(ARGS)
+bench: ## measure speed and memory as ratios, in an environment without the tools of developers
+	@$(MAKE) --no-print-directory VENV=$(VENV)/bench $(VENV)/bench/.runtime $(VENV)/bench/.dask
+	@$(VENV)/bench/bin/python tests/bench/bench.py $(ARGS)
 
 pipelines: $(VENV)/.dev tests/pipelines/node_modules/.package-lock.json ## run the shipped GitLab jobs on this machine; needs npm and rsync
 	@$(BIN)/python -m pytest tests/pipelines/story.py -n 0 $(ARGS)

@@ -33,7 +33,7 @@ from reconciler.manifests.parser import BREAK, MAX_DEPTH
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from reconciler.core.model import JSON
+    from reconciler.core.model import JSON, Desired, Origin
 
 
 BOM = "\ufeff"
@@ -267,26 +267,31 @@ class Locator:
         """Takes the files that are not on the disk as they are to be looked at."""
         self._files = {path: parsed_text(data) for path, data in edited.items() if data is not None}
 
+    def of_field(self, desired: Desired, field: str, *below: str | int) -> Position:
+        """Where a field of a manifest stands, or what is below it; where its value comes from."""
+        pointer = (*desired.pointer(field), *below)
+        return self.position(desired.place(field), pointer, of_key=not below)
+
     def position(
-        self, path: str, document: int, pointer: Sequence[str | int], *, of_key: bool = False
+        self, document: Origin, pointer: Sequence[str | int], *, of_key: bool = False
     ) -> Position:
         """Where the value (or its key) that the pointer names stands, as near as there is one.
 
         An alias is the place where it stands; nothing is known below it.
 
         Args:
-            path: the file.
-            document: the number of the document in the file, as `Document.number`.
+            document: where the document stands; its line does not matter.
             pointer: the keys and indices that lead to the value.
             of_key: where its key stands instead.
         """
+        path = document.path
         if path not in self._files:
             data = read(path)
             self._files[path] = parsed_text(b"" if isinstance(data, Diagnostic) else data)
         source, documents = self._files[path]
-        if document >= len(documents):
+        if document.document >= len(documents):
             return Position(path, 1, 1)  # the file is not what it was when it was loaded
-        node = key = documents[document]
+        node = key = documents[document.document]
         for step in pointer:
             if isinstance(step, str):
                 entry = node.entry(step)

@@ -128,6 +128,6 @@ def _as_written(desired: Desired) -> Mapping[str, JSON]:
         if document.number == origin.document and not findings:
             found: Mapping[str, JSON] = document.value
             return found
-    place = manifests.Locator().position(origin.path, origin.document, ())
+    place = manifests.Locator().position(origin, ())
     message = "the file changed while it was read; run the same command again"
     raise InvalidManifestsError(tuple(findings) or (Diagnostic(place, "changed-file", message),))

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _DISABLE = re.compile(r"disable=[ ]*([A-Za-z0-9_-]+(?:[ ]*,[ ]*[A-Za-z0-9_-]+)*)(?:[ ].*)?")
 _EXAMPLE = "# reconciler: disable=silenced"
+_WHOLE = ("kind", "metadata")
+"""On the line of one of these keys, a comment counts for the whole manifest."""
 
 
 def lint_fleet(
@@ -82,29 +84,23 @@ class _Linting:
 
     def _disabled(self, item: Desired, finding: Problem) -> set[str]:
         """The codes that comments disable for this finding."""
-        origin = item.origin
-        lines = {
-            (
-                origin.path,
-                self._locator.position(origin.path, origin.document, (key,), of_key=True).line,
-            )
-            for key in ("kind", "metadata")
-        }
-        place = self._place(item, finding)
-        key = self._place(item, finding, of_key=True)
-        lines |= {(place.path, place.line), (key.path, key.line)}
+        places = [
+            self._place(item, finding),
+            self._place(item, finding, of_key=True),
+            *(self._locator.position(item.origin, (it,), of_key=True) for it in _WHOLE),
+        ]
         return {
             code
-            for path, line in lines
-            for comment in self._comments[path]
-            if comment.line == line
+            for place in places
+            for comment in self._comments[place.path]
+            if comment.line == place.line
             for code in _codes(comment)
         }
 
     def _place(self, item: Desired, finding: Problem, *, of_key: bool = False) -> Position:
         """Where the field stands: in the manifest, or in the Defaults that it comes from."""
         origin = item.place(str(finding.pointer[1]))
-        return self._locator.position(origin.path, origin.document, finding.pointer, of_key=of_key)
+        return self._locator.position(origin, finding.pointer, of_key=of_key)
 
 
 def _codes(comment: Directive) -> list[str]:

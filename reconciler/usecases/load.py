@@ -198,7 +198,6 @@ class _Loading:
         self.locator = manifests.Locator(edited)
         self._edited = edited
         self._sources = sources
-        self._found: list[manifests.Document] = []
         self._faulty: set[Position] = set()
         self._uses: dict[tuple[str, int], Uses] = {}
         self._schemas = schemas
@@ -219,14 +218,30 @@ class _Loading:
             files = sorted(path for path in left if path not in above)
             above = [path for path in above if path in left or path not in edited]
         for path in sorted({*above, *filter(defaults.is_defaults, files)}):
-            self._read_defaults(path)
+            before = len(self.findings)
+            for document in self._documents(path):
+                self._check_other(document, self._defaults.add(document))
+            if len(self.findings) > before:
+                self._defaults.spoil(path)
         described = [path for path in files if not defaults.is_defaults(path)]
+        found: list[manifests.Document] = []
         for path in described:
-            self._read(path)
-        for document in self._found:
+            for document in self._documents(path):
+                value = document.value
+                if isinstance(value, dict) and value.get("kind") == OVERRIDE:
+                    layer = self._sources.layer(path)
+                    self._check_other(document, self._overrides.add(document, layer))
+                else:
+                    found.append(document)
+        for document in found:
             self._take(document)
         if self._overrides and not self._faulty:
-            self.findings += self._overrides.unused(self._first_layers(), self.locator)
+            layers: dict[str, int] = {}
+            for document in found:
+                if address := _address(document):
+                    layer = self._sources.layer(document.path)
+                    layers[address] = min(layer, layers.get(address, layer))
+            self.findings += self._overrides.unused(layers, self.locator)
         self.findings += _duplicates(self.desired, self.locator)
         if self._sources.others is not NOBODY:
             self.findings += _claimed(self.desired, self.locator, self._sources.others)
@@ -240,31 +255,6 @@ class _Loading:
         where, warnings = ", ".join(paths), tuple(sorted(self.warnings))
         return Fleet(by_address, len(described), where, warnings, self._sources)
 
-    def _first_layers(self) -> dict[str, int]:
-        """The addresses that documents have, valid or not, and the first layer of each."""
-        layers: dict[str, int] = {}
-        for document in self._found:
-            if address := _address(document):
-                layer = self._sources.layer(document.path)
-                layers[address] = min(layer, layers.get(address, layer))
-        return layers
-
-    def _read_defaults(self, path: str) -> None:
-        before = len(self.findings)
-        for document in self._documents(path):
-            self._check_other(document, self._defaults.add(document))
-        if len(self.findings) > before:
-            self._defaults.spoil(path)
-
-    def _read(self, path: str) -> None:
-        for document in self._documents(path):
-            value = document.value
-            if isinstance(value, dict) and value.get("kind") == OVERRIDE:
-                layer = self._sources.layer(path)
-                self._check_other(document, self._overrides.add(document, layer))
-            else:
-                self._found.append(document)
-
     def _check_other(self, document: manifests.Document, problems: Iterable[Problem]) -> None:
         """Notes what is wrong with a document that gives values to manifests."""
         found = [self._placed(problem, document.origin) for problem in problems]
@@ -277,20 +267,11 @@ class _Loading:
         self, problem: Problem, origin: Origin, severity: Severity = Severity.ERROR
     ) -> Diagnostic:
         """The finding, at its place in a document."""
-        place = self.locator.position(
-            origin.path, origin.document, problem.pointer, of_key=problem.of_key
-        )
+        place = self.locator.position(origin, problem.pointer, of_key=problem.of_key)
         return problem.at(place, severity)
 
     def _take(self, document: manifests.Document) -> None:
-        inherited = self._inherited(document)
-        if marks := _marks_of(document):
-            inherited = self._marked(document, inherited, marks)
-        if inherited.values or marks:
-            value = document.value
-            own = {name: item for name, item in value["spec"].items() if name not in marks}
-            spec = {**inherited.values, **own}
-            document = document._replace(value={**value, "spec": spec})
+        document, inherited = self._with_defaults(document)
         if len(self._sources.folders) > 1 or self._overrides:
             document, inherited = self._layered(document, inherited)
         kind = self._schemas.accept(document.value)
@@ -304,9 +285,7 @@ class _Loading:
         if desired.lifecycle.until:
             self._check_until(desired.lifecycle.until, desired.origin, desired.fields)
         if self._rules is not None and desired.secrets:
-            refused = list(_refused_secrets(desired, self._rules, self.locator))
-            self.findings += refused
-            self.warnings += () if refused else self._unknown_schemes(desired)
+            self._check_secrets(desired, self._rules)
         self.desired.append(desired)
 
     def _documents(self, path: str) -> list[manifests.Document]:
@@ -319,8 +298,7 @@ class _Loading:
             return []
         documents, faults = self._parser.parse(path, data)
         if not documents and not faults:
-            place, message = Position(path, 1, 1), _NO_DOCUMENT
-            faults = [Diagnostic(place, "no-document", message)]
+            faults = [Diagnostic(Position(path, 1, 1), "no-document", _NO_DOCUMENT)]
         if b"${" in data or (b"\\" in data and _ESCAPED.search(data)):
             documents = [self._filled(document, faults) for document in documents]
         if faults:
@@ -337,15 +315,14 @@ class _Loading:
             message = fault.message
             if fault.code == UNDEFINED:
                 advice = did_you_mean(fault.name, sorted(self._sources.variables))
-                message += advice or f"; define it under vars{self._of_account} in reconciler.toml"
+                name = self._sources.account
+                whose = (
+                    "" if name == DEFAULT_ACCOUNT else f" of the account {name}, or of [defaults],"
+                )
+                message += advice or f"; define it under vars{whose} in reconciler.toml"
             problem = Problem(fault.pointer, fault.code, message)
             faults.append(self._placed(problem, document.origin))
         return document._replace(value=filled.value)
-
-    @property
-    def _of_account(self) -> str:
-        name = self._sources.account
-        return "" if name == DEFAULT_ACCOUNT else f" of the account {name}, or of [defaults],"
 
     def _layered(
         self, document: manifests.Document, inherited: Inherited
@@ -357,7 +334,8 @@ class _Loading:
         sections = {name: dict(value.get(name) or {}) for name in overrides.SECTIONS}
         origins, overridden = dict(inherited.origins), dict[str, Origin]()
         appended, refused = dict(inherited.appended), dict(inherited.refused)
-        for given in self._given(document, address):
+        layer = self._sources.layer(document.path)
+        for given in (*self._later_defaults(document, layer), *self._overrides.of(address, layer)):
             fields, field = sections[given.section], given.field
             known = fields.get(field)
             elements = elements_of(given.value)
@@ -387,13 +365,14 @@ class _Loading:
             origins=origins, appended=appended, refused=refused, overridden=overridden
         )
 
-    def _given(self, document: manifests.Document, address: str) -> Iterator[overrides.Given]:
-        """What other documents say of a manifest, what counts more last."""
-        layer, kind = self._sources.layer(document.path), document.value["kind"]
+    def _later_defaults(
+        self, document: manifests.Document, layer: int
+    ) -> Iterator[overrides.Given]:
+        """What defaults of later layers say of a manifest, what counts more last."""
         for folder in self._sources.folders[layer + 1 :] if self._defaults else ():
-            for field, value, origin in self._defaults.over(document.path, kind, folder):
+            given = self._defaults.over(document.path, document.value["kind"], folder)
+            for field, value, origin in given:
                 yield overrides.Given("spec", field, value, origin, is_override=False)
-        yield from self._overrides.of(address, layer)
 
     def _desired(self, kind: Kind, document: manifests.Document, inherited: Inherited) -> Desired:
         """What a valid document describes; notes what is wrong with its ids."""
@@ -419,7 +398,7 @@ class _Loading:
             origin=document.origin,
             secrets=secrets,
             inherited=inherited.origins,
-            lifecycle=_lifecycle(value["lifecycle"]) if "lifecycle" in value else _USUAL,
+            lifecycle=_lifecycle(value["lifecycle"]) if "lifecycle" in value else Lifecycle(),
             previously=tuple(metadata.get("previously", ())),
             appended=inherited.appended,
             refused=inherited.refused,
@@ -476,45 +455,46 @@ class _Loading:
         """The variables in a value, where it stands."""
         return self._uses.get((origin.path, origin.document), {}).get((section, field), ())
 
-    def _inherited(self, document: manifests.Document) -> Inherited:
-        """What the document gets from defaults, without what it names itself."""
+    def _with_defaults(self, document: manifests.Document) -> tuple[manifests.Document, Inherited]:
+        """The document with what it gets from defaults, as far as it does not name that itself.
+
+        Notes what is wrong with what it says of them.
+        """
         value = document.value
-        if not self._defaults or not isinstance(value, dict):
-            return defaults.NOTHING
-        kind, spec = value.get("kind"), value.get("spec")
+        kind, spec = (value.get("kind"), value.get("spec")) if isinstance(value, dict) else ("", "")
         if not isinstance(kind, str) or not isinstance(spec, dict):
-            return defaults.NOTHING
-        found = self._defaults.of(document.path, kind)
+            return document, defaults.NOTHING
+        marks = marks_of(spec)
+        if not marks and not self._defaults:
+            return document, defaults.NOTHING
+        given = self._defaults.of(document.path, kind)
         extra = value.get("extra")
         named = {*spec, *(extra if isinstance(extra, dict) else ())}
-        if named.isdisjoint(found.values):
-            return found
-        origins = {field: item for field, item in found.origins.items() if field not in named}
-        overruled = {field: item for field, item in found.origins.items() if field in spec}
-        values = {field: found.values[field] for field in origins}
-        return Inherited(values, origins, overruled=overruled)
-
-    def _marked(
-        self, document: manifests.Document, inherited: Inherited, marks: Mapping[str, JSON]
-    ) -> Inherited:
-        """What the document gets, with what it says of defaults itself; notes what is wrong."""
-        kind = document.value["kind"]
-        given = self._defaults.of(document.path, kind)
-        fields = self._schemas.kinds[kind].fields if kind in self._schemas.kinds else {}
-        values = dict(inherited.values)
+        origins = {field: item for field, item in given.origins.items() if field not in named}
+        values = {field: given.values[field] for field in origins}
+        overruled = {
+            field: item
+            for field, item in given.origins.items()
+            if field in spec and field not in marks
+        }
         appended: dict[str, Appended] = {}
         refused: dict[str, Origin] = {}
+        fields = self._schemas.kinds[kind].fields if kind in self._schemas.kinds else {}
         for field, mark in marks.items():
             known, elements = fields.get(field), elements_of(mark)
-            origin = given.origins.get(field)
+            origin, problem = given.origins.get(field), None
             if known is None:
                 values[field] = mark  # which the schema explains
             elif is_not_inherited(mark):
                 refused |= {field: origin} if origin else {}
             elif elements is None or known.set_key is None:
                 values |= {field: given.values[field]} if origin else {}
-                self.findings.append(self._placed(_bad_mark(known, mark), document.origin))
-            elif origin is None:
+                problem = _bad_mark(known, mark)
+            elif origin is not None:
+                default = given.values[field]
+                values[field] = combined(default, elements)
+                appended[field] = Appended(origin, len(default), new_indices(default, elements))
+            else:
                 values[field] = elements
                 appended[field] = Appended(document.origin, 0, tuple(range(len(elements))))
                 if not self._defaults.may_give_more(document.path):
@@ -523,13 +503,12 @@ class _Loading:
                         f"no default sets spec.{field} here; write the whole list, without append"
                     )
                     problem = Problem(pointer, code, message, of_key=True)
-                    self.findings.append(self._placed(problem, document.origin))
-            else:
-                default = given.values[field]
-                values[field] = combined(default, elements)
-                appended[field] = Appended(origin, len(default), new_indices(default, elements))
-        overruled = {name: it for name, it in inherited.overruled.items() if name not in marks}
-        return Inherited(values, inherited.origins, appended, refused, overruled=overruled)
+            if problem is not None:
+                self.findings.append(self._placed(problem, document.origin))
+        if values or marks:
+            own = {name: item for name, item in spec.items() if name not in marks}
+            document = document._replace(value={**value, "spec": {**values, **own}})
+        return document, Inherited(values, origins, appended, refused, overruled=overruled)
 
     def _explain(self, document: manifests.Document, inherited: Inherited) -> Iterator[Diagnostic]:
         value = document.value
@@ -538,11 +517,18 @@ class _Loading:
             yield self._placed(Problem(("kind",), "misplaced-defaults", message), document.origin)
             return
         is_lacking = self._defaults.may_give_more(document.path)
-        for found in self._schemas.explain(value):
-            problem = self._with_default(found, value, inherited)
-            if is_lacking and problem.code == "missing-key" and problem.pointer == ("spec",):
-                continue  # one fault in a defaults file would be shown for each manifest
-            place, pointer = document.origin, problem.pointer
+        for problem in self._schemas.explain(value):
+            place, pointer, message = document.origin, problem.pointer, problem.message
+            if problem.code == "missing-key" and pointer == ("spec",):
+                field = message.rpartition(".")[2]
+                elsewhere = self._defaults.elsewhere(field, value["kind"])
+                if is_lacking:
+                    continue  # one fault in a defaults file would be shown for each manifest
+                if elsewhere is not None and field not in inherited.refused:
+                    message += (
+                        f"; the default at {elsewhere} does not apply here. To move a manifest and "
+                        "keep its values, use reconciler mv"
+                    )
             origin = _default_at(pointer, inherited)
             if origin is not None and problem.other and not _default_at(problem.other, inherited):
                 pointer = problem.other  # of the two, the one that the manifest names itself
@@ -550,30 +536,10 @@ class _Loading:
                 place = origin
             else:
                 pointer = _as_appended(pointer, inherited)
-            problem = self._with_variables(problem, place)
-            yield self._placed(problem._replace(pointer=pointer), place)
-
-    def _with_default(self, problem: Problem, value: JSON, inherited: Inherited) -> Problem:
-        """The problem; of a key that a default gives in another folder, with that."""
-        if problem.code != "missing-key" or problem.pointer != ("spec",):
-            return problem
-        field = problem.message.rpartition(".")[2]
-        origin = self._defaults.elsewhere(field, value["kind"])
-        if origin is None or field in inherited.refused:
-            return problem
-        advice = (
-            f"; the default at {origin} does not apply here. To move a manifest and keep its "
-            "values, use reconciler mv"
-        )
-        return problem._replace(message=problem.message + advice)
-
-    def _with_variables(self, problem: Problem, origin: Origin) -> Problem:
-        """The problem; of a value that variables gave, with their names."""
-        section, field, *_ = (*problem.pointer, "", "")
-        names = self._names(origin, str(section), str(field))
-        if not names:
-            return problem
-        return problem._replace(message=f"{problem.message} (from ${{{'}, ${'.join(names)}}})")
+            section, name, *_ = (*problem.pointer, "", "")
+            if names := self._names(place, str(section), str(name)):
+                message += f" (from ${{{'}, ${'.join(names)}}})"
+            yield self._placed(problem._replace(message=message, pointer=pointer), place)
 
     def _check_until(self, until: str, origin: Origin, fields: Mapping[str, JSON]) -> None:
         """Notes a maintenance that should be over, or that is none any more."""
@@ -613,16 +579,36 @@ class _Loading:
                 self.warnings.append(self._placed(problem, origin, Severity.WARNING))
         return desired._replace(lifecycle=desired.lifecycle._replace(ignore=tuple(ignore)))
 
-    def _unknown_schemes(self, desired: Desired) -> Iterator[Diagnostic]:
-        """A warning for each secret that nothing here can look up, which may be a typing error."""
+    def _check_secrets(self, desired: Desired, rules: SecretRules) -> None:
+        """Notes each secret that must not be resolved, or not go where it stands.
+
+        If there is none, it warns of those that nothing here can look up: a typing error, perhaps.
+        """
+        refused: list[Diagnostic] = []
+        unknown: list[Diagnostic] = []
         for field, value in desired.secrets.items():
-            for found in secret_refs(value):
-                scheme = found.ref.scheme
+            is_shown = rules.shows(desired, field)
+            for path, ref in secret_refs(value):
+                refusal, scheme = rules.refusal(ref), ref.scheme
                 if scheme not in self._schemes:
                     self._schemes[scheme] = unknown_scheme(scheme)
-                if message := self._schemes[scheme]:
-                    place = _secret_place(self.locator, desired, field, found.path)
-                    yield Diagnostic(place, "unknown-scheme", message, Severity.WARNING)
+                warning = self._schemes[scheme]
+                if not (refusal or is_shown or warning):
+                    continue
+                place = self.locator.of_field(desired, field, *path, SECRET_REF)
+                if refusal:
+                    refused.append(Diagnostic(place, "refused-secret", refusal))
+                if is_shown:
+                    message = (
+                        f"AlertSite shows spec.{field} to everyone who can see the monitor, so it "
+                        "cannot be a secret; if this is intended, add it to fields under [secrets] "
+                        "in reconciler.toml"
+                    )
+                    refused.append(Diagnostic(place, "shown-secret", message))
+                if warning:
+                    unknown.append(Diagnostic(place, "unknown-scheme", warning, Severity.WARNING))
+        self.findings += refused
+        self.warnings += () if refused else unknown
 
 
 def _address(document: manifests.Document) -> str:
@@ -670,15 +656,6 @@ def _as_appended(pointer: tuple[str | int, ...], inherited: Inherited) -> tuple[
             return pointer
 
 
-def _marks_of(document: manifests.Document) -> dict[str, JSON]:
-    """The fields of a document that say something about a default."""
-    value = document.value
-    spec = value.get("spec") if isinstance(value, dict) else None
-    if not isinstance(spec, dict) or not isinstance(value.get("kind"), str):
-        return {}
-    return marks_of(spec)
-
-
 def require_secrets(wanted: Iterable[tuple[Desired, str]], vault: Vault) -> None:
     """Stops if a secret that would be used is not available.
 
@@ -688,31 +665,12 @@ def require_secrets(wanted: Iterable[tuple[Desired, str]], vault: Vault) -> None
     locator = manifests.Locator()
     findings = []
     for desired, field in wanted:
-        for found in secret_refs(desired.secrets[field]):
-            if failure := vault.failure(found.ref):
-                place = _secret_place(locator, desired, field, found.path)
+        for path, ref in secret_refs(desired.secrets[field]):
+            if failure := vault.failure(ref):
+                place = locator.of_field(desired, field, *path, SECRET_REF)
                 findings.append(Diagnostic(place, "missing-secret", failure))
     if findings:
         raise InvalidManifestsError(tuple(sorted(set(findings))))
-
-
-def _refused_secrets(
-    desired: Desired, rules: SecretRules, locator: manifests.Locator
-) -> Iterator[Diagnostic]:
-    """A finding for each secret that must not be resolved, or not go where it stands."""
-    for field, value in desired.secrets.items():
-        is_shown = rules.shows(desired, field)
-        for found in secret_refs(value):
-            place = _secret_place(locator, desired, field, found.path)
-            if refusal := rules.refusal(found.ref):
-                yield Diagnostic(place, "refused-secret", refusal)
-            if is_shown:
-                message = (
-                    f"AlertSite shows spec.{field} to everyone who can see the monitor, so it "
-                    "cannot be a secret; if this is intended, add it to fields under [secrets] in "
-                    "reconciler.toml"
-                )
-                yield Diagnostic(place, "shown-secret", message)
 
 
 def without_secrets(plan: Plan, fleet: Iterable[Desired], vault: Vault) -> Plan:
@@ -728,10 +686,9 @@ def without_secrets(plan: Plan, fleet: Iterable[Desired], vault: Vault) -> Plan:
     fleet = tuple(fleet)
     vault.learn(fleet)
     redactor = vault.redactor
-    if redactor.holds("\n".join(item.name for item in plan.unmanaged_monitors)):
-        cleaned = (
-            item._replace(name=redactor.value(item.name)) for item in plan.unmanaged_monitors
-        )
+    strangers = plan.unmanaged_monitors
+    if redactor.holds("\n".join(item.name for item in strangers)):
+        cleaned = (item._replace(name=redactor.value(item.name)) for item in strangers)
         plan = plan._replace(unmanaged_monitors=tuple(cleaned))
     texts = (
         repr((item.body, [(it.before, it.applied) for it in item.fields])) for item in plan.changes
@@ -742,7 +699,7 @@ def without_secrets(plan: Plan, fleet: Iterable[Desired], vault: Vault) -> Plan:
     locator = manifests.Locator()
     findings = [
         Diagnostic(
-            _field_place(locator, desired[change.address], field),
+            locator.of_field(desired[change.address], field),
             "plain-secret",
             "the value contains a known secret in plain text; write a secretRef",
         )
@@ -770,35 +727,15 @@ def _redacted(field: FieldChange, redactor: Redactor) -> FieldChange:
     return field._replace(before=before, applied=applied, leaves=leaves)
 
 
-def _field_place(locator: manifests.Locator, desired: Desired, field: str) -> Position:
-    section = "spec" if field in desired.kind.fields else "extra"
-    origin = desired.place(field)
-    return locator.position(origin.path, origin.document, (section, field), of_key=True)
-
-
-def _secret_place(
-    locator: manifests.Locator, desired: Desired, field: str, path: tuple[str | int, ...]
-) -> Position:
-    """Where a secretRef stands: its field is under `spec`, or else under `extra`."""
-    section = "spec" if field in desired.kind.fields else "extra"
-    origin = desired.place(field)
-    return locator.position(origin.path, origin.document, (section, field, *path, SECRET_REF))
-
-
-_USUAL = Lifecycle()
-
-
 def _lifecycle(value: JSON) -> Lifecycle:
     ignore = tuple(Ignored(**item) for item in value.get("ignore", ()))
-    protect, retire = value.get("protect", False), value.get("retire", "delete")
-    release, until = value.get("release", "restore"), value.get("until", "")
-    return Lifecycle(protect, retire, ignore, release, until)
+    return Lifecycle(**{**value, "ignore": ignore})
 
 
 def _duplicates(desired: Sequence[Desired], locator: manifests.Locator) -> Iterator[Diagnostic]:
     def position(item: Desired, key: str) -> Position:
         pointer = item.id_at if key == "id" else ("metadata", key)
-        return locator.position(item.origin.path, item.origin.document, pointer)
+        return locator.position(item.origin, pointer)
 
     addresses: dict[str, Desired] = {}
     ids: dict[int, Desired] = {}
@@ -836,5 +773,5 @@ def _claimed(
                 f"monitor {item.id} is also bound by {claim}, and both accounts have the same "
                 "login; remove one of the two manifests"
             )
-            place = locator.position(item.origin.path, item.origin.document, item.id_at)
+            place = locator.position(item.origin, item.id_at)
             yield Diagnostic(place, "duplicate-id", message)

@@ -103,5 +103,5 @@ class Overrides:
                 known = did_you_mean(address, sorted(described))
                 message = f"this overrides nothing: no manifest describes {address}{known}"
             for document in documents:
-                place = locator.position(document.path, document.number, ("address",))
+                place = locator.position(document.origin, ("address",))
                 yield Diagnostic(place, "overrides-nothing", message)

@@ -516,7 +516,7 @@ def with_default_places(plan: Plan, desired: Iterable[Desired]) -> Plan:
         if field not in manifest.inherited:
             return None
         origin = manifest.inherited[field]
-        return str(locator.position(origin.path, origin.document, ("spec", field), of_key=True))
+        return str(locator.position(origin, ("spec", field), of_key=True))
 
     changes = []
     for change in plan.changes:

@@ -15,6 +15,7 @@ from reconciler.core.diff import Cause
 from reconciler.core.inheritance import APPEND, INHERIT, appendix
 from reconciler.core.inventory import Inventory
 from reconciler.core.mask import shown
+from reconciler.core.model import Origin
 from reconciler.core.plan import Action
 from reconciler.core.state import StateDelta
 from reconciler.core.variables import escaped
@@ -22,7 +23,7 @@ from reconciler.errors import ConfigurationError, Diagnostic, Position
 from reconciler.manifests.edits import ABSENT, FieldEdit, NotEditableError
 from reconciler.manifests.writer import NotWritableError
 from reconciler.manifests.writer import check as check_value
-from reconciler.usecases.draft import fit, written
+from reconciler.usecases.draft import fit, head, written
 from reconciler.usecases.fmt import Ordering
 from reconciler.usecases.layers import Spot, edited, spot_of, why_varies
 from reconciler.usecases.plan import look
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
     from reconciler.alertsite import Reader
     from reconciler.core.diff import FieldChange
-    from reconciler.core.model import JSON, Desired, Live, Origin
+    from reconciler.core.model import JSON, Desired, Live
     from reconciler.core.plan import Change
     from reconciler.core.state import Record, State
     from reconciler.schema import Schemas
@@ -201,15 +202,28 @@ class _Finding:
             return
         causes = {field.field: field.cause for field in taken}
         wanted = self._wanted(desired, taken, self._live[change.id])
-        found = fit(self._schemas, _document(desired), wanted)
+        document = head(desired.kind.name, desired.name, None)  # with its defaults
+        for name, value in {**desired.fields, **desired.secrets}.items():
+            document.setdefault(desired.pointer(name)[0], {})[name] = value
+        found = fit(self._schemas, document, wanted)
         for section, name in wanted:
-            value = found.values.get((section, name), desired)
-            if value is desired:
-                reason = found.reasons.get((section, name), found.fault)
-                self._skip(desired, section, name, f"AlertSite's value: {reason}")
+            pointer = (section, name)
+            if pointer not in found.values:
+                reason = found.reasons.get(pointer, found.fault)
+                self._skip(desired, name, f"AlertSite's value: {reason}")
                 continue
-            edit = self._edit(desired, (section, name), value, causes[name])
-            self._edits.setdefault(edit.spot.path, []).append(edit)
+            value, spot = found.values[pointer], spot_of(desired, name, self._sources)
+            place = Position(spot.path, 1, 1)
+            if spot.document is not None:
+                there = Origin(spot.path, spot.document, 1)
+                place = self._locator.position(there, pointer, of_key=True)
+            default = desired.inherited.get(name)
+            if value is ABSENT:
+                default = _default_of(desired, name)
+            told = str(default) if default else ""
+            before, cause = desired.fields[name], causes[name]
+            edit = Edit(desired, pointer, before, value, cause, place, spot, told)
+            self._edits.setdefault(spot.path, []).append(edit)
 
     def _wanted(
         self, desired: Desired, fields: Sequence[FieldChange], live: Live
@@ -219,24 +233,22 @@ class _Finding:
         wanted: dict[Pointer, list[JSON]] = {}
         for change in fields:
             name = change.field
-            section = "spec" if name in desired.kind.fields else "extra"
             if reason := self._why_not(desired, record, name, live):
-                self._skip(desired, section, name, reason)
+                self._skip(desired, name, reason)
                 continue
             values = written(desired.kind.field(name), live.fields.get(name))
             try:
                 for value in values:
                     check_value(name, value)
             except NotWritableError as error:
-                self._skip(desired, section, name, f"AlertSite's value: {error}")
+                self._skip(desired, name, f"AlertSite's value: {error}")
                 continue
-            wanted[section, name] = values or _unset(self._schemas, desired, name)
+            wanted[desired.pointer(name)] = values or _unset(self._schemas, desired, name)
         return wanted
 
-    def _skip(self, desired: Desired, section: str, name: str, reason: str) -> None:
+    def _skip(self, desired: Desired, name: str, reason: str) -> None:
         """Notes a field that cannot be written, with the document that its value comes from."""
-        origin, pointer = desired.place(name), (section, name)
-        place = self._locator.position(origin.path, origin.document, pointer, of_key=True)
+        place = self._locator.of_field(desired, name)
         self.skipped.append(Skipped(desired, name, reason, place))
 
     def _why_not(self, desired: Desired, record: Record | None, name: str, live: Live) -> str:
@@ -260,27 +272,6 @@ class _Finding:
             )
         return ""
 
-    def _edit(self, desired: Desired, pointer: Pointer, value: JSON, cause: Cause) -> Edit:
-        name = pointer[1]
-        spot = spot_of(desired, name, self._sources)
-        if spot.document is None:
-            place = Position(spot.path, 1, 1)
-        else:
-            place = self._locator.position(spot.path, spot.document, pointer, of_key=True)
-        default = desired.inherited.get(name)
-        if value is ABSENT:
-            default = _default_of(desired, name)
-        return Edit(
-            desired,
-            pointer,
-            desired.fields[name],
-            value,
-            cause,
-            place,
-            spot,
-            str(default) if default else "",
-        )
-
     def files(self) -> Iterator[File]:
         """The files with the edits that can be made in them."""
         for path, edits in sorted(self._edits.items()):
@@ -291,24 +282,20 @@ class _Finding:
                     for each in edits
                 ]
                 continue
-            data, made = self._made(original, edits)
+            try:
+                data, made = self._set(original, edits), edits
+            except NotEditableError:  # one that cannot be made must not keep the others out
+                data, made = b"", []
+                for edit in edits:
+                    try:
+                        data = self._set(original, [*made, edit])
+                    except NotEditableError as error:
+                        skipped = Skipped(edit.desired, edit.pointer[1], str(error), edit.place)
+                        self.skipped.append(skipped)
+                    else:
+                        made.append(edit)
             if made:
                 yield File(path, original, data, tuple(made))
-
-    def _made(self, original: bytes | None, edits: Sequence[Edit]) -> tuple[bytes, list[Edit]]:
-        try:
-            return self._set(original, edits), list(edits)
-        except NotEditableError:  # one that cannot be made must not keep the others out
-            made: list[Edit] = []
-        for edit in edits:
-            try:
-                self._set(original, [*made, edit])
-            except NotEditableError as error:
-                skipped = Skipped(edit.desired, edit.pointer[1], str(error), edit.place)
-                self.skipped.append(skipped)
-            else:
-                made.append(edit)
-        return self._set(original, made), made
 
     def _set(self, data: bytes | None, edits: Sequence[Edit]) -> bytes:
         wanted: dict[Spot, dict[Pointer, FieldEdit]] = {}
@@ -316,14 +303,14 @@ class _Finding:
             set_key = edit.desired.kind.field(edit.pointer[1]).set_key
             fields = wanted.setdefault(edit.spot._replace(is_said=False), {})
             if not edit.spot.is_override:
-                value = as_said(edit.desired, edit.pointer[1], edit.after)
+                value = _as_said(edit.desired, edit.pointer[1], edit.after)
             else:
                 value = {INHERIT: False} if edit.after is ABSENT else edit.after
             fields[edit.pointer] = FieldEdit(escaped(value), set_key)
         return edited(data, wanted, self._ordering.of)
 
 
-def as_said(desired: Desired, field: str, value: JSON) -> JSON:
+def _as_said(desired: Desired, field: str, value: JSON) -> JSON:
     """How a manifest says a value of a field, in view of the default that there is."""
     if value is ABSENT and _default_of(desired, field):
         return {INHERIT: False}
@@ -339,20 +326,6 @@ def _default_of(desired: Desired, field: str) -> Origin | None:
     if (appended := desired.appended.get(field)) and appended.inherited:
         return appended.origin
     return desired.inherited.get(field) or desired.overruled.get(field)
-
-
-def _document(desired: Desired) -> dict[str, JSON]:
-    """The manifest as the schema sees it, with its defaults."""
-    fields = {**desired.fields, **desired.secrets}
-    spec = {name: value for name, value in fields.items() if name in desired.kind.fields}
-    extra = {name: value for name, value in fields.items() if name not in spec}
-    return {
-        "apiVersion": "reconciler/v1",
-        "kind": desired.kind.name,
-        "metadata": {"name": desired.name},
-        "spec": spec,
-        "extra": extra,
-    }
 
 
 def _unset(schemas: Schemas, desired: Desired, name: str) -> list[JSON]:

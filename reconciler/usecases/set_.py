@@ -22,7 +22,7 @@ from reconciler.core.assignments import (
 )
 from reconciler.core.edit_report import EditedField
 from reconciler.core.inheritance import APPEND, appendix, is_not_inherited
-from reconciler.core.model import Desired, Kind, Origin, canonical
+from reconciler.core.model import Lifecycle, canonical
 from reconciler.core.targets import GRAMMAR, bare, is_target, matches, with_addresses
 from reconciler.core.variables import names_in
 from reconciler.errors import ConfigurationError, Diagnostic, InvalidManifestsError, UsageError
@@ -35,7 +35,7 @@ from reconciler.usecases.load import load
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from reconciler.core.model import JSON
+    from reconciler.core.model import JSON, Desired
     from reconciler.schema import Schemas
     from reconciler.usecases.load import Fleet, Sources
 
@@ -111,36 +111,27 @@ def find_setting(sources: Sources, schemas: Schemas, wanted: Asked, today: str =
     for desired in chosen:
         try:
             found = dict(_edits(desired, schemas, wanted))
-            spots = {pointer: _spot(desired, pointer, sources) for pointer in found}
-            for pointer, edit in found.items():
-                _check_variables(desired, pointer, edit, spots[pointer])
+            spots = {pointer: _spot(desired, pointer, found[pointer], sources) for pointer in found}
         except BadAssignmentError as error:
             hint = (
                 f"To list the fields and their types, run: reconciler explain {desired.kind.name}"
             )
             raise UsageError(str(error), hint) from error
-        if found:
-            changed += 1
+        changed += bool(found)
         for pointer, edit in found.items():
             spot = spots[pointer]
             fields = edits.setdefault(spot.path, {}).setdefault(spot._replace(is_said=False), {})
             fields[pointer] = edit
-            told.append(_told(spot, pointer, edit))
+            item = EditedField(spot.address, spot.path, ".".join(pointer), edit.value)
+            is_removed = edit.value is ABSENT
+            told.append(item._replace(value=None, is_removed=True) if is_removed else item)
     ordering = Ordering(schemas)
     files = tuple(_edited(path, edits[path], ordering) for path in sorted(edits))
     files = tuple(file for file in files if file.data != file.original)
-    data = {file.path: file.data or None for file in files}
-    load(sources, schemas, today, edited=data)
+    load(sources, schemas, today, edited={file.path: file.data or None for file in files})
     if not files:
         return Setting((), len(chosen), 0, ())
     return Setting(files, len(chosen), changed, tuple(told))
-
-
-def _told(spot: Spot, pointer: tuple[str, str], edit: FieldEdit) -> EditedField:
-    place = spot.address, spot.path, ".".join(pointer)
-    if edit.value is ABSENT:
-        return EditedField(*place, is_removed=True)
-    return EditedField(*place, edit.value)
 
 
 def _chosen(fleet: Fleet, targets: Sequence[str]) -> tuple[Desired, ...]:
@@ -192,7 +183,8 @@ def _unset(
 ) -> Iterator[tuple[tuple[str, str], FieldEdit]]:
     """The edit that removes a field, if the manifest names it."""
     if section in {EXTRA, LIFECYCLE}:
-        is_named = _now(desired, section, field) != _now(_BARE, section, field)
+        bare = desired._replace(fields={}, secrets={}, lifecycle=Lifecycle())
+        is_named = _now(desired, section, field) != _now(bare, section, field)
     elif section == SPEC and field in desired.kind.fields:
         is_left_out = bool(desired.layer) and field in desired.refused
         is_named = field not in desired.inherited and not is_left_out
@@ -200,10 +192,6 @@ def _unset(
         raise BadAssignmentError(f"{desired.kind.name} has no field {field} in {section}")
     if is_named:
         yield (section, field), FieldEdit(ABSENT)
-
-
-_BARE = Desired(Kind("", {}), "", None, {}, {}, Origin("", 0, 0))
-"""A manifest that says nothing."""
 
 
 def _now(desired: Desired, section: str, field: str) -> JSON:
@@ -272,46 +260,34 @@ def _read(text: str) -> JSON:
     return documents[0].value
 
 
-def _spot(desired: Desired, pointer: tuple[str, str], sources: Sources) -> Spot:
+def _spot(desired: Desired, pointer: tuple[str, str], edit: FieldEdit, sources: Sources) -> Spot:
     """Where a field is written.
 
     Raises:
-        BadAssignmentError: it is nothing that an account can say alone.
+        BadAssignmentError: it is nothing that an account can say alone, or a variable stands there.
     """
     if reason := sources.why_no_own:
         raise BadAssignmentError(reason)
     section, field = pointer
+    names = [field]
     if section in {SPEC, EXTRA}:
-        return spot_of(desired, field, sources)
-    if desired.layer:
+        spot = spot_of(desired, field, sources)
+    elif desired.layer:
         raise BadAssignmentError(
             f"{desired.address} is shared in {desired.layer}, and an account cannot override its "
             f"{section}; edit the shared manifest, or use a variable there"
         )
-    origin = desired.origin
-    return Spot(origin.path, origin.document, desired.address, is_override=False, is_said=True)
-
-
-def _check_variables(
-    desired: Desired, pointer: tuple[str, str], edit: FieldEdit, spot: Spot
-) -> None:
-    """Stops if a value would stand where a variable stands.
-
-    Raises:
-        BadAssignmentError: naming the variable.
-    """
-    section, field = pointer
+    else:
+        path, document, _ = desired.origin
+        spot = Spot(path, document, desired.address, is_override=False, is_said=True)
+        prefix = f"{LIFECYCLE}.{field}" if section == LIFECYCLE else f"{LABELS}."
+        names = [name for name in desired.variables if name.startswith(prefix)]
     if edit.value is not ABSENT and next(names_in(edit.value), None) is not None:
-        return  # another variable is what is asked for
-    prefixes = {LIFECYCLE: f"{LIFECYCLE}.{field}", "metadata": f"{LABELS}."}
-    names = (
-        [field]
-        if section in {SPEC, EXTRA}
-        else [name for name in desired.variables if name.startswith(prefixes[section])]
-    )
+        return spot  # another variable is what is asked for
     for name in names:
         if reason := why_varies(desired, name, spot):
             raise BadAssignmentError(f"{desired.address}: {name} is not set: {reason}")
+    return spot
 
 
 def _edited(

@@ -130,15 +130,8 @@ def _subject(
 def places_of(desired: Desired) -> Mapping[str, str]:
     """Where the fields of a manifest stand, as path:line:column, and its id."""
     locator = Locator()
-
-    def place(path: str, document: int, *pointer: str) -> str:
-        return str(locator.position(path, document, pointer, of_key=True))
-
-    places = {}
-    for field in (*desired.fields, *desired.secrets):
-        origin = desired.place(field)
-        section = "spec" if field in desired.kind.fields else "extra"
-        places[field] = place(origin.path, origin.document, section, field)
+    fields = (*desired.fields, *desired.secrets)
+    places = {field: str(locator.of_field(desired, field)) for field in fields}
     if desired.id is not None:
-        places[ID] = place(desired.origin.path, desired.origin.document, *desired.id_at)
+        places[ID] = str(locator.position(desired.origin, desired.id_at, of_key=True))
     return places

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.model import Origin
 from reconciler.errors import ConfigurationError, Diagnostic
 from reconciler.manifests import Locator, Parser, find, read
 from reconciler.manifests.parser import MAX_ALIASED_NODES, MAX_DEPTH
@@ -309,11 +310,11 @@ class TestLocator:
     ) -> None:
         file = tmp_path / "a.yaml"
         file.write_text(self.TEXT)
-        position = Locator().position(str(file), 1, pointer, of_key=of_key)
+        position = Locator().position(Origin(str(file), 1, 1), pointer, of_key=of_key)
         assert (position.line, position.column) == place
 
     def test_a_file_that_has_changed_is_named_all_the_same(self, tmp_path: Path) -> None:
         file = tmp_path / "a.yaml"
         file.write_text("a: [")
-        position = Locator().position(str(file), 3, ("a",))
+        position = Locator().position(Origin(str(file), 3, 1), ("a",))
         assert (position.path, position.line, position.column) == (str(file), 1, 1)

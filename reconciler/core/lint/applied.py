@@ -24,9 +24,8 @@ def unnamed_fields(desired: Iterable[Desired], records: Mapping[str, Record]) ->
             continue
         named = {*item.fields, *item.secrets, *item.refused}
         for field in sorted({*record.fields, *record.secrets} - named):
-            section = "spec" if field in item.kind.fields else "extra"
             message = (
                 f"{field} was applied, but neither the manifest nor a default sets it now; set it, "
                 "or run apply to release it"
             )
-            yield Problem((section, field), "unnamed-field", message, address=item.address)
+            yield Problem(item.pointer(field), "unnamed-field", message, address=item.address)

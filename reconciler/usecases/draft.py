@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.json_text import is_deeper
@@ -22,17 +21,16 @@ from reconciler.core.printable import printable
 from reconciler.core.variables import escaped
 from reconciler.manifests.edits import ABSENT
 from reconciler.manifests.writer import DEEPEST, NotWritableError, check, document
-from reconciler.schema import DEFAULTS
+from reconciler.schema import API_VERSION, DEFAULTS
 from reconciler.usecases import defaults
 from reconciler.usecases.fmt import Ordering
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from reconciler.core.model import JSON, Field, Kind, Live
     from reconciler.core.naming import Draft, Shared
     from reconciler.core.redactor import Redactor
-    from reconciler.errors import Problem
     from reconciler.schema import Schemas
 
 
@@ -81,11 +79,21 @@ def fit(
     left = {pointer: list(values) for pointer, values in wanted.items()}
     reasons: dict[Pointer, str] = {}
     while True:
-        value = _with(base, {pointer: values[0] for pointer, values in left.items()})
+        value = {**base}
+        for (section, field), values in left.items():
+            own = {**value.get(section, {}), field: values[0]}
+            value[section] = {name: item for name, item in own.items() if item is not ABSENT}
         if schemas.accept(value):
             return Fit({pointer: values[0] for pointer, values in left.items()}, reasons)
         problems = list(schemas.explain(value))
-        refused = _refused(problems, left)
+        refused: dict[Pointer, str] = {}
+        for problem in problems:
+            part, name = (*map(str, problem.pointer[:2]), "", "")[:2]
+            if (part, name) in left:
+                refused.setdefault((part, name), problem.message)
+        # What is about none of them, but not for want of one, may come from the last.
+        if not refused and left and all(problem.code != "missing-key" for problem in problems):
+            refused[list(left)[-1]] = problems[0].message
         if not refused:
             return Fit({}, reasons, problems[0].message)
         for pointer, message in refused.items():
@@ -95,35 +103,9 @@ def fit(
                 reasons[pointer] = message
 
 
-def _refused(problems: Sequence[Problem], left: Mapping[Pointer, JSON]) -> dict[Pointer, str]:
-    """The fields that the problems are about, with the first message about each.
-
-    A problem that is about none of them, but not for want of one, may come from the last.
-    """
-    found: dict[Pointer, str] = {}
-    for problem in problems:
-        section, field = (*problem.pointer[:2], "", "")[:2]
-        if (str(section), str(field)) in left:
-            found.setdefault((str(section), str(field)), problem.message)
-    if not found and left and all(problem.code != "missing-key" for problem in problems):
-        found[list(left)[-1]] = problems[0].message
-    return found
-
-
-def _with(base: Mapping[str, JSON], values: Mapping[Pointer, JSON]) -> dict[str, JSON]:
-    result = {**base}
-    for (section, field), value in values.items():
-        fields = {**result.get(section, {}), field: value}
-        result[section] = {name: item for name, item in fields.items() if item is not ABSENT}
-    return result
-
-
 _LITERAL = re.compile(r"\bDefault: (true|false|[0-9]+)\. ")
 """How a schema's description gives a default that the vendor documents as a value."""
 _LIKE_A_SECRET = "its name looks like a secret, but its value does not; add it by hand"
-
-_VariableFor = Callable[[tuple[str | int, ...]], str]
-"""Gives the variable for the secret at a path."""
 
 
 class Secret(NamedTuple):
@@ -190,103 +172,69 @@ class Drafting:
             is_certain: the fields of those that it gets wherever its file may stand.
             secret: fields of which it is known that they hold a secret.
         """
-        draft = _Draft(
-            self._known[kind.name], kind, live, lambda path: self._variable(kind, name, path)
-        )
-        draft.want_secrets(secret)
-        draft.leave_out_known(self._redactor)
-        draft.want_spec(inherited)
-        draft.want_extra(write_unknown=self._write_unknown)
-        draft.drop_unwritable()
-        found = fit(self._schemas, head(kind.name, name, live.id), draft.wanted)
-        reasons = draft.left_out | {field: text for (_, field), text in found.reasons.items()}
+        wanted: dict[Pointer, list[JSON]] = {}
+        left_out: dict[str, str] = {}
+        secrets: list[Secret] = []
+        held_back: list[str] = []
+        fields = {**live.fields}
+        for field, value in live.fields.items():
+            if is_deeper(value, DEEPEST):
+                left_out[field] = "it is nested too deeply"
+                del fields[field]
+        for field in sorted(secret):  # whatever they are called
+            if fields.pop(field, None) is not None:
+                found = Secret((field,), self._variable(kind, name, (field,)))
+                wanted["spec" if field in kind.fields else "extra", field] = [found.reference]
+                secrets.append(found)
+        for field, value in [*fields.items()]:
+            if self._redactor.holds(json.dumps([field, value])):
+                left_out[field] = "it contains a secret of this run in plain text"
+                del fields[field]
+        known = self._known[kind.name]
+        for field, default in known.defaults.items():
+            if ("spec", field) in wanted:
+                continue
+            values = written(kind.field(field), fields.get(field))
+            if next(secret_refs(inherited.get(field)), None):
+                continue  # what AlertSite shows of it is a secret
+            if not values and field in known.empty:
+                wanted["spec", field] = [""]
+            elif values and (field in inherited or canonical_of(values[-1]) != default):
+                wanted["spec", field] = values
+        for field in sorted(fields.keys() - kind.fields.keys()):
+            protecting = _Protecting(kind, lambda path: self._variable(kind, name, path))
+            value = protecting.value((field,), fields[field])
+            if protecting.is_bent:
+                left_out[field] = _LIKE_A_SECRET
+            elif not self._write_unknown and _has_text(value):
+                held_back.append(field)
+            elif kind.field(field).normalise(value) is not None:
+                wanted["extra", field] = [value]
+                secrets += protecting.secrets
+        for pointer, values in [*wanted.items()]:
+            try:
+                check(pointer[1], values[0])
+            except NotWritableError as error:
+                left_out[pointer[1]] = str(error)
+                del wanted[pointer]
+        fitting = fit(self._schemas, head(kind.name, name, live.id), wanted)
+        left_out |= {field: text for (_, field), text in fitting.reasons.items()}
         parts: dict[str, dict[str, JSON]] = {"spec": {}, "extra": {}}
-        for (part, field), value in found.values.items():
+        for (part, field), value in fitting.values.items():
             parts[part][field] = value
-        fault = found.fault
+        fault = fitting.fault
         if fault:
             fault = "; ".join(
-                (f"AlertSite does not have what a manifest needs: {fault}", *reasons.values())
+                (f"AlertSite does not have what a manifest needs: {fault}", *left_out.values())
             )
-        parts["spec"] = _beside_defaults(kind, parts["spec"], inherited, is_certain)
-        kept = {**parts["spec"], **parts["extra"]}
-        secrets = tuple(item for item in draft.secrets if item.path[0] in kept)
-        held_back = tuple(draft.held_back)
-        return Content(parts["spec"], parts["extra"], secrets, reasons, held_back, fault)
+        spec, extra = _beside_defaults(kind, parts["spec"], inherited, is_certain), parts["extra"]
+        kept = tuple(item for item in secrets if item.path[0] in spec or item.path[0] in extra)
+        return Content(spec, extra, kept, left_out, tuple(held_back), fault)
 
     def _variable(self, kind: Kind, name: str, path: tuple[str | int, ...]) -> str:
         found = variable(kind.name, name, path, self._variables)
         self._variables.add(found)
         return found
-
-
-class _Draft:
-    """What is wanted in the manifest of one monitor so far."""
-
-    def __init__(self, known: _Known, kind: Kind, live: Live, variable_for: _VariableFor) -> None:
-        self.wanted: dict[Pointer, list[JSON]] = {}
-        self.left_out: dict[str, str] = {}
-        self.secrets: list[Secret] = []
-        self.held_back: list[str] = []
-        self._known = known
-        self._kind = kind
-        self._variable_for = variable_for
-        self._live = {
-            name: value for name, value in live.fields.items() if not is_deeper(value, DEEPEST)
-        }
-        for field in live.fields.keys() - self._live.keys():
-            self.left_out[field] = "it is nested too deeply"
-
-    def want_secrets(self, fields: Iterable[str]) -> None:
-        """Takes in fields that hold a secret whatever they are called."""
-        for field in sorted(fields):
-            if self._live.pop(field, None) is not None:
-                secret = Secret((field,), self._variable_for((field,)))
-                part = "spec" if field in self._kind.fields else "extra"
-                self.wanted[part, field] = [secret.reference]
-                self.secrets.append(secret)
-
-    def leave_out_known(self, redactor: Redactor) -> None:
-        """Takes out fields that hold a secret of this run, such as its password, in the clear."""
-        for field, value in [*self._live.items()]:
-            if redactor.holds(json.dumps([field, value])):
-                del self._live[field]
-                self.left_out[field] = "it contains a secret of this run in plain text"
-
-    def want_spec(self, inherited: Mapping[str, JSON]) -> None:
-        """Takes in the fields that the schema knows."""
-        for field, default in self._known.defaults.items():
-            if ("spec", field) in self.wanted:
-                continue
-            values = written(self._kind.field(field), self._live.get(field))
-            if next(secret_refs(inherited.get(field)), None):
-                continue  # what AlertSite shows of it is a secret
-            if not values and field in self._known.empty:
-                self.wanted["spec", field] = [""]
-            elif values and (field in inherited or canonical_of(values[-1]) != default):
-                self.wanted["spec", field] = values
-
-    def want_extra(self, *, write_unknown: bool) -> None:
-        """Takes in the others; what holds a text only if that is asked for."""
-        for field in sorted(self._live.keys() - self._kind.fields.keys()):
-            protecting = _Protecting(self._known.is_secret, self._variable_for)
-            value = protecting.value((field,), self._live[field])
-            if protecting.is_bent:
-                self.left_out[field] = _LIKE_A_SECRET
-            elif not write_unknown and _has_text(value):
-                self.held_back.append(field)
-            elif self._kind.field(field).normalise(value) is not None:
-                self.wanted["extra", field] = [value]
-                self.secrets += protecting.secrets
-
-    def drop_unwritable(self) -> None:
-        """Takes out what YAML cannot hold."""
-        for pointer, values in [*self.wanted.items()]:
-            try:
-                check(pointer[1], values[0])
-            except NotWritableError as error:
-                self.left_out[pointer[1]] = str(error)
-                del self.wanted[pointer]
 
 
 def _beside_defaults(
@@ -314,7 +262,7 @@ def _beside_defaults(
 def head(kind: str, name: str, number: int | None) -> dict[str, JSON]:
     """A manifest without its fields, and without an id if there is none to be in it."""
     return {
-        "apiVersion": "reconciler/v1",
+        "apiVersion": API_VERSION,
         "kind": kind,
         "metadata": {"name": name} if number is None else {"name": name, "id": number},
         "spec": {},
@@ -325,11 +273,9 @@ def _has_text(value: JSON) -> bool:
     """Whether a text stands in the value that is no secretRef."""
     if isinstance(value, dict):
         return SECRET_REF not in value and any(map(_has_text, value.values()))
-    return (
-        any(map(_has_text, value))
-        if isinstance(value, list)
-        else (isinstance(value, str) and value != "")
-    )
+    if isinstance(value, list):
+        return any(map(_has_text, value))
+    return isinstance(value, str) and value != ""
 
 
 def canonical_of(value: JSON) -> str:
@@ -347,34 +293,22 @@ class _Known(NamedTuple):
         defaults: for each that a manifest may set, the canonical text of its documented default,
             or None.
         empty: those that a manifest must name, if only with an empty text.
-        is_secret: whether a name looks like that of a secret.
     """
 
     defaults: Mapping[str, str | None]
     empty: frozenset[str]
-    is_secret: Callable[[str], bool]
 
     @classmethod
     def of(cls, schema: Mapping[str, JSON]) -> _Known:
         spec = schema["properties"]["spec"]
-        fields = spec["properties"]
-        patterns = [
-            re.compile(each) for each in schema["$defs"]["extraFields"]["patternProperties"]
-        ]
-        return cls(
-            {name: _default(item) for name, item in fields.items() if not item.get("readOnly")},
-            frozenset(name for name in spec["required"] if _may_be_empty(fields[name])),
-            lambda name: any(pattern.search(name) for pattern in patterns),
-        )
-
-
-def _may_be_empty(schema: Mapping[str, JSON]) -> bool:
-    return "pattern" in schema and re.search(schema["pattern"], "") is not None
-
-
-def _default(schema: Mapping[str, JSON]) -> str | None:
-    found = _LITERAL.search(schema["description"])
-    return canonical(json.loads(found.group(1))) if found else None
+        defaults: dict[str, str | None] = {}
+        for name, item in spec["properties"].items():
+            if not item.get("readOnly"):
+                found = _LITERAL.search(item["description"])
+                defaults[name] = canonical(json.loads(found[1])) if found else None
+        patterns = {name: spec["properties"][name].get("pattern") for name in spec["required"]}
+        empty = (name for name, item in patterns.items() if item and re.search(item, ""))
+        return cls(defaults, frozenset(empty))
 
 
 class _Protecting:
@@ -384,43 +318,33 @@ class _Protecting:
         is_bent: whether something was left out that is no secret and looks like one.
     """
 
-    def __init__(
-        self,
-        is_secret: Callable[[str], bool],
-        variable_for: _VariableFor,
-    ) -> None:
+    def __init__(self, kind: Kind, variable_for: Callable[[tuple[str | int, ...]], str]) -> None:
         self.secrets: list[Secret] = []
         self.is_bent = False
-        self._is_secret = is_secret
+        self._hides = kind.hides
         self._variable_for = variable_for
 
     def value(self, path: tuple[str | int, ...], value: JSON) -> JSON:
         """The value at a path as a manifest may hold it."""
-        if isinstance(path[-1], str) and self._is_secret(path[-1]):
-            return self._reference(path, value)
+        if isinstance(path[-1], str) and self._hides(path[-1]):
+            if value in (None, "", [], {}):
+                return None
+            if isinstance(value, bool | list | dict | float):
+                self.is_bent = True
+                return None
+            found = Secret(path, self._variable_for(path))
+            self.secrets.append(found)
+            return found.reference
         if isinstance(value, list):
             return [self.value((*path, place), item) for place, item in enumerate(value)]
         if isinstance(value, dict):
-            return dict(self._members(path, value))
+            held = {name: self.value((*path, name), item) for name, item in value.items()}
+            return {
+                name: item
+                for name, item in held.items()
+                if item is not None or (value[name] is None and not self._hides(name))
+            }
         return value
-
-    def _members(
-        self, path: tuple[str | int, ...], value: Mapping[str, JSON]
-    ) -> Iterator[tuple[str, JSON]]:
-        for name, item in value.items():
-            held = self.value((*path, name), item)
-            if held is not None or (item is None and not self._is_secret(name)):
-                yield name, held
-
-    def _reference(self, path: tuple[str | int, ...], value: JSON) -> JSON:
-        if value in (None, "", [], {}):
-            return None
-        if isinstance(value, bool | list | dict | float):
-            self.is_bent = True
-            return None
-        found = Secret(path, self._variable_for(path))
-        self.secrets.append(found)
-        return found.reference
 
 
 _SCHEMAS = "schemas"
@@ -461,7 +385,7 @@ def compose(
         return document(said, told)
 
     for item in shared:
-        values = {"apiVersion": "reconciler/v1", "kind": DEFAULTS}
+        values = {"apiVersion": API_VERSION, "kind": DEFAULTS}
         applies = {"appliesTo": list(item.kinds)} if item.kinds else {}
         spec = {"spec": ordering.sorted(DEFAULTS, item.spec)}
         text = text_of({**values, **applies, **spec})
@@ -471,7 +395,10 @@ def compose(
         number = draft.id if has_ids else None
         value = {**head(draft.kind, draft.name, number), "spec": spec}
         extra = {"extra": draft.extra} if draft.extra else {}
-        text = text_of({**value, **extra}) + _to_do(draft.held_back)
+        text = text_of({**value, **extra})
+        if draft.held_back:  # in ASCII, where no character can end the comment
+            names = ", ".join(json.dumps(name)[1:-1] for name in draft.held_back)
+            text += f"# to do: AlertSite has strings in {names} that may be secrets\n"
         documents.setdefault(draft.path, []).append((draft.kind, text))
     return {path: _text(folder, path, items) for path, items in documents.items()}
 
@@ -507,14 +434,6 @@ def comments_of(
         if told and all(map(_NAME.fullmatch, told)) and not redactor.holds(comment):
             found[field, text] = comment
     return found
-
-
-def _to_do(held_back: Sequence[str]) -> str:
-    """A comment that names fields; in ASCII, where no character can end it."""
-    if not held_back:
-        return ""
-    names = ", ".join(json.dumps(name)[1:-1] for name in held_back)
-    return f"# to do: AlertSite has strings in {names} that may be secrets\n"
 
 
 def _text(folder: str, path: str, documents: Sequence[tuple[str, str]]) -> str:

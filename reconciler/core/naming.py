@@ -277,11 +277,6 @@ def lifted(
     return kept, list(_shared(found, common, kinds))
 
 
-def folder_of(path: str) -> str:
-    """The folder of a path below another folder; empty for that folder itself."""
-    return path.rpartition("/")[0]
-
-
 class _Common(NamedTuple):
     """A value that nearly all manifests of a kind say; `text` is the same for all its spellings."""
 

@@ -18,11 +18,13 @@ from reconciler.core.inheritance import (
     is_not_inherited,
     marks_of,
 )
+from reconciler.core.variables import fill
 from reconciler.errors import Problem
+from reconciler.manifests import Parser
 from reconciler.schema import DEFAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from reconciler.core.model import JSON, Appended, Origin
     from reconciler.manifests import Document
@@ -93,13 +95,23 @@ def _folders(path: str) -> Iterator[str]:
 
 
 class Defaults:
-    """All Defaults documents of a workspace."""
+    """All Defaults documents of a workspace.
+
+    Attributes:
+        untils: until when what is off by a document is meant to be, by its path and number.
+    """
 
     def __init__(self, schemas: Schemas) -> None:
+        self.untils: dict[tuple[str, int], str] = {}
         self._schemas = schemas
         self._given: dict[tuple[str, str], dict[str, tuple[JSON, Origin]]] = {}
         self._known: dict[tuple[str, str], Inherited] = {}
         self._spoilt: set[str] = set()
+
+    def take_in(self, path: str, data: bytes, variables: Mapping[str, JSON]) -> None:
+        """Takes in what is valid of the documents of a defaults file."""
+        for document in Parser().parse(path, data)[0]:
+            list(self.add(document._replace(value=fill(document.value, variables).value)))
 
     def add(self, document: Document) -> Iterator[Problem]:
         """Takes in a document of a defaults file; yields what is wrong with it."""
@@ -108,11 +120,26 @@ class Defaults:
             message = f"only documents of the kind {DEFAULTS} are allowed here"
             yield Problem(("kind",), "not-defaults", message)
             return
-        problems = tuple(self._problems_of_values(value))
-        yield from problems
-        if problems:
+        # The schema knows values only, and not what is said of others.
+        said = value.get("spec")
+        spec = said if isinstance(said, dict) else {}
+        marks = marks_of(spec)
+        lists = {name: found for name in marks if (found := elements_of(marks[name])) is not None}
+        values = {name: lists.get(name, item) for name, item in spec.items()}
+        values = {name: item for name, item in values.items() if not is_not_inherited(item)}
+        whole = {**value, "spec": values} if marks else value
+        is_valid = True
+        for problem in self._schemas.explain_other(DEFAULTS, whole) if values or not marks else ():
+            is_valid, pointer = False, problem.pointer
+            if pointer[1:] and pointer[1] in lists:
+                pointer = (*pointer[:2], APPEND, *pointer[2:])
+            yield problem._replace(pointer=pointer)
+        if not is_valid:
             return
         origin = document.origin
+        if until := value.get("lifecycle", {}).get("until"):
+            self.untils[origin.path, origin.document] = until
+        folder = os.path.dirname(origin.path)
         wanted = value.get("appliesTo", self._schemas.kinds)
         for field, default in value["spec"].items():
             pointer = ("spec", field)
@@ -120,41 +147,18 @@ class Defaults:
             if not kinds:
                 message = f"no kind that this applies to has the field {field}"
                 yield Problem(pointer, "unknown-key", message, of_key=True)
-            if taken := self._take(field, default, origin, kinds):
+            taken = {}
+            for kind in kinds:
+                given = self._given.setdefault((folder, kind), {})
+                _, first = given.setdefault(field, (default, origin))
+                if first is not origin:
+                    taken[kind] = first
+            if taken:
                 message = (
                     f"{field} of {', '.join(taken)} already has a default in this folder, at "
                     f"{next(iter(taken.values()))}"
                 )
                 yield Problem(pointer, "duplicate-default", message, of_key=True)
-
-    def _problems_of_values(self, value: Mapping[str, JSON]) -> Iterator[Problem]:
-        """What does not fit the schema, which knows values only and not what is said of others."""
-        given = value.get("spec")
-        spec = given if isinstance(given, dict) else {}
-        marks = marks_of(spec)
-        lists = {name: found for name in marks if (found := elements_of(marks[name])) is not None}
-        values = {name: lists.get(name, item) for name, item in spec.items()}
-        values = {name: item for name, item in values.items() if not is_not_inherited(item)}
-        if not marks or values:
-            value = {**value, "spec": values} if marks else value
-            for problem in self._schemas.explain_other(DEFAULTS, value):
-                pointer = problem.pointer
-                if pointer[1:] and pointer[1] in lists:
-                    pointer = (*pointer[:2], APPEND, *pointer[2:])
-                yield problem._replace(pointer=pointer)
-
-    def _take(
-        self, field: str, default: JSON, origin: Origin, kinds: Iterable[str]
-    ) -> dict[str, Origin]:
-        """Takes in one default; the kinds that have one in that folder already, and where."""
-        folder = os.path.dirname(origin.path)
-        taken = {}
-        for kind in kinds:
-            given = self._given.setdefault((folder, kind), {})
-            _, first = given.setdefault(field, (default, origin))
-            if first is not origin:
-                taken[kind] = first
-        return taken
 
     def spoil(self, path: str) -> None:
         """Notes that a defaults file has findings, so that what it would give is not known."""
@@ -178,11 +182,10 @@ class Defaults:
 
     def of(self, path: str, kind: str) -> Inherited:
         """What a manifest of that kind in that file gets."""
-        folder = os.path.dirname(path)
-        found = self._known.get((folder, kind))
-        if found is None:
-            found = self._known[folder, kind] = self._look_up(path, kind)
-        return found
+        place = (os.path.dirname(path), kind)
+        if place not in self._known:
+            self._known[place] = self._look_up(path, kind)
+        return self._known[place]
 
     def over(self, path: str, kind: str, folder: str) -> Iterator[tuple[str, JSON, Origin]]:
         """What a later layer's defaults say of a manifest of an earlier one, the nearest last.

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 from reconciler import manifests
 from reconciler.core.inventory import match_key_of
-from reconciler.core.naming import folder_of
-from reconciler.core.variables import fill
 from reconciler.errors import Diagnostic
 from reconciler.usecases import defaults
 from reconciler.usecases.load import load, load_fleet
@@ -42,7 +40,7 @@ class Presence:
 
     Attributes:
         fleet: the manifests.
-        folders: those below it, and itself, in or below which there is a file already.
+        is_empty: whether there is no file in the folder or below it.
     """
 
     def __init__(self, folder: str, schemas: Schemas, sources: Sources | None = None) -> None:
@@ -60,20 +58,12 @@ class Presence:
             self.fleet = load_fleet([self._folder], schemas, may_be_empty=True).desired
         if sources is not None:
             self.fleet = load(sources, schemas, may_be_empty=True).desired
-        self.folders = {
-            part
-            for path in files
-            for part in _with_parents(folder_of(os.path.relpath(path, self._folder)))
-        }
+        self.is_empty = not files
         self._defaults = defaults.Defaults(schemas)
-        parser = manifests.Parser()
         for path in {*defaults.above([self._folder]), *filter(defaults.is_defaults, files)}:
             data = manifests.read(path)
             if not isinstance(data, Diagnostic):
-                for document in parser.parse(path, data)[0]:
-                    variables = sources.variables if sources else {}
-                    value = fill(document.value, variables).value
-                    list(self._defaults.add(document._replace(value=value)))
+                self._defaults.take_in(path, data, sources.variables if sources else {})
 
     def inherited(self, path: str, kind: str) -> Mapping[str, JSON]:
         """What a manifest of that kind at a path below the folder gets from defaults."""
@@ -102,9 +92,3 @@ class Presence:
 
     def _full(self, path: str) -> str:
         return str(Path(self._folder, path))
-
-
-def _with_parents(folder: str) -> list[str]:
-    """A folder below another one, with those above it up to that one, which has no name."""
-    steps = folder.split("/") if folder else []
-    return ["/".join(steps[:count]) for count in range(len(steps) + 1)]

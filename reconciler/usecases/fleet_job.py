@@ -37,8 +37,10 @@ from reconciler.errors import ConfigurationError, ExitCode, without_logins
 from reconciler.usecases import defaults
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor, Future
+
+    from reconciler.core.model import JSON
 
 
 _ONLY_RESULTS = (
@@ -62,10 +64,7 @@ class Job(NamedTuple):
         approved: the digest of the plan that was approved: any other is refused, with 5.
         digests: those of the parts of that plan, where the work may have been begun before: what is
             left of it is done, too.
-        planned: how many changes of which action that plan has.
-        losses: how many monitors lose monitoring by it.
-        lost: with those that have lost some within 24 hours.
-        managed: how many there are.
+        planned: what a result has of that plan, by the names of its fields.
     """
 
     account: str
@@ -77,10 +76,7 @@ class Job(NamedTuple):
     rules: tuple[str, ...] = ()
     approved: str = ""
     digests: tuple[str, ...] = ()
-    planned: tuple[tuple[str, int], ...] = ()
-    losses: int = 0
-    lost: int = 0
-    managed: int = 0
+    planned: Mapping[str, JSON] = {}
 
     @property
     def key(self) -> str:
@@ -90,13 +86,8 @@ class Job(NamedTuple):
 
     def approving(self, plan: PartResult) -> Job:
         """The job with its approved plan."""
-        return self._replace(
-            approved=plan.plan,
-            planned=tuple(plan.changes.items()),
-            losses=plan.losses,
-            lost=plan.lost,
-            managed=plan.managed,
-        )
+        told = {name: getattr(plan, name) for name in ("changes", "losses", "lost", "managed")}
+        return self._replace(approved=plan.plan, planned=told)
 
     def completed(self, result: PartResult) -> PartResult:
         """The result with the plan that it is of; all of that is done if it ended well.
@@ -105,14 +96,8 @@ class Job(NamedTuple):
         """
         if not self.approved:
             return result
-        changes = dict(self.planned) if result.is_good else result.changes
-        return result._replace(
-            plan=self.approved,
-            changes=changes,
-            losses=self.losses,
-            lost=self.lost,
-            managed=self.managed,
-        )
+        completed = result._replace(plan=self.approved, **self.planned)
+        return completed if result.is_good else completed._replace(changes=result.changes)
 
     def not_started(self, reason: str) -> PartResult:
         """The result of a job that nobody has begun."""
@@ -150,11 +135,10 @@ def _without_ids(path: str, data: bytes) -> bytes:
         return data
     values = [document.value for document in documents]
     for value in values:
-        metadata = value.get("metadata") if isinstance(value, dict) else None
-        if isinstance(metadata, dict):
-            value["metadata"] = {
-                name: item for name, item in metadata.items() if name not in {"id", "ids"}
-            }
+        match value:
+            case {"metadata": dict() as metadata}:
+                others = {key: item for key, item in metadata.items() if key not in {"id", "ids"}}
+                value["metadata"] = others
     return canonical(values).encode("utf-8", "surrogatepass")
 
 
@@ -309,13 +293,10 @@ def _result(job: Job, future: Future[PartResult], results: str) -> PartResult:
             return keep(results, job, future.result())
     except (ConfigurationError, CancelledError) as failure:
         error = failure
+    code, reason = ExitCode.UNAVAILABLE, f"the worker was lost: {type(error).__name__}: {error}"
+    reason = without_logins(reason.partition("\n")[0])
     if isinstance(error, ConfigurationError):
-        return _failed(job, error.exit_code, str(error))
-    reason = without_logins(f"the worker was lost: {type(error).__name__}: {error}".split("\n")[0])
-    return _failed(job, ExitCode.UNAVAILABLE, reason)
-
-
-def _failed(job: Job, code: ExitCode, reason: str) -> PartResult:
+        code, reason = error.exit_code, str(error)
     return PartResult(job.account, job.operation, int(code), reason, talk=f"Error: {reason}\n")
 
 

@@ -241,11 +241,15 @@ def check(
     plan = decide(account, fleet.desired, known, live, schemas.kinds)
     ours = bound.keys()
     strangers = tuple(item.id for item in plan.unmanaged_monitors)
-    records = {
-        item.address: _seen(item, bound[item.address], plan)
-        for item in fleet.desired
-        if item.address in ours and item.address not in state.records
-    }
+    # What was just written was seen, but for what differs.
+    differing = {item.address: item.body for item in plan.changes}
+    records: dict[str, Record] = {}
+    for item in fleet.desired:
+        address = item.address
+        if address in ours and address not in state.records:
+            unlike = differing.get(address, {})
+            seen = {name: value for name, value in item.fields.items() if name not in unlike}
+            records[address] = bound[address]._replace(fields=seen)
     all_moved = {item.address for item in plan.changes}
     all_moved |= {item.address for item in plan.refusals}
     created = {item.address for item in plan.changes if item.action is Action.CREATE}
@@ -256,15 +260,6 @@ def check(
     unchanged = len(ours - all_moved)
     plan = plan._replace(changes=changes, refusals=refusals, notes=(), unchanged=unchanged)
     return Checked(plan, others, loose, fleet, records, strangers)
-
-
-def _seen(desired: Desired, record: Record, plan: Plan) -> Record:
-    """The record of a manifest that was just written: what it says was seen, but what differs."""
-    differing = {
-        field for item in plan.changes if item.address == desired.address for field in item.body
-    }
-    fields = {name: value for name, value in desired.fields.items() if name not in differing}
-    return record._replace(fields=fields)
 
 
 def _listed(paths: Sequence[str]) -> str:
@@ -316,12 +311,12 @@ class _Drafts:
         # What stands in a folder above is read from there too, and so are the new files.
         # Those above the folders of one of several accounts hold the manifests of others.
         around = [Presence(folder, schemas) for folder in above(terms.folder) if sources is None]
+        known = (*self._present, *around)
         self._described: dict[int, Desired] = {}
         self._loose: dict[tuple[str, str], Desired] = {}
-        for present in (*self._present, *around):
+        for present in known:
             self._described |= present.bound(state)
             self._loose |= present.loose(state)
-        known = (*self._present, *around)
         addresses = {item.address for present in known for item in present.fleet}
         self._named = {
             record.id: address
@@ -351,7 +346,10 @@ class _Drafts:
                 self._unmet.discard(str(live.id))
                 self._skip(live, "AlertSite does not return its type")
             return
-        name = self._name(live, kind.name)
+        recorded, _, name = self._named.get(live.id, "").partition("/")  # as the state has it
+        if recorded != kind.name:
+            wanted = naming.slug(str(live.fields.get("name") or ""), live.id)
+            name = naming.free_name(wanted, kind.name, self._taken)
         facts = facts_of(live, kind.name, name)
         targets = [target for target in self._terms.targets if naming.means(facts, target)]
         self._unmet.difference_update(targets)
@@ -390,10 +388,10 @@ class _Drafts:
         self._left_out += [
             ImportNote(made.address, *item) for item in sorted(found.left_out.items())
         ]
-        for item in found.secrets:
-            self._secrets.append(
-                ImportNote(made.address, ".".join(map(str, item.path)), item.variable)
-            )
+        self._secrets += [
+            ImportNote(made.address, ".".join(map(str, item.path)), item.variable)
+            for item in found.secrets
+        ]
         for field in found.extra.keys() - {item.path[0] for item in found.secrets}:
             self._unknown.setdefault(field, []).append(made.address)
         for field in found.held_back:
@@ -430,8 +428,9 @@ class _Drafts:
             drafts = [item._replace(path=free[item.path]) for item in drafts]
         comments = comments_of(drafts, live, self._schemas, redactor)
         # Manifests that were there before must not get anything, nor may those that are shared.
-        is_new = not any(
-            present.folders or any(map(self._is_shared, present.fleet)) for present in self._present
+        is_new = all(
+            present.is_empty and not any(map(self._is_shared, present.fleet))
+            for present in self._present
         )
         if self._terms.lift and is_new:
             drafts, shared = naming.lifted(drafts, self._schemas.kinds, self._given)
@@ -463,14 +462,6 @@ class _Drafts:
             elsewhere=dict(sorted(self._elsewhere.items())),
             is_unshared=self._terms.lift and not is_new and len(drafts) > 1,
         )
-
-    def _name(self, live: Live, kind: str) -> str:
-        """The name of a monitor's manifest: the one that the state has, or else a new one."""
-        recorded, _, name = self._named.get(live.id, "").partition("/")
-        if recorded == kind:
-            return name
-        wanted = naming.slug(str(live.fields.get("name") or ""), live.id)
-        return naming.free_name(wanted, kind, self._taken)
 
     def _skip(self, live: Live, reason: str) -> None:
         name = canonical_of(live.fields.get("name"))

@@ -20,7 +20,7 @@ from reconciler import durable, manifests
 from reconciler.core.assignments import LIFECYCLE, SPEC
 from reconciler.core.inheritance import INHERIT
 from reconciler.core.model import canonical
-from reconciler.core.variables import escaped, fill
+from reconciler.core.variables import escaped
 from reconciler.errors import ConfigurationError, Diagnostic, InvalidManifestsError, UsageError
 from reconciler.manifests.editor import set_fields
 from reconciler.manifests.edits import FieldEdit, NotEditableError
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from reconciler.core.model import JSON, Desired, Origin
+    from reconciler.core.model import JSON, Desired
     from reconciler.schema import Schemas
     from reconciler.usecases.load import Fleet, Sources
 
@@ -115,8 +115,16 @@ def find_move(moved: Sequence[str], target: str, sources: Sources, schemas: Sche
     files = {path: new for path in found for step in steps if (new := step.of(path)) is not None}
     read = dict.fromkeys((*found, *defaults.above(folders)))
     _check_links(read, steps)
-    original = {path: _read(path) for path in read}
-    new_defaults = _defaults(original, files, schemas, sources.variables)
+    original: dict[str, bytes] = {}
+    new_defaults = defaults.Defaults(schemas)
+    for path in read:
+        data = manifests.read(path)
+        if isinstance(data, Diagnostic):
+            raise InvalidManifestsError((data,))
+        original[path] = data
+        new = files.get(path, path)
+        if defaults.is_defaults(new):
+            new_defaults.take_in(new, data, sources.variables)
     kept = tuple(
         item
         for desired in fleet.desired
@@ -143,7 +151,20 @@ def move(move: Move, noting: Callable[[str], AbstractContextManager[None]]) -> N
     for path, (original, data) in move.edits.items():
         with noting(path):
             manifests.write(path, data, original)
-    for step, act in _acts(move.steps):
+    there = [step for step in move.steps if _is_copied(step)]
+    copied = [
+        step
+        for step in move.steps
+        if len(move.steps) > 1 and defaults.is_defaults(step.source) and step not in there
+    ]
+    shared = there + copied
+    moved = (step for step in move.steps if step not in shared)
+    acts: list[tuple[Step, Callable[[], None]]] = [
+        *((step, partial(durable.copy, Path(step.source), Path(step.target))) for step in copied),
+        *((step, partial(durable.move, Path(step.source), Path(step.target))) for step in moved),
+        *((step, partial(durable.remove, Path(step.source))) for step in shared),
+    ]
+    for step, act in acts:
         try:
             with noting(step.target):
                 act()
@@ -153,25 +174,6 @@ def move(move: Move, noting: Callable[[str], AbstractContextManager[None]]) -> N
                 "Files that are already moved stay there, and the plan is the same. Remove the "
                 "cause, then move the rest.",
             ) from error
-
-
-def _acts(steps: Sequence[Step]) -> Iterator[tuple[Step, Callable[[], None]]]:
-    """What is to be done, in this order."""
-    is_several = len(steps) > 1
-    there = [step for step in steps if _is_copied(step)]
-    copied = [
-        step
-        for step in steps
-        if is_several and defaults.is_defaults(step.source) and step not in there
-    ]
-    shared = there + copied
-    for step in copied:
-        yield step, partial(durable.copy, Path(step.source), Path(step.target))
-    for step in steps:
-        if step not in shared:
-            yield step, partial(durable.move, Path(step.source), Path(step.target))
-    for step in shared:
-        yield step, partial(durable.remove, Path(step.source))
 
 
 def _is_copied(step: Step) -> bool:
@@ -286,53 +288,13 @@ def _check_links(paths: Iterable[str], steps: Sequence[Step]) -> None:
             )
 
 
-def _read(path: str) -> bytes:
-    data = manifests.read(path)
-    if isinstance(data, Diagnostic):
-        raise InvalidManifestsError((data,))
-    return data
+def _kept(desired: Desired, after: defaults.Defaults, files: Mapping[str, str]) -> Iterator[Kept]:
+    """The fields that the manifest has to name, for them to stay as they are.
 
-
-class _Given(NamedTuple):
-    """All defaults, with those that are moved where they will be.
-
-    Attributes:
-        untils: until when what is off by a document is meant to be, by its path and number.
+    `after` are all defaults where they will be.
     """
-
-    values: defaults.Defaults
-    untils: Mapping[tuple[str, int], str]
-
-    def until(self, origin: Origin | None, moved: Mapping[str, str]) -> str:
-        """That of a document that is, or will be, where `moved` says; empty if it has none."""
-        if origin is None:
-            return ""
-        return self.untils.get((moved.get(origin.path, origin.path), origin.document), "")
-
-
-def _defaults(
-    files: Mapping[str, bytes],
-    moved: Mapping[str, str],
-    schemas: Schemas,
-    variables: Mapping[str, JSON],
-) -> _Given:
-    found, parser = defaults.Defaults(schemas), manifests.Parser()
-    untils: dict[tuple[str, int], str] = {}
-    for path, data in files.items():
-        new = moved.get(path, path)
-        if defaults.is_defaults(new):
-            for document in parser.parse(path, data)[0]:
-                value = fill(document.value, variables).value
-                list(found.add(document._replace(path=new, value=value)))
-                if until := value.get(LIFECYCLE, {}).get("until"):
-                    untils[new, document.number] = until
-    return _Given(found, untils)
-
-
-def _kept(desired: Desired, after: _Given, files: Mapping[str, str]) -> Iterator[Kept]:
-    """The fields that the manifest has to name, for them to stay as they are."""
     path = desired.origin.path
-    inherited = after.values.of(files.get(path, path), desired.kind.name)
+    inherited = after.of(files.get(path, path), desired.kind.name)
     given = inherited.values
     fields = {**desired.fields, **desired.secrets}
     named = {
@@ -350,11 +312,14 @@ def _kept(desired: Desired, after: _Given, files: Mapping[str, str]) -> Iterator
     for field in given:
         if field not in fields and field not in desired.refused:
             yield Kept(desired, field, {INHERIT: False}, "")
-    switch = desired.inherited.get(_SWITCH)
-    until = after.until(switch, files)
-    now = "" if _SWITCH in named else after.until(inherited.origins.get(_SWITCH), {})
-    if until and until != now and not desired.lifecycle.until:
-        yield Kept(desired, "until", until, str(switch), LIFECYCLE)
+    old, new = desired.inherited.get(_SWITCH), inherited.origins.get(_SWITCH)
+    wanted = now = None
+    if old is not None:
+        wanted = after.untils.get((files.get(old.path, old.path), old.document))
+    if new is not None and _SWITCH not in named:
+        now = after.untils.get((new.path, new.document))
+    if wanted and wanted != now and not desired.lifecycle.until:
+        yield Kept(desired, "until", wanted, str(old), LIFECYCLE)
 
 
 def _edited(
@@ -408,9 +373,13 @@ def _check_same(before: Fleet, after: Fleet) -> None:
     Raises:
         ConfigurationError: naming the first one.
     """
+
+    def said(desired: Desired) -> str:
+        return canonical([desired.id, {**desired.fields}, {**desired.secrets}])
+
     for old in before.desired:
         new = after.by_address.get(old.address)
-        if new is None or _said(old) != _said(new):
+        if new is None or said(old) != said(new):
             raise ConfigurationError(
                 f"{old.origin}: the move would change the values of {old.address}",
                 "Nothing was moved. Several accounts use this manifest, so the values of one "
@@ -418,7 +387,3 @@ def _check_same(before: Fleet, after: Fleet) -> None:
                 if old.layer
                 else "Nothing was moved. This is a bug; please report it.",
             )
-
-
-def _said(desired: Desired) -> str:
-    return canonical([desired.id, {**desired.fields}, {**desired.secrets}])

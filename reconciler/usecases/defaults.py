@@ -129,8 +129,11 @@ class Defaults:
         values = {name: item for name, item in values.items() if not is_not_inherited(item)}
         whole = {**value, "spec": values} if marks else value
         is_valid = True
-        for problem in self._schemas.explain_other(DEFAULTS, whole) if values or not marks else ():
-            is_valid, pointer = False, problem.pointer
+        for problem in self._schemas.explain_other(DEFAULTS, whole):
+            pointer = problem.pointer
+            if marks and not values and pointer == ("spec",):
+                continue  # it only says that no field has a value
+            is_valid = False
             if pointer[1:] and pointer[1] in lists:
                 pointer = (*pointer[:2], APPEND, *pointer[2:])
             yield problem._replace(pointer=pointer)

@@ -69,6 +69,18 @@ class TestNotInherited:
         manifest()
         assert "mode" not in one().fields
 
+    def test_a_defaults_file_that_says_nothing_else_is_checked_all_the_same(self) -> None:
+        defaults("monitors/_defaults.yaml", "mode: {inherit: false}")
+        for line in ("lifecycle: 5", "appliesTo: 7", "bogus: 1"):
+            text = HEAD.format(kind="Defaults") + "spec:\n  mode: {inherit: false}\n" + line
+            Path("monitors/team/_defaults.yaml").parent.mkdir(parents=True, exist_ok=True)
+            Path("monitors/team/_defaults.yaml").write_text(text)
+            (finding,) = findings()
+            assert finding.startswith("monitors/team/_defaults.yaml:5:"), finding
+        Path("monitors/team/_defaults.yaml").unlink()
+        manifest("mode: Primary")
+        assert one().fields["mode"] == "Primary"
+
     def test_a_required_field_is_missing_then(self) -> None:
         defaults("monitors/_defaults.yaml", "hostname: mx.example.com")
         manifest()

@@ -1,5 +1,7 @@
 """Reading JSON that somebody else wrote: answers, states, journals, locks, plan files.
 
+`encoded` and `decoded` turn our own values into such JSON and back.
+
 Rule: what comes out is a value that every part of the tool can work with, print and write again.
 It is JSON by the standard (RFC 8259): UTF-8, no NaN, no infinity. Nesting is bounded, since
 comparing and printing go down by recursion. Half of a character (a lone surrogate, as a service
@@ -11,9 +13,11 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, TypeAlias
+from enum import StrEnum
+from typing import Any, TypeAlias, TypeVar
 
 JSON: TypeAlias = Any
+_T = TypeVar("_T")
 
 MAX_DEPTH = 64
 """As deep as a manifest may be."""
@@ -121,3 +125,84 @@ def _finite(text: str) -> float:
 def _refuse_constant(name: str) -> JSON:
     """Python's JSON has NaN and infinities; no other has."""
     raise _NumberError(f"{name} is not JSON")
+
+
+class ShapeError(TypeError):
+    """A part of kept JSON is not what it should be; the message says which, for people."""
+
+
+_WORDS = {
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    dict: "a mapping",
+    list: "a list",
+}
+
+
+def encoded(value: object) -> JSON:
+    """A value as JSON: a NamedTuple as the mapping of its members, any other tuple as a list."""
+    if isinstance(value, tuple):
+        names = getattr(value, "_fields", None)
+        if names is None:
+            return [encoded(item) for item in value]
+        return {name: encoded(item) for name, item in zip(names, value, strict=True)}
+    if isinstance(value, dict):
+        return {key: encoded(item) for key, item in value.items()}
+    return value
+
+
+def decoded(example: _T, data: JSON) -> _T:
+    """The value that `encoded` gave, of which all that is known is another one like it.
+
+    The elements of a tuple, and the values of a mapping, are like the only one in the example; if
+    it has none there, or None, they may be anything. What has a default may be missing, and null
+    if that is None.
+
+    Raises:
+        KeyError: a member is missing; its name.
+        TypeError: a part is not like its example.
+    """
+    found: _T = _decoded(example, data, "it")
+    return found
+
+
+def _decoded(example: JSON, data: JSON, name: str) -> JSON:
+    kind: Any = type(example)
+    if example is None or (type(data) is kind and not (kind is dict and example)):
+        return data
+    if issubclass(kind, StrEnum):
+        if data not in [*kind]:
+            raise ShapeError(f"{name} must be {' or '.join(kind)}")
+        return kind(data)
+    if kind is float and type(data) is int:
+        return data
+    is_members = hasattr(kind, "_fields")
+    wanted: Any = dict if is_members else list if kind is tuple else kind
+    if type(data) is not wanted:
+        raise ShapeError(f"{name} must be {_WORDS[wanted]}")
+    if is_members:
+        usual, parts = kind._field_defaults, example._asdict()
+        for key in parts:
+            if key not in data and key not in usual:
+                raise KeyError(key)
+        members = {}
+        for key, item in data.items():
+            is_unset = item is None and usual.get(key, ...) is None
+            members[key] = None if is_unset else _decoded(parts.get(key), item, key)
+        return kind(**members)
+    if kind is tuple:
+        return tuple(_decoded(example[0], item, name) for item in data) if example else tuple(data)
+    (like,) = example.values()
+    return {key: _decoded(like, item, key) for key, item in data.items()}
+
+
+def corruption(error: Exception) -> str:
+    """What is wrong with kept JSON, by what using it has raised."""
+    match error:
+        case ShapeError():
+            return str(error)
+        case KeyError(args=(str() as name,)):
+            return f"{name} is missing"
+    return "a value has the wrong type"

@@ -14,10 +14,11 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.generation import Generation
+from reconciler.core.json_text import corruption
 from reconciler.core.mask import HIDDEN, shown
 from reconciler.core.plan import Action
 from reconciler.core.result import Status
-from reconciler.core.state import corruption, is_known, record_to_json
+from reconciler.core.state import is_known, record_to_json
 from reconciler.errors import ExitCode, StateError
 
 if TYPE_CHECKING:

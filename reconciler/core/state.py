@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from reconciler.core import json_text
 from reconciler.core.generation import Generation
+from reconciler.core.json_text import ShapeError, corruption, decoded, encoded
 from reconciler.core.model import DEFAULT_ACCOUNT, JSON, Account, canonical
 from reconciler.errors import StateError
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 
+_T = TypeVar("_T")
 FORMAT_VERSION, JOURNAL_VERSION = "2.4", "2.3"
 """Of the state's JSON and of journals: additions raise the minor number, all else the major."""
 
@@ -265,6 +268,7 @@ def not_older(losses: Mapping[int, Lost], since: str, now: str) -> Mapping[int, 
 
 def to_text(state: State) -> str:
     """The state as `schemas/state.schema.json` describes it, with one line for each record."""
+    creates = state.pending_creates.items()
     head: dict[str, JSON] = {
         "format_version": FORMAT_VERSION,
         "lineage": state.lineage,
@@ -272,32 +276,22 @@ def to_text(state: State) -> str:
         "account": state.account._asdict(),
         "saved_at": state.saved_at,
         "run": state.run,
-        "pending_creates": {
-            address: pending_to_json(item)
-            for address, item in sorted(state.pending_creates.items())
-        },
-        "ids_before": {run: list(ids) for run, ids in sorted(state.ids_before.items())},
-        "applied_plans": list(state.applied_plans),
+        "pending_creates": {address: pending_to_json(item) for address, item in creates},
+        "ids_before": state.ids_before,
+        "applied_plans": state.applied_plans,
         "generation": state.generation._asdict(),
-        "losses": [
-            item._asdict() | {"causes": list(item.causes)}
-            for _, item in sorted(state.losses.items())
-        ],
-        "budget": dict(state.budget),
+        "losses": [item._asdict() for _, item in sorted(state.losses.items())],
+        "budget": state.budget,
     }
     if state.unmanaged is not None:
-        head["unmanaged"] = list(state.unmanaged)
+        head["unmanaged"] = state.unmanaged
     lines = [f"{json.dumps(key)}: {canonical(value)}," for key, value in head.items()]
     records = ",\n".join(
         f"{json.dumps(address)}: {canonical(record_to_json(record))}"
         for address, record in sorted(state.records.items())
     )
-    return (
-        "\n".join(["{", *lines, '"records": {', f"{records}}}", "}"]).replace(
-            '"records": {\n}}', '"records": {}'
-        )
-        + "\n"
-    )
+    opened = '"records": {\n' if records else '"records": {'
+    return "\n".join(["{", *lines, f"{opened}{records}}}", "}"]) + "\n"
 
 
 def from_text(text: bytes) -> State:
@@ -324,31 +318,41 @@ def from_text(text: bytes) -> State:
         raise StateError(f"the state is corrupt: {corruption(error)}") from error
 
 
-class ShapeError(TypeError):
-    """A part of kept JSON is not what it should be; the message says which, for people."""
-
-
-def corruption(error: Exception) -> str:
-    """What is wrong with kept JSON, by what using it has raised."""
-    match error:
-        case ShapeError():
-            return str(error)
-        case KeyError(args=(str() as name,)):
-            return f"{name} is missing"
-    return "a value has the wrong type"
-
-
 def record_to_json(record: Record) -> dict[str, JSON]:
     """One record of the state's JSON; what is as usual is left out."""
-    data = record._asdict()
-    for name, usual in Record._field_defaults.items():
-        if data[name] == usual:
-            del data[name]
-    if record.prior:
-        data["prior"] = {name: item._asdict() for name, item in sorted(record.prior.items())}
-    if "sending" in data:
-        data["sending"] = record.sending._asdict()
-    return data
+    usual = Record._field_defaults
+    parts = record._asdict()
+    return {name: encoded(parts[name]) for name in parts if parts[name] != usual.get(name, ...)}
+
+
+class _Retire(StrEnum):
+    DELETE = "delete"
+    DISABLE = "disable"
+
+
+_RECORD = Record(
+    0,
+    {},
+    {},
+    "",
+    "",
+    retire=_Retire.DELETE,
+    previously=("",),
+    prior={"": Prior(None, "", None)},
+    ignore={"": ""},
+    made_with=("",),
+)
+_PENDING = PendingCreate("", "", {}, _RECORD)
+_LOST = Lost(0, "", ("",), "")
+_HEAD = State(
+    "",
+    Account("", ""),
+    ids_before={"": (0,)},
+    applied_plans=("",),
+    budget={"": 0},
+    unmanaged=(0,),
+)
+"""What the parts of the state's JSON are like; see `decoded`."""
 
 
 def record_from_json(data: JSON) -> Record:
@@ -358,39 +362,7 @@ def record_from_json(data: JSON) -> Record:
         KeyError: a part is missing.
         TypeError: it is something else.
     """
-    record: JSON = Record(**data)
-    is_one = (
-        type(record.id) is int
-        and type(record.fields) is dict
-        and type(record.secrets) is dict
-        and type(record.applied_at) is str
-        and type(record.run) is str
-        and type(record.protect) is bool
-        and record.retire in {"delete", "disable"}
-        and type(record.unseen) is dict
-        and type(record.previously) in {tuple, list}
-        and all(type(name) is str for name in record.previously)
-        and type(record.prior) is dict
-        and type(record.made_with) in {tuple, list}
-        and all(type(name) is str for name in record.made_with)
-        and type(record.left) is dict
-        and type(record.deleting) is bool
-        and type(record.ignore) is dict
-        and all(type(until) is str for until in record.ignore.values())
-    )
-    if not is_one:
-        raise TypeError(f"{canonical(data)} is not a record")
-    prior: JSON = {name: Prior(**item) for name, item in record.prior.items()}
-    sending = Sending(**data["sending"]) if "sending" in data else Sending()
-    is_read = type(sending.run) is str and type(sending.fields) is dict
-    if not (is_read and all(type(item.run) is str for item in prior.values())):
-        raise TypeError(f"{canonical(data)} is not a record")
-    return Record(*record)._replace(
-        previously=tuple(record.previously),
-        prior=prior,
-        made_with=tuple(record.made_with),
-        sending=sending,
-    )
+    return decoded(_RECORD, data)
 
 
 def first_record(number: int, secrets: Iterable[str], *, tracks: bool) -> Record:
@@ -495,7 +467,7 @@ def recover(state: State, journals: Iterable[Sequence[JSON]]) -> Recovery:
             if "intent" in line:
                 if line["creates"] is not None and is_current:
                     records[address] = None
-                    pending[address] = _pending_from_json(line["creates"])
+                    pending[address] = _part(_PENDING, line["creates"], _NO_CREATE)
                 continue
             if line["record"] is None:
                 pending[address] = None
@@ -528,19 +500,21 @@ def outcomes_in(lines: Sequence[JSON]) -> dict[str, Record | None]:
 
 def pending_to_json(pending: PendingCreate) -> dict[str, JSON]:
     """One pending create of the state's JSON."""
-    data = {"run": pending.run, "at": pending.at, "body": pending.body}
+    data: dict[str, JSON] = {"run": pending.run, "at": pending.at, "body": pending.body}
     if pending.replaces is not None:
         data["replaces"] = record_to_json(pending.replaces)
     return data
 
 
-def _pending_from_json(data: Mapping[str, JSON]) -> PendingCreate:
-    found = PendingCreate(**data)
-    texts = data["run"], data["at"]
-    if not (all(isinstance(text, str) for text in texts) and isinstance(data["body"], dict)):
-        raise ShapeError("a pending create must have a run, a time and a body")
-    was = data.get("replaces")
-    return found._replace(replaces=None if was is None else record_from_json(was))
+def _part(example: _T, data: JSON, otherwise: str) -> _T:
+    """A part of kept JSON; if it is not like the example, `otherwise` says so."""
+    try:
+        return decoded(example, data)
+    except (KeyError, TypeError) as error:
+        raise ShapeError(otherwise) from error
+
+
+_NO_CREATE = "a pending create must have a run, a time and a body"
 
 
 def _merged(base: Mapping[Any, JSON], changes: Mapping[Any, JSON]) -> Mapping[Any, JSON]:
@@ -576,76 +550,28 @@ def _upgraded(data: Mapping[str, JSON]) -> Mapping[str, JSON]:
 
 
 def _state(data: Mapping[str, JSON]) -> State:
-    lineage, serial, account = data["lineage"], data["serial"], Account(**data["account"])
-    if not (isinstance(lineage, str) and type(serial) is int):
-        raise ShapeError("lineage must be a string, and serial must be a number")
-    creates = data["pending_creates"].items()
-    pending = {address: _pending_from_json(item) for address, item in creates}
-    generation = Generation(**data.get("generation", {}))
-    if type(generation.dirty) is not bool:
-        raise ShapeError("dirty in generation must be true or false")
-    texts = [
-        account.name,
-        account.url,
-        data["saved_at"],
-        data["run"],
-        *data["applied_plans"],
-        generation.commit,
-    ]
-    ids = [number for numbers in data["ids_before"].values() for number in numbers]
-    unmanaged = data.get("unmanaged")
-    ids += [] if unmanaged is None else unmanaged
-    losses = [_lost(item) for item in data.get("losses", ())]
-    budget = data.get("budget", {})
-    if not all(isinstance(text, str) for text in texts):
-        raise ShapeError("account, saved_at, run, applied_plans and generation must hold strings")
-    if not all(type(number) is int for number in ids):
-        raise ShapeError("ids_before and unmanaged must hold numbers")
-    if budget != {} and not (
-        isinstance(budget, dict)
-        and budget.keys() == {"monitors", "percent"}
-        and all(type(number) is int and number >= 0 for number in budget.values())
-    ):
+    head = {name: data[name] for name in ("lineage", "serial", "account", "saved_at", "run")}
+    head |= {name: data[name] for name in ("ids_before", "applied_plans")}
+    head |= {name: data[name] for name in ("generation", "budget", "unmanaged") if name in data}
+    state = decoded(_HEAD, head)
+    limits = state.budget
+    if limits and (limits.keys() != {"monitors", "percent"} or min(limits.values()) < 0):
         raise ShapeError("budget must hold monitors and percent, as numbers from 0")
-    return State(
-        lineage=lineage,
-        account=account,
-        serial=serial,
-        saved_at=data["saved_at"],
-        run=data["run"],
-        records={address: _record(address, item) for address, item in data["records"].items()},
-        pending_creates=pending,
-        ids_before={run: tuple(numbers) for run, numbers in data["ids_before"].items()},
-        applied_plans=tuple(data["applied_plans"]),
-        generation=generation,
+    wrong = "is not complete, or a value has the wrong type"
+    losses = [_part(_LOST, item, f"an entry of losses {wrong}") for item in data.get("losses", ())]
+    if not all(_MOMENT.fullmatch(item.at) for item in losses):
+        raise ShapeError(f"an entry of losses {wrong}")
+    return state._replace(
+        records={
+            address: _part(_RECORD, item, f"the record of {address} {wrong}")
+            for address, item in data["records"].items()
+        },
+        pending_creates={
+            address: _part(_PENDING, item, _NO_CREATE)
+            for address, item in data["pending_creates"].items()
+        },
         losses={item.id: item for item in losses},
-        budget=budget,
-        unmanaged=None if unmanaged is None else tuple(unmanaged),
     )
-
-
-def _record(address: str, data: JSON) -> Record:
-    try:
-        return record_from_json(data)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ShapeError(
-            f"the record of {address} is not complete, or a value has the wrong type"
-        ) from error
-
-
-def _lost(data: JSON) -> Lost:
-    found: JSON = Lost(**data)
-    is_one = (
-        type(found.id) is int
-        and type(found.address) is str
-        and type(found.causes) is list
-        and all(type(cause) is str for cause in found.causes)
-        and type(found.at) is str
-        and _MOMENT.fullmatch(found.at)
-    )
-    if not is_one:
-        raise ShapeError("an entry of losses is not complete, or a value has the wrong type")
-    return Lost(*found)._replace(causes=tuple(found.causes))
 
 
 def _run(state: State, head: JSON) -> str:

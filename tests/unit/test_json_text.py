@@ -1,6 +1,33 @@
+from enum import StrEnum
+from typing import Any, NamedTuple
+
 import pytest
 
 from reconciler.core import json_text
+from reconciler.core.json_text import corruption, decoded, encoded
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Inner(NamedTuple):
+    number: int
+    share: float = 0.0
+
+
+class Outer(NamedTuple):
+    name: str
+    value: Any
+    colour: Colour = Colour.RED
+    inner: tuple[Inner, ...] = ()
+    by_name: dict[str, Inner] = {}
+    one: Inner | None = None
+    free: dict[str, Any] = {}
+
+
+EXAMPLE = Outer("", None, Colour.RED, (Inner(0),), {"": Inner(0)}, Inner(0))
+FULL = Outer("a", [1], Colour.RED, (Inner(1, 0.5),), {"b": Inner(2, 1)}, Inner(3), {"c": None})
 
 
 @pytest.mark.parametrize(
@@ -70,3 +97,43 @@ def test_what_is_wrong_is_said_in_words_of_ours(data: bytes, reason: str) -> Non
 )
 def test_what_is_odd_is_made_usual(data: bytes, value: object) -> None:
     assert json_text.read(data) == value
+
+
+def test_a_value_is_the_same_after_it_was_json() -> None:
+    data = encoded(FULL)
+    assert data == {
+        "name": "a",
+        "value": [1],
+        "colour": "red",
+        "inner": [{"number": 1, "share": 0.5}],
+        "by_name": {"b": {"number": 2, "share": 1}},
+        "one": {"number": 3, "share": 0.0},
+        "free": {"c": None},
+    }
+    found = decoded(EXAMPLE, data)
+    assert found == FULL
+    assert type(found.colour) is Colour
+    assert decoded(EXAMPLE, {"name": "a", "value": None, "one": None}) == Outer("a", None)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"name": 5}, "name must be a string"),
+        ({"name": None}, "name must be a string"),
+        ({"colour": "blue"}, "colour must be red"),
+        ({"colour": []}, "colour must be red"),
+        ({"inner": {}}, "inner must be a list"),
+        ({"inner": [5]}, "inner must be a mapping"),
+        ({"inner": [{"share": 1.5}]}, "number is missing"),
+        ({"inner": [{"number": True}]}, "number must be a number"),
+        ({"inner": [{"number": 1, "share": "x"}]}, "share must be a number"),
+        ({"by_name": {"b": []}}, "b must be a mapping"),
+        ({"free": []}, "free must be a mapping"),
+        ({"other": 1}, "a value has the wrong type"),
+    ],
+)
+def test_what_is_not_like_the_example_is_refused(change: dict[str, Any], reason: str) -> None:
+    with pytest.raises((KeyError, TypeError)) as caught:
+        decoded(EXAMPLE, encoded(FULL) | change)
+    assert corruption(caught.value) == reason

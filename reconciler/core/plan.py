@@ -9,7 +9,8 @@ from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from reconciler.core.diff import Cause, FieldChange, Leaf
+from reconciler.core.diff import FieldChange, Leaf
+from reconciler.core.json_text import decoded, encoded
 from reconciler.core.model import JSON, Account, Origin, Unmanaged, canonical
 from reconciler.core.names import Name
 from reconciler.core.state import Lost
@@ -55,7 +56,7 @@ class Change(NamedTuple):
     id: int | None
     body: Mapping[str, JSON]
     fields: tuple[FieldChange, ...]
-    origin: Origin | None
+    origin: Origin | None = None
     reason: Reason | None = None
     labels: Mapping[str, str] = {}
 
@@ -92,7 +93,7 @@ class Refusal(NamedTuple):
     code: str
     message: str
     hint: str
-    origin: Origin | None
+    origin: Origin | None = None
 
 
 class BindingAction(StrEnum):
@@ -291,8 +292,8 @@ class Coverage(NamedTuple):
         """The part of the plan's JSON."""
         return {
             "managed": self.managed,
-            "losses": [loss_to_json(loss) for loss in self.losses],
-            "recent": [item._asdict() | {"causes": list(item.causes)} for item in self.recent],
+            "losses": encoded(self.losses),
+            "recent": encoded(self.recent),
             "budget": {"limit": self.allowance.limit, **self.allowance._asdict()},
             "measurements": self.measurements._asdict(),
         }
@@ -300,14 +301,12 @@ class Coverage(NamedTuple):
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Coverage:
         """What `to_json` gave."""
-        budget = {key: data["budget"][key] for key in BudgetLimits._fields}
-        return cls(
-            data["managed"],
-            tuple(Loss(**(item | {"causes": tuple(item["causes"])})) for item in data["losses"]),
-            Measurements(**data["measurements"]),
-            tuple(Lost(**(item | {"causes": tuple(item["causes"])})) for item in data["recent"]),
-            BudgetLimits(**budget),
-        )
+        parts = {name: data[name] for name in ("managed", "losses", "recent", "measurements")}
+        budget = {name: data["budget"][name] for name in BudgetLimits._fields}
+        return decoded(_COVERAGE, {**parts, "allowance": budget})
+
+
+_COVERAGE = Coverage(losses=(Loss("", 0, ("",)),), recent=(Lost(0, "", ("",), ""),))
 
 
 def others_have(count: int) -> str:
@@ -315,15 +314,6 @@ def others_have(count: int) -> str:
     if not count:
         return ""
     return "1 other has" if count == 1 else f"{count:,} others have"
-
-
-def loss_to_json(loss: Loss) -> dict[str, JSON]:
-    """One loss, as plans and results show it."""
-    return loss._asdict() | {
-        "causes": list(loss.causes),
-        "fields": dict(loss.fields),
-        "labels": dict(loss.labels),
-    }
 
 
 def counted(words: Iterable[str]) -> dict[str, int]:
@@ -366,14 +356,8 @@ class Plan(NamedTuple):
     @property
     def digest(self) -> str:
         """What two plans share exactly when they would do the same: `sha256:` and 64 hex digits."""
-        decisions = [
-            self.account._asdict(),
-            [_decision(change) for change in self.changes],
-            [binding._asdict() for binding in self.bindings],
-            [_refusal_to_json(refusal) for refusal in self.refusals],
-            [note._asdict() for note in self.notes if note.code not in _REMARKS],
-        ]
-        return fingerprint(decisions)
+        notes = encoded(tuple(note for note in self.notes if note.code not in _REMARKS))
+        return fingerprint([self.account._asdict(), *self._decisions, notes])
 
     @property
     def digests(self) -> tuple[str, ...]:
@@ -387,19 +371,20 @@ class Plan(NamedTuple):
         A monitor that was created is bound where nobody has noted its id.
         """
         bound = {
-            fingerprint(item._asdict())
+            fingerprint(encoded(item))
             for item in self.binding(BindingAction.BIND)
             if item.before is None and _bound(item.address) in digests
         }
         return set(self._parts) - bound <= set(digests)
 
     @property
+    def _decisions(self) -> tuple[list[JSON], ...]:
+        changes = [_decision(change) for change in self.changes]
+        return changes, encoded(self.bindings), encoded(self.refusals)
+
+    @property
     def _parts(self) -> tuple[str, ...]:
-        return (
-            *(fingerprint(_decision(change)) for change in self.changes),
-            *(fingerprint(binding._asdict()) for binding in self.bindings),
-            *(fingerprint(_refusal_to_json(refusal)) for refusal in self.refusals),
-        )
+        return tuple(fingerprint(item) for items in self._decisions for item in items)
 
     @property
     def is_something(self) -> bool:
@@ -442,43 +427,52 @@ class Plan(NamedTuple):
             "digest": self.digest,
             "summary": self.summary,
             "changes": [_change_to_json(change) for change in self.changes],
-            "bindings": [binding._asdict() for binding in self.bindings],
-            "refusals": [_refusal_to_json(refusal) for refusal in self.refusals],
-            "notes": [note._asdict() for note in self.notes],
+            "bindings": encoded(self.bindings),
+            "refusals": encoded(self.refusals),
+            "notes": encoded(self.notes),
             "coverage": self.coverage.to_json(),
-            "names": [name._asdict() for name in self.names],
-            "unmanaged": [item._asdict() for item in self.unmanaged_monitors],
+            "names": encoded(self.names),
+            "unmanaged": encoded(self.unmanaged_monitors),
             "secrets": {"unchecked": list(self.unchecked), "rekeyed": self.rekeyed},
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> Plan:
         """The plan that `to_json` wrote; `data` must fit `schemas/plan.schema.json`."""
-        summary = data["summary"]
-        secrets = data.get("secrets", {})
-        return cls(
-            account=Account(**data["account"]),
-            changes=tuple(_change_from_json(item) for item in data["changes"]),
-            bindings=tuple(
-                Binding(**(item | {"action": BindingAction(item["action"])}))
-                for item in data["bindings"]
-            ),
-            refusals=tuple(
-                Refusal(**(item | {"origin": _origin(item["origin"])})) for item in data["refusals"]
-            ),
-            notes=tuple(
-                Note(**(item | {"code": NoteCode(item["code"])})) for item in data["notes"]
-            ),
-            unchanged=summary["unchanged"],
-            unmanaged=summary["unmanaged"],
-            excluded=summary["excluded"],
-            untracked=summary["untracked"],
-            coverage=Coverage.from_json(data["coverage"]),
-            names=tuple(Name(**name) for name in data["names"]),
-            unmanaged_monitors=tuple(Unmanaged(**item) for item in data.get("unmanaged", ())),
-            unchecked=tuple(secrets.get("unchecked", ())),
-            rekeyed=secrets.get("rekeyed", 0),
-        )
+        counts = ("unchanged", "unmanaged", "excluded", "untracked")
+        parts = ("account", "bindings", "refusals", "notes", "names")
+        return decoded(
+            _PLAN,
+            {name: data["summary"][name] for name in counts}
+            | {name: data[name] for name in parts}
+            | {"changes": [_change_from_json(item) for item in data["changes"]]}
+            | {"unmanaged_monitors": data["unmanaged"], **data["secrets"]},
+        )._replace(coverage=Coverage.from_json(data["coverage"]))
+
+
+_ORIGIN = Origin("", 0, 0)
+_PLAN = Plan(
+    Account("", ""),
+    (
+        Change(
+            Action.CREATE,
+            "",
+            "",
+            None,
+            {},
+            (FieldChange("", None, None, (Leaf("", None, None),)),),
+            _ORIGIN,
+            Reason.RETIRED,
+        ),
+    ),
+    (Binding("", BindingAction.BIND, 0, ""),),
+    (Refusal("", "", "", "", _ORIGIN),),
+    (Note("", NoteCode.ORPHAN),),
+    names=(Name("", None, 0, ""),),
+    unmanaged_monitors=(Unmanaged(0, None, ""),),
+    unchecked=("",),
+)
+"""What all plans are like; see `decoded`."""
 
 
 def fingerprint(value: JSON) -> str:
@@ -496,24 +490,16 @@ def pins(change: Change) -> dict[str, str]:
 _METHODS = {Action.CREATE: "POST", Action.UPDATE: "PATCH", Action.DELETE: "DELETE"}
 
 
-def _refusal_to_json(refusal: Refusal) -> dict[str, JSON]:
-    return refusal._asdict() | {"origin": refusal.origin and refusal.origin._asdict()}
-
-
-def _field_to_json(field: FieldChange) -> dict[str, JSON]:
-    return field._asdict() | {"leaves": [leaf._asdict() for leaf in field.leaves]}
-
-
 def _change_to_json(change: Change) -> dict[str, JSON]:
     return {
         "action": change.action.value,
         "address": change.address,
         "kind": change.kind,
         "id": change.id,
-        "origin": change.origin and change.origin._asdict(),
+        "origin": encoded(change.origin),
         "reason": change.reason,
         "request": {"method": change.method, "path": change.path, "body": change.body},
-        "fields": [_field_to_json(field) for field in change.fields],
+        "fields": encoded(change.fields),
         "labels": dict(change.labels),
     }
 
@@ -527,24 +513,6 @@ def _decision(change: Change) -> dict[str, JSON]:
     return {name: item for name, item in _change_to_json(change).items() if name != "labels"}
 
 
-def _change_from_json(data: Mapping[str, JSON]) -> Change:
-    return Change(
-        action=Action(data["action"]),
-        address=data["address"],
-        kind=data["kind"],
-        id=data["id"],
-        body=data["request"]["body"],
-        fields=tuple(_field_from_json(field) for field in data["fields"]),
-        origin=_origin(data["origin"]),
-        reason=data["reason"] and Reason(data["reason"]),
-        labels=data["labels"],
-    )
-
-
-def _origin(data: JSON) -> Origin | None:
-    return data and Origin(**data)
-
-
-def _field_from_json(data: Mapping[str, JSON]) -> FieldChange:
-    leaves = tuple(Leaf(**leaf) for leaf in data["leaves"])
-    return FieldChange(**{**data, "leaves": leaves, "cause": Cause(data["cause"])})
+def _change_from_json(data: Mapping[str, JSON]) -> dict[str, JSON]:
+    parts = {name: data[name] for name in Change._fields if name != "body"}
+    return {**parts, "body": data["request"]["body"]}

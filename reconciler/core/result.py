@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.generation import Generation
-from reconciler.core.plan import Action, NoteCode, loss_to_json
+from reconciler.core.json_text import encoded
+from reconciler.core.plan import Action, NoteCode
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class Result(NamedTuple):
             "exit_code": int(self.exit_code),
             "summary": {status.value: len(self.having(status)) for status in Status},
             "outcomes": [_outcome_to_json(outcome) for outcome in self.outcomes],
-            "losses": [loss_to_json(loss) for loss in self.losses],
+            "losses": encoded(self.losses),
         }
 
     def _touched(self) -> bool:
@@ -338,7 +339,7 @@ def _outcome_to_json(outcome: Outcome) -> dict[str, JSON]:
         "id": outcome.id,
         "status": outcome.status.value,
         "message": outcome.message,
-        "origin": change.origin and change.origin._asdict(),
+        "origin": encoded(change.origin),
         "request": {"method": change.method, "path": change.path, "body": change.body},
         "not_kept": [
             {"field": item.field, "sent": item.after, "has": item.before}

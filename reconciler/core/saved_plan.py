@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.generation import Generation
+from reconciler.core.json_text import decoded, encoded
 from reconciler.core.model import canonical
 from reconciler.core.options import PlanOptions
 from reconciler.core.plan import Action, Binding, BindingAction, Plan, Reason, fingerprint, pins
@@ -64,6 +65,9 @@ class PlanInputs(NamedTuple):
         return PlanOptions(self.targets, self.adopt, self.write_secrets, self.prune, self.keep)
 
 
+_BASIS = PlanInputs("", "", "", targets=("",), keep=("",))
+
+
 class SavedPlan(NamedTuple):
     """A plan and its basis."""
 
@@ -102,10 +106,7 @@ def to_json(saved: SavedPlan) -> dict[str, JSON]:
     data = saved.plan.to_json()
     for change, item in zip(saved.plan.changes, data["changes"], strict=True):
         item["pins"] = pins(change)
-    basis = saved.basis
-    lists = {"targets": list(basis.targets), "keep": list(basis.keep)}
-    generation = {"generation": basis.generation._asdict()}
-    return data | {"basis": basis._asdict() | lists | generation}
+    return data | {"basis": encoded(saved.basis)}
 
 
 def from_json(data: Mapping[str, JSON]) -> SavedPlan:
@@ -114,16 +115,16 @@ def from_json(data: Mapping[str, JSON]) -> SavedPlan:
     Raises:
         RefusedError: it was changed by hand.
     """
-    basis = data["basis"]
-    tuples = {"targets": tuple(basis["targets"]), "keep": tuple(basis["keep"])}
-    generation = {"generation": Generation(**basis["generation"])}
-    saved = SavedPlan(Plan.from_json(data), PlanInputs(**(basis | tuples | generation)))
-    if to_json(saved) != data:  # the digest is of what the changes say
-        raise RefusedError(
-            "the plan was changed after it was written: its digest does not match",
-            "Make a new plan: reconciler plan --out FILE",
-        )
-    return saved
+    try:
+        saved = SavedPlan(Plan.from_json(data), decoded(_BASIS, data["basis"]))
+        if to_json(saved) == data:  # the digest is of what the changes say
+            return saved
+    except (KeyError, TypeError):
+        pass  # it fits the schema, but is nothing that we would write
+    raise RefusedError(
+        "the plan was changed after it was written: its digest does not match",
+        "Make a new plan: reconciler plan --out FILE",
+    )
 
 
 def refuse_foreign(

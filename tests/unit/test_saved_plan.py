@@ -97,6 +97,9 @@ class TestJSON:
             lambda data: data["changes"][1].update(id=9),
             lambda data: data["account"].update(name="other"),
             lambda data: data["changes"].pop(),
+            lambda data: data.pop("secrets"),
+            lambda data: data["changes"][1].update(id=7.0),
+            lambda data: data["coverage"].update(managed=1.0),
         ],
     )
     def test_one_that_was_changed_by_hand_is_refused(self, change: Any) -> None:

@@ -156,8 +156,7 @@ class PartResult(NamedTuple):
 
     def to_json(self) -> dict[str, JSON]:
         """The result as a file keeps it."""
-        counts = {"changes": dict(self.changes), "tally": dict(self.tally)}
-        return {"format_version": FORMAT_VERSION, **self._asdict(), **counts}
+        return {"format_version": FORMAT_VERSION, **self._asdict()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> PartResult:
@@ -170,42 +169,12 @@ class PartResult(NamedTuple):
         if str(data["format_version"]).partition(".")[0] != major:
             raise ValueError(data["format_version"])
         data = {"tally": {}, "limit": None, "ceiling": None, **data}  # files of 1.0 have none
-        match data:
-            case {
-                "account": str(),
-                "operation": str(),
-                "exit_code": int() | None as code,
-                "message": str(),
-                "seconds": int() | float(),
-                "changes": dict() as changes,
-                "tally": dict() as tally,
-                "plan": str(),
-                "digests": list() as digests,
-                "asks": bool(),
-                "losses": int(),
-                "lost": int(),
-                "managed": int(),
-                "limit": int() | None,
-                "ceiling": int() | None,
-                "progress": str(),
-                "text": str() as text,
-                "is_json": bool() as is_json,
-                "talk": str(),
-                "formats": dict() as formats,
-                "part": str(),
-            } if (
-                all(isinstance(item, int) for item in changes.values())
-                and all(isinstance(item, int | float) for item in tally.values())
-                and all(isinstance(item, str) for item in (*digests, *formats.values()))
-            ):
-                found = cls(**{name: data[name] for name in cls._fields})
-            case _:
-                raise TypeError(data["account"])
-        if code is not None:
-            ExitCode(code)
-        if is_json:
-            json_text.read(text.encode())
-        return found._replace(digests=tuple(found.digests))
+        found = json_text.decoded(_EXAMPLE, {name: data[name] for name in cls._fields})
+        if found.exit_code is not None:
+            ExitCode(found.exit_code)
+        if found.is_json:
+            json_text.read(found.text.encode())
+        return found
 
     def shown(self) -> dict[str, JSON]:
         """The line of the roll-up, as `schemas/rollup.schema.json` describes it."""
@@ -214,8 +183,8 @@ class PartResult(NamedTuple):
             "status": self.status.value,
             "exit_code": self.exit_code,
             "message": self.message,
-            "changes": dict(self.changes),
-            "tally": dict(self.tally),
+            "changes": self.changes,
+            "tally": self.tally,
             "losses": self.losses,
             "budget": self.limit,
             "over_budget": self.is_over,
@@ -224,6 +193,19 @@ class PartResult(NamedTuple):
             "part": self.part or None,
         }
         return found | ({"value": json_text.read(self.text.encode())} if self.is_json else {})
+
+
+_EXAMPLE = PartResult(
+    "",
+    "",
+    None,
+    changes={"": 0},
+    tally={"": 0.0},
+    digests=("",),
+    limit=0,
+    ceiling=0,
+    formats={"": ""},
+)
 
 
 def exit_code_of_all(codes: Iterable[int | None]) -> ExitCode:

@@ -14,7 +14,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.generation import Generation
-from reconciler.core.json_text import corruption
+from reconciler.core.json_text import corruption, decoded, encoded
 from reconciler.core.mask import HIDDEN, shown
 from reconciler.core.plan import Action
 from reconciler.core.result import Status
@@ -204,26 +204,18 @@ class RunRecord(NamedTuple):
 
     def to_json(self) -> dict[str, JSON]:
         """The record as `schemas/history.schema.json` describes it."""
-        about = self.about
-        return {
+        about = encoded(self.about)
+        found = {
             "format_version": FORMAT_VERSION,
-            "id": about.id,
-            "account": about.account or None,
-            "operation": about.operation,
-            "undoes": about.undoes or None,
-            "actor": about.actor,
-            "pipeline": about.pipeline or None,
-            "generation": about.generation._asdict(),
-            "plan": about.plan,
-            "tool_version": about.tool_version,
-            "began": about.began,
-            "ended": self.ended or None,
+            **{name: about[name] for name in _ABOUT},
+            "ended": self.ended,
             "exit_code": self.exit_code,
-            "recovered_by": self.recovered_by or None,
+            "recovered_by": self.recovered_by,
             "summary": self.counts,
             "changes": [_change_to_json(change) for change in self.changes],
-            "bindings": [item._asdict() for item in self.bindings],
+            "bindings": encoded(self.bindings),
         }
+        return found | {name: found[name] or None for name in _NULL_IF_EMPTY}
 
     @classmethod
     def from_json(cls, data: Mapping[str, JSON]) -> RunRecord:
@@ -240,30 +232,38 @@ class RunRecord(NamedTuple):
                 "Use the version of reconciler that wrote it, or a newer one.",
             )
         try:
-            return cls(
-                About(
-                    id=data["id"],
-                    operation=data["operation"],
-                    began=data["began"],
-                    actor=data["actor"],
-                    pipeline=data["pipeline"] or "",
-                    generation=Generation(**data["generation"]),
-                    plan=data["plan"],
-                    tool_version=data["tool_version"],
-                    undoes=data["undoes"] or "",
-                    account=data.get("account") or "",
-                ),
-                tuple(map(_change_from_json, data["changes"])),
-                tuple(Rebinding(**item) for item in data["bindings"]),
-                data["ended"] or "",
-                data["exit_code"],
-                data["recovered_by"] or "",
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            found = {"account": None, **data}  # which a record of 1.0 does not have
+            found |= {name: found[name] or "" for name in _NULL_IF_EMPTY if name in found}
+            about = {name: found[name] for name in _ABOUT}
+            parts = {name: found[name] for name in cls._fields if name != "about"}
+            return decoded(_EXAMPLE, {"about": about, **parts})
+        except (KeyError, TypeError) as error:
             raise StateError(
                 f"the run record is corrupt: {corruption(error)}",
                 ONLY_THIS,
             ) from error
+
+
+_ABOUT = (
+    "id",
+    "account",
+    "operation",
+    "undoes",
+    "actor",
+    "pipeline",
+    "generation",
+    "plan",
+    "tool_version",
+    "began",
+)
+"""What of `About` is in the JSON, in its order."""
+_NULL_IF_EMPTY = ("account", "undoes", "pipeline", "ended", "recovered_by")
+_EXAMPLE = RunRecord(
+    About("", "", ""),
+    (RunChange(Action.CREATE, "", None, Status.DONE, fields=(RunField("", None, None),)),),
+    (Rebinding("", None, None),),
+    exit_code=0,
+)
 
 
 def run_record(
@@ -352,20 +352,7 @@ def _ended(planned: RunChange, outcome: Outcome) -> RunChange:
 
 
 def _change_to_json(change: RunChange) -> dict[str, JSON]:
-    data = change._asdict() | {
-        "action": change.action.value,
-        "status": change.status.value,
-        "fields": [item._asdict() for item in change.fields],
-    }
+    data: dict[str, JSON] = encoded(change)
     if change.action is not Action.DELETE:
         del data["body"], data["record"]
     return data
-
-
-def _change_from_json(data: Mapping[str, JSON]) -> RunChange:
-    values = {
-        "action": Action(data["action"]),
-        "status": Status(data["status"]),
-        "fields": tuple(RunField(**item) for item in data["fields"]),
-    }
-    return RunChange(**{**data, **values})

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.json_text import decoded, encoded
 from reconciler.core.plan import fingerprint
 from reconciler.errors import ExitCode
 
@@ -48,24 +49,19 @@ class Notified(NamedTuple):
 
     def to_json(self) -> JSON:
         """What a file keeps."""
-        accounts = {name: it._asdict() for name, it in self.accounts.items()}
-        return {"accounts": accounts, "has_problem": self.has_problem}
+        return encoded(self)
 
     @classmethod
     def from_json(cls, data: JSON) -> Notified:
         """What `to_json` gave.
 
         Raises:
-            KeyError, TypeError, ValueError, AttributeError: it gave something else.
+            KeyError, TypeError, ValueError: it gave something else.
         """
-        accounts = {
-            str(name): NotifiedAccount(
-                {str(key): str(value) for key, value in item["drift"].items()},
-                int(ExitCode(item["exit_code"])),
-            )
-            for name, item in data["accounts"].items()
-        }
-        return cls(accounts, bool(data["has_problem"]))
+        found = decoded(cls({"": NotifiedAccount({"": ""})}), data)
+        for item in found.accounts.values():
+            ExitCode(item.exit_code)
+        return found
 
 
 class AccountNews(NamedTuple):

@@ -10,7 +10,7 @@ import click
 from reconciler.cli import completions, console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.listing import USUAL, WIDE, Where
-from reconciler.core.report import Standing
+from reconciler.core.standing import Standing
 from reconciler.errors import ExitCode, UsageError
 from reconciler.render.listings import counts_text, list_csv, list_names, list_text
 from reconciler.usecases.listing import check_columns, check_targets, find_monitors

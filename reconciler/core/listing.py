@@ -10,13 +10,13 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.core.decisions import orphaned
-from reconciler.core.inventory import Inventory, number_of
+from reconciler.core.inventory import Inventory
+from reconciler.core.json_text import encoded
 from reconciler.core.mask import HIDDEN, shown
-from reconciler.core.model import JSON, Kind, Live, elements_by_key, kind_of, scalars_in
+from reconciler.core.model import JSON, Kind, Live, elements_by_key, scalars_in
 from reconciler.core.names import Name, find_names, uses_of
-from reconciler.core.report import Standing
 from reconciler.core.siblings import NOBODY
+from reconciler.core.standing import Placed, Standing, standings
 from reconciler.core.targets import is_id, is_in, is_selected
 
 if TYPE_CHECKING:
@@ -73,16 +73,16 @@ class Listed(NamedTuple):
     def to_json(self) -> dict[str, JSON]:
         """A monitor of the JSON."""
         return {
-            "status": self.standing.value,
+            "status": self.standing,
             "address": self.address,
             "id": self.id,
             "kind": self.kind.name,
             "is_live": self.is_live,
-            "labels": dict(self.labels),
-            "origin": self.origin and self.origin._asdict(),
+            "labels": self.labels,
+            "origin": encoded(self.origin),
             "applied_at": self.applied_at or None,
             "run": self.run or None,
-            "fields": dict(self.fields),
+            "fields": self.fields,
         }
 
 
@@ -140,7 +140,7 @@ class Listing(NamedTuple):
             "offline": self.is_offline,
             "summary": self.counts(),
             "monitors": [item.to_json() for item in self.monitors],
-            "names": [item._asdict() for item in self.names],
+            "names": encoded(self.names),
         }
 
 
@@ -166,15 +166,10 @@ def list_monitors(
         is_offline: whether the records stand for AlertSite.
     """
     inventory = Inventory(desired, records, others.leave(live), others=others)
-    view = _View(inventory, kinds, is_offline=is_offline)
-    found = [view.managed(manifest) for manifest in inventory.desired]
-    found += [view.orphaned(address, record) for address, record in orphaned(inventory).items()]
-    found.sort(key=lambda item: item.address or "")
-    found += [
-        view.unmanaged(monitor)
-        for monitor in inventory.by_id.values()
-        if monitor.id not in inventory.bound and monitor.type in {*kinds, None}
+    found = [
+        _listed(item, inventory, is_offline=is_offline) for item in standings(inventory, kinds)
     ]
+    found.sort(key=lambda item: (item.address is None, item.address or ""))
     uses = (
         use
         for item in found
@@ -185,72 +180,40 @@ def list_monitors(
     return Listing(account, tuple(found), names, is_offline)
 
 
-class _View:
-    """What is shown of monitors."""
+def _listed(item: Placed, inventory: Inventory, *, is_offline: bool) -> Listed:
+    standing = item.standing
+    if is_offline and standing is Standing.MISSING:
+        standing = Standing.MANAGED
+    return Listed(
+        standing,
+        item.address,
+        item.id,
+        item.kind,
+        None if is_offline else item.live is not None,
+        _fields(item, inventory),
+        item.labels,
+        item.manifest.origin if item.manifest else None,
+        item.applied_at,
+        item.run,
+    )
 
-    def __init__(
-        self, inventory: Inventory, kinds: Mapping[str, Kind], *, is_offline: bool
-    ) -> None:
-        self._inventory = inventory
-        self._kinds = kinds
-        self._is_offline = is_offline
 
-    def managed(self, manifest: Desired) -> Listed:
-        record = self._inventory.records.get(manifest.address)
-        number = number_of(manifest, record)
-        live = None if number is None else self._inventory.by_id.get(number)
-        is_missing = live is None and not self._is_offline
-        return Listed(
-            Standing.MISSING if is_missing else Standing.MANAGED,
-            manifest.address,
-            number,
-            manifest.kind,
-            None if self._is_offline else live is not None,
-            self._fields(manifest.kind, live, record, manifest),
-            manifest.labels,
-            manifest.origin,
-            record.applied_at if record else "",
-            record.run if record else "",
-        )
-
-    def orphaned(self, address: str, record: Record) -> Listed:
-        kind = kind_of(address, self._kinds)
-        return Listed(
-            Standing.ORPHANED,
-            address,
-            record.id,
-            kind,
-            None if self._is_offline else True,
-            self._fields(kind, self._inventory.by_id.get(record.id), record),
-            applied_at=record.applied_at,
-            run=record.run,
-        )
-
-    def unmanaged(self, monitor: Live) -> Listed:
-        kind = self._kinds.get(monitor.type or "") or Kind(monitor.type or "", {})
-        fields = self._fields(kind, monitor)
-        return Listed(Standing.UNMANAGED, None, monitor.id, kind, is_live=True, fields=fields)
-
-    def _fields(
-        self,
-        kind: Kind,
-        live: Live | None,
-        record: Record | None = None,
-        manifest: Desired | None = None,
-    ) -> dict[str, JSON]:
-        applied = record.fields if record else {}
-        wanted = manifest.fields if manifest else {}
-        held = {*(record.secrets if record else ()), *(manifest.secrets if manifest else ())}
-        if live is not None:
-            held |= self._inventory.secrets.get(live.id, frozenset())
-        has = live.fields if live else wanted
-        found = {}
-        for name, value in has.items():
-            normal = kind.field(name).normalise(value)
-            if normal is not None and name not in {"id", "type"}:
-                known = shown(kind, name, normal, applied.get(name), wanted.get(name))
-                found[name] = HIDDEN if name in held else known
-        return found
+def _fields(item: Placed, inventory: Inventory) -> dict[str, JSON]:
+    """What AlertSite has, or else the manifest, without what may be a secret."""
+    kind, live = item.kind, item.live
+    manifest, record = item.manifest, item.record
+    applied = record.fields if record else {}
+    wanted = manifest.fields if manifest else {}
+    held = {*(record.secrets if record else ()), *(manifest.secrets if manifest else ())}
+    if live is not None:
+        held |= inventory.secrets.get(live.id, frozenset())
+    found = {}
+    for name, value in (live.fields if live else wanted).items():
+        normal = kind.field(name).normalise(value)
+        if normal is not None and name not in {"id", "type"}:
+            known = shown(kind, name, normal, applied.get(name), wanted.get(name))
+            found[name] = HIDDEN if name in held else known
+    return found
 
 
 def cell(item: Listed, column: str, names: Mapping[tuple[str, str | None, int], str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.cost import Cost, cost, regions_of
 from reconciler.core.model import boolean
-from reconciler.core.report import Standing
+from reconciler.core.standing import Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,26 +13,28 @@ AlertSite does not tell is counted as elsewhere.
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from reconciler.core.cost import credits_of, per_day
-from reconciler.core.decisions import orphaned
+from reconciler.core.cost import credits_of, number, per_day
 from reconciler.core.drift import find_drift
 from reconciler.core.inventory import Inventory
+from reconciler.core.json_text import encoded
 from reconciler.core.model import boolean, mappings_in
 from reconciler.core.pending import records_of
 from reconciler.core.siblings import NOBODY
+from reconciler.core.standing import Standing, standings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.core.generation import Generation
     from reconciler.core.model import JSON, Account, Desired, Kind, Live
     from reconciler.core.siblings import Claims
+    from reconciler.core.standing import Placed
     from reconciler.core.state import Record, State
 
 
+_Key = TypeVar("_Key", str, "int | None")
 FORMAT_VERSION = "1.0"
 """Of the report's JSON: the minor number grows with additions, the major with anything else."""
 
@@ -48,15 +50,6 @@ REGIONS = {
 }
 """What AlertSite's numbers of regions mean."""
 _OTHER_REGION = "Unknown region"
-
-
-class Standing(StrEnum):
-    """How a monitor stands to Git."""
-
-    MANAGED = "managed"
-    UNMANAGED = "unmanaged"
-    ORPHANED = "orphaned"
-    MISSING = "missing"
 
 
 class Monitor(NamedTuple):
@@ -178,18 +171,20 @@ class Report(NamedTuple):
     @property
     def total(self) -> Tally:
         """All of it."""
-        return self._tallies(lambda _: ("",)).get("", Tally())
+        return self._tallies(lambda monitor: [("", monitor.locations)]).get("", Tally())
 
     def by_kind(self) -> dict[str, Tally]:
         """By kind."""
-        return self._tallies(lambda monitor: (monitor.kind or NO_KIND,))
+        return self._tallies(lambda monitor: [(monitor.kind or NO_KIND, monitor.locations)])
 
     def by_label(self) -> dict[str, Tally]:
         """By label, as `name=value`; a monitor is in as many as it has."""
         return self._tallies(
-            lambda monitor: (
-                [f"{name}={value}" for name, value in monitor.labels.items()] or [NO_LABEL]
-            )
+            lambda monitor: [
+                (label, monitor.locations)
+                for label in [f"{name}={value}" for name, value in monitor.labels.items()]
+                or [NO_LABEL]
+            ]
         )
 
     def by_location(self) -> dict[int | None, Tally]:
@@ -197,23 +192,20 @@ class Report(NamedTuple):
 
         None stands for no location that AlertSite tells.
         """
-        found: dict[int | None, Tally] = {}
-        for monitor in self.monitors:
-            for number in monitor.locations or (None,):
-                cost = self._cost(monitor, () if number is None else (number,))
-                found[number] = _more(found.get(number, Tally()), monitor, *cost)
-        return dict(sorted(found.items(), key=lambda item: (-item[1].monitors, item[0] or 0)))
+        return self._tallies(
+            lambda monitor: [(place, (place,)) for place in monitor.locations] or [(None, ())]
+        )
 
     def by_region(self) -> dict[str, Tally]:
         """By region, in words; of measurements and credits only what is made from there."""
-        found: dict[str, Tally] = {}
-        for monitor in self.monitors:
-            places: dict[str, list[int]] = {}
-            for number in monitor.locations:
-                places.setdefault(self.locations[number].region_name, []).append(number)
-            for name, numbers in places.items():
-                cost = self._cost(monitor, numbers)
-                found[name] = _more(found.get(name, Tally()), monitor, *cost)
+
+        def regions(monitor: Monitor) -> Iterable[tuple[str, Sequence[int]]]:
+            found: dict[str, list[int]] = {}
+            for place in monitor.locations:
+                found.setdefault(self.locations[place].region_name, []).append(place)
+            return found.items()
+
+        found = self._tallies(regions)
         return dict(sorted(found.items(), key=lambda item: (-item[1].measurements, item[0])))
 
     def to_json(self) -> dict[str, JSON]:
@@ -228,39 +220,39 @@ class Report(NamedTuple):
                 "generation": self.generation._asdict(),
                 "pending_creates": self.pending,
             },
-            "total": self.total._asdict(),
-            "kinds": {name: tally._asdict() for name, tally in self.by_kind().items()},
-            "labels": {name: tally._asdict() for name, tally in self.by_label().items()},
+            "total": encoded(self.total),
+            "kinds": encoded(self.by_kind()),
+            "labels": encoded(self.by_label()),
             "locations": [
                 {"id": number, "name": None, "region": None}
-                | (self.locations[number]._asdict() if number is not None else {})
-                | tally._asdict()
+                | (encoded(self.locations[number]) if number is not None else {})
+                | encoded(tally)
                 for number, tally in self.by_location().items()
             ],
-            "regions": {name: tally._asdict() for name, tally in self.by_region().items()},
-            "runs": [run._asdict() for run in self.runs],
-            "monitors": [
-                monitor._asdict()
-                | {"labels": dict(monitor.labels), "locations": list(monitor.locations)}
-                for monitor in self.monitors
-            ],
+            "regions": encoded(self.by_region()),
+            "runs": encoded(self.runs),
+            "monitors": encoded(self.monitors),
         }
 
-    def _tallies(self, names: Callable[[Monitor], Iterable[str]]) -> dict[str, Tally]:
-        found: dict[str, Tally] = {}
-        for monitor in self.monitors:
-            cost = self._cost(monitor, monitor.locations)
-            for name in names(monitor):
-                found[name] = _more(found.get(name, Tally()), monitor, *cost)
-        return dict(sorted(found.items(), key=lambda item: (-item[1].monitors, item[0])))
+    def _tallies(
+        self, parts: Callable[[Monitor], Iterable[tuple[_Key, Sequence[int]]]]
+    ) -> dict[_Key, Tally]:
+        """The tallies, the largest first.
 
-    def _cost(self, monitor: Monitor, places: Iterable[int]) -> tuple[float, float]:
-        """Measurements and credits per day from these of its locations."""
-        measurements = credits_ = 0.0
-        for number in places:
-            measurements += monitor.share
-            credits_ += monitor.share * self.locations[number].credits
-        return measurements, credits_
+        Of each monitor `parts` gives what it counts for, each with the locations of which the
+        measurements count.
+        """
+        found: dict[_Key, Tally] = {}
+        for monitor in self.monitors:
+            for key, places in parts(monitor):
+                worth = sum(self.locations[place].credits for place in places)
+                found[key] = _more(
+                    found.get(key, Tally()),
+                    monitor,
+                    monitor.share * len(places),
+                    monitor.share * worth,
+                )
+        return dict(sorted(found.items(), key=lambda item: (-item[1].monitors, item[0] or 0)))
 
 
 def fleet_report(
@@ -282,23 +274,7 @@ def fleet_report(
     view = Inventory(desired, records_of(state, live, kinds), live, others=others)
     drift = find_drift(account, view.records, view.by_id.values(), kinds, today=read_at[:10])
     drifted = {monitor.address for monitor in drift.monitors}
-    orphans = {record.id: address for address, record in orphaned(view).items()}
-    monitors = [*_missing(view)]
-    for one in view.by_id.values():
-        address = view.claimed.get(one.id, "")
-        manifest = view.by_address.get(address)
-        address = address or orphans.get(one.id, "")
-        if not address and (one.id in view.bound or one.type not in {*kinds, None}):
-            continue  # its record is to be forgotten, or it is no email monitor
-        monitors.append(
-            _monitor(
-                one, address, manifest, view.records.get(address), is_drifted=address in drifted
-            )
-        )
-    monitors = [
-        item._replace(applied_age=age(item.applied_at) if item.applied_at else None)
-        for item in monitors
-    ]
+    monitors = [_monitor(item, drifted, age) for item in standings(view, kinds)]
     monitors.sort(key=lambda item: (item.kind, item.address or "~", item.id or 0))
     return Report(
         account,
@@ -314,71 +290,46 @@ def fleet_report(
 
 
 def _monitor(
-    live: Live, address: str, manifest: Desired | None, record: Record | None, *, is_drifted: bool
+    item: Placed, drifted: Collection[str | None], age: Callable[[str], int | None]
 ) -> Monitor:
-    if manifest is not None:
-        standing, is_protected = Standing.MANAGED, manifest.lifecycle.protect
-    else:
-        standing = Standing.ORPHANED if address else Standing.UNMANAGED
-        is_protected = record is not None and record.protect
+    live, manifest, record = item.live, item.manifest, item.record
+    fields = live.fields if live else manifest.fields if manifest else {}
+    is_protected = record is not None and record.protect
     return Monitor(
-        address,
-        address.partition("/")[0] or live.type or "",
-        live.id,
-        str(live.fields.get("name") or ""),
-        standing,
-        is_drifted,
-        boolean(live.fields.get("enabled")) is False,
-        is_protected,
-        manifest.labels if manifest else {},
-        tuple(sorted({number for number, _ in _elements(live)})),
-        per_day(live.fields),
-        applied_at=record.applied_at if record else "",
-        run=record.run if record else "",
+        item.address or "",
+        item.kind.name,
+        item.id,
+        str(fields.get("name") or ""),
+        item.standing,
+        is_drifted=live is not None and item.address in drifted,
+        is_disabled=live is not None and boolean(fields.get("enabled")) is False,
+        is_protected=manifest.lifecycle.protect if manifest else is_protected,
+        labels=item.labels,
+        locations=tuple(sorted({place for place, _ in _elements(live)})) if live else (),
+        measurements=per_day(live.fields) if live else None,
+        applied_at=item.applied_at,
+        applied_age=age(item.applied_at) if item.applied_at else None,
+        run=item.run,
     )
-
-
-def _missing(view: Inventory) -> Iterator[Monitor]:
-    """The manifests without a monitor."""
-    there = {address for number, address in view.claimed.items() if number in view.by_id}
-    for item in view.desired:
-        if item.address not in there:
-            record = view.records.get(item.address)
-            yield Monitor(
-                item.address,
-                item.kind.name,
-                record.id if record else item.id,
-                str(item.fields.get("name") or ""),
-                Standing.MISSING,
-                is_protected=item.lifecycle.protect,
-                labels=item.labels,
-                applied_at=record.applied_at if record else "",
-                run=record.run if record else "",
-            )
 
 
 def _elements(live: Live) -> Iterator[tuple[int, Mapping[str, JSON]]]:
     for item in mappings_in(live.fields.get("locations")):
-        number = item.get("id")
-        if isinstance(number, str) and number.isascii() and number.isdigit():
-            number = int(number)
-        if type(number) is int:
-            yield number, item
+        place = number(item.get("id"))
+        if place is not None:
+            yield place, item
 
 
 def _locations(live: Iterable[Live]) -> dict[int, Location]:
     """All that monitors run from, by id; what one monitor leaves out another may tell."""
     found: dict[int, Location] = {}
     for monitor in live:
-        for number, item in _elements(monitor):
-            known = found.get(number, Location(number, "", None))
-            name, region = item.get("name"), item.get("region")
-            if isinstance(region, str) and region.isascii() and region.isdigit():
-                region = int(region)
-            found[number] = known._replace(
-                name=known.name or (name if isinstance(name, str) else ""),
-                region=region if known.region is None and type(region) is int else known.region,
-            )
+        for place, item in _elements(monitor):
+            known = found.get(place, Location(place, "", None))
+            name = item.get("name")
+            region = number(item.get("region")) if known.region is None else known.region
+            name = known.name or (name if isinstance(name, str) else "")
+            found[place] = known._replace(name=name, region=region)
     return dict(sorted(found.items()))
 
 

@@ -9,8 +9,8 @@ import pytest
 from reconciler.core.listing import Listing, Where, list_monitors
 from reconciler.core.mask import HIDDEN
 from reconciler.core.model import Live
-from reconciler.core.report import Standing
 from reconciler.core.siblings import Claims
+from reconciler.core.standing import Standing
 from reconciler.render.listings import list_csv, list_names, list_text
 
 from build import ACCOUNT, FORGOTTEN, SCHEMAS, desired, live, record

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.listing import list_monitors
 from reconciler.core.model import Desired, Lifecycle, Live
-from reconciler.core.report import Report, Standing, Tally, fleet_report
+from reconciler.core.report import Report, Tally, fleet_report
 from reconciler.core.siblings import NOBODY, Claims
+from reconciler.core.standing import Standing
 from reconciler.core.state import Record, State
 from reconciler.render import report_text
 from reconciler.render.html import report_html
@@ -190,3 +192,15 @@ def test_a_fleet_without_labels_has_no_table_of_them() -> None:
     text = Page(report_html(report([], {}, [running(1)]), View())).text
     assert "By label" not in text
     assert "By kind" in text
+
+
+def test_a_monitor_that_two_manifests_mean_counts_for_the_one_that_names_it() -> None:
+    manifests = [desired(name="named", id=7), desired(name="other", id=None)]
+    records = {"email-smtp/other": record(id=7)}
+    monitors = [running(7)]
+    counted = report(manifests, records, monitors)
+    listed = list_monitors(ACCOUNT, manifests, records, monitors, SCHEMAS.kinds)
+    for item in (*counted.monitors, *listed.monitors):
+        is_named = item.address == "email-smtp/named"
+        assert item.standing is (Standing.MANAGED if is_named else Standing.MISSING)
+    assert (counted.total.monitors, counted.total.missing) == (1, 1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.core.report import NO_KIND, NO_LABEL, NO_LOCATION, Standing
+from reconciler.core.report import NO_KIND, NO_LABEL, NO_LOCATION
+from reconciler.core.standing import Standing
 from reconciler.render.html.page import Number, Tag, filters, page
 from reconciler.render.reports import TALLIED
 from reconciler.render.text import ago, quantity

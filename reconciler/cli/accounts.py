@@ -28,7 +28,7 @@ from reconciler.core.safety import Budget
 from reconciler.errors import ConfigurationError, Diagnostic, InvalidSettingsError, Position
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 
 _LOGIN = ("username", "password", "token")
@@ -333,89 +333,6 @@ def _shared_folders(
                 f"{own} is the account {item.name}'s own folder, but the account {others[0]} also "
                 "has manifests there: end the list of each with a folder of its own",
             )
-
-
-def by_login(
-    accounts: Accounts, environment: Mapping[str, str]
-) -> tuple[tuple[AccountSettings, ...], ...]:
-    """The accounts that the settings name, those that are one login together.
-
-    Whose username is not available here, or comes from a command, is only compared by where it is
-    stored.
-    """
-    found: dict[tuple[str, str], list[AccountSettings]] = {}
-    for item in accounts.all if accounts.are_named else ():
-        found.setdefault(_identity(item, environment), []).append(item)
-    return tuple(map(tuple, found.values()))
-
-
-def refuse_doubled(accounts: Accounts, environment: Mapping[str, str]) -> None:
-    """Stops where two accounts are one login and have manifests of the same folder.
-
-    Raises:
-        ConfigurationError: naming both, and where they are set.
-    """
-    for alike in by_login(accounts, environment):
-        refuse_shared_folders(alike)
-
-
-def refuse_shared_folders(alike: Sequence[AccountSettings]) -> None:
-    """Stops where two accounts, which are one login, have manifests of the same folder.
-
-    Each would make, or change, the monitors of the other. With folders of their own they share a
-    login in peace.
-
-    Raises:
-        ConfigurationError: naming both, and where they are set.
-    """
-    if len(alike) == 1:
-        return
-    roots: dict[Path, AccountSettings] = {}
-    inside: dict[Path, tuple[AccountSettings, str]] = {}  # of each folder above one, too
-    for item in alike:
-        # Links are followed, as they are for manifests.
-        folders = {Path(folder).resolve(): folder for folder in item.manifests}
-        for path, folder in folders.items():
-            other, shared = inside.get(path, (None, folder))
-            outer = (roots.get(above) for above in path.parents)
-            if other := other or next(filter(None, outer), None):
-                raise ConfigurationError(
-                    f"the accounts {_placed_name(other)} and {_placed_name(item)} log in with the "
-                    f"same user at the same URL, and both have manifests in {shared}",
-                    "Both would manage the same monitors. Give each its own login or its own "
-                    "folders.",
-                )
-        for path, folder in folders.items():
-            roots[path] = item
-            for above in (path, *path.parents):
-                inside[above] = item, folder
-
-
-def _identity(account: AccountSettings, environment: Mapping[str, str]) -> tuple[str, str]:
-    """What AlertSite tells an account by: where it is asked, and for whom.
-
-    Another spelling makes no other server, and letters in another case hardly another user.
-    """
-    from reconciler.secrets import look_up
-
-    assert account.login is not None
-    url = config.server_of(account.url or config.read_url(environment))
-    reference = account.login.username or account.login.token
-    assert reference is not None
-    if reference.scheme != "cmd":  # which may ask a person
-        try:
-            return url, look_up(reference, environment).lower()
-        except LookupError:  # told by whoever needs it
-            pass
-    return url, str(reference)
-
-
-def _placed_name(account: AccountSettings) -> str:
-    """Its name, and the line of its login, or else of its table."""
-    path = Path(account.file or config.PROJECT)
-    header = "" if account.file else f"accounts.{account.name}"
-    line = config.line_of(path.read_text(encoding="utf-8-sig"), header, "username")
-    return f"{account.name} ({path}:{line})"
 
 
 def login_of(account: AccountSettings, environment: Mapping[str, str]) -> config.Settings:

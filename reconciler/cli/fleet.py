@@ -31,7 +31,7 @@ from click.core import ParameterSource
 
 from reconciler import cli, durable
 from reconciler.cli import config, console, runtime, signals
-from reconciler.cli.accounts import read_accounts, refuse_doubled
+from reconciler.cli.accounts import read_accounts
 from reconciler.cli.arguments import arguments_of
 from reconciler.cli.context import Context, Share
 from reconciler.cli.spread import Spread
@@ -62,13 +62,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
 
-    from reconciler.cli.siblings import Siblings
     from reconciler.cli.signals.notification import Services
-    from reconciler.context import Clock
-    from reconciler.core.accounts import Accounts, AccountSettings
+    from reconciler.core.accounts import AccountSettings
     from reconciler.core.printable import Lines
     from reconciler.core.safety import Budget
-    from reconciler.secrets import SecretRules
     from reconciler.usecases.fleet_job import Work
 
 
@@ -98,75 +95,42 @@ _MOMENT = 1.0
 """Seconds until it is looked again whether a wait is over."""
 
 
-class Worker(NamedTuple):
-    """What a part finds here; in another process each part makes its own.
+def work(job: Job, whole: Context) -> PartResult:
+    """Does a job in the repository that this process works in; see `usecases/fleet_job.py`.
 
-    Attributes:
-        stopping: what stops all parts; None for a part that nobody stops.
-        accounts: all of them; None to read them.
-        rules: which secrets manifests may name, whatever the account; None to read them.
-        siblings: what knows which accounts have the same login; None to look at them.
-        is_verbose: whether each request is shown.
-        tells_failures: whether a part notifies people also if it failed and changed nothing.
-        notifies: whether a part notifies people at all.
-        rejected: the logins that other parts have tried in vain.
-        redactor: that of all parts, since one may show the secret of another; None if it is alone.
+    Args:
+        job: what is to be done.
+        whole: what all parts are given; what it does not have is read here.
     """
-
-    clock: Clock = SYSTEM
-    stopping: Stopping | None = None
-    accounts: Accounts | None = None
-    rules: SecretRules | None = None
-    siblings: Siblings | None = None
-    is_verbose: bool = False
-    tells_failures: bool = True
-    notifies: bool = True
-    rejected: RejectedLogins | None = None
-    redactor: Redactor | None = None
-
-
-_ALONE = Worker()
-
-
-def work(job: Job, setting: Worker = _ALONE) -> PartResult:
-    """Does a job in the repository that this process works in; see `usecases/fleet_job.py`."""
-    clock = setting.clock
-    stopping = setting.stopping or Stopping(clock)
-    if stopping.is_asked:
+    clock, part = whole.clock, whole.part
+    assert part is not None
+    if part.stopping.is_asked:
         return job.not_started("the run was interrupted")
-    redactor = Redactor(setting.redactor)
+    redactor = Redactor(whole.redactor)
     captured = console.Captured(redactor)
     shown: list[object] = []
     formats: dict[str, str] = {}
 
     def begin() -> object:
-        accounts = setting.accounts or read_accounts(config.PROJECT)
-        found = [item for item in accounts.all if item.name == job.account]
-        if not found:
+        accounts = whole.accounts or read_accounts(config.PROJECT)
+        account = next((item for item in accounts.all if item.name == job.account), None)
+        if account is None:
             raise ConfigurationError(
                 f"the settings here do not have the account {job.account}",
                 "Use a checkout of the same commit everywhere.",
             )
-        (account,) = found
         if job.manifests and _digest(account, job.arguments) != job.manifests:
             raise RefusedError(
                 "the manifests or settings here differ from those of the run",
                 "Use a checkout of the same commit everywhere.",
             )
-        part = Share(
-            stopping,
-            shown.append,
-            formats.__setitem__,
-            job.approved,
-            job.digests,
-            tells_failures=setting.tells_failures,
-            notifies=setting.notifies,
-            rejected=setting.rejected,
+        share = part._replace(
+            keep=shown.append,
+            put=formats.__setitem__,
+            approved=job.approved,
+            digests=job.digests,
         )
-        context = Context(clock, redactor, accounts=accounts, account=account, part=part)
-        context = context._replace(
-            rules=setting.rules, siblings=setting.siblings, is_verbose=setting.is_verbose
-        )
+        context = whole._replace(redactor=redactor, accounts=accounts, account=account, part=share)
         return cli.invoke(job.operation, job.arguments, context)
 
     console.prepare(redactor)
@@ -176,10 +140,13 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
         began = clock.monotonic()
         ended = cli.ended(begin, job.arguments)
         seconds = clock.monotonic() - began
+    code, stopping = ended.code, part.stopping
+    if code in _PASSING and stopping.is_asked:  # what waited has given up
+        code = ExitCode.INTERRUPTED
     result = PartResult(
         job.account,
         job.operation,
-        _code(ended.code, stopping),
+        int(code),
         redactor.text(ended.error),
         seconds,
         progress=captured.progress,
@@ -193,38 +160,40 @@ def work(job: Job, setting: Worker = _ALONE) -> PartResult:
     return job.completed(result)
 
 
-def _code(code: int, stopping: Stopping) -> int:
-    """How a part ended: what waits, for an answer or a lock, gives up when it is interrupted."""
-    return int(ExitCode.INTERRUPTED if stopping.is_asked and code in _PASSING else code)
-
-
-def work_on(job: Job, setting: Worker = _ALONE) -> PartResult:
+def work_on(job: Job, whole: Context) -> PartResult:
     """Does a job that may have been begun before; and again while it does not get through.
 
     An apply waits for the lock longer than the lease of whoever was lost may last. After exit 6 and
     8 it is repeated, twice at most.
     """
     if job.operation != "apply":
-        return work(job, setting)
+        return work(job, whole)
+    assert whole.part is not None
     wait = _LONGER * config.read_state(os.environ, config.PROJECT).lease
     if "--lock-timeout" not in job.arguments:
         job = job._replace(arguments=(*job.arguments, "--lock-timeout", f"{math.ceil(wait)}s"))
     for _ in range(_REPEATS):
-        result = work(job, setting)
+        result = work(job, whole)
         if result.exit_code not in _PASSING:
             return result
-        ends = setting.clock.monotonic() + wait
-        while setting.clock.monotonic() < ends:
-            if setting.stopping is not None and setting.stopping.is_asked:
+        ends = whole.clock.monotonic() + wait
+        while whole.clock.monotonic() < ends:
+            if whole.part.stopping.is_asked:
                 return result
-            setting.clock.sleep(_MOMENT, None)
-    return work(job, setting)
+            whole.clock.sleep(_MOMENT, None)
+    return work(job, whole)
+
+
+def work_elsewhere(job: Job, *, is_verbose: bool) -> PartResult:
+    """As `work_on`, in a process that shares nothing with the other parts, and nobody stops."""
+    part = Share(Stopping(SYSTEM))
+    return work_on(job, Context(SYSTEM, Redactor(), is_verbose=is_verbose, part=part))
 
 
 def run(given: click.Context, chosen: Sequence[AccountSettings], spread: Spread) -> int:
     """Does a command for each account; returns the exit code of all."""
     outputs = _outputs_of(given)
-    refuse_doubled(runtime.accounts(), os.environ)
+    runtime.siblings().check()
     whole = _Whole(given, chosen, spread)
     if whole.operation == "apply":
         return _apply(whole, outputs, len(chosen))
@@ -277,7 +246,6 @@ class _Whole:
         self._spread = spread
         self.operation = given.command.name or ""
         self._stopping = Stopping(runtime.clock())
-        self._rejected = RejectedLogins()
         # Only who may be somewhere else, or later, has to compare what it finds.
         self._is_compared = spread != Spread()
         reader = console.reporter()
@@ -308,20 +276,23 @@ class _Whole:
             from reconciler.usecases.dask_executor import connected  # 2 s
 
             with connected(self._spread.executor) as executor:
-                yield partial(work_on, setting=Worker(is_verbose=runtime.is_verbose())), executor
+                yield partial(work_elsewhere, is_verbose=runtime.is_verbose()), executor
             return
         accounts = runtime.accounts()
-        setting = Worker(
-            runtime.clock(),
+        part = Share(
             self._stopping,
-            accounts,
-            runtime.secret_rules(),
-            # What one account has imported, the next one must not import again.
-            None if self.operation == "import" else runtime.siblings(),
-            is_verbose=runtime.is_verbose(),
             notifies=self.operation != "apply",  # of which all together are told
-            rejected=self._rejected,
-            redactor=runtime.redactor(),
+            rejected=RejectedLogins(),
+        )
+        whole = Context(
+            runtime.clock(),
+            runtime.redactor(),
+            is_verbose=runtime.is_verbose(),
+            accounts=accounts,
+            rules=runtime.secret_rules(),
+            part=part,
+            # What one account has imported, the next one must not import again.
+            siblings=None if self.operation == "import" else runtime.siblings(),
         )
         do = work_on if self._spread.shard else work
         at_once = 1 if self.operation in _IN_TURN else accounts.parallelism
@@ -330,7 +301,7 @@ class _Whole:
         gc.set_threshold(_GARBAGE)
         executor = ThreadPoolExecutor(at_once, "account")
         try:
-            yield partial(do, setting=setting), executor
+            yield partial(do, whole=whole), executor
         except BaseException:
             self._stopping.cut()
             executor.shutdown(cancel_futures=True)

@@ -241,17 +241,13 @@ def accounts() -> Accounts:
 
 def read_accounts_again() -> Accounts:
     """As `accounts`, from files that may have changed since."""
-    click.get_current_context().find_root().obj = _context()._replace(
-        accounts=None, rules=None, siblings=None
-    )
+    _know(accounts=None, rules=None, siblings=None)
     return accounts()
 
 
 def suppose(found: Accounts) -> None:
     """From now on these are the accounts of the repository."""
-    click.get_current_context().find_root().obj = _context()._replace(
-        accounts=found, rules=None, siblings=None
-    )
+    _know(accounts=found, rules=None, siblings=None)
 
 
 def account() -> AccountSettings:
@@ -273,7 +269,7 @@ def account() -> AccountSettings:
 
 def choose(chosen: AccountSettings) -> None:
     """From now on the command is about that account."""
-    click.get_current_context().find_root().obj = _context()._replace(account=chosen)
+    _know(account=chosen)
 
 
 def part() -> Share | None:
@@ -290,25 +286,17 @@ def others() -> Claims:
     found = accounts()
     if not found.are_named or len(found.all) == 1:
         return NOBODY
-    return _siblings().claims(account())
+    return siblings().claims(account())
 
 
-def siblings(location: str | None = None) -> Siblings:
-    """What knows which accounts have the same login, and has read nothing yet.
+def siblings() -> Siblings:
+    """What knows which accounts have the same login; the same for all of one command line."""
+    if (found := _context().siblings) is None:
+        from reconciler.cli.siblings import Siblings  # few have several accounts
 
-    Args:
-        location: where states are kept; None for what the command line says.
-    """
-    from reconciler.cli.siblings import Siblings  # few have several accounts
-
-    given = location or click.get_current_context().params.get("location")
-    return Siblings(accounts(), os.environ, given or config.state_in(os.environ))
-
-
-def _siblings() -> Siblings:
-    """As `siblings`; for all of one command line."""
-    found = _context().siblings or siblings()
-    click.get_current_context().find_root().obj = _context()._replace(siblings=found)
+        given = click.get_current_context().params.get("location")
+        found = Siblings(accounts(), os.environ, given or config.state_in(os.environ))
+        _know(siblings=found)
     return found
 
 
@@ -329,7 +317,7 @@ def secret_rules() -> SecretRules:
         own_files=(*own_files(os.environ), *files),
         own_variables=tuple(ref.words[0] for ref in own if ref.scheme == "env"),
     )
-    click.get_current_context().find_root().obj = _context()._replace(rules=rules)
+    _know(rules=rules)
     return rules
 
 
@@ -441,6 +429,11 @@ def _context() -> Context:
     return found
 
 
+def _know(**found: Any) -> None:  # noqa: ANN401 - the fields of `Context`
+    """From now on the context of the command line has these values."""
+    click.get_current_context().find_root().obj = _context()._replace(**found)
+
+
 def now() -> str:
     """The time of day, RFC 3339 UTC, in whole seconds."""
     return written(clock().now())
@@ -511,7 +504,7 @@ def settings() -> config.Settings | None:
     from reconciler.cli.accounts import login_of  # few have several accounts
 
     if part() is None:  # else whoever made the parts has looked
-        _siblings().check()
+        siblings().check()
     return login_of(account(), os.environ)
 
 

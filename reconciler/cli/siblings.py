@@ -13,21 +13,23 @@ Rule: an account that is alone with its login costs one look at each login, and 
 from __future__ import annotations
 
 from collections import ChainMap
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from reconciler.cli import console
-from reconciler.cli.accounts import by_login, refuse_shared_folders
+from reconciler.cli import config, console
 from reconciler.context import computing
 from reconciler.core.accounts import PLACEHOLDER, placed
 from reconciler.core.siblings import NOBODY, Claims
 from reconciler.errors import ConfigurationError, StateError
+from reconciler.secrets import look_up
 from reconciler.state_session import read_known
 from reconciler.state_store import is_file, open_store
 from reconciler.usecases.load import Sources
 from reconciler.usecases.siblings import read_claims
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.core.accounts import Accounts, AccountSettings
     from reconciler.core.siblings import Claim
@@ -49,21 +51,26 @@ class Siblings:
         self._accounts = accounts
         self._environment = environment
         self._location = location if PLACEHOLDER in location else ""
-        self._alike: dict[str, tuple[AccountSettings, ...]] = {}
+        self._alike: dict[str, Sequence[AccountSettings]] = {}
         self._read: dict[str, Claims] = {}
 
     def check(self) -> None:
         """Stops where two accounts with the same login have manifests of the same folder.
+
+        Each would make, or change, the monitors of the other. With folders of their own they share
+        a login in peace.
 
         Raises:
             ConfigurationError: naming both, and where they are set.
         """
         if self._alike:
             return
-        groups = by_login(self._accounts, self._environment)
-        for alike in groups:
-            refuse_shared_folders(alike)
-        self._alike = {item.name: alike for alike in groups for item in alike}
+        groups: dict[tuple[str, str], list[AccountSettings]] = {}
+        for item in self._accounts.all if self._accounts.are_named else ():
+            groups.setdefault(_identity(item, self._environment), []).append(item)
+        for alike in groups.values():
+            _refuse_shared_folders(alike)
+        self._alike = {item.name: alike for alike in groups.values() for item in alike}
 
     def claims(self, account: AccountSettings) -> Claims:
         """What the others with the login of an account describe.
@@ -117,3 +124,53 @@ class Siblings:
 def _chained(claims: Iterable[Mapping[_Key, Claim]]) -> Mapping[_Key, Claim]:
     """All of them, none of which is copied: there may be many, for each of many accounts."""
     return ChainMap(*claims)  # type: ignore[arg-type]  # nothing is written to them
+
+
+def _identity(account: AccountSettings, environment: Mapping[str, str]) -> tuple[str, str]:
+    """What AlertSite tells an account by: where it is asked, and for whom.
+
+    Another spelling makes no other server, and letters in another case hardly another user. A
+    username that is not available here, or comes from a command, is only compared by where it is
+    stored.
+    """
+    assert account.login is not None
+    url = config.server_of(account.url or config.read_url(environment))
+    reference = account.login.username or account.login.token
+    assert reference is not None
+    if reference.scheme != "cmd":  # which may ask a person
+        with suppress(LookupError):  # told by whoever needs it
+            return url, look_up(reference, environment).lower()
+    return url, str(reference)
+
+
+def _refuse_shared_folders(alike: Sequence[AccountSettings]) -> None:
+    """Stops where two accounts, which are one login, have manifests of the same folder."""
+    if len(alike) == 1:
+        return
+    roots: dict[Path, AccountSettings] = {}
+    inside: dict[Path, tuple[AccountSettings, str]] = {}  # of each folder above one, too
+    for item in alike:
+        # Links are followed, as they are for manifests.
+        folders = {Path(folder).resolve(): folder for folder in item.manifests}
+        for path, folder in folders.items():
+            other, shared = inside.get(path, (None, folder))
+            outer = (roots.get(above) for above in path.parents)
+            if other := other or next(filter(None, outer), None):
+                raise ConfigurationError(
+                    f"the accounts {_placed_name(other)} and {_placed_name(item)} log in with the "
+                    f"same user at the same URL, and both have manifests in {shared}",
+                    "Both would manage the same monitors. Give each its own login or its own "
+                    "folders.",
+                )
+        for path, folder in folders.items():
+            roots[path] = item
+            for above in (path, *path.parents):
+                inside[above] = item, folder
+
+
+def _placed_name(account: AccountSettings) -> str:
+    """Its name, and the line of its login, or else of its table."""
+    path = Path(account.file or config.PROJECT)
+    header = "" if account.file else f"accounts.{account.name}"
+    line = config.line_of(path.read_text(encoding="utf-8-sig"), header, "username")
+    return f"{account.name} ({path}:{line})"

@@ -26,7 +26,6 @@ import click
 
 from reconciler import __version__, cli, render
 from reconciler.cli import console, fleet, options, runtime, selection
-from reconciler.cli.accounts import refuse_doubled
 from reconciler.cli.context import Context, Share
 from reconciler.cli.signals import Signals, services
 from reconciler.cli.stopping import Stopping
@@ -286,7 +285,7 @@ class _Watcher:
         self._clock: Clock = runtime.clock()
         self._drifts: dict[str, Drift] = {}
         self._rejected = RejectedLogins()
-        refuse_doubled(runtime.accounts(), os.environ)  # a mistake is told at once
+        runtime.siblings().check()  # a mistake is told at once
         select(runtime.accounts(), orders.wanted)
         self._news: WatchNews | None = None
         if (people := services(orders.notify, os.environ)) is not None:
@@ -319,7 +318,7 @@ class _Watcher:
         followed = follow(self._orders.ref)
         try:
             accounts = runtime.read_accounts_again()
-            refuse_doubled(accounts, os.environ)
+            runtime.siblings().check()
             chosen = select(accounts, self._orders.wanted)
         except ReconcilerError as error:  # of a commit with a mistake; the next one may be right
             problem = f"the settings cannot be used: {error}"
@@ -346,7 +345,7 @@ class _Watcher:
         self, followed: Followed, accounts: Accounts, chosen: Sequence[AccountSettings]
     ) -> dict[str, _Look]:
         """A look at every account, after what is to be applied was applied; sorted by name."""
-        siblings = runtime.siblings(self._orders.location)
+        siblings = runtime.siblings()
         redactor = Redactor()  # of a round: there is a new token in each
         with ThreadPoolExecutor(accounts.parallelism, "account") as executor:
             look = partial(
@@ -495,16 +494,9 @@ class _Watcher:
         how = ("--edits-only", "--auto-approve", "--lock-timeout", _WAIT_FOR_LOCK)
         arguments = (*how, *where, *notify)
         job = Job(account.name, "apply", arguments, commit).approving(look.plan)
-        worker = fleet.Worker(
-            self._clock,
-            self._stopping,
-            accounts,
-            siblings=siblings,
-            tells_failures=False,
-            rejected=self._rejected,
-            redactor=whole,
-        )
-        done = fleet.work(job, worker)
+        part = Share(self._stopping, tells_failures=False, rejected=self._rejected)
+        context = Context(self._clock, whole, accounts=accounts, part=part, siblings=siblings)
+        done = fleet.work(job, context)
         if done.text:
             console.data(self._part(account.name, done.text))
         if done.talk:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconciler.cli.accounts import login_of, read_accounts, refuse_doubled
+from reconciler.cli.accounts import login_of, read_accounts
 from reconciler.cli.selection import folder_of
+from reconciler.cli.siblings import Siblings
 from reconciler.core.accounts import Accounts, AccountSettings, Selection, Shard, select
 from reconciler.core.safety import Budget
 from reconciler.errors import ConfigurationError, InvalidSettingsError, UsageError
@@ -269,7 +270,7 @@ def test_two_accounts_that_would_manage_the_same_monitors(
         "ALERTSITE_URL": "https://here/v3",
     }
     with pytest.raises(ConfigurationError) if is_refused else nullcontext() as caught:
-        refuse_doubled(found, environment)
+        Siblings(found, environment, "").check()
     if caught is not None:
         assert "a (reconciler.toml:" in str(caught.value)
         assert "me" not in str(caught.value).split()
@@ -302,7 +303,7 @@ def test_one_server_in_another_spelling(
     )
     found = read(root, "".join(tables))
     with pytest.raises(ConfigurationError) if is_one else nullcontext():
-        refuse_doubled(found, {"NAME": "me"})
+        Siblings(found, {"NAME": "me"}, "").check()
 
 
 def test_an_account_of_its_own_file_is_named_by_that(root: Path) -> None:
@@ -312,7 +313,7 @@ def test_an_account_of_its_own_file_is_named_by_that(root: Path) -> None:
     assert (first.wording.url, second.wording.url) == ("ALERTSITE_URL", "url in two.toml")
     both = Accounts((first, second._replace(url="")), are_named=True)
     with pytest.raises(ConfigurationError, match=r"one \(one.toml:2\) and two \(two.toml:1\)"):
-        refuse_doubled(both, {"NAME": "me"})
+        Siblings(both, {"NAME": "me"}, "").check()
 
 
 def test_folders_here_and_elsewhere(tmp_path: Path, root: Path) -> None:

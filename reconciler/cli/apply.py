@@ -23,12 +23,6 @@ from reconciler.cli import (
 )
 from reconciler.cli.runtime import connect
 from reconciler.cli.stopping import Stopping
-from reconciler.cli.undo_plan import (
-    TakingBack,
-    refuse_nothing_left,
-    say_what_is_left,
-    take_back,
-)
 from reconciler.core import safety, saved_plan, undo
 from reconciler.core.events import OutcomeKnown
 from reconciler.core.generation import check
@@ -47,25 +41,26 @@ from reconciler.schema import installed_schemas
 from reconciler.usecases import plan as planning
 from reconciler.usecases.apply import Execution, apply_plan
 from reconciler.usecases.checkout import find_relation, read_generation
+from reconciler.usecases.history import read_run
 from reconciler.usecases.plan import Workspace
-from reconciler.usecases.undo import look_back
+from reconciler.usecases.undo import look_back, undo_workspace, what_manifests_say
 from reconciler.usecases.write_ids import write_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from reconciler.cli.formats import Outputs
     from reconciler.cli.runtime import Connection
     from reconciler.cli.signals import Signals
-    from reconciler.core.generation import Generation
     from reconciler.core.grouping import Detail
     from reconciler.core.plan import Plan
-    from reconciler.core.result import Outcome, Result
-    from reconciler.core.run_record import About
+    from reconciler.core.result import Outcome
     from reconciler.core.saved_plan import PlanInputs, SavedPlan
+    from reconciler.core.state import State
     from reconciler.state_session import Known
     from reconciler.usecases.apply import Applied
     from reconciler.usecases.plan import Planned
+    from reconciler.usecases.undo import UndoWorkspace
 
 
 class ApplyOptions(NamedTuple):
@@ -75,8 +70,6 @@ class ApplyOptions(NamedTuple):
         lock_timeout: seconds to wait for the lock.
         edits_only: whether what AlertSite has changed by itself stays.
         write_ids: whether ids are written into manifests.
-        approved: the digest of the plan that was approved for this account among several; no option
-            says it.
     """
 
     parallelism: int
@@ -94,12 +87,23 @@ class ApplyOptions(NamedTuple):
     allow_different_manifests: bool = False
     edits_only: bool = False
     write_ids: bool = False
-    approved: str = ""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> ApplyOptions:
         """What the options of a command say, by their names."""
         return cls(**given)
+
+
+class TakingBack(NamedTuple):
+    """Which run is taken back.
+
+    Attributes:
+        run: its id.
+        targets: to which of its addresses that is limited; none for all.
+    """
+
+    run: str
+    targets: Sequence[str] = ()
 
 
 @click.command(
@@ -166,18 +170,27 @@ def apply(
     """
     rules = PlanOptions(targets, adopt, write_secrets, keep=keep)
     asked = ApplyOptions.of(how)
-    if (whole := runtime.part()) is not None:
-        asked = asked._replace(approved=whole.approved)
-    is_ruled = prune is not None or asked.edits_only or rules != PlanOptions()
+    saved = takes_back = None
     with signals.emitting(signals.Wanted(events, metrics, notify), "apply") as told:
-        saved = _saved(file, asked, is_ruled=is_ruled)
-        if saved is None:
+        if file is None:
+            for is_given, flag in (
+                (asked.all_or_nothing, "--all-or-nothing"),
+                (asked.allow_different_manifests, "--allow-different-manifests"),
+            ):
+                if is_given:
+                    raise UsageError(f"{flag} needs FILE, a plan written by plan --out")
             rules = rules._replace(prune=runtime.prunes(asked=prune))
         else:
+            if prune is not None or asked.edits_only or rules != PlanOptions():
+                raise UsageError(
+                    "--target, --adopt, --write-secrets, --prune, --keep and --edits-only have no "
+                    "effect on a saved plan",
+                    "Use them with plan --out.",
+                )
+            saved = plan_file.read(file)
             rules = saved.basis.options
-        takes_back = None
-        if saved is not None and saved.basis.undoes:
-            takes_back = TakingBack(saved.basis.undoes, saved.basis.targets)
+            if saved.basis.undoes:
+                takes_back = TakingBack(saved.basis.undoes, saved.basis.targets)
         try:
             schemas, fleet = options.load(manifests, may_be_empty=True)
         except ReconcilerError:
@@ -223,7 +236,12 @@ def carry_out(
         applied = _apply(workspace, run, connection, saved, asked, told, manifests, takes_back)
     for outcome in applied.result.outcomes:
         told.tell(OutcomeKnown(outcome, is_confirmed=True))
-    unwritten = _put(applied.result, asked.outputs)
+    unwritten = None
+    try:
+        made = provenance.of_run(asked.outputs, applied.result.run, "")
+        asked.outputs.put(applied.result, applied.result.to_json, View(made=made))
+    except ConfigurationError as error:  # a file could not be written, which is not all that counts
+        unwritten = error
     if asked.write_ids:
         for line in write_ids(workspace, applied.bound):
             console.say(line)
@@ -242,29 +260,6 @@ def carry_out(
     return told.end(applied.result.exit_code or code)
 
 
-def _saved(file: str | None, asked: ApplyOptions, *, is_ruled: bool) -> SavedPlan | None:
-    """The saved plan that is to be applied, if there is one.
-
-    Raises:
-        UsageError: the flags do not go with it.
-    """
-    if file is None:
-        for is_given, flag in (
-            (asked.all_or_nothing, "--all-or-nothing"),
-            (asked.allow_different_manifests, "--allow-different-manifests"),
-        ):
-            if is_given:
-                raise UsageError(f"{flag} needs FILE, a plan written by plan --out")
-        return None
-    if is_ruled:
-        raise UsageError(
-            "--target, --adopt, --write-secrets, --prune, --keep and --edits-only have no effect "
-            "on a saved plan",
-            "Use them with plan --out.",
-        )
-    return plan_file.read(file)
-
-
 def _apply(
     workspace: Workspace,
     run: runtime.Run,
@@ -275,27 +270,42 @@ def _apply(
     manifests: str,
     takes_back: TakingBack | None,
 ) -> Applied:
-    """One apply or undo, under the lock."""
+    """One apply or undo, under the lock.
+
+    Raises:
+        LockedError: the lock was lost, so another run may be at work by now.
+        RefusedError: the plan holds a refusal, loses too much, or is not the one that was approved;
+            or the commit of the manifests is older than that of the last apply.
+    """
     writer = connection.writer()
     known = run.known(connection.account)
-    clock = runtime.clock()
+    clock, part = runtime.clock(), runtime.part()
+    approved = part.approved if part is not None else ""
+    generation = read_generation(manifests, console.reporter())
     back = None
     if takes_back is not None:
-        generation = read_generation(manifests, console.reporter())
         back = take_back(workspace, run, known.state, takes_back)
         workspace = back.workspace
     else:
-        generation = _generation(manifests, known, saved, asked)
+        if saved is not None and not generation.commit:  # then it tells which they were of
+            generation = saved.basis.generation
+        last = known.state.generation
+        relation = find_relation(manifests, generation, last)
+        if said := check(generation, last, relation, allow_older=asked.allow_older):
+            console.say(said)
     # Whoever sent a create that had no answer is over, since this run has the lock.
     grace = planning.Grace(clock, run.grace, connection.cancellation, console.reporter())
 
     def look() -> Planned:
         if back is not None:
-            return look_back(back, writer, known.state, grace, clock.now())
-        return planning.look(workspace, writer, known.state, grace, clock.now())
+            found = look_back(back, writer, known.state, grace, clock.now())
+        else:
+            found = planning.look(workspace, writer, known.state, grace, clock.now())
+        if reason := connection.cancellation.reason:
+            raise LockedError(reason, "Nothing was sent. Run the same command again.")
+        return found
 
     first = look()
-    _refuse_cancelled(connection)
     plan = first.plan
     moved: tuple[Outcome, ...] = ()
     if saved is not None:
@@ -306,42 +316,64 @@ def _apply(
     plan = options.only_edits(plan, workspace.schemas, asked=asked.edits_only)
     told.planned(plan, workspace.schemas.kinds, first.live)
     is_something = plan.is_something or bool(back and plan.bindings)
-    asks = is_something and saved is None and not asked.auto_approve and not asked.approved
+    asks = is_something and saved is None and not asked.auto_approve and not approved
     is_paged = False
-    if plan.refusals or ((plan.is_something or not moved) and not asked.approved):
-        is_paged = _show(plan, asked, pages=asks and not asked.no_pager)
+    if plan.refusals or ((plan.is_something or not moved) and not approved):
+        pages = asks and not asked.no_pager
+        view = View(show_requests=asked.show_requests, detail=asked.detail, pages=pages)
+        is_paged = options.print_plan(plan, view, to_stderr=not asked.outputs.is_text)
+    whole = plan
     if back is not None:
-        whole, (plan, refused) = plan, undo.parted(plan, back.undoing.record)
+        plan, refused = undo.parted(whole, back.undoing.record)
         moved = tuple(sorted((*moved, *refused), key=lambda item: item.change.address))
         refuse_nothing_left(plan, refused)
-    else:
-        whole = plan
-    _refuse(plan, workspace, known, asked)
+    planning.refuse_refusals(plan)
+    if part is not None and approved:
+        planning.refuse_other(plan, approved, part.digests)
+    planning.require_secrets_of(plan, workspace)
+    safety.refuse_unsafe(
+        plan.coverage,
+        described=len(workspace.fleet.desired),
+        recorded=len(known.state.records),
+        allow_loss=asked.allow_loss,
+        allow_empty=asked.allow_empty or bool(workspace.undoes),
+    )
     if asks:
         if is_paged:  # then nothing of it is on the terminal any more
             console.data(render.summary_text(plan, colour=console.has_colour(sys.stdout)))
         console.approve("Apply these changes?")
         first = look()
-        _refuse_cancelled(connection)
         again = options.only_edits(first.plan, workspace.schemas, asked=asked.edits_only)
         planning.refuse_stale(whole, again)
     used = saved.basis.id if saved is not None and not moved else None
     undoes = takes_back.run if takes_back is not None else ""
     about = run.about("undo" if undoes else "apply", generation, plan, undoes)
-    applied = _execute(plan, first, workspace, connection, run, known, asked, about, used, told)
+    gc.enable()  # requests leave garbage behind, and there may be thousands
+    if part is None:  # else who has given the parts listens for all, and may go on
+        gc.freeze()
+        stopping = Stopping(clock)
+        stopping.add(connection.cancellation, connection.session.cut)
+        stopping.listen()
+    with console.progress(len(plan.changes), clock.monotonic) as shown:
+
+        def progress(outcome: Outcome) -> None:
+            told.tell(OutcomeKnown(outcome, is_confirmed=False))
+            shown.progress(outcome)
+
+        reporter = told.reporter._replace(progress=progress)
+        execution = Execution(
+            parallelism=asked.parallelism,
+            fail_fast=asked.fail_fast,
+            cancellation=connection.cancellation,
+            reporter=reporter,
+            clock=clock,
+            grace=run.grace,
+        )
+        recorder = run.recorder(known, about.operation, connection.cancellation, reporter)
+        applied = apply_plan(plan, first, workspace, writer, recorder, execution, about, used)
     if back is not None:
         say_what_is_left(plan, back, known.state, run, manifests)
     return applied._replace(result=applied.result.with_moved(moved))
-
-
-def _refuse_cancelled(connection: runtime.Connection) -> None:
-    """Stops a run that has waited: another one may be at work by now.
-
-    Raises:
-        LockedError: the lock was lost.
-    """
-    if reason := connection.cancellation.reason:
-        raise LockedError(reason, "Nothing was sent. Run the same command again.")
 
 
 def _of_saved(
@@ -388,97 +420,33 @@ def _of_saved(
     return review.plan, review.moved
 
 
-def _execute(
-    plan: Plan,
-    first: Planned,
-    workspace: Workspace,
-    connection: Connection,
-    run: runtime.Run,
-    known: Known,
-    asked: ApplyOptions,
-    about: About,
-    used: str | None,
-    told: Signals,
-) -> Applied:
-    """Carries the plan out, in good order whatever happens."""
-    gc.enable()  # requests leave garbage behind, and there may be thousands
-    clock = runtime.clock()
-    if runtime.part() is None:  # else who has given the parts listens for all, and may go on
-        gc.freeze()
-        stopping = Stopping(clock)
-        stopping.add(connection.cancellation, connection.session.cut)
-        stopping.listen()
-    with console.progress(len(plan.changes), clock.monotonic) as shown:
-
-        def progress(outcome: Outcome) -> None:
-            told.tell(OutcomeKnown(outcome, is_confirmed=False))
-            shown.progress(outcome)
-
-        reporter = told.reporter._replace(progress=progress)
-        execution = Execution(
-            parallelism=asked.parallelism,
-            fail_fast=asked.fail_fast,
-            cancellation=connection.cancellation,
-            reporter=reporter,
-            clock=clock,
-            grace=run.grace,
-        )
-        recorder = run.recorder(known, about.operation, connection.cancellation, reporter)
-        return apply_plan(
-            plan, first, workspace, connection.writer(), recorder, execution, about, used
-        )
+def take_back(
+    workspace: Workspace, run: runtime.Run, state: State, asked: TakingBack
+) -> UndoWorkspace:
+    """The workspace that takes the run back; says which run that is, and what stays."""
+    record = read_run(run.store, asked.run)
+    found = undo_workspace(workspace, record, state, asked.targets)
+    who = f" of {record.about.actor}" if record.about.actor else ""
+    console.say(f"Undo of {record.about.operation} {record.id}{who}, {record.about.began}.")
+    return found
 
 
-def _generation(
-    manifests: str, known: Known, saved: SavedPlan | None, asked: ApplyOptions
-) -> Generation:
-    """The commit of the manifests; says what there is to say of it.
-
-    Where they are in none here, a saved plan tells which they were of when it was made.
+def refuse_nothing_left(plan: Plan, moved: Sequence[Outcome]) -> None:
+    """Stops if all that could be taken back is refused.
 
     Raises:
-        RefusedError: it is older than that of the last apply.
+        RefusedError: naming how much that is.
     """
-    now = read_generation(manifests, console.reporter())
-    if saved is not None and not now.commit:
-        now = saved.basis.generation
-    last = known.state.generation
-    relation = find_relation(manifests, now, last)
-    if said := check(now, last, relation, allow_older=asked.allow_older):
+    if moved and not plan.changes and not plan.bindings:
+        what = quantity(len(moved), "monitor is", "monitors are")
+        raise RefusedError(f"{what} refused; there is nothing else to undo")
+
+
+def say_what_is_left(
+    plan: Plan, found: UndoWorkspace, state: State, run: runtime.Run, manifests: str
+) -> None:
+    """Says what an undo does not do; the state is that before it."""
+    for line in found.undoing.left:
+        console.say(line)
+    if said := what_manifests_say(plan, found, state.records, run.store, manifests):
         console.say(said)
-    return now
-
-
-def _show(plan: Plan, asked: ApplyOptions, *, pages: bool) -> bool:
-    view = View(show_requests=asked.show_requests, detail=asked.detail, pages=pages)
-    return options.print_plan(plan, view, to_stderr=not asked.outputs.is_text)
-
-
-def _refuse(plan: Plan, workspace: Workspace, known: Known, asked: ApplyOptions) -> None:
-    """Stops before anything is sent if a guard says no.
-
-    Raises:
-        RefusedError: the plan holds a refusal, or loses too much.
-    """
-    planning.refuse_refusals(plan)
-    if asked.approved:
-        whole = runtime.part()
-        planning.refuse_other(plan, asked.approved, whole.digests if whole is not None else ())
-    planning.require_secrets_of(plan, workspace)
-    safety.refuse_unsafe(
-        plan.coverage,
-        described=len(workspace.fleet.desired),
-        recorded=len(known.state.records),
-        allow_loss=asked.allow_loss,
-        allow_empty=asked.allow_empty or bool(workspace.undoes),
-    )
-
-
-def _put(result: Result, outputs: Outputs) -> ConfigurationError | None:
-    """Shows the result; returns why a file could not be written, which is not all that counts."""
-    try:
-        made = provenance.of_run(outputs, result.run, "")
-        outputs.put(result, result.to_json, View(made=made))
-    except ConfigurationError as error:
-        return error
-    return None

@@ -5,14 +5,15 @@ from __future__ import annotations
 import click
 
 from reconciler.cli import completions, console, formats, options, runtime, selection, signals
-from reconciler.cli.apply import ApplyOptions, carry_out
-from reconciler.cli.runtime import connect
-from reconciler.cli.undo_plan import (
+from reconciler.cli.apply import (
+    ApplyOptions,
     TakingBack,
+    carry_out,
     refuse_nothing_left,
     say_what_is_left,
     take_back,
 )
+from reconciler.cli.runtime import connect
 from reconciler.core import undo as core
 from reconciler.errors import ExitCode
 from reconciler.render.view import View

@@ -32,9 +32,8 @@ from click.core import ParameterSource
 from reconciler import cli, durable
 from reconciler.cli import config, console, runtime, signals
 from reconciler.cli.accounts import read_accounts
-from reconciler.cli.arguments import arguments_of
 from reconciler.cli.context import Context, Share
-from reconciler.cli.spread import Spread
+from reconciler.cli.spread import Spread, arguments_of
 from reconciler.cli.stopping import Stopping
 from reconciler.context import SYSTEM, RejectedLogins, computing
 from reconciler.core.accounts import PLACEHOLDER

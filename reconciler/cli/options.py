@@ -114,7 +114,7 @@ _targets_argument = click.argument(
 )
 
 
-def _exclude(target: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+def _exclude(target: str = "a TARGET") -> Callable[[Callable[..., int]], Callable[..., int]]:
     """The option that leaves out, beside those that are asked for, as a help calls them."""
     return click.option(
         "--exclude",
@@ -127,28 +127,18 @@ def _exclude(target: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     )
 
 
+exclude = _exclude()
+"""The option that leaves out, for a command that reads its targets itself."""
+
+
 def target(command: Callable[..., int]) -> Callable[..., int]:
     """The options that say which manifests a command is about."""
     return _target(_exclude("--target")(command))
 
 
-def exclude(command: Callable[..., int]) -> Callable[..., int]:
-    """The option that leaves out, for a command that reads its targets itself."""
-    return click.option(
-        "--exclude",
-        "targets",
-        multiple=True,
-        metavar="TARGET",
-        callback=lambda _context, _option, value: tuple(
-            from_here(f"{NOT}{target}") for target in value
-        ),
-        help="Exclude what matches, like a TARGET with a leading !. May be repeated.",
-    )(command)
-
-
 def targets(command: Callable[..., int]) -> Callable[..., int]:
     """As `target`, for a command whose arguments say it."""
-    return _targets_argument(_exclude("a TARGET")(command))
+    return _targets_argument(exclude(command))
 
 
 show_requests = click.option(

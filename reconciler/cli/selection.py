@@ -16,8 +16,7 @@ import click
 from click.core import ParameterSource
 
 from reconciler.cli import completions, config, console, runtime
-from reconciler.cli.arguments import OPTIONS
-from reconciler.cli.spread import Spread
+from reconciler.cli.spread import ACCOUNT_OPTIONS, Spread
 from reconciler.core.accounts import Selection, having, placed, select
 from reconciler.errors import ConfigurationError, ExitCode, UsageError
 
@@ -41,7 +40,7 @@ account = click.option(
 def _last(command: Command) -> Command:
     """The command, whose options of the last decorators stand last in its help."""
     found: list[click.Parameter] = getattr(command, "__click_params__", [])
-    ours = [item for item in found if item.name in {*OPTIONS, "account"}]
+    ours = [item for item in found if item.name in {*ACCOUNT_OPTIONS, "account"}]
     others = [item for item in found if item not in ours]
     found[:] = [*ours, *others]
     return command

@@ -321,7 +321,7 @@ def _apply(
     if plan.refusals or ((plan.is_something or not moved) and not approved):
         pages = asks and not asked.no_pager
         view = View(show_requests=asked.show_requests, detail=asked.detail, pages=pages)
-        is_paged = options.print_plan(plan, view, to_stderr=not asked.outputs.is_text)
+        is_paged = formats.print_plan(plan, view, to_stderr=not asked.outputs.is_text)
     whole = plan
     if back is not None:
         plan, refused = undo.parted(whole, back.undoing.record)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from reconciler.core.model import JSON
+    from reconciler.core.plan import Plan
     from reconciler.render import Lines
     from reconciler.render.view import View
 
@@ -69,6 +70,16 @@ _FORMATS = {
     "junit": Format(_RUN, "junit"),
     "sarif": Format((Subject.FINDINGS,), "sarif", is_json=True),
 }
+
+
+_TEXT = {
+    Subject.PLAN: ("colour", "show_requests", "detail"),
+    Subject.FINDINGS: (),
+    Subject.DRIFT: ("colour",),
+    Subject.RESULT: ("colour",),
+    Subject.REPORT: ("colour",),
+}
+"""What of a view the text of each depends on."""
 
 
 class Output(NamedTuple):
@@ -304,17 +315,21 @@ def _output(subject: Subject, text: str) -> Output:
     return Output(name, file, is_shared)
 
 
+def print_plan(plan: Plan, view: View, *, to_stderr: bool = False) -> bool:
+    """Prints a plan as text; to stderr when stdout is for other data.
+
+    Returns:
+        Whether it went to a pager, so that nothing of it is left on the terminal.
+    """
+    colour = console.has_colour(sys.stderr if to_stderr else sys.stdout)
+    text = _text(Subject.PLAN, plan, view._replace(colour=colour))
+    if view.pages and not to_stderr and console.page(text):
+        return True
+    (console.say if to_stderr else console.data)(text)
+    return False
+
+
 def _text(subject: Subject, value: object, view: View) -> Lines:
     show: Callable[..., Lines] = getattr(render, f"{subject.value}_text")
-    match subject:
-        case Subject.PLAN:
-            return show(
-                value,
-                colour=view.colour,
-                show_requests=view.show_requests,
-                detail=view.detail,
-            )
-        case Subject.FINDINGS:
-            return show(value)
-        case Subject.DRIFT | Subject.RESULT | Subject.REPORT:
-            return show(value, colour=view.colour)
+    how = {name: getattr(view, name) for name in _TEXT[subject]}
+    return show(value, **how)

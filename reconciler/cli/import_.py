@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import baseline, config, console, options, runtime, selection
+from reconciler.cli import baseline, config, console, formats, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.grouping import FOLDED_ABOVE
 from reconciler.core.naming import LAYOUT
@@ -304,7 +304,7 @@ def _show_plan(plan: Plan, into: str | None) -> ExitCode:
     """Says what the plan is, and that nothing is managed yet where it only was staged."""
     unchanged = f"{plan.unchanged:,} unchanged"
     if plan.changes or plan.refusals:
-        options.print_plan(plan, View())
+        formats.print_plan(plan, View())
         console.data(f"Plan after import: changes, as shown above. {unchanged}.")
         return ExitCode.PARTIAL
     console.data(f"Plan after import: no changes. {unchanged}.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from reconciler.core.plan import Plan
-    from reconciler.render.view import View
     from reconciler.usecases.load import Fleet
 
 
@@ -340,22 +338,3 @@ def only_edits(plan: Plan, schemas: Schemas, *, asked: bool) -> Plan:
             "reconciler plan"
         )
     return found.plan
-
-
-def print_plan(plan: Plan, view: View, *, to_stderr: bool = False) -> bool:
-    """Prints a plan as text; to stderr when stdout is for other data.
-
-    Returns:
-        Whether it went to a pager, so that nothing of it is left on the terminal.
-    """
-    stream = sys.stderr if to_stderr else sys.stdout
-    text = render.plan_text(
-        plan,
-        colour=console.has_colour(stream),
-        show_requests=view.show_requests,
-        detail=view.detail,
-    )
-    if view.pages and not to_stderr and console.page(text):
-        return True
-    (console.say if to_stderr else console.data)(text)
-    return False

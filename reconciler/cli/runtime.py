@@ -7,17 +7,17 @@ journal, clock, redactor and run id, and gives them to the use case that it call
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from reconciler import __version__, durable
-from reconciler.cli import config, console
+from reconciler.cli import config, console, json_file
 from reconciler.context import USUAL, Cancellation, Limits, seconds_since, written
-from reconciler.core import json_text, safety
-from reconciler.core.accounts import PLACEHOLDER, UNNAMED, Accounts, listed, placed
+from reconciler.core import safety
+from reconciler.core.accounts import PLACEHOLDER, Accounts, listed, placed
 from reconciler.core.model import DEFAULT_ACCOUNT, Account
 from reconciler.core.siblings import NOBODY
 from reconciler.errors import ConfigurationError, StateError, UsageError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from reconciler.cli.context import Context, Share
     from reconciler.cli.siblings import Siblings
     from reconciler.context import Clock, Reporter
-    from reconciler.core.accounts import AccountSettings, Shard, Wording
+    from reconciler.core.accounts import AccountSettings, Shard
     from reconciler.core.events import Event
     from reconciler.core.generation import Generation
     from reconciler.core.plan import Plan
@@ -82,7 +82,10 @@ class Run(NamedTuple):
         return self.limits.timeout * _GRACE
 
     def known(self, account: Account | None) -> Known:
-        """What the store knows, with what the journals of killed runs add; writes nothing."""
+        """What the store knows, with what the journals of killed runs add; says what that is.
+
+        It writes nothing.
+        """
         known = read_known(self.store, account, lineage=os.urandom(16).hex())
         ours = self.account
         if account is None and ours and known.saved.serial and known.saved.account.name != ours:
@@ -91,15 +94,7 @@ class Run(NamedTuple):
                 f"but this run uses {ours}",
                 "Each account has its own state. To transfer one, run: reconciler state migrate",
             )
-        self._say_recovered(known)
-        return known
-
-    def _say_recovered(self, known: Known) -> None:
-        """Says what the journals of runs that did not end add to the state."""
-        if not known.recovery.runs:
-            return
-
-        lease = current(self.store)
+        lease = current(self.store) if known.recovery.runs else None
         for run in known.recovery.runs:
             if lease is not None and lease.id == run and not is_dead(lease):
                 console.say(
@@ -113,6 +108,7 @@ class Run(NamedTuple):
             console.say(
                 f"Recovery: {quantity(outcomes, 'outcome')} added that the state did not have."
             )
+        return known
 
     def vault(self) -> Vault:
         """What resolves secrets."""
@@ -170,14 +166,12 @@ def begin(location: str | None, *, run: str = "", embedded: bool | None = None) 
         embedded: whether it is that of the embedded sandbox; None if the environment is to say.
     """
     found = config.read_state(os.environ, config.PROJECT)
-    settings = account()
-    is_named = accounts().are_named
+    name = account().name if accounts().are_named else ""
     if embedded is None:
         embedded = config.is_silent(os.environ)
     place = _place(location, embedded=embedded)
     redactor().know(found.secret_key, *config.passwords(os.environ))
     store = open_store(place, redactor=redactor())
-    name = settings.name if is_named else ""
     return Run(run or run_id(), store, found.lease, found.limits, found.secret_key, name)
 
 
@@ -526,18 +520,44 @@ def connect(
     Raises:
         ConfigurationError: the environment is incomplete, or the sandbox is not installed.
     """
-    found = settings()
-    if found is not None:
-        redactor().know(found.password, found.token, *config.passwords(os.environ))
-        who = Account(account().name, found.url)
-        rate, wording = account().rate, account().wording
-        with _session(
-            found, parallelism, limits, reporter, account=who, rate=rate, wording=wording
-        ) as connection:
-            if part() is None:  # else the heading says it
-                console.note(f"AlertSite: {who}")
-            yield connection
-        return
+    from reconciler.alertsite import Credentials, Session  # 120 ms
+
+    found, who, rate = settings(), EMBEDDED, None
+    with ExitStack() as stack:
+        if found is None:
+            found = stack.enter_context(_embedded(schemas))
+        else:
+            redactor().know(found.password, found.token, *config.passwords(os.environ))
+            who, rate = Account(account().name, found.url), account().rate
+        reporter = reporter or console.reporter()
+        if is_verbose():
+            reporter = _showing_requests(reporter)
+        cancellation, whole = Cancellation(clock()), part()
+        session = stack.enter_context(
+            Session(
+                found.url,
+                Credentials(found.username, found.password, found.token),
+                connections=parallelism,
+                clock=clock(),
+                limits=limits,
+                cancellation=cancellation,
+                reporter=reporter,
+                redactor=redactor(),
+                rate=rate,
+                wording=account().wording,
+                rejected=whole.rejected if whole else None,
+            )
+        )
+        if whole is not None:
+            stack.enter_context(whole.stopping.during(cancellation, session.cut))
+        elif who != EMBEDDED:  # which has said so; of a part the heading says it
+            console.note(f"AlertSite: {who}")
+        yield Connection(session, who, cancellation, console.reading(clock().monotonic))
+
+
+@contextmanager
+def _embedded(schemas: Schemas) -> Iterator[config.Settings]:
+    """The embedded sandbox, as what a session is made with."""
     sandbox = import_sandbox(
         "no AlertSite credentials are set, and the embedded sandbox needs the packages starlette "
         "and uvicorn"
@@ -550,7 +570,7 @@ def connect(
         "Set ALERTSITE_USERNAME and ALERTSITE_PASSWORD (or ALERTSITE_TOKEN) for the real account."
     )
     options = sandbox.Options(
-        schemas=schemas.documents, seed=sample_seed(), database=_DATA / "sandbox.db"
+        schemas=schemas.documents, seed=read_seed(), database=_DATA / "sandbox.db"
     )
     with ExitStack() as stack:
         # What is damaged is named by file: the folder has the state of an account too.
@@ -560,8 +580,7 @@ def connect(
         ):
             durable.make_folder(_DATA)
             url = stack.enter_context(sandbox.running(options))
-        login = config.Settings(url, sandbox.USERNAME, sandbox.PASSWORD, "")
-        yield stack.enter_context(_session(login, parallelism, limits, reporter, account=EMBEDDED))
+        yield config.Settings(url, sandbox.USERNAME, sandbox.PASSWORD, "")
 
 
 def import_sandbox(problem: str) -> Any:  # noqa: ANN401 - a module; it may not be installed
@@ -599,25 +618,16 @@ def starting_sandbox(hint: str) -> Iterator[None]:
         raise ConfigurationError(f"the sandbox cannot start: {error}", hint) from error
 
 
-def sample_seed() -> list[dict[str, Any]]:
-    """The monitors of the sample fleet, as a new sandbox account holds them."""
-    seed = Path(__file__).parents[1] / "sandbox" / "seed.json"
-    return read_seed(seed)
-
-
-def read_seed(path: Path) -> list[dict[str, Any]]:
+def read_seed(path: Path | None = None) -> list[dict[str, Any]]:
     """The monitors in a seed file: a JSON list of what GET returns for each.
+
+    By default those of the sample fleet, as a new sandbox account holds them.
 
     Raises:
         ConfigurationError: the file holds something else.
     """
-    try:
-        monitors = json_text.read(durable.read_any(path))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"{path} cannot be read: {json_text.reason_of(error)}",
-            "Use a file with a JSON list of monitors.",
-        ) from error
+    path = path or Path(__file__).parents[1] / "sandbox" / "seed.json"
+    monitors = json_file.read(str(path), "Use a file with a JSON list of monitors.")
     if not isinstance(monitors, list) or not all(map(_is_monitor, monitors)):
         raise ConfigurationError(
             f"{path} is not a list of monitors, each with an integer id and a type",
@@ -630,41 +640,6 @@ def _is_monitor(item: object) -> bool:
     if not isinstance(item, dict) or not isinstance(item.get("type"), str):
         return False
     return type(item.get("id")) is int and 0 < item["id"] < _MOST
-
-
-@contextmanager
-def _session(
-    found: config.Settings,
-    parallelism: int,
-    limits: Limits,
-    reporter: Reporter | None,
-    *,
-    account: Account,
-    rate: float | None = None,
-    wording: Wording = UNNAMED,
-) -> Iterator[Connection]:
-    from reconciler.alertsite import Credentials, Session  # 120 ms
-
-    reporter = reporter or console.reporter()
-    if is_verbose():
-        reporter = _showing_requests(reporter)
-    cancellation, whole = Cancellation(clock()), part()
-    with Session(
-        found.url,
-        Credentials(found.username, found.password, found.token),
-        connections=parallelism,
-        clock=clock(),
-        limits=limits,
-        cancellation=cancellation,
-        reporter=reporter,
-        redactor=redactor(),
-        rate=rate,
-        wording=wording,
-        rejected=whole.rejected if whole else None,
-    ) as session:
-        connection = Connection(session, account, cancellation, console.reading(clock().monotonic))
-        with whole.stopping.during(cancellation, session.cut) if whole else nullcontext():
-            yield connection
 
 
 def _showing_requests(reporter: Reporter) -> Reporter:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli import console, options
-from reconciler.cli.runtime import import_sandbox, read_seed, sample_seed, starting_sandbox
+from reconciler.cli.runtime import import_sandbox, read_seed, starting_sandbox
 from reconciler.errors import ExitCode, UsageError
 from reconciler.schema import installed_schemas
 
@@ -219,7 +219,7 @@ def _seed(
     if count is not None:
         monitors: list[dict[str, Any]] = package.seeded(count, schemas)
         return monitors
-    return read_seed(file) if file is not None else sample_seed()
+    return read_seed(file)
 
 
 def _logins(texts: Iterable[str], taken: Collection[str]) -> Iterator[tuple[str, str]]:

@@ -114,7 +114,7 @@ def _save(
         now = runtime.clock().now()
         found = look_back(back, connection.reader(), state, now=now)
         told.planned(found.plan, workspace.schemas.kinds, found.live)
-    options.print_plan(found.plan, view)
+    formats.print_plan(found.plan, view)
     plan, moved = core.parted(found.plan, back.undoing.record)
     refuse_nothing_left(plan, moved)
     with console.writing() as writes, writes.one(out):

@@ -10,6 +10,7 @@ import os
 import re
 import signal
 from contextlib import chdir, contextmanager
+from copy import copy
 from importlib import import_module
 from io import StringIO
 from threading import current_thread, main_thread
@@ -20,7 +21,6 @@ import click
 from reconciler import __version__
 from reconciler.cli import console
 from reconciler.cli.context import Context
-from reconciler.cli.output import OPTIONS, with_output_options
 from reconciler.context import SYSTEM, Clock
 from reconciler.core.printable import is_unicode, joined
 from reconciler.core.redactor import Redactor
@@ -85,6 +85,60 @@ _ALIASES = {"diff": "plan", "get": "list"}
 """What users of other tools type; help shows one name for each command."""
 
 
+def _verbose(context: click.Context, _parameter: click.Parameter, value: object) -> None:
+    if value:
+        _exclude(context, "-v", "-q", is_other=console.is_quiet())
+        root = context.find_root()
+        known: Context = root.obj
+        root.obj = known._replace(is_verbose=True)
+
+
+def _quiet(context: click.Context, _parameter: click.Parameter, value: object) -> None:
+    if value:
+        known: Context = context.find_root().obj
+        _exclude(context, "-q", "-v", is_other=known.is_verbose)
+        console.quieten()
+
+
+def _exclude(context: click.Context, one: str, other: str, *, is_other: bool) -> None:
+    if is_other:
+        raise click.UsageError(f"{one} and {other} cannot be used together.", context)
+
+
+def _plain(_context: click.Context, _parameter: click.Parameter, value: object) -> None:
+    if value:
+        console.forbid_colour()
+
+
+def _option(
+    *names: str, callback: Callable[[click.Context, click.Parameter, object], None], text: str
+) -> click.Option:
+    return click.Option(names, is_flag=True, expose_value=False, callback=callback, help=text)
+
+
+_OPTIONS = (
+    _option(
+        "-v",
+        "--verbose",
+        callback=_verbose,
+        text="Show each request to AlertSite, with its status and time.",
+    ),
+    _option("-q", "--quiet", callback=_quiet, text="Print only results, warnings and errors."),
+    _option("--no-color", callback=_plain, text="Print without color, as NO_COLOR=1 does."),
+)
+"""Of every command, before it and behind it, since people type them in both places."""
+
+
+def _with_options(command: click.Command) -> click.Command:
+    """The command, and those below it, with these options behind its own."""
+    found = copy(command)
+    found.params = [*command.params, *_OPTIONS]
+    if isinstance(found, click.Group):
+        below = found.commands.items()
+        found.commands = {name: _with_options(item) for name, item in below}
+    return found
+
+
 class _LazyGroup(click.Group):
     """Imports a command's module only when that command is asked for."""
 
@@ -97,7 +151,7 @@ class _LazyGroup(click.Group):
             return None
         name, _ = found
         command: click.Command = getattr(import_module(f"reconciler.cli.{name}"), name)
-        return with_output_options(command)
+        return _with_options(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -131,7 +185,7 @@ class _LazyGroup(click.Group):
 
 @click.group(
     cls=_LazyGroup,
-    params=[*OPTIONS],
+    params=[*_OPTIONS],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
@@ -191,17 +245,7 @@ def _enter_root(context: click.Context, folder: str | None) -> None:
 
 def run(arguments: Sequence[str], clock: Clock = SYSTEM) -> int:
     """Runs one command line and returns its exit code; prints every failure, with its next step."""
-    redactor = Redactor()
-    with console.redacted(redactor):
-        return _run(arguments, Context(clock, redactor))
-
-
-def _run(arguments: Sequence[str], context: Context) -> int:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # all mean: stop in good order
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` ignores it
-        signal.signal(signal.SIGHUP, signal.default_int_handler)
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # it may be ignored, as after `nohup`
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    context = Context(clock, Redactor())
 
     def begin() -> object:
         _check(arguments)
@@ -212,7 +256,13 @@ def _run(arguments: Sequence[str], context: Context) -> int:
         except SystemExit as leaving:  # of click: it has completed words, or nobody reads its help
             return leaving.code
 
-    return ended(begin, arguments).code
+    with console.redacted(context.redactor):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # all mean: stop in good order
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` ignores it
+            signal.signal(signal.SIGHUP, signal.default_int_handler)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # it may be ignored, as after `nohup`
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        return ended(begin, arguments).code
 
 
 def invoke(name: str, arguments: Sequence[str], context: Context) -> object:

@@ -26,11 +26,7 @@ from reconciler.usecases import plan as planning
 
 if TYPE_CHECKING:
     from reconciler.cli.formats import Outputs
-    from reconciler.cli.signals import Signals
     from reconciler.core.grouping import Detail
-    from reconciler.core.plan import Plan
-    from reconciler.core.state import State
-    from reconciler.usecases.plan import Workspace
 
 
 _WHY = "A plan to apply must be made from AlertSite."
@@ -93,9 +89,21 @@ def plan(
         run = begin(location, run=told.run)
         workspace = planning.Workspace(fleet, schemas, run.vault(), rules, runtime.budgets())
         if offline:
-            found, state = _offline(workspace, run, told, outputs)
+            state = run.known(None).state
+            now = runtime.clock().now()
+            found = planning.plan_offline(workspace, state, run.store.location, now)
+            told.planned(found)
+            (console.data if outputs.is_text else console.say)(
+                f"Offline: compared with the state saved {runtime.age(state.saved_at)} "
+                f"({state.saved_at}, serial {state.serial}); AlertSite was not read."
+            )
         else:
-            found, state = _online(workspace, run, told)
+            with connect(schemas, limits=run.limits, reporter=told.reporter) as connection:
+                state = run.known(connection.account).state
+                now = runtime.clock().now()
+                seen = planning.look(workspace, connection.reader(), state, now=now)
+                found = seen.plan
+                told.planned(found, schemas.kinds, seen.live)
         found = options.only_edits(found, schemas, asked=edits_only)
         made = provenance.of_plan(outputs, rules, run.id, runtime.now(), manifests, location, out)
         view = View(show_requests=show_requests, detail=detail, pages=not no_pager, made=made)
@@ -126,26 +134,3 @@ def _generation(manifests: str, last: Generation) -> Generation:
     if old := age(now, last, checkout.find_relation(manifests, now, last)):
         console.say(f"Warning: {old}: apply refuses this without {ALLOW_OLDER}.")
     return now
-
-
-def _online(workspace: Workspace, run: runtime.Run, told: Signals) -> tuple[Plan, State]:
-    with connect(workspace.schemas, limits=run.limits, reporter=told.reporter) as connection:
-        state = run.known(connection.account).state
-        now = runtime.clock().now()
-        found = planning.look(workspace, connection.reader(), state, now=now)
-        told.planned(found.plan, workspace.schemas.kinds, found.live)
-        return found.plan, state
-
-
-def _offline(
-    workspace: Workspace, run: runtime.Run, told: Signals, outputs: Outputs
-) -> tuple[Plan, State]:
-    state = run.known(None).state
-    now = runtime.clock().now()
-    found = planning.plan_offline(workspace, state, run.store.location, now)
-    told.planned(found)
-    (console.data if outputs.is_text else console.say)(
-        f"Offline: compared with the state saved {runtime.age(state.saved_at)} ({state.saved_at}, "
-        f"serial {state.serial}); AlertSite was not read."
-    )
-    return found, state

@@ -10,8 +10,6 @@ from reconciler.errors import without_logins
 from reconciler.render.view import Made
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from reconciler.cli.formats import Outputs
     from reconciler.core.options import PlanOptions
     from reconciler.core.saved_plan import PlanInputs
@@ -33,16 +31,16 @@ def of_plan(
         return Made()
     from reconciler.usecases.checkout import read_generation
 
-    where = ("--manifests", manifests) if manifests != _FOLDER else ()
-    state = ("--state", without_logins(location)) if location else ()
-    given = (*where, *state)
-    how = (*_flags(rules), *_each("--keep", rules.keep))
+    given = [*(("--manifests", manifests) if manifests != _FOLDER else ())]
+    given += ("--state", without_logins(location)) if location else ()
+    chosen = [word for address in rules.keep for word in ("--keep", address)]
+    chosen += [word for target in rules.targets for word in ("--target", target)]
     return Made(
         commit=str(read_generation(manifests, console.reporter())),
         run=run,
         read_at=now,
         version=__version__,
-        apply=_apply(out) if out else _apply(*given, *how, *_each("--target", rules.targets)),
+        apply=_apply(out) if out else _apply(*given, *_flags(rules), *chosen),
         apply_part=_apply(*given, *_flags(rules, prune=False)),
     )
 
@@ -65,22 +63,17 @@ def of_run(outputs: Outputs, run: str, now: str) -> Made:
     return Made(run=run, read_at=now, version=__version__) if outputs.has_pages else Made()
 
 
-def _flags(rules: PlanOptions | PlanInputs, *, prune: bool = True) -> Iterable[str]:
+def _flags(rules: PlanOptions | PlanInputs, *, prune: bool = True) -> list[str]:
     """The switches that a plan was made with.
 
     Those that are about retiring go only with what retires: without, apply would do more.
     """
-    if rules.adopt:
-        yield "--adopt"
-    if rules.write_secrets:
-        yield "--write-secrets"
-    if rules.prune and prune:
-        yield "--prune"
-
-
-def _each(flag: str, values: Iterable[str]) -> Iterable[str]:
-    for value in values:
-        yield from (flag, value)
+    switches = (
+        (rules.adopt, "--adopt"),
+        (rules.write_secrets, "--write-secrets"),
+        (rules.prune and prune, "--prune"),
+    )
+    return [flag for is_given, flag in switches if is_given]
 
 
 def _apply(*arguments: str) -> str:

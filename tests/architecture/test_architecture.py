@@ -202,4 +202,4 @@ print(sorted(name for name in sys.modules if name.startswith("reconciler.cli."))
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     last = done.stdout.splitlines()[-1]
-    assert last == "['reconciler.cli.console', 'reconciler.cli.context', 'reconciler.cli.output']"
+    assert last == "['reconciler.cli.console', 'reconciler.cli.context']"

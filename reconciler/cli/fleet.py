@@ -58,10 +58,9 @@ from reconciler.usecases.checkout import read_generation
 from reconciler.usecases.fleet_job import Job, digest_of, keep, kept, run_jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from concurrent.futures import Executor
 
-    from reconciler.cli.signals.notification import Services
     from reconciler.core.accounts import AccountSettings
     from reconciler.core.printable import Lines
     from reconciler.core.safety import Budget
@@ -190,21 +189,24 @@ def work_elsewhere(job: Job, *, is_verbose: bool) -> PartResult:
 
 
 def run(given: click.Context, chosen: Sequence[AccountSettings], spread: Spread) -> int:
-    """Does a command for each account; returns the exit code of all."""
+    """Does a command for each account; returns the exit code of all.
+
+    Of an apply people are told in one message about all accounts. Workers tell of their accounts
+    themselves, since only they know whom.
+    """
     outputs = _outputs_of(given)
     runtime.siblings().check()
     whole = _Whole(given, chosen, spread)
-    if whole.operation == "apply":
-        return _apply(whole, outputs, len(chosen))
-    jobs = whole.jobs(whole.operation, arguments_of(given, without=("paths",)))
-    with whole.working() as (do, executor):
-        parts = [told(it, outputs) for it in run_jobs(jobs, do, executor, spread.results)]
-    return put(whole.rollup(parts), outputs)
-
-
-def _apply(whole: _Whole, outputs: RollUpOutputs, accounts: int) -> int:
-    """Applies all accounts, shows what became of them, and notifies people of it."""
-    people = whole.people()
+    if whole.operation != "apply":
+        jobs = whole.jobs(whole.operation, arguments_of(given, without=("paths",)))
+        with whole.working() as (do, executor):
+            parts = [told(it, outputs) for it in run_jobs(jobs, do, executor, spread.results)]
+        good = [item for item in parts if item.is_good]
+        limit = limit_together(good, whole.budget(good), spread.shard)
+        return put(RollUp(whole.operation, tuple(parts), limit=limit), outputs)
+    people = None
+    if not spread.executor:
+        people = signals.services(given.params["notify"], os.environ)
     if people is None:
         return put(whole.apply(outputs), outputs)
     from reconciler.render.notifications import MessageOrigin, accounts_message, refused_message
@@ -213,7 +215,7 @@ def _apply(whole: _Whole, outputs: RollUpOutputs, accounts: int) -> int:
     try:
         done = whole.apply(outputs)
     except ReconcilerError as error:
-        people.send_all(refused_message(accounts, origin, error.exit_code))
+        people.send_all(refused_message(len(chosen), origin, error.exit_code))
         raise
     try:
         return put(done, outputs)
@@ -309,39 +311,28 @@ class _Whole:
             gc.set_threshold(*usual)
         executor.shutdown()
 
-    def people(self) -> Services | None:
-        """Who is told of all accounts in one message; None if nobody is.
-
-        Workers tell of their accounts themselves, since only they know whom.
-
-        Raises:
-            UsageError: a URL is none that can be notified.
-        """
-        if self._spread.executor:
-            return None
-        return signals.services(self._given.params["notify"], os.environ)
-
-    def rollup(self, parts: Sequence[PartResult]) -> RollUp:
-        """The results of all accounts, and how much their plans may lose together."""
-        good = [item for item in parts if item.is_good]
-        limit = limit_together(good, self._budget(good), self._spread.shard)
-        return RollUp(self.operation, tuple(parts), limit=limit)
-
     def apply(self, outputs: RollUpOutputs) -> RollUp:
-        """Plans all accounts, asks once, and applies them wave by wave."""
+        """Plans all accounts, asks once, and applies them wave by wave.
+
+        What is done already was done before, or could not be planned.
+        """
         allow_loss: int | None = self._given.params["allow_loss"]
         is_approved: bool = self._given.params["auto_approve"]
         if self._given.params.get("file"):
             raise UsageError("FILE is the plan of one account", "Select that account, or none.")
         to_stderr = outputs._replace(stdout="talk") if outputs.stdout != "text" else outputs
         jobs = {job.account: job for job in self.jobs("apply", arguments_of(self._given))}
+        with click.Context(self._given.command) as context:
+            command = cli.reconciler.get_command(context, "plan")
+        planning = self.jobs("plan", arguments_of(self._given, command, _NOT_PLANNED))
         results = self._spread.results
         done = {name: found for name, job in jobs.items() if (found := kept(results, job))}
         with self.working() as (do, executor):
-            plans = self._planned(done, do, executor, to_stderr)
+            undone = [job for job in planning if job.account not in done]
+            plans = [told(item, to_stderr) for item in run_jobs(undone, do, executor)]
             good = [item for item in plans if item.is_good]
             before = tuple(done.values())
-            refuse_unsafe(good, self._budget(good), allow_loss, self._spread.shard, before)
+            refuse_unsafe(good, self.budget(good), allow_loss, self._spread.shard, before)
             if any(item.asks for item in good):
                 (console.say if to_stderr.stdout == "talk" else console.data)(
                     rollup_text(RollUp("plan", tuple(plans)))
@@ -361,66 +352,32 @@ class _Whole:
                     digests = item.digests if is_beyond else ()
                     waiting[item.account] = job.approving(item)._replace(digests=digests)
                 else:
-                    failed = item._replace(operation="apply", changes={}, text="", is_json=False)
-                    done[item.account] = keep(results, job, failed)
-            by_name = {item.account: item for item in plans}
-            parts = list(self._applied(waiting, done, by_name, do, executor, outputs))
+                    unplanned = item._replace(operation="apply", changes={}, text="", is_json=False)
+                    done[item.account] = keep(results, job, unplanned)
+            seconds = {item.account: item.seconds for item in plans}
+            parts: list[PartResult] = []
+            failed = 0
+            for wave in sorted({item.wave for item in self._chosen}):
+                names = [item.name for item in self._chosen if item.wave == wave]
+                now = [waiting[name] for name in names if name in waiting]
+                known = [done[name] for name in names if name in done]
+                ran = []
+                if failed:
+                    reason = f"an account of wave {failed} is not done"
+                    ran = [told(job.not_started(reason), outputs) for job in now]
+                else:
+                    for item in run_jobs(now, do, executor, results):
+                        took = seconds[item.account] + item.seconds
+                        ran.append(told(item._replace(seconds=took), outputs))
+                    failed = 0 if all(item.is_good for item in (*known, *ran)) else wave
+                parts += [*ran, *known]
         return RollUp("apply", tuple(parts), interrupted=self._stopping.is_asked)
 
-    def _budget(self, plans: Iterable[PartResult]) -> Budget | None:
+    def budget(self, plans: Iterable[PartResult]) -> Budget | None:
         """How much all may lose together; without a loss the settings are not asked."""
         if not any(item.losses for item in plans):
             return None
         return runtime.budget_together(runtime.accounts(), self._chosen, self._spread.shard)
-
-    def _planned(
-        self,
-        done: Collection[str],
-        do: Work,
-        executor: Executor,
-        outputs: RollUpOutputs,
-    ) -> list[PartResult]:
-        with click.Context(self._given.command) as whole:
-            command = cli.reconciler.get_command(whole, "plan")
-        arguments = arguments_of(self._given, command, _NOT_PLANNED)
-        jobs = [job for job in self.jobs("plan", arguments) if job.account not in done]
-        return [told(item, outputs) for item in run_jobs(jobs, do, executor)]
-
-    def _applied(
-        self,
-        waiting: Mapping[str, Job],
-        done: Mapping[str, PartResult],
-        plans: Mapping[str, PartResult],
-        do: Work,
-        executor: Executor,
-        outputs: RollUpOutputs,
-    ) -> Iterator[PartResult]:
-        """What becomes of each account, in the order of their waves and names.
-
-        Args:
-            waiting: the jobs whose plans are approved.
-            done: what is known already: it was done before, or could not be planned.
-            plans: by account.
-            do: does a job.
-            executor: where.
-            outputs: how each is told of.
-        """
-        failed = 0
-        for wave in sorted({item.wave for item in self._chosen}):
-            names = [item.name for item in self._chosen if item.wave == wave]
-            jobs = [waiting[name] for name in names if name in waiting]
-            known = [done[name] for name in names if name in done]
-            if failed:
-                reason = f"an account of wave {failed} is not done"
-                yield from (told(job.not_started(reason), outputs) for job in jobs)
-            else:
-                here = list(known)
-                for item in run_jobs(jobs, do, executor, self._spread.results):
-                    seconds = plans[item.account].seconds + item.seconds
-                    here.append(told(item._replace(seconds=seconds), outputs))
-                    yield here[-1]
-                failed = 0 if all(item.is_good for item in here) else wave
-            yield from known
 
 
 def _outputs_of(given: click.Context) -> RollUpOutputs:

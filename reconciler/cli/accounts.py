@@ -109,9 +109,11 @@ def read_accounts(project: Path) -> Accounts:
             message = f"accounts.{name} must be a table: [accounts.{name}]"
             findings.append(tables["accounts"].finding(name, message))
     own += _files(top, findings)
+    counts = Counter(name for name, _ in own)
     for name, table in own:
         findings += _findings(name, table, tables["defaults"])
-    findings += _doubled(own)
+        if counts[name] > 1 and not table.header:
+            findings.append(table.finding("", f"two accounts have the name {name}"))
     if findings:
         raise InvalidSettingsError(tuple(sorted(set(findings))))
     defaults = tables["defaults"].values
@@ -219,13 +221,6 @@ def _is_json(value: object) -> bool:
     if isinstance(value, list):
         return all(map(_is_json, value))
     return isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
-
-
-def _doubled(own: list[tuple[str, _Table]]) -> Iterator[Diagnostic]:
-    counts = Counter(name for name, _ in own)
-    for name, table in own:
-        if counts[name] > 1 and not table.header:
-            yield table.finding("", f"two accounts have the name {name}")
 
 
 def _account(

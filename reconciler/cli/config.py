@@ -18,7 +18,7 @@ from reconciler.core.safety import Budget, Budgets
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 PROJECT = Path("reconciler.toml")
@@ -151,14 +151,6 @@ def from_root(given: str, here: str) -> str:
     return f"{found}/" if given.endswith("/") else found  # which says that it is a folder
 
 
-def location_from_root(given: str, here: str) -> str:
-    """The place of a state that was given in the folder `here`, as the root sees it."""
-    scheme, _, rest = given.partition(":")
-    if scheme == "file" or (scheme == "git" and rest.startswith(".")):
-        return f"{scheme}:{from_root(rest, here)}"
-    return given if _SCHEME.match(given) else from_root(given, here)
-
-
 def to_here(path: str, here: str) -> str:
     """A path that the root sees, as it is given in the folder `here`."""
     if not here or not path or Path(path).is_absolute():
@@ -166,12 +158,19 @@ def to_here(path: str, here: str) -> str:
     return os.path.relpath(path, here)
 
 
+def location_from_root(
+    given: str, here: str, translated: Callable[[str, str], str] = from_root
+) -> str:
+    """The place of a state that was given in the folder `here`, as the root sees it."""
+    scheme, _, rest = given.partition(":")
+    if scheme == "file" or (scheme == "git" and rest.startswith(".")):
+        return f"{scheme}:{translated(rest, here)}"
+    return given if _SCHEME.match(given) else translated(given, here)
+
+
 def location_to_here(location: str, here: str) -> str:
     """The place of a state that the root sees, as it is given in the folder `here`."""
-    scheme, _, rest = location.partition(":")
-    if scheme == "file" or (scheme == "git" and rest.startswith(".")):
-        return f"{scheme}:{to_here(rest, here)}"
-    return location if _SCHEME.match(location) else to_here(location, here)
+    return location_from_root(location, here, to_here)
 
 
 def read(environment: Mapping[str, str]) -> Settings | None:
@@ -480,34 +479,57 @@ def _tables(text: str) -> dict[str, Any]:
 
 def _check(key: str, value: object) -> None:
     """Stops at a setting that is unknown, or of another type."""
-    if key == "budget":
-        if not is_budget(value):
-            raise ConfigurationError(
-                f"budget takes {' and '.join(Budget._fields)}, as integers from 0",
-                "Write it as [budget] with monitors = 10 and percent = 30.",
+    match key:
+        case "budget":
+            is_valid = is_budget(value)
+            message = f"budget takes {' and '.join(Budget._fields)}, as integers from 0"
+            hint = "Write it as [budget] with monitors = 10 and percent = 30."
+        case "secrets":
+            is_valid = isinstance(value, dict) and all(
+                name in _LISTS
+                and isinstance(items, list)
+                and all(isinstance(item, str) for item in items)
+                for name, items in value.items()
             )
-    elif key == "secrets":
-        _check_secrets(value)
-    elif key == "lint":
-        _check_lint(value)
-    elif key == PRUNE:
-        if type(value) is not bool:
-            raise ConfigurationError(f"{key} must be true or false", f"Write it as {key} = true.")
-    elif key in OF_ACCOUNTS:
-        return
-    elif key not in _KEYS:
-        from reconciler.schema.suggestion import did_you_mean  # only for this
+            lists = f"{', '.join(_LISTS[:-1])} and {_LISTS[-1]}"
+            message = f"[secrets] takes {lists}, each a list of patterns"
+            hint = 'Write it as [secrets] with env = ["POP3_*"] and files = ["/run/secrets/*"].'
+        case "lint":
+            is_valid = isinstance(value, dict) and all(map(_is_lint, value.items()))
+            levels = f"{', '.join(_SEVERITIES[:-1])} or {_SEVERITIES[-1]}"
+            message = (
+                f"[lint] takes baseline, a file, and severity, a table with {levels} for each code"
+            )
+            hint = 'Write it as [lint] with severity = {"smtp-only" = "off", "*-port" = "warning"}.'
+        case _ if key == PRUNE:
+            is_valid = type(value) is bool
+            message, hint = f"{key} must be true or false", f"Write it as {key} = true."
+        case _ if key in OF_ACCOUNTS:
+            return
+        case _ if key not in _KEYS:
+            from reconciler.schema.suggestion import did_you_mean  # only for this
 
-        known = ", ".join((*_KEYS, PRUNE, "accounts_from"))
-        raise ConfigurationError(
-            f"unknown setting {key}{did_you_mean(key, (*_KEYS, PRUNE, *OF_ACCOUNTS))}",
-            f"Valid settings: {known}, [budget], [secrets], [lint], [defaults], [accounts.NAME] "
-            "and [fleet].",
-        )
-    elif not isinstance(value, str):
-        raise ConfigurationError(
-            f"{key} must be a string", f'Write it in quotes, such as {key} = "{_KEYS[key]}".'
-        )
+            is_valid = False
+            message = f"unknown setting {key}{did_you_mean(key, (*_KEYS, PRUNE, *OF_ACCOUNTS))}"
+            hint = (
+                f"Valid settings: {', '.join((*_KEYS, PRUNE, 'accounts_from'))}, [budget], "
+                "[secrets], [lint], [defaults], [accounts.NAME] and [fleet]."
+            )
+        case _:
+            is_valid = isinstance(value, str)
+            message = f"{key} must be a string"
+            hint = f'Write it in quotes, such as {key} = "{_KEYS[key]}".'
+    if not is_valid:
+        raise ConfigurationError(message, hint)
+
+
+def _is_lint(item: tuple[str, object]) -> bool:
+    match item:
+        case "baseline", str() as file:
+            return bool(file)
+        case "severity", dict() as levels:
+            return all(level in _SEVERITIES for level in levels.values())
+    return False
 
 
 def is_budget(value: object) -> bool:
@@ -516,33 +538,6 @@ def is_budget(value: object) -> bool:
         name in Budget._fields and type(limit) is int and limit >= 0
         for name, limit in value.items()
     )
-
-
-def _check_secrets(value: object) -> None:
-    lists = value if isinstance(value, dict) else {"": None}
-    for name, items in lists.items():
-        is_list = isinstance(items, list) and all(isinstance(item, str) for item in items)
-        if name not in _LISTS or not is_list:
-            raise ConfigurationError(
-                f"[secrets] takes {', '.join(_LISTS[:-1])} and {_LISTS[-1]}, each a list of "
-                "patterns",
-                'Write it as [secrets] with env = ["POP3_*"] and files = ["/run/secrets/*"].',
-            )
-
-
-def _check_lint(value: object) -> None:
-    table = value if isinstance(value, dict) else {"": None}
-    for name, item in table.items():
-        match name, item:
-            case "baseline", str() if item:
-                continue
-            case "severity", dict() if all(level in _SEVERITIES for level in item.values()):
-                continue
-        raise ConfigurationError(
-            f"[lint] takes baseline, a file, and severity, a table with "
-            f"{', '.join(_SEVERITIES[:-1])} or {_SEVERITIES[-1]} for each code",
-            'Write it as [lint] with severity = {"smtp-only" = "off", "*-port" = "warning"}.',
-        )
 
 
 def _value(environment: Mapping[str, str], name: str) -> str:

@@ -55,8 +55,7 @@ class Captured:
     def __init__(self, redactor: Redactor) -> None:
         self.is_json = False
         self._redactor = redactor
-        self._texts: dict[str, list[str]] = {"stdout": [], "stderr": []}
-        self._said_first = 0
+        self._texts: dict[str, list[str]] = {"progress": [], "stdout": [], "talk": []}
 
     def take(self, name: str, text: str, *, is_json: bool = False) -> None:
         """Takes what is printed to a stream of that name."""
@@ -64,23 +63,13 @@ class Captured:
         clean = (
             self._redactor.document(text, is_shown=True) if is_json else self._redactor.text(text)
         )
-        if name == "stdout" and not self._texts["stdout"]:
-            self._said_first = len(self._texts["stderr"])
+        if name == "stderr":
+            name = "talk" if self._texts["stdout"] else "progress"
         self._texts[name].append(clean)
 
-    def text(self, name: str) -> str:
-        """All that was printed to a stream."""
-        return "".join(self._texts[name])
-
-    @property
-    def progress(self) -> str:
-        """What was said on stderr before anything was printed to stdout."""
-        return "".join(self._texts["stderr"][: self._said_first])
-
-    @property
-    def talk(self) -> str:
-        """What was said on stderr from then on."""
-        return "".join(self._texts["stderr"][self._said_first :])
+    def text(self, *names: str) -> str:
+        """What was printed to stdout; what was said before that, as progress; and after it."""
+        return "".join(text for name in names for text in self._texts[name])
 
 
 class _Thread(threading.local):

@@ -147,10 +147,10 @@ def work(job: Job, whole: Context) -> PartResult:
         int(code),
         redactor.text(ended.error),
         seconds,
-        progress=captured.progress,
+        progress=captured.text("progress"),
         text=captured.text("stdout"),
         is_json=captured.is_json,
-        talk=captured.talk,
+        talk=captured.text("talk"),
         formats={name: redactor.text(text) for name, text in formats.items()},
     )
     for value in shown:

@@ -439,7 +439,7 @@ class _Watcher:
             self.metrics.keep(account.name, numbers)
         message = redactor.text(ended.error)
         if message and not self._stopping.is_asked:
-            console.say(self._part(account.name, captured.text("stderr")))
+            console.say(self._part(account.name, captured.text("progress", "talk")))
         plan = PartResult(account.name, "plan", int(ended.code), message)
         if not found:
             seen = Seen(account.name, at, int(ended.code), message, is_seen=False)

@@ -115,7 +115,12 @@ def plan(
         outputs.put(found, found.to_json, view)
         generation = Generation()
         if out is not None or state.generation.commit:
-            generation = _generation(manifests, state.generation)
+            from reconciler.usecases import checkout  # 4 ms, and 8 to ask git
+
+            generation = checkout.read_generation(manifests, console.reporter())
+            last = state.generation
+            if old := age(generation, last, checkout.find_relation(manifests, generation, last)):
+                console.say(f"Warning: {old}: apply refuses this without {ALLOW_OLDER}.")
         if out is not None:
             from reconciler.cli import plan_file
 
@@ -124,13 +129,3 @@ def plan(
         planning.refuse_refusals(found)
         is_changed = detailed_exitcode and found.is_something
         return told.end(ExitCode.CHANGES if is_changed else ExitCode.OK)
-
-
-def _generation(manifests: str, last: Generation) -> Generation:
-    """The commit of the manifests; warns if it is older than the last one that was applied."""
-    from reconciler.usecases import checkout  # 4 ms, and 8 to ask git
-
-    now = checkout.read_generation(manifests, console.reporter())
-    if old := age(now, last, checkout.find_relation(manifests, now, last)):
-        console.say(f"Warning: {old}: apply refuses this without {ALLOW_OLDER}.")
-    return now

@@ -208,7 +208,15 @@ def many(command: Command) -> Command:
                 "Set RECONCILER_NOTIFY in the environment of the workers.",
             )
         if shard is not None:
-            chosen = _part(shard, chosen)
+            waves = sorted({item.wave for item in chosen})
+            if click.get_current_context().command.name == "apply" and len(waves) > 1:
+                raise UsageError(
+                    f"the accounts are in the waves {', '.join(map(str, waves))}, and a shard does "
+                    "not know the progress of the others",
+                    "Select the accounts of one wave by a label, then run the shards of the next "
+                    "wave.",
+                )
+            chosen = shard.of(chosen)
             if not chosen:
                 console.say(f"No account is in shard {shard}.")
                 return ExitCode.OK
@@ -224,22 +232,6 @@ def many(command: Command) -> Command:
         return command(**_of_account(given))
 
     return _wanting(with_accounts)
-
-
-def _part(shard: Shard, chosen: tuple[AccountSettings, ...]) -> tuple[AccountSettings, ...]:
-    """The accounts of a shard.
-
-    Raises:
-        UsageError: an apply to them would not wait for those of an earlier wave.
-    """
-    waves = sorted({item.wave for item in chosen})
-    if click.get_current_context().command.name == "apply" and len(waves) > 1:
-        raise UsageError(
-            f"the accounts are in the waves {', '.join(map(str, waves))}, and a shard does not "
-            "know the progress of the others",
-            "Select the accounts of one wave by a label, then run the shards of the next wave.",
-        )
-    return shard.of(chosen)
 
 
 def _chosen(wanted: Selection, given: Mapping[str, Any]) -> tuple[AccountSettings, ...]:

@@ -171,7 +171,7 @@ def apply(
     rules = PlanOptions(targets, adopt, write_secrets, keep=keep)
     asked = ApplyOptions.of(how)
     saved = takes_back = None
-    with signals.emitting(signals.Wanted(events, metrics, notify), "apply") as told:
+    with signals.emitting("apply", events, metrics, notify) as told:
         if file is None:
             for is_given, flag in (
                 (asked.all_or_nothing, "--all-or-nothing"),

@@ -60,7 +60,7 @@ def drift(
     It compares AlertSite with the state, and reads manifests only for a target that is a label or
     a path. Fields that lifecycle.ignore named at the last apply are skipped until their day.
     """
-    with signals.emitting(signals.Wanted(events, metrics, notify), "drift") as told:
+    with signals.emitting("drift", events, metrics, notify) as told:
         found = _found(location, targets, manifests, told, unmanaged=unmanaged)
         told.tell(DriftFound(found, is_whole=not targets))
         made = provenance.of_run(outputs, told.run, runtime.now())

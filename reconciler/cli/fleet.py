@@ -206,7 +206,7 @@ def run(given: click.Context, chosen: Sequence[AccountSettings], spread: Spread)
         return put(RollUp(whole.operation, tuple(parts), limit=limit), outputs)
     people = None
     if not spread.executor:
-        people = signals.services(given.params["notify"], os.environ)
+        people = signals.services(given.params["notify"])
     if people is None:
         return put(whole.apply(outputs), outputs)
     from reconciler.render.notifications import MessageOrigin, accounts_message, refused_message

@@ -82,7 +82,7 @@ def plan(
         from reconciler.cli import plan_file  # 4 ms
 
         plan_file.check(out)
-    with signals.emitting(signals.Wanted(events, metrics), "plan") as told:
+    with signals.emitting("plan", events, metrics) as told:
         schemas, fleet = options.load(manifests, may_be_empty=True)
         rules = PlanOptions(targets, adopt, write_secrets, runtime.prunes(asked=prune), keep)
         begin = runtime.begin_without_account if offline else runtime.begin

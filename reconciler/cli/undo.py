@@ -82,7 +82,7 @@ def undo(
         from reconciler.cli import plan_file  # 8 ms, most of them to ask git
 
         plan_file.check(out)
-    with signals.emitting(signals.Wanted(events, metrics, notify), "undo") as told:
+    with signals.emitting("undo", events, metrics, notify) as told:
         schemas = installed_schemas()
         run = runtime.begin(location, run=told.run)
         fleet = options.nothing(manifests)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import gc
 import gzip
-import os
 import random
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +26,7 @@ import click
 from reconciler import __version__, cli, render
 from reconciler.cli import console, fleet, options, runtime, selection
 from reconciler.cli.context import Context, Share
-from reconciler.cli.signals import Signals, services
+from reconciler.cli.signals import Signals, extra, services
 from reconciler.cli.stopping import Stopping
 from reconciler.context import Cancellation, RejectedLogins, Reporter, written
 from reconciler.core.accounts import select
@@ -50,7 +49,6 @@ from reconciler.usecases.watch import watch as look_at
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from reconciler.cli.siblings import Siblings
     from reconciler.cli.signals.metrics import Numbers
     from reconciler.cli.signals.watch_metrics import WatchMetrics
     from reconciler.cli.signals.watch_news import WatchNews
@@ -142,15 +140,20 @@ def watch(
     gc.enable()  # it runs for days
     clock = runtime.clock()
     stopping = Stopping(clock)
-    watcher = _Watcher(_Orders(wanted, location, ref, notify, applies), stopping)
+    watcher = _Watcher(stopping, wanted, location, ref, notify, applies=applies)
     stopping.listen()
     if once:
         code = watcher.round().exit_code
         return ExitCode.INTERRUPTED if stopping.is_asked else code
     if ref is None and (reason := unfollowed()):
         console.say(f"Not fetching: {reason}. To follow a branch, use --ref.")
-    with ExitStack() as stack:
-        url = stack.enter_context(_serving(watcher, listen, interval))
+    with extra("watch", "prometheus-client"):
+        from reconciler.cli.signals.watch_metrics import WatchMetrics  # 40 ms
+    from reconciler.cli.watch_server import application, serving  # 150 ms
+
+    watcher.metrics = WatchMetrics()
+    app = application(lambda: watcher.shown, watcher.metrics.text, clock.monotonic, interval)
+    with serving(app, *listen) as url:
         console.say(f"Serving {url}")
         has_led, said = False, ""
         while not stopping.is_asked:
@@ -168,24 +171,11 @@ def watch(
                     console.fail(error)
                     console.say("This watcher stands by until that is fixed; it tries again.")
                 said = str(error)
-                _pause(stopping)
+                pause = Cancellation(clock)
+                with stopping.during(pause):
+                    pause.wait(_POLL[1])
     console.say("Stopped.")
     return ExitCode.OK
-
-
-@contextmanager
-def _serving(watcher: _Watcher, listen: tuple[str, int], interval: float) -> Iterator[str]:
-    from reconciler.cli.signals import extra
-
-    with extra("watch", "prometheus-client"):
-        from reconciler.cli.signals.watch_metrics import WatchMetrics  # 40 ms
-    from reconciler.cli.watch_server import application, serving  # 150 ms
-
-    watcher.metrics = WatchMetrics()
-    monotonic = runtime.clock().monotonic
-    app = application(lambda: watcher.shown, watcher.metrics.text, monotonic, interval)
-    with serving(app, *listen) as url:
-        yield url
 
 
 @contextmanager
@@ -218,13 +208,6 @@ def _leading(watcher: _Watcher, stopping: Stopping) -> Iterator[Cancellation]:
     watcher.stand_by()
 
 
-def _pause(stopping: Stopping) -> None:
-    """Waits as long as between two looks at the lease, or until it is to stop."""
-    pause = Cancellation(runtime.clock())
-    with stopping.during(pause):
-        pause.wait(_POLL[1])
-
-
 class _Reading(Stopping):
     """What is stopped of accounts that are only looked at: the first signal closes connections."""
 
@@ -247,60 +230,59 @@ class _Look(NamedTuple):
     page: bytes = b""
 
 
-class _Orders(NamedTuple):
-    """What the command line says of every round.
+class _Watcher:
+    """What is looked at, and what was found last.
 
-    Attributes:
+    Args:
+        stopping: what signals stop.
         wanted: the accounts.
         location: where the state is kept.
         ref: the branch or tag to follow; None for that which the branch here tracks.
         notify: URLs, which hold secrets.
         applies: whether edits are applied.
-    """
-
-    wanted: Selection
-    location: str | None
-    ref: str | None
-    notify: tuple[str, ...]
-    applies: bool
-
-
-class _Watcher:
-    """What is looked at, and what was found last.
-
-    Args:
-        orders: what the command line says.
-        stopping: what signals stop.
 
     Attributes:
         shown: what there is to show; one value, which is replaced as a whole.
         metrics: keeps numbers for machines; None if nobody asks for them.
     """
 
-    def __init__(self, orders: _Orders, stopping: Stopping) -> None:
+    def __init__(
+        self,
+        stopping: Stopping,
+        wanted: Selection,
+        location: str | None,
+        ref: str | None,
+        notify: tuple[str, ...],
+        *,
+        applies: bool,
+    ) -> None:
         self.shown = Shown()
         self.metrics: WatchMetrics | None = None
-        self._orders = orders
         self._stopping = stopping
+        self._wanted = wanted
+        self._location = location
+        self._ref = ref
+        self._notify = notify
+        self._applies = applies
         self._clock: Clock = runtime.clock()
         self._drifts: dict[str, Drift] = {}
         self._rejected = RejectedLogins()
         runtime.siblings().check()  # a mistake is told at once
-        select(runtime.accounts(), orders.wanted)
+        select(runtime.accounts(), wanted)
         self._news: WatchNews | None = None
-        if (people := services(orders.notify, os.environ)) is not None:
+        if (people := services(notify)) is not None:
             from reconciler.cli.signals.watch_news import WatchNews as News
 
             self._news = News(people, console.say)
 
     def run_of_lease(self) -> runtime.Run:
         """The run whose lock is the lease: beside the state of the first account."""
-        first = select(runtime.read_accounts_again(), self._orders.wanted)[0]
+        first = select(runtime.read_accounts_again(), self._wanted)[0]
         context = Context(
             self._clock, runtime.redactor(), accounts=runtime.accounts(), account=first
         )
         with click.Context(watch, obj=context):
-            return runtime.begin_watch(self._orders.location)
+            return runtime.begin_watch(self._location)
 
     def lead(self) -> None:
         """From now on this one looks."""
@@ -315,11 +297,11 @@ class _Watcher:
 
     def round(self) -> Round:
         """Does one round, and says what it has found."""
-        followed = follow(self._orders.ref)
+        followed = follow(self._ref)
         try:
             accounts = runtime.read_accounts_again()
             runtime.siblings().check()
-            chosen = select(accounts, self._orders.wanted)
+            chosen = select(accounts, self._wanted)
         except ReconcilerError as error:  # of a commit with a mistake; the next one may be right
             problem = f"the settings cannot be used: {error}"
             last = self.shown.last or Round("")
@@ -345,38 +327,26 @@ class _Watcher:
         self, followed: Followed, accounts: Accounts, chosen: Sequence[AccountSettings]
     ) -> dict[str, _Look]:
         """A look at every account, after what is to be applied was applied; sorted by name."""
-        siblings = runtime.siblings()
+        part = Share(self._stopping, tells_failures=False, rejected=self._rejected)
         redactor = Redactor()  # of a round: there is a new token in each
+        siblings = runtime.siblings()
+        whole = Context(self._clock, redactor, accounts=accounts, part=part, siblings=siblings)
         with ThreadPoolExecutor(accounts.parallelism, "account") as executor:
-            look = partial(
-                self._look,
-                accounts=accounts,
-                commit=followed.commit,
-                siblings=siblings,
-                whole=redactor,
-            )
+            look = partial(self._look, whole=whole, commit=followed.commit)
             looks = self._known(executor.map(look, chosen))
-            may = self._orders.applies and not followed.problem and not self._stopping.is_asked
-            if not may:
+            if not self._applies or followed.problem or self._stopping.is_asked:
                 return looks
-            edited = [it for it in looks.values() if it.plan.asks]
             try:
                 budget = runtime.budget_together(accounts, chosen)
                 refuse_unsafe([it.plan for it in looks.values()], budget, None)
             except ReconcilerError as error:
                 code, reason = int(error.exit_code), str(error)
-                failed = [it.seen._replace(exit_code=code, message=reason) for it in edited]
-                return looks | {
-                    it.account.name: it._replace(seen=seen)
-                    for it, seen in zip(edited, failed, strict=True)
-                }
-            apply = partial(
-                self._apply,
-                accounts=accounts,
-                commit=followed.commit,
-                siblings=siblings,
-                whole=redactor,
-            )
+                for name, it in looks.items():
+                    if it.plan.asks:
+                        seen = it.seen._replace(exit_code=code, message=reason)
+                        looks[name] = it._replace(seen=seen)
+                return looks
+            apply = partial(self._apply, whole=whole, commit=followed.commit)
             for wave in sorted({account.wave for account in chosen}):
                 names = [account.name for account in chosen if account.wave == wave]
                 here = [looks[name] for name in names if looks[name].plan.asks]
@@ -396,16 +366,9 @@ class _Watcher:
     def _show(self, shown: Shown) -> None:
         self.shown = shown._replace(beat=self._clock.monotonic())
 
-    def _look(
-        self,
-        account: AccountSettings,
-        accounts: Accounts,
-        commit: str,
-        siblings: Siblings,
-        whole: Redactor,
-    ) -> _Look:
+    def _look(self, account: AccountSettings, whole: Context, commit: str) -> _Look:
         """Looks at an account; what goes wrong there is a part of what is found."""
-        redactor = Redactor(whole)
+        redactor = Redactor(whole.redactor)
         captured = console.Captured(redactor)
         numbers: Numbers | None = None
         if self.metrics is not None:
@@ -414,23 +377,17 @@ class _Watcher:
             numbers = Kept()
         reading = _Reading(self._clock)
         part = Share(reading, rejected=self._rejected)
-        context = Context(self._clock, redactor, accounts=accounts, account=account, part=part)
-        context = context._replace(siblings=siblings)
+        context = whole._replace(redactor=redactor, account=account, part=part)
+        listeners = () if numbers is None else (numbers,)
         found: list[tuple[Watched, bytes, bool]] = []
 
         def begin() -> object:
-            with click.Context(watch, obj=context):
-                signals = Signals(
-                    runtime.run_id(), "watch", self._clock, () if numbers is None else (numbers,)
-                )
-                try:
-                    found.append(self._found(account, signals, commit))
-                    return signals.end(ExitCode.OK)
-                except ReconcilerError as error:
-                    signals.end(error.exit_code, str(error))
-                    raise
-                finally:
-                    signals.close()
+            with (
+                click.Context(watch, obj=context),
+                Signals(runtime.run_id(), "watch", self._clock, listeners) as signals,
+            ):
+                found.append(self._found(account, signals, commit))
+                return signals.end(ExitCode.OK)
 
         at = written(self._clock.now())
         with self._stopping.during(reading, reading.cut), console.capturing(captured):
@@ -445,10 +402,13 @@ class _Watcher:
             seen = Seen(account.name, at, int(ended.code), message, is_seen=False)
             return _Look(account, seen, plan)
         ((watched, page, has_state),) = found
-        self._say_drift(account.name, watched.drift, redactor)
+        before = self._drifts.get(account.name)
+        drift = self._drifts[account.name] = watched.drift
+        if drift.monitors and (before is None or before.monitors != drift.monitors):
+            console.data(self._part(account.name, redactor.text(render.drift_text(drift))))
         seen, edits = _seen(account.name, at, watched), watched.edits.plan
         is_something = bool(edits.changes or edits.bindings)
-        if is_something and self._orders.applies and not has_state:
+        if is_something and self._applies and not has_state:
             seen = seen._replace(exit_code=int(ExitCode.REFUSED), message=_NO_STATE)
         plan = plan.showing(edits)._replace(asks=is_something and has_state)
         return _Look(account, seen, plan, page)
@@ -458,7 +418,7 @@ class _Watcher:
     ) -> tuple[Watched, bytes, bool]:
         """What is found, the fleet as a page, and whether there is a state to tell edits by."""
         schemas, manifests = options.load(*account.manifests, may_be_empty=True)
-        run = runtime.begin(self._orders.location, run=signals.run)
+        run = runtime.begin(self._location, run=signals.run)
         rules = PlanOptions(prune=runtime.prunes(asked=None))
         workspace = Workspace(manifests, schemas, run.vault(), rules, runtime.budgets())
         now = self._clock.now()
@@ -471,37 +431,25 @@ class _Watcher:
         has_state = bool(known.saved.serial or known.state.records)
         return found, gzip.compress(html.encode()), has_state
 
-    def _say_drift(self, account: str, drift: Drift, redactor: Redactor) -> None:
-        """Shows drift that was not there in the last round."""
-        before = self._drifts.get(account)
-        self._drifts[account] = drift
-        if drift.monitors and (before is None or before.monitors != drift.monitors):
-            console.data(self._part(account, redactor.text(render.drift_text(drift))))
-
     @staticmethod
     def _part(account: str, text: str) -> Lines:
         """A text about one account, below its name."""
         title = [] if account == DEFAULT_ACCOUNT else ["", f"Account {account}"]
         return render.joined([*title, *part_text(text).split("\n")])
 
-    def _apply(
-        self, look: _Look, accounts: Accounts, commit: str, siblings: Siblings, whole: Redactor
-    ) -> _Look:
+    def _apply(self, look: _Look, whole: Context, commit: str) -> _Look:
         """Applies the edits of an account, and looks at it again."""
         account = look.account
-        where = ("--state", self._orders.location) if self._orders.location else ()
-        notify = [word for url in self._orders.notify for word in ("--notify", url)]
+        where = ("--state", self._location) if self._location else ()
+        notify = [word for url in self._notify for word in ("--notify", url)]
         how = ("--edits-only", "--auto-approve", "--lock-timeout", _WAIT_FOR_LOCK)
-        arguments = (*how, *where, *notify)
-        job = Job(account.name, "apply", arguments, commit).approving(look.plan)
-        part = Share(self._stopping, tells_failures=False, rejected=self._rejected)
-        context = Context(self._clock, whole, accounts=accounts, part=part, siblings=siblings)
-        done = fleet.work(job, context)
+        job = Job(account.name, "apply", (*how, *where, *notify), commit).approving(look.plan)
+        done = fleet.work(job, whole)
         if done.text:
             console.data(self._part(account.name, done.text))
         if done.talk:
             console.say(self._part(account.name, done.talk))
-        again = self._look(account, accounts, commit, siblings, whole)
+        again = self._look(account, whole, commit)
         seen = again.seen._replace(applied=sum(done.changes.values()))
         if not done.is_good:
             code = ExitCode.INTERRUPTED if done.exit_code is None else done.exit_code

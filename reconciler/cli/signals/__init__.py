@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -21,31 +21,15 @@ from reconciler.core.events import Ended, PlanMade, Started, measurements
 from reconciler.errors import ExitCode, ReconcilerError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Sequence
     from datetime import datetime
+    from typing import Self
 
     from reconciler.cli.signals.notification import Services
     from reconciler.context import Clock, Reporter
     from reconciler.core.events import Event
     from reconciler.core.model import Live
     from reconciler.core.plan import Plan
-
-
-class Wanted(NamedTuple):
-    """What a command line asks for.
-
-    Attributes:
-        events: the file for them; None for none.
-        metrics: the file for them; None for none.
-        notify: URLs, which hold secrets; None for a command that tells nobody, whatever is set.
-    """
-
-    events: str | None = None
-    metrics: str | None = None
-    notify: Sequence[str] | None = None
-
-    def __repr__(self) -> str:
-        return f"Wanted(events={self.events!r}, metrics={self.metrics!r})"
 
 
 class Listener(Protocol):
@@ -104,54 +88,61 @@ class Signals:
         self._exit_code, self._error = ExitCode(exit_code), error
         return exit_code
 
-    def close(self) -> None:
-        """Tells that the run is over."""
-        seconds = self._clock.monotonic() - self._began
-        self.tell(Ended(self._exit_code, seconds, self._error))
-        for listener in self._listeners:
-            listener.close()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Tells that the run is over; the body has called `end`, unless it has raised."""
+        if isinstance(error, ReconcilerError):
+            self.end(error.exit_code, str(error))
+        elif isinstance(error, KeyboardInterrupt | click.Abort):
+            self.end(ExitCode.INTERRUPTED, "interrupted")
+        with waiting():  # what is sent to others
+            seconds = self._clock.monotonic() - self._began
+            self.tell(Ended(self._exit_code, seconds, self._error))
+            for listener in self._listeners:
+                listener.close()
 
 
-@contextmanager
-def emitting(wanted: Wanted, operation: str) -> Iterator[Signals]:
-    """The listeners that are asked for, while the body runs.
+def emitting(
+    operation: str,
+    events: str | None = None,
+    metrics: str | None = None,
+    notify: Sequence[str] | None = None,
+) -> Signals:
+    """The signals of a run, which is the body of a `with`.
 
-    The body calls `end`, unless it raises.
+    Args:
+        operation: the name of the command.
+        events: the file for them; None for none.
+        metrics: the file for them; None for none.
+        notify: URLs, which hold secrets; None for a command that tells nobody, whatever is set.
 
     Raises:
         UsageError: an extra is not installed, or a URL is none that can be notified.
         ConfigurationError: a file cannot be written.
     """
-    signals = Signals(
-        runtime.run_id(), operation, runtime.clock(), (*_listeners(wanted, os.environ),)
-    )
-    try:
-        yield signals
-    except ReconcilerError as error:
-        signals.end(error.exit_code, str(error))
-        raise
-    except (KeyboardInterrupt, click.Abort):
-        signals.end(ExitCode.INTERRUPTED, "interrupted")
-        raise
-    finally:
-        with waiting():  # what is sent to others
-            signals.close()
+    listeners = (*_listeners(events, metrics, notify),)
+    return Signals(runtime.run_id(), operation, runtime.clock(), listeners)
 
 
-def _listeners(wanted: Wanted, environment: Mapping[str, str]) -> Iterator[Listener]:
+def _listeners(
+    events: str | None, metrics: str | None, notify: Sequence[str] | None
+) -> Iterator[Listener]:
     part = runtime.part()
-    notify = wanted.notify if part is None or part.notifies else None
-    if notify is not None and (people := services(notify, environment)) is not None:
+    if part is not None and not part.notifies:
+        notify = None
+    if notify is not None and (people := services(notify)) is not None:
         from reconciler.cli.signals.notification import Notification  # 200 ms
 
-        pipeline = config.read_pipeline(environment).url
+        pipeline = config.read_pipeline(os.environ).url
         tells_failures = part is None or part.tells_failures
         yield Notification(people, console.say, pipeline, tells_failures=tells_failures)
-    if wanted.metrics is not None:
+    if metrics is not None:
         with extra("--metrics", "prometheus-client"):
             from reconciler.cli.signals.metrics import Metrics  # 40 ms
-        yield Metrics(wanted.metrics, console.say)
-    if config.wants_traces(environment):  # for all programs of a machine, so it is no demand
+        yield Metrics(metrics, console.say)
+    if config.wants_traces(os.environ):  # for all programs of a machine, so it is no demand
         try:
             from reconciler.cli.signals import traces  # 150 ms
         except ImportError as error:
@@ -160,21 +151,21 @@ def _listeners(wanted: Wanted, environment: Mapping[str, str]) -> Iterator[Liste
                 "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http"
             )
         else:
-            if (spans := traces.begin(environment, console.say)) is not None:
+            if (spans := traces.begin(os.environ, console.say)) is not None:
                 yield spans
-    if wanted.events is not None:
+    if events is not None:
         from reconciler.cli.signals.event_file import EventFile  # only if it is asked for
 
-        yield EventFile(wanted.events, runtime.redactor(), console.say, runtime.clock())
+        yield EventFile(events, runtime.redactor(), console.say, runtime.clock())
 
 
-def services(notify: Sequence[str], environment: Mapping[str, str]) -> Services | None:
+def services(notify: Sequence[str]) -> Services | None:
     """What a command line and the environment want to be notified; None if that is nothing.
 
     Raises:
         UsageError: the extra is not installed, or a URL is none that can be notified.
     """
-    urls = (*notify, *config.read_notify(environment))
+    urls = (*notify, *config.read_notify(os.environ))
     runtime.redactor().know(*(part for url in urls for part in config.secrets_of(url)))
     if not urls:
         return None

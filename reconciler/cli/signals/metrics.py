@@ -19,23 +19,12 @@ from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.openmetrics.exposition import generate_latest
 
 from reconciler import durable
-from reconciler.core.events import (
-    DriftFound,
-    Ended,
-    OutcomeKnown,
-    PlanMade,
-    RequestEnded,
-    Retried,
-    Started,
-    causes,
-    drifted,
-    orphans,
-)
-from reconciler.core.model import DEFAULT_ACCOUNT
+from reconciler.cli.signals.run_facts import RunFacts
+from reconciler.core.events import RequestEnded, Retried, causes, drifted, orphans
 from reconciler.errors import ConfigurationError, ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from reconciler.core.events import Event
@@ -103,40 +92,23 @@ Counts: TypeAlias = "Mapping[tuple[str, ...], float]"
 Found: TypeAlias = "dict[Metric, Counts]"
 
 
-class Numbers:
+class Numbers(RunFacts):
     """What the events of one run tell, as numbers."""
 
     def __init__(self) -> None:
-        self.account, self.operation = DEFAULT_ACCOUNT, ""
-        self._plan: PlanMade | None = None
-        self._drift: DriftFound | None = None
-        self._outcomes: dict[str, OutcomeKnown] = {}
+        super().__init__()
         self._requests: Counter[tuple[str, ...]] = Counter()
         self._retries = 0
-        self._ended: Ended | None = None
         self._at = 0.0
 
     def take(self, event: Event, at: datetime) -> None:
         """Counts one event."""
+        super().take(event, at)
         self._at = at.timestamp()
-        match event:
-            case Started():
-                self.operation = event.operation
-            case RequestEnded():
-                code = _NO_ANSWER if event.status is None else str(event.status)
-                self._requests[event.method, code] += 1
-            case Retried():
-                self._retries += 1
-            case PlanMade():
-                self._plan, self.account = event, event.plan.account.name
-            case DriftFound():
-                self._drift, self.account = event, event.drift.account.name
-            case OutcomeKnown():
-                self._outcomes[event.outcome.change.address] = event
-            case Ended():
-                self._ended = event
-            case _:
-                pass
+        if isinstance(event, RequestEnded):
+            code = _NO_ANSWER if event.status is None else str(event.status)
+            self._requests[event.method, code] += 1
+        self._retries += isinstance(event, Retried)
 
     def close(self) -> None:
         """Nothing: the numbers stay."""
@@ -147,50 +119,46 @@ class Numbers:
         Args:
             last_success: tells when an earlier run ended well; asked if this one did not.
         """
-        return dict(self._found(last_success))
-
-    def _found(self, last_success: Callable[[], float | None]) -> Iterator[tuple[Metric, Counts]]:
-        assert self._ended is not None
-        code = self._ended.exit_code
-        success = self._at if code in {ExitCode.OK, ExitCode.CHANGES} else last_success()
-        for metric, number in (
-            (LAST_RUN, self._at),
-            (LAST_SUCCESS, success),
-            (EXIT_CODE, code),
-            (DURATION, self._ended.seconds),
-            (RETRIES, self._retries),
-        ):
-            if number is not None:
-                yield metric, {(): number}
-        yield REQUESTS, self._requests
-        if self._plan is not None:
-            yield from _of_plan(self._plan)
-        if self._drift is not None:
-            drift = self._drift.drift
-            yield MANAGED, {(): len(drift.monitors) + drift.kept}
-            yield DRIFTED, {(): len(drift.monitors)}
-        if self._outcomes:
-            outcomes = [item.outcome for item in self._outcomes.values()]
-            counts: Counter[tuple[str, ...]] = Counter(
-                (item.change.action.value, item.status.value) for item in outcomes
+        assert self.ended is not None
+        code = self.ended.exit_code
+        single: dict[Metric, float | None] = {
+            LAST_RUN: self._at,
+            LAST_SUCCESS: self._at if code in {ExitCode.OK, ExitCode.CHANGES} else last_success(),
+            EXIT_CODE: code,
+            DURATION: self.ended.seconds,
+            RETRIES: self._retries,
+        }
+        found: Found = {REQUESTS: self._requests}
+        if self.plan is not None:
+            plan, measured = self.plan.plan, self.plan.measurements
+            coverage = plan.coverage
+            single |= {
+                MANAGED: coverage.managed,
+                ORPHANS: orphans(plan),
+                DRIFTED: drifted(plan),
+                REFUSALS: len(plan.refusals),
+                LOST: len(coverage.losses),
+            }
+            found[CHANGES] = causes(plan)
+            found[LOSSES] = {(cause,): count for cause, count in coverage.by_cause().items()}
+            if measured is not None:
+                moved = coverage.measurements
+                single |= {
+                    UNMANAGED: plan.unmanaged,
+                    MEASUREMENTS: measured,
+                    PLANNED_MEASUREMENTS: measured + moved.after - moved.before,
+                }
+        if self.drift is not None:
+            count = len(self.drift.drift.monitors)
+            single |= {MANAGED: count + self.drift.drift.kept, DRIFTED: count}
+        if self.outcomes:
+            found[OUTCOMES] = Counter(
+                (item.change.action.value, item.status.value) for item in self.outcomes.values()
             )
-            yield OUTCOMES, counts
-
-
-def _of_plan(made: PlanMade) -> Iterator[tuple[Metric, Counts]]:
-    plan = made.plan
-    yield MANAGED, {(): plan.coverage.managed}
-    yield ORPHANS, {(): orphans(plan)}
-    yield DRIFTED, {(): drifted(plan)}
-    yield CHANGES, causes(plan)
-    yield REFUSALS, {(): len(plan.refusals)}
-    yield LOST, {(): len(plan.coverage.losses)}
-    yield LOSSES, {(cause,): number for cause, number in plan.coverage.by_cause().items()}
-    if made.measurements is not None:
-        now, moved = made.measurements, plan.coverage.measurements
-        yield UNMANAGED, {(): plan.unmanaged}
-        yield MEASUREMENTS, {(): now}
-        yield PLANNED_MEASUREMENTS, {(): now + moved.after - moved.before}
+        for metric, number in single.items():
+            if number is not None:
+                found[metric] = {(): number}
+        return found
 
 
 def exposition(

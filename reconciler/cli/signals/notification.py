@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING
 from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, PersistentStoreMode
 
 from reconciler import durable
+from reconciler.cli.signals.run_facts import RunFacts
 from reconciler.core import json_text
-from reconciler.core.events import DriftFound, Ended, OutcomeKnown, PlanMade, Started
-from reconciler.core.model import DEFAULT_ACCOUNT
 from reconciler.core.news import drift_print
 from reconciler.core.result import Status
 from reconciler.errors import UsageError
@@ -32,12 +31,9 @@ from reconciler.render.notifications import Message, MessageOrigin, apply_messag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
-    from reconciler.core.events import Event
+    from reconciler.core.events import DriftFound
     from reconciler.core.model import JSON, Unmanaged
-    from reconciler.core.plan import Plan
-    from reconciler.core.result import Outcome
 
 
 TOLD = Path(".reconciler/notified.json")
@@ -114,7 +110,7 @@ class Services:
                 self.send(index, message)
 
 
-class Notification:
+class Notification(RunFacts):
     """What people are told of one run, at its end.
 
     Args:
@@ -125,79 +121,49 @@ class Notification:
     """
 
     def __init__(
-        self,
-        services: Services,
-        say: Callable[[str], None],
-        pipeline: str = "",
-        *,
-        tells_failures: bool = True,
+        self, services: Services, say: Callable[[str], None], pipeline: str, *, tells_failures: bool
     ) -> None:
+        super().__init__()
         self._services = services
         self._say = say
+        self._pipeline = pipeline
         self._tells_failures = tells_failures
-        self._account, self._operation = DEFAULT_ACCOUNT, ""
-        self._origin = MessageOrigin(pipeline=pipeline)
-        self._plan: Plan | None = None
-        self._outcomes: dict[str, Outcome] = {}
-        self._drift: DriftFound | None = None
-        self._exit_code = 0
-
-    def take(self, event: Event, _at: datetime) -> None:
-        """Notes what may be news."""
-        match event:
-            case Started():
-                self._origin = self._origin._replace(run=event.run)
-                self._operation = event.operation
-            case PlanMade():
-                self._plan, self._account = event.plan, event.plan.account.name
-            case OutcomeKnown():
-                self._outcomes[event.outcome.change.address] = event.outcome
-            case DriftFound():
-                self._drift, self._account = event, event.drift.account.name
-            case Ended():
-                self._exit_code = event.exit_code
-            case _:
-                pass
 
     def close(self) -> None:
         """Tells the news, if there is any."""
-        if self._operation in {"apply", "undo"}:
-            outcomes = sorted(self._outcomes.values(), key=lambda item: item.change.address)
-            message = apply_message(
-                self._account, self._origin, outcomes, self._exit_code, self._plan
-            )
-            has_changed = any(item.status is Status.DONE for item in outcomes)
-            if has_changed or self._tells_failures:
-                self._services.send_all(message)
+        exit_code = self.ended.exit_code if self.ended else 0
+        origin = MessageOrigin(self.run, self._pipeline)
+        if self.operation in {"apply", "undo"}:
+            outcomes = sorted(self.outcomes.values(), key=lambda item: item.change.address)
+            plan = self.plan.plan if self.plan else None
+            if self._tells_failures or any(item.status is Status.DONE for item in outcomes):
+                self._services.send_all(
+                    apply_message(self.account, origin, outcomes, exit_code, plan)
+                )
             return
-        before = {} if self._drift is None else self._told()
-        now = {
-            key: self._tell_drift(index, before.get(key, {}))
-            for index, key in enumerate(self._services.keys)
-        }
-        now = {key: told for key, told in now.items() if told}
+        if self.drift is None:
+            self._services.send_all(drift_message(self.account, origin, (), exit_code, ()))
+            return
+        drift, before, now = self.drift.drift, self._told(), {}
+        for index, key in enumerate(self._services.keys):
+            told = before.get(key, {})
+            fresh = [it for it in drift.monitors if told.get(it.address) != drift_print(it)]
+            strangers = [it for it in drift.unmanaged or () if _key(it) not in told]
+            message = drift_message(self.account, origin, fresh, exit_code, strangers)
+            # What a service did not take is news in the next run, too.
+            if message is None or self._services.send(index, message):
+                told = _after(self.drift, told)
+            if told:
+                now[key] = told
         if now != before:
             self._remember(now)
-
-    def _tell_drift(self, index: int, told: dict[str, str]) -> dict[str, str]:
-        """Tells a service what it was not told before; what it was told by now.
-
-        What it did not take is news in the next run, too.
-        """
-        now = self._drift.drift.monitors if self._drift is not None else ()
-        fresh = [item for item in now if told.get(item.address) != drift_print(item)]
-        found = (self._drift.drift.unmanaged if self._drift is not None else None) or ()
-        strangers = [item for item in found if _key(item) not in told]
-        message = drift_message(self._account, self._origin, fresh, self._exit_code, strangers)
-        is_told = message is None or self._services.send(index, message)
-        return _after(self._drift, told) if is_told and self._drift is not None else told
 
     def _told(self) -> dict[str, dict[str, str]]:
         """What each service was told of this account's drift; nothing if that is not known."""
         try:
             data = durable.read(TOLD)
             every = {} if data is None else json_text.read(data)
-            told = every.get(self._account, {})
+            told = every.get(self.account, {})
             if isinstance(told, list):
                 told = {}  # earlier versions kept the order of the URLs, which tells nothing
             return {
@@ -219,7 +185,7 @@ class Notification:
             if not isinstance(every, dict):
                 every = {}
             durable.make_folder(TOLD.parent)
-            durable.replace(TOLD, f"{as_json(every | {self._account: now})}\n".encode())
+            durable.replace(TOLD, f"{as_json(every | {self.account: now})}\n".encode())
         except OSError as error:
             reason = json_text.reason_of(error)
             self._say(f"{TOLD} cannot be written, so drift is reported again: {reason}")

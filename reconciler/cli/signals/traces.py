@@ -118,18 +118,14 @@ class Traces:
         self._observation: Span | None = None
 
     def take(self, event: Event, at: datetime) -> None:
-        """Begins or ends spans."""
+        """Begins or ends spans; what takes no time of its own is a note on the run's."""
         now = int(at.timestamp() * _NANOSECONDS)
         match event:
             case Started():
+                about = {"reconciler.run": event.run, "reconciler.operation": event.operation}
+                name = f"reconciler {event.operation}"
                 self._run = self._tracer.start_span(
-                    f"reconciler {event.operation}",
-                    self._parent,
-                    attributes={
-                        "reconciler.run": event.run,
-                        "reconciler.operation": event.operation,
-                    },
-                    start_time=now,
+                    name, self._parent, attributes=about, start_time=now
                 )
             case ObservationBegan():
                 self._observation = self._begun("observe", now, {})
@@ -141,27 +137,25 @@ class Traces:
                 self._observation = None
             case RequestEnded():
                 self._request(event)
-            case Ended():
-                self._end(event, now)
-            case _:
-                self._remark(event, now)
-
-    def _remark(self, event: Event, at: int) -> None:
-        """Notes on the run's span what takes no time of its own."""
-        match event:
             case Retried():
-                self._note("retry", at, {"attempt": event.attempt, "wait": event.wait})
+                self._note("retry", now, {"attempt": event.attempt, "wait": event.wait})
             case PlanMade():
                 plan = event.plan
-                self._about(plan.account.name)
-                self._note("plan", at, {"digest": plan.digest, "changes": len(plan.changes)})
+                self._run.set_attribute("reconciler.account", plan.account.name)
+                self._note("plan", now, {"digest": plan.digest, "changes": len(plan.changes)})
             case DriftFound():
-                self._about(event.drift.account.name)
-                self._note("drift", at, {"drifted": len(event.drift.monitors)})
+                self._run.set_attribute("reconciler.account", event.drift.account.name)
+                self._note("drift", now, {"drifted": len(event.drift.monitors)})
             case OutcomeKnown() if event.is_confirmed:
                 outcome = event.outcome
                 what = {"address": outcome.change.address, "status": outcome.status.value}
-                self._note("outcome", at, what)
+                self._note("outcome", now, what)
+            case Ended():
+                code = int(event.exit_code)
+                self._run.set_attribute("reconciler.exit_code", code)
+                if code not in {ExitCode.OK, ExitCode.CHANGES}:
+                    self._run.set_status(StatusCode.ERROR, f"exit code {code}")
+                self._run.end(now)
             case _:
                 pass
 
@@ -190,15 +184,6 @@ class Traces:
             span.set_status(StatusCode.ERROR)
         span.end(began + int(event.seconds * _NANOSECONDS))
 
-    def _about(self, account: str) -> None:
-        self._run.set_attribute("reconciler.account", account)
-
     def _note(self, name: str, at: int, attributes: Mapping[str, AttributeValue]) -> None:
         prefixed = {f"reconciler.{key}": value for key, value in attributes.items()}
         self._run.add_event(f"reconciler.{name}", prefixed, at)
-
-    def _end(self, event: Ended, at: int) -> None:
-        self._run.set_attribute("reconciler.exit_code", int(event.exit_code))
-        if event.exit_code not in {ExitCode.OK, ExitCode.CHANGES}:
-            self._run.set_status(StatusCode.ERROR, f"exit code {int(event.exit_code)}")
-        self._run.end(at)

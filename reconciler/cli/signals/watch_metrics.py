@@ -17,7 +17,7 @@ from reconciler.cli.signals.metrics import (
 
 if TYPE_CHECKING:
     from reconciler.cli.signals.metrics import Found
-    from reconciler.core.watch import Seen, Shown
+    from reconciler.core.watch import Shown
 
 LEADS = Metric("reconciler_watch_leads", "1 for the watcher that checks the accounts, else 0.")
 IS_FETCHED = Metric(
@@ -50,16 +50,14 @@ class WatchMetrics:
 
     def text(self, shown: Shown) -> bytes:
         """All of it, and how the watcher is."""
-        seen = {item.account: item for item in shown.last.seen} if shown.last else {}
         runs: dict[tuple[str, str], Found] = {}
-        for account, found in sorted(self._found.items()):
-            if account in seen:
-                runs[account, _OPERATION] = {**found, **_of(seen[account])}
         alone: dict[Metric, float] = {LEADS: int(shown.is_leading)}
         if shown.last is not None:
             alone[IS_FETCHED] = int(not shown.last.problem)
+            for seen in shown.last.seen:
+                found = self._found.get(seen.account)
+                if found is not None and seen.is_seen:
+                    found = {**found, EDITS: {(): seen.edits}, HELD: {(): seen.held}}
+                if found is not None:
+                    runs[seen.account, _OPERATION] = found
         return exposition(runs, (*METRICS, EDITS, HELD), alone)
-
-
-def _of(seen: Seen) -> Found:
-    return {EDITS: {(): seen.edits}, HELD: {(): seen.held}} if seen.is_seen else {}

@@ -43,19 +43,14 @@ class WatchNews:
     def take(self, found: Round, drifts: Mapping[str, Drift]) -> None:
         """Tells each service what is new to it: also what it could not be told before."""
         before = self._notified or self._read()
-        self._notified = {
-            key: self._tell(index, found, drifts, before.get(key, Notified()))
-            for index, key in enumerate(self._services.keys)
-        }
+        self._notified = {}
+        for index, key in enumerate(self._services.keys):
+            was = before.get(key, Notified())
+            news, notified = news_of(found, drifts, was)
+            is_told = not news.is_something or self._services.send(index, news_message(news))
+            self._notified[key] = notified if is_told else was
         if self._notified != before:
             self._write(self._notified)
-
-    def _tell(
-        self, index: int, found: Round, drifts: Mapping[str, Drift], before: Notified
-    ) -> Notified:
-        news, notified = news_of(found, drifts, before)
-        is_told = not news.is_something or self._services.send(index, news_message(news))
-        return notified if is_told else before
 
     def forget(self) -> None:
         """Reads before the next round what stands: another watcher may lead meanwhile."""

@@ -320,11 +320,13 @@ def writing() -> Iterator[Writes]:
         raise
 
 
-def has_colour(stream: TextIO) -> bool:
-    """Whether the stream is a terminal, or CLICOLOR_FORCE (bixense.com/clicolors) is set.
+def has_colour(stream: TextIO | None = None) -> bool:
+    """Whether the stream, by default stdout, is a terminal, or CLICOLOR_FORCE is set.
 
-    `--no-color` and NO_COLOR (no-color.org) come before both.
+    That is the variable of bixense.com/clicolors; `--no-color` and NO_COLOR (no-color.org) come
+    before both.
     """
+    stream = sys.stdout if stream is None else stream
     if isinstance(stream, _Redacted) and stream.is_plain:
         return False
     if os.environ.get("NO_COLOR"):

@@ -7,10 +7,9 @@ One login and one list of monitors tell all that is said of AlertSite.
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
@@ -48,69 +47,6 @@ _UNAUTHORISED = 401
 _FORBIDDEN = 403
 
 
-class Talk(NamedTuple):
-    """What came of it.
-
-    Attributes:
-        is_logged_in: AlertSite has accepted the login or the token.
-        has_answered: AlertSite has, whatever it said.
-        monitors: how many email monitors the account has.
-        ahead: seconds by which the clock here is ahead of AlertSite's; None if no answer said.
-        error: why there is no list; None if there is.
-    """
-
-    is_logged_in: bool
-    has_answered: bool
-    monitors: int
-    ahead: float | None
-    error: ReconcilerError | None
-
-
-def talk(schemas: Schemas) -> Talk:
-    """Logs in and reads the list; neither is tried twice."""
-    seen: list[tuple[str, int | None]] = []  # the path of a request; with a status, its answer
-    ahead: float | None = None
-
-    def note(path: str, status: int | None, date: str) -> None:
-        nonlocal ahead
-        seen.append((path, status))
-        if ahead is None:
-            ahead = _ahead(date)
-
-    live, failure = [], None
-    try:
-        with connect(schemas) as connection:
-            connection.cancellation.cancel("doctor sends each request only once")
-            connection.session.watch(note)
-            live = connection.reader().list_monitors(schemas.kinds)
-    except ReconcilerError as error:
-        failure = error
-    monitors = [item for item in live if item.type in schemas.kinds or item.type is None]
-    is_logged_in = failure is None or _has_logged_in(seen)
-    has_answered = any(status is not None for _, status in seen)
-    return Talk(is_logged_in, has_answered, len(monitors), ahead, failure)
-
-
-def _has_logged_in(seen: list[tuple[str, int | None]]) -> bool:
-    """Whether what failed came after the login: nothing else is asked before it is accepted.
-
-    A token that is given needs no login; only an answer tells what it is worth.
-    """
-    is_new = any(path.endswith(_LOGIN) for path, _ in seen)
-    others = {status for path, status in seen if not path.endswith(_LOGIN)}
-    return _FORBIDDEN in others or (is_new and bool(others) and _UNAUTHORISED not in others)
-
-
-def _ahead(date: str) -> float | None:
-    """Seconds by which it is later here than an answer says."""
-    try:
-        there = parsedate_to_datetime(date)
-    except (ValueError, OverflowError):  # none, or not one that HTTP knows
-        return None
-    is_whole = there.tzinfo is not None
-    return (runtime.clock().now() - there).total_seconds() if is_whole else None
-
-
 _NAMES = ("ALERTSITE_USERNAME", "ALERTSITE_PASSWORD", "ALERTSITE_TOKEN", "ALERTSITE_URL")
 _KNOWN = frozenset((*_NAMES, *(f"{name}_FILE" for name in _NAMES)))
 _KEY_ADVICE = "Set it to a long random string, such as the output of openssl rand -hex 32"
@@ -134,7 +70,12 @@ class Checkup:
         self._has_git = True
         self._run: runtime.Run | None = None
         self._records: tuple[Record, ...] = ()
-        self._talk: Talk | None = None
+        # Of AlertSite: the path of each request and, once more, with the status of its answer.
+        self._requests: list[tuple[str, int | None]] = []
+        self._ahead: float | None = None
+        self._is_logged_in = False
+        self._monitors = 0
+        self._failure: ReconcilerError | None = None
 
     def checks(self) -> Iterator[Check]:
         """Makes each check when the one before has been taken."""
@@ -157,7 +98,7 @@ class Checkup:
             try:
                 found = make()
             except ReconcilerError as error:
-                found = _fail(str(error), error.hint, error.exit_code)
+                found = Check("", CheckStatus.FAIL, str(error), error.hint, error.exit_code)
             yield found._replace(name=name)
         yield _not_checked(_WRITING)._replace(name="write")
 
@@ -176,8 +117,7 @@ class Checkup:
         self._account = Account(runtime.account().name, found.url)
         with_ = "a token" if found.token else "a username and a password"
         where = "CI is set" if os.environ.get("CI") else "CI is not set"
-        unknown = [name for name in os.environ if name.startswith("ALERTSITE_")]
-        unknown = sorted(set(unknown) - _KNOWN)
+        unknown = sorted({it for it in os.environ if it.startswith("ALERTSITE_")} - _KNOWN)
         if unknown:
             return _warn(
                 f"unknown {'variable' if len(unknown) == 1 else 'variables'} {', '.join(unknown)}",
@@ -218,7 +158,7 @@ class Checkup:
             rules = runtime.secret_rules()
             self._fleet = load(options.sources(self._manifests), self._schemas, today, rules)
         except InvalidManifestsError as error:
-            return _fail(str(error), hint, error.exit_code)
+            raise ConfigurationError(str(error), hint) from error
         if self._fleet.warnings:
             return _warn(f"valid, with {quantity(len(self._fleet.warnings), 'warning')}", hint)
         count, files = len(self._fleet.desired), quantity(self._fleet.files, "file")
@@ -234,23 +174,20 @@ class Checkup:
         failures = [failure for ref in refs if (failure := vault.failure(ref))]
         if failures:
             message = f"{len(failures):,} of {len(refs):,} not available: {'; '.join(failures)}"
-            return _fail(message, "Set them here and everywhere that apply runs.", ExitCode.INVALID)
+            raise ConfigurationError(message, "Set them here and everywhere that apply runs.")
         return _ok(f"all {len(refs):,} are available" if refs else "none in the manifests")
 
     def _check_secret_key(self) -> Check:
         if self._settled is None or self._fleet is None:
             return _not_checked("needs valid settings and manifests")
-        if self._settled.secret_key:
-            return self._judge_secret_key(self._settled.secret_key)
-        if not any(item.secrets for item in self._fleet.desired):
-            return _ok("RECONCILER_SECRET_KEY is not set, and not needed")
-        return _warn(
-            "RECONCILER_SECRET_KEY is not set, so changes of secrets cannot be detected",
-            f"{_KEY_ADVICE}. Use the same key everywhere that plan and apply run.",
-        )
-
-    def _judge_secret_key(self, key: str) -> Check:
-        vault = Vault({}, key, redactor=runtime.redactor())
+        if not self._settled.secret_key:
+            if not any(item.secrets for item in self._fleet.desired):
+                return _ok("RECONCILER_SECRET_KEY is not set, and not needed")
+            return _warn(
+                "RECONCILER_SECRET_KEY is not set, so changes of secrets cannot be detected",
+                f"{_KEY_ADVICE}. Use the same key everywhere that plan and apply run.",
+            )
+        vault = Vault({}, self._settled.secret_key, redactor=runtime.redactor())
         if vault.key_weakness:
             hint = f"{_KEY_ADVICE}. The next apply then sends every secret once more."
             return _warn(vault.key_weakness, hint)
@@ -276,9 +213,10 @@ class Checkup:
             return _ok("not needed: the state is not in Git")
         self._has_git = which("git") is not None
         if not self._has_git:
-            hint = "Install git, or store the state elsewhere: --state file:PATH."
-            message = f"{without_logins(location)} needs git, which is not on the PATH"
-            return _fail(message, hint, ExitCode.INVALID)
+            raise ConfigurationError(
+                f"{without_logins(location)} needs git, which is not on the PATH",
+                "Install git, or store the state elsewhere: --state file:PATH.",
+            )
         return _ok("on the PATH")
 
     def _check_state(self) -> Check:
@@ -322,22 +260,46 @@ class Checkup:
     def _check_login(self) -> Check:
         if self._account is None or self._schemas is None:
             return _not_checked("needs credentials and the schemas")
-        self._talk = talk(self._schemas)
-        if self._talk.error is not None and not self._talk.is_logged_in:
-            raise self._talk.error
+        kinds = self._schemas.kinds
+        try:
+            with connect(self._schemas) as connection:
+                connection.cancellation.cancel("doctor sends each request only once")
+                connection.session.watch(self._note)
+                live = connection.reader().list_monitors(kinds)
+        except ReconcilerError as error:
+            # Nothing else is asked before the login is accepted. A token that is given needs none;
+            # only an answer tells what it is worth.
+            others = {status for path, status in self._requests if not path.endswith(_LOGIN)}
+            has_login = any(path.endswith(_LOGIN) for path, _ in self._requests)
+            is_accepted = has_login and bool(others) and _UNAUTHORISED not in others
+            if not is_accepted and _FORBIDDEN not in others:
+                raise
+            self._failure = error
+        else:
+            self._monitors = sum(item.type in kinds or item.type is None for item in live)
+        self._is_logged_in = True
         return _ok(f"accepted by {self._account}")
 
+    def _note(self, path: str, status: int | None, date: str) -> None:
+        """Notes a request, or an answer and by how many seconds it is later here than it says."""
+        self._requests.append((path, status))
+        if self._ahead is None:
+            with suppress(ValueError, OverflowError):  # it has no date, or none that HTTP knows
+                there = parsedate_to_datetime(date)
+                if there.tzinfo is not None:
+                    self._ahead = (runtime.clock().now() - there).total_seconds()
+
     def _check_read(self) -> Check:
-        if self._talk is None or not self._talk.is_logged_in:
+        if not self._is_logged_in:
             return _not_checked("needs a login")
-        if self._talk.error is not None:
-            raise self._talk.error
-        return _ok(f"{self._talk.monitors} email monitors")
+        if self._failure is not None:
+            raise self._failure
+        return _ok(f"{self._monitors} email monitors")
 
     def _check_clock(self) -> Check:
-        if self._talk is None or not self._talk.has_answered:
+        if all(status is None for _, status in self._requests):
             return _not_checked("needs a response from AlertSite")
-        ahead = self._talk.ahead
+        ahead = self._ahead
         if ahead is None:
             return _not_checked("AlertSite sent no Date header")
         seconds = round(abs(ahead))
@@ -351,10 +313,9 @@ class Checkup:
 
 def _check_installation() -> Check:
     if owners := installation.other_owners():
-        return _fail(
+        raise ConfigurationError(
             f"{' and '.join(owners)} also installs a Python package named reconciler",
             f"Install {installation.NAME} into an environment of its own, for example with pipx.",
-            ExitCode.INVALID,
         )
     return _ok(f"{installation.NAME} {__version__}")
 
@@ -370,17 +331,14 @@ def _warn(message: str, hint: str) -> Check:
     return Check("", CheckStatus.WARN, message, hint)
 
 
-def _fail(message: str, hint: str, exit_code: ExitCode) -> Check:
-    return Check("", CheckStatus.FAIL, message, hint, exit_code)
-
-
 def _not_checked(why: str) -> Check:
     return Check("", CheckStatus.NOT_CHECKED, why)
 
 
 def _broken(reason: str) -> Check:
     message = f"the schemas or their validator do not work: {reason}"
-    return _fail(message, "Install reconciler again.", ExitCode.BUG)
+    hint = "Install reconciler again."
+    return Check("", CheckStatus.FAIL, message, hint, ExitCode.BUG)
 
 
 @click.command(epilog="Example: reconciler doctor --state git:origin")
@@ -401,7 +359,7 @@ def doctor(manifests: str, location: str | None, account: str | None, *, as_json
     for check in Checkup(manifests, location, account).checks():
         done.append(check)
         if not as_json:
-            console.data(check_text(check, colour=console.has_colour(sys.stdout)))
+            console.data(check_text(check, colour=console.has_colour()))
     if as_json:
         console.document(checks_json(done))
     failed = [check for check in done if check.status is CheckStatus.FAIL]

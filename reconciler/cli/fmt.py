@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path, PurePath
 
 import click
@@ -53,7 +52,7 @@ def fmt(paths: tuple[str, ...], *, check: bool, diff: bool) -> int:
             changed += 1
             console.data(file.path)
             if diff:
-                colour = console.has_colour(sys.stdout)
+                colour = console.has_colour()
                 console.data(edits_text(file.path, file.original, file.data, colour=colour))
         if findings:
             console.say(render.findings_text(findings))

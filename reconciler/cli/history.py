@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -73,7 +72,7 @@ def _list(store: Store, asked: str, limit: int, *, as_json: bool) -> ExitCode:
     elif not runs and not errors:
         console.say(f"{store.location}: no runs{f' of {asked}' if asked else ''} yet.")
     elif runs:
-        colour = console.has_colour(sys.stdout)
+        colour = console.has_colour()
         console.data(history_text(runs, whole=bool(asked), colour=colour))
     codes = [console.fail(error) for error in errors]
     return codes[0] if codes else ExitCode.OK
@@ -101,7 +100,7 @@ def _show(store: Store, asked: str, *, as_json: bool) -> ExitCode:
     if as_json:
         console.document({"runs": [run.to_json()]})
     else:
-        text = run_text(run, colour=console.has_colour(sys.stdout))
+        text = run_text(run, colour=console.has_colour())
         if not console.page(text):
             console.data(text)
     return ExitCode.OK

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -144,7 +143,7 @@ def _put(listing: Listing, columns: tuple[str, ...], output: str) -> None:
         case "name":
             text = list_names(listing)
         case _:
-            colour = console.has_colour(sys.stdout)
+            colour = console.has_colour()
             text = list_text(listing, columns, is_wide=output == "wide", colour=colour)
     if text:
         console.data(text)

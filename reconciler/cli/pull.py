@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -71,7 +70,7 @@ def pull(
     found = find_pull(
         workspace, look, known.state, take_all=take_all, write_unknown=unknown == "write"
     )
-    console.data(joined(_lines(found), colour=console.has_colour(sys.stdout)))
+    console.data(joined(_lines(found), colour=console.has_colour()))
     _say_rest(found)
     if not found.edits:
         return ExitCode.PARTIAL if found.skipped else ExitCode.OK
@@ -82,7 +81,7 @@ def pull(
 
 def _lines(found: Pull) -> Iterator[str]:
     """The edits, equal ones of many manifests as one, those that cannot be made, their count."""
-    colour = console.has_colour(sys.stdout)
+    colour = console.has_colour()
     for group in _alike(found.edits):
         first, names = group[0], [edits[0].desired.address for edits in group]
         who = names[0] if len(names) == 1 else f"{len(names):,} monitors"

@@ -15,60 +15,8 @@ from reconciler.schema import installed_schemas
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 
-_HELP = """Serve an AlertSite account on loopback until interrupted.
-
-Prints the variables that point other commands at it.
-
-\b
---fault, keys of a rule. None is known to be AlertSite's behaviour:
-  status=N             answer N with an error; without act or body, only that
-  body=html|truncated  act, then answer a proxy's page, or half of the answer
-  body=trickle         act, then answer ten bytes a second
-  act=first            act, then answer the status: status=503 act=first
-  act=late             the same, not waiting for a create that is under way
-                       (world backend); body=html does not wait either
-  drop=before|after    close the connection before or after acting, no answer
-  delay=SECONDS        wait before anything else
-  retry-after=VALUE    send this header with the status
-  skip=N, times=N      let N requests pass first; apply to N requests only
-
-\b
---world, off by default, may be combined. None is known to be AlertSite's:
-  lag=SECONDS          a created monitor is in the list only after that long
-  late=SECONDS         GET shows what a PATCH changed only after that long
-  backend=SECONDS      a create takes effect that long after it arrived,
-                       whatever becomes of its client and its answer
-  offset=ignored       the list ignores offset
-  offset=page          offset counts pages, not monitors
-  offset=needs-limit   offset has no effect unless limit is sent too
-  count=page           count is the length of the page (total: of all pages)
-  count=none           count is null
-  short=N              lists leave out the last N monitors, but count them
-  hide=N               lists leave out the last N monitors, uncounted
-  locations=merge      PATCH adds to locations and custom_properties
-                       (replace: it replaces them)
-  extra-keys           locations and custom_properties have more keys
-  no-type              GET shows no type
-  no-filter            the list ignores type=
-  trim                 texts are stored without white space around them
-  crlf                 line breaks are stored as CRLF
-  lower-host           hostnames are stored in lower case
-  names=trim           names are stored without white space around them
-  names=blanks         … with one blank for each run of white space inside
-  names=nfc            … in Unicode's composed form
-  names=html           … escaped, as in &amp;
-  names=cut:N          … cut after N characters; names= may be repeated
-  drop=FIELD           POST and PATCH accept FIELD and forget it; repeatable
-  bools=yn|01|text     GET shows "y" and "n", 1 and 0, or "true" and "false"
-  expired=400          an expired token is refused with 400 (401: with 401)
-  lies=create-id       hostile: a create is answered with another monitor's id
-  lies=previous-id     hostile: … with the id of the create before it
-  reuse-ids            a new monitor may get the id of a deleted one
-  vanish=first|ID      a monitor is deleted once the first page is served
-"""
 _EXAMPLES = """\b
 Example: reconciler sandbox --world lag=10 --fault 'PATCH * status=503'
 A create under way:
@@ -88,7 +36,7 @@ class _FilePath(click.Path):
         return super().convert(options.FromHere().convert(str(value), param, ctx), param, ctx)
 
 
-@click.command(help=_HELP, epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -172,15 +120,86 @@ def sandbox(
     *,
     strict: bool,
 ) -> int:
-    """Serve an AlertSite account on loopback until interrupted."""
+    """Serve an AlertSite account on loopback until interrupted.
+
+    Prints the variables that point other commands at it.
+
+    \b
+    --fault, keys of a rule. None is known to be AlertSite's behaviour:
+      status=N             answer N with an error; without act or body, only that
+      body=html|truncated  act, then answer a proxy's page, or half of the answer
+      body=trickle         act, then answer ten bytes a second
+      act=first            act, then answer the status: status=503 act=first
+      act=late             the same, not waiting for a create that is under way
+                           (world backend); body=html does not wait either
+      drop=before|after    close the connection before or after acting, no answer
+      delay=SECONDS        wait before anything else
+      retry-after=VALUE    send this header with the status
+      skip=N, times=N      let N requests pass first; apply to N requests only
+
+    \b
+    --world, off by default, may be combined. None is known to be AlertSite's:
+      lag=SECONDS          a created monitor is in the list only after that long
+      late=SECONDS         GET shows what a PATCH changed only after that long
+      backend=SECONDS      a create takes effect that long after it arrived,
+                           whatever becomes of its client and its answer
+      offset=ignored       the list ignores offset
+      offset=page          offset counts pages, not monitors
+      offset=needs-limit   offset has no effect unless limit is sent too
+      count=page           count is the length of the page (total: of all pages)
+      count=none           count is null
+      short=N              lists leave out the last N monitors, but count them
+      hide=N               lists leave out the last N monitors, uncounted
+      locations=merge      PATCH adds to locations and custom_properties
+                           (replace: it replaces them)
+      extra-keys           locations and custom_properties have more keys
+      no-type              GET shows no type
+      no-filter            the list ignores type=
+      trim                 texts are stored without white space around them
+      crlf                 line breaks are stored as CRLF
+      lower-host           hostnames are stored in lower case
+      names=trim           names are stored without white space around them
+      names=blanks         … with one blank for each run of white space inside
+      names=nfc            … in Unicode's composed form
+      names=html           … escaped, as in &amp;
+      names=cut:N          … cut after N characters; names= may be repeated
+      drop=FIELD           POST and PATCH accept FIELD and forget it; repeatable
+      bools=yn|01|text     GET shows "y" and "n", 1 and 0, or "true" and "false"
+      expired=400          an expired token is refused with 400 (401: with 401)
+      lies=create-id       hostile: a create is answered with another monitor's id
+      lies=previous-id     hostile: … with the id of the create before it
+      reuse-ids            a new monitor may get the id of a deleted one
+      vanish=first|ID      a monitor is deleted once the first page is served
+    """  # noqa: D301 - \b is click's mark for text that is not to be rewrapped
     gc.enable()  # it may serve for days
     package = import_sandbox("the sandbox needs the packages starlette and uvicorn")
     schemas = installed_schemas().documents
-    own = {package.USERNAME, package.VIEWER.username}
+    if seed_file is not None and seed_count is not None:
+        raise UsageError("--seed-file and --seed-count cannot be used together", "Use one of them.")
+    seed = package.seeded(seed_count, schemas) if seed_count is not None else read_seed(seed_file)
+    taken, further = {package.USERNAME, package.VIEWER.username}, []
+    for text in logins:
+        username, _, password = text.partition(":")
+        if not username or not password:
+            raise UsageError("--login needs a name and a password", "Write it as NAME:PASSWORD.")
+        if username in taken:
+            raise UsageError(f"--login: the user {username} already exists", "Use another name.")
+        taken.add(username)
+        further.append(package.UserLogin(username, password))
+    try:
+        rules = [package.parse_fault(fault) for fault in faults]
+    except ValueError as error:
+        raise UsageError(f"--fault: {error}") from error
+    try:
+        world = package.parse_world(",".join(worlds))
+    except ValueError as error:
+        raise UsageError(
+            f"--world: {error}", "For the values, run: reconciler sandbox --help"
+        ) from error
     options = package.Options(
         schemas=schemas,
-        seed=_seed(package, schemas, seed_file, seed_count),
-        logins=tuple(package.UserLogin(*login) for login in _logins(logins, own)),
+        seed=seed,
+        logins=further,
         database=database,
         port=port,
         request_log=request_log,
@@ -188,7 +207,7 @@ def sandbox(
         page_size=page_size,
         strict=strict,
         secret_fields=secret_fields,
-        controls=package.Controls(faults=_rules(package, faults), world=_world(package, worlds)),
+        controls=package.Controls(world, rules),
     )
 
     def announce(url: str) -> None:
@@ -200,56 +219,3 @@ def sandbox(
     with starting_sandbox("Choose another --port, --db or --request-log."):
         package.serve(options, announce)
     return ExitCode.OK
-
-
-def _seed(
-    package: Any,  # noqa: ANN401 - a module
-    schemas: Mapping[str, Any],
-    file: Path | None,
-    count: int | None,
-) -> list[dict[str, Any]]:
-    """The monitors of a new account.
-
-    Raises:
-        UsageError: both a file and a number were given.
-        ConfigurationError: the file holds something else.
-    """
-    if file is not None and count is not None:
-        raise UsageError("--seed-file and --seed-count cannot be used together", "Use one of them.")
-    if count is not None:
-        monitors: list[dict[str, Any]] = package.seeded(count, schemas)
-        return monitors
-    return read_seed(file)
-
-
-def _logins(texts: Iterable[str], taken: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Name and password of each further account; `taken` are the names that others have.
-
-    Raises:
-        UsageError: one has no name or password, or a name that is another's.
-    """
-    names = set(taken)
-    for text in texts:
-        username, _, password = text.partition(":")
-        if not username or not password:
-            raise UsageError("--login needs a name and a password", "Write it as NAME:PASSWORD.")
-        if username in names:
-            raise UsageError(f"--login: the user {username} already exists", "Use another name.")
-        names.add(username)
-        yield username, password
-
-
-def _rules(package: Any, faults: tuple[str, ...]) -> tuple[Any, ...]:  # noqa: ANN401 - a module
-    try:
-        return tuple(package.parse_fault(fault) for fault in faults)
-    except ValueError as error:
-        raise UsageError(f"--fault: {error}") from error
-
-
-def _world(package: Any, worlds: tuple[str, ...]) -> Any:  # noqa: ANN401 - a module, its value
-    try:
-        return package.parse_world(",".join(worlds))
-    except ValueError as error:
-        raise UsageError(
-            f"--world: {error}", "For the values, run: reconciler sandbox --help"
-        ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -86,7 +85,7 @@ def set_(
 
 def _show(found: Setting, *, pages: bool) -> None:
     files = [(file.path, file.original or b"", file.data) for file in found.files]
-    text = folded_edits_text(files, colour=console.has_colour(sys.stdout))
+    text = folded_edits_text(files, colour=console.has_colour())
     if text and not (pages and console.page(text)):
         console.data(text)
     meant = quantity(found.meant, "manifest")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from reconciler.cli import console, options, runtime, selection
@@ -50,6 +48,6 @@ def status(manifests: str, location: str | None, *, as_json: bool) -> int:
     if as_json:
         console.document(found.to_json())
         return ExitCode.OK
-    age, colour = runtime.age(state.saved_at), console.has_colour(sys.stdout)
+    age, colour = runtime.age(state.saved_at), console.has_colour()
     console.data(overview_text(found, age=age, colour=colour))
     return ExitCode.OK

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from reconciler import render
@@ -48,7 +46,7 @@ def why(asked: str, manifests: str, location: str | None, *, offline: bool, as_j
         found,
         age=runtime.age(record.applied_at) if record else "",
         only="." in asked,
-        colour=console.has_colour(sys.stdout),
+        colour=console.has_colour(),
     )
     console.data(text)
     return ExitCode.OK

@@ -50,7 +50,19 @@ def read() -> Linting:
             f"{config.PROJECT}: [lint] severity: no code matches {pattern}{advice}", "Fix it."
         )
     file = table.get("baseline", "lint-baseline.json")
-    return Linting(policy, file, _read(file))
+    hint = "Remove it, then create it again with: reconciler validate --update-baseline"
+    try:
+        data = json_text.read(durable.read_regular(file, _MOST_BYTES))
+    except FileNotFoundError:
+        return Linting(policy, file, frozenset())
+    except (OSError, ValueError) as error:
+        reason = json_text.reason_of(error)
+        raise ConfigurationError(
+            f"{file}, the lint baseline, cannot be read: {reason}", hint
+        ) from error
+    if problem := problem_of("lint-baseline", data):
+        raise ConfigurationError(f"{file} is not a lint baseline: {problem}", hint)
+    return Linting(policy, file, from_json(data))
 
 
 def write(file: str, baseline: Iterable[KnownFinding]) -> None:
@@ -66,21 +78,3 @@ def write(file: str, baseline: Iterable[KnownFinding]) -> None:
             f"{file} cannot be written: {error.strerror}",
             "Set another file as baseline in [lint] of reconciler.toml.",
         ) from error
-
-
-def _read(file: str) -> frozenset[KnownFinding]:
-    try:
-        data = json_text.read(durable.read_regular(file, _MOST_BYTES))
-    except FileNotFoundError:
-        return frozenset()
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"{file}, the lint baseline, cannot be read: {json_text.reason_of(error)}",
-            "Remove it, then create it again with: reconciler validate --update-baseline",
-        ) from error
-    if problem := problem_of("lint-baseline", data):
-        raise ConfigurationError(
-            f"{file} is not a lint baseline: {problem}",
-            "Remove it, then create it again with: reconciler validate --update-baseline",
-        )
-    return from_json(data)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.core.plan import Plan
-    from reconciler.usecases.review import Commented
 
 
 @click.command(epilog="Example: reconciler comment plan.json --platform github --file plan.md")
@@ -68,20 +67,21 @@ def comment(
         raise UsageError("there is nothing to post", "Specify PLAN, --file, or both.")
     plans = [plan_file.read(path).plan for path in plan_paths]
     text = pipeline.read_text(text_path) if text_path else _rendered(plans)
-    name = account or _name(plans)
+    match plans:
+        case ():
+            usual = DEFAULT_ACCOUNT
+        case (plan,):
+            usual = plan.account.name
+        case _:
+            usual = ALL
     number = pipeline.number_of_request(platform, request)
     try:
         with pipeline.connect(platform, number) as place:
-            done = review.comment(place, text, name, Behavior(behavior), plans)
+            done = review.comment(place, text, account or usual, Behavior(behavior), plans)
     except NotAllowedError as error:
         where = pipeline.summarise(text)
         console.say(f"Warning: cannot write a comment here: {error}. The text {where}.")
         return ExitCode.OK
-    _say(done, number)
-    return ExitCode.OK
-
-
-def _say(done: Commented, number: int) -> None:
     console.note(f"The comment on request {number} is {done.done.value}.")
     for label in done.labels.gained:
         console.note(f"Label added: {label}")
@@ -89,17 +89,7 @@ def _say(done: Commented, number: int) -> None:
         console.note(f"Label removed: {label}")
     if done.not_allowed:
         console.say(f"Warning: cannot set labels here: {done.not_allowed}.")
-
-
-def _name(plans: Sequence[Plan]) -> str:
-    """Whose comment it is: one account's, or that of all of them."""
-    match plans:
-        case ():
-            return DEFAULT_ACCOUNT
-        case (plan,):
-            return plan.account.name
-        case _:
-            return ALL
+    return ExitCode.OK
 
 
 def _rendered(plans: Sequence[Plan]) -> str:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from reconciler.cli.formats import Outputs
-    from reconciler.cli.signals import Signals
-    from reconciler.core.drift import Drift
     from reconciler.core.state import Record
     from reconciler.usecases.load import Fleet
 
@@ -61,46 +59,35 @@ def drift(
     a path. Fields that lifecycle.ignore named at the last apply are skipped until their day.
     """
     with signals.emitting("drift", events, metrics, notify) as told:
-        found = _found(location, targets, manifests, told, unmanaged=unmanaged)
-        told.tell(DriftFound(found, is_whole=not targets))
+        schemas = installed_schemas()
+        kinds = schemas.kinds
+        run = runtime.begin(location, run=told.run)
+        is_whole = not targets
+        with connect(schemas, limits=run.limits, reporter=told.reporter) as connection:
+            known = run.known(connection.account)
+            state, place = known.state, run.store.location
+            if not known.saved.serial and not state.records:
+                raise StateError(
+                    f"{place}: there is no state to compare with",
+                    "Check --state, or run apply once to create it.",
+                )
+            if unmanaged and state.unmanaged is None:
+                raise StateError(
+                    f"{place}: the state does not list the monitors that had no manifest",
+                    "Run apply once to save them, or list all with: reconciler list --unmanaged",
+                )
+            targets = _by_address(targets, manifests, state.all_records)
+            live = observe(connection.reader(), kinds, state).live
+        records = records_of(state, live, kinds)
+        today = runtime.now()[:10]
+        found = find_drift(connection.account, records, live, kinds, targets, today)
+        if unmanaged and state.unmanaged is not None:
+            before = (*state.unmanaged, *runtime.others().ids)
+            found = found._replace(unmanaged=find_unmanaged(records, live, kinds, before))
+        told.tell(DriftFound(found, is_whole=is_whole))
         made = provenance.of_run(outputs, told.run, runtime.now())
         outputs.put(found, found.to_json, View(made=made))
         return told.end(ExitCode.CHANGES if found.is_something else ExitCode.OK)
-
-
-def _found(
-    location: str | None,
-    targets: tuple[str, ...],
-    manifests: str,
-    told: Signals,
-    *,
-    unmanaged: bool,
-) -> Drift:
-    schemas = installed_schemas()
-    run = runtime.begin(location, run=told.run)
-    with connect(schemas, limits=run.limits, reporter=told.reporter) as connection:
-        known = run.known(connection.account)
-        if not known.saved.serial and not known.state.records:
-            raise StateError(
-                f"{run.store.location}: there is no state to compare with",
-                "Check --state, or run apply once to create it.",
-            )
-        before = known.state.unmanaged
-        if unmanaged and before is None:
-            raise StateError(
-                f"{run.store.location}: the state does not list the monitors that had no manifest",
-                "Run apply once to save them, or list all with: reconciler list --unmanaged",
-            )
-        targets = _by_address(targets, manifests, known.state.all_records)
-        live = observe(connection.reader(), schemas.kinds, known.state).live
-    today = runtime.now()[:10]
-    kinds = schemas.kinds
-    records = records_of(known.state, live, kinds)
-    found = find_drift(connection.account, records, live, kinds, targets, today)
-    if not unmanaged or before is None:
-        return found
-    before = (*before, *runtime.others().ids)
-    return found._replace(unmanaged=find_unmanaged(records, live, kinds, before))
 
 
 def _by_address(

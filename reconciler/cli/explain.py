@@ -27,10 +27,7 @@ from reconciler.render.fields import (
 from reconciler.schema import did_you_mean, installed_schemas
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from reconciler.core.fields import Described
-    from reconciler.core.model import JSON
     from reconciler.core.printable import Lines
 
 _LINT = "lint"
@@ -101,10 +98,24 @@ def _explained(name: str) -> Lines:
     if name == _LINT:
         return codes_text()
     if kind == _LINT or name in CODES:
-        return _code(name.removeprefix(f"{_LINT}."))
+        code = name.removeprefix(f"{_LINT}.")
+        if code in CODES:
+            return code_text(code)
+        raise UsageError(
+            f"lint has no code {code or '(empty)'}{did_you_mean(code, CODES)}",
+            "To list all codes, run: reconciler explain lint",
+        )
     found = {one: described(document) for one, document in documents.items()}
     if kind in documents:
-        return _of_kind(documents[kind], kind, found[kind], field)
+        if not field:
+            return kind_text(documents[kind], found[kind])
+        if of_kind := fields.find(found[kind], field):
+            return field_text({kind: of_kind})
+        raise UsageError(
+            f"{kind} has no field {field}{did_you_mean(field, _names(found[kind]))}",
+            f"To list its fields, run: reconciler explain {kind}. Fields that are not in the "
+            "schema go under extra.",
+        )
     of_all = {one: item for one in found if (item := fields.find(found[one], name))}
     if of_all:
         return field_text(of_all)
@@ -139,31 +150,6 @@ def _members(noun: str, number: int | None) -> Lines:
         f"no monitor of the account has the {noun} {number}, so AlertSite returns nothing about it",
         f"To list those that monitors have, run: reconciler explain {noun}",
     )
-
-
-def _code(name: str) -> Lines:
-    if name not in CODES:
-        advice = did_you_mean(name, CODES)
-        raise UsageError(
-            f"lint has no code {name or '(empty)'}{advice}",
-            "To list all codes, run: reconciler explain lint",
-        )
-    return code_text(name)
-
-
-def _of_kind(
-    document: Mapping[str, JSON], kind: str, found: tuple[Described, ...], name: str
-) -> Lines:
-    if not name:
-        return kind_text(document, found)
-    field = fields.find(found, name)
-    if field is None:
-        raise UsageError(
-            f"{kind} has no field {name}{did_you_mean(name, _names(found))}",
-            f"To list its fields, run: reconciler explain {kind}. Fields that are not in the "
-            "schema go under extra.",
-        )
-    return field_text({kind: field})
 
 
 def _names(found: tuple[Described, ...]) -> list[str]:

@@ -14,7 +14,6 @@ from reconciler.usecases.history import check_is_known, read_run, read_runs
 from reconciler.usecases.load import load
 
 if TYPE_CHECKING:
-    from reconciler.core.model import Desired
     from reconciler.state_store import Store
 
 
@@ -65,8 +64,16 @@ def history(asked: tuple[str, ...], limit: int, location: str | None, *, as_json
 
 def _list(store: Store, asked: str, limit: int, *, as_json: bool) -> ExitCode:
     runs, errors = read_runs(store, asked, limit)
-    if asked and not runs and not errors:
-        _check(store, asked)
+    if asked and not runs and not errors:  # it may be a typing error
+        schemas = installed_schemas()
+        try:
+            desired = load(options.sources(*runtime.account().manifests), schemas).desired
+        except InvalidManifestsError:  # any of them may have the address
+            pass
+        except ConfigurationError:  # there are none
+            check_is_known(store, asked, (), schemas.kinds)
+        else:
+            check_is_known(store, asked, desired, schemas.kinds)
     if as_json:
         console.document({"runs": [run.to_json() for run in runs]})
     elif not runs and not errors:
@@ -76,23 +83,6 @@ def _list(store: Store, asked: str, limit: int, *, as_json: bool) -> ExitCode:
         console.data(history_text(runs, whole=bool(asked), colour=colour))
     codes = [console.fail(error) for error in errors]
     return codes[0] if codes else ExitCode.OK
-
-
-def _check(store: Store, asked: str) -> None:
-    """Stops at what no run, record or manifest knows, if the manifests can be read.
-
-    Raises:
-        UsageError: it may be a typing error.
-    """
-    schemas = installed_schemas()
-    desired: tuple[Desired, ...] = ()
-    try:
-        desired = load(options.sources(*runtime.account().manifests), schemas).desired
-    except InvalidManifestsError:  # any of them may have the address
-        return
-    except ConfigurationError:
-        pass  # there are none
-    check_is_known(store, asked, desired, schemas.kinds)
 
 
 def _show(store: Store, asked: str, *, as_json: bool) -> ExitCode:

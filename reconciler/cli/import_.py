@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,11 +125,11 @@ def import_(
     )
     schemas = installed_schemas()
     run = runtime.begin(location)
-    with connect(schemas, limits=run.limits) as connection:
-        if into is not None:
-            return _import(terms, schemas, run, connection, into)
-        with runtime.locked(run, "import", lock_timeout, connection):
-            return _import(terms, schemas, run, connection, None)
+    with ExitStack() as stack:
+        connection = stack.enter_context(connect(schemas, limits=run.limits))
+        if into is None:  # else nothing is written but files that nobody else knows
+            stack.enter_context(runtime.locked(run, "import", lock_timeout, connection))
+        return _import(terms, schemas, run, connection, into)
 
 
 def _check_is_root() -> None:
@@ -167,8 +167,6 @@ def _import(
     found = importing.draft(live, schemas, state, terms, runtime.redactor())
     with console.writing() as writes:
         importing.write(found, folder, writes.one)
-        for line in _written(found, folder):
-            console.data(line)
         for line in _report(found, folder):
             console.data(line)
         code = ExitCode.PARTIAL if found.skipped else ExitCode.OK
@@ -181,9 +179,8 @@ def _import(
         if found.drafts:
             if into is None:
                 _know_findings(found, checked.fleet, writes)
-                recorder = run.recorder(
-                    known, "import", connection.cancellation, console.reporter()
-                )
+                reporter = console.reporter()
+                recorder = run.recorder(known, "import", connection.cancellation, reporter)
                 # The first apply is held to what is set now, and not to what its commit sets.
                 budget = state.budget or runtime.budgets().configured._asdict()
                 recorder.finish(
@@ -191,11 +188,8 @@ def _import(
                 )
             code = _show_plan(checked.plan, into) or code
         if checked.others:
-            others = quantity(
-                checked.others,
-                "existing manifest differs",
-                "existing manifests differ",
-            )
+            differ = ("existing manifest differs", "existing manifests differ")
+            others = quantity(checked.others, *differ)
             console.data(f"{others} from AlertSite. To see how, run: reconciler plan")
         if checked.loose:
             loose = quantity(len(checked.loose), "existing manifest has", "existing manifests have")
@@ -227,36 +221,14 @@ def _know_findings(found: Imported, fleet: Fleet, writes: Writes) -> None:
     )
 
 
-def _written(found: Imported, folder: str) -> Iterator[str]:
-    """The files, or how many there are in which folder if they are many."""
+def _report(found: Imported, folder: str) -> Iterator[str]:
+    """What was written, and what is left to do."""
     paths = [Path(folder, path) for path in found.texts]
     if len(paths) > FOLDED_ABOVE:
         folders = counted(str(path.parent) for path in paths)
         yield f"wrote  {quantity(len(paths), 'file')}: {counts_text(folders)}"
     else:
         yield from (f"wrote  {path}" for path in paths)
-
-
-def _report(found: Imported, folder: str) -> Iterator[str]:
-    yield from _totals(found, folder)
-    yield from _list(
-        "fields that are not in the schemas are under extra; remove those that AlertSite sets",
-        (f"{field}: {some(names)}" for field, names in found.unknown.items()),
-    )
-    yield from _list(
-        "these strings may be secrets and were not written; comments mark the places. Write "
-        "secretRefs there, or delete the new files and run import --unknown write",
-        (f"{field}: {some(names)}" for field, names in found.held_back.items()),
-    )
-    yield from _list("left out because a manifest cannot express it", _lines(found.left_out))
-    yield from _list("no manifest was written for these", _lines(found.skipped))
-    yield from _list(
-        "set these variables, or write other secretRefs",
-        (f"{told.text}: {told.subject} {told.field}" for told in found.secrets),
-    )
-
-
-def _totals(found: Imported, folder: str) -> Iterator[str]:
     if found.known:
         yield f"{quantity(found.known, 'monitor')} already in manifests: not changed."
     for account, count in found.elsewhere.items():
@@ -264,21 +236,39 @@ def _totals(found: Imported, folder: str) -> Iterator[str]:
             f"{quantity(count, 'monitor')} already in manifests of the account {account}, which "
             "has the same login: not imported."
         )
-    if not found.drafts:
+    if found.drafts:
+        count = len(found.texts) - bool(found.shared)
+        total = quantity(len(found.drafts), "monitor")
+        yield f"Imported {total} into {quantity(count, 'file')} below {folder}."
+        if found.is_unshared:
+            yield (
+                "No defaults were written: they would also apply to the manifests that already "
+                "exist. Only an import that finds none writes defaults."
+            )
+        for item in found.shared:
+            path = Path(folder, "_defaults.yaml")
+            kinds = f" ({', '.join(item.kinds)})" if item.kinds else ""
+            yield f"Shared values in {path}{kinds}: {', '.join(item.spec)}"
+    else:
         yield "Nothing to import."
-        return
-    count = len(found.texts) - bool(found.shared)
-    total = quantity(len(found.drafts), "monitor")
-    yield f"Imported {total} into {quantity(count, 'file')} below {folder}."
-    if found.is_unshared:
-        yield (
-            "No defaults were written: they would also apply to the manifests that already exist. "
-            "Only an import that finds none writes defaults."
-        )
-    for item in found.shared:
-        path = Path(folder, "_defaults.yaml")
-        kinds = f" ({', '.join(item.kinds)})" if item.kinds else ""
-        yield f"Shared values in {path}{kinds}: {', '.join(item.spec)}"
+    to_do: dict[str, Iterable[str]] = {
+        "fields that are not in the schemas are under extra; remove those that AlertSite sets": (
+            f"{field}: {some(names)}" for field, names in found.unknown.items()
+        ),
+        "these strings may be secrets and were not written; comments mark the places. Write "
+        "secretRefs there, or delete the new files and run import --unknown write": (
+            f"{field}: {some(names)}" for field, names in found.held_back.items()
+        ),
+        "left out because a manifest cannot express it": _lines(found.left_out),
+        "no manifest was written for these": _lines(found.skipped),
+        "set these variables, or write other secretRefs": (
+            f"{told.text}: {told.subject} {told.field}" for told in found.secrets
+        ),
+    }
+    for title, lines in to_do.items():
+        if items := [f"  - {line}" for line in lines]:
+            yield f"To do: {title}"
+            yield from items
 
 
 def _lines(notes: Sequence[ImportNote]) -> Iterator[str]:
@@ -291,13 +281,6 @@ def _lines(notes: Sequence[ImportNote]) -> Iterator[str]:
         who = some([note.subject for note in group])
         field = f" {group[0].field}" if group[0].field else ""
         yield f"{who}{field}: {group[0].text}"
-
-
-def _list(title: str, lines: Iterable[str]) -> Iterator[str]:
-    items = [f"  - {line}" for line in lines]
-    if items:
-        yield f"To do: {title}"
-        yield from items
 
 
 def _show_plan(plan: Plan, into: str | None) -> ExitCode:

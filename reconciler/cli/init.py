@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,24 +14,14 @@ from reconciler import durable
 from reconciler.cli import console, installation, options, runtime
 from reconciler.core.printable import joined
 from reconciler.errors import ConfigurationError, ExitCode, UsageError
-from reconciler.schema import schema_folder
+from reconciler.schema import installed_schemas, schema_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 _MANIFESTS = "monitors"
 _EXAMPLE = "example-smtp.yaml"
-_SCHEMAS = (
-    "manifest",
-    "email-imap",
-    "email-pop",
-    "email-round-trip",
-    "email-smtp",
-    "defaults",
-    "override",
-)
-"""Those that an editor needs for manifests; the first leads to the others."""
 _COMMAND = ".reconciler/command.mk"
 """How this machine runs the tool, for the Makefile; not in Git."""
 _FILES = {
@@ -78,17 +69,23 @@ def init(folder: str | None) -> int:
             if os.path.lexists(root / name):
                 console.data(f"kept   {name}")
                 continue
-            with writes.one(name):
-                is_new = _write(root / name, content)
-            written += is_new
-            console.data(f"{'wrote' if is_new else 'kept '}  {name}")
+            try:
+                with writes.one(name), _writable(root / name) as path:
+                    durable.create(path, content)
+            except FileExistsError:
+                console.data(f"kept   {name}")
+                continue
+            written += 1
+            console.data(f"wrote  {name}")
         if not written:
             console.note("Everything already exists; nothing was written.")
             return ExitCode.OK
         command = installation.command()
         if command != installation.ON_PATH:
-            with writes.one(_COMMAND):
-                _write_command(root / _COMMAND, command)
+            # `make` is to run this copy of the tool, where the PATH has another or none.
+            words = shlex.join(command).replace("$", "$$").replace("#", "\\#")
+            with writes.one(_COMMAND), _writable(root / _COMMAND) as path:
+                durable.replace(path, f"RECONCILER ?= {words}\n".encode())
         where = "here" if root == Path() else f"in {root}"
         manifests, advice = "the manifests", ""
         if (root / _MANIFESTS / _EXAMPLE).exists():
@@ -106,47 +103,32 @@ def _contents(root: Path) -> Iterator[tuple[str, bytes]]:
     example = f"{_MANIFESTS}/{_EXAMPLE}"
     if not (root / _MANIFESTS).exists() or (root / example).exists():
         yield example, (_TEMPLATES / _EXAMPLE).read_bytes()
-    for name in sorted(_SCHEMAS):
+    # Those that an editor needs for manifests; the first leads to the others.
+    for name in sorted(("manifest", *installed_schemas().documents, "defaults", "override")):
         yield f"schemas/{name}.schema.json", (schema_folder() / f"{name}.schema.json").read_bytes()
     for name, template in _FILES.items():
         yield name, (_TEMPLATES / template).read_bytes()
 
 
-def _write(path: Path, content: bytes) -> bool:
-    """Writes a file unless something is there; says whether it did.
+@contextmanager
+def _writable(path: Path) -> Iterator[Path]:
+    """Makes the folder of a file that the body writes.
 
     Raises:
         ConfigurationError: it cannot be written.
+        FileExistsError: as the body.
     """
     try:
         durable.make_folder(path.parent)
-        durable.create(path, content)
+        yield path
     except FileExistsError:
-        return False
-    except NotADirectoryError as error:
-        raise _unwritable(path, "a file has the name of a folder") from error
+        raise
     except OSError as error:
-        raise _unwritable(path, error.strerror or str(error)) from error
-    return True
-
-
-def _write_command(path: Path, command: Sequence[str]) -> None:
-    """Lets `make` run this copy of the tool, where the PATH has another or none.
-
-    Raises:
-        ConfigurationError: it cannot be written.
-    """
-    words = shlex.join(command).replace("$", "$$").replace("#", "\\#")
-    try:
-        durable.make_folder(path.parent)
-        durable.replace(path, f"RECONCILER ?= {words}\n".encode())
-    except OSError as error:
-        raise _unwritable(path, error.strerror or str(error)) from error
-
-
-def _unwritable(path: Path, reason: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"{path} cannot be written: {reason}",
-        "Use another folder, or check its permissions and free space. Files that are already "
-        "written stay.",
-    )
+        reason = error.strerror or str(error)
+        if isinstance(error, NotADirectoryError):
+            reason = "a file has the name of a folder"
+        raise ConfigurationError(
+            f"{path} cannot be written: {reason}",
+            "Use another folder, or check its permissions and free space. Files that are already "
+            "written stay.",
+        ) from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from reconciler.cli import completions, console, options, runtime, selection
@@ -14,9 +12,6 @@ from reconciler.errors import ExitCode, UsageError
 from reconciler.render.listings import counts_text, list_csv, list_names, list_text
 from reconciler.usecases.listing import check_columns, check_targets, find_monitors
 from reconciler.usecases.plan import Workspace
-
-if TYPE_CHECKING:
-    from reconciler.core.listing import Listing
 
 _TABLES = ("table", "wide", "csv")
 
@@ -77,8 +72,22 @@ def list_(
     Never writes, and shows no secrets. Every TARGET is an address, an id, a glob over addresses,
     label=value, or a file or folder; a leading ! excludes.
     """
-    wanted = [_condition(text) for text in conditions]
-    shown = _columns(columns, output)
+    wanted = []
+    for text in conditions:
+        column, equals, pattern = text.partition("=")
+        if not equals:
+            raise UsageError(
+                f"--where {text}: it has no =",
+                "Write a column and a glob, such as hostname='mail-4*'.",
+            )
+        wanted.append(Where(column.removeprefix("spec.").removeprefix("extra."), pattern))
+    if columns is not None and output not in _TABLES:
+        raise UsageError(
+            f"--columns cannot be used with --output {output}", f"Use {', '.join(_TABLES)}."
+        )
+    shown: tuple[str, ...] = USUAL if output == "table" else WIDE
+    if columns is not None:
+        shown = tuple(name.strip() for name in columns.split(","))
     if offline and unmanaged:
         raise UsageError(
             "--unmanaged needs AlertSite: the state has no unmanaged monitors",
@@ -91,60 +100,34 @@ def list_(
         Standing.ORPHANED: orphaned,
     }
     standings = [standing for standing, is_wanted in asked.items() if is_wanted]
-    listing = _found(manifests, location, offline=offline)
-    check_columns(listing, (condition.column for condition in wanted), "--where")
-    check_columns(listing, shown, "--columns")
-    if runtime.part() is None:  # of several accounts, others may have it
-        check_targets(listing, targets)
-    _put(listing.only(standings, wanted, targets), shown, output)
-    if targets and not listing.only((), (), targets).monitors:
-        console.note(f"No monitor matches {' '.join(targets)}.")
-    return ExitCode.OK
-
-
-def _condition(text: str) -> Where:
-    column, equals, pattern = text.partition("=")
-    if not equals:
-        raise UsageError(
-            f"--where {text}: it has no =", "Write a column and a glob, such as hostname='mail-4*'."
-        )
-    return Where(column.removeprefix("spec.").removeprefix("extra."), pattern)
-
-
-def _columns(columns: str | None, output: str) -> tuple[str, ...]:
-    if columns is None:
-        return USUAL if output == "table" else WIDE
-    if output not in _TABLES:
-        raise UsageError(
-            f"--columns cannot be used with --output {output}", f"Use {', '.join(_TABLES)}."
-        )
-    return tuple(name.strip() for name in columns.split(","))
-
-
-def _found(manifests: str, location: str | None, *, offline: bool) -> Listing:
     schemas, fleet = options.load(manifests, may_be_empty=True)
     run = runtime.begin(location)
     workspace = Workspace(fleet, schemas, run.vault())
     if offline:
-        return find_monitors(workspace, run.known(None).state, None)
-    with connect(schemas, limits=run.limits) as connection:
-        state = run.known(connection.account).state
-        return find_monitors(workspace, state, connection.reader())
-
-
-def _put(listing: Listing, columns: tuple[str, ...], output: str) -> None:
+        listing = find_monitors(workspace, run.known(None).state, None)
+    else:
+        with connect(schemas, limits=run.limits) as connection:
+            state = run.known(connection.account).state
+            listing = find_monitors(workspace, state, connection.reader())
+    check_columns(listing, (condition.column for condition in wanted), "--where")
+    check_columns(listing, shown, "--columns")
+    if runtime.part() is None:  # of several accounts, others may have it
+        check_targets(listing, targets)
+    found = listing.only(standings, wanted, targets)
     match output:
         case "json":
-            console.document(listing.to_json())
-            return
+            console.document(found.to_json())
         case "csv":
-            console.data(list_csv(listing, columns))
-            return
-        case "name":
-            text = list_names(listing)
+            console.data(list_csv(found, shown))
         case _:
-            colour = console.has_colour()
-            text = list_text(listing, columns, is_wide=output == "wide", colour=colour)
-    if text:
-        console.data(text)
-    console.note(counts_text(listing))
+            is_wide, colour = output == "wide", console.has_colour()
+            if output == "name":
+                text = list_names(found)
+            else:
+                text = list_text(found, shown, is_wide=is_wide, colour=colour)
+            if text:
+                console.data(text)
+            console.note(counts_text(found))
+    if targets and not listing.only((), (), targets).monitors:
+        console.note(f"No monitor matches {' '.join(targets)}.")
+    return ExitCode.OK

@@ -51,24 +51,18 @@ def mv(paths: tuple[str, ...], manifests: str, *, dry_run: bool, as_json: bool) 
         with console.writing() as writes:
             move(found, writes.one)
     if as_json:
-        console.document(EditReport(found.files, _fields(found), not dry_run).to_json())
+        fields = tuple(
+            EditedField(
+                it.desired.address, it.desired.origin.path, f"{it.section}.{it.field}", it.value
+            )
+            for it in found.kept
+        )
+        console.document(EditReport(found.files, fields, not dry_run).to_json())
     elif dry_run:
         console.say("Nothing was moved. Run the same command without --dry-run.")
     else:
         console.say("Moved. The plan is the same as before. Review the edits, then commit them.")
     return ExitCode.OK
-
-
-def _fields(found: Move) -> tuple[EditedField, ...]:
-    return tuple(
-        EditedField(
-            item.desired.address,
-            item.desired.origin.path,
-            f"{item.section}.{item.field}",
-            item.value,
-        )
-        for item in found.kept
-    )
 
 
 def _lines(found: Move) -> Iterator[str]:
@@ -79,11 +73,8 @@ def _lines(found: Move) -> Iterator[str]:
         yield f"{path} → {found.files[path]}" if path in found.files else path
         for item in kept.get(path, ()):
             field = item.field if item.section == SPEC else f"{item.section}.{item.field}"
-            yield f"  {item.desired.address}: {field}: {value_text(item.value)} ({_why(item)})"
+            was = f"the default at {item.before}" if item.before else "without a default"
+            yield f"  {item.desired.address}: {field}: {value_text(item.value)} (so far {was})"
     yield ""
     files, fields = quantity(len(found.files), "file"), quantity(len(found.kept), "field")
     yield f"Move: {files}, {fields} written that a default would change."
-
-
-def _why(item: Kept) -> str:
-    return f"so far the default at {item.before}" if item.before else "so far without a default"

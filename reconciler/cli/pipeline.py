@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
@@ -16,7 +16,7 @@ from reconciler.core.printable import joined
 from reconciler.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from reconciler.usecases.platforms import GitHub, GitLab
 
@@ -41,23 +41,11 @@ _SUMMARY_BYTES = 1024 * 1024
 """GitHub takes no more of one step."""
 
 
-class Surroundings(NamedTuple):
-    """Which variables of a platform say what."""
-
-    token: str
-    api: str
-    project: str
-    default_api: str
-
-
 _VARIABLES = {
-    "github": Surroundings(
-        "GITHUB_TOKEN", "GITHUB_API_URL", "GITHUB_REPOSITORY", "https://api.github.com"
-    ),
-    "gitlab": Surroundings(
-        "GITLAB_TOKEN", "CI_API_V4_URL", "CI_PROJECT_ID", "https://gitlab.com/api/v4"
-    ),
+    "github": ("GITHUB_TOKEN", "GITHUB_API_URL", "GITHUB_REPOSITORY", "https://api.github.com"),
+    "gitlab": ("GITLAB_TOKEN", "CI_API_V4_URL", "CI_PROJECT_ID", "https://gitlab.com/api/v4"),
 }
+"""Which variables have the token, the API and the project; and which API that is otherwise."""
 
 
 @contextmanager
@@ -70,25 +58,25 @@ def connect(name: str, number: int | None = None) -> Iterator[GitHub | GitLab]:
     """
     from reconciler.usecases.platforms import GitHub, GitLab, PlatformContext  # httpx, 120 ms
 
-    variables = _VARIABLES[name]
-    project = os.environ.get(variables.project, "")
+    token_variable, api_variable, project_variable, usual_api = _VARIABLES[name]
+    project = os.environ.get(project_variable, "")
     if not project:
         raise ConfigurationError(
-            f"{variables.project} is not set",
+            f"{project_variable} is not set",
             "Run this in a pipeline, or set it as a pipeline does.",
         )
-    api = (os.environ.get(variables.api) or variables.default_api).rstrip("/")
+    api = (os.environ.get(api_variable) or usual_api).rstrip("/")
     graphql = os.environ.get("GITHUB_GRAPHQL_URL") or f"{api}/graphql"
-    for name_of, url in ((variables.api, api), ("GITHUB_GRAPHQL_URL", graphql)):
+    for name_of, url in ((api_variable, api), ("GITHUB_GRAPHQL_URL", graphql)):
         if not _is_url(url):
             raise ConfigurationError(
                 f"{name_of} is not the URL of a server", "Check its beginning."
             )
-    token = os.environ.get(variables.token, "").strip()  # a file that holds it ends with a line
+    token = os.environ.get(token_variable, "").strip()  # a file that holds it ends with a line
     runtime.redactor().know(token)
     if not (token.isascii() and token.isprintable()):
         raise ConfigurationError(
-            f"{variables.token} has characters that are not valid in a token", "Set it again."
+            f"{token_variable} has characters that are not valid in a token", "Set it again."
         )
     kind = GitHub if name == "github" else GitLab
     found = kind(PlatformContext(api, graphql, project, number or 0, token), runtime.clock())
@@ -115,10 +103,7 @@ def number_of_request(name: str, given: int | None) -> int:
     """
     if given is not None:
         return given
-    environment = os.environ
-    found = (
-        _github(environment) if name == "github" else environment.get("CI_MERGE_REQUEST_IID", "")
-    )
+    found = _github() if name == "github" else os.environ.get("CI_MERGE_REQUEST_IID", "")
     if found.isdecimal():
         return int(found)
     raise ConfigurationError(
@@ -127,15 +112,14 @@ def number_of_request(name: str, given: int | None) -> int:
     )
 
 
-def _github(environment: Mapping[str, str]) -> str:
+def _github() -> str:
     """As the event says, or the ref of it: refs/pull/NUMBER/merge."""
-    path = environment.get("GITHUB_EVENT_PATH")
-    if path:
+    if path := os.environ.get("GITHUB_EVENT_PATH"):
         hint = "Specify the request with --request."
         event = json_file.read(path, hint, name=f"GITHUB_EVENT_PATH: {path}", most=_MOST_BYTES)
         if isinstance(event, dict) and isinstance(event.get("pull_request"), dict):
             return str(event["pull_request"].get("number"))
-    match environment.get("GITHUB_REF", "").split("/"):
+    match os.environ.get("GITHUB_REF", "").split("/"):
         case ["refs", "pull", number, *_]:
             return number
         case _:

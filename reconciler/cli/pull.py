@@ -71,12 +71,39 @@ def pull(
         workspace, look, known.state, take_all=take_all, write_unknown=unknown == "write"
     )
     console.data(joined(_lines(found), colour=console.has_colour()))
-    _say_rest(found)
-    if not found.edits:
-        return ExitCode.PARTIAL if found.skipped else ExitCode.OK
-    if not auto_approve:
-        console.ask_to_write()
-    return _write(found)
+    if found.edited:
+        edited = quantity(found.edited, "field was changed", "fields were changed")
+        it, value = ("it", "value") if found.edited == 1 else ("them", "values")
+        console.say(
+            f"{edited} in the manifests only. apply sends {it}; pull --all replaces {it} with the "
+            f"{value} of AlertSite."
+        )
+    if found.refused:
+        refused = quantity(found.refused, "manifest is", "manifests are")
+        console.say(
+            f"{refused} refused by the plan and not pulled. To see why, run: reconciler plan"
+        )
+    failed, written = len(found.skipped), 0
+    if found.edits:
+        if not auto_approve:
+            console.ask_to_write()
+        is_short = len(found.files) <= FOLDED_ABOVE
+        with console.writing() as writes:
+            for file, error in write(found, writes.one):
+                failed += bool(error)
+                written += not error
+                if error or is_short:
+                    console.say(
+                        error or f"{file.path}: wrote {quantity(len(file.edits), 'field')}."
+                    )
+            if written and not is_short:
+                console.say(f"Wrote {quantity(written, 'file')}.")
+            if not failed:
+                console.note(
+                    "AlertSite was not changed. Review the edits, then commit them. drift reports "
+                    "them until the next apply."
+                )
+    return ExitCode.PARTIAL if failed else ExitCode.OK
 
 
 def _lines(found: Pull) -> Iterator[str]:
@@ -132,38 +159,3 @@ def _change(edit: Edit) -> str:
     elif edit.cause is Cause.EDIT:
         notes.append("your edit is lost")
     return f"{value_text(edit.before)} → {value_text(edit.after)} ({', '.join(notes)})"
-
-
-def _say_rest(found: Pull) -> None:
-    """Says what else differs, and is not pulled."""
-    if found.edited:
-        edited = quantity(found.edited, "field was changed", "fields were changed")
-        it, value = ("it", "value") if found.edited == 1 else ("them", "values")
-        console.say(
-            f"{edited} in the manifests only. apply sends {it}; pull --all replaces {it} with the "
-            f"{value} of AlertSite."
-        )
-    if found.refused:
-        refused = quantity(found.refused, "manifest is", "manifests are")
-        console.say(
-            f"{refused} refused by the plan and not pulled. To see why, run: reconciler plan"
-        )
-
-
-def _write(found: Pull) -> int:
-    failed, written = len(found.skipped), 0
-    is_short = len(found.files) <= FOLDED_ABOVE
-    with console.writing() as writes:
-        for file, error in write(found, writes.one):
-            failed += bool(error)
-            written += not error
-            if error or is_short:
-                console.say(error or f"{file.path}: wrote {quantity(len(file.edits), 'field')}.")
-        if written and not is_short:
-            console.say(f"Wrote {quantity(written, 'file')}.")
-        if not failed:
-            console.note(
-                "AlertSite was not changed. Review the edits, then commit them. drift reports them "
-                "until the next apply."
-            )
-    return ExitCode.PARTIAL if failed else ExitCode.OK

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.schema import Schemas
-    from reconciler.usecases.set_ import Setting
 
 
 @click.command(
@@ -67,7 +66,16 @@ def set_(
     wanted = _wanted(arguments, targets, unset, schemas)
     found = find_setting(options.sources(manifests), schemas, wanted, runtime.now()[:10])
     if not as_json:
-        _show(found, pages=not auto_approve)
+        files = [(file.path, file.original or b"", file.data) for file in found.files]
+        text = folded_edits_text(files, colour=console.has_colour())
+        if text and (auto_approve or not console.page(text)):
+            console.data(text)
+        meant = quantity(found.meant, "manifest")
+        if found.files:
+            count = quantity(len(files), "file")
+            console.data(f"{found.changed:,} of {meant} to change, in {count}.")
+        else:
+            console.data(f"Nothing to set in {meant}: they already have these values.")
         if found.files and not auto_approve:
             console.ask_to_write()
     is_written = bool(found.files) and (auto_approve or not as_json)
@@ -81,19 +89,6 @@ def set_(
     elif is_written:
         console.say("Review the edits, then commit them; reconciler plan shows what they change.")
     return ExitCode.OK
-
-
-def _show(found: Setting, *, pages: bool) -> None:
-    files = [(file.path, file.original or b"", file.data) for file in found.files]
-    text = folded_edits_text(files, colour=console.has_colour())
-    if text and not (pages and console.page(text)):
-        console.data(text)
-    meant = quantity(found.meant, "manifest")
-    if found.files:
-        count = quantity(len(found.files), "file")
-        console.data(f"{found.changed:,} of {meant} to change, in {count}.")
-    else:
-        console.data(f"Nothing to set in {meant}: they already have these values.")
 
 
 def _wanted(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 import click
 
@@ -15,9 +14,6 @@ from reconciler.core.targets import with_addresses
 from reconciler.errors import ConfigurationError, ExitCode, StateError, UsageError
 from reconciler.state_session import replace, take_over
 from reconciler.state_store import break_lock, current
-
-if TYPE_CHECKING:
-    from reconciler.core.state import PendingCreate, State
 
 
 @click.group(epilog="Example: reconciler state list --state git:origin")
@@ -37,17 +33,15 @@ def list_(location: str | None) -> int:
     known = run.known(None)
     if not known.saved.serial:
         console.say(f"{run.store.location}: there is no state yet.")
-    lines = [
-        f"{address}  id {record.id}  applied {record.applied_at}  run {record.run}"
-        for address, record in sorted(known.state.records.items())
-    ]
-    lines += [
-        f"{address}  being created as {pending.body.get('name')!r}{_in_place_of(pending)} since "
-        f"{pending.at}, outcome unknown  run {pending.run}"
-        for address, pending in sorted(known.state.pending_creates.items())
-    ]
-    for line in lines:
-        console.data(line)
+    for address, record in sorted(known.state.records.items()):
+        console.data(f"{address}  id {record.id}  applied {record.applied_at}  run {record.run}")
+    for address, pending in sorted(known.state.pending_creates.items()):
+        was = pending.replaces
+        instead = "" if was is None else f" in place of missing monitor {was.id}"
+        console.data(
+            f"{address}  being created as {pending.body.get('name')!r}{instead} since "
+            f"{pending.at}, outcome unknown  run {pending.run}"
+        )
     return ExitCode.OK
 
 
@@ -165,7 +159,14 @@ def push(file: str, location: str | None, lock_timeout: float, *, allow_older: b
 
     A state that is stored must be of the same lineage, and not newer.
     """
-    new = _read(file)
+    try:
+        new = from_text(durable.read_any(file))
+    except OSError as error:
+        raise ConfigurationError(
+            f"{file} cannot be read: {error.strerror}", "Use a file that state pull has printed."
+        ) from error
+    except StateError as error:
+        raise StateError(f"{file}: {error}", error.hint) from error
     run = runtime.begin_without_account(location)
     with console.writing() as writes, runtime.locked(run, "state push", lock_timeout):
         with writes.one(run.store.location):
@@ -209,22 +210,6 @@ def migrate(account: str, source: str, location: str | None, lock_timeout: float
         records = "1 record" if len(moved.records) == 1 else f"{len(moved.records)} records"
         console.say(f"{run.store.location} is the state of {moved.account}, with {records}.")
     return ExitCode.OK
-
-
-def _read(file: str) -> State:
-    try:
-        return from_text(durable.read_any(file))
-    except OSError as error:
-        raise ConfigurationError(
-            f"{file} cannot be read: {error.strerror}", "Use a file that state pull has printed."
-        ) from error
-    except StateError as error:
-        raise StateError(f"{file}: {error}", error.hint) from error
-
-
-def _in_place_of(pending: PendingCreate) -> str:
-    was = pending.replaces
-    return "" if was is None else f" in place of missing monitor {was.id}"
 
 
 def _no_record(run: runtime.Run, address: str) -> UsageError:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli import completions, console, formats, options, runtime, selection, signals
+from reconciler.cli import (
+    completions,
+    console,
+    formats,
+    options,
+    plan_file,
+    runtime,
+    selection,
+    signals,
+)
 from reconciler.cli.apply import (
     ApplyOptions,
     TakingBack,
@@ -79,8 +88,6 @@ def undo(
     that changed something, is not an undo, and has not been undone.
     """
     if out is not None:
-        from reconciler.cli import plan_file  # 8 ms, most of them to ask git
-
         plan_file.check(out)
     with signals.emitting("undo", events, metrics, notify) as told:
         schemas = installed_schemas()
@@ -90,35 +97,20 @@ def undo(
         record = last_run(run.store) if run_id == LAST else read_run(run.store, run_id)
         asked = TakingBack(record.id, targets)
         how = ApplyOptions.of(given)
-        if out is not None:
-            view = View(show_requests=how.show_requests, detail=how.detail, pages=not how.no_pager)
-            return told.end(_save(out, workspace, run, asked, view, told, manifests))
-        return carry_out(workspace, run, None, how, told, manifests, asked)
-
-
-def _save(
-    out: str,
-    workspace: Workspace,
-    run: runtime.Run,
-    asked: TakingBack,
-    view: View,
-    told: signals.Signals,
-    manifests: str,
-) -> ExitCode:
-    """Makes the plan and writes it down; changes nothing."""
-    from reconciler.cli import plan_file
-
-    with connect(workspace.schemas, limits=run.limits, reporter=told.reporter) as connection:
-        state = run.known(connection.account).state
-        back = take_back(workspace, run, state, asked)
-        now = runtime.clock().now()
-        found = look_back(back, connection.reader(), state, now=now)
-        told.planned(found.plan, workspace.schemas.kinds, found.live)
-    formats.print_plan(found.plan, view)
-    plan, moved = core.parted(found.plan, back.undoing.record)
-    refuse_nothing_left(plan, moved)
-    with console.writing() as writes, writes.one(out):
-        generation = read_generation(manifests, console.reporter())
-        plan_file.write(out, plan, back.workspace, state, run.id, generation, asked.targets)
-    say_what_is_left(plan, back, state, run, manifests)
-    return ExitCode.OK
+        if out is None:
+            return carry_out(workspace, run, None, how, told, manifests, asked)
+        with connect(schemas, limits=run.limits, reporter=told.reporter) as connection:
+            state = run.known(connection.account).state
+            back = take_back(workspace, run, state, asked)
+            now = runtime.clock().now()
+            found = look_back(back, connection.reader(), state, now=now)
+            told.planned(found.plan, schemas.kinds, found.live)
+        view = View(show_requests=how.show_requests, detail=how.detail, pages=not how.no_pager)
+        formats.print_plan(found.plan, view)
+        plan, moved = core.parted(found.plan, back.undoing.record)
+        refuse_nothing_left(plan, moved)
+        with console.writing() as writes, writes.one(out):
+            generation = read_generation(manifests, console.reporter())
+            plan_file.write(out, plan, back.workspace, state, run.id, generation, targets)
+        say_what_is_left(plan, back, state, run, manifests)
+        return told.end(ExitCode.OK)

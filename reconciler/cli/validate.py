@@ -15,11 +15,10 @@ from reconciler.render.view import View
 from reconciler.usecases.lint import lint_fleet
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping, Sequence
 
-    from reconciler.cli.baseline import Linting
     from reconciler.cli.formats import Outputs
-    from reconciler.core.lint.baseline import Judged, KnownFinding, Linted
+    from reconciler.core.lint.baseline import Judged
     from reconciler.core.state import Record
     from reconciler.errors import Diagnostic
 
@@ -79,47 +78,35 @@ def validate(
     is_part = paths or runtime.accounts().are_named
     only = {item.address for item in fleet.desired} if is_part else None
     linting = baseline.read()
-    linted = lint_fleet(fleet, linting.policy, _records(location))
-    known = linting.baseline
+    file, known = linting.file, linting.baseline
+    records: Mapping[str, Record] = {}
+    if location is not None:
+        run = runtime.begin(location, embedded=False)
+        state = run.known(None).state
+        if not state.serial:
+            console.say(f"{run.store.location}: there is no state yet to compare with.")
+        records = state.records
+    linted = lint_fleet(fleet, linting.policy, records)
     if update_baseline:
-        known = _update(linted, linting, only)
+        before, known = known, updated(linted, known, only)
+        if before == known:
+            console.note(f"{file}: nothing to update.")
+        else:
+            with console.writing() as writes, writes.one(file):
+                baseline.write(file, known)
+            changes = f"{len(known - before):,} added, {len(before - known):,} removed"
+            console.note(f"{file}: {quantity(len(known), 'finding')} ({changes}).")
     judged = judge(linted, known, only)
     findings = tuple(sorted((*fleet.warnings, *judged.new)))
     _put(findings, outputs)
     console.note(valid)
-    return _judge(judged, findings, linting.file, strict=strict)
+    _say_counts(judged, findings, file)
+    is_bad = (strict and findings) or any(it.severity is Severity.ERROR for it in findings)
+    return ExitCode.INVALID if is_bad else ExitCode.OK
 
 
-def _records(location: str | None) -> Mapping[str, Record]:
-    """What was applied, by the state that is kept there; nothing if none is named."""
-    if location is None:
-        return {}
-    run = runtime.begin(location, embedded=False)
-    state = run.known(None).state
-    if not state.serial:
-        console.say(f"{run.store.location}: there is no state yet to compare with.")
-    return state.records
-
-
-def _update(
-    linted: tuple[Linted, ...], linting: Linting, only: Collection[str] | None
-) -> frozenset[KnownFinding]:
-    """Writes a baseline that knows these findings, and says what that changes."""
-    before, after = linting.baseline, updated(linted, linting.baseline, only)
-    if before == after:
-        console.note(f"{linting.file}: nothing to update.")
-        return after
-    with console.writing() as writes, writes.one(linting.file):
-        baseline.write(linting.file, after)
-    changes = f"{len(after - before):,} added, {len(before - after):,} removed"
-    console.note(f"{linting.file}: {quantity(len(after), 'finding')} ({changes}).")
-    return after
-
-
-def _judge(
-    judged: Judged, findings: tuple[Diagnostic, ...], file: str, *, strict: bool
-) -> ExitCode:
-    """Says how many findings there are, and whether they are too many."""
+def _say_counts(judged: Judged, findings: Sequence[Diagnostic], file: str) -> None:
+    """Says how many findings there are, and which of the known ones are gone."""
     found = [finding.severity for finding in findings]
     known = f" {quantity(judged.known, 'known finding')} in {file}." if judged.known else ""
     new = "new " if known else ""
@@ -133,8 +120,6 @@ def _judge(
             f"{gone} gone, such as {first.address} {first.code}. To remove them, run: reconciler "
             "validate --update-baseline"
         )
-    is_bad = Severity.ERROR in found or (strict and findings)
-    return ExitCode.INVALID if is_bad else ExitCode.OK
 
 
 def _put(findings: tuple[Diagnostic, ...], outputs: Outputs) -> None:

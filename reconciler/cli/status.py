@@ -7,7 +7,7 @@ import click
 from reconciler.cli import console, options, runtime, selection
 from reconciler.cli.runtime import connect
 from reconciler.core.options import PlanOptions
-from reconciler.core.overview import Holder, Stored
+from reconciler.core.overview import Holder
 from reconciler.errors import ExitCode
 from reconciler.render.overviews import overview_text
 from reconciler.state_store import current
@@ -35,16 +35,8 @@ def status(manifests: str, location: str | None, *, as_json: bool) -> int:
         holder = lease and Holder(
             lease.id, lease.holder, lease.host, lease.operation, lease.acquired_at
         )
-        stored = Stored(
-            run.store.location,
-            state.serial,
-            len(state.records),
-            state.run,
-            state.saved_at,
-            state.generation,
-        )
         reader, today = connection.reader(), runtime.now()[:10]
-        found = find_status(workspace, state, reader, today, stored, holder)
+        found = find_status(workspace, state, reader, today, run.store.location, holder)
     if as_json:
         console.document(found.to_json())
         return ExitCode.OK

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.cost import Cost, cost, regions_of
+from reconciler.core.json_text import encoded
 from reconciler.core.model import boolean
 from reconciler.core.standing import Standing
 
@@ -15,31 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from reconciler.core.drift import Drift
-    from reconciler.core.generation import Generation
     from reconciler.core.listing import Listing
-    from reconciler.core.model import JSON, Account, Kind, Live
+    from reconciler.core.model import JSON, Kind, Live
     from reconciler.core.plan import Plan
+    from reconciler.core.state import State
 
 
 FORMAT_VERSION = "1.0"
 """Of the JSON: the minor number grows with additions, the major with anything else."""
-
-
-class Stored(NamedTuple):
-    """What the state says of itself.
-
-    Attributes:
-        run: the last one that saved it; empty if none has.
-        saved_at: RFC 3339 UTC.
-        generation: of the manifests that were applied last.
-    """
-
-    location: str
-    serial: int
-    records: int
-    run: str
-    saved_at: str
-    generation: Generation
 
 
 class Holder(NamedTuple):
@@ -69,56 +53,59 @@ class Overview(NamedTuple):
     """How an account is.
 
     Attributes:
-        files: how many files the manifests stand in.
+        listing: its monitors.
+        manifests: how many monitors the manifests describe.
+        files: how many files they stand in.
         where: the folder with the manifests.
-        counts: how many monitors there are of each standing.
-        changes: how many changes of each action a plan has.
-        refused: how many manifests it refuses.
         cost: of all email monitors of the account, but for those that an account with the same
             login describes.
+        location: where the state is kept.
         holder: None while nobody holds the lock.
     """
 
-    account: Account
+    listing: Listing
+    plan: Plan
+    drift: Drift
     manifests: int
     files: int
     where: str
-    counts: Mapping[str, int]
-    changes: Mapping[str, int]
-    refused: int
-    drifted: int
-    applied: int
     coverage: Watching
     cost: Cost
-    stored: Stored
+    state: State
+    location: str
     holder: Holder | None
+
+    @property
+    def applied(self) -> int:
+        """How many records AlertSite was compared with."""
+        return len(self.drift.monitors) + self.drift.kept
 
     def to_json(self) -> dict[str, JSON]:
         """What `schemas/status.schema.json` describes."""
-        stored, generation = self.stored, self.stored.generation
+        plan, state = self.plan, self.state
         return {
             "format_version": FORMAT_VERSION,
-            "account": self.account._asdict(),
+            "account": plan.account._asdict(),
             "manifests": {"count": self.manifests, "files": self.files, "where": self.where},
-            "monitors": dict(self.counts),
-            "plan": {**self.changes, "refused": self.refused},
-            "drift": {"drifted": self.drifted, "records": self.applied},
+            "monitors": self.listing.counts(),
+            "plan": {**plan.counts, "refused": len(plan.refusals)},
+            "drift": {"drifted": len(self.drift.monitors), "records": self.applied},
             "coverage": self.coverage._asdict(),
             "cost": self.cost._asdict(),
             "state": {
-                "location": stored.location,
-                "serial": stored.serial,
-                "records": stored.records,
+                "location": self.location,
+                "serial": state.serial,
+                "records": len(state.records),
             },
             "last_run": {
-                "id": stored.run,
-                "at": stored.saved_at,
-                "commit": generation.commit or None,
-                "dirty": generation.dirty,
+                "id": state.run,
+                "at": state.saved_at,
+                "commit": state.generation.commit or None,
+                "dirty": state.generation.dirty,
             }
-            if stored.run
+            if state.run
             else None,
-            "lock": self.holder and self.holder._asdict(),
+            "lock": encoded(self.holder),
         }
 
 
@@ -131,7 +118,8 @@ def find_overview(
     *,
     files: int,
     where: str,
-    stored: Stored,
+    state: State,
+    location: str,
     holder: Holder | None,
 ) -> Overview:
     """How the account is that was listed, planned and compared with the state."""
@@ -142,18 +130,8 @@ def find_overview(
     running = [item for item in there if boolean(item.fields.get("enabled")) is not False]
     silent = sum(boolean(item.fields.get("notify_on_error")) is False for item in running)
     email = [item for item in live if item.type in kinds or item.type is None]
+    watching = Watching(len(there), len(there) - len(running), silent)
+    worth = cost(email, regions_of(email))
     return Overview(
-        account=plan.account,
-        manifests=len(ours),
-        files=files,
-        where=where,
-        counts=listing.counts(),
-        changes=plan.counts,
-        refused=len(plan.refusals),
-        drifted=len(drift.monitors),
-        applied=len(drift.monitors) + drift.kept,
-        coverage=Watching(len(there), len(there) - len(running), silent),
-        cost=cost(email, regions_of(email)),
-        stored=stored,
-        holder=holder,
+        listing, plan, drift, len(ours), files, where, watching, worth, state, location, holder
     )

@@ -29,17 +29,17 @@ def overview_text(overview: Overview, *, age: str = "", colour: bool = False) ->
 
 def _rows(overview: Overview, age: str) -> Iterator[tuple[str, str, str]]:
     """The name of each line, its text and the symbol that it is coloured as."""
-    stored, holder = overview.stored, overview.holder
-    yield "account", str(overview.account), ""
+    state, holder = overview.state, overview.holder
+    yield "account", str(overview.plan.account), ""
     files = quantity(overview.files, "file")
     yield "manifests", f"{overview.manifests:,} in {files} below {overview.where}", ""
-    yield "monitors", standings_text(overview.counts) or "none", ""
+    yield "monitors", standings_text(overview.listing.counts()) or "none", ""
     yield "plan", *_plan(overview)
     yield "drift", *_drift(overview)
     yield "coverage", *_coverage(overview)
     yield "cost", _cost(overview), ""
-    records = quantity(stored.records, "record")
-    yield "state", f"{stored.location}, serial {stored.serial}, {records}", ""
+    records = quantity(len(state.records), "record")
+    yield "state", f"{overview.location}, serial {state.serial}, {records}", ""
     yield "last run", _last_run(overview, age), ""
     if holder is None:
         yield "lock", "free", ""
@@ -49,21 +49,21 @@ def _rows(overview: Overview, age: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _plan(overview: Overview) -> tuple[str, str]:
-    changes = overview.changes
-    if not any(changes.values()) and not overview.refused:
+    changes, refused = overview.plan.counts, len(overview.plan.refusals)
+    if not any(changes.values()) and not refused:
         return "no changes", ""
     parts = [f"{changes[action.value]:,} to {VERBS[action].word}" for action in Action]
-    if overview.refused:
-        parts.append(f"{overview.refused:,} refused")
-    return ", ".join(parts), "!" if overview.refused else "~"
+    if refused:
+        parts.append(f"{refused:,} refused")
+    return ", ".join(parts), "!" if refused else "~"
 
 
 def _drift(overview: Overview) -> tuple[str, str]:
     if not overview.applied:
         return "unknown: nothing applied yet", ""
-    if not overview.drifted:
+    if not (drifted := len(overview.drift.monitors)):
         return f"none: {overview.applied:,} as last applied", ""
-    return f"{overview.drifted:,} of {overview.applied:,} not as last applied", "drift"
+    return f"{drifted:,} of {overview.applied:,} not as last applied", "drift"
 
 
 def _coverage(overview: Overview) -> tuple[str, str]:
@@ -89,8 +89,8 @@ def _cost(overview: Overview) -> str:
 
 
 def _last_run(overview: Overview, age: str) -> str:
-    stored = overview.stored
-    if not stored.run:
+    state = overview.state
+    if not state.run:
         return "none, according to the state"
-    commit = f", commit {stored.generation}" if stored.generation.commit else ""
-    return f"{stored.run}, saved {stored.saved_at} ({age}){commit}"
+    commit = f", commit {state.generation}" if state.generation.commit else ""
+    return f"{state.run}, saved {state.saved_at} ({age}){commit}"

@@ -12,7 +12,7 @@ from reconciler.usecases.pull import look_without_secrets
 
 if TYPE_CHECKING:
     from reconciler.alertsite import Reader
-    from reconciler.core.overview import Holder, Overview, Stored
+    from reconciler.core.overview import Holder, Overview
     from reconciler.core.state import State
     from reconciler.usecases.plan import Workspace
 
@@ -22,7 +22,7 @@ def find_status(
     state: State,
     reader: Reader,
     today: str,
-    stored: Stored,
+    location: str,
     holder: Holder | None,
 ) -> Overview:
     """How the account is; no secret need be at hand, so changed ones are not counted.
@@ -32,7 +32,7 @@ def find_status(
         state: what is known.
         reader: what AlertSite is asked with.
         today: the day, as YYYY-MM-DD.
-        stored: what the state says of itself.
+        location: where that is kept.
         holder: who holds its lock.
 
     Raises:
@@ -53,6 +53,7 @@ def find_status(
         kinds,
         files=fleet.files,
         where=fleet.where,
-        stored=stored,
+        state=state,
+        location=location,
         holder=holder,
     )

@@ -20,11 +20,11 @@ from reconciler.core.generation import Generation
 from reconciler.core.listing import USUAL, WIDE, Listing, list_monitors
 from reconciler.core.model import Account, Live
 from reconciler.core.options import PlanOptions
-from reconciler.core.overview import Holder, Overview, Stored, find_overview
+from reconciler.core.overview import Holder, Overview, find_overview
 from reconciler.core.plan import Plan
 from reconciler.core.planner import decide
 from reconciler.core.result import Outcome, Result, Status
-from reconciler.core.state import record_from_json
+from reconciler.core.state import State, first_record, record_from_json
 from reconciler.errors import InvalidManifestsError
 from reconciler.render.listings import list_csv, list_text
 from reconciler.render.overviews import overview_text
@@ -126,6 +126,7 @@ def overview_of(listing: Listing, plan: Plan, drift: Drift, monitors: list[Live]
     """How the account is of which all that is known, and whose lock somebody holds."""
     generation = Generation("0123456789abcdef0123456789abcdef01234567", dirty=True)
     run, moment = "20260102T030405Z-0a0b0c0d", "2026-01-02T03:04:05Z"
+    records = {f"email-smtp/{number}": first_record(number, (), tracks=True) for number in range(9)}
     return find_overview(
         listing,
         plan,
@@ -134,7 +135,8 @@ def overview_of(listing: Listing, plan: Plan, drift: Drift, monitors: list[Live]
         SCHEMAS.kinds,
         files=1,
         where="manifests",
-        stored=Stored("file:state.json", 7, 9, run, moment, generation),
+        state=State("", plan.account, 7, moment, run, records, generation=generation),
+        location="file:state.json",
         holder=Holder(run, "ann", "build-1", "apply", moment),
     )
 

@@ -213,14 +213,23 @@ def _members(event: Event) -> tuple[str, dict[str, JSON]]:
         case Retried():
             return "retry", event._asdict() | {"wait": round(event.wait, 3)}
         case PlanMade():
-            return "plan", _plan_to_json(event)
+            plan = event.plan
+            return "plan", {
+                "account": plan.account._asdict(),
+                "digest": plan.digest,
+                "summary": plan.summary,
+                "drifted": drifted(plan),
+                "orphans": orphans(plan),
+                "losses": plan.coverage.by_cause(),
+                "measurements": event.measurements,
+            }
         case OutcomeKnown():
             outcome, change = event.outcome, event.outcome.change
             return "outcome", {
                 "address": change.address,
-                "action": change.action.value,
+                "action": change.action,
                 "id": outcome.id,
-                "status": outcome.status.value,
+                "status": outcome.status,
                 "is_confirmed": event.is_confirmed,
                 "message": outcome.message,
             }
@@ -232,19 +241,6 @@ def _members(event: Event) -> tuple[str, dict[str, JSON]]:
             }
         case Ended():
             return "end", event._asdict() | {"seconds": round(event.seconds, 3)}
-
-
-def _plan_to_json(event: PlanMade) -> dict[str, JSON]:
-    plan = event.plan
-    return {
-        "account": plan.account._asdict(),
-        "digest": plan.digest,
-        "summary": plan.summary,
-        "drifted": drifted(plan),
-        "orphans": orphans(plan),
-        "losses": plan.coverage.by_cause(),
-        "measurements": event.measurements,
-    }
 
 
 def measurements(live: Iterable[Live], kinds: Container[str]) -> int:

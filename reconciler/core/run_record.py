@@ -155,8 +155,19 @@ class RunRecord(NamedTuple):
     def ending(self, outcomes: Iterable[Outcome], exit_code: ExitCode, at: str) -> RunRecord:
         """The record of a run that has ended, with what became of each change."""
         found = {item.change.address: item for item in outcomes}
-        changes = tuple(_ended(item, found[item.address]) for item in self.changes)
-        return self._replace(changes=changes, exit_code=int(exit_code), ended=at)
+        changes = []
+        for change in self.changes:
+            outcome = found[change.address]
+            has = {item.field: item.before for item in outcome.not_kept}
+            fields = tuple(
+                item._replace(after=has.get(item.field, item.after)) for item in change.fields
+            )
+            changes.append(
+                change._replace(
+                    id=outcome.id, status=outcome.status, message=outcome.message, fields=fields
+                )
+            )
+        return self._replace(changes=tuple(changes), exit_code=int(exit_code), ended=at)
 
     def binding(self, before: Mapping[str, Record], after: Mapping[str, Record]) -> RunRecord:
         """The record, with the addresses that are bound otherwise since."""
@@ -205,6 +216,10 @@ class RunRecord(NamedTuple):
     def to_json(self) -> dict[str, JSON]:
         """The record as `schemas/history.schema.json` describes it."""
         about = encoded(self.about)
+        changes = encoded(self.changes)
+        for item in changes:
+            if item["action"] != Action.DELETE:
+                del item["body"], item["record"]
         found = {
             "format_version": FORMAT_VERSION,
             **{name: about[name] for name in _ABOUT},
@@ -212,7 +227,7 @@ class RunRecord(NamedTuple):
             "exit_code": self.exit_code,
             "recovered_by": self.recovered_by,
             "summary": self.counts,
-            "changes": [_change_to_json(change) for change in self.changes],
+            "changes": changes,
             "bindings": encoded(self.bindings),
         }
         return found | {name: found[name] or None for name in _NULL_IF_EMPTY}
@@ -337,22 +352,3 @@ def _spelled(kind: Kind | None, name: str, live: Live | None, value: JSON) -> JS
     if kind is None or not isinstance(raw, str) or not isinstance(value, str):
         return value
     return raw if kind.field(name).normalise(raw) == value else value
-
-
-def _ended(planned: RunChange, outcome: Outcome) -> RunChange:
-    """What became of a change; `after` is what AlertSite was seen to have."""
-    has = {item.field: item.before for item in outcome.not_kept}
-    fields = tuple(
-        item._replace(after=has[item.field]) if item.field in has else item
-        for item in planned.fields
-    )
-    return planned._replace(
-        id=outcome.id, status=outcome.status, message=outcome.message, fields=fields
-    )
-
-
-def _change_to_json(change: RunChange) -> dict[str, JSON]:
-    data: dict[str, JSON] = encoded(change)
-    if change.action is not Action.DELETE:
-        del data["body"], data["record"]
-    return data

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from reconciler.core.diff import FieldChange
-    from reconciler.core.model import JSON, Account, Desired, Field, Kind, Live
+    from reconciler.core.model import JSON, Account, Desired, Kind, Live
     from reconciler.core.plan import Change
 
 
@@ -92,13 +92,19 @@ class Review(NamedTuple):
 
 def fleet_digest(desired: Iterable[Desired]) -> str:
     """What two fleets share exactly when their manifests say the same."""
-    return fingerprint(sorted((_said(item) for item in desired), key=lambda said: str(said[0])))
-
-
-def _said(item: Desired) -> list[JSON]:
-    """All that a manifest says, with its address first."""
-    fields = [dict(item.fields), dict(item.secrets), dict(item.labels)]
-    return [item.address, item.id, *fields, item.lifecycle, item.previously]
+    said: list[list[JSON]] = [
+        [
+            item.address,
+            item.id,
+            dict(item.fields),
+            dict(item.secrets),
+            dict(item.labels),
+            item.lifecycle,
+            item.previously,
+        ]
+        for item in desired
+    ]
+    return fingerprint(sorted(said, key=lambda item: str(item[0])))
 
 
 def to_json(saved: SavedPlan) -> dict[str, JSON]:
@@ -211,24 +217,26 @@ def review(
     here = None if others is None else {item.address: item for item in others}
     for planned in saved.changes:
         change = now.get(planned.address)
-        if here is not None and (unasked := _unasked(planned, here.get(planned.address))):
-            moved.append(_moved(planned, unasked))
-        elif refusal := refusals.get(planned.address):
-            moved.append(_moved(planned, refusal))
-        elif not tracks and _has_secret(planned) and not _has_secret(change):
-            moved.append(_moved(planned, _UNTOLD))
-        elif undone := _undone(planned, change, live, kinds):
-            moved.append(_moved(planned, undone))
-        elif change is None:
-            done += 1
-        elif outcome := _what_moved(planned, change):
+        reason = refusals.get(planned.address, "")
+        fields: tuple[FieldChange, ...] = ()
+        if here is not None:
+            reason = _unasked(planned, here.get(planned.address)) or reason
+        if not reason and not tracks and _has_secret(planned) and not _has_secret(change):
+            reason = _UNTOLD
+        reason = reason or _undone(planned, change, live, kinds)
+        if not reason and change is not None:
+            reason, fields = _what_moved(planned, change)
+        if reason:
+            outcome = Outcome(planned, Status.MOVED, reason, ExitCode.REFUSED, moved=fields)
             moved.append(outcome)
-        elif left := _left(planned, change):
+        elif change is not None and (left := _left(planned, change)):
             changes.append(left)
         else:
             done += 1
     if moved:  # a monitor that is replaced stays until its replacement is there
-        moved += [_waiting(change) for change in changes if change.is_retirement]
+        waits = "monitors are only retired when all other changes are done"
+        retired = [change for change in changes if change.is_retirement]
+        moved += [Outcome(change, Status.NOT_STARTED, waits) for change in retired]
         changes = [change for change in changes if not change.is_retirement]
     moved.sort(key=lambda outcome: outcome.change.address)
     left_out = now.keys() | {outcome.change.address for outcome in moved}
@@ -284,23 +292,34 @@ def _undone(
         item.field
         for item in planned.fields
         if item.sent_with is None and item.source is None and item.field not in asked
-        if not _has(monitor, kind.field(item.field), planned.body[item.field])
+        if not kind.field(item.field).is_same(
+            monitor.fields.get(item.field), planned.body[item.field]
+        )
     ]
     return f"{', '.join(fields)}: no manifest sets this any more" if fields else ""
 
 
-def _has(monitor: Live, field: Field, value: JSON) -> bool:
-    return field.text(monitor.fields.get(field.name)) == field.text(value)
+def _what_moved(planned: Change, change: Change) -> tuple[str, tuple[FieldChange, ...]]:
+    """Why a planned change cannot be made as it was reviewed; empty if it can.
 
-
-def _what_moved(planned: Change, change: Change) -> Outcome | None:
-    """The outcome of a planned change that cannot be made as it was reviewed."""
+    With it come the fields that AlertSite has with another value than when the plan was made.
+    """
     is_gone = Reason.DELETED_OUTSIDE in {change.reason} - {planned.reason}
     if (change.action, change.id) != (planned.action, planned.id) or is_gone:
-        return _moved(planned, _what_happened(planned, change))
-    if fields := _moved_fields(planned, change):
+        if change.action is Action.CREATE:
+            return "the monitor was deleted since the plan was made", ()
+        if planned.action is Action.CREATE:
+            return f"monitor {change.id} was created since the plan was made", ()
+        return f"monitor {change.id} took the place of {planned.id} since the plan was made", ()
+    pinned, has = pins(planned), pins(change)
+    fields = tuple(
+        item
+        for item in change.fields
+        if item.field in pinned and item.source is None and has[item.field] != pinned[item.field]
+    )
+    if fields:
         names = ", ".join(item.field for item in fields)
-        return _moved(planned, f"{names} changed in AlertSite since the plan was made", fields)
+        return f"{names} changed in AlertSite since the plan was made", fields
     # The manifests are the same, so these are too, unless somebody has written another plan.
     others = [
         item.field
@@ -309,9 +328,7 @@ def _what_moved(planned: Change, change: Change) -> Outcome | None:
         and item.field in planned.body
         and planned.body[item.field] != change.body[item.field]
     ]
-    if others:
-        return _moved(planned, f"{', '.join(others)} would not become what the manifests say")
-    return None
+    return f"{', '.join(others)} would not become what the manifests say" if others else "", ()
 
 
 _UNTOLD = "cannot tell without RECONCILER_SECRET_KEY whether its secret was already sent"
@@ -347,33 +364,6 @@ def _bindings(saved: Plan, current: Plan) -> tuple[Binding, ...]:
         binding
         for binding in current.bindings
         if binding in reviewed or (binding.action is BindingAction.BIND and binding.address in made)
-    )
-
-
-def _moved(change: Change, message: str, fields: tuple[FieldChange, ...] = ()) -> Outcome:
-    return Outcome(change, Status.MOVED, message, ExitCode.REFUSED, moved=fields)
-
-
-def _waiting(change: Change) -> Outcome:
-    reason = "monitors are only retired when all other changes are done"
-    return Outcome(change, Status.NOT_STARTED, reason)
-
-
-def _what_happened(planned: Change, change: Change) -> str:
-    if change.action is Action.CREATE:
-        return "the monitor was deleted since the plan was made"
-    if planned.action is Action.CREATE:
-        return f"monitor {change.id} was created since the plan was made"
-    return f"monitor {change.id} took the place of {planned.id} since the plan was made"
-
-
-def _moved_fields(planned: Change, change: Change) -> tuple[FieldChange, ...]:
-    """The fields of the plan that AlertSite has with another value than when it was made."""
-    pinned, has = pins(planned), pins(change)
-    return tuple(
-        item
-        for item in change.fields
-        if item.field in pinned and item.source is None and has[item.field] != pinned[item.field]
     )
 
 

@@ -222,22 +222,38 @@ def select(
     for flag, patterns in (("--account", selection.names), ("--not-account", selection.excluded)):
         for pattern in patterns:
             if not any(fnmatchcase(name, pattern) for name in accounts.names):
+                close = nearest(pattern, accounts.names)
+                advice = f"Did you mean {close}? " if close else ""
                 raise UsageError(
                     f"{flag} {pattern} matches no account",
-                    _did_you_mean(pattern, accounts.names)
+                    f"{advice}reconciler.toml has these: {listed(accounts.names)}."
                     if accounts.are_named
                     else "reconciler.toml has no accounts.",
                 )
-    labels = [_label(text) for text in selection.labels]
+    labels = []
+    for text in selection.labels:
+        label, equals, value = text.partition("=")
+        if not equals or not label or not value:
+            raise UsageError(
+                f"--label {text} is not a label", "Write a name and a value, such as tier=prod"
+            )
+        labels.append((label, value))
     found = [
         item
         for item in accounts.all
         if (not selection.names or _matches(item.name, selection.names))
         and not _matches(item.name, selection.excluded)
-        and all(_is_labelled(item, name, value) for name, value in labels)
+        # A label that an account does not have fits no glob, not even `*`.
+        and all(it in item.labels and fnmatchcase(item.labels[it], value) for it, value in labels)
     ]
     if not found:
-        raise UsageError("no account matches all the labels", _labels_of(accounts))
+        known = sorted({f"{it}={item.labels[it]}" for item in accounts.all for it in item.labels})
+        raise UsageError(
+            "no account matches all the labels",
+            f"Accounts have these labels: {listed(known)}."
+            if known
+            else "No account has labels in reconciler.toml.",
+        )
     if changed is not None:
         touched = set(_touched(accounts, changed))
         found = [item for item in found if item.name in touched]
@@ -260,38 +276,10 @@ def having(accounts: Accounts, paths: Collection[str]) -> tuple[AccountSettings,
     return select(accounts, Selection(), paths)
 
 
-def _label(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name or not value:
-        raise UsageError(
-            f"--label {text} is not a label", "Write a name and a value, such as tier=prod"
-        )
-    return name, value
-
-
-def _did_you_mean(pattern: str, names: Sequence[str]) -> str:
-    close = nearest(pattern, names)
-    advice = f"Did you mean {close}? " if close else ""
-    return f"{advice}reconciler.toml has these: {listed(names)}."
-
-
-def _labels_of(accounts: Accounts) -> str:
-    """Which labels accounts have, for whoever has asked for others."""
-    found = sorted({f"{name}={it.labels[name]}" for it in accounts.all for name in it.labels})
-    if not found:
-        return "No account has labels in reconciler.toml."
-    return f"Accounts have these labels: {listed(found)}."
-
-
 def listed(names: Sequence[str]) -> str:
     """The names, or the first of them where there are too many to read."""
     more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
     return f"{', '.join(names[:_MOST_LISTED])}{more}"
-
-
-def _is_labelled(account: AccountSettings, name: str, value: str) -> bool:
-    """Whether the account has that label; one that it has not fits no glob, not even `*`."""
-    return name in account.labels and fnmatchcase(account.labels[name], value)
 
 
 def _matches(name: str, patterns: Collection[str]) -> bool:

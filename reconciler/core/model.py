@@ -391,6 +391,7 @@ class Observation(NamedTuple):
 
 def _field(name: str, schema: Mapping[str, JSON]) -> Field:
     normalise = _normaliser(schema)
+    members = schema.get("items", {}).get("properties", {})
     return Field(
         name,
         normalise,
@@ -400,15 +401,10 @@ def _field(name: str, schema: Mapping[str, JSON]) -> Field:
         schema.get("x-coverage"),
         schema.get("x-member-of"),
         not schema.get("writeOnly"),
-        _names(schema),
+        {item["x-names"]: key for key, item in members.items() if "x-names" in item},
         schema.get("readOnly") is True,
         _unset(schema),
     )
-
-
-def _names(schema: Mapping[str, JSON]) -> dict[str, str]:
-    members = schema.get("items", {}).get("properties", {})
-    return {item["x-names"]: name for name, item in members.items() if "x-names" in item}
 
 
 def _unset(schema: Mapping[str, JSON]) -> tuple[JSON, ...]:
@@ -492,47 +488,41 @@ def _integer(value: JSON) -> JSON:
     return _plain(value)
 
 
-def _trimmed(value: JSON) -> JSON:
+def _of_text(form: Callable[[str], str]) -> Callable[[JSON], JSON]:
+    """The normal form of a text; of anything else, and of an empty one, as of any value."""
+    return lambda value: (form(value) or None) if isinstance(value, str) else _plain(value)
+
+
+def _trimmed(text: str) -> str:
     """A text as it is left by whoever trims it and has line ends of their own."""
-    if isinstance(value, str):
-        if "\r" in value:
-            value = value.replace("\r\n", "\n").replace("\r", "\n")
-        return value.strip() or None
-    return _plain(value)
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.strip()
 
 
-def _host(value: JSON) -> JSON:
+def _host(text: str) -> str:
     """A host, or a URL of one: its scheme and its host have no case, all else has."""
-    if isinstance(value, str):
-        scheme, slashes, rest = value.strip().partition("://")
-        if not slashes:
-            scheme, rest = "", scheme
-        server, slash, path = rest.partition("/")
-        login, at, host = server.rpartition("@")
-        return f"{scheme.lower()}{slashes}{login}{at}{host.lower()}{slash}{path}" or None
-    return _plain(value)
+    scheme, slashes, rest = text.strip().partition("://")
+    if not slashes:
+        scheme, rest = "", scheme
+    server, slash, path = rest.partition("/")
+    login, at, host = server.rpartition("@")
+    return f"{scheme.lower()}{slashes}{login}{at}{host.lower()}{slash}{path}"
 
 
-def _mailbox(value: JSON) -> JSON:
+def _mailbox(text: str) -> str:
     """A mail address: its domain has no case, its local part may have (RFC 5321, 2.4)."""
-    if isinstance(value, str):
-        local, at, domain = value.strip().rpartition("@")
-        return f"{local}{at}{domain.lower() if at else domain}" or None
-    return _plain(value)
+    local, at, domain = text.strip().rpartition("@")
+    return f"{local}{at}{domain.lower() if at else domain}"
 
 
 _TEXTS: Mapping[str, Callable[[JSON], JSON]] = {
-    "trimmed": _trimmed,
-    "host": _host,
-    "mailbox": _mailbox,
+    "trimmed": _of_text(_trimmed),
+    "host": _of_text(_host),
+    "mailbox": _of_text(_mailbox),
 }
 """What `x-text` can say of a text."""
-
-
-def _without_whitespace(value: JSON) -> JSON:
-    if isinstance(value, str):
-        return "".join(value.split()) or None
-    return _plain(value)
+_without_whitespace = _of_text(lambda text: "".join(text.split()))
 
 
 def _array(item: Callable[[JSON], JSON], set_key: str | None) -> Callable[[JSON], JSON]:

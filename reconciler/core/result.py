@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from reconciler.core.diff import FieldChange
     from reconciler.core.model import JSON, Account, Desired, Live
-    from reconciler.core.plan import Change, Loss, Note, Plan
+    from reconciler.core.plan import Change, Loss, Plan
 
 
 FORMAT_VERSION = "2.2"
@@ -82,6 +82,27 @@ class Outcome(NamedTuple):
         has = {item.field: item.before for item in self.not_kept}
         return bool(has) and has == had
 
+    def to_json(self) -> dict[str, JSON]:
+        """The part of the result's JSON."""
+        change = self.change
+        return {
+            "address": change.address,
+            "action": change.action,
+            "id": self.id,
+            "status": self.status,
+            "message": self.message,
+            "origin": encoded(change.origin),
+            "request": {"method": change.method, "path": change.path, "body": change.body},
+            "not_kept": [
+                {"field": item.field, "sent": item.after, "has": item.before}
+                for item in self.not_kept
+            ],
+            "moved": [
+                {"field": item.field, "planned": item.after, "has": item.before}
+                for item in self.moved
+            ],
+        }
+
 
 class Result(NamedTuple):
     """What became of all changes of a plan, in the plan's order.
@@ -125,7 +146,7 @@ class Result(NamedTuple):
         match len(self.having(Status.DONE)):
             case done if done == len(self.outcomes):
                 return ExitCode.OK
-            case 0 if len(codes) == 1 and not self._touched():
+            case 0 if len(codes) == 1 and not any(map(self.having, _TOUCHED)):
                 return codes.pop()
         return ExitCode.PARTIAL
 
@@ -144,16 +165,14 @@ class Result(NamedTuple):
             "interrupted": self.interrupted,
             "exit_code": int(self.exit_code),
             "summary": {status.value: len(self.having(status)) for status in Status},
-            "outcomes": [_outcome_to_json(outcome) for outcome in self.outcomes],
+            "outcomes": [outcome.to_json() for outcome in self.outcomes],
             "losses": encoded(self.losses),
         }
-
-    def _touched(self) -> bool:
-        return any(map(self.having, (Status.NOT_KEPT, Status.UNCONFIRMED, Status.DOUBLED)))
 
 
 _MOVED, _SWITCH, _PLACES = object(), "enabled", "locations"
 _REASONED = (Status.FAILED, Status.MOVED)
+_TOUCHED = (Status.NOT_KEPT, Status.UNCONFIRMED, Status.DOUBLED)
 
 
 def confirm(
@@ -179,7 +198,14 @@ def confirm(
                 found = _denied(found)
             is_new = outcome.change.action is Action.CREATE and found.created is not None
             if is_new and address in doubles:
-                found = _doubled(found, doubles[address])
+                message = (
+                    f"AlertSite also has monitor {doubles[address].id} of the same kind and name, "
+                    "which did not exist when the plan was made; the manifest is bound to "
+                    f"{found.created}. A run with another state may have created it, or an earlier "
+                    f"one of this state, which reconciler history {address} shows: delete the one "
+                    "you do not want"
+                )
+                found = found._replace(status=Status.DOUBLED, message=message)
         confirmed.append(found)
     return tuple(confirmed)
 
@@ -196,21 +222,17 @@ def with_idle(
         monitor = None if item.created is None else live.get(item.created)
         manifest = manifests.get(item.change.address)
         if item.status is Status.DONE and monitor is not None and manifest is not None:
-            found.append(item._replace(message=_idle(monitor, manifest)))
+            enabled = manifest.kind.field(_SWITCH).normalise(monitor.fields.get(_SWITCH))
+            why = ""
+            if enabled is False and _SWITCH not in manifest.fields:
+                why = "enabled is false"
+            elif monitor.fields.get(_PLACES) == [] and _PLACES not in manifest.fields:
+                why = "it has no locations"
+            said = f"it is there but does not run: {why}, and the manifest does not set that"
+            found.append(item._replace(message=said if why else ""))
         else:
             found.append(item)
     return tuple(found)
-
-
-def _idle(monitor: Live, manifest: Desired) -> str:
-    enabled = manifest.kind.field(_SWITCH).normalise(monitor.fields.get(_SWITCH))
-    if enabled is False and _SWITCH not in manifest.fields:
-        why = "enabled is false"
-    elif monitor.fields.get(_PLACES) == [] and _PLACES not in manifest.fields:
-        why = "it has no locations"
-    else:
-        return ""
-    return f"it is there but does not run: {why}, and the manifest does not set that"
 
 
 def losses_of(losses: Iterable[Loss], outcomes: Iterable[Outcome]) -> tuple[Loss, ...]:
@@ -249,9 +271,20 @@ def _confirm(
             status=Status.NOT_KEPT if is_done else Status.UNCONFIRMED, message=refused
         )
     if outcome.change.action is Action.DELETE:
-        return _deleted(outcome, is_there=after is not None)
-    if after is not None and after.action is Action.CREATE:
-        return _missing(outcome)
+        if after is None:
+            return outcome._replace(status=Status.DONE, message="")
+        if outcome.status is Status.UNCONFIRMED:
+            return _denied(outcome)
+        message = "AlertSite accepted the request but still lists the monitor"
+        return outcome._replace(status=Status.NOT_KEPT, message=message)
+    if after is not None and after.action is Action.CREATE:  # AlertSite does not list the monitor
+        if outcome.status is Status.UNCONFIRMED:
+            return outcome
+        if outcome.change.action is Action.CREATE:
+            message = f"AlertSite accepted the request but does not have monitor {outcome.id}"
+            return outcome._replace(status=Status.UNCONFIRMED, message=message)
+        message = "AlertSite accepted the request, but the monitor was deleted meanwhile"
+        return outcome._replace(status=Status.NOT_KEPT, message=message)
     if outcome.change.action is Action.CREATE:
         if outcome.created is not None and number not in {None, outcome.created}:
             message = f"meanwhile, another run has bound the address to monitor {number}"
@@ -298,55 +331,3 @@ def _denied(outcome: Outcome) -> Outcome:
     """
     message = f"{_NOT_DONE[outcome.change.action]}: {outcome.message}"
     return outcome._replace(status=Status.FAILED, message=message)
-
-
-def _doubled(outcome: Outcome, twin: Note) -> Outcome:
-    message = (
-        f"AlertSite also has monitor {twin.id} of the same kind and name, which did not exist when "
-        f"the plan was made; the manifest is bound to {outcome.created}. A run with another state "
-        "may have created it, or an earlier one of this state, which reconciler history "
-        f"{outcome.change.address} shows: delete the one you do not want"
-    )
-    return outcome._replace(status=Status.DOUBLED, message=message)
-
-
-def _deleted(outcome: Outcome, *, is_there: bool) -> Outcome:
-    """The outcome of a delete, when it is known whether the monitor is still listed."""
-    if not is_there:
-        return outcome._replace(status=Status.DONE, message="")
-    if outcome.status is Status.UNCONFIRMED:
-        return _denied(outcome)
-    message = "AlertSite accepted the request but still lists the monitor"
-    return outcome._replace(status=Status.NOT_KEPT, message=message)
-
-
-def _missing(outcome: Outcome) -> Outcome:
-    """The outcome of a change whose monitor is not in AlertSite's list."""
-    if outcome.status is Status.UNCONFIRMED:
-        return outcome
-    if outcome.change.action is Action.CREATE:
-        message = f"AlertSite accepted the request but does not have monitor {outcome.id}"
-        return outcome._replace(status=Status.UNCONFIRMED, message=message)
-    message = "AlertSite accepted the request, but the monitor was deleted meanwhile"
-    return outcome._replace(status=Status.NOT_KEPT, message=message)
-
-
-def _outcome_to_json(outcome: Outcome) -> dict[str, JSON]:
-    change = outcome.change
-    return {
-        "address": change.address,
-        "action": change.action.value,
-        "id": outcome.id,
-        "status": outcome.status.value,
-        "message": outcome.message,
-        "origin": encoded(change.origin),
-        "request": {"method": change.method, "path": change.path, "body": change.body},
-        "not_kept": [
-            {"field": item.field, "sent": item.after, "has": item.before}
-            for item in outcome.not_kept
-        ],
-        "moved": [
-            {"field": item.field, "planned": item.after, "has": item.before}
-            for item in outcome.moved
-        ],
-    }

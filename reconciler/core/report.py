@@ -15,17 +15,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from reconciler.core.cost import credits_of, number, per_day
+from reconciler.core.cost import credits_of, per_day
 from reconciler.core.drift import find_drift
 from reconciler.core.inventory import Inventory
 from reconciler.core.json_text import encoded
-from reconciler.core.model import boolean, mappings_in
+from reconciler.core.model import boolean
+from reconciler.core.names import find_members
 from reconciler.core.pending import records_of
 from reconciler.core.siblings import NOBODY
 from reconciler.core.standing import Standing, standings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from reconciler.core.generation import Generation
     from reconciler.core.model import JSON, Account, Desired, Kind, Live
@@ -274,13 +275,25 @@ def fleet_report(
     view = Inventory(desired, records_of(state, live, kinds), live, others=others)
     drift = find_drift(account, view.records, view.by_id.values(), kinds, today=read_at[:10])
     drifted = {monitor.address for monitor in drift.monitors}
-    monitors = [_monitor(item, drifted, age) for item in standings(view, kinds)]
+    members = find_members("locations", view.by_id.values())
+    places: dict[int, list[int]] = {}
+    for member in members:
+        for number in member.monitors:
+            places.setdefault(number, []).append(member.id)
+    monitors = [_monitor(item, drifted, age, places) for item in standings(view, kinds)]
     monitors.sort(key=lambda item: (item.kind, item.address or "~", item.id or 0))
     return Report(
         account,
         read_at,
         tuple(monitors),
-        _locations(view.by_id.values()),
+        {
+            item.id: Location(
+                item.id,
+                item.names[0] if item.names else "",
+                item.regions[0] if len(item.regions) == 1 else None,
+            )
+            for item in members
+        },
         state.saved_at,
         age(state.saved_at),
         state.generation,
@@ -290,8 +303,12 @@ def fleet_report(
 
 
 def _monitor(
-    item: Placed, drifted: Collection[str | None], age: Callable[[str], int | None]
+    item: Placed,
+    drifted: Collection[str | None],
+    age: Callable[[str], int | None],
+    places: Mapping[int, Sequence[int]],
 ) -> Monitor:
+    """A monitor of the report; `places` has the locations of those that are in AlertSite."""
     live, manifest, record = item.live, item.manifest, item.record
     fields = live.fields if live else manifest.fields if manifest else {}
     is_protected = record is not None and record.protect
@@ -305,32 +322,12 @@ def _monitor(
         is_disabled=live is not None and boolean(fields.get("enabled")) is False,
         is_protected=manifest.lifecycle.protect if manifest else is_protected,
         labels=item.labels,
-        locations=tuple(sorted({place for place, _ in _elements(live)})) if live else (),
+        locations=tuple(places.get(live.id, ())) if live else (),
         measurements=per_day(live.fields) if live else None,
         applied_at=item.applied_at,
         applied_age=age(item.applied_at) if item.applied_at else None,
         run=item.run,
     )
-
-
-def _elements(live: Live) -> Iterator[tuple[int, Mapping[str, JSON]]]:
-    for item in mappings_in(live.fields.get("locations")):
-        place = number(item.get("id"))
-        if place is not None:
-            yield place, item
-
-
-def _locations(live: Iterable[Live]) -> dict[int, Location]:
-    """All that monitors run from, by id; what one monitor leaves out another may tell."""
-    found: dict[int, Location] = {}
-    for monitor in live:
-        for place, item in _elements(monitor):
-            known = found.get(place, Location(place, "", None))
-            name = item.get("name")
-            region = number(item.get("region")) if known.region is None else known.region
-            name = known.name or (name if isinstance(name, str) else "")
-            found[place] = known._replace(name=name, region=region)
-    return dict(sorted(found.items()))
 
 
 def _runs(records: Iterable[Record]) -> tuple[AppliedRun, ...]:

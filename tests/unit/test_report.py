@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.cost import cost, regions_of
 from reconciler.core.listing import list_monitors
 from reconciler.core.model import Desired, Lifecycle, Live
 from reconciler.core.report import Report, Tally, fleet_report
@@ -204,3 +205,10 @@ def test_a_monitor_that_two_manifests_mean_counts_for_the_one_that_names_it() ->
         is_named = item.address == "email-smtp/named"
         assert item.standing is (Standing.MANAGED if is_named else Standing.MISSING)
     assert (counted.total.monitors, counted.total.missing) == (1, 1)
+
+
+def test_a_location_with_two_regions_costs_in_a_report_what_it_costs_in_the_status() -> None:
+    monitors = [running(1, locations=[TAMPA]), running(2, locations=[{**TAMPA, "region": 2}])]
+    found = report([], {}, monitors)
+    assert list(found.by_region()) == ["Unknown region"]
+    assert found.total.credits == cost(monitors, regions_of(monitors)).credits

@@ -56,9 +56,6 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
     """What becomes of the records that no manifest names."""
     if not inventory.records:
         return
-    alone = {
-        key: item for key, item in inventory.records.items() if key not in inventory.by_address
-    }
     left = orphaned(inventory)
     # Without its manifest an orphan has neither a label nor a file, by which it may be left out.
     is_vague = any(
@@ -72,8 +69,8 @@ def orphans(inventory: Inventory, rules: PlanOptions) -> Iterator[Item]:
         for address in addresses
         if not is_target(inventory.by_address[address], rules.targets)
     }
-    for address, record in alone.items():
-        if not is_target_address(address, rules.targets):
+    for address, record in inventory.records.items():
+        if address in inventory.by_address or not is_target_address(address, rules.targets):
             continue
         if address not in left:
             yield Binding(address, BindingAction.FORGET, record.id)
@@ -109,13 +106,10 @@ def replacements(items: Iterable[Item]) -> Iterator[Item]:
     changes = (item for item in items if isinstance(item, Change))
     made = {_name(change.address) for change in changes if change.action is Action.CREATE}
     left = {_name(item.address) for item in items if _is_orphan(item)}
+    reasons = {Action.CREATE: Reason.REPLACEMENT, Action.DELETE: Reason.REPLACED}
     for item in items:
-        if not isinstance(item, Change) or item.reason or _name(item.address) not in made & left:
-            yield item
-        elif item.action is Action.CREATE:
-            yield item._replace(reason=Reason.REPLACEMENT)
-        elif item.action is Action.DELETE:
-            yield item._replace(reason=Reason.REPLACED)
+        if isinstance(item, Change) and not item.reason and _name(item.address) in made & left:
+            yield item._replace(reason=reasons.get(item.action))
         else:
             yield item
 
@@ -377,12 +371,14 @@ def _addressed(refusal: Refusal, account: Account) -> Refusal:
 
 def _ids(changes: Iterable[Change], inventory: Inventory) -> Iterator[Use]:
     """The ids in the changes that AlertSite has names for."""
-    kinds = {manifest.address: manifest.kind for manifest in inventory.desired}
     for change in changes:
-        for field in change.fields if change.address in kinds else ():
+        manifest = inventory.by_address.get(change.address)
+        if manifest is None:
+            continue
+        for field in change.fields:
             if field.source is None:
                 values = (field.before, field.after, field.applied)
-                yield from uses_of(kinds[change.address], field.field, values)
+                yield from uses_of(manifest.kind, field.field, values)
 
 
 def _beside(inventory: Inventory, targeted: set[str]) -> Iterator[Binding | Note]:
@@ -446,14 +442,17 @@ def _decided(manifest: Desired, inventory: Inventory, rules: PlanOptions) -> lis
             return [_refuse(Decision.INCOMPLETE_LIST, manifest, inventory)]
         case Decision.CREATE if rules.adopt and (others := _watching_the_same(manifest, inventory)):
             return [_refuse(Decision.PERHAPS_OURS, manifest, inventory, others)]
-        case Decision.CREATE:
-            return [_create(manifest, None)]
-        case Decision.CREATE_AGAIN:
-            return [_create(manifest, Reason.DELETED_OUTSIDE)]
-        # One that does not tell its kind could be meant by manifests of several kinds.
-        case Decision.NOT_OURS if rules.adopt and _tells_its_kind(manifest, inventory):
+        case Decision.CREATE | Decision.CREATE_AGAIN:
+            body = dict(sorted({**manifest.fields, **manifest.secrets}.items()))
+            create = _change(Action.CREATE, manifest, None, body, explain_create(manifest, body))
+            again = Reason.DELETED_OUTSIDE if decision is Decision.CREATE_AGAIN else None
+            return [create._replace(reason=again)]
+        case Decision.NOT_OURS if rules.adopt:
             (number,) = inventory.candidates[match_key_of(manifest)]
-            compared = _compare(manifest, None, inventory.by_id[number], inventory, rules)
+            live = inventory.by_id[number]
+            if live.type is None:  # it could be meant by manifests of several kinds
+                return [_refuse(decision, manifest, inventory)]
+            compared = _compare(manifest, None, live, inventory, rules)
             if any(isinstance(item, Refusal) for item in compared):
                 return compared
             return [Binding(manifest.address, BindingAction.ADOPT, number), *compared]
@@ -484,14 +483,6 @@ def _watching_the_same(manifest: Desired, inventory: Inventory) -> tuple[int, ..
     )
 
 
-def _tells_its_kind(manifest: Desired, inventory: Inventory) -> bool:
-    """Whether the one candidate says of which kind it is."""
-    return all(
-        inventory.by_id[number].type is not None
-        for number in inventory.candidates[match_key_of(manifest)]
-    )
-
-
 def _compare(
     manifest: Desired, record: Record | None, live: Live, inventory: Inventory, rules: PlanOptions
 ) -> list[Item]:
@@ -513,8 +504,10 @@ def _compare(
         return [_refuse_stranding(manifest, lost)]
     if body:
         fields = explain(manifest, live, body, record.fields if record else None, unseen)
-        if hidden:
-            fields = tuple(_masked(field, hidden) for field in fields)
+        fields = tuple(  # without what AlertSite has, if that is or was a secret
+            field._replace(before=None, applied=None, leaves=()) if field.field in hidden else field
+            for field in fields
+        )
         if record is not None and restored:
             fields = tuple(with_cause(field, record, restored) for field in fields)
         found.append(_change(Action.UPDATE, manifest, live.id, body, fields))
@@ -550,13 +543,6 @@ def _without_ignored(manifest: Desired, live: Live) -> tuple[Desired, list[Note]
     return manifest._replace(fields=fields, secrets=secrets), notes
 
 
-def _masked(field: FieldChange, hidden: Collection[str]) -> FieldChange:
-    """The change without what AlertSite has, if that is or was a secret."""
-    if field.field not in hidden:
-        return field
-    return field._replace(before=None, applied=None, leaves=())
-
-
 def _secrets(
     manifest: Desired, record: Record | None, number: int, rules: PlanOptions
 ) -> tuple[str, ...]:
@@ -583,12 +569,6 @@ def _untracked(targeted: Iterable[Desired], changes: Iterable[Change]) -> int:
     sent = {change.address: change.body for change in changes}
     fields = ((item, name) for item in targeted for name in item.secrets)
     return sum(name not in sent.get(item.address, ()) for item, name in fields)
-
-
-def _create(manifest: Desired, reason: Reason | None) -> Change:
-    body = dict(sorted({**manifest.fields, **manifest.secrets}.items()))
-    fields = explain_create(manifest, body)
-    return _change(Action.CREATE, manifest, None, body, fields)._replace(reason=reason)
 
 
 def _change(
@@ -620,12 +600,11 @@ def _refuse(
     key = match_key_of(manifest)
     duplicates = [item for item in inventory.unbound.get(key, ()) if item != manifest.address]
     display = manifest.fields.get("name")
-    is_known = number is not None and number in inventory.others.ids
     words = {
         "address": manifest.address,
         "claim": claim_on(manifest, inventory),
         "described": f"monitor {number}"
-        if is_known
+        if number in inventory.others.ids
         else f"a monitor of the kind {manifest.kind.name} named {display!r}",
         "kind": manifest.kind.name,
         "display": display,

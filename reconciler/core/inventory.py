@@ -67,13 +67,19 @@ class Inventory:
         self.others = others
         self.desired = tuple(desired)
         self.renamed = _renamed(self.desired, records)
-        self.records = _moved(records, self.renamed)
+        left = {*self.renamed.values()}
+        kept = {address: record for address, record in records.items() if address not in left}
+        kept |= {address: records[former] for address, former in self.renamed.items()}
         self.by_address = {item.address: item for item in self.desired}
         # Sorted, since a list of AlertSite may come in any order, and nothing is to depend on it.
         self.by_id = {monitor.id: monitor for monitor in sorted(live, key=attrgetter("id"))}
         self._kinds = {**kinds, **{item.kind.name: item.kind for item in self.desired}}
-        self.records = all_caught_up(self.records, self.by_id, self._kinds)
-        self.secrets = _secrets(self.records.values())
+        self.records = all_caught_up(kept, self.by_id, self._kinds)
+        self.secrets: dict[int, frozenset[str]] = {}
+        for item in self.records.values():
+            if item.secrets:
+                known = self.secrets.get(item.id, frozenset())
+                self.secrets[item.id] = known.union(item.secrets)
         self.claimed = {item.id: item.address for item in self.desired if item.id is not None}
         loose = sorted(
             (item for item in self.desired if item.id is None), key=lambda item: item.address
@@ -86,24 +92,22 @@ class Inventory:
             if record is None or record.id not in self.by_id:
                 self.unbound.setdefault(match_key_of(manifest), []).append(manifest.address)
         self.bound = {*self.claimed, *(record.id for record in self.records.values())}
-        self.taken: dict[tuple[str, str], Claim] = {}
-        self.candidates = self._candidates() if self.unbound else {}
-
-    def _candidates(self) -> dict[tuple[str, str], list[int]]:
-        found: dict[tuple[str, str], list[int]] = {}
-        wanted: dict[str, list[tuple[str, str]]] = {}
-        for key in self.unbound:
-            wanted.setdefault(key[1], []).append(key)
+        self._free: dict[str, list[Live]] = {}
         for monitor in self.by_id.values():
             if monitor.id not in self.bound:
-                for key in wanted.get(folded(monitor.fields.get("name")), ()):
-                    if monitor.type not in {key[0], None}:
-                        continue
-                    if (claim := self.others.ids.get(monitor.id)) is not None:
-                        self.taken.setdefault(key, claim)
-                    else:
-                        found.setdefault(key, []).append(monitor.id)
-        return {key: sorted(ids) for key, ids in found.items()}
+                self._free.setdefault(folded(monitor.fields.get("name")), []).append(monitor)
+        self.candidates: dict[tuple[str, str], list[int]] = {}
+        self.taken: dict[tuple[str, str], Claim] = {}
+        for key in self.unbound:
+            for monitor in self._named(*key):
+                if (claim := self.others.ids.get(monitor.id)) is not None:
+                    self.taken.setdefault(key, claim)
+                else:
+                    self.candidates.setdefault(key, []).append(monitor.id)
+
+    def _named(self, kind: str, name: str) -> Iterator[Live]:
+        """The monitors that nothing binds, of a folded name, and of a kind as far as they tell."""
+        return (item for item in self._free.get(name, ()) if item.type in {kind, None})
 
     def is_surely_made(self, address: str) -> bool:
         """Whether the monitor of a record, which is there, is the one that was made for it."""
@@ -115,25 +119,12 @@ class Inventory:
 
         Somebody else may have made them by hand, or with a state of their own.
         """
-        free: dict[str, list[Live]] = {}
-        for monitor in self.by_id.values():
-            if monitor.id not in self.bound and monitor.id not in self.others.ids:
-                free.setdefault(folded(monitor.fields.get("name")), []).append(monitor)
-        for number, address in self.claimed.items() if free else ():
+        for number, address in self.claimed.items() if self._free else ():
             kind, ours = address.partition("/")[0], self.by_id.get(number)
             if ours is not None and ours.type in {kind, None}:
-                same = free.get(folded(ours.fields.get("name")), ())
-                yield from (
-                    (address, number, other.id) for other in same if other.type in {kind, None}
-                )
-
-
-def _secrets(records: Iterable[Record]) -> dict[int, frozenset[str]]:
-    found: dict[int, frozenset[str]] = {}
-    for record in records:
-        if record.secrets:
-            found[record.id] = found.get(record.id, frozenset()).union(record.secrets)
-    return found
+                for other in self._named(*match_key(kind, ours.fields.get("name"))):
+                    if other.id not in self.others.ids:
+                        yield address, number, other.id
 
 
 def _renamed(desired: Sequence[Desired], records: Mapping[str, Record]) -> dict[str, str]:
@@ -219,14 +210,6 @@ def _take(
             return
         path.append((holders[record], iter(former.get(holders[record], ()))))
     dead |= seen
-
-
-def _moved(records: Mapping[str, Record], renamed: Mapping[str, str]) -> Mapping[str, Record]:
-    if not renamed:
-        return records
-    former = set(renamed.values())
-    kept = {address: record for address, record in records.items() if address not in former}
-    return kept | {address: records[old] for address, old in renamed.items()}
 
 
 def number_of(manifest: Desired, record: Record | None) -> int | None:

@@ -34,7 +34,7 @@ Rule: values and pure functions; no I/O, clock or environment.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.model import folded, kind_of
@@ -72,15 +72,12 @@ def all_caught_up(
     records: Mapping[str, Record], live: Mapping[int, Live], kinds: Mapping[str, Kind]
 ) -> Mapping[str, Record]:
     """All records, each as `caught_up` gives it."""
-    going = [address for address, item in records.items() if item.sending.fields]
-    if not going:
-        return records
-    found = dict(records)
-    for address in going:
-        monitor = live.get(records[address].id)
-        if monitor is not None:
-            found[address] = caught_up(records[address], kind_of(address, kinds), monitor)
-    return found
+    found = {
+        address: caught_up(record, kind_of(address, kinds), monitor)
+        for address, record in records.items()
+        if record.sending.fields and (monitor := live.get(record.id)) is not None
+    }
+    return {**records, **found}
 
 
 def reopened(
@@ -107,6 +104,7 @@ def reopened(
     """
     new = {address: create_of(item) for address, item in state.records.items() if item.is_new}
     creates = {**new, **state.pending_creates}
+    before = {run: frozenset(ids) for run, ids in state.ids_before.items()}
 
     def tier(address: str, monitor: Live) -> int | None:
         return _tier(monitor, creates[address], kind_of(address, kinds))
@@ -125,34 +123,35 @@ def reopened(
     }
     if not doubtful:
         return {address: new[address] for address in new if address in wrong}
-    sent = _Sent(creates)
-    before = {run: frozenset(ids) for run, ids in state.ids_before.items()}
     by_name: dict[str, list[Live]] = {}
     for item in live.values():
         by_name.setdefault(_spelt(item.fields.get("name")), []).append(item)
 
-    def is_anothers(monitor: Live) -> bool:
-        return any(
-            has_made(other, monitor) and monitor.id not in before.get(creates[other].run, ())
-            for other in sent.of(monitor.fields.get("name"))
-        )
+    def alike(address: str) -> Iterator[Live]:
+        """The monitors with the name that was sent, or its beginning: it may have been cut."""
+        name = _spelt(creates[address].body.get("name"))
+        return (item for end in range(len(name) + 1) for item in by_name.get(name[:end], ()))
 
     def is_elsewhere(address: str, bound: Collection[int]) -> bool:
         there = before.get(new[address].run)
         if there is None:  # it may be a stranger's that was always there
             return False
-        name = _spelt(new[address].body.get("name"))
-        names = (name[:length] for length in range(len(name) + 1))
-        alike = (item for part in names for item in by_name.get(part, ()))
         return any(
             item.id not in bound and item.id not in there and has_made(address, item)
-            for item in alike
+            for item in alike(address)
         )
 
+    unsure = {monitor.id for monitor in doubtful.values() if monitor is not None}
+    anothers = {
+        item.id
+        for other, create in creates.items()
+        for item in alike(other)
+        if item.id in unsure and item.id not in before.get(create.run, ()) and has_made(other, item)
+    }
     wrong |= {
         address
         for address, monitor in doubtful.items()
-        if monitor is not None and is_anothers(monitor)
+        if monitor is not None and monitor.id in anothers
     }
     absent = {
         address
@@ -222,33 +221,32 @@ def resolve_pending_creates(
         return Resolution({}, {}, {}, ())
     bound = {record.id for record in state.records.values()}.union(named)
     free = [monitor for monitor in live if monitor.id not in bound]
-    tiers: list[dict[str, set[int]]] = [{}, {}, {}]
+    tiers: dict[str, tuple[set[int], set[int], set[int]]] = {}
     for address, pending in state.pending_creates.items():
         kind = kind_of(address, kinds)
         before = set(state.ids_before.get(pending.run, ()))
-        for tier in tiers:
-            tier[address] = set()
+        tiers[address] = (set(), set(), set())
         for item in free:
-            number = None if item.id in before else _tier(item, pending, kind)
-            if number is not None:
-                tiers[number][address].add(item.id)
-    candidates: dict[str, set[int]] = {address: set() for address in state.pending_creates}
-    certain: dict[str, set[int]] = {}
-    taken: set[int] = set()
-    for number, tier in enumerate(tiers):
-        for address, ids in tier.items():
-            if not candidates[address] and ids - taken:
-                candidates[address] = ids - taken
-                if number < _DOUBTFUL:
-                    certain[address] = candidates[address]
-        taken |= {number for ids in candidates.values() for number in ids}
-    exactly_one = {address: ids for address, ids in certain.items() if len(ids) == 1}
-    claims = [number for ids in candidates.values() for number in ids]
+            tier = None if item.id in before else _tier(item, pending, kind)
+            if tier is not None:
+                tiers[address][tier].add(item.id)
+    candidates: dict[str, set[int]] = {address: set() for address in tiers}
+    certain: set[str] = set()
+    claims = Counter[int]()
+    for tier in range(_DOUBTFUL + 1):
+        found = {
+            address: ids
+            for address in tiers
+            if not candidates[address] and (ids := tiers[address][tier] - claims.keys())
+        }
+        candidates |= found
+        certain |= found.keys() if tier < _DOUBTFUL else set()
+        claims.update(number for ids in found.values() for number in ids)
     made = {
         address: number
-        for address, ids in exactly_one.items()
+        for address, ids in candidates.items()
         for number in ids
-        if claims.count(number) == 1
+        if address in certain and len(ids) == 1 and claims[number] == 1
     }
     return Resolution(
         found={address: number for address, number in made.items() if address in asked},
@@ -303,23 +301,6 @@ def made_by(pending: PendingCreate, number: int) -> Record:
         unseen=pending.body,
         made_with=tuple(sorted(pending.body)),
     )
-
-
-class _Sent:
-    """Finds by a name, as a server shows it, the creates that may have sent it."""
-
-    def __init__(self, creates: Mapping[str, PendingCreate]) -> None:
-        self._named = sorted((_spelt(item.body.get("name")), key) for key, item in creates.items())
-
-    def of(self, shown: JSON) -> Iterator[str]:
-        """The addresses of those that sent this name, or one that begins so if it may be cut."""
-        beginning = _spelt(shown)
-        may_be_cut = isinstance(shown, str) and len(shown) >= _SHORTEST_CUT
-        for index in range(bisect_left(self._named, (beginning, "")), len(self._named)):
-            name, address = self._named[index]
-            if not (name.startswith(beginning) if may_be_cut else name == beginning):
-                return
-            yield address
 
 
 def _spelt(name: JSON) -> str:

@@ -475,7 +475,7 @@ class TestFormerNames:
 
     def test_a_view_without_former_names_leaves_the_records_as_they_are(self) -> None:
         records = {self.OLD: record()}
-        assert Inventory([desired()], records, []).records is records
+        assert Inventory([desired()], records, []).records == records
 
 
 class TestSavedPlans:

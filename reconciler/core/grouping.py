@@ -19,14 +19,14 @@ been applied last.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from reconciler.core.diff import Cause
 from reconciler.core.model import canonical, elements_by_key
 from reconciler.core.plan import Action, counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from reconciler.core.diff import FieldChange
     from reconciler.core.drift import Drifted
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from reconciler.core.plan import Change, Loss, Plan, Reason
 
 
+_Item = TypeVar("_Item")
 FOLDED_ABOVE = 20
 """So many changes, or lines of one sort, are read one by one; more are folded."""
 
@@ -145,13 +146,23 @@ def groups(plan: Plan) -> tuple[Group, ...]:
     """All changes of a plan: what is unusual first; then the largest group first."""
     lost = {loss.address: loss for loss in plan.coverage.losses}
     usual: list[Change] = []
-    unusual: dict[_Sort, list[Change]] = {}
+    unusual: dict[tuple[bool, bool, bool], list[Change]] = {}
     for change in plan.changes:
-        if _is_unusual(change, lost):
-            unusual.setdefault(_sort(change, lost), []).append(change)
+        is_moved = any(item.cause not in {Cause.EDIT, Cause.RESTORE} for item in change.fields)
+        is_lost = change.address in lost
+        if is_moved or is_lost or change.reason is not None or change.action is Action.DELETE:
+            # Sorted, what matters most comes first: what goes, then what loses, then what moved.
+            sort = (not change.is_retirement, not is_lost, not is_moved)
+            unusual.setdefault(sort, []).append(change)
         else:
             usual.append(change)
-    first = [group for sort in sorted(unusual) for group in _of_sort(unusual[sort], lost)]
+    found: list[Group] = []
+    for _, changes in sorted(unusual.items()):
+        if len(changes) <= FOLDED_ABOVE:
+            found += [_group([change]) for change in changes]
+        else:
+            found += sorted(alike(changes, lost), key=lambda group: len(group.changes))
+    first = [group._replace(is_unusual=True) for group in found]
     folded = sorted(alike(usual), key=lambda group: -len(group.changes))
     return (*first, *folded)
 
@@ -161,21 +172,22 @@ def alike(changes: Iterable[Change], lost: Mapping[str, Loss] = {}) -> list[Grou
 
     `lost` has the losses by address that tell changes apart, too.
     """
-    found: dict[str, list[Change]] = {}
-    for change in changes:
+
+    def likeness(change: Change) -> JSON:
         loss = lost.get(change.address)
-        costs = (loss.causes, dict(loss.fields)) if loss else None
-        found.setdefault(_likeness(change, costs), []).append(change)
-    return list(map(_group, found.values()))
+        head = [change.action, change.reason, (loss.causes, dict(loss.fields)) if loss else None]
+        if change.action is Action.UPDATE:
+            return [*head, *map(_said, change.fields)]
+        kind = change.kind if change.action is Action.CREATE else ""
+        return [*head, kind, *(field.field for field in change.fields)]
+
+    return [_group(items) for items in _together(changes, likeness)]
 
 
 def loss_groups(losses: Iterable[Loss]) -> tuple[LossGroup, ...]:
     """The losses, those that lose the same together; the smallest group first."""
-    alike: dict[str, list[Loss]] = {}
-    for loss in losses:
-        alike.setdefault(canonical([loss.causes, dict(loss.fields)]), []).append(loss)
-    found = (LossGroup(items[0].causes, items[0].fields, tuple(items)) for items in alike.values())
-    return tuple(sorted(found, key=lambda group: len(group.losses)))
+    found = sorted(_together(losses, lambda loss: [loss.causes, dict(loss.fields)]), key=len)
+    return tuple(LossGroup(items[0].causes, items[0].fields, tuple(items)) for items in found)
 
 
 def drift_groups(monitors: Sequence[Drifted]) -> tuple[DriftGroup, ...]:
@@ -185,14 +197,9 @@ def drift_groups(monitors: Sequence[Drifted]) -> tuple[DriftGroup, ...]:
     """
     if len(monitors) <= FOLDED_ABOVE:
         return tuple(DriftGroup((item,)) for item in monitors)
-    alike: dict[str, list[Drifted]] = {}
-    for item in monitors:
-        said = [_said(field) for field in item.fields]
-        alike.setdefault(canonical([item.causes, said]), []).append(item)
-    found = (DriftGroup(tuple(items)) for items in alike.values())
-    return tuple(
-        sorted(found, key=lambda group: (not group.monitors[0].causes, len(group.monitors)))
-    )
+    found = _together(monitors, lambda item: [item.causes, *map(_said, item.fields)])
+    found.sort(key=lambda items: (not items[0].causes, len(items)))
+    return tuple(DriftGroup(tuple(items)) for items in found)
 
 
 def set_change(field: FieldChange) -> SetChange | None:
@@ -217,59 +224,19 @@ def set_change(field: FieldChange) -> SetChange | None:
     )
 
 
-class _Sort(NamedTuple):
-    """What is unusual about a change; sorted, what matters most comes first."""
-
-    stays: bool
-    keeps: bool
-    is_still: bool
-
-
-def _is_unusual(change: Change, lost: Mapping[str, Loss]) -> bool:
-    return (
-        change.action is Action.DELETE
-        or change.reason is not None
-        or change.address in lost
-        or _is_moved(change)
-    )
-
-
-def _sort(change: Change, lost: Mapping[str, Loss]) -> _Sort:
-    return _Sort(not change.is_retirement, change.address not in lost, not _is_moved(change))
-
-
-def _of_sort(changes: list[Change], lost: Mapping[str, Loss]) -> list[Group]:
-    """Changes that are unusual in one way: one by one, or equal ones together if they are many."""
-    if len(changes) <= FOLDED_ABOVE:
-        found = [_group([change]) for change in changes]
-    else:
-        found = sorted(alike(changes, lost), key=lambda group: len(group.changes))
-    return [group._replace(is_unusual=True) for group in found]
-
-
-def _is_moved(change: Change) -> bool:
-    """Whether anybody but Git is the cause of it."""
-    return any(field.cause not in {Cause.EDIT, Cause.RESTORE} for field in change.fields)
-
-
-def _likeness(change: Change, costs: JSON) -> str:
-    """The text that two changes share exactly when they are alike; `costs` is what they lose."""
-    head = [change.action, change.reason, costs]
-    if change.action is Action.UPDATE:
-        return canonical([*head, [_said(field) for field in change.fields]])
-    kind = change.kind if change.action is Action.CREATE else ""
-    return canonical([*head, kind, [field.field for field in change.fields]])
+def _together(items: Iterable[_Item], likeness: Callable[[_Item], JSON]) -> list[list[_Item]]:
+    """The items, those of the same likeness together, in the order of their first ones."""
+    found: dict[str, list[_Item]] = {}
+    for item in items:
+        found.setdefault(canonical(likeness(item)), []).append(item)
+    return list(found.values())
 
 
 def _said(field: FieldChange) -> JSON:
     if field.sent_with is not None:
         return [field.field, field.sent_with]
     found = set_change(field)
-    return [field.field, *_why(field), *(_ends(field) if found is None else found)]
-
-
-def _ends(field: FieldChange) -> tuple[JSON, JSON]:
-    return field.before, field.after
+    return [field.field, *_why(field), *(found or (field.before, field.after))]
 
 
 def _why(field: FieldChange) -> tuple[JSON, ...]:
@@ -287,7 +254,7 @@ def _group(changes: list[Change]) -> Group:
             fields.append(field)
             continue
         here = [change.fields[place] for change in changes]
-        others = {canonical([*_ends(item), *_why(item)]) for item in here}
+        others = {canonical([item.before, item.after, *_why(item)]) for item in here}
         if len(others) == 1:
             fields.append(field)
         else:
@@ -297,6 +264,4 @@ def _group(changes: list[Change]) -> Group:
 
 def _sorted(keys: Iterable[int | str]) -> list[int | str]:
     """Keys in order: numbers by their value, then texts."""
-    found = list(keys)
-    numbers = sorted(key for key in found if isinstance(key, int))
-    return [*numbers, *sorted(key for key in found if isinstance(key, str))]
+    return sorted(keys, key=lambda key: (isinstance(key, str), key))

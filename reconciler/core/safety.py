@@ -164,7 +164,12 @@ def coverage(
             losses[change.address] = loss
         measured = _added(measured, change, live, regions)
     for loss in (*_of_releases(notes, inventory), *_of_ignoring(targeted, inventory)):
-        losses[loss.address] = _both(losses.get(loss.address), loss)
+        if one := losses.get(loss.address):
+            together = tuple(sorted({*one.causes, *loss.causes}))
+            fields = dict(sorted({**one.fields, **loss.fields}.items()))
+            losses[loss.address] = one._replace(causes=together, fields=fields)
+        else:
+            losses[loss.address] = loss
     lost = {item.id for item in losses.values()} | {item.id for item in terms.recent}
     fleet = inventory.claimed.keys() & inventory.by_id.keys()
     if known := {record.id for record in inventory.records.values()}:
@@ -184,8 +189,7 @@ def _of_change(
 ) -> Loss | None:
     labels = manifest.labels if manifest else {}
     if change.action is Action.CREATE:
-        is_lost = change.reason is Reason.DELETED_OUTSIDE and record is not None
-        if not is_lost or record is None:
+        if change.reason is not Reason.DELETED_OUTSIDE or record is None:
             return None
         return Loss(change.address, record.id, ("vanished",), {}, labels)
     assert change.id is not None
@@ -233,15 +237,6 @@ def _loss(address: str, number: int, fields: Mapping[str, str], labels: Mapping[
     return Loss(address, number, tuple(sorted(set(fields.values()))), dict(fields), labels)
 
 
-def _both(one: Loss | None, other: Loss) -> Loss:
-    if one is None:
-        return other
-    fields = {**one.fields, **other.fields}
-    return one._replace(
-        causes=tuple(sorted({*one.causes, *other.causes})), fields=dict(sorted(fields.items()))
-    )
-
-
 def causes(
     kind: Kind,
     fields: Iterable[FieldChange],
@@ -258,15 +253,12 @@ def causes(
         if item.sent_with is not None:
             continue
         rule = _rule(kind, item.field)
-        if rule is None:
-            if _is_switched_off(item.field, item.before, item.after):
-                found[item.field] = "switched-off"
-                continue
-            rule = _respelt(kind, item.field)
-        if rule != NONE:
-            cause, _, when = rule.partition(" when ")
-            if _WHEN[when](item.before, item.after):
-                found[item.field] = cause
+        if rule is None and _is_switched_off(item.field, item.before, item.after):
+            found[item.field] = "switched-off"
+            continue
+        cause, _, when = (rule or _respelt(kind, item.field)).partition(" when ")
+        if cause != NONE and _WHEN[when](item.before, item.after):
+            found[item.field] = cause
     if "thinned" in found.values():
         was, will = per_day(has), per_day(becomes)
         if was is not None and will is not None and will >= was:
@@ -296,21 +288,19 @@ def _costs(kind: Kind, name: str) -> bool:
     rule = _rule(kind, name)
     if rule is None and (_STOPS.search(name) or _GOES.search(name)):
         return True
-    return (_respelt(kind, name) if rule is None else rule) != NONE
+    return (rule or _respelt(kind, name)) != NONE
 
 
 def is_left_worse(kind: Kind, name: str, was: JSON, has: JSON) -> bool:
     """Whether a field that is no longer managed is worse for coverage than it was."""
     rule = _rule(kind, name)
-    if rule is None:
-        if _is_switched_off(name, None, has):
-            return True
-        rule = _respelt(kind, name)
-    if rule == NONE:
+    if rule is None and _is_switched_off(name, None, has):
+        return True
+    cause, _, when = (rule or _respelt(kind, name)).partition(" when ")
+    if cause == NONE:
         return False
     field = kind.field(name)
     before, after = field.normalise(was), field.normalise(has)
-    _, _, when = rule.partition(" when ")
     if when in {"false", "true"}:  # it is off, whoever turned it off
         return bool(_WHEN[when](None, after))
     return before is not None and not field.is_same(was, has) and _WHEN[when](before, after)
@@ -400,35 +390,24 @@ def _is_off(value: JSON) -> bool:
 # Measurements
 
 
-def _measurements(change: Change, live: Live | None) -> tuple[int | None, int | None]:
-    has, will = _before_and_after(change, live)
-    return (per_day(has) if live else 0), (0 if will is None else per_day(will))
-
-
 def _added(
     total: Measurements, change: Change, live: Live | None, regions: Mapping[int, int]
 ) -> Measurements:
     """The total with the change; one whose cost cannot be known is counted as unknown."""
-    was, will = _measurements(change, live)
+    has = live.fields if live else {}
+    becomes = {} if change.action is Action.DELETE else {**has, **change.body}
+    was = per_day(has) if live else 0
+    will = 0 if change.action is Action.DELETE else per_day(becomes)
     if was is None or will is None:
         may_differ = change.action is not Action.UPDATE or not COST_FIELDS.isdisjoint(change.body)
         return total._replace(unknown=total.unknown + may_differ)
-    has, becomes = _before_and_after(change, live)
     return Measurements(
         total.before + was,
         total.after + will,
         total.credits_before + (credits_per_day(has, regions) or 0),
-        total.credits_after + (credits_per_day(becomes or {}, regions) or 0),
+        total.credits_after + (credits_per_day(becomes, regions) or 0),
         total.unknown,
     )
-
-
-def _before_and_after(
-    change: Change, live: Live | None
-) -> tuple[dict[str, JSON], dict[str, JSON] | None]:
-    """The fields of a monitor, and those that it would have; None if it is deleted."""
-    has = dict(live.fields) if live else {}
-    return has, None if change.action is Action.DELETE else {**has, **change.body}
 
 
 def _ids(value: JSON) -> set[int | None]:
@@ -479,11 +458,16 @@ def refuse_unsafe(
         limit, counted = allowance.limit, coverage.total
     else:
         limit, counted = allow_loss, count
-    ceiling = allowance.ceiling
     is_above = coverage.is_above_ceiling
     is_too_much = is_above or (count > 0 and counted > limit)
     if is_too_much:
-        reasons.append(_too_much(coverage, ceiling if is_above and ceiling is not None else limit))
+        counts = ", ".join(f"{count:,} {cause}" for cause, count in coverage.by_cause().items())
+        have = coverage.others_have
+        recent = f", {have} lost some in the last 24 hours" if have else ""
+        reasons.append(
+            f"{count:,} of {coverage.managed:,} monitors would lose monitoring ({counts}){recent}, "
+            f"and the budget is {allowance.ceiling if is_above else limit:,}"
+        )
         if is_above:
             hints.append(
                 "RECONCILER_BUDGET is a hard limit that no flag overrides: apply changes that lose "
@@ -502,16 +486,6 @@ def refuse_unsafe(
         hints.insert(0, f"If this is intended, allow it for this run with {' '.join(flags)}.")
     who = f". Affected: {_named(coverage.losses)}" if is_too_much else ""
     raise RefusedError(f"{'; '.join(reasons)}: nothing is applied{who}", " ".join(hints))
-
-
-def _too_much(coverage: Coverage, limit: int) -> str:
-    counts = ", ".join(f"{count:,} {cause}" for cause, count in coverage.by_cause().items())
-    have = coverage.others_have
-    recent = f", {have} lost some in the last 24 hours" if have else ""
-    return (
-        f"{len(coverage.losses):,} of {coverage.managed:,} monitors would lose monitoring "
-        f"({counts}){recent}, and the budget is {limit:,}"
-    )
 
 
 def _named(losses: Sequence[Loss]) -> str:

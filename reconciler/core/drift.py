@@ -119,34 +119,29 @@ def find_drift(
     for address, record in sorted(records.items()):
         if not is_target_address(address, targets):
             continue
+        where = (address, record.id, record.applied_at, record.run)
         monitor = by_id.get(record.id)
-        fields: tuple[FieldChange, ...] = ()
-        is_shown = True
-        if monitor is None and record.deleting:
-            continue  # a run was about to delete it, and did
-        if monitor is not None:
-            kind = kind_of(address, kinds)
-            seen = caught_up(record, kind, monitor)
-            applied = {
-                field: value
-                for field, value in seen.fields.items()
-                if field not in seen.ignore or seen.ignore[field] < today
-            }
-            fields = drifted(kind, applied, monitor, seen.unseen)
-            is_shown = all(
-                kind.field(name).is_same(value, monitor.fields.get(name))
-                for name, value in seen.unseen.items()
-            )
-        if monitor is None or fields:
-            lost = {"vanished"}
-            if monitor is not None:
-                was = {**monitor.fields, **{field.field: field.before for field in fields}}
-                lost = {*causes(kind_of(address, kinds), fields, was, monitor.fields).values()}
-            where = (address, record.id, record.applied_at, record.run)
+        if monitor is None:
+            if not record.deleting:  # else a run was about to delete it, and did
+                monitors.append(Drifted(*where, (), ("vanished",)))
+            continue
+        kind = kind_of(address, kinds)
+        seen = caught_up(record, kind, monitor)
+        applied = {
+            field: value
+            for field, value in seen.fields.items()
+            if field not in seen.ignore or seen.ignore[field] < today
+        }
+        if fields := drifted(kind, applied, monitor, seen.unseen):
+            was = {**monitor.fields, **{field.field: field.before for field in fields}}
+            lost = {*causes(kind, fields, was, monitor.fields).values()}
             monitors.append(Drifted(*where, fields, tuple(sorted(lost))))
-        else:
-            kept += 1
-            not_kept += not is_shown
+            continue
+        kept += 1
+        not_kept += not all(
+            kind.field(name).is_same(value, monitor.fields.get(name))
+            for name, value in seen.unseen.items()
+        )
     return Drift(account, tuple(monitors), kept, not_kept=not_kept)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.fields import ELEMENT, described
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.core.model import JSON, Live
 
@@ -60,15 +60,30 @@ def probe(
     schemas: Mapping[str, Mapping[str, JSON]], live: Sequence[Live]
 ) -> tuple[ProbeTable, ...]:
     """A table for each kind; all monitors of a kind are looked at, as one shows one type only."""
-    expected = {kind: _expected(schema) for kind, schema in schemas.items()}
+    expected = {
+        kind: {
+            field.name.removeprefix("spec."): field.type or _ANY
+            for field in described(schema)
+            if field.path[0] == "spec"
+        }
+        for kind, schema in schemas.items()
+    }
     tables = [_table(kind, fields, live) for kind, fields in expected.items()]
     untyped = _table(None, {name: _ANY for all_ in expected.values() for name in all_}, live)
     return (*tables, untyped) if untyped.monitors else tuple(tables)
 
 
 def _table(kind: str | None, expected: Mapping[str, str], live: Sequence[Live]) -> ProbeTable:
-    found = [item.fields for item in live if item.type == kind]
-    return ProbeTable(kind, len(found), tuple(_rows(expected, found)))
+    monitors = [item.fields for item in live if item.type == kind]
+    seen: dict[str, set[str]] = {}
+    for monitor in monitors:
+        for name, value in monitor.items():
+            _see(seen, name, value, expected)
+    rows = []
+    for name in sorted({*expected, *seen}) if monitors else ():  # without any nothing can be said
+        types = tuple(sorted(seen.get(name, ())))
+        rows.append(ProbeRow(name, types, expected.get(name, ""), _mark(types, expected.get(name))))
+    return ProbeTable(kind, len(monitors), tuple(rows))
 
 
 def to_json(tables: Iterable[ProbeTable]) -> dict[str, JSON]:
@@ -89,21 +104,6 @@ def to_json(tables: Iterable[ProbeTable]) -> dict[str, JSON]:
     }
 
 
-def _rows(
-    expected: Mapping[str, str], monitors: Sequence[Mapping[str, JSON]]
-) -> Iterator[ProbeRow]:
-    """Nothing can be said of a kind without a monitor."""
-    if not monitors:
-        return
-    seen: dict[str, set[str]] = {}
-    for monitor in monitors:
-        for name, value in monitor.items():
-            _see(seen, name, value, expected)
-    for name in sorted({*expected, *seen}):
-        types = tuple(sorted(seen.get(name, ())))
-        yield ProbeRow(name, types, expected.get(name, ""), _mark(types, expected.get(name)))
-
-
 def _see(seen: dict[str, set[str]], name: str, value: JSON, expected: Mapping[str, str]) -> None:
     seen.setdefault(name, set()).add(_type(value))
     # The keys of a mapping that the schema does not know may be values themselves.
@@ -111,15 +111,6 @@ def _see(seen: dict[str, set[str]], name: str, value: JSON, expected: Mapping[st
         for element in value:
             for key, item in element.items() if isinstance(element, dict) else ():
                 _see(seen, f"{name}{ELEMENT}.{key}", item, expected)
-
-
-def _expected(schema: Mapping[str, JSON]) -> dict[str, str]:
-    """The fields of the kind, with the type of each."""
-    return {
-        field.name.removeprefix("spec."): field.type or _ANY
-        for field in described(schema)
-        if field.path[0] == "spec"
-    }
 
 
 def _mark(seen: tuple[str, ...], expected: str | None) -> Mark:

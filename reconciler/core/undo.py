@@ -30,7 +30,7 @@ from reconciler.core.targets import bare, is_target_address
 from reconciler.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.core.model import JSON, Kind, Live
     from reconciler.core.plan import Plan
@@ -67,15 +67,17 @@ def undoing(
     """
     found = _Undoing(record, records, kinds)
     wanted = tuple(targets)
-
-    def is_meant(address: str) -> bool:
-        return is_target_address(address, wanted)
-
     for change in record.changes:
-        if change.took_effect and is_meant(change.address):
+        if change.took_effect and is_target_address(change.address, wanted):
             found.take_back(change)
-    found.rebind(is_meant)
-    return found.made()
+    found.rebind(wanted)
+    return Undoing(
+        record,
+        tuple(found.desired[address] for address in sorted(found.desired)),
+        tuple(sorted({*found.desired, *found.targets})),
+        tuple(found.refusals),
+        tuple(found.left),
+    )
 
 
 def can_take_back(
@@ -103,8 +105,7 @@ def is_undone(record: RunRecord, undos: Iterable[RunRecord]) -> bool:
 
 def matches_nothing(record: RunRecord, target: str) -> bool:
     """Whether a target means nothing of what the run touched."""
-    addresses = {item.address for item in record.changes}
-    addresses |= {item.address for item in record.bindings}
+    addresses = {item.address for part in (record.changes, record.bindings) for item in part}
     return not any(fnmatchcase(address, bare(target)) for address in addresses)
 
 
@@ -221,16 +222,14 @@ def reviewed(plan: Plan, undo: Undoing, live: Iterable[Live], kinds: Mapping[str
 def parted(plan: Plan, record: RunRecord) -> tuple[Plan, tuple[Outcome, ...]]:
     """What can be done of a plan, and an outcome for each of its refusals."""
     done = {item.address: item for item in record.changes}
-    outcomes = tuple(
-        Outcome(
-            _back(item.address, done.get(item.address)),
-            Status.MOVED,
-            item.message,
-            ExitCode.REFUSED,
-        )
-        for item in plan.refusals
-    )
-    return plan._replace(refusals=()), outcomes
+    outcomes = []
+    for item in plan.refusals:
+        was, kind = done.get(item.address), item.address.partition("/")[0]
+        action = _OPPOSITE[was.action] if was is not None else Action.UPDATE
+        number = None if was is None or action is Action.CREATE else was.id
+        back = Change(action, item.address, kind, number, {}, (), None)
+        outcomes.append(Outcome(back, Status.MOVED, item.message, ExitCode.REFUSED))
+    return plan._replace(refusals=()), tuple(outcomes)
 
 
 _LOOK = "Check its current value, and change it in the manifest if needed."
@@ -244,25 +243,17 @@ _OPPOSITE = {
 }
 
 
-def _back(address: str, was: RunChange | None) -> Change:
-    """The change that would take another one back, without what it would send."""
-    action = _OPPOSITE[was.action] if was is not None else Action.UPDATE
-    number = None if was is None or action is Action.CREATE else was.id
-    return Change(action, address, address.partition("/")[0], number, {}, (), None)
-
-
 def _moved(was: RunChange, live: Live, kind: Kind, *, is_gone: bool) -> list[str]:
     """Which fields have moved since the run, in words."""
-    found = []
-    for item in was.fields:
-        if item.source is not None:
-            continue
-        field = kind.field(item.field)
-        has = field.text(live.fields.get(item.field))
-        allowed = {field.text(item.after)} | (set() if is_gone else {field.text(item.before)})
-        if has not in allowed:
-            found.append(f"{item.field} has changed since the run")
-    return found
+    return [
+        f"{item.field} has changed since the run"
+        for item in was.fields
+        if item.source is None
+        if not any(
+            kind.field(item.field).is_same(live.fields.get(item.field), value)
+            for value in ((item.after,) if is_gone else (item.after, item.before))
+        )
+    ]
 
 
 def _refusal(address: str, code: str, message: str) -> Refusal:
@@ -294,20 +285,10 @@ class _Undoing:
                 self._moves[item.address] = lost[item.after]
             else:
                 self._bound[item.address] = item.after
-        self._desired: dict[str, Desired] = {}
-        self._targets: set[str] = set()
-        self._refusals: list[Refusal] = []
-        self._left: list[str] = []
-
-    def made(self) -> Undoing:
-        desired = tuple(self._desired[address] for address in sorted(self._desired))
-        return Undoing(
-            self._record,
-            desired,
-            tuple(sorted({*self._desired, *self._targets})),
-            tuple(self._refusals),
-            tuple(self._left),
-        )
+        self.desired: dict[str, Desired] = {}
+        self.targets: set[str] = set()
+        self.refusals: list[Refusal] = []
+        self.left: list[str] = []
 
     def take_back(self, change: RunChange) -> None:
         kind = self._kinds.get(change.address.partition("/")[0])
@@ -320,7 +301,7 @@ class _Undoing:
                 change.address, "no-id", "it is not known whether the run created a monitor"
             )
         elif (address := self._now.get(change.id)) is None and change.id in self._given:
-            self._left.append(f"{change.address} stays as it is: it is no longer bound.")
+            self.left.append(f"{change.address} stays as it is: it is no longer bound.")
         elif address is None:
             self._refuse(
                 change.address,
@@ -330,26 +311,26 @@ class _Undoing:
         elif change.action is Action.UPDATE:
             self._restore(change, kind, change.id, address)
         else:
-            self._targets.add(address)
+            self.targets.add(address)
 
-    def rebind(self, is_meant: Callable[[str], bool]) -> None:
+    def rebind(self, targets: Sequence[str]) -> None:
         """Takes in what the run bound, and changed nothing of."""
         for address in (*self._moves, *self._bound):
             former = self._moves.get(address, address)
             kind = self._kinds.get(address.partition("/")[0])
-            number = self._records[address].id
-            if kind is not None and is_meant(address) and former not in self._desired:
-                self._want(kind, address, number, {}, frozenset())
+            if kind is None or former in self.desired or not is_target_address(address, targets):
+                continue
+            self._want(kind, address, self._records[address].id, {}, frozenset())
 
     def _refuse(self, address: str, code: str, message: str) -> None:
-        self._refusals.append(_refusal(address, code, message))
+        self.refusals.append(_refusal(address, code, message))
 
     def _restore(self, change: RunChange, kind: Kind, number: int, address: str) -> None:
         fields: dict[str, JSON] = {}
         forgets: set[str] = set()
         for item in change.fields:
             if reason := _unknown(item):
-                self._left.append(f"{change.address}.{item.field} stays as it is: {reason}.")
+                self.left.append(f"{change.address}.{item.field} stays as it is: {reason}.")
                 continue
             is_cleared = item.before is None and isinstance(item.after, str)
             fields[item.field] = "" if is_cleared else item.before
@@ -366,55 +347,47 @@ class _Undoing:
         fields: Mapping[str, JSON],
         forgets: frozenset[str],
     ) -> None:
-        name = address.partition("/")[2]
         previously: tuple[str, ...] = ()
         former = self._moves.get(address)
         if former is not None and former not in self._records:
-            previously, address, name = (name,), former, former.partition("/")[2]
+            previously, address = (address.partition("/")[2],), former
         record = self._records.get(self._now.get(number, ""))
-        lifecycle = Lifecycle(record.protect, record.retire) if record else Lifecycle()
         undo = Undo(forgets, is_unbound=address in self._bound)
-        self._desired[address] = Desired(
-            kind,
-            name,
-            number,
-            {},
-            fields,
-            Origin(f"run {self._record.id}", 0, 1),
-            lifecycle=lifecycle,
-            previously=previously,
-            undo=undo,
-        )
+        wanted = self._described(kind, address, record, fields, undo)
+        self.desired[address] = wanted._replace(id=number, previously=previously)
 
     def _create_again(self, change: RunChange, kind: Kind) -> None:
         if not change.body:
             self._refuse(change.address, "no-body", "the run did not store the previous value")
             return
+        body = {name: value for name, value in change.body.items() if not _is_hidden(value)}
         if change.address in self._records:  # perhaps by an undo that did not end
-            shown = {name: item for name, item in change.body.items() if not _is_hidden(item)}
             number = self._records[change.address].id
-            self._want(kind, change.address, number, shown, frozenset())
+            self._want(kind, change.address, number, body, frozenset())
             return
         was = record_from_json(dict(change.record)) if change.record else None
         managed = was.fields.keys() if was else set()
-        body = {name: value for name, value in change.body.items() if not _is_hidden(value)}
         secrets = sorted({*(was.secrets if was else ()), *(change.body.keys() - body.keys())})
         if secrets:
-            self._left.append(
+            self.left.append(
                 f"{change.address} is created without {', '.join(secrets)}: secrets are not "
                 "stored. Restore its manifest and run apply with --write-secrets."
             )
-        self._left.append(f"{change.address} gets a new id: monitor {change.id} is gone.")
-        self._desired[change.address] = Desired(
-            kind,
-            change.address.partition("/")[2],
-            None,
-            {},
-            body,
-            Origin(f"run {self._record.id}", 0, 1),
-            lifecycle=Lifecycle(was.protect, was.retire) if was else Lifecycle(),
-            undo=Undo(frozenset(body.keys() - managed), is_unbound=False),
-        )
+        self.left.append(f"{change.address} gets a new id: monitor {change.id} is gone.")
+        undo = Undo(frozenset(body.keys() - managed), is_unbound=False)
+        self.desired[change.address] = self._described(kind, change.address, was, body, undo)
+
+    def _described(
+        self,
+        kind: Kind,
+        address: str,
+        record: Record | None,
+        fields: Mapping[str, JSON],
+        undo: Undo,
+    ) -> Desired:
+        lifecycle = Lifecycle(record.protect, record.retire) if record else Lifecycle()
+        origin, name = Origin(f"run {self._record.id}", 0, 1), address.partition("/")[2]
+        return Desired(kind, name, None, {}, fields, origin, lifecycle=lifecycle, undo=undo)
 
 
 def _unknown(field: RunField) -> str:

@@ -270,9 +270,11 @@ def _field(subject: AddressFacts, name: str) -> FieldWhy:
     wanted = desired.fields.get(name) if desired else None
     applied = record.fields.get(name) if record and not is_secret else None
     prior = record.prior.get(name) if record and not is_secret else None
+    fields = subject.change.fields if subject.change else ()
+    change = next((item for item in fields if item.field == name), None)
+    follows = _next_of(subject, name, change)
     has = kind.field(name).normalise(subject.live.fields.get(name) if subject.live else None)
     live = shown(kind, name, has, applied, wanted)
-    change, follows = _change_of(subject, name), _next_of(subject, name)
     found = FieldWhy(
         name,
         follows,
@@ -292,6 +294,7 @@ def _field(subject: AddressFacts, name: str) -> FieldWhy:
     if secret is None and name not in desired.fields:
         return found
     found = found._replace(
+        value=wanted if secret is None else secret,
         place=subject.places.get(name),
         is_default=name in desired.inherited,
         is_override=name in desired.overridden,
@@ -299,50 +302,36 @@ def _field(subject: AddressFacts, name: str) -> FieldWhy:
         ignored=next((item for item in desired.lifecycle.ignore if item.field == name), None),
     )
     if secret is None:
-        cause = change.cause if change and follows is Next.UPDATE else None
-        return found._replace(value=wanted, cause=cause)
-    source = ", ".join(dict.fromkeys(str(item.ref) for item in secret_refs(secret)))
-    return found._replace(value=secret, source=source, tracking=_tracking(subject, name))
+        return found._replace(cause=change.cause if change and follows is Next.UPDATE else None)
+    sources = dict.fromkeys(str(item.ref) for item in secret_refs(secret))
+    known = record.secrets.get(name, RELEASED) if record else None
+    if known == RELEASED or (subject.tracks and known is None):
+        tracking = Tracking.UNSENT
+    elif not subject.tracks:
+        tracking = Tracking.UNTRACKED
+    elif change is not None:
+        tracking = Tracking.CHANGED
+    else:
+        is_checked = sources.keys().isdisjoint(subject.plan.unchecked)
+        tracking = Tracking.SENT if is_checked else Tracking.UNCHECKED
+    return found._replace(source=", ".join(sources), tracking=tracking)
 
 
-def _change_of(subject: AddressFacts, name: str) -> FieldChange | None:
-    fields = subject.change.fields if subject.change else ()
-    return next((item for item in fields if item.field == name), None)
-
-
-def _next_of(subject: AddressFacts, name: str) -> Next:
+def _next_of(subject: AddressFacts, name: str, change: FieldChange | None) -> Next:
     """What would happen to a field."""
     desired, whole = subject.desired, _next(subject)
     if desired is None:
-        is_other = whole is Next.UPDATE and _change_of(subject, name) is None
-        return Next.UNCHANGED if is_other else whole
+        return Next.UNCHANGED if whole is Next.UPDATE and change is None else whole
     if name not in desired.fields and name not in desired.secrets:
         record = subject.record
         is_known = record is not None and (name in record.fields or name in record.secrets)
-        if change := _change_of(subject, name):
+        if change is not None:
             return Next.SENT_WITH if change.sent_with else Next.RESTORE
         return Next.RELEASED if is_known else Next.NOT_MANAGED
     if whole in {Next.REFUSED, Next.CREATE, Next.UNKNOWN}:
         return whole
     if any(item.field == name for item in desired.lifecycle.ignore):
         return Next.IGNORED
-    change = _change_of(subject, name)
     if change is None:
         return Next.UNCHANGED
     return Next.UPDATE if change.sent_with is None else Next.SENT_WITH
-
-
-def _tracking(subject: AddressFacts, name: str) -> Tracking:
-    """What is known of the secret in a field."""
-    known = subject.record.secrets.get(name, RELEASED) if subject.record else None
-    if known == RELEASED:
-        return Tracking.UNSENT
-    if not subject.tracks:
-        return Tracking.UNTRACKED
-    if known is None:
-        return Tracking.UNSENT
-    if _change_of(subject, name) is not None:
-        return Tracking.CHANGED
-    secrets = subject.desired.secrets if subject.desired else {}
-    refs = {str(found.ref) for found in secret_refs(secrets.get(name))}
-    return Tracking.SENT if refs.isdisjoint(subject.plan.unchecked) else Tracking.UNCHECKED

@@ -49,16 +49,15 @@ class Cost(NamedTuple):
 
 def cost(live: Iterable[Live], regions: Mapping[int, int]) -> Cost:
     """What all those monitors cost, as far as that can be known."""
-    found = Cost()
+    counts, worths, unknown = [], [], 0
     for monitor in live:
         count, worth = per_day(monitor.fields), credits_per_day(monitor.fields, regions)
         if count is None or worth is None:
-            found = found._replace(unknown=found.unknown + 1)
-            continue
-        found = Cost(
-            found.measurements + count, found.credits + worth, found.monitors + 1, found.unknown
-        )
-    return found
+            unknown += 1
+        else:
+            counts.append(count)
+            worths.append(worth)
+    return Cost(sum(counts), sum(worths, 0.0), len(counts), unknown)
 
 
 def per_day(fields: Mapping[str, JSON]) -> int | None:
@@ -94,16 +93,13 @@ def credits_of(region: int | None) -> float:
 
 def regions_of(live: Iterable[Live]) -> dict[int, int]:
     """The region of each location, as live monitors tell it; of one with two regions none."""
-    found: dict[int, int] = {}
-    torn: set[int] = set()
+    found: dict[int, set[int]] = {}
     for monitor in live:
         for item in mappings_in(monitor.fields.get("locations")):
             identity, region = number(item.get("id")), number(item.get("region"))
-            if identity is None or region is None:
-                continue
-            if found.setdefault(identity, region) != region:
-                torn.add(identity)
-    return {identity: region for identity, region in found.items() if identity not in torn}
+            if identity is not None and region is not None:
+                found.setdefault(identity, set()).add(region)
+    return {identity: min(told) for identity, told in found.items() if len(told) == 1}
 
 
 def number(value: JSON) -> int | None:

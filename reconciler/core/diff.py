@@ -182,7 +182,29 @@ def explain(
     `applied` are the fields that were last applied to the address; None if none ever were.
     `unseen` is what was sent and has not been seen since.
     """
-    return tuple(_explain(desired, name, body, live, applied or {}, unseen) for name in body)
+    kind, applied = desired.kind, applied or {}
+    found = []
+    for name, after in body.items():
+        if name in desired.secrets:
+            found.append(_secret(name, after))
+            continue
+        field, has = kind.field(name), live.fields.get(name)
+        was, _ = _shown_both(kind, field, applied.get(name), None)
+        before = shown(kind, name, field.normalise(has), was, after)
+        change = FieldChange(name, before, after, applied=was)
+        if not field.is_same(after, has):
+            change = change._replace(
+                leaves=_leaves(field, before, field.normalise(after)),
+                cause=_cause(kind, field, after, has, applied, unseen),
+                set_key=field.set_key,
+            )
+        elif _is_unsettled(desired, name, unseen):
+            sent = field.normalise(unseen[name])
+            change = change._replace(cause=Cause.UNSETTLED, applied=sent)
+        else:
+            change = change._replace(sent_with=next(it for it in field.send_with if it in body))
+        found.append(change)
+    return tuple(found)
 
 
 def explain_create(desired: Desired, body: Mapping[str, JSON]) -> tuple[FieldChange, ...]:
@@ -210,51 +232,10 @@ def drifted(
             continue
         before, after = _shown_both(kind, field, was, has)
         if not field.is_same(before, after):
+            change = FieldChange(name, before, after, cause=Cause.DRIFT, applied=before)
             leaves = _leaves(field, before, after)
-            changes.append(
-                FieldChange(
-                    name,
-                    before,
-                    after,
-                    leaves,
-                    cause=Cause.DRIFT,
-                    applied=before,
-                    set_key=field.set_key,
-                )
-            )
+            changes.append(change._replace(leaves=leaves, set_key=field.set_key))
     return tuple(changes)
-
-
-def _explain(
-    desired: Desired,
-    name: str,
-    body: Mapping[str, JSON],
-    live: Live,
-    applied: Mapping[str, JSON],
-    unseen: Mapping[str, JSON],
-) -> FieldChange:
-    after = body[name]
-    if name in desired.secrets:
-        return _secret(name, after)
-    field = desired.kind.field(name)
-    has = live.fields.get(name)
-    was, _ = _shown_both(desired.kind, field, applied.get(name), None)
-    before = shown(desired.kind, name, field.normalise(has), was, after)
-    if field.is_same(after, has):
-        if _is_unsettled(desired, name, unseen):
-            sent = field.normalise(unseen[name])
-            return FieldChange(name, before, after, cause=Cause.UNSETTLED, applied=sent)
-        sent_with = next(other for other in field.send_with if other in body)
-        return FieldChange(name, before, after, sent_with=sent_with, applied=was)
-    return FieldChange(
-        name,
-        before,
-        after,
-        _leaves(field, before, field.normalise(after)),
-        cause=_cause(desired.kind, field, after, has, applied, unseen),
-        applied=was,
-        set_key=field.set_key,
-    )
 
 
 def _is_unsettled(desired: Desired, name: str, unseen: Mapping[str, JSON]) -> bool:

@@ -6,17 +6,15 @@ request, no state and no digest. Which member names which id is in the schemas (
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from reconciler.core.cost import number
 from reconciler.core.model import mappings_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from reconciler.core.model import JSON, Kind, Live
-
-_DIGITS = re.compile("[0-9]{1,18}")
 
 
 class Name(NamedTuple):
@@ -74,27 +72,26 @@ def find_members(field: str, live: Iterable[Live]) -> tuple[Member, ...]:
     found: dict[int, list[tuple[int, Mapping[str, JSON]]]] = {}
     for monitor in live:
         for element in mappings_in(monitor.fields.get(field)):
-            number = _number(element.get("id"))
-            if number is not None:
-                found.setdefault(number, []).append((monitor.id, element))
-    return tuple(_member(number, told) for number, told in sorted(found.items()))
-
-
-def _member(number: int, told: list[tuple[int, Mapping[str, JSON]]]) -> Member:
-    names: set[str] = set()
-    regions: set[int] = set()
-    values: dict[int, str] = {}
-    for _, element in told:
-        name, region = element.get("name"), _number(element.get("region"))
-        value, text = _number(element.get("value_id")), element.get("value")
-        if isinstance(name, str) and name.strip():
-            names.add(name.strip())
-        if region is not None:
-            regions.add(region)
-        if value is not None:
-            values[value] = text.strip() if isinstance(text, str) else ""
-    monitors = tuple(sorted({identity for identity, _ in told}))
-    return Member(number, tuple(sorted(names)), tuple(sorted(regions)), values, monitors)
+            identity = number(element.get("id"))
+            if identity is not None:
+                found.setdefault(identity, []).append((monitor.id, element))
+    members = []
+    for identity, told in sorted(found.items()):
+        names: set[str] = set()
+        regions: set[int] = set()
+        values: dict[int, str] = {}
+        for _, element in told:
+            names.add(_text(element.get("name")))
+            if (region := number(element.get("region"))) is not None:
+                regions.add(region)
+            if (value := number(element.get("value_id"))) is not None:
+                values[value] = _text(element.get("value"))
+        names.discard("")
+        monitors = tuple(sorted({monitor for monitor, _ in told}))
+        members.append(
+            Member(identity, tuple(sorted(names)), tuple(sorted(regions)), values, monitors)
+        )
+    return tuple(members)
 
 
 def find_names(uses: Iterable[Use], live: Iterable[Live]) -> tuple[Name, ...]:
@@ -108,11 +105,9 @@ def find_names(uses: Iterable[Use], live: Iterable[Live]) -> tuple[Name, ...]:
     for monitor in live:
         for members, key, named_by in sources:
             for element in mappings_in(monitor.fields.get(members)):
-                number, name = _number(element.get(key)), element.get(named_by)
-                if number is None or not isinstance(name, str) or not name.strip():
-                    continue
-                if (members, key, number) in ids:
-                    found.setdefault((members, key, number), set()).add(name.strip())
+                identity, name = number(element.get(key)), _text(element.get(named_by))
+                if identity is not None and name and (members, key, identity) in ids:
+                    found.setdefault((members, key, identity), set()).add(name)
     names = (
         Name(use.field, use.key, use.id, *called)
         for use in wanted
@@ -128,16 +123,14 @@ def uses_of(kind: Kind, field: str, values: Iterable[JSON]) -> Iterator[Use]:
         members = kind.field(behaviour.member_of)
         for key, named_by in members.names.items():
             for value in values if key == members.set_key else ():
-                if (number := _number(value)) is not None:
-                    yield Use(field, None, number, members.name, key, named_by)
+                if (identity := number(value)) is not None:
+                    yield Use(field, None, identity, members.name, key, named_by)
     for key, named_by in behaviour.names.items():
         for value in values:
             for element in mappings_in(value):
-                if (number := _number(element.get(key))) is not None:
-                    yield Use(field, key, number, field, key, named_by)
+                if (identity := number(element.get(key))) is not None:
+                    yield Use(field, key, identity, field, key, named_by)
 
 
-def _number(value: JSON) -> int | None:
-    if isinstance(value, str) and _DIGITS.fullmatch(value):
-        return int(value)
-    return value if type(value) is int else None
+def _text(value: JSON) -> str:
+    return value.strip() if isinstance(value, str) else ""

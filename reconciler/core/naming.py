@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections import Counter
 from fnmatch import fnmatchcase
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.inheritance import INHERIT
@@ -100,22 +101,21 @@ def _plain(text: str) -> str:
 
 def free_name(wanted: str, kind: str, taken: Container[str]) -> str:
     """The wanted name, or the first of `name-2`, `name-3`, … whose address is not taken."""
-    name, count = wanted, 1
-    while f"{kind}/{name}" in taken:
-        count += 1
-        end = f"-{count}"
-        name = wanted[: MAX_NAME - len(end)].rstrip("-") + end
-    return name
+    names = (wanted[: MAX_NAME - len(end)].rstrip("-") + end for end in _endings("-"))
+    return next(name for name in names if f"{kind}/{name}" not in taken)
 
 
 def free_path(wanted: str, is_taken: Callable[[str], bool]) -> str:
     """The wanted path, or the first of `name-2.yaml`, `name-3.yaml`, … that is not taken."""
     stem, dot, end = wanted.rpartition(".")
-    path, count = wanted, 1
-    while is_taken(path):
-        count += 1
-        path = f"{stem}-{count}{dot}{end}"
-    return path
+    paths = (f"{stem}{number}{dot}{end}" for number in _endings("-"))
+    return next(path for path in paths if not is_taken(path))
+
+
+def _endings(mark: str) -> Iterator[str]:
+    """What tells apart what would be called alike: nothing at first, then numbers from 2."""
+    yield ""
+    yield from (f"{mark}{number}" for number in count(2))
 
 
 class Facts(NamedTuple):
@@ -235,12 +235,8 @@ def domain(host: str) -> str:
 def variable(draft_kind: str, name: str, path: Iterable[str | int], taken: Container[str]) -> str:
     """The environment variable that a secret of a monitor is to be in."""
     words = "_".join([draft_kind, name, *map(str, path)])
-    base = wanted = re.sub("[^A-Z0-9]+", "_", words.upper()).strip("_")
-    count = 1
-    while wanted in taken:
-        count += 1
-        wanted = f"{base}_{count}"
-    return wanted
+    base = re.sub("[^A-Z0-9]+", "_", words.upper()).strip("_")
+    return next(name for end in _endings("_") if (name := f"{base}{end}") not in taken)
 
 
 def lifted(
@@ -255,26 +251,27 @@ def lifted(
     groups: dict[str, list[Draft]] = {}
     for draft in drafts:
         groups.setdefault(draft.kind, []).append(draft)
-    found = [
-        item
-        for name, group in sorted(groups.items())
-        for item in _common(group, kinds[name])
-        if item.field not in given
-    ]
-    totals = Counter[tuple[str, str]]()
-    for item in found:
-        totals[item.field, item.text] += item.times
-    found = [item for item in found if totals[item.field, item.text] >= _FEWEST]
+    having: dict[tuple[str, str], list[_Common]] = {}
+    for name, group in sorted(groups.items()):
+        for item in _common(group, kinds[name]):
+            if item.field not in given:
+                having.setdefault((item.field, item.text), []).append(item)
     common: dict[str, dict[str, JSON]] = {name: {} for name in groups}
-    first: dict[tuple[str, str], JSON] = {}  # of several spellings
-    for item in found:
-        value = first.setdefault((item.field, item.text), item.value)
-        common[item.kind][item.field] = value
+    specs: dict[tuple[str, ...], dict[str, JSON]] = {}
+    for (field, _), items in having.items():
+        if sum(item.times for item in items) < _FEWEST:
+            continue
+        value = items[0].value  # of several spellings
+        names = [item.kind for item in items]
+        for name in names:
+            common[name][field] = value
+        knowing = [name for name in sorted(groups) if field in kinds[name].fields]
+        specs.setdefault(() if names == knowing else tuple(names), {})[field] = value
     kept = [
         draft._replace(spec=_without(draft, common[draft.kind], kinds[draft.kind]))
         for draft in drafts
     ]
-    return kept, list(_shared(found, common, kinds))
+    return kept, [Shared(applies_to, spec) for applies_to, spec in sorted(specs.items())]
 
 
 class _Common(NamedTuple):
@@ -295,9 +292,9 @@ def _common(group: Sequence[Draft], kind: Kind) -> Iterator[_Common]:
             continue
         values = {field.text(value): value for value in reversed(having)}
         counts = Counter(map(field.text, having))
-        text, count = min(counts.items(), key=lambda item: (-item[1], item[0]))
-        if count >= _SHARE * len(group):
-            yield _Common(kind.name, name, text, values[text], count)
+        text, times = min(counts.items(), key=lambda item: (-item[1], item[0]))
+        if times >= _SHARE * len(group):
+            yield _Common(kind.name, name, text, values[text], times)
 
 
 def _without(draft: Draft, common: Mapping[str, JSON], kind: Kind) -> dict[str, JSON]:
@@ -306,20 +303,5 @@ def _without(draft: Draft, common: Mapping[str, JSON], kind: Kind) -> dict[str, 
         for name, value in draft.spec.items()
         if name not in common or not kind.field(name).is_same(value, common[name])
     }
-    return own | {name: dict(NOT_INHERITED) for name in common if name not in draft.spec}
-
-
-def _shared(
-    found: Iterable[_Common], common: Mapping[str, Mapping[str, JSON]], kinds: Mapping[str, Kind]
-) -> Iterator[Shared]:
-    """The values, those together that are for the same kinds: first what is for all of them."""
-    having: dict[tuple[str, str], list[str]] = {}
-    for item in found:
-        having.setdefault((item.field, item.text), []).append(item.kind)
-    specs: dict[tuple[str, ...], dict[str, JSON]] = {}
-    for (field, _), names in having.items():
-        knowing = [name for name in sorted(common) if field in kinds[name].fields]
-        applies_to = () if names == knowing else tuple(names)
-        specs.setdefault(applies_to, {})[field] = common[names[0]][field]
-    for applies_to, spec in sorted(specs.items()):
-        yield Shared(applies_to, spec)
+    left = [name for name in kind.fields if name in common and name not in draft.spec]
+    return own | {name: dict(NOT_INHERITED) for name in left}

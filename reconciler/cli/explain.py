@@ -11,7 +11,7 @@ from reconciler.cli import config, console, selection
 from reconciler.cli.runtime import connect
 from reconciler.core import fields
 from reconciler.core.fields import described
-from reconciler.core.lint import CODES
+from reconciler.core.lint.codes import CODES
 from reconciler.core.names import find_members
 from reconciler.core.targets import is_id
 from reconciler.errors import ExitCode, UsageError

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.cost import credits_of
 from reconciler.core.fields import ELEMENT
-from reconciler.core.lint import CODES
+from reconciler.core.lint.codes import CODES
 from reconciler.core.printable import Lines, joined
 from reconciler.core.report import REGIONS
 from reconciler.render.text import aligned, quantity, some, value_text

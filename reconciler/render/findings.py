@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from reconciler.core.lint import CODES, UNASKED
+from reconciler.core.lint.codes import CODES, UNASKED
 from reconciler.core.printable import Lines, joined
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from reconciler import __version__
-from reconciler.core.lint import CODES
+from reconciler.core.lint.codes import CODES
 from reconciler.core.plan import fingerprint
 from reconciler.core.printable import printable
 from reconciler.errors import Severity

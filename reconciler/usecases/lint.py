@@ -6,8 +6,10 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from reconciler.core.lint import BAD_COMMENT, CODES, lint, unnamed_fields
+from reconciler.core.lint.alone import of_one
 from reconciler.core.lint.baseline import KnownFinding, Linted
+from reconciler.core.lint.codes import BAD_COMMENT, CODES
+from reconciler.core.lint.together import of_all, unnamed_fields
 from reconciler.errors import Diagnostic, Position
 from reconciler.manifests import Locator
 from reconciler.manifests.directives import comments
@@ -62,7 +64,8 @@ class _Linting:
 
     def findings(self) -> Iterator[tuple[Diagnostic, KnownFinding]]:
         desired = self._fleet.desired
-        for finding in (*lint(desired), *unnamed_fields(desired, self._records)):
+        own = (finding for item in desired for finding in of_one(item))
+        for finding in (*own, *of_all(desired), *unnamed_fields(desired, self._records)):
             item = self._fleet.by_address[finding.address]
             severity = self._policy.severity(finding.code)
             if severity is not None and finding.code not in self._disabled(item, finding):

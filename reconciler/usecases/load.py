@@ -19,7 +19,7 @@ from reconciler.core.inheritance import (
     marks_of,
     new_indices,
 )
-from reconciler.core.lint import EXPIRED_MAINTENANCE, UNUSED_UNTIL
+from reconciler.core.lint.codes import EXPIRED_MAINTENANCE, UNUSED_UNTIL
 from reconciler.core.model import (
     DEFAULT_ACCOUNT,
     SECRET_REF,

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from reconciler.core.lint import CODES
+from reconciler.core.lint.codes import CODES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

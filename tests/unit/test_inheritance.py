@@ -8,7 +8,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reconciler.core.inheritance import appendix, combined
-from reconciler.core.lint import unnamed_fields
+from reconciler.core.lint.together import unnamed_fields
 from reconciler.core.model import Desired
 from reconciler.errors import InvalidManifestsError
 from reconciler.schema import schema_folder

@@ -1,16 +1,23 @@
 """What lint says of valid manifests, as tables of data."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from reconciler.core.lint import CODES, lint
+from reconciler.core.lint.alone import of_one
+from reconciler.core.lint.codes import CODES
+from reconciler.core.lint.together import of_all
 from reconciler.core.model import Desired
-from reconciler.errors import Severity
+from reconciler.errors import Problem, Severity
 
 from build import desired
 
 IMAP, POP, SMTP, TRIP = "email-imap", "email-pop", "email-smtp", "email-round-trip"
+
+
+def lint(fleet: Sequence[Desired]) -> list[Problem]:
+    return [*(finding for item in fleet for finding in of_one(item)), *of_all(fleet)]
 
 
 def told(*fleet: Desired) -> set[tuple[str, str, str]]:

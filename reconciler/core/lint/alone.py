@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.core.lint.servers import OWNERS, SCHEMES, servers, value
+from reconciler.core.lint.servers import OWNERS, SCHEMES, is_address, servers, value
 from reconciler.errors import Problem
 
 if TYPE_CHECKING:
@@ -27,26 +27,24 @@ def of_one(item: Desired) -> Iterator[Problem]:
 
 def _connections(item: Desired) -> Iterator[_Fault]:
     for server in servers(item):
-        yield from _scheme(item, server)
-        for field, port in server.given_ports:
-            yield from _port(item, server, field, port)
+        protocol = server.protocol
+        spoken = SCHEMES.get(server.scheme, protocol.name)
+        if spoken != protocol.name:
+            message = (
+                f"{server.scheme}:// is for {spoken}, but {item.kind.name} uses {protocol.name} "
+                f"with this host; write {protocol.tls_schemes[0]}://, or the host alone"
+            )
+            yield server.field, "wrong-scheme", message
+        if server.own_port is not None:
+            yield from _port(item, server, server.field, server.own_port)
+        if server.port is not None and server.port != server.own_port:
+            yield from _port(item, server, "port", server.port)
         if None not in {server.own_port, server.port} and server.own_port != server.port:
             message = (
                 f"{server.field} has port {server.own_port}, but port is {server.port}; write only "
                 "one of them"
             )
             yield "port", "two-ports", message
-
-
-def _scheme(item: Desired, server: Server) -> Iterator[_Fault]:
-    protocol = server.protocol
-    spoken = SCHEMES.get(server.scheme, protocol.name)
-    if spoken != protocol.name:
-        message = (
-            f"{server.scheme}:// is for {spoken}, but {item.kind.name} uses {protocol.name} with "
-            f"this host; write {protocol.tls_schemes[0]}://, or the host alone"
-        )
-        yield server.field, "wrong-scheme", message
 
 
 def _port(item: Desired, server: Server, field: str, port: int) -> Iterator[_Fault]:
@@ -75,7 +73,7 @@ def _port(item: Desired, server: Server, field: str, port: int) -> Iterator[_Fau
 def _addresses(item: Desired) -> Iterator[_Fault]:
     ipv4 = value(item, "ipv4")
     for server in servers(item):
-        if server.is_address and ipv4 is not None and server.host != ipv4:
+        if is_address(server.host) and ipv4 is not None and server.host != ipv4:
             message = f"{server.field} is {server.host}, but ipv4 is {ipv4}; make them the same"
             yield "ipv4", "other-address", message
     is_set = ipv4 is not None or "ipv4" in item.secrets

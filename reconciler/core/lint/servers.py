@@ -86,23 +86,10 @@ class Server(NamedTuple):
         return self.scheme in self.protocol.tls_schemes
 
     @property
-    def given_ports(self) -> Iterator[tuple[str, int]]:
-        """Each port that the manifest names, with its field."""
-        if self.own_port is not None:
-            yield self.field, self.own_port
-        if self.port is not None and self.port != self.own_port:
-            yield "port", self.port
-
-    @property
     def likely_port(self) -> int:
         """The port that is likely checked: which one is the default is not documented."""
         standard = self.protocol.tls if self.is_tls else self.protocol.plain[0]
         return self.port or self.own_port or standard
-
-    @property
-    def is_address(self) -> bool:
-        """Whether the host is an IPv4 address."""
-        return _IPV4.fullmatch(self.host) is not None
 
 
 def servers(item: Desired) -> Iterator[Server]:
@@ -123,6 +110,11 @@ def value(item: Desired, field: str) -> JSON:
     return None if known is None else known.normalise(item.fields.get(field))
 
 
+def is_address(host: str) -> bool:
+    """Whether a host is an IPv4 address."""
+    return _IPV4.fullmatch(host) is not None
+
+
 def domain(host: str) -> str:
     """The registered domain of a host, as far as its name tells; empty for an address.
 
@@ -130,7 +122,7 @@ def domain(host: str) -> str:
     levels that countries share are enough for advice.
     """
     labels = host.split(".")
-    if len(labels) == 1 or _IPV4.fullmatch(host) or host.startswith("["):
+    if len(labels) == 1 or is_address(host) or host.startswith("["):
         return ""
     is_shared = len(labels[-1]) == _COUNTRY and labels[-2] in _SECOND_LEVEL
     return ".".join(labels[-3:] if is_shared else labels[-2:])

@@ -1,4 +1,4 @@
-"""What can be told of manifests only by looking at all of them."""
+"""What can be told of manifests only by looking at others, or at what was applied before."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from reconciler.core.lint.servers import SMTP, domain, servers, value
 from reconciler.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.core.model import Desired
+    from reconciler.core.state import Record
 
 
 _MOST_NAMED = 3
@@ -68,6 +69,24 @@ def _named(group: Sequence[Desired], item: Desired) -> str:
     if len(others) > _MOST_NAMED:
         others[_MOST_NAMED:] = [f"{len(others) - _MOST_NAMED:,} more"]
     return ", ".join(others)
+
+
+def unnamed_fields(desired: Iterable[Desired], records: Mapping[str, Record]) -> Iterator[Problem]:
+    """The fields that were applied and that neither a manifest nor a default names any more.
+
+    One that a manifest refuses by `{inherit: false}` is meant to be let go.
+    """
+    for item in desired:
+        record = records.get(item.address)
+        if record is None:
+            continue
+        named = {*item.fields, *item.secrets, *item.refused}
+        for field in sorted({*record.fields, *record.secrets} - named):
+            message = (
+                f"{field} was applied, but neither the manifest nor a default sets it now; set it, "
+                "or run apply to release it"
+            )
+            yield Problem(item.pointer(field), "unnamed-field", message, address=item.address)
 
 
 def _smtp_only(fleet: Sequence[Desired]) -> Iterator[Problem]:

@@ -75,7 +75,14 @@ class Described(NamedTuple):
 
 def described(schema: Mapping[str, JSON]) -> tuple[Described, ...]:
     """Every field of a manifest of that kind, in the schema's order, nested ones behind theirs."""
-    return tuple(_sections(schema))
+    required = schema.get("required", ())
+    found: list[Described] = []
+    for name, part in schema["properties"].items():
+        if name in _SECTIONS:
+            found += _fields(part, (name,))
+        else:
+            found.append(_field(part, (name,), is_required=name in required))
+    return tuple(found)
 
 
 def find(fields: tuple[Described, ...], name: str) -> Described | None:
@@ -108,15 +115,6 @@ def words(description: str) -> Words:
     )
 
 
-def _sections(schema: Mapping[str, JSON]) -> Iterator[Described]:
-    required = schema.get("required", ())
-    for name, part in schema["properties"].items():
-        if name in _SECTIONS:
-            yield from _fields(part, (name,))
-        else:
-            yield _field(part, (name,), is_required=name in required)
-
-
 def _fields(schema: Mapping[str, JSON], path: tuple[str, ...]) -> Iterator[Described]:
     required = schema.get("required", ())
     for name, part in schema["properties"].items():
@@ -143,11 +141,9 @@ def _field(schema: Mapping[str, JSON], path: tuple[str, ...], *, is_required: bo
 
 
 def _type(schema: Mapping[str, JSON]) -> str:
-    name = schema.get("type", "")
+    name = "string" if "const" in schema else schema.get("type", "")
     if isinstance(name, list):  # a text, or a mapping with a secretRef in its place
         name = name[0]
-    if "const" in schema:
-        name = "string"
     if name == "array":
         return f"array of {_type(schema['items']) or 'any'}"
     return str(name)

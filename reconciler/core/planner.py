@@ -595,11 +595,12 @@ def _refuse(
     recorded = inventory.renamed.get(manifest.address, manifest.address)  # as the state has it
     number = number_of(manifest, record)
     live = None if number is None else inventory.by_id.get(number)
+    key, display = match_key_of(manifest), manifest.fields.get("name")
+    other = recorded
     if decision is Decision.UNCERTAIN:
-        others, recorded = inventory.uncertain[manifest.address]
-    key = match_key_of(manifest)
-    duplicates = [item for item in inventory.unbound.get(key, ()) if item != manifest.address]
-    display = manifest.fields.get("name")
+        others, other = inventory.uncertain[manifest.address]
+    elif decision is Decision.SAME_NAME:
+        other = next(item for item in inventory.unbound[key] if item != manifest.address)
     words = {
         "address": manifest.address,
         "claim": claim_on(manifest, inventory),
@@ -618,7 +619,7 @@ def _refuse(
         "seen": f"AlertSite calls it {live.fields.get('name')!r}."
         if live
         else "AlertSite does not have it.",
-        "other": duplicates[0] if decision is Decision.SAME_NAME else recorded,
+        "other": other,
         "omitted": next(iter(inventory.omitted), None),
     }
     said, advice = message.format(**words), hint.format(**words)

@@ -277,9 +277,16 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _packed(text: str) -> Iterator[str]:
+    """The text in hex, and what is the same of it in base64 wherever it begins and ends there."""
     data = _bytes(text)
     yield from (data.hex(), data.hex().upper())
-    yield from _base64(data)
+    for before in range(3):
+        packed = b2a_base64(bytes(before) + data, newline=False).decode().rstrip("=")
+        whole = (before + len(data)) % 3 == 0
+        inner = packed[(0, 2, 3)[before] : None if whole else -1]
+        yield from (inner, inner.replace("+", "-").replace("/", "_"))
+        # In JSON that marks slashes, and in a URL.
+        yield from (inner.replace("/", r"\/"), _with(inner, ("+", "%2B"), ("/", "%2F")))
 
 
 def _bytes(text: str) -> bytes:
@@ -340,17 +347,6 @@ def _url(secret: str) -> Iterator[str]:
 
 def _python(secret: str) -> Iterator[str]:
     yield from (repr(secret)[1:-1], ascii(secret)[1:-1], repr(_bytes(secret))[2:-1])
-
-
-def _base64(data: bytes) -> Iterator[str]:
-    """What is the same of it in base64 wherever it begins and whatever stands around it."""
-    for before in range(3):
-        text = b2a_base64(bytes(before) + data, newline=False).decode().rstrip("=")
-        whole = (before + len(data)) % 3 == 0
-        inner = text[(0, 2, 3)[before] : None if whole else -1]
-        yield from (inner, inner.replace("+", "-").replace("/", "_"))
-        # In JSON that marks slashes, and in a URL.
-        yield from (inner.replace("/", r"\/"), _with(inner, ("+", "%2B"), ("/", "%2F")))
 
 
 def _with(text: str, *changes: tuple[str, str]) -> str:

@@ -257,7 +257,7 @@ def _group(group: Group, show: _Show) -> Iterator[str]:
     symbol = VERBS[group.action].symbol
     head = paint(f"{symbol} {len(group.changes):,} monitors", symbol, colour=show.colour)
     yield f"  {head}: {counts_text(group.by_kind())}{reason_text(group.changes[0])}"
-    for field in _in_order(group.fields):
+    for field in in_order(group.fields):
         yield from _field(field, group.action, show)
     if group.varying:
         yield f"      {printable(', '.join(group.varying))}: different for each"
@@ -313,7 +313,7 @@ def where_text(change: Change) -> str:
     return ", ".join(filter(None, (number, place(change))))
 
 
-def _in_order(fields: Sequence[FieldChange]) -> list[FieldChange]:
+def in_order(fields: Sequence[FieldChange]) -> list[FieldChange]:
     """The fields that change, then those that are only sent along."""
     return sorted(fields, key=lambda field: field.sent_with is not None)
 
@@ -324,7 +324,7 @@ def _change(change: Change, show: _Show) -> Iterator[str]:
     found = where_text(change)
     where = f" ({found})" if found else ""
     yield f"  {head}{where}{reason_text(change)}"
-    for field in _in_order(change.fields):
+    for field in in_order(change.fields):
         yield from _field(field, change.action, show)
     if show.requests:
         yield from _request(change)

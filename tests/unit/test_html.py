@@ -175,7 +175,7 @@ def test_filters_have_counts_and_only_those_that_tell_rows_apart() -> None:
 
 def test_only_the_most_frequent_options_are_shown() -> None:
     rows: list[dict[str, list[str]]] = [{"Label": [f"n={i}", "same"]} for i in range(20)]
-    (found,) = filters(rows, ["Label"]).filters
+    (found,) = filters(rows).filters
     assert found.options[0].label == "same"
     assert len(found.options) == 12
     assert found.left_out == 9

@@ -6,24 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from reconciler.core.report import NO_KIND, NO_LABEL, NO_LOCATION
 from reconciler.core.standing import Standing
-from reconciler.render.html.page import Number, Tag, filters, page
+from reconciler.render.html.page import Number, Tag, page
+from reconciler.render.html.rows import Row
 from reconciler.render.reports import TALLIED
 from reconciler.render.text import ago, quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from reconciler.core.printable import Lines
     from reconciler.core.report import Monitor, Report, Tally
     from reconciler.render.view import View
-
-
-class Bar(NamedTuple):
-    """One bar of a chart; its width is in hundredths."""
-
-    label: str
-    size: int
-    width: float
 
 
 class Part(NamedTuple):
@@ -41,38 +34,19 @@ class TableLine(NamedTuple):
 
     head: str
     width: float
-    cells: tuple[str, ...]
+    cells: Sequence[str]
 
 
 class Table(NamedTuple):
-    """One table.
-
-    Attributes:
-        size: of what the table is about.
-        left_out: how many lines are not shown.
-    """
+    """One table, of which so many lines are shown at most."""
 
     title: str
     head: str
-    columns: tuple[str, ...]
-    lines: tuple[TableLine, ...]
-    size: int
+    columns: Sequence[str]
+    lines: Sequence[TableLine]
     text: str = ""
-    foot: tuple[str, ...] = ()
-    left_out: int = 0
-
-
-class MonitorRow(NamedTuple):
-    """One monitor; `tokens` are what filters find it by."""
-
-    symbol: str
-    tone: str
-    address: str
-    brief: str
-    tags: tuple[Tag, ...]
-    facts: tuple[tuple[str, str], ...]
-    anchor: str
-    tokens: str
+    foot: Sequence[str] = ()
+    most: int = 100
 
 
 _TONES = {
@@ -85,24 +59,19 @@ _COLUMNS = (*TALLIED, "protected", "measurements", "credits")
 _DAY = 24 * 60 * 60
 _RARE = ("unmanaged", "orphaned", "missing", "drifted", "disabled", "protected")
 """Columns that a table shows only if they say anything."""
-_MOST_LINES, _MOST_RUNS = 100, 20
+_STATES = {"drifted": "drift", "disabled": "change", "protected": ""}
+"""What a monitor may be besides its standing, and how that is coloured."""
 _AGES = ((1, "less than a day"), (7, "1 to 7 days"), (30, "7 to 30 days"), (90, "30 to 90 days"))
 _OLDER, _UNKNOWN = "more than 90 days", "never, according to the state"
-_STANDING, _STATE, _KIND, _LABEL, _LOCATION = "Standing", "State", "Kind", "Label", "Location"
 
 
 def report_html(report: Report, view: View) -> Lines:
     """The fleet of an account as one page."""
     total = report.total
-    facets = [_facets(monitor, report) for monitor in report.monitors]
-    found = filters(facets, (_STANDING, _STATE, _KIND, _LABEL, _LOCATION))
-    rows = [
-        _row(monitor, report, found.of(facet))
-        for monitor, facet in zip(report.monitors, facets, strict=True)
-    ]
+    rows = [_row(monitor, report) for monitor in report.monitors]
     return page(
         "fleet",
-        found,
+        [row.facets for row in rows],
         title=f"AlertSite fleet: {total.monitors:,} monitors",
         kicker="AlertSite fleet",
         verdict=_verdict(total),
@@ -118,7 +87,7 @@ def report_html(report: Report, view: View) -> Lines:
         standing=tuple(_standing(total)),
         standing_text=", ".join(f"{getattr(total, name):,} {name}" for name in Standing),
         ages=tuple(_ages(report)),
-        applied=tuple(_applied(report)),
+        applied=_applied(report),
         tables=tuple(_tables(report, total)),
         monitors=rows,
     )
@@ -135,15 +104,13 @@ def _lead(total: Tally) -> str:
     """What needs somebody: the sentence below the verdict."""
     parts = []
     if total.missing:
-        verb = "is" if total.missing == 1 else "are"
-        parts.append(f"{total.missing:,} in manifests {verb} missing from AlertSite")
+        are = quantity(total.missing, "in manifests is", "in manifests are")
+        parts.append(f"{are} missing from AlertSite")
     if total.orphaned:
         parts.append(f"{quantity(total.orphaned, 'is', 'are')} orphaned")
     if total.drifted:
         parts.append(f"{quantity(total.drifted, 'is', 'are')} not as last applied")
-    if not parts:
-        return "Nothing is missing, orphaned or drifted."
-    text = "; ".join(parts)
+    text = "; ".join(parts) or "Nothing is missing, orphaned or drifted"
     return f"{text}."
 
 
@@ -155,10 +122,8 @@ def _facts(report: Report, view: View) -> Iterator[tuple[str, str]]:
     if view.made.run:
         yield "Run", view.made.run
     total = report.total
-    yield (
-        "Cost",
-        (f"{total.measurements:,.0f} measurements and {total.credits:,.1f} credits per day"),
-    )
+    cost = f"{total.measurements:,.0f} measurements and {total.credits:,.1f} credits per day"
+    yield "Cost", cost
 
 
 def _standing(total: Tally) -> Iterator[Part]:
@@ -191,61 +156,43 @@ def _ages(report: Report) -> Iterator[tuple[str, str]]:
         yield "Longest without a change", ago(max(ages))
 
 
-def _applied(report: Report) -> Iterator[Bar]:
+def _applied(report: Report) -> list[TableLine]:
     """How many managed monitors were last applied how long ago."""
     counts = dict.fromkeys((*(words for _, words in _AGES), _OLDER, _UNKNOWN), 0)
     for monitor in report.monitors:
-        if monitor.standing in {Standing.MANAGED, Standing.ORPHANED}:
-            counts[_age_words(monitor.applied_age)] += 1
-    most = max(counts.values())
-    if most:
-        for words, count in counts.items():
-            yield Bar(words, count, _width(count, most))
-
-
-def _age_words(seconds: int | None) -> str:
-    if seconds is None:
-        return _UNKNOWN
-    return next((words for days, words in _AGES if seconds < days * _DAY), _OLDER)
+        if monitor.standing not in {Standing.MANAGED, Standing.ORPHANED}:
+            continue
+        age, words = monitor.applied_age, _UNKNOWN
+        if age is not None:
+            words = next((words for days, words in _AGES if age < days * _DAY), _OLDER)
+        counts[words] += 1
+    if not any(counts.values()):
+        return []
+    return _lines((words, count, (f"{count:,}",)) for words, count in counts.items())
 
 
 def _tables(report: Report, total: Tally) -> Iterator[Table]:
-    yield _table("By kind", "kind", report.by_kind(), total)
+    yield _table("By kind", "kind", report.by_kind(), "", foot=total)
     places = {_place_name(report, number): tally for number, tally in report.by_location().items()}
-    yield _table(
-        "Coverage by location",
-        "location",
-        places,
-        None,
-        "A monitor counts at each of its locations; measurements are those made there.",
-    )
-    yield _table(
-        "Cost by region",
-        "region",
-        report.by_region(),
-        None,
+    text = "A monitor counts at each of its locations; measurements are those made there."
+    yield _table("Coverage by location", "location", places, text)
+    text = (
         "Per day. AlertSite counts 0.5 credits for a measurement from the US and Canada and 1.0 "
-        "from elsewhere.",
-        columns=("monitors", "measurements", "credits"),
+        "from elsewhere."
     )
+    columns = ("monitors", "measurements", "credits")
+    yield _table("Cost by region", "region", report.by_region(), text, columns)
     labels = report.by_label()
     if set(labels) != {NO_LABEL}:
-        text = "A monitor counts at each of its labels."
-        yield _table("By label", "label", labels, None, text)
+        yield _table("By label", "label", labels, "A monitor counts at each of its labels.")
     if report.runs:
-        most = max(run.monitors for run in report.runs)
-        lines = tuple(
-            TableLine(run.run, _width(run.monitors, most), (run.at, f"{run.monitors:,}"))
-            for run in report.runs[:_MOST_RUNS]
-        )
         yield Table(
             "Runs",
             "run",
             ("last applied", "monitors"),
-            lines,
-            len(report.runs),
+            _lines((it.run, it.monitors, (it.at, f"{it.monitors:,}")) for it in report.runs),
             "Each with the monitors that no later run has applied.",
-            left_out=max(0, len(report.runs) - _MOST_RUNS),
+            most=20,
         )
 
 
@@ -253,43 +200,31 @@ def _table(
     title: str,
     head: str,
     tallies: Mapping[str, Tally],
+    text: str,
+    columns: Sequence[str] = _COLUMNS,
     foot: Tally | None = None,
-    text: str = "",
-    columns: tuple[str, ...] = _COLUMNS,
 ) -> Table:
-    most = max((tally.monitors for tally in tallies.values()), default=0)
-    columns = tuple(
+    shown = [
         name
         for name in columns
         if name not in _RARE or any(getattr(tally, name) for tally in tallies.values())
-    )
-    lines = [
-        TableLine(name, _width(tally.monitors, most), _cells(tally, columns))
-        for name, tally in tallies.items()
     ]
-    left_out = max(0, len(lines) - _MOST_LINES)
-    return Table(
-        title,
-        head,
-        columns,
-        tuple(lines[:_MOST_LINES]),
-        len(lines),
-        text,
-        () if foot is None else _cells(foot, columns),
-        left_out,
-    )
+    lines = ((name, it.monitors, _cells(it, shown)) for name, it in tallies.items())
+    return Table(title, head, shown, _lines(lines), text, _cells(foot, shown) if foot else ())
 
 
-def _cells(tally: Tally, columns: Iterable[str] = _COLUMNS) -> tuple[str, ...]:
-    return tuple(
-        f"{value:,.1f}" if name == "credits" else f"{value:,.0f}"
-        for name in columns
-        for value in (getattr(tally, name),)
-    )
+def _cells(tally: Tally, columns: Iterable[str]) -> list[str]:
+    return [f"{getattr(tally, name):,.{1 if name == 'credits' else 0}f}" for name in columns]
 
 
-def _width(count: float, most: float) -> float:
-    return round(100 * count / most, 2) if most else 0.0
+def _lines(rows: Iterable[tuple[str, int, Sequence[str]]]) -> list[TableLine]:
+    """Lines of a table, each with a bar for its number."""
+    found = list(rows)
+    most = max((number for _, number, _ in found), default=0)
+    return [
+        TableLine(head, round(100 * number / most, 2) if most else 0.0, cells)
+        for head, number, cells in found
+    ]
 
 
 def _place_name(report: Report, number: int | None) -> str:
@@ -299,45 +234,27 @@ def _place_name(report: Report, number: int | None) -> str:
     return f"{name} ({number})" if name else str(number)
 
 
-def _facets(monitor: Monitor, report: Report) -> dict[str, list[str]]:
-    states = {
-        "drifted": monitor.is_drifted,
-        "disabled": monitor.is_disabled,
-        "protected": monitor.is_protected,
-    }
-    return {
-        _STANDING: [monitor.standing.value],
-        _STATE: [name for name, is_so in states.items() if is_so],
-        _KIND: [monitor.kind or NO_KIND],
-        _LABEL: [f"{name}={value}" for name, value in monitor.labels.items()],
-        _LOCATION: [_place_name(report, number) for number in monitor.locations],
-    }
-
-
-def _row(monitor: Monitor, report: Report, tokens: str) -> MonitorRow:
+def _row(monitor: Monitor, report: Report) -> Row:
     symbol, tone = _TONES[monitor.standing]
     address = monitor.address or f"{monitor.kind or NO_KIND}/{monitor.id}"
-    return MonitorRow(
+    states = [Tag(name, tone) for name, tone in _STATES.items() if getattr(monitor, f"is_{name}")]
+    is_managed = monitor.standing is Standing.MANAGED
+    return Row(
         symbol,
         tone,
         address,
         monitor.name,
-        tuple(_tags(monitor)),
-        tuple(_about(monitor, report)),
-        f"{address}-{monitor.id}" if monitor.standing is Standing.ORPHANED else address,
-        tokens,
+        (*(() if is_managed else (Tag(monitor.standing.value, tone),)), *states),
+        anchor=f"{address}-{monitor.id}" if monitor.standing is Standing.ORPHANED else address,
+        facets={
+            "Standing": [monitor.standing.value],
+            "State": [tag.text for tag in states],
+            "Kind": [monitor.kind or NO_KIND],
+            "Label": [f"{name}={value}" for name, value in monitor.labels.items()],
+            "Location": [_place_name(report, number) for number in monitor.locations],
+        },
+        facts=tuple(_about(monitor, report)),
     )
-
-
-def _tags(monitor: Monitor) -> Iterator[Tag]:
-    if monitor.standing is not Standing.MANAGED:
-        yield Tag(monitor.standing.value, _TONES[monitor.standing][1])
-    if monitor.is_drifted:
-        yield Tag("drifted", "drift")
-    if monitor.is_disabled:
-        yield Tag("disabled", "change")
-    if monitor.is_protected:
-        yield Tag("protected")
 
 
 def _about(monitor: Monitor, report: Report) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ exceptions are style and script, which no text from outside gets into.
 from __future__ import annotations
 
 from binascii import b2a_base64
+from collections import Counter
 from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
@@ -75,7 +76,11 @@ class Filters(NamedTuple):
         found = (
             self.tokens.get((name, label)) for name, labels in facets.items() for label in labels
         )
-        return " ".join(token for token in found if token)
+        return " ".join(filter(None, found))
+
+    def of_all(self, rows: Iterable[Mapping[str, Iterable[str]]]) -> str:
+        """The tokens of rows that are shown as one."""
+        return " ".join(sorted({token for facets in rows for token in self.of(facets).split()}))
 
 
 _MOST = 12
@@ -86,20 +91,18 @@ _LONG = 500
 """Of so many rows a browser lays out only those that are seen."""
 
 
-def filters(rows: Iterable[Mapping[str, Iterable[str]]], names: Iterable[str]) -> Filters:
+def filters(rows: Iterable[Mapping[str, Iterable[str]]]) -> Filters:
     """The filters that tell rows apart, with their counts; one with a single option tells nothing.
 
-    Args:
-        rows: of each, by the name of the filter, the labels of the options that it fits.
-        names: of the filters, in their order.
+    Of each row it takes, by the name of the filter, the labels of the options that the row fits.
+    All rows name the same filters, in the order in which they are shown.
     """
-    counts: dict[str, dict[str, int]] = {name: {} for name in names}
+    counts: dict[str, Counter[str]] = {}
     total = 0
     for row in rows:
         total += 1
         for name, labels in row.items():
-            for label in labels:
-                counts[name][label] = counts[name].get(label, 0) + 1
+            counts.setdefault(name, Counter()).update(labels)
     found: list[Filter] = []
     tokens: dict[tuple[str, str], str] = {}
     for name, by_label in counts.items():
@@ -114,8 +117,9 @@ def filters(rows: Iterable[Mapping[str, Iterable[str]]], names: Iterable[str]) -
     return Filters(tuple(found), tokens, total)
 
 
-def page(template: str, found: Filters, **values: object) -> Lines:
-    """The page that a template and its values make."""
+def page(template: str, rows: Iterable[Mapping[str, Iterable[str]]], **values: object) -> Lines:
+    """The page that a template and its values make, with filters for its rows."""
+    found = filters(rows)
     environment = _environment()
     style = _text(environment, "page.css") + _rules(found)
     script = _text(environment, "page.js")

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING
 from reconciler.core.diff import Cause
 from reconciler.core.grouping import FOLDED_ABOVE, groups
 from reconciler.core.plan import Action, BindingAction
-from reconciler.render.html.page import Number, Tag, filters, page
+from reconciler.render.html.page import Number, Tag
 from reconciler.render.html.rows import (
-    SYMBOLS,
     Alert,
     Line,
     Remark,
     Row,
     Section,
     brief,
+    changes_page,
     command,
     line,
 )
 from reconciler.render.plans import (
     bindings_text,
     cost_text,
+    in_order,
     loss_causes,
     notes_text,
     reason_text,
@@ -39,10 +40,8 @@ if TYPE_CHECKING:
     from reconciler.core.plan import Change, Loss, Plan, Refusal
     from reconciler.core.printable import Lines
     from reconciler.render.values import Names
-    from reconciler.render.view import Made, View
+    from reconciler.render.view import View
 
-_ACTION, _CAUSE, _LOST, _LABEL, _ACCOUNT = "Action", "Cause", "Coverage", "Label", "Account"
-_REFUSED = "refused"
 _MOST = 20
 """So many monitors that lose monitoring are named at the top of those that are marked below."""
 
@@ -51,50 +50,30 @@ def plan_html(plan: Plan, view: View) -> Lines:
     """The plan as one page."""
     losses = {loss.address: loss for loss in plan.coverage.losses}
     names = names_of(plan.names)
-    facets = [_facets(change, plan, losses.get(change.address)) for change in plan.changes]
-    refused = {_ACTION: [_REFUSED], _ACCOUNT: [plan.account.name]}
-    found = filters(
-        (*facets, *(refused for _ in plan.refusals)), (_ACTION, _CAUSE, _LOST, _LABEL, _ACCOUNT)
-    )
-    refusals = tuple(_refusal(refusal, found.of(refused)) for refusal in plan.refusals)
     rows = {
-        change.address: _row(change, losses.get(change.address), names, found.of(facet), view)
-        for change, facet in zip(plan.changes, facets, strict=True)
+        change.address: _row(change, plan, losses.get(change.address), names, view)
+        for change in plan.changes
     }
-    return page(
-        "changes",
-        found,
-        title=_verdict(plan),
-        kicker=f"Plan for {plan.account}",
+    verbs = [(plan.counts[action], VERBS[action].word) for action in Action]
+    return changes_page(
+        [
+            Section("Refused", [_refusal(refusal, plan) for refusal in plan.refusals]),
+            *_sections(plan, rows, names),
+        ],
+        view.made,
+        account=plan.account,
+        kicker="Plan for",
         verdict=_verdict(plan),
         lead=_lead(plan),
         numbers=(
-            *(
-                Number(plan.counts[action], f"to {VERBS[action].word}", VERBS[action].word)
-                for action in Action
-            ),
+            *(Number(count, f"to {word}", word) for count, word in verbs),
             Number(plan.unchanged, "unchanged"),
         ),
-        facts=tuple(facts(view.made, str(plan.account), plan.digest)),
-        version=view.made.version,
-        alerts=tuple(_alerts(plan)),
-        sections=tuple(_sections(plan, refusals, rows, names)),
-        noun="changes",
+        digest=plan.digest,
+        alerts=_alerts(plan),
         command="" if plan.refusals or not plan.is_something else view.made.apply,
         notes={"State": bindings_text(plan), "Notes": notes_text(plan)},
     )
-
-
-def facts(made: Made, account: str, digest: str = "") -> Iterator[tuple[str, str]]:
-    """Where a page comes from."""
-    rows = (
-        ("Account", account),
-        ("Commit", made.commit),
-        ("Run", made.run),
-        ("Read at", made.read_at),
-        ("Digest", digest),
-    )
-    return ((name, text) for name, text in rows if text)
 
 
 def _verdict(plan: Plan) -> str:
@@ -157,29 +136,11 @@ def _alerts(plan: Plan) -> Iterator[Alert]:
     )
 
 
-def _facets(change: Change, plan: Plan, loss: Loss | None) -> dict[str, list[str]]:
-    causes = dict.fromkeys(field.cause.value for field in change.fields if field.sent_with is None)
-    if change.reason is not None:
-        causes[change.reason.value] = None
-    return {
-        _ACTION: [change.action.value],
-        _CAUSE: list(causes),
-        _LOST: list(loss.causes) if loss else [],
-        _LABEL: [f"{name}={value}" for name, value in change.labels.items()],
-        _ACCOUNT: [plan.account.name],
-    }
-
-
-def _sections(
-    plan: Plan, refusals: tuple[Row, ...], rows: Mapping[str, Row], names: Names
-) -> Iterator[Section]:
-    """What is refused, and the changes: each alone or with those that are like it."""
-    if refusals:
-        yield Section("Refused", len(refusals), refusals)
+def _sections(plan: Plan, rows: Mapping[str, Row], names: Names) -> Iterator[Section]:
+    """The changes: each alone or with those that are like it."""
     is_short = len(plan.changes) <= FOLDED_ABOVE
     unusual: list[Row] = []
     usual: list[Row] = []
-    first = 0
     for group in groups(plan):
         members = tuple(rows[change.address] for change in group.changes)
         if is_short or len(members) == 1:
@@ -188,38 +149,40 @@ def _sections(
         else:
             shown = [_fold(group, members, names)]
         (unusual if group.is_unusual else usual).extend(shown)
-        first += len(members) if group.is_unusual else 0
-    if unusual:
-        yield Section("Review these first", first, tuple(unusual))
-    if usual:
-        title = "The other changes" if unusual else "Changes"
-        yield Section(title, len(plan.changes) - first, tuple(usual))
+    yield Section("Review these first", unusual)
+    yield Section("The other changes" if unusual else "Changes", usual)
 
 
-def _row(change: Change, loss: Loss | None, names: Names, tokens: str, view: View) -> Row:
-    symbol, tone = SYMBOLS[change.action]
-    shown = sorted(change.fields, key=lambda field: field.sent_with is not None)
-    lines = tuple(line(field, change.action, names) for field in shown)
+def _row(change: Change, plan: Plan, loss: Loss | None, names: Names, view: View) -> Row:
+    verb = VERBS[change.action]
+    lines = tuple(line(field, change.action, names) for field in in_order(change.fields))
     base = view.made.apply_part
-    if base and change.is_retirement:
-        base = f"{base} --prune" if "--prune" not in base else base
+    if base and change.is_retirement and "--prune" not in base:
+        base = f"{base} --prune"
     words = reason_text(change).removeprefix(": ")
     meta = [f"id {change.id}" if change.id is not None else "", str(change.origin or "")]
     if view.show_requests:
         meta.append(f"{change.method} {change.path}")
+    is_update = change.action is Action.UPDATE
+    causes = dict.fromkeys(field.cause.value for field in change.fields if field.sent_with is None)
     return Row(
-        symbol,
-        tone,
+        verb.symbol,
+        verb.word,
         change.address,
-        brief(lines) if change.action is Action.UPDATE else words,
+        brief(lines) if is_update else words,
         tuple(_tags(change, loss)),
-        f"{words[:1].upper()}{words[1:]}." if words and change.action is Action.UPDATE else "",
-        "",
-        lines,
-        tuple(filter(None, meta)),
-        command(base, change.address),
-        change.address,
-        tokens,
+        f"{words[:1].upper()}{words[1:]}." if words and is_update else "",
+        lines=lines,
+        meta=tuple(filter(None, meta)),
+        command=command(base, change.address),
+        anchor=change.address,
+        facets={
+            "Action": [change.action.value],
+            "Cause": [*causes, *([change.reason.value] if change.reason else [])],
+            "Coverage": loss.causes if loss else (),
+            "Label": [f"{name}={value}" for name, value in change.labels.items()],
+            "Account": [plan.account.name],
+        },
     )
 
 
@@ -231,44 +194,48 @@ def _tags(change: Change, loss: Loss | None) -> Iterator[Tag]:
             tone = "change" if cause is Cause.RESTORE else "drift"
             yield Tag(cause.value.replace("-", " "), tone)
     if change.action is not Action.UPDATE:
-        yield Tag(VERBS[change.action].word, SYMBOLS[change.action][1])
+        word = VERBS[change.action].word
+        yield Tag(word, word)
 
 
 def _fold(group: Group, rows: tuple[Row, ...], names: Names) -> Row:
-    symbol, tone = SYMBOLS[group.action]
+    verb = VERBS[group.action]
     lines = [line(field, group.action, names) for field in group.fields]
     lines += [Line(name, text="a different value in each") for name in group.varying]
-    shared = sorted({token for row in rows for token in row.tokens.split()})
     counts = [f"{number:,} {kind}" for kind, number in group.by_kind().items()]
     folders = list(group.by_folder())
     where = folders[0] if len(folders) == 1 else f"{len(folders):,} folders"
     words = reason_text(group.changes[0]).removeprefix(": ")
     unusual = rows[0].tags if group.is_unusual else ()
     return Row(
-        symbol,
-        tone,
+        verb.symbol,
+        verb.word,
         f"{len(rows):,} monitors",
         brief(lines) or words or "the same fields",
         (*unusual, Tag(", ".join(counts)), *((Tag(where),) if folders else ())),
         f"{words[:1].upper()}{words[1:]}." if words else "",
         lines=tuple(lines),
         command=rows[0].command,
-        tokens=" ".join(shared),
         rows=rows,
     )
 
 
-def _refusal(refusal: Refusal, tokens: str) -> Row:
+def _refusal(refusal: Refusal, plan: Plan) -> Row:
     return Row(
         "!",
         "destroy",
         refusal.address,
-        "",
-        (Tag(_REFUSED, "destroy"),),
-        refusal.message,
-        refusal.hint,
+        tags=(Tag("refused", "destroy"),),
+        message=refusal.message,
+        hint=refusal.hint,
         meta=(str(refusal.origin),) if refusal.origin else (),
         anchor=f"refused-{refusal.address}",
-        tokens=tokens,
+        facets={
+            "Action": ["refused"],
+            "Cause": [],
+            "Coverage": [],
+            "Label": [],
+            "Account": [plan.account.name],
+        },
         is_open=True,
     )

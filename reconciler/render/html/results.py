@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 from reconciler.core.plan import Action
 from reconciler.core.result import Status
-from reconciler.render.html.page import Number, Tag, filters, page
-from reconciler.render.html.plans import facts
+from reconciler.render.html.page import Number, Tag
 from reconciler.render.html.rows import (
-    SYMBOLS,
     Alert,
     Line,
     Remark,
     Row,
     Section,
     brief,
+    changes_page,
     line,
 )
 from reconciler.render.text import quantity, value_text
@@ -28,49 +27,26 @@ if TYPE_CHECKING:
     from reconciler.core.result import Outcome, Result
     from reconciler.render.view import View
 
-_OUTCOME, _ACTION, _CAUSE, _LABEL = "Outcome", "Action", "Cause", "Label"
-
 
 def result_html(result: Result, view: View) -> Lines:
     """The result as one page: what is not done first, and open."""
-    facets = [_facets(outcome) for outcome in result.outcomes]
-    found = filters(facets, (_OUTCOME, _ACTION, _CAUSE, _LABEL))
-    rows = [
-        (outcome, _row(outcome, found.of(facet)))
-        for outcome, facet in zip(result.outcomes, facets, strict=True)
-    ]
-    left = tuple(row for outcome, row in rows if outcome.status is not Status.DONE)
-    done = tuple(row for outcome, row in rows if outcome.status is Status.DONE)
-    made = view.made._replace(
-        run=result.run or view.made.run,
-        commit=str(result.generation) if result.generation.commit else view.made.commit,
-    )
-    verdict = _verdict(result, len(left))
-    return page(
-        "changes",
-        found,
-        title=verdict,
-        kicker=f"Apply to {result.account}",
-        verdict=verdict,
-        lead="",
+    left = [_row(item) for item in result.outcomes if item.status is not Status.DONE]
+    done = [_row(item) for item in result.having(Status.DONE)]
+    verbs = [(result.counts[action], VERBS[action]) for action in Action]
+    return changes_page(
+        [Section("Not done", left), Section("Done", done)],
+        view.made._replace(
+            run=result.run or view.made.run,
+            commit=str(result.generation) if result.generation.commit else view.made.commit,
+        ),
+        account=result.account,
+        kicker="Apply to",
+        verdict=_verdict(result, len(left)),
         numbers=(
-            *(
-                Number(result.counts[action], VERBS[action].done, VERBS[action].word)
-                for action in Action
-            ),
+            *(Number(count, verb.done, verb.word) for count, verb in verbs),
             Number(len(left), "not done", "destroy"),
         ),
-        facts=tuple(facts(made, str(result.account))),
-        version=view.made.version,
-        alerts=tuple(_alerts(result)),
-        sections=tuple(
-            Section(title, len(items), items)
-            for title, items in (("Not done", left), ("Done", done))
-            if items
-        ),
-        noun="changes",
-        command="",
-        notes={},
+        alerts=_alerts(result),
     )
 
 
@@ -103,34 +79,29 @@ def _alerts(result: Result) -> Iterator[Alert]:
         yield Alert("", f"{who} lost monitoring, or may have", (), items)
 
 
-def _facets(outcome: Outcome) -> dict[str, list[str]]:
-    change = outcome.change
-    causes = dict.fromkeys(field.cause.value for field in change.fields if field.sent_with is None)
-    return {
-        _OUTCOME: [outcome.status.value.replace("-", " ")],
-        _ACTION: [change.action.value],
-        _CAUSE: list(causes),
-        _LABEL: [f"{name}={value}" for name, value in change.labels.items()],
-    }
-
-
-def _row(outcome: Outcome, tokens: str) -> Row:
-    change = outcome.change
-    symbol, tone = SYMBOLS[change.action]
+def _row(outcome: Outcome) -> Row:
+    change, verb = outcome.change, VERBS[outcome.change.action]
     is_done = outcome.status is Status.DONE
+    status = outcome.status.value.replace("-", " ")
     lines = tuple(line(field, change.action, {}) for field in change.fields)
+    causes = dict.fromkeys(field.cause.value for field in change.fields if field.sent_with is None)
     where = (f"id {outcome.id}" if outcome.id is not None else "", str(change.origin or ""))
     return Row(
-        symbol if is_done else "!",
-        tone if is_done else "destroy",
+        verb.symbol if is_done else "!",
+        verb.word if is_done else "destroy",
         change.address,
         brief(lines) if is_done else "",
-        () if is_done else (Tag(outcome.status.value.replace("-", " "), "destroy"),),
+        () if is_done else (Tag(status, "destroy"),),
         outcome.message,
         lines=tuple(_differing(outcome)) or lines,
         meta=tuple(filter(None, where)),
         anchor=change.address,
-        tokens=tokens,
+        facets={
+            "Outcome": [status],
+            "Action": [change.action.value],
+            "Cause": list(causes),
+            "Label": [f"{name}={value}" for name, value in change.labels.items()],
+        },
         is_open=not is_done,
     )
 

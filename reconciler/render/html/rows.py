@@ -9,24 +9,20 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.core.diff import Cause
 from reconciler.core.grouping import set_change
 from reconciler.core.plan import Action
+from reconciler.render.html.page import page
 from reconciler.render.text import value_text
 from reconciler.render.values import named, shown_element, shown_member
-from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.core.diff import FieldChange
-    from reconciler.core.grouping import SetChange
-    from reconciler.render.html.page import Tag
+    from reconciler.core.model import Account
+    from reconciler.core.printable import Lines
+    from reconciler.render.html.page import Number, Tag
     from reconciler.render.values import Names
+    from reconciler.render.view import Made
 
-SYMBOLS = {action: (VERBS[action].symbol, VERBS[action].word) for action in Action}
-CAUSES = {
-    Cause.EDIT: "",
-    Cause.DRIFT: "drift: changed in AlertSite",
-    Cause.NOT_KEPT: "not kept: AlertSite has not shown it since",
-}
 _BRIEF = 60
 """Characters of a value that stand in the line of a change; its table has all of it."""
 
@@ -66,8 +62,9 @@ class Row(NamedTuple):
         meta: where it stands, and its id.
         command: what applies just this; empty if nothing does.
         anchor: what a link names it by; empty if it has none.
-        tokens: what filters find it by.
+        facets: what filters find it by.
         rows: the changes that are alike; none of one monitor.
+        facts: what is known of the monitor.
     """
 
     symbol: str
@@ -81,17 +78,22 @@ class Row(NamedTuple):
     meta: tuple[str, ...] = ()
     command: str = ""
     anchor: str = ""
-    tokens: str = ""
+    facets: Mapping[str, Iterable[str]] = {}
     is_open: bool = False
     rows: tuple[Row, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
 
 
 class Section(NamedTuple):
-    """Rows below a heading; `size` is of changes, not of rows."""
+    """Rows below a heading."""
 
     title: str
-    size: int
-    items: tuple[Row, ...]
+    items: Sequence[Row]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The row of each change, whether it is shown alone or with others."""
+        return [row for item in self.items for row in item.rows or (item,)]
 
 
 class Remark(NamedTuple):
@@ -112,40 +114,104 @@ class Alert(NamedTuple):
     more: int = 0
 
 
+def changes_page(
+    sections: Iterable[Section],
+    made: Made,
+    *,
+    account: Account,
+    kicker: str,
+    verdict: str,
+    numbers: Iterable[Number],
+    digest: str = "",
+    title: str = "",
+    lead: str = "",
+    alerts: Iterable[Alert] = (),
+    noun: str = "changes",
+    command: str = "",
+    notes: Mapping[str, Sequence[str]] = {},
+) -> Lines:
+    """A page about changes; sections without any are left out."""
+    shown = [section for section in sections if section.items]
+    facts = {
+        "Account": str(account),
+        "Commit": made.commit,
+        "Run": made.run,
+        "Read at": made.read_at,
+        "Digest": digest,
+    }
+    return page(
+        "changes",
+        [row.facets for section in shown for row in section.rows if row.facets],
+        title=title or verdict,
+        kicker=f"{kicker} {account}",
+        verdict=verdict,
+        lead=lead,
+        numbers=tuple(numbers),
+        facts=[(name, text) for name, text in facts.items() if text],
+        version=made.version,
+        alerts=tuple(alerts),
+        sections=shown,
+        noun=noun,
+        command=command,
+        notes=notes,
+    )
+
+
 def line(field: FieldChange, action: Action, names: Names) -> Line:
     """A field that a change sends."""
-    name, why = field.field, _why(field)
+    name = field.field
+    after = named(name, None, field.after, names)
     if field.sent_with is not None:
-        text = f"{named(name, None, field.after, names)} (unchanged, sent with {field.sent_with})"
-        return Line(name, text=text)
+        return Line(name, text=f"{after} (unchanged, sent with {field.sent_with})")
+    why = _why(field)
     if field.source is not None:
         word = "secret" if action is Action.CREATE else "changed"
         return Line(name, text=f"{word} (source {field.source})", why=why)
-    before = None if action is Action.CREATE else named(name, None, field.before, names)
+    items = _items(field, names)
+    if items is not None:
+        return Line(name, items=items, why=why)
+    if action is Action.CREATE or field.cause is Cause.UNSETTLED:
+        return Line(name, after=after, why=why)
+    return Line(name, named(name, None, field.before, names), after, why=why)
+
+
+def _items(field: FieldChange, names: Names) -> tuple[Item, ...] | None:
+    """The parts of a set or a structured value that differ; None if it is shown as a whole."""
+    name = field.field
     if found := set_change(field):
-        return Line(name, items=tuple(_set_items(name, found, names)), why=why)
+        gone = [shown_element(name, found.key, element, names) for element in found.removed]
+        come = [shown_element(name, found.key, element, names) for element in found.added]
+        changed = []
+        for change in found.changed:
+            before, after = (
+                None if value is None else shown_member(name, change.member, value, names)
+                for value in (change.before, change.after)
+            )
+            label = named(name, found.key, change.element[found.key], names)
+            changed.append(Item("~", before, after, label))
+        return (*(Item("-", text, None) for text in gone), *map(_added, come), *changed)
     if field.set_key is not None and isinstance(field.after, list) and field.before is None:
-        items = tuple(
-            Item("+", None, shown_element(name, field.set_key, element, names))
+        return tuple(
+            _added(shown_element(name, field.set_key, element, names))
             if isinstance(element, dict) and field.set_key in element
-            else Item("+", None, value_text(element))
+            else _added(value_text(element))
             for element in field.after
         )
-        return Line(name, items=items, why=why)
-    if field.cause is Cause.UNSETTLED:
-        return Line(name, after=named(name, None, field.after, names), why=why)
-    if field.leaves:
-        items = tuple(
-            Item(
-                "+" if leaf.before is None else "-" if leaf.after is None else "~",
-                None if leaf.before is None else value_text(leaf.before),
-                None if leaf.after is None else value_text(leaf.after),
-                leaf.path.removeprefix(name),
-            )
-            for leaf in field.leaves
+    if not field.leaves or field.cause is Cause.UNSETTLED:
+        return None
+    return tuple(
+        Item(
+            "+" if leaf.before is None else "-" if leaf.after is None else "~",
+            None if leaf.before is None else value_text(leaf.before),
+            None if leaf.after is None else value_text(leaf.after),
+            leaf.path.removeprefix(name),
         )
-        return Line(name, items=items, why=why)
-    return Line(name, before, named(name, None, field.after, names), why=why)
+        for leaf in field.leaves
+    )
+
+
+def _added(text: str) -> Item:
+    return Item("+", None, text)
 
 
 def brief(lines: Iterable[Line]) -> str:
@@ -178,26 +244,17 @@ def _arrow(before: str | None, after: str | None, symbol: str = "") -> str:
     return f"{symbol} {after if before is None else before}".strip()
 
 
-def _set_items(name: str, found: SetChange, names: Names) -> Iterator[Item]:
-    for element in found.removed:
-        yield Item("-", shown_element(name, found.key, element, names), None)
-    for element in found.added:
-        yield Item("+", None, shown_element(name, found.key, element, names))
-    for change in found.changed:
-        before, after = (
-            None if value is None else shown_member(name, change.member, value, names)
-            for value in (change.before, change.after)
-        )
-        label = named(name, found.key, change.element[found.key], names)
-        yield Item("~", before, after, label)
-
-
 def _why(field: FieldChange) -> str:
-    words = CAUSES.get(field.cause)
-    if field.cause is Cause.RESTORE:
-        words = f"restore: its value before run {field.before_run}"
-    elif words is None and field.cause is Cause.BOTH:
-        words = f"both: changed here and in AlertSite, last applied {value_text(field.applied)}"
-    elif words is None:
-        words = f"sent again: {value_text(field.applied)} was sent last and may not show yet"
+    words = ""
+    match field.cause:
+        case Cause.DRIFT:
+            words = "drift: changed in AlertSite"
+        case Cause.NOT_KEPT:
+            words = "not kept: AlertSite has not shown it since"
+        case Cause.RESTORE:
+            words = f"restore: its value before run {field.before_run}"
+        case Cause.BOTH:
+            words = f"both: changed here and in AlertSite, last applied {value_text(field.applied)}"
+        case Cause.UNSETTLED:
+            words = f"sent again: {value_text(field.applied)} was sent last and may not show yet"
     return "; ".join(filter(None, (f"default, {field.default}" if field.default else "", words)))

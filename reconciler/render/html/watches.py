@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from reconciler.render.html.page import Number, filters, page
+from reconciler.render.html.page import Number, page
 from reconciler.render.text import quantity
 from reconciler.render.watches import seen_text
 
@@ -41,7 +41,7 @@ def watch_html(shown: Shown, version: str) -> Lines:
         verdict = "The first round is in progress"
     return page(
         "watch",
-        filters((), ()),
+        (),
         title="AlertSite accounts",
         kicker="AlertSite accounts",
         verdict=verdict,

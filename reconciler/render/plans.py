@@ -10,6 +10,7 @@ from reconciler.core.diff import Cause
 from reconciler.core.grouping import (
     FOLDED_ABOVE,
     Detail,
+    Group,
     detail_of,
     groups,
     loss_groups,
@@ -17,15 +18,15 @@ from reconciler.core.grouping import (
 )
 from reconciler.core.plan import Action, BindingAction, NoteCode, Reason
 from reconciler.core.printable import Lines, joined, printable
-from reconciler.render.text import paint, quantity, some, value_text
+from reconciler.render.text import marked, paint, quantity, some, value_text
 from reconciler.render.values import names_of, shown_change, shown_value
 from reconciler.render.verbs import VERBS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from reconciler.core.diff import FieldChange, Leaf
-    from reconciler.core.grouping import Group, LossGroup
+    from reconciler.core.diff import FieldChange
+    from reconciler.core.grouping import LossGroup
     from reconciler.core.plan import (
         Binding,
         Change,
@@ -46,59 +47,98 @@ _REASONS = {
     Reason.UNDONE: "created by the run being undone",
 }
 _GONE = ": its manifest is gone"
+
+
+class _Words(NamedTuple):
+    """What is said of one monitor, and of many at once; a warning is never folded."""
+
+    one: str
+    many: str = ""
+    symbol: str = "."
+
+
 _NOTES = {
-    NoteCode.RELEASED: (".", "released: {fields} "),
-    NoteCode.ORPHAN: (".", "orphan: no manifest; left as it is"),
-    NoteCode.UNKNOWN: (".", "not compared: the state has no record of it"),
-    NoteCode.STALE_NAME: (".", "hint: metadata.previously ({name}) can be removed"),
-    NoteCode.UNLISTED: (".", "not in AlertSite's list, read by id"),
-    NoteCode.DUPLICATE: (
-        "!",
-        (
-            "has the same kind and name as managed monitor {name}: a run with another state may "
-            "have created it, or an earlier one of this state, which reconciler history {address} "
-            "shows; delete the one you do not want"
-        ),
+    NoteCode.RELEASED: _Words("released: {fields} ", "released: {fields} "),
+    NoteCode.ORPHAN: _Words(
+        "orphan: no manifest; left as it is", "orphans: no manifest; left as they are"
     ),
-    NoteCode.PENDING: (
-        ".",
-        (
-            "pending: an earlier create is not confirmed and may still be in progress; apply waits "
-            "for it before it creates another"
-        ),
+    NoteCode.UNKNOWN: _Words(
+        "not compared: the state has no record of it",
+        "not compared: the state has no record of them",
     ),
-    NoteCode.LEFTOVER: (
-        "!",
-        (
-            "left over: an earlier run may have created it, and its manifest is gone; restore "
-            "the manifest, or delete the monitor in AlertSite"
-        ),
+    NoteCode.STALE_NAME: _Words(
+        "hint: metadata.previously ({name}) can be removed",
+        "hint: metadata.previously can be removed",
     ),
-    NoteCode.IGNORED: (
-        ".",
+    NoteCode.UNLISTED: _Words(
+        "not in AlertSite's list, read by id", "not in AlertSite's list, read by id"
+    ),
+    NoteCode.DUPLICATE: _Words(
+        "has the same kind and name as managed monitor {name}: a run with another state may "
+        "have created it, or an earlier one of this state, which reconciler history {address} "
+        "shows; delete the one you do not want",
+        symbol="!",
+    ),
+    NoteCode.PENDING: _Words(
+        "pending: an earlier create is not confirmed and may still be in progress; apply waits "
+        "for it before it creates another",
+        "pending: earlier creates are not confirmed and may still be in progress; apply waits for "
+        "them before it creates others",
+    ),
+    NoteCode.LEFTOVER: _Words(
+        "left over: an earlier run may have created it, and its manifest is gone; restore "
+        "the manifest, or delete the monitor in AlertSite",
+        symbol="!",
+    ),
+    NoteCode.IGNORED: _Words(
+        "ignored: {fields} not as in AlertSite, but lifecycle.ignore allows it",
         "ignored: {fields} not as in AlertSite, but lifecycle.ignore allows it",
     ),
 }
-
 _BINDINGS = {
-    BindingAction.ADOPT: "bound to this monitor from now on",
-    BindingAction.BIND: "created by an earlier run that did not record it",
-    BindingAction.FORGET: (
-        "its monitor is gone, has another type, or is bound to another address or account"
+    BindingAction.ADOPT: _Words(
+        "bound to this monitor from now on", "bound to their manifests from now on"
     ),
-    BindingAction.UNBIND: "bound by the run being undone",
-    BindingAction.MOVE: "it was {name}; only its record moves, nothing is sent",
+    BindingAction.BIND: _Words(
+        "created by an earlier run that did not record it",
+        "created by an earlier run that did not record them",
+    ),
+    BindingAction.FORGET: _Words(
+        "its monitor is gone, has another type, or is bound to another address or account",
+        "their monitors are gone, have other types, or are bound to other addresses or accounts",
+    ),
+    BindingAction.UNBIND: _Words("bound by the run being undone", "bound by the run being undone"),
+    BindingAction.MOVE: _Words(
+        "it was {name}; only its record moves, nothing is sent",
+        "only their records move, nothing is sent",
+    ),
 }
 _LEFT = {
-    None: ". Retire it with --prune, or forget it with: reconciler state rm {address}",
-    "empty": "",
-    "kept": ", kept by --keep. Forget it with: reconciler state rm {address}",
-    "disabled": ", already disabled. Forget it with: reconciler state rm {address}",
-    "shared": (
-        ": another address has the same monitor. Forget one with: reconciler state rm {address}"
+    None: _Words(
+        ". Retire it with --prune, or forget it with: reconciler state rm {address}",
+        ". Retire them with --prune, or forget one with: reconciler state rm ADDRESS",
     ),
-    "untold": ": a ! target may exclude it. To retire it, name {address} as a target",
-    "replaced": ": what replaces it is not there yet, and is no target. Name both as targets",
+    "empty": _Words(""),
+    "kept": _Words(
+        ", kept by --keep. Forget it with: reconciler state rm {address}",
+        ", kept by --keep. Forget one with: reconciler state rm ADDRESS",
+    ),
+    "disabled": _Words(
+        ", already disabled. Forget it with: reconciler state rm {address}",
+        ", already disabled. Forget one with: reconciler state rm ADDRESS",
+    ),
+    "shared": _Words(
+        ": another address has the same monitor. Forget one with: reconciler state rm {address}",
+        ": other addresses have the same monitors. Forget one with: reconciler state rm ADDRESS",
+    ),
+    "untold": _Words(
+        ": a ! target may exclude it. To retire it, name {address} as a target",
+        ": a ! target may exclude them. To retire one, name its ADDRESS as a target",
+    ),
+    "replaced": _Words(
+        ": what replaces it is not there yet, and is no target. Name both as targets",
+        ": what replaces them is not there yet, and is no target. Name all as targets",
+    ),
 }
 """Of an orphan, why it is left, and what can be done about it."""
 _RELEASED = {
@@ -119,37 +159,6 @@ _RELEASED = {
     ),
 }
 """Of a field that is left, why."""
-_TOGETHER: dict[BindingAction | NoteCode, str] = {
-    BindingAction.ADOPT: "bound to their manifests from now on",
-    BindingAction.BIND: "created by an earlier run that did not record them",
-    BindingAction.FORGET: (
-        "their monitors are gone, have other types, or are bound to other addresses or accounts"
-    ),
-    BindingAction.UNBIND: "bound by the run being undone",
-    BindingAction.MOVE: "only their records move, nothing is sent",
-    NoteCode.RELEASED: "released: {fields} ",
-    NoteCode.ORPHAN: "orphans: no manifest; left as they are",
-    NoteCode.UNKNOWN: "not compared: the state has no record of them",
-    NoteCode.STALE_NAME: "hint: metadata.previously can be removed",
-    NoteCode.UNLISTED: "not in AlertSite's list, read by id",
-    NoteCode.PENDING: (
-        "pending: earlier creates are not confirmed and may still be in progress; apply waits for "
-        "them before it creates others"
-    ),
-    NoteCode.IGNORED: "ignored: {fields} not as in AlertSite, but lifecycle.ignore allows it",
-}
-"""What is said of many at once; what is not here is a warning, and never folded."""
-_ALL_LEFT = {
-    None: ". Retire them with --prune, or forget one with: reconciler state rm ADDRESS",
-    "empty": "",
-    "kept": ", kept by --keep. Forget one with: reconciler state rm ADDRESS",
-    "disabled": ", already disabled. Forget one with: reconciler state rm ADDRESS",
-    "shared": (
-        ": other addresses have the same monitors. Forget one with: reconciler state rm ADDRESS"
-    ),
-    "untold": ": a ! target may exclude them. To retire one, name its ADDRESS as a target",
-    "replaced": ": what replaces them is not there yet, and is no target. Name all as targets",
-}
 _UNKNOWN_COST = "no known interval or locations"
 _MOST = 10
 """So many labels are named of those whose monitors lose monitoring."""
@@ -177,19 +186,15 @@ def plan_text(
     """
     if show_requests and detail is None:
         detail = Detail.FULL
-    lines: list[str] = []
     show = _Show(names_of(plan.names), colour, show_requests)
     shown = detail_of(plan, detail)
+    refusals = [line for refusal in plan.refusals for line in _refusal(refusal, colour=colour)]
     if shown is Detail.FULL:
-        for change in plan.changes:
-            lines += _change(change, show)
-        for refusal in plan.refusals:
-            lines += _refusal(refusal, colour=colour)
+        lines = [line for change in plan.changes for line in _group(alone(change), show)]
+        lines += refusals
     else:
-        for refusal in plan.refusals:
-            lines += _refusal(refusal, colour=colour)
-        lines += _groups(plan, show, is_short=shown is Detail.SUMMARY)
-    folds = _folds(detail)
+        lines = [*refusals, *_groups(plan, show, is_short=shown is Detail.SUMMARY)]
+    folds = {None: FOLDED_ABOVE, Detail.GROUPED: FOLDED_ABOVE, Detail.SUMMARY: 0}.get(detail, inf)
     lines += _remarks(plan, colour=colour, folds=folds)
     if plan.bindings or plan.notes:
         lines.append("")
@@ -227,49 +232,56 @@ class _Show(NamedTuple):
     requests: bool
 
 
-def _folds(detail: Detail | None) -> float:
-    """More lines of one sort than so many are folded."""
-    if detail is Detail.FULL:
-        return inf
-    return 0 if detail is Detail.SUMMARY else FOLDED_ABOVE
-
-
 def _groups(plan: Plan, show: _Show, *, is_short: bool) -> Iterator[str]:
     lost = {loss.address: loss for loss in plan.coverage.losses}
     folded = 0
     for group in groups(plan):
-        first = group.changes[0]
         if is_short:
-            yield _short(group, lost.get(first.address), show)
-        elif len(group.changes) == 1:
-            yield from _change(first, show)
-        else:
-            folded += len(group.changes)
-            yield from _group(group, show)
+            yield _short(group, lost.get(group.changes[0].address), show)
+            continue
+        folded += len(group.changes) if len(group.changes) > 1 else 0
+        yield from _group(group, show)
     if folded:
         yield f"  {folded:,} changes are folded: --detail full shows each."
     if folded or (is_short and plan.changes):
         yield ""
 
 
+def alone(change: Change) -> Group:
+    """A change that is shown by itself."""
+    return Group(change.action, change.reason, change.fields, (change,))
+
+
 def _group(group: Group, show: _Show) -> Iterator[str]:
-    """Changes that are alike, as one."""
-    symbol = VERBS[group.action].symbol
-    head = paint(f"{symbol} {len(group.changes):,} monitors", symbol, colour=show.colour)
-    yield f"  {head}: {counts_text(group.by_kind())}{reason_text(group.changes[0])}"
+    """A change, or changes that are alike as one."""
+    first, others = group.changes[0], len(group.changes) - 1
+    who, what = first.address, f" ({where})" if (where := where_text(first)) else ""
+    if others:
+        who, what = f"{others + 1:,} monitors", f": {counts_text(group.by_kind())}"
+    head = marked(VERBS[group.action].symbol, who, colour=show.colour)
+    yield f"  {head}{what}{reason_text(first)}"
     for field in in_order(group.fields):
         yield from _field(field, group.action, show)
     if group.varying:
         yield f"      {printable(', '.join(group.varying))}: different for each"
-    if folders := group.by_folder():
-        yield f"      folders: {counts_text(folders)}"
-    if labels := group.by_label():
-        yield f"      labels: {counts_text(labels)}"
-    yield f"      {group_names(group)}"
+    if others:
+        yield from (f"      {line}" for line in members_text(group))
     if show.requests:
-        yield from _request(group.changes[0])
-        yield f"      and {quantity(len(group.changes) - 1, 'more request')} like this"
+        yield f"      {first.method} {first.path}"
+        if first.body:
+            yield f"      {value_text(dict(first.body))}"
+        if others:
+            yield f"      and {quantity(others, 'more request')} like this"
     yield ""
+
+
+def members_text(group: Group) -> Iterator[str]:
+    """Where the manifests of a group stand, which labels they have, and who they are."""
+    if folders := group.by_folder():
+        yield f"folders: {counts_text(folders)}"
+    if labels := group.by_label():
+        yield f"labels: {counts_text(labels)}"
+    yield group_names(group)
 
 
 def _short(group: Group, loss: Loss | None, show: _Show) -> str:
@@ -278,16 +290,16 @@ def _short(group: Group, loss: Loss | None, show: _Show) -> str:
     names = [field.field for field in group.fields if field.sent_with is None]
     what = [", ".join([*names, *group.varying])] if names else []
     if len(group.changes) > 1:
-        who, where = f"{symbol} {len(group.changes):,} monitors", counts_text(group.by_kind())
+        who, where = f"{len(group.changes):,} monitors", counts_text(group.by_kind())
     else:
-        who, where = f"{symbol} {first.address}", where_text(first)
+        who, where = first.address, where_text(first)
     if group.is_unusual:
         causes = dict.fromkeys(field.cause.value for field in group.fields)
         what += [cause for cause in causes if cause != Cause.EDIT.value]
         what += [_REASONS[group.reason]] if group.reason else []
         what += [f"loses monitoring: {', '.join(loss.causes)}"] if loss else []
     text = f": {'; '.join(what)}" if what else ""
-    return f"  {paint(who, symbol, colour=show.colour)} ({where}){printable(text)}"
+    return f"  {marked(symbol, who, colour=show.colour)} ({where}){printable(text)}"
 
 
 def group_names(group: Group) -> str:
@@ -313,28 +325,9 @@ def where_text(change: Change) -> str:
     return ", ".join(filter(None, (number, place(change))))
 
 
-def in_order(fields: Sequence[FieldChange]) -> list[FieldChange]:
+def in_order(fields: Iterable[FieldChange]) -> list[FieldChange]:
     """The fields that change, then those that are only sent along."""
     return sorted(fields, key=lambda field: field.sent_with is not None)
-
-
-def _change(change: Change, show: _Show) -> Iterator[str]:
-    symbol = VERBS[change.action].symbol
-    head = paint(f"{symbol} {change.address}", symbol, colour=show.colour)
-    found = where_text(change)
-    where = f" ({found})" if found else ""
-    yield f"  {head}{where}{reason_text(change)}"
-    for field in in_order(change.fields):
-        yield from _field(field, change.action, show)
-    if show.requests:
-        yield from _request(change)
-    yield ""
-
-
-def _request(change: Change) -> Iterator[str]:
-    yield f"      {change.method} {change.path}"
-    if change.body:
-        yield f"      {value_text(dict(change.body))}"
 
 
 def _field(field: FieldChange, action: Action, show: _Show) -> Iterator[str]:
@@ -356,40 +349,38 @@ def _field(field: FieldChange, action: Action, show: _Show) -> Iterator[str]:
         yield f"{name}{cause_text(field, show.names, colour=colour)}"
         for leaf in field.leaves:
             path = printable(leaf.path.removeprefix(field.field))
-            yield f"        {_leaf(leaf, path, colour=colour)}"
+            before, after = value_text(leaf.before), value_text(leaf.after)
+            if leaf.before is None:
+                yield f"        {marked('+', f'{path}: {after}', colour=colour)}"
+            elif leaf.after is None:
+                yield f"        {marked('-', f'{path}: {before}', colour=colour)}"
+            else:
+                ends = f"{paint(before, '-', colour=colour)} → {paint(after, '+', colour=colour)}"
+                yield f"        {marked('~', f'{path}:', colour=colour)} {ends}"
 
 
 def cause_text(field: FieldChange, names: Names, *, colour: bool = False) -> str:
     """Why the field differs, unless it was simply edited in its manifest."""
     default = f" (default, {printable(field.default)})" if field.default else ""
-    if field.cause is Cause.EDIT:
-        return default
-    words = "drift: changed in AlertSite since the last apply"
-    if field.cause is Cause.RESTORE:
-        words = f"restore: its value before run {printable(field.before_run or '')}"
-    if field.cause is Cause.NOT_KEPT:
-        words = "not kept: sent before, but AlertSite has not shown it since"
-    if field.cause is Cause.UNSETTLED:
-        was = shown_value(field, field.applied, names)
-        words = f"sent again: {was} was sent last and may not show yet"
-    if field.cause is Cause.BOTH:
-        was = shown_value(field, field.applied, names)
-        words = f"both: changed here and in AlertSite, last applied {was}"
+    was = shown_value(field, field.applied, names)
+    match field.cause:
+        case Cause.EDIT:
+            return default
+        case Cause.DRIFT:
+            words = "drift: changed in AlertSite since the last apply"
+        case Cause.RESTORE:
+            words = f"restore: its value before run {printable(field.before_run or '')}"
+        case Cause.NOT_KEPT:
+            words = "not kept: sent before, but AlertSite has not shown it since"
+        case Cause.UNSETTLED:
+            words = f"sent again: {was} was sent last and may not show yet"
+        case Cause.BOTH:
+            words = f"both: changed here and in AlertSite, last applied {was}"
     return default + " " + paint(f"({words})", "drift", colour=colour)
 
 
-def _leaf(leaf: Leaf, path: str, *, colour: bool) -> str:
-    if leaf.before is None:
-        return paint(f"+ {path}: {value_text(leaf.after)}", "+", colour=colour)
-    if leaf.after is None:
-        return paint(f"- {path}: {value_text(leaf.before)}", "-", colour=colour)
-    before = paint(value_text(leaf.before), "-", colour=colour)
-    after = paint(value_text(leaf.after), "+", colour=colour)
-    return f"{paint(f'~ {path}:', '~', colour=colour)} {before} → {after}"
-
-
 def _refusal(refusal: Refusal, *, colour: bool) -> Iterator[str]:
-    head = paint(f"! {refusal.address}", "!", colour=colour)
+    head = marked("!", refusal.address, colour=colour)
     where = f" ({place(refusal)})" if refusal.origin else ""
     yield f"  {head} refused: {printable(refusal.message)}{where}"
     yield f"      {printable(refusal.hint)}"
@@ -413,39 +404,33 @@ class _Line(NamedTuple):
 def _bindings(bindings: Sequence[Binding], *, colour: bool, folds: float) -> Iterator[str]:
     lines = []
     for binding in bindings:
-        verb = VERBS[binding.action]
+        verb, words = VERBS[binding.action], _BINDINGS[binding.action]
         former = printable((binding.before or "").rpartition("/")[2])
-        text = f"{verb.done}: {_BINDINGS[binding.action].format(name=former)}"
-        together = f"{verb.done}: {_TOGETHER[binding.action]}"
+        text = f"{verb.done}: {words.one.format(name=former)}"
+        together = f"{verb.done}: {words.many}"
         lines.append(_Line(verb.symbol, binding.address, binding.id, text, together))
-    yield from _folded(lines, colour=colour, folds=folds)
+    return _folded(lines, colour=colour, folds=folds)
 
 
 def _notes(notes: Sequence[Note], *, colour: bool, folds: float) -> Iterator[str]:
     lines = []
-    for (address, code, number, _), group in groupby(
-        notes, key=lambda note: (note.address, note.code, note.id, _reason(note))
+    for (address, code, number, _), group in groupby(  # a line for each reason of released fields
+        notes,
+        key=lambda it: (it.address, it.code, it.id, it.code is NoteCode.RELEASED and it.name),
     ):
-        symbol, words = _NOTES[code]
+        one, many, symbol = _NOTES[code]
         grouped = list(group)
         name = grouped[0].name
         fields = [note.field for note in grouped if note.field is not None]
-        verb = "is" if len(fields) == 1 else "are"
-        named = printable(f"{', '.join(fields)} {verb}")
-        together = _TOGETHER.get(code, "")
+        named = printable(f"{', '.join(fields)} {'is' if len(fields) == 1 else 'are'}")
         if code is NoteCode.ORPHAN:
-            words, together = f"{words}{_LEFT[name]}", f"{together}{_ALL_LEFT[name]}"
+            one, many = one + _LEFT[name].one, many + _LEFT[name].many
         if code is NoteCode.RELEASED:
-            words += _RELEASED[name].format(where="manifest")
-            together += _RELEASED[name].format(where="manifests")
-        text = words.format(fields=named, name=name, address=printable(address))
-        lines.append(_Line(symbol, address, number, text, together.format(fields=named)))
-    yield from _folded(lines, colour=colour, folds=folds)
-
-
-def _reason(note: Note) -> str | None:
-    """Why a field is left: those that are for different reasons have a line each."""
-    return note.name if note.code is NoteCode.RELEASED else None
+            one += _RELEASED[name].format(where="manifest")
+            many += _RELEASED[name].format(where="manifests")
+        text = one.format(fields=named, name=name, address=printable(address))
+        lines.append(_Line(symbol, address, number, text, many.format(fields=named)))
+    return _folded(lines, colour=colour, folds=folds)
 
 
 def _folded(lines: Sequence[_Line], *, colour: bool, folds: float) -> Iterator[str]:
@@ -457,13 +442,12 @@ def _folded(lines: Sequence[_Line], *, colour: bool, folds: float) -> Iterator[s
     for group in alike.values():
         if len(group) > _FEW:
             first = group[0]
-            head = paint(f"{first.symbol} {len(group):,} monitors", first.symbol, colour=colour)
+            head = marked(first.symbol, f"{len(group):,} monitors", colour=colour)
             yield f"  {head} ({some([line.address for line in group])}) {first.together}"
             continue
         for line in group:
-            head = paint(f"{line.symbol} {printable(line.address)}", line.symbol, colour=colour)
             number = "" if line.id is None else f" (id {line.id})"
-            yield f"  {head}{number} {line.text}"
+            yield f"  {marked(line.symbol, line.address, colour=colour)}{number} {line.text}"
 
 
 def _summary(plan: Plan, *, colour: bool) -> Iterator[str]:

@@ -99,6 +99,11 @@ def paint(text: str, style: str, *, colour: bool) -> str:
     return f"\x1b[{_ESCAPES[style]}m{printable(text)}\x1b[0m" if colour else text
 
 
+def marked(symbol: str, text: str, *, colour: bool) -> str:
+    """The text behind its symbol, in the colour of that."""
+    return paint(f"{symbol} {text}", symbol, colour=colour)
+
+
 def ago(seconds: int | None) -> str:
     """How long ago something was, for people; None if that is not known."""
     if seconds is None:
